@@ -1,0 +1,36 @@
+# The commands of the README. Everything that must be installed is installed by .ci/install, which says what it does.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: help test unit lint demo demo-down bench bench-peers dist install
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s '	'
+
+install: ## install what the lab and the tests need (Debian packages; needs root)
+	@.ci/install
+
+lint: ## formatting, clippy, documentation, licences
+	@.ci/lint
+
+unit: ## the tests that need no lab
+	$(CARGO) test --locked
+
+test: install ## every test, the lab's included
+	@.ci/test
+
+demo: install ## three bare nodes become a labelled swarm
+	@.ci/demo
+
+demo-down: ## remove what `make demo` started
+	@.ci/demo down
+
+bench: install ## time `check` beside the floor
+	@.ci/bench
+
+bench-peers: install ## the same beside Ansible, mitogen and pyinfra (installs them into target/peers)
+	@.ci/bench-peers
+
+dist: ## the release binary: one stripped file in target/dist
+	@.ci/dist

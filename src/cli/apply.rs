@@ -1,0 +1,119 @@
+//! `skep apply`: plan, ask, do, verify.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Common;
+use super::execute::{Prepared, execute};
+use super::exit_code::Exit;
+use super::selection::Selection;
+use crate::engine::{Approve, Forecast, RunOptions, RunSummary, apply};
+use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
+use crate::swarm::SwarmGuard;
+
+/// Hosts in sync that the recap lists one by one before it only counts them.
+const RECAP_LINES: usize = 40;
+
+/// Make the hosts what the playbook says: plan, ask, do, verify.
+#[derive(clap::Args)]
+pub struct ApplyArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+    /// Show whole diffs of files, however long.
+    #[arg(long)]
+    diff: bool,
+    /// Wait this long for another run's lock on a host.
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
+    lock_wait: Duration,
+    /// Go on where a majority of the swarm's managers would be lost: the swarm then accepts no change until they are back.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Shows the forecast and asks.
+struct Ask {
+    screen: Screen,
+    style: PlanStyle,
+    silent: bool,
+    yes: bool,
+}
+
+#[async_trait::async_trait]
+impl Approve for Ask {
+    async fn approve(&self, forecast: &Forecast) -> bool {
+        let summary = RunSummary {
+            hosts: forecast.hosts.iter().map(|(name, host)| (name.clone(), host.outcome.clone())).collect(),
+            ..RunSummary::default()
+        };
+        if !self.silent {
+            self.screen.result(&plan_text(&summary, self.style));
+            self.screen.result(&format!("Plan: {}.\n", plan_totals(&summary)));
+        }
+        if self.yes {
+            return true;
+        }
+        let (screen, question) = (self.screen.clone(), format!("Apply this to {}?", hosts_text(summary.hosts.len())));
+        tokio::task::spawn_blocking(move || screen.ask(&question)).await.unwrap_or(false)
+    }
+}
+
+/// Applies and prints the recap.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    if !args.yes && !screen.can_ask() {
+        anyhow::bail!(
+            "apply asks before it acts, and nobody is at the terminal; look with `skep plan`, then give --yes"
+        );
+    }
+    let style = PlanStyle { color: screen.colors_results(), diff: args.diff, causes: false };
+    let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: args.yes };
+    let guard = Arc::new(SwarmGuard::new(args.force));
+    let act = async |run: &Prepared| {
+        let options = RunOptions { forks: run.forks, lock_wait: args.lock_wait, owner: owner() };
+        apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
+    };
+    let summary = execute(common, &screen, &args.selection, "apply", act).await?;
+    if !common.json {
+        // A host that failed in the forecast was never acted on: say why here, too.
+        let told = RunSummary { hosts: summary.hosts.clone(), ..RunSummary::default() };
+        if summary.differs() || summary.failed() || summary.unreachable() || summary.interrupted {
+            screen.result(&plan_text(&told, style));
+        }
+        screen.result(&recap_text(&summary, RECAP_LINES));
+        screen.result(&format!(
+            "{} in {:.1} s.\n",
+            verdict(&summary),
+            Duration::from_millis(summary.millis).as_secs_f64()
+        ));
+    }
+    // What still differs was shown and not agreed to: that is a no, not a success.
+    Ok(Exit::of(&summary, true))
+}
+
+fn verdict(summary: &RunSummary) -> &'static str {
+    match Exit::of(summary, true) {
+        Exit::Fine if summary.count(|outcome| *outcome == crate::engine::Outcome::Changed) == 0 => "Nothing to do",
+        Exit::Fine => "Applied",
+        Exit::Drift => "Not applied: nobody said yes",
+        Exit::Unreachable => "Applied where it could be; some hosts are unreachable",
+        Exit::Interrupted => "Interrupted",
+        _ => "Some hosts failed",
+    }
+}
+
+/// Who this run is, for locks: `user@machine`.
+fn owner() -> String {
+    // Timers and containers have no USER; the account's number still tells who it is.
+    let number =
+        || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid-{}", own.uid()));
+    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| number());
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    format!("{user}@{}", machine.trim())
+}

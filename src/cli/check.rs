@@ -1,0 +1,122 @@
+//! `skep check`: the same as `plan`, for a timer: what differs is drift, and the exit code says so.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use super::Common;
+use super::cluster::members;
+use super::execute::{Prepared, execute_loaded, lookout};
+use super::exit_code::{Exit, FailOn};
+use super::outputs::{OutputArgs, deliver, history};
+use super::selection::{Selection, reject};
+use crate::drift::{About, IgnoreRules, Sieved, assemble, fill_from_history, sieve};
+use crate::engine::look;
+use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
+use crate::schedule::single::{Single, state_folder};
+
+/// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.
+#[derive(clap::Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Show whole diffs of files, however long.
+    #[arg(long)]
+    diff: bool,
+    /// What makes the exit code other than 0.
+    #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', default_values = ["drift", "unreachable", "failed"])]
+    fail_on: Vec<FailOn>,
+    /// Rules of what drift is ignored; may be repeated [default: ignore.toml beside the inventory]
+    #[arg(long, value_name = "FILE")]
+    ignore: Vec<PathBuf>,
+    /// Do not start while the same check still runs (exit code 1): for cron
+    #[arg(long)]
+    single: bool,
+    #[command(flatten)]
+    outputs: OutputArgs,
+}
+
+/// Checks and prints.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let _single = if args.single {
+        match Single::take(&state_folder(), &args.selection.words()) {
+            Ok(single) => Some(single),
+            // Nothing was looked at: that is not "in sync", and not a mistake of the configuration either.
+            Err(error) => {
+                screen.note(&format!("error: {error}"));
+                return Ok(Exit::Failed);
+            }
+        }
+    } else {
+        None
+    };
+    let started = SystemTime::now();
+    let prepared = args.selection.prepare(&screen)?;
+    let inventories = args.selection.inventory.request().map(|request| request.paths).unwrap_or_default();
+    let files = if args.ignore.is_empty() { IgnoreRules::beside(&inventories) } else { args.ignore.clone() };
+    let rules =
+        IgnoreRules::load(&files, &prepared.inventory, &today(started)).map_err(|errors| reject(&errors, &screen))?;
+    let inventory = prepared.inventory.clone();
+    let look = async |run: &Prepared| {
+        let summary = look(&run.fleet, &run.work, run.forks, lookout(run), &run.stop).await;
+        let wanted = args.outputs.show_cluster() && !summary.interrupted;
+        let cluster = if wanted { members(&run.fleet, &inventory, &run.work.hosts(), run.forks).await } else { None };
+        (summary, cluster)
+    };
+    let (summary, cluster) = execute_loaded(common, &screen, &args.selection, prepared, "check", look).await?;
+    let sieved = sieve(summary, &rules);
+    let exit = Exit::among(&sieved.summary, &args.fail_on);
+    let shown = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    let mut report = assemble(
+        &sieved,
+        &About {
+            started,
+            inventory: shown(&inventories),
+            playbooks: shown(&args.selection.playbooks),
+            exit_code: exit.code(),
+            rules: &rules,
+            cluster: cluster.as_ref(),
+        },
+    );
+    let history = history(&args.selection);
+    fill_from_history(&mut report, history.iter().flat_map(|history| history.newest_first()));
+    if common.json {
+        screen.result(&document_line(&report));
+    } else {
+        let style = PlanStyle { color: screen.colors_results(), diff: args.diff, causes: true };
+        screen.result(&plan_text(&sieved.summary, style));
+        screen.result(&ignored_text(&report));
+        screen.result(&verdict(&sieved, report.totals.ignored));
+    }
+    if exit == Exit::Interrupted {
+        // Half of a look is no report: what the last whole check wrote stays.
+        if args.outputs.writes() {
+            screen.note("interrupted: no report is written");
+        }
+        return Ok(exit);
+    }
+    let delivered = deliver(&screen, &args.outputs, history.as_ref(), &report, &sieved).await?;
+    Ok(if delivered || exit != Exit::Fine { exit } else { Exit::Failed })
+}
+
+/// The last line: in one word, then in numbers. It says what was found, whatever the exit code is made of.
+fn verdict(sieved: &Sieved, ignored: usize) -> String {
+    let summary = &sieved.summary;
+    let word = match Exit::of(summary, true) {
+        Exit::Fine => "In sync",
+        Exit::Drift => "DRIFT",
+        Exit::Interrupted => "Interrupted",
+        _ => "Not all could be read",
+    };
+    let ignored = if ignored > 0 { format!(", {ignored} ignored") } else { String::new() };
+    let seconds = Duration::from_millis(summary.millis).as_secs_f64();
+    format!("{word}: {}{ignored}, in {seconds:.1} s.\n", plan_totals(summary))
+}
+
+/// The day in UTC, `YYYY-MM-DD`.
+fn today(now: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(now).to_string().chars().take(10).collect()
+}

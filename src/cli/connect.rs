@@ -1,0 +1,66 @@
+//! Opens SSH connections to the inventory's hosts for the engine.
+
+use std::sync::Arc;
+
+use super::login::LoginOptions;
+use crate::engine::Connector;
+use crate::inventory::{HostName, Inventory, Target};
+use crate::report::{Screen, literal};
+use crate::transport::{ConnectOptions, Connection, Network, TransportError};
+
+/// Reaches hosts as the inventory and the SSH configuration say.
+pub struct SshConnector {
+    targets: std::collections::HashMap<HostName, Target>,
+    network: Arc<Network>,
+}
+
+impl SshConnector {
+    /// All hosts of an inventory; nothing is reached yet. Asks for the passwords that were ordered.
+    ///
+    /// # Errors
+    /// When a file or a password of the command line is missing.
+    pub fn new(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+        let targets =
+            inventory.hosts().map(|(_, host)| login.apply(&host.target)).collect::<anyhow::Result<Vec<_>>>()?;
+        let options = ConnectOptions { secrets: login.secrets(screen)?, ..ConnectOptions::default() };
+        let screen = screen.clone();
+        let warn = move |warning: &str| screen.note(&format!("warning: {}", literal(warning)));
+        let network = Network::new(options, targets.iter().cloned()).on_warning(warn);
+        let targets = targets.into_iter().map(|target| (target.name.clone(), target)).collect();
+        Ok(Self { targets, network: Arc::new(network) })
+    }
+
+    /// A host that the inventory does not have, with its settings.
+    ///
+    /// # Errors
+    /// [`TransportError::Settings`].
+    pub async fn stranger(&self, target: &Target) -> Result<Target, TransportError> {
+        self.network.resolve(target).await
+    }
+
+    /// The keys a host shows now.
+    ///
+    /// # Errors
+    /// [`TransportError`] when it cannot be reached.
+    pub async fn scan(&self, target: &Target) -> Result<Vec<(String, String)>, TransportError> {
+        self.network.scan(target).await
+    }
+
+    /// A host with the settings of its SSH configuration; `None` when there is no such host.
+    pub async fn settings(&self, host: &HostName) -> Option<Result<Target, TransportError>> {
+        let target = self.targets.get(host)?;
+        Some(self.network.resolve(target).await)
+    }
+}
+
+#[async_trait::async_trait]
+impl Connector for SshConnector {
+    async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
+        match self.targets.get(host) {
+            Some(target) => Ok(self.network.connect(target).await?),
+            None => {
+                Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })
+            }
+        }
+    }
+}

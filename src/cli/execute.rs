@@ -1,0 +1,135 @@
+//! What `plan`, `check` and `apply` share: load, resolve, reach, run, report.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::Common;
+use super::connect::SshConnector;
+use super::interrupt::stop_on_interrupt;
+use super::login::LoginOptions;
+use super::selection::Selection;
+use crate::engine::{self, Engines as _, Event, Events, Fleet, Lookout, RunSummary};
+use crate::inventory::Inventory;
+use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
+use crate::report::{Screen, report_json, report_progress};
+use crate::resource::Kind as _;
+use crate::resource::swarm_member::SwarmMember;
+use crate::swarm::SwarmLookout;
+
+/// A run that has been prepared: what the engine needs, whatever the verb.
+pub struct Prepared {
+    /// The hosts, connected on demand.
+    pub fleet: Arc<Fleet>,
+    /// What they should be.
+    pub work: Arc<Resolved>,
+    /// Hosts worked on at once.
+    pub forks: usize,
+    /// Cancelled by Ctrl-C.
+    pub stop: CancellationToken,
+}
+
+/// Loads and resolves, contacts the hosts and only looks at their resources: `plan`. A plan is what `apply` would do; the whole
+/// cluster's drift is the business of `check`.
+///
+/// # Errors
+/// Configuration errors, before any host was contacted.
+pub async fn look(
+    common: &Common,
+    screen: &Screen,
+    selection: &Selection,
+    verb: &'static str,
+) -> anyhow::Result<RunSummary> {
+    let look = async |run: &Prepared| engine::look(&run.fleet, &run.work, run.forks, None, &run.stop).await;
+    execute(common, screen, selection, verb, look).await
+}
+
+/// Who looks at the whole swarm; nobody where the playbook has no `swarm_member`.
+#[must_use]
+pub fn lookout(run: &Prepared) -> Option<Arc<dyn Lookout>> {
+    let mut members = BTreeMap::new();
+    let looked_at = run.work.hosts();
+    for host in &looked_at {
+        for (_, goal) in run.work.goals(host) {
+            let says = match &goal.resource {
+                GoalResource::Bound(resource) => SwarmMember::of(resource.as_ref()).map(SwarmMember::says_availability),
+                // What it says is known with the host's facts only: it is left to the resource.
+                GoalResource::Deferred(deferred) => (deferred.kind() == SwarmMember::NAME).then_some(true),
+            };
+            if let Some(says) = says {
+                members.insert(host.clone(), says);
+            }
+        }
+    }
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let everything = run.fleet.hosts().iter().all(|host| looked_at.contains(host));
+    let now = i64::try_from(now).unwrap_or(i64::MAX);
+    (!members.is_empty()).then(|| Arc::new(SwarmLookout::new(members, everything, now)) as Arc<dyn Lookout>)
+}
+
+/// Loads and resolves, and gives what was prepared to the verb's own part of the engine.
+///
+/// # Errors
+/// Configuration errors, before any host was contacted.
+pub async fn execute<T>(
+    common: &Common,
+    screen: &Screen,
+    selection: &Selection,
+    verb: &'static str,
+    run: impl AsyncFnOnce(&Prepared) -> T,
+) -> anyhow::Result<T> {
+    let loaded = selection.prepare(screen)?;
+    execute_loaded(common, screen, selection, loaded, verb, run).await
+}
+
+/// The same for files that were loaded already.
+///
+/// # Errors
+/// When a file of known hosts cannot be read.
+pub async fn execute_loaded<T>(
+    common: &Common,
+    screen: &Screen,
+    selection: &Selection,
+    loaded: Loaded,
+    verb: &'static str,
+    run: impl AsyncFnOnce(&Prepared) -> T,
+) -> anyhow::Result<T> {
+    let (events, receiver) = Events::channel();
+    let reporter = {
+        let (screen, json) = (screen.clone(), common.json);
+        tokio::spawn(async move {
+            if json { report_json(&screen, receiver).await } else { report_progress(&screen, receiver).await }
+        })
+    };
+    let result = {
+        let prepared = Prepared {
+            fleet: fleet(&loaded.inventory, events.clone(), &selection.inventory.login, screen)?,
+            work: Arc::new(loaded.resolved),
+            forks: selection.inventory.forks(&loaded.inventory),
+            stop: stop_on_interrupt(),
+        };
+        events.send(Event::RunStarted { verb, hosts: prepared.work.hosts() }).await;
+        let result = run(&prepared).await;
+        prepared.fleet.close().await;
+        result
+    };
+    // The reporter ends when the last sender is gone.
+    drop(events);
+    reporter.await?;
+    Ok(result)
+}
+
+/// All hosts of the inventory, connected on demand.
+///
+/// # Errors
+/// When a file or a password of the command line is missing.
+pub fn fleet(
+    inventory: &Inventory,
+    events: Events,
+    login: &LoginOptions,
+    screen: &Screen,
+) -> anyhow::Result<Arc<Fleet>> {
+    let connector = SshConnector::new(inventory, login, screen)?;
+    Ok(Arc::new(Fleet::new(Arc::new(connector), inventory.hosts().map(|(name, _)| name.clone()), events)))
+}

@@ -1,0 +1,54 @@
+//! `skep facts`: what each host is, as templates see it under `facts`.
+
+use std::collections::BTreeSet;
+
+use super::Common;
+use super::exit_code::Exit;
+use super::selection::{InventorySelection, reject};
+use super::survey::ask;
+use crate::report::literal;
+use crate::resource::Query;
+
+/// Show what each host is: release, architecture, addresses, memory. Reads only.
+#[derive(clap::Args)]
+pub struct FactsArgs {
+    #[command(flatten)]
+    selection: InventorySelection,
+}
+
+/// Reads and prints.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let replies = ask(&inventory, &args.selection, &hosts, BTreeSet::from([Query::Facts]), &screen).await?;
+    let mut exit = Exit::Fine;
+    for (name, reply) in &replies {
+        let facts = match reply {
+            Ok(reply) => reply.answers.facts().map_err(|error| (Exit::Failed, error.to_string(), String::new())),
+            Err(error) => Err((Exit::Unreachable, error.to_string(), format!("\n  try: {}", error.hint()))),
+        };
+        match facts {
+            Ok(facts) if common.json => {
+                screen.json(&serde_json::json!({ "host": name, "facts": facts }));
+            }
+            Ok(facts) => {
+                let mut text = format!("{name}\n");
+                if let serde_json::Value::Object(fields) = serde_json::to_value(facts)? {
+                    for (key, value) in fields {
+                        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        text.push_str(&format!("  {key:<14}{}\n", literal(&value)));
+                    }
+                }
+                screen.result(&text);
+            }
+            Err((code, why, hint)) => {
+                screen.note(&format!("{name}: {}", literal(&format!("{why}{hint}"))));
+                exit = if exit == Exit::Failed { exit } else { code };
+            }
+        }
+    }
+    Ok(exit)
+}

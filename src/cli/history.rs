@@ -1,0 +1,48 @@
+//! `skep history`: when each resource began to drift, out of the reports that `skep check` kept. Touches no host.
+
+use std::time::{Duration, SystemTime};
+
+use super::Common;
+use super::exit_code::Exit;
+use super::outputs::history;
+use super::selection::Selection;
+use crate::drift::{Report, history_rows};
+use crate::report::history_text;
+
+/// Show when each resource began to drift, for the same arguments as were given to `check`
+#[derive(Debug, Clone, clap::Args)]
+pub struct HistoryArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// First remove reports that are older than this, e.g. `30d`
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+}
+
+/// Prunes and prints.
+///
+/// # Errors
+/// When there is no state folder.
+pub fn run(common: &Common, args: &HistoryArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let Some(history) = history(&args.selection) else {
+        anyhow::bail!("there is no state folder: set XDG_STATE_HOME or HOME to an absolute path");
+    };
+    if let Some(age) = args.max_age {
+        let removed = history.prune(age, SystemTime::now());
+        screen.note(&format!("removed {removed} reports older than {}", humantime::format_duration(age)));
+    }
+    let mut reports: Vec<Report> = history.newest_first().collect();
+    reports.reverse();
+    let rows = history_rows(&reports);
+    if common.json {
+        let checks: Vec<&str> = reports.iter().map(|report| report.started.as_str()).collect();
+        let drifted: Vec<usize> = reports.iter().map(|report| report.totals.drifted_resources).collect();
+        let page =
+            serde_json::json!({ "schema": 1, "checks": checks, "drifted_resources": drifted, "resources": rows });
+        screen.result(&format!("{page:#}\n"));
+    } else {
+        screen.result(&history_text(&reports, &rows, common.verbose > 0));
+    }
+    Ok(Exit::Fine)
+}

@@ -1,0 +1,50 @@
+//! `skep inventory`: hosts, groups and merged variables, as the other verbs see them. Touches no host.
+
+use std::fmt::Write as _;
+
+use clap::Args;
+
+use super::Common;
+use super::exit_code::Exit;
+use super::selection::{InventorySelection, reject};
+use crate::inventory::InventoryView;
+use crate::report::literal;
+
+/// Show hosts, groups and merged variables
+#[derive(Debug, Clone, Args)]
+pub struct InventoryArgs {
+    /// Which inventory, and which of its hosts.
+    #[command(flatten)]
+    pub selection: InventorySelection,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Everything that is wrong with the inventory or `--limit`.
+pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (inventory, hosts) = arguments.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let mut view = inventory.view();
+    view.hosts.retain(|host, _| hosts.contains(host));
+    view.groups.values_mut().for_each(|members| members.retain(|host| hosts.contains(host)));
+    if common.json {
+        screen.json(&view);
+    } else {
+        screen.result(&literal(&text(&view)));
+    }
+    Ok(Exit::Fine)
+}
+
+fn text(view: &InventoryView) -> String {
+    let mut text = String::new();
+    let width = view.hosts.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    for (name, host) in &view.hosts {
+        let groups = if host.groups.is_empty() { "(no group)".to_owned() } else { host.groups.join(", ") };
+        let _ = writeln!(text, "{name:width$}  {}@{}:{}  {groups}", host.user, host.address, host.port);
+        for (key, value) in &host.vars {
+            let _ = writeln!(text, "{:width$}    {key} = {value}", "");
+        }
+    }
+    text
+}

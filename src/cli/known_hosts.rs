@@ -1,0 +1,102 @@
+//! `skep known-hosts`: forget a host that was rebuilt; show the keys that a host has now.
+
+use clap::Subcommand;
+
+use super::Common;
+use super::connect::SshConnector;
+use super::exit_code::Exit;
+use super::selection::{InventorySelection, reject};
+use crate::inventory::{HostName, Inventory, Target};
+use crate::report::literal;
+use crate::transport::forget;
+
+/// Forget a host's SSH keys, or show those it has now.
+#[derive(clap::Args)]
+pub struct KnownHostsArgs {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Subcommand)]
+enum Act {
+    /// Take a host out of its files of known hosts: for a machine that was rebuilt. The old text is kept in FILE.old
+    Forget(Hosts),
+    /// Print the keys a host shows now, as lines of known hosts, and their fingerprints. Trusts and writes nothing
+    Scan(Hosts),
+}
+
+#[derive(clap::Args)]
+struct Hosts {
+    /// Hosts of the inventory, or names and addresses
+    #[arg(value_name = "HOST", required = true)]
+    hosts: Vec<String>,
+    #[command(flatten)]
+    selection: InventorySelection,
+}
+
+/// Does it.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (Act::Forget(hosts) | Act::Scan(hosts)) = &args.act;
+    // Without an inventory, names are names.
+    let inventory = match hosts.selection.hosts() {
+        Ok((inventory, _)) => inventory,
+        Err(_) if hosts.selection.inventory.is_empty() => Inventory::default(),
+        Err(errors) => return Err(reject(&errors, &screen).into()),
+    };
+    let connector = SshConnector::new(&inventory, &hosts.selection.login.quiet(), &screen)?;
+    let mut exit = Exit::Fine;
+    for host in &hosts.hosts {
+        let name = HostName::new(host);
+        let target = match connector.settings(&name).await {
+            Some(settings) => settings,
+            None => connector.stranger(&hosts.selection.login.apply(&Target::unlisted(host))?).await,
+        };
+        let result = match target {
+            Ok(target) => match &args.act {
+                Act::Forget(_) => forget_one(&screen, host, &target),
+                Act::Scan(_) => connector.scan(&target).await.map(|lines| {
+                    for (line, fingerprint) in lines {
+                        screen.result(&format!("{line}\n"));
+                        screen.note(&format!("{host}: {fingerprint}"));
+                    }
+                }),
+            },
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            exit = if matches!(args.act, Act::Scan(_)) { Exit::Unreachable } else { Exit::Failed };
+            screen.note(&literal(&format!("{host}: {error}\n  try: {}", error.hint())));
+        }
+    }
+    Ok(exit)
+}
+
+fn forget_one(
+    screen: &crate::report::Screen,
+    host: &str,
+    target: &Target,
+) -> Result<(), crate::transport::TransportError> {
+    let (address, port) = target.known_name();
+    let mut known = false;
+    // The system's file is the administrator's; the others are the user's own.
+    for file in target.known_hosts.iter().filter(|file| !file.starts_with("/etc")) {
+        let forgotten = forget(file, address, port)?;
+        if !forgotten.lines.is_empty() {
+            known = true;
+            let (count, file) = (forgotten.lines.len(), file.display());
+            screen.result(&format!("{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old\n"));
+        }
+        for line in forgotten.patterns {
+            known = true;
+            screen.note(&format!("{host}: {}:{line} is a pattern and stays", file.display()));
+        }
+    }
+    if !known {
+        screen.result(&format!("{host}: not known\n"));
+    }
+    Ok(())
+}

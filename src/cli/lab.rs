@@ -1,0 +1,274 @@
+//! `skep lab`: throwaway nodes on this machine. Results go to stdout, what is being done to stderr.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::exit_code::Exit;
+use crate::lab::{
+    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite,
+};
+
+/// Make and break throwaway nodes on this machine, to try skep on.
+#[derive(Debug, Args)]
+pub struct LabArguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// Where keys, records and caches are kept [default: ~/.local/state/skep/lab]
+    #[arg(long, global = true, env = "SKEP_STATE_DIR", value_name = "DIRECTORY")]
+    state_dir: Option<PathBuf>,
+    /// The lot of nodes: several can live side by side
+    #[arg(long, global = true, default_value = "lab", value_name = "NAME")]
+    lot: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Make a lot of nodes, or repair it, and write its inventory
+    Up {
+        /// How many managers
+        #[arg(long, default_value_t = 1, value_name = "N")]
+        managers: u8,
+        /// How many workers
+        #[arg(long, default_value_t = 2, value_name = "N")]
+        workers: u8,
+        /// Debian release of the nodes
+        #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
+        suite: SuiteName,
+        /// What the nodes say they are in /etc/os-release
+        #[arg(long, value_enum, default_value_t = PresentationName::Debian)]
+        present_as: PresentationName,
+        /// Who logs in; vagrant has passwordless sudo
+        #[arg(long, value_enum, default_value_t = UserName::Vagrant)]
+        user: UserName,
+        /// The inventory to write
+        #[arg(short, long, default_value = "inventory/lab.toml", value_name = "FILE")]
+        inventory: PathBuf,
+    },
+    /// Remove a lot: its nodes, network, keys and inventory
+    Down {
+        /// Every lot of this state directory
+        #[arg(long)]
+        all: bool,
+        /// Also the node images and package mirrors that no lot uses
+        #[arg(long)]
+        purge: bool,
+        /// Also the dockerd that `skep lab` started, if it did
+        #[arg(long)]
+        stop_docker: bool,
+    },
+    /// Shut nodes down
+    Stop {
+        /// The nodes, such as docker02
+        #[arg(required = true)]
+        nodes: Vec<String>,
+        /// Take the power away instead
+        #[arg(long)]
+        now: bool,
+    },
+    /// Start stopped nodes
+    Start {
+        /// The nodes, such as docker02
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
+    /// Take the network away from nodes: packets vanish in silence
+    Cut {
+        /// The nodes, such as docker02
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
+    /// Give nodes their network back
+    Heal {
+        /// The nodes, such as docker02
+        #[arg(required = true)]
+        nodes: Vec<String>,
+    },
+    /// The nodes of a lot and how they are
+    Status,
+    /// The lots of this state directory
+    List,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SuiteName {
+    Trixie,
+    Bookworm,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum PresentationName {
+    Debian,
+    Ubuntu,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UserName {
+    Root,
+    Vagrant,
+}
+
+/// Runs the verb and says on stderr how it failed; exit code 1 when it did.
+#[must_use]
+pub fn main(arguments: &LabArguments) -> Exit {
+    match run(arguments) {
+        Ok(()) => Exit::Fine,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            Exit::Failed
+        }
+    }
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Whatever the lab reports; the text says what failed, why and what to try.
+fn run(arguments: &LabArguments) -> anyhow::Result<()> {
+    let state = match &arguments.state_dir {
+        Some(path) => StateDirectory::at(path)?,
+        None => StateDirectory::standard()?,
+    };
+    let lot = LotName::new(&arguments.lot)?;
+    let started = Instant::now();
+    let progress = |line: &str| say(&format!("[{:5.1} s] {line}", started.elapsed().as_secs_f64()));
+    match &arguments.verb {
+        Verb::Up { managers, workers, suite, present_as, user, inventory } => {
+            let options = LabOptions {
+                lot,
+                managers: *managers,
+                workers: *workers,
+                suite: (*suite).into(),
+                present_as: (*present_as).into(),
+                user: (*user).into(),
+                inventory: inventory.clone(),
+                state,
+            };
+            lab::up(&options, &progress)?;
+        }
+        Verb::Down { all, purge, stop_docker } => {
+            let lots = if *all { lab::lots(&state)? } else { vec![lot] };
+            for lot in lots {
+                lab::down(&state, &lot, &progress)?;
+                progress(&format!("lot {lot} is gone"));
+            }
+            if *purge {
+                lab::ensure_docker(&state, &progress)?;
+                lab::purge(&state, &progress)?;
+            }
+            if *stop_docker {
+                progress(&match lab::stop_docker(&state, &progress)? {
+                    Stopped::Stopped => "dockerd is stopped".to_owned(),
+                    Stopped::NotOurs => "dockerd was not started by `skep lab`: left alone".to_owned(),
+                    Stopped::InUse(names) => {
+                        format!("dockerd is left alone, in it still run: {}", names.join(", "))
+                    }
+                });
+            }
+        }
+        Verb::List => {
+            for lot in lab::lots(&state)? {
+                print(&list_line(&state, &lot))?;
+            }
+        }
+        verb => {
+            let lab = lab::find(&state, &lot)?;
+            lab::ensure_docker(&state, &progress)?;
+            on_nodes(&lab, verb, &progress)?;
+        }
+    }
+    Ok(())
+}
+
+fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow::Result<()> {
+    match verb {
+        Verb::Stop { nodes, now } => {
+            for node in nodes {
+                progress(&format!("{node}: stopping"));
+                lab.stop(node, *now)?;
+            }
+        }
+        Verb::Start { nodes } => {
+            for node in nodes {
+                progress(&format!("{node}: starting"));
+                lab.start(node, progress)?;
+            }
+        }
+        Verb::Cut { nodes } => {
+            for node in nodes {
+                lab.cut(node)?;
+                progress(&format!("{node}: cut off"));
+            }
+        }
+        Verb::Heal { nodes } => {
+            for node in nodes {
+                lab.heal(node)?;
+                progress(&format!("{node}: has its network"));
+            }
+        }
+        _ => {
+            for node in lab.nodes() {
+                let state = match lab.node_state(&node.name)? {
+                    NodeState::Running => "running",
+                    NodeState::Cut => "cut off",
+                    NodeState::Stopped => "stopped",
+                    NodeState::Missing => "missing",
+                };
+                print(&format!("{:<10} {:<15} {state}", node.name, node.address.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn list_line(state: &StateDirectory, lot: &LotName) -> String {
+    match lab::find(state, lot) {
+        Ok(lab) => format!(
+            "{:<20} {} nodes  {}  {}",
+            lot.as_str(),
+            lab.nodes().len(),
+            lab.lot().suite.name(),
+            lab.lot().inventory.display()
+        ),
+        Err(LabError::NoSuchLot { .. }) => format!("{:<20} half-made", lot.as_str()),
+        Err(error) => format!("{:<20} {error}", lot.as_str()),
+    }
+}
+
+fn print(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout().lock(), "{line}")
+}
+
+fn say(line: &str) {
+    // Nothing can be done about a stderr that is gone.
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+impl From<SuiteName> for Suite {
+    fn from(name: SuiteName) -> Self {
+        match name {
+            SuiteName::Trixie => Self::Trixie,
+            SuiteName::Bookworm => Self::Bookworm,
+        }
+    }
+}
+
+impl From<PresentationName> for Presentation {
+    fn from(name: PresentationName) -> Self {
+        match name {
+            PresentationName::Debian => Self::Debian,
+            PresentationName::Ubuntu => Self::Ubuntu,
+        }
+    }
+}
+
+impl From<UserName> for LoginUser {
+    fn from(name: UserName) -> Self {
+        match name {
+            UserName::Root => Self::Root,
+            UserName::Vagrant => Self::Vagrant,
+        }
+    }
+}

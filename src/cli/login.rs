@@ -1,0 +1,82 @@
+//! Options about logging in, for every verb that reaches hosts, and where its secrets come from.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+use secrecy::SecretString;
+
+use crate::inventory::{SshConfigFile, Target};
+use crate::report::Screen;
+use crate::transport::{Ask, Known, Secrets};
+
+/// How hosts are logged in to.
+#[derive(Debug, Clone, Default, Args)]
+pub struct LoginOptions {
+    /// SSH configuration instead of ~/.ssh/config and the system's; `none` for no configuration
+    #[arg(short = 'F', long = "ssh-config", value_name = "FILE")]
+    pub ssh_config: Option<PathBuf>,
+
+    /// Ask once for the password to log in with [env: SKEP_SSH_PASSWORD]
+    #[arg(short = 'k', long)]
+    pub ask_pass: bool,
+
+    /// Ask once for sudo's password [env: SKEP_BECOME_PASSWORD]
+    #[arg(short = 'K', long)]
+    pub ask_become_pass: bool,
+}
+
+impl LoginOptions {
+    /// A host as the command line changes it.
+    ///
+    /// # Errors
+    /// When the file of `-F` does not exist.
+    pub fn apply(&self, target: &Target) -> anyhow::Result<Target> {
+        let ssh_config = match &self.ssh_config {
+            None => target.ssh_config.clone(),
+            Some(path) if path.as_os_str() == "none" => SshConfigFile::Off,
+            Some(path) if path.is_file() => SshConfigFile::File(path.clone()),
+            Some(path) => anyhow::bail!("there is no file {} (--ssh-config)", path.display()),
+        };
+        Ok(Target { ssh_config, ..target.clone() })
+    }
+
+    /// The same without asking anybody: settings need no passwords.
+    pub fn quiet(&self) -> Self {
+        Self { ask_pass: false, ask_become_pass: false, ..self.clone() }
+    }
+
+    /// What is known and who can be asked. Asks now what was ordered: later, hosts would wait.
+    ///
+    /// # Errors
+    /// When a password is ordered and nobody can be asked for it.
+    pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<Secrets>> {
+        let ordered = |wanted: bool, variable: &str, question: &str| -> anyhow::Result<Option<SecretString>> {
+            if !wanted {
+                return Ok(std::env::var(variable).ok().filter(|secret| !secret.is_empty()).map(SecretString::from));
+            }
+            match screen.ask_secret(question) {
+                Some(secret) => Ok(Some(secret)),
+                None => anyhow::bail!("no password was given for `{question}`; without a terminal, use {variable}"),
+            }
+        };
+        let known = Known {
+            password: ordered(self.ask_pass, "SKEP_SSH_PASSWORD", "Password to log in: ")?,
+            become_password: ordered(self.ask_become_pass, "SKEP_BECOME_PASSWORD", "Password for sudo: ")?,
+            passphrase: ordered(false, "SKEP_KEY_PASSPHRASE", "")?,
+        };
+        let asker = Screen::has_keyboard().then(|| Arc::new(Terminal(screen.clone())) as Arc<dyn Ask>);
+        Ok(Arc::new(Secrets::new(known, asker)))
+    }
+}
+
+/// Asks on the terminal.
+struct Terminal(Screen);
+
+#[async_trait::async_trait]
+impl Ask for Terminal {
+    async fn ask(&self, question: &str) -> Option<SecretString> {
+        let (screen, question) = (self.0.clone(), question.to_owned());
+        tokio::task::spawn_blocking(move || screen.ask_secret(&question)).await.ok().flatten()
+    }
+}

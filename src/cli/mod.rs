@@ -1,0 +1,130 @@
+//! The command line: the only place that knows clap. One file per verb; each has its arguments and a `run`.
+
+mod apply;
+mod check;
+mod cluster;
+mod connect;
+mod execute;
+pub mod exit_code;
+mod facts;
+mod history;
+mod interrupt;
+mod inventory;
+mod known_hosts;
+mod lab;
+mod logging;
+mod login;
+mod origins;
+mod outputs;
+mod ping;
+mod plan;
+mod schedule;
+mod schema;
+mod selection;
+mod status;
+mod survey;
+mod validate;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::report::{Color, Screen};
+use exit_code::Exit;
+
+/// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are one.
+#[derive(Parser)]
+#[command(name = "skep", version, max_term_width = 100, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+const AFTER_HELP: &str = "Exit codes: 0 in sync or applied; 1 a resource or host failed; 2 usage or configuration; \
+3 drift; 4 a host unreachable; 130 interrupted.";
+
+/// Flags that every verb takes.
+#[derive(clap::Args, Clone)]
+pub struct Common {
+    /// Print one JSON object per event on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say more: -v steps, -vv resources in sync, -vvv the transport's own log.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Colour results and messages.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+}
+
+impl Common {
+    fn screen(&self) -> Screen {
+        Screen::new(self.color, !self.json, self.verbose)
+    }
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Validate(validate::ValidateArgs),
+    Inventory(inventory::InventoryArgs),
+    Ping(ping::PingArgs),
+    Facts(facts::FactsArgs),
+    Plan(plan::PlanArgs),
+    Check(check::CheckArgs),
+    Apply(apply::ApplyArgs),
+    Status(status::StatusArgs),
+    History(history::HistoryArgs),
+    Schema(schema::SchemaArgs),
+    Schedule(schedule::ScheduleArgs),
+    KnownHosts(known_hosts::KnownHostsArgs),
+    Lab(lab::LabArguments),
+}
+
+/// Parses the command line, runs the verb, and gives its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logging::start(cli.common.verbose);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&cli.common, &anyhow::Error::new(error).context("cannot start")),
+    };
+    let result = runtime.block_on(dispatch(&cli.common, cli.verb));
+    // A task that hangs (a resolver, a half-open connection) must not keep the process.
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => fail(&cli.common, &error),
+    }
+}
+
+async fn dispatch(common: &Common, verb: Verb) -> anyhow::Result<Exit> {
+    match verb {
+        Verb::Validate(args) => validate::run(common, &args),
+        Verb::Inventory(args) => inventory::run(common, &args),
+        Verb::Ping(args) => ping::run(common, &args).await,
+        Verb::Facts(args) => facts::run(common, &args).await,
+        Verb::Plan(args) => plan::run(common, &args).await,
+        Verb::Check(args) => check::run(common, &args).await,
+        Verb::Apply(args) => apply::run(common, &args).await,
+        Verb::Status(args) => status::run(common, &args).await,
+        Verb::History(args) => history::run(common, &args),
+        Verb::Schema(args) => Ok(schema::run(common, &args)),
+        Verb::Schedule(args) => schedule::run(common, &args),
+        Verb::KnownHosts(args) => known_hosts::run(common, &args).await,
+        Verb::Lab(args) => Ok(lab::main(&args)),
+    }
+}
+
+/// An error that ended the verb before there was a run: configuration for the most part.
+fn fail(common: &Common, error: &anyhow::Error) -> ExitCode {
+    let screen = common.screen();
+    // Diagnostics come rendered, with their own headings; all else gets one.
+    match error.downcast_ref::<selection::Rejected>() {
+        Some(rejected) => screen.note(rejected.0.trim_end()),
+        None => screen.styled_note(&console::Style::new().red(), &format!("error: {error:#}")),
+    }
+    Exit::Usage.into()
+}

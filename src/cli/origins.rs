@@ -1,0 +1,83 @@
+//! Where each connection setting of a host came from, for `skep ping -v`.
+
+use crate::inventory::{HostName, IdentityAgent, Origin, Proxy, Target};
+use crate::report::{Table, literal};
+use crate::transport::TransportError;
+
+/// A table of settings, values and origins.
+pub fn text(host: &HostName, settings: Result<Target, TransportError>) -> String {
+    let target = match settings {
+        Ok(target) => target,
+        Err(error) => return format!("{host}: {}\n", literal(&error.to_string())),
+    };
+    let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
+    for (setting, value) in values(&target) {
+        let origin = match target.origins.get(setting) {
+            Some(Origin::Inventory) => "inventory",
+            Some(Origin::SshConfig) => "ssh config",
+            None if setting == "address" => "inventory",
+            None => "default",
+        };
+        table.row([setting.to_owned(), literal(&value).to_string(), origin.to_owned()]);
+    }
+    format!("{host}\n{}\n", table.text())
+}
+
+/// Every setting that always counts, and of the others those that are given.
+fn values(target: &Target) -> Vec<(&'static str, String)> {
+    let paths = |paths: &[std::path::PathBuf]| {
+        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let time = |time| humantime::format_duration(time).to_string();
+    let ssh = &target.ssh;
+    let keys = if target.identity_files.is_empty() {
+        "the agent's, then ~/.ssh/id_*".to_owned()
+    } else {
+        paths(&target.identity_files)
+    };
+    let proxy = match &ssh.proxy {
+        Proxy::Direct => "none".to_owned(),
+        Proxy::Jump(list) => format!("ProxyJump {list}"),
+        Proxy::Command(command) => format!("ProxyCommand {command}"),
+    };
+    let agent = match &ssh.identity_agent {
+        IdentityAgent::Environment => "SSH_AUTH_SOCK".to_owned(),
+        IdentityAgent::Off => "none".to_owned(),
+        IdentityAgent::Socket(path) => path.display().to_string(),
+    };
+    let list = |list: &Option<Vec<String>>| list.as_ref().map(|names| names.join(",")).unwrap_or_default();
+    let always = [
+        ("address", target.address.clone()),
+        ("port", target.port.to_string()),
+        ("user", target.user.clone()),
+        ("become", target.become_root.to_string()),
+        ("become_user", target.become_user.clone()),
+        ("identity_file", keys),
+        ("agent", target.agent.to_string()),
+        ("host_keys", format!("{:?}", target.host_key_policy).to_lowercase()),
+        ("known_hosts", paths(&target.known_hosts)),
+        ("proxy", proxy),
+        ("connect_timeout", time(target.connect_timeout)),
+        ("connect_wait", time(target.connect_wait)),
+    ];
+    let given = [
+        ("HostKeyAlias", ssh.host_key_alias.clone().unwrap_or_default()),
+        ("IdentitiesOnly", ssh.identities_only.to_string()),
+        ("IdentityAgent", agent),
+        ("CertificateFile", paths(&ssh.certificate_files)),
+        ("HashKnownHosts", ssh.hash_known_hosts.to_string()),
+        (
+            "ServerAliveInterval",
+            ssh.keepalive.map(|alive| format!("{} x {}", time(alive.interval), alive.count)).unwrap_or_default(),
+        ),
+        ("KexAlgorithms", list(&ssh.key_exchanges)),
+        ("Ciphers", list(&ssh.ciphers)),
+        ("MACs", list(&ssh.macs)),
+        ("HostKeyAlgorithms", list(&ssh.host_key_algorithms)),
+        ("PreferredAuthentications", list(&ssh.methods)),
+        ("AddressFamily", format!("{:?}", ssh.family).to_lowercase()),
+        ("BindAddress", ssh.bind_address.clone().unwrap_or_default()),
+    ];
+    let given = given.into_iter().filter(|(setting, _)| target.origins.contains_key(setting));
+    always.into_iter().chain(given).collect()
+}

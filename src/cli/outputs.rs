@@ -1,0 +1,120 @@
+//! Where the report of a check goes beside the screen: files, a command, the history. All of them can be used at once.
+
+use std::path::PathBuf;
+
+use super::selection::Selection;
+use crate::drift::{Report, Sieved};
+use crate::report::{
+    History, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder, write_whole,
+};
+
+/// Permission bits of files with values in them: whatever differs on a host need not be for everybody.
+const PRIVATE: u32 = 0o600;
+/// Those of metrics: the node exporter runs as another user.
+const PUBLIC: u32 = 0o644;
+
+/// Outputs of a check. A file that is there already is replaced whole and keeps its permissions; if it cannot be, it stays.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct OutputArgs {
+    /// Write the report as one JSON document (`skep schema report` prints its schema)
+    #[arg(long, value_name = "FILE.json")]
+    pub report: Option<PathBuf>,
+    /// Write metrics for the node exporter's textfile collector
+    #[arg(long, value_name = "FILE.prom")]
+    pub metrics: Option<PathBuf>,
+    /// Write JUnit's XML, for CI systems
+    #[arg(long, value_name = "FILE.xml")]
+    pub junit: Option<PathBuf>,
+    /// Write one self-contained page for a browser
+    #[arg(long, value_name = "FILE.html")]
+    pub html: Option<PathBuf>,
+    /// Run this command (sh -c) with the report on its standard input when the state changed since it was last told
+    #[arg(long, value_name = "COMMAND")]
+    pub notify: Option<String>,
+    /// Keep this many reports for `skep history`; 0 keeps none
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub keep: usize,
+}
+
+impl OutputArgs {
+    /// Whether any of them shows the swarm.
+    #[must_use]
+    pub fn show_cluster(&self) -> bool {
+        self.report.is_some() || self.metrics.is_some() || self.html.is_some() || self.notify.is_some()
+    }
+}
+
+impl OutputArgs {
+    /// Whether anything at all was asked for.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.show_cluster() || self.junit.is_some()
+    }
+}
+
+/// The history of a selection: of what `--single` takes for the same check. `None` without a state folder.
+#[must_use]
+pub fn history(selection: &Selection) -> Option<History> {
+    Some(History::of(&state_folder()?, &selection.words()))
+}
+
+/// Writes all outputs; says whether every one that was asked for came about. One that fails does not stop the others.
+pub async fn deliver(
+    screen: &Screen,
+    args: &OutputArgs,
+    history: Option<&History>,
+    report: &Report,
+    sieved: &Sieved,
+) -> anyhow::Result<bool> {
+    let mut document = serde_json::to_vec_pretty(report)?;
+    document.push(b'\n');
+    let red = console::Style::new().red();
+    let mut whole = true;
+    let metrics = || metrics_text(report).into_bytes();
+    let junit = || junit_text(report, &sieved.summary).into_bytes();
+    let page = args.html.is_some().then(|| html_text(report)).transpose()?.map(String::into_bytes);
+    let files = [
+        (&args.report, args.report.is_some().then(|| document.clone()), PRIVATE),
+        (&args.metrics, args.metrics.is_some().then(metrics), PUBLIC),
+        (&args.junit, args.junit.is_some().then(junit), PRIVATE),
+        (&args.html, page, PRIVATE),
+    ];
+    for (path, content, mode) in files {
+        let (Some(path), Some(content)) = (path, content) else { continue };
+        if let Err(error) = write_whole(path, &content, mode) {
+            screen.styled_note(&red, &format!("error: {error}; what was there stays"));
+            whole = false;
+        }
+    }
+    if let Some(command) = &args.notify
+        && let Err(error) = tell(command, history, report, &document).await
+    {
+        screen.styled_note(&red, &format!("error: {error:#}"));
+        whole = false;
+    }
+    if args.keep > 0 {
+        // Nobody asked for it by name: a history that cannot be kept is said, and fails nothing.
+        match history.map(|history| history.keep(report, args.keep)) {
+            None => screen.note("warning: no history is kept: neither XDG_STATE_HOME nor HOME is an absolute path"),
+            Some(Err(error)) => screen.note(&format!("warning: no history is kept: {error}")),
+            Some(Ok(())) => {}
+        }
+    }
+    Ok(whole)
+}
+
+async fn tell(command: &str, history: Option<&History>, report: &Report, document: &[u8]) -> anyhow::Result<()> {
+    let Some(history) = history else {
+        anyhow::bail!("--notify needs a state folder to know what was told: set XDG_STATE_HOME or HOME");
+    };
+    let state = fingerprint(report);
+    // That all is well is no news on the first run.
+    let first_and_well = history.told().is_none() && report.state == crate::drift::HostState::InSync;
+    if !history.was_told(&state) && !first_and_well {
+        notify(command, document).await?;
+    }
+    if !history.was_told(&state) {
+        history.remember_told(&state)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! `skep ping`: can each host be reached, and does the login become root.
+
+use std::collections::BTreeSet;
+
+use super::Common;
+use super::connect::SshConnector;
+use super::exit_code::Exit;
+use super::origins;
+use super::selection::{InventorySelection, reject};
+use super::survey::ask;
+use crate::report::Table;
+use crate::resource::Query;
+
+/// Say whether each host can be reached and whether the login becomes root there. Reads only.
+#[derive(clap::Args)]
+pub struct PingArgs {
+    #[command(flatten)]
+    selection: InventorySelection,
+}
+
+/// Pings and prints.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    // The facts are read as root: an answer proves the login, the shell and root at once.
+    let replies = ask(&inventory, &args.selection, &hosts, BTreeSet::from([Query::Facts]), &screen).await?;
+    if screen.verbose() > 0 && !common.json {
+        let connector = SshConnector::new(&inventory, &args.selection.login.quiet(), &screen)?;
+        for name in &hosts {
+            if let Some(settings) = connector.settings(name).await {
+                screen.result(&origins::text(name, settings));
+            }
+        }
+    }
+    let mut table = Table::new(&["HOST", "STATE", "CONNECT", "ANSWER", "MACHINE"]);
+    let mut exit = Exit::Fine;
+    for (name, reply) in &replies {
+        let facts = reply.as_ref().map(|reply| (reply, reply.answers.facts()));
+        let line = match facts {
+            Ok((reply, Ok(facts))) => {
+                let (connect, answer) = (reply.connect.as_millis(), reply.answer.as_millis());
+                let machine = format!("{} ({})", facts.pretty_name, facts.architecture);
+                if common.json {
+                    let json =
+                        serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    screen.json(&json);
+                }
+                [name.to_string(), "ok".into(), format!("{connect} ms"), format!("{answer} ms"), machine]
+            }
+            Ok((_, Err(error))) => {
+                exit = Exit::Failed;
+                failed(
+                    common,
+                    &screen,
+                    name.as_str(),
+                    "failed",
+                    &error.to_string(),
+                    "look at the host by hand with ssh",
+                )
+            }
+            Err(error) => {
+                if exit == Exit::Fine {
+                    exit = Exit::Unreachable;
+                }
+                failed(common, &screen, name.as_str(), "unreachable", &error.to_string(), &error.hint())
+            }
+        };
+        table.row(line);
+    }
+    if !common.json {
+        screen.result(&table.text());
+    }
+    Ok(exit)
+}
+
+fn failed(
+    common: &Common,
+    screen: &crate::report::Screen,
+    host: &str,
+    state: &str,
+    why: &str,
+    hint: &str,
+) -> [String; 5] {
+    if common.json {
+        screen.json(&serde_json::json!({ "host": host, "state": state, "why": why, "hint": hint }));
+    } else {
+        screen.note(&crate::report::literal(&format!("{host}: {why}\n  try: {hint}")));
+    }
+    [host.into(), state.into(), "-".into(), "-".into(), "-".into()]
+}

@@ -1,0 +1,35 @@
+//! `skep plan`: what `apply` would do.
+
+use super::Common;
+use super::execute::look;
+use super::exit_code::Exit;
+use super::selection::Selection;
+use crate::report::{PlanStyle, plan_text, plan_totals};
+
+/// Show what `apply` would do. Reads only.
+#[derive(clap::Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Show whole diffs of files, however long.
+    #[arg(long)]
+    diff: bool,
+    /// Exit with 3 when there are changes (else 0).
+    #[arg(long)]
+    exit_code: bool,
+}
+
+/// Plans and prints.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &PlanArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let summary = look(common, &screen, &args.selection, "plan").await?;
+    if !common.json {
+        screen
+            .result(&plan_text(&summary, PlanStyle { color: screen.colors_results(), diff: args.diff, causes: false }));
+        screen.result(&format!("Plan: {}.\n", plan_totals(&summary)));
+    }
+    Ok(Exit::of(&summary, args.exit_code))
+}

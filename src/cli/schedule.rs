@@ -1,0 +1,265 @@
+//! `skep schedule`: a systemd service and timer that run `check`, or their text for those who install files otherwise.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand};
+
+use super::Common;
+use super::check::CheckArgs;
+use super::exit_code::Exit;
+use super::selection::{Selection, reject};
+use crate::report::Screen;
+use crate::schedule::systemd::{self, Standing};
+use crate::schedule::{Interval, Schedule, UnitName, cron, service, timer};
+
+/// Run `check` by a timer of this machine.
+#[derive(Args)]
+pub struct ScheduleArgs {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Write a hardened service and its timer, and start the timer
+    Install(Box<InstallArgs>),
+    /// When checks ran and will run
+    Show {
+        /// Only this schedule
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Stop the timer and remove both units
+    Remove {
+        /// The schedule
+        #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME")]
+        name: String,
+    },
+}
+
+const DEFAULT_NAME: &str = "skep-check";
+
+/// Most that checks are spread over when nothing else is asked.
+const DEFAULT_DELAY: Duration = Duration::from_secs(120);
+
+#[derive(Args)]
+struct InstallArgs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Time between two checks: 15m, 1h, 1day
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    every: Duration,
+    /// Spread the checks of many machines over this time [default: 2m, at most a fifth of --every]
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    randomized_delay: Option<Duration>,
+    /// End a check that takes longer
+    #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// Account that checks, with its keys [default: who called sudo, else who calls]
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Name of the units
+    #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME")]
+    name: String,
+    /// Folder that the check may write, for reports and metrics; may be repeated
+    #[arg(long, value_name = "FOLDER")]
+    writable: Vec<PathBuf>,
+    /// Leave the unit green on drift (exit code 3); without this, drift fails it
+    #[arg(long)]
+    drift_is_success: bool,
+    /// Only print the units and a line for cron
+    #[arg(long)]
+    print: bool,
+    /// More flags for `check`, behind `--`
+    #[arg(last = true, value_name = "CHECK FLAGS")]
+    more: Vec<String>,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Configuration errors, and what the machine or systemd refuses.
+pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    match &args.verb {
+        Verb::Install(args) => install(&screen, args)?,
+        Verb::Show { name } => {
+            let names = match name {
+                Some(name) => vec![UnitName::new(name)?],
+                None => systemd::names()?,
+            };
+            if names.is_empty() {
+                screen.note("no schedule is installed; `skep schedule install --every 15m ...` makes one");
+            }
+            for name in names {
+                screen.result(&standing_text(&systemd::standing(&name)?));
+            }
+        }
+        Verb::Remove { name } => {
+            need_root()?;
+            for path in systemd::remove(&UnitName::new(name)?)? {
+                screen.result(&format!("removed {}\n", path.display()));
+            }
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// The account's number, as the owner of the process's own entry in /proc.
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+fn need_root() -> anyhow::Result<()> {
+    anyhow::ensure!(is_root(), "units are written and removed as root: try with sudo; `--print` only shows them");
+    Ok(())
+}
+
+fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
+    // What cannot be loaded now cannot be checked at night either.
+    args.selection.prepare(screen)?;
+    let schedule = schedule(screen, args)?;
+    if args.print {
+        let [service_path, timer_path] = systemd::paths(&schedule.name);
+        screen.result(&format!(
+            "# {}\n{}\n# {}\n{}\n# or, without systemd: /etc/cron.d/{}\n# {}",
+            service_path.display(),
+            service(&schedule),
+            timer_path.display(),
+            timer(&schedule),
+            schedule.name.as_str(),
+            cron(&schedule)
+        ));
+        return Ok(());
+    }
+    need_root()?;
+    for path in systemd::install(&schedule)? {
+        screen.result(&format!("wrote {}\n", path.display()));
+    }
+    screen.result(&standing_text(&systemd::standing(&schedule.name)?));
+    Ok(())
+}
+
+fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
+    let every = Interval::new(args.every).context("--every")?;
+    let delay = args.randomized_delay.unwrap_or_else(|| DEFAULT_DELAY.min(every.duration() / 5));
+    anyhow::ensure!(delay < every.duration(), "--randomized-delay must be shorter than --every");
+    anyhow::ensure!(args.timeout >= Duration::from_secs(1), "--timeout is at least one second");
+    let user = match &args.user {
+        Some(user) => user.clone(),
+        None => ["SUDO_USER", "USER", "LOGNAME"]
+            .iter()
+            .find_map(|name| std::env::var(name).ok())
+            .or_else(|| is_root().then(|| "root".to_owned()))
+            .context("who should check? name the account with --user")?,
+    };
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    anyhow::ensure!(!user.is_empty() && user.bytes().all(allowed), "`{user}` is not the name of an account");
+    let writable = args.writable.iter().map(|path| absolute(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    for folder in &writable {
+        anyhow::ensure!(folder.is_dir(), "{} is not a folder: systemd would not start the check", folder.display());
+    }
+    Ok(Schedule {
+        name: UnitName::new(&args.name)?,
+        every,
+        randomized_delay: delay,
+        user,
+        timeout: args.timeout,
+        drift_is_success: args.drift_is_success,
+        writable,
+        program: std::env::current_exe().context("where is skep?")?,
+        folder: std::env::current_dir().context("where are we?")?,
+        arguments: arguments(screen, args)?,
+    })
+}
+
+/// The check's whole command line: paths made absolute, everything else as it was given.
+fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>> {
+    let selection = &args.selection;
+    let request = selection.inventory.request().map_err(|errors| reject(&errors, screen))?;
+    let mut words: Vec<String> = vec!["check".into(), "--single".into()];
+    let mut pair = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
+    for path in &request.paths {
+        pair("--inventory", text(&readable(path)?)?);
+    }
+    for pattern in &selection.inventory.limit {
+        pair("--limit", pattern.clone());
+    }
+    for extra in &selection.inventory.extra_vars {
+        let value = match extra.strip_prefix('@') {
+            Some(path) => format!("@{}", text(&readable(Path::new(path))?)?),
+            None => extra.clone(),
+        };
+        pair("--extra-vars", value);
+    }
+    if let Some(forks) = selection.inventory.forks {
+        pair("--forks", forks.to_string());
+    }
+    for (flag, tags) in [("--tags", &selection.tags), ("--skip-tags", &selection.skip_tags)] {
+        if !tags.is_empty() {
+            pair(flag, tags.join(","));
+        }
+    }
+    words.extend(args.more.iter().cloned());
+    for playbook in &selection.playbooks {
+        words.push(text(&readable(playbook)?)?);
+    }
+    // A flag that `check` does not know would fail every night.
+    CheckLine::try_parse_from(&words).context("the check's own flags, behind `--`")?;
+    Ok(words)
+}
+
+#[derive(Parser)]
+#[command(name = "check", no_binary_name = false)]
+struct CheckLine {
+    #[command(flatten)]
+    _common: Common,
+    #[command(flatten)]
+    _check: CheckArgs,
+}
+
+/// An absolute path that the service can see: it has a /tmp of its own.
+fn readable(path: &Path) -> anyhow::Result<PathBuf> {
+    let path = absolute(path)?;
+    let hidden = ["/tmp", "/var/tmp", "/dev"].iter().any(|folder| path.starts_with(folder));
+    anyhow::ensure!(!hidden, "{} is not seen by the service, which has a /tmp of its own: move it", path.display());
+    Ok(path)
+}
+
+fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
+    path.canonicalize().with_context(|| path.display().to_string())
+}
+
+fn text(path: &Path) -> anyhow::Result<String> {
+    path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+fn standing_text(standing: &Standing) -> String {
+    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+    let last = match standing.exit_code {
+        Some(code) => format!("{}: exit code {code}, {}", standing.last, meaning(code)),
+        None => or(&standing.last, "none yet"),
+    };
+    format!(
+        "{}\n  timer  {}\n  next   {}\n  last   {last}\n  runs   {}\n",
+        standing.name,
+        standing.timer,
+        or(&standing.next, "never"),
+        standing.command
+    )
+}
+
+fn meaning(code: u8) -> &'static str {
+    match code {
+        0 => "in sync",
+        1 => "something failed or could not be read",
+        2 => "the configuration cannot be used",
+        3 => "drift",
+        4 => "a host is unreachable",
+        130 => "interrupted",
+        _ => "not one of skep's codes",
+    }
+}

@@ -1,0 +1,189 @@
+//! Which inventory, playbooks, hosts and tags a verb is about: options that many verbs share.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::login::LoginOptions;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Place, Source};
+use crate::inventory::{HostName, IGNORE_FILE, Inventory, InventoryRequest};
+use crate::playbook::{Options, Prepared, Request, prepare};
+use crate::report::Screen;
+
+/// Hosts worked on at once, unless the command line or the inventory says otherwise.
+const DEFAULT_FORKS: usize = 32;
+
+/// The folder that is looked into when no inventory is named.
+const DEFAULT_INVENTORY: &str = "inventory";
+
+/// Where the inventory is, and what is added to its variables.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InventorySelection {
+    /// Inventory file or folder; may be repeated [default: the only *.toml in inventory/]
+    #[arg(short, long = "inventory", value_name = "PATH", env = "SKEP_INVENTORY", value_delimiter = ',')]
+    pub inventory: Vec<PathBuf>,
+
+    /// Hosts that are meant: a pattern such as `workers:!docker03`; may be repeated
+    #[arg(short, long, value_name = "PATTERN", allow_hyphen_values = true)]
+    pub limit: Vec<String>,
+
+    /// Variable `key=value` (a TOML value, else a string) or `@file.toml`; may be repeated
+    #[arg(short, long = "extra-vars", value_name = "VAR")]
+    pub extra_vars: Vec<String>,
+
+    /// Hosts worked on at once [default: the inventory's `forks`, else 32]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub forks: Option<u16>,
+
+    /// How hosts are logged in to.
+    #[command(flatten)]
+    pub login: LoginOptions,
+}
+
+/// What a run is about.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Selection {
+    /// Playbooks, run one after the other
+    #[arg(value_name = "PLAYBOOK", required = true)]
+    pub playbooks: Vec<PathBuf>,
+
+    /// Inventory, hosts and variables.
+    #[command(flatten)]
+    pub inventory: InventorySelection,
+
+    /// Only resources with one of these tags
+    #[arg(short, long, value_name = "TAG", value_delimiter = ',')]
+    pub tags: Vec<String>,
+
+    /// No resources with one of these tags
+    #[arg(long, value_name = "TAG", value_delimiter = ',')]
+    pub skip_tags: Vec<String>,
+}
+
+/// Configuration that cannot be used: every error, rendered. Exit code 2.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Rejected(pub String);
+
+impl InventorySelection {
+    /// Hosts worked on at once.
+    #[must_use]
+    pub fn forks(&self, inventory: &Inventory) -> usize {
+        self.forks.map(usize::from).or(inventory.forks()).unwrap_or(DEFAULT_FORKS)
+    }
+
+    /// Loads the inventory and selects its hosts, in its order.
+    ///
+    /// # Errors
+    /// Every error of the inventory and of `--limit`.
+    pub fn hosts(&self) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
+        let request = self.request()?;
+        let inventory = Inventory::load(&request.paths, &request.extra_vars)?;
+        let all = || inventory.hosts().map(|(name, _)| name.clone());
+        if self.limit.is_empty() {
+            let hosts = all().collect();
+            return Ok((inventory, hosts));
+        }
+        let mut meant: indexmap::IndexSet<HostName> = indexmap::IndexSet::new();
+        for pattern in &self.limit {
+            let selected = inventory.select(pattern).map_err(|error| {
+                let place = Place::new(&Source::new("--limit", pattern.as_str()), error.span);
+                Diagnostic::error(error.message).at(place).maybe_hint(error.hint)
+            })?;
+            meant.extend(selected);
+        }
+        let hosts = all().filter(|name| meant.contains(name)).collect();
+        Ok((inventory, hosts))
+    }
+
+    /// The inventory to load.
+    ///
+    /// # Errors
+    /// When none is named and there is not exactly one to be found.
+    pub fn request(&self) -> Result<InventoryRequest, Diagnostics> {
+        let paths = if self.inventory.is_empty() { vec![default_inventory()?] } else { self.inventory.clone() };
+        Ok(InventoryRequest { paths, extra_vars: self.extra_vars.clone() })
+    }
+}
+
+impl Selection {
+    /// What tells this selection from another, as words; relative paths count with the folder they are relative to.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
+        let inventories = self.inventory.inventory.iter().map(whole);
+        let playbooks = self.playbooks.iter().map(whole);
+        let mut words: Vec<String> = inventories.chain(["--playbooks".into()]).chain(playbooks).collect();
+        for (flag, values) in [
+            ("--limit", &self.inventory.limit),
+            ("--extra-vars", &self.inventory.extra_vars),
+            ("--tags", &self.tags),
+            ("--skip-tags", &self.skip_tags),
+        ] {
+            words.extend(values.iter().map(|value| format!("{flag}={value}")));
+        }
+        words
+    }
+
+    /// Loads and resolves everything; warnings go to the screen.
+    ///
+    /// # Errors
+    /// [`Rejected`] with every error of the files, rendered.
+    pub fn prepare(&self, screen: &Screen) -> Result<Prepared, Rejected> {
+        let prepared =
+            self.request().and_then(|request| prepare(&request)).map_err(|errors| reject(&errors, screen))?;
+        if !prepared.resolved.warnings.is_empty() {
+            screen.note(prepared.resolved.warnings.render(screen.colors_messages()).trim_end());
+        }
+        Ok(prepared)
+    }
+
+    /// The run to prepare.
+    ///
+    /// # Errors
+    /// When no inventory is named and there is not exactly one to be found.
+    pub fn request(&self) -> Result<Request, Diagnostics> {
+        Ok(Request {
+            inventory: self.inventory.request()?,
+            playbooks: self.playbooks.clone(),
+            options: Options {
+                limit: self.inventory.limit.clone(),
+                tags: self.tags.clone(),
+                skip_tags: self.skip_tags.clone(),
+            },
+        })
+    }
+}
+
+/// Renders errors for the screen.
+#[must_use]
+pub fn reject(errors: &Diagnostics, screen: &Screen) -> Rejected {
+    Rejected(errors.render(screen.colors_messages()))
+}
+
+fn default_inventory() -> Result<PathBuf, Diagnostics> {
+    let folder = Path::new(DEFAULT_INVENTORY);
+    let is_toml = |path: &PathBuf| {
+        path.extension().is_some_and(|extension| extension == "toml")
+            && path.file_name().is_some_and(|name| name != IGNORE_FILE)
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_toml).collect();
+    files.sort();
+    let at = || Place::new(&Source::new(folder, ""), 0..0);
+    match files.as_slice() {
+        [file] => Ok(file.clone()),
+        [] => Err(Diagnostic::error("no inventory is named, and there is no inventory/*.toml")
+            .at(at())
+            .hint("name one with `-i`; README.md shows a small one")
+            .into()),
+        several => {
+            let names: Vec<String> = several.iter().map(|file| file.display().to_string()).collect();
+            Err(Diagnostic::error(format!("several inventories: {}", names.join(", ")))
+                .at(at())
+                .hint("choose with `-i`; a folder given to `-i` is read as one inventory")
+                .into())
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! `skep status`: the swarm as its Engines and one manager see it, and what is wrong with it.
+
+use std::collections::BTreeSet;
+
+use super::Common;
+use super::cluster::{Seen, look};
+use super::execute::fleet;
+use super::exit_code::Exit;
+use super::selection::{InventorySelection, reject};
+use crate::engine::Events;
+use crate::report::{Table, literal};
+use crate::swarm::overview::{Overview, Row};
+
+/// Show the swarm: nodes, roles, labels, voters, services, versions, and what is wrong. Reads only.
+#[derive(clap::Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    selection: InventorySelection,
+}
+
+/// Reads and prints; 1 when something is wrong, 4 when a host is unreachable.
+///
+/// # Errors
+/// Configuration errors.
+pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let fleet = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
+    let Seen { page, unreachable, .. } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
+    fleet.close().await;
+    if common.json {
+        screen.json(&page);
+    } else {
+        screen.result(&text(&page));
+    }
+    Ok(match (page.problems.is_empty(), unreachable) {
+        (true, _) => Exit::Fine,
+        (false, true) => Exit::Unreachable,
+        (false, false) => Exit::Failed,
+    })
+}
+
+fn text(page: &Overview) -> String {
+    let mut table = Table::new(&["HOST", "NODE", "ROLE", "AVAILABILITY", "STATE", "ENGINE", "ADDRESS", "LABELS"]);
+    for row in &page.rows {
+        table.row(cells(row));
+    }
+    let mut text = table.text();
+    let versions: BTreeSet<&str> =
+        page.rows.iter().map(|row| row.engine_version.as_str()).filter(|version| !version.is_empty()).collect();
+    let (reachable, all) = page.managers;
+    let versions: Vec<&str> = versions.into_iter().collect();
+    text.push_str(&format!("\nvoters: {reachable} of {all} reachable"));
+    text.push_str(&if versions.is_empty() {
+        "\n".to_owned()
+    } else {
+        format!("; Engine {}\n", literal(&versions.join(", ")))
+    });
+    if !page.services.is_empty() {
+        let mut table = Table::new(&["SERVICE", "MODE", "TASKS", "IMAGE"]);
+        for service in &page.services {
+            let tasks =
+                service.tasks.map_or_else(|| "-".to_owned(), |(running, desired)| format!("{running}/{desired}"));
+            table.row([service.name.clone(), service.mode.clone(), tasks, service.image.clone()]);
+        }
+        text.push('\n');
+        text.push_str(&table.text());
+    }
+    for problem in &page.problems {
+        text.push_str(&format!("problem: {}\n", literal(&problem.replace('\n', "\\n"))));
+    }
+    text
+}
+
+fn cells(row: &Row) -> [String; 8] {
+    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
+    let labels: Vec<String> = row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let role = if row.leader { format!("{} (leader)", row.role) } else { or_dash(&row.role) };
+    let host = row.host.as_ref().map_or_else(|| format!("({})", row.hostname), ToString::to_string);
+    [
+        host,
+        or_dash(&row.node_id.chars().take(12).collect::<String>()),
+        role,
+        or_dash(&row.availability),
+        or_dash(&row.state),
+        or_dash(&row.engine_version),
+        or_dash(&row.address),
+        or_dash(&labels.join(" ")),
+    ]
+}

@@ -1,0 +1,68 @@
+//! `skep validate`: load and resolve everything, and say everything that is wrong at once. Touches no host.
+
+use clap::Args;
+
+use super::Common;
+use super::exit_code::Exit;
+use super::selection::Selection;
+use crate::playbook::{GoalResource, Prepared, prepare};
+
+/// Check inventory, playbooks and templates without touching a host
+#[derive(Debug, Clone, Args)]
+pub struct ValidateArgs {
+    /// What to check.
+    #[command(flatten)]
+    pub selection: Selection,
+}
+
+/// What was checked, counted.
+#[derive(Debug, Default, serde::Serialize)]
+struct Counts {
+    hosts: usize,
+    plays: usize,
+    resources: usize,
+    /// Resources that use facts: checked with those of every supported release.
+    deferred: usize,
+}
+
+/// Runs the verb: 0 when all is well (warnings included), 2 when something is wrong.
+///
+/// # Errors
+/// None: what is wrong is the result.
+pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let prepared = arguments.selection.request().and_then(|request| prepare(&request));
+    let (counts, diagnostics) = match &prepared {
+        Ok(prepared) => (Some(count(prepared)), &prepared.resolved.warnings),
+        Err(diagnostics) => (None, diagnostics),
+    };
+    if common.json {
+        let object = serde_json::json!({
+            "schema": 1,
+            "valid": counts.is_some(),
+            "checked": counts,
+            "diagnostics": diagnostics.to_json(),
+        });
+        screen.json(&object);
+    } else {
+        if !diagnostics.is_empty() {
+            screen.note(diagnostics.render(screen.colors_messages()).trim_end());
+        }
+        if let Some(Counts { hosts, plays, resources, deferred }) = &counts {
+            let rest = if *deferred > 0 { format!(" ({deferred} of them use facts)") } else { String::new() };
+            screen.result(&format!("valid: {hosts} hosts, {plays} plays, {resources} resources{rest}\n"));
+        }
+    }
+    Ok(if counts.is_some() { Exit::Fine } else { Exit::Usage })
+}
+
+fn count(prepared: &Prepared) -> Counts {
+    let goals = || prepared.resolved.plays.iter().flat_map(|play| play.goals.values()).flatten();
+    let deferred = goals().filter(|goal| matches!(goal.resource, GoalResource::Deferred(_))).count();
+    Counts {
+        hosts: prepared.inventory.hosts().len(),
+        plays: prepared.resolved.plays.len(),
+        resources: goals().count(),
+        deferred,
+    }
+}

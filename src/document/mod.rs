@@ -1,0 +1,16 @@
+//! TOML files as trees in which every key and value knows where it stands. Inventories and playbooks are read through
+//! this module, so that each error of a user's file, early or late, carries its own line and column.
+
+mod nearest;
+mod node;
+mod parse;
+mod reader;
+mod secret;
+mod source;
+
+pub use nearest::{did_you_mean, nearest};
+pub use node::{Entry, Node, Value, is_template};
+pub use parse::{Document, parse_value};
+pub use reader::Reader;
+pub use secret::{is_secret_key, mask, touches_secret, without_quoted_text};
+pub use source::{FILE_LIMIT, Place, Source};

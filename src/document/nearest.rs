@@ -1,0 +1,49 @@
+//! The nearest known name to a mistyped one.
+
+/// The candidate nearest to `name`, when it is near enough to be what was meant: at most a third of the letters differ,
+/// or one of them begins with the other.
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = name.to_lowercase();
+    let near = |candidate: &'a str| {
+        let distance = strsim::damerau_levenshtein(&folded, &candidate.to_lowercase());
+        let longest = name.chars().count().max(candidate.chars().count());
+        let prefix = folded.len() >= 3 && (candidate.starts_with(&folded) || folded.starts_with(candidate));
+        (distance <= longest.div_ceil(3) || prefix).then_some((distance, candidate))
+    };
+    candidates
+        .into_iter()
+        .filter(|candidate| !candidate.is_empty())
+        .filter_map(near)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// The hint for an unknown name: the nearest known one, or all of them when there are few, or nothing.
+pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let candidates: Vec<&str> = candidates.into_iter().collect();
+    if let Some(candidate) = nearest(name, candidates.iter().copied()) {
+        return Some(format!("did you mean `{candidate}`?"));
+    }
+    let few = !candidates.is_empty() && candidates.len() <= 24;
+    few.then(|| format!("known here: {}", candidates.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_finds_its_name_and_a_stranger_finds_none() {
+        let names = ["address", "groups", "vars", "user"];
+        assert_eq!(nearest("adress", names), Some("address"));
+        assert_eq!(nearest("Group", names), Some("groups"));
+        assert_eq!(nearest("vasr", names), Some("vars"));
+        assert_eq!(nearest("connection", names), None);
+    }
+
+    #[test]
+    fn without_a_near_name_a_short_list_is_the_hint() {
+        assert_eq!(did_you_mean("zzzzzz", ["a", "b"]).as_deref(), Some("known here: a, b"));
+        assert_eq!(did_you_mean("zzzzzz", []), None);
+    }
+}

@@ -1,0 +1,156 @@
+//! The tree itself: owned values with their byte ranges, in the order of the file.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+/// A value and where it stands in its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Node {
+    /// The value.
+    pub value: Value,
+    /// Byte range of the value in its source; inherited by everything that a template made out of it.
+    pub span: Range<usize>,
+}
+
+/// A TOML value. Numbers are kept as the text that TOML reads back, so that a tree can lend itself to a deserializer.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the variants are TOML's own types")]
+pub enum Value {
+    String(String),
+    Integer(String),
+    Float(String),
+    Boolean(bool),
+    Datetime(toml::value::Datetime),
+    Array(Vec<Node>),
+    Table(Vec<Entry>),
+}
+
+/// One key of a table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Byte range of the key.
+    pub key_span: Range<usize>,
+    /// The value.
+    pub node: Node,
+}
+
+impl Node {
+    /// A node made of a value and a place.
+    #[must_use]
+    pub fn new(value: Value, span: Range<usize>) -> Self {
+        Self { value, span }
+    }
+
+    /// The type's name for messages, with its article.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self.value {
+            Value::String(_) => "a string",
+            Value::Integer(_) => "an integer",
+            Value::Float(_) => "a float",
+            Value::Boolean(_) => "a boolean",
+            Value::Datetime(_) => "a date",
+            Value::Array(_) => "a list",
+            Value::Table(_) => "a table",
+        }
+    }
+
+    /// The text, when it is a string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        if let Value::String(text) = &self.value { Some(text) } else { None }
+    }
+
+    /// The keys, when it is a table.
+    #[must_use]
+    pub fn as_table(&self) -> Option<&[Entry]> {
+        if let Value::Table(entries) = &self.value { Some(entries) } else { None }
+    }
+
+    /// A key's entry, when it is a table that has it.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<&Entry> {
+        self.as_table()?.iter().find(|entry| entry.key == key)
+    }
+
+    /// Gives the whole tree one place, as of a value that was made out of another.
+    pub fn move_to(&mut self, span: &Range<usize>) {
+        self.span = span.clone();
+        match &mut self.value {
+            Value::Array(items) => items.iter_mut().for_each(|item| item.move_to(span)),
+            Value::Table(entries) => {
+                for entry in entries {
+                    entry.key_span = span.clone();
+                    entry.node.move_to(span);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether any string or key in the tree is a template.
+    #[must_use]
+    pub fn has_template(&self) -> bool {
+        match &self.value {
+            Value::String(text) => is_template(text),
+            Value::Array(items) => items.iter().any(Node::has_template),
+            Value::Table(entries) => entries.iter().any(|entry| is_template(&entry.key) || entry.node.has_template()),
+            _ => false,
+        }
+    }
+
+    /// The tree as a value that serde reads, spans included.
+    #[must_use]
+    pub fn to_toml(&self) -> Spanned<DeValue<'_>> {
+        let value = match &self.value {
+            Value::String(text) => DeValue::String(text.as_str().into()),
+            Value::Integer(text) | Value::Float(text) => number(text),
+            Value::Boolean(boolean) => DeValue::Boolean(*boolean),
+            Value::Datetime(datetime) => DeValue::Datetime(*datetime),
+            Value::Array(items) => {
+                let mut array = DeArray::new();
+                for item in items {
+                    array.push(item.to_toml());
+                }
+                DeValue::Array(array)
+            }
+            Value::Table(entries) => {
+                let mut table = DeTable::new();
+                for entry in entries {
+                    table.insert(Spanned::new(entry.key_span.clone(), entry.key.as_str().into()), entry.node.to_toml());
+                }
+                DeValue::Table(table)
+            }
+        };
+        Spanned::new(self.span.clone(), value)
+    }
+
+    /// The tree as JSON, for `--json` views. Dates become strings.
+    #[must_use]
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::String(text) => text.as_str().into(),
+            Value::Integer(text) => text.parse::<i64>().map_or_else(|_| text.as_str().into(), Into::into),
+            Value::Float(text) => text.parse::<f64>().map_or_else(|_| text.as_str().into(), Into::into),
+            Value::Boolean(boolean) => (*boolean).into(),
+            Value::Datetime(datetime) => datetime.to_string().into(),
+            Value::Array(items) => items.iter().map(Node::to_json).collect(),
+            Value::Table(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
+        }
+    }
+}
+
+/// Whether a text has anything for the template engine to do.
+#[must_use]
+pub fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+// The text was written by this module or read by the TOML parser, so that it parses; a string is the honest fallback.
+fn number(text: &str) -> DeValue<'_> {
+    DeValue::parse(text).map_or_else(|_| DeValue::String(text.into()), Spanned::into_inner)
+}

@@ -1,0 +1,120 @@
+//! From text to tree: every syntax error of a file at once.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Entry, Node, Place, Source, Value};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// Syntax errors of one file that are told: what comes after so many follows from them.
+const ERRORS_SHOWN: usize = 20;
+
+/// A parsed file.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its text.
+    pub source: Arc<Source>,
+    /// Its root table.
+    pub root: Node,
+}
+
+impl Document {
+    /// Reads and parses a file.
+    ///
+    /// # Errors
+    /// All of the file's syntax errors, or why it could not be read.
+    pub fn read(path: &Path) -> Result<Self, Diagnostics> {
+        Self::parse(Source::read(path)?)
+    }
+
+    /// Parses a text.
+    ///
+    /// # Errors
+    /// All of its syntax errors.
+    pub fn parse(source: Arc<Source>) -> Result<Self, Diagnostics> {
+        let (table, errors) = DeTable::parse_recoverable(source.text());
+        if errors.is_empty() {
+            let root = node(table.span(), DeValue::Table(table.into_inner()));
+            return Ok(Self { source, root });
+        }
+        let is_news = |at: usize| !follows_from_an_earlier(&source, &errors, at);
+        let news = (0..errors.len().min(ERRORS_SHOWN)).filter(|at| is_news(*at)).filter_map(|at| errors.get(at));
+        Err(news.map(|error| syntax_error(&source, error)).collect())
+    }
+
+    /// A place in this file.
+    #[must_use]
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        Place::new(&self.source, span.clone())
+    }
+}
+
+/// Parses one value, as after `-e key=`; `None` when the text is no TOML value.
+#[must_use]
+pub fn parse_value(text: &str) -> Option<Node> {
+    let value = DeValue::parse(text).ok()?;
+    Some(node(value.span(), value.into_inner()))
+}
+
+/// Whether an error is about a key below a header that is a repetition itself: the header says it all.
+fn follows_from_an_earlier(source: &Source, errors: &[toml::de::Error], at: usize) -> bool {
+    let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
+    let header = |offset: usize| source.text().get(..offset)?.rfind("\n[").map(|newline| newline + 1);
+    let header_of = |error: &toml::de::Error| header(start(error));
+    let is_repetition = |error: &toml::de::Error| error.message().contains("duplicate key");
+    let Some(error) = errors.get(at).filter(|error| is_repetition(error)) else { return false };
+    errors.iter().take(at).any(|earlier| {
+        let line_of_header = header_of(earlier).is_some_and(|header| {
+            source.text().get(header..start(earlier)).is_some_and(|between| !between.contains('\n'))
+        });
+        is_repetition(earlier) && line_of_header && header_of(earlier) == header_of(error)
+    })
+}
+
+fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
+    let span = error.span().unwrap_or(0..0);
+    let text = source.text().get(span.clone()).unwrap_or_default();
+    let diagnostic = if error.message().contains("duplicate key") {
+        Diagnostic::error(format!("`{}` is defined twice", text.trim()))
+            .hint("a host, a setting or a key may be given once in a file: remove one of the two")
+    } else {
+        let message = error.message().lines().collect::<Vec<_>>().join("; ");
+        Diagnostic::error(format!("not valid TOML: {message}"))
+    };
+    diagnostic.at(Place::new(source, span))
+}
+
+fn node(span: Range<usize>, value: DeValue<'_>) -> Node {
+    let value = match value {
+        DeValue::String(text) => Value::String(text.into_owned()),
+        DeValue::Integer(integer) => Value::Integer(decimal(integer.as_str(), integer.radix())),
+        DeValue::Float(float) => Value::Float(float.as_str().to_owned()),
+        DeValue::Boolean(boolean) => Value::Boolean(boolean),
+        DeValue::Datetime(datetime) => Value::Datetime(datetime),
+        DeValue::Array(items) => {
+            Value::Array(items.iter().map(|item| node(item.span(), item.get_ref().clone())).collect())
+        }
+        DeValue::Table(table) => Value::Table(entries(table)),
+    };
+    Node::new(value, span)
+}
+
+fn entries(table: DeTable<'_>) -> Vec<Entry> {
+    let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
+        let key_span = key.span();
+        let key: std::borrow::Cow<'_, str> = key.into_inner();
+        Entry { key: key.into_owned(), key_span, node: node(value.span(), value.into_inner()) }
+    };
+    let mut entries: Vec<Entry> = table.into_iter().map(entry).collect();
+    // The parser sorts keys by name; people and plans follow the order of the file.
+    entries.sort_by_key(|entry| entry.key_span.start);
+    entries
+}
+
+fn decimal(text: &str, radix: u32) -> String {
+    i64::from_str_radix(text, radix).map_or_else(|_| text.to_owned(), |number| number.to_string())
+}

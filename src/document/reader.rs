@@ -1,0 +1,112 @@
+//! Reads typed fields out of a tree, collecting what is wrong instead of stopping at it.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{Entry, Node, Place, Source, Value, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+
+/// Reads one file's fields. Each method returns `None` after having written down why.
+pub struct Reader<'a> {
+    /// The file.
+    pub source: &'a Arc<Source>,
+    /// What was wrong so far.
+    pub diagnostics: &'a mut Diagnostics,
+}
+
+impl Reader<'_> {
+    /// Writes down an error.
+    pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
+        self.diagnostics.push(Diagnostic::error(message).at(self.place(span)).maybe_hint(hint));
+    }
+
+    /// A place in the file.
+    #[must_use]
+    pub fn place(&self, span: &Range<usize>) -> Place {
+        Place::new(self.source, span.clone())
+    }
+
+    /// The keys of a table.
+    pub fn table<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
+        let table = node.as_table();
+        if table.is_none() {
+            self.wrong_type(node, what, "a table");
+        }
+        table
+    }
+
+    /// Reports every key that is not among the known ones.
+    pub fn only_keys(&mut self, entries: &[Entry], what: &str, known: &[&str]) {
+        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            self.unknown_key(entry, what, known);
+        }
+    }
+
+    /// Reports one key as unknown.
+    pub fn unknown_key(&mut self, entry: &Entry, what: &str, known: &[&str]) {
+        let hint = did_you_mean(&entry.key, known.iter().copied());
+        self.error(&entry.key_span, format!("unknown key `{}` in {what}", entry.key), hint);
+    }
+
+    /// A string.
+    pub fn string<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+        let text = node.as_str();
+        if text.is_none() {
+            self.wrong_type(node, what, "a string");
+        }
+        text
+    }
+
+    /// A boolean.
+    pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
+        if let Value::Boolean(boolean) = node.value {
+            return Some(boolean);
+        }
+        self.wrong_type(node, what, "true or false");
+        None
+    }
+
+    /// An integer within a range.
+    pub fn integer(&mut self, node: &Node, what: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+        let Value::Integer(text) = &node.value else {
+            self.wrong_type(node, what, "an integer");
+            return None;
+        };
+        let number = text.parse().ok().filter(|number| range.contains(number));
+        if number.is_none() {
+            let hint = match (*range.start(), *range.end()) {
+                (start, i64::MAX) => format!("a number from {start} up"),
+                (start, end) => format!("a number from {start} to {end}"),
+            };
+            self.error(&node.span, format!("`{what}` cannot be {text}"), Some(hint));
+        }
+        number
+    }
+
+    /// A list of strings with their places; one string is a list of one.
+    pub fn strings<'n>(&mut self, node: &'n Node, what: &str) -> Option<Vec<(&'n str, &'n Range<usize>)>> {
+        match &node.value {
+            Value::String(text) => Some(vec![(text, &node.span)]),
+            Value::Array(items) => items.iter().map(|item| Some((self.string(item, what)?, &item.span))).collect(),
+            _ => {
+                self.wrong_type(node, what, "a string or a list of strings");
+                None
+            }
+        }
+    }
+
+    /// A list.
+    pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
+        if let Value::Array(items) = &node.value {
+            return Some(items);
+        }
+        self.wrong_type(node, what, "a list");
+        None
+    }
+
+    /// Reports a value of the wrong type.
+    pub fn wrong_type(&mut self, node: &Node, what: &str, wanted: &str) {
+        let message = format!("`{what}` must be {wanted}, not {}", node.type_name());
+        self.error(&node.span, message, None);
+    }
+}

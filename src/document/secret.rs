@@ -1,0 +1,139 @@
+//! Values that no message may show: those whose key says that they are secret. Works on bare text, because a file with
+//! a syntax error has no tree and may hold a password all the same.
+
+use std::ops::Range;
+
+const SECRET_WORDS: &[&str] = &[
+    "password",
+    "passwd",
+    "passphrase",
+    "token",
+    "secret",
+    "credential",
+    "key_inline",
+    "private_key",
+    "unlock_key",
+    "api_key",
+];
+
+/// Whether a key's name says that its value is secret.
+#[must_use]
+pub fn is_secret_key(key: &str) -> bool {
+    let key = key.to_lowercase().replace('-', "_");
+    SECRET_WORDS.iter().any(|word| key.contains(word))
+}
+
+/// The text with every secret value replaced by asterisks, byte for byte, so that all places stay where they are.
+#[must_use]
+pub fn mask(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut done = 0;
+    for range in secret_ranges(text) {
+        masked.push_str(&text[done..range.start]);
+        for letter in text[range.clone()].chars() {
+            if letter == '\n' { masked.push('\n') } else { masked.extend(std::iter::repeat_n('*', letter.len_utf8())) }
+        }
+        done = range.end;
+    }
+    masked.push_str(&text[done..]);
+    masked
+}
+
+/// Whether a range of the text overlaps a secret value.
+#[must_use]
+pub fn touches_secret(text: &str, span: &Range<usize>) -> bool {
+    secret_ranges(text).iter().any(|range| range.start < span.end.max(span.start + 1) && span.start < range.end)
+}
+
+/// A message without what it quotes, such as serde's `invalid type: string "..."`.
+#[must_use]
+pub fn without_quoted_text(message: &str) -> String {
+    match (message.find(['"', '`']), message.rfind(['"', '`'])) {
+        (Some(first), Some(last)) if first < last => {
+            format!("{}\"(secret)\"{}", &message[..first], &message[last + 1..])
+        }
+        _ => message.to_owned(),
+    }
+}
+
+// Finds `key =` wherever it stands, and the value after it: a string of any of TOML's four forms, or bare text.
+fn secret_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut ranges: Vec<Range<usize>> = Vec::new();
+    for (equals, _) in text.match_indices('=') {
+        if ranges.last().is_some_and(|range| equals < range.end) {
+            continue;
+        }
+        let before = text[..equals].trim_end();
+        let key = before.rsplit(|letter: char| !is_key_letter(letter)).next().unwrap_or_default();
+        if is_secret_key(key) {
+            let after = &text[equals + 1..];
+            let start = equals + 1 + (after.len() - after.trim_start_matches([' ', '\t']).len());
+            ranges.push(start..start + value_length(&text[start..]));
+        }
+    }
+    ranges
+}
+
+fn is_key_letter(letter: char) -> bool {
+    letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-' | '.' | '"' | '\'')
+}
+
+fn value_length(value: &str) -> usize {
+    for quote in ["\"\"\"", "'''"] {
+        if let Some(rest) = value.strip_prefix(quote) {
+            return rest.find(quote).map_or(value.len(), |end| end + 2 * quote.len());
+        }
+    }
+    let line = value.find('\n').unwrap_or(value.len());
+    match value.chars().next() {
+        // A list or table of secrets: hidden to its end of line and, when it opens there, to its closing bracket.
+        Some('[') => value.find(']').map_or(value.len(), |end| end + 1),
+        Some('{') => value.find('}').map_or(value.len(), |end| end + 1),
+        Some(quote @ ('"' | '\'')) => closing(&value[..line], quote).unwrap_or(line),
+        _ => value[..line].find([',', '}', ']', '#']).unwrap_or(line),
+    }
+}
+
+fn closing(line: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    for (offset, letter) in line.char_indices().skip(1) {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quote == '"' => escaped = true,
+            letter if letter == quote => return Some(offset + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_values_of_secret_keys_are_masked_and_lengths_stay() {
+        let text = "user = \"ann\"\nbecome_password = \"hünter\\\"2\" # note\nx = { api-token = 'abc', b = 1 }\n";
+        let masked = mask(text);
+        assert_eq!(masked.len(), text.len());
+        assert_eq!(masked, "user = \"ann\"\nbecome_password = ************ # note\nx = { api-token = *****, b = 1 }\n");
+    }
+
+    #[test]
+    fn an_unclosed_secret_is_masked_to_the_end_of_its_line() {
+        assert_eq!(mask("token = \"abc\nuser = 1"), "token = ****\nuser = 1");
+    }
+
+    #[test]
+    fn several_lines_of_a_secret_are_masked() {
+        assert_eq!(mask("secret = \"\"\"\nab\n\"\"\"\nuser = 1"), "secret = ***\n**\n***\nuser = 1");
+    }
+
+    #[test]
+    fn quoted_values_leave_a_message() {
+        assert_eq!(
+            without_quoted_text("invalid type: string \"hun\"ter\", expected u16"),
+            "invalid type: string \"(secret)\", expected u16"
+        );
+    }
+}

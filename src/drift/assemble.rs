@@ -1,0 +1,181 @@
+//! Makes the report out of a run's summary.
+
+use std::time::{Duration, SystemTime};
+
+use super::report::{
+    Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member, REPORT_SCHEMA, Report, Totals, Trouble,
+    Value,
+};
+use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
+use crate::engine::{Cause, HostOutcome, Outcome, ResourceOutcome};
+use crate::resource::Shown;
+use crate::swarm::overview::Overview;
+
+/// What a check was about.
+pub struct About<'a> {
+    /// When it began.
+    pub started: SystemTime,
+    /// Inventory, as it was named.
+    pub inventory: Vec<String>,
+    /// Playbooks, as they were named.
+    pub playbooks: Vec<String>,
+    /// Its exit code.
+    pub exit_code: u8,
+    /// The rules that were applied.
+    pub rules: &'a IgnoreRules,
+    /// The swarm, when somebody asked for it.
+    pub cluster: Option<&'a Overview>,
+}
+
+/// Makes the report; `since` and `last_success` are filled in from the history.
+#[must_use]
+pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
+    let summary = &sieved.summary;
+    let mut hosts: Vec<HostReport> = summary
+        .hosts
+        .iter()
+        .map(|(name, outcome)| {
+            let ignored = sieved.ignored.iter().filter(|drift| drift.host == *name);
+            host(name.as_str(), outcome, HostState::of(outcome, summary.interrupted), ignored)
+        })
+        .collect();
+    hosts.sort_by(|one, other| one.host.cmp(&other.host));
+    let rule = |rule: &super::IgnoreRule| ExpiredRule {
+        place: rule.place.clone(),
+        resource: rule.resource.clone(),
+        reason: rule.reason.clone(),
+        expires: rule.expires.clone(),
+    };
+    Report {
+        schema: REPORT_SCHEMA,
+        tool: format!("skep {}", env!("CARGO_PKG_VERSION")),
+        started: humantime::format_rfc3339_seconds(about.started).to_string(),
+        millis: summary.millis,
+        inventory: about.inventory.clone(),
+        playbooks: about.playbooks.clone(),
+        state: hosts.iter().map(|host| host.state).max().unwrap_or(HostState::InSync),
+        exit_code: about.exit_code,
+        last_success: None,
+        totals: totals(&hosts),
+        hosts,
+        expired_rules: about.rules.expired.iter().map(rule).collect(),
+        cluster: about.cluster.map(cluster),
+    }
+}
+
+fn totals(hosts: &[HostReport]) -> Totals {
+    let count = |state: HostState| hosts.iter().filter(|host| host.state == state).count();
+    Totals {
+        hosts: hosts.len(),
+        in_sync: count(HostState::InSync),
+        drift: count(HostState::Drift),
+        unreachable: count(HostState::Unreachable),
+        failed: count(HostState::Failed),
+        not_looked_at: count(HostState::NotLookedAt),
+        resources: hosts.iter().map(|host| host.resources).sum(),
+        drifted_resources: hosts.iter().map(|host| host.drift.len()).sum(),
+        failed_resources: hosts.iter().map(|host| host.failed.len()).sum(),
+        ignored: hosts.iter().map(|host| host.ignored.len()).sum(),
+    }
+}
+
+fn host<'a>(
+    name: &str,
+    outcome: &HostOutcome,
+    state: HostState,
+    ignored: impl Iterator<Item = &'a IgnoredDrift>,
+) -> HostReport {
+    HostReport {
+        host: name.to_owned(),
+        state,
+        unreachable: outcome
+            .unreachable
+            .as_ref()
+            .map(|trouble| Trouble { why: trouble.why.clone(), hint: trouble.hint.clone() }),
+        notes: outcome.notes.clone(),
+        resources: outcome.resources.len(),
+        drift: outcome.resources.iter().filter_map(drift).collect(),
+        ignored: ignored
+            .filter_map(|ignored| {
+                let (reason, expires) = (ignored.reason.clone(), ignored.expires.clone());
+                Some(Ignored { drift: drift(&ignored.resource)?, reason, expires })
+            })
+            .collect(),
+        failed: outcome.resources.iter().filter_map(failure).collect(),
+    }
+}
+
+fn drift(resource: &ResourceOutcome) -> Option<Drift> {
+    let change = resource.change.as_ref().filter(|_| resource.outcome == Outcome::Differs)?;
+    let word = |value: serde_json::Result<serde_json::Value>| {
+        value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+    };
+    let field = |field: &crate::resource::FieldChange| Field {
+        field: field.field.clone(),
+        before: value(&field.before),
+        after: value(&field.after),
+    };
+    Some(Drift {
+        play: resource.play.clone(),
+        resource: resource.resource.clone(),
+        kind: kind(&resource.resource),
+        action: word(serde_json::to_value(change.action)),
+        disturbs: word(serde_json::to_value(change.disturbs)),
+        cause: resource.cause.unwrap_or(Cause::Unknown),
+        since: None,
+        last_applied: resource.last_applied.and_then(moment),
+        fields: change.fields.iter().map(field).collect(),
+        notes: change.notes.clone(),
+    })
+}
+
+/// Seconds since 1970 as RFC 3339. A record may say anything: what no calendar holds is left out.
+fn moment(seconds: u64) -> Option<String> {
+    // The last second of the year 9999, beyond which RFC 3339 has no form.
+    let limit = 253_402_300_799;
+    (seconds <= limit)
+        .then(|| humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
+}
+
+fn failure(resource: &ResourceOutcome) -> Option<Failure> {
+    let Outcome::Failed { why, hint } = &resource.outcome else { return None };
+    Some(Failure {
+        play: resource.play.clone(),
+        resource: resource.resource.clone(),
+        kind: kind(&resource.resource),
+        cause: resource.cause.unwrap_or(Cause::Unknown),
+        why: why.clone(),
+        hint: hint.clone(),
+    })
+}
+
+fn kind(id: &str) -> String {
+    id.split('[').next().unwrap_or_default().to_owned()
+}
+
+fn value(shown: &Shown) -> Value {
+    match shown {
+        Shown::Absent => Value::Absent,
+        Shown::Text(text) => Value::Text(text.clone()),
+        Shown::Lines(text) => Value::Lines(text.clone()),
+        Shown::Secret => Value::Secret,
+        Shown::KnownAfterApply => Value::KnownAfterApply,
+    }
+}
+
+fn cluster(page: &Overview) -> Cluster {
+    let member = |row: &crate::swarm::overview::Row| Member {
+        host: row.host.as_ref().map(ToString::to_string),
+        hostname: row.hostname.clone(),
+        node_id: row.node_id.clone(),
+        role: row.role.clone(),
+        availability: row.availability.clone(),
+        state: row.state.clone(),
+        leader: row.leader,
+        labels: row.labels.clone(),
+        engine_version: row.engine_version.clone(),
+        address: row.address.clone(),
+    };
+    let (managers, voters) = page.managers;
+    Cluster { members: page.rows.iter().map(member).collect(), managers, voters, problems: page.problems.clone() }
+}

@@ -1,0 +1,213 @@
+//! Ignore rules: drift that somebody knows of and accepts for a while. Each rule has a reason and a day on which it ends.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexSet;
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Document, Entry, Node, Place, Reader, Value};
+use crate::inventory::{HostName, IGNORE_FILE, Inventory, matches_glob};
+
+const KEYS: [&str; 5] = ["hosts", "resource", "field", "reason", "expires"];
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IgnoreRule {
+    /// Hosts that it is about.
+    pub hosts: IndexSet<HostName>,
+    /// Glob over `kind[name]`: `*` is any text, `?` one character; brackets are themselves.
+    pub resource: String,
+    /// Glob over the field; `None` means the whole resource.
+    pub field: Option<String>,
+    /// Why the drift is accepted.
+    pub reason: String,
+    /// The last day on which the rule holds (UTC), `YYYY-MM-DD`.
+    pub expires: String,
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+}
+
+impl IgnoreRule {
+    /// Whether it is about a resource of a host.
+    #[must_use]
+    pub fn is_about(&self, host: &HostName, resource: &str) -> bool {
+        self.hosts.contains(host) && matches_glob(&self.resource, resource)
+    }
+
+    /// Whether it is about a field of its resources.
+    #[must_use]
+    pub fn covers(&self, field: &str) -> bool {
+        self.field.as_ref().is_none_or(|glob| matches_glob(glob, field))
+    }
+}
+
+/// All rules.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct IgnoreRules {
+    /// Rules that hold.
+    pub active: Vec<IgnoreRule>,
+    /// Rules whose day has passed: they are reported and ignore nothing.
+    pub expired: Vec<IgnoreRule>,
+}
+
+impl IgnoreRules {
+    /// Files of rules beside these inventories, where there are any.
+    #[must_use]
+    pub fn beside(inventories: &[PathBuf]) -> Vec<PathBuf> {
+        let folder = |path: &PathBuf| {
+            if path.is_dir() { path.clone() } else { path.parent().map(Path::to_path_buf).unwrap_or_default() }
+        };
+        let files: IndexSet<PathBuf> = inventories.iter().map(|path| folder(path).join(IGNORE_FILE)).collect();
+        files.into_iter().filter(|file| file.exists()).collect()
+    }
+
+    /// Reads rules. `today` is `YYYY-MM-DD` in UTC.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the files, each with its place.
+    pub fn load(files: &[PathBuf], inventory: &Inventory, today: &str) -> Result<Self, Diagnostics> {
+        let mut diagnostics = Diagnostics::default();
+        let mut rules = Self::default();
+        for file in files {
+            match Document::read(file) {
+                Ok(document) => rules.file(&document, inventory, today, &mut diagnostics),
+                Err(errors) => diagnostics.extend(errors),
+            }
+        }
+        diagnostics.into_result().map(|_| rules)
+    }
+
+    fn file(&mut self, document: &Document, inventory: &Inventory, today: &str, diagnostics: &mut Diagnostics) {
+        let mut reader = Reader { source: &document.source, diagnostics };
+        for entry in document.root.as_table().unwrap_or_default() {
+            if entry.key != "ignore" {
+                reader.unknown_key(entry, "a file of ignore rules", &["ignore"]);
+                continue;
+            }
+            for node in reader.list(&entry.node, "ignore").unwrap_or_default() {
+                if let Some(rule) = rule(&mut reader, node, inventory) {
+                    // The day itself still counts.
+                    if rule.expires.as_str() < today { self.expired.push(rule) } else { self.active.push(rule) }
+                }
+            }
+        }
+    }
+}
+
+fn rule(reader: &mut Reader<'_>, node: &Node, inventory: &Inventory) -> Option<IgnoreRule> {
+    let entries = reader.table(node, "ignore")?;
+    reader.only_keys(entries, "an ignore rule", &KEYS);
+    let required = |reader: &mut Reader<'_>, key: &str, hint: &str| {
+        let entry = node.entry(key);
+        if entry.is_none() {
+            reader.error(&node.span, format!("an ignore rule needs `{key}`"), Some(hint.to_owned()));
+        }
+        entry.cloned()
+    };
+    let hosts =
+        required(reader, "hosts", "a host pattern, e.g. `all`").and_then(|entry| hosts(reader, &entry, inventory));
+    let resource = required(reader, "resource", "e.g. `file[/etc/motd]`; `*` stands for any text")
+        .and_then(|entry| text(reader, &entry, "resource"));
+    let field = match node.entry("field") {
+        Some(entry) => Some(text(reader, entry, "field")?),
+        None => None,
+    };
+    let reason = required(reader, "reason", "say why this drift is accepted, for whoever finds the rule next year")
+        .and_then(|entry| text(reader, &entry, "reason"));
+    let expires = required(reader, "expires", "the last day on which it holds, e.g. `expires = \"2026-12-31\"`")
+        .and_then(|entry| day(reader, &entry));
+    let place = reader.place(&node.span).to_string();
+    Some(IgnoreRule { hosts: hosts?, resource: resource?, field, reason: reason?, expires: expires?, place })
+}
+
+fn text(reader: &mut Reader<'_>, entry: &Entry, key: &str) -> Option<String> {
+    let found = reader.string(&entry.node, key)?;
+    if found.trim().is_empty() {
+        reader.error(&entry.node.span, format!("`{key}` is empty"), None);
+        return None;
+    }
+    Some(found.to_owned())
+}
+
+fn hosts(reader: &mut Reader<'_>, entry: &Entry, inventory: &Inventory) -> Option<IndexSet<HostName>> {
+    let pattern = reader.string(&entry.node, "hosts")?;
+    match inventory.select(pattern) {
+        Ok(hosts) => Some(hosts),
+        Err(error) => {
+            // The pattern begins behind its quote.
+            let start = entry.node.span.start + 1;
+            let place = Place::new(reader.source, start + error.span.start..start + error.span.end);
+            reader.diagnostics.push(Diagnostic::error(error.message).at(place).maybe_hint(error.hint));
+            None
+        }
+    }
+}
+
+fn day(reader: &mut Reader<'_>, entry: &Entry) -> Option<String> {
+    let found = match &entry.node.value {
+        Value::String(text) => text.clone(),
+        Value::Datetime(date) => date.to_string(),
+        _ => {
+            reader.wrong_type(&entry.node, "expires", "a day such as \"2026-12-31\"");
+            return None;
+        }
+    };
+    let is_day = found.len() == 10 && humantime::parse_rfc3339(&format!("{found}T00:00:00Z")).is_ok();
+    if !is_day {
+        let hint = "a day of the calendar, YYYY-MM-DD, e.g. `2026-12-31`";
+        reader.error(&entry.node.span, format!("`{found}` is not a day"), Some(hint.to_owned()));
+    }
+    is_day.then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn load(text: &str) -> Result<IgnoreRules, String> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("site.toml"), "[hosts.a]\ngroups=['web']\n[hosts.b]\n").unwrap();
+        std::fs::write(folder.path().join(IGNORE_FILE), text).unwrap();
+        let files = IgnoreRules::beside(&[folder.path().join("site.toml"), folder.path().to_path_buf()]);
+        assert_eq!(files.len(), 1, "one file, named once");
+        // The file of rules is no inventory, though it lies in its folder.
+        let inventory = Inventory::load(&[folder.path().to_path_buf()], &[]).unwrap();
+        IgnoreRules::load(&files, &inventory, "2026-06-15").map_err(|errors| errors.to_string())
+    }
+
+    #[test]
+    fn rules_hold_through_their_last_day() {
+        let rule = |day: &str| {
+            format!("[[ignore]]\nhosts='web'\nresource='package[*]'\nfield='version'\nreason='r'\nexpires={day}\n")
+        };
+        let rules = load(&[rule("'2026-06-15'"), rule("2026-06-14"), rule("2027-01-01")].concat()).unwrap();
+        assert_eq!((rules.active.len(), rules.expired.len()), (2, 1));
+        let rule = &rules.active[0];
+        assert!(rule.is_about(&HostName::new("a"), "package[x]") && rule.covers("version"));
+        assert!(!rule.is_about(&HostName::new("b"), "package[x]") && !rule.covers("held"));
+        assert!(!rule.is_about(&HostName::new("a"), "file[x]"));
+        assert!(rule.place.ends_with("ignore.toml:1:1"), "{}", rule.place);
+    }
+
+    #[test]
+    fn every_error_has_its_place() {
+        let errors = load(
+            "[[ignore]]\nhosts = 'wbe'\nresorce = 'x'\nreason = ' '\nexpires = '2026-02-30'\n[[ignore]]\nhosts='all'\n[other]\n",
+        )
+        .unwrap_err();
+        for expected in [
+            "there is no group or host `wbe`",
+            "ignore.toml:2:10",
+            "unknown key `resorce`",
+            "needs `resource`",
+            "`reason` is empty",
+            "`2026-02-30` is not a day",
+            "ignore.toml:5:11",
+            "needs `expires`",
+            "unknown key `other`",
+        ] {
+            assert!(errors.contains(expected), "{expected} in:\n{errors}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Takes ignored drift out of a run's summary, field by field, and keeps it with the rule that ignores it: it is counted and
+//! listed, never silent.
+
+use super::IgnoreRules;
+use crate::engine::{Outcome, ResourceOutcome, RunSummary};
+use crate::inventory::HostName;
+
+/// Drift that a rule ignores.
+#[derive(Debug, Clone)]
+pub struct IgnoredDrift {
+    /// Where.
+    pub host: HostName,
+    /// The resource with the ignored fields only.
+    pub resource: ResourceOutcome,
+    /// Why it is accepted.
+    pub reason: String,
+    /// Until when.
+    pub expires: String,
+}
+
+/// A run without what is ignored, and what is ignored.
+#[derive(Debug, Clone, Default)]
+pub struct Sieved {
+    /// What counts.
+    pub summary: RunSummary,
+    /// What does not.
+    pub ignored: Vec<IgnoredDrift>,
+}
+
+/// Applies the rules that hold. Resources that could not be read are never ignored: nobody knows how they differ.
+#[must_use]
+pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
+    let mut ignored = Vec::new();
+    for (host, outcome) in &mut summary.hosts {
+        for resource in outcome.resources.iter_mut().filter(|resource| resource.outcome == Outcome::Differs) {
+            let whole = resource.clone();
+            let Some(change) = &mut resource.change else { continue };
+            for rule in rules.active.iter().filter(|rule| rule.is_about(host, &resource.resource)) {
+                let (out, kept): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut change.fields).into_iter().partition(|field| rule.covers(&field.field));
+                change.fields = kept;
+                if out.is_empty() {
+                    continue;
+                }
+                let mut part = whole.clone();
+                part.change = part.change.map(|change| crate::engine::outcome::ChangeView { fields: out, ..change });
+                let (reason, expires) = (rule.reason.clone(), rule.expires.clone());
+                ignored.push(IgnoredDrift { host: host.clone(), resource: part, reason, expires });
+            }
+            if change.fields.is_empty() {
+                (resource.outcome, resource.change, resource.cause) = (Outcome::Unchanged, None, None);
+            }
+        }
+    }
+    Sieved { summary, ignored }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::drift::IgnoreRule;
+    use crate::engine::outcome::{ChangeView, HostOutcome};
+    use crate::resource::{Action, Change, Shown};
+
+    fn rule(resource: &str, field: Option<&str>) -> IgnoreRule {
+        IgnoreRule {
+            hosts: [HostName::new("a")].into_iter().collect(),
+            resource: resource.into(),
+            field: field.map(str::to_owned),
+            reason: "known".into(),
+            expires: "2030-01-01".into(),
+            place: String::new(),
+        }
+    }
+
+    fn summary() -> RunSummary {
+        let change = Change::new(Action::Update).field("mode", Shown::text("0600"), Shown::text("0644")).field(
+            "owner",
+            Shown::text("ann"),
+            Shown::text("root"),
+        );
+        let resource = ResourceOutcome {
+            change: Some(ChangeView::from(&change)),
+            ..ResourceOutcome::new("p", "file[/x]", Outcome::Differs)
+        };
+        let failed = Outcome::Failed { why: "unreadable".into(), hint: String::new() };
+        let host = |resources| HostOutcome { resources, ..HostOutcome::default() };
+        let hosts = [
+            (HostName::new("a"), host(vec![resource.clone(), ResourceOutcome::new("p", "file[/y]", failed)])),
+            (HostName::new("b"), host(vec![resource])),
+        ];
+        RunSummary { hosts: hosts.into_iter().collect(), ..RunSummary::default() }
+    }
+
+    #[test]
+    fn fields_are_ignored_one_by_one_and_kept_with_their_reason() {
+        let rules = IgnoreRules { active: vec![rule("file[*]", Some("mode"))], expired: vec![rule("*", None)] };
+        let sieved = sieve(summary(), &rules);
+        let left = &sieved.summary.hosts[0].resources[0];
+        assert_eq!(left.outcome, Outcome::Differs);
+        assert_eq!(left.change.as_ref().unwrap().fields[0].field, "owner");
+        assert_eq!(sieved.ignored.len(), 1);
+        assert_eq!(sieved.ignored[0].resource.change.as_ref().unwrap().fields[0].field, "mode");
+        assert_eq!(sieved.summary.hosts[1].resources[0].change.as_ref().unwrap().fields.len(), 2, "another host");
+    }
+
+    #[test]
+    fn a_whole_resource_is_ignored_and_what_failed_never_is() {
+        let rules = IgnoreRules { active: vec![rule("*", None)], expired: Vec::new() };
+        let sieved = sieve(summary(), &rules);
+        assert_eq!(sieved.summary.hosts[0].resources[0].outcome, Outcome::Unchanged);
+        assert!(sieved.summary.failed() && sieved.summary.differs(), "the failure, and the other host");
+        assert_eq!(sieved.ignored.len(), 1);
+    }
+}

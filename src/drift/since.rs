@@ -1,0 +1,237 @@
+//! Since when something drifts, out of earlier reports. A check in which a host could not be read says nothing about it:
+//! drift goes on through it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::HostState;
+use super::report::{Drift, HostReport, Report};
+
+/// Fills in what only earlier reports know: since when each resource differs, and the last success. `earlier` comes newest
+/// first and is read no further than needed.
+pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Report>) {
+    let success = |report: &Report| matches!(report.state, HostState::InSync | HostState::Drift);
+    report.last_success = success(report).then(|| report.started.clone());
+    let mut pending: BTreeSet<(String, String)> = report
+        .hosts
+        .iter()
+        .flat_map(|host| drifts(host).map(|drift| (host.host.clone(), drift.resource.clone())))
+        .collect();
+    let mut since: BTreeMap<(String, String), String> = BTreeMap::new();
+    for old in earlier {
+        if report.last_success.is_none() {
+            report.last_success.clone_from(&old.last_success);
+        }
+        for host in &old.hosts {
+            pending.retain(|key| {
+                if key.0 != host.host {
+                    return true;
+                }
+                match seen(host, &key.1) {
+                    Seen::Drift => {
+                        let found = drifts(host).find(|drift| drift.resource == key.1);
+                        let began = found.and_then(|drift| drift.since.clone()).unwrap_or_else(|| old.started.clone());
+                        since.insert(key.clone(), began);
+                        false
+                    }
+                    Seen::InSync => false,
+                    Seen::Unknown => true,
+                }
+            });
+        }
+        if pending.is_empty() && report.last_success.is_some() {
+            break;
+        }
+    }
+    let started = report.started.clone();
+    for host in &mut report.hosts {
+        let name = host.host.clone();
+        let all = host.drift.iter_mut().chain(host.ignored.iter_mut().map(|ignored| &mut ignored.drift));
+        for drift in all {
+            let key = (name.clone(), drift.resource.clone());
+            drift.since = Some(since.get(&key).unwrap_or(&started).clone());
+        }
+    }
+}
+
+fn drifts(host: &HostReport) -> impl Iterator<Item = &Drift> {
+    host.drift.iter().chain(host.ignored.iter().map(|ignored| &ignored.drift))
+}
+
+/// How a check saw one resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// As asked.
+    InSync,
+    /// Different.
+    Drift,
+    /// Not looked at, or not readable.
+    Unknown,
+}
+
+fn seen(host: &HostReport, resource: &str) -> Seen {
+    let failed = host.failed.iter().any(|failure| failure.resource == resource);
+    if drifts(host).any(|drift| drift.resource == resource) {
+        Seen::Drift
+    } else if failed || matches!(host.state, HostState::Unreachable | HostState::NotLookedAt) {
+        Seen::Unknown
+    } else {
+        Seen::InSync
+    }
+}
+
+/// One resource's line of `skep history`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryRow {
+    /// Where.
+    pub host: String,
+    /// `kind[name]`.
+    pub resource: String,
+    /// When it began to drift the last time, RFC 3339.
+    pub since: String,
+    /// The first check that found it as asked again; `None` while it drifts or nobody could look.
+    pub until: Option<String>,
+    /// Every check, oldest first.
+    pub checks: Vec<Seen>,
+}
+
+/// Every resource that drifted in any of these reports (oldest first): those that still do first, by host; then
+/// those that ended, the latest first.
+#[must_use]
+pub fn history_rows(reports: &[Report]) -> Vec<HistoryRow> {
+    let mut keys: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for host in reports.iter().flat_map(|report| &report.hosts) {
+        keys.extend(drifts(host).map(|drift| (host.host.as_str(), drift.resource.as_str())));
+    }
+    let mut rows: Vec<HistoryRow> = keys.into_iter().map(|(host, resource)| row(reports, host, resource)).collect();
+    rows.sort_by(|one, other| match (&one.until, &other.until) {
+        (Some(one), Some(other)) => other.cmp(one),
+        (one, other) => one.is_some().cmp(&other.is_some()),
+    });
+    rows
+}
+
+fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
+    let mut row = HistoryRow {
+        host: name.into(),
+        resource: resource.into(),
+        since: String::new(),
+        until: None,
+        checks: Vec::new(),
+    };
+    let mut drifting = false;
+    for report in reports {
+        let host = report.hosts.iter().find(|host| host.host == name);
+        let state = host.map_or(Seen::Unknown, |host| seen(host, resource));
+        match state {
+            Seen::Drift if !drifting => {
+                let drift = host.and_then(|host| drifts(host).find(|drift| drift.resource == resource));
+                row.since = drift.and_then(|drift| drift.since.clone()).unwrap_or_else(|| report.started.clone());
+                (drifting, row.until) = (true, None);
+            }
+            Seen::InSync if drifting => {
+                row.until = Some(report.started.clone());
+                drifting = false;
+            }
+            _ => {}
+        }
+        row.checks.push(state);
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::drift::report::Totals;
+    use crate::engine::Cause;
+
+    /// A check at a day of June: `d` drift, `s` in sync, `u` unreachable.
+    fn check(day: u32, state: char) -> Report {
+        let drift = Drift {
+            play: "p".into(),
+            resource: "file[/x]".into(),
+            kind: "file".into(),
+            action: "update".into(),
+            disturbs: "nothing".into(),
+            cause: Cause::NeverApplied,
+            since: None,
+            last_applied: None,
+            fields: Vec::new(),
+            notes: Vec::new(),
+        };
+        let state = match state {
+            'd' => HostState::Drift,
+            's' => HostState::InSync,
+            _ => HostState::Unreachable,
+        };
+        let drift = if state == HostState::Drift { vec![drift] } else { Vec::new() };
+        let host = HostReport {
+            host: "a".into(),
+            state,
+            unreachable: None,
+            notes: Vec::new(),
+            resources: 1,
+            drift,
+            ignored: Vec::new(),
+            failed: Vec::new(),
+        };
+        Report {
+            schema: 1,
+            tool: String::new(),
+            started: format!("2026-06-{day:02}T00:00:00Z"),
+            millis: 1,
+            inventory: Vec::new(),
+            playbooks: Vec::new(),
+            state,
+            exit_code: 0,
+            last_success: None,
+            totals: Totals::default(),
+            hosts: vec![host],
+            expired_rules: Vec::new(),
+            cluster: None,
+        }
+    }
+
+    /// Reports as they would be kept, each filled in from those before it.
+    fn kept(states: &str) -> Vec<Report> {
+        let mut kept: Vec<Report> = Vec::new();
+        for (state, day) in states.chars().zip(1..) {
+            let mut report = check(day, state);
+            fill_from_history(&mut report, kept.iter().rev().cloned());
+            kept.push(report);
+        }
+        kept
+    }
+
+    #[test]
+    fn drift_goes_on_through_checks_that_could_not_look() {
+        let since = |states: &str| kept(states).pop().unwrap().hosts[0].drift[0].since.clone().unwrap();
+        assert!(since("d").starts_with("2026-06-01"));
+        assert!(since("sddd").starts_with("2026-06-02"));
+        assert!(since("sduud").starts_with("2026-06-02"));
+        assert!(since("sdsd").starts_with("2026-06-04"));
+    }
+
+    #[test]
+    fn the_last_success_is_carried_along() {
+        let last = |states: &str| kept(states).pop().unwrap().last_success;
+        assert_eq!(last("u"), None);
+        assert!(last("sduu").unwrap().starts_with("2026-06-02"));
+    }
+
+    #[test]
+    fn rows_tell_when_it_began_and_ended() {
+        let rows = history_rows(&kept("sdds"));
+        assert_eq!(rows.len(), 1);
+        assert!(rows[0].since.starts_with("2026-06-02"));
+        assert!(rows[0].until.as_ref().unwrap().starts_with("2026-06-04"));
+        assert_eq!(rows[0].checks, [Seen::InSync, Seen::Drift, Seen::Drift, Seen::InSync]);
+        let rows = history_rows(&kept("sdsdu"));
+        assert!(rows[0].since.starts_with("2026-06-04") && rows[0].until.is_none());
+        assert!(history_rows(&kept("sus")).is_empty());
+    }
+}

@@ -1,0 +1,189 @@
+//! Apply: play by play with a barrier between, hosts in parallel, one host's resources strictly in order. Each resource is
+//! planned again right before acting, and verified right after by gathering again.
+
+mod change;
+mod compare;
+mod locks;
+mod perform;
+mod permit;
+mod remember;
+mod run;
+mod verdict;
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub(super) use permit::Permit;
+pub use run::{Approve, RunOptions, apply};
+
+use self::change::{Acted, Halt};
+use self::locks::Locks;
+use self::verdict::{skip_all, verified};
+use super::event::Event;
+use super::examine::Look;
+use super::forecast::{Task, resource_outcome};
+use super::outcome::{HostOutcome, Outcome, ResourceOutcome, Trouble};
+use super::{Fleet, Guard, Host};
+use crate::inventory::HostName;
+use crate::resource::Resource;
+use crate::transport::TransportError;
+
+/// Plans made anew when the swarm's version of an object moved on in between.
+const MOST_ATTEMPTS: u32 = 4;
+
+/// All that applying needs, shared by the hosts' tasks.
+struct Applier {
+    pub fleet: Arc<Fleet>,
+    pub guard: Arc<dyn Guard>,
+    /// Only here, so that nothing else can perform a step.
+    permit: Arc<Permit>,
+    pub locks: Arc<Locks>,
+    pub stop: CancellationToken,
+    /// One Engine is disturbed at a time, whatever the forks. Holds the host that did not come back: from then on none is.
+    pub disturbance: Mutex<Option<HostName>>,
+}
+
+impl Applier {
+    /// One play on these hosts, at most `at_once` of them at a time; what came of each is put into `outcomes`.
+    async fn play(
+        self: &Arc<Self>,
+        play: &str,
+        tasks: Vec<(HostName, Vec<Task>)>,
+        at_once: usize,
+        max_fail: Option<usize>,
+        outcomes: &mut indexmap::IndexMap<HostName, HostOutcome>,
+    ) {
+        let permits = Arc::new(Semaphore::new(at_once.max(1)));
+        let mut working = JoinSet::new();
+        // `max_fail` stops hosts that have not begun; those at work finish their play.
+        let failures = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        for (host, tasks) in tasks {
+            let (applier, play, failures) = (self.clone(), play.to_owned(), failures.clone());
+            // Taken before the task is spawned: hosts begin in the inventory's order, the first one as the canary.
+            let permit = permits.clone().acquire_owned().await;
+            working.spawn(async move {
+                let _permit = permit;
+                let failed = failures.load(std::sync::atomic::Ordering::SeqCst);
+                let too_many = max_fail.is_some_and(|most| failed > most);
+                let outcome = if too_many {
+                    skip_all(&play, &tasks, &format!("{failed} failed before it, more than max_fail allows"))
+                } else {
+                    applier.host(&play, &host, &tasks).await
+                };
+                if outcome.failed() || outcome.unreachable.is_some() {
+                    failures.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                }
+                (host, outcome)
+            });
+        }
+        while let Some(joined) = working.join_next().await {
+            if let Ok((host, outcome)) = joined {
+                let whole = outcomes.entry(host).or_default();
+                whole.resources.extend(outcome.resources);
+                whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
+                whole.execs = outcome.execs;
+            }
+        }
+    }
+
+    async fn host(&self, play: &str, name: &HostName, tasks: &[Task]) -> HostOutcome {
+        let mut outcome = HostOutcome::default();
+        let host = match self.fleet.host(name).await {
+            Ok(host) => host,
+            Err(error) => {
+                self.lost(&mut outcome, name, &error).await;
+                return outcome;
+            }
+        };
+        let mut done = 0;
+        match self.resources(play, &host, tasks, &mut outcome.resources, &mut done).await {
+            Ok(()) => {}
+            Err(error) => self.lost(&mut outcome, name, &error).await,
+        }
+        let because = if outcome.unreachable.is_some() {
+            "the host was lost"
+        } else if outcome.failed() {
+            "an earlier resource of the host failed"
+        } else {
+            "the run was interrupted"
+        };
+        outcome.resources.extend(skip_all(play, &tasks[done.min(tasks.len())..], because).resources);
+        outcome.execs = host.execs();
+        self.fleet.events().send(Event::HostFinished { host: name.clone() }).await;
+        outcome
+    }
+
+    async fn lost(&self, outcome: &mut HostOutcome, host: &HostName, error: &TransportError) {
+        let trouble = Trouble { why: error.to_string(), hint: error.hint() };
+        outcome.unreachable = Some(trouble.clone());
+        self.fleet.events().send(Event::Unreachable { host: host.clone(), trouble }).await;
+    }
+
+    /// All resources of one host in order; `done` counts those that have an outcome. Ends early at the first failure.
+    async fn resources(
+        &self,
+        play: &str,
+        host: &Host,
+        tasks: &[Task],
+        outcomes: &mut Vec<ResourceOutcome>,
+        done: &mut usize,
+    ) -> Result<(), TransportError> {
+        let resources: Vec<Arc<dyn Resource>> = tasks.iter().map(|task| task.resource.clone()).collect();
+        let mut look = Look::gather(&self.fleet, host, &resources, None).await?;
+        for (index, task) in tasks.iter().enumerate() {
+            if self.stop.is_cancelled() {
+                return Ok(());
+            }
+            let one = std::slice::from_ref(&task.resource);
+            let mut examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
+            let mut result = resource_outcome(play, task.resource.id(), &examined);
+            let mut attempt = 0;
+            while let Ok(Some(change)) = &examined {
+                attempt += 1;
+                let acted = self.change(host, task, change).await;
+                if matches!(acted, Ok(Acted::Again)) && attempt < MOST_ATTEMPTS {
+                    look = Look::gather(&self.fleet, host, &resources[index..], None).await?;
+                    examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
+                    continue;
+                }
+                result.outcome = match acted {
+                    Ok(acted) => {
+                        // One gather serves as this resource's verification and as the next ones' plan.
+                        look = Look::gather(&self.fleet, host, &resources[index..], None).await?;
+                        let after = look.examine(one).await?.pop().unwrap_or(Ok(None));
+                        verified(&after, change, acted)
+                    }
+                    Err(Halt::Failed { why, hint }) => Outcome::Failed { why, hint },
+                    Err(Halt::Lost(error)) => {
+                        result.outcome = Outcome::Failed { why: error.to_string(), hint: error.hint() };
+                        self.finish(host, &result, outcomes, done).await;
+                        return Err(error);
+                    }
+                };
+                break;
+            }
+            let failed = matches!(result.outcome, Outcome::Failed { .. });
+            self.finish(host, &result, outcomes, done).await;
+            if failed {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    async fn finish(
+        &self,
+        host: &Host,
+        result: &ResourceOutcome,
+        outcomes: &mut Vec<ResourceOutcome>,
+        done: &mut usize,
+    ) {
+        let event = Event::ResourceFinished { host: host.name().clone(), result: result.clone() };
+        self.fleet.events().send(event).await;
+        outcomes.push(result.clone());
+        *done += 1;
+    }
+}

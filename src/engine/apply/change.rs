@@ -1,0 +1,124 @@
+//! One change of one resource: the host's lock, its turn and the guard's leave, the steps, and the wait until the host is whole.
+
+use std::time::Instant;
+
+use super::super::Host;
+use super::super::event::Event;
+use super::super::forecast::Task;
+use super::super::outcome::ChangeView;
+use super::Applier;
+use super::compare::difference;
+use super::perform::{StepError, perform};
+use crate::inventory::HostName;
+use crate::resource::{Change, Disturbance, Refusal};
+use crate::transport::TransportError;
+
+/// Why a host's work ends early.
+pub(super) enum Halt {
+    Lost(TransportError),
+    Failed { why: String, hint: String },
+}
+
+impl From<TransportError> for Halt {
+    /// A connection that is gone ends the host's run as unreachable; anything else that the transport refuses is a failure of the
+    /// resource on a host that is there.
+    fn from(error: TransportError) -> Self {
+        if error.loses_host() {
+            return Self::Lost(error);
+        }
+        Self::Failed { why: error.to_string(), hint: error.hint() }
+    }
+}
+
+/// How performing a change ended.
+#[derive(Clone, Copy)]
+pub(super) enum Acted {
+    Done,
+    /// The object had moved on: gather and plan once more.
+    Again,
+}
+
+fn refused(refusal: Refusal) -> Halt {
+    Halt::Failed { why: refusal.why, hint: refusal.hint }
+}
+
+fn step_hint(error: &StepError) -> String {
+    match error {
+        StepError::Transport(error) => error.hint(),
+        StepError::Wait { .. } => "look at `journalctl -u docker` on the host, then run again".into(),
+        StepError::Late(_) => "bring a manager of the swarm back first, then run again".into(),
+        _ => "mend the cause on the host and run again: what was done is seen and kept".into(),
+    }
+}
+
+impl Applier {
+    /// Performs one change: lock, turn, guard, steps, wait until the host is whole.
+    pub(super) async fn change(&self, host: &Host, task: &Task, change: &Change) -> Result<Acted, Halt> {
+        let events = self.fleet.events();
+        let (name, resource) = (host.name().clone(), task.resource.id());
+        if let Some(how) = difference(task.change.as_ref(), change) {
+            events.send(Event::ForecastDiffers { host: name.clone(), resource: resource.clone(), how }).await;
+        }
+        self.locks.hold(&self.permit, host, events).await?;
+        let disturbing = change.disturbs >= Disturbance::EngineRestart;
+        let mut turn = if disturbing { Some(self.turn(&name).await) } else { None };
+        if let Some(away) = turn.as_ref().and_then(|turn| turn.as_ref()) {
+            return Err(Halt::Failed {
+                why: format!("not disturbed: {away} was, and is not back"),
+                hint: format!("bring {away} back first, then run again"),
+            });
+        }
+        if disturbing {
+            for note in self.guard.before(&name, change, self.fleet.as_ref()).await.map_err(refused)? {
+                events.send(Event::Note { host: Some(name.clone()), text: note }).await;
+            }
+        }
+        let view = ChangeView::from(change);
+        events.send(Event::ChangeStarted { host: name.clone(), resource: resource.clone(), change: view }).await;
+        let mut acted = self.steps(host, &resource, change).await;
+        if disturbing && matches!(acted, Ok(Acted::Done)) {
+            acted = self.guard.after(&name, change, self.fleet.as_ref()).await.map(|()| Acted::Done).map_err(refused);
+        }
+        // Whatever went wrong with one Engine would go wrong with the next: none is disturbed behind it.
+        if let (Some(turn), Err(_)) = (&mut turn, &acted) {
+            **turn = Some(name);
+        }
+        acted
+    }
+
+    /// Performs the steps in order, each only while the host's lock is ours.
+    async fn steps(&self, host: &Host, resource: &str, change: &Change) -> Result<Acted, Halt> {
+        let (events, name) = (self.fleet.events(), host.name());
+        for step in &change.steps {
+            self.locks.check(host).await?;
+            let (host_name, resource, words) = (name.clone(), resource.to_owned(), step.summary.clone());
+            events
+                .send(Event::StepStarted { host: host_name.clone(), resource: resource.clone(), step: words.clone() })
+                .await;
+            let started = Instant::now();
+            match perform(&self.permit, &self.fleet, host, step).await {
+                Ok(()) => {}
+                Err(StepError::OutOfSequence) => return Ok(Acted::Again),
+                Err(StepError::Transport(error)) if matches!(error, TransportError::Lost(_)) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    let hint = step_hint(&error);
+                    return Err(Halt::Failed { why: format!("{words}: {error}"), hint });
+                }
+            }
+            let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            events.send(Event::StepFinished { host: host_name, resource, step: words, millis }).await;
+        }
+        Ok(Acted::Done)
+    }
+
+    async fn turn(&self, host: &HostName) -> tokio::sync::MutexGuard<'_, Option<HostName>> {
+        if let Ok(turn) = self.disturbance.try_lock() {
+            return turn;
+        }
+        let why = "another host's Engine is being disturbed".to_owned();
+        self.fleet.events().send(Event::Waiting { host: host.clone(), why }).await;
+        self.disturbance.lock().await
+    }
+}

@@ -1,0 +1,229 @@
+//! Performs steps: the one place that changes a host. Called by `engine::apply` alone.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::Permit;
+use crate::engine::{Engines, Fleet, Host};
+use crate::inventory::HostName;
+use crate::resource::{Act, EngineAnswer, EngineCall, Late, STEP_TIMEOUT, Script, Step, Wait, WriteFile};
+use crate::transport::{Exec, Privilege, TransportError};
+
+/// Every script starts so: stop at the first failure, messages in English, files not writable by others.
+const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\n";
+
+/// Time between two questions of a wait.
+const WAIT_STEP: Duration = Duration::from_millis(500);
+
+/// Why a step failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum StepError {
+    /// The host was lost: what the step did is not known.
+    #[error(transparent)]
+    Transport(#[from] TransportError),
+    /// The command ended with a status other than 0.
+    #[error("{said}")]
+    Failed {
+        /// The end of its standard error.
+        said: String,
+    },
+    /// The Engine refused.
+    #[error("the Engine of {host} answered {status}: {message}")]
+    Engine {
+        /// Whose Engine.
+        host: HostName,
+        /// HTTP status.
+        status: u16,
+        /// Its words.
+        message: String,
+    },
+    /// The swarm's version of the object moved on between plan and act.
+    #[error("the object was changed by somebody else at the same moment")]
+    OutOfSequence,
+    /// A late value could not be read.
+    #[error("{0}")]
+    Late(String),
+    /// A wait passed its deadline.
+    #[error("still not so after {}: {what}", humantime::format_duration(*after))]
+    Wait {
+        /// What was waited for, and what was seen last.
+        what: String,
+        /// The deadline.
+        after: Duration,
+    },
+    /// A forecast's step reached apply.
+    #[error("defect: this step's arguments are not known yet")]
+    NotKnown,
+}
+
+/// Performs one step on a host.
+pub(super) async fn perform(permit: &Permit, fleet: &Fleet, host: &Host, step: &Step) -> Result<(), StepError> {
+    match &step.act {
+        Act::Script(script) => run_script(permit, host, script).await,
+        Act::WriteFile(file) => write_file(permit, host, file).await,
+        Act::Engine(call) => call_engine(permit, fleet, host, call).await,
+        Act::Wait(wait) => wait_for(fleet, host, wait).await,
+        Act::KnownAfterApply => Err(StepError::NotKnown),
+    }
+}
+
+async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(), StepError> {
+    let ended = run(
+        permit,
+        host,
+        Exec {
+            script: format!("{PRELUDE}{}", script.script).into(),
+            arguments: script.arguments.clone(),
+            stdin: script.stdin.clone(),
+            privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
+            timeout: script.timeout,
+            ..Exec::root("")
+        },
+    )
+    .await;
+    match (ended, &script.user) {
+        // The host is fine; it is this account that cannot act there.
+        (Err(StepError::Transport(TransportError::NoShell(why))), Some(user)) => {
+            Err(StepError::Failed { said: format!("{user} cannot run it: {why}") })
+        }
+        (ended, _) => ended,
+    }
+}
+
+async fn run(permit: &Permit, host: &Host, exec: Exec) -> Result<(), StepError> {
+    let output = host.act(permit, exec).await?;
+    if output.success() {
+        return Ok(());
+    }
+    let said = output.stderr_tail();
+    let said = if said.is_empty() { format!("ended with status {}", output.status) } else { said };
+    Err(StepError::Failed { said })
+}
+
+/// Whole or not at all: the size is checked before the rename, since a broken connection ends standard input early.
+const WRITE_FILE: &str = r#"d=$(dirname -- "$1")
+umask 077
+[ -e "$d" ] || { printf 'the directory %s is not there\n' "$d" >&2; exit 1; }
+[ -d "$d" ] || { printf '%s is not a directory\n' "$d" >&2; exit 1; }
+t=$(mktemp -- "$d/.skep.XXXXXXXX")
+trap 'rm -f -- "$t"' EXIT
+# dash runs the trap of EXIT only when it exits by itself.
+trap 'exit 1' HUP INT TERM
+cat >"$t"
+[ "$(stat -c %s -- "$t")" = "$5" ] || { echo "only a part of the content arrived" >&2; exit 1; }
+chown -- "$2:$3" "$t"
+chmod -- "$4" "$t"
+sync -- "$t"
+[ ! -d "$1" ] || { printf '%s is a directory\n' "$1" >&2; exit 1; }
+mv -fT -- "$t" "$1"
+trap - EXIT
+sync -- "$d""#;
+
+async fn write_file(permit: &Permit, host: &Host, file: &WriteFile) -> Result<(), StepError> {
+    run(
+        permit,
+        host,
+        Exec {
+            script: format!("{PRELUDE}{WRITE_FILE}").into(),
+            arguments: vec![
+                file.path.clone(),
+                file.owner.clone(),
+                file.group.clone(),
+                format!("{:04o}", file.mode),
+                file.content.len().to_string(),
+            ],
+            stdin: file.content.clone(),
+            timeout: STEP_TIMEOUT,
+            ..Exec::root("")
+        },
+    )
+    .await
+}
+
+async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineCall) -> Result<(), StepError> {
+    let mut body = call.body.clone();
+    for late in &call.late {
+        let value = read_late(fleet, late).await?;
+        let slot = body.as_mut().and_then(|body| body.pointer_mut(&late.into));
+        *slot.ok_or(StepError::NotKnown)? = value;
+    }
+    let owner =
+        if call.managers.is_empty() { host.name().clone() } else { live_manager(fleet, &call.managers).await? };
+    let engine = fleet.host(&owner).await?;
+    let (status, answer) = engine.request(permit, call.method, &call.path, body.as_ref(), call.timeout).await?;
+    if (200..300).contains(&status) {
+        return Ok(());
+    }
+    let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+    if message.contains("update out of sequence") {
+        return Err(StepError::OutOfSequence);
+    }
+    Err(StepError::Engine { host: owner, status, message })
+}
+
+/// The first of these hosts whose Engine is a manager of a swarm now.
+async fn live_manager(fleet: &Fleet, managers: &[HostName]) -> Result<HostName, StepError> {
+    for manager in managers {
+        let info = fleet.get(manager, "/info").await;
+        let in_control = info.ok().and_then(|info| info.pointer("/Swarm/ControlAvailable")).and_then(Value::as_bool);
+        if in_control == Some(true) {
+            return Ok(manager.clone());
+        }
+    }
+    let names: Vec<&str> = managers.iter().map(HostName::as_str).collect();
+    Err(StepError::Late(format!("none of {} answers as a manager of the swarm", names.join(", "))))
+}
+
+/// Reads a value that no plan may hold. It lives in the request's body only.
+async fn read_late(fleet: &Fleet, late: &Late) -> Result<Value, StepError> {
+    let mut reasons = Vec::new();
+    for host in &late.hosts {
+        match fleet.get(host, &late.path).await {
+            EngineAnswer::Response { status: 200..=299, body } => match body.pointer(&late.pointer) {
+                Some(value) if !value.is_null() => return Ok(value.clone()),
+                _ => reasons.push(format!("{host}: the answer lacks {}", late.pointer)),
+            },
+            EngineAnswer::Response { body, .. } => {
+                let message = body.get("message").and_then(Value::as_str).unwrap_or("refused");
+                reasons.push(format!("{host}: {message}"));
+            }
+            EngineAnswer::Absent => reasons.push(format!("{host}: has no Engine")),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => reasons.push(format!("{host}: {why}")),
+        }
+    }
+    Err(StepError::Late(format!("no live manager gave what this step needs ({})", reasons.join("; "))))
+}
+
+async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepError> {
+    let started = tokio::time::Instant::now();
+    let own = [host.name().clone()];
+    let owners: &[HostName] = if wait.managers.is_empty() { &own } else { &wait.managers };
+    let mut seen = String::from("no answer");
+    loop {
+        for owner in owners {
+            match fleet.get(owner, &wait.path).await {
+                EngineAnswer::Response { status: 200..=299, body } => {
+                    let value = body.pointer(&wait.pointer).unwrap_or(&Value::Null);
+                    if *value == wait.equals {
+                        return Ok(());
+                    }
+                    seen = format!("{value}");
+                    if let Some(error) =
+                        body.pointer("/Swarm/Error").and_then(Value::as_str).filter(|error| !error.is_empty())
+                    {
+                        seen = format!("{seen} ({error})");
+                    }
+                }
+                EngineAnswer::Response { status, .. } => seen = format!("status {status}"),
+                EngineAnswer::Absent => seen = "no Engine".into(),
+                EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => seen = why,
+            }
+        }
+        if started.elapsed() >= wait.deadline {
+            let what = format!("{} of {} should be {}, is {seen}", wait.pointer, wait.path, wait.equals);
+            return Err(StepError::Wait { what, after: wait.deadline });
+        }
+        tokio::time::sleep(WAIT_STEP).await;
+    }
+}

@@ -1,0 +1,12 @@
+//! Leave to change hosts, as a value: whatever runs a step asks for one, and only `engine::apply` can make one. So the
+//! code that `plan` and `check` run cannot reach a host's writing side: it does not compile.
+
+/// Leave to change hosts. Made once, when somebody has agreed to a forecast.
+pub(in crate::engine) struct Permit(());
+
+impl Permit {
+    /// Grants leave; seen from within `engine::apply` only.
+    pub(super) fn grant() -> Self {
+        Self(())
+    }
+}

@@ -1,0 +1,110 @@
+//! Writes the record of what was applied last, at the end of an `apply`. Called by `engine::apply::run` alone.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use super::locks::Locks;
+use super::perform::{StepError, perform};
+use super::permit::Permit;
+use crate::engine::Fleet;
+use crate::engine::event::Event;
+use crate::engine::forecast::{Forecast, HostForecast};
+use crate::engine::outcome::{HostOutcome, Outcome, RunSummary};
+use crate::engine::record::{PATH, Record};
+use crate::inventory::HostName;
+use crate::resource::{Definition, Step};
+
+/// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
+/// early.
+const WRITE: &str = r#"umask 077
+d=$(dirname -- "$1")
+mkdir -p -- "$d"
+t=$(mktemp -- "$d/.applied.XXXXXXXX")
+trap 'rm -f -- "$t"' EXIT
+cat >"$t"
+[ "$(stat -c %s -- "$t")" = "$2" ] || { echo "only a part of the record arrived" >&2; exit 1; }
+sync -- "$t"
+mv -fT -- "$t" "$1"
+trap - EXIT"#;
+
+/// What was known of one host before anything was done.
+pub(super) struct Known {
+    record: Record,
+    /// Definitions of its resources, in their order: id and digest.
+    definitions: Vec<(String, Definition)>,
+}
+
+/// Takes what is needed later out of a forecast.
+pub(super) fn known(forecast: &Forecast) -> HashMap<HostName, Known> {
+    let of_host = |host: &HostForecast| Known {
+        record: host.record.clone(),
+        definitions: host
+            .tasks
+            .iter()
+            .filter_map(|task| Some((task.resource.id(), task.resource.definition()?)))
+            .collect(),
+    };
+    forecast.hosts.iter().map(|(name, host)| (name.clone(), of_host(host))).collect()
+}
+
+/// Writes the records that say something new. What is not as asked keeps its old entry. A record that cannot be written is a
+/// remark, not a failure: the host is as asked all the same.
+pub(super) async fn remember(
+    fleet: &Arc<Fleet>,
+    permit: &Arc<Permit>,
+    locks: &Arc<Locks>,
+    known: &HashMap<HostName, Known>,
+    summary: &RunSummary,
+    forks: usize,
+) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let permits = Arc::new(Semaphore::new(forks.max(1)));
+    let mut writing = JoinSet::new();
+    for (name, outcome) in &summary.hosts {
+        let Some(before) = known.get(name).filter(|_| outcome.unreachable.is_none()) else { continue };
+        let Some(content) = before.record.renewed(&applied(before, outcome), now) else { continue };
+        let (fleet, permit, locks) = (fleet.clone(), permit.clone(), locks.clone());
+        let (permits, name) = (permits.clone(), name.clone());
+        writing.spawn(async move {
+            let _turn = permits.acquire_owned().await;
+            if let Err(why) = write(&fleet, &permit, &locks, &name, content).await {
+                let text = format!("what was applied could not be recorded in {PATH}: {why}");
+                fleet.events().send(Event::Note { host: Some(name), text }).await;
+            }
+        });
+    }
+    while writing.join_next().await.is_some() {}
+}
+
+async fn write(
+    fleet: &Fleet,
+    permit: &Permit,
+    locks: &Locks,
+    name: &HostName,
+    content: Vec<u8>,
+) -> Result<(), StepError> {
+    let host = fleet.host(name).await?;
+    locks.hold(permit, &host, fleet.events()).await?;
+    let step = Step::script("record what was applied", WRITE, [PATH.to_owned(), content.len().to_string()]);
+    perform(permit, fleet, &host, &step.with_stdin(content)).await
+}
+
+/// Resources that are as asked at the end of the run: id, definition, and whether this run changed them.
+fn applied(known: &Known, outcome: &HostOutcome) -> Vec<(String, Definition, bool)> {
+    let of_id = |id: &str| outcome.resources.iter().filter(move |resource| resource.resource == id).collect::<Vec<_>>();
+    let fine = |outcome: &Outcome| matches!(outcome, Outcome::Unchanged | Outcome::Changed);
+    known
+        .definitions
+        .iter()
+        .filter_map(|(id, definition)| {
+            let resources = of_id(id);
+            let all_fine = !resources.is_empty() && resources.iter().all(|resource| fine(&resource.outcome));
+            let changed = resources.iter().any(|resource| resource.outcome == Outcome::Changed);
+            all_fine.then(|| (id.clone(), *definition, changed))
+        })
+        .collect()
+}

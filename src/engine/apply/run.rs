@@ -1,0 +1,207 @@
+//! One run that acts, as a table of contents: forecast, ask, apply play by play, verify, sum up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use indexmap::IndexMap;
+use tokio_util::sync::CancellationToken;
+
+use super::Applier;
+use super::locks::Locks;
+use super::permit::Permit;
+use super::remember::{known, remember};
+use super::verdict::skip_all;
+use crate::engine::event::Event;
+use crate::engine::forecast::{Forecast, Task, forecast};
+use crate::engine::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
+use crate::engine::{Fleet, Guard};
+use crate::inventory::HostName;
+use crate::playbook::Resolved;
+
+/// Who says yes to a forecast.
+#[async_trait::async_trait]
+pub trait Approve: Send + Sync {
+    /// Shown what would be done; returns whether to do it.
+    async fn approve(&self, forecast: &Forecast) -> bool;
+}
+
+/// Settings of a run.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Hosts worked on at once.
+    pub forks: usize,
+    /// How long another run's lock on a host is waited for; default 0 s.
+    pub lock_wait: Duration,
+    /// Who this run is, in locks: `user@machine`.
+    pub owner: String,
+}
+
+/// Forecasts, asks, acts and verifies. Always returns a whole summary; a failing host is data. The connections stay
+/// open: whoever made the fleet closes it.
+pub async fn apply(
+    fleet: &Arc<Fleet>,
+    work: &Arc<Resolved>,
+    guard: Arc<dyn Guard>,
+    approval: &dyn Approve,
+    options: &RunOptions,
+    stop: &CancellationToken,
+) -> RunSummary {
+    let started = Instant::now();
+    let first = forecast(fleet, work, work.hosts(), options.forks, None, stop).await;
+    let agreed = !first.interrupted && first.has_work() && approval.approve(&first).await;
+    let locks = Arc::new(Locks::new(options.owner.clone(), options.lock_wait));
+    let mut summary = if agreed {
+        let permit = Arc::new(Permit::grant());
+        let applier = Arc::new(Applier {
+            fleet: fleet.clone(),
+            guard,
+            permit: permit.clone(),
+            locks: locks.clone(),
+            stop: stop.clone(),
+            disturbance: tokio::sync::Mutex::default(),
+        });
+        let (waiting, known) = (first.waiting(), known(&first));
+        let summary = play_by_play(&applier, work, first, options.forks).await;
+        let summary = verify(fleet, work, options.forks, stop, summary, &waiting).await;
+        remember(fleet, &permit, &locks, &known, &summary, options.forks).await;
+        locks.release().await;
+        summary
+    } else if !first.interrupted && !first.has_work() {
+        // Nothing to ask for: what is as asked already counts as applied from now on.
+        let known = known(&first);
+        let summary = RunSummary { interrupted: false, hosts: first.into_outcomes(), millis: 0 };
+        remember(fleet, &Arc::new(Permit::grant()), &locks, &known, &summary, options.forks).await;
+        locks.release().await;
+        summary
+    } else {
+        RunSummary { interrupted: first.interrupted, hosts: first.into_outcomes(), millis: 0 }
+    };
+    summary.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    fleet.events().send(Event::RunFinished { summary: summary.clone() }).await;
+    summary
+}
+
+async fn play_by_play(applier: &Arc<Applier>, work: &Resolved, first: Forecast, forks: usize) -> RunSummary {
+    let mut hosts: IndexMap<HostName, HostOutcome> = IndexMap::new();
+    let mut tasks: IndexMap<HostName, Vec<Task>> = IndexMap::new();
+    for (name, host) in first.hosts {
+        // A host that could not be read, or that is refused, is left as it is: no step of any play runs there.
+        if host.outcome.unreachable.is_some() || host.outcome.failed() {
+            hosts.insert(name, left_alone(host.outcome));
+        } else {
+            hosts.insert(name.clone(), HostOutcome { execs: host.outcome.execs, ..HostOutcome::default() });
+            tasks.insert(name, host.tasks);
+        }
+    }
+    for (index, play) in work.plays.iter().enumerate() {
+        let mut mine: Vec<(HostName, Vec<Task>)> = Vec::new();
+        for (name, tasks) in &tasks {
+            let tasks: Vec<Task> = tasks.iter().filter(|task| task.play == index).cloned().collect();
+            let host = hosts.entry(name.clone()).or_default();
+            let interrupted = applier.stop.is_cancelled().then_some("the run was interrupted");
+            match passed_over(host).or(interrupted) {
+                Some(because) => host.resources.extend(skip_all(&play.name, &tasks, because).resources),
+                None if tasks.is_empty() => {}
+                None => mine.push((name.clone(), tasks)),
+            }
+        }
+        if mine.is_empty() {
+            continue;
+        }
+        let names = mine.iter().map(|(name, _)| name.clone()).collect();
+        applier.fleet.events().send(Event::PlayStarted { play: play.name.clone(), hosts: names }).await;
+        let at_once = play.serial.unwrap_or(forks).min(forks);
+        applier.play(&play.name, mine, at_once, play.max_fail, &mut hosts).await;
+    }
+    RunSummary { hosts, interrupted: applier.stop.is_cancelled(), millis: 0 }
+}
+
+/// Why a host gets no further play. Its plays are in order: one that it missed is not jumped.
+fn passed_over(host: &HostOutcome) -> Option<&'static str> {
+    if host.unreachable.is_some() {
+        Some("the host was lost")
+    } else if host.failed() {
+        Some("an earlier resource of the host failed")
+    } else if host.count(|outcome| matches!(outcome, Outcome::Skipped { .. })) > 0 {
+        Some("an earlier play left the host out")
+    } else {
+        None
+    }
+}
+
+/// What differs on a host that is left alone is skipped, not promised.
+fn left_alone(mut outcome: HostOutcome) -> HostOutcome {
+    for resource in &mut outcome.resources {
+        if resource.outcome == Outcome::Differs {
+            resource.outcome =
+                Outcome::Skipped { because: "the host is left as it is: it could not be read, or was refused".into() };
+        }
+    }
+    outcome
+}
+
+/// Gathers every changed host once more: a later resource may have undone an earlier one. So are hosts that waited for another
+/// one to be mended: nothing was done on them, and nobody has agreed to what would be.
+async fn verify(
+    fleet: &Arc<Fleet>,
+    work: &Arc<Resolved>,
+    forks: usize,
+    stop: &CancellationToken,
+    mut summary: RunSummary,
+    waiting: &[HostName],
+) -> RunSummary {
+    let changed = |host: &HostOutcome| {
+        host.unreachable.is_none() && !host.failed() && host.count(|outcome| *outcome == Outcome::Changed) > 0
+    };
+    let again: Vec<HostName> = summary
+        .hosts
+        .iter()
+        .filter(|(name, host)| changed(host) || waiting.contains(name))
+        .map(|(name, _)| name.clone())
+        .collect();
+    if again.is_empty() || stop.is_cancelled() {
+        return summary;
+    }
+    let second = forecast(&Arc::new(fleet.quiet()), work, again, forks, None, stop).await;
+    for (name, after) in second.hosts {
+        let Some(host) = summary.hosts.get_mut(&name) else { continue };
+        if waiting.contains(&name) {
+            *host = known_late(after.outcome);
+            continue;
+        }
+        host.unreachable = after.outcome.unreachable.map(|trouble| Trouble {
+            why: format!("applied, but lost before it could be verified: {}", trouble.why),
+            hint: trouble.hint,
+        });
+        for resource in after.outcome.resources {
+            let repeats = resource.change.as_ref().is_some_and(|change| change.repeats);
+            if resource.outcome == Outcome::Unchanged || repeats {
+                continue;
+            }
+            let known = host
+                .resources
+                .iter_mut()
+                .find(|known| known.resource == resource.resource && known.play == resource.play);
+            if let Some(known) = known {
+                known.outcome = Outcome::Failed {
+                    why: "was as asked right after its steps, and differs at the end of the run".into(),
+                    hint: "another resource of the playbook, or something on the host, changes it back".into(),
+                };
+            }
+        }
+    }
+    summary
+}
+
+/// A host that could be looked at only at the end: what differs there was in no plan that anybody agreed to.
+fn known_late(mut outcome: HostOutcome) -> HostOutcome {
+    for resource in &mut outcome.resources {
+        if resource.outcome == Outcome::Differs {
+            resource.outcome = Outcome::Failed {
+                why: "differs, which could be seen only after another host was mended".into(),
+                hint: "run again".into(),
+            };
+        }
+    }
+    outcome
+}

@@ -1,0 +1,50 @@
+//! What came of a resource after its steps, judged by what was read back.
+
+use std::collections::BTreeSet;
+
+use super::super::examine::Examined;
+use super::super::forecast::Task;
+use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
+use super::change::Acted;
+use crate::resource::{Action, Change, FieldChange, Shown};
+
+/// The outcome after the steps: the plan must be empty now, but for commands that always run.
+pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outcome {
+    match (after, acted) {
+        (_, Acted::Again) => Outcome::Failed {
+            why: "the object was changed by somebody else each time".into(),
+            hint: "let the other run end, then run again".into(),
+        },
+        (Ok(None), Acted::Done) => Outcome::Changed,
+        (Ok(Some(rest)), Acted::Done) if rest.action == Action::Run && change.repeats => Outcome::Changed,
+        (Ok(Some(rest)), Acted::Done) => {
+            let fields: BTreeSet<String> = rest.fields.iter().map(still).collect();
+            let fields: Vec<String> = fields.into_iter().collect();
+            Outcome::Failed {
+                why: format!("its steps ran, yet it still differs: {}", fields.join("; ")),
+                hint: "something on the host changes it back, or the value cannot hold: compare it by hand".into(),
+            }
+        }
+        (Err(error), Acted::Done) => Outcome::Failed {
+            why: format!("its steps ran, but it could not be read again: {error}"),
+            hint: "run again".into(),
+        },
+    }
+}
+
+fn still(field: &FieldChange) -> String {
+    match (&field.before, &field.after) {
+        (Shown::Text(before), Shown::Text(after)) => format!("{} is {before}, not {after}", field.field),
+        (_, Shown::Text(after)) => format!("{} is not {after}", field.field),
+        _ => field.field.clone(),
+    }
+}
+
+/// Every one of these resources as not acted on.
+pub(super) fn skip_all(play: &str, tasks: &[Task], because: &str) -> HostOutcome {
+    let resources = tasks
+        .iter()
+        .map(|task| ResourceOutcome::new(play, task.resource.id(), Outcome::Skipped { because: because.to_owned() }))
+        .collect();
+    HostOutcome { resources, ..HostOutcome::default() }
+}

@@ -1,0 +1,73 @@
+//! Examines resources: gathers what they ask, lets them ask further, and brings back what differs.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::gather::gather;
+use super::{Fleet, Host, Round};
+use crate::resource::{Answers, Change, Examination, ExamineError, ProbeError, Query, Resource};
+use crate::transport::TransportError;
+
+/// Rounds of further questions before a kind is taken to ask in circles.
+const MOST_ROUNDS: usize = 6;
+
+/// The difference of one resource, or why it is not known.
+pub(super) type Examined = Result<Option<Change>, ExamineError>;
+
+/// Answers of a host, and the means to ask further.
+pub(super) struct Look<'a> {
+    pub fleet: &'a Fleet,
+    pub host: &'a Host,
+    round: Round,
+    pub answers: Answers,
+}
+
+impl<'a> Look<'a> {
+    /// Gathers all that these resources ask, and `more`, in one exec.
+    pub(super) async fn gather(
+        fleet: &'a Fleet,
+        host: &'a Host,
+        resources: &[Arc<dyn Resource>],
+        more: impl IntoIterator<Item = Query>,
+    ) -> Result<Self, TransportError> {
+        let mut look = Self { fleet, host, round: Round::default(), answers: Answers::default() };
+        let queries = resources.iter().flat_map(|resource| resource.queries()).chain(more).collect();
+        look.ask(&queries).await?;
+        Ok(look)
+    }
+
+    /// Asks what has not been answered yet.
+    pub(super) async fn ask(&mut self, queries: &BTreeSet<Query>) -> Result<(), TransportError> {
+        let new: BTreeSet<Query> = queries.iter().filter(|query| !self.answers.contains(query)).cloned().collect();
+        if !new.is_empty() {
+            self.answers.merge(gather(self.fleet, &self.round, self.host, &new).await?);
+        }
+        Ok(())
+    }
+
+    /// Examines all these resources; their further questions are asked together, so that a round costs one exec for all.
+    pub(super) async fn examine(&mut self, resources: &[Arc<dyn Resource>]) -> Result<Vec<Examined>, TransportError> {
+        let mut results: Vec<Option<Examined>> = resources.iter().map(|_| None).collect();
+        for _ in 0..MOST_ROUNDS {
+            let mut needs = BTreeSet::new();
+            for (resource, result) in resources.iter().zip(&mut results) {
+                if result.is_some() {
+                    continue;
+                }
+                match resource.examine(&self.answers) {
+                    Ok(Examination::Needs(queries)) => needs.extend(queries),
+                    Ok(Examination::InSync) => *result = Some(Ok(None)),
+                    Ok(Examination::Differs(change)) => *result = Some(Ok(Some(change))),
+                    Err(error) => *result = Some(Err(error)),
+                }
+            }
+            if needs.is_empty() {
+                break;
+            }
+            self.ask(&needs).await?;
+        }
+        let circles =
+            || Err(ProbeError::NotAsked("the answer to its further questions (it asks in circles)".into()).into());
+        Ok(results.into_iter().map(|result| result.unwrap_or_else(circles)).collect())
+    }
+}

@@ -1,0 +1,125 @@
+//! All hosts that a run may reach, connected on demand and once: a worker's plan reads its managers even when only the
+//! worker was asked for.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use indexmap::IndexMap;
+use tokio::sync::OnceCell;
+
+use super::event::{Event, Events};
+use super::guard::Engines;
+use super::host::Host;
+use crate::inventory::HostName;
+use crate::resource::EngineAnswer;
+use crate::transport::{Connection, TransportError};
+
+/// Opens connections. The command line gives one that speaks SSH; tests give scripted hosts.
+#[async_trait::async_trait]
+pub trait Connector: Send + Sync {
+    /// Connects to a host of the inventory.
+    ///
+    /// # Errors
+    /// [`TransportError`] when it cannot be reached.
+    async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError>;
+}
+
+/// Every host of the inventory, each with at most one connection.
+pub struct Fleet {
+    connector: Arc<dyn Connector>,
+    hosts: IndexMap<HostName, OnceCell<Result<Arc<Host>, TransportError>>>,
+    events: Events,
+}
+
+impl Fleet {
+    /// A fleet of hosts, none connected yet.
+    pub fn new(connector: Arc<dyn Connector>, hosts: impl IntoIterator<Item = HostName>, events: Events) -> Self {
+        Self { connector, hosts: hosts.into_iter().map(|name| (name, OnceCell::new())).collect(), events }
+    }
+
+    /// The same hosts and connections, without events: for the last look, whose result is part of the summary.
+    #[must_use]
+    pub fn quiet(&self) -> Self {
+        Self { connector: self.connector.clone(), hosts: self.hosts.clone(), events: Events::silent() }
+    }
+
+    /// Where the fleet's events go.
+    #[must_use]
+    pub fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// The connected host, connecting it first when this is the first call for it. A failure is kept too: a host that
+    /// could not be reached is not tried again in the same run.
+    ///
+    /// # Errors
+    /// [`TransportError`] when it cannot be reached.
+    pub async fn host(&self, name: &HostName) -> Result<Arc<Host>, TransportError> {
+        let Some(slot) = self.hosts.get(name) else {
+            return Err(TransportError::Resolve {
+                name: name.to_string(),
+                why: "the inventory has no such host".into(),
+            });
+        };
+        slot.get_or_init(|| async {
+            self.events.send(Event::Connecting { host: name.clone() }).await;
+            let started = std::time::Instant::now();
+            match self.connector.connect(name).await {
+                Ok(connection) => {
+                    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                    self.events.send(Event::Connected { host: name.clone(), millis }).await;
+                    Ok(Arc::new(Host::new(name.clone(), connection)))
+                }
+                Err(error) => Err(error),
+            }
+        })
+        .await
+        .clone()
+    }
+
+    /// Ends every connection in order, at most two seconds each.
+    pub async fn close(&self) {
+        let limit = std::time::Duration::from_secs(2);
+        let mut closing = tokio::task::JoinSet::new();
+        for host in self.hosts.values().filter_map(OnceCell::get).filter_map(|result| result.as_ref().ok()) {
+            let host = host.clone();
+            closing.spawn(async move { tokio::time::timeout(limit, host.close()).await });
+        }
+        while closing.join_next().await.is_some() {}
+    }
+}
+
+#[async_trait::async_trait]
+impl Engines for Fleet {
+    async fn get(&self, host: &HostName, path: &str) -> EngineAnswer {
+        match self.host(host).await {
+            Ok(host) => host.engine_read(path).await,
+            Err(error) => EngineAnswer::Unreachable(error.to_string()),
+        }
+    }
+
+    fn hosts(&self) -> Vec<HostName> {
+        self.hosts.keys().cloned().collect()
+    }
+}
+
+/// One round of reading: the same `GET` at the same Engine is made once, however many resources ask for it.
+#[derive(Default)]
+pub struct Round {
+    reads: Mutex<HashMap<(HostName, String), Read>>,
+}
+
+/// One read, made by whoever comes first and shared by all others.
+type Read = Arc<OnceCell<EngineAnswer>>;
+
+impl Round {
+    /// A `GET`, from this round's memory or from the Engine.
+    pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> EngineAnswer {
+        let cell = match self.reads.lock() {
+            Ok(mut reads) => reads.entry((host.clone(), path.to_owned())).or_default().clone(),
+            // A poisoned lock only means that another task panicked: read without the memory.
+            Err(_) => Arc::default(),
+        };
+        cell.get_or_init(|| fleet.get(host, path)).await.clone()
+    }
+}

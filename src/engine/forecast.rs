@@ -1,0 +1,232 @@
+//! The first plan: every host is gathered once and compared with all of its resources. `plan` and `check` end here, and
+//! nothing that this file calls can change a host: steps are performed in `engine::apply` alone.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::event::Event;
+use super::examine::{Examined, Look};
+use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, Trouble};
+use super::record::Record;
+use super::{Fleet, Host, Lookout};
+use crate::inventory::HostName;
+use crate::playbook::{Goal, GoalResource, Resolved};
+use crate::resource::{Answers, Change, ExamineError, Facts, ProbeError, Query, Resource};
+use crate::transport::TransportError;
+
+/// What every host needs, as far as can be known before anything is changed.
+pub struct Forecast {
+    /// By host, in the order asked.
+    pub hosts: IndexMap<HostName, HostForecast>,
+    /// Whether it was interrupted before all hosts were looked at.
+    pub interrupted: bool,
+}
+
+/// One host's part.
+#[derive(Default)]
+pub struct HostForecast {
+    /// The host's resources, bound to its facts: play, resource, and the change that it needs.
+    pub tasks: Vec<Task>,
+    /// The same as a report shows it.
+    pub outcome: HostOutcome,
+    /// What was applied on it last.
+    pub(super) record: Record,
+    /// Whether all that is unknown hangs on another host: it may be known when that one is mended.
+    pub waits: bool,
+}
+
+/// One resource of a play on a host.
+#[derive(Clone)]
+pub struct Task {
+    /// Index of the play.
+    pub play: usize,
+    /// The resource.
+    pub resource: Arc<dyn Resource>,
+    /// The forecast change, if it differs.
+    pub change: Option<Change>,
+}
+
+impl Forecast {
+    /// What was found, as reports show it.
+    #[must_use]
+    pub fn into_outcomes(self) -> IndexMap<HostName, HostOutcome> {
+        self.hosts.into_iter().map(|(name, host)| (name, host.outcome)).collect()
+    }
+
+    /// Hosts of which nothing is wrong but that another host does not answer.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<HostName> {
+        self.hosts.iter().filter(|(_, host)| host.waits).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Whether any host that may be acted on needs a change.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.hosts.values().any(|host| {
+            host.outcome.unreachable.is_none()
+                && !host.outcome.failed()
+                && host.tasks.iter().any(|task| task.change.is_some())
+        })
+    }
+}
+
+/// Looks at these hosts of the playbook, `forks` at once; a lookout asks and hears beside the resources.
+pub async fn forecast(
+    fleet: &Arc<Fleet>,
+    work: &Arc<Resolved>,
+    hosts: Vec<HostName>,
+    forks: usize,
+    lookout: Option<&Arc<dyn Lookout>>,
+    stop: &CancellationToken,
+) -> Forecast {
+    let permits = Arc::new(Semaphore::new(forks.max(1)));
+    let mut looking = JoinSet::new();
+    for host in hosts.clone() {
+        let (fleet, work, permits, stop) = (fleet.clone(), work.clone(), permits.clone(), stop.clone());
+        let lookout = lookout.cloned();
+        looking.spawn(async move {
+            // The permit is held until the host is done: a sliding window, never batches.
+            let permit = permits.acquire_owned().await;
+            if stop.is_cancelled() || permit.is_err() {
+                return (host, None);
+            }
+            let looked = tokio::select! {
+                looked = look_at(&fleet, &work, &host, lookout.as_deref()) => Some(looked),
+                () = stop.cancelled() => None,
+            };
+            (host, looked)
+        });
+    }
+    let mut found: IndexMap<HostName, HostForecast> =
+        hosts.iter().map(|host| (host.clone(), HostForecast::default())).collect();
+    let mut interrupted = stop.is_cancelled();
+    while let Some(joined) = looking.join_next().await {
+        match joined {
+            Ok((host, Some(looked))) => {
+                found.insert(host, looked);
+            }
+            Ok((_, None)) | Err(_) => interrupted = true,
+        }
+    }
+    Forecast { hosts: found, interrupted }
+}
+
+async fn look_at(fleet: &Fleet, work: &Resolved, name: &HostName, lookout: Option<&dyn Lookout>) -> HostForecast {
+    let events = fleet.events();
+    let forecast = match fleet.host(name).await {
+        Ok(host) => {
+            events.send(Event::Gathering { host: name.clone() }).await;
+            let mut looked = match examine_host(fleet, &host, work, lookout).await {
+                Ok(looked) => looked,
+                Err(error) => unreachable_host(&error),
+            };
+            looked.outcome.execs = host.execs();
+            looked
+        }
+        Err(error) => unreachable_host(&error),
+    };
+    match &forecast.outcome.unreachable {
+        Some(trouble) => events.send(Event::Unreachable { host: name.clone(), trouble: trouble.clone() }).await,
+        None => {
+            let resources = forecast.outcome.resources.clone();
+            events.send(Event::Planned { host: name.clone(), resources }).await;
+        }
+    }
+    forecast
+}
+
+/// A host that could not be read: nothing is known of its resources, so none is counted as clean.
+fn unreachable_host(error: &TransportError) -> HostForecast {
+    let trouble = Trouble { why: error.to_string(), hint: error.hint() };
+    let outcome = HostOutcome { unreachable: Some(trouble), ..HostOutcome::default() };
+    HostForecast { outcome, ..HostForecast::default() }
+}
+
+async fn examine_host(
+    fleet: &Fleet,
+    host: &Host,
+    work: &Resolved,
+    lookout: Option<&dyn Lookout>,
+) -> Result<HostForecast, TransportError> {
+    let goals: Vec<(usize, &Goal)> = work.goals(host.name()).collect();
+    // Facts are asked in the same exec as all that does not depend on them.
+    let ready: Vec<Arc<dyn Resource>> = goals.iter().filter_map(|(_, goal)| goal.ready()).collect();
+    let deferred = goals.iter().any(|(_, goal)| goal.ready().is_none());
+    // So is the record of what was applied last: it costs no exec of its own.
+    let record = (!goals.is_empty()).then(Record::query);
+    let more = lookout.map(|lookout| lookout.queries(host.name())).unwrap_or_default();
+    let more = deferred.then_some(Query::Facts).into_iter().chain(record).chain(more);
+    let mut look = Look::gather(fleet, host, &ready, more).await?;
+    let mut tasks = Vec::new();
+    let mut unbound = Vec::new();
+    for (play, goal) in goals {
+        match bind(goal, &look.answers) {
+            Ok(resources) => tasks.extend(resources.into_iter().map(|resource| Task { play, resource, change: None })),
+            Err(why) => unbound.push((play, goal.label(), why)),
+        }
+    }
+    let resources: Vec<Arc<dyn Resource>> = tasks.iter().map(|task| task.resource.clone()).collect();
+    // What deferred resources ask goes out in one further exec, together with everybody's second questions.
+    look.ask(&resources.iter().flat_map(|resource| resource.queries()).collect()).await?;
+    let examined = look.examine(&resources).await?;
+    let elsewhere = |result: &Examined| matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))));
+    let waits = unbound.is_empty()
+        && examined.iter().any(elsewhere)
+        && examined.iter().all(|result| result.is_ok() || elsewhere(result));
+    if let Some(lookout) = lookout {
+        lookout.hear(host.name(), &look.answers);
+    }
+    let record = Record::read(&look.answers);
+    let mut outcome = HostOutcome { notes: record.complaint().into_iter().collect(), ..HostOutcome::default() };
+    for (play, resource, why) in unbound {
+        let play = work.plays[play].name.clone();
+        let outcome_of = Outcome::Failed { why, hint: "look at the facts with `skep facts`".into() };
+        let cause = Some(Cause::Unknown);
+        outcome.resources.push(ResourceOutcome { cause, ..ResourceOutcome::new(play, resource, outcome_of) });
+    }
+    for (task, result) in tasks.iter_mut().zip(examined) {
+        let mut of_resource = resource_outcome(&work.plays[task.play].name, task.resource.id(), &result);
+        record.explain(task.resource.as_ref(), &mut of_resource);
+        outcome.resources.push(of_resource);
+        task.change = result.ok().flatten();
+    }
+    Ok(HostForecast { tasks, outcome, record, waits })
+}
+
+fn bind(goal: &Goal, answers: &Answers) -> Result<Vec<Arc<dyn Resource>>, String> {
+    match &goal.resource {
+        GoalResource::Bound(resource) => Ok(vec![resource.clone()]),
+        GoalResource::Deferred(deferred) => {
+            let facts: &Facts = answers.facts().map_err(|error: ProbeError| error.to_string())?;
+            deferred.bind(facts).map_err(|diagnostics| diagnostics.to_string())
+        }
+    }
+}
+
+/// What an examination came to, for reports.
+pub(super) fn resource_outcome(play: &str, resource: String, examined: &Examined) -> ResourceOutcome {
+    let (outcome, change) = match examined {
+        Ok(None) => (Outcome::Unchanged, None),
+        Ok(Some(change)) => (Outcome::Differs, Some(ChangeView::from(change))),
+        Err(error) => (failure(error), None),
+    };
+    ResourceOutcome { change, ..ResourceOutcome::new(play, resource, outcome) }
+}
+
+fn failure(error: &ExamineError) -> Outcome {
+    match error {
+        ExamineError::Probe(ProbeError::Elsewhere(why)) => Outcome::Failed {
+            why: why.clone(),
+            hint: "mend that host first, or apply: this host is looked at again when it is mended".into(),
+        },
+        ExamineError::Probe(error) => Outcome::Failed {
+            why: error.to_string(),
+            hint: "what cannot be read is never acted on: mend that on the host, then run again".into(),
+        },
+        ExamineError::Refused(refusal) => Outcome::Failed { why: refusal.why.clone(), hint: refusal.hint.clone() },
+    }
+}

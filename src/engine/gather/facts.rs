@@ -1,0 +1,67 @@
+//! The facts of a host: the probe's script, and its parser.
+
+use crate::resource::Facts;
+
+/// Prints `key=value` lines, then os-release behind a line `--`.
+pub(super) const SCRIPT: &str = r#"echo "hostname=$(uname -n)"
+echo "kernel=$(uname -r)"
+echo "architecture=$(dpkg --print-architecture)"
+echo "machine_id=$(cat /etc/machine-id 2>/dev/null)"
+echo "processors=$(nproc)"
+while read -r k v u; do [ "$k" = MemTotal: ] && echo "memory_kib=$v" && break; done </proc/meminfo
+read -r up rest </proc/uptime; echo "uptime=$up"
+echo "clock=$(date +%s)"
+ip -o address show scope global 2>/dev/null | while read -r n i f a r; do echo "address=${a%%/*}"; done
+echo --
+cat /etc/os-release"#;
+
+/// Parses what [`SCRIPT`] printed.
+pub(super) fn parse(text: &str) -> Facts {
+    let mut facts = Facts::default();
+    let (own, release) = text.split_once("\n--\n").unwrap_or((text, ""));
+    for (key, value) in own.lines().filter_map(|line| line.split_once('=')) {
+        let value = value.trim().to_owned();
+        match key {
+            "hostname" => facts.hostname = value,
+            "kernel" => facts.kernel = value,
+            "architecture" => facts.architecture = value,
+            "machine_id" => facts.machine_id = value,
+            "processors" => facts.processors = value.parse().unwrap_or_default(),
+            "memory_kib" => facts.memory_mib = value.parse::<u64>().unwrap_or_default() / 1024,
+            "uptime" => facts.uptime = value.split('.').next().and_then(|part| part.parse().ok()).unwrap_or_default(),
+            "clock" => facts.clock = value.parse().unwrap_or_default(),
+            "address" => facts.addresses.push(value),
+            _ => {}
+        }
+    }
+    for (key, value) in release.lines().filter_map(|line| line.split_once('=')) {
+        // os-release(5): values may stand in quotes.
+        let value = value.trim().trim_matches(['"', '\'']).to_owned();
+        match key {
+            "ID" => facts.id = value,
+            "VERSION_ID" => facts.version = value,
+            "VERSION_CODENAME" => facts.codename = value,
+            "PRETTY_NAME" => facts.pretty_name = value,
+            _ => {}
+        }
+    }
+    facts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_read_from_what_a_debian_prints() {
+        let text = "hostname=docker01\nkernel=6.1.0\narchitecture=amd64\nmachine_id=abc\nprocessors=2\nmemory_kib=2048000\n\
+                    uptime=12.34\nclock=1700000000\naddress=192.168.56.11\n--\nPRETTY_NAME=\"Debian GNU/Linux 13 (trixie)\"\n\
+                    VERSION_ID=\"13\"\nVERSION_CODENAME=trixie\nID=debian\n";
+        let facts = parse(text);
+        assert_eq!(facts.hostname, "docker01");
+        assert_eq!(facts.memory_mib, 2000);
+        assert_eq!((facts.id.as_str(), facts.version.as_str(), facts.codename.as_str()), ("debian", "13", "trixie"));
+        assert_eq!(facts.addresses, ["192.168.56.11"]);
+        assert_eq!((facts.uptime, facts.clock), (12, 1_700_000_000));
+    }
+}

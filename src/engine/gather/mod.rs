@@ -1,0 +1,72 @@
+//! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
+
+mod facts;
+mod parse;
+mod script;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Fleet, Host, Round};
+use crate::resource::{Answer, Answers, ProbeError, Query};
+use crate::transport::TransportError;
+
+/// Limit of time for one gather: apt's simulation on a slow disk is the longest part.
+const GATHER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Asks a host all queries and brings back an answer, or a reason, for each.
+///
+/// # Errors
+/// [`TransportError`] when the host itself could not be asked; a single probe that fails is an entry of the answers.
+pub async fn gather(
+    fleet: &Fleet,
+    round: &Round,
+    host: &Host,
+    queries: &BTreeSet<Query>,
+) -> Result<Answers, TransportError> {
+    let (engine, shell): (Vec<&Query>, Vec<&Query>) =
+        queries.iter().partition(|query| matches!(query, Query::Engine { .. }));
+    let (from_shell, from_engines) = tokio::join!(ask_shell(host, &shell), ask_engines(fleet, round, host, &engine));
+    let mut answers = from_shell?;
+    answers.merge(from_engines);
+    Ok(answers)
+}
+
+async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, TransportError> {
+    if queries.is_empty() {
+        return Ok(Answers::default());
+    }
+    let marker = format!("skep-{:032x}", rand::random::<u128>());
+    let sections = script::sections(queries);
+    let output = host.ask(script::text(&marker, &sections), GATHER_TIMEOUT).await?;
+    let framed = sections::split(&marker, &output.stdout);
+    let mut answers = Answers::default();
+    for (index, section) in sections.iter().enumerate() {
+        match framed.get(&index) {
+            Some(frame) => parse::answer(section, frame, &mut answers),
+            None => {
+                for query in section.queries() {
+                    let why =
+                        format!("the answer did not arrive whole (status {}): {}", output.status, output.stderr_tail());
+                    answers.insert(query.clone(), Err(ProbeError::Failed { what: format!("{query:?}"), why }));
+                }
+            }
+        }
+    }
+    Ok(answers)
+}
+
+async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {
+    let mut answers = Answers::default();
+    for query in queries {
+        if let Query::Engine { host: other, path } = query {
+            let owner = other.as_ref().unwrap_or(host.name());
+            let answer = round.read(fleet, owner, path).await;
+            answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
+        }
+    }
+    answers
+}

@@ -1,0 +1,264 @@
+//! Parses what each section printed into answers. A probe that failed becomes a reason, never an empty answer.
+
+use std::collections::HashMap;
+
+use super::facts;
+use super::script::Section;
+use super::sections::Frame;
+use crate::resource::{
+    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, PackageState, PathState, PathType,
+    ProbeError, Query, SourceFile, UnitState, UserState,
+};
+
+/// Status by which a probe says "not there", where its own words would be ambiguous.
+const ABSENT: i32 = 44;
+
+/// Adds the answers of one section.
+pub(super) fn answer(section: &Section<'_>, frame: &Frame, answers: &mut Answers) {
+    match section {
+        Section::Paths(queries) => paths(queries, frame, answers),
+        Section::Content(query) => content(query, frame, answers),
+        Section::Packages(queries) => packages(queries, frame, answers),
+        Section::Units(queries) => units(queries, frame, answers),
+        Section::Single(query) => answers.insert((*query).clone(), single(query, frame)),
+    }
+}
+
+fn failed(what: &str, frame: &Frame) -> ProbeError {
+    let why = if frame.stderr.is_empty() { format!("status {}", frame.status) } else { frame.stderr.clone() };
+    ProbeError::Failed { what: what.into(), why }
+}
+
+fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
+    // find says on stderr what it could not look at; only "it is not there" is an answer. It names the path, unless that
+    // holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for every path.
+    let absent = |line: &str| line.ends_with("No such file or directory") || line.ends_with("Not a directory");
+    let about = |line: &str, path: &str| line.starts_with(&format!("find: '{path}': "));
+    let asked = |line: &str| queries.iter().any(|query| matches!(query, Query::Path { path, .. } if about(line, path)));
+    let troubles: Vec<&str> = frame.stderr.lines().filter(|line| !absent(line)).collect();
+    let text = String::from_utf8_lossy(&frame.stdout);
+    let mut parts = text.split('\0');
+    let mut found = HashMap::new();
+    while let (Some(path), Some(fields)) = (parts.next(), parts.next()) {
+        found.insert(path.to_owned(), path_state(fields));
+    }
+    for query in queries {
+        let Query::Path { path, .. } = query else { continue };
+        let trouble = troubles.iter().find(|line| about(line, path) || !asked(line));
+        let answer = match (found.get(path), trouble) {
+            (Some(Some(state)), _) => Ok(Answer::Path(Some(state.clone()))),
+            (Some(None), _) => Err(ProbeError::Failed { what: path.clone(), why: "find printed no state".into() }),
+            (None, Some(why)) => Err(ProbeError::Failed { what: path.clone(), why: (*why).to_owned() }),
+            (None, None) => Ok(Answer::Path(None)),
+        };
+        answers.insert((*query).clone(), answer);
+    }
+}
+
+fn path_state(fields: &str) -> Option<PathState> {
+    let mut fields = fields.splitn(9, '\t');
+    let kind = match fields.next()? {
+        "f" => PathType::File,
+        "d" => PathType::Directory,
+        "l" => PathType::Symlink,
+        _ => PathType::Other,
+    };
+    let mode = u32::from_str_radix(fields.next()?, 8).ok()?;
+    let owner = fields.next()?.to_owned();
+    let uid = fields.next()?.parse().ok()?;
+    let group = fields.next()?.to_owned();
+    let gid = fields.next()?.parse().ok()?;
+    let size = fields.next()?.parse().ok()?;
+    let modified = fields.next()?.split('.').next()?.parse().unwrap_or_default();
+    let target = fields.next()?;
+    Some(PathState {
+        kind,
+        owner,
+        uid,
+        group,
+        gid,
+        mode,
+        size,
+        modified,
+        target: (kind == PathType::Symlink).then(|| target.to_owned()),
+        content: None,
+    })
+}
+
+fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
+    let Query::Path { path, .. } = query else { return };
+    // The paths' section stands first: without a state there, this answer keeps its reason.
+    let Ok(Some(state)) = answers.path(path).map(Option::<&PathState>::cloned) else { return };
+    if state.kind != PathType::File {
+        return;
+    }
+    let answer = if frame.status != 0 {
+        Err(failed(path, frame))
+    } else if frame.stdout.len() as u64 > CONTENT_LIMIT {
+        Ok(Answer::Path(Some(state)))
+    } else {
+        Ok(Answer::Path(Some(PathState { content: Some(frame.stdout.clone()), ..state })))
+    };
+    answers.insert(query.clone(), answer);
+}
+
+fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
+    // dpkg-query(1): 1 is "some names are not in the database", 2 is trouble.
+    let text = frame.text();
+    let mut states: HashMap<&str, PackageState> = HashMap::new();
+    for line in text.lines() {
+        let mut fields = line.split('\t');
+        let (Some(name), Some(want), Some(status), version) =
+            (fields.next(), fields.next(), fields.next(), fields.next())
+        else {
+            continue;
+        };
+        let state = states.entry(name).or_default();
+        match status {
+            "installed" => state.installed = version.filter(|version| !version.is_empty()).map(str::to_owned),
+            "not-installed" => {}
+            other if state.installed.is_none() => state.broken = Some(other.to_owned()),
+            _ => {}
+        }
+        state.held |= want == "hold";
+    }
+    for query in queries {
+        let Query::Package(name) = query else { continue };
+        let answer = if frame.status > 1 {
+            Err(failed("dpkg's database", frame))
+        } else {
+            Ok(Answer::Package(states.get(name.as_str()).cloned().unwrap_or_default()))
+        };
+        answers.insert((*query).clone(), answer);
+    }
+}
+
+fn units(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
+    let text = frame.text();
+    // systemctl prints one block a unit, in the order asked, with an empty line between.
+    let mut blocks = text.trim().split("\n\n");
+    for query in queries {
+        let answer = match blocks.next() {
+            Some(block) if frame.status == 0 && !block.is_empty() => Ok(Answer::Unit(unit_state(block))),
+            _ => Err(failed("systemd's units", frame)),
+        };
+        answers.insert((*query).clone(), answer);
+    }
+}
+
+fn unit_state(block: &str) -> UnitState {
+    let mut state = UnitState::default();
+    for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
+        let value = if key.ends_with("Timestamp") { seconds(value).to_string() } else { value.to_owned() };
+        state.properties.insert(key.to_owned(), value);
+    }
+    state
+}
+
+/// Seconds since 1970 of systemd's own form in UTC, `Sat 2026-11-21 09:35:44 UTC`; 0 when the unit never had that state.
+fn seconds(timestamp: &str) -> u64 {
+    let date = timestamp.split(' ').nth(1).zip(timestamp.split(' ').nth(2)).map(|(day, time)| format!("{day}T{time}Z"));
+    date.and_then(|date| humantime::parse_rfc3339_weak(&date).ok())
+        .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
+        .map_or(0, |since| since.as_secs())
+}
+
+fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
+    let text = frame.text();
+    // These two answer with their status or with apt's own reasons.
+    match query {
+        Query::Test { .. } => return Ok(Answer::Test(frame.status)),
+        Query::AptSimulation { .. } => return Ok(Answer::AptSimulation(apt_simulation(&text, frame))),
+        Query::Sysctl(_) if frame.status == ABSENT => return Ok(Answer::Sysctl(None)),
+        _ => {}
+    }
+    if frame.status != 0 {
+        return Err(failed(&format!("{query:?}"), frame));
+    }
+    Ok(match query {
+        Query::Facts => Answer::Facts(facts::parse(&text)),
+        Query::AptSources => Answer::AptSources(source_files(&text)),
+        Query::PackageVersions(_) => Answer::PackageVersions(versions(&text)),
+        Query::DpkgAudit => {
+            Answer::DpkgAudit(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
+        }
+        Query::User(_) => Answer::User(user(&text)),
+        Query::Group(_) => Answer::Group(group(&text)),
+        Query::Sysctl(_) => Answer::Sysctl(Some(text.trim().to_owned())),
+        Query::Program(_) => Answer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty())),
+        _ => return Err(ProbeError::NotAsked(format!("{query:?}"))),
+    })
+}
+
+fn source_files(text: &str) -> Vec<SourceFile> {
+    let mut parts = text.split('\0');
+    let mut files = Vec::new();
+    while let (Some(path), Some(content)) = (parts.next(), parts.next()) {
+        files.push(SourceFile { path: path.to_owned(), content: content.to_owned() });
+    }
+    files
+}
+
+fn versions(text: &str) -> Vec<String> {
+    let mut versions: Vec<String> = Vec::new();
+    for version in text.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim) {
+        if !versions.iter().any(|known| known == version) {
+            versions.push(version.to_owned());
+        }
+    }
+    versions
+}
+
+fn user(text: &str) -> Option<UserState> {
+    let mut lines = text.lines();
+    let mut fields = lines.next()?.split(':').skip(2);
+    let uid = fields.next()?.parse().ok()?;
+    let gid = fields.next()?.parse().ok()?;
+    let mut fields = fields.skip(1);
+    let home = fields.next()?.to_owned();
+    let shell = fields.next()?.to_owned();
+    let groups = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    Some(UserState { uid, gid, home, shell, groups })
+}
+
+fn group(text: &str) -> Option<GroupState> {
+    let mut fields = text.lines().next()?.split(':').skip(2);
+    let gid = fields.next()?.parse().ok()?;
+    let members =
+        fields.next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Some(GroupState { gid, members })
+}
+
+/// apt-get(8) with --simulate: `Inst name [old] (new origin [arch])`, `Remv name [old]`, and `E:` lines for its reasons.
+fn apt_simulation(text: &str, frame: &Frame) -> AptSimulation {
+    if frame.status != 0 {
+        let mut reasons: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with("E:") || line.starts_with(' '))
+            // apt also tries a name with a dot as a pattern, and says so: noise beside "unable to locate".
+            .filter(|line| !line.contains("Couldn't find any package by"))
+            .map(|line| line.trim_start_matches("E:").trim().to_owned())
+            .collect();
+        if reasons.is_empty() {
+            reasons.push(format!("apt-get ended with status {}", frame.status));
+        }
+        return AptSimulation::Impossible(reasons);
+    }
+    AptSimulation::Actions(text.lines().filter_map(apt_action).collect())
+}
+
+fn apt_action(line: &str) -> Option<AptAction> {
+    let (verb, rest) = line.split_once(' ')?;
+    let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    // A name of a foreign architecture carries it: `libc6:i386`.
+    let name = name.split(':').next().unwrap_or(name).to_owned();
+    let from = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).map(str::to_owned);
+    match verb {
+        "Inst" => {
+            let to = rest.split_once('(')?.1.split([' ', ')']).next()?.to_owned();
+            Some(AptAction::Install { name, from, to })
+        }
+        "Remv" | "Purg" => Some(AptAction::Remove { name, from: from.unwrap_or_default() }),
+        _ => None,
+    }
+}

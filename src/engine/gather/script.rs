@@ -1,0 +1,184 @@
+//! Turns queries into one POSIX sh script. Queries of one sort share a process (`find`, `dpkg-query`, `systemctl show`);
+//! values stand in the script only inside single quotes. The script reads and prints; it writes no file, not even a
+//! temporary one, and keeps apt from refreshing its caches.
+
+use std::fmt::Write as _;
+
+use crate::resource::{CONTENT_LIMIT, Query};
+
+/// A part of the script whose output is framed and parsed as one.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Section<'a> {
+    /// `stat` of all paths.
+    Paths(Vec<&'a Query>),
+    /// Content of one file.
+    Content(&'a Query),
+    /// All packages' states.
+    Packages(Vec<&'a Query>),
+    /// All units' properties.
+    Units(Vec<&'a Query>),
+    /// Any other query, alone.
+    Single(&'a Query),
+}
+
+impl<'a> Section<'a> {
+    /// The queries that the section answers.
+    pub(super) fn queries(&self) -> Vec<&'a Query> {
+        match self {
+            Self::Paths(queries) | Self::Packages(queries) | Self::Units(queries) => queries.clone(),
+            Self::Content(query) | Self::Single(query) => vec![query],
+        }
+    }
+}
+
+/// Groups queries into sections.
+pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<Section<'a>> {
+    let mut paths = Vec::new();
+    let mut packages = Vec::new();
+    let mut units = Vec::new();
+    let mut rest = Vec::new();
+    for query in queries {
+        match query {
+            Query::Path { content, .. } => {
+                paths.push(*query);
+                if *content {
+                    rest.push(Section::Content(query));
+                }
+            }
+            Query::Package(_) => packages.push(*query),
+            Query::Unit(_) => units.push(*query),
+            other => rest.push(Section::Single(other)),
+        }
+    }
+    let mut sections = Vec::new();
+    if !paths.is_empty() {
+        sections.push(Section::Paths(paths));
+    }
+    if !packages.is_empty() {
+        sections.push(Section::Packages(packages));
+    }
+    if !units.is_empty() {
+        sections.push(Section::Units(units));
+    }
+    // Contents come behind the paths' section, which tells whether there is anything to read.
+    sections.extend(rest);
+    sections
+}
+
+/// The whole script.
+pub(super) fn text(marker: &str, sections: &[Section<'_>]) -> String {
+    let mut script = String::from("export LC_ALL=C TZ=UTC0\numask 077\ncd /\n");
+    // A section is framed by lines with the marker; its status and standard error follow its output.
+    let _ = write!(script, "section() {{ i=$1; shift; printf '\\n%s begin %s\\n' {marker} \"$i\"; ");
+    let _ = writeln!(
+        script,
+        "e=$( {{ \"$@\" </dev/null >&3; }} 2>&1 ); s=$?; printf '\\n%s end %s %s\\n%s\\n%s done %s\\n' {marker} \"$i\" \"$s\" \"$e\" {marker} \"$i\"; }}"
+    );
+    script.push_str("exec 3>&1\n");
+    for (index, section) in sections.iter().enumerate() {
+        // Functions are defined one by one, so that a failing probe fails alone.
+        let _ = writeln!(script, "probe() {{\n{}\n}}\nsection {index} probe", body(section));
+    }
+    script
+}
+
+fn body(section: &Section<'_>) -> String {
+    match section {
+        Section::Paths(queries) => {
+            let paths = queries.iter().filter_map(|query| match query {
+                Query::Path { path, .. } => Some(path.as_str()),
+                _ => None,
+            });
+            let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
+            format!("find {} -maxdepth 0 -printf {}", list(paths), quote(format))
+        }
+        Section::Content(Query::Path { path, .. }) => {
+            let path = quote(path);
+            format!("if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi", CONTENT_LIMIT + 1)
+        }
+        Section::Packages(queries) => {
+            let names = queries.iter().filter_map(|query| match query {
+                Query::Package(name) => Some(name.as_str()),
+                _ => None,
+            });
+            let format = r"${Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n";
+            format!("dpkg-query --show --showformat={} -- {}", quote(format), list(names))
+        }
+        Section::Units(queries) => {
+            let names = queries.iter().filter_map(|query| match query {
+                Query::Unit(name) => Some(name.as_str()),
+                _ => None,
+            });
+            format!("systemctl show --no-pager --property={UNIT_PROPERTIES} -- {}", list(names))
+        }
+        Section::Content(_) => String::from(":"),
+        Section::Single(query) => single(query),
+    }
+}
+
+/// Properties of [`crate::resource::UnitState`].
+const UNIT_PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,MainPID,\
+ExecMainStartTimestamp,ActiveEnterTimestamp,Result";
+
+/// apt copies a signed Release file without its signature into a temporary file that has no name (`O_TMPFILE`): in memory,
+/// not on a disk. Where /dev/shm is not there it takes /tmp.
+const APT_MEMORY: &str = "TMPDIR=/dev/shm";
+
+/// apt's own options for reading only: no locks, caches in memory.
+const APT_READ_ONLY: &str = "-o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=";
+
+fn single(query: &Query) -> String {
+    match query {
+        Query::Facts => super::facts::SCRIPT.into(),
+        Query::AptSources => {
+            "for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do \
+             [ -f \"$f\" ] || continue; printf '%s\\0' \"$f\"; tr -d '\\000' <\"$f\" || exit 1; printf '\\0'; done"
+                .into()
+        }
+        Query::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", quote(name)),
+        // The arguments may begin with options of the later run, so that both decide alike; names that begin with `-` never get
+        // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's reasons are part of the answer.
+        Query::AptSimulation { arguments } => format!(
+            "{APT_MEMORY} apt-get --simulate --quiet=2 {APT_READ_ONLY} -o APT::Get::Show-User-Simulation-Note=false --allow-downgrades install {} 2>&1",
+            list(arguments.iter().map(String::as_str))
+        ),
+        // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works and when it is killed.
+        Query::DpkgAudit => "dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
+             *) echo 'dpkg was interrupted: updates are pending'; break;; esac; done"
+            .into(),
+        Query::User(name) => format!(
+            "getent passwd {name}; s=$?; [ $s -eq 2 ] && exit 0; [ $s -eq 0 ] || exit $s; id -Gn -- {name}",
+            name = quote(name)
+        ),
+        Query::Group(name) => format!("getent group {}; s=$?; [ $s -eq 2 ] && exit 0; exit $s", quote(name)),
+        Query::Sysctl(key) => {
+            let path = quote(&format!("/proc/sys/{}", sysctl_path(key)));
+            format!("if [ -e {path} ]; then cat -- {path}; else exit 44; fi")
+        }
+        Query::Program(name) => format!("command -v {} || :", quote(name)),
+        Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
+        Query::Path { .. } | Query::Package(_) | Query::Unit(_) | Query::Engine { .. } => String::from(":"),
+    }
+}
+
+/// sysctl.d(5): dots and slashes both separate, and which of them comes first does; the other is then part of a name.
+fn sysctl_path(key: &str) -> String {
+    if key.find(['.', '/']).is_some_and(|first| key[first..].starts_with('/')) {
+        return key.to_owned();
+    }
+    let swap = |character| match character {
+        '.' => '/',
+        '/' => '.',
+        other => other,
+    };
+    key.chars().map(swap).collect()
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words.map(quote).collect::<Vec<_>>().join(" ")
+}
+
+/// A word in single quotes: every byte but the quote itself is literal to sh (POSIX 2.2.2).
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

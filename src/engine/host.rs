@@ -1,0 +1,123 @@
+//! One host of the run: its connection, held for the whole run, and its Engine's API beside it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::apply::Permit;
+use crate::inventory::HostName;
+use crate::resource::EngineAnswer;
+use crate::transport::{Connection, EngineClient, Exec, Method, Output, TransportError};
+
+/// Limit of time for one `GET` at an Engine.
+const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A connected host.
+pub struct Host {
+    name: HostName,
+    connection: Arc<dyn Connection>,
+    engine: Mutex<Option<EngineClient>>,
+    execs: AtomicU32,
+}
+
+impl Host {
+    /// Wraps a connection.
+    #[must_use]
+    pub fn new(name: HostName, connection: Arc<dyn Connection>) -> Self {
+        Self { name, connection, engine: Mutex::new(None), execs: AtomicU32::new(0) }
+    }
+
+    /// The host's name.
+    #[must_use]
+    pub fn name(&self) -> &HostName {
+        &self.name
+    }
+
+    /// Runs gather's script as root. For `engine::gather` alone, whose scripts are made of `Query`, a closed list of reads.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the command's end is unknown.
+    pub(super) async fn ask(&self, script: String, timeout: Duration) -> Result<Output, TransportError> {
+        self.execs.fetch_add(1, Ordering::Relaxed);
+        self.connection.exec(Exec { timeout, ..Exec::root(script) }).await
+    }
+
+    /// Runs a step's command; see [`Connection::exec`].
+    ///
+    /// # Errors
+    /// [`TransportError`] when the command's end is unknown.
+    pub(super) async fn act(&self, _permit: &Permit, exec: Exec) -> Result<Output, TransportError> {
+        self.execs.fetch_add(1, Ordering::Relaxed);
+        self.connection.exec(exec).await
+    }
+
+    /// The connection itself, which does whatever it is told.
+    pub(super) fn connection(&self, _permit: &Permit) -> &Arc<dyn Connection> {
+        &self.connection
+    }
+
+    /// Ends the connection in order.
+    pub async fn close(&self) {
+        self.connection.close().await;
+    }
+
+    /// How many commands were run so far; the channel to the Engine is not counted.
+    #[must_use]
+    pub fn execs(&self) -> u32 {
+        self.execs.load(Ordering::Relaxed)
+    }
+
+    /// One request of a step at the host's Engine.
+    ///
+    /// # Errors
+    /// [`TransportError`] when there is no Engine or the stream broke.
+    pub(super) async fn request(
+        &self,
+        _permit: &Permit,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<(u16, Value), TransportError> {
+        let Ok(method) = Method::from_bytes(method.as_bytes()) else {
+            return Err(TransportError::Unsendable(format!("`{method}` is not a method of HTTP")));
+        };
+        self.send(&method, path, body, timeout).await
+    }
+
+    /// Over the one stream that is kept open.
+    async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<(u16, Value), TransportError> {
+        let mut slot = self.engine.lock().await;
+        if slot.is_none() {
+            *slot = Some(EngineClient::connect(self.connection.clone()).await?);
+        }
+        let Some(client) = slot.as_ref() else {
+            return Err(TransportError::Lost("no stream to the Engine".into()));
+        };
+        let result = client.request(method, path, body, timeout).await;
+        if result.is_err() {
+            // The next request starts afresh: the Engine may have been restarted.
+            *slot = None;
+        }
+        result
+    }
+
+    /// One `GET`, as an answer: a missing Engine is an answer, a broken connection is `Unreachable`.
+    pub async fn engine_read(&self, path: &str) -> EngineAnswer {
+        match self.send(&Method::GET, path, None, ENGINE_READ_TIMEOUT).await {
+            Ok((status, body)) => EngineAnswer::Response { status, body },
+            Err(TransportError::NoEngine { installed: false, .. }) => EngineAnswer::Absent,
+            Err(TransportError::NoEngine { installed: true, why }) => EngineAnswer::Down(why),
+            Err(error) => EngineAnswer::Unreachable(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! A run that only looks: `plan` and `check`. It is the forecast and its summary; what performs steps is not within its
+//! reach (see `engine::apply::permit`).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio_util::sync::CancellationToken;
+
+use super::event::Event;
+use super::forecast::forecast;
+use super::outcome::RunSummary;
+use super::{Fleet, Lookout};
+use crate::playbook::Resolved;
+
+/// Looks at every host of the playbook, `forks` at once, and with a lookout at the whole. Always returns a
+/// whole summary; a failing host is data. The connections stay open: whoever made the fleet closes it.
+pub async fn look(
+    fleet: &Arc<Fleet>,
+    work: &Arc<Resolved>,
+    forks: usize,
+    lookout: Option<Arc<dyn Lookout>>,
+    stop: &CancellationToken,
+) -> RunSummary {
+    let started = Instant::now();
+    let found = forecast(fleet, work, work.hosts(), forks, lookout.as_ref(), stop).await;
+    let interrupted = found.interrupted;
+    let mut hosts = found.into_outcomes();
+    if let Some(lookout) = lookout.filter(|_| !interrupted) {
+        for (host, outcome) in lookout.findings(fleet.as_ref()).await {
+            hosts.entry(host).or_default().resources.push(outcome);
+        }
+    }
+    let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let summary = RunSummary { hosts, interrupted, millis };
+    fleet.events().send(Event::RunFinished { summary: summary.clone() }).await;
+    summary
+}

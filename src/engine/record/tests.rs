@@ -1,0 +1,113 @@
+//! The record: what it tells, what it does not believe, how large it grows.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use crate::resource::{Answer, Defined, Examination, ExamineError, PathState, PathType};
+
+struct Thing;
+
+impl Resource for Thing {
+    fn id(&self) -> String {
+        "file[/etc/x]".into()
+    }
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+    fn queries(&self) -> Vec<Query> {
+        Vec::new()
+    }
+    fn examine(&self, _answers: &Answers) -> Result<Examination, ExamineError> {
+        Ok(Examination::InSync)
+    }
+}
+
+fn definition(content: &str) -> Definition {
+    Definition::of("file", &serde_json::json!({ "content": content }), b"", "")
+}
+
+fn thing(content: &str) -> std::sync::Arc<dyn Resource> {
+    Defined::wrap(std::sync::Arc::new(Thing), definition(content))
+}
+
+fn answers(mode: u32, content: &[u8]) -> Answers {
+    let state = PathState {
+        kind: PathType::File,
+        owner: "root".into(),
+        uid: 0,
+        group: "root".into(),
+        gid: 0,
+        mode,
+        size: content.len() as u64,
+        modified: 0,
+        target: None,
+        content: Some(content.to_vec()),
+    };
+    let mut answers = Answers::default();
+    answers.insert(Record::query(), Ok(Answer::Path(Some(state))));
+    answers
+}
+
+fn applied(content: &str) -> Vec<u8> {
+    Record::Absent.renewed(&[("file[/etc/x]".into(), definition(content), false)], 7).unwrap()
+}
+
+#[test]
+fn the_record_tells_who_changed_what() {
+    let record = Record::read(&answers(0o600, &applied("old")));
+    assert!(record.complaint().is_none());
+    assert_eq!(record.cause(thing("old").as_ref(), false), Cause::ChangedBehindOurBack);
+    assert_eq!(record.cause(thing("new").as_ref(), false), Cause::NotYetApplied);
+    assert_eq!(record.cause(thing("old").as_ref(), true), Cause::NotYetApplied);
+    assert_eq!(Record::Absent.cause(thing("old").as_ref(), false), Cause::NeverApplied);
+    let mut differs = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Differs);
+    record.explain(thing("old").as_ref(), &mut differs);
+    assert_eq!((differs.cause, differs.last_applied), (Some(Cause::ChangedBehindOurBack), Some(7)));
+    let mut fine = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Unchanged);
+    record.explain(thing("old").as_ref(), &mut fine);
+    assert_eq!((fine.cause, fine.last_applied), (None, None));
+}
+
+#[test]
+fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
+    let newer = br#"{"version":2,"resources":[]}"#;
+    let foreign = br#"{"version":1,"key":"short","resources":{}}"#;
+    for (mode, content, why) in [
+        (0o600, &newer[..], "version 2"),
+        (0o600, b"{\"versi", "damaged"),
+        (0o600, b"", "damaged"),
+        (0o600, foreign, "damaged"),
+        (0o644, &applied("x"), "only root"),
+    ] {
+        let record = Record::read(&answers(mode, content));
+        let complaint = record.complaint().unwrap_or_else(|| panic!("{why}"));
+        assert!(complaint.contains(why), "{complaint}");
+        assert_eq!(record.cause(thing("x").as_ref(), false), Cause::Unknown);
+        let renewed = record.renewed(&[("file[/etc/x]".into(), definition("x"), false)], 9).unwrap();
+        assert!(matches!(Record::parse(&renewed), Record::Known(_)));
+    }
+}
+
+#[test]
+fn it_is_written_only_when_it_says_something_new() {
+    let record = Record::parse(&applied("x"));
+    let same = |changed| record.renewed(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
+    assert!(same(false).is_none());
+    assert!(same(true).is_some(), "the time of a change is news");
+    assert!(record.renewed(&[], 9).is_none());
+    let more = record.renewed(&[("group[y]".into(), definition("y"), false)], 9).unwrap();
+    let Record::Known(document) = Record::parse(&more) else { panic!("it reads itself") };
+    assert_eq!(document.resources["file[/etc/x]"].applied, 7, "what other playbooks applied stays");
+}
+
+#[test]
+fn digests_are_keyed_by_host_and_the_size_is_bounded() {
+    let (one, other) = (applied("hunter2"), applied("hunter2"));
+    let digests = |text: &[u8]| match Record::parse(text) {
+        Record::Known(document) => document.resources["file[/etc/x]"].wanted.clone(),
+        _ => panic!("it reads itself"),
+    };
+    assert_ne!(digests(&one), digests(&other), "two hosts never show that they hold the same");
+    let many: Vec<_> = (0..6000).map(|number| (format!("file[/{number:060}]"), definition("x"), true)).collect();
+    let text = Record::Absent.renewed(&many, 1).unwrap();
+    assert!(text.len() <= SIZE_LIMIT && text.len() > SIZE_LIMIT / 2, "{}", text.len());
+}

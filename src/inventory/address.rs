@@ -1,0 +1,87 @@
+//! What may stand as an address: IPv4, IPv6, or a host name of RFC 1123.
+
+use std::net::IpAddr;
+
+/// What is wrong with an address, if anything.
+pub(super) fn fault(address: &str) -> Option<&'static str> {
+    if address.parse::<IpAddr>().is_ok() {
+        return None;
+    }
+    if let Some(inner) = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return Some(match inner.parse::<IpAddr>() {
+            Ok(_) => "an IPv6 address stands without brackets",
+            Err(_) => "use an IPv4 or IPv6 address or a host name",
+        });
+    }
+    // Link-local addresses carry the name of an interface: fe80::1%eth0.
+    if let Some((inner, zone)) = address.split_once('%') {
+        let is_zoned = inner.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty();
+        return if is_zoned { None } else { Some("use an IPv4 or IPv6 address or a host name") };
+    }
+    if let Some((_, port)) = address.rsplit_once(':') {
+        let is_port = port.parse::<u16>().is_ok() && address.matches(':').count() == 1;
+        return Some(if is_port {
+            "give the port as `port = ...`"
+        } else {
+            "use an IPv4 or IPv6 address or a host name"
+        });
+    }
+    if address.contains('@') {
+        return Some("give the login user as `user = ...`");
+    }
+    // Only digits and dots: meant as IPv4, and not one.
+    if !address.is_empty() && address.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
+        return Some("an IPv4 address has four numbers from 0 to 255");
+    }
+    (!is_host_name(address)).then_some("use an IPv4 or IPv6 address or a host name of letters, digits, `-` and `.`")
+}
+
+fn is_host_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            // The underscore is not RFC 1123's, yet names with one resolve and are in use.
+            && label.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
+    };
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_are_one() {
+        for address in
+            ["192.168.56.11", "::1", "2001:db8::5", "fe80::1%eth0", "docker01", "a.b-c.example.", "1and1.com"]
+        {
+            assert_eq!(fault(address), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_are_not() {
+        for address in [
+            "",
+            "192.168.56",
+            "192.168.56.256",
+            "1.2.3.4.5",
+            "host:22",
+            "[::1]",
+            "ann@host",
+            "-a",
+            "a-.b",
+            "a b",
+            "a..b",
+            "::g",
+            "exämple.org",
+            "$(reboot)",
+            "%eth0",
+        ] {
+            assert!(fault(address).is_some(), "{address}");
+        }
+        assert!(fault(&"a".repeat(64)).is_some());
+    }
+}

@@ -1,0 +1,46 @@
+//! Variables of the command line: `-e key=value` and `-e @file.toml`. They are the strongest.
+
+use std::path::Path;
+
+use super::Vars;
+use super::vars::is_identifier;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Document, Entry, Node, Place, Reader, Source, Value, parse_value};
+
+/// Reads `-e` arguments in order; a later one is stronger. A value is read as TOML where it is TOML (`5`, `true`,
+/// `["a"]`), else as a string.
+///
+/// # Errors
+/// Every argument that is neither `key=value` nor a readable `@file`.
+pub fn extra_vars(arguments: &[String]) -> Result<Vars, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut vars = Vars::default();
+    for argument in arguments {
+        match one(argument, &mut diagnostics) {
+            Ok(more) => vars.overlay(&more),
+            Err(errors) => diagnostics.extend(errors),
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(vars) }
+}
+
+fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<Vars, Diagnostics> {
+    if let Some(path) = argument.strip_prefix('@') {
+        let document = Document::read(Path::new(path))?;
+        let mut reader = Reader { source: &document.source, diagnostics };
+        return Ok(Vars::read(&mut reader, document.root.as_table().unwrap_or_default()));
+    }
+    let source = Source::new("-e", argument);
+    let place = Place::new(&source, 0..argument.len());
+    let Some((key, text)) = argument.split_once('=').filter(|(key, _)| is_identifier(key)) else {
+        // The value may be secret; the key alone says which argument is meant.
+        let shown = argument.split('=').next().unwrap_or_default();
+        let error = Diagnostic::error(format!("`-e {shown}` is not key=value")).at(place);
+        return Err(error.hint("write `-e registry=docker01:5000`, or `-e @vars.toml` for a file").into());
+    };
+    let span = key.len() + 1..argument.len();
+    let mut node = parse_value(text).unwrap_or_else(|| Node::new(Value::String(text.to_owned()), span.clone()));
+    node.move_to(&span);
+    let entry = Entry { key: key.to_owned(), key_span: 0..key.len(), node };
+    Ok(Vars::read(&mut Reader { source: &source, diagnostics }, &[entry]))
+}

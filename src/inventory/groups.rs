@@ -1,0 +1,81 @@
+//! Groups: named by the hosts that are in them, optionally described by `[groups.NAME]`.
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::Vars;
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Entry, Place, Reader, did_you_mean};
+
+/// One group.
+#[derive(Debug, Clone, Default)]
+pub struct Group {
+    /// Variables of its hosts.
+    pub vars: Vars,
+    /// Groups whose hosts are in this one too, with the places where they are named.
+    pub children: Vec<(String, Place)>,
+}
+
+impl Group {
+    /// Reads `[groups.NAME]` into a group that another file may have begun.
+    pub(super) fn read(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+        let what = format!("[groups.{}]", entry.key);
+        let Some(entries) = reader.table(&entry.node, &what) else { return };
+        reader.only_keys(entries, &what, &["vars", "children"]);
+        for entry in entries {
+            match entry.key.as_str() {
+                "vars" => {
+                    let vars = reader.table(&entry.node, "vars").map(|entries| Vars::read(reader, entries));
+                    self.vars.overlay(&vars.unwrap_or_default());
+                }
+                "children" => {
+                    let children = reader.strings(&entry.node, "children").unwrap_or_default();
+                    self.children.extend(children.iter().map(|(name, span)| ((*name).to_owned(), reader.place(span))));
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Reports children that are no group, and groups that contain themselves.
+pub(super) fn check(groups: &IndexMap<String, Group>, diagnostics: &mut Diagnostics) {
+    for (name, group) in groups {
+        for (child, place) in &group.children {
+            if !groups.contains_key(child) {
+                let hint = did_you_mean(child, groups.keys().map(String::as_str).filter(|other| *other != name));
+                let error = Diagnostic::error(format!("there is no group `{child}`")).at(place.clone());
+                diagnostics.push(error.maybe_hint(hint));
+            } else if ancestors(groups, name).contains(child) || child == name {
+                let error = Diagnostic::error(format!("the group `{name}` contains itself through `{child}`"));
+                diagnostics.push(error.at(place.clone()).hint("remove one of the `children`"));
+            }
+        }
+    }
+}
+
+/// All groups of a host that says to be in `direct` ones: parents before children, so that a child's variables are the
+/// stronger ones, and else in the order given.
+pub(super) fn closure(groups: &IndexMap<String, Group>, direct: &[String]) -> IndexSet<String> {
+    let mut closed: IndexSet<String> = IndexSet::new();
+    for group in direct {
+        closed.extend(ancestors(groups, group));
+        closed.insert(group.clone());
+    }
+    // Stable: groups of the same depth stay in the order of the host's list.
+    closed.sort_by_cached_key(|group| ancestors(groups, group).len());
+    closed
+}
+
+/// Groups above a group, found breadth first; ends on circles too.
+fn ancestors(groups: &IndexMap<String, Group>, group: &str) -> IndexSet<String> {
+    let mut found: IndexSet<String> = IndexSet::new();
+    let mut next = vec![group.to_owned()];
+    while let Some(below) = next.pop() {
+        for (name, above) in groups {
+            if above.children.iter().any(|(child, _)| *child == below) && found.insert(name.clone()) {
+                next.push(name.clone());
+            }
+        }
+    }
+    found
+}

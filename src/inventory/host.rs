@@ -1,0 +1,120 @@
+//! One host's table.
+
+use indexmap::IndexMap;
+
+use super::settings::{KEYS, Settings, hint_for};
+use super::{HostName, Target, Vars, address};
+use crate::document::{Entry, Place, Reader, did_you_mean};
+
+/// One host of the inventory.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where its name stands.
+    pub place: Place,
+    /// How it is reached.
+    pub target: Target,
+    /// All groups that it is in: parents before children, then in the order given.
+    pub groups: Vec<String>,
+    /// Whether it is meant to be in no play.
+    pub unmanaged: bool,
+    /// Its merged variables, without those of playbooks.
+    pub vars: Vars,
+}
+
+/// A host's table before it is merged with what is true of all.
+#[derive(Debug)]
+pub(super) struct HostTable {
+    pub(super) place: Place,
+    pub(super) address: Option<String>,
+    pub(super) groups: IndexMap<String, Place>,
+    pub(super) unmanaged: bool,
+    pub(super) settings: Settings,
+    pub(super) vars: Vars,
+}
+
+/// Whether a host may have this name.
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
+}
+
+impl HostTable {
+    /// Reads `[hosts.NAME]`.
+    pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(HostName, Self)> {
+        let what = format!("[hosts.{}]", entry.key);
+        if !is_host_name(&entry.key) {
+            let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
+            reader.error(&entry.key_span, format!("`{}` is no name for a host", entry.key), Some(hint));
+            return None;
+        }
+        let mut host = Self {
+            place: reader.place(&entry.key_span),
+            address: None,
+            groups: IndexMap::new(),
+            unmanaged: false,
+            settings: Settings::default(),
+            vars: Vars::default(),
+        };
+        for entry in reader.table(&entry.node, &what)? {
+            host.take(reader, entry, &what);
+        }
+        if host.address.is_none() && entry.node.entry("address").is_none() {
+            host.check_address(reader, &entry.key, &entry.key_span);
+        }
+        Some((HostName::new(&entry.key), host))
+    }
+
+    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, what: &str) {
+        let node = &entry.node;
+        match entry.key.as_str() {
+            "address" => {
+                if let Some(address) = reader.string(node, "address") {
+                    self.check_address(reader, address, &node.span);
+                }
+            }
+            "groups" => {
+                for (group, span) in reader.strings(node, "groups").unwrap_or_default() {
+                    check_group_name(reader, group, span);
+                    self.groups.insert(group.to_owned(), reader.place(span));
+                }
+            }
+            "unmanaged" => self.unmanaged = reader.boolean(node, "unmanaged").unwrap_or(false),
+            "vars" => {
+                if let Some(entries) = reader.table(node, "vars") {
+                    self.vars = Vars::read(reader, entries);
+                }
+            }
+            key if self.settings.take(reader, entry) => {
+                debug_assert!(KEYS.contains(&key), "{key} is missing in KEYS");
+            }
+            key => {
+                let known = ["address", "groups", "vars", "unmanaged"].iter().chain(KEYS).copied();
+                let hint = hint_for(key).map(str::to_owned).or_else(|| did_you_mean(key, known));
+                reader.error(&entry.key_span, format!("unknown key `{key}` in {what}"), hint);
+            }
+        }
+    }
+
+    fn check_address(&mut self, reader: &mut Reader<'_>, address: &str, span: &std::ops::Range<usize>) {
+        if let Some(fault) = address::fault(address) {
+            reader.error(span, format!("`{address}` is not an address"), Some(fault.into()));
+        }
+        // Kept in any case, so that the host is there for the checks that follow.
+        self.address = Some(address.to_owned());
+    }
+}
+
+/// Reports a name that no group can have.
+pub(super) fn check_group_name(reader: &mut Reader<'_>, name: &str, span: &std::ops::Range<usize>) {
+    if name == "all" {
+        reader.error(
+            span,
+            "every host is in the group `all`",
+            Some("leave it out; variables of all hosts go to [vars]".into()),
+        );
+    } else if !is_host_name(name) {
+        let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
+        reader.error(span, format!("`{name}` is no name for a group"), Some(hint));
+    }
+}

@@ -1,0 +1,334 @@
+//! Loads TOML inventories: several files are read as one, a folder means all `*.toml` in it.
+
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+
+use super::groups;
+use super::host::{HostTable, check_group_name};
+use super::settings::{KEYS, Settings, hint_for};
+use super::{Group, Host, HostName, Target, Vars, extra_vars};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Document, Entry, Place, Reader, Source, did_you_mean};
+use crate::resource::{Roster, RosterEntry};
+
+/// Beside an inventory, and none: the rules of what drift is ignored (`drift::IgnoreRules`).
+pub const IGNORE_FILE: &str = "ignore.toml";
+
+/// What an inventory is loaded from.
+#[derive(Debug, Clone, Default)]
+pub struct InventoryRequest {
+    /// Files and folders; where they disagree about a setting or a variable, the later one wins.
+    pub paths: Vec<PathBuf>,
+    /// `-e` arguments, see [`extra_vars`].
+    pub extra_vars: Vec<String>,
+}
+
+/// Every host that can be reached, with its groups and variables.
+#[derive(Debug, Default)]
+pub struct Inventory {
+    pub(super) hosts: IndexMap<HostName, Host>,
+    pub(super) groups: IndexMap<String, Group>,
+    pub(super) forks: Option<usize>,
+    /// Variables of the command line, which are stronger than a playbook's too.
+    pub(super) extra: Vars,
+    /// Hosts are missing because of an error; what follows from that is no news.
+    pub(super) broken: bool,
+}
+
+#[derive(Default)]
+struct Loader {
+    diagnostics: Diagnostics,
+    defaults: Settings,
+    forks: Option<usize>,
+    vars: Vars,
+    groups: IndexMap<String, Group>,
+    hosts: IndexMap<HostName, HostTable>,
+    broken: bool,
+}
+
+impl Inventory {
+    /// Loads an inventory.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, of all files.
+    pub fn load(paths: &[PathBuf], extra: &[String]) -> Result<Self, Diagnostics> {
+        let request = InventoryRequest { paths: paths.to_vec(), extra_vars: extra.to_vec() };
+        let (inventory, diagnostics) = Self::load_what_can_be(&request);
+        diagnostics.into_result().map(|_| inventory)
+    }
+
+    /// Loads as much as can be understood, so that later checks can report their errors together with these.
+    #[must_use]
+    pub fn load_what_can_be(request: &InventoryRequest) -> (Self, Diagnostics) {
+        let mut loader = Loader::default();
+        for path in &request.paths {
+            match files(path) {
+                Ok(files) => files.iter().for_each(|file| loader.file(file)),
+                Err(errors) => loader.refuse(errors),
+            }
+        }
+        let extra = extra_vars(&request.extra_vars).unwrap_or_else(|errors| {
+            loader.refuse(errors);
+            Vars::default()
+        });
+        loader.finish(request, extra)
+    }
+
+    /// Every host, in the order of the files.
+    pub fn hosts(&self) -> impl ExactSizeIterator<Item = (&HostName, &Host)> {
+        self.hosts.iter()
+    }
+
+    /// One host.
+    #[must_use]
+    pub fn host(&self, name: &HostName) -> Option<&Host> {
+        self.hosts.get(name)
+    }
+
+    /// How a host is reached.
+    #[must_use]
+    pub fn target(&self, name: &HostName) -> Option<&Target> {
+        self.hosts.get(name).map(|host| &host.target)
+    }
+
+    /// A host's merged variables, without those of playbooks.
+    #[must_use]
+    pub fn vars(&self, name: &HostName) -> Option<&Vars> {
+        self.hosts.get(name).map(|host| &host.vars)
+    }
+
+    /// Every group, whether it has hosts or not.
+    #[must_use]
+    pub fn groups(&self) -> &IndexMap<String, Group> {
+        &self.groups
+    }
+
+    /// `forks` of `[defaults]`: hosts worked on at once.
+    #[must_use]
+    pub fn forks(&self) -> Option<usize> {
+        self.forks
+    }
+
+    /// Variables of the command line.
+    #[must_use]
+    pub fn extra(&self) -> &Vars {
+        &self.extra
+    }
+
+    /// Whether hosts are missing because of an error.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Every host as kinds see it. A `swarm_address` that is a template is left out: the playbook fills it in.
+    #[must_use]
+    pub fn roster(&self) -> Roster {
+        let entry = |host: &Host| RosterEntry {
+            address: host.target.address.clone(),
+            swarm_address: host
+                .vars
+                .get("swarm_address")
+                .filter(|var| !var.node.has_template())
+                .and_then(|var| var.node.as_str().map(str::to_owned)),
+            groups: host.groups.clone(),
+        };
+        Roster { hosts: self.hosts.iter().map(|(name, host)| (name.clone(), entry(host))).collect() }
+    }
+}
+
+impl Loader {
+    fn refuse(&mut self, errors: Diagnostics) {
+        self.broken = true;
+        self.diagnostics.extend(errors);
+    }
+
+    fn file(&mut self, path: &Path) {
+        let document = match Document::read(path) {
+            Ok(document) => document,
+            Err(errors) => return self.refuse(errors),
+        };
+        let mut diagnostics = std::mem::take(&mut self.diagnostics);
+        let mut reader = Reader { source: &document.source, diagnostics: &mut diagnostics };
+        let sections = ["defaults", "vars", "groups", "hosts"];
+        for entry in document.root.as_table().unwrap_or_default() {
+            if !sections.contains(&entry.key.as_str()) {
+                reader.unknown_key(entry, "an inventory", &sections);
+                continue;
+            }
+            let Some(entries) = reader.table(&entry.node, &entry.key) else { continue };
+            match entry.key.as_str() {
+                "defaults" => entries.iter().for_each(|entry| self.setting(&mut reader, entry)),
+                "vars" => self.vars.overlay(&Vars::read(&mut reader, entries)),
+                "groups" => entries.iter().for_each(|entry| {
+                    check_group_name(&mut reader, &entry.key, &entry.key_span);
+                    self.groups.entry(entry.key.clone()).or_default().read(&mut reader, entry);
+                }),
+                _ => entries.iter().for_each(|entry| self.host(&mut reader, entry)),
+            }
+        }
+        self.diagnostics = diagnostics;
+    }
+
+    fn setting(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+        if entry.key == "forks" {
+            let forks = reader.integer(&entry.node, "forks", 1..=1000).and_then(|forks| usize::try_from(forks).ok());
+            self.forks = forks.or(self.forks);
+        } else if !self.defaults.take(reader, entry) {
+            let known = KEYS.iter().copied().chain(["forks"]);
+            let hint = hint_for(&entry.key).map(str::to_owned).or_else(|| did_you_mean(&entry.key, known));
+            reader.error(&entry.key_span, format!("unknown key `{}` in [defaults]", entry.key), hint);
+        }
+    }
+
+    fn host(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+        let Some((name, host)) = HostTable::read(reader, entry) else {
+            self.broken = true;
+            return;
+        };
+        if let Some(first) = self.hosts.get(&name) {
+            let error = Diagnostic::error(format!("the host `{name}` is defined twice")).at(host.place);
+            let error = error.related(first.place.clone(), "it is first defined here");
+            reader.diagnostics.push(error.hint("give one of them another name, or remove it"));
+            self.broken = true;
+        } else {
+            self.hosts.insert(name, host);
+        }
+    }
+
+    fn finish(mut self, request: &InventoryRequest, extra: Vars) -> (Inventory, Diagnostics) {
+        for host in self.hosts.values() {
+            for group in host.groups.keys() {
+                self.groups.entry(group.clone()).or_default();
+            }
+        }
+        groups::check(&self.groups, &mut self.diagnostics);
+        self.check_names();
+        if self.hosts.is_empty() && !self.broken {
+            self.diagnostics.push(no_hosts(&request.paths));
+        }
+        let mut hosts = IndexMap::new();
+        for (name, table) in self.hosts {
+            let direct: Vec<String> = table.groups.into_keys().collect();
+            let groups: Vec<String> = groups::closure(&self.groups, &direct).into_iter().collect();
+            let mut vars = self.vars.clone();
+            groups.iter().filter_map(|group| self.groups.get(group)).for_each(|group| vars.overlay(&group.vars));
+            vars.overlay(&table.vars);
+            vars.overlay(&extra);
+            let address = table.address.unwrap_or_else(|| name.as_str().to_owned());
+            let target = self.defaults.overlay(&table.settings).target(name.clone(), address);
+            hosts.insert(name, Host { place: table.place, target, groups, unmanaged: table.unmanaged, vars });
+        }
+        let inventory = Inventory { hosts, groups: self.groups, forks: self.forks, extra, broken: self.broken };
+        (inventory, self.diagnostics)
+    }
+
+    // A pattern could not tell a host from a group of the same name.
+    fn check_names(&mut self) {
+        for (name, host) in &self.hosts {
+            if name.as_str() == "all" || self.groups.contains_key(name.as_str()) {
+                let error = Diagnostic::error(format!("`{name}` is the name of a group and of a host"));
+                self.diagnostics.push(error.at(host.place.clone()).hint("give the host another name"));
+            }
+        }
+    }
+}
+
+fn no_hosts(paths: &[PathBuf]) -> Diagnostic {
+    let files: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let error = Diagnostic::error("the inventory has no hosts");
+    let file = paths.first().map_or(Path::new("inventory"), PathBuf::as_path);
+    let error = error.at(Place::new(&Source::new(file, ""), 0..0));
+    let hint = "add a host: [hosts.docker01] with `address = \"192.168.56.11\"` and `groups = [\"managers\"]`";
+    if files.len() > 1 { error.hint(format!("none of {} has one; {hint}", files.join(", "))) } else { error.hint(hint) }
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_path_buf()]);
+    }
+    let at = Place::new(&Source::new(path, ""), 0..0);
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(at.clone()))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && path.is_file())
+        // Ignore rules lie beside the inventory and are none.
+        .filter(|path| path.file_name().is_some_and(|name| name != IGNORE_FILE))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(Diagnostic::error(format!("there is no *.toml in {}", path.display())).at(at).into());
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::inventory::HostKeyPolicy;
+
+    fn loaded(files: &[(&str, &str)]) -> (tempfile::TempDir, Inventory) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |(name, text): &(&str, &str)| {
+            std::fs::write(folder.path().join(name), text).unwrap();
+            folder.path().join(name)
+        };
+        let paths: Vec<PathBuf> = files.iter().map(write).collect();
+        let inventory = Inventory::load(&paths, &[]).unwrap();
+        (folder, inventory)
+    }
+
+    #[test]
+    fn a_target_has_the_documented_defaults() {
+        let (_, inventory) = loaded(&[("i.toml", "[hosts.a]\n")]);
+        let target = inventory.target(&HostName::new("a")).unwrap();
+        assert_eq!((target.address.as_str(), target.port, target.agent), ("a", 22, true));
+        assert!(!target.become_root && target.identity_files.is_empty());
+        assert_eq!(target.host_key_policy, HostKeyPolicy::AcceptNew);
+        assert_eq!((target.connect_timeout, target.connect_wait), (Duration::from_secs(10), Duration::ZERO));
+        assert!(target.known_hosts[0].is_absolute() && target.known_hosts[0].ends_with(".ssh/known_hosts"));
+    }
+
+    #[test]
+    fn hosts_override_defaults_and_paths_start_at_their_file() {
+        let (folder, inventory) = loaded(&[
+            (
+                "a.toml",
+                "[defaults]\nuser='ann'\nbecome=true\nport=2200\nidentity_file=['keys/a','~/b','/c']\nforks=7\n[hosts.x]\n",
+            ),
+            (
+                "b.toml",
+                "[defaults]\nport=2201\n[hosts.y]\nuser='root'\nport=22\nhost_keys='strict'\nconnect_wait='2min'\nidentity_file='k'\n",
+            ),
+        ]);
+        let x = inventory.target(&HostName::new("x")).unwrap();
+        assert_eq!((x.user.as_str(), x.port, x.become_root), ("ann", 2201, true));
+        let home = PathBuf::from(std::env::var_os("HOME").unwrap());
+        assert_eq!(x.identity_files, [folder.path().join("keys/a"), home.join("b"), PathBuf::from("/c")]);
+        let y = inventory.target(&HostName::new("y")).unwrap();
+        assert_eq!((y.user.as_str(), y.port, y.become_root), ("root", 22, false));
+        assert_eq!((y.host_key_policy, y.connect_wait), (HostKeyPolicy::Strict, Duration::from_secs(120)));
+        assert_eq!(y.identity_files, [folder.path().join("k")]);
+        assert_eq!(inventory.forks(), Some(7));
+    }
+
+    #[test]
+    fn groups_come_parents_first_and_reach_the_roster() {
+        let (_, inventory) = loaded(&[(
+            "i.toml",
+            "[hosts.a]\ngroups=['db','east']\nvars={swarm_address='10.0.0.1'}\n[hosts.b]\ngroups=['east']\n\
+             vars={swarm_address='{{ host.address }}'}\n[groups.site]\nchildren=['region']\n[groups.region]\nchildren=['east']\n",
+        )]);
+        assert_eq!(inventory.host(&HostName::new("a")).unwrap().groups, ["db", "site", "region", "east"]);
+        let roster = inventory.roster();
+        assert_eq!(roster.group("region").map(HostName::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(roster.hosts[0].swarm_address.as_deref(), Some("10.0.0.1"));
+        assert_eq!(roster.hosts[1].swarm_address, None);
+    }
+}

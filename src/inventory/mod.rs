@@ -1,0 +1,30 @@
+//! Who can be reached, how, and what is different about each.
+//!
+//! Variables, from the weakest to the strongest: playbook `[vars]`, inventory `[vars]`, `[groups.NAME.vars]` (parents
+//! before children, then in the order of the host's `groups`), `[hosts.NAME] vars`, `-e`. A stronger value replaces a
+//! weaker one as a whole; tables are not merged.
+
+mod address;
+mod extra;
+mod groups;
+mod host;
+mod host_name;
+mod load;
+mod select;
+mod settings;
+mod ssh_settings;
+mod target;
+mod vars;
+mod view;
+
+pub use extra::extra_vars;
+pub use groups::Group;
+pub use host::Host;
+pub use host_name::HostName;
+pub use load::{IGNORE_FILE, Inventory, InventoryRequest};
+pub use select::{PatternError, matches_glob};
+pub(crate) use settings::local_user;
+pub use ssh_settings::{AddressFamily, IdentityAgent, Keepalive, Proxy, SshSettings};
+pub use target::{HostKeyPolicy, Origin, SshConfigFile, Target};
+pub use vars::{RESERVED, Var, Vars};
+pub use view::{HostView, InventoryView};

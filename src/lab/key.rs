@@ -1,0 +1,26 @@
+//! The SSH key of a lot, made once and kept in its state directory.
+
+use russh::keys::ssh_key::LineEnding;
+use russh::keys::{Algorithm, PrivateKey};
+
+use super::error::LabError;
+use super::lot::Lot;
+use super::state::{StateDirectory, write_file};
+
+/// The public key as a line for `authorized_keys`; the pair is made when missing.
+pub(crate) fn ensure(lot: &Lot, state: &StateDirectory) -> Result<String, LabError> {
+    let secret = lot.identity_file(state);
+    let public = secret.with_extension("pub");
+    if secret.exists() && public.exists() {
+        let line = std::fs::read_to_string(&public).map_err(LabError::file("read", &public))?;
+        return Ok(line.trim().to_owned());
+    }
+    let failed = |reason: russh::keys::ssh_key::Error| LabError::Key { reason: reason.to_string() };
+    let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(failed)?;
+    key.set_comment(format!("skep lab {}", lot.name));
+    let line = key.public_key().to_openssh().map_err(failed)?;
+    let text = key.to_openssh(LineEnding::LF).map_err(failed)?;
+    write_file(&secret, text.as_bytes(), 0o600)?;
+    write_file(&public, format!("{line}\n").as_bytes(), 0o644)?;
+    Ok(line)
+}

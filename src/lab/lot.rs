@@ -1,0 +1,139 @@
+//! The record of a lot: what it was made with and the nodes that it has, kept in the state directory.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::LabError;
+use super::network::Network;
+use super::options::{LabOptions, LoginUser, LotName, Presentation, Suite};
+use super::state::{StateDirectory, write_file};
+
+/// What a node is meant to be in the swarm; the lab itself makes no swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// In the group `managers`.
+    Manager,
+    /// In the group `workers`.
+    Worker,
+}
+
+/// One node of a lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its host name, also its name in the inventory: `docker01`.
+    pub name: String,
+    /// Its address on the lot's bridge; it stays the same over stop and start.
+    pub address: Ipv4Addr,
+    /// The group that the inventory puts it in.
+    pub role: Role,
+}
+
+/// Everything that is remembered of a lot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lot {
+    /// Its name.
+    pub name: LotName,
+    /// Release of its nodes.
+    pub suite: Suite,
+    /// What its nodes say they are.
+    pub present_as: Presentation,
+    /// Who logs in.
+    pub user: LoginUser,
+    /// Where its packages come from: `http://10.213.10.1`.
+    pub mirror: String,
+    /// The inventory that was written, an absolute path.
+    pub inventory: PathBuf,
+    /// Its nodes, in the order of their names.
+    pub nodes: Vec<Node>,
+}
+
+impl Lot {
+    /// A lot without nodes.
+    pub(crate) fn new(options: &LabOptions, inventory: PathBuf) -> Self {
+        Self {
+            name: options.lot.clone(),
+            suite: options.suite,
+            present_as: options.present_as,
+            user: options.user,
+            mirror: String::new(),
+            inventory,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Adds the nodes that are missing; those that exist keep name, address and role.
+    pub(crate) fn grow(&mut self, managers: u8, workers: u8, network: &Network) {
+        for node in &mut self.nodes {
+            let number = node.name.trim_start_matches("docker").parse().unwrap_or(0);
+            node.address = network.address(number);
+        }
+        for (role, wanted) in [(Role::Manager, managers), (Role::Worker, workers)] {
+            let have = self.nodes.iter().filter(|node| node.role == role).count();
+            for _ in have..usize::from(wanted) {
+                let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
+                self.nodes.push(Node { name: format!("docker{number:02}"), address: network.address(number), role });
+            }
+        }
+    }
+
+    /// The container of a node.
+    #[must_use]
+    pub fn container(&self, node: &str) -> String {
+        format!("skep-{}-{node}", self.name)
+    }
+
+    /// The lot's private SSH key.
+    #[must_use]
+    pub fn identity_file(&self, state: &StateDirectory) -> PathBuf {
+        state.lot(&self.name).join("id_ed25519")
+    }
+
+    /// The host keys of the lot's nodes, as ssh wants them.
+    #[must_use]
+    pub fn known_hosts(&self, state: &StateDirectory) -> PathBuf {
+        state.lot(&self.name).join("known_hosts")
+    }
+
+    /// Reads the record of a lot; none when there is no such lot.
+    pub(crate) fn load(state: &StateDirectory, name: &LotName) -> Result<Option<Self>, LabError> {
+        let path = record(state, name);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LabError::file("read", &path)(error)),
+        };
+        let lot = toml::from_str(&text).map_err(|error| unreadable(&path, &error))?;
+        Ok(Some(lot))
+    }
+
+    /// Writes the record.
+    pub(crate) fn save(&self, state: &StateDirectory) -> Result<(), LabError> {
+        let path = record(state, &self.name);
+        let text = toml::to_string(self).map_err(|error| unreadable(&path, &error))?;
+        write_file(&path, text.as_bytes(), 0o600)
+    }
+
+    /// Refuses what a lot that exists cannot become.
+    pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
+        let words = |suite: Suite, present_as: Presentation| {
+            format!("--suite {} --present-as {}", suite.name(), present_as.name())
+        };
+        let existing = words(self.suite, self.present_as);
+        let asked = words(options.suite, options.present_as);
+        if existing == asked {
+            return Ok(());
+        }
+        Err(LabError::LotDiffers { lot: self.name.to_string(), existing, asked })
+    }
+}
+
+fn record(state: &StateDirectory, name: &LotName) -> PathBuf {
+    state.lot(name).join("lot.toml")
+}
+
+fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> LabError {
+    LabError::Record { path: path.to_path_buf(), reason: reason.to_string() }
+}

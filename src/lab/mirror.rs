@@ -1,0 +1,105 @@
+//! The package mirror of a suite: Debian's packages that nodes need, the stand-in for Docker's repository and
+//! small images, built once per recipe into the cache.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Progress;
+use super::command::Tool;
+use super::error::LabError;
+use super::host;
+use super::options::Suite;
+use super::recipe;
+use super::repository::{Repository, SigningKey};
+use super::state::{StateDirectory, make_folder};
+use super::{closure, stand_in, test_image};
+
+/// A built mirror.
+pub(crate) struct Mirror {
+    /// The folder to serve.
+    pub(crate) folder: PathBuf,
+    /// The first hex digits of its recipe's hash.
+    pub(crate) hash: String,
+    /// The key that signs its repositories, armoured.
+    pub(crate) key: String,
+}
+
+/// The mirror of a suite, built when it is missing.
+pub(crate) fn ensure(
+    state: &StateDirectory,
+    suite: Suite,
+    image: &str,
+    progress: Progress<'_>,
+) -> Result<Mirror, LabError> {
+    let _lock = state.lock("build", progress)?;
+    let architecture = host::architecture()?;
+    let key = SigningKey::ensure(state)?;
+    let hash = recipe::mirror_hash(suite, &architecture);
+    let folder = state.cache().join(format!("mirror-{}-{hash}", suite.name()));
+    if !folder.exists() {
+        clear_half_built(&state.cache());
+        build(state, suite, image, &architecture, &key, &folder, progress)
+            .map_err(|error| error.while_doing(format!("building the {} mirror", suite.name())))?;
+    }
+    Ok(Mirror { folder, hash, key: key.public })
+}
+
+fn build(
+    state: &StateDirectory,
+    suite: Suite,
+    image: &str,
+    architecture: &str,
+    key: &SigningKey,
+    folder: &Path,
+    progress: Progress<'_>,
+) -> Result<(), LabError> {
+    make_folder(&state.cache())?;
+    let work = tempfile::Builder::new()
+        .prefix("mirror-work-")
+        .tempdir_in(state.cache())
+        .map_err(LabError::file("create", &state.cache()))?;
+    progress(&format!("downloading the packages that {} nodes may install", suite.name()));
+    let downloads = work.path().join("downloads");
+    let files = closure::download(suite, image, recipe::MIRROR_PACKAGES, &downloads)?;
+    let tree = work.path().join("tree");
+    let (debian, docker) = (tree.join("debian"), tree.join("docker"));
+    for path in [debian.join("pool"), docker.clone()] {
+        make_folder(&path)?;
+    }
+    progress("repacking Debian's packages as a stand-in for Docker's repository");
+    stand_in::build(&docker, suite, &files, architecture, key)?;
+    progress("making small images for tests (busybox, registry)");
+    test_image::build(image, &downloads.join("archives"), &tree.join("images"))?;
+    for file in &files {
+        let name = file.file_name().unwrap_or_default();
+        let place = debian.join("pool").join(name);
+        fs::rename(file, &place).map_err(LabError::file("move", file))?;
+    }
+    let repository = Repository {
+        root: &debian,
+        suite: suite.name(),
+        component: "main",
+        pool: "pool",
+        origin: "Debian",
+        label: "Debian (part of it, mirrored by skep lab)",
+    };
+    repository.write(architecture, key)?;
+    let readable = Tool::new("chmod").arguments(["-R", "a+rX,u+w"]).arguments([&tree]);
+    readable.run()?;
+    // Only a whole mirror ever gets the name under which it is looked for.
+    fs::rename(&tree, folder).map_err(LabError::file("rename", folder))
+}
+
+/// Removes what builds that were killed left; the caller holds the build lock.
+fn clear_half_built(cache: &Path) {
+    let Ok(entries) = fs::read_dir(cache) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with("mirror-work-") || name.starts_with("image-") {
+            // A leftover that stays costs room, nothing else.
+            let _ = super::state::remove_folder(&entry.path());
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! The internal bridge of a lot: its subnet, chosen from a range and remembered by Docker.
+//! `--internal` gives nodes no way out; the machine itself is the only thing that they reach.
+
+use std::net::Ipv4Addr;
+
+use super::docker::{LABEL_LOT, LABEL_STATE, docker, docker_finish, inspect};
+use super::error::LabError;
+use super::options::LotName;
+use super::state::StateDirectory;
+
+/// The third number of the /24s tried, in order.
+const CANDIDATES: std::ops::RangeInclusive<u8> = 10..=250;
+
+/// A lot's network as it exists.
+#[derive(Debug, Clone)]
+pub(crate) struct Network {
+    /// Its name, also the bridge's label.
+    pub(crate) name: String,
+    /// The bridge's own address.
+    pub(crate) gateway: Ipv4Addr,
+}
+
+impl Network {
+    /// The address of the node with this number, counted from 1.
+    pub(crate) fn address(&self, number: u8) -> Ipv4Addr {
+        let [a, b, c, _] = self.gateway.octets();
+        Ipv4Addr::new(a, b, c, 10_u8.saturating_add(number))
+    }
+}
+
+/// The name of a lot's network.
+pub(crate) fn name(lot: &LotName) -> String {
+    format!("skep-{lot}")
+}
+
+/// The lot's network, made when missing.
+pub(crate) fn ensure(lot: &LotName, state: &StateDirectory) -> Result<Network, LabError> {
+    let name = name(lot);
+    check_owner(lot, state)?;
+    let found = inspect("network", &name, "{{(index .IPAM.Config 0).Gateway}}")?;
+    if let Some(gateway) = found.and_then(|text| text.parse().ok()) {
+        return Ok(Network { name, gateway });
+    }
+    let taken = taken_subnets()?;
+    for third in CANDIDATES.filter(|third| is_free(*third, &taken)) {
+        let gateway = Ipv4Addr::new(10, 213, third, 1);
+        let created = docker_finish(
+            60,
+            [
+                "network",
+                "create",
+                "--internal",
+                "--driver=bridge",
+                &format!("--subnet=10.213.{third}.0/24"),
+                &format!("--gateway={gateway}"),
+                &format!("--label={LABEL_LOT}={lot}"),
+                &format!("--label={LABEL_STATE}={}", state.path().display()),
+                &name,
+            ],
+        )?;
+        if created.success {
+            return Ok(Network { name, gateway });
+        }
+        // Another lot, or a bridge that a killed dockerd left, has it: the next one is tried.
+        let said = created.stderr.to_lowercase();
+        if !(said.contains("overlap") || said.contains("conflict")) {
+            return Err(created.into_error());
+        }
+    }
+    Err(LabError::NoSubnet)
+}
+
+/// Refuses a lot that another state directory made.
+pub(crate) fn check_owner(lot: &LotName, state: &StateDirectory) -> Result<(), LabError> {
+    let format = format!("{{{{index .Labels \"{LABEL_STATE}\"}}}}");
+    match inspect("network", &name(lot), &format)? {
+        Some(owner) if owner != state.path().to_string_lossy() => {
+            Err(LabError::ForeignLot { lot: lot.to_string(), owner })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn taken_subnets() -> Result<Vec<String>, LabError> {
+    let networks = docker(30, ["network", "ls", "--quiet", "--filter", "driver=bridge"])?;
+    let mut taken = Vec::new();
+    for network in networks.lines() {
+        // One that is removed while we look no longer takes a subnet.
+        let subnets = inspect("network", network, "{{range .IPAM.Config}}{{.Subnet}} {{end}}")?;
+        taken.extend(subnets.unwrap_or_default().split_whitespace().map(str::to_owned));
+    }
+    Ok(taken)
+}
+
+fn is_free(third: u8, taken: &[String]) -> bool {
+    let ours = format!("10.213.{third}.");
+    let wide = ["10.213.0.0/16", "10.0.0.0/8"];
+    !taken.iter().any(|subnet| subnet.starts_with(&ours) || wide.contains(&subnet.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subnets_already_taken_are_passed_over() {
+        let taken = ["172.17.0.0/16".to_owned(), "10.213.10.0/24".to_owned()];
+        assert!(!is_free(10, &taken));
+        assert!(is_free(11, &taken));
+        assert!(is_free(1, &taken), "10.213.10. does not begin with 10.213.1.");
+        assert!(!is_free(11, &["10.0.0.0/8".to_owned()]));
+    }
+
+    #[test]
+    fn nodes_count_from_eleven() {
+        let network = Network { name: "skep-lab".to_owned(), gateway: Ipv4Addr::new(10, 213, 12, 1) };
+        assert_eq!(network.address(1).to_string(), "10.213.12.11");
+    }
+}

@@ -1,0 +1,56 @@
+//! What makes a booted node one of its lot: who may log in, where packages come from, what it says it is.
+//! One script over stdin, run again by every `up`; it repairs and changes nothing else.
+
+use super::lot::Lot;
+use super::options::Presentation;
+
+/// Where a node keeps the key of the lab's repositories.
+const KEY_PATH: &str = "/etc/apt/keyrings/skep-lab.asc";
+
+const UBUNTU: &str = r#"PRETTY_NAME="Ubuntu 24.04.3 LTS"
+NAME="Ubuntu"
+VERSION_ID="24.04"
+VERSION="24.04.3 LTS (Noble Numbat)"
+VERSION_CODENAME=noble
+ID=ubuntu
+ID_LIKE=debian
+HOME_URL="https://www.ubuntu.com/"
+SUPPORT_URL="https://help.ubuntu.com/"
+BUG_REPORT_URL="https://bugs.launchpad.net/ubuntu/"
+PRIVACY_POLICY_URL="https://www.ubuntu.com/legal/terms-and-policies/privacy-policy"
+UBUNTU_CODENAME=noble
+LOGO=ubuntu-logo
+"#;
+
+/// The script for a node of this lot.
+pub(crate) fn script(lot: &Lot, authorized_key: &str, repository_key: &str) -> String {
+    let sources = format!(
+        "# The lot's own mirror: a part of Debian, nothing else.\n\
+         Types: deb\nURIs: {}/debian\nSuites: {}\nComponents: main\nSigned-By: {KEY_PATH}\n",
+        lot.mirror,
+        lot.suite.name()
+    );
+    let mut script = String::from("umask 022\n");
+    for (user, home) in [("root", "/root"), ("vagrant", "/home/vagrant")] {
+        script.push_str(&format!("install -d -m 0700 -o {user} -g {user} {home}/.ssh\n"));
+        let path = format!("{home}/.ssh/authorized_keys");
+        // Keys that a test added stay.
+        script.push_str(&format!(
+            "touch {path}; grep -qxF '{authorized_key}' {path} || echo '{authorized_key}' >>{path}\n\
+             chown {user}:{user} {path}; chmod 0600 {path}\n"
+        ));
+    }
+    script.push_str("mkdir -p /etc/apt/keyrings\n");
+    script.push_str(&file(KEY_PATH, repository_key));
+    script.push_str(&file("/etc/apt/sources.list.d/skep-lab.sources", &sources));
+    if lot.present_as == Presentation::Ubuntu {
+        // The link to Debian's own file is replaced, not followed.
+        script.push_str("[ ! -L /etc/os-release ] || rm /etc/os-release\n");
+        script.push_str(&file("/etc/os-release", UBUNTU));
+    }
+    script
+}
+
+fn file(path: &str, content: &str) -> String {
+    format!("cat >{path} <<'SKEP_LAB_END'\n{}\nSKEP_LAB_END\n", content.trim_end())
+}

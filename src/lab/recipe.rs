@@ -1,0 +1,99 @@
+//! What node images and mirrors are made of, and the hash that names what was built from it.
+//! Any change here gives a new hash, so that nothing stale is ever used.
+
+use sha2::{Digest, Sha256};
+
+use super::options::Suite;
+
+/// Packages of a node: a bare cloud machine, not more.
+pub(crate) const NODE_PACKAGES: &[&str] = &[
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "openssh-server",
+    "sudo",
+    "iproute2",
+    "iptables",
+    "ca-certificates",
+    "procps",
+    "kmod",
+    "curl",
+    "passwd",
+    "bash",
+    "adduser",
+];
+
+/// Packages that nodes may install from the mirror, with all that they depend on.
+/// Those that a suite does not have are left out.
+pub(crate) const MIRROR_PACKAGES: &[&str] = &[
+    "docker.io",
+    "docker-cli",
+    "docker-compose",
+    "docker-buildx",
+    "containerd",
+    "runc",
+    "tini",
+    "iptables",
+    "gnupg",
+    "apt-transport-https",
+    "lsb-release",
+    "jq",
+    "strace",
+    "rsync",
+    "chrony",
+    "busybox-static",
+    "docker-registry",
+    "tree",
+    "logrotate",
+    "cron",
+    "nfs-common",
+];
+
+/// The first program of a node: gives systemd a clean unified cgroup tree, and the node its identity.
+pub(crate) const FIRST_PROGRAM: &str = include_str!("first_program.sh");
+
+/// Run inside the new tree, once: users, and nothing in it that two nodes may not share.
+pub(crate) const TREE_SETUP: &str = include_str!("tree_setup.sh");
+
+/// Names the node image of a suite: the first 12 hex digits of the hash over its recipe.
+pub(crate) fn node_hash(suite: Suite, architecture: &str) -> String {
+    hash(&[suite.name(), architecture, &NODE_PACKAGES.join(" "), FIRST_PROGRAM, TREE_SETUP])
+}
+
+/// Names the mirror of a suite; the node image is part of it, as it decides what is already installed.
+pub(crate) fn mirror_hash(suite: Suite, architecture: &str) -> String {
+    hash(&[
+        &node_hash(suite, architecture),
+        &MIRROR_PACKAGES.join(" "),
+        super::stand_in::RECIPE,
+        super::repository::RECIPE,
+        super::test_image::RECIPE,
+    ])
+}
+
+fn hash(parts: &[&str]) -> String {
+    let mut hasher = Sha256::new();
+    for part in parts {
+        // The length keeps "ab","c" and "a","bc" apart.
+        hasher.update(part.len().to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    let digest = hasher.finalize();
+    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_differ_by_every_part() {
+        let one = node_hash(Suite::Trixie, "amd64");
+        assert_eq!(one.len(), 12);
+        assert_eq!(one, node_hash(Suite::Trixie, "amd64"));
+        assert_ne!(one, node_hash(Suite::Bookworm, "amd64"));
+        assert_ne!(one, node_hash(Suite::Trixie, "arm64"));
+        assert_ne!(one, mirror_hash(Suite::Trixie, "amd64"));
+        assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
+    }
+}

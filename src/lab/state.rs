@@ -1,0 +1,141 @@
+//! The folder in which the lab keeps keys, records and caches.
+//! Layout: `lots/NAME/` (key, known hosts, record), `cache/` (mirrors), `keys/` (repository key), `dockerd.*`.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use super::Progress;
+use super::error::LabError;
+use super::options::LotName;
+
+/// The lab's own folder: `$SKEP_STATE_DIR`, `$XDG_STATE_HOME/skep/lab` or `~/.local/state/skep/lab`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateDirectory(PathBuf);
+
+impl StateDirectory {
+    /// Uses this folder; it is made when it does not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be made or its absolute path found.
+    pub fn at(path: &Path) -> Result<Self, LabError> {
+        make_folder(path)?;
+        let path = path.canonicalize().map_err(LabError::file("resolve", path))?;
+        Ok(Self(path))
+    }
+
+    /// Uses the standard folder, as the environment says.
+    ///
+    /// # Errors
+    /// When the environment names no home, or the folder cannot be made.
+    pub fn standard() -> Result<Self, LabError> {
+        let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+        let path = if let Some(path) = named("SKEP_STATE_DIR") {
+            PathBuf::from(path)
+        } else if let Some(path) = named("XDG_STATE_HOME") {
+            Path::new(&path).join("skep/lab")
+        } else if let Some(home) = named("HOME") {
+            Path::new(&home).join(".local/state/skep/lab")
+        } else {
+            return Err(LabError::File {
+                action: "find",
+                path: PathBuf::from("~/.local/state/skep/lab"),
+                cause: std::io::Error::other("HOME is not set; try: --state-dir"),
+            });
+        };
+        Self::at(&path)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The folder of one lot.
+    #[must_use]
+    pub fn lot(&self, lot: &LotName) -> PathBuf {
+        self.0.join("lots").join(lot.as_str())
+    }
+
+    pub(crate) fn lots(&self) -> PathBuf {
+        self.0.join("lots")
+    }
+
+    pub(crate) fn cache(&self) -> PathBuf {
+        self.0.join("cache")
+    }
+
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// The log of a dockerd that the lab started.
+    pub(crate) fn engine_log(&self) -> PathBuf {
+        self.0.join("dockerd.log")
+    }
+
+    /// Says that the lab started dockerd: holds its process id.
+    pub(crate) fn engine_record(&self) -> PathBuf {
+        self.0.join("dockerd.started")
+    }
+
+    /// Waits for, and holds, the lock of this name until the file is dropped; says so when it waits.
+    pub(crate) fn lock(&self, name: &str, progress: Progress<'_>) -> Result<File, LabError> {
+        let path = self.0.join(format!("{name}.lock"));
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(LabError::file("open", &path))?;
+        if file.try_lock().is_err() {
+            progress(&format!("waiting for another `skep lab` (it holds {})", path.display()));
+            file.lock().map_err(LabError::file("lock", &path))?;
+        }
+        Ok(file)
+    }
+}
+
+/// Makes a folder (and those above it) that only its owner may enter; one that exists is left as it is.
+pub(crate) fn make_folder(path: &Path) -> Result<(), LabError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(LabError::file("create", path))
+}
+
+/// Replaces a file in one step, with this mode.
+pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(LabError::file("write", path))?;
+    file.write_all(content)
+        .and_then(|()| file.as_file().set_permissions(fs::Permissions::from_mode(mode)))
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(LabError::file("write", path))?;
+    file.persist(path).map_err(|error| LabError::file("replace", path)(error.error))?;
+    Ok(())
+}
+
+/// Removes a folder and everything in it; one that is not there is fine.
+pub(crate) fn remove_folder(path: &Path) -> Result<(), LabError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_with_their_mode() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        write_file(&path, b"one", 0o644).unwrap();
+        write_file(&path, b"two", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_fine() {
+        let folder = tempfile::tempdir().unwrap();
+        remove_folder(&folder.path().join("nothing")).unwrap();
+    }
+}

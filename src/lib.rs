@@ -1,0 +1,33 @@
+//! skep turns bare Ubuntu and Debian machines into a Docker Swarm over SSH, and proves that they still are one.
+//!
+//! The crate follows one pipeline, cut in different places by the verbs of the command line:
+//!
+//! ```text
+//! load      inventory + playbooks + templates          `inventory`, `playbook`      no network
+//! resolve   select hosts, merge vars, render           `playbook`                   no network
+//! connect   one SSH connection per host                `transport`
+//! gather    all queries of a host in one exec          `engine::gather`
+//! plan      answers -> observed -> change              `resource` (pure kinds)
+//! guard     refuse what would hurt                     `engine::guard`, `swarm`
+//! apply     perform steps, host by host in order       `engine::apply`
+//! verify    gather again: every plan must be empty     `engine::apply`
+//! report    events -> human | json                     `report`
+//! ```
+//!
+//! Invariants, each held by a test in `tests/it/architecture.rs`: kinds do no I/O; nothing before `connect` opens
+//! a socket; only `transport`, `lab` and `schedule` start processes; only `report` and `cli` print; `engine` imports no kind,
+//! no `cli` and no `report`.
+
+pub mod cli;
+pub mod diagnostic;
+pub mod document;
+pub mod drift;
+pub mod engine;
+pub mod inventory;
+pub mod lab;
+pub mod playbook;
+pub mod report;
+pub mod resource;
+pub mod schedule;
+pub mod swarm;
+pub mod transport;

@@ -1,0 +1,5 @@
+//! The `skep` command: parse, run, exit. All else is in the library.
+
+fn main() -> std::process::ExitCode {
+    skep::cli::main()
+}

@@ -1,0 +1,149 @@
+//! Checks over all hosts and plays of a run: claims that only one host may make, contradictions, and hosts in no play.
+
+use std::collections::HashMap;
+
+use indexmap::{IndexMap, IndexSet};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Place, nearest};
+use crate::inventory::{HostName, Inventory};
+use crate::resource::Resource;
+
+use super::Playbook;
+
+/// What was seen so far.
+#[derive(Default)]
+pub(super) struct RunChecks {
+    claims: IndexMap<String, IndexMap<HostName, Place>>,
+    contents: HashMap<(HostName, String), (serde_json::Value, Place)>,
+}
+
+impl RunChecks {
+    /// Notes a resource of a host; warns when the host was given another content for it.
+    pub(super) fn note(
+        &mut self,
+        host: &HostName,
+        resource: &dyn Resource,
+        content: &serde_json::Value,
+        place: &Place,
+        diagnostics: &mut Diagnostics,
+    ) {
+        if let Some(claim) = resource.exclusive() {
+            self.claim(host, claim, place);
+        }
+        let id = resource.id();
+        if let Some((other, first)) = self.contents.get(&(host.clone(), id.clone())) {
+            if other != content {
+                let warning =
+                    Diagnostic::warning(format!("{id} is given twice with different content")).at(place.clone());
+                let warning = warning.related(first.clone(), "it is first given here").on_host(host);
+                diagnostics.push(warning.hint("each run would change it there and back: keep one of the two"));
+            }
+        } else {
+            self.contents.insert((host.clone(), id), (content.clone(), place.clone()));
+        }
+    }
+
+    /// Notes what a host claims.
+    pub(super) fn claim(&mut self, host: &HostName, claim: String, place: &Place) {
+        self.claims.entry(claim).or_default().entry(host.clone()).or_insert_with(|| place.clone());
+    }
+
+    /// Reports claims that several hosts make.
+    pub(super) fn report(self, diagnostics: &mut Diagnostics) {
+        for (claim, hosts) in self.claims {
+            let names: Vec<String> = hosts.keys().map(ToString::to_string).collect();
+            let mut places = hosts.into_values();
+            if let (Some(first), Some(second)) = (places.next(), places.next()) {
+                let message = format!("{} hosts claim `{claim}`, only one may: {}", names.len(), names.join(", "));
+                let mut error = Diagnostic::error(message).at(second.clone());
+                if first != second {
+                    error = error.related(first, format!("{} claims it here", names[0]));
+                }
+                diagnostics.push(error.hint("narrow the play to one host, e.g. `hosts = \"managers[0]\"`"));
+            }
+        }
+    }
+}
+
+/// Reports hosts that no play selects: nothing would ever be checked on them.
+pub(super) fn unreached(
+    inventory: &Inventory,
+    reached: &IndexSet<HostName>,
+    playbook: &Playbook,
+    diagnostics: &mut Diagnostics,
+) {
+    let patterns = playbook.plays.iter().flat_map(|play| play.hosts.iter().map(|(pattern, _)| pattern.as_str()));
+    let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let named: Vec<&str> = patterns.flat_map(|pattern| pattern.split(move |letter| !is_name(letter))).collect();
+    for (name, host) in inventory.hosts().filter(|(name, host)| !reached.contains(*name) && !host.unmanaged) {
+        let groups = match host.groups.as_slice() {
+            [] => "it is in no group".to_owned(),
+            groups => format!("its groups are {}", groups.join(", ")),
+        };
+        let typo = host.groups.iter().find_map(|group| Some((group, nearest(group, named.iter().copied())?)));
+        let rest = "put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`";
+        let hint = match typo {
+            Some((group, near)) => format!("is `{group}` meant to be `{near}`? Else {rest}"),
+            None => rest.to_owned(),
+        };
+        let message = format!("no play reaches the host `{name}`: {groups}");
+        diagnostics.push(Diagnostic::error(message).at(host.place.clone()).hint(hint));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+    use crate::document::Source;
+    use crate::resource::{Answers, Examination, ExamineError, Query};
+
+    struct Claims(Option<&'static str>);
+
+    impl Resource for Claims {
+        fn id(&self) -> String {
+            "claims[x]".into()
+        }
+        fn kind(&self) -> &'static str {
+            "claims"
+        }
+        fn queries(&self) -> Vec<Query> {
+            Vec::new()
+        }
+        fn examine(&self, _: &Answers) -> Result<Examination, ExamineError> {
+            Ok(Examination::InSync)
+        }
+        fn exclusive(&self) -> Option<String> {
+            self.0.map(str::to_owned)
+        }
+    }
+
+    fn reported(claims: &[(&str, usize, Option<&'static str>)]) -> Diagnostics {
+        let source = Source::new("site.toml", "first\nsecond\n");
+        let (mut checks, mut diagnostics) = (RunChecks::default(), Diagnostics::default());
+        for (host, offset, claim) in claims {
+            let place = Place::new(&source, *offset..offset + 5);
+            checks.note(&HostName::new(host), &Claims(*claim), &serde_json::Value::Null, &place, &mut diagnostics);
+        }
+        checks.report(&mut diagnostics);
+        diagnostics
+    }
+
+    #[test]
+    fn two_hosts_with_one_claim_are_an_error_that_shows_both_places() {
+        let diagnostics = reported(&[("a", 0, Some("swarm init")), ("b", 6, Some("swarm init")), ("c", 6, None)]);
+        let only = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostics.len(), 1);
+        assert_eq!(only.message, "2 hosts claim `swarm init`, only one may: a, b");
+        assert_eq!(only.place.as_ref().unwrap().to_string(), "site.toml:2:1");
+        assert_eq!(only.related[0].0.to_string(), "site.toml:1:1");
+    }
+
+    #[test]
+    fn one_host_may_claim_twice_and_two_hosts_different_things() {
+        assert!(
+            reported(&[("a", 0, Some("swarm init")), ("a", 6, Some("swarm init")), ("b", 0, Some("other"))]).is_empty()
+        );
+    }
+}

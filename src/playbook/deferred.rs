@@ -1,0 +1,50 @@
+//! Resources that need facts of their host before they can be bound.
+
+use std::sync::Arc;
+
+use super::Unit;
+use super::expand::{Site, expand};
+use super::template::FactsView;
+use crate::diagnostic::Diagnostics;
+use crate::resource::{Facts, Resource};
+
+/// A resource of one host, as far as it can be known without asking the host.
+#[derive(Clone)]
+pub enum GoalResource {
+    /// Known.
+    Bound(Arc<dyn Resource>),
+    /// Uses `facts`: bound once they were gathered.
+    Deferred(Arc<Deferred>),
+}
+
+/// A resource that uses `facts`.
+pub struct Deferred {
+    pub(super) unit: Arc<Unit>,
+    pub(super) site: Site,
+}
+
+impl Deferred {
+    /// The kind's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.unit.kind
+    }
+
+    /// Binds it: no resource when its condition is false, several with a `loop`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it on a host with these facts.
+    pub fn bind(&self, facts: &Facts) -> Result<Vec<Arc<dyn Resource>>, Diagnostics> {
+        let bound = expand(&self.unit, &self.site, &FactsView::known(facts))?;
+        Ok(bound.into_iter().map(|bound| bound.resource).collect())
+    }
+}
+
+impl std::fmt::Debug for GoalResource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bound(resource) => write!(formatter, "Bound({})", resource.id()),
+            Self::Deferred(deferred) => write!(formatter, "Deferred({})", deferred.kind()),
+        }
+    }
+}

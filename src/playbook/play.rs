@@ -1,0 +1,208 @@
+//! One play as written, and the resources in it.
+
+use std::sync::Arc;
+
+use super::template::Folder;
+use crate::document::{Entry, Node, Place, Reader, Source, Value, did_you_mean};
+use crate::inventory::Vars;
+use crate::resource::KINDS;
+
+/// Keys that may stand beside the kind in a resource's table.
+pub const META_KEYS: &[&str] = &["tags", "when", "loop"];
+
+const PLAY_KEYS: &[&str] = &["name", "hosts", "serial", "max_fail", "tags", "when", "resources"];
+
+/// A play as a file says it.
+#[derive(Debug, Clone)]
+pub struct Play {
+    /// Its name; the host pattern when it has none.
+    pub name: String,
+    /// Where it begins.
+    pub place: Place,
+    /// Host patterns; a host that any of them selects is in the play.
+    pub hosts: Vec<(String, Place)>,
+    /// Hosts worked on at once; `None` means as many as there are forks.
+    pub serial: Option<usize>,
+    /// Hosts that may fail before the play stops; `None` means that failures stop only their own hosts.
+    pub max_fail: Option<usize>,
+    /// Its resources, in order.
+    pub units: Vec<Arc<Unit>>,
+    /// Variables of the playbook that it belongs to.
+    pub(super) vars: Arc<Vars>,
+    /// The folder of its file, where templates and sources are looked for.
+    pub(super) folder: Arc<Folder>,
+}
+
+/// One resource as written: a kind's table with templates, and the keys beside it.
+#[derive(Debug)]
+pub struct Unit {
+    /// The kind, one of [`KINDS`].
+    pub kind: &'static str,
+    /// The kind's table, not yet rendered.
+    pub table: Node,
+    /// Where the resource begins.
+    pub place: Place,
+    /// Its tags, those of its play and of the includes that led to it.
+    pub tags: Vec<String>,
+    /// Expressions that must all be true.
+    pub conditions: Vec<Node>,
+    /// `loop`: a list, or an expression that gives one.
+    pub repeat: Option<Node>,
+    /// The file.
+    pub source: Arc<Source>,
+}
+
+/// What a play inherits from its file.
+pub(super) struct Surroundings<'a> {
+    pub(super) tags: &'a [String],
+    pub(super) vars: &'a Arc<Vars>,
+    pub(super) folder: &'a Arc<Folder>,
+}
+
+impl Play {
+    /// Reads one `[[plays]]`. Resources that cannot be understood are reported and left out.
+    pub(super) fn read(reader: &mut Reader<'_>, node: &Node, around: &Surroundings<'_>) -> Option<Self> {
+        let entries = reader.table(node, "plays")?;
+        reader.only_keys(entries, "a play", PLAY_KEYS);
+        let mut play = Self {
+            name: String::new(),
+            place: reader.place(&node.span),
+            hosts: Vec::new(),
+            serial: None,
+            max_fail: None,
+            units: Vec::new(),
+            vars: Arc::clone(around.vars),
+            folder: Arc::clone(around.folder),
+        };
+        let mut meta = Meta { tags: around.tags.to_vec(), conditions: Vec::new(), repeat: None };
+        for entry in entries {
+            play.take(reader, entry, &mut meta);
+        }
+        if play.name.is_empty() {
+            let patterns: Vec<&str> = play.hosts.iter().map(|(pattern, _)| pattern.as_str()).collect();
+            play.name = patterns.join(",");
+        }
+        for item in node.entry("resources").and_then(|entry| reader.list(&entry.node, "resources")).unwrap_or_default()
+        {
+            play.units.extend(Unit::read(reader, item, &meta).map(Arc::new));
+        }
+        let span = node.entry("hosts").map_or(&node.span, |entry| &entry.node.span);
+        let is_missing = node.entry("hosts").is_none_or(|entry| entry.node.value == Value::Array(Vec::new()));
+        if is_missing {
+            reader.error(span, "this play has no `hosts`", Some("e.g. `hosts = \"all\"`".into()));
+        }
+        if play.hosts.is_empty() {
+            return None;
+        }
+        Some(play)
+    }
+
+    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, meta: &mut Meta) {
+        let (node, key) = (&entry.node, entry.key.as_str());
+        let mut count =
+            |least| reader.integer(node, key, least..=i64::MAX).and_then(|count| usize::try_from(count).ok());
+        match key {
+            "serial" => self.serial = count(1),
+            "max_fail" => self.max_fail = count(0),
+            "name" => self.name = reader.string(node, key).unwrap_or_default().to_owned(),
+            "hosts" => {
+                let patterns = reader.strings(node, key).unwrap_or_default();
+                self.hosts = patterns
+                    .iter()
+                    .map(|(text, span)| ((*text).to_owned(), string_place(reader, text, span)))
+                    .collect();
+            }
+            _ => meta.take(reader, entry),
+        }
+    }
+}
+
+// A pattern's own text, without the quotes around it, so that a term of it can be pointed at.
+fn string_place(reader: &Reader<'_>, text: &str, span: &std::ops::Range<usize>) -> Place {
+    let raw = reader.source.text().get(span.clone()).unwrap_or_default();
+    let start = raw.find(text).map_or(span.start, |at| span.start + at);
+    reader.place(&(start..start + text.len()))
+}
+
+#[derive(Clone)]
+struct Meta {
+    tags: Vec<String>,
+    conditions: Vec<Node>,
+    repeat: Option<Node>,
+}
+
+impl Meta {
+    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+        let node = &entry.node;
+        match entry.key.as_str() {
+            "tags" => self.tags.extend(read_tags(reader, node)),
+            "when" => match node.value {
+                Value::String(_) | Value::Boolean(_) => self.conditions.push(node.clone()),
+                _ => reader.wrong_type(node, "when", "an expression, e.g. \"swarm_size > 1\""),
+            },
+            "loop" => match node.value {
+                Value::String(_) | Value::Array(_) => self.repeat = Some(node.clone()),
+                _ => reader.wrong_type(node, "loop", "a list or an expression that gives one"),
+            },
+            _ => {}
+        }
+    }
+}
+
+/// Reads `tags`.
+pub(super) fn read_tags(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+    let mut tags = Vec::new();
+    for (tag, span) in reader.strings(node, "tags").unwrap_or_default() {
+        if tag.is_empty() || tag.contains(|letter: char| letter.is_whitespace() || letter == ',') {
+            reader.error(span, format!("`{tag}` is no tag"), Some("a tag is one word without a comma".into()));
+        } else {
+            tags.push(tag.to_owned());
+        }
+    }
+    tags
+}
+
+impl Unit {
+    fn read(reader: &mut Reader<'_>, node: &Node, play: &Meta) -> Option<Self> {
+        let Some(entries) = node.as_table() else {
+            reader.wrong_type(node, "a resource", "a table such as { package = { name = \"curl\" } }");
+            return None;
+        };
+        let mut meta = play.clone();
+        let mut found: Option<(&'static str, &Entry)> = None;
+        let mut is_sound = true;
+        for entry in entries {
+            match KINDS.iter().copied().find(|kind| *kind == entry.key) {
+                Some(kind) if found.is_none() => found = Some((kind, entry)),
+                Some(kind) => {
+                    let hint = "a resource has one kind: write two tables".to_owned();
+                    reader.error(&entry.key_span, format!("a second kind, `{kind}`, in one resource"), Some(hint));
+                    is_sound = false;
+                }
+                None if META_KEYS.contains(&entry.key.as_str()) => meta.take(reader, entry),
+                None => {
+                    let has_kind = entries.iter().any(|other| KINDS.contains(&other.key.as_str()));
+                    let known: Vec<&str> = if has_kind { META_KEYS.to_vec() } else { [KINDS, META_KEYS].concat() };
+                    let what = if has_kind { "key" } else { "kind" };
+                    let hint = did_you_mean(&entry.key, known);
+                    reader.error(&entry.key_span, format!("unknown {what} `{}` of a resource", entry.key), hint);
+                    is_sound = false;
+                }
+            }
+        }
+        if found.is_none() && is_sound {
+            let hint = format!("one of {}", KINDS.join(", "));
+            reader.error(&node.span, "this resource names no kind", Some(hint));
+        }
+        let (kind, entry) = found.filter(|_| is_sound)?;
+        Some(Self {
+            kind,
+            table: entry.node.clone(),
+            place: reader.place(&entry.key_span),
+            tags: meta.tags,
+            conditions: meta.conditions,
+            repeat: meta.repeat,
+            source: Arc::clone(reader.source),
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! Resolution: selects the hosts of every play, merges variables, renders every table, binds every resource.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::{IndexMap, IndexSet};
+
+use super::checks::{RunChecks, unreached};
+use super::deferred::{Deferred, GoalResource};
+use super::expand::{Site, expand};
+use super::samples::sample_facts;
+use super::tags::TagFilter;
+use super::template::{FactsView, World};
+use super::{Play, Playbook, Unit};
+use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
+use crate::document::{Place, Source};
+use crate::inventory::{HostName, Inventory};
+use crate::resource::Roster;
+
+/// What of a playbook is meant.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Host patterns; empty means all. Hosts that any of them selects are meant.
+    pub limit: Vec<String>,
+    /// Tags of which a resource must have one; empty means all. Each may hold several, parted by commas.
+    pub tags: Vec<String>,
+    /// Tags of which a resource may have none.
+    pub skip_tags: Vec<String>,
+}
+
+/// Plays with bound resources: what the engine works on.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// Plays in the order in which they run; a barrier stands between two.
+    pub plays: Vec<ResolvedPlay>,
+    /// What is worth reading and stops nothing.
+    pub warnings: Diagnostics,
+}
+
+/// One play with its hosts.
+#[derive(Debug)]
+pub struct ResolvedPlay {
+    /// Its name.
+    pub name: String,
+    /// Hosts worked on at once; `None` means as many as there are forks.
+    pub serial: Option<usize>,
+    /// Hosts that may fail before the play stops; `None` means no limit.
+    pub max_fail: Option<usize>,
+    /// Its hosts, in the order of the inventory.
+    pub hosts: Vec<HostName>,
+    /// What each host should be, in order; every host has an entry.
+    pub goals: IndexMap<HostName, Vec<Goal>>,
+}
+
+/// One resource of one host.
+#[derive(Debug, Clone)]
+pub struct Goal {
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Where the playbook asks for it; prints as `file:line:column`.
+    pub place: Place,
+    /// The resource.
+    pub resource: GoalResource,
+}
+
+/// Resolves a playbook for an inventory.
+///
+/// # Errors
+/// Everything that is wrong, over all plays, hosts and resources.
+pub fn resolve(inventory: &Arc<Inventory>, playbook: &Playbook, options: &Options) -> Result<Resolved, Diagnostics> {
+    let mut resolver = Resolver {
+        inventory,
+        limit: None,
+        filter: TagFilter::default(),
+        diagnostics: Diagnostics::default(),
+        worlds: HashMap::new(),
+        reached: IndexSet::new(),
+        checks: RunChecks::default(),
+        plays_are_whole: !playbook.is_broken(),
+    };
+    resolver.read_options(playbook, options);
+    let plays = playbook.plays.iter().map(|play| resolver.play(play)).collect();
+    resolver.checks.report(&mut resolver.diagnostics);
+    if options.limit.is_empty() && resolver.plays_are_whole {
+        unreached(inventory, &resolver.reached, playbook, &mut resolver.diagnostics);
+    }
+    let warnings = resolver.diagnostics.into_result()?;
+    Ok(Resolved { plays, warnings })
+}
+
+struct Resolver<'a> {
+    inventory: &'a Arc<Inventory>,
+    limit: Option<IndexSet<HostName>>,
+    filter: TagFilter,
+    diagnostics: Diagnostics,
+    worlds: HashMap<(usize, usize), (Arc<World>, Arc<Roster>)>,
+    reached: IndexSet<HostName>,
+    checks: RunChecks,
+    /// No play or pattern is missing because of an error: only then is a host in no play news.
+    plays_are_whole: bool,
+}
+
+impl Resolver<'_> {
+    fn read_options(&mut self, playbook: &Playbook, options: &Options) {
+        match TagFilter::new(&options.tags, &options.skip_tags, playbook) {
+            Ok(filter) => self.filter = filter,
+            Err(errors) => self.diagnostics.extend(errors),
+        }
+        if options.limit.is_empty() {
+            return;
+        }
+        let mut limit = IndexSet::new();
+        for pattern in &options.limit {
+            let source = Source::new("--limit", pattern.as_str());
+            limit.extend(self.select(pattern, &Place::new(&source, 0..pattern.len())));
+        }
+        if limit.is_empty() && !self.diagnostics.has_errors() {
+            let pattern = options.limit.join(",");
+            let place = Place::new(&Source::new("--limit", pattern.as_str()), 0..pattern.len());
+            self.diagnostics.push(Diagnostic::error("`--limit` leaves no host").at(place));
+        }
+        self.limit = Some(limit);
+    }
+
+    fn select(&mut self, pattern: &str, place: &Place) -> IndexSet<HostName> {
+        self.inventory.select(pattern).unwrap_or_else(|error| {
+            // Where a whole file is missing, a missing group is no news.
+            if !self.inventory.is_broken() {
+                let span = place.span.start + error.span.start..place.span.start + error.span.end;
+                let diagnostic = Diagnostic::error(error.message).at(Place::new(&place.source, span));
+                self.diagnostics.push(diagnostic.maybe_hint(error.hint));
+            }
+            self.plays_are_whole = false;
+            IndexSet::new()
+        })
+    }
+
+    fn play(&mut self, play: &Play) -> ResolvedPlay {
+        let mut selected: IndexSet<HostName> = IndexSet::new();
+        for (pattern, place) in &play.hosts {
+            selected.extend(self.select(pattern, place));
+        }
+        let inventory = self.inventory;
+        selected.sort_by_cached_key(|host| inventory.hosts().position(|(name, _)| name == host));
+        self.reached.extend(selected.iter().cloned());
+        if let Some(limit) = &self.limit {
+            selected.retain(|host| limit.contains(host));
+        }
+        let goals = selected.iter().map(|host| (host.clone(), self.goals(play, host))).collect();
+        ResolvedPlay {
+            name: play.name.clone(),
+            serial: play.serial,
+            max_fail: play.max_fail,
+            hosts: selected.into_iter().collect(),
+            goals,
+        }
+    }
+
+    fn goals(&mut self, play: &Play, host: &HostName) -> Vec<Goal> {
+        let (world, roster) = self.world(play);
+        let login_user = self.inventory.target(host).map_or("", |target| target.user.as_str()).into();
+        let site = Site { world, roster, login_user, host: host.clone() };
+        let units = play.units.iter().filter(|unit| self.filter.selects(unit)).cloned().collect::<Vec<_>>();
+        units.iter().flat_map(|unit| self.unit(unit, &site)).collect()
+    }
+
+    fn world(&mut self, play: &Play) -> (Arc<World>, Arc<Roster>) {
+        let key = (Arc::as_ptr(&play.vars) as usize, Arc::as_ptr(&play.folder) as usize);
+        let made = self.worlds.entry(key).or_insert_with(|| {
+            let world = World::new(self.inventory, &play.vars, &play.folder);
+            let roster = Arc::new(world.roster());
+            (world, roster)
+        });
+        made.clone()
+    }
+
+    fn unit(&mut self, unit: &Arc<Unit>, site: &Site) -> Vec<Goal> {
+        let facts = FactsView::unknown();
+        let expanded = expand(unit, site, &facts);
+        let goal = |resource| Goal { tags: unit.tags.clone(), place: unit.place.clone(), resource };
+        if facts.were_missed() {
+            let deferred = Deferred { unit: Arc::clone(unit), site: site.clone() };
+            self.try_samples(&deferred);
+            return vec![goal(GoalResource::Deferred(Arc::new(deferred)))];
+        }
+        match expanded {
+            Ok(bound) => {
+                for one in &bound {
+                    self.checks.note(&site.host, &*one.resource, &one.content, &unit.place, &mut self.diagnostics);
+                }
+                bound.into_iter().map(|one| goal(GoalResource::Bound(one.resource))).collect()
+            }
+            Err(errors) => {
+                self.diagnostics.extend(errors);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Binds with the facts of every supported release. What fails on each of them fails for certain; what fails on some
+    /// is a warning, since no such host may be there.
+    fn try_samples(&mut self, deferred: &Deferred) {
+        let address = self.inventory.target(&deferred.site.host).map_or("", |target| target.address.as_str());
+        let samples = sample_facts(deferred.site.host.as_str(), address);
+        let mut failures = Diagnostics::default();
+        let mut claims: HashMap<String, usize> = HashMap::new();
+        for sample in &samples {
+            match deferred.bind(&sample.facts) {
+                Ok(resources) => {
+                    for claim in resources.iter().filter_map(|resource| resource.exclusive()) {
+                        *claims.entry(claim).or_default() += 1;
+                    }
+                }
+                Err(errors) => {
+                    for mut failure in errors {
+                        failure.releases.insert(sample.release.clone());
+                        failures.push(failure);
+                    }
+                }
+            }
+        }
+        // Claimed whatever the host turns out to be.
+        for (claim, _) in claims.into_iter().filter(|(_, count)| *count >= samples.len()) {
+            self.checks.claim(&deferred.site.host, claim, &deferred.unit.place);
+        }
+        for mut failure in failures {
+            if failure.releases.len() == samples.len() {
+                failure.releases.clear();
+            } else {
+                failure.severity = Severity::Warning;
+            }
+            self.diagnostics.push(failure);
+        }
+    }
+}

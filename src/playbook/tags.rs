@@ -1,0 +1,59 @@
+//! `--tags` and `--skip-tags`.
+
+use std::collections::BTreeSet;
+
+use super::{Playbook, Unit};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Place, Source, did_you_mean};
+
+/// The tag of resources that run whatever `--tags` says, unless they are skipped by name.
+const ALWAYS: &str = "always";
+
+/// Which resources are meant.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TagFilter {
+    wanted: BTreeSet<String>,
+    skipped: BTreeSet<String>,
+}
+
+impl TagFilter {
+    /// Reads the options; each may hold several tags, parted by commas.
+    ///
+    /// # Errors
+    /// A tag that no resource has: doing nothing would look like being in sync.
+    pub(super) fn new(tags: &[String], skip_tags: &[String], playbook: &Playbook) -> Result<Self, Diagnostics> {
+        let known: BTreeSet<&str> = playbook
+            .plays
+            .iter()
+            .flat_map(|play| &play.units)
+            .flat_map(|unit| unit.tags.iter().map(String::as_str))
+            .chain([ALWAYS])
+            .collect();
+        let mut diagnostics = Diagnostics::default();
+        let mut read = |option: &str, arguments: &[String]| {
+            let mut found = BTreeSet::new();
+            for argument in arguments {
+                for tag in argument.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                    if known.contains(tag) || playbook.is_broken() {
+                        found.insert(tag.to_owned());
+                    } else {
+                        let start = argument.find(tag).unwrap_or_default();
+                        let place = Place::new(&Source::new(option, argument.as_str()), start..start + tag.len());
+                        let error = Diagnostic::error(format!("no resource has the tag `{tag}`")).at(place);
+                        diagnostics.push(error.maybe_hint(did_you_mean(tag, known.iter().copied())));
+                    }
+                }
+            }
+            found
+        };
+        let filter = Self { wanted: read("--tags", tags), skipped: read("--skip-tags", skip_tags) };
+        diagnostics.into_result().map(|_| filter)
+    }
+
+    /// Whether a resource is meant.
+    pub(super) fn selects(&self, unit: &Unit) -> bool {
+        let has = |tags: &BTreeSet<String>| unit.tags.iter().any(|tag| tags.contains(tag));
+        let is_wanted = self.wanted.is_empty() || has(&self.wanted) || unit.tags.iter().any(|tag| tag == ALWAYS);
+        is_wanted && !has(&self.skipped)
+    }
+}

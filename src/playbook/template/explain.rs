@@ -1,0 +1,134 @@
+//! Says why a template failed: which name is undefined and where, instead of the engine's "undefined value".
+
+use std::error::Error as _;
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::{Environment, Error, ErrorKind, Value};
+
+use super::Scope;
+use crate::document::did_you_mean;
+
+/// A template that failed: no error means that an expression came out undefined.
+pub(super) struct Failure {
+    pub(super) error: Option<Error>,
+    /// The template or expression.
+    pub(super) text: String,
+    /// Where the expression begins in the string that holds it.
+    pub(super) offset: usize,
+}
+
+/// The reason in words.
+pub(super) struct Explained {
+    pub(super) message: String,
+    pub(super) hint: Option<String>,
+    /// The bytes of the failing template that are meant.
+    pub(super) range: Option<Range<usize>>,
+}
+
+/// The innermost template error: includes wrap the errors of what they include.
+pub(super) fn innermost(error: &Error) -> &Error {
+    let mut error = error;
+    while let Some(inner) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
+        error = inner;
+    }
+    error
+}
+
+/// Explains a failure.
+pub(super) fn explain(scope: &Arc<Scope>, failure: &Failure) -> Explained {
+    match &failure.error {
+        None => undefined(scope, &failure.text, None, true),
+        Some(error) => explain_error(scope, innermost(error), &failure.text),
+    }
+}
+
+/// Explains an error in a template of this text.
+pub(super) fn explain_error(scope: &Arc<Scope>, error: &Error, text: &str) -> Explained {
+    let is_expression = error.name() == Some("<expression>") || error.name().is_none();
+    match error.kind() {
+        ErrorKind::UndefinedError => undefined(scope, text, error.range(), is_expression),
+        kind => {
+            let message = match (kind, error.detail()) {
+                (ErrorKind::SyntaxError, Some(detail)) => format!("not a valid template: {detail}"),
+                (_, Some(detail)) => detail.to_owned(),
+                (kind, None) => kind.to_string(),
+            };
+            let hint = match kind {
+                ErrorKind::UnknownFilter => unknown(
+                    &message,
+                    &["default", "to_json", "join", "map", "lower", "upper", "replace", "string", "int", "length"],
+                ),
+                ErrorKind::UnknownFunction => unknown(&message, &["hosts_in", "range", "dict", "namespace"]),
+                ErrorKind::SyntaxError => {
+                    Some("text that is no template goes between {% raw %} and {% endraw %}".into())
+                }
+                _ => None,
+            };
+            Explained { message, hint, range: error.range() }
+        }
+    }
+}
+
+fn unknown(message: &str, known: &[&str]) -> Option<String> {
+    let name = message.split_whitespace().nth(1)?;
+    did_you_mean(name, known.iter().copied())
+}
+
+fn undefined(scope: &Arc<Scope>, text: &str, range: Option<Range<usize>>, is_expression: bool) -> Explained {
+    let meant = range.clone().and_then(|range| text.get(range)).unwrap_or(text);
+    let mut names: Vec<String> = undeclared(text, is_expression);
+    // The failing expression first, then the rest of the template.
+    names.sort_by_key(|name| (!meant.contains(name.as_str()), name.clone()));
+    let root = scope.root();
+    let missing = names.iter().find_map(|name| first_missing(scope, &root, name));
+    let Some((owner, path)) = missing else {
+        return Explained { message: format!("`{}` is not defined", meant.trim()), hint: None, range };
+    };
+    let hint = match &owner {
+        None => did_you_mean(&path, scope.names())
+            .filter(|hint| hint.starts_with("did"))
+            .or_else(|| Some("define it under [vars], or write `{{ name | default(...) }}`".into())),
+        Some(owner) => {
+            let fields: Vec<String> =
+                owner.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default();
+            let name = path.rsplit('.').next().unwrap_or_default();
+            did_you_mean(name, fields.iter().map(String::as_str))
+        }
+    };
+    let position = text.find(&path).map(|at| at..at + path.len());
+    let exact =
+        range.as_ref().filter(|range| position.as_ref().is_none_or(|position| !contains(range, position))).cloned();
+    Explained { message: format!("`{path}` is not defined"), hint, range: exact.or(position) }
+}
+
+fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
+    outer.start <= inner.start && inner.end <= outer.end
+}
+
+fn undeclared(text: &str, is_expression: bool) -> Vec<String> {
+    let environment = Environment::new();
+    let names = if is_expression {
+        environment.compile_expression(text).map(|expression| expression.undeclared_variables(true))
+    } else {
+        environment.template_from_str(text).map(|template| template.undeclared_variables(true))
+    };
+    names.unwrap_or_default().into_iter().collect()
+}
+
+/// The shortest part of a dotted name that is undefined, and the table that lacks it.
+fn first_missing(scope: &Scope, root: &Value, name: &str) -> Option<(Option<Value>, String)> {
+    let mut value = root.clone();
+    let mut path = String::new();
+    for (position, part) in name.split('.').enumerate() {
+        let next = value.get_attr(part).unwrap_or_default();
+        path.push_str(if position == 0 { "" } else { "." });
+        path.push_str(part);
+        if next.is_undefined() {
+            let is_global = position == 0 && scope.world.folder.environment.globals().any(|(global, _)| global == part);
+            return (!is_global).then(|| ((position > 0).then_some(value), path));
+        }
+        value = next;
+    }
+    None
+}

@@ -1,0 +1,65 @@
+//! `facts` in templates. Before a host was asked, the mere use of them is what resolve wants to know: the resource is then
+//! bound after facts were gathered.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use minijinja::value::{Enumerator, Object, Serde, Value};
+
+use crate::resource::Facts;
+
+/// What templates see as `facts`.
+#[derive(Debug, Clone)]
+pub(in crate::playbook) enum FactsView {
+    /// Not gathered yet: use is noticed, and every field is undefined.
+    Unknown(Arc<Unknown>),
+    /// Gathered.
+    Known(Value),
+}
+
+/// Facts that nobody has gathered yet.
+#[derive(Debug, Default)]
+pub(in crate::playbook) struct Unknown {
+    touched: AtomicBool,
+}
+
+impl FactsView {
+    /// Facts that are not gathered yet.
+    pub(in crate::playbook) fn unknown() -> Self {
+        Self::Unknown(Arc::default())
+    }
+
+    /// Gathered facts.
+    pub(in crate::playbook) fn known(facts: &Facts) -> Self {
+        Self::Known(Serde(facts).into())
+    }
+
+    /// Whether a template used facts that are not gathered yet.
+    pub(in crate::playbook) fn were_missed(&self) -> bool {
+        matches!(self, Self::Unknown(unknown) if unknown.touched.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn value(&self) -> Value {
+        match self {
+            Self::Unknown(unknown) => Value::from_dyn_object(Arc::clone(unknown)),
+            Self::Known(facts) => facts.clone(),
+        }
+    }
+}
+
+impl Object for Unknown {
+    fn get_value(self: &Arc<Self>, _key: &Value) -> Option<Value> {
+        self.touched.store(true, Ordering::Relaxed);
+        None
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        self.touched.store(true, Ordering::Relaxed);
+        Enumerator::Empty
+    }
+
+    fn render(self: &Arc<Self>, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.touched.store(true, Ordering::Relaxed);
+        formatter.write_str("facts")
+    }
+}

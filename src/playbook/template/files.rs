@@ -1,0 +1,94 @@
+//! Files beside the playbook, for kinds: the reading that they may not do themselves.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::ErrorKind;
+use sha2::{Digest, Sha256};
+
+use super::Scope;
+use super::explain::{explain_error, innermost};
+use crate::diagnostic::Diagnostic;
+use crate::document::{Place, Source};
+use crate::resource::{Files, Invalid};
+
+/// Reads and renders for one resource on one host.
+pub(in crate::playbook) struct PlaybookFiles {
+    scope: Arc<Scope>,
+    /// The file that was asked for last: an error without a field is about it.
+    asked: Mutex<Option<String>>,
+    /// Everything that was read, in its order.
+    read: Mutex<Sha256>,
+}
+
+impl PlaybookFiles {
+    /// Files as one scope sees them.
+    pub(in crate::playbook) fn new(scope: &Arc<Scope>) -> Self {
+        Self { scope: Arc::clone(scope), asked: Mutex::default(), read: Mutex::default() }
+    }
+
+    /// The file that was asked for last.
+    pub(in crate::playbook) fn last_asked(&self) -> Option<String> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The digest of all that was read and rendered, for the resource's definition.
+    pub(in crate::playbook) fn digest(&self) -> Vec<u8> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize().to_vec()
+    }
+
+    fn note(&self, content: &[u8]) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.update((content.len() as u64).to_be_bytes());
+        read.update(content);
+    }
+
+    fn ask(&self, path: &str) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(path.to_owned());
+    }
+}
+
+impl Files for PlaybookFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+        self.ask(path);
+        let content = self.scope.world.folder.source(path)?;
+        self.note(&content);
+        Ok(content)
+    }
+
+    fn template(&self, path: &str) -> Result<String, Invalid> {
+        self.ask(path);
+        let folder = &self.scope.world.folder;
+        if folder.find(path).is_none() {
+            return Err(folder.missing("template", path));
+        }
+        let template = folder.environment.get_template(path);
+        let rendered = template.and_then(|template| template.render(self.scope.root()));
+        let rendered = rendered.map_err(|error| self.explain(path, innermost(&error)))?;
+        self.note(rendered.as_bytes());
+        Ok(rendered)
+    }
+}
+
+impl PlaybookFiles {
+    fn explain(&self, path: &str, error: &minijinja::Error) -> Invalid {
+        let folder = &self.scope.world.folder;
+        let name = error.name().unwrap_or(path);
+        let text = error.template_source().map(str::to_owned).unwrap_or_default();
+        let mut explained = explain_error(&self.scope, error, &text);
+        if error.kind() == ErrorKind::TemplateNotFound {
+            // The template itself was found before it was rendered: only an include can be missing here.
+            let included = error.detail().and_then(|detail| detail.split(['"', '\'']).nth(1)).unwrap_or("?");
+            let missing = folder.missing("template", included);
+            (explained.message, explained.hint) = (missing.message, missing.hint);
+        }
+        let line = error.line().unwrap_or(1);
+        let invalid = Invalid::new("", format!("template {name}, line {line}: {}", explained.message));
+        if let Some(file) = folder.find(name).filter(|_| !text.is_empty()) {
+            let source = Source::new(file, text);
+            let start_of_line = source.text().split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
+            let place = Place::new(&source, explained.range.unwrap_or(start_of_line..start_of_line));
+            self.scope.keep(Diagnostic::error(&invalid.message).at(place).maybe_hint(explained.hint.clone()));
+        }
+        Invalid { hint: explained.hint, ..invalid }
+    }
+}

@@ -1,0 +1,119 @@
+//! Where templates and source files are looked for, and the template engine that finds them there.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig};
+
+use crate::document::Source;
+use crate::resource::{CONTENT_LIMIT, Invalid};
+
+/// A playbook's folder.
+pub(in crate::playbook) struct Folder {
+    /// Folders that are looked into, in order.
+    roots: Vec<PathBuf>,
+    pub(super) environment: Environment<'static>,
+    read: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
+}
+
+impl Folder {
+    /// The folder of a playbook's file.
+    pub(in crate::playbook) fn of(playbook: &Path) -> Arc<Self> {
+        let folder = playbook.parent().unwrap_or(Path::new("")).to_path_buf();
+        let beside = if folder.as_os_str().is_empty() { PathBuf::from("..") } else { folder.join("..") };
+        let roots = vec![
+            folder.join("templates"),
+            beside.join("templates"),
+            folder.join("files"),
+            beside.join("files"),
+            folder,
+        ];
+        let environment = environment(roots.clone());
+        Arc::new(Self { roots, environment, read: Mutex::default() })
+    }
+
+    /// The file of a name, if it is there.
+    pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
+        find(&self.roots, name)
+    }
+
+    /// The bytes of a source file.
+    pub(super) fn source(&self, name: &str) -> Result<Vec<u8>, Invalid> {
+        let invalid = |message: String| Invalid::new("", message);
+        let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(content) = read.get(&path) {
+            return Ok(content.to_vec());
+        }
+        let unreadable = |error: std::io::Error| invalid(format!("cannot read {}: {error}", path.display()));
+        let size = std::fs::metadata(&path).map_err(unreadable)?.len();
+        if size > CONTENT_LIMIT {
+            let message = format!("{} is {size} bytes large, the limit is {CONTENT_LIMIT}", path.display());
+            return Err(invalid(message).hint("fetch large files with a package or a `command`"));
+        }
+        let content = std::fs::read(&path).map_err(unreadable)?;
+        read.insert(path, content.as_slice().into());
+        Ok(content)
+    }
+
+    /// What to say about a file that is not there.
+    pub(super) fn missing(&self, what: &str, name: &str) -> Invalid {
+        let places: Vec<String> = self.roots.iter().map(|root| tidy(&root.join(name)).display().to_string()).collect();
+        Invalid::new("", format!("there is no {what} `{name}`")).hint(format!("looked for {}", places.join(", ")))
+    }
+}
+
+impl std::fmt::Debug for Folder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Folder").field(&self.roots).finish()
+    }
+}
+
+fn find(roots: &[PathBuf], name: &str) -> Option<PathBuf> {
+    let name = match name.strip_prefix("~/") {
+        Some(rest) => PathBuf::from(std::env::var_os("HOME")?).join(rest),
+        None => PathBuf::from(name),
+    };
+    roots.iter().map(|root| tidy(&root.join(&name))).find(|path| path.is_file())
+}
+
+/// `a/../b` as `b`, for messages; a leading `..` stays.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for component in path.components() {
+        let can_pop =
+            tidied.components().next_back().is_some_and(|last| matches!(last, std::path::Component::Normal(_)));
+        match component {
+            std::path::Component::ParentDir if can_pop => {
+                tidied.pop();
+            }
+            std::path::Component::CurDir => {}
+            other => tidied.push(other),
+        }
+    }
+    tidied
+}
+
+fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Configuration files, not web pages: nothing is escaped, whatever the template's name ends in.
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    // Errors then carry the template's text, which is shown at the place that failed.
+    environment.set_debug(true);
+    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    if let Ok(syntax) = syntax {
+        environment.set_syntax(syntax);
+    }
+    environment.add_filter("to_json", minijinja::filters::tojson);
+    environment.set_loader(move |name| {
+        let Some(path) = find(&roots, name) else { return Ok(None) };
+        let source = Source::read(&path).map_err(|errors| {
+            let message = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+            Error::new(ErrorKind::InvalidOperation, message)
+        })?;
+        Ok(Some(source.text().to_owned()))
+    });
+    environment
+}

@@ -1,0 +1,185 @@
+//! Renders trees: every string and key of a table on one host, with all places kept.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use minijinja::value::Value as Template;
+
+use super::Scope;
+use super::convert::to_node;
+use super::explain::{Failure, explain};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Entry, Node, Place, Source, Value, is_template};
+
+/// Renders a tree. A key whose value is `none` is left out.
+///
+/// # Errors
+/// Every template that fails, each at its own place.
+pub(in crate::playbook) fn render_node(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    node: &Node,
+) -> Result<Node, Diagnostics> {
+    let mut renderer = Renderer { scope, source, failures: Diagnostics::default() };
+    match renderer.node(node) {
+        _ if renderer.failures.has_errors() => Err(renderer.failures),
+        Some(node) => Ok(node),
+        None => Err(Diagnostic::error("the template gave `none`").at(Place::new(source, node.span.clone())).into()),
+    }
+}
+
+/// Goes through a tree, past what fails in it.
+struct Renderer<'a> {
+    scope: &'a Arc<Scope>,
+    source: &'a Arc<Source>,
+    failures: Diagnostics,
+}
+
+impl Renderer<'_> {
+    fn node(&mut self, node: &Node) -> Option<Node> {
+        let value = match &node.value {
+            Value::String(text) if is_template(text) => return self.text(text, &node.span),
+            Value::Array(items) => Value::Array(items.iter().filter_map(|item| self.node(item)).collect()),
+            Value::Table(entries) => Value::Table(entries.iter().filter_map(|entry| self.entry(entry)).collect()),
+            other => other.clone(),
+        };
+        Some(Node::new(value, node.span.clone()))
+    }
+
+    fn text(&mut self, text: &str, span: &Range<usize>) -> Option<Node> {
+        let place = || Place::new(self.source, span.clone());
+        let made = render_text(self.scope, self.source, text, span)
+            .and_then(|value| to_node(&value, span).map_err(|message| Diagnostic::error(message).at(place()).into()));
+        made.unwrap_or_else(|failures| {
+            self.failures.extend(failures);
+            None
+        })
+    }
+
+    fn entry(&mut self, entry: &Entry) -> Option<Entry> {
+        let key = if is_template(&entry.key) {
+            match render_text(self.scope, self.source, &entry.key, &entry.key_span) {
+                Ok(key) => key.to_string(),
+                Err(failures) => {
+                    self.failures.extend(failures);
+                    return None;
+                }
+            }
+        } else {
+            entry.key.clone()
+        };
+        let node = self.node(&entry.node)?;
+        Some(Entry { key, key_span: entry.key_span.clone(), node })
+    }
+}
+
+/// Renders `loop`: a list, or an expression (with or without braces) that gives one.
+///
+/// # Errors
+/// When an expression fails or gives no list.
+pub(in crate::playbook) fn render_list(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    node: &Node,
+) -> Result<Vec<Template>, Diagnostics> {
+    let value = match &node.value {
+        Value::String(text) => evaluate(scope, source, text, &node.span)?,
+        _ => super::convert::to_value(&render_node(scope, source, node)?),
+    };
+    let is_list = matches!(value.kind(), minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable);
+    let place = || Place::new(source, node.span.clone());
+    if !is_list {
+        let message = format!("`loop` needs a list, this gives a {}", value.kind());
+        return Err(Diagnostic::error(message).at(place()).hint("e.g. `loop = \"{{ docker_users }}\"`").into());
+    }
+    value.try_iter().map(Iterator::collect).map_err(|error| Diagnostic::error(error.to_string()).at(place()).into())
+}
+
+/// Whether a `when` holds.
+///
+/// # Errors
+/// When the expression fails.
+pub(in crate::playbook) fn render_condition(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    node: &Node,
+) -> Result<bool, Diagnostics> {
+    match &node.value {
+        Value::Boolean(boolean) => Ok(*boolean),
+        Value::String(text) => Ok(evaluate(scope, source, text, &node.span)?.is_true()),
+        _ => Ok(true),
+    }
+}
+
+/// An expression, whether it stands in braces or not.
+fn evaluate(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    text: &str,
+    span: &Range<usize>,
+) -> Result<Template, Diagnostics> {
+    if is_template(text) {
+        return render_text(scope, source, text, span);
+    }
+    expression(scope, text, 0).map_err(|failure| report(scope, source, text, span, &failure).into())
+}
+
+fn render_text(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    text: &str,
+    span: &Range<usize>,
+) -> Result<Template, Diagnostics> {
+    let environment = &scope.world.folder.environment;
+    let rendered = match sole_expression(text).filter(|(inner, _)| environment.compile_expression_owned(*inner).is_ok())
+    {
+        Some((inner, offset)) => expression(scope, inner, offset),
+        None => environment.render_str(text, scope.root()).map(Template::from).map_err(|error| Failure {
+            error: Some(error),
+            text: text.to_owned(),
+            offset: 0,
+        }),
+    };
+    rendered.map_err(|failure| report(scope, source, text, span, &failure).into())
+}
+
+/// `a.b` of `{{ a.b }}`, and where it begins; the caller finds out whether it is one expression.
+fn sole_expression(text: &str) -> Option<(&str, usize)> {
+    let trimmed = text.trim();
+    let inner = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix('-').unwrap_or(inner);
+    let inner = inner.strip_suffix('-').unwrap_or(inner).trim();
+    let offset = inner.as_ptr() as usize - text.as_ptr() as usize;
+    Some((inner, offset))
+}
+
+fn expression(scope: &Arc<Scope>, text: &str, offset: usize) -> Result<Template, Failure> {
+    let failure = |error| Failure { error, text: text.to_owned(), offset };
+    let compiled = scope.world.folder.environment.compile_expression_owned(text.to_owned());
+    let value = compiled.and_then(|compiled| compiled.eval(scope.root())).map_err(|error| failure(Some(error)))?;
+    // An expression hands out what a template would refuse to print.
+    if value.is_undefined() { Err(failure(None)) } else { Ok(value) }
+}
+
+fn report(scope: &Arc<Scope>, source: &Arc<Source>, text: &str, span: &Range<usize>, failure: &Failure) -> Diagnostic {
+    let place_of = |range: Option<Range<usize>>| match range {
+        Some(range) => within(source, span, text, range.start + failure.offset..range.end + failure.offset),
+        None => Place::new(source, span.clone()),
+    };
+    // A variable has said why it failed; looking for undefined names would only fail in it again.
+    if let Some(reason) = scope.take_reason() {
+        let range = failure.error.as_ref().and_then(minijinja::Error::range);
+        return reason.related(place_of(range), "it is used here");
+    }
+    let explained = explain(scope, failure);
+    Diagnostic::error(explained.message).at(place_of(explained.range)).maybe_hint(explained.hint)
+}
+
+/// A range of a string's value as a range of the file; the whole string when escapes lie between.
+fn within(source: &Arc<Source>, span: &Range<usize>, text: &str, range: Range<usize>) -> Place {
+    let raw = source.text().get(span.clone()).unwrap_or_default();
+    match raw.find(text) {
+        Some(at) => Place::new(source, span.start + at + range.start..span.start + at + range.end),
+        None => Place::new(source, span.clone()),
+    }
+}

@@ -1,0 +1,114 @@
+//! What the templates of one playbook share: the inventory with the playbook's variables below it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use minijinja::value::{Enumerator, Kwargs, Object, Value};
+use minijinja::{Error, ErrorKind};
+
+use super::convert::to_value;
+use super::{FactsView, Folder, Scope};
+use crate::inventory::{HostName, Inventory, Var, Vars};
+use crate::resource::{Roster, RosterEntry};
+
+/// The inventory as the templates of one playbook see it.
+#[derive(Debug)]
+pub(in crate::playbook) struct World {
+    pub(super) inventory: Arc<Inventory>,
+    pub(super) folder: Arc<Folder>,
+    pub(super) vars: IndexMap<HostName, IndexMap<String, Variable>>,
+}
+
+/// A variable, and its value when that is the same for all.
+#[derive(Debug)]
+pub(super) struct Variable {
+    pub(super) var: Var,
+    pub(super) plain: Option<Value>,
+}
+
+impl World {
+    /// The inventory with a playbook's variables, and the folder of its templates.
+    pub(in crate::playbook) fn new(inventory: &Arc<Inventory>, playbook: &Vars, folder: &Arc<Folder>) -> Arc<Self> {
+        let variable =
+            |var: &Var| Variable { var: var.clone(), plain: (!var.node.has_template()).then(|| to_value(&var.node)) };
+        let vars = inventory.hosts().map(|(name, host)| {
+            let mut merged = playbook.clone();
+            merged.overlay(&host.vars);
+            (name.clone(), merged.0.iter().map(|(name, var)| (name.clone(), variable(var))).collect())
+        });
+        Arc::new(Self { inventory: Arc::clone(inventory), folder: Arc::clone(folder), vars: vars.collect() })
+    }
+
+    /// Every host as kinds see it, with playbook variables and templates taken into account.
+    pub(in crate::playbook) fn roster(self: &Arc<Self>) -> Roster {
+        let entry = |(name, host): (&HostName, &crate::inventory::Host)| {
+            let swarm_address = Scope::new(self, name, FactsView::unknown()).variable("swarm_address");
+            let entry = RosterEntry {
+                address: host.target.address.clone(),
+                swarm_address: swarm_address.and_then(|value| value.as_str().map(str::to_owned)),
+                groups: host.groups.clone(),
+            };
+            (name.clone(), entry)
+        };
+        Roster { hosts: self.inventory.hosts().map(entry).collect() }
+    }
+
+    /// A host as templates see it.
+    pub(super) fn host(self: &Arc<Self>, name: &HostName) -> Value {
+        Value::from_object(HostObject { world: Arc::clone(self), name: name.clone() })
+    }
+
+    /// Every group with its hosts.
+    pub(super) fn groups(self: &Arc<Self>) -> Value {
+        let groups = self.inventory.groups().keys().map(String::as_str).chain(["all"]);
+        let members = |group: &str| self.inventory.select(group).unwrap_or_default();
+        let hosts = |group| members(group).iter().map(|host| self.host(host)).collect::<Vec<Value>>();
+        Value::from_pairs(groups.map(|group| (Value::from(group), Value::from(hosts(group)))))
+    }
+
+    /// The function `hosts_in("managers")`: hosts of any pattern, in the inventory's order.
+    pub(super) fn hosts_in(self: &Arc<Self>) -> Value {
+        let world = Arc::clone(self);
+        Value::from_function(move |pattern: String, _: Kwargs| -> Result<Value, Error> {
+            let hosts = world.inventory.select(&pattern).map_err(|error| {
+                let hint = error.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
+                Error::new(ErrorKind::InvalidOperation, format!("hosts_in(\"{pattern}\"): {}{hint}", error.message))
+            })?;
+            Ok(hosts.iter().map(|host| world.host(host)).collect::<Vec<Value>>().into())
+        })
+    }
+}
+
+const HOST_FIELDS: &[&str] = &["name", "address", "port", "user", "swarm_address", "groups", "vars"];
+
+/// One host: a table of [`HOST_FIELDS`] that prints as its name.
+#[derive(Debug)]
+struct HostObject {
+    world: Arc<World>,
+    name: HostName,
+}
+
+impl Object for HostObject {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let host = self.world.inventory.host(&self.name)?;
+        match key.as_str()? {
+            "name" => Some(self.name.as_str().into()),
+            "address" => Some(host.target.address.as_str().into()),
+            "port" => Some(host.target.port.into()),
+            "user" => Some(host.target.user.as_str().into()),
+            "groups" => Some(host.groups.iter().map(|group| Value::from(group.as_str())).collect::<Vec<_>>().into()),
+            "swarm_address" => Scope::new(&self.world, &self.name, FactsView::unknown()).variable("swarm_address"),
+            "vars" => Some(Scope::new(&self.world, &self.name, FactsView::unknown()).vars()),
+            _ => None,
+        }
+    }
+
+    // `vars` and an unset `swarm_address` are there when asked for, but are no part of what the table is made of.
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Str(&HOST_FIELDS[..4])
+    }
+
+    fn render(self: &Arc<Self>, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name.as_str())
+    }
+}

@@ -1,0 +1,112 @@
+//! A report as JUnit's XML, which most CI systems show: one suite a host, one case a resource.
+
+use std::fmt::Write as _;
+
+use super::literal;
+use crate::drift::report::{Drift, Report};
+use crate::engine::{Outcome, RunSummary};
+
+/// The XML. Resources in sync come from the run's summary: the report does not list them.
+#[must_use]
+pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
+    let mut suites = String::new();
+    let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
+    for host in &report.hosts {
+        let mut cases = String::new();
+        let outcomes = summary.hosts.iter().find(|(name, _)| name.as_str() == host.host).map(|(_, outcome)| outcome);
+        let fine = outcomes.into_iter().flat_map(|outcome| &outcome.resources).filter(|resource| {
+            let ignored = |ignored: &crate::drift::report::Ignored| ignored.drift.resource == resource.resource;
+            resource.outcome == Outcome::Unchanged && !host.ignored.iter().any(ignored)
+        });
+        let mut count = 0;
+        for resource in fine {
+            case(&mut cases, &host.host, &resource.play, &resource.resource, "");
+            count += 1;
+        }
+        for drift in &host.drift {
+            let inner = element("failure", &format!("drift: {}", drift.cause.words()), &fields(drift));
+            case(&mut cases, &host.host, &drift.play, &drift.resource, &inner);
+        }
+        for ignored in &host.ignored {
+            let words = format!("ignored until {}: {}", ignored.expires, ignored.reason);
+            let drift = &ignored.drift;
+            case(&mut cases, &host.host, &drift.play, &drift.resource, &element("skipped", &words, &fields(drift)));
+        }
+        for failure in &host.failed {
+            case(
+                &mut cases,
+                &host.host,
+                &failure.play,
+                &failure.resource,
+                &element("error", &failure.why, &failure.hint),
+            );
+        }
+        let mut host_errors = host.failed.len();
+        if let Some(trouble) = &host.unreachable {
+            host_errors += 1;
+            case(&mut cases, &host.host, "connection", "reachable", &element("error", &trouble.why, &trouble.hint));
+        }
+        count += host.drift.len() + host.ignored.len() + host_errors;
+        let _ = write!(
+            suites,
+            "  <testsuite name=\"{}\" tests=\"{count}\" failures=\"{}\" errors=\"{host_errors}\" skipped=\"{}\" timestamp=\"{}\">\n{cases}  </testsuite>\n",
+            escape(&host.host),
+            host.drift.len(),
+            host.ignored.len(),
+            escape(report.started.trim_end_matches('Z'))
+        );
+        tests += count;
+        failures += host.drift.len();
+        errors += host_errors;
+        skipped += host.ignored.len();
+    }
+    let seconds = report.millis as f64 / 1000.0;
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"skep check\" tests=\"{tests}\" failures=\"{failures}\" \
+         errors=\"{errors}\" skipped=\"{skipped}\" time=\"{seconds:.3}\">\n{suites}</testsuites>\n"
+    )
+}
+
+fn case(cases: &mut String, host: &str, play: &str, resource: &str, inner: &str) {
+    let (class, name) = (escape(&format!("{host}.{play}")), escape(resource));
+    let _ = if inner.is_empty() {
+        writeln!(cases, "    <testcase classname=\"{class}\" name=\"{name}\"/>")
+    } else {
+        writeln!(cases, "    <testcase classname=\"{class}\" name=\"{name}\">{inner}</testcase>")
+    };
+}
+
+fn element(name: &str, message: &str, text: &str) -> String {
+    format!("<{name} message=\"{}\">{}</{name}>", escape(message), escape(text))
+}
+
+fn fields(drift: &Drift) -> String {
+    let line = |field: &crate::drift::report::Field| {
+        format!("{}: {} -> {}", field.field, field.before.line(), field.after.line())
+    };
+    drift.fields.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Text of an XML document. What hosts say may hold characters that no XML may: they become visible escapes first.
+fn escape(text: &str) -> String {
+    literal(text)
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\n', "&#10;")
+        .replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_a_host_says_breaks_the_document() {
+        assert_eq!(
+            escape("<a b=\"&\">\u{1b}[2J\n\u{0}\u{ffff}"),
+            "&lt;a b=&quot;&amp;&quot;&gt;\\u{1b}[2J&#10;\\u{0}\u{fffd}"
+        );
+    }
+}

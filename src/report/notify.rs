@@ -1,0 +1,73 @@
+//! `--notify`: runs a command of the operator's with the report on its standard input, when the state of things has changed.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use crate::drift::Report;
+use crate::resource::sha256;
+
+/// Limit of time for the command.
+pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why nobody was told.
+#[derive(Debug, thiserror::Error)]
+pub enum NotifyError {
+    /// It could not be started.
+    #[error("the notify command cannot be started: {0}")]
+    Start(std::io::Error),
+    /// It ended badly.
+    #[error("the notify command ended with {0}")]
+    Failed(std::process::ExitStatus),
+    /// It did not end in time.
+    #[error("the notify command did not end within {}", humantime::format_duration(NOTIFY_TIMEOUT))]
+    TooSlow,
+}
+
+/// What people are told of: the states of the hosts, and what differs or failed on them. Times, durations and remarks are no
+/// news, and neither is how a value differs from day to day.
+#[must_use]
+pub fn fingerprint(report: &Report) -> String {
+    let mut lines = vec![format!("{}", report.state.key())];
+    for host in &report.hosts {
+        lines.push(format!("host {} {}", host.host, host.state.key()));
+        for drift in &host.drift {
+            let fields: Vec<&str> = drift.fields.iter().map(|field| field.field.as_str()).collect();
+            lines.push(format!("drift {} {}", drift.resource, fields.join(",")));
+        }
+        lines.extend(host.failed.iter().map(|failure| format!("failed {}", failure.resource)));
+    }
+    lines.extend(report.expired_rules.iter().map(|rule| format!("expired {}", rule.place)));
+    sha256(lines.join("\n").as_bytes())
+}
+
+/// Runs the command with `sh -c`. What it prints goes to stderr: stdout is for results.
+///
+/// # Errors
+/// [`NotifyError`]; the command is ended when it takes longer than `NOTIFY_TIMEOUT`.
+pub async fn notify(command: &str, report: &[u8]) -> Result<(), NotifyError> {
+    let mut child = Command::new("sh")
+        .arg("-c")
+        .arg(command)
+        .stdin(Stdio::piped())
+        .stdout(std::io::stderr())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(NotifyError::Start)?;
+    let talk = async {
+        if let Some(mut stdin) = child.stdin.take() {
+            // A command that does not read its input is free not to: how it ends is what counts.
+            let _ = stdin.write_all(report).await;
+        }
+        child.wait().await
+    };
+    match tokio::time::timeout(NOTIFY_TIMEOUT, talk).await {
+        Ok(Ok(status)) if status.success() => Ok(()),
+        Ok(Ok(status)) => Err(NotifyError::Failed(status)),
+        Ok(Err(error)) => Err(NotifyError::Start(error)),
+        Err(_) => Err(NotifyError::TooSlow),
+    }
+}

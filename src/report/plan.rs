@@ -1,0 +1,272 @@
+//! A plan as text: what differs, with before and after. Hosts that need the very same changes share one block, so that a
+//! thousand hosts read like one.
+
+use std::fmt::Write as _;
+
+use console::Style;
+use indexmap::IndexMap;
+
+use super::diff::diff_lines;
+use super::literal;
+use crate::engine::outcome::ChangeView;
+use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
+use crate::resource::{Action, Disturbance, FieldChange, Shown};
+
+/// How a plan is shown.
+#[derive(Clone, Copy, Default)]
+pub struct PlanStyle {
+    /// With colours.
+    pub color: bool,
+    /// Whole diffs of texts, however long.
+    pub diff: bool,
+    /// Say why each resource differs.
+    pub causes: bool,
+}
+
+/// All that differs, failed or could not be reached. Blocks that several hosts share stand once, under all their names, and
+/// hosts with the very same blocks share a heading.
+#[must_use]
+pub fn plan_text(summary: &RunSummary, style: PlanStyle) -> String {
+    let mut blocks: IndexMap<String, Vec<&str>> = IndexMap::new();
+    for (name, host) in &summary.hosts {
+        for block in host_blocks(host, style) {
+            blocks.entry(block).or_default().push(name.as_str());
+        }
+    }
+    let mut headings: IndexMap<Vec<&str>, String> = IndexMap::new();
+    for (block, hosts) in blocks {
+        headings.entry(hosts).or_default().push_str(&block);
+    }
+    let bold = Style::new().bold().force_styling(style.color);
+    let mut text = String::new();
+    for (hosts, blocks) in headings {
+        let _ = writeln!(text, "{}\n{blocks}", bold.apply_to(hosts.join(", ")));
+    }
+    text
+}
+
+fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
+    let red = Style::new().red().force_styling(style.color);
+    let mut blocks = Vec::new();
+    if let Some(trouble) = &host.unreachable {
+        let (why, hint) = (literal(&trouble.why), literal(&trouble.hint));
+        blocks.push(format!("  {} {why}\n      try: {hint}\n", red.apply_to("unreachable:")));
+    }
+    for note in host.notes.iter().filter(|_| style.causes) {
+        blocks.push(format!("  note: {}\n", literal(note)));
+    }
+    for resource in &host.resources {
+        let mut text = String::new();
+        match (&resource.outcome, &resource.change) {
+            (Outcome::Failed { why, hint }, _) => {
+                let _ = writeln!(text, "  {} {}: {}", red.apply_to("x"), literal(&resource.resource), literal(why));
+                if !hint.is_empty() {
+                    let _ = writeln!(text, "      try: {}", literal(hint));
+                }
+            }
+            (Outcome::Differs, Some(change)) => change_text(&mut text, resource, change, style),
+            _ => continue,
+        }
+        blocks.push(text);
+    }
+    let mut skipped: IndexMap<&str, usize> = IndexMap::new();
+    for resource in &host.resources {
+        if let Outcome::Skipped { because } = &resource.outcome {
+            *skipped.entry(because).or_default() += 1;
+        }
+    }
+    for (because, number) in skipped {
+        let plural = if number == 1 { "" } else { "s" };
+        blocks.push(format!("  {number} resource{plural} skipped: {}\n", literal(because)));
+    }
+    blocks
+}
+
+/// A new thing with a few short fields fits its own line: `owner root, group root, mode 0755`. `None` when it does not.
+fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
+    if change.action != Action::Create || !change.notes.is_empty() {
+        return None;
+    }
+    let mut words = Vec::new();
+    for field in &change.fields {
+        match (&field.before, &field.after) {
+            // What the resource's own name says already.
+            (Shown::Absent, Shown::Text(value)) if resource.contains(&format!("[{value}]")) => {}
+            (Shown::Absent, Shown::Text(value)) if !value.contains('\n') => {
+                words.push(format!("{} {value}", field.field))
+            }
+            _ => return None,
+        }
+    }
+    let line = words.join(", ");
+    (line.len() <= 72).then_some(line)
+}
+
+fn change_text(text: &mut String, resource: &ResourceOutcome, change: &ChangeView, style: PlanStyle) {
+    let color = match change.action {
+        Action::Create => Style::new().green(),
+        Action::Update => Style::new().yellow(),
+        Action::Delete => Style::new().red(),
+        Action::Run => Style::new().cyan(),
+    }
+    .force_styling(style.color);
+    let _ = write!(text, "  {} {}", color.apply_to(change.action.sign()), literal(&resource.resource));
+    let _ = write!(text, "{}", disturbance(change.disturbs));
+    if let Some(cause) = resource.cause.filter(|_| style.causes) {
+        let _ = write!(text, "  [{}]", cause.words());
+    }
+    if let Some(line) = on_one_line(&resource.resource, change) {
+        let _ = writeln!(text, "  {}", literal(&line));
+        return;
+    }
+    text.push('\n');
+    for field in &change.fields {
+        field_text(text, field, style);
+    }
+    for note in &change.notes {
+        let _ = writeln!(text, "      note: {}", literal(note));
+    }
+}
+
+/// What a person should know before saying yes.
+fn disturbance(disturbs: Disturbance) -> &'static str {
+    match disturbs {
+        Disturbance::Nothing => "",
+        Disturbance::Reload => "  (reloads the service)",
+        Disturbance::ServiceRestart => "  (restarts the service)",
+        Disturbance::EngineRestart => "  (RESTARTS THE ENGINE)",
+        Disturbance::ManagerLoss => "  (TAKES A MANAGER AWAY)",
+    }
+}
+
+fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
+    let lines = |shown: &Shown| match shown {
+        Shown::Lines(lines) => Some(lines.clone()),
+        Shown::Absent => Some(String::new()),
+        _ => None,
+    };
+    let is_diff = matches!(field.before, Shown::Lines(_)) || matches!(field.after, Shown::Lines(_));
+    if let (true, Some(before), Some(after)) = (is_diff, lines(&field.before), lines(&field.after))
+        && before != after
+    {
+        let _ = writeln!(text, "      {}:", literal(&field.field));
+        for (sign, line) in diff_lines(&before, &after, style.diff) {
+            let color = match sign {
+                '+' => Style::new().green(),
+                '-' => Style::new().red(),
+                _ => Style::new(),
+            };
+            let shown = match ends_blank(&line) {
+                // Spaces at the end are a difference that nobody would see.
+                true if sign != ' ' => format!("{sign} {}(blank at its end)", literal(&line)),
+                _ => format!("{sign} {}", literal(&line)),
+            };
+            let _ = writeln!(text, "        {}", color.force_styling(style.color).apply_to(shown.trim_end()));
+        }
+        return;
+    }
+    let _ = writeln!(text, "      {}: {} -> {}", literal(&field.field), shown(&field.before), shown(&field.after));
+}
+
+fn ends_blank(line: &str) -> bool {
+    line.ends_with([' ', '\t'])
+}
+
+fn shown(value: &Shown) -> String {
+    match value {
+        Shown::Absent => "(absent)".into(),
+        Shown::Text(value) | Shown::Lines(value) if value.is_empty() => "\"\"".into(),
+        Shown::Text(value) | Shown::Lines(value) => literal(value).replace('\n', "\\n"),
+        Shown::Secret => "(secret)".into(),
+        Shown::KnownAfterApply => "(known after apply)".into(),
+    }
+}
+
+/// `1 host`, `3 hosts`.
+#[must_use]
+pub fn hosts_text(number: usize) -> String {
+    format!("{number} host{}", if number == 1 { "" } else { "s" })
+}
+
+/// The sentence under a plan: how much there is to do, and what it disturbs.
+#[must_use]
+pub fn plan_totals(summary: &RunSummary) -> String {
+    let changes = || {
+        let resources = summary.hosts.values().flat_map(|host| &host.resources);
+        resources
+            .filter(|resource| resource.outcome == Outcome::Differs)
+            .filter_map(|resource| resource.change.as_ref())
+    };
+    let count = |action: Action| changes().filter(|change| change.action == action).count();
+    let restarts = changes().filter(|change| change.disturbs == Disturbance::EngineRestart).count();
+    let unreachable = summary.hosts.values().filter(|host| host.unreachable.is_some()).count();
+    let failed = summary.count(|outcome| matches!(outcome, Outcome::Failed { .. }));
+    let restarts_text = if restarts == 1 { "Engine restart" } else { "Engine restarts" };
+    let counts = [
+        (summary.count(|outcome| *outcome == Outcome::Unchanged), "as asked"),
+        (count(Action::Create), "to create"),
+        (count(Action::Update), "to change"),
+        (count(Action::Delete), "to delete"),
+        (count(Action::Run), "to run"),
+        (restarts, restarts_text),
+        (failed, "failed"),
+        (unreachable, "unreachable"),
+    ];
+    let counts: Vec<String> =
+        counts.iter().filter(|(number, _)| *number > 0).map(|(number, words)| format!("{number} {words}")).collect();
+    let text = match counts.as_slice() {
+        [] => "nothing to look at".to_owned(),
+        counts => counts.join(", "),
+    };
+    let text = format!("{}: {text}", hosts_text(summary.hosts.len()));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::ResourceOutcome;
+    use crate::inventory::HostName;
+
+    fn text(before: Shown, after: Shown) -> String {
+        let change = ChangeView {
+            action: Action::Update,
+            fields: vec![FieldChange { field: "content".into(), before, after }],
+            steps: Vec::new(),
+            disturbs: Disturbance::Nothing,
+            repeats: false,
+            notes: Vec::new(),
+        };
+        let mut text = String::new();
+        change_text(&mut text, &ResourceOutcome::new("p", "file[/f]", Outcome::Differs), &change, PlanStyle::default());
+        text
+    }
+
+    #[test]
+    fn every_difference_can_be_seen() {
+        let lines = |text: &str| Shown::Lines(text.to_owned());
+        for (before, after, expected) in [
+            (lines("a\n"), lines("a \n"), "- a\n        + a (blank at its end)\n"),
+            (lines("a"), lines("a\n"), "- a\n          (no line end)\n        + a\n"),
+            (Shown::Absent, lines(""), "content: (absent) -> \"\"\n"),
+            (lines("a\n"), lines("\u{1b}[2Ja\n"), "- a\n        + \\u{1b}[2Ja\n"),
+        ] {
+            let text = text(before, after);
+            assert!(text.ends_with(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_was_skipped_is_counted_under_its_reason() {
+        let skipped =
+            |because: &str| ResourceOutcome::new("p", "file[/f]", Outcome::Skipped { because: because.into() });
+        let host = HostOutcome {
+            resources: vec![skipped("an earlier one failed"), skipped("an earlier one failed"), skipped("lost")],
+            ..HostOutcome::default()
+        };
+        let summary = RunSummary { hosts: [(HostName::new("docker01"), host)].into(), ..RunSummary::default() };
+        let text = plan_text(&summary, PlanStyle::default());
+        assert_eq!(text, "docker01\n  2 resources skipped: an earlier one failed\n  1 resource skipped: lost\n\n");
+        assert!(crate::report::recap_text(&summary, 9).contains("left out"), "a host that got nothing is not in sync");
+    }
+}

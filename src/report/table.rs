@@ -1,0 +1,60 @@
+//! A plain table: columns as wide as their widest cell, two spaces between, no lines around.
+
+/// Rows of cells.
+#[derive(Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with a header.
+    #[must_use]
+    pub fn new(header: &[&str]) -> Self {
+        Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
+    }
+
+    /// Adds a row.
+    pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
+        // A line end in a cell could pass for a row of its own.
+        let shown = |cell: String| super::literal(&cell).replace('\n', "\\n").replace('\t', "\\t");
+        self.rows.push(cells.into_iter().map(|cell| shown(cell.into())).collect());
+    }
+
+    /// The table as text, each line ended by a newline.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| console::measure_text_width(cell))
+                .max()
+                .unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(width - console::measure_text_width(cell) + 2));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Table;
+
+    #[test]
+    fn a_cell_stays_in_its_row() {
+        let mut table = Table::new(&["HOST", "LABELS"]);
+        table.row(["docker01", "a=1\nproblem: none\t\u{1b}[2J"]);
+        assert_eq!(table.text(), "HOST      LABELS\ndocker01  a=1\\nproblem: none\\t\\u{1b}[2J\n");
+    }
+}

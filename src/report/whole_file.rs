@@ -1,0 +1,76 @@
+//! Writes a local file whole or not at all: to a temporary name in the same folder, synced, renamed. When anything goes wrong
+//! the old file stays.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {why}", path.display())]
+pub struct WriteError {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub why: std::io::Error,
+}
+
+/// Writes a file with these permission bits; a file that is there already keeps its own. A link is followed, and what is no
+/// regular file (`/dev/stdout`, a pipe) is written to as it is.
+///
+/// # Errors
+/// [`WriteError`]; the old file is then as it was.
+pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
+    replace(path, content, mode).map_err(|why| WriteError { path: path.to_path_buf(), why })
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
+    let mut mode = mode;
+    let mut target = path.to_path_buf();
+    if let Ok(metadata) = std::fs::metadata(path) {
+        if !metadata.is_file() {
+            return std::fs::OpenOptions::new().write(true).open(path)?.write_all(content);
+        }
+        mode = metadata.permissions().mode() & 0o7777;
+        target = std::fs::canonicalize(path)?;
+    }
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    // The name begins with a dot and has no suffix: a collector that reads *.prom does not see half of a file.
+    let mut file = tempfile::Builder::new().prefix(".skep-").tempfile_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file().sync_all()?;
+    file.persist(&target).map_err(|error| error.error)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn files_are_replaced_whole_and_links_are_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        write_whole(&file, b"one", 0o644).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+        write_whole(&link, b"two", 0o644).unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"two");
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary is left");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = write_whole(&folder.path().join("no/such/file"), b"", 0o644).unwrap_err().to_string();
+        assert!(error.contains("no/such/file") && error.contains("No such file"), "{error}");
+        assert!(write_whole(folder.path(), b"", 0o644).is_err(), "a folder");
+    }
+}

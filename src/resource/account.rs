@@ -1,0 +1,166 @@
+//! `Account` and `AccountName`: whom a file belongs to, and whom a resource is about. Names follow useradd(8), a little
+//! wider (upper case, dots), because directories of companies hand out such names.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+/// Longest name that useradd(8) and groupadd(8) take.
+const LONGEST: usize = 32;
+
+/// The name of a user or group; never a number.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct AccountName(String);
+
+impl AccountName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(&self.0)
+    }
+}
+
+impl TryFrom<String> for AccountName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let body = name.strip_suffix('$').unwrap_or(&name);
+        let starts = body.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+        let rest = body.chars().all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
+        if starts && rest && name.len() <= LONGEST {
+            return Ok(Self(name));
+        }
+        Err(format!(
+            "{name:?} is not a name of a user or group: it begins with a letter or \"_\", goes on with letters, digits, \
+             \"_\", \"-\" or \".\", and has at most {LONGEST} characters"
+        ))
+    }
+}
+
+/// An owner or group of a file: a name, or a number that needs no account on the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// By name.
+    Name(AccountName),
+    /// By number (`"999"` or `999`).
+    Number(u32),
+}
+
+impl Account {
+    /// `root`.
+    #[must_use]
+    pub fn root() -> Self {
+        Self::Name(AccountName("root".into()))
+    }
+
+    /// Whether this is the account that a host shows with this name and number.
+    #[must_use]
+    pub fn is(&self, name: &str, number: u32) -> bool {
+        match self {
+            Self::Name(wanted) => wanted.as_str() == name,
+            Self::Number(wanted) => *wanted == number,
+        }
+    }
+
+    /// The host's account written the way the playbook writes this one, so that both can be compared by eye.
+    #[must_use]
+    pub fn like(&self, name: &str, number: u32) -> String {
+        match self {
+            Self::Name(_) => name.to_owned(),
+            Self::Number(_) => number.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => name.fmt(formatter),
+            Self::Number(number) => number.fmt(formatter),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AccountVisitor)
+    }
+}
+
+struct AccountVisitor;
+
+impl Visitor<'_> for AccountVisitor {
+    type Value = Account;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name or number of a user or group")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Account, E> {
+        if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
+            return text.parse::<i64>().map_err(E::custom).and_then(|number| self.visit_i64(number));
+        }
+        AccountName::try_from(text.to_owned()).map(Account::Name).map_err(E::custom)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Account, E> {
+        // The highest number means "leave as it is" to chown(2).
+        match u32::try_from(number) {
+            Ok(number) if number != u32::MAX => Ok(Account::Number(number)),
+            _ => Err(E::custom(format!("{number} is not the number of a user or group (0 to {})", u32::MAX - 1))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Table {
+        owner: Account,
+    }
+
+    #[test]
+    fn names_and_numbers() {
+        let read = |text: &str| toml::from_str::<Table>(&format!("owner = {text}")).map(|table| table.owner);
+        assert_eq!(read("\"root\"").unwrap(), Account::root());
+        assert_eq!(read("\"999\"").unwrap(), Account::Number(999));
+        assert_eq!(read("999").unwrap(), Account::Number(999));
+        assert_eq!(read("\"_apt\"").unwrap().to_string(), "_apt");
+        let bad = [
+            "\"\"",
+            "\"-rf\"",
+            "\"a b\"",
+            "\"a:b\"",
+            "\"$(id)\"",
+            "\"a\\nb\"",
+            "\"9a\"",
+            "-1",
+            "4294967295",
+            "true",
+            "\"abcdefghijklmnopqrstuvwxyzabcdefg\"",
+            "\"99999999999999999999\"",
+        ];
+        for bad in bad {
+            assert!(read(bad).is_err(), "{bad} was taken");
+        }
+    }
+
+    #[test]
+    fn a_number_is_compared_by_number_and_a_name_by_name() {
+        assert!(Account::Number(999).is("systemd-coredump", 999));
+        assert!(!Account::Number(999).is("999", 1));
+        assert!(Account::root().is("root", 0));
+        assert!(!Account::root().is("toor", 0));
+    }
+}

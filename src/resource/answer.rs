@@ -1,0 +1,357 @@
+//! What came back: one answer for each query, as data. Absence is an answer; a failed probe is an error, and never
+//! counts as "in sync".
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::Query;
+
+/// Largest file content that a query brings back, in bytes (1 MiB).
+pub const CONTENT_LIMIT: u64 = 1024 * 1024;
+
+/// The answer to one [`Query`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant answers the query of the same name")]
+pub enum Answer {
+    Facts(Facts),
+    Path(Option<PathState>),
+    AptSources(Vec<SourceFile>),
+    Package(PackageState),
+    PackageVersions(Vec<String>),
+    AptSimulation(AptSimulation),
+    DpkgAudit(Vec<String>),
+    Unit(UnitState),
+    User(Option<UserState>),
+    Group(Option<GroupState>),
+    Sysctl(Option<String>),
+    Program(Option<String>),
+    Test(i32),
+    Engine(EngineAnswer),
+}
+
+/// What is true of a host as a whole, read once per run. Templates see it as `facts`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Facts {
+    /// The kernel's host name.
+    pub hostname: String,
+    /// `ID` of os-release: `debian` or `ubuntu`.
+    pub id: String,
+    /// `VERSION_ID` of os-release, e.g. `24.04`.
+    pub version: String,
+    /// `VERSION_CODENAME` of os-release, e.g. `noble`.
+    pub codename: String,
+    /// `PRETTY_NAME` of os-release.
+    pub pretty_name: String,
+    /// dpkg's architecture, e.g. `amd64`.
+    pub architecture: String,
+    /// Kernel release, as `uname -r` prints it.
+    pub kernel: String,
+    /// /etc/machine-id: the machine's identity.
+    pub machine_id: String,
+    /// Processors online.
+    pub processors: u32,
+    /// Memory in MiB.
+    pub memory_mib: u64,
+    /// Global addresses (no loopback, no link-local), as `ip` prints them, without the prefix length.
+    pub addresses: Vec<String>,
+    /// Seconds since 1970 on the host's clock when it answered.
+    pub clock: u64,
+    /// Seconds since the host started.
+    pub uptime: u64,
+}
+
+/// The type of a path on a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of stat(1)")]
+pub enum PathType {
+    File,
+    Directory,
+    Symlink,
+    Other,
+}
+
+impl PathType {
+    /// For sentences: `a directory`.
+    #[must_use]
+    pub fn with_article(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symbolic link",
+            Self::Other => "a device, socket or pipe",
+        }
+    }
+}
+
+/// One path as it is on the host; a link is described itself, not what it points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathState {
+    /// File, directory, link or something else.
+    pub kind: PathType,
+    /// Owner's name, or the number where no account has it.
+    pub owner: String,
+    /// Owner's number.
+    pub uid: u32,
+    /// Group's name, or the number where no group has it.
+    pub group: String,
+    /// Group's number.
+    pub gid: u32,
+    /// Permission bits, e.g. `0o644`.
+    pub mode: u32,
+    /// Size in bytes.
+    pub size: u64,
+    /// Modification time, seconds since 1970.
+    pub modified: u64,
+    /// Target of a link, verbatim.
+    pub target: Option<String>,
+    /// Content of a regular file, if it was asked for and is no larger than [`CONTENT_LIMIT`].
+    pub content: Option<Vec<u8>>,
+}
+
+/// One file below /etc/apt that names package sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Absolute path.
+    pub path: String,
+    /// Content, lossily decoded.
+    pub content: String,
+}
+
+/// A package in dpkg's database.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PackageState {
+    /// The version, when the package is fully installed (`install ok installed`, or held).
+    pub installed: Option<String>,
+    /// dpkg's status word when it is neither installed nor absent: `config-files`, `half-configured`, `unpacked`, ...
+    pub broken: Option<String>,
+    /// Whether the package is on hold.
+    pub held: bool,
+}
+
+/// What apt would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AptSimulation {
+    /// Apt can do it: these actions, in its own order.
+    Actions(Vec<AptAction>),
+    /// Apt cannot: its own error lines, e.g. `Unable to locate package docker-ce`.
+    Impossible(Vec<String>),
+}
+
+/// One line of apt's simulation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AptAction {
+    /// `Inst name [from] (to ...)`; `from` is `None` for a package that is not there yet.
+    Install {
+        /// Package name.
+        name: String,
+        /// Version before.
+        from: Option<String>,
+        /// Version after.
+        to: String,
+    },
+    /// `Remv name [from]`.
+    Remove {
+        /// Package name.
+        name: String,
+        /// Version before.
+        from: String,
+    },
+}
+
+/// A systemd unit's properties.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// As `systemctl show` prints them: `LoadState`, `ActiveState`, `SubState`, `UnitFileState`, `NeedDaemonReload`,
+    /// `FragmentPath`, `MainPID`, `ExecMainStartTimestamp`, `ActiveEnterTimestamp`, `Result`. Times are seconds since 1970
+    /// (`0` when never).
+    pub properties: BTreeMap<String, String>,
+}
+
+impl UnitState {
+    /// One property, or the empty string.
+    #[must_use]
+    pub fn get(&self, property: &str) -> &str {
+        self.properties.get(property).map_or("", String::as_str)
+    }
+    /// Whether systemd knows the unit.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        self.get("LoadState") == "loaded"
+    }
+    /// Whether the unit is active (or reloading while active).
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.get("ActiveState"), "active" | "reloading")
+    }
+}
+
+/// An account of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserState {
+    /// Number.
+    pub uid: u32,
+    /// Number of the primary group.
+    pub gid: u32,
+    /// Home directory.
+    pub home: String,
+    /// Login shell.
+    pub shell: String,
+    /// Names of all groups of the user, the primary one included.
+    pub groups: BTreeSet<String>,
+}
+
+/// A group of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupState {
+    /// Number.
+    pub gid: u32,
+    /// Members listed in the group's own line (not those who have it as their primary group).
+    pub members: BTreeSet<String>,
+}
+
+/// What an Engine said to a `GET`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineAnswer {
+    /// It answered: status and body (an object with `message` when the status is an error).
+    Response {
+        /// HTTP status.
+        status: u16,
+        /// Decoded JSON body; null when there was none.
+        body: serde_json::Value,
+    },
+    /// There is no Engine: no socket and no `docker` program.
+    Absent,
+    /// An Engine is installed and does not answer (stopped, refusing).
+    Down(String),
+    /// The host could not be reached or read: nothing is known about its Engine. Never read as absent.
+    Unreachable(String),
+}
+
+impl EngineAnswer {
+    /// The body of a successful response.
+    #[must_use]
+    pub fn ok(&self) -> Option<&serde_json::Value> {
+        match self {
+            Self::Response { status: 200..=299, body } => Some(body),
+            _ => None,
+        }
+    }
+}
+
+/// Why an answer is missing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// The probe itself failed on the host.
+    #[error("reading {what} failed: {why}")]
+    Failed {
+        /// What was read, for people.
+        what: String,
+        /// What the host said.
+        why: String,
+    },
+    /// A kind asked for an answer that it had not queried: a defect of the kind.
+    #[error("defect: {0} was not asked for")]
+    NotAsked(String),
+    /// It hangs on another host, which does not answer now: a run that mends that host may find it.
+    #[error("{0}")]
+    Elsewhere(String),
+    /// The answer is of no use to the kind, e.g. a path of another type than it manages.
+    #[error("{0}")]
+    Unusable(String),
+}
+
+/// All answers of one host, by query.
+#[derive(Debug, Clone, Default)]
+pub struct Answers {
+    entries: HashMap<Query, Result<Answer, ProbeError>>,
+}
+
+macro_rules! accessor {
+    ($(#[$doc:meta])* $name:ident($($argument:ident: $type:ty),*) -> $answer:ty, $query:expr, $variant:ident) => {
+        $(#[$doc])*
+        ///
+        /// # Errors
+        /// [`ProbeError`] when the probe failed or the query was not asked.
+        pub fn $name(&self, $($argument: $type),*) -> Result<&$answer, ProbeError> {
+            let query = $query;
+            match self.get(&query)? {
+                Answer::$variant(answer) => Ok(answer),
+                other => Err(ProbeError::Failed { what: format!("{query:?}"), why: format!("answered by {other:?}") }),
+            }
+        }
+    };
+}
+
+impl Answers {
+    /// Records the answer to a query, replacing an older one.
+    pub fn insert(&mut self, query: Query, answer: Result<Answer, ProbeError>) {
+        self.entries.insert(query, answer);
+    }
+
+    /// Builder form of [`Answers::insert`], for tables of tests.
+    #[must_use]
+    pub fn with(mut self, query: Query, answer: Answer) -> Self {
+        self.insert(query, Ok(answer));
+        self
+    }
+
+    /// Whether the query has been answered (or has failed).
+    #[must_use]
+    pub fn contains(&self, query: &Query) -> bool {
+        self.entries.contains_key(query)
+    }
+
+    /// Takes over all answers of another set.
+    pub fn merge(&mut self, other: Answers) {
+        self.entries.extend(other.entries);
+    }
+
+    fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
+        match self.entries.get(query) {
+            Some(Ok(answer)) => Ok(answer),
+            Some(Err(error)) => Err(error.clone()),
+            None => Err(ProbeError::NotAsked(format!("{query:?}"))),
+        }
+    }
+
+    accessor!(/// Facts of the host.
+        facts() -> Facts, Query::Facts, Facts);
+    accessor!(/// Every apt source file.
+        apt_sources() -> Vec<SourceFile>, Query::AptSources, AptSources);
+    accessor!(/// A package's state.
+        package(name: &str) -> PackageState, Query::Package(name.into()), Package);
+    accessor!(/// Versions that apt could install, highest first.
+        package_versions(name: &str) -> Vec<String>, Query::PackageVersions(name.into()), PackageVersions);
+    accessor!(/// Apt's simulation for these arguments.
+        apt_simulation(arguments: &[String]) -> AptSimulation, Query::AptSimulation { arguments: arguments.to_vec() }, AptSimulation);
+    accessor!(/// dpkg's complaints.
+        dpkg_audit() -> Vec<String>, Query::DpkgAudit, DpkgAudit);
+    accessor!(/// A unit's properties.
+        unit(name: &str) -> UnitState, Query::Unit(name.into()), Unit);
+    accessor!(/// An account, if there is one.
+        user(name: &str) -> Option<UserState>, Query::User(name.into()), User);
+    accessor!(/// A group, if there is one.
+        group(name: &str) -> Option<GroupState>, Query::Group(name.into()), Group);
+    accessor!(/// A kernel parameter, if there is one.
+        sysctl(key: &str) -> Option<String>, Query::Sysctl(key.into()), Sysctl);
+    accessor!(/// Where a program is, if it is there.
+        program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
+    accessor!(/// The exit status of a user's own test.
+        test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
+    accessor!(/// What the host's own Engine said.
+        engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
+    accessor!(/// What another host's Engine said.
+        engine_of(host: &crate::inventory::HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
+
+    /// A path's state, whether it was asked with or without content.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the probe failed or the path was not asked for.
+    pub fn path(&self, path: &str) -> Result<Option<&PathState>, ProbeError> {
+        let with_content = Query::content(path);
+        let query = if self.contains(&with_content) { with_content } else { Query::path(path) };
+        match self.get(&query)? {
+            Answer::Path(state) => Ok(state.as_ref()),
+            other => Err(ProbeError::Failed { what: path.into(), why: format!("answered by {other:?}") }),
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! A JSON document that keeps the order of its keys and refuses what the Engine would read differently than a person:
+//! doubled keys (the Engine takes the last) and a second document behind the first (some Engines ignore it).
+
+use std::fmt;
+
+use indexmap::IndexMap;
+use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Keys of a JSON object in their order; equality ignores the order.
+pub(super) type Table = IndexMap<String, Json>;
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Json {
+    /// Null, a boolean, a number or a text.
+    Scalar(serde_json::Value),
+    /// An array.
+    List(Vec<Json>),
+    /// An object.
+    Table(Table),
+}
+
+impl Json {
+    /// A text.
+    pub(super) fn text(value: impl Into<String>) -> Self {
+        Self::Scalar(serde_json::Value::String(value.into()))
+    }
+
+    /// The text, if it is one.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Scalar(serde_json::Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The elements of a list; empty for anything else.
+    pub(super) fn elements(&self) -> &[Json] {
+        match self {
+            Self::List(elements) => elements,
+            _ => &[],
+        }
+    }
+}
+
+/// On one line, as plans show it.
+impl fmt::Display for Json {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Reads a file: an object, or nothing at all, which the Engine takes for an empty object.
+///
+/// # Errors
+/// A sentence with line and column.
+pub(super) fn read(content: &[u8]) -> Result<Table, String> {
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    if content.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Table::new());
+    }
+    let describe = |error: &serde_json::Error| {
+        let text = error.to_string();
+        let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
+        let reason = match reason.as_str() {
+            "trailing characters" => "the document ends before this and something follows, maybe a second document",
+            other => other,
+        };
+        format!("line {}, column {}: {reason}", error.line(), error.column())
+    };
+    match serde_json::from_slice(content) {
+        Ok(Json::Table(table)) => Ok(table),
+        Ok(_) => Err("line 1, column 1: it is not an object".into()),
+        Err(error) => Err(describe(&error)),
+    }
+}
+
+/// Writes a file as Docker's documentation does: four spaces, and a line end behind the last brace.
+pub(super) fn write(table: &Table) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    // Text keys into memory: nothing here can fail.
+    let _ = table.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, format));
+    bytes.push(b'\n');
+    bytes
+}
+
+/// Takes a value of the playbook.
+///
+/// # Errors
+/// A sentence when JSON has no such value.
+pub(super) fn from_toml(value: toml::Value) -> Result<Json, String> {
+    Ok(match value {
+        toml::Value::String(text) => Json::text(text),
+        toml::Value::Boolean(value) => Json::Scalar(value.into()),
+        toml::Value::Integer(value) => Json::Scalar(value.into()),
+        toml::Value::Float(value) if value.is_finite() => Json::Scalar(value.into()),
+        toml::Value::Array(values) => Json::List(values.into_iter().map(from_toml).collect::<Result<_, _>>()?),
+        toml::Value::Table(table) => {
+            Json::Table(table.into_iter().map(|(key, value)| Ok((key, from_toml(value)?))).collect::<Result<_, String>>()?)
+        }
+        other => return Err(format!("{} is no value of JSON", other.type_str())),
+    })
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Scalar(value) => value.serialize(serializer),
+            Self::List(values) => values.serialize(serializer),
+            Self::Table(table) => table.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Scalar(serde_json::Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Scalar(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Scalar(value.into()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+        Ok(Json::Scalar(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut values = Vec::new();
+        while let Some(value) = access.next_element()? {
+            values.push(value);
+        }
+        Ok(Json::List(values))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+        let mut table = Table::new();
+        while let Some(key) = access.next_key::<String>()? {
+            if table.contains_key(&key) {
+                return Err(A::Error::custom(format!("the key `{key}` is there twice")));
+            }
+            let value = access.next_value()?;
+            table.insert(key, value);
+        }
+        Ok(Json::Table(table))
+    }
+}

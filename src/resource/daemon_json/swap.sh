@@ -1,0 +1,69 @@
+# Swaps daemon.json as one transaction: validated by the Engine first, rolled back when the Engine does not come back.
+# $1 file   $2 record of the last applied keys   $3 none|reload|restart   $4 bytes of the new file on standard input
+# (the record follows behind them)   $5 where a copy of an invalid file goes, or nothing   $6 seconds to come back
+path=$1 record=$2 mode=$3 length=$4 keep=$5 patience=$6
+new=$path.skep-new old=$path.skep-old
+input=$(mktemp)
+trap 'rm -f -- "$input" "$new" "$record.new"' EXIT
+cat >"$input"
+
+mkdir -p -- "${path%/*}"
+[ -d "${record%/*}" ] || (umask 077 && mkdir -p -- "${record%/*}")
+head -c "$length" "$input" >"$new"
+if [ -e "$path" ]; then
+    chown --reference="$path" -- "$new"
+    chmod --reference="$path" -- "$new"
+else
+    chmod 0644 "$new"
+fi
+
+# Engines before 23.0 cannot validate.
+if command -v dockerd >/dev/null 2>&1 && dockerd --help 2>/dev/null | grep -e --validate >/dev/null; then
+    if ! said=$(dockerd --validate --config-file="$new" 2>&1); then
+        printf 'the Engine refuses the new %s, the old one was left as it was: %s\n' "$path" "$said" >&2
+        exit 1
+    fi
+fi
+
+[ -z "$keep" ] || cp -p -- "$path" "$keep"
+rm -f -- "$old"
+[ ! -e "$path" ] || cp -p -- "$path" "$old"
+sync -- "$new"
+mv -f -- "$new" "$path"
+
+take() {
+    case $1 in
+    reload) systemctl reload docker ;;
+    restart)
+        # Forgets earlier failures, or systemd's limit of starts may refuse this one.
+        systemctl reset-failed docker 2>/dev/null || :
+        systemctl restart docker
+        ;;
+    esac
+}
+answers() {
+    waited=0
+    while [ "$waited" -le "$patience" ]; do
+        if systemctl is-active --quiet docker && timeout 5 docker version --format '{{.Server.Version}}' >/dev/null 2>&1; then
+            return 0
+        fi
+        sleep 1
+        waited=$((waited + 1))
+    done
+    return 1
+}
+
+if [ "$mode" != none ] && ! { take "$mode" && answers; }; then
+    why=$(journalctl -u docker -n 4 -o cat --no-pager 2>/dev/null | tr '\n' ' ') || why=
+    if [ -e "$old" ]; then mv -f -- "$old" "$path"; else rm -f -- "$path"; fi
+    if take restart && answers; then
+        printf 'the Engine did not come back with the new %s; the old one is in place again and the Engine runs: %s\n' "$path" "$why" >&2
+    else
+        printf 'the Engine did not come back with the new %s, nor with the old one, which is in place again: %s\n' "$path" "$why" >&2
+    fi
+    exit 1
+fi
+
+(umask 077 && tail -c +"$((length + 1))" "$input" >"$record.new")
+mv -f -- "$record.new" "$record"
+rm -f -- "$old"

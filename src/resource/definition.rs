@@ -1,0 +1,102 @@
+//! What a playbook asks of a resource, as one digest: tells whether the playbook has changed since it was last applied.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::{Answers, Examination, ExamineError, Query, Resource};
+
+/// SHA-256 over a resource's kind, its rendered table, the files it was made of and what it took from the inventory. It may be
+/// the digest of a short secret: it is never shown, and never written down but keyed (`engine::record`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Definition([u8; 32]);
+
+impl Definition {
+    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::Kind::taken`].
+    #[must_use]
+    pub fn of(kind: &str, table: &serde_json::Value, files: &[u8], taken: &str) -> Self {
+        let mut digest = Sha256::new();
+        for part in [kind.as_bytes(), table.to_string().as_bytes(), files, taken.as_bytes()] {
+            // With its length in front, no part can be taken for the end of another.
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        Self(digest.finalize().into())
+    }
+
+    /// The digest's bytes.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+// By hand: see above, it may be the digest of a short secret.
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Definition")
+    }
+}
+
+/// A resource that knows its definition.
+pub struct Defined {
+    resource: Arc<dyn Resource>,
+    definition: Definition,
+}
+
+impl Defined {
+    /// Puts a definition beside a resource.
+    #[must_use]
+    pub fn wrap(resource: Arc<dyn Resource>, definition: Definition) -> Arc<dyn Resource> {
+        Arc::new(Self { resource, definition })
+    }
+}
+
+impl Resource for Defined {
+    fn id(&self) -> String {
+        self.resource.id()
+    }
+
+    fn kind(&self) -> &'static str {
+        self.resource.kind()
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        self.resource.queries()
+    }
+
+    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError> {
+        self.resource.examine(answers)
+    }
+
+    fn exclusive(&self) -> Option<String> {
+        self.resource.exclusive()
+    }
+
+    fn taken(&self) -> String {
+        self.resource.taken()
+    }
+
+    fn definition(&self) -> Option<Definition> {
+        Some(self.definition)
+    }
+
+    fn itself(&self) -> Option<&dyn std::any::Any> {
+        self.resource.itself()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_counts_and_none_runs_into_the_next() {
+        let of = |kind, files: &[u8], taken| Definition::of(kind, &serde_json::json!({"a": 1}), files, taken);
+        assert_eq!(of("file", b"x", "y"), of("file", b"x", "y"));
+        assert_ne!(of("file", b"x", "y"), of("file", b"xy", ""));
+        assert_ne!(of("file", b"x", "y"), of("group", b"x", "y"));
+        assert_ne!(of("file", b"x", ""), Definition::of("file", &serde_json::json!({"a": 2}), b"x", ""));
+        assert_eq!(format!("{:?}", of("file", b"x", "y")), "Definition");
+    }
+}

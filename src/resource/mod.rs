@@ -1,0 +1,272 @@
+//! One thing in a desired state. Each kind is one file: a struct (its fields are what a playbook may say) and three
+//! pure, synchronous functions over data. A kind never sees a connection; the engine does all I/O.
+//!
+//! Adding a kind is one file and one line in `resource_kinds!` below; `docs/contributing.md` shows the six steps.
+
+mod account;
+mod answer;
+mod apt;
+mod change;
+mod content;
+mod context;
+mod definition;
+mod mode;
+mod ownership;
+mod path;
+mod query;
+mod state;
+mod step;
+#[cfg(test)]
+mod trial;
+
+pub use account::{Account, AccountName};
+pub use answer::*;
+pub use change::*;
+pub use content::sha256;
+pub use context::*;
+pub use definition::{Defined, Definition};
+pub use mode::Mode;
+pub use ownership::Ownership;
+pub use path::AbsolutePath;
+pub use query::Query;
+pub use state::State;
+pub use step::*;
+
+/// One kind of resource, as its author writes it.
+///
+/// The struct itself is deserialized from the playbook's table, after templates were rendered; use
+/// `#[serde(deny_unknown_fields)]` so that a typo is an error at its own line.
+pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
+    /// The kind's name in playbooks, e.g. `package`.
+    const NAME: &'static str;
+    /// The typed state of the resource on the host.
+    type Observed;
+
+    /// The resource's own name: `docker-ce` in `package[docker-ce]`.
+    fn name(&self) -> String;
+
+    /// Checks the fields, and takes from the context what the kind needs (templates, sources, other hosts). No I/O.
+    ///
+    /// # Errors
+    /// A [`Invalid`]: which field is wrong, why, and what would be right.
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        let _ = context;
+        Ok(())
+    }
+
+    /// What must be read to know the resource's state.
+    fn queries(&self) -> Vec<Query>;
+
+    /// Turns answers into the typed state, or asks further questions that depend on the first answers.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the state cannot be known. Absence is a state, never an error.
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError>;
+
+    /// What differs, or `None` when the resource is as asked.
+    ///
+    /// # Errors
+    /// [`Refusal`] when making it so would hurt: the resource fails and the host is left as it is.
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal>;
+
+    /// What at most one host of a run may do, in the words of the error that names both: `swarm init`. Checked when the
+    /// playbook is resolved, before any connection.
+    fn exclusive(&self) -> Option<String> {
+        None
+    }
+
+    /// What the kind took from the inventory beside its own table, as text: when it changes, so did what is asked for. Templates
+    /// and sources count by themselves.
+    fn taken(&self) -> String {
+        String::new()
+    }
+}
+
+/// What `observe` found.
+pub enum Observation<T> {
+    /// The state is known.
+    Known(T),
+    /// These further queries must be answered first; `observe` is called again with all answers.
+    Needs(Vec<Query>),
+}
+
+/// A field that cannot be as the playbook says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Invalid {
+    /// Field of the resource, e.g. `mode`; empty when the whole resource is meant.
+    pub field: String,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub hint: Option<String>,
+}
+
+impl Invalid {
+    /// An invalid field.
+    pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { field: field.into(), message: message.into(), hint: None }
+    }
+
+    /// The same with what would be right.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Why skep will not do what the playbook says on this host.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{why}")]
+pub struct Refusal {
+    /// What would be hurt, in one sentence.
+    pub why: String,
+    /// What to try, in one sentence.
+    pub hint: String,
+}
+
+/// What an examination of a resource came to.
+pub enum Examination {
+    /// Further questions come first.
+    Needs(Vec<Query>),
+    /// The resource is as asked.
+    InSync,
+    /// The resource differs.
+    Differs(Change),
+}
+
+/// Why a resource could not be examined.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExamineError {
+    /// Its state could not be read.
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+    /// It is refused.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// A resource of any kind, as the engine sees it.
+pub trait Resource: Send + Sync {
+    /// `kind[name]`.
+    fn id(&self) -> String;
+    /// The kind's name.
+    fn kind(&self) -> &'static str;
+    /// See [`Kind::queries`].
+    fn queries(&self) -> Vec<Query>;
+    /// Observes and plans.
+    ///
+    /// # Errors
+    /// [`ExamineError`] when the state is unknown or acting is refused.
+    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError>;
+    /// See [`Kind::exclusive`].
+    fn exclusive(&self) -> Option<String> {
+        None
+    }
+    /// See [`Kind::taken`].
+    fn taken(&self) -> String {
+        String::new()
+    }
+    /// What the playbook asks, as a digest; `None` for a resource that no playbook made.
+    fn definition(&self) -> Option<Definition> {
+        None
+    }
+    /// The kind's own value, for the few who must know one kind from the others; what is wrapped is seen through.
+    fn itself(&self) -> Option<&dyn std::any::Any> {
+        None
+    }
+}
+
+impl<K: Kind> Resource for K {
+    fn itself(&self) -> Option<&dyn std::any::Any> {
+        Some(self)
+    }
+
+    fn id(&self) -> String {
+        format!("{}[{}]", K::NAME, self.name())
+    }
+
+    fn kind(&self) -> &'static str {
+        K::NAME
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        Kind::queries(self)
+    }
+
+    fn exclusive(&self) -> Option<String> {
+        Kind::exclusive(self)
+    }
+
+    fn taken(&self) -> String {
+        Kind::taken(self)
+    }
+
+    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError> {
+        Ok(match self.observe(answers)? {
+            Observation::Needs(queries) => Examination::Needs(queries),
+            Observation::Known(observed) => match self.plan(&observed)? {
+                None => Examination::InSync,
+                Some(change) => Examination::Differs(change),
+            },
+        })
+    }
+}
+
+/// Why a resource's table could not become a resource.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The kind's own check says no.
+    Invalid(Invalid),
+    /// The table does not have the kind's fields or types; the error carries its span.
+    Table(toml::de::Error),
+}
+
+/// Makes the kind's module list, the lookup by name and the list of names from one line a kind.
+macro_rules! resource_kinds {
+    ($($module:ident :: $kind:ident),* $(,)?) => {
+        $(pub mod $module;)*
+
+        /// Names of all kinds, in the order of the documentation.
+        pub const KINDS: &[&str] = &[$($module::$kind::NAME),*];
+
+        /// Makes a resource of the named kind from its rendered table; `None` when there is no such kind.
+        pub fn build(
+            kind: &str,
+            table: toml::de::ValueDeserializer<'_>,
+            context: &HostContext<'_>,
+        ) -> Option<Result<std::sync::Arc<dyn Resource>, BuildError>> {
+            match kind {
+                $($module::$kind::NAME => Some(build_kind::<$module::$kind>(table, context)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+fn build_kind<K: Kind>(
+    table: toml::de::ValueDeserializer<'_>,
+    context: &HostContext<'_>,
+) -> Result<std::sync::Arc<dyn Resource>, BuildError> {
+    let mut kind = K::deserialize(table).map_err(BuildError::Table)?;
+    kind.bind(context).map_err(BuildError::Invalid)?;
+    Ok(std::sync::Arc::new(kind))
+}
+
+resource_kinds! {
+    apt_repository::AptRepository,
+    command::Command,
+    directory::Directory,
+    file::File,
+    group::Group,
+    hosts_entry::HostsEntry,
+    package::Package,
+    daemon_json::DaemonJson,
+    swarm_member::SwarmMember,
+    node_labels::NodeLabels,
+    symlink::Symlink,
+    sysctl::Sysctl,
+    systemd_service::SystemdService,
+    user_in_group::UserInGroup,
+}

@@ -1,0 +1,83 @@
+//! What can be asked of a host. `Query` is a closed list of reads: no query can change a host, by type.
+//!
+//! The engine turns the queries of a host into one script (`engine::gather`) and Engine API reads; it removes doubles,
+//! so a kind simply names all that it must know.
+
+use crate::inventory::HostName;
+
+/// One read-only question to a host or to an Engine.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Query {
+    /// Release, architecture, addresses: what is true of the host as a whole. Answered by [`super::Facts`].
+    Facts,
+    /// One path (not followed when it is a link): type, owner, group, mode, size, modification time, link target.
+    /// Answered by [`super::PathState`] or absence.
+    Path {
+        /// Absolute path on the host.
+        path: String,
+        /// Also read the content of a regular file, up to [`super::CONTENT_LIMIT`] bytes.
+        content: bool,
+    },
+    /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of [`super::SourceFile`].
+    AptSources,
+    /// State of one Debian package in dpkg's database: a [`super::PackageState`] (absence is a state).
+    Package(String),
+    /// Versions of a package that apt could install, highest first, each as apt prints it. Empty when apt knows none.
+    PackageVersions(String),
+    /// What `apt-get --simulate` says it would do for these literal arguments (`docker-ce=5:28*`, `docker.io-`).
+    AptSimulation {
+        /// Arguments behind `apt-get --simulate install`.
+        arguments: Vec<String>,
+    },
+    /// Whether dpkg was interrupted half-way (`dpkg --audit`, pending updates): a list of complaints, empty when sound.
+    DpkgAudit,
+    /// Properties of one systemd unit, as `systemctl show` prints them: a [`super::UnitState`].
+    Unit(String),
+    /// One account of the host's user database with all its groups: a [`super::UserState`] or absence.
+    User(String),
+    /// One group with its members: a [`super::GroupState`] or absence.
+    Group(String),
+    /// A kernel parameter as /proc/sys shows it, or absence.
+    Sysctl(String),
+    /// Whether a program is on root's PATH; answered by its path or absence.
+    Program(String),
+    /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by contract of the playbook.
+    Test {
+        /// POSIX shell text.
+        script: String,
+    },
+    /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
+    /// Answered by an [`super::EngineAnswer`]; a host without an Engine is an answer, not a failure.
+    Engine {
+        /// Whose Engine; `None` is the host that asks.
+        host: Option<HostName>,
+        /// Path without the version prefix, e.g. `/info`.
+        path: String,
+    },
+}
+
+impl Query {
+    /// A query for a path without its content.
+    #[must_use]
+    pub fn path(path: impl Into<String>) -> Self {
+        Self::Path { path: path.into(), content: false }
+    }
+
+    /// A query for a path and, when it is a regular file, its content.
+    #[must_use]
+    pub fn content(path: impl Into<String>) -> Self {
+        Self::Path { path: path.into(), content: true }
+    }
+
+    /// A `GET` at the asking host's own Engine.
+    #[must_use]
+    pub fn engine(path: impl Into<String>) -> Self {
+        Self::Engine { host: None, path: path.into() }
+    }
+
+    /// A `GET` at the Engine of another host of the inventory.
+    #[must_use]
+    pub fn engine_of(host: HostName, path: impl Into<String>) -> Self {
+        Self::Engine { host: Some(host), path: path.into() }
+    }
+}

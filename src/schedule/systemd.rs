@@ -1,0 +1,198 @@
+//! The machine's side of a schedule: writes, shows and removes the two units, and tells systemd. The only part of
+//! `schedule` that starts a process, and only `systemctl`.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::{MARK, Schedule, UnitName, service, timer};
+
+/// Where an administrator's units are.
+pub const FOLDER: &str = "/etc/systemd/system";
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum ScheduleError {
+    /// A file could not be read, written or removed.
+    #[error("cannot {what} {}: {error}", path.display())]
+    File {
+        /// The verb.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The file is somebody else's.
+    #[error("{} was not written by `skep schedule`; choose another --name", .0.display())]
+    Foreign(PathBuf),
+    /// There is no such schedule.
+    #[error("there is no schedule `{0}`; `skep schedule show` lists those that are there")]
+    Missing(String),
+    /// `systemctl` cannot be started.
+    #[error("cannot run systemctl ({0}); without systemd, `--print` gives a line for cron")]
+    NoSystemd(std::io::Error),
+    /// `systemctl` refused.
+    #[error("`systemctl {command}` failed: {said}")]
+    Refused {
+        /// Its arguments.
+        command: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+/// What systemd says of a schedule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The unit's name.
+    pub name: String,
+    /// State of the timer: `active` when it is armed.
+    pub timer: String,
+    /// When the next check starts; empty when none does.
+    pub next: String,
+    /// When the last one ended; empty when there was none.
+    pub last: String,
+    /// Its exit code; `None` when there was none, or while it runs.
+    pub exit_code: Option<u8>,
+    /// Its command line.
+    pub command: String,
+}
+
+/// Writes both units and arms the timer.
+///
+/// # Errors
+/// [`ScheduleError`]; files that are not skep's are left as they are.
+pub fn install(schedule: &Schedule) -> Result<[PathBuf; 2], ScheduleError> {
+    let paths = paths(&schedule.name);
+    for path in &paths {
+        own(path)?;
+    }
+    // Before anything is written: a machine without systemd is left as it is.
+    systemctl(&["--version"])?;
+    write(&paths[0], &service(schedule))?;
+    write(&paths[1], &timer(schedule))?;
+    systemctl(&["daemon-reload"])?;
+    systemctl(&["enable", "--quiet", &format!("{}.timer", schedule.name.as_str())])?;
+    // A timer that runs already keeps its old times until it is started anew.
+    systemctl(&["restart", &format!("{}.timer", schedule.name.as_str())])?;
+    Ok(paths)
+}
+
+/// Disarms the timer and removes both units; a check that runs is let finish, the state folder stays.
+///
+/// # Errors
+/// [`ScheduleError`]; files that are not skep's are left as they are.
+pub fn remove(name: &UnitName) -> Result<[PathBuf; 2], ScheduleError> {
+    let paths = paths(name);
+    if !paths.iter().any(|path| path.exists()) {
+        return Err(ScheduleError::Missing(name.as_str().into()));
+    }
+    for path in &paths {
+        own(path)?;
+    }
+    if paths[1].exists() {
+        systemctl(&["disable", "--quiet", "--now", &format!("{}.timer", name.as_str())])?;
+    }
+    for path in paths.iter().filter(|path| path.exists()) {
+        fs::remove_file(path).map_err(|error| ScheduleError::File { what: "remove", path: path.clone(), error })?;
+    }
+    systemctl(&["daemon-reload"])?;
+    Ok(paths)
+}
+
+/// The names of all schedules of this machine.
+///
+/// # Errors
+/// When the folder of units cannot be read.
+pub fn names() -> Result<Vec<UnitName>, ScheduleError> {
+    let folder = Path::new(FOLDER);
+    let entries =
+        fs::read_dir(folder).map_err(|error| ScheduleError::File { what: "read", path: folder.into(), error })?;
+    let mut names: Vec<String> = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "timer") && own(path).is_ok())
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names.iter().filter_map(|name| UnitName::new(name).ok()).collect())
+}
+
+/// How a schedule stands.
+///
+/// # Errors
+/// When there is none of this name, or systemd does not answer.
+pub fn standing(name: &UnitName) -> Result<Standing, ScheduleError> {
+    if !paths(name)[1].exists() {
+        return Err(ScheduleError::Missing(name.as_str().into()));
+    }
+    let unit = |kind: &str| format!("{}.{kind}", name.as_str());
+    let of_timer = systemctl(&["show", "--property=ActiveState,NextElapseUSecRealtime", &unit("timer")])?;
+    let wanted = "--property=ExecMainStatus,ExecMainExitTimestamp,ActiveState,ExecMainCode";
+    let of_service = systemctl(&["show", wanted, &unit("service")])?;
+    let text = fs::read_to_string(&paths(name)[0]).unwrap_or_default();
+    let last = property(&of_service, "ExecMainExitTimestamp");
+    // 1 is CLD_EXITED of waitid(2): anything else is a signal or a check that has not ended.
+    let ended = property(&of_service, "ExecMainCode") == "1" && !last.is_empty();
+    Ok(Standing {
+        name: name.as_str().into(),
+        timer: property(&of_timer, "ActiveState"),
+        next: property(&of_timer, "NextElapseUSecRealtime"),
+        exit_code: if ended { property(&of_service, "ExecMainStatus").parse().ok() } else { None },
+        last,
+        command: property(&text, "ExecStart"),
+    })
+}
+
+/// The value of `KEY=value` in what `systemctl show` or a unit file says.
+fn property(text: &str, key: &str) -> String {
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+        .filter(|value| *value != "n/a")
+        .unwrap_or_default()
+        .into()
+}
+
+/// The service's file and the timer's.
+#[must_use]
+pub fn paths(name: &UnitName) -> [PathBuf; 2] {
+    ["service", "timer"].map(|kind| Path::new(FOLDER).join(format!("{}.{kind}", name.as_str())))
+}
+
+/// Demands that the file is skep's, or not there.
+fn own(path: &Path) -> Result<(), ScheduleError> {
+    match fs::read_to_string(path) {
+        Ok(text) if text.starts_with(MARK) => Ok(()),
+        Ok(_) => Err(ScheduleError::Foreign(path.into())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(ScheduleError::File { what: "read", path: path.into(), error }),
+    }
+}
+
+/// Whole or not at all: written beside its place, then renamed.
+fn write(path: &Path, text: &str) -> Result<(), ScheduleError> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let failed = |error| ScheduleError::File { what: "write", path: path.into(), error };
+    let folder = path.parent().unwrap_or(Path::new(FOLDER));
+    let mut file = tempfile::Builder::new().prefix(".skep-").tempfile_in(folder).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn systemctl(arguments: &[&str]) -> Result<String, ScheduleError> {
+    let output = Command::new("systemctl")
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(ScheduleError::NoSystemd)?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(ScheduleError::Refused { command: arguments.join(" "), said })
+}

@@ -1,0 +1,89 @@
+//! Addresses of the group's managers as the inventory knows them, and the small rules about `host:port`.
+
+use crate::inventory::HostName;
+use crate::resource::Roster;
+
+/// Port of cluster management traffic where nothing else is said (Docker's default).
+pub const SWARM_PORT: u16 = 2377;
+
+/// Where the managers of the group are, by the inventory: the variable `swarm_address`, else the address of SSH.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Manager and its address (an IP or a name, maybe with a port), in the inventory's order.
+    pub managers: Vec<(HostName, String)>,
+}
+
+impl Addresses {
+    /// The addresses of a group's hosts.
+    #[must_use]
+    pub fn of_group(roster: &Roster, group: &str) -> Self {
+        let managers = roster
+            .group(group)
+            .filter_map(|host| {
+                let entry = roster.hosts.get(host)?;
+                Some((host.clone(), entry.swarm_address.clone().unwrap_or_else(|| entry.address.clone())))
+            })
+            .collect();
+        Self { managers }
+    }
+
+    /// Names of the managers, in the inventory's order.
+    #[must_use]
+    pub fn names(&self) -> Vec<HostName> {
+        self.managers.iter().map(|(host, _)| host.clone()).collect()
+    }
+
+    /// Whether an address (port or not) is one of a manager of the group.
+    #[must_use]
+    pub fn contains(&self, address: &str) -> bool {
+        self.managers.iter().any(|(_, ours)| host_part(ours) == host_part(address))
+    }
+}
+
+/// The address without its port: `10.0.0.1:2377` and `10.0.0.1` are the same host, `[fd00::1]:2377` is `fd00::1`.
+#[must_use]
+pub fn host_part(address: &str) -> &str {
+    if address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return address;
+    }
+    let host = match address.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => address,
+    };
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The port of `host:port`, if there is one.
+#[must_use]
+pub fn port_of(address: &str) -> Option<u16> {
+    if address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return None;
+    }
+    address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+}
+
+/// The address with a port: its own, else [`SWARM_PORT`].
+#[must_use]
+pub fn with_port(address: &str) -> String {
+    let (host, port) = (host_part(address), port_of(address).unwrap_or(SWARM_PORT));
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_told_from_an_ipv6_group() {
+        for (address, host, full) in [
+            ("10.0.0.1", "10.0.0.1", "10.0.0.1:2377"),
+            ("10.0.0.1:4000", "10.0.0.1", "10.0.0.1:4000"),
+            ("fd00::1", "fd00::1", "[fd00::1]:2377"),
+            ("[fd00::1]:2400", "fd00::1", "[fd00::1]:2400"),
+            ("docker01.lan", "docker01.lan", "docker01.lan:2377"),
+        ] {
+            assert_eq!(host_part(address), host, "{address}");
+            assert_eq!(with_port(address), full, "{address}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! What is wrong with a swarm though every host is as its resources say: nodes that nobody knows, nodes that are down, voters,
+//! versions, certificates. Pure; shown by `check` as drift of `cluster[swarm]`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::certificate::Validity;
+use super::{EngineView, Node, Voters};
+use crate::inventory::HostName;
+use crate::resource::{FieldChange, Shown};
+
+/// What was seen of one host that should be a member.
+#[derive(Debug, Clone)]
+pub struct Sighting {
+    /// Its Engine.
+    pub engine: EngineView,
+    /// Its certificate, where there is one that can be read.
+    pub certificate: Option<Validity>,
+    /// Whether the playbook says how available the node is; then that is its resource's to compare.
+    pub says_availability: bool,
+}
+
+/// A node renews its certificate when a random part between half and four fifths of its life is over (SwarmKit,
+/// `ca.calculateRandomExpiry`). One with less than this part left was not renewed.
+const LEAST_LEFT: i64 = 15;
+
+/// What differs from a whole cluster, by field. `everything` says that all hosts of the inventory were looked at: only then a
+/// node that is none of them is known to be foreign.
+#[must_use]
+pub fn cluster_drift(
+    members: &BTreeMap<HostName, Sighting>,
+    nodes: &[Node],
+    everything: bool,
+    now: i64,
+) -> Vec<FieldChange> {
+    let mut found = Found::default();
+    let hosts: BTreeMap<&str, (&HostName, &Sighting)> = members
+        .iter()
+        .filter_map(|(host, sighting)| Some((sighting.engine.info()?.node_id.as_str(), (host, sighting))))
+        .collect();
+    let unread = members.values().any(|sighting| sighting.engine.unknown().is_some());
+    for node in nodes {
+        let host = hosts.get(node.id.as_str());
+        let name =
+            host.map_or_else(|| format!("{} ({})", node.hostname, node.short_id()), |(host, _)| host.to_string());
+        if host.is_none() && everything && !unread {
+            found.add(format!("node {name}"), &format!("{}, and no host of the inventory", node.state), None);
+            continue;
+        }
+        if node.state != "ready" {
+            found.add(format!("state of {name}"), &node.state, Some("ready"));
+        }
+        if node.availability != "active" && host.is_some_and(|(_, sighting)| !sighting.says_availability) {
+            found.add(format!("availability of {name}"), &node.availability, Some("active"));
+        }
+        if let Some(manager) = node.manager.as_ref().filter(|manager| manager.reachability != "reachable") {
+            found.add(format!("manager {name}"), &manager.reachability, Some("reachable"));
+        }
+    }
+    let voters = Voters::count(nodes);
+    if voters.leader.is_none() {
+        found.0.push(FieldChange {
+            field: "leader".into(),
+            before: Shown::Absent,
+            after: Shown::text("one of the managers"),
+        });
+    }
+    if voters.total > 1 && voters.total.is_multiple_of(2) {
+        found.add("managers".into(), &voters.total.to_string(), Some("an odd number"));
+    }
+    versions(nodes, &mut found);
+    for (host, sighting) in members {
+        if let Some(validity) = sighting.certificate {
+            certificate(host, validity, now, &mut found);
+        }
+    }
+    found.0
+}
+
+/// Differences, gathered.
+#[derive(Default)]
+struct Found(Vec<FieldChange>);
+
+impl Found {
+    fn add(&mut self, field: String, before: &str, after: Option<&str>) {
+        let after = after.map_or(Shown::Absent, Shown::text);
+        self.0.push(FieldChange { field, before: Shown::text(before), after });
+    }
+}
+
+fn versions(nodes: &[Node], found: &mut Found) {
+    let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for node in nodes.iter().filter(|node| !node.engine_version.is_empty()) {
+        versions.entry(&node.engine_version).or_default().insert(&node.hostname);
+    }
+    if versions.len() > 1 {
+        let all: Vec<String> = versions
+            .iter()
+            .map(|(version, hosts)| format!("{version} ({})", hosts.iter().copied().collect::<Vec<_>>().join(" ")))
+            .collect();
+        found.add("Engine versions".into(), &all.join(", "), Some("one version"));
+    }
+}
+
+fn certificate(host: &HostName, validity: Validity, now: i64, found: &mut Found) {
+    let (life, left) = (validity.until - validity.from, validity.until - now);
+    if left * 100 < life * LEAST_LEFT {
+        let span = |seconds: i64| {
+            let whole = seconds.unsigned_abs();
+            // Days and hours are enough to act on, and the same report an hour later should not look new.
+            let whole = if whole > 86_400 { whole - whole % 86_400 } else { whole - whole % 3600 };
+            humantime::format_duration(std::time::Duration::from_secs(whole)).to_string()
+        };
+        let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
+        found.add(format!("certificate of {host}"), &before, Some("renewed by the node"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! A whole cluster has no drift; each fault has a field.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::*;
+use crate::swarm::Info;
+use crate::swarm::samples::{host, inactive, manager, node, voter, worker};
+
+const NOW: i64 = 1_000_000;
+const DAY: i64 = 86_400;
+
+type Cluster = (BTreeMap<HostName, Sighting>, Vec<Node>);
+
+fn sighting(info: &serde_json::Value) -> Sighting {
+    let certificate = Some(Validity { from: NOW - 10 * DAY, until: NOW + 80 * DAY });
+    Sighting { engine: EngineView::Answered(Info::read(info)), certificate, says_availability: false }
+}
+
+fn healthy() -> Cluster {
+    let members = BTreeMap::from([
+        (host("docker01"), sighting(&manager("docker01", "n1", "10.0.0.1", "c1"))),
+        (host("docker02"), sighting(&worker("docker02", "n2", "10.0.0.2", ("n1", "10.0.0.1:2377")))),
+    ]);
+    let nodes =
+        json!([voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"), node("n2", "docker02", "10.0.0.2")]);
+    (members, Node::list(&nodes).unwrap())
+}
+
+fn lines((members, nodes): &Cluster, everything: bool) -> Vec<String> {
+    let word = |shown: &Shown| match shown {
+        Shown::Text(text) => text.clone(),
+        other => format!("{other:?}"),
+    };
+    let fields = cluster_drift(members, nodes, everything, NOW);
+    fields.iter().map(|field| format!("{}: {} -> {}", field.field, word(&field.before), word(&field.after))).collect()
+}
+
+#[test]
+fn a_whole_cluster_has_no_drift() {
+    assert_eq!(lines(&healthy(), true), Vec::<String>::new());
+}
+
+#[test]
+fn each_fault_is_a_field() {
+    type Spoil<'a> = &'a dyn Fn(&mut Cluster);
+    let second = |standing: &str| Node::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap();
+    let cases: [(Spoil<'_>, &[&str]); 9] = [
+        (&|(_, nodes)| nodes[1].state = "down".into(), &["state of docker02: down -> ready"]),
+        (&|(_, nodes)| nodes[1].availability = "drain".into(), &["availability of docker02: drain -> active"]),
+        (&|(_, nodes)| nodes[1] = second("reachable"), &["managers: 2 -> an odd number"]),
+        (
+            &|(_, nodes)| nodes[1] = second("unreachable"),
+            &["manager docker02: unreachable -> reachable", "managers: 2 -> an odd number"],
+        ),
+        (&|(_, nodes)| nodes[0].manager.as_mut().unwrap().leader = false, &["leader: Absent -> one of the managers"]),
+        (
+            &|(_, nodes)| nodes[1].engine_version = "27.0.1".into(),
+            &["Engine versions: 20.10.24 (docker01), 27.0.1 (docker02) -> one version"],
+        ),
+        (
+            &|(_, nodes)| nodes.push(Node::read(&node("n9", "docker02", "10.0.0.2")).unwrap()),
+            &["node docker02 (n9): ready, and no host of the inventory -> Absent"],
+        ),
+        (
+            &|(members, _)| {
+                members.get_mut(&host("docker02")).unwrap().certificate.as_mut().unwrap().until = NOW + DAY + 3601
+            },
+            &["certificate of docker02: ends in 1day -> renewed by the node"],
+        ),
+        (
+            &|(members, _)| {
+                members.get_mut(&host("docker01")).unwrap().certificate.as_mut().unwrap().until = NOW - 7300
+            },
+            &["certificate of docker01: ended 2h ago -> renewed by the node"],
+        ),
+    ];
+    for (spoil, expected) in cases {
+        let mut cluster = healthy();
+        spoil(&mut cluster);
+        assert_eq!(lines(&cluster, true), expected);
+    }
+}
+
+#[test]
+fn what_was_not_looked_at_is_no_ghost() {
+    let mut cluster = healthy();
+    cluster.1.push(Node::read(&node("n9", "docker09", "10.0.0.9")).unwrap());
+    assert_eq!(lines(&cluster, false), Vec::<String>::new(), "a limited check");
+    cluster.0.insert(host("docker03"), sighting(&inactive("docker03")));
+    assert_eq!(lines(&cluster, true).len(), 1);
+    cluster.0.get_mut(&host("docker03")).unwrap().engine = EngineView::Unreachable("no route".into());
+    assert_eq!(lines(&cluster, true), Vec::<String>::new(), "it may be the host that could not be read");
+}
+
+#[test]
+fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
+    let mut cluster = healthy();
+    cluster.1[1].availability = "drain".into();
+    cluster.0.get_mut(&host("docker02")).unwrap().says_availability = true;
+    assert_eq!(lines(&cluster, true), Vec::<String>::new());
+}
+
+#[test]
+fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
+    let mut cluster = healthy();
+    let mut at = |left: i64| {
+        cluster.0.get_mut(&host("docker01")).unwrap().certificate =
+            Some(Validity { from: NOW + left - 100 * DAY, until: NOW + left });
+        lines(&cluster, true).len()
+    };
+    assert_eq!((at(20 * DAY), at(16 * DAY), at(14 * DAY)), (0, 0, 1));
+}

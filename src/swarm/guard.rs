@@ -1,0 +1,205 @@
+//! The swarm's answer to the engine's gate: a change that takes a manager away is refused when a majority would be
+//! lost, and after a restart nothing else is disturbed until the node is Ready, Reachable and the swarm has a leader.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep};
+
+use super::{EngineView, Info, Loss, Node, Voters, may_lose};
+use crate::engine::{Engines, Guard};
+use crate::inventory::HostName;
+use crate::resource::{Change, Disturbance, EngineAnswer, Refusal};
+
+/// How long a restarted node may take to be Ready and Reachable again.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Guards the majority of a swarm's managers.
+#[derive(Debug, Clone)]
+pub struct SwarmGuard {
+    /// Turns a refusal into a remark that says what it risks (`--force`).
+    pub force: bool,
+    /// How long [`Guard::after`] waits; default 120 s.
+    pub patience: Duration,
+    /// Time between two looks; default 1 s.
+    pub pause: Duration,
+}
+
+impl SwarmGuard {
+    /// A guard with the usual patience.
+    #[must_use]
+    pub fn new(force: bool) -> Self {
+        Self { force, patience: PATIENCE, pause: PAUSE }
+    }
+
+    async fn judge(
+        &self,
+        host: &HostName,
+        disturbs: Disturbance,
+        engines: &dyn Engines,
+    ) -> Result<Option<String>, Refusal> {
+        let info = match EngineView::read(&engines.get(host, "/info").await) {
+            // An Engine that does not run carries no vote that a restart could take away.
+            EngineView::Absent | EngineView::Down(_) => return Ok(None),
+            EngineView::Unreachable(why) => {
+                return Err(Refusal {
+                    why: format!("whether {host} is a manager cannot be known: {why}"),
+                    hint: "make the host reachable, then apply again".into(),
+                });
+            }
+            EngineView::Answered(info) => info,
+        };
+        if info.state != "active" || !info.control_available {
+            return Ok(None);
+        }
+        let nodes = list_nodes(host, &info, engines).await.map_err(|why| Refusal {
+            why: format!("{host} is a manager, and how many others there are cannot be known: {why}"),
+            hint: "bring back a majority of the managers first, or use --force".into(),
+        })?;
+        let loss = if disturbs == Disturbance::ManagerLoss { Loss::Demotion } else { Loss::Restart };
+        may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note)
+    }
+
+    /// One look after a restart: why it is not over yet, or `None` when it is.
+    async fn still_away(&self, host: &HostName, engines: &dyn Engines) -> Option<String> {
+        let info = match EngineView::read(&engines.get(host, "/info").await) {
+            EngineView::Answered(info) => info,
+            EngineView::Absent => return Some("there is no Engine".into()),
+            EngineView::Down(why) | EngineView::Unreachable(why) => return Some(why),
+        };
+        match info.state.as_str() {
+            "inactive" | "" => return None,
+            "active" => {}
+            state => return Some(format!("its Engine says `{state}` {}", info.error)),
+        }
+        let nodes = if info.control_available {
+            match list_nodes(host, &info, engines).await {
+                Ok(nodes) => nodes,
+                Err(why) => return Some(why),
+            }
+        } else {
+            // A worker is seen as Ready by a manager of the inventory; without one, its own word must do.
+            nodes_with(host, &info, engines).await?
+        };
+        let Some(node) = nodes.iter().find(|node| node.id == info.node_id) else {
+            return Some(format!("node {} is not listed", info.node_id));
+        };
+        let voters = Voters::count(&nodes);
+        if node.state != "ready" {
+            Some(format!("the managers say that the node is `{}`", node.state))
+        } else if node.manager.is_some() && !node.is_reachable_manager() {
+            Some("the other managers do not reach it".into())
+        } else if voters.leader.is_none() {
+            Some("the swarm has no leader".into())
+        } else {
+            // A manager that was away hears from the others within seconds; until then it takes them for neither up nor down.
+            let silent = nodes.iter().find(|node| info.control_available && node.state == "unknown");
+            silent.map(|node| format!("it has not heard from node {} since", node.hostname))
+        }
+    }
+
+    /// One look after a manager was demoted or left: why the others cannot decide yet.
+    async fn undecided(&self, host: &HostName, engines: &dyn Engines) -> Option<String> {
+        let mut last = "no manager answers".to_owned();
+        for name in engines.hosts().iter().filter(|name| *name != host) {
+            let view = EngineView::read(&engines.get(name, "/info").await);
+            let Some(info) = view.info().filter(|_| view.is_manager()) else { continue };
+            match list_nodes(name, info, engines).await {
+                Ok(nodes) if Voters::count(&nodes).leader.is_some() && Voters::count(&nodes).has_majority() => {
+                    return None;
+                }
+                Ok(_) => last = "the swarm has no leader or no majority".into(),
+                Err(why) => last = why,
+            }
+        }
+        Some(last)
+    }
+}
+
+#[async_trait]
+impl Guard for SwarmGuard {
+    async fn before(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<Vec<String>, Refusal> {
+        if change.disturbs < Disturbance::EngineRestart {
+            return Ok(Vec::new());
+        }
+        match self.judge(host, change.disturbs, engines).await {
+            Ok(note) => Ok(note.into_iter().collect()),
+            Err(refusal) if self.force => Ok(vec![format!(
+                "forced although {}; without a majority nothing in the swarm can be changed until the managers are back, \
+                 or until it is made anew with `docker swarm init --force-new-cluster`",
+                refusal.why
+            )]),
+            Err(refusal) => Err(refusal),
+        }
+    }
+
+    async fn after(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<(), Refusal> {
+        if change.disturbs < Disturbance::EngineRestart {
+            return Ok(());
+        }
+        let end = Instant::now() + self.patience;
+        loop {
+            let away = match change.disturbs {
+                Disturbance::ManagerLoss => self.undecided(host, engines).await,
+                _ => self.still_away(host, engines).await,
+            };
+            let Some(why) = away else { return Ok(()) };
+            if Instant::now() >= end {
+                return Err(Refusal {
+                    why: format!(
+                        "{host} is not back {} s after it was disturbed: {}",
+                        self.patience.as_secs(),
+                        why.trim()
+                    ),
+                    hint: "look at `journalctl -u docker` there; no other host is disturbed until it is Ready".into(),
+                });
+            }
+            sleep(self.pause).await;
+        }
+    }
+}
+
+/// Nodes as the manager `host` lists them, or another manager of the same cluster when it cannot.
+async fn list_nodes(host: &HostName, info: &Info, engines: &dyn Engines) -> Result<Vec<Node>, String> {
+    let why = match nodes_of(host, engines).await {
+        Ok(nodes) => return Ok(nodes),
+        Err(why) => why,
+    };
+    for name in engines.hosts().iter().filter(|name| *name != host) {
+        let view = EngineView::read(&engines.get(name, "/info").await);
+        let Some(other) = view.info().filter(|_| view.is_manager()) else { continue };
+        if info.cluster_id.is_some()
+            && other.cluster_id == info.cluster_id
+            && let Ok(nodes) = nodes_of(name, engines).await
+        {
+            return Ok(nodes);
+        }
+    }
+    Err(why)
+}
+
+/// The node list that contains this worker, from the first manager in sight that has it.
+async fn nodes_with(host: &HostName, info: &Info, engines: &dyn Engines) -> Option<Vec<Node>> {
+    for name in engines.hosts().iter().filter(|name| *name != host) {
+        if let Ok(nodes) = nodes_of(name, engines).await
+            && nodes.iter().any(|node| node.id == info.node_id)
+        {
+            return Some(nodes);
+        }
+    }
+    None
+}
+
+async fn nodes_of(host: &HostName, engines: &dyn Engines) -> Result<Vec<Node>, String> {
+    match engines.get(host, "/nodes").await {
+        EngineAnswer::Response { status: 200..=299, body } => Node::list(&body),
+        EngineAnswer::Response { status, body } => Err(super::sight::error_text(status, &body)),
+        EngineAnswer::Absent => Err("there is no Engine".into()),
+        EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,82 @@
+//! The part of an Engine's `GET /info` that tells about its swarm. Fields that an Engine leaves out or sends as null
+//! read as empty: `Cluster` is there on managers only, and only while the swarm has a leader.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// What an Engine says about itself and its swarm.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Info {
+    /// The host name that the Engine sees; it is the `Description.Hostname` of its node.
+    pub name: String,
+    /// Version of the Engine, e.g. `20.10.24`.
+    pub server_version: String,
+    /// ID of the host's own node; empty outside a swarm and while a join is half done.
+    pub node_id: String,
+    /// Address that the node advertises, without a port.
+    pub node_address: String,
+    /// `inactive`, `pending`, `active`, `error` or `locked`.
+    pub state: String,
+    /// Whether the Engine is a working manager.
+    pub control_available: bool,
+    /// What the Engine says is wrong, e.g. that the swarm has no leader.
+    pub error: String,
+    /// The managers that the node knows.
+    pub remote_managers: Vec<RemoteManager>,
+    /// ID of the cluster; on managers that have a leader.
+    pub cluster_id: Option<String>,
+    /// The cluster's default address pools; on managers that have a leader.
+    pub address_pool: Vec<String>,
+    /// Prefix length of the subnets cut from the pools; 0 when not known.
+    pub subnet_size: u8,
+}
+
+/// A manager as a node remembers it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct RemoteManager {
+    /// Its node.
+    #[serde(rename = "NodeID")]
+    pub node_id: String,
+    /// Its address with port.
+    pub addr: String,
+}
+
+impl Info {
+    /// Reads the body of `GET /info`. Never fails: what is missing is empty, as on an Engine outside a swarm.
+    #[must_use]
+    pub fn read(body: &Value) -> Self {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let list = |pointer: &str| body.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        Self {
+            name: text("/Name"),
+            server_version: text("/ServerVersion"),
+            node_id: text("/Swarm/NodeID"),
+            node_address: text("/Swarm/NodeAddr"),
+            state: text("/Swarm/LocalNodeState"),
+            control_available: body.pointer("/Swarm/ControlAvailable").and_then(Value::as_bool).unwrap_or_default(),
+            error: text("/Swarm/Error"),
+            remote_managers: list("/Swarm/RemoteManagers")
+                .into_iter()
+                .filter_map(|entry| serde_json::from_value(entry).ok())
+                .collect(),
+            cluster_id: Some(text("/Swarm/Cluster/ID")).filter(|id| !id.is_empty()),
+            address_pool: list("/Swarm/Cluster/DefaultAddrPool")
+                .iter()
+                .filter_map(|pool| pool.as_str().map(str::to_owned))
+                .collect(),
+            subnet_size: body
+                .pointer("/Swarm/Cluster/SubnetSize")
+                .and_then(Value::as_u64)
+                .and_then(|size| u8::try_from(size).ok())
+                .unwrap_or_default(),
+        }
+    }
+
+    /// The managers that this node knows, for messages: `10.0.0.1:2377, 10.0.0.2:2377`.
+    #[must_use]
+    pub fn remote_addresses(&self) -> String {
+        let addresses: Vec<&str> = self.remote_managers.iter().map(|manager| manager.addr.as_str()).collect();
+        if addresses.is_empty() { "none known".into() } else { addresses.join(", ") }
+    }
+}

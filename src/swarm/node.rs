@@ -1,0 +1,130 @@
+//! A node as a manager lists it (`GET /nodes`): the fields that the rules need, and the whole `Spec`, because an
+//! update replaces all of it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A node's role in the swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Votes and answers for the cluster.
+    Manager,
+    /// Runs tasks.
+    Worker,
+}
+
+impl Role {
+    /// The Engine's word: `manager` or `worker`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Manager => "manager",
+            Self::Worker => "worker",
+        }
+    }
+
+    /// JSON pointer to the role's join token in the answer of `GET /swarm`.
+    #[must_use]
+    pub fn token_pointer(self) -> &'static str {
+        match self {
+            Self::Manager => "/JoinTokens/Manager",
+            Self::Worker => "/JoinTokens/Worker",
+        }
+    }
+}
+
+/// A manager's standing among the voters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ManagerStatus {
+    /// Whether it leads; left out when it does not.
+    pub leader: bool,
+    /// `reachable`, `unreachable` or `unknown`.
+    pub reachability: String,
+    /// Its address with port.
+    pub addr: String,
+}
+
+/// One node of a swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The node's identity; new at each join.
+    pub id: String,
+    /// Version that an update must name.
+    pub version: u64,
+    /// Name of the machine; not unique.
+    pub hostname: String,
+    /// The role that is asked for; raft may lag behind it.
+    pub role: Role,
+    /// `active`, `pause` or `drain`.
+    pub availability: String,
+    /// Labels of the node (not those of its Engine).
+    pub labels: BTreeMap<String, String>,
+    /// `unknown`, `down`, `ready` or `disconnected`.
+    pub state: String,
+    /// Address as the managers see it, without port.
+    pub address: String,
+    /// There for managers.
+    pub manager: Option<ManagerStatus>,
+    /// Version of the node's Engine.
+    pub engine_version: String,
+    /// The whole specification, to be sent back by an update.
+    pub spec: Value,
+}
+
+impl Node {
+    /// Reads the body of `GET /nodes`.
+    ///
+    /// # Errors
+    /// A sentence when the body is not a list of nodes.
+    pub fn list(body: &Value) -> Result<Vec<Self>, String> {
+        let entries = body.as_array().ok_or("the Engine's list of nodes is not a list")?;
+        entries.iter().map(Self::read).collect()
+    }
+
+    /// Reads one node.
+    ///
+    /// # Errors
+    /// A sentence when the ID, the version or the specification is missing.
+    pub fn read(body: &Value) -> Result<Self, String> {
+        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let missing = |what: &str| format!("the Engine lists a node without its {what}");
+        let spec = body.get("Spec").filter(|spec| spec.is_object()).ok_or_else(|| missing("specification"))?;
+        let role = spec.get("Role").cloned().unwrap_or_default();
+        let labels = spec.get("Labels").cloned().filter(|labels| !labels.is_null());
+        Ok(Self {
+            id: Some(text("/ID")).filter(|id| !id.is_empty()).ok_or_else(|| missing("ID"))?,
+            version: body.pointer("/Version/Index").and_then(Value::as_u64).ok_or_else(|| missing("version"))?,
+            hostname: text("/Description/Hostname"),
+            role: serde_json::from_value(role).map_err(|_| missing("role"))?,
+            availability: text("/Spec/Availability"),
+            labels: match labels {
+                Some(labels) => serde_json::from_value(labels).map_err(|_| missing("labels"))?,
+                None => BTreeMap::new(),
+            },
+            state: text("/Status/State"),
+            address: text("/Status/Addr"),
+            manager: body
+                .get("ManagerStatus")
+                .filter(|status| !status.is_null())
+                .and_then(|status| serde_json::from_value(status.clone()).ok()),
+            engine_version: text("/Description/Engine/EngineVersion"),
+            spec: spec.clone(),
+        })
+    }
+
+    /// Whether it is a voter that the others can reach.
+    #[must_use]
+    pub fn is_reachable_manager(&self) -> bool {
+        self.manager.as_ref().is_some_and(|status| status.reachability == "reachable")
+    }
+
+    /// The first twelve characters of the ID, as Docker's own lists show it.
+    #[must_use]
+    pub fn short_id(&self) -> &str {
+        self.id.get(..12).unwrap_or(&self.id)
+    }
+}

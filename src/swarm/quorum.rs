@@ -1,0 +1,187 @@
+//! Arithmetic of the voters. A swarm of N managers needs N/2 + 1 of them reachable to change anything at all
+//! (Docker's "Administer and maintain a swarm"); nothing here may let it fall below that.
+
+use super::Node;
+use crate::resource::Refusal;
+
+/// The voters of a swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Voters {
+    /// All managers, reachable or not.
+    pub total: usize,
+    /// Those that the others reach.
+    pub reachable: usize,
+    /// Node ID of the leader.
+    pub leader: Option<String>,
+}
+
+/// In what way a manager is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// Its Engine restarts: it still counts as a voter while it is away.
+    Restart,
+    /// It becomes a worker: one voter less.
+    Demotion,
+    /// It leaves without being demoted: it counts as a voter for ever.
+    Leaving,
+}
+
+/// A loss that the swarm survives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowed {
+    /// What a person should know before it happens; empty when the node does not vote.
+    pub note: Option<String>,
+}
+
+impl Voters {
+    /// Counts the voters among the nodes.
+    #[must_use]
+    pub fn count(nodes: &[Node]) -> Self {
+        let managers = nodes.iter().filter(|node| node.manager.is_some());
+        Self {
+            total: managers.clone().count(),
+            reachable: managers.clone().filter(|node| node.is_reachable_manager()).count(),
+            leader: managers
+                .clone()
+                .find(|node| node.manager.as_ref().is_some_and(|status| status.leader))
+                .map(|node| node.id.clone()),
+        }
+    }
+
+    /// How many must agree.
+    #[must_use]
+    pub fn majority(&self) -> usize {
+        self.total / 2 + 1
+    }
+
+    /// Whether the swarm can decide anything now.
+    #[must_use]
+    pub fn has_majority(&self) -> bool {
+        self.total > 0 && self.reachable >= self.majority()
+    }
+}
+
+/// Whether the swarm survives the loss of a node as a manager. `name` is what messages call the node.
+///
+/// # Errors
+/// A [`Refusal`] that says the voters before and after.
+pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result<Allowed, Refusal> {
+    let before = Voters::count(nodes);
+    let Some(node) = nodes.iter().find(|node| node.id == node_id && node.manager.is_some()) else {
+        return Ok(Allowed { note: None });
+    };
+    let act = match loss {
+        Loss::Restart => format!("restarting the Engine of {name}"),
+        Loss::Demotion => format!("demoting {name}"),
+        Loss::Leaving => format!("taking {name} out of the swarm"),
+    };
+    if before.total == 1 {
+        return match loss {
+            Loss::Restart => Ok(Allowed {
+                note: Some(format!(
+                    "{act} stops the only manager for a while: running services go on, nothing can be changed"
+                )),
+            }),
+            Loss::Demotion | Loss::Leaving => Err(Refusal {
+                why: format!("{act} takes the only manager away, and the swarm with it"),
+                hint: "make another node a manager first".into(),
+            }),
+        };
+    }
+    let after = Voters {
+        total: if loss == Loss::Demotion { before.total - 1 } else { before.total },
+        reachable: before.reachable - usize::from(node.is_reachable_manager()),
+        leader: None,
+    };
+    let counts = format!("leaves {} of {} managers reachable", after.reachable, after.total);
+    if !before.has_majority() {
+        return Err(Refusal {
+            why: format!(
+                "the swarm has no majority now ({} of {} managers reachable), and {act} {counts}",
+                before.reachable, before.total
+            ),
+            hint: "bring the unreachable managers back first".into(),
+        });
+    }
+    if !after.has_majority() {
+        return Err(Refusal {
+            why: format!("{act} {counts}, below the majority of {}", after.majority()),
+            hint: "add a manager first (three stand the loss of one), bring unreachable ones back, or use --force"
+                .into(),
+        });
+    }
+    let alone = if after.total == 1 { "; the one that is left must not be lost" } else { "" };
+    Ok(Allowed { note: Some(format!("{act} {counts}, the majority is {}{alone}", after.majority())) })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+
+    use super::*;
+    use crate::swarm::samples::{node, voter};
+
+    /// `r` is a reachable manager, `u` an unreachable one, `w` a worker; the first reachable one leads.
+    fn nodes(letters: &str) -> Vec<Node> {
+        let leader = letters.find('r');
+        let node = |(index, letter): (usize, char)| {
+            let node = node(&format!("n{index}"), &format!("docker{index}"), "10.0.0.1");
+            let value = match letter {
+                'r' => voter(node, leader == Some(index), "reachable"),
+                'u' => voter(node, false, "unreachable"),
+                _ => node,
+            };
+            Node::read(&value).unwrap()
+        };
+        letters.chars().enumerate().map(node).collect()
+    }
+
+    #[test]
+    fn majorities() {
+        for (letters, majority, has) in
+            [("r", 1, true), ("rr", 2, true), ("ru", 2, false), ("rru", 2, true), ("rrruu", 3, true)]
+        {
+            let voters = Voters::count(&nodes(letters));
+            assert_eq!((voters.majority(), voters.has_majority()), (majority, has), "{letters}");
+        }
+        assert_eq!(Voters::count(&nodes("wr")).leader.as_deref(), Some("n1"));
+    }
+
+    #[test]
+    fn a_majority_is_never_lost() {
+        use Loss::{Demotion, Leaving, Restart};
+        // Always the loss of the first node.
+        for (letters, loss, allowed) in [
+            ("wr", Restart, true),
+            ("wr", Demotion, true),
+            ("r", Restart, true),
+            ("r", Demotion, false),
+            ("r", Leaving, false),
+            ("rr", Restart, false),
+            ("rr", Demotion, true),
+            ("rr", Leaving, false),
+            ("rrr", Restart, true),
+            ("rrr", Demotion, true),
+            ("rru", Restart, false),
+            ("rru", Demotion, false),
+            ("urr", Restart, true),
+            ("urr", Demotion, true),
+            ("rrrru", Restart, true),
+            ("rrruu", Restart, false),
+            ("ruu", Demotion, false),
+        ] {
+            let verdict = may_lose(&nodes(letters), "n0", "docker01", loss);
+            assert_eq!(verdict.is_ok(), allowed, "{letters} {loss:?}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn sentences_say_the_voters_before_and_after() {
+        let refusal = may_lose(&nodes("rr"), "n0", "docker01", Loss::Restart).unwrap_err();
+        let why = "restarting the Engine of docker01 leaves 1 of 2 managers reachable, below the majority of 2";
+        assert_eq!(refusal.why, why);
+        let note = may_lose(&nodes("rrr"), "n0", "docker01", Loss::Demotion).unwrap().note.unwrap();
+        assert_eq!(note, "demoting docker01 leaves 2 of 2 managers reachable, the majority is 2");
+        assert_eq!(may_lose(&nodes("wr"), "n0", "docker01", Loss::Restart).unwrap().note, None);
+    }
+}

@@ -1,0 +1,129 @@
+//! JSON as Engines send it (API 1.41), for the tables of tests.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value, json};
+
+use crate::inventory::HostName;
+use crate::resource::{Answer, Answers, EngineAnswer, Query, Roster, RosterEntry};
+
+/// A host name.
+pub fn host(name: &str) -> HostName {
+    HostName::new(name)
+}
+
+/// Three hosts, of which those named are managers; `docker0N` has the address `192.168.56.1N`.
+pub fn roster(managers: &[&str]) -> Roster {
+    let hosts = (1..=3).map(|number| {
+        let name = format!("docker0{number}");
+        let group = if managers.contains(&name.as_str()) { "managers" } else { "workers" };
+        let address = format!("192.168.56.1{number}");
+        let entry = RosterEntry { address: address.clone(), swarm_address: Some(address), groups: vec![group.into()] };
+        (HostName::new(name), entry)
+    });
+    Roster { hosts: hosts.collect() }
+}
+
+/// `/info` of an Engine in no swarm.
+pub fn inactive(name: &str) -> Value {
+    json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
+        "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
+        "RemoteManagers": null}})
+}
+
+/// `/info` of a worker.
+pub fn worker(name: &str, node_id: &str, address: &str, manager: (&str, &str)) -> Value {
+    json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
+        "NodeID": node_id, "NodeAddr": address, "LocalNodeState": "active", "ControlAvailable": false, "Error": "",
+        "RemoteManagers": [{"NodeID": manager.0, "Addr": manager.1}]}})
+}
+
+/// `/info` of a manager.
+pub fn manager(name: &str, node_id: &str, address: &str, cluster: &str) -> Value {
+    json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
+        "NodeID": node_id, "NodeAddr": address, "LocalNodeState": "active", "ControlAvailable": true, "Error": "",
+        "RemoteManagers": [{"NodeID": node_id, "Addr": format!("{address}:2377")}], "Nodes": 3, "Managers": 1,
+        "Cluster": {"ID": cluster, "DefaultAddrPool": ["10.20.0.0/16"], "SubnetSize": 24}}})
+}
+
+/// A node of `/nodes`: a ready worker.
+pub fn node(id: &str, name: &str, address: &str) -> Value {
+    json!({"ID": id, "Version": {"Index": 17}, "Spec": {"Labels": {}, "Role": "worker", "Availability": "active"},
+        "Description": {"Hostname": name, "Engine": {"EngineVersion": "20.10.24"}},
+        "Status": {"State": "ready", "Addr": address}})
+}
+
+/// The same node as a manager; `leader` is left out when false, as Engines do.
+pub fn voter(mut node: Value, leader: bool, reachability: &str) -> Value {
+    let address = format!("{}:2377", node.pointer("/Status/Addr").and_then(Value::as_str).unwrap());
+    node["Spec"]["Role"] = "manager".into();
+    node["ManagerStatus"] = json!({"Reachability": reachability, "Addr": address});
+    if leader {
+        node["ManagerStatus"]["Leader"] = true.into();
+    }
+    node
+}
+
+/// Value at a pointer replaced.
+pub fn set(mut value: Value, pointer: &str, new: impl Into<Value>) -> Value {
+    *value.pointer_mut(pointer).unwrap() = new.into();
+    value
+}
+
+/// A good response.
+pub fn good(body: Value) -> EngineAnswer {
+    EngineAnswer::Response { status: 200, body }
+}
+
+/// Answers of the own Engine.
+pub fn own(path: &str, answer: EngineAnswer) -> Answers {
+    Answers::default().with(Query::engine(path), Answer::Engine(answer))
+}
+
+/// Answers with that of another host's Engine added.
+pub fn and(answers: Answers, name: &str, path: &str, answer: EngineAnswer) -> Answers {
+    answers.with(Query::engine_of(host(name), path), Answer::Engine(answer))
+}
+
+/// No files at all.
+pub struct NoFiles;
+
+impl crate::resource::Files for NoFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, crate::resource::Invalid> {
+        Err(crate::resource::Invalid::new("source", path))
+    }
+
+    fn template(&self, path: &str) -> Result<String, crate::resource::Invalid> {
+        Err(crate::resource::Invalid::new("source", path))
+    }
+}
+
+/// A kind from its table, bound to a host.
+pub fn bound<K: crate::resource::Kind>(
+    table: &str,
+    name: &str,
+    roster: &Roster,
+) -> Result<K, crate::resource::Invalid> {
+    let mut kind: K = toml::from_str(table).unwrap_or_else(|error| panic!("{error}"));
+    let host = host(name);
+    kind.bind(&crate::resource::HostContext { host: &host, login_user: "vagrant", roster, files: &NoFiles })?;
+    Ok(kind)
+}
+
+/// Calls and waits of a change, one line each: `POST /swarm/join {...}` and `wait /info /Swarm/... = ...`.
+pub fn acts(change: &crate::resource::Change) -> Vec<String> {
+    use crate::resource::Act;
+    let names = |hosts: &[HostName]| {
+        if hosts.is_empty() { "own".into() } else { hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join("|") }
+    };
+    change
+        .steps
+        .iter()
+        .map(|step| match &step.act {
+            Act::Engine(call) => format!("{} {} {}", names(&call.managers), call.method, call.path),
+            Act::Wait(wait) => format!("{} wait {} {}={}", names(&wait.managers), wait.path, wait.pointer, wait.equals),
+            Act::KnownAfterApply => "later".into(),
+            other => format!("{other:?}"),
+        })
+        .collect()
+}

@@ -1,0 +1,160 @@
+//! What one host can see of its swarm: its own Engine, the managers of the group, and the list of nodes from the first
+//! manager that gives one. Reading is in rounds, because who can list the nodes is known only after `/info`.
+
+use super::{Info, Node};
+use crate::inventory::HostName;
+use crate::resource::{Answers, EngineAnswer, ProbeError, Query};
+
+/// What is known of one Engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EngineView {
+    /// There is none.
+    Absent,
+    /// It is installed and does not answer.
+    Down(String),
+    /// Nothing is known: the host could not be read.
+    Unreachable(String),
+    /// It answered.
+    Answered(Info),
+}
+
+impl EngineView {
+    /// Reads an answer to `GET /info`. An error status says that the Engine is not well, not that it has no swarm.
+    #[must_use]
+    pub fn read(answer: &EngineAnswer) -> Self {
+        match answer {
+            EngineAnswer::Absent => Self::Absent,
+            EngineAnswer::Down(why) => Self::Down(why.clone()),
+            EngineAnswer::Unreachable(why) => Self::Unreachable(why.clone()),
+            EngineAnswer::Response { status, body } => match answer.ok() {
+                Some(body) => Self::Answered(Info::read(body)),
+                None => Self::Down(error_text(*status, body)),
+            },
+        }
+    }
+
+    /// What the Engine said, if it did.
+    #[must_use]
+    pub fn info(&self) -> Option<&Info> {
+        match self {
+            Self::Answered(info) => Some(info),
+            _ => None,
+        }
+    }
+
+    /// Whether the Engine is a working manager.
+    #[must_use]
+    pub fn is_manager(&self) -> bool {
+        self.info().is_some_and(|info| info.state == "active" && info.control_available)
+    }
+
+    /// Why it is not known whether this Engine holds a swarm; `None` when it is known.
+    #[must_use]
+    pub fn unknown(&self) -> Option<&str> {
+        match self {
+            Self::Down(why) | Self::Unreachable(why) => Some(why),
+            _ => None,
+        }
+    }
+}
+
+/// A host's sight of its swarm.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sight {
+    /// The host that looks.
+    pub host: HostName,
+    /// Its own Engine.
+    pub own: EngineView,
+    /// The other managers of the group, in the inventory's order.
+    pub others: Vec<(HostName, EngineView)>,
+    /// Nodes as a manager lists them, or why no manager did; `None` when there is no manager to ask.
+    pub nodes: Option<Result<Vec<Node>, String>>,
+}
+
+/// A round of looking.
+pub enum Look {
+    /// These must be answered first.
+    Needs(Vec<Query>),
+    /// Everything is seen.
+    Done(Box<Sight>),
+}
+
+impl Sight {
+    /// What the first round asks.
+    #[must_use]
+    pub fn queries(host: &HostName, managers: &[HostName]) -> Vec<Query> {
+        let others = managers.iter().filter(|name| *name != host);
+        std::iter::once(Query::engine("/info"))
+            .chain(others.map(|name| Query::engine_of(name.clone(), "/info")))
+            .collect()
+    }
+
+    /// Looks with the answers at hand.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the host's own Engine could not be asked.
+    pub fn look(host: &HostName, managers: &[HostName], answers: &Answers) -> Result<Look, ProbeError> {
+        let own = EngineView::read(answers.engine("/info")?);
+        if let EngineView::Unreachable(why) = &own {
+            return Err(ProbeError::Unusable(format!("nothing is known about the Engine of {host}: {why}")));
+        }
+        let mut others = Vec::new();
+        for name in managers.iter().filter(|name| *name != host) {
+            others.push((name.clone(), EngineView::read(answers.engine_of(name, "/info")?)));
+        }
+
+        // Others first: a list from elsewhere still tells the truth when this host's own Engine is in a foreign swarm.
+        let mut sources: Vec<Query> = others
+            .iter()
+            .filter(|(_, view)| view.is_manager())
+            .map(|(name, _)| Query::engine_of(name.clone(), "/nodes"))
+            .collect();
+        if own.is_manager() {
+            sources.push(Query::engine("/nodes"));
+        }
+        let mut nodes = None;
+        for query in sources {
+            if !answers.contains(&query) {
+                return Ok(Look::Needs(vec![query]));
+            }
+            let list = Self::nodes(answers, &query);
+            let good = list.is_ok();
+            nodes = Some(list);
+            if good {
+                break;
+            }
+        }
+        Ok(Look::Done(Box::new(Self { host: host.clone(), own, others, nodes })))
+    }
+
+    fn nodes(answers: &Answers, query: &Query) -> Result<Vec<Node>, String> {
+        let answer = match query {
+            Query::Engine { host: Some(host), path } => answers.engine_of(host, path),
+            _ => answers.engine("/nodes"),
+        };
+        match answer.map_err(|error| error.to_string())? {
+            EngineAnswer::Response { status: 200..=299, body } => Node::list(body),
+            EngineAnswer::Response { status, body } => Err(error_text(*status, body)),
+            EngineAnswer::Absent => Err("there is no Engine".into()),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why.clone()),
+        }
+    }
+
+    /// Every Engine in sight that is a working manager, the host's own last.
+    pub fn managers(&self) -> impl Iterator<Item = (&HostName, &Info)> {
+        self.others
+            .iter()
+            .map(|(name, view)| (name, view))
+            .chain(std::iter::once((&self.host, &self.own)))
+            .filter(|(_, view)| view.is_manager())
+            .filter_map(|(name, view)| Some((name, view.info()?)))
+    }
+}
+
+/// An Engine's own words for an error.
+pub(super) fn error_text(status: u16, body: &serde_json::Value) -> String {
+    match body.get("message").and_then(serde_json::Value::as_str) {
+        Some(message) => message.trim().to_owned(),
+        None => format!("the Engine answered with status {status}"),
+    }
+}

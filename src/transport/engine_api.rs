@@ -1,0 +1,205 @@
+//! The Engine's API over a host's connection: one keep-alive HTTP/1 stream, one request at a time, made anew when the
+//! Engine was restarted. Bodies are never logged: they carry join tokens and secrets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, Response, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::sync::Mutex;
+
+use super::{Connection, TransportError};
+
+/// The newest API version whose answers we know.
+const KNOWN_VERSION: ApiVersion = ApiVersion(1, 47);
+/// Most bytes of an answer.
+const BODY_LIMIT: usize = 64 * 1024 * 1024;
+/// Limit of time for the exchange that finds the version, and for a new stream.
+const PING_LIMIT: Duration = Duration::from_secs(45);
+
+/// A version of the API, such as 1.47.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct ApiVersion(u32, u32);
+
+impl ApiVersion {
+    fn parse(text: &str) -> Option<Self> {
+        let (major, minor) = text.trim().split_once('.')?;
+        Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+/// A client of one host's Engine. Requests wait for each other.
+pub struct EngineClient {
+    connection: Arc<dyn Connection>,
+    state: Mutex<State>,
+}
+
+struct State {
+    sender: Option<SendRequest<Full<Bytes>>>,
+    version: ApiVersion,
+}
+
+/// An exchange that failed.
+struct Broken {
+    error: TransportError,
+    /// Whether the Engine cannot have seen the request.
+    unsent: bool,
+}
+
+impl EngineClient {
+    /// Reaches the Engine and agrees on an API version: the older of the Engine's newest and the newest known here.
+    ///
+    /// # Errors
+    /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
+    pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
+        let mut state = State { sender: None, version: KNOWN_VERSION };
+        let answer = state.exchange(&*connection, &Method::GET, "/_ping", None, PING_LIMIT).await?;
+        let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
+        let Some(newest) = newest else {
+            let why = format!("what answers there is no Engine (status {})", answer.status());
+            return Err(TransportError::NoEngine { installed: true, why });
+        };
+        state.version = newest.min(KNOWN_VERSION);
+        Ok(Self { connection, state: Mutex::new(state) })
+    }
+
+    /// Sends one request and reads the whole answer; the path has no version prefix (`/info`, `/nodes?filters=…`).
+    ///
+    /// Gives the status and the body: JSON where it is JSON, null where it is empty, else text as a string. A status
+    /// that says "failed" is an answer, not an error. When the stream has died before the request was sent, and for
+    /// GET and HEAD when it dies at any time, the request is sent once more over a new stream. A request that changes
+    /// something is never repeated when the Engine may have seen it.
+    ///
+    /// # Errors
+    /// [`TransportError::Timeout`], [`TransportError::Lost`] (whether the Engine acted is then not known),
+    /// [`TransportError::NoEngine`] or [`TransportError::TooMuchOutput`].
+    pub async fn request(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<(u16, Value), TransportError> {
+        let mut state = self.state.lock().await;
+        let mut renegotiated = false;
+        loop {
+            let ApiVersion(major, minor) = state.version;
+            let versioned = format!("/v{major}.{minor}{path}");
+            let answer = state.exchange(&*self.connection, method, &versioned, body, timeout).await?;
+            let (status, value) = (answer.status().as_u16(), json(answer.body()));
+            // Refused for its version alone, before it was looked at: an Engine of another age has come.
+            if status == 400 && !renegotiated && is_about_version(&value) {
+                renegotiated = true;
+                state.renegotiate(&*self.connection).await?;
+                continue;
+            }
+            return Ok((status, value));
+        }
+    }
+}
+
+impl State {
+    /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
+    async fn renegotiate(&mut self, connection: &dyn Connection) -> Result<(), TransportError> {
+        let answer = self.exchange(connection, &Method::GET, "/version", None, PING_LIMIT).await?;
+        let value = json(answer.body());
+        let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
+        let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);
+        let oldest = version("MinAPIVersion").unwrap_or(newest);
+        self.version = KNOWN_VERSION.min(newest).max(oldest);
+        Ok(())
+    }
+
+    async fn exchange(
+        &mut self,
+        connection: &dyn Connection,
+        method: &Method,
+        path: &str,
+        body: Option<&Value>,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let repeatable = *method == Method::GET || *method == Method::HEAD;
+        let mut again = self.sender.is_some();
+        loop {
+            // Taken out for the time of the exchange: a request that is given up takes its stream along.
+            let mut sender = match self.sender.take() {
+                Some(sender) => sender,
+                None => open(connection).await?,
+            };
+            let request = build(method, path, body)?;
+            let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
+            match result {
+                Ok(Ok(answer)) => {
+                    self.sender = Some(sender);
+                    return Ok(answer);
+                }
+                Ok(Err(broken)) if again && (broken.unsent || repeatable) && !is_limit(&broken.error) => again = false,
+                Ok(Err(broken)) => return Err(broken.error),
+                Err(_) => return Err(TransportError::Timeout(timeout)),
+            }
+        }
+    }
+}
+
+async fn open(connection: &dyn Connection) -> Result<SendRequest<Full<Bytes>>, TransportError> {
+    let handshake = async {
+        let stream = connection.open_engine().await?;
+        http1::handshake(TokioIo::new(stream)).await.map_err(|error| TransportError::Lost(error.to_string()))
+    };
+    let (sender, stream) = match tokio::time::timeout(PING_LIMIT, handshake).await {
+        Ok(result) => result?,
+        Err(_) => return Err(TransportError::Timeout(PING_LIMIT)),
+    };
+    tokio::spawn(async move {
+        if let Err(error) = stream.await {
+            tracing::debug!(%error, "the stream to the Engine ended");
+        }
+    });
+    Ok(sender)
+}
+
+fn build(method: &Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, TransportError> {
+    let bytes = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
+    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "docker");
+    if body.is_some() {
+        request = request.header(header::CONTENT_TYPE, "application/json");
+    }
+    request.body(Full::new(bytes)).map_err(|error| TransportError::Unsendable(format!("a request for {path}: {error}")))
+}
+
+async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {
+    let lost = |error: &dyn std::fmt::Display| TransportError::Lost(format!("the Engine hung up: {error}"));
+    sender.ready().await.map_err(|error| Broken { error: lost(&error), unsent: true })?;
+    let answer = sender.try_send_request(request).await.map_err(|mut error| {
+        let unsent = error.take_message().is_some();
+        Broken { error: lost(error.error()), unsent }
+    })?;
+    let (parts, body) = answer.into_parts();
+    let collected = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
+        let limit = error.is::<http_body_util::LengthLimitError>();
+        let error = if limit { TransportError::TooMuchOutput(BODY_LIMIT) } else { lost(&error) };
+        Broken { error, unsent: false }
+    })?;
+    Ok(Response::from_parts(parts, collected.to_bytes()))
+}
+
+fn is_limit(error: &TransportError) -> bool {
+    matches!(error, TransportError::TooMuchOutput(_))
+}
+
+/// "client version 1.47 is too old. Minimum supported API version is 1.50", or "too new".
+fn is_about_version(value: &Value) -> bool {
+    let message = value.get("message").and_then(Value::as_str).unwrap_or_default();
+    message.contains("client version") && (message.contains("too old") || message.contains("too new"))
+}
+
+fn json(body: &Bytes) -> Value {
+    if body.is_empty() {
+        return Value::Null;
+    }
+    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+}

@@ -1,0 +1,186 @@
+//! A run's lock on a host it changes: a folder made by root under `/run`, with who holds it and a heartbeat. It expires
+//! by the host's uptime, which no clock setting moves. A check takes no lock.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{Connection, Exec, TransportError};
+
+/// Where the lock lies by default.
+const DEFAULT_PATH: &str = "/run/skep.lock";
+
+/// Times and place of a lock.
+#[derive(Debug, Clone)]
+pub struct LockSettings {
+    /// Folder on the host; default `/run/skep.lock`.
+    pub path: String,
+    /// Time between two heartbeats; default 10 s.
+    pub heartbeat: Duration,
+    /// How old a heartbeat may be before anybody may take the lock over; whole seconds, default 60 s.
+    pub expiry: Duration,
+}
+
+impl Default for LockSettings {
+    fn default() -> Self {
+        Self { path: DEFAULT_PATH.into(), heartbeat: Duration::from_secs(10), expiry: Duration::from_secs(60) }
+    }
+}
+
+/// Every script of the lock begins with this: the lock's own lock, and the file read. `$1` the folder, `$2` our token.
+/// The `flock` makes "read, decide, write" one act: else two runs could take over one expired lock.
+const PREAMBLE: &str = r#"
+dir=$1 token=$2
+exec 9>"$dir.guard" || exit 1
+flock -w 20 9 || { echo "somebody holds $dir.guard" >&2; exit 1; }
+read -r now _ </proc/uptime; now=${now%%.*}
+holder= owner= pid= since= beat=
+if [ -d "$dir" ]; then
+  if [ -r "$dir/owner" ]; then
+    { IFS= read -r holder; IFS= read -r owner; IFS= read -r pid; IFS= read -r since; IFS= read -r beat; } <"$dir/owner"
+  fi
+fi
+write() {
+  printf '%s\n' "$token" "$owner" "$pid" "$since" "$now" >"$dir/owner.new" && mv -f "$dir/owner.new" "$dir/owner"
+}
+"#;
+
+/// `$3` owner, `$4` process, `$5` expiry in seconds. A file that is cut short (a full disk) counts as expired.
+const ACQUIRE: &str = r#"
+if [ -d "$dir" ] && [ -n "$beat" ] && [ "$beat" -le "$now" ] && [ $((now - beat)) -le "$5" ]; then
+  printf '%s\n' held "$owner" "$pid" "$since" "$((now - beat))"
+  exit 0
+fi
+rm -rf "$dir" && mkdir -m 0700 "$dir" || exit 1
+owner=$3 pid=$4 since=$(date -u '+%Y-%m-%d %H:%M:%S UTC')
+write || exit 1
+echo acquired
+"#;
+
+const BEAT: &str = r#"
+[ "$holder" = "$token" ] || { echo gone; exit 0; }
+write || exit 1
+echo kept
+"#;
+
+const RELEASE: &str = r#"
+[ "$holder" = "$token" ] || { echo gone; exit 0; }
+rm -rf "$dir" || exit 1
+echo released
+"#;
+
+/// A lock that this run holds. Dropping it stops the heartbeat, so that it expires; [`HostLock::release`] frees it.
+pub struct HostLock {
+    shared: Arc<Shared>,
+    _heartbeat: AbortOnDropHandle<()>,
+}
+
+struct Shared {
+    connection: Arc<dyn Connection>,
+    settings: LockSettings,
+    token: String,
+    gone: AtomicBool,
+    last_beat: Mutex<Instant>,
+}
+
+impl HostLock {
+    /// Takes the lock with default settings; waits as long as `wait` for whoever holds it (zero: one try).
+    ///
+    /// # Errors
+    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::Lock`] when it cannot be made,
+    /// others when the connection is lost.
+    pub async fn acquire(connection: Arc<dyn Connection>, owner: &str, wait: Duration) -> Result<Self, TransportError> {
+        Self::acquire_with(connection, owner, wait, LockSettings::default()).await
+    }
+
+    /// Takes the lock with settings of one's own.
+    ///
+    /// # Errors
+    /// As [`HostLock::acquire`].
+    pub async fn acquire_with(
+        connection: Arc<dyn Connection>,
+        owner: &str,
+        wait: Duration,
+        settings: LockSettings,
+    ) -> Result<Self, TransportError> {
+        let token = format!("{:032x}", rand::random::<u128>());
+        let owner: String = owner.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+        let start = Instant::now();
+        let shared =
+            Shared { connection, settings, token, gone: AtomicBool::new(false), last_beat: Mutex::new(Instant::now()) };
+        loop {
+            let expiry = shared.settings.expiry.as_secs().to_string();
+            let before = Instant::now();
+            let answer = shared.run(ACQUIRE, &[&owner, &std::process::id().to_string(), &expiry]).await?;
+            if answer.first().is_some_and(|word| word == "acquired") {
+                *shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = before;
+                break;
+            }
+            let left = wait.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Err(locked(&answer));
+            }
+            tokio::time::sleep(left.min(Duration::from_secs(1))).await;
+        }
+        let shared = Arc::new(shared);
+        let heartbeat = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&shared))));
+        Ok(Self { shared, _heartbeat: heartbeat })
+    }
+
+    /// Whether the lock is still ours: the last heartbeat is young enough and nobody took it over. Ask before each step.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        let last = *self.shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
+        !self.shared.gone.load(Ordering::Relaxed) && last.elapsed() < self.shared.settings.expiry
+    }
+
+    /// Frees the lock; one that was lost meanwhile is left to its new holder.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the host cannot be reached; the lock then expires by itself.
+    pub async fn release(self) -> Result<(), TransportError> {
+        let Self { shared, _heartbeat: heartbeat } = self;
+        drop(heartbeat);
+        shared.run(RELEASE, &[]).await.map(drop)
+    }
+}
+
+async fn beat(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(shared.settings.heartbeat).await;
+        let before = Instant::now();
+        match shared.run(BEAT, &[]).await {
+            Ok(answer) if answer.first().is_some_and(|word| word == "kept") => {
+                *shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = before;
+            }
+            Ok(_) => {
+                shared.gone.store(true, Ordering::Relaxed);
+                return;
+            }
+            // Tried again next time; `is_held` tells when it has been too long.
+            Err(error) => tracing::debug!(%error, "no heartbeat"),
+        }
+    }
+}
+
+impl Shared {
+    async fn run(&self, body: &str, further: &[&str]) -> Result<Vec<String>, TransportError> {
+        let mut arguments = vec![self.settings.path.clone(), self.token.clone()];
+        arguments.extend(further.iter().map(|&argument| argument.to_owned()));
+        let exec = Exec { arguments, timeout: Duration::from_secs(30), ..Exec::root(format!("{PREAMBLE}{body}")) };
+        let output = self.connection.exec(exec).await?;
+        if !output.success() {
+            return Err(TransportError::Lock(format!("{}: {}", self.settings.path, output.stderr_tail())));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    }
+}
+
+fn locked(answer: &[String]) -> TransportError {
+    let field = |index: usize| answer.get(index).cloned().unwrap_or_default();
+    let silent_for = Duration::from_secs(field(4).parse().unwrap_or(0));
+    TransportError::Locked { owner: field(1), process: field(2), since: field(3), silent_for }
+}

@@ -1,0 +1,51 @@
+//! Certificates of hosts, and the authorities that known hosts name for them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Certificate, HashAlg, PublicKey};
+
+use super::entry::{Entry, Role};
+use super::{TransportError, pattern};
+
+/// See [`super::KnownHosts::vouches`]. `name` is what lines are searched for, `address` what principals are.
+pub fn vouches(
+    entries: &[Entry],
+    address: &str,
+    name: &str,
+    certificate: &Certificate,
+) -> Result<Result<(), String>, TransportError> {
+    let own = || entries.iter().filter(|entry| pattern::matches(&entry.patterns, name));
+    let is_in = |entry: &&Entry| {
+        entry.key.key_data() == certificate.signature_key() || entry.key.key_data() == certificate.public_key()
+    };
+    if let Some(entry) = own().filter(|entry| entry.role == Role::Revoked).find(is_in) {
+        return Err(TransportError::HostKeyRevoked { address: name.to_owned(), place: entry.place() });
+    }
+    let authorities: Vec<&Entry> = own().filter(|entry| entry.role == Role::Authority).collect();
+    Ok(judge(&authorities, address, certificate))
+}
+
+fn judge(authorities: &[&Entry], address: &str, certificate: &Certificate) -> Result<(), String> {
+    if certificate.cert_type() != CertType::Host {
+        return Err("it is not a host's".into());
+    }
+    let by = PublicKey::from(certificate.signature_key().clone()).fingerprint(HashAlg::Sha256);
+    let known: Vec<_> = authorities.iter().map(|entry| entry.key.fingerprint(HashAlg::Sha256)).collect();
+    if !known.contains(&by) {
+        return Err("no known authority signed it".into());
+    }
+    if certificate.signature().algorithm().to_string() == "ssh-rsa" {
+        return Err("its signature is SHA-1".into());
+    }
+    // As in OpenSSH: an authority that names nobody vouches for every host, and names are no patterns.
+    let names = certificate.valid_principals();
+    if !names.is_empty() && !names.iter().any(|name| name.eq_ignore_ascii_case(address)) {
+        return Err(format!("it is not for {address}"));
+    }
+    if let Some((option, _)) = certificate.critical_options().iter().next() {
+        return Err(format!("its critical option {option} is not known"));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    certificate.validate_at(now, &known).map_err(|_| "its time is over or not come, or its signature is wrong".into())
+}

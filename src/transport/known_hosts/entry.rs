@@ -1,0 +1,101 @@
+//! One line of a file of known hosts, as data.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use russh::keys::PublicKey;
+use russh::keys::ssh_key::known_hosts::HostPatterns;
+
+/// What a line says about its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The key of a host.
+    HostKey,
+    /// `@revoked`: the key must not be accepted, whatever else is written.
+    Revoked,
+    /// `@cert-authority`: the key of an authority, never a host's own.
+    Authority,
+}
+
+/// A line that could be read.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// What the line says about its key.
+    pub role: Role,
+    /// For which hosts.
+    pub patterns: HostPatterns,
+    /// The key.
+    pub key: PublicKey,
+    /// The file it stands in.
+    pub file: Arc<PathBuf>,
+    /// The line in the file, from 1, comments and empty lines counted.
+    pub line: usize,
+}
+
+impl Entry {
+    /// `FILE:LINE`, for messages.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.file.display(), self.line)
+    }
+}
+
+/// Reads a whole file's text. Lines that cannot be read (and comments) are left out, as OpenSSH does.
+#[must_use]
+pub fn parse(text: &str, file: &Path) -> Vec<Entry> {
+    let file = Arc::new(file.to_path_buf());
+    let entry = |(index, line): (usize, &str)| {
+        let found = parse_line(line, &file, index + 1);
+        if found.is_none() && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
+            tracing::debug!(file = %file.display(), line = index + 1, "a line of known hosts cannot be read");
+        }
+        found
+    };
+    text.lines().enumerate().filter_map(entry).collect()
+}
+
+fn parse_line(line: &str, file: &Arc<PathBuf>, number: usize) -> Option<Entry> {
+    let mut fields = line.split_ascii_whitespace().peekable();
+    let role = match fields.peek()? {
+        first if first.starts_with('#') => return None,
+        &"@revoked" => Role::Revoked,
+        &"@cert-authority" => Role::Authority,
+        first if first.starts_with('@') => return None,
+        _ => Role::HostKey,
+    };
+    if role != Role::HostKey {
+        fields.next();
+    }
+    let patterns = fields.next()?.parse().ok()?;
+    let key = PublicKey::from_openssh(&format!("{} {}", fields.next()?, fields.next()?)).ok()?;
+    Some(Entry { role, patterns, key, file: Arc::clone(file), line: number })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+
+    #[test]
+    fn tabs_comments_line_ends_and_markers() {
+        let text = format!(
+            "# comment\r\n\r\nhost\t{}\tuser@somewhere # x\r\n  @revoked  old {KEY}\n@cert-authority *.org {KEY}\nbroken line\n@new h {KEY}\nlast {KEY}",
+            KEY.replace(' ', "\t")
+        );
+        let entries = parse(&text, Path::new("/k"));
+        let seen: Vec<(Role, usize, String)> =
+            entries.iter().map(|entry| (entry.role, entry.line, entry.patterns.to_string())).collect();
+        assert_eq!(
+            seen,
+            [
+                (Role::HostKey, 3, "host".to_owned()),
+                (Role::Revoked, 4, "old".to_owned()),
+                (Role::Authority, 5, "*.org".to_owned()),
+                (Role::HostKey, 8, "last".to_owned()),
+            ]
+        );
+        assert_eq!(entries[1].place(), "/k:4");
+    }
+}

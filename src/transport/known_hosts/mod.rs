@@ -1,0 +1,178 @@
+//! Known hosts: files read once per run, our own matcher (markers, hashes, wildcards, several keys of one type), and
+//! new keys written down once, under a lock. A host known by a key of another type counts as changed: else a server in
+//! between would only have to offer another type.
+
+mod authority;
+mod entry;
+mod forget;
+mod learn;
+mod pattern;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
+
+use self::entry::{Entry, Role};
+use super::TransportError;
+use crate::inventory::HostKeyPolicy;
+
+pub use self::forget::{Forgotten, forget};
+pub(super) use self::pattern::lookup_name;
+
+/// Every known host key of a run. Cheap to clone; clones share what is learned.
+#[derive(Debug, Clone)]
+pub struct KnownHosts {
+    files: Arc<[PathBuf]>,
+    entries: Arc<Mutex<Vec<Entry>>>,
+}
+
+/// What the files say about a key that a host shows.
+#[derive(Debug)]
+enum Verdict {
+    Known,
+    Unknown,
+    Changed(Entry),
+    Revoked(Entry),
+}
+
+impl KnownHosts {
+    /// Reads the files; the first is the one that new keys are written to. A file that does not exist is empty.
+    ///
+    /// # Errors
+    /// [`TransportError::KnownHosts`] for a file that exists and cannot be read: taking it for empty would make every
+    /// host a new one.
+    pub fn load(files: &[PathBuf]) -> Result<Self, TransportError> {
+        let mut entries = Vec::new();
+        for file in files {
+            entries.extend(read(file)?);
+        }
+        Ok(Self { files: files.into(), entries: Arc::new(Mutex::new(entries)) })
+    }
+
+    /// Key types under which a host is known, so that the server can be asked for one of them.
+    pub(super) fn key_types(&self, address: &str, port: u16) -> Vec<Algorithm> {
+        let name = pattern::lookup_name(address, port);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let own =
+            entries.iter().filter(|entry| entry.role == Role::HostKey && pattern::matches(&entry.patterns, &name));
+        own.map(|entry| entry.key.algorithm()).collect()
+    }
+
+    /// Whether a `@cert-authority` speaks of the host.
+    pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
+        let name = pattern::lookup_name(address, port);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.iter().any(|entry| entry.role == Role::Authority && pattern::matches(&entry.patterns, &name))
+    }
+
+    /// Whether a known authority vouches for a host's certificate: signed by it, for this host, and valid now. The
+    /// inner error says why not.
+    ///
+    /// # Errors
+    /// [`TransportError::HostKeyRevoked`] when the key or the authority is revoked.
+    pub(super) fn vouches(
+        &self,
+        address: &str,
+        port: u16,
+        certificate: &Certificate,
+    ) -> Result<Result<(), String>, TransportError> {
+        let name = pattern::lookup_name(address, port);
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        authority::vouches(&entries, address, &name, certificate)
+    }
+
+    /// Decides about a shown key: known keys pass, unknown ones pass and are written down under
+    /// [`HostKeyPolicy::AcceptNew`], all others are refused.
+    ///
+    /// # Errors
+    /// [`TransportError::HostKeyUnknown`], [`TransportError::HostKeyChanged`], [`TransportError::HostKeyRevoked`], or
+    /// [`TransportError::KnownHosts`] when the new key cannot be written down.
+    pub(super) async fn verify(
+        &self,
+        address: &str,
+        port: u16,
+        shown: &PublicKey,
+        policy: HostKeyPolicy,
+        hash: bool,
+    ) -> Result<(), TransportError> {
+        let name = pattern::lookup_name(address, port);
+        let verdict = judge(&self.entries.lock().unwrap_or_else(PoisonError::into_inner), &name, shown);
+        match (verdict, policy) {
+            (Verdict::Known, _) => Ok(()),
+            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => self.learn(name, shown.clone(), hash).await,
+            (verdict, _) => refuse(verdict, &name, shown),
+        }
+    }
+
+    /// Writes a new key down. The file is read again under its lock: another run may have been faster.
+    async fn learn(&self, name: String, shown: PublicKey, hash: bool) -> Result<(), TransportError> {
+        let Some(file) = self.files.first().cloned() else { return Ok(()) };
+        let entries = Arc::clone(&self.entries);
+        let work = move || {
+            let mut locked = learn::open_locked(&file)?;
+            let now = entry::parse(&learn::text(&mut locked, &file)?, &file);
+            match judge(&now, &name, &shown) {
+                Verdict::Known => {}
+                Verdict::Unknown => {
+                    let written = if hash { pattern::hashed(&name) } else { name.clone() };
+                    learn::append(&mut locked, &file, &written, &shown)?;
+                }
+                verdict => return refuse(verdict, &name, &shown),
+            }
+            let fresh = entry::parse(&learn::text(&mut locked, &file)?, &file);
+            let mut entries = entries.lock().unwrap_or_else(PoisonError::into_inner);
+            entries.retain(|entry| *entry.file != file);
+            entries.extend(fresh);
+            Ok(())
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(error) => Err(TransportError::Lost(error.to_string())),
+        }
+    }
+}
+
+fn read(file: &Path) -> Result<Vec<Entry>, TransportError> {
+    match std::fs::read(file) {
+        Ok(bytes) => Ok(entry::parse(&String::from_utf8_lossy(&bytes), file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(TransportError::KnownHosts { path: file.to_path_buf(), why: error.to_string() }),
+    }
+}
+
+fn judge(entries: &[Entry], name: &str, shown: &PublicKey) -> Verdict {
+    let own: Vec<&Entry> = entries.iter().filter(|entry| pattern::matches(&entry.patterns, name)).collect();
+    let same_key = |entry: &&&Entry| entry.key.key_data() == shown.key_data();
+    if let Some(entry) = own.iter().filter(|entry| entry.role == Role::Revoked).find(same_key) {
+        return Verdict::Revoked((*entry).clone());
+    }
+    let keys: Vec<&Entry> = own.into_iter().filter(|entry| entry.role == Role::HostKey).collect();
+    if keys.iter().any(|entry| entry.key.key_data() == shown.key_data()) {
+        return Verdict::Known;
+    }
+    let same_type = keys.iter().find(|entry| entry.key.algorithm() == shown.algorithm());
+    match same_type.or(keys.first()) {
+        Some(entry) => Verdict::Changed((*entry).clone()),
+        None => Verdict::Unknown,
+    }
+}
+
+fn refuse(verdict: Verdict, name: &str, shown: &PublicKey) -> Result<(), TransportError> {
+    let address = name.to_owned();
+    let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
+    Err(match verdict {
+        Verdict::Known => return Ok(()),
+        Verdict::Unknown => TransportError::HostKeyUnknown { address, fingerprint },
+        Verdict::Revoked(entry) => TransportError::HostKeyRevoked { address, place: entry.place() },
+        Verdict::Changed(entry) => TransportError::HostKeyChanged {
+            address,
+            known: entry.key.fingerprint(HashAlg::Sha256).to_string(),
+            place: entry.place(),
+            shown: fingerprint,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

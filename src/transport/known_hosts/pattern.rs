@@ -1,0 +1,122 @@
+//! Does a line of known hosts speak of this host? Plain names, `*` and `?`, `!` exceptions, `[host]:port`, hashes.
+
+use hmac::{Hmac, KeyInit, Mac};
+use russh::keys::ssh_key::known_hosts::HostPatterns;
+use sha1::Sha1;
+
+/// What known hosts call a server: `host`, or `[host]:port` when the port is not 22. Always lower case.
+#[must_use]
+pub fn lookup_name(address: &str, port: u16) -> String {
+    let address = address.to_ascii_lowercase();
+    if port == 22 { address } else { format!("[{address}]:{port}") }
+}
+
+/// Whether the list of patterns holds for the name. A matching `!` pattern takes the whole line out.
+#[must_use]
+pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
+    match patterns {
+        HostPatterns::HashedName { salt, hash } => hash_of(salt, name).is_some_and(|own| own == *hash),
+        HostPatterns::Patterns(patterns) => {
+            let mut found = false;
+            for pattern in patterns {
+                let pattern = pattern.to_ascii_lowercase();
+                match pattern.strip_prefix('!') {
+                    Some(exception) if glob(exception.as_bytes(), name.as_bytes()) => return false,
+                    Some(_) => {}
+                    None => found |= glob(pattern.as_bytes(), name.as_bytes()),
+                }
+            }
+            found
+        }
+    }
+}
+
+/// A name as `HashKnownHosts` writes it. Without a salt (which cannot happen) it stays readable.
+#[must_use]
+pub fn hashed(name: &str) -> String {
+    let salt: [u8; 20] = rand::random();
+    let Some(hash) = hash_of(&salt, name) else { return name.to_owned() };
+    HostPatterns::HashedName { salt: salt.to_vec(), hash }.to_string()
+}
+
+fn hash_of(salt: &[u8], name: &str) -> Option<[u8; 20]> {
+    let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
+    mac.update(name.as_bytes());
+    Some(mac.finalize().into_bytes().into())
+}
+
+/// `*` any run, `?` any one byte; linear in time but for the last star, which alone is taken back.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut position) = (0, 0);
+    let mut last_star: Option<(usize, usize)> = None;
+    while position < text.len() {
+        match pattern.get(at) {
+            Some(b'*') => {
+                last_star = Some((at, position));
+                at += 1;
+            }
+            Some(&byte) if byte == b'?' || byte == text[position] => {
+                at += 1;
+                position += 1;
+            }
+            _ => match last_star {
+                Some((star, from)) => {
+                    last_star = Some((star, from + 1));
+                    at = star + 1;
+                    position = from + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn holds(patterns: &str, address: &str, port: u16) -> bool {
+        matches(&patterns.parse().unwrap(), &lookup_name(address, port))
+    }
+
+    #[test]
+    fn plain_names_and_ports() {
+        assert!(holds("docker01,10.0.0.1", "docker01", 22));
+        assert!(holds("Docker01", "DOCKER01", 22));
+        assert!(!holds("docker01", "docker01", 2222), "another port is another server");
+        assert!(holds("[docker01]:2222", "docker01", 2222));
+        assert!(!holds("[docker01]:2222", "docker01", 22));
+        assert!(!holds("docker0", "docker01", 22));
+    }
+
+    #[test]
+    fn wildcards_and_exceptions() {
+        assert!(holds("*.example.org", "a.b.example.org", 22));
+        assert!(!holds("*.example.org", "example.org", 22));
+        assert!(holds("docker0?", "docker07", 22));
+        assert!(!holds("*.example.org,!bad.example.org", "bad.example.org", 22));
+        assert!(!holds("!bad.example.org,*.example.org", "bad.example.org", 22));
+        assert!(!holds("!bad.example.org", "good.example.org", 22), "an exception alone matches nothing");
+        assert!(holds("a*b*c", "a-b-b-c", 22));
+        assert!(!holds("a*b*c", "a-b-b-d", 22));
+        assert!(holds("*", "x", 22));
+    }
+
+    #[test]
+    fn names_hashed_here_are_found_again() {
+        let patterns = hashed("[web]:2222");
+        assert!(patterns.starts_with("|1|") && !patterns.contains("web"), "{patterns}");
+        assert!(matches(&patterns.parse().unwrap(), "[web]:2222"));
+        assert_ne!(patterns, hashed("[web]:2222"), "each has a salt of its own");
+    }
+
+    #[test]
+    fn hashed_names() {
+        // As `ssh-keygen -H` wrote it for `[localhost]:2222`.
+        let patterns = "|1|moWpKxq6z+ONMmZv/wS+dfxv8FI=|pQ68rUKmIAqos2KprW8hry36xsE=".parse().unwrap();
+        assert!(matches(&patterns, "[localhost]:2222"));
+        assert!(!matches(&patterns, "localhost"));
+    }
+}

@@ -1,0 +1,53 @@
+//! Reach: SSH, known hosts, privilege, the tunnel to the Engine, the host's lock, and a scripted host for tests.
+//! Nothing above this module knows russh; russh breaks its interface often and stays behind [`Connection`].
+
+mod engine_api;
+mod error;
+mod exec;
+mod host_lock;
+mod known_hosts;
+mod network;
+pub mod scripted;
+mod secrets;
+mod ssh;
+mod ssh_config;
+
+pub use engine_api::EngineClient;
+pub use error::TransportError;
+pub use exec::{Exec, Output, Privilege};
+pub use host_lock::{HostLock, LockSettings};
+pub use hyper::Method;
+pub use known_hosts::{Forgotten, KnownHosts, forget};
+pub use network::{Network, connect_with};
+pub use secrets::{Ask, Known, Secrets};
+pub use ssh::{ConnectOptions, SshConnection};
+
+/// One host's connection, held for the whole run. All methods may be called at once.
+#[async_trait::async_trait]
+pub trait Connection: Send + Sync {
+    /// Runs a script on the host and brings back its whole output.
+    ///
+    /// A status other than 0 is an [`Output`], not an error: errors mean that nothing is known about the end of the command.
+    ///
+    /// # Errors
+    /// [`TransportError`] when the connection, the time limit or sudo got in the way.
+    async fn exec(&self, exec: Exec) -> Result<Output, TransportError>;
+
+    /// Opens a stream to the host's Engine: straight to its socket where the login may, else through
+    /// `docker system dial-stdio` as root.
+    ///
+    /// # Errors
+    /// [`TransportError::NoEngine`] when nothing listens there, others when the connection is lost.
+    async fn open_engine(&self) -> Result<EngineStream, TransportError>;
+
+    /// Ends the connection in order.
+    async fn close(&self);
+}
+
+/// A stream to an Engine's API.
+pub type EngineStream = Box<dyn ByteStream>;
+
+/// Bytes in both directions.
+pub trait ByteStream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> ByteStream for T {}

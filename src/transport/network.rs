@@ -1,0 +1,289 @@
+//! The ways to all hosts of a run: their settings, their jump hosts (one connection each, however many hosts are behind
+//! it), their files of known hosts (read once).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use super::ssh::{ConnectOptions, Road, SshConnection, connect_by, known_line, scan};
+use super::ssh_config::{SshConfig, Tokens};
+use super::{KnownHosts, TransportError};
+use crate::inventory::{HostName, Origin, Proxy, Target, local_user};
+
+/// Everything a run shares to reach its hosts.
+#[derive(Default)]
+pub struct Network {
+    options: ConnectOptions,
+    config: SshConfig,
+    // Hosts of the inventory: a jump host may be one of them.
+    hosts: HashMap<HostName, Target>,
+    known: Mutex<HashMap<Vec<PathBuf>, KnownHosts>>,
+    jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<JumpSlot>>>>,
+}
+
+/// A jump host's connection, or why there is none.
+#[derive(Default)]
+struct JumpSlot {
+    connection: Option<Arc<SshConnection>>,
+    failed: Option<(Instant, TransportError)>,
+}
+
+/// Connects and logs in, with settings that are final: no SSH configuration is asked for the host itself.
+///
+/// # Errors
+/// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
+pub async fn connect_with(
+    target: &Target,
+    known: &KnownHosts,
+    options: &ConnectOptions,
+) -> Result<Arc<SshConnection>, TransportError> {
+    let network = Network::new(options.clone(), []);
+    network.remember(&target.known_hosts, known.clone());
+    network.reach(target, &[]).await
+}
+
+impl Network {
+    /// A network with the inventory's hosts; nothing is reached yet.
+    pub fn new(options: ConnectOptions, hosts: impl IntoIterator<Item = Target>) -> Self {
+        let hosts = hosts.into_iter().map(|target| (target.name.clone(), target)).collect();
+        Self { options, hosts, ..Self::default() }
+    }
+
+    /// A host with the settings of its SSH configuration.
+    ///
+    /// # Errors
+    /// [`TransportError::Settings`].
+    pub async fn resolve(&self, target: &Target) -> Result<Target, TransportError> {
+        self.config.resolve(target).await
+    }
+
+    /// Connects and logs in; settings of the SSH configuration are asked for first.
+    ///
+    /// # Errors
+    /// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
+    pub async fn connect(&self, target: &Target) -> Result<Arc<SshConnection>, TransportError> {
+        let target = self.resolve(target).await?;
+        self.reach(&target, &[]).await
+    }
+
+    /// The keys that a resolved host shows now, as lines of known hosts with their fingerprints. Nothing is trusted or
+    /// written down for it.
+    ///
+    /// # Errors
+    /// [`TransportError`] when it cannot be reached.
+    pub async fn scan(&self, target: &Target) -> Result<Vec<(String, String)>, TransportError> {
+        let road = self.road(target, &[]).await?;
+        let keys = scan(&road, target).await?;
+        Ok(keys.iter().filter_map(|key| known_line(target, key)).collect())
+    }
+
+    /// Where warnings go about settings that cannot be followed; each comes once. Default: nowhere.
+    #[must_use]
+    pub fn on_warning(mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.config.listener = Some(Box::new(listener));
+        self
+    }
+
+    fn remember(&self, files: &[PathBuf], known: KnownHosts) {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(files.to_vec(), known);
+    }
+
+    fn known_hosts(&self, files: &[PathBuf]) -> Result<KnownHosts, TransportError> {
+        let found = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(files).cloned();
+        match found {
+            Some(known) => Ok(known),
+            None => {
+                let loaded = KnownHosts::load(files)?;
+                let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+                // Another task may have been faster; what it learned since counts.
+                Ok(all.entry(files.to_vec()).or_insert(loaded).clone())
+            }
+        }
+    }
+
+    /// Reaches a resolved host; `way` are the hosts that are being reached through it.
+    fn reach<'a>(&'a self, target: &'a Target, way: &'a [String]) -> BoxConnecting<'a> {
+        Box::pin(async move {
+            let known = self.known_hosts(&target.known_hosts)?;
+            let road = self.road(target, way).await?;
+            connect_by(&road, target, &known, &self.options).await
+        })
+    }
+
+    async fn road(&self, target: &Target, way: &[String]) -> Result<Road, TransportError> {
+        let trouble = |setting: &str, why: String| TransportError::Settings {
+            setting: setting.into(),
+            place: self.place(target, "proxy"),
+            why,
+        };
+        let list = match &target.ssh.proxy {
+            Proxy::Direct => return Ok(Road::Tcp),
+            Proxy::Command(command) => {
+                let original = self.hosts.get(&target.name).map_or(&target.address, |host| &host.address);
+                let tokens = Tokens { target, original };
+                let command = tokens.replace(command).map_err(|why| trouble("ProxyCommand", why))?;
+                return Ok(Road::Command(command));
+            }
+            Proxy::Jump(list) => list,
+        };
+        let (before, last) = list.rsplit_once(',').map_or((None, list.as_str()), |(before, last)| (Some(before), last));
+        let hop = hop::parse(last).map_err(|why| trouble("ProxyJump", why))?;
+        let hop = self.resolve(&self.hop_target(target, &hop, before)).await?;
+        let own = label(target);
+        let mut further: Vec<String> = way.to_vec();
+        further.push(own);
+        let label = label(&hop);
+        if further.contains(&label) {
+            let circle = format!("the jump hosts lead in a circle: {} -> {label}", further.join(" -> "));
+            return Err(trouble("ProxyJump", circle));
+        }
+        let jump = self.jump(&hop, &label, &further).await.map_err(|error| TransportError::Jump {
+            hop: format!("the jump host {last} (ProxyJump of {}, {})", target.name, self.place(target, "proxy")),
+            error: Box::new(error),
+        })?;
+        Ok(Road::Through { jump, name: format!("the jump host {last}") })
+    }
+
+    /// A jump host: a host of the inventory with its own settings, or another one, which takes what the inventory says
+    /// about keys, known hosts and limits of time from the host behind it, and all else from the SSH configuration.
+    fn hop_target(&self, target: &Target, hop: &hop::Hop, before: Option<&str>) -> Target {
+        let mut found = match self.hosts.get(&HostName::new(&hop.host)) {
+            Some(own) => own.clone(),
+            None => {
+                let taken = ["identity_file", "agent", "known_hosts", "host_keys", "connect_timeout", "connect_wait"];
+                let mut origins = target.origins.clone();
+                origins.retain(|setting, origin| taken.contains(setting) && *origin == Origin::Inventory);
+                let given = |setting: &str| origins.contains_key(setting);
+                let fresh = Target::new(HostName::new(&hop.host), hop.host.clone());
+                Target {
+                    user: local_user(),
+                    identity_files: if given("identity_file") { target.identity_files.clone() } else { Vec::new() },
+                    agent: target.agent,
+                    known_hosts: target.known_hosts.clone(),
+                    host_key_policy: if given("host_keys") { target.host_key_policy } else { fresh.host_key_policy },
+                    connect_timeout: target.connect_timeout,
+                    connect_wait: target.connect_wait,
+                    password_command: target.password_command.clone(),
+                    ssh_config: target.ssh_config.clone(),
+                    origins,
+                    ..fresh
+                }
+            }
+        };
+        if let Some(user) = &hop.user {
+            found.user.clone_from(user);
+            found.origins.insert("user", Origin::Inventory);
+        }
+        if let Some(port) = hop.port {
+            found.port = port;
+            found.origins.insert("port", Origin::Inventory);
+        }
+        if let Some(before) = before {
+            found.ssh.proxy = Proxy::Jump(before.to_owned());
+            found.origins.insert("proxy", Origin::Inventory);
+        }
+        found
+    }
+
+    /// The one connection to a jump host. Who waits while another one fails to make it fails with it.
+    async fn jump(&self, hop: &Target, label: &str, way: &[String]) -> Result<Arc<SshConnection>, TransportError> {
+        let asked = Instant::now();
+        let key = format!("{label} {:?} {:?} {:?}", hop.ssh.proxy, hop.identity_files, hop.known_hosts);
+        let slot = {
+            let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(jumps.entry(key).or_default())
+        };
+        let mut slot = slot.lock().await;
+        if let Some(connection) = slot.connection.as_ref().filter(|connection| !connection.is_lost()) {
+            return Ok(Arc::clone(connection));
+        }
+        if let Some((when, error)) = &slot.failed
+            && *when >= asked
+        {
+            return Err(error.clone());
+        }
+        let result = self.reach(hop, way).await;
+        match &result {
+            Ok(connection) => slot.connection = Some(Arc::clone(connection)),
+            Err(error) => slot.failed = Some((Instant::now(), error.clone())),
+        }
+        result
+    }
+
+    fn place(&self, target: &Target, setting: &str) -> String {
+        match target.origins.get(setting) {
+            Some(Origin::SshConfig) => "SSH configuration".into(),
+            _ => "inventory".into(),
+        }
+    }
+}
+
+type BoxConnecting<'a> = Pin<Box<dyn Future<Output = Result<Arc<SshConnection>, TransportError>> + Send + 'a>>;
+
+/// A server, for finding circles.
+fn label(target: &Target) -> String {
+    format!("{}@{}:{}", target.user, target.address, target.port)
+}
+
+mod hop {
+    //! One part of a `ProxyJump`.
+
+    /// `[user@]host[:port]` or `ssh://[user@]host[:port]`.
+    #[derive(Debug, PartialEq, Eq)]
+    pub struct Hop {
+        pub user: Option<String>,
+        pub host: String,
+        pub port: Option<u16>,
+    }
+
+    /// Reads one.
+    pub fn parse(text: &str) -> Result<Hop, String> {
+        let wrong = || format!("`{text}` is not [user@]host[:port]");
+        let rest = text.trim();
+        let rest = rest.strip_prefix("ssh://").unwrap_or(rest).trim_end_matches('/');
+        let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
+        let (host, port) = match rest.strip_prefix('[') {
+            Some(rest) => {
+                let (host, behind) = rest.split_once(']').ok_or_else(wrong)?;
+                (host, behind.strip_prefix(':'))
+            }
+            None if rest.matches(':').count() > 1 => (rest, None),
+            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+        };
+        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)).transpose()?;
+        let strange = |text: &str| {
+            text.is_empty()
+                || text.starts_with('-')
+                || text
+                    .chars()
+                    .any(|letter| letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter))
+        };
+        if strange(host) || user.is_some_and(strange) {
+            return Err(wrong());
+        }
+        Ok(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn every_form() {
+            let hop = |user: Option<&str>, host: &str, port| {
+                Ok(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
+            };
+            assert_eq!(parse("bastion"), hop(None, "bastion", None));
+            assert_eq!(parse(" ann@bastion:2222 "), hop(Some("ann"), "bastion", Some(2222)));
+            assert_eq!(parse("ssh://ann@bastion:2222/"), hop(Some("ann"), "bastion", Some(2222)));
+            assert_eq!(parse("[fe80::1%eth0]:22"), hop(None, "fe80::1%eth0", Some(22)));
+            assert_eq!(parse("2001:db8::5"), hop(None, "2001:db8::5", None));
+            assert_eq!(parse("ann@corp@host"), hop(Some("ann@corp"), "host", None));
+            for wrong in ["", "host:0", "host:x", "@", "-oProxyCommand=x", "a b", "$(x)", "[::1", "u;x@host"] {
+                assert!(parse(wrong).is_err(), "{wrong}");
+            }
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! The running SSH agent: its keys and certificates.
+
+use std::path::{Path, PathBuf};
+
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::{Certificate, PublicKey};
+use tokio::net::UnixStream;
+
+use super::options::ConnectOptions;
+use crate::inventory::{IdentityAgent, Target};
+
+/// A reached agent and what it holds, each with its comment.
+pub struct Agent {
+    /// Signs.
+    pub client: AgentClient<UnixStream>,
+    /// Its keys.
+    pub keys: Vec<(PublicKey, String)>,
+    /// Its certificates.
+    pub certificates: Vec<(Certificate, String)>,
+}
+
+/// Reaches the agent that the host's settings name. The second value says why there is none although one is named.
+pub async fn reach(target: &Target, options: &ConnectOptions) -> (Option<Agent>, Option<String>) {
+    let socket = match &target.ssh.identity_agent {
+        _ if !target.agent => None,
+        IdentityAgent::Off => None,
+        IdentityAgent::Environment => options.agent_socket.clone(),
+        IdentityAgent::Socket(path) => Some(path.clone()),
+    };
+    let Some(socket) = socket else { return (None, None) };
+    match list(&socket).await {
+        Ok(agent) => (Some(agent), None),
+        Err(why) => {
+            tracing::debug!(why, "no agent answers");
+            (None, Some(format!("the agent at {} does not answer: {why}", socket.display())))
+        }
+    }
+}
+
+async fn list(socket: &Path) -> Result<Agent, String> {
+    let words = |error: russh::keys::Error| error.to_string();
+    let mut client = AgentClient::connect_uds(PathBuf::from(socket)).await.map_err(words)?;
+    let identities = client.request_identities().await.map_err(words)?;
+    let (mut keys, mut certificates) = (Vec::new(), Vec::new());
+    for identity in identities {
+        match identity {
+            AgentIdentity::PublicKey { key, comment } => keys.push((key, comment)),
+            AgentIdentity::Certificate { certificate, comment } => certificates.push((certificate, comment)),
+        }
+    }
+    Ok(Agent { client, keys, certificates })
+}

@@ -1,0 +1,171 @@
+//! Which algorithms are offered, and the session's other settings.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::{Algorithm, HashAlg};
+use russh::{Preferred, cipher, client, kex};
+
+use crate::inventory::Target;
+use crate::transport::TransportError;
+
+/// Settings for one host; the key types it is known under come first, so that it shows one of them.
+///
+/// # Errors
+/// [`TransportError::Settings`] naming a list of which nothing is left.
+pub fn config(
+    target: &Target,
+    known_types: &[Algorithm],
+    certificates: bool,
+    keepalive: Duration,
+) -> Result<Arc<client::Config>, TransportError> {
+    let alive = target.ssh.keepalive.filter(|alive| !alive.interval.is_zero());
+    let (interval, count) = alive.map_or((keepalive, 3), |alive| (alive.interval, alive.count.max(1)));
+    Ok(Arc::new(client::Config {
+        preferred: preferred(target, known_types, certificates)?,
+        keepalive_interval: Some(interval),
+        keepalive_max: count as usize,
+        // Also ends sessions that nobody waits for; answers to keepalives count as activity.
+        inactivity_timeout: Some(interval * (count + 1)),
+        // A channel that nobody drains stops the whole session once this many messages wait.
+        channel_buffer_size: 4096,
+        nodelay: true,
+        ..client::Config::default()
+    }))
+}
+
+fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> Result<Preferred, TransportError> {
+    let mut preferred = Preferred::DEFAULT;
+    let ssh = &target.ssh;
+    // Finite-field exchanges cost the client up to 340 ms each: only for who names them. The entries that stay include
+    // the two markers (RFC 8308 extensions, strict exchange), without which RSA keys fail and Terrapin works.
+    let markers = [kex::EXTENSION_SUPPORT_AS_CLIENT, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT];
+    let mut exchanges = preferred.kex.to_vec();
+    // For servers held to NIST's curves; last, so that nobody else gets them.
+    exchanges.extend([kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP384, kex::ECDH_SHA2_NISTP521]);
+    match &ssh.key_exchanges {
+        None => exchanges.retain(|name| !name.as_ref().starts_with("diffie-hellman")),
+        Some(wanted) => {
+            let real: Vec<kex::Name> = exchanges.iter().copied().filter(|name| !markers.contains(name)).collect();
+            exchanges = chosen(target, "KexAlgorithms", wanted, &real)?;
+            exchanges.extend(markers);
+        }
+    }
+    preferred.kex = exchanges.into();
+
+    let mut ciphers = preferred.cipher.to_vec();
+    ciphers.push(cipher::AES_128_GCM);
+    match &ssh.ciphers {
+        None => ciphers.sort_by_key(|name| *name != cipher::AES_256_GCM),
+        Some(wanted) => ciphers = chosen(target, "Ciphers", wanted, &ciphers)?,
+    }
+    preferred.cipher = ciphers.into();
+    if let Some(wanted) = &ssh.macs {
+        preferred.mac = chosen(target, "MACs", wanted, &preferred.mac)?.into();
+    }
+
+    let mut keys = preferred.key.to_vec();
+    keys.retain(|algorithm| *algorithm != Algorithm::Rsa { hash: None });
+    let mut certified = keys.clone();
+    if let Some(wanted) = &ssh.host_key_algorithms {
+        certified.retain(|algorithm| wanted.contains(&algorithm.to_certificate_type()));
+        keys = match chosen_by(wanted, &keys, ToString::to_string) {
+            keys if keys.is_empty() && certified.is_empty() => return Err(nothing_left(target, "HostKeyAlgorithms")),
+            keys => keys,
+        };
+    }
+    keys.sort_by_key(|algorithm| !known_types.iter().any(|known| same_type(known, algorithm)));
+    preferred.key = keys.into();
+    if certificates {
+        preferred.host_key_certificates = certified.into();
+    }
+    Ok(preferred)
+}
+
+/// What both sides of a setting know, in the user's order.
+fn chosen<N: AsRef<str> + Copy>(
+    target: &Target,
+    setting: &'static str,
+    wanted: &[String],
+    ours: &[N],
+) -> Result<Vec<N>, TransportError> {
+    let names = chosen_by(wanted, ours, |name| name.as_ref().to_owned());
+    if names.is_empty() { Err(nothing_left(target, setting)) } else { Ok(names) }
+}
+
+fn chosen_by<N: Clone>(wanted: &[String], ours: &[N], name: impl Fn(&N) -> String) -> Vec<N> {
+    wanted.iter().filter_map(|wanted| ours.iter().find(|one| name(one) == *wanted)).cloned().collect()
+}
+
+fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
+    TransportError::Settings {
+        setting: setting.into(),
+        place: format!("the SSH configuration of {}", target.name),
+        why: "skep supports none of the algorithms it names".into(),
+    }
+}
+
+fn same_type(known: &Algorithm, offered: &Algorithm) -> bool {
+    matches!(
+        (known, offered),
+        (Algorithm::Rsa { .. }, Algorithm::Rsa { hash: Some(HashAlg::Sha256 | HashAlg::Sha512) })
+    ) || known == offered
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::inventory::HostName;
+
+    fn target() -> Target {
+        Target::new(HostName::new("web"), "web".into())
+    }
+
+    fn names<N: AsRef<str>>(list: &[N]) -> Vec<&str> {
+        list.iter().map(AsRef::as_ref).collect()
+    }
+
+    #[test]
+    fn no_finite_fields_and_the_markers_stay() {
+        let preferred = preferred(&target(), &[], false).unwrap();
+        let names = names(&preferred.kex);
+        assert!(!names.iter().any(|name| name.contains("diffie")), "{names:?}");
+        for wanted in ["mlkem768x25519-sha256", "curve25519-sha256", "ext-info-c", "kex-strict-c-v00@openssh.com"] {
+            assert!(names.contains(&wanted), "{wanted} in {names:?}");
+        }
+        assert_eq!(preferred.cipher.first(), Some(&cipher::AES_256_GCM));
+        assert!(preferred.host_key_certificates.is_empty(), "nobody to vouch for them");
+    }
+
+    #[test]
+    fn known_types_come_first_and_sha1_never() {
+        let keys = preferred(&target(), &[Algorithm::Rsa { hash: None }], true).unwrap().key;
+        assert_eq!(keys.first(), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
+        assert_eq!(keys.get(1), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha256) }));
+        assert!(!keys.contains(&Algorithm::Rsa { hash: None }));
+        assert!(keys.contains(&Algorithm::Ed25519));
+    }
+
+    #[test]
+    fn lists_of_the_user_are_followed_as_far_as_they_are_known() {
+        let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
+        let mut target = target();
+        target.ssh.key_exchanges =
+            list(&["sntrup761x25519-sha512", "diffie-hellman-group14-sha256", "curve25519-sha256"]);
+        target.ssh.ciphers = list(&["chacha20-poly1305@openssh.com", "aes256-ctr"]);
+        target.ssh.macs = list(&["umac-64@openssh.com", "hmac-sha2-256"]);
+        target.ssh.host_key_algorithms = list(&["rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com"]);
+        let chosen = preferred(&target, &[Algorithm::Ed25519], true).unwrap();
+        let exchanges =
+            ["diffie-hellman-group14-sha256", "curve25519-sha256", "ext-info-c", "kex-strict-c-v00@openssh.com"];
+        assert_eq!(names(&chosen.kex), exchanges);
+        assert_eq!(names(&chosen.cipher), ["chacha20-poly1305@openssh.com", "aes256-ctr"]);
+        assert_eq!(names(&chosen.mac), ["hmac-sha2-256"]);
+        assert_eq!(*chosen.key, [Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]);
+        assert_eq!(*chosen.host_key_certificates, [Algorithm::Ed25519]);
+        target.ssh.macs = list(&["umac-64@openssh.com"]);
+        let error = preferred(&target, &[], false).unwrap_err();
+        assert!(error.to_string().starts_with("MACs (the SSH configuration of web)"), "{error}");
+    }
+}

@@ -1,0 +1,111 @@
+//! How a script gets to the host: a short command line that any login shell reads alike, and a text on standard input
+//! that carries arguments and script. Neither limits on length nor process lists see them.
+
+use std::time::Duration;
+
+use super::elevate::{Elevation, Inner};
+use crate::transport::{Exec, Privilege, TransportError};
+
+/// How long a command that does not heed TERM lives on, in seconds.
+pub const KILL_AFTER: u64 = 5;
+
+/// The longest limit of time; longer ones would overflow clocks.
+pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// What is sent for one [`Exec`].
+#[derive(Debug)]
+pub struct Bootstrap {
+    /// The command line for the login shell (sh, bash, fish and csh read it alike).
+    pub command: String,
+    /// What comes first on standard input.
+    pub text: Vec<u8>,
+    /// Printed on both outputs before the script, with the number of its process group and a line end behind it;
+    /// noise of login shells and sudo comes before it.
+    pub begin: Vec<u8>,
+    /// Printed on both outputs after the script.
+    pub end: Vec<u8>,
+}
+
+/// Builds command line and text.
+///
+/// # Errors
+/// [`TransportError::Unsendable`] for what no shell can be given.
+pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap, TransportError> {
+    let begin = format!("skep-{mark:032x}-begin ");
+    let end = format!("skep-{mark:032x}-end\n");
+    let home = match exec.privilege {
+        Privilege::User(_) => "HOME=$(getent passwd \"$(id -u)\" | cut -d: -f6); export HOME\n",
+        Privilege::Login | Privilege::Root => "",
+    };
+    // The caught TERM keeps this shell alive until the script has ended: `timeout` watches only this shell, and would
+    // not send KILL to a script that ignores TERM once this shell is gone. The subshell starts with TERM as it was.
+    let mut text = format!(
+        "read -r skep_x skep_x skep_x skep_x skep_group skep_x </proc/$$/stat\n\
+         printf '{begin}%s\\n' \"$skep_group\"; printf '{begin}%s\\n' \"$skep_group\" >&2\n\
+         unset skep_x skep_group; trap : TERM; umask 022\n\
+         PATH=${{PATH:+$PATH:}}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; LC_ALL=C.UTF-8\n\
+         export PATH LC_ALL\n{home}set --"
+    )
+    .into_bytes();
+    for (index, argument) in exec.arguments.iter().enumerate() {
+        text.push(b' ');
+        quote(argument, &format!("argument {}", index + 1), &mut text)?;
+    }
+    // The subshell keeps `exit`, traps and variables of the script away from what is printed after it.
+    text.extend_from_slice(b"\n(eval ");
+    quote(&exec.script, "the script", &mut text)?;
+    text.extend_from_slice(format!(")\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes());
+    let command = command_line(&exec.privilege, exec.timeout, elevation, text.len(), mark)?;
+    Ok(Bootstrap { command, text, begin: begin.into_bytes(), end: end.into_bytes() })
+}
+
+/// `dd` with full blocks reads exactly that many bytes of a pipe and leaves the rest to the script; `head -c` of some
+/// coreutils reads ahead.
+fn command_line(
+    privilege: &Privilege,
+    timeout: Duration,
+    elevation: &Elevation,
+    length: usize,
+    mark: u128,
+) -> Result<String, TransportError> {
+    // Zero means "no limit" to `timeout`.
+    let seconds = timeout.clamp(Duration::from_millis(1), LONGEST).as_secs_f64();
+    let inner = Inner {
+        prefix: &format!("timeout -k {KILL_AFTER} {seconds:.3} "),
+        script: &format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#),
+    };
+    elevation.command(privilege, &inner, mark)
+}
+
+/// Ends a process group, first politely. Stands on a command line: it is numbers and plain words only.
+///
+/// # Errors
+/// [`TransportError::Unsendable`] for an account's name that no shell can be given.
+pub fn end_group(
+    group: u32,
+    privilege: &Privilege,
+    elevation: &Elevation,
+    mark: u128,
+) -> Result<String, TransportError> {
+    let script = format!("kill -s TERM -- -{group}; sleep 1; kill -s KILL -- -{group}");
+    // Root ends what root started for another account.
+    let privilege = if matches!(privilege, Privilege::User(_)) { &Privilege::Root } else { privilege };
+    elevation.command(privilege, &Inner { prefix: "", script: &script }, mark)
+}
+
+/// Single quotes keep every byte but themselves.
+fn quote(value: &str, what: &str, text: &mut Vec<u8>) -> Result<(), TransportError> {
+    text.push(b'\'');
+    for byte in value.bytes() {
+        match byte {
+            0 => return Err(TransportError::Unsendable(format!("{what} contains a NUL byte"))),
+            b'\'' => text.extend_from_slice(br"'\''"),
+            byte => text.push(byte),
+        }
+    }
+    text.push(b'\'');
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The bootstrap against a real dash: nothing in an argument or a script is read as shell.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::inventory::{HostName, Target};
+use crate::transport::ssh::frame::Frame;
+
+/// Runs the command line as a login shell would; gives status, framed stdout, framed stderr.
+fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
+    let bootstrap = build(exec, &login(false), 7).unwrap();
+    let mut child = Command::new("/bin/dash")
+        .args(["-c", &bootstrap.command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bootstrap.text).unwrap();
+    stdin.write_all(&exec.stdin).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let strip = |bytes: &[u8]| {
+        let mut frame = Frame::new(&bootstrap.begin, &bootstrap.end, usize::MAX);
+        frame.push(bytes);
+        assert!(frame.ended(), "no end marker: {}", String::from_utf8_lossy(bytes));
+        frame.into_body()
+    };
+    (output.status.code().unwrap(), strip(&output.stdout), strip(&output.stderr))
+}
+
+/// A login that is root, or becomes it.
+fn login(sudo: bool) -> Elevation {
+    let mut target = Target::new(HostName::new("web"), "web".into());
+    if sudo {
+        (target.user, target.become_root) = ("ann".into(), true);
+    }
+    Elevation::new(&target, None)
+}
+
+fn script(text: &'static str) -> Exec {
+    Exec::root(text)
+}
+
+#[test]
+fn the_script_is_taken_as_given() {
+    assert_eq!(run(&script("printf x; exit 3 # no line end")), (3, b"x".to_vec(), b"".to_vec()));
+    assert_eq!(run(&script("cat <<X\nhere\nX")).1, b"here\n");
+    assert_eq!(run(&script("trap 'printf bye' EXIT; printf 'a'\\''b'; kill -TERM $(exec sh -c 'echo $PPID')")).0, 143);
+    let (status, _, stderr) = run(&script("if then ) fi"));
+    assert_eq!(status, 2, "a syntax error ends the script, not the frame");
+    assert!(String::from_utf8_lossy(&stderr).contains("yntax error"));
+}
+
+#[test]
+fn standard_input_is_what_was_given_and_no_byte_more() {
+    let stdin: Vec<u8> = (0..=255_u8).cycle().take(100_000).collect();
+    let exec = Exec { stdin: stdin.clone(), ..script("cat") };
+    assert_eq!(run(&exec).1, stdin);
+    assert_eq!(run(&script("cat | wc -c")).1, b"0\n");
+}
+
+#[test]
+fn a_text_that_is_cut_short_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let witness = folder.path().join("ran");
+    let exec = Exec { arguments: vec![witness.display().to_string()], ..script(": 'it'; echo x >\"$1\"; : 'more'") };
+    let bootstrap = build(&exec, &login(false), 7).unwrap();
+    let closed = bootstrap.text.windows(2).rposition(|pair| pair == b"')").unwrap() + 1;
+    for cut in (0..=closed).step_by(5).chain(closed - 40..=closed) {
+        let mut command = Command::new("/bin/dash");
+        command.args(["-c", &bootstrap.command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&bootstrap.text[..cut]).unwrap();
+        child.wait().unwrap();
+        assert!(!witness.exists(), "cut at {cut}");
+    }
+    run(&exec);
+    assert!(witness.exists());
+}
+
+#[test]
+fn nothing_of_the_frame_leaks_into_the_script() {
+    let (_, stdout, _) = run(&script("set | grep -i ^skep; trap; echo $#; umask"));
+    assert_eq!(String::from_utf8(stdout).unwrap(), "0\n0022\n");
+}
+
+#[test]
+fn what_cannot_be_sent_is_an_error() {
+    let error = build(&Exec { arguments: vec!["a".into(), "b\0".into()], ..script("") }, &login(false), 7).unwrap_err();
+    assert_eq!(error, TransportError::Unsendable("argument 2 contains a NUL byte".into()));
+    for name in ["", "-x", "a b", "a;b", "$(x)"] {
+        let error =
+            build(&Exec { privilege: Privilege::User(name.into()), ..script("") }, &login(false), 7).unwrap_err();
+        assert!(matches!(error, TransportError::Unsendable(_)), "{name}");
+    }
+}
+
+#[test]
+fn privileges_choose_the_command_line() {
+    let line = |privilege, sudo| build(&Exec { privilege, ..script("") }, &login(sudo), 7).unwrap().command;
+    assert!(line(Privilege::Root, false).starts_with("timeout -k 5 60.000 sh -c "));
+    assert!(line(Privilege::Root, true).starts_with("env LC_ALL=C sudo -n -- timeout "));
+    assert!(line(Privilege::Login, true).starts_with("timeout "));
+    assert!(
+        line(Privilege::User("deploy".into()), true).contains("sudo -n -- timeout -k 5 60.000 runuser -u deploy -- sh")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arguments_arrive_literally(
+        arguments in prop::collection::vec(
+            prop_oneof![
+                "[^\0]{0,40}",
+                "[-'\"\\\\$`(){};&|<>*?!~#\n\r\t a-c]{0,30}",
+                "[\u{1}-\u{1f}\u{7f}-\u{9f}\u{c0}-\u{2ff}]{0,20}",
+            ],
+            0..6,
+        )
+    ) {
+        let exec = Exec { arguments: arguments.clone(), ..script("printf '%s\\0' \"$#\" \"$@\"") };
+        let mut wanted = format!("{}\0", arguments.len());
+        for argument in &arguments {
+            wanted.push_str(argument);
+            wanted.push('\0');
+        }
+        prop_assert_eq!(String::from_utf8(run(&exec).1).unwrap(), wanted);
+    }
+}

@@ -1,0 +1,150 @@
+//! Making a connection: attempts with a limit of time each, tried again while a machine boots or a busy sshd drops
+//! connections (`MaxStartups`).
+
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::client;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::bootstrap::LONGEST;
+use super::dial::{Road, connect_error};
+use super::elevate::Elevation;
+use super::handler::{Handler, HandlerError, LostCause, plain_words};
+use super::options::ConnectOptions;
+use super::patience::Patience;
+use super::stream::QuickStream;
+use super::{SshConnection, algorithms, authenticate};
+use crate::inventory::Target;
+use crate::transport::{KnownHosts, TransportError};
+
+/// Dropped connections are tried again this often even when nobody asked to wait.
+const DROPPED_RETRIES: u32 = 8;
+
+/// An attempt that failed.
+struct Failure {
+    error: TransportError,
+    /// Whether sshd took the connection and dropped it before the login, as `MaxStartups` does.
+    dropped: bool,
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self { error, dropped: false }
+    }
+}
+
+/// Connects and logs in.
+///
+/// # Errors
+/// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
+pub async fn connect_by(
+    road: &Road,
+    target: &Target,
+    known: &KnownHosts,
+    options: &ConnectOptions,
+) -> Result<Arc<SshConnection>, TransportError> {
+    let start = Instant::now();
+    let mut dropped = 0;
+    let mut tries = 0;
+    loop {
+        let failure = match attempt(road, target, known, options).await {
+            Ok(connection) => return Ok(Arc::new(connection)),
+            Err(failure) => failure,
+        };
+        let elapsed = start.elapsed();
+        let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
+        let again = failure.dropped && dropped < DROPPED_RETRIES && elapsed < target.connect_timeout;
+        if !waits && !again {
+            return Err(failure.error);
+        }
+        dropped += u32::from(failure.dropped);
+        tracing::debug!(host = %target.name, error = %failure.error, "not connected yet");
+        tokio::time::sleep(pause(tries)).await;
+        tries += 1;
+    }
+}
+
+/// 0.1 s doubled each time up to 3.2 s, less a random half, so that many hosts do not come back at the same moment.
+fn pause(tries: u32) -> Duration {
+    let whole = Duration::from_millis(100) * 2_u32.pow(tries.min(5));
+    whole.mul_f64(0.5 + rand::random::<f64>() / 2.0)
+}
+
+async fn attempt(
+    road: &Road,
+    target: &Target,
+    known: &KnownHosts,
+    options: &ConnectOptions,
+) -> Result<SshConnection, Failure> {
+    let deadline = Instant::now() + target.connect_timeout.min(LONGEST);
+    let late = |what: &str| connect_error(target, format!("{what} within {}", words(target.connect_timeout)), true);
+    let (address, port) = target.known_name();
+    let certificates = known.has_authority(address, port);
+    let config = algorithms::config(target, &known.key_types(address, port), certificates, options.keepalive)?;
+    let become_password = options.secrets.become_password(target).await?;
+
+    let (link, said) = match timeout_at(deadline, road.open(target)).await {
+        Ok(result) => result?,
+        Err(_) => return Err(late("no answer").into()),
+    };
+    // Whatever ends this attempt early also ends russh's session task, which would keep the socket.
+    let token = CancellationToken::new();
+    let guard = token.clone().drop_guard();
+    let stream = QuickStream::new(link, token).map_err(|error| connect_error(target, error.to_string(), true))?;
+
+    let cause = LostCause::new();
+    let handler = Handler {
+        address: address.to_owned(),
+        port,
+        known: known.clone(),
+        policy: target.host_key_policy,
+        hash: target.ssh.hash_known_hosts,
+        cause: cause.clone(),
+    };
+    let mut handle = match timeout_at(deadline, client::connect_stream(config, stream, handler)).await {
+        Ok(Ok(handle)) => handle,
+        Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
+        Err(_) => return Err(late("no SSH greeting and key exchange").into()),
+    };
+    let patience = Patience::until(deadline);
+    match patience.limit(authenticate::log_in(&mut handle, target, options, &cause, &patience)).await {
+        Some(Err(TransportError::Authentication { .. })) if cause.is_booting() => {
+            let why = "the machine is booting up and lets nobody in yet".to_owned();
+            return Err(connect_error(target, why, true).into());
+        }
+        Some(result) => result?,
+        None => return Err(late("no end of the login").into()),
+    }
+    let elevation = Elevation::new(target, become_password);
+    Ok(SshConnection::new(handle, cause, guard, elevation, road.clone(), options))
+}
+
+/// `said` is what a local command on the way said about it.
+fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failure {
+    let dropped = match &error {
+        HandlerError::Ours(_) => false,
+        HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => true,
+        HandlerError::Russh(russh::Error::IO(error)) => {
+            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+        }
+        HandlerError::Russh(_) => false,
+    };
+    match error {
+        HandlerError::Ours(error) => Failure { error, dropped },
+        error => {
+            let mut why = plain_words(&error);
+            if !said.is_empty() {
+                why.push_str(&format!(" (its ProxyCommand says: {said})"));
+            }
+            // A program that ends is no busy server.
+            Failure { error: connect_error(target, why, dropped), dropped: dropped && said.is_empty() }
+        }
+    }
+}
+
+fn words(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}

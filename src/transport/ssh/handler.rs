@@ -1,0 +1,216 @@
+//! Our side of russh's callbacks: the host key is judged, channels that a server opens are refused, and the reason
+//! of a lost connection is kept (a channel just ends without one).
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
+use russh::keys::PublicKeyOrCertificate;
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect};
+use tokio::sync::watch;
+
+use crate::inventory::HostKeyPolicy;
+use crate::transport::{KnownHosts, TransportError};
+
+/// Why a session ended.
+#[derive(Debug, Clone)]
+pub struct Ending {
+    /// In words.
+    pub why: String,
+    /// Whether the server said that too many keys were tried.
+    pub too_many_keys: bool,
+}
+
+/// Where the reason is left for whoever finds the connection gone.
+#[derive(Debug, Clone)]
+pub struct LostCause {
+    ending: Arc<watch::Sender<Option<Ending>>>,
+    booting: Arc<AtomicBool>,
+    // The server's words about channels it did not open; russh gives the opener a number only.
+    refusals: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl LostCause {
+    /// Nothing is lost yet.
+    pub fn new() -> Self {
+        Self { ending: Arc::new(watch::Sender::new(None)), booting: Arc::default(), refusals: Arc::default() }
+    }
+
+    /// Leaves the reason; the first one stays.
+    pub fn set(&self, ending: Ending) {
+        self.ending.send_if_modified(|slot| {
+            let first = slot.is_none();
+            if first {
+                *slot = Some(ending);
+            }
+            first
+        });
+    }
+
+    /// Whether the server said before the login that its machine still boots (`pam_nologin`): refusals pass then.
+    pub fn is_booting(&self) -> bool {
+        self.booting.load(Ordering::Relaxed)
+    }
+
+    /// The server's words about a channel that it just refused to open. Of several refusals at once, the oldest.
+    pub async fn refusal(&self) -> Option<String> {
+        // russh tells the opener first.
+        for _ in 0..50 {
+            let words = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if words.is_some() {
+                return words;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        None
+    }
+
+    fn note_refusal(&self, words: &str) {
+        let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(200).collect();
+        let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.push_back(words);
+        if refusals.len() > 64 {
+            refusals.pop_front();
+        }
+    }
+
+    /// Whether the connection is known to be gone.
+    pub fn is_lost(&self) -> bool {
+        self.ending.borrow().is_some()
+    }
+
+    /// The reason, once it is there; channels end a little before it is known.
+    pub async fn ending(&self) -> Option<Ending> {
+        let mut receiver = self.ending.subscribe();
+        let waited = tokio::time::timeout(Duration::from_millis(500), receiver.wait_for(Option::is_some)).await;
+        waited.ok()?.ok()?.clone()
+    }
+
+    /// The error for a connection found gone.
+    pub async fn lost(&self) -> TransportError {
+        let why = self.ending().await.map_or_else(|| "it ended without a reason".to_owned(), |ending| ending.why);
+        TransportError::Lost(why)
+    }
+}
+
+/// An error that crosses russh: ours or its own.
+#[derive(Debug, thiserror::Error)]
+pub enum HandlerError {
+    /// A refused host key.
+    #[error(transparent)]
+    Ours(#[from] TransportError),
+    /// Anything else.
+    #[error(transparent)]
+    Russh(#[from] russh::Error),
+}
+
+/// Callbacks of one session.
+pub struct Handler {
+    /// The name known hosts are searched for.
+    pub address: String,
+    /// The TCP port.
+    pub port: u16,
+    /// Known keys.
+    pub known: KnownHosts,
+    /// What to do with unknown ones.
+    pub policy: HostKeyPolicy,
+    /// Whether names of new ones are written down as hashes.
+    pub hash: bool,
+    /// Where the reason of the end goes.
+    pub cause: LostCause,
+}
+
+/// Refuses channels that a server opens: skep forwards nothing.
+macro_rules! refuse {
+    ($($name:ident($($argument:ident: $type:ty),*);)*) => { $(
+        async fn $name(
+            &mut self, channel: Channel<Msg>, $($argument: $type,)* reply: ChannelOpenHandle, _: &mut Session,
+        ) -> Result<(), Self::Error> {
+            $(let _ = $argument;)*
+            drop(channel);
+            drop(reply);
+            Ok(())
+        }
+    )* };
+}
+
+impl client::Handler for Handler {
+    type Error = HandlerError;
+
+    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+        let key = match shown {
+            PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
+            PublicKeyOrCertificate::Certificate(certificate) => {
+                match self.known.vouches(&self.address, self.port, certificate)? {
+                    Ok(()) => return Ok(true),
+                    // As OpenSSH does: the key in it may be known by itself.
+                    Err(why) => tracing::debug!(why, "a host certificate is not accepted"),
+                }
+                certificate.public_key().clone().into()
+            }
+        };
+        self.known.verify(&self.address, self.port, &key, self.policy, self.hash).await?;
+        Ok(true)
+    }
+
+    async fn auth_banner(&mut self, banner: &str, _: &mut Session) -> Result<(), Self::Error> {
+        if banner.contains("booting up") || banner.contains("not permitted to log in yet") {
+            self.cause.booting.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    async fn channel_open_failure(
+        &mut self,
+        _: ChannelId,
+        reason: ChannelOpenFailure,
+        description: &str,
+        _: &str,
+        _: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.cause.note_refusal(if description.is_empty() { "no reason given" } else { description });
+        tracing::debug!(?reason, description, "a channel was not opened");
+        Ok(())
+    }
+
+    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+        let ending = match reason {
+            DisconnectReason::ReceivedDisconnect(info) => Ending {
+                too_many_keys: matches!(info.reason_code, Disconnect::NoMoreAuthMethodsAvailable)
+                    || info.message.starts_with("Too many authentication failures"),
+                why: format!("the host ended it: {}", info.message.trim()),
+            },
+            DisconnectReason::Error(error) => Ending { why: plain_words(&error), too_many_keys: false },
+        };
+        self.cause.set(ending);
+        Ok(())
+    }
+
+    refuse! {
+        server_channel_open_forwarded_tcpip(a: &str, b: u32, c: &str, d: u32);
+        server_channel_open_forwarded_streamlocal(a: &str);
+        server_channel_open_agent_forward();
+        server_channel_open_unknown();
+        server_channel_open_session();
+        server_channel_open_direct_tcpip(a: &str, b: u32, c: &str, d: u32);
+        server_channel_open_direct_streamlocal(a: &str);
+        server_channel_open_x11(a: &str, b: u32);
+    }
+}
+
+/// russh's short names, in words a user can act on.
+pub fn plain_words(error: &HandlerError) -> String {
+    match error {
+        HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => "the host closed it".into(),
+        HandlerError::Russh(russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout) => {
+            "the host was silent for too long".into()
+        }
+        HandlerError::Russh(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "the host closed it".into()
+        }
+        HandlerError::Russh(russh::Error::IO(error)) => error.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,175 @@
+//! SSH: one russh session per host for the whole run. russh's traps (dead channels without a reason, writers that wait
+//! for ever, sessions that outlive their makers) are kept in here.
+
+mod agent;
+mod algorithms;
+mod authenticate;
+mod bootstrap;
+mod certificate;
+mod connect;
+mod dial;
+mod elevate;
+mod engine;
+mod frame;
+mod handler;
+mod key_file;
+mod options;
+mod password;
+mod patience;
+mod proxy_command;
+mod scan;
+mod session;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use russh::client::{Handle, Msg};
+use russh::{Channel, ChannelMsg, Disconnect};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::DropGuard;
+
+pub(super) use self::connect::connect_by;
+pub(super) use self::dial::Road;
+use self::elevate::{Elevation, Next};
+use self::handler::{Ending, Handler, LostCause};
+pub use self::options::ConnectOptions;
+pub(super) use self::scan::{line as known_line, scan};
+use self::session::{EndGroup, Way};
+use super::{Connection, EngineStream, Exec, Output, Privilege, TransportError};
+
+/// sshd allows 10 sessions on a connection by default; two are left for others who share it.
+const MOST_SESSIONS: usize = 8;
+
+/// A logged-in connection to one host.
+pub struct SshConnection {
+    handle: Arc<Handle<Handler>>,
+    cause: LostCause,
+    sessions: Arc<Semaphore>,
+    elevation: Arc<Elevation>,
+    engine_socket: String,
+    // Takes the socket and russh's session task along.
+    guard: Arc<DropGuard>,
+    // A jump host's connection lives as long as those through it.
+    _road: Road,
+}
+
+impl SshConnection {
+    fn new(
+        handle: Handle<Handler>,
+        cause: LostCause,
+        guard: DropGuard,
+        elevation: Elevation,
+        road: Road,
+        options: &ConnectOptions,
+    ) -> Self {
+        Self {
+            handle: Arc::new(handle),
+            cause,
+            sessions: Arc::new(Semaphore::new(MOST_SESSIONS)),
+            elevation: Arc::new(elevation),
+            engine_socket: options.engine_socket.clone(),
+            guard: Arc::new(guard),
+            _road: road,
+        }
+    }
+
+    /// Whether the connection is known to be gone.
+    pub(super) fn is_lost(&self) -> bool {
+        self.cause.is_lost() || self.handle.is_closed()
+    }
+
+    /// What ends a command that is given up: one more command, on a session beyond the counted ones.
+    fn end_group(&self, privilege: Privilege) -> EndGroup {
+        let elevation = Arc::clone(&self.elevation);
+        let handle = Arc::clone(&self.handle);
+        // Keeps the socket although the connection itself may be dropped meanwhile.
+        let guard = Arc::clone(&self.guard);
+        let end = async move |group: u32| {
+            let number = rand::random();
+            let Ok(command) = bootstrap::end_group(group, &privilege, &elevation, number) else { return };
+            let Ok(mut channel) = handle.channel_open_session().await else { return };
+            let mut dialogue = elevation.dialogue(&privilege, number);
+            if channel.exec(false, command).await.is_ok() {
+                while let Some(message) = channel.wait().await {
+                    if let ChannelMsg::ExtendedData { data, .. } = message
+                        && let Some(Ok(Next::Say(line))) =
+                            dialogue.as_mut().map(|dialogue| dialogue.follow(&data, &elevation))
+                    {
+                        let _ = channel.data_bytes(line).await;
+                    }
+                }
+            }
+            let _ = channel.close().await;
+            drop(guard);
+        };
+        Box::new(move |group| {
+            Box::pin(async move {
+                let _ = tokio::time::timeout(Duration::from_secs(5), end(group)).await;
+            })
+        })
+    }
+
+    async fn run(&self, exec: Exec) -> Result<Output, TransportError> {
+        self.elevation.check(&exec.privilege)?;
+        let number = rand::random();
+        let bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
+        let (channel, permit) = self.session().await?;
+        let way = Way {
+            elevation: Arc::clone(&self.elevation),
+            through_sudo: self.elevation.is_needed(&exec.privilege),
+            dialogue: self.elevation.dialogue(&exec.privilege, number),
+        };
+        let end_group = self.end_group(exec.privilege.clone());
+        session::run(channel, permit, exec, bootstrap, self.cause.clone(), way, end_group).await
+    }
+
+    /// Opens a session channel, waiting for a free one. A host that allows fewer than we think refuses with "connect
+    /// failed": then we wait for one of ours to end.
+    async fn session(&self) -> Result<(Channel<Msg>, OwnedSemaphorePermit), TransportError> {
+        let sessions = Arc::clone(&self.sessions);
+        let Ok(permit) = sessions.acquire_owned().await else { return Err(self.cause.lost().await) };
+        for tries in 1..=20 {
+            match self.handle.channel_open_session().await {
+                Ok(channel) => return Ok((channel, permit)),
+                Err(russh::Error::ChannelOpenFailure(reason)) => {
+                    if self.sessions.available_permits() + 1 >= MOST_SESSIONS && tries > 3 {
+                        return Err(TransportError::NoShell(format!("the host opens no session ({reason:?})")));
+                    }
+                    tokio::time::sleep(Duration::from_millis(50) * tries).await;
+                }
+                Err(_) => return Err(self.cause.lost().await),
+            }
+        }
+        Err(TransportError::NoShell("the host opens no further session (MaxSessions)".into()))
+    }
+}
+
+#[async_trait]
+impl Connection for SshConnection {
+    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+        // What sudo wants of this host is not known before the first command through it.
+        let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven()).then(|| exec.clone());
+        match (self.run(exec).await, spare) {
+            (Err(error), Some(again)) if self.elevation.learn(&error) => self.run(again).await,
+            (result, _) => result,
+        }
+    }
+
+    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+        engine::open(self).await
+    }
+
+    async fn close(&self) {
+        self.cause.set(Ending { why: "it was closed on this side".into(), too_many_keys: false });
+        let goodbye = async {
+            let _ = self.handle.disconnect(Disconnect::ByApplication, "done", "").await;
+            // Queued is not sent: the session's end of the queue closes when it has ended.
+            while !self.handle.is_closed() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(2), goodbye).await;
+    }
+}

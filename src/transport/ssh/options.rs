@@ -1,0 +1,37 @@
+//! What a connection takes from this machine rather than from the inventory.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::transport::Secrets;
+
+/// Surroundings of a connection. The default is what the environment says.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions {
+    /// The Engine's socket on the host; default `/var/run/docker.sock`.
+    pub engine_socket: String,
+    /// Socket of the running agent; default: `SSH_AUTH_SOCK`.
+    pub agent_socket: Option<PathBuf>,
+    /// How long a host may be silent before it is asked whether it lives; default 15 s. After three unanswered questions
+    /// the connection counts as lost.
+    pub keepalive: Duration,
+    /// Private keys tried when the inventory names none; default `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`.
+    pub default_identities: Vec<PathBuf>,
+    /// Passwords and passphrases, and who can be asked for them; default: none and nobody.
+    pub secrets: Arc<Secrets>,
+}
+
+impl Default for ConnectOptions {
+    fn default() -> Self {
+        let home = std::env::home_dir().unwrap_or_default();
+        let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
+        Self {
+            engine_socket: "/var/run/docker.sock".into(),
+            agent_socket: std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+            keepalive: Duration::from_secs(15),
+            default_identities: names.iter().map(|name| home.join(".ssh").join(name)).collect(),
+            secrets: Arc::default(),
+        }
+    }
+}

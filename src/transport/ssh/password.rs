@@ -1,0 +1,72 @@
+//! Passwords and questions of the server (`keyboard-interactive`). A password is sent once: accounts are locked after a
+//! few wrong ones.
+
+use russh::MethodKind;
+use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::authenticate::{Login, Progress};
+use crate::transport::TransportError;
+
+/// Rounds of questions; PAM modules ask one each.
+const MOST_ROUNDS: usize = 8;
+
+impl Login<'_> {
+    /// Sends the password, when there is one.
+    pub(super) async fn password(&mut self) -> Result<Progress, TransportError> {
+        let Some(password) = self.options.secrets.password(self.target).await? else { return Ok(Progress::Refused) };
+        if std::mem::replace(&mut self.password_sent, true) {
+            return Ok(Progress::Refused);
+        }
+        self.tried.push("password".into());
+        let result = self.handle.authenticate_password(self.target.user.as_str(), password.expose_secret()).await;
+        self.judge(MethodKind::Password, result.map_err(|error| error.to_string())).await
+    }
+
+    /// Answers the server's questions: a hidden one with the password, others by asking the user. Nobody is asked
+    /// before a password was given or another method went through: refused keys are not a reason to.
+    pub(super) async fn keyboard_interactive(&mut self) -> Result<Progress, TransportError> {
+        let password = self.options.secrets.password(self.target).await?;
+        if password.is_none() && !self.half_in {
+            return Ok(Progress::Refused);
+        }
+        if std::mem::replace(&mut self.questions_answered, true) {
+            return Ok(Progress::Refused);
+        }
+        self.tried.push("keyboard-interactive".into());
+        let user = self.target.user.clone();
+        let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
+        let mut password = password.filter(|_| !self.password_sent);
+        for _ in 0..MOST_ROUNDS {
+            let prompts = match response {
+                Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
+                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(Progress::In),
+                Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
+                    let failure = AuthResult::Failure { remaining_methods, partial_success };
+                    return self.judge(MethodKind::KeyboardInteractive, Ok(failure)).await;
+                }
+                Err(error) => return self.judge(MethodKind::KeyboardInteractive, Err(error.to_string())).await,
+            };
+            let mut answers = Vec::with_capacity(prompts.len());
+            for prompt in prompts {
+                let known = if prompt.echo { None } else { password.take() };
+                self.password_sent |= known.is_some();
+                let answer = match known {
+                    Some(password) => Some(password),
+                    None => self.ask(&prompt.prompt).await,
+                };
+                let Some(answer) = answer else { return Ok(Progress::Refused) };
+                answers.push(answer.expose_secret().to_owned());
+            }
+            response = self.handle.authenticate_keyboard_interactive_respond(answers).await;
+        }
+        Ok(Progress::Refused)
+    }
+
+    /// Asks the user what the server asks, without the control characters that it may have put in.
+    async fn ask(&self, question: &str) -> Option<SecretString> {
+        let question: String = question.chars().filter(|letter| !letter.is_control()).take(200).collect();
+        let question = format!("{}@{}: {}", self.target.user, self.target.address, question);
+        self.patience.while_asking(self.options.secrets.answer(&question)).await
+    }
+}

@@ -1,0 +1,95 @@
+//! `ProxyCommand`: a local program whose standard streams are the connection.
+
+use std::io;
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::transport::secrets::hide_secrets;
+
+/// How much of what it says on stderr is kept for messages.
+const WORDS_LIMIT: usize = 1024;
+
+/// What the program said on stderr.
+#[derive(Debug, Clone, Default)]
+pub struct Words(Arc<Mutex<Vec<u8>>>);
+
+impl Words {
+    /// Its last words, as one line; empty when it said nothing.
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&bytes);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let tail = lines[lines.len().saturating_sub(3)..].join("; ");
+        tail.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    }
+
+    fn push(&self, bytes: &[u8]) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+        let excess = kept.len().saturating_sub(WORDS_LIMIT);
+        kept.drain(..excess);
+    }
+}
+
+/// A running program; it ends with the value.
+pub struct ProxyCommand {
+    stdin: ChildStdin,
+    stdout: ChildStdout,
+    _child: Child,
+}
+
+impl ProxyCommand {
+    /// Starts it in a shell, as OpenSSH does; `exec` saves the shell.
+    ///
+    /// # Errors
+    /// When no shell can be started.
+    pub fn start(command: &str) -> io::Result<(Self, Words)> {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("exec {command}")]).kill_on_drop(true);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        hide_secrets(&mut shell);
+        let mut child = shell.spawn()?;
+        let words = Words::default();
+        let no_pipe = || io::Error::other("a pipe is missing");
+        let stdin = child.stdin.take().ok_or_else(no_pipe)?;
+        let stdout = child.stdout.take().ok_or_else(no_pipe)?;
+        let mut stderr = child.stderr.take().ok_or_else(no_pipe)?;
+        let kept = words.clone();
+        tokio::spawn(async move {
+            let mut buffer = [0; 512];
+            while let Ok(count @ 1..) = stderr.read(&mut buffer).await {
+                kept.push(&buffer[..count]);
+            }
+        });
+        Ok((Self { stdin, stdout, _child: child }, words))
+    }
+}
+
+impl AsyncRead for ProxyCommand {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdout).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for ProxyCommand {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stdin).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stdin).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,267 @@
+//! One command on one session channel. A task of its own drains both outputs (a channel that nobody drains stops the
+//! whole connection), another writes standard input; both end with the command.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::client::Msg;
+use russh::{Channel, ChannelMsg, ChannelReadHalf, ChannelWriteHalf, Sig};
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
+use super::elevate::{Dialogue, Elevation, Next};
+use super::frame::Frame;
+use super::handler::LostCause;
+use crate::transport::{Exec, Output, TransportError};
+
+/// What ends a process group on the host when the command's channel is given up.
+pub type EndGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
+/// A future without a name.
+pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Most bytes of stderr kept.
+const STDERR_LIMIT: usize = 64 * 1024;
+/// How much later than the host we give up: the host's own limit, its KILL, and the way back.
+const SLACK: Duration = Duration::from_secs(KILL_AFTER + 10);
+
+/// How long a host may take to close the channel of a command that has ended.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
+/// The same for a command that has to be ended first.
+const END_PATIENCE: Duration = Duration::from_secs(6);
+
+/// A command under way.
+struct Running {
+    reader: ChannelReadHalf,
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    stdout: Frame,
+    stderr: Frame,
+    status: Option<i32>,
+    started: Instant,
+    limit: Duration,
+    output_limit: usize,
+    cause: LostCause,
+    elevation: Arc<Elevation>,
+    through_sudo: bool,
+    // While sudo may still ask; the input waits behind the gate.
+    dialogue: Option<Dialogue>,
+    gate: Option<oneshot::Sender<()>>,
+    end_group: EndGroup,
+}
+
+/// How a command gets its privilege.
+pub struct Way {
+    /// The host's way to root.
+    pub elevation: Arc<Elevation>,
+    /// Whether it is gone.
+    pub through_sudo: bool,
+    /// What is said to sudo on it.
+    pub dialogue: Option<Dialogue>,
+}
+
+/// Runs a command on a fresh channel. Dropping the future ends the command as far as the host allows.
+///
+/// # Errors
+/// [`TransportError`] when the end of the command is not known.
+pub async fn run(
+    channel: Channel<Msg>,
+    permit: OwnedSemaphorePermit,
+    exec: Exec,
+    bootstrap: Bootstrap,
+    cause: LostCause,
+    way: Way,
+    end_group: EndGroup,
+) -> Result<Output, TransportError> {
+    let (reader, writer) = channel.split();
+    let writer = Arc::new(writer);
+    if writer.exec(true, bootstrap.command.into_bytes()).await.is_err() {
+        return Err(cause.lost().await);
+    }
+    let (gate, opened) = oneshot::channel();
+    let gate = if way.dialogue.is_some() {
+        Some(gate)
+    } else {
+        let _ = gate.send(());
+        None
+    };
+    let running = Running {
+        reader,
+        writer: Arc::clone(&writer),
+        stdout: Frame::new(&bootstrap.begin, &bootstrap.end, exec.output_limit),
+        stderr: Frame::tail(&bootstrap.begin, &bootstrap.end, STDERR_LIMIT),
+        status: None,
+        started: Instant::now(),
+        limit: exec.timeout,
+        output_limit: exec.output_limit,
+        cause: cause.clone(),
+        elevation: way.elevation,
+        through_sudo: way.through_sudo,
+        dialogue: way.dialogue,
+        gate,
+        end_group,
+    };
+    let input = tokio::spawn(write_input(writer, opened, bootstrap.text, exec.stdin));
+    let cancel = CancellationToken::new();
+    let (sender, receiver) = oneshot::channel();
+    tokio::spawn(running.drain(sender, cancel.clone(), input.abort_handle(), permit));
+    let _guard = cancel.drop_guard();
+    match receiver.await {
+        Ok(result) => result,
+        Err(_) => Err(cause.lost().await),
+    }
+}
+
+/// The text, then the input, then the end. Errors show elsewhere: the channel ends.
+async fn write_input(writer: Arc<ChannelWriteHalf<Msg>>, opened: oneshot::Receiver<()>, text: Vec<u8>, stdin: Vec<u8>) {
+    if opened.await.is_err() {
+        return;
+    }
+    for bytes in [text, stdin] {
+        if writer.data_bytes(Bytes::from(bytes)).await.is_err() {
+            return;
+        }
+    }
+    let _ = writer.eof().await;
+}
+
+impl Running {
+    async fn drain(
+        mut self,
+        sender: oneshot::Sender<Result<Output, TransportError>>,
+        cancel: CancellationToken,
+        input: AbortHandle,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let deadline = self.started + self.limit.min(LONGEST) + SLACK;
+        let read = tokio::select! {
+            result = self.read() => result,
+            () = tokio::time::sleep_until(deadline) => Err(TransportError::Timeout(self.limit)),
+            () = cancel.cancelled() => Err(TransportError::Lost("given up".into())),
+        };
+        input.abort();
+        let Self { mut reader, writer, stdout, stderr, status, started, limit, elevation, end_group, cause, .. } = self;
+        let sudo = self.through_sudo.then_some(&*elevation);
+        let group: Option<u32> = stdout.detail().parse().ok();
+        let outcome = read.and_then(|()| verdict(stdout, stderr, status, started.elapsed() >= limit, limit, sudo));
+        let _ = sender.send(outcome);
+        // Without a terminal, closing a channel does not end what runs on the other side, and sshd passes signals on for
+        // some logins only (not for root's).
+        let group = group.filter(|group| status.is_none() && *group > 1 && !cause.is_lost());
+        let patience = if group.is_some() { END_PATIENCE } else { CLOSE_PATIENCE };
+        let end = async {
+            if let Some(group) = group {
+                end_group(group).await;
+            }
+        };
+        // Drained to the last: the command may still print. The host closes first wherever it can, since russh hears
+        // no more of a channel that was closed here first; and the host counts a session until it is closed.
+        let rest = async { while reader.wait().await.is_some() {} };
+        let closed = tokio::time::timeout(patience, async { tokio::join!(end, rest) }).await.is_ok();
+        if !closed {
+            let _ = writer.close().await;
+        }
+        drop(permit);
+    }
+
+    /// Gives sudo the password when it asks, and opens the gate for the input when it is done.
+    async fn converse(&mut self, heard: &[u8]) -> Result<(), TransportError> {
+        let Some(dialogue) = &mut self.dialogue else { return Ok(()) };
+        match dialogue.follow(heard, &self.elevation)? {
+            Next::Wait => {}
+            // A connection that is gone shows on the channel.
+            Next::Say(line) => drop(self.writer.data_bytes(line).await),
+            Next::Run => {
+                self.dialogue = None;
+                if let Some(gate) = self.gate.take() {
+                    let _ = gate.send(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until the command and its output have ended. The status may come before the last output; a child left
+    /// behind may hold the outputs open for long after both end markers.
+    async fn read(&mut self) -> Result<(), TransportError> {
+        loop {
+            match self.reader.wait().await {
+                Some(ChannelMsg::Data { data }) => {
+                    self.stdout.push(&data);
+                    if self.stdout.overflowed() {
+                        return Err(TransportError::TooMuchOutput(self.output_limit));
+                    }
+                }
+                Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
+                    self.stderr.push(&data);
+                    self.converse(&data).await?;
+                }
+                Some(ChannelMsg::ExitStatus { exit_status }) => self.status = i32::try_from(exit_status).ok(),
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => self.status = Some(128 + number(&signal_name)),
+                Some(ChannelMsg::Failure) => {
+                    return Err(TransportError::NoShell("the host refuses to run commands".into()));
+                }
+                Some(_) => {}
+                None if self.status.is_some() => return Ok(()),
+                None => return Err(self.cause.lost().await),
+            }
+            if self.status.is_some() && self.stdout.ended() && self.stderr.ended() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// What an ended command means. `sudo` is there when the command went through it.
+fn verdict(
+    stdout: Frame,
+    stderr: Frame,
+    status: Option<i32>,
+    late: bool,
+    limit: Duration,
+    sudo: Option<&Elevation>,
+) -> Result<Output, TransportError> {
+    let status = status.unwrap_or(-1);
+    let (begun, ended) = (stdout.begun(), stdout.ended());
+    // 124 is what `timeout` says; after its KILL there is neither that nor an end marker.
+    if late && (status == 124 || begun && !ended && status != 0) {
+        return Err(TransportError::Timeout(limit));
+    }
+    if begun && !ended && status == 0 {
+        return Err(TransportError::Lost("the shell ended before its script".into()));
+    }
+    let output = Output { status, stdout: stdout.into_body(), stderr: stderr.into_body() };
+    if begun {
+        if let Some(elevation) = sudo {
+            elevation.prove();
+        }
+        return Ok(output);
+    }
+    let why = output.stderr_tail();
+    match sudo {
+        Some(elevation) if why.contains("sudo") || why.contains("Sorry, user") => Err(elevation.error(why)),
+        _ if why.is_empty() => Err(TransportError::NoShell(format!("its login shell ended with status {status}"))),
+        _ => Err(TransportError::NoShell(why)),
+    }
+}
+
+fn number(signal: &Sig) -> i32 {
+    match signal {
+        Sig::HUP => 1,
+        Sig::INT => 2,
+        Sig::QUIT => 3,
+        Sig::ILL => 4,
+        Sig::ABRT => 6,
+        Sig::FPE => 8,
+        Sig::KILL => 9,
+        Sig::USR1 => 10,
+        Sig::SEGV => 11,
+        Sig::PIPE => 13,
+        Sig::ALRM => 14,
+        Sig::TERM => 15,
+        Sig::Custom(_) => 0,
+    }
+}

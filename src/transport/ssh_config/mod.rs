@@ -1,0 +1,101 @@
+//! Settings from the user's SSH configuration, beneath those of the inventory: `ssh -G HOST` is asked, so that every rule
+//! of `ssh` itself holds (`Match`, `Include`, `Match exec`, which runs its command).
+
+mod ask;
+mod output;
+mod overlay;
+mod presence;
+mod tokens;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use tokio::sync::{OnceCell, Semaphore};
+
+use self::ask::Asked;
+use self::output::Printed;
+pub(super) use self::tokens::{Tokens, own_number};
+use super::TransportError;
+use crate::inventory::{SshConfigFile, Target};
+
+/// `ssh` processes at once: each is 7 ms of a processor, and `Match exec` may start more.
+const AT_ONCE: usize = 8;
+
+/// Takes a warning.
+pub(super) type Listener = Box<dyn Fn(&str) + Send + Sync>;
+
+/// The SSH configuration of a run: asked once a host, its defaults once.
+pub(super) struct SshConfig {
+    usual: OnceCell<Option<PathBuf>>,
+    defaults: OnceCell<Printed>,
+    permits: Semaphore,
+    warnings: Mutex<BTreeSet<String>>,
+    pub(super) listener: Option<Listener>,
+    program: PathBuf,
+}
+
+impl Default for SshConfig {
+    fn default() -> Self {
+        Self {
+            usual: OnceCell::new(),
+            defaults: OnceCell::new(),
+            permits: Semaphore::new(AT_ONCE),
+            warnings: Mutex::default(),
+            listener: None,
+            program: "ssh".into(),
+        }
+    }
+}
+
+impl SshConfig {
+    /// The host with what its configuration adds. Without a configuration that says anything, it is the host itself.
+    ///
+    /// # Errors
+    /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value means nothing.
+    pub async fn resolve(&self, target: &Target) -> Result<Target, TransportError> {
+        let file = match &target.ssh_config {
+            SshConfigFile::Off => None,
+            SshConfigFile::File(path) => Some(path.clone()),
+            SshConfigFile::Usual => self.usual.get_or_init(async || presence::usual()).await.clone(),
+        };
+        let Some(file) = file else { return Ok(target.clone()) };
+        let given = matches!(target.ssh_config, SshConfigFile::File(_)).then_some(file.as_path());
+        let question = |target| ask::Question { program: &self.program, file: given, target };
+        let permit = self.permits.acquire().await;
+        let printed = match question(Some(target)).ask().await? {
+            Asked::Printed(printed) => printed,
+            Asked::NoProgram => {
+                self.warn(format!(
+                    "{}: not read, since there is no program `ssh` here that could say what it means; install \
+                     openssh-client, or set `ssh_config = false` in the inventory",
+                    file.display()
+                ));
+                return Ok(target.clone());
+            }
+        };
+        let defaults = self.defaults.get_or_try_init(async || match question(None).ask().await? {
+            Asked::Printed(printed) => Ok(printed),
+            Asked::NoProgram => Ok(Printed::default()),
+        });
+        let defaults = defaults.await?;
+        drop(permit);
+        let (target, warnings) = overlay::overlay(target, &printed, defaults, &file)?;
+        warnings.into_iter().for_each(|warning| self.warn(warning));
+        Ok(target)
+    }
+
+    /// Gives a warning on; the same one once a run.
+    fn warn(&self, warning: String) {
+        let mut given = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
+        if !given.contains(&warning) {
+            if let Some(listener) = &self.listener {
+                listener(&warning);
+            }
+            given.insert(warning);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

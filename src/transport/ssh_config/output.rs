@@ -1,0 +1,68 @@
+//! What `ssh -G` prints: one setting a line, keyword first; keywords with several values stand on several lines.
+
+use std::collections::BTreeMap;
+
+/// The settings of one host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Printed {
+    values: BTreeMap<String, Vec<String>>,
+}
+
+impl Printed {
+    /// Reads the output; lines without a value are left out.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in text.lines() {
+            let Some((keyword, value)) = line.trim_end().split_once(' ') else { continue };
+            let value = value.trim();
+            if !keyword.is_empty() && !value.is_empty() {
+                values.entry(keyword.to_ascii_lowercase()).or_default().push(value.to_owned());
+            }
+        }
+        Self { values }
+    }
+
+    /// Every value of a keyword, in order.
+    #[must_use]
+    pub fn all(&self, keyword: &str) -> &[String] {
+        self.values.get(keyword).map_or(&[], Vec::as_slice)
+    }
+
+    /// The first value of a keyword.
+    #[must_use]
+    pub fn one(&self, keyword: &str) -> Option<&str> {
+        self.all(keyword).first().map(String::as_str)
+    }
+
+    /// What differs from the settings of a host of which no file says anything. A value that a file gives and that is
+    /// the default anyway makes no difference.
+    #[must_use]
+    pub fn beyond(&self, defaults: &Self) -> Self {
+        let differs = |(keyword, values): &(&String, &Vec<String>)| defaults.values.get(*keyword) != Some(*values);
+        let values = self.values.iter().filter(differs).map(|(keyword, values)| (keyword.clone(), values.clone()));
+        Self { values: values.collect() }
+    }
+
+    /// Every keyword, sorted.
+    pub fn keywords(&self) -> impl Iterator<Item = &str> {
+        self.values.keys().map(String::as_str)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_changes_is_found() {
+        let defaults = Printed::parse("host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n");
+        let printed =
+            Printed::parse("host web\nport 2222\nidentityfile ~/a\nidentityfile ~/b\nciphers y \nempty\nProxyJump a,b");
+        let beyond = printed.beyond(&defaults);
+        assert_eq!(beyond.keywords().collect::<Vec<_>>(), ["ciphers", "host", "port", "proxyjump"]);
+        assert_eq!(beyond.one("ciphers"), Some("y"));
+        assert_eq!(printed.all("identityfile").len(), 2);
+        assert_eq!(Printed::parse("\n \nx\n"), Printed::default());
+    }
+}

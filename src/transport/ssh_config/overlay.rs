@@ -1,0 +1,280 @@
+//! What the configuration says, laid beneath what the inventory says.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::TransportError;
+use super::output::Printed;
+use super::tokens::Tokens;
+use crate::inventory::{AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, Origin, Proxy, Target};
+
+/// Keywords that are read below.
+const READ: &[&str] = &[
+    "host",
+    "hostname",
+    "port",
+    "user",
+    "identityfile",
+    "identitiesonly",
+    "identityagent",
+    "certificatefile",
+    "proxyjump",
+    "proxycommand",
+    "userknownhostsfile",
+    "globalknownhostsfile",
+    "stricthostkeychecking",
+    "hostkeyalias",
+    "hashknownhosts",
+    "connecttimeout",
+    "serveraliveinterval",
+    "serveralivecountmax",
+    "kexalgorithms",
+    "ciphers",
+    "macs",
+    "hostkeyalgorithms",
+    "preferredauthentications",
+    "pubkeyauthentication",
+    "passwordauthentication",
+    "kbdinteractiveauthentication",
+    "addressfamily",
+    "bindaddress",
+];
+
+/// Keywords that concern terminals, forwarding to the user, other programs or speed, or that `ssh -G` has already
+/// followed: they change neither what is reached nor what is trusted.
+const WITHOUT_MEANING_HERE: &[&str] = &[
+    "addkeystoagent",
+    "batchmode",
+    "canonicaldomains",
+    "canonicalizefallbacklocal",
+    "canonicalizehostname",
+    "canonicalizemaxdots",
+    "canonicalizepermittedcnames",
+    "checkhostip",
+    "clearallforwardings",
+    "compression",
+    "connectionattempts",
+    "controlmaster",
+    "controlpath",
+    "controlpersist",
+    "dynamicforward",
+    "enableescapecommandline",
+    "escapechar",
+    "exitonforwardfailure",
+    "fingerprinthash",
+    "forkafterauthentication",
+    "forwardagent",
+    "forwardx11",
+    "forwardx11timeout",
+    "forwardx11trusted",
+    "gatewayports",
+    "gssapiauthentication",
+    "gssapidelegatecredentials",
+    "gssapikexalgorithms",
+    "gssapikeyexchange",
+    "gssapirenewalforcesrekey",
+    "gssapitrustdns",
+    "ipqos",
+    "localforward",
+    "loglevel",
+    "logverbose",
+    "numberofpasswordprompts",
+    "permitremoteopen",
+    "remoteforward",
+    "requesttty",
+    "sendenv",
+    "sessiontype",
+    "setenv",
+    "stdinnull",
+    "streamlocalbindmask",
+    "streamlocalbindunlink",
+    "syslogfacility",
+    "tag",
+    "tcpkeepalive",
+    "updatehostkeys",
+    "visualhostkey",
+    "warnweakcrypto",
+    "xauthlocation",
+];
+
+/// The host with the configuration's values where the inventory gave none, and what cannot be followed.
+///
+/// # Errors
+/// [`TransportError::Settings`] naming the keyword whose value means nothing.
+pub fn overlay(
+    target: &Target,
+    printed: &Printed,
+    defaults: &Printed,
+    file: &Path,
+) -> Result<(Target, Vec<String>), TransportError> {
+    let beyond = printed.beyond(defaults);
+    let original = target.address.clone();
+    let mut overlay = Overlay { target: target.clone(), printed, beyond, original, file, warnings: Vec::new() };
+    overlay.name_and_login();
+    overlay.host_keys()?;
+    overlay.keys()?;
+    overlay.road();
+    overlay.algorithms();
+    overlay.unsupported();
+    Ok((overlay.target, overlay.warnings))
+}
+
+struct Overlay<'a> {
+    target: Target,
+    printed: &'a Printed,
+    /// What the files change.
+    beyond: Printed,
+    original: String,
+    file: &'a Path,
+    warnings: Vec<String>,
+}
+
+impl Overlay<'_> {
+    /// A value of the files for a setting that the inventory does not give.
+    fn changed(&mut self, keyword: &str, setting: &'static str) -> Option<String> {
+        let value = self.beyond.one(keyword)?.to_owned();
+        if self.target.is_given(setting) {
+            return None;
+        }
+        self.target.origins.insert(setting, Origin::SshConfig);
+        Some(value)
+    }
+
+    fn name_and_login(&mut self) {
+        if let Some(name) = self.printed.one("hostname").filter(|name| *name != self.original) {
+            self.target.address = name.to_owned();
+            self.target.origins.insert("address", Origin::SshConfig);
+        }
+        if let Some(user) = self.changed("user", "user") {
+            self.target.user = user;
+        }
+        if let Some(port) = self.changed("port", "port").and_then(|port| port.parse().ok()) {
+            self.target.port = port;
+        }
+        if let Some(limit) = self.changed("connecttimeout", "connect_timeout").and_then(|limit| limit.parse().ok()) {
+            self.target.connect_timeout = Duration::from_secs(limit);
+        }
+    }
+
+    fn host_keys(&mut self) -> Result<(), TransportError> {
+        if let Some(alias) = self.changed("hostkeyalias", "HostKeyAlias") {
+            self.target.ssh.host_key_alias = Some(alias);
+        }
+        match self.changed("stricthostkeychecking", "host_keys").as_deref() {
+            Some("true" | "yes") => self.target.host_key_policy = HostKeyPolicy::Strict,
+            Some("false" | "no" | "off") => {
+                self.target.host_key_policy = HostKeyPolicy::AcceptNew;
+                self.warnings.push(format!(
+                    "{}: StrictHostKeyChecking no is followed for new host keys; a changed one is refused all the same",
+                    self.file.display()
+                ));
+            }
+            Some(_) => self.target.host_key_policy = HostKeyPolicy::AcceptNew,
+            None => {}
+        }
+        let hashes = self.changed("hashknownhosts", "HashKnownHosts");
+        self.target.ssh.hash_known_hosts = hashes.is_some_and(|value| value == "yes" || value == "true");
+        let named = ["userknownhostsfile", "globalknownhostsfile"];
+        if named.iter().any(|keyword| self.changed(keyword, "known_hosts").is_some()) {
+            let lists = named.iter().flat_map(|keyword| self.printed.all(keyword));
+            let files = lists.flat_map(|list| list.split_ascii_whitespace()).filter(|file| *file != "none");
+            self.target.known_hosts =
+                files.map(|file| self.path("UserKnownHostsFile", file)).collect::<Result<_, _>>()?;
+        }
+        Ok(())
+    }
+
+    fn keys(&mut self) -> Result<(), TransportError> {
+        if self.changed("identityfile", "identity_file").is_some() {
+            let files = self.beyond.all("identityfile").iter().filter(|file| *file != "none");
+            self.target.identity_files = files.map(|file| self.path("IdentityFile", file)).collect::<Result<_, _>>()?;
+        }
+        if self.changed("certificatefile", "CertificateFile").is_some() {
+            let files = self.beyond.all("certificatefile").iter().filter(|file| *file != "none");
+            self.target.ssh.certificate_files =
+                files.map(|file| self.path("CertificateFile", file)).collect::<Result<_, _>>()?;
+        }
+        if let Some(value) = self.changed("identitiesonly", "IdentitiesOnly") {
+            self.target.ssh.identities_only = value == "yes";
+        }
+        if let Some(agent) = self.changed("identityagent", "IdentityAgent") {
+            let variable = agent.strip_prefix('$').filter(|name| !name.starts_with('{'));
+            self.target.ssh.identity_agent = match (agent.as_str(), variable) {
+                ("none", _) => IdentityAgent::Off,
+                ("SSH_AUTH_SOCK", _) => IdentityAgent::Environment,
+                (_, Some(name)) => {
+                    std::env::var_os(name).map_or(IdentityAgent::Off, |path| IdentityAgent::Socket(PathBuf::from(path)))
+                }
+                (path, None) => IdentityAgent::Socket(self.path("IdentityAgent", path)?),
+            };
+        }
+        Ok(())
+    }
+
+    fn road(&mut self) {
+        if let Some(jump) = self.changed("proxyjump", "proxy") {
+            self.target.ssh.proxy = if jump == "none" { Proxy::Direct } else { Proxy::Jump(jump) };
+        } else if let Some(command) = self.changed("proxycommand", "proxy") {
+            self.target.ssh.proxy = if command == "none" { Proxy::Direct } else { Proxy::Command(command) };
+        }
+        match self.changed("addressfamily", "AddressFamily").as_deref() {
+            Some("inet") => self.target.ssh.family = AddressFamily::Inet,
+            Some("inet6") => self.target.ssh.family = AddressFamily::Inet6,
+            _ => {}
+        }
+        self.target.ssh.bind_address = self.changed("bindaddress", "BindAddress");
+        let interval = self.changed("serveraliveinterval", "ServerAliveInterval").and_then(|text| text.parse().ok());
+        let count = self.printed.one("serveralivecountmax").and_then(|text| text.parse().ok());
+        if let (Some(interval), Some(count)) = (interval, count) {
+            self.target.ssh.keepalive = Some(Keepalive { interval: Duration::from_secs(interval), count });
+        }
+    }
+
+    fn algorithms(&mut self) {
+        let mut list = |keyword, setting| {
+            let names = self.changed(keyword, setting)?;
+            Some(names.split(',').map(str::to_owned).collect::<Vec<_>>())
+        };
+        let key_exchanges = list("kexalgorithms", "KexAlgorithms");
+        let ciphers = list("ciphers", "Ciphers");
+        let macs = list("macs", "MACs");
+        let host_keys = list("hostkeyalgorithms", "HostKeyAlgorithms");
+        let preferred = list("preferredauthentications", "PreferredAuthentications");
+        let ssh = &mut self.target.ssh;
+        (ssh.key_exchanges, ssh.ciphers, ssh.macs, ssh.host_key_algorithms) = (key_exchanges, ciphers, macs, host_keys);
+        let switches = [
+            ("pubkeyauthentication", "publickey"),
+            ("kbdinteractiveauthentication", "keyboard-interactive"),
+            ("passwordauthentication", "password"),
+        ];
+        let off: Vec<&str> = switches
+            .iter()
+            .filter(|(keyword, _)| matches!(self.printed.one(keyword), Some("no" | "false")))
+            .map(|(_, method)| *method)
+            .collect();
+        if preferred.is_some() || !off.is_empty() {
+            let all = || ["publickey", "keyboard-interactive", "password"].map(str::to_owned).to_vec();
+            let mut methods = preferred.unwrap_or_else(all);
+            methods.retain(|method| !off.contains(&method.as_str()));
+            ssh.methods = Some(methods);
+            self.target.origins.insert("PreferredAuthentications", Origin::SshConfig);
+        }
+    }
+
+    fn unsupported(&mut self) {
+        let known = |keyword: &&str| !READ.contains(keyword) && !WITHOUT_MEANING_HERE.contains(keyword);
+        let met: Vec<&str> = self.beyond.keywords().filter(known).collect();
+        self.warnings.extend(met.iter().map(|keyword| {
+            format!("{}: the setting {keyword} is not supported and not followed", self.file.display())
+        }));
+    }
+
+    fn path(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
+        let tokens = Tokens { target: &self.target, original: &self.original };
+        tokens.path(text.trim_matches('"')).map_err(|why| TransportError::Settings {
+            setting: setting.into(),
+            place: self.file.display().to_string(),
+            why,
+        })
+    }
+}

@@ -1,0 +1,111 @@
+//! The tokens of `ssh_config(5)`: `%h` and its like, `~`, and `${NAME}`, which `ssh -G` prints as they stand.
+
+use std::path::PathBuf;
+
+use crate::inventory::Target;
+
+/// What tokens stand for.
+pub struct Tokens<'a> {
+    /// The host, with address, port and user as they will be used.
+    pub target: &'a Target,
+    /// What was asked for: the name as given.
+    pub original: &'a str,
+}
+
+impl Tokens<'_> {
+    /// A path of the configuration.
+    ///
+    /// # Errors
+    /// The token or variable that means nothing.
+    pub fn path(&self, text: &str) -> Result<PathBuf, String> {
+        let home = std::env::home_dir().unwrap_or_default();
+        let text = self.variables(&self.replace(text)?)?;
+        Ok(match text.strip_prefix("~/") {
+            Some(rest) => home.join(rest),
+            None if text == "~" => home,
+            None => PathBuf::from(text),
+        })
+    }
+
+    /// Text with its percent tokens replaced.
+    ///
+    /// # Errors
+    /// The token that means nothing.
+    pub fn replace(&self, text: &str) -> Result<String, String> {
+        let mut result = String::with_capacity(text.len());
+        let mut letters = text.chars();
+        while let Some(letter) = letters.next() {
+            if letter != '%' {
+                result.push(letter);
+                continue;
+            }
+            match letters.next() {
+                Some('%') => result.push('%'),
+                Some('h') => result.push_str(&self.target.address),
+                Some('n') => result.push_str(self.original),
+                Some('p') => result.push_str(&self.target.port.to_string()),
+                Some('r') => result.push_str(&self.target.user),
+                Some('k') => {
+                    result.push_str(self.target.ssh.host_key_alias.as_deref().unwrap_or(self.original));
+                }
+                Some('u') => result.push_str(&local_user()),
+                Some('d') => result.push_str(&std::env::home_dir().unwrap_or_default().to_string_lossy()),
+                Some('i') => result.push_str(&own_number().to_string()),
+                Some('L') => result.push_str(machine().split('.').next().unwrap_or_default()),
+                Some('l') => result.push_str(&machine()),
+                Some(other) => return Err(format!("%{other} in `{text}` is not supported")),
+                None => return Err(format!("`{text}` ends in a %")),
+            }
+        }
+        Ok(result)
+    }
+
+    fn variables(&self, text: &str) -> Result<String, String> {
+        let mut result = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once("${") {
+            let Some((name, behind)) = after.split_once('}') else { return Err(format!("`{text}` lacks a }}")) };
+            result.push_str(before);
+            result.push_str(&std::env::var(name).map_err(|_| format!("${{{name}}} of `{text}` is not set"))?);
+            rest = behind;
+        }
+        result.push_str(rest);
+        Ok(result)
+    }
+}
+
+fn local_user() -> String {
+    ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
+}
+
+fn machine() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
+/// The number of the user this runs as: the owner of its own process.
+pub fn own_number() -> u32 {
+    std::fs::metadata("/proc/self").map_or(0, |data| std::os::unix::fs::MetadataExt::uid(&data))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::inventory::HostName;
+
+    #[test]
+    fn tokens_and_home_and_variables() {
+        let mut target = Target::new(HostName::new("web"), "10.0.0.7".into());
+        (target.user, target.port) = ("ann".into(), 2222);
+        let tokens = Tokens { target: &target, original: "web" };
+        assert_eq!(tokens.replace("nc %h %p as %r for %n 100%%").unwrap(), "nc 10.0.0.7 2222 as ann for web 100%");
+        assert_eq!(tokens.replace("%d/x").unwrap(), format!("{}/x", std::env::home_dir().unwrap().display()));
+        assert_eq!(tokens.path("~/k-%h").unwrap(), std::env::home_dir().unwrap().join("k-10.0.0.7"));
+        assert_eq!(tokens.path("${HOME}/k").unwrap(), std::env::home_dir().unwrap().join("k"));
+        for wrong in ["%", "%Z", "a%"] {
+            assert!(tokens.replace(wrong).is_err(), "{wrong}");
+        }
+        assert!(tokens.path("${SKEP_NO_SUCH_NAME}").unwrap_err().contains("SKEP_NO_SUCH_NAME"));
+        assert!(tokens.path("${HOME").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! A real sshd on a free port of every loopback address, with keys of its own, ended when dropped.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// The running server and its folder.
+pub struct Server {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Child,
+}
+
+/// The loopback address of a "host".
+pub fn address(host: usize) -> String {
+    format!("127.0.{}.{}", 1 + host / 200, 1 + host % 200)
+}
+
+impl Server {
+    /// Starts it and waits until it listens.
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+        for name in ["host_key", "identity"] {
+            let made =
+                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(name)]).status().unwrap();
+            assert!(made.success());
+        }
+        std::fs::copy(path("identity.pub"), path("authorized_keys")).unwrap();
+        // A deeper shell level keeps root's bash from reading the start files of the machine that measures: some take seconds.
+        std::fs::write(
+            path("sshd_config"),
+            format!(
+                "Port {port}\nListenAddress 0.0.0.0\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\nStrictModes no\nUsePAM no\n\
+                 PermitRootLogin prohibit-password\nMaxStartups 2000\nLogLevel ERROR\nSetEnv SHLVL=1\n",
+                path("host_key"),
+                path("authorized_keys")
+            ),
+        )
+        .unwrap();
+        std::fs::create_dir_all(Path::new("/run/sshd")).unwrap();
+        let process = Command::new("/usr/sbin/sshd")
+            .args(["-D", "-e", "-f", &path("sshd_config")])
+            .stdin(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("sshd is installed");
+        let server = Self { folder, port, process };
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        std::fs::create_dir_all(server.path("data")).unwrap();
+        server
+    }
+
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A path in its folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    /// A floor run of this many hosts, each running the script that skep sends.
+    pub fn floor(&self, size: usize) -> Command {
+        self.floor_with(size, &self.path("script"))
+    }
+
+    /// A floor run of this many hosts, each running `true`.
+    pub fn floor_of_true(&self, size: usize) -> Command {
+        self.floor_with(size, super::floor::TRUE)
+    }
+
+    fn floor_with(&self, size: usize, script: &str) -> Command {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--floor", &size.to_string(), &self.port.to_string(), &self.path("identity"), script]);
+        command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,185 @@
+//! The invariants of docs/architecture.md, read off the source. Each rule names what would break it.
+
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below a folder of the repository.
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        if folder.extension().is_some_and(|extension| extension == "rs") {
+            files.push((folder.clone(), std::fs::read_to_string(&folder).unwrap()));
+            continue;
+        }
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                files.push((path, text));
+            }
+        }
+    }
+    assert!(!files.is_empty(), "{folder} has no source");
+    files
+}
+
+/// The file without its tests and comments: what the invariants are about. Files of tests are left out whole.
+fn code(path: &Path, text: &str) -> String {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    if ["tests.rs", "trial.rs", "samples.rs"].contains(&name)
+        || path.components().any(|part| part.as_os_str() == "tests")
+    {
+        return String::new();
+    }
+    let text = match text.find("#[cfg(test)]\nmod ") {
+        Some(position) if text[position..].contains('{') => &text[..position],
+        _ => text,
+    };
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+#[track_caller]
+fn nowhere(folder: &str, except: &[&str], forbidden: &[&str]) {
+    let mut found = Vec::new();
+    for (path, text) in sources(folder) {
+        if except.iter().any(|part| path.to_str().unwrap().contains(part)) {
+            continue;
+        }
+        let code = code(&path, &text);
+        for word in forbidden.iter().filter(|word| code.contains(**word)) {
+            found.push(format!("{}: {word}", path.display()));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn kinds_do_no_io() {
+    nowhere(
+        "src/resource",
+        &[],
+        &[
+            "std::fs",
+            "std::process",
+            "std::net::Tcp",
+            "std::net::Udp",
+            "ToSocketAddrs",
+            "std::env",
+            "tokio",
+            "crate::transport",
+            "crate::engine",
+            "async ",
+        ],
+    );
+}
+
+#[test]
+fn nothing_before_connect_opens_a_socket() {
+    for folder in ["src/inventory", "src/playbook", "src/document", "src/diagnostic"] {
+        nowhere(
+            folder,
+            &[],
+            &["std::net::Tcp", "std::net::Udp", "tokio", "UnixStream", "crate::transport", "crate::engine"],
+        );
+    }
+}
+
+/// `report/notify.rs` runs the operator's own command of `--notify`.
+#[test]
+fn processes_are_started_by_transport_lab_and_schedule_alone() {
+    nowhere(
+        "src",
+        &["src/transport", "src/lab", "src/schedule/systemd.rs", "src/schedule/tests.rs", "src/report/notify.rs"],
+        &["process::Command", "Command::new"],
+    );
+}
+
+#[test]
+fn only_report_and_cli_print() {
+    nowhere(
+        "src",
+        &["src/report", "src/cli", "src/main.rs"],
+        &["println!", "eprintln!", "print!(", "stdout()", "stderr()"],
+    );
+}
+
+#[test]
+fn the_engine_knows_no_kind_no_command_line_and_no_report() {
+    let mut forbidden =
+        vec!["crate::cli".to_owned(), "crate::report".to_owned(), "crate::swarm".to_owned(), "clap".to_owned()];
+    forbidden.extend(skep::resource::KINDS.iter().map(|kind| format!("resource::{kind}")));
+    let forbidden: Vec<&str> = forbidden.iter().map(String::as_str).collect();
+    nowhere("src/engine", &[], &forbidden);
+}
+
+/// `plan` and `check` end in the forecast. What changes a host asks for a `Permit`, which the compiler lets only
+/// `engine::apply` make; here the rest of that wall is held: nobody walks around it.
+#[test]
+fn what_looks_cannot_act() {
+    nowhere("src", &["engine/apply/permit.rs"], &["Permit(()"]);
+    nowhere("src", &["engine/apply/run.rs"], &["Permit::grant"]);
+    nowhere("src/engine", &["src/engine/apply", "engine/host.rs", "engine/mod.rs"], &["apply::", "Permit", "Applier"]);
+    // The one road without a permit takes gather's script, and a `GET`.
+    nowhere("src", &["engine/gather/mod.rs", "src/lab"], &[".ask(script"]);
+    nowhere("src/engine", &["engine/host.rs", "src/engine/apply"], &["Connection::exec", "connection.exec", "Exec::"]);
+    nowhere("src/engine", &["src/engine/apply"], &["\"POST\"", "\"DELETE\"", "\"PUT\"", "Method::POST", "Method::PUT"]);
+    // No verb but `apply` reaches the acting half of the engine, nor a connection past the engine.
+    nowhere("src/cli", &["cli/apply.rs"], &["engine::apply", "RunOptions", "SwarmGuard", "Approve"]);
+    nowhere("src", &["src/engine", "src/transport", "src/cli"], &["dyn Connection", "HostLock", "Exec::"]);
+    nowhere("src/cli", &["cli/connect.rs"], &["dyn Connection", "HostLock", "Exec::"]);
+    // And the words above do stand where they should: a rule about a name that is gone would hold nothing.
+    let host = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/host.rs")).unwrap();
+    for signature in ["async fn act(&self, _permit: &Permit", "fn connection(&self, _permit: &Permit"] {
+        assert!(host.contains(signature), "src/engine/host.rs: {signature}");
+    }
+    assert!(!host.contains("pub async fn exec") && host.contains("        _permit: &Permit,\n        method: &str"));
+}
+
+#[test]
+fn anyhow_stays_in_the_command_line() {
+    nowhere("src", &["src/cli"], &["anyhow"]);
+}
+
+#[test]
+fn no_unwrap_and_nothing_unfinished_outside_tests() {
+    nowhere("src", &[], &[".unwrap()", ".expect(", "todo!(", "unimplemented!(", "dbg!("]);
+}
+
+#[test]
+fn files_are_short_and_well_named() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src") {
+        let lines = code(&path, &text).lines().filter(|line| !line.trim().is_empty()).count();
+        let stem = path.file_stem().unwrap().to_str().unwrap();
+        if lines > 400 || ["util", "utils", "common", "helper", "helpers", "imp"].contains(&stem) {
+            found.push(format!("{} ({lines} lines)", path.display()));
+        }
+        if !text.starts_with("//!") {
+            found.push(format!("{}: says nothing about its job", path.display()));
+        }
+    }
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn the_lock_file_stays_small() {
+    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let packages = lock.matches("[[package]]").count();
+    assert!(packages <= 300, "{packages} packages are locked; is the new one worth it?");
+}
+
+#[test]
+fn no_test_file_is_forgotten() {
+    for binary in ["tests/it", "tests/lab"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(binary);
+        let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let listed = stem == "main" || main.contains(&format!("mod {stem};"));
+            assert!(listed, "{} is not listed in {binary}/main.rs", path.display());
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! The history: since when, until when, and what is kept.
+
+use super::site::Site;
+
+#[test]
+fn history_shows_when_drift_began_and_ended() {
+    let site = Site::new(1);
+    site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/y', content = 'y' } },");
+    site.run("history", &[]).exits(0).says("no report is kept");
+    site.run("apply", &["--yes"]).exits(0);
+    site.run("check", &[]).exits(0);
+    site.write("host-a/x", "other");
+    site.write("host-a/y", "other");
+    site.run("check", &["--report", "first.json"]).exits(3);
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    site.write("host-a/y", "y");
+    site.run("check", &["--report", "second.json"]).exits(3);
+    let (first, second) = (site.json("first.json"), site.json("second.json"));
+    assert_ne!(first["started"], second["started"]);
+    let since = &second["hosts"][0]["drift"][0]["since"];
+    assert_eq!(*since, first["started"], "it began with the check that found it first");
+
+    let said = site.run("history", &[]).exits(0).stdout;
+    let line = |resource: &str| said.lines().find(|line| line.contains(resource)).unwrap_or_else(|| panic!("{said}"));
+    assert!(
+        line("/x]").contains(since.as_str().unwrap()) && line("/x]").contains("now") && line("/x]").ends_with(".xx")
+    );
+    assert!(line("/y]").contains(second["started"].as_str().unwrap()) && line("/y]").ends_with(".x."));
+    assert!(said.contains("▁█▅"), "{said}");
+    site.run("history", &["--tags", "other"]).exits(0).says("no report is kept");
+
+    // A limit of reports, and of age.
+    site.run("check", &["--keep", "2"]).exits(3);
+    site.run("history", &[]).exits(0).says("2 checks");
+    site.run("history", &["--max-age", "0s"]).exits(0).says("removed");
+    site.run("check", &["--keep", "0"]).exits(3);
+    site.run("history", &["--json"]).exits(0).says("\"schema\": 1");
+}
+
+#[test]
+fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
+    let site = Site::new(1);
+    site.playbook("{ directory = { path = 'HOST' } },");
+    site.write("state", "a file where the folder should be");
+    site.run("check", &[]).exits(0).says("no history is kept");
+}

@@ -1,0 +1,237 @@
+//! What is wrong with an inventory is said with its place and a hint, and all at once.
+
+use super::project::{INVENTORY, Project};
+
+fn refused(inventory: &str) -> Vec<String> {
+    Project::new(&[("inventory.toml", inventory)]).error_lines()
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    let inventory = "[default]\nuser = 'x'\n[defaults]\nprot = 1\n[groups.workers]\nvar = {}\n[hosts.a]\nadress = '10.0.0.1'\ngroup = ['workers']\n";
+    assert_eq!(
+        refused(inventory),
+        [
+            "inventory.toml:1:2: unknown key `default` in an inventory; did you mean `defaults`?",
+            "inventory.toml:4:1: unknown key `prot` in [defaults]; did you mean `port`?",
+            "inventory.toml:6:1: unknown key `var` in [groups.workers]; did you mean `vars`?",
+            "inventory.toml:8:1: unknown key `adress` in [hosts.a]; did you mean `address`?",
+            "inventory.toml:9:1: unknown key `group` in [hosts.a]; did you mean `groups`?",
+        ]
+    );
+}
+
+#[test]
+fn wrong_types_and_values_are_told_apart() {
+    let inventory = "[hosts.a]\naddress = 5\nport = 'ssh'\nbecome = 'yes'\ngroups = [1]\n[hosts.b]\naddress = '::1'\nport = 70000\nconnect_wait = '5 parsecs'\nhost_keys = 'accept'\nuser = '-x'\n";
+    let lines = refused(inventory);
+    assert_eq!(
+        lines[..7],
+        [
+            "inventory.toml:2:11: `address` must be a string, not an integer",
+            "inventory.toml:3:8: `port` must be an integer, not a string",
+            "inventory.toml:4:10: `become` must be true or false, not a string",
+            "inventory.toml:5:11: `groups` must be a string, not an integer",
+            "inventory.toml:8:8: `port` cannot be 70000; a number from 1 to 65535",
+            "inventory.toml:9:16: `connect_wait` is no time: unknown time unit \"parsecs\", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations); e.g. \"10s\" or \"2min\"",
+            "inventory.toml:10:13: `host_keys` cannot be \"accept\"; did you mean `accept-new`?",
+        ]
+    );
+    assert_eq!(lines[7], "inventory.toml:11:8: `-x` is no login name; e.g. `user = \"vagrant\"`");
+    assert_eq!(lines.len(), 8);
+}
+
+#[test]
+fn a_host_twice_in_one_file() {
+    let lines = refused("[hosts.a]\naddress = '10.0.0.1'\n[hosts.a]\naddress = '10.0.0.2'\n");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("inventory.toml:3:8: `a` is defined twice; "), "{lines:?}");
+}
+
+#[test]
+fn a_host_twice_over_two_files_shows_both_places() {
+    let project = Project::new(&[("more.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n")]);
+    let errors = project.prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"]).unwrap_err();
+    insta::assert_snapshot!(project.shown(&errors), @r#"
+    error: the host `docker02` is defined twice
+     --> more.toml:1:8
+      |
+    1 | [hosts.docker02]
+      |        ^^^^^^^^
+      |
+    note: it is first defined here
+     --> inventory.toml:9:8
+      |
+    9 | [hosts.docker02]
+      |        ^^^^^^^^
+    help: give one of them another name, or remove it
+
+    1 error
+    "#);
+}
+
+#[test]
+fn a_folder_is_one_inventory() {
+    let project =
+        Project::new(&[("inv/b.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n"), ("inv/a.toml", INVENTORY)]);
+    let errors = project.prepare_files(&["inv"], &["playbooks/site.toml"]).unwrap_err();
+    assert!(project.lines(&errors)[0].starts_with("inv/b.toml:1:8: the host `docker02` is defined twice"));
+}
+
+#[test]
+fn an_empty_inventory() {
+    for inventory in ["", "[defaults]\nuser = 'x'\n", "[hosts]\n"] {
+        let lines = refused(inventory);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].starts_with("inventory.toml:1:1: the inventory has no hosts; add a host: "), "{lines:?}");
+    }
+}
+
+#[test]
+fn an_address_that_is_not_one() {
+    let lines = refused(
+        "[hosts.a]\naddress = '192.168.56.256'\n[hosts.b]\naddress = 'b:2222'\n[hosts.'-c']\naddress = 'c'\n[hosts.d_e]\n",
+    );
+    assert_eq!(
+        lines,
+        [
+            "inventory.toml:2:11: `192.168.56.256` is not an address; an IPv4 address has four numbers from 0 to 255",
+            "inventory.toml:4:11: `b:2222` is not an address; give the port as `port = ...`",
+            "inventory.toml:5:8: `-c` is no name for a host; letters, digits, `-`, `_` and `.`, not starting with `-`",
+        ]
+    );
+}
+
+#[test]
+fn a_file_that_is_not_utf_8() {
+    let project = Project::new(&[]);
+    project.write("inventory.toml", b"[hosts.a]\naddress = 'gr\xfcn'\n");
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("inventory.toml:2:14: "), "{lines:?}");
+    assert!(lines[0].ends_with("inventory.toml is not UTF-8: the byte at offset 23 is wrong; save the file as UTF-8"));
+}
+
+#[test]
+fn a_file_of_10_mb() {
+    let project = Project::new(&[]);
+    project.write("inventory.toml", vec![b'#'; 10_000_000]);
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("inventory.toml is 10000000 bytes large, the limit is 1048576"), "{lines:?}");
+}
+
+#[test]
+fn a_file_that_is_not_there() {
+    let project = Project::new(&[]);
+    let errors = project.prepare_files(&["none.toml"], &["none/either.toml"]).unwrap_err();
+    let lines = project.lines(&errors);
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("none.toml:1:1: cannot read none.toml: No such file"), "{lines:?}");
+    assert!(lines[1].starts_with("none/either.toml:1:1: cannot read none/either.toml: No such file"), "{lines:?}");
+}
+
+#[test]
+fn a_host_that_no_play_reaches() {
+    let project = Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,db'\nresources = []\n")]);
+    assert_eq!(
+        project.error_lines(),
+        [
+            "inventory.toml:13:8: no play reaches the host `docker03`: its groups are workers; put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`"
+        ]
+    );
+}
+
+#[test]
+fn a_mistyped_group_of_a_host_is_suggested() {
+    let inventory = "[hosts.a]\ngroups = ['managers']\n[hosts.b]\ngroups = ['manager']\n";
+    let playbook = "[[plays]]\nhosts = 'managers'\nresources = []\n";
+    let lines = Project::new(&[("inventory.toml", inventory), ("playbooks/site.toml", playbook)]).error_lines();
+    assert_eq!(lines.len(), 1);
+    assert!(
+        lines[0].contains("`b`: its groups are manager; is `manager` meant to be `managers`? Else put it"),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn a_host_may_be_left_out_on_purpose() {
+    let inventory = format!("{INVENTORY}[hosts.old]\naddress = '10.0.0.1'\nunmanaged = true\n");
+    let playbook = "[[plays]]\nhosts = 'managers:workers'\nresources = []\n";
+    Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", playbook)]).prepare().unwrap();
+    let mut limited = Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,db'\nresources = []\n")]);
+    limited.options.limit = vec!["db".into()];
+    limited.prepare().unwrap();
+}
+
+#[test]
+fn groups_must_exist_and_not_contain_themselves() {
+    let inventory = format!(
+        "{INVENTORY}[groups.swarm]\nchildren = ['managers', 'worker']\n[groups.a]\nchildren = ['b']\n[groups.b]\nchildren = ['a']\n"
+    );
+    assert_eq!(
+        refused(&inventory),
+        [
+            "inventory.toml:17:25: there is no group `worker`; did you mean `workers`?",
+            "inventory.toml:19:13: the group `a` contains itself through `b`; remove one of the `children`",
+            "inventory.toml:21:13: the group `b` contains itself through `a`; remove one of the `children`",
+        ]
+    );
+}
+
+#[test]
+fn a_name_is_a_host_or_a_group() {
+    let lines = refused("[hosts.db]\ngroups = ['all']\n[hosts.a]\ngroups = ['db']\n");
+    assert_eq!(
+        lines,
+        [
+            "inventory.toml:2:11: every host is in the group `all`; leave it out; variables of all hosts go to [vars]",
+            "inventory.toml:1:8: `db` is the name of a group and of a host; give the host another name",
+        ]
+    );
+}
+
+#[test]
+fn every_syntax_error_of_every_file_is_told() {
+    let project = Project::new(&[
+        ("inventory.toml", "[hosts.a]\naddress = \nport = 1 2\n"),
+        ("playbooks/site.toml", "[[plays]\nhosts = 'all'\n"),
+    ]);
+    let lines = project.error_lines();
+    assert!(lines.iter().any(|line| line.starts_with("inventory.toml:2:")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("inventory.toml:3:")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:1:")), "{lines:?}");
+}
+
+#[test]
+fn variables_cannot_hide_what_templates_offer() {
+    assert_eq!(
+        refused("[vars]\nhost = 1\n'a-b' = 2\n[hosts.a]\n"),
+        [
+            "inventory.toml:2:1: no variable can be called `host`; templates use this name themselves: choose another",
+            "inventory.toml:3:1: `a-b` is no name for a variable; a variable's name is letters, digits and `_`, not starting with a digit",
+        ]
+    );
+}
+
+#[test]
+fn secrets_are_masked_in_the_line_that_is_shown() {
+    let project = Project::new(&[("inventory.toml", "[hosts.a]\nbecome_password = \"hunter2\"\n")]);
+    let shown = project.errors();
+    assert!(shown.contains("become_password = *********"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let broken = Project::new(&[("inventory.toml", "[hosts.a]\napi_token = \"hunter2\nport = 1\n")]);
+    let shown = broken.errors();
+    assert!(shown.contains("inventory.toml:2:"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[test]
+fn extra_variables_that_are_none() {
+    let mut project = Project::new(&[("vars.toml", "a = \n")]);
+    project.extra_vars = vec!["novalue".into(), "host=1".into(), format!("@{}", project.path("vars.toml").display())];
+    let lines = project.error_lines();
+    assert!(lines[0].starts_with("-e:1:1: `-e novalue` is not key=value; write "), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("-e:1:1: no variable can be called `host`")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("vars.toml:1:")), "{lines:?}");
+}

@@ -1,0 +1,195 @@
+//! What is wrong with a playbook is said with its place and a hint, and all at once.
+
+use super::project::{Project, playbook};
+
+fn refused(playbook: &str) -> Vec<String> {
+    Project::new(&[("playbooks/site.toml", playbook)]).error_lines()
+}
+
+#[test]
+fn unknown_kinds_and_keys_name_the_nearest_known_one() {
+    let text = "var = {}\n[[plays]]\nhosts = 'all'\ntag = 'x'\nresources = [\n  { simlink = { path = '/a' } },\n  { symlink = { path = '/a', target = '/b' }, wen = 'true' },\n  { symlink = { pth = '/a', target = '/b' } },\n]\n";
+    assert_eq!(
+        refused(text),
+        [
+            "playbooks/site.toml:1:1: unknown key `var` in a playbook; did you mean `vars`?",
+            "playbooks/site.toml:4:1: unknown key `tag` in a play; did you mean `tags`?",
+            "playbooks/site.toml:6:5: unknown kind `simlink` of a resource; did you mean `symlink`?",
+            "playbooks/site.toml:7:47: unknown key `wen` of a resource; did you mean `when`?",
+            "playbooks/site.toml:8:17: unknown key `pth` in `symlink`; did you mean `path`?",
+        ]
+    );
+}
+
+#[test]
+fn wrong_types() {
+    let text = "[[plays]]\nhosts = 'all'\nserial = 0\nmax_fail = 'x'\ntags = ['a b']\nresources = [\n  'symlink',\n  { symlink = '/a' },\n  { symlink = { path = 5, target = true } },\n  { tags = 'a' },\n  { symlink = { path = '/a', target = '/b' }, when = 1, loop = 2 },\n]\n";
+    let lines = refused(text);
+    let expected = [
+        "playbooks/site.toml:3:10: `serial` cannot be 0; a number from 1 up",
+        "playbooks/site.toml:4:12: `max_fail` must be an integer, not a string",
+        "playbooks/site.toml:5:9: `a b` is no tag; a tag is one word without a comma",
+        "playbooks/site.toml:7:3: `a resource` must be a table such as { package = { name = \"curl\" } }, not a string",
+        "playbooks/site.toml:10:3: this resource names no kind; one of ",
+        "playbooks/site.toml:11:54: `when` must be an expression, e.g. \"swarm_size > 1\", not an integer",
+        "playbooks/site.toml:11:64: `loop` must be a list or an expression that gives one, not an integer",
+        "playbooks/site.toml:8:15: symlink: invalid type: string \"/a\", expected a table",
+        "playbooks/site.toml:9:24: symlink: invalid type: integer `5`, expected a string; put it in quotes",
+        "playbooks/site.toml:9:36: symlink: invalid type: boolean `true`, expected a string; put it in quotes",
+    ];
+    for (line, expected) in lines.iter().zip(expected) {
+        assert!(line.starts_with(expected), "{line}\nis not\n{expected}");
+    }
+    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+}
+
+#[test]
+fn one_resource_has_one_kind() {
+    let lines = refused(&playbook("{ symlink = { path = '/a', target = '/b' }, command = { run = 'true' } }"));
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    // Before the kind `command` is known to the build, it is an unknown key; either way it is refused at its place.
+    assert!(lines[0].starts_with("playbooks/site.toml:4:45: "), "{lines:?}");
+}
+
+#[test]
+fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
+    let project =
+        Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n")]);
+    insta::assert_snapshot!(project.errors(), @r"
+    error: there is no group or host `worker`
+     --> playbooks/site.toml:2:19
+      |
+    2 | hosts = 'managers,worker:!db'
+      |                   ^^^^^^
+      |
+    help: did you mean `workers`?
+
+    1 error
+    ");
+}
+
+#[test]
+fn a_group_may_be_declared_to_be_empty() {
+    let text = "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'standby'\nresources = []\n";
+    assert_eq!(
+        refused(text),
+        [
+            "playbooks/site.toml:5:10: there is no group or host `standby`; a group that is meant to be empty is declared with [groups.standby]"
+        ]
+    );
+    let inventory = format!("{}[groups.standby]\n", super::project::INVENTORY);
+    let project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", text)]);
+    let prepared = project.prepare().unwrap();
+    assert!(prepared.resolved.plays[1].hosts.is_empty() && prepared.resolved.warnings.is_empty());
+}
+
+#[test]
+fn plays_need_hosts_and_playbooks_need_plays() {
+    assert_eq!(
+        refused("[[plays]]\nname = 'x'\n"),
+        ["playbooks/site.toml:1:1: this play has no `hosts`; e.g. `hosts = \"all\"`"]
+    );
+    assert_eq!(
+        refused("[[plays]]\nhosts = []\nresources = [{ symlnk = {} }]\n[[plays]]\nhosts = 5\n"),
+        [
+            "playbooks/site.toml:3:16: unknown kind `symlnk` of a resource; did you mean `symlink`?",
+            "playbooks/site.toml:2:9: this play has no `hosts`; e.g. `hosts = \"all\"`",
+            "playbooks/site.toml:5:9: `hosts` must be a string or a list of strings, not an integer",
+        ]
+    );
+    let lines = refused("[vars]\na = 1\n");
+    assert!(lines[0].starts_with("playbooks/site.toml:1:1: the playbook has no plays; write [[plays]]"), "{lines:?}");
+}
+
+#[test]
+fn an_include_cycle_names_the_chain() {
+    let project = Project::new(&[
+        ("playbooks/site.toml", "include = ['a.toml']\n"),
+        ("playbooks/a.toml", "include = [\n  'sub/b.toml',\n]\n"),
+        ("playbooks/sub/b.toml", "include = '../a.toml'\n"),
+    ]);
+    assert_eq!(
+        project.error_lines(),
+        [
+            "playbooks/sub/b.toml:1:11: files include each other in a circle: playbooks/a.toml -> playbooks/sub/b.toml -> playbooks/sub/../a.toml; remove one of these includes"
+        ]
+    );
+}
+
+#[test]
+fn a_playbook_that_includes_itself() {
+    let lines = refused("include = ['site.toml']\n");
+    assert_eq!(
+        lines,
+        [
+            "playbooks/site.toml:1:12: files include each other in a circle: playbooks/site.toml -> playbooks/site.toml; remove one of these includes"
+        ]
+    );
+}
+
+#[test]
+fn an_include_that_is_not_there_or_is_wrong() {
+    let project = Project::new(&[
+        ("playbooks/site.toml", "include = ['none.toml', { fil = 'b.toml' }, { file = 'b.toml' }, 5]\n"),
+        ("playbooks/b.toml", "[[plays]]\nhosts = 'all'\nresources = [{ symlnk = {} }]\n"),
+    ]);
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    assert_eq!(lines[0], "playbooks/site.toml:1:27: unknown key `fil` in an include; did you mean `file`?");
+    assert!(lines[1].starts_with("playbooks/site.toml:1:25: this include has no `file`"));
+    assert!(lines[2].starts_with("playbooks/site.toml:1:66: `include` must be a string"));
+    assert!(lines[3].starts_with("playbooks/site.toml:1:12: cannot include playbooks/none.toml: No such file"));
+    assert!(lines[4].starts_with("playbooks/b.toml:3:16: unknown kind `symlnk`"));
+}
+
+#[test]
+fn the_same_error_on_many_hosts_is_said_once_and_counted() {
+    let inventory: String = (0..100).map(|number| format!("[hosts.node{number}]\n")).collect();
+    let project = Project::new(&[
+        ("inventory.toml", inventory.as_str()),
+        ("playbooks/site.toml", &playbook("{ symlink = { path = '/{{ nme }}', target = '/b' } }")),
+    ]);
+    let errors = project.prepare().unwrap_err();
+    assert_eq!(errors.len(), 1);
+    assert!(errors.render(false).contains("note: on 100 hosts: node0, node1, node2 and 97 more"));
+    assert_eq!(errors.to_json()[0]["hosts"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn unknown_tags_and_limits_are_errors() {
+    let text = playbook("{ symlink = { path = '/a', target = '/b' }, tags = ['docker'] }");
+    let mut project = Project::new(&[("playbooks/site.toml", &text)]);
+    project.options.tags = vec!["dcker".into()];
+    project.options.limit = vec!["managers:workrs".into()];
+    assert_eq!(
+        project.error_lines(),
+        [
+            "--tags:1:1: no resource has the tag `dcker`; did you mean `docker`?",
+            "--limit:1:10: there is no group or host `workrs`; did you mean `workers`?",
+        ]
+    );
+    project.options.tags.clear();
+    project.options.limit = vec!["managers:&workers".into()];
+    assert_eq!(project.error_lines(), ["--limit:1:1: `--limit` leaves no host"]);
+}
+
+#[test]
+fn errors_of_inventory_playbook_and_templates_come_together() {
+    let project = Project::new(&[
+        ("inventory.toml", "[defaults]\nusr = 'x'\n[hosts.a]\naddress = '1.2.3'\n"),
+        ("playbooks/site.toml", &playbook("{ symlink = { path = '/{{ nope }}', target = '/b' } },\n{ symlnk = {} }")),
+    ]);
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 4, "{lines:#?}");
+}
+
+#[test]
+fn json_has_file_line_column_and_hint() {
+    let project = Project::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
+    let errors = project.prepare().unwrap_err().to_json();
+    assert_eq!(errors.as_array().unwrap().len(), 1);
+    assert!(errors[0]["file"].as_str().unwrap().ends_with("playbooks/site.toml"));
+    assert_eq!((errors[0]["line"].as_u64(), errors[0]["column"].as_u64()), (Some(4), Some(3)));
+    assert_eq!(errors[0]["hint"], "did you mean `symlink`?");
+    assert_eq!(errors[0]["severity"], "error");
+}

@@ -1,0 +1,119 @@
+//! Templates that fail: the undefined name, its line and column, also through variables and facts.
+
+use super::project::{INVENTORY, Project, playbook};
+
+fn refused(resources: &str) -> Vec<String> {
+    Project::new(&[("playbooks/site.toml", &playbook(resources))]).error_lines()
+}
+
+#[test]
+fn an_undefined_variable_is_named_and_pointed_at() {
+    let text = playbook("{ symlink = { path = '/home/{{ usr }}/x', target = '/b' } }");
+    let project = Project::new(&[("playbooks/site.toml", &text)]);
+    insta::assert_snapshot!(project.errors(), @r"
+    error: `usr` is not defined
+     --> playbooks/site.toml:4:32
+      |
+    4 | { symlink = { path = '/home/{{ usr }}/x', target = '/b' } }
+      |                                ^^^
+      |
+    note: on docker01, docker02, docker03
+    help: did you mean `user`?
+
+    1 error
+    ");
+}
+
+#[test]
+fn every_template_of_a_table_is_tried() {
+    let lines = refused(
+        "{ symlink = { path = '{{ aaa }}', target = '/{{ host.nme }}' }, when = 'true' },\n{ symlink = { path = '/b', target = '/c' }, when = 'bbb > 1' }",
+    );
+    assert_eq!(
+        lines,
+        [
+            "playbooks/site.toml:4:26: `aaa` is not defined; define it under [vars], or write `{{ name | default(...) }}`",
+            "playbooks/site.toml:4:49: `host.nme` is not defined; did you mean `name`?",
+            "playbooks/site.toml:5:53: `bbb` is not defined; define it under [vars], or write `{{ name | default(...) }}`",
+        ]
+    );
+}
+
+#[test]
+fn a_template_over_several_lines_has_its_own_line() {
+    let lines = refused("{ symlink = { path = '/a', target = '''\nfirst\n{{ second_line }}\n''' } }");
+    assert!(lines[0].starts_with("playbooks/site.toml:6:4: `second_line` is not defined"), "{lines:?}");
+}
+
+#[test]
+fn syntax_unknown_filters_and_unknown_groups() {
+    let lines = refused(
+        "{ symlink = { path = '{{ host.name', target = '/b' } },\n{ symlink = { path = '{{ host.name | uper }}', target = '/b' } },\n{ symlink = { path = '{{ hosts_in(\"manager\")[0].name }}', target = '/b' } }",
+    );
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].starts_with("playbooks/site.toml:4:31: not a valid template: "), "{lines:#?}");
+    assert!(
+        lines[1].starts_with("playbooks/site.toml:5:38: filter uper is unknown; did you mean `upper`?"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[2].starts_with("playbooks/site.toml:6:26: hosts_in(\"manager\"): there is no group or host `manager`"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn a_variable_that_fails_is_shown_where_it_was_given_and_where_it_is_used() {
+    let inventory = INVENTORY.replace("[defaults]", "[vars]\nbase = '/srv/{{ bas }}'\n[defaults]");
+    let text = playbook("{ symlink = { path = '{{ base }}/x', target = '/b' } }");
+    let project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    insta::assert_snapshot!(project.errors(), @r"
+    error: `bas` is not defined
+     --> inventory.toml:3:17
+      |
+    3 | base = '/srv/{{ bas }}'
+      |                 ^^^
+      |
+    note: it is used here
+     --> playbooks/site.toml:4:26
+      |
+    4 | { symlink = { path = '{{ base }}/x', target = '/b' } }
+      |                          ^^^^
+    note: on docker01, docker02, docker03
+    help: did you mean `base`?
+
+    1 error
+    ");
+}
+
+#[test]
+fn variables_that_refer_to_each_other_in_a_circle() {
+    let inventory = INVENTORY.replace("[defaults]", "[vars]\na = '{{ b }}'\nb = '{{ a }}'\n[defaults]");
+    let text = playbook("{ symlink = { path = '{{ a }}', target = '/b' } }");
+    let lines = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]).error_lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!(
+        lines,
+        ["inventory.toml:3:5: variables refer to each other in a circle: a -> b -> a; give one of them a plain value"]
+    );
+}
+
+#[test]
+fn facts_that_no_release_has_are_an_error_without_a_network() {
+    assert_eq!(
+        refused("{ symlink = { path = '/{{ facts.codenam }}', target = '/b' } }"),
+        ["playbooks/site.toml:4:27: `facts.codenam` is not defined; did you mean `codename`?"]
+    );
+}
+
+#[test]
+fn what_fails_on_some_releases_only_is_a_warning_that_names_them() {
+    let text = playbook(
+        "{ symlink = { path = '/{{ {\"noble\": 1, \"jammy\": 2, \"resolute\": 3}[facts.codename] }}', target = '/b' } }",
+    );
+    let project = Project::new(&[("playbooks/site.toml", &text)]);
+    let warnings = project.prepare().unwrap().resolved.warnings;
+    assert_eq!(warnings.len(), 1, "{}", project.shown(&warnings));
+    let releases: Vec<&String> = warnings.iter().next().unwrap().releases.iter().collect();
+    assert_eq!(releases, ["Debian 12", "Debian 13"]);
+}

@@ -1,0 +1,184 @@
+//! Templates and source files: where they are looked for, what they see, and how they fail. What kinds refuse is shown at
+//! the field that they refuse.
+
+use skep::playbook::{GoalResource, sample_facts};
+use skep::resource::{Answers, Examination, Query};
+
+use super::project::{Project, playbook};
+
+/// The content that the first host's first goal would write, as its change shows it.
+fn content(project: &Project) -> String {
+    let prepared = project.prepare().unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
+    let goal = &prepared.resolved.plays[0].goals[0][0];
+    let resource = match &goal.resource {
+        GoalResource::Bound(resource) => resource.clone(),
+        GoalResource::Deferred(deferred) => {
+            deferred.bind(&sample_facts("docker01", "10.0.0.1")[0].facts).unwrap().remove(0)
+        }
+    };
+    let answers = resource.queries().into_iter().fold(Answers::default(), |answers, query| match query {
+        Query::Path { .. } => answers.with(query, skep::resource::Answer::Path(None)),
+        other => panic!("not expected: {other:?}"),
+    });
+    match resource.examine(&answers).unwrap() {
+        Examination::Differs(change) => format!("{:?}", change.fields),
+        _ => panic!("a file that is absent differs"),
+    }
+}
+
+fn file(fields: &str) -> String {
+    playbook(&format!("{{ file = {{ path = '/etc/x', {fields} }} }}"))
+}
+
+#[test]
+fn templates_are_found_beside_and_above_the_playbook() {
+    for place in ["templates/x.conf", "playbooks/templates/x.conf", "playbooks/x.conf"] {
+        let text = file("template = 'x.conf'");
+        let project = Project::new(&[("playbooks/site.toml", &text), (place, "name={{ host.name }}\n")]);
+        assert!(content(&project).contains("name=docker01\\n"), "{place}: {}", content(&project));
+    }
+    let text = file("source = 'x.conf'");
+    let project = Project::new(&[("playbooks/site.toml", &text), ("playbooks/x.conf", "{{ as it is }}\n")]);
+    assert!(content(&project).contains("{{ as it is }}\\n"));
+}
+
+#[test]
+fn templates_include_others_and_loop_over_hosts() {
+    let project = Project::new(&[
+        ("playbooks/site.toml", &file("template = 'x.conf'")),
+        (
+            "templates/x.conf",
+            "{% include 'head.conf' %}\n{% for peer in hosts_in('workers') %}\n- {{ peer.name }}={{ peer.address }}\n{% endfor %}\n",
+        ),
+        ("templates/head.conf", "<head {{ host.name }}>\n"),
+    ]);
+    let shown = content(&project);
+    assert!(shown.contains("<head docker01>\\n- docker02=192.168.56.12\\n- docker03=192.168.56.13\\n"), "{shown}");
+}
+
+#[test]
+fn a_template_that_uses_facts_defers_its_file() {
+    let project = Project::new(&[
+        ("playbooks/site.toml", &file("template = 'x.conf'")),
+        ("templates/x.conf", "{% include 'inner.conf' %}"),
+        ("templates/inner.conf", "{{ facts.codename }}"),
+    ]);
+    let prepared = project.prepare().unwrap();
+    assert!(matches!(prepared.resolved.plays[0].goals[0][0].resource, GoalResource::Deferred(_)));
+    assert!(content(&project).contains("jammy"));
+}
+
+#[test]
+fn a_missing_template_lists_the_places_looked_at() {
+    let project = Project::new(&[("playbooks/site.toml", &file("template = 'nginx.conf', mode = '0644'"))]);
+    insta::assert_snapshot!(project.errors(), @r"
+    error: file: there is no template `nginx.conf`
+     --> playbooks/site.toml:4:40
+      |
+    4 | { file = { path = '/etc/x', template = 'nginx.conf', mode = '0644' } }
+      |                                        ^^^^^^^^^^^^
+      |
+    note: on docker01, docker02, docker03
+    help: looked for playbooks/templates/nginx.conf, templates/nginx.conf, playbooks/files/nginx.conf, files/nginx.conf, playbooks/nginx.conf
+
+    1 error
+    ");
+    let project = Project::new(&[("playbooks/site.toml", &file("source = 'none/x'"))]);
+    let lines = project.error_lines();
+    assert!(
+        lines[0].starts_with("playbooks/site.toml:4:38: file: there is no file `none/x`; looked for "),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn an_undefined_variable_in_a_template_names_template_and_line() {
+    let project = Project::new(&[
+        ("playbooks/site.toml", &file("template = 'x.conf'")),
+        ("templates/x.conf", "first\n{% include 'inner.conf' %}\n"),
+        ("templates/inner.conf", "a\nb\nlisten {{ prot }};\n"),
+    ]);
+    insta::assert_snapshot!(project.errors(), @r"
+    error: template inner.conf, line 3: `prot` is not defined
+     --> templates/inner.conf:3:11
+      |
+    3 | listen {{ prot }};
+      |           ^^^^
+      |
+    note: the template is used here
+     --> playbooks/site.toml:4:40
+      |
+    4 | { file = { path = '/etc/x', template = 'x.conf' } }
+      |                                        ^^^^^^^^
+    note: on docker01, docker02, docker03
+    help: define it under [vars], or write `{{ name | default(...) }}`
+
+    1 error
+    ");
+}
+
+#[test]
+fn a_template_with_a_syntax_error_or_a_missing_include() {
+    let project = Project::new(&[
+        (
+            "playbooks/site.toml",
+            &playbook(
+                "{ file = { path = '/a', template = 'a.conf' } },\n{ file = { path = '/b', template = 'b.conf' } }",
+            ),
+        ),
+        ("templates/a.conf", "x\n{% if %}\n"),
+        ("templates/b.conf", "{% include 'none.conf' %}\n"),
+    ]);
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(lines[0].contains("templates/a.conf:2:") && lines[0].contains("not a valid template"), "{lines:#?}");
+    assert!(lines[1].starts_with("templates/b.conf:1:"), "{lines:#?}");
+    assert!(
+        lines[1].contains("there is no template `none.conf`; looked for playbooks/templates/none.conf"),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn templates_that_are_too_large_or_not_utf_8() {
+    let project = Project::new(&[(
+        "playbooks/site.toml",
+        &playbook(
+            "{ file = { path = '/a', template = 'a.conf' } },\n{ file = { path = '/b', template = 'b.conf' } },\n{ file = { path = '/c', source = 'a.conf' } }",
+        ),
+    )]);
+    project.write("templates/a.conf", vec![b'x'; 10_000_000]);
+    project.write("templates/b.conf", b"\xff\xfe");
+    let lines = project.error_lines();
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert!(lines[0].contains("a.conf is 10000000 bytes large, the limit is 1048576"), "{lines:#?}");
+    assert!(lines[1].contains("b.conf is not UTF-8: the byte at offset 0 is wrong"), "{lines:#?}");
+    assert!(lines[2].contains("a.conf is 10000000 bytes large"), "{lines:#?}");
+}
+
+#[test]
+fn a_mode_that_is_not_octal_is_shown_at_its_value() {
+    let project = Project::new(&[(
+        "playbooks/site.toml",
+        &playbook(
+            "{ directory = { path = '/a', mode = '0788' } },\n{ directory = { path = '/a', mode = 755 } },\n{ directory = { path = 'a', mode = '{{ 644 | string }}' } },",
+        ),
+    )]);
+    let lines = project.error_lines();
+    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:4:37: directory")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:5:37: directory")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:6:24: directory")), "{lines:#?}");
+}
+
+#[test]
+fn a_rendered_secret_stays_out_of_messages() {
+    let inventory = format!("{}[hosts.docker01.vars]\ndb_password = ['hunter2']\n", "[hosts.docker01]\n");
+    let text = playbook(
+        "{ file = { path = '/a', content = '{{ db_password }}' } },\n{ file = { path = '/a', content = 'x', password = 'hunter2' } },\n{ directory = { path = '/a', mode = '{{ db_password[0] }}' } },\n{ group = { name = '{{ db_password[0] }}! x' } }",
+    );
+    let project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    let shown = project.errors();
+    assert!(shown.contains("unknown key `password`") && shown.contains("password = *********"), "{shown}");
+    assert!(shown.contains("error: directory: ") && shown.contains("error: group"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+}

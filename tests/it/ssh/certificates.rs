@@ -1,0 +1,105 @@
+//! Certificates: of users, from a file and from the agent; of hosts, by a known authority.
+
+use std::path::PathBuf;
+
+use skep::inventory::{HostKeyPolicy, Target};
+use skep::transport::{KnownHosts, TransportError, connect_with};
+
+use super::login::Agent;
+use super::reach;
+use super::sshd::{Sshd, bare_options, keygen, must, public};
+
+/// A server that lets in whom its authority certifies, and nobody else; with the authority and a certified key.
+fn certifying() -> (Sshd, PathBuf, PathBuf) {
+    let mut sshd = Sshd::prepare("", &["ed25519"]);
+    let authority = keygen(sshd.folder.path(), "authority", &["-t", "ed25519"]);
+    let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+    let line = format!("TrustedUserCAKeys {}.pub\n", authority.display());
+    std::fs::write(sshd.path("config"), line + &config).unwrap();
+    std::fs::write(sshd.path("authorized_keys"), "").unwrap();
+    sshd.run();
+    let key = sshd.path("client");
+    sign(&authority, &["-I", "client", "-n", "root"], &key);
+    (sshd, authority, key)
+}
+
+fn sign(authority: &std::path::Path, arguments: &[&str], key: &std::path::Path) {
+    let public = format!("{}.pub", key.display());
+    let mut all = vec!["-q", "-s", authority.to_str().unwrap()];
+    all.extend_from_slice(arguments);
+    all.push(&public);
+    must("ssh-keygen", &all);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
+    let (sshd, _, key) = certifying();
+    reach(&sshd.target()).await.unwrap();
+
+    let beside = PathBuf::from(format!("{}-cert.pub", key.display()));
+    let elsewhere = sshd.path("certificate.pub");
+    std::fs::rename(&beside, &elsewhere).unwrap();
+    let mut target = sshd.target();
+    assert!(matches!(reach(&target).await.err().unwrap(), TransportError::Authentication { .. }));
+    target.ssh.certificate_files = vec![elsewhere.clone()];
+    reach(&target).await.unwrap();
+
+    std::fs::rename(&elsewhere, &beside).unwrap();
+    let agent = Agent::start(sshd.folder.path());
+    agent.add(&key);
+    std::fs::rename(&beside, &elsewhere).unwrap();
+    let options = skep::transport::ConnectOptions { agent_socket: Some(agent.socket.clone()), ..bare_options() };
+    let target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
+    connect_with(&target, &KnownHosts::load(&target.known_hosts).unwrap(), &options).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hosts_certificate_by_a_known_authority() {
+    let mut sshd = Sshd::prepare("", &["ed25519"]);
+    let authority = keygen(sshd.folder.path(), "authority", &["-t", "ed25519"]);
+    let key = sshd.path("host_ed25519");
+    let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+    let line = format!("HostCertificate {}-cert.pub\n", key.display());
+    std::fs::write(sshd.path("config"), line + &config).unwrap();
+    let mut target = sshd.target();
+    target.host_key_policy = HostKeyPolicy::Strict;
+    let address = sshd.address.clone();
+
+    let good: &[&str] = &["-h", "-I", "host", "-n", &address];
+    let cases: [(&str, &[&str], &str, bool); 7] = [
+        ("certified", good, "@cert-authority * AUTHORITY", true),
+        ("nobody vouches", good, "@cert-authority other.example.org AUTHORITY", false),
+        ("for another host", &["-h", "-I", "host", "-n", "other"], "@cert-authority * AUTHORITY", false),
+        ("for a pattern", &["-h", "-I", "host", "-n", "127.*"], "@cert-authority * AUTHORITY", false),
+        ("for nobody", &["-h", "-I", "host"], "@cert-authority * AUTHORITY", true),
+        (
+            "too old",
+            &["-h", "-I", "h", "-n", &address, "-V", "20200101:20210101"],
+            "@cert-authority * AUTHORITY",
+            false,
+        ),
+        ("revoked", good, "@cert-authority * AUTHORITY\n@revoked * AUTHORITY", false),
+    ];
+    for (name, arguments, lines, accepted) in cases {
+        sign(&authority, arguments, &key);
+        std::fs::write(&target.known_hosts[0], lines.replace("AUTHORITY", &public(&authority)) + "\n").unwrap();
+        sshd.run();
+        let ours = reach(&target).await.map(drop);
+        let theirs = ssh(&target);
+        sshd.stop();
+        std::fs::remove_file(sshd.path("log")).unwrap();
+        assert_eq!(ours.is_ok(), accepted, "{name}: {ours:?}");
+        assert_eq!(theirs.status.success(), accepted, "ssh, {name}: {}", String::from_utf8_lossy(&theirs.stderr));
+    }
+}
+
+/// What `ssh` says to the same.
+fn ssh(target: &Target) -> std::process::Output {
+    std::process::Command::new("ssh")
+        .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o"])
+        .arg(format!("UserKnownHostsFile={}", target.known_hosts[0].display()))
+        .args(["-i", target.identity_files[0].to_str().unwrap(), "-p", &target.port.to_string()])
+        .args([&format!("root@{}", target.address), "true"])
+        .output()
+        .unwrap()
+}

@@ -1,0 +1,200 @@
+//! The Engine's API through SSH: the straight way, the way round, and an Engine that comes and goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use skep::inventory::Target;
+use skep::transport::{
+    ConnectOptions, Connection, EngineClient, KnownHosts, Method, SshConnection, TransportError, connect_with,
+};
+
+use super::engine_server::{Act, EngineServer, echo};
+use super::sshd::{Account, Sshd, bare_options};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Connects; the Engine's socket is `engine` in the server's folder.
+async fn reach(sshd: &Sshd, target: &Target) -> Arc<SshConnection> {
+    let engine_socket = sshd.path("engine").display().to_string();
+    let options = ConnectOptions { engine_socket, ..bare_options() };
+    connect_with(target, &KnownHosts::load(&target.known_hosts).unwrap(), &options).await.unwrap()
+}
+
+async fn client_of(
+    behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static,
+) -> (Sshd, EngineServer, EngineClient) {
+    let sshd = Sshd::start("");
+    let server = EngineServer::start(&sshd.path("engine"), behaviour);
+    let connection = reach(&sshd, &sshd.target()).await;
+    let client = EngineClient::connect(connection).await.unwrap();
+    (sshd, server, client)
+}
+
+fn docker_program() {
+    let found = std::process::Command::new("sh").args(["-c", "command -v docker"]).output().unwrap();
+    assert!(found.status.success(), "this test needs the docker program (its socket is not touched)");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_carry_the_older_of_both_versions() {
+    for (engine, used) in [("1.41", "1.41"), ("1.47", "1.47"), ("1.53", "1.47"), ("1.9", "1.9")] {
+        let (_sshd, server, client) = client_of(echo(engine)).await;
+        let body = json!({ "Name": "quote\" and ünï" });
+        let (status, value) =
+            client.request(&Method::POST, "/swarm/update?version=7", Some(&body), LIMIT).await.unwrap();
+        assert_eq!(status, 200);
+        assert_eq!(value, json!({ "line": format!("POST /v{used}/swarm/update?version=7"), "body": body }));
+        let (_, value) = client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+        assert_eq!(value["line"], format!("GET /v{used}/info"));
+        assert_eq!(server.seen().len(), 3, "one ping, one stream: {:?}", server.seen());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
+    let (_sshd, server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
+        "/_ping" => Act::Answer(200, "Api-Version: 1.60\r\n".into(), b"OK".to_vec()),
+        "/version" => Act::Answer(200, String::new(), br#"{"ApiVersion":"1.60","MinAPIVersion":"1.50"}"#.to_vec()),
+        path if path.starts_with("/v1.50/") => Act::Answer(204, String::new(), Vec::new()),
+        _ => {
+            let text = r#"{"message":"client version 1.47 is too old. Minimum supported API version is 1.50, please upgrade"}"#;
+            Act::Answer(400, String::new(), text.as_bytes().to_vec())
+        }
+    })
+    .await;
+    let answer = client.request(&Method::POST, "/swarm/leave", None, LIMIT).await.unwrap();
+    assert_eq!(answer, (204, serde_json::Value::Null));
+    client.request(&Method::POST, "/swarm/leave", None, LIMIT).await.unwrap();
+    let lines = server.seen();
+    assert_eq!(
+        lines[1..],
+        ["POST /v1.47/swarm/leave", "GET /version", "POST /v1.50/swarm/leave", "POST /v1.50/swarm/leave"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_answers_and_text_is_text() {
+    let (_sshd, _server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
+        "/_ping" => Act::Answer(200, "Api-Version: 1.47\r\n".into(), b"OK".to_vec()),
+        "/v1.47/swarm" => {
+            Act::Answer(503, String::new(), br#"{"message":"This node is not a swarm manager."}"#.to_vec())
+        }
+        _ => Act::Answer(200, String::new(), b"{\"a\":1}\n{\"b\":2}\n".to_vec()),
+    })
+    .await;
+    let (status, value) = client.request(&Method::GET, "/swarm", None, LIMIT).await.unwrap();
+    assert_eq!((status, &value["message"]), (503, &json!("This node is not a swarm manager.")));
+    let (_, value) = client.request(&Method::POST, "/images/create", None, LIMIT).await.unwrap();
+    assert_eq!(value, json!("{\"a\":1}\n{\"b\":2}\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_was_restarted_is_reached_again() {
+    let (_sshd, server, client) = client_of(echo("1.47")).await;
+    for method in [Method::GET, Method::POST] {
+        server.drop_streams().await;
+        // The end of the stream may not have come through yet for the first of these.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        client.request(&method, "/after", None, LIMIT).await.unwrap();
+        assert_eq!(server.count(&format!("{method} /v1.47/after")), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_something_is_never_sent_twice() {
+    let (_sshd, server, client) = client_of(|line, body| match line {
+        "POST /v1.47/die" | "GET /v1.47/die" => Act::HangUp,
+        line => echo("1.47")(line, body),
+    })
+    .await;
+    let error = client.request(&Method::POST, "/die", Some(&json!({})), LIMIT).await.unwrap_err();
+    assert!(matches!(error, TransportError::Lost(_)), "{error}");
+    assert_eq!(server.count("POST /v1.47/die"), 1);
+    client.request(&Method::GET, "/alive", None, LIMIT).await.unwrap();
+    // A read is repeated, and only once.
+    assert!(client.request(&Method::GET, "/die", None, LIMIT).await.is_err());
+    assert_eq!(server.count("GET /v1.47/die"), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
+    let (_sshd, _server, client) = client_of(|line, body| match line {
+        "GET /v1.47/hang" => Act::Silence,
+        line => echo("1.47")(line, body),
+    })
+    .await;
+    let limit = Duration::from_millis(300);
+    assert_eq!(client.request(&Method::GET, "/hang", None, limit).await.unwrap_err(), TransportError::Timeout(limit));
+    assert_eq!(client.request(&Method::GET, "/info", None, LIMIT).await.unwrap().0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn much_at_once_and_too_much() {
+    let (_sshd, _server, client) = client_of(|line, body| match line.rsplit(' ').next().unwrap() {
+        "/v1.47/large" => Act::Answer(200, String::new(), vec![b'1'; 8 << 20]),
+        "/v1.47/huge" => Act::Answer(200, String::new(), vec![b'1'; (64 << 20) + 1]),
+        _ => echo("1.47")(line, body),
+    })
+    .await;
+    let client = Arc::new(client);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..20 {
+        let client = Arc::clone(&client);
+        tasks.spawn(async move {
+            let (_, value) = client.request(&Method::GET, &format!("/tasks/{number}"), None, LIMIT).await.unwrap();
+            assert_eq!(value["line"], format!("GET /v1.47/tasks/{number}"));
+        });
+    }
+    tasks.join_all().await;
+    let (_, value) = client.request(&Method::GET, "/large", None, LIMIT).await.unwrap();
+    assert_eq!(value.as_str().map_or(0, str::len), 8 << 20);
+    let error = client.request(&Method::GET, "/huge", None, Duration::from_secs(60)).await.unwrap_err();
+    assert_eq!(error, TransportError::TooMuchOutput(64 << 20));
+    client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_round_where_the_login_may_not_go_straight() {
+    docker_program();
+    let forbidden = Sshd::start("AllowStreamLocalForwarding no");
+    let as_root = forbidden.target();
+    let allowed = Sshd::start("");
+    let account = Account::with_sudo("/bin/bash");
+    std::fs::write(account.home(".bashrc"), "echo noise\n").unwrap();
+    let through_sudo = Target { user: account.name.clone(), become_root: true, ..allowed.target() };
+    for (sshd, target) in [(&forbidden, &as_root), (&allowed, &through_sudo)] {
+        let server = EngineServer::start(&sshd.path("engine"), echo("1.47"));
+        super::sshd::must("chmod", &["600", sshd.path("engine").to_str().unwrap()]);
+        let connection = reach(sshd, target).await;
+        let client = EngineClient::connect(connection.clone()).await.unwrap();
+        for _ in 0..3 {
+            client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+        }
+        assert_eq!(server.count("GET /v1.47/info"), 3);
+        // The stream holds a session; the others stay usable.
+        assert!(connection.exec(skep::transport::Exec::root("true")).await.unwrap().success());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
+    docker_program();
+    let sshd = Sshd::start("");
+    let connection = reach(&sshd, &sshd.target()).await;
+    let error = connection.open_engine().await.err().unwrap();
+    // This machine has the program, so an Engine counts as installed.
+    let expected = sshd.path("engine").display().to_string() + " does not exist";
+    assert_eq!(error, TransportError::NoEngine { installed: true, why: expected });
+
+    // A socket that nobody listens on, as after a crash.
+    drop(std::os::unix::net::UnixListener::bind(sshd.path("engine")).unwrap());
+    let error = EngineClient::connect(connection.clone()).await.err().unwrap();
+    assert!(matches!(&error, TransportError::NoEngine { installed: true, .. }), "{error}");
+
+    // Something that is no Engine.
+    std::fs::remove_file(sshd.path("engine")).unwrap();
+    let _server = EngineServer::start(&sshd.path("engine"), |_, _| Act::Answer(404, String::new(), b"what?".to_vec()));
+    let error = EngineClient::connect(connection).await.err().unwrap();
+    assert!(matches!(&error, TransportError::NoEngine { why, .. } if why.contains("no Engine")), "{error}");
+}

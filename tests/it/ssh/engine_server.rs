@@ -1,0 +1,107 @@
+//! A hand-written stand-in for an Engine on a Unix socket of one's own: it answers by a function and can hang up.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+
+/// What to do with a request.
+pub enum Act {
+    /// Status, headers (each with its line end), body.
+    Answer(u16, String, Vec<u8>),
+    /// Close the stream without an answer.
+    HangUp,
+    /// Keep the stream and say nothing.
+    Silence,
+}
+
+type Behaviour = Arc<dyn Fn(&str, &[u8]) -> Act + Send + Sync>;
+
+/// Serves until dropped. `requests` are first lines, such as `GET /_ping`.
+pub struct EngineServer {
+    pub requests: Arc<Mutex<Vec<String>>>,
+    streams: Arc<Mutex<JoinSet<()>>>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+impl EngineServer {
+    pub fn start(socket: &Path, behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static) -> Self {
+        let listener = UnixListener::bind(socket).unwrap();
+        let behaviour: Behaviour = Arc::new(behaviour);
+        let (requests, streams) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(JoinSet::new())));
+        let (log, all) = (Arc::clone(&requests), Arc::clone(&streams));
+        let accepting = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                all.lock().unwrap().spawn(serve(stream, Arc::clone(&behaviour), Arc::clone(&log)));
+            }
+        });
+        Self { requests, streams, accepting }
+    }
+
+    /// Closes every stream, as a restart of the Engine does.
+    pub async fn drop_streams(&self) {
+        let mut streams = std::mem::take(&mut *self.streams.lock().unwrap());
+        streams.shutdown().await;
+    }
+
+    pub fn seen(&self) -> Vec<String> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    pub fn count(&self, line: &str) -> usize {
+        self.seen().iter().filter(|seen| *seen == line).count()
+    }
+}
+
+impl Drop for EngineServer {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<String>>>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let (mut head, mut length) = (String::new(), 0);
+        if reader.read_line(&mut head).await.unwrap_or(0) == 0 {
+            return;
+        }
+        loop {
+            let mut line = String::new();
+            reader.read_line(&mut line).await.unwrap();
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            if name.eq_ignore_ascii_case("content-length") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).await.unwrap();
+        let line = head.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
+        log.lock().unwrap().push(line.clone());
+        match behaviour(&line, &body) {
+            Act::HangUp => return,
+            Act::Silence => std::future::pending().await,
+            Act::Answer(status, headers, body) => {
+                let length = if line.starts_with("HEAD ") { 0 } else { body.len() };
+                let head = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+                writer.write_all(head.as_bytes()).await.unwrap();
+                writer.write_all(&body[..length]).await.unwrap();
+            }
+        }
+    }
+}
+
+/// An Engine of a version that echoes each request's line and body as JSON.
+pub fn echo(version: &'static str) -> impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static {
+    move |line, body| match line.rsplit(' ').next().unwrap() {
+        "/_ping" => Act::Answer(200, format!("Api-Version: {version}\r\n"), b"OK".to_vec()),
+        _ => {
+            let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+            let echoed = serde_json::json!({ "line": line, "body": body });
+            Act::Answer(200, "Content-Type: application/json\r\n".into(), echoed.to_string().into_bytes())
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Jump hosts, proxy commands, IPv6.
+
+use skep::inventory::{HostName, Origin, Proxy, SshConfigFile, Target};
+use skep::transport::{Connection, Exec, Network, TransportError};
+
+use super::reach;
+use super::sshd::{Sshd, bare_options, keygen, public};
+
+/// A host's target as an inventory would have it: all of it given there.
+fn named(sshd: &Sshd, name: &str) -> Target {
+    let mut target = Target { name: HostName::new(name), ..sshd.target() };
+    for setting in ["user", "port", "identity_file", "agent", "known_hosts", "host_keys"] {
+        target.origins.insert(setting, Origin::Inventory);
+    }
+    target
+}
+
+fn through(mut target: Target, hops: &str) -> Target {
+    target.ssh.proxy = Proxy::Jump(hops.into());
+    target.origins.insert("proxy", Origin::Inventory);
+    target
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_hosts_behind_two_hops_share_one_connection() {
+    let (first, second, last) =
+        (Sshd::start("MaxSessions 2"), Sshd::start("MaxSessions 2"), Sshd::start("MaxStartups 100"));
+    // Each with keys of its own.
+    let hosts = [named(&first, "first"), named(&second, "second")];
+    let network = std::sync::Arc::new(Network::new(bare_options(), hosts));
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..30 {
+        let (network, target) = (network.clone(), through(named(&last, "last"), "first,second"));
+        tasks.spawn(async move {
+            let connection = network.connect(&target).await?;
+            connection.exec(Exec::root("echo \"$SSH_CONNECTION\"")).await
+        });
+    }
+    for result in tasks.join_all().await {
+        let text = String::from_utf8(result.unwrap().stdout).unwrap();
+        assert!(text.contains(&last.address), "{text}");
+    }
+    let logins = |sshd: &Sshd| sshd.log().matches("Accepted publickey").count();
+    assert_eq!((logins(&first), logins(&second), logins(&last)), (1, 1, 30));
+    // A jump host that fell over is reached anew.
+    first.kill_sessions();
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    network.connect(&through(named(&last, "last"), "first,second")).await.unwrap();
+    assert_eq!(logins(&first), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_hop_is_verified_and_its_trouble_is_named() {
+    let (jump, last) = (Sshd::start(""), Sshd::start(""));
+    let other = keygen(jump.folder.path(), "other", &["-t", "ed25519"]);
+    std::fs::write(jump.path("known_hosts"), format!("[{}]:{} {}\n", jump.address, jump.port, public(&other))).unwrap();
+    let network = Network::new(bare_options(), [named(&jump, "jump")]);
+    let error = network.connect(&through(named(&last, "last"), "jump")).await.err().unwrap();
+    let TransportError::Jump { hop, error: inner } = &error else { panic!("{error}") };
+    assert!(hop.contains("jump") && hop.contains("last") && hop.contains("inventory"), "{hop}");
+    assert!(matches!(**inner, TransportError::HostKeyChanged { .. }), "{inner}");
+    assert!(!error.is_retryable());
+    assert_eq!(last.log().matches("Connection from").count(), 0, "nobody went on");
+
+    let forbids = Sshd::start("AllowTcpForwarding no");
+    let network = Network::new(bare_options(), [named(&forbids, "jump")]);
+    let error = network.connect(&through(named(&last, "last"), "jump")).await.err().unwrap();
+    assert!(error.to_string().contains("AllowTcpForwarding"), "{error}");
+
+    // Nothing listens behind it: in the server's own words.
+    let (jump, nobody) = (Sshd::start(""), Sshd::prepare("", &["ed25519"]));
+    let network = Network::new(bare_options(), [named(&jump, "jump")]);
+    let error = network.connect(&through(named(&nobody, "last"), "jump")).await.err().unwrap();
+    assert!(error.to_string().contains("Connection refused"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn circles_and_unknown_hops_are_told() {
+    let (one, two) = (Sshd::start(""), Sshd::start(""));
+    let hosts = [through(named(&one, "one"), "two"), through(named(&two, "two"), "one")];
+    let network = Network::new(bare_options(), hosts.clone());
+    let error = network.connect(&hosts[0]).await.err().unwrap();
+    assert!(error.to_string().contains("lead in a circle"), "{error}");
+    assert_eq!(one.log().matches("Connection from").count() + two.log().matches("Connection from").count(), 0);
+
+    let mut lost = through(named(&one, "one"), "no-such-host.invalid");
+    lost.ssh_config = SshConfigFile::Off;
+    let error = network.connect(&lost).await.err().unwrap();
+    let TransportError::Jump { hop, error: inner } = &error else { panic!("{error}") };
+    assert!(hop.contains("no-such-host.invalid"), "{hop}");
+    assert!(matches!(**inner, TransportError::Resolve { .. }), "{inner}");
+    let error = network.connect(&through(named(&one, "one"), "a b")).await.err().unwrap();
+    assert!(matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyJump"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_as_the_way() {
+    let (jump, last) = (Sshd::start(""), Sshd::start(""));
+    let mut target = last.target();
+    let line = |extra: &str| {
+        format!(
+            "ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -i {} -p {} \
+             root@{} -W %h:%p{extra}",
+            jump.path("client").display(),
+            jump.port,
+            jump.address
+        )
+    };
+    target.ssh.proxy = Proxy::Command(line(""));
+    let connection = reach(&target).await.unwrap();
+    assert!(connection.exec(Exec::root("true")).await.unwrap().success());
+    drop(connection);
+    target.ssh.proxy = Proxy::Command("sh -c 'echo no way >&2; exit 3'".into());
+    let error = reach(&target).await.err().unwrap();
+    assert!(error.to_string().contains("no way"), "{error}");
+    target.ssh.proxy = Proxy::Command("nc %Z".into());
+    let error = reach(&target).await.err().unwrap();
+    assert!(matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyCommand"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn addresses_of_the_other_family() {
+    let mut sshd = Sshd::prepare("", &["ed25519"]);
+    let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+    std::fs::write(sshd.path("config"), format!("ListenAddress [::1]:{}\n{config}", sshd.port)).unwrap();
+    sshd.run();
+    let mut target = sshd.target();
+    target.address = "::1".into();
+    let connection = reach(&target).await.unwrap();
+    assert!(connection.exec(Exec::root("true")).await.unwrap().success());
+    target.ssh.family = skep::inventory::AddressFamily::Inet;
+    assert!(matches!(reach(&target).await.err().unwrap(), TransportError::Resolve { .. }));
+    target.address = sshd.address.clone();
+    target.ssh.bind_address = Some("127.0.0.9".into());
+    let connection = reach(&target).await.unwrap();
+    let output = connection.exec(Exec::root("echo \"$SSH_CONNECTION\"")).await.unwrap();
+    assert!(output.stdout.starts_with(b"127.0.0.9 "), "{}", String::from_utf8_lossy(&output.stdout));
+}

@@ -1,0 +1,128 @@
+//! Reaching a host that is slow, busy, or not there yet.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use skep::transport::{Connection, Exec, TransportError};
+use tokio::io::AsyncReadExt;
+
+use super::reach;
+use super::sshd::Sshd;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_sshd_that_drops_connections_is_tried_again() {
+    let sshd = Sshd::start("MaxStartups 3:100:3");
+    reach(&sshd.target()).await.unwrap();
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let target = sshd.target();
+        tasks.spawn(async move { reach(&target).await.map(drop) });
+    }
+    for result in tasks.join_all().await {
+        result.unwrap();
+    }
+    assert!(sshd.log().contains("MaxStartups"), "the server dropped some: {}", sshd.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_is_given_up_in_time_and_its_socket_is_freed() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let sshd = Sshd::prepare("", &["ed25519"]);
+    let mut target = sshd.target();
+    (target.address, target.port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());
+    target.connect_timeout = Duration::from_millis(600);
+    let start = Instant::now();
+    let attempt = tokio::spawn(async move { reach(&target).await.err() });
+    let (mut socket, _) = listener.accept().await.unwrap();
+    // A banner, but no key exchange: from here on russh has a task of its own.
+    socket.writable().await.unwrap();
+    socket.try_write(b"SSH-2.0-Silent\r\n").unwrap();
+    let error = attempt.await.unwrap().unwrap();
+    assert!(matches!(error, TransportError::Connect { retryable: true, .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(2), socket.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "the socket of the attempt stays open");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_host_that_boots_is_waited_for() {
+    let mut sshd = Sshd::prepare("", &["ed25519"]);
+    let mut target = sshd.target();
+    let start = Instant::now();
+    let error = reach(&target).await.err().unwrap();
+    assert!(matches!(error, TransportError::Connect { retryable: true, .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(1), "one try by default");
+
+    (target.connect_wait, target.connect_timeout) = (Duration::from_secs(20), Duration::MAX);
+    let attempt = tokio::spawn(async move { reach(&target).await });
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    tokio::task::block_in_place(|| sshd.run());
+    let connection = attempt.await.unwrap().unwrap();
+    assert!(connection.exec(Exec::root("true")).await.unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
+    let sshd = Sshd::prepare("", &["ed25519"]);
+    let mut target = sshd.target();
+    target.connect_wait = Duration::from_secs(1);
+    let start = Instant::now();
+    assert!(reach(&target).await.is_err());
+    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+
+    // A refused key does not get better with time.
+    let sshd = Sshd::start("");
+    let mut target = sshd.target();
+    target.connect_wait = Duration::from_secs(30);
+    std::fs::write(sshd.path("authorized_keys"), "").unwrap();
+    let start = Instant::now();
+    assert!(matches!(reach(&target).await, Err(TransportError::Authentication { .. })));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_machine_that_boots_refuses_for_a_while_only() {
+    // As systemd's pam_nologin says it, before the refusal.
+    let sshd = Sshd::prepare("", &["ed25519"]);
+    std::fs::write(sshd.path("banner"), "System is booting up. Unprivileged users are not permitted to log in yet.\n")
+        .unwrap();
+    let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+    std::fs::write(sshd.path("config"), format!("Banner {}\n{config}", sshd.path("banner").display())).unwrap();
+    let key = std::fs::read_to_string(sshd.path("authorized_keys")).unwrap();
+    std::fs::write(sshd.path("authorized_keys"), "").unwrap();
+    let mut sshd = sshd;
+    sshd.run();
+    let mut target = sshd.target();
+    let error = reach(&target).await.err().unwrap();
+    assert!(
+        matches!(&error, TransportError::Connect { retryable: true, why, .. } if why.contains("booting")),
+        "{error}"
+    );
+    target.connect_wait = Duration::from_secs(20);
+    let attempt = tokio::spawn(async move { reach(&target).await.map(drop) });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    std::fs::write(sshd.path("authorized_keys"), key).unwrap();
+    attempt.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_ssh_server_and_what_has_no_address() {
+    let sshd = Sshd::prepare("", &["ed25519"]);
+    let mut target = sshd.target();
+    target.address = "no-such-host.invalid".into();
+    let error = reach(&target).await.err().unwrap();
+    assert!(matches!(error, TransportError::Resolve { .. }), "{error}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    (target.address, target.port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());
+    target.connect_timeout = Duration::from_secs(1);
+    std::thread::spawn(move || {
+        use std::io::Write;
+        for socket in listener.incoming().take(12) {
+            let _ = socket.and_then(|mut socket| socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+        }
+    });
+    let error = reach(&target).await.err().unwrap();
+    assert!(matches!(error, TransportError::Connect { .. }), "{error}");
+}

@@ -1,0 +1,190 @@
+//! Every kind end to end on one node: made, in sync, tampered with field by field, named with before and after, mended,
+//! taken away. What a tamper shows is compared whole: one field more or less is a failure.
+
+use crate::lot::Lot;
+
+pub const NODE: &str = "docker01";
+
+/// The life of some resources.
+pub struct Life<'a> {
+    /// The resources as they shall be.
+    pub present: &'a str,
+    /// What is done behind skep's back, and the lines under the resources that `check` must then show, all of them.
+    pub tampers: &'a [(&'a str, &'a [&'a str])],
+    /// The resources that take them away, and what holds on the node when they are gone.
+    pub absent: Option<(&'a str, &'a str)>,
+}
+
+/// A playbook of these resources, one a line.
+pub fn playbook(lot: &Lot, resources: &str) -> String {
+    let lines = resources.lines().map(|line| format!("  {{ {} }},\n", line.trim()));
+    lot.write("kind.toml", &format!("[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n", lines.collect::<String>()))
+}
+
+/// The lines of a plan that name fields: those right under a resource, without notes and without the lines of diffs.
+pub fn fields(stdout: &str) -> Vec<&str> {
+    let own = |line: &&str| line.starts_with("      ") && !line.starts_with("       ");
+    stdout.lines().filter(own).map(str::trim).filter(|line| !line.starts_with("note:")).collect()
+}
+
+impl Life<'_> {
+    #[track_caller]
+    pub fn lead(&self, lot: &Lot) {
+        let present = playbook(lot, self.present);
+        lot.run("check", &present, &[]).exits(3);
+        lot.run("apply", &present, &["--yes"]).exits(0).says("Applied");
+        lot.run("check", &present, &[]).exits(0).says("In sync");
+        for (script, expected) in self.tampers {
+            lot.on(NODE, script);
+            // All that the last tamper did is mended, or it would be named here, too.
+            let said = lot.run("check", &present, &[]).exits(3);
+            assert_eq!(fields(&said.stdout), *expected, "after `{script}`:\n{}", said.stdout);
+            lot.run("apply", &present, &["--yes"]).exits(0).says("Applied");
+        }
+        lot.run("check", &present, &[]).exits(0).says("In sync");
+        if let Some((resources, gone)) = self.absent {
+            let absent = playbook(lot, resources);
+            lot.run("check", &absent, &[]).exits(3);
+            lot.run("apply", &absent, &["--yes"]).exits(0);
+            lot.on(NODE, gone);
+            lot.run("apply", &absent, &["--yes"]).exits(0).says("Nothing to do");
+        }
+    }
+}
+
+fn paths(lot: &Lot) {
+    lot.on(NODE, "mkdir -p /srv/keep && touch /srv/keep/x");
+    let life = Life {
+        present: r#"file = { path = "/srv/f", content = "one\ntwo\n", owner = "vagrant", group = "daemon", mode = "0640" }
+            directory = { path = "/srv/a/b", owner = "999", group = "vagrant", mode = "2750" }
+            symlink = { path = "/srv/l", target = "/srv/keep", owner = "vagrant" }"#,
+        tampers: &[
+            (
+                "printf 'one\\nTWO\\n' >/srv/f; chown 998 /srv/a/b; ln -sfn /tmp /srv/l",
+                &["content:", "owner: 998 -> 999", "target: /tmp -> /srv/keep", "owner: root -> vagrant"],
+            ),
+            (
+                "chown root /srv/f; chgrp root /srv/a/b; chown -h 5 /srv/l",
+                &["owner: root -> vagrant", "group: root -> vagrant", "owner: games -> vagrant"],
+            ),
+            (
+                "chgrp root /srv/f; chmod g-s,o+rx /srv/a/b; chgrp -h 5 /srv/l",
+                &["group: root -> daemon", "mode: 0755 -> 2750", "group: tty -> root"],
+            ),
+            ("chmod 4640 /srv/f", &["mode: 4640 -> 0640"]),
+            ("printf 'one\\ntwo' >/srv/f; chmod 0600 /srv/f", &["content:", "mode: 0600 -> 0640"]),
+        ],
+        absent: Some((
+            r#"file = { path = "/srv/f", state = "absent" }
+            directory = { path = "/srv/a/b", state = "absent", recursive = true }
+            symlink = { path = "/srv/l", state = "absent" }"#,
+            "! test -e /srv/f && ! test -e /srv/a/b && test -d /srv/a && ! test -L /srv/l && test -e /srv/keep/x",
+        )),
+    };
+    life.lead(lot);
+    let full = playbook(lot, r#"directory = { path = "/srv/keep", state = "absent" }"#);
+    lot.run("apply", &full, &["--yes"]).exits(1).says("is not empty; recursive = true");
+    lot.on(NODE, "test -e /srv/keep/x");
+}
+
+fn accounts_and_system(lot: &Lot) {
+    lot.on(NODE, "groupadd crew && gpasswd -a games crew; echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians; echo 0 >/proc/sys/net/ipv4/conf/all/log_martians");
+    let file = "/etc/sysctl.d/60-skep-net.ipv4.conf.lo.log_martians.conf";
+    let life = Life {
+        present: r#"group = { name = "band", gid = 4321 }
+            user_in_group = { user = "vagrant", group = "crew", exclusive = true, prove = "id -nG | grep -qw crew" }
+            hosts_entry = { address = "10.9.8.7", names = ["db.lan", "db"] }
+            sysctl = { key = "net.ipv4.conf.lo.log_martians", value = true }
+            sysctl = { key = "net/ipv4/conf/all/log_martians", value = true }"#,
+        tampers: &[
+            (
+                "groupdel band; gpasswd -d vagrant crew; sed -i 's/^10.9.8.7.*/10.9.8.6 db db.lan/' /etc/hosts; echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians",
+                &["vagrant: not a member -> member of crew", "/etc/hosts:", "value: 0 -> 1"],
+            ),
+            (
+                &format!(
+                    "gpasswd -a games crew; grep -v db.lan /etc/hosts >/root/hosts; cat /root/hosts >/etc/hosts; sed -i 's/= 1/= 0/' {file}; echo 0 >/proc/sys/net/ipv4/conf/all/log_martians"
+                ),
+                &["games: member of crew -> not a member", "/etc/hosts:", &format!("{file}:"), "value: 0 -> 1"],
+            ),
+        ],
+        absent: Some((
+            r#"group = { name = "band", state = "absent" }
+            user_in_group = { user = "vagrant", group = "crew", state = "absent" }
+            hosts_entry = { address = "10.9.8.7", names = ["db.lan", "db"], state = "absent" }
+            sysctl = { key = "net.ipv4.conf.lo.log_martians", state = "absent" }
+            sysctl = { key = "net/ipv4/conf/all/log_martians", state = "absent" }"#,
+            "! getent group band && ! id -nG vagrant | grep -w crew && ! grep -q db.lan /etc/hosts && grep -q localhost /etc/hosts && ! ls /etc/sysctl.d/60-skep*",
+        )),
+    };
+    life.lead(lot);
+}
+
+fn services(lot: &Lot) {
+    lot.on(NODE, "printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/demo.service; systemctl daemon-reload; touch -d '1 hour ago' /etc/demo.conf");
+    let service = Life {
+        present: r#"systemd_service = { name = "demo", enabled = true, running = true, restart_when_newer = ["/etc/demo.conf"] }"#,
+        tampers: &[
+            ("systemctl stop demo", &["running: inactive -> yes"]),
+            ("systemctl disable demo", &["enabled: no -> yes"]),
+            ("sleep 1.1; touch /etc/demo.conf; sleep 1.1", &["started: before /etc/demo.conf -> after"]),
+            ("kill -9 $(systemctl show -p MainPID --value demo); sleep 0.2", &["running: failed -> yes"]),
+            ("echo '# x' >>/etc/systemd/system/demo.service", &["unit files: changed on disk -> loaded"]),
+        ],
+        absent: Some((
+            r#"systemd_service = { name = "demo", enabled = false, running = false }"#,
+            "! systemctl is-active demo && ! systemctl is-enabled demo",
+        )),
+    };
+    service.lead(lot);
+    let masked = Life {
+        present: r#"systemd_service = { name = "demo2", masked = false, running = true }"#,
+        tampers: &[("systemctl stop demo2; systemctl mask demo2", &["masked: yes -> no", "running: inactive -> yes"])],
+        absent: None,
+    };
+    lot.on(NODE, "cp /etc/systemd/system/demo.service /usr/lib/systemd/system/demo2.service; systemctl daemon-reload");
+    masked.lead(lot);
+    let missing = playbook(lot, r#"systemd_service = { name = "nosuch", running = true }"#);
+    lot.run("apply", &missing, &["--yes"]).exits(1).says("there is no unit nosuch.service on this host");
+}
+
+fn commands(lot: &Lot) {
+    let command = Life {
+        present: r#"command = { name = "mark", run = "id -un >/srv/mark; cat >>/srv/mark", stdin = "given", creates = "/srv/mark" }"#,
+        tampers: &[("rm /srv/mark", &["run:", "creates: (absent) -> /srv/mark"])],
+        absent: None,
+    };
+    command.lead(lot);
+    assert_eq!(lot.on(NODE, "cat /srv/mark"), "root\ngiven");
+    let unless = Life {
+        present: r#"command = { argv = ["cp", "/etc/hostname", "/srv/copy"], unless = "cmp -s /etc/hostname /srv/copy" }"#,
+        tampers: &[("echo x >/srv/copy", &["run:", "unless: status 1 of cmp -s /etc/hostname /srv/copy -> status 0"])],
+        absent: None,
+    };
+    unless.lead(lot);
+    let always = playbook(lot, r#"command = { run = "date", always = true }"#);
+    lot.run("apply", &always, &["--yes"]).exits(0);
+    for (command, why) in [
+        (r#"run = "echo out; echo why >&2; exit 7", always = true"#, "why"),
+        (r#"run = "exit 7", always = true"#, "ended with status 7"),
+        (r#"run = "sleep 60", always = true, timeout = "1s""#, "no end within 1s"),
+        (r#"argv = ["no such program"], always = true"#, "there is no program no such program"),
+        (r#"run = "true", creates = "/srv/never""#, "/srv/never is not there"),
+    ] {
+        let said = lot.run("apply", &playbook(lot, &format!("command = {{ {command} }}")), &["--yes"]).exits(1);
+        assert!(said.stdout.contains(why), "{command}:\n{}", said.stdout);
+    }
+    let stranger = playbook(lot, r#"command = { run = "true", always = true, user = "stranger" }"#);
+    let said = lot.run("apply", &stranger, &["--yes"]).exits(1).says("user stranger does not exist");
+    said.does_not_say("unreachable");
+    assert_eq!(lot.on(NODE, "ps ax | grep -c '[s]leep 60' || :"), "0", "the timeout ended the command on the host");
+}
+
+#[test]
+fn every_kind_from_its_making_to_its_end() {
+    let lot = Lot::up_with("kinds", &["--managers", "1", "--workers", "0"]);
+    paths(&lot);
+    accounts_and_system(&lot);
+    services(&lot);
+    commands(&lot);
+}

@@ -1,0 +1,163 @@
+//! `package` and `apt_repository` end to end on one node, with packages made on the spot: versions, holds, an interrupted
+//! dpkg, locks that others hold, a first boot that is not over, older lists and keys.
+
+use std::time::Instant;
+
+use crate::kinds::{Life, NODE, fields, playbook};
+use crate::lot::Lot;
+
+/// Makes a repository of two packages below /opt/repo. `skepother` fails to configure while /run/fail is there.
+const REPOSITORY: &str = r#"set -e
+mkdir -p /opt/repo && cd /opt/repo
+deb() {
+  rm -rf /tmp/b && mkdir -p /tmp/b/DEBIAN
+  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: demo\n' "$1" "$2" >/tmp/b/DEBIAN/control
+  [ -z "$3" ] || { printf '#!/bin/sh\n%s\n' "$3" >/tmp/b/DEBIAN/postinst && chmod 755 /tmp/b/DEBIAN/postinst; }
+  dpkg-deb -b /tmp/b "/opt/repo/$1_$2.deb" >/dev/null
+}
+deb skepdemo 1.0-1 ''; deb skepdemo 1.1-1 ''; deb skepdemo 2.0-1 ''
+deb skepother 3.0 'test ! -e /run/fail || { printf "because\033[31m\n" >&2; exit 9; }'
+for f in *.deb; do dpkg-deb -f "$f"; printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$f" "$(stat -c %s "$f")" "$(sha256sum "$f" | cut -d' ' -f1)"; done >Packages
+echo 'deb [trusted=yes] file:/opt/repo ./' >/etc/apt/sources.list.d/local.list"#;
+
+/// Holds one of apt's locks as apt does (fcntl, not flock) for some seconds.
+const HOLD: &str = r#"use Fcntl;
+open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
+fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
+
+fn packages(lot: &Lot) {
+    lot.on(NODE, REPOSITORY);
+    let demo = Life {
+        present: r#"package = { name = "skepdemo", version = "1.0", hold = true, allow_downgrade = true }"#,
+        tampers: &[
+            ("apt-mark unhold skepdemo", &["hold skepdemo: no -> yes"]),
+            ("dpkg -i /opt/repo/skepdemo_2.0-1.deb", &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"]),
+            ("dpkg --force-hold -r skepdemo", &["skepdemo: (absent) -> 1.0-1", "hold skepdemo: no -> yes"]),
+        ],
+        absent: None,
+    };
+    demo.lead(lot);
+    let plan = |resource: &str| lot.run("plan", &playbook(lot, &format!("package = {{ {resource} }}")), &[]);
+    plan(r#"name = "skepdemo", version = "2.*""#)
+        .exits(1)
+        .says("skepdemo is on hold on this host and would be changed");
+    plan(r#"name = "skepdemo""#).exits(0).does_not_say("to change");
+    let released = playbook(lot, r#"package = { name = "skepdemo", version = "2.*", hold = false }"#);
+    let said = lot.run("plan", &released, &[]).exits(0);
+    assert_eq!(fields(&said.stdout), ["hold skepdemo: yes -> no", "skepdemo: 1.0-1 -> 2.0-1"]);
+    lot.run("apply", &released, &["--yes"]).exits(0);
+    let lower = r#"name = "skepdemo", version = "1.0""#;
+    plan(lower).exits(1).says("skepdemo 2.0-1 would be replaced by the lower version 1.0-1");
+    let none = playbook(lot, r#"package = { name = "skepdemo", version = "9.*" }"#);
+    lot.run("apply", &none, &["--yes"])
+        .exits(1)
+        .says("no version of skepdemo matches 9.*; apt knows: 2.0-1 1.1-1 1.0-1");
+}
+
+fn interruptions(lot: &Lot) {
+    // Scratch of a dpkg that is at work, or was killed before it did anything, is no interruption.
+    lot.on(NODE, ": >/var/lib/dpkg/updates/tmp.i");
+    let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
+    lot.run("check", &demo, &[]).exits(0);
+    lot.on(NODE, "rm /var/lib/dpkg/updates/tmp.i; : >/var/lib/dpkg/updates/0001");
+    lot.run("check", &demo, &[]).exits(3).says("dpkg: interrupted -> repaired");
+    lot.run("apply", &demo, &["--yes"]).exits(0);
+    lot.on(NODE, "! test -e /var/lib/dpkg/updates/0001");
+
+    lot.on(NODE, "dpkg -r skepdemo; dpkg --unpack /opt/repo/skepdemo_1.0-1.deb");
+    let tree = playbook(lot, r#"package = { name = "tree" }"#);
+    let said = lot.run("check", &tree, &[]).exits(3);
+    assert!(fields(&said.stdout).contains(&"dpkg: interrupted -> repaired"), "{}", said.stdout);
+    lot.run("apply", &tree, &["--yes"]).exits(0);
+    lot.run("check", &tree, &[]).exits(0);
+    assert_eq!(lot.on(NODE, "dpkg-query -W -f '${db:Status-Status}' skepdemo"), "installed");
+
+    lot.on(NODE, "touch /run/fail");
+    let other = playbook(lot, r#"package = { name = "skepother" }"#);
+    let said = lot.run("apply", &other, &["--yes"]).exits(1).says("because").does_not_say("\u{1b}");
+    assert!(!said.stdout.contains("Reading package lists"), "apt's progress is no reason:\n{}", said.stdout);
+    lot.run("plan", &other, &[]).exits(0).says("skepother: (half-configured) -> ");
+    lot.on(NODE, "rm /run/fail");
+    lot.run("apply", &other, &["--yes"]).exits(0);
+    let gone = playbook(lot, r#"package = { names = ["skepother", "skepdemo", "tree"], state = "absent" }"#);
+    let said = lot.run("apply", &gone, &["--yes"]).exits(0);
+    assert!(said.stdout.contains("skepother: 3.0 -> (absent)"), "{}", said.stdout);
+    lot.run("check", &gone, &[]).exits(0);
+    lot.on(NODE, "! dpkg -s skepdemo && ! dpkg -s skepother && ! dpkg -s tree");
+}
+
+fn patience(lot: &Lot) {
+    lot.on(NODE, &format!("cat >/root/hold.pl <<'END'\n{HOLD}\nEND"));
+    let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
+    for lock in ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"] {
+        // Without lists of packages, the step fetches them first and needs both locks.
+        lot.on(NODE, "dpkg -r skepdemo; rm -f /run/holding /var/lib/apt/lists/*Packages*");
+        lot.on(
+            NODE,
+            &format!(
+                "setsid perl /root/hold.pl {lock} 3 >/dev/null 2>&1 & while [ ! -e /run/holding ]; do sleep 0.05; done"
+            ),
+        );
+        let started = Instant::now();
+        lot.run("apply", &demo, &["--yes"]).exits(0).says("Applied");
+        assert!(started.elapsed().as_secs_f32() > 1.5, "{lock} was held for 3 s, and nobody waited for it");
+    }
+    // A first boot that is not over: cloud-init may still install packages.
+    lot.on(NODE, "dpkg -r skepdemo; printf '#!/bin/sh\\necho \"$*\" >>/run/asked; sleep 2; echo over >>/run/asked\\n' >/usr/local/bin/cloud-init; chmod 755 /usr/local/bin/cloud-init");
+    lot.run("check", &demo, &[]).exits(3);
+    lot.on(NODE, "! test -e /run/asked");
+    lot.run("apply", &demo, &["--yes"]).exits(0);
+    assert_eq!(lot.on(NODE, "cat /run/asked"), "status --wait\nover");
+    lot.on(NODE, "dpkg -r skepdemo; mkdir -p /run/cloud-init; : >/run/cloud-init/result.json");
+    lot.run("apply", &demo, &["--yes"]).exits(0);
+    assert_eq!(lot.on(NODE, "cat /run/asked"), "status --wait\nover", "a first boot that is over is not waited for");
+}
+
+fn repositories(lot: &Lot) {
+    let address = lot
+        .on(NODE, "sed -n 's|^URIs: \\(http://[0-9.]*\\)/.*|\\1|p' /etc/apt/sources.list.d/skep-lab.sources | head -1");
+    let uri = format!("{address}/docker/linux/debian");
+    let resource = format!(
+        "apt_repository = {{ name = \"docker\", uri = \"{uri}\", components = [\"stable\"], key = {{ url = \"{uri}/gpg\" }} }}"
+    );
+    // How Docker's own instructions set it up in older days.
+    lot.on(NODE, &format!("echo 'deb [arch=amd64 signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] {uri} trixie stable' >/etc/apt/sources.list.d/docker.list; echo old >/usr/share/keyrings/docker-archive-keyring.gpg; echo older >/etc/apt/trusted.gpg.d/docker.gpg"));
+    let said = lot.run("plan", &playbook(lot, &resource), &[]).exits(0);
+    for expected in [
+        "/etc/apt/sources.list.d/docker.list:",
+        "old key /usr/share/keyrings/docker-archive-keyring.gpg: there -> (absent)",
+        "old key /etc/apt/trusted.gpg.d/docker.gpg: there -> (absent)",
+    ] {
+        assert!(fields(&said.stdout).contains(&expected), "the plan lacks {expected}:\n{}", said.stdout);
+    }
+    let life = Life {
+        present: &resource,
+        tampers: &[
+            (
+                "sed -i 's/stable/test/' /etc/apt/sources.list.d/docker.sources",
+                &["/etc/apt/sources.list.d/docker.sources:"],
+            ),
+            ("chmod 0600 /etc/apt/keyrings/docker.asc", &["mode of the key: 0600 -> 0644"]),
+            ("rm -f /var/lib/apt/lists/*_docker_*", &["package lists: (absent) -> fetched"]),
+        ],
+        absent: Some((
+            r#"apt_repository = { name = "docker", state = "absent" }"#,
+            "! test -e /etc/apt/sources.list.d/docker.sources && ! test -e /etc/apt/keyrings/docker.asc",
+        )),
+    };
+    life.lead(lot);
+    lot.on(NODE, "! test -e /etc/apt/sources.list.d/docker.list && ! test -e /usr/share/keyrings/docker-archive-keyring.gpg && ! test -e /etc/apt/trusted.gpg.d/docker.gpg");
+
+    let wrong = playbook(lot, &format!("apt_repository = {{ name = \"wrong\", uri = \"{address}/nowhere\" }}"));
+    lot.run("apply", &wrong, &["--yes"]).exits(1).says("does not have a Release file");
+    lot.on(NODE, "! test -e /etc/apt/sources.list.d/wrong.sources && apt-get update");
+}
+
+#[test]
+fn packages_and_repositories_from_their_making_to_their_end() {
+    let lot = Lot::up_with("packages", &["--managers", "1", "--workers", "0"]);
+    packages(&lot);
+    interruptions(&lot);
+    patience(&lot);
+    repositories(&lot);
+}

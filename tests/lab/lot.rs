@@ -1,0 +1,129 @@
+//! A lot of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`, never through skep.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::skep::{Said, command, skep};
+
+/// Nodes named docker01, docker02, ... with an inventory that reaches them.
+pub struct Lot {
+    name: String,
+    folder: tempfile::TempDir,
+}
+
+impl Lot {
+    /// One manager and two workers of Debian 13, reached as root.
+    pub fn up(name: &str) -> Self {
+        Self::up_with(name, &[])
+    }
+
+    /// The same with more arguments for `lab up`.
+    pub fn up_with(name: &str, more: &[&str]) -> Self {
+        // The process is part of the name: two runs side by side do not meet, and what a killed run left can be told.
+        let name = format!("t{}-{name}", std::process::id());
+        let lot = Self { name, folder: tempfile::tempdir().expect("a temporary folder") };
+        let inventory = lot.inventory();
+        let mut arguments = vec!["lab", "up", "--lot", &lot.name, "--inventory", &inventory];
+        if !more.contains(&"--user") {
+            arguments.extend(["--user", "root"]);
+        }
+        arguments.extend(more);
+        skep(&arguments).exits(0);
+        lot
+    }
+
+    /// Path of the lot's inventory.
+    pub fn inventory(&self) -> String {
+        self.path("lab.toml")
+    }
+
+    /// A path in the test's own folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    /// Writes a file in the test's own folder and gives its path.
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = PathBuf::from(self.path(name));
+        std::fs::write(&path, text).expect("a file in the test's folder");
+        path.to_str().expect("a UTF-8 path").to_owned()
+    }
+
+    /// Runs a verb with the lot's inventory and the reference playbook.
+    pub fn web2py(&self, verb: &str, more: &[&str]) -> Said {
+        self.run(verb, "playbooks/web2py.toml", more)
+    }
+
+    /// Runs a verb with the lot's inventory and a playbook.
+    pub fn run(&self, verb: &str, playbook: &str, more: &[&str]) -> Said {
+        Said::from(self.command(verb, playbook, more).output().expect("skep starts"))
+    }
+
+    /// The same as a command that has not been started.
+    pub fn command(&self, verb: &str, playbook: &str, more: &[&str]) -> Command {
+        let inventory = self.inventory();
+        let mut arguments = vec![verb, "-i", &inventory, playbook];
+        arguments.extend(more);
+        command(&arguments)
+    }
+
+    /// Faults: `stop`, `start`, `cut`, `heal`.
+    pub fn fault(&self, verb: &str, node: &str) {
+        skep(&["lab", verb, node, "--lot", &self.name]).exits(0);
+    }
+
+    /// Ends a node at once, as a power cut does.
+    pub fn pull_the_plug(&self, node: &str) {
+        skep(&["lab", "stop", node, "--now", "--lot", &self.name]).exits(0);
+    }
+
+    /// Runs sh text in a node; its status must be 0.
+    #[track_caller]
+    pub fn on(&self, node: &str, script: &str) -> String {
+        let (status, text) = self.try_on(node, script);
+        assert_eq!(status, 0, "`{script}` on {node}: {text}");
+        text
+    }
+
+    /// Runs sh text in a node; gives its status and what it printed.
+    pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
+        let output = Command::new("docker")
+            .args(["exec", &format!("skep-{}-{node}", self.name), "sh", "-c", script])
+            .stdin(Stdio::null())
+            .output()
+            .expect("docker starts");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).trim().to_owned())
+    }
+
+    /// Copies a file of this machine into a node.
+    #[track_caller]
+    pub fn put(&self, node: &str, file: &str, place: &str) {
+        let target = format!("skep-{}-{node}:{place}", self.name);
+        let done = Command::new("docker").args(["cp", "-q", file, &target]).status().expect("docker starts");
+        assert!(done.success(), "{file} cannot be copied to {target}");
+    }
+
+    /// Waits until sh text ends with status 0 in a node.
+    #[track_caller]
+    pub fn until(&self, node: &str, script: &str, limit: Duration) {
+        let started = Instant::now();
+        loop {
+            let (status, text) = self.try_on(node, script);
+            if status == 0 {
+                return;
+            }
+            assert!(started.elapsed() < limit, "`{script}` on {node} is still not so: {text}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+impl Drop for Lot {
+    fn drop(&mut self) {
+        if std::env::var_os("SKEP_KEEP_LOTS").is_none() {
+            let _ = Command::new(env!("CARGO_BIN_EXE_skep")).args(["lab", "down", "--lot", &self.name]).output();
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `check` cannot write: a node's sshd and all that it starts are traced while skep checks the node bare, converged and
+//! drifted. What is found must be reads, and what any login writes by itself. `apply` under the same trace shows that the
+//! trace would see it.
+
+use crate::lot::Lot;
+use crate::trace::{Trace, while_traced};
+
+const NODE: &str = "docker01";
+
+#[track_caller]
+fn only_reads(trace: &Trace, programs: &[&str]) {
+    for program in programs {
+        assert!(trace.programs.contains(*program), "the trace saw no {program}: {:?}", trace.programs);
+    }
+    assert!(trace.writes.is_empty(), "check wrote:\n{}", trace.writes.join("\n"));
+    let asked: Vec<&String> = trace.requests.iter().filter(|request| !request.starts_with("GET /")).collect();
+    assert!(asked.is_empty(), "the Engine was asked to act: {asked:?}");
+}
+
+#[test]
+fn check_only_reads_whatever_the_node_is_like() {
+    let lot = Lot::up_with("readonly", &["--managers", "1", "--workers", "0"]);
+    lot.on(NODE, "apt-get update && apt-get install --yes strace");
+
+    let bare = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(3)));
+    only_reads(&bare, &["find", "dpkg-query", "getent"]);
+
+    let applied = while_traced(&lot, NODE, || drop(lot.web2py("apply", &["--yes"]).exits(0)));
+    assert!(applied.writes.iter().any(|line| line.contains("/etc/docker/")), "apply's own writes are seen");
+    assert!(applied.requests.iter().any(|request| request.starts_with("POST /")), "{:?}", applied.requests);
+
+    let converged = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(0)));
+    only_reads(&converged, &["find", "dpkg-query", "systemctl"]);
+    assert!(converged.requests.iter().any(|request| request.ends_with("/info")), "{:?}", converged.requests);
+
+    lot.on(NODE, "printf '{}' >/etc/docker/daemon.json; ln -sfn /tmp /home/vagrant/web2py/apache2/conf; gpasswd -d vagrant docker");
+    lot.on(NODE, "docker node update --availability drain docker01");
+    let drifted = while_traced(&lot, NODE, || {
+        // No resource says how available the node is: it is the cluster that drifted.
+        let said =
+            lot.web2py("check", &[]).exits(3).says("cluster[swarm]").says("availability of docker01: drain -> active");
+        // The certificate is new, and the only node is in the inventory.
+        assert!(
+            !said.stdout.contains("certificate") && !said.stdout.contains("no host of the inventory"),
+            "{}",
+            said.stdout
+        );
+    });
+    only_reads(&drifted, &["find", "dpkg-query", "systemctl"]);
+    crate::schedule::a_timer_checks_and_drift_fails_the_unit(&lot, NODE);
+}

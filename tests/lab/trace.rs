@@ -1,0 +1,133 @@
+//! Traces the sshd of a node with all that it starts, and finds in the trace what would change the node.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::lot::Lot;
+
+/// Every call by which a process changes a file system, the kernel or the clock, and what shows where it speaks to.
+const CALLS: &str = "open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir,mknod,mknodat,link,linkat,\
+symlink,symlinkat,truncate,ftruncate,fallocate,chmod,fchmod,fchmodat,fchmodat2,chown,fchown,lchown,fchownat,utime,utimes,utimensat,\
+futimesat,setxattr,lsetxattr,fsetxattr,removexattr,lremovexattr,fremovexattr,mount,umount2,move_mount,pivot_root,swapon,swapoff,reboot,\
+init_module,finit_module,delete_module,sethostname,setdomainname,settimeofday,clock_settime,adjtimex,clock_adjtime,io_uring_setup,\
+connect,execve,write,writev,sendto,sendmsg,close";
+
+/// Calls that are no change by themselves: they tell who ran and who was spoken to.
+const HARMLESS: [&str; 7] = ["connect", "execve", "write", "writev", "sendto", "sendmsg", "close"];
+
+/// What a login writes by itself, whoever logs in and whatever for: pam_loginuid, sshd's protection from the OOM killer,
+/// pam_motd's text, and the records of who was logged in.
+const LOGIN: [&str; 11] = [
+    "/proc/",
+    "/dev/null",
+    "/dev/tty",
+    "/run/motd.dynamic",
+    "/run/utmp",
+    "/var/run/utmp",
+    "/var/log/wtmp",
+    "/var/log/lastlog",
+    "/var/log/btmp",
+    "/var/lib/wtmpdb/",
+    "/var/lib/lastlog/",
+];
+
+/// Sockets that are asked, or told that somebody logged in.
+const SOCKETS: [&str; 8] = [
+    "/dev/log",
+    "/run/systemd/journal/",
+    "/run/systemd/private",
+    "/run/systemd/userdb/",
+    "/run/dbus/system_bus_socket",
+    "/var/run/dbus/system_bus_socket",
+    "/var/run/nscd/socket",
+    "/run/nscd/socket",
+];
+
+/// What a trace holds.
+#[derive(Debug, Default)]
+pub struct Trace {
+    /// Programs that ran.
+    pub programs: BTreeSet<String>,
+    /// First lines of the requests that the Engine got: method and path.
+    pub requests: Vec<String>,
+    /// Lines that would change the node.
+    pub writes: Vec<String>,
+}
+
+/// Runs something while sshd and all that it starts are traced.
+pub fn while_traced(lot: &Lot, node: &str, work: impl FnOnce()) -> Trace {
+    let start = format!(
+        "pid=$(systemctl show -p MainPID --value ssh); rm -f /tmp/trace /tmp/tracer; \
+         nohup strace -f -qq -yy -s 200 -e trace={CALLS} -o /tmp/trace -p \"$pid\" >/tmp/tracer 2>&1 & echo $! >/tmp/tracer.pid"
+    );
+    lot.on(node, &start);
+    let attached = "pid=$(systemctl show -p MainPID --value ssh); ! grep -q '^TracerPid:\t0$' /proc/$pid/status";
+    lot.until(node, attached, Duration::from_secs(10));
+    work();
+    lot.on(node, "kill -INT $(cat /tmp/tracer.pid)");
+    lot.until(node, "! kill -0 $(cat /tmp/tracer.pid) 2>/dev/null", Duration::from_secs(10));
+    read(&lot.on(node, "cat /tmp/trace"))
+}
+
+/// Reads strace's text: `PID call(arguments) = result`, where a call that another process interrupts is told in two halves.
+fn read(text: &str) -> Trace {
+    let mut trace = Trace::default();
+    // Process and descriptor of each open connection to the Engine.
+    let mut engine: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for line in text.lines() {
+        let Some((process, call)) = line.split_once(' ').map(|(process, rest)| (process, rest.trim_start())) else {
+            continue;
+        };
+        let Some((name, arguments)) = call.split_once('(') else { continue };
+        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+            continue;
+        }
+        let descriptor = arguments.split(['<', ',', ')']).next().unwrap_or_default();
+        match name {
+            "execve" if !line.contains("ENOENT") => {
+                trace.programs.insert(quoted(arguments).rsplit('/').next().unwrap_or_default().to_owned());
+            }
+            "execve" => {}
+            "connect" if arguments.contains("AF_UNIX") => {
+                let path = arguments.split("sun_path=").nth(1).map(quoted).unwrap_or_default();
+                if path.ends_with("/docker.sock") {
+                    engine.insert((process, descriptor));
+                } else if !SOCKETS.iter().any(|known| path.starts_with(known)) {
+                    trace.writes.push(line.to_owned());
+                }
+            }
+            "close" => {
+                engine.remove(&(process, descriptor));
+            }
+            "write" | "writev" | "sendto" | "sendmsg" if engine.contains(&(process, descriptor)) => {
+                let request = quoted(arguments).split("\\r\\n").next().unwrap_or_default();
+                trace.requests.push(request.trim_end_matches(" HTTP/1.1").to_owned());
+            }
+            name if HARMLESS.contains(&name) => {}
+            // A file without a name, in memory: apt's copy of a signed list while it reads it.
+            "openat" if quoted(arguments) == "/dev/shm" && arguments.contains("O_TMPFILE") => {}
+            "open" | "openat" | "openat2" if !opens_for_writing(arguments) => {}
+            _ => {
+                let path = if arguments.contains('"') { quoted(arguments) } else { pointed(arguments) };
+                if !LOGIN.iter().any(|known| path.starts_with(known)) {
+                    trace.writes.push(line.to_owned());
+                }
+            }
+        }
+    }
+    trace
+}
+
+fn opens_for_writing(arguments: &str) -> bool {
+    ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND", "O_TMPFILE"].iter().any(|flag| arguments.contains(flag))
+}
+
+/// The first text in double quotes.
+fn quoted(arguments: &str) -> &str {
+    arguments.split('"').nth(1).unwrap_or_default()
+}
+
+/// What the first descriptor points to: `6</run/file>`.
+fn pointed(arguments: &str) -> &str {
+    arguments.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path)
+}
