@@ -25,13 +25,19 @@ const HOLD: &str = r#"use Fcntl;
 open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
 fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
 
+/// Changes the version so that apt's binary cache still passes for fresh: dpkg's status keeps its size and its time.
+const STALE: &str = "apt-mark unhold skepdemo; apt-get check; touch -r /var/lib/dpkg/status /root/then
+size=$(stat -c %s /var/lib/dpkg/status)
+dpkg -i /opt/repo/skepdemo_2.0-1.deb; touch -r /root/then /var/lib/dpkg/status
+test \"$size\" = \"$(stat -c %s /var/lib/dpkg/status)\"";
+
 fn packages(lot: &Lot) {
     lot.on(NODE, REPOSITORY);
     let demo = Life {
         present: r#"package = { name = "skepdemo", version = "1.0", hold = true, allow_downgrade = true }"#,
         tampers: &[
             ("apt-mark unhold skepdemo", &["hold skepdemo: no -> yes"]),
-            ("dpkg -i /opt/repo/skepdemo_2.0-1.deb", &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"]),
+            (STALE, &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"]),
             ("dpkg --force-hold -r skepdemo", &["skepdemo: (absent) -> 1.0-1", "hold skepdemo: no -> yes"]),
         ],
         absent: None,

@@ -1,11 +1,15 @@
 //! The steps of `package`: what is given to apt is what was given to its simulation. Package names and versions are
 //! arguments; only versions that apt did not know yet are looked up by the shell, after `apt-get update`.
+//!
+//! Apt takes its binary cache as fresh by the size and the second of the files it came from. A package that dpkg changed
+//! to a version of equal length within that second would be missed, so the steps read without it, as the simulation does.
 
 use super::super::{Step, apt::apt_step};
 
 /// `$1` `update` or `-`, then the arguments of `apt-get install`. `name?pattern` becomes `name=version`.
-const INSTALL: &str = r#"version_of() {
-  known=$(apt-cache madison "$1" 2>/dev/null | grep ' Packages *$' | cut -d '|' -f 2) || known=
+const INSTALL: &str = r#"uncached="-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
+version_of() {
+  known=$(apt-cache $uncached madison "$1" 2>/dev/null | grep ' Packages *$' | cut -d '|' -f 2) || known=
   for version in $known; do
     case $version in
       $2 | *:$2 | $2-* | *:$2-*)
@@ -34,7 +38,7 @@ while [ "$left" -gt 0 ]; do
     *) set -- "$@" "$argument" ;;
   esac
 done
-patiently apt-get -y -q -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=60 \
+patiently apt-get -y -q $uncached -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=60 \
   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@"
 "#;
 
@@ -42,7 +46,7 @@ const REPAIR: &str = r#"patiently dpkg --configure -a --force-confdef --force-co
 "#;
 
 /// `$1` `hold` or `unhold`, then names.
-const MARK: &str = r#"patiently apt-mark "$@"
+const MARK: &str = r#"patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 "#;
 
 /// Installs and removes in one transaction.
