@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod cluster;
 mod connect;
+mod drill;
 mod execute;
 pub mod exit_code;
 mod facts;
@@ -14,6 +15,7 @@ mod known_hosts;
 mod lab;
 mod logging;
 mod login;
+mod node;
 mod origins;
 mod outputs;
 mod ping;
@@ -75,6 +77,8 @@ enum Verb {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
+    Node(node::NodeArgs),
+    Drill(drill::DrillArgs),
     History(history::HistoryArgs),
     Schema(schema::SchemaArgs),
     Schedule(schedule::ScheduleArgs),
@@ -110,6 +114,8 @@ async fn dispatch(common: &Common, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Check(args) => check::run(common, &args).await,
         Verb::Apply(args) => apply::run(common, &args).await,
         Verb::Status(args) => status::run(common, &args).await,
+        Verb::Node(args) => Box::pin(node::run(common, &args)).await,
+        Verb::Drill(args) => drill::run(common, &args).await,
         Verb::History(args) => history::run(common, &args),
         Verb::Schema(args) => Ok(schema::run(common, &args)),
         Verb::Schedule(args) => schedule::run(common, &args),

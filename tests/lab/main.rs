@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod drift;
+mod drill;
 mod faults;
 mod foreign;
 mod hostile;
@@ -13,6 +14,7 @@ mod lot;
 mod plays;
 mod quorum;
 mod readonly;
+mod rebuild;
 mod schedule;
 mod secrets;
 mod skep;
