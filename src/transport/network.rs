@@ -227,7 +227,7 @@ fn label(target: &Target) -> String {
     format!("{}@{}:{}", target.user, target.address, target.port)
 }
 
-mod hop {
+pub(super) mod hop {
     //! One part of a `ProxyJump`.
 
     /// `[user@]host[:port]` or `ssh://[user@]host[:port]`.
