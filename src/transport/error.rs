@@ -191,6 +191,7 @@ impl TransportError {
             Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
             Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
             Self::Key { .. } => "give a readable private key; its passphrase is asked for on a terminal or taken from SKEP_KEY_PASSPHRASE, or load it into ssh-agent".into(),
+            Self::Settings { place, setting, .. } if place == "skep's own list" => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or give it in the inventory, which wins".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),

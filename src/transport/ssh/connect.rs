@@ -142,6 +142,9 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
     };
     match error {
         HandlerError::Ours(error) => Failure { error, dropped },
+        HandlerError::Russh(russh::Error::NoCommonAlgo { kind, ours, theirs }) => {
+            algorithms::nothing_in_common(target, &kind, &ours, &theirs).into()
+        }
         error => {
             let mut why = plain_words(&error);
             if !said.is_empty() {

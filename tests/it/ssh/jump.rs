@@ -80,7 +80,7 @@ async fn circles_and_unknown_hops_are_told() {
     let hosts = [through(named(&one, "one"), "two"), through(named(&two, "two"), "one")];
     let network = Network::new(bare_options(), hosts.clone());
     let error = network.connect(&hosts[0]).await.err().unwrap();
-    assert!(error.to_string().contains("lead in a circle"), "{error}");
+    assert!(error.to_string().contains("lead in a circle: one of two is on the way already"), "{error}");
     assert_eq!(one.log().matches("Connection from").count() + two.log().matches("Connection from").count(), 0);
 
     let mut lost = through(named(&one, "one"), "no-such-host.invalid");
