@@ -21,11 +21,28 @@ impl SshConnector {
     /// # Errors
     /// When a file or a password of the command line is missing.
     pub fn new(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+        let screen_of_warnings = screen.clone();
+        let warn = move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
+        Self::warning(inventory, login, screen, warn)
+    }
+
+    /// A second one of the same run: it asks for nothing, and its warnings were given by the first.
+    ///
+    /// # Errors
+    /// When a file of the command line is missing.
+    pub fn second(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+        Self::warning(inventory, &login.quiet(), screen, |_| {})
+    }
+
+    fn warning(
+        inventory: &Inventory,
+        login: &LoginOptions,
+        screen: &Screen,
+        warn: impl Fn(&str) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let targets =
             inventory.hosts().map(|(_, host)| login.apply(&host.target)).collect::<anyhow::Result<Vec<_>>>()?;
         let options = ConnectOptions { secrets: login.secrets(screen)?, ..ConnectOptions::default() };
-        let screen = screen.clone();
-        let warn = move |warning: &str| screen.note(&format!("warning: {}", literal(warning)));
         let network = Network::new(options, targets.iter().cloned()).on_warning(warn);
         let targets = targets.into_iter().map(|target| (target.name.clone(), target)).collect();
         Ok(Self { targets, network: Arc::new(network) })

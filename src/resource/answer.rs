@@ -306,7 +306,13 @@ impl Answers {
         self.entries.extend(other.entries);
     }
 
-    fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
+    /// How many questions have an answer or a reason.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
         match self.entries.get(query) {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(error.clone()),

@@ -35,10 +35,12 @@ pub enum TransportError {
         tried: String,
     },
     /// A private key could not be used.
-    #[error("cannot use key {}: {why}", path.display())]
+    #[error("cannot use key {} ({place}): {why}", path.display())]
     Key {
         /// The file.
         path: PathBuf,
+        /// The setting that names it, and where that stands.
+        place: String,
         /// Why.
         why: String,
     },
@@ -186,8 +188,10 @@ impl TransportError {
         match self {
             Self::Connect { .. } => "is the machine up and sshd listening on that port? try `ssh` to it by hand, or raise connect_wait".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
-            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass".into(),
+            Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
+            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
             Self::Key { .. } => "give a readable private key; its passphrase is asked for on a terminal or taken from SKEP_KEY_PASSPHRASE, or load it into ssh-agent".into(),
+            Self::Settings { place, setting, .. } if place == "skep's own list" => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or give it in the inventory, which wins".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),

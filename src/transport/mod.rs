@@ -4,6 +4,8 @@
 mod engine_api;
 mod error;
 mod exec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod host_lock;
 mod known_hosts;
 mod network;

@@ -1,6 +1,8 @@
 //! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
 
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod parse;
 mod script;
 mod sections;

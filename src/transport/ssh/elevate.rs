@@ -248,6 +248,16 @@ pub enum Next {
     Run,
 }
 
+impl std::fmt::Debug for Next {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Wait => "Wait",
+            Self::Say(_) => "Say(..)",
+            Self::Run => "Run",
+        })
+    }
+}
+
 /// A name that no shell takes for anything but a word.
 fn account(name: &str) -> Result<&str, TransportError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
@@ -260,6 +270,20 @@ fn account(name: &str) -> Result<&str, TransportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::HostName;
+    use crate::transport::{ConnectOptions, Known, Secrets};
+
+    #[test]
+    fn what_is_printed_for_debugging_holds_no_password() {
+        let secret = || Some(SecretString::from("hunter2"));
+        let elevation = Elevation::new(&Target::new(HostName::new("web"), "web".into()), secret());
+        let known = Known { password: secret(), become_password: secret(), passphrase: secret() };
+        let secrets = std::sync::Arc::new(Secrets::new(known, None));
+        let options = ConnectOptions { secrets, ..ConnectOptions::default() };
+        let printed = format!("{elevation:?} {options:?} {:?}", Next::Say(Bytes::from_static(b"hunter2\n")));
+        assert!(printed.contains("REDACTED") && printed.contains("Secrets(..)"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
 
     #[test]
     fn questions_are_heard_across_pieces_and_among_noise() {
