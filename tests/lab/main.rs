@@ -2,6 +2,7 @@
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cluster;
 mod drift;
 mod faults;
 mod foreign;
