@@ -75,6 +75,7 @@ impl SshConnector {
 impl Connector for SshConnector {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         match self.targets.get(host) {
+            Some(Target { not_running: Some(why), .. }) => Err(TransportError::NotRunning(why.clone())),
             Some(target) => Ok(self.network.connect(target).await?),
             None => {
                 Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })

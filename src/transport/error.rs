@@ -16,6 +16,9 @@ pub enum TransportError {
         /// Whether a machine that boots would look like this.
         retryable: bool,
     },
+    /// The inventory's source knows that the machine does not run, so nothing was tried.
+    #[error("not running: {0}")]
+    NotRunning(String),
     /// The name does not resolve.
     #[error("cannot resolve {name}: {why}")]
     Resolve {
@@ -187,6 +190,7 @@ impl TransportError {
     pub fn hint(&self) -> String {
         match self {
             Self::Connect { .. } => "is the machine up and sshd listening on that port? try `ssh` to it by hand, or raise connect_wait".into(),
+            Self::NotRunning(_) => "start the machine, then run again".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
             Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
             Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),

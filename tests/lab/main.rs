@@ -21,4 +21,5 @@ mod skep;
 mod story;
 mod tamper;
 mod trace;
+mod vagrant;
 mod variants;
