@@ -5,4 +5,6 @@ mod architecture;
 mod documentation;
 mod drift;
 mod playbook;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod ssh;

@@ -2,6 +2,7 @@
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cuts;
 mod drift;
 mod faults;
 mod foreign;
@@ -11,6 +12,8 @@ mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod plays;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod quorum;
 mod readonly;
 mod schedule;
