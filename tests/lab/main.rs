@@ -23,3 +23,7 @@ mod story;
 mod tamper;
 mod trace;
 mod variants;
+mod weather;
+mod weather_disks;
+mod weather_shells;
+mod weather_sudo;
