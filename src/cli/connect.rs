@@ -6,7 +6,8 @@ use super::login::LoginOptions;
 use crate::engine::Connector;
 use crate::inventory::{HostName, Inventory, Target};
 use crate::report::{Screen, literal};
-use crate::transport::{ConnectOptions, Connection, Network, TransportError};
+use crate::resource::{SecretBytes, ValueSource};
+use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};
 
 /// Reaches hosts as the inventory and the SSH configuration say.
 pub struct SshConnector {
@@ -62,5 +63,9 @@ impl Connector for SshConnector {
                 Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })
             }
         }
+    }
+
+    async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
+        read_value(source).await
     }
 }

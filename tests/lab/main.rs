@@ -8,6 +8,7 @@ mod faults;
 mod foreign;
 mod hostile;
 mod kinds;
+mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use serde_json::Value;
 
 use super::Permit;
 use crate::engine::{Engines, Fleet, Host};
 use crate::inventory::HostName;
-use crate::resource::{Act, EngineAnswer, EngineCall, Late, STEP_TIMEOUT, Script, Step, Wait, WriteFile};
+use crate::resource::{
+    Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile, keyed_digest,
+};
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
@@ -175,6 +178,10 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         let slot = body.as_mut().and_then(|body| body.pointer_mut(&late.into));
         *slot.ok_or(StepError::NotKnown)? = value;
     }
+    if let Some((into, value)) = make(fleet, &call.made).await? {
+        let slot = body.as_mut().and_then(|body| set(body, &into));
+        *slot.ok_or(StepError::NotKnown)? = value.into();
+    }
     let owner =
         if call.managers.is_empty() { host.name().clone() } else { live_manager(fleet, &call.managers).await? };
     let engine = fleet.host(&owner).await?;
@@ -187,6 +194,28 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         return Err(StepError::OutOfSequence);
     }
     Err(StepError::Engine { host: owner, status, message })
+}
+
+/// A value made for this call, and where in the body it belongs.
+async fn make(fleet: &Fleet, made: &Made) -> Result<Option<(String, String)>, StepError> {
+    match made {
+        Made::Nothing => Ok(None),
+        Made::RandomKey { into } => Ok(Some((into.clone(), Base64::encode_string(&rand::random::<[u8; 32]>())))),
+        Made::Seal(seal) => {
+            let hosts = seal.managers.clone();
+            let late = Late { hosts, path: seal.path.clone(), pointer: seal.pointer.clone(), into: String::new() };
+            let key = read_late(fleet, &late).await?;
+            let key = key.as_str().and_then(|text| Base64::decode_vec(text).ok()).filter(|key| !key.is_empty());
+            let key = key.ok_or_else(|| StepError::Late(format!("what {} holds is no key", seal.path)))?;
+            Ok(Some((seal.into.clone(), keyed_digest(&key, &seal.name, &seal.content))))
+        }
+    }
+}
+
+/// The place that a pointer names, made when only its last key is missing.
+fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
+    let (parent, key) = pointer.rsplit_once('/')?;
+    Some(body.pointer_mut(parent)?.as_object_mut()?.entry(key).or_insert(Value::Null))
 }
 
 /// The first of these hosts whose Engine is a manager of a swarm now.
