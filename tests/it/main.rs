@@ -6,4 +6,6 @@ mod documentation;
 mod drift;
 mod playbook;
 mod sources;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod ssh;

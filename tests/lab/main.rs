@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod cluster;
+mod cuts;
 mod drift;
 mod faults;
 mod foreign;
@@ -13,6 +14,8 @@ mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod plays;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod quorum;
 mod readonly;
 mod schedule;
@@ -23,3 +26,7 @@ mod tamper;
 mod trace;
 mod vagrant;
 mod variants;
+mod weather;
+mod weather_disks;
+mod weather_shells;
+mod weather_sudo;

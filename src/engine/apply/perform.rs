@@ -13,8 +13,10 @@ use crate::resource::{
 };
 use crate::transport::{Exec, Privilege, TransportError};
 
-/// Every script starts so: stop at the first failure, messages in English, files not writable by others.
-const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\n";
+/// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
+/// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its
+/// standard error is such a signal (PIPE).
+const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
 
 /// Time between two questions of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
@@ -71,14 +73,41 @@ pub(super) async fn perform(permit: &Permit, fleet: &Fleet, host: &Host, step: &
     }
 }
 
+/// Hands a script its input.
+struct Input<'a> {
+    before: &'static str,
+    after: &'static str,
+    argument: Option<&'a str>,
+    stream: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    /// A broken connection ends standard input early, and a command of the user's own would take the half for the whole. The
+    /// arguments come with the script, which runs when all of it came or not at all: so the input is the first of them. Bytes
+    /// that cannot be one stay a stream; who keeps those checks their number.
+    fn of(stdin: &'a [u8]) -> Self {
+        match std::str::from_utf8(stdin) {
+            Ok(text) if !text.is_empty() && !text.contains('\0') => Self {
+                before: "skep_input=$1; shift; printf %s \"$skep_input\" | {\n",
+                after: "\n}",
+                argument: Some(text),
+                stream: b"",
+            },
+            _ => Self { before: "", after: "", argument: None, stream: stdin },
+        }
+    }
+}
+
 async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(), StepError> {
+    let Input { before, after, argument, stream } = Input::of(&script.stdin);
+    let arguments = argument.map(str::to_owned).into_iter().chain(script.arguments.iter().cloned());
     let ended = run(
         permit,
         host,
         Exec {
-            script: format!("{PRELUDE}{}", script.script).into(),
-            arguments: script.arguments.clone(),
-            stdin: script.stdin.clone(),
+            script: format!("{before}{PRELUDE}{}{after}", script.script).into(),
+            arguments: arguments.collect(),
+            stdin: stream.to_vec(),
             privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
             timeout: script.timeout,
             ..Exec::root("")
@@ -111,8 +140,6 @@ umask 077
 [ -d "$d" ] || { printf '%s is not a directory\n' "$d" >&2; exit 1; }
 t=$(mktemp -- "$d/.skep.XXXXXXXX")
 trap 'rm -f -- "$t"' EXIT
-# dash runs the trap of EXIT only when it exits by itself.
-trap 'exit 1' HUP INT TERM
 cat >"$t"
 [ "$(stat -c %s -- "$t")" = "$5" ] || { echo "only a part of the content arrived" >&2; exit 1; }
 chown -- "$2:$3" "$t"
@@ -254,5 +281,21 @@ async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepErr
             return Err(StepError::Wait { what, after: wait.deadline });
         }
         tokio::time::sleep(WAIT_STEP).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_comes_with_the_script_unless_it_cannot_be_an_argument() {
+        let input = Input::of(b"it's $HOME\n");
+        assert_eq!((input.argument, input.stream), (Some("it's $HOME\n"), &b""[..]));
+        assert!(input.before.starts_with("skep_input=$1; shift;") && input.after.ends_with('}'));
+        for stream in [&b""[..], b"a\0b", b"\xff"] {
+            let input = Input::of(stream);
+            assert_eq!((input.before, input.after, input.argument, input.stream), ("", "", None, stream));
+        }
     }
 }
