@@ -24,6 +24,8 @@ pub mod document;
 pub mod drift;
 pub mod drill;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod inventory;
 pub mod lab;
 pub mod machine;

@@ -1,14 +1,14 @@
 //! `skep apply`: plan, ask, do, verify.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Common;
-use super::execute::{Prepared, execute_loaded};
+use super::execute::{Prepared, execute_loaded, lookout};
 use super::exit_code::Exit;
 use super::selection::Selection;
-use crate::engine::{Approve, Forecast, RunOptions, RunSummary, apply};
+use crate::engine::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
 use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
 use crate::swarm::SwarmGuard;
@@ -105,10 +105,11 @@ pub async fn apply_loaded(
     let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: manner.yes };
     let guard = Arc::new(SwarmGuard::new(manner.force));
     let act = async |run: &Prepared| {
-        let options = RunOptions { forks: run.forks, lock_wait: manner.lock_wait, owner: owner() };
+        let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn Lookout>);
+        let options = RunOptions { forks: run.forks, lock_wait: manner.lock_wait, owner: owner(), lookout };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
     };
-    let summary = execute_loaded(common, screen, selection, loaded, "apply", act).await?;
+    let summary = execute_loaded(common, screen, selection, loaded, "apply", None, act).await?;
     if !common.json {
         // A host that failed in the forecast was never acted on: say why here, too.
         let told = RunSummary { hosts: summary.hosts.clone(), ..RunSummary::default() };
@@ -140,8 +141,7 @@ fn verdict(summary: &RunSummary) -> &'static str {
 /// Who this run is, for locks: `user@machine`.
 fn owner() -> String {
     // Timers and containers have no USER; the account's number still tells who it is.
-    let number =
-        || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid-{}", own.uid()));
+    let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| number());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", machine.trim())

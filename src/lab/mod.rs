@@ -153,7 +153,7 @@ impl Lab {
     pub fn stop(&self, node: &str, at_once: bool) -> Result<(), LabError> {
         let container = self.container(node)?;
         let seconds = if at_once { "0" } else { "30" };
-        docker::docker(60, ["stop", "--time", seconds, &container]).map(drop)
+        docker::docker_alone(60, ["stop", "--time", seconds, &container]).map(drop)
     }
 
     /// Starts a stopped node and waits until it has booted; its address stays.
@@ -162,7 +162,7 @@ impl Lab {
     /// When the lot has no such node, or it does not boot.
     pub fn start(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
         let container = self.container(node)?;
-        docker::docker(60, ["start", &container])?;
+        docker::docker_alone(60, ["start", &container])?;
         node::wait_for_boot(&container, node, progress)
     }
 

@@ -15,6 +15,8 @@ pub struct Sighting {
     pub engine: EngineView,
     /// Its certificate, where there is one that can be read.
     pub certificate: Option<Validity>,
+    /// Whether an earlier check saw it, and this one could not.
+    pub certificate_is_old: bool,
     /// Whether the playbook says how available the node is; then that is its resource's to compare.
     pub says_availability: bool,
 }
@@ -73,7 +75,7 @@ pub fn cluster_drift(
     versions(nodes, &mut found);
     for (host, sighting) in members {
         if let Some(validity) = sighting.certificate {
-            certificate(host, validity, now, &mut found);
+            certificate(host, validity, sighting.certificate_is_old, now, &mut found);
         }
         if let Some(time) = sighting.engine.info().and_then(|info| info.system_time)
             && (time - now).abs() > CLOCK_TOLERANCE
@@ -115,23 +117,24 @@ fn versions(nodes: &[Node], found: &mut Found) {
     }
 }
 
-fn certificate(host: &HostName, validity: Validity, now: i64, found: &mut Found) {
+fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, found: &mut Found) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
         let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
-        found.add(format!("certificate of {host}"), &before, Some("renewed by the node"));
+        // A node that is off renews nothing, and after the end it cannot come back by itself.
+        let seen = if is_old { ", as last seen; the node does not answer" } else { "" };
+        found.add(format!("certificate of {host}"), &format!("{before}{seen}"), Some("renewed by the node"));
     }
 }
 
 /// Days, hours or minutes are enough to act on, and the same report a little later should not look new.
 fn span(seconds: i64) -> String {
-    let whole = seconds.unsigned_abs();
-    let unit = match whole {
-        86_401.. => 86_400,
-        3601.. => 3600,
-        _ => 60,
+    let (count, unit) = match seconds.unsigned_abs() {
+        seconds @ 0..3600 => (seconds / 60, "minute"),
+        seconds if seconds < 48 * 3600 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86_400, "day"),
     };
-    humantime::format_duration(std::time::Duration::from_secs(whole - whole % unit)).to_string()
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What mends each difference, where a command does.
