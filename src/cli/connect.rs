@@ -6,7 +6,8 @@ use super::login::LoginOptions;
 use crate::engine::Connector;
 use crate::inventory::{HostName, Inventory, Target};
 use crate::report::{Screen, literal};
-use crate::transport::{ConnectOptions, Connection, Network, TransportError};
+use crate::resource::{SecretBytes, ValueSource};
+use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};
 
 /// Reaches hosts as the inventory and the SSH configuration say.
 pub struct SshConnector {
@@ -74,10 +75,15 @@ impl SshConnector {
 impl Connector for SshConnector {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         match self.targets.get(host) {
+            Some(Target { not_running: Some(why), .. }) => Err(TransportError::NotRunning(why.clone())),
             Some(target) => Ok(self.network.connect(target).await?),
             None => {
                 Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })
             }
         }
+    }
+
+    async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
+        read_value(source).await
     }
 }

@@ -16,6 +16,9 @@ pub enum TransportError {
         /// Whether a machine that boots would look like this.
         retryable: bool,
     },
+    /// The inventory's source knows that the machine does not run, so nothing was tried.
+    #[error("not running: {0}")]
+    NotRunning(String),
     /// The name does not resolve.
     #[error("cannot resolve {name}: {why}")]
     Resolve {
@@ -187,6 +190,7 @@ impl TransportError {
     pub fn hint(&self) -> String {
         match self {
             Self::Connect { .. } => "is the machine up and sshd listening on that port? try `ssh` to it by hand, or raise connect_wait".into(),
+            Self::NotRunning(_) => "start the machine, then run again".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
             Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
             Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
@@ -203,10 +207,11 @@ impl TransportError {
             Self::Timeout(_) => "look at the machine's load and at what the command waits for, then run again".into(),
             Self::TooMuchOutput(_) => "make the command print less".into(),
             Self::Locked { .. } => "wait for that run with --lock-wait; if it is dead, its lock expires within a minute".into(),
-            Self::Lock(_) => "look whether /run is writable for root and util-linux (flock) is installed".into(),
+            Self::Lock(_) => "look whether /run is writable for root and has room, and util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "take the named character out of the value".into(),
-            Self::Privilege { why, .. } if why.contains("password") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
+            // The second are the words of sudo-rs.
+            Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
             Self::NoEngine { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoEngine { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),

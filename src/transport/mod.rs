@@ -21,7 +21,7 @@ pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{Forgotten, KnownHosts, forget};
 pub use network::{Network, connect_with};
-pub use secrets::{Ask, Known, Secrets};
+pub use secrets::{Ask, Known, Secrets, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
 
 /// One host's connection, held for the whole run. All methods may be called at once.

@@ -111,7 +111,8 @@ async fn attempt(
     };
     let patience = Patience::until(deadline);
     match patience.limit(authenticate::log_in(&mut handle, target, options, &cause, &patience)).await {
-        Some(Err(TransportError::Authentication { .. })) if cause.is_booting() => {
+        // Debian 13's sshd closes the connection when PAM lets nobody in.
+        Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_))) if cause.is_booting() => {
             let why = "the machine is booting up and lets nobody in yet".to_owned();
             return Err(connect_error(target, why, true).into());
         }
