@@ -5,6 +5,7 @@
 mod cluster;
 mod cuts;
 mod drift;
+mod drill;
 mod faults;
 mod foreign;
 mod hostile;
@@ -18,6 +19,7 @@ mod plays;
 mod proxy;
 mod quorum;
 mod readonly;
+mod rebuild;
 mod schedule;
 mod secrets;
 mod skep;
