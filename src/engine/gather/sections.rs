@@ -52,7 +52,7 @@ fn one(marker: &str, text: &[u8]) -> Option<(usize, Frame, usize)> {
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
+    memchr::memmem::find(haystack, needle)
 }
 
 #[cfg(test)]
