@@ -1,7 +1,6 @@
 //! `skep apply`: plan, ask, do, verify.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,8 +112,7 @@ fn verdict(summary: &RunSummary) -> &'static str {
 /// Who this run is, for locks: `user@machine`.
 fn owner() -> String {
     // Timers and containers have no USER; the account's number still tells who it is.
-    let number =
-        || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid-{}", own.uid()));
+    let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| number());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", machine.trim())

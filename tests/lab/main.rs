@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod cluster;
+mod cuts;
 mod drift;
 mod faults;
 mod foreign;
 mod hostile;
 mod kinds;
+mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod plays;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod quorum;
 mod readonly;
 mod schedule;
@@ -20,4 +24,9 @@ mod skep;
 mod story;
 mod tamper;
 mod trace;
+mod vagrant;
 mod variants;
+mod weather;
+mod weather_disks;
+mod weather_shells;
+mod weather_sudo;
