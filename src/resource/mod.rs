@@ -28,7 +28,7 @@ pub use change::*;
 pub use cluster::{ClusterSite, Found};
 pub use content::sha256;
 pub use context::*;
-pub use definition::{Defined, Definition};
+pub use definition::{Defined, Definition, DefinitionStart};
 pub use mode::Mode;
 pub use ownership::Ownership;
 pub use path::AbsolutePath;
