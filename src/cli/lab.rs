@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
 use crate::lab::{
-    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite,
+    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite, TestImage,
 };
 
 /// Make and break throwaway nodes on this machine, to try skep on.
@@ -86,6 +86,14 @@ enum Verb {
         #[arg(required = true)]
         nodes: Vec<String>,
     },
+    /// Load an image made of Debian's packages into nodes' Engines, as NAME:lab
+    Image {
+        /// Which image
+        #[arg(value_enum)]
+        name: ImageName,
+        /// The nodes, such as docker02 [default: all]
+        nodes: Vec<String>,
+    },
     /// The nodes of a lot and how they are
     Status,
     /// The lots of this state directory
@@ -108,6 +116,16 @@ enum PresentationName {
 enum UserName {
     Root,
     Vagrant,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ImageName {
+    /// A shell and small tools, 2 MB
+    Busybox,
+    /// busybox and a registry
+    Registry,
+    /// Apache, nginx, php-fpm, MariaDB, PostgreSQL, Redis, Caddy, Prometheus, Flask, a registry
+    Services,
 }
 
 /// Runs the verb and says on stderr how it failed; exit code 1 when it did.
@@ -208,6 +226,7 @@ fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow:
                 progress(&format!("{node}: has its network"));
             }
         }
+        Verb::Image { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
         _ => {
             for node in lab.nodes() {
                 let state = match lab.node_state(&node.name)? {
@@ -260,6 +279,16 @@ impl From<PresentationName> for Presentation {
         match name {
             PresentationName::Debian => Self::Debian,
             PresentationName::Ubuntu => Self::Ubuntu,
+        }
+    }
+}
+
+impl From<ImageName> for TestImage {
+    fn from(name: ImageName) -> Self {
+        match name {
+            ImageName::Busybox => Self::Busybox,
+            ImageName::Registry => Self::Registry,
+            ImageName::Services => Self::Services,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod samples;
 mod sight;
 
 pub use addresses::{Addresses, SWARM_PORT, host_part, port_of, with_port};
+pub use certificate::Validity;
 pub use guard::SwarmGuard;
 pub use info::{Info, RemoteManager};
 pub use lookout::SwarmLookout;

@@ -13,6 +13,7 @@ mod lot;
 mod plays;
 mod quorum;
 mod readonly;
+mod registry;
 mod schedule;
 mod secrets;
 mod skep;

@@ -63,6 +63,7 @@ pub(super) async fn perform(permit: &Permit, fleet: &Fleet, host: &Host, step: &
         Act::Script(script) => run_script(permit, host, script).await,
         Act::WriteFile(file) => write_file(permit, host, file).await,
         Act::Engine(call) => call_engine(permit, fleet, host, call).await,
+        Act::Image(call) => super::image::send(permit, host, call).await,
         Act::Wait(wait) => wait_for(fleet, host, wait).await,
         Act::KnownAfterApply => Err(StepError::NotKnown),
     }

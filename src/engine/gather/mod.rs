@@ -28,7 +28,7 @@ pub async fn gather(
     queries: &BTreeSet<Query>,
 ) -> Result<Answers, TransportError> {
     let (engine, shell): (Vec<&Query>, Vec<&Query>) =
-        queries.iter().partition(|query| matches!(query, Query::Engine { .. }));
+        queries.iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
     let (from_shell, from_engines) = tokio::join!(ask_shell(host, &shell), ask_engines(fleet, round, host, &engine));
     let mut answers = from_shell?;
     answers.merge(from_engines);
@@ -62,11 +62,15 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
 async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {
     let mut answers = Answers::default();
     for query in queries {
-        if let Query::Engine { host: other, path } = query {
-            let owner = other.as_ref().unwrap_or(host.name());
-            let answer = round.read(fleet, owner, path).await;
-            answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
-        }
+        let answer = match query {
+            Query::Engine { host: other, path } => {
+                let owner = other.as_ref().unwrap_or(host.name());
+                round.read(fleet, owner, path).await
+            }
+            Query::Distribution { image, credentials } => host.distribution(image, credentials.as_ref()).await,
+            _ => continue,
+        };
+        answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
     }
     answers
 }
