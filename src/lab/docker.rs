@@ -1,6 +1,8 @@
 //! The `docker` command of this machine: the only file that starts it.
 //! Objects of the lab carry labels, so that each lot finds and removes only its own.
 
+use std::fs::{File, OpenOptions};
+
 use super::command::{Finished, Tool};
 use super::error::LabError;
 
@@ -20,6 +22,27 @@ where
     S: AsRef<std::ffi::OsStr>,
 {
     tool(seconds, arguments).run()
+}
+
+/// The same for commands in which a container joins or leaves a network: one at a time on this machine. In Engine 20.10 a
+/// join and a leave lock the same two things in opposite order; when they meet, dockerd hangs for good (seen in its
+/// goroutines: `getSvcRecords` against `processEndpointDelete`).
+pub(crate) fn docker_alone<I, S>(seconds: u64, arguments: I) -> Result<String, LabError>
+where
+    I: IntoIterator<Item = S>,
+    S: AsRef<std::ffi::OsStr>,
+{
+    let _turn = turn();
+    docker(seconds, arguments)
+}
+
+/// Held until it is dropped. Where the file cannot be had (another user's), the turn is not waited for: it only makes a
+/// rare fault rarer.
+fn turn() -> Option<File> {
+    let path = std::env::temp_dir().join("skep-lab-docker.lock");
+    let file = OpenOptions::new().create(true).append(true).open(path).ok()?;
+    file.lock().ok()?;
+    Some(file)
 }
 
 /// The same, whatever the status.

@@ -16,6 +16,7 @@ mod inventory;
 mod key;
 mod load;
 mod lot;
+mod machine_image;
 mod mirror;
 mod network;
 mod node;
@@ -38,6 +39,7 @@ pub use daemon::Stopped;
 pub use error::LabError;
 pub use load::TestImage;
 pub use lot::{Lot, Node, Role};
+pub use machine_image::{MachineImage, machine_image};
 pub use options::{LabOptions, LoginUser, LotName, Presentation, Suite};
 pub use removal::{down, purge};
 pub use state::StateDirectory;
@@ -154,7 +156,7 @@ impl Lab {
     pub fn stop(&self, node: &str, at_once: bool) -> Result<(), LabError> {
         let container = self.container(node)?;
         let seconds = if at_once { "0" } else { "30" };
-        docker::docker(60, ["stop", "--time", seconds, &container]).map(drop)
+        docker::docker_alone(60, ["stop", "--time", seconds, &container]).map(drop)
     }
 
     /// Starts a stopped node and waits until it has booted; its address stays.
@@ -163,7 +165,7 @@ impl Lab {
     /// When the lot has no such node, or it does not boot.
     pub fn start(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
         let container = self.container(node)?;
-        docker::docker(60, ["start", &container])?;
+        docker::docker_alone(60, ["start", &container])?;
         node::wait_for_boot(&container, node, progress)
     }
 

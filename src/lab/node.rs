@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::docker::{LABEL_LOT, LABEL_NODE, LABEL_STATE, container_state, docker, docker_finish, shell_in};
+use super::docker::{
+    LABEL_LOT, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish, shell_in,
+};
 use super::error::LabError;
 use super::host;
 use super::lot::{Lot, Node};
@@ -32,9 +34,9 @@ pub(crate) fn ensure(making: &Making<'_>, node: &Node, progress: Progress<'_>) -
         Some("paused") => docker(30, ["unpause", &container]).map(drop)?,
         Some(state) => {
             progress(&format!("{}: starting again (was {state})", node.name));
-            if !docker_finish(60, ["start", &container])?.success {
+            if docker_alone(60, ["start", &container]).is_err() {
                 progress(&format!("{}: does not start, making it again with its data", node.name));
-                docker(60, ["rm", "--force", &container])?;
+                docker_alone(60, ["rm", "--force", &container])?;
                 create(making, node, &container)?;
             }
         }
@@ -125,7 +127,7 @@ fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabEr
         .chain(options.iter().map(String::as_str))
         .chain(privileges.iter().map(String::as_str))
         .chain([making.image]);
-    docker(120, arguments).map(drop)
+    docker_alone(120, arguments).map(drop)
 }
 
 fn known_hosts(node: &Node, keys: &str) -> String {

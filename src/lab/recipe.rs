@@ -48,6 +48,12 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "cron",
     "nfs-common",
     "ufw",
+    // What people log in with, and how they become root.
+    "fish",
+    "tcsh",
+    "zsh",
+    "locales",
+    "sudo-rs",
 ];
 
 /// The first program of a node: gives systemd a clean unified cgroup tree, and the node its identity.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::docker::{LABEL_LOT, docker, docker_finish, labelled};
+use super::docker::{LABEL_LOT, docker, docker_alone, docker_finish, labelled};
 use super::error::LabError;
 use super::inventory::HEADER;
 use super::lot::Lot;
@@ -31,12 +31,10 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
             continue;
         }
         progress(&format!("removing {}", names.join(", ")));
-        let mut arguments = vec![kind, "rm"];
-        if kind == "container" {
-            arguments.extend(["--force", "--volumes"]);
+        let options: &[&str] = if kind == "container" { &["--force", "--volumes"] } else { &[] };
+        for name in &names {
+            docker_alone(60, [&[kind, "rm"], options, &[name.as_str()]].concat())?;
         }
-        arguments.extend(names.iter().map(String::as_str));
-        docker(180, arguments)?;
     }
     if let Ok(Some(record)) = record {
         remove_inventory(&record.inventory, lot);

@@ -15,7 +15,7 @@ use super::{Play, Playbook, Unit};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{Place, Source};
 use crate::inventory::{HostName, Inventory};
-use crate::resource::Roster;
+use crate::resource::{Roster, Scope, scope};
 
 /// What of a playbook is meant.
 #[derive(Debug, Clone, Default)]
@@ -143,10 +143,15 @@ impl Resolver<'_> {
         let inventory = self.inventory;
         selected.sort_by_cached_key(|host| inventory.hosts().position(|(name, _)| name == host));
         self.reached.extend(selected.iter().cloned());
+        // Chosen before `--limit`: a part of the hosts never takes over what belongs to all.
+        let carrier = selected.first().cloned();
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
         }
-        let goals = selected.iter().map(|host| (host.clone(), self.goals(play, host))).collect();
+        let goals = selected
+            .iter()
+            .map(|host| (host.clone(), self.goals(play, host, carrier.as_ref() == Some(host))))
+            .collect();
         ResolvedPlay {
             name: play.name.clone(),
             serial: play.serial,
@@ -156,11 +161,13 @@ impl Resolver<'_> {
         }
     }
 
-    fn goals(&mut self, play: &Play, host: &HostName) -> Vec<Goal> {
+    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<Goal> {
         let (world, roster) = self.world(play);
         let login_user = self.inventory.target(host).map_or("", |target| target.user.as_str()).into();
         let site = Site { world, roster, login_user, host: host.clone() };
-        let units = play.units.iter().filter(|unit| self.filter.selects(unit)).cloned().collect::<Vec<_>>();
+        let ours = |unit: &Unit| carries_cluster || scope(unit.kind) != Some(Scope::Cluster);
+        let units =
+            play.units.iter().filter(|unit| self.filter.selects(unit) && ours(unit)).cloned().collect::<Vec<_>>();
         units.iter().flat_map(|unit| self.unit(unit, &site)).collect()
     }
 

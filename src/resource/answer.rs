@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Query;
+use super::{Query, SecretBytes, ValueSource};
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
@@ -26,6 +26,7 @@ pub enum Answer {
     Program(Option<String>),
     Test(i32),
     Catalogue(Option<Vec<Tagged>>),
+    Value(SecretBytes),
     Engine(EngineAnswer),
 }
 
@@ -317,7 +318,13 @@ impl Answers {
         self.entries.extend(other.entries);
     }
 
-    fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
+    /// How many questions have an answer or a reason.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
         match self.entries.get(query) {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(error.clone()),
@@ -351,6 +358,8 @@ impl Answers {
         catalogue(directory: &str) -> Option<Vec<Tagged>>, Query::Catalogue { directory: directory.into() }, Catalogue);
     accessor!(/// The exit status of a user's own test.
         test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
+    accessor!(/// A value of the operator's machine.
+        value(source: &ValueSource) -> SecretBytes, Query::Value(source.clone()), Value);
     accessor!(/// What the host's own Engine said.
         engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.

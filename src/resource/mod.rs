@@ -7,6 +7,7 @@ mod account;
 mod answer;
 mod apt;
 mod change;
+mod cluster;
 mod content;
 mod context;
 mod definition;
@@ -18,10 +19,13 @@ mod state;
 mod step;
 #[cfg(test)]
 mod trial;
+mod value;
+mod versions;
 
 pub use account::{Account, AccountName};
 pub use answer::*;
 pub use change::*;
+pub use cluster::{ClusterSite, Found};
 pub use content::sha256;
 pub use context::*;
 pub use definition::{Defined, Definition};
@@ -31,6 +35,8 @@ pub use path::AbsolutePath;
 pub use query::{Credentials, Query};
 pub use state::State;
 pub use step::*;
+pub use value::{SecretBytes, ValueSource, keyed_digest};
+pub use versions::Versions as ObjectVersions;
 
 /// One kind of resource, as its author writes it.
 ///
@@ -39,6 +45,8 @@ pub use step::*;
 pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// The kind's name in playbooks, e.g. `package`.
     const NAME: &'static str;
+    /// Whether each host of a play has one, or the cluster as a whole.
+    const SCOPE: Scope = Scope::Host;
     /// The typed state of the resource on the host.
     type Observed;
 
@@ -80,6 +88,16 @@ pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
     fn taken(&self) -> String {
         String::new()
     }
+}
+
+/// What a kind's resource belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each host of the play: a package, a file.
+    Host,
+    /// The cluster: a network, a stack. The first host of the play carries it for all, and reaches the cluster through
+    /// whichever manager answers.
+    Cluster,
 }
 
 /// What `observe` found.
@@ -231,6 +249,15 @@ macro_rules! resource_kinds {
         /// Names of all kinds, in the order of the documentation.
         pub const KINDS: &[&str] = &[$($module::$kind::NAME),*];
 
+        /// What resources of the named kind belong to; `None` when there is no such kind.
+        #[must_use]
+        pub fn scope(kind: &str) -> Option<Scope> {
+            match kind {
+                $($module::$kind::NAME => Some($module::$kind::SCOPE),)*
+                _ => None,
+            }
+        }
+
         /// Makes a resource of the named kind from its rendered table; `None` when there is no such kind.
         pub fn build(
             kind: &str,
@@ -267,6 +294,9 @@ resource_kinds! {
     package::Package,
     daemon_json::DaemonJson,
     swarm_member::SwarmMember,
+    config::Config,
+    network::Network,
+    secret::Secret,
     node_labels::NodeLabels,
     registry::Registry,
     symlink::Symlink,

@@ -3,6 +3,7 @@
 //! The engine turns the queries of a host into one script (`engine::gather`) and Engine API reads; it removes doubles,
 //! so a kind simply names all that it must know.
 
+use super::ValueSource;
 use crate::inventory::HostName;
 
 /// One read-only question to a host or to an Engine.
@@ -51,6 +52,8 @@ pub enum Query {
         /// POSIX shell text.
         script: String,
     },
+    /// A value of the operator's machine, read once a run. Answered by [`super::SecretBytes`].
+    Value(ValueSource),
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
     /// Answered by an [`super::EngineAnswer`]; a host without an Engine is an answer, not a failure.
     Engine {
@@ -84,10 +87,10 @@ impl Credentials {
     /// The value of the header `X-Registry-Auth`: base64url of JSON, as the Engine's API has it.
     #[must_use]
     pub fn header(&self) -> String {
-        use base64::Engine as _;
+        use base64ct::Encoding as _;
         let json =
             serde_json::json!({"username": self.username, "password": self.password, "serveraddress": self.registry});
-        base64::engine::general_purpose::URL_SAFE.encode(json.to_string())
+        base64ct::Base64Url::encode_string(json.to_string().as_bytes())
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::hosts_entry::is_host_name;
 use super::{
-    AbsolutePath, Act, Action, Answers, Change, EngineAnswer, EngineCall, HostContext, Invalid, Kind, Observation,
+    AbsolutePath, Act, Action, Answers, Change, EngineAnswer, EngineCall, Made, HostContext, Invalid, Kind, Observation,
     ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, State, Step,
 };
 
@@ -187,7 +187,7 @@ impl Volume {
     }
 
     fn call(&self, summary: String, method: &'static str, path: String, body: Option<Value>) -> Step {
-        let call = EngineCall { managers: Vec::new(), method, path, body, late: Vec::new(), timeout: STEP_TIMEOUT };
+        let call = EngineCall { managers: Vec::new(), method, path, body, late: Vec::new(), made: Made::Nothing, timeout: STEP_TIMEOUT };
         Step { summary, act: Act::Engine(call) }
     }
 }

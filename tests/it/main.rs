@@ -5,4 +5,7 @@ mod architecture;
 mod documentation;
 mod drift;
 mod playbook;
+#[path = "../proxy/mod.rs"]
+mod proxy;
+mod sources;
 mod ssh;

@@ -2,15 +2,20 @@
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cluster;
+mod cuts;
 mod drift;
 mod faults;
 mod foreign;
 mod hostile;
 mod kinds;
+mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod plays;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod quorum;
 mod readonly;
 mod registry;
@@ -20,4 +25,9 @@ mod skep;
 mod story;
 mod tamper;
 mod trace;
+mod vagrant;
 mod variants;
+mod weather;
+mod weather_disks;
+mod weather_shells;
+mod weather_sudo;

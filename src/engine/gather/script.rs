@@ -165,9 +165,12 @@ fn single(query: &Query) -> String {
         }
         Query::Program(name) => format!("command -v {} || :", quote(name)),
         Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
-        Query::Path { .. } | Query::Package(_) | Query::Unit(_) | Query::Engine { .. } | Query::Distribution { .. } => {
-            String::from(":")
-        }
+        Query::Path { .. }
+        | Query::Package(_)
+        | Query::Unit(_)
+        | Query::Engine { .. }
+        | Query::Distribution { .. }
+        | Query::Value(_) => String::from(":"),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
-    Act, Action, Answers, Change, Credentials, EngineAnswer, EngineCall, HostContext, ImageCall, Invalid, Kind,
+    Act, Action, Answers, Change, Credentials, EngineAnswer, EngineCall, Made, HostContext, ImageCall, Invalid, Kind,
     Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
 };
 
@@ -262,7 +262,7 @@ impl Image {
         let load = self.image_step(format!("load {saved}"), "/images/load?quiet=1".into(), self.source.tar.clone(), None);
         let path = format!("/images/{}/tag?repo={}&tag={}", self.source.digest, percent(repository), percent(tag));
         let (managers, late, body, timeout) = (Vec::new(), Vec::new(), None, STEP_TIMEOUT);
-        let call = EngineCall { managers, method: "POST", path, body, late, timeout };
+        let call = EngineCall { managers, method: "POST", path, body, late, made: Made::Nothing, timeout };
         vec![load, Step { summary: format!("tag it as {}", self.name), act: Act::Engine(call) }]
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{Change, HostName, PathType, Refusal, Registry, Server, Shown, Step, fingerprint, htpasswd, write};
-use crate::resource::{Act, Action, EngineCall, STEP_TIMEOUT, Wait};
+use crate::resource::{Act, Action, EngineCall, Made, STEP_TIMEOUT, Wait};
 
 /// Label of the service: what images of this registry begin with. `status --images` finds registries by it.
 pub const LABEL: &str = "skep.registry";
@@ -222,7 +222,7 @@ impl Registry {
 
 fn call(managers: &[HostName], path: String, body: Value, summary: String) -> Step {
     let (managers, late) = (managers.to_vec(), Vec::new());
-    Step { summary, act: Act::Engine(EngineCall { managers, method: "POST", path, body: Some(body), late, timeout: STEP_TIMEOUT }) }
+    Step { summary, act: Act::Engine(EngineCall { managers, method: "POST", path, body: Some(body), late, made: Made::Nothing, timeout: STEP_TIMEOUT }) }
 }
 
 /// The fields that are looked at, in the words of a plan. What an Engine fills in by itself is none of them.

@@ -240,3 +240,23 @@ fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
         ]
     );
 }
+
+#[test]
+fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
+    let text = "[[plays]]\nhosts = 'all'\nresources = [\n{ symlink = { path = '/a', target = '/b' } },\n\
+                { network = { name = 'back' } },\n{ network = { name = 'of-{{ facts.hostname }}' } },\n]\n";
+    let mut project = Project::new(&[("playbooks/site.toml", text)]);
+    assert_eq!(
+        goals(&project.prepare().unwrap()),
+        [
+            "docker01 symlink[/a]",
+            "docker01 network[back]",
+            "docker01 network?",
+            "docker02 symlink[/a]",
+            "docker03 symlink[/a]"
+        ]
+    );
+    // Another host never takes over what the first one carries: two runs would act at once.
+    project.options.limit = vec!["docker02".into()];
+    assert_eq!(goals(&project.prepare().unwrap()), ["docker02 symlink[/a]"]);
+}

@@ -1,0 +1,101 @@
+//! The swarm's own objects (networks, secrets, configs), read for a cluster resource through whichever manager answers.
+//! The host that carries the resource is asked first, in its first exchange; the others only when it does not manage.
+
+use super::{Addresses, Look, Sight, Standing, settled};
+use crate::inventory::HostName;
+use crate::resource::{Answers, EngineAnswer, ProbeError, Query, Refusal};
+
+/// What is known of the swarm that a cluster resource belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Objects {
+    /// There is no swarm yet: what the resource needs will be made once there is one.
+    NoSwarm,
+    /// Acting would hurt: a foreign swarm, managers in different ones.
+    Refused(Refusal),
+    /// The answers to the paths that were asked, in their order, and managers to act through.
+    Read {
+        /// Working managers; the one that answered comes first.
+        managers: Vec<HostName>,
+        /// One body a path.
+        bodies: Vec<serde_json::Value>,
+    },
+}
+
+/// A round of reading.
+pub enum Reading {
+    /// These must be answered first.
+    Needs(Vec<Query>),
+    /// Everything is read.
+    Done(Objects),
+}
+
+impl Objects {
+    /// What the first round asks: who manages, and the objects themselves where the host is meant to be a manager.
+    #[must_use]
+    pub fn queries(host: &HostName, ours: &Addresses, paths: &[String]) -> Vec<Query> {
+        let names = ours.names();
+        let mut queries = Sight::queries(host, &names);
+        if names.contains(host) {
+            queries.extend(paths.iter().map(Query::engine));
+        }
+        queries
+    }
+
+    /// Reads with the answers at hand.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when it is unknown what the swarm is, or no manager gives the objects.
+    pub fn read(host: &HostName, ours: &Addresses, paths: &[String], answers: &Answers) -> Result<Reading, ProbeError> {
+        let sight = match Sight::look(host, &ours.names(), answers)? {
+            Look::Needs(queries) => return Ok(Reading::Needs(queries)),
+            Look::Done(sight) => sight,
+        };
+        let swarm = match settled(&sight, ours)? {
+            Err(refusal) => return Ok(Reading::Done(Self::Refused(refusal))),
+            Ok(Standing { swarm: None, .. }) => return Ok(Reading::Done(Self::NoSwarm)),
+            Ok(Standing { swarm: Some(swarm), .. }) => swarm,
+        };
+        // The looking host stands last there; here it costs no exchange of its own.
+        let mut managers = swarm.managers;
+        let looks_last = managers.last() == Some(host);
+        managers.rotate_right(usize::from(looks_last));
+        let mut why = String::from("no manager answers");
+        for position in 0..managers.len() {
+            let queries: Vec<Query> = paths.iter().map(|path| query(&managers[position], host, path)).collect();
+            let missing: Vec<Query> = queries.iter().filter(|one| !answers.contains(one)).cloned().collect();
+            if !missing.is_empty() {
+                return Ok(Reading::Needs(missing));
+            }
+            match bodies(&queries, answers)? {
+                Ok(bodies) => {
+                    managers.swap(0, position);
+                    return Ok(Reading::Done(Self::Read { managers, bodies }));
+                }
+                Err(said) => why = format!("{}: {said}", managers[position]),
+            }
+        }
+        Err(ProbeError::Elsewhere(format!("no manager of the swarm lists its objects: {why}")))
+    }
+}
+
+fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
+    if manager == host { Query::engine(path) } else { Query::engine_of(manager.clone(), path) }
+}
+
+fn bodies(queries: &[Query], answers: &Answers) -> Result<Result<Vec<serde_json::Value>, String>, ProbeError> {
+    let mut bodies = Vec::new();
+    for query in queries {
+        let answer = match query {
+            Query::Engine { host: Some(host), path } => answers.engine_of(host, path)?,
+            Query::Engine { host: None, path } => answers.engine(path)?,
+            _ => continue,
+        };
+        bodies.push(match answer {
+            EngineAnswer::Response { status: 200..=299, body } => body.clone(),
+            EngineAnswer::Response { status, body } => return Ok(Err(super::sight::error_text(*status, body))),
+            EngineAnswer::Absent => return Ok(Err("there is no Engine".into())),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => return Ok(Err(why.clone())),
+        });
+    }
+    Ok(Ok(bodies))
+}
