@@ -70,7 +70,7 @@ impl Host {
         self.execs.load(Ordering::Relaxed)
     }
 
-    /// One request of a step at the host's Engine.
+    /// One request of a step at the host's Engine, with a body of any sort.
     ///
     /// # Errors
     /// [`TransportError`] when there is no Engine or the stream broke.
@@ -79,27 +79,13 @@ impl Host {
         _permit: &Permit,
         method: &str,
         path: &str,
-        body: Option<&Value>,
+        parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let Ok(method) = Method::from_bytes(method.as_bytes()) else {
             return Err(TransportError::Unsendable(format!("`{method}` is not a method of HTTP")));
         };
-        self.send(&method, path, &body.map(Parcel::json).unwrap_or_default(), timeout).await
-    }
-
-    /// One `POST` of a step at the host's Engine, with a body of any sort.
-    ///
-    /// # Errors
-    /// [`TransportError`] when there is no Engine or the stream broke.
-    pub(super) async fn post(
-        &self,
-        _permit: &Permit,
-        path: &str,
-        parcel: &Parcel,
-        timeout: Duration,
-    ) -> Result<(u16, Value), TransportError> {
-        self.send(&Method::POST, path, parcel, timeout).await
+        self.send(&method, path, parcel, timeout).await
     }
 
     /// Over the one stream that is kept open.

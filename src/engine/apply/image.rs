@@ -21,7 +21,7 @@ pub(super) async fn send(permit: &Permit, host: &Host, call: &ImageCall) -> Resu
     // A push is refused without this header, also where nobody must say who they are: `{}`.
     let auth = call.credentials.as_ref().map_or_else(|| "e30=".to_owned(), Credentials::header);
     let parcel = Parcel::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
-    let (status, answer) = host.post(permit, &call.path, &parcel, call.timeout).await?;
+    let (status, answer) = host.request(permit, "POST", &call.path, &parcel, call.timeout).await?;
     if !(200..300).contains(&status) {
         let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given").trim().to_owned();
         return Err(StepError::Engine { host: host.name().clone(), status, message });
