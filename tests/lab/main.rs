@@ -20,6 +20,7 @@ mod proxy;
 mod quorum;
 mod readonly;
 mod rebuild;
+mod registry;
 mod schedule;
 mod secrets;
 mod skep;
