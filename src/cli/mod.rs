@@ -9,6 +9,7 @@ mod execute;
 pub mod exit_code;
 mod facts;
 mod history;
+mod images;
 mod interrupt;
 mod inventory;
 mod known_hosts;

@@ -3,6 +3,7 @@
 
 mod change;
 mod compare;
+mod image;
 mod locks;
 mod perform;
 mod permit;

@@ -1,7 +1,10 @@
 //! Concrete acts. Only the engine performs them (`engine::perform`), and only in `apply`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::Credentials;
 
 use crate::inventory::HostName;
 
@@ -28,6 +31,8 @@ pub enum Act {
     WriteFile(WriteFile),
     /// Calls an Engine's API.
     Engine(EngineCall),
+    /// Sends the host's own Engine an image to build, load or push, and reads what it says while it works.
+    Image(ImageCall),
     /// Asks an Engine again and again until a field has a value.
     Wait(Wait),
     /// Stands in a forecast for an act whose arguments are not known yet; performing it is a defect.
@@ -79,6 +84,19 @@ pub struct EngineCall {
     pub late: Vec<Late>,
     /// A value that is made at the moment of the call and set in the body.
     pub made: Made,
+    /// Limit of time.
+    pub timeout: Duration,
+}
+
+/// See [`Act::Image`]: a `POST` that is answered by a stream of JSON messages, of which one may be an error.
+#[derive(Clone)]
+pub struct ImageCall {
+    /// Path with query string, without the version prefix.
+    pub path: String,
+    /// A tar, or nothing.
+    pub archive: Arc<[u8]>,
+    /// Who pushes, where the registry knows its users.
+    pub credentials: Option<Credentials>,
     /// Limit of time.
     pub timeout: Duration,
 }
@@ -195,6 +213,7 @@ impl std::fmt::Debug for Act {
             }
             Self::WriteFile(file) => write!(formatter, "WriteFile({:?}, {} bytes)", file.path, file.content.len()),
             Self::Engine(call) => write!(formatter, "Engine({} {})", call.method, call.path),
+            Self::Image(call) => write!(formatter, "Image({}, {} bytes)", call.path, call.archive.len()),
             Self::Wait(wait) => write!(formatter, "Wait({} {})", wait.path, wait.pointer),
             Self::KnownAfterApply => formatter.write_str("KnownAfterApply"),
         }

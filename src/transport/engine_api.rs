@@ -38,6 +38,36 @@ pub struct EngineClient {
     state: Mutex<State>,
 }
 
+/// What goes with a request.
+#[derive(Clone, Default)]
+pub struct Parcel {
+    body: Bytes,
+    content_type: Option<&'static str>,
+    registry_auth: Option<String>,
+}
+
+impl Parcel {
+    /// A JSON body.
+    #[must_use]
+    pub fn json(value: &Value) -> Self {
+        Self { body: Bytes::from(value.to_string()), content_type: Some("application/json"), registry_auth: None }
+    }
+
+    /// A tar; none where it is empty.
+    #[must_use]
+    pub fn tar(archive: Bytes) -> Self {
+        let content_type = (!archive.is_empty()).then_some("application/x-tar");
+        Self { body: archive, content_type, registry_auth: None }
+    }
+
+    /// The same with the value of `X-Registry-Auth`.
+    #[must_use]
+    pub fn with_registry_auth(mut self, value: Option<String>) -> Self {
+        self.registry_auth = value;
+        self
+    }
+}
+
 struct State {
     sender: Option<SendRequest<Full<Bytes>>>,
     version: ApiVersion,
@@ -57,7 +87,7 @@ impl EngineClient {
     /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
         let mut state = State { sender: None, version: KNOWN_VERSION };
-        let answer = state.exchange(&*connection, &Method::GET, "/_ping", None, PING_LIMIT).await?;
+        let answer = state.exchange(&*connection, &Method::GET, "/_ping", &Parcel::default(), PING_LIMIT).await?;
         let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
             let why = format!("what answers there is no Engine (status {})", answer.status());
@@ -84,12 +114,27 @@ impl EngineClient {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
+        let parcel = body.map(Parcel::json).unwrap_or_default();
+        self.send(method, path, &parcel, timeout).await
+    }
+
+    /// The same with any body, and credentials for a registry.
+    ///
+    /// # Errors
+    /// As [`EngineClient::request`].
+    pub async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        parcel: &Parcel,
+        timeout: Duration,
+    ) -> Result<(u16, Value), TransportError> {
         let mut state = self.state.lock().await;
         let mut renegotiated = false;
         loop {
             let ApiVersion(major, minor) = state.version;
             let versioned = format!("/v{major}.{minor}{path}");
-            let answer = state.exchange(&*self.connection, method, &versioned, body, timeout).await?;
+            let answer = state.exchange(&*self.connection, method, &versioned, parcel, timeout).await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
             if status == 400 && !renegotiated && is_about_version(&value) {
@@ -105,7 +150,7 @@ impl EngineClient {
 impl State {
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
     async fn renegotiate(&mut self, connection: &dyn Connection) -> Result<(), TransportError> {
-        let answer = self.exchange(connection, &Method::GET, "/version", None, PING_LIMIT).await?;
+        let answer = self.exchange(connection, &Method::GET, "/version", &Parcel::default(), PING_LIMIT).await?;
         let value = json(answer.body());
         let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
         let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);
@@ -119,7 +164,7 @@ impl State {
         connection: &dyn Connection,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        parcel: &Parcel,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *method == Method::GET || *method == Method::HEAD;
@@ -130,7 +175,7 @@ impl State {
                 Some(sender) => sender,
                 None => open(connection).await?,
             };
-            let request = build(method, path, body)?;
+            let request = build(method, path, parcel)?;
             let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
             match result {
                 Ok(Ok(answer)) => {
@@ -162,13 +207,17 @@ async fn open(connection: &dyn Connection) -> Result<SendRequest<Full<Bytes>>, T
     Ok(sender)
 }
 
-fn build(method: &Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, TransportError> {
-    let bytes = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
+fn build(method: &Method, path: &str, parcel: &Parcel) -> Result<Request<Full<Bytes>>, TransportError> {
     let mut request = Request::builder().method(method).uri(path).header(header::HOST, "docker");
-    if body.is_some() {
-        request = request.header(header::CONTENT_TYPE, "application/json");
+    if let Some(content_type) = parcel.content_type {
+        request = request.header(header::CONTENT_TYPE, content_type);
     }
-    request.body(Full::new(bytes)).map_err(|error| TransportError::Unsendable(format!("a request for {path}: {error}")))
+    if let Some(credentials) = &parcel.registry_auth {
+        request = request.header("X-Registry-Auth", credentials);
+    }
+    request
+        .body(Full::new(parcel.body.clone()))
+        .map_err(|error| TransportError::Unsendable(format!("a request for {path}: {error}")))
 }
 
 async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {
