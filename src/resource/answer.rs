@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Query;
+use super::{Query, StackAnswer, StackQuestion};
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
@@ -26,6 +26,7 @@ pub enum Answer {
     Program(Option<String>),
     Test(i32),
     Engine(EngineAnswer),
+    Stack(StackAnswer),
 }
 
 /// What is true of a host as a whole, read once per run. Templates see it as `facts`.
@@ -341,6 +342,9 @@ impl Answers {
         engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.
         engine_of(host: &crate::inventory::HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
+
+    accessor!(/// What there is of a stack, and what deploying it would do.
+        stack(question: &StackQuestion) -> StackAnswer, Query::Stack(question.clone()), Stack);
 
     /// A path's state, whether it was asked with or without content.
     ///

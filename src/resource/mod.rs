@@ -11,6 +11,7 @@ mod cluster;
 mod content;
 mod context;
 mod definition;
+mod deployment;
 mod mode;
 mod ownership;
 mod path;
@@ -27,6 +28,7 @@ pub use cluster::{ClusterSite, Found};
 pub use content::sha256;
 pub use context::*;
 pub use definition::{Defined, Definition};
+pub use deployment::*;
 pub use mode::Mode;
 pub use ownership::Ownership;
 pub use path::AbsolutePath;
@@ -289,6 +291,7 @@ resource_kinds! {
     swarm_member::SwarmMember,
     network::Network,
     node_labels::NodeLabels,
+    stack::Stack,
     symlink::Symlink,
     sysctl::Sysctl,
     systemd_service::SystemdService,

@@ -54,6 +54,9 @@ pub enum Query {
         /// Path without the version prefix, e.g. `/info`.
         path: String,
     },
+    /// What the swarm has of a stack, and what deploying it would do: the `docker` command of this machine is run against a gate
+    /// that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
+    Stack(super::StackQuestion),
 }
 
 impl Query {

@@ -4,6 +4,7 @@
 mod engine_api;
 mod error;
 mod exec;
+mod gate;
 mod host_lock;
 mod known_hosts;
 mod network;
@@ -15,6 +16,10 @@ mod ssh_config;
 pub use engine_api::EngineClient;
 pub use error::TransportError;
 pub use exec::{Exec, Output, Privilege};
+pub use gate::{
+    BlankSwarm, ClientCall, ClientEnd, Gate, GateReads, GateWrites, PassedRead, PassedWrite, PrivateFolder, Recorded,
+    run_client,
+};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{Forgotten, KnownHosts, forget};

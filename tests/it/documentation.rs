@@ -70,8 +70,17 @@ fn every_kind_is_documented_with_an_example_that_resolves() {
                 std::fs::write(&path, text).unwrap();
                 path
             };
-            for name in ["docker.asc", "etc/motd", "motd", "files/motd", "files/docker.asc", "sshd_config", "app.conf"]
-            {
+            for name in [
+                "docker.asc",
+                "etc/motd",
+                "motd",
+                "files/motd",
+                "files/docker.asc",
+                "sshd_config",
+                "app.conf",
+                "web/compose.yml",
+                "web/web.env",
+            ] {
                 write(name, "text\n");
                 write(&format!("templates/{name}"), "text\n");
             }

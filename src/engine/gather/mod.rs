@@ -4,6 +4,7 @@ mod facts;
 mod parse;
 mod script;
 mod sections;
+mod stacks;
 #[cfg(test)]
 mod tests;
 
@@ -27,11 +28,17 @@ pub async fn gather(
     host: &Host,
     queries: &BTreeSet<Query>,
 ) -> Result<Answers, TransportError> {
+    let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
     let (engine, shell): (Vec<&Query>, Vec<&Query>) =
-        queries.iter().partition(|query| matches!(query, Query::Engine { .. }));
-    let (from_shell, from_engines) = tokio::join!(ask_shell(host, &shell), ask_engines(fleet, round, host, &engine));
+        rest.into_iter().partition(|query| matches!(query, Query::Engine { .. }));
+    let (from_shell, from_engines, from_stacks) = tokio::join!(
+        ask_shell(host, &shell),
+        ask_engines(fleet, round, host, &engine),
+        stacks::ask_stacks(fleet, &stacks)
+    );
     let mut answers = from_shell?;
     answers.merge(from_engines);
+    answers.merge(from_stacks);
     Ok(answers)
 }
 
