@@ -23,6 +23,8 @@ pub mod diagnostic;
 pub mod document;
 pub mod drift;
 pub mod engine;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod inventory;
 pub mod lab;
 pub mod playbook;

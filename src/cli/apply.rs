@@ -1,14 +1,14 @@
 //! `skep apply`: plan, ask, do, verify.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Common;
-use super::execute::{Prepared, execute};
+use super::execute::{Prepared, execute, lookout};
 use super::exit_code::Exit;
 use super::selection::Selection;
-use crate::engine::{Approve, Forecast, RunOptions, RunSummary, apply};
+use crate::engine::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
 use crate::swarm::SwarmGuard;
 
@@ -76,7 +76,8 @@ pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
     let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: args.yes };
     let guard = Arc::new(SwarmGuard::new(args.force));
     let act = async |run: &Prepared| {
-        let options = RunOptions { forks: run.forks, lock_wait: args.lock_wait, owner: owner() };
+        let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn Lookout>);
+        let options = RunOptions { forks: run.forks, lock_wait: args.lock_wait, owner: owner(), lookout };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
     };
     let summary = execute(common, &screen, &args.selection, "apply", act).await?;
@@ -111,8 +112,7 @@ fn verdict(summary: &RunSummary) -> &'static str {
 /// Who this run is, for locks: `user@machine`.
 fn owner() -> String {
     // Timers and containers have no USER; the account's number still tells who it is.
-    let number =
-        || std::fs::metadata("/proc/self").map_or_else(|_| "unknown".into(), |own| format!("uid-{}", own.uid()));
+    let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
     let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| number());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", machine.trim())

@@ -1,6 +1,7 @@
 //! `skep check`: the same as `plan`, for a timer: what differs is drift, and the exit code says so.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::Common;
@@ -9,8 +10,8 @@ use super::execute::{Prepared, execute_loaded, lookout};
 use super::exit_code::{Exit, FailOn};
 use super::outputs::{OutputArgs, deliver, history};
 use super::selection::{Selection, reject};
-use crate::drift::{About, IgnoreRules, Sieved, assemble, fill_from_history, sieve};
-use crate::engine::look;
+use crate::drift::{About, IgnoreRules, Sieved, assemble, earlier_certificates, fill_from_history, rfc3339, sieve};
+use crate::engine::{Lookout, look};
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
 use crate::schedule::single::{Single, state_folder};
 
@@ -59,14 +60,24 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let files = if args.ignore.is_empty() { IgnoreRules::beside(&inventories) } else { args.ignore.clone() };
     let rules =
         IgnoreRules::load(&files, &prepared.inventory, &today(started)).map_err(|errors| reject(&errors, &screen))?;
+    let rules = Arc::new(rules);
     let inventory = prepared.inventory.clone();
+    let history = history(&args.selection);
+    let earlier = earlier_certificates(history.iter().flat_map(|history| history.newest_first()));
     let look = async |run: &Prepared| {
-        let summary = look(&run.fleet, &run.work, run.forks, lookout(run), &run.stop).await;
-        let wanted = args.outputs.show_cluster() && !summary.interrupted;
-        let cluster = if wanted { members(&run.fleet, &inventory, &run.work.hosts(), run.forks).await } else { None };
+        let lookout = lookout(run, earlier);
+        let everybody = lookout.clone().map(|lookout| lookout as Arc<dyn Lookout>);
+        let summary = look(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
+        let (shown, known) = (args.outputs.show_cluster(), lookout.is_some());
+        let cluster = if (shown || known) && !summary.interrupted {
+            members(&run.fleet, &inventory, &run.work.hosts(), run.forks, lookout.as_deref(), shown).await
+        } else {
+            None
+        };
         (summary, cluster)
     };
-    let (summary, cluster) = execute_loaded(common, &screen, &args.selection, prepared, "check", look).await?;
+    let (summary, cluster) =
+        execute_loaded(common, &screen, &args.selection, prepared, "check", Some(rules.clone()), look).await?;
     let sieved = sieve(summary, &rules);
     let exit = Exit::among(&sieved.summary, &args.fail_on);
     let shown = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
@@ -81,7 +92,6 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
             cluster: cluster.as_ref(),
         },
     );
-    let history = history(&args.selection);
     fill_from_history(&mut report, history.iter().flat_map(|history| history.newest_first()));
     if common.json {
         screen.result(&document_line(&report));
@@ -118,5 +128,5 @@ fn verdict(sieved: &Sieved, ignored: usize) -> String {
 
 /// The day in UTC, `YYYY-MM-DD`.
 fn today(now: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(now).to_string().chars().take(10).collect()
+    rfc3339(now).chars().take(10).collect()
 }

@@ -6,7 +6,8 @@ use super::login::LoginOptions;
 use crate::engine::Connector;
 use crate::inventory::{HostName, Inventory, Target};
 use crate::report::{Screen, literal};
-use crate::transport::{ConnectOptions, Connection, Network, TransportError};
+use crate::resource::{SecretBytes, ValueSource};
+use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};
 
 /// Reaches hosts as the inventory and the SSH configuration say.
 pub struct SshConnector {
@@ -20,11 +21,28 @@ impl SshConnector {
     /// # Errors
     /// When a file or a password of the command line is missing.
     pub fn new(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+        let screen_of_warnings = screen.clone();
+        let warn = move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
+        Self::warning(inventory, login, screen, warn)
+    }
+
+    /// A second one of the same run: it asks for nothing, and its warnings were given by the first.
+    ///
+    /// # Errors
+    /// When a file of the command line is missing.
+    pub fn second(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+        Self::warning(inventory, &login.quiet(), screen, |_| {})
+    }
+
+    fn warning(
+        inventory: &Inventory,
+        login: &LoginOptions,
+        screen: &Screen,
+        warn: impl Fn(&str) + Send + Sync + 'static,
+    ) -> anyhow::Result<Self> {
         let targets =
             inventory.hosts().map(|(_, host)| login.apply(&host.target)).collect::<anyhow::Result<Vec<_>>>()?;
         let options = ConnectOptions { secrets: login.secrets(screen)?, ..ConnectOptions::default() };
-        let screen = screen.clone();
-        let warn = move |warning: &str| screen.note(&format!("warning: {}", literal(warning)));
         let network = Network::new(options, targets.iter().cloned()).on_warning(warn);
         let targets = targets.into_iter().map(|target| (target.name.clone(), target)).collect();
         Ok(Self { targets, network: Arc::new(network) })
@@ -57,10 +75,15 @@ impl SshConnector {
 impl Connector for SshConnector {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         match self.targets.get(host) {
+            Some(Target { not_running: Some(why), .. }) => Err(TransportError::NotRunning(why.clone())),
             Some(target) => Ok(self.network.connect(target).await?),
             None => {
                 Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })
             }
         }
+    }
+
+    async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
+        read_value(source).await
     }
 }

@@ -10,13 +10,14 @@ use super::connect::SshConnector;
 use super::interrupt::stop_on_interrupt;
 use super::login::LoginOptions;
 use super::selection::Selection;
-use crate::engine::{self, Engines as _, Event, Events, Fleet, Lookout, RunSummary};
-use crate::inventory::Inventory;
+use crate::drift::IgnoreRules;
+use crate::engine::{self, Engines as _, Event, Events, Fleet, RunSummary};
+use crate::inventory::{HostName, Inventory};
 use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
 use crate::report::{Screen, report_json, report_progress};
 use crate::resource::Kind as _;
 use crate::resource::swarm_member::SwarmMember;
-use crate::swarm::SwarmLookout;
+use crate::swarm::{SwarmLookout, Validity, Wanted};
 
 /// A run that has been prepared: what the engine needs, whatever the verb.
 pub struct Prepared {
@@ -47,25 +48,29 @@ pub async fn look(
 
 /// Who looks at the whole swarm; nobody where the playbook has no `swarm_member`.
 #[must_use]
-pub fn lookout(run: &Prepared) -> Option<Arc<dyn Lookout>> {
+pub fn lookout(run: &Prepared, earlier: BTreeMap<HostName, Validity>) -> Option<Arc<SwarmLookout>> {
     let mut members = BTreeMap::new();
     let looked_at = run.work.hosts();
     for host in &looked_at {
         for (_, goal) in run.work.goals(host) {
-            let says = match &goal.resource {
-                GoalResource::Bound(resource) => SwarmMember::of(resource.as_ref()).map(SwarmMember::says_availability),
+            let wanted = match &goal.resource {
+                GoalResource::Bound(resource) => SwarmMember::of(resource.as_ref()).map(|member| Wanted {
+                    says_availability: member.says_availability(),
+                    may_manage: member.is_manager(),
+                }),
                 // What it says is known with the host's facts only: it is left to the resource.
-                GoalResource::Deferred(deferred) => (deferred.kind() == SwarmMember::NAME).then_some(true),
+                GoalResource::Deferred(deferred) => (deferred.kind() == SwarmMember::NAME)
+                    .then_some(Wanted { says_availability: true, may_manage: true }),
             };
-            if let Some(says) = says {
-                members.insert(host.clone(), says);
+            if let Some(wanted) = wanted {
+                members.insert(host.clone(), wanted);
             }
         }
     }
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let everything = run.fleet.hosts().iter().all(|host| looked_at.contains(host));
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    (!members.is_empty()).then(|| Arc::new(SwarmLookout::new(members, everything, now)) as Arc<dyn Lookout>)
+    (!members.is_empty()).then(|| Arc::new(SwarmLookout::new(members, earlier, everything, now)))
 }
 
 /// Loads and resolves, and gives what was prepared to the verb's own part of the engine.
@@ -80,10 +85,10 @@ pub async fn execute<T>(
     run: impl AsyncFnOnce(&Prepared) -> T,
 ) -> anyhow::Result<T> {
     let loaded = selection.prepare(screen)?;
-    execute_loaded(common, screen, selection, loaded, verb, run).await
+    execute_loaded(common, screen, selection, loaded, verb, None, run).await
 }
 
-/// The same for files that were loaded already.
+/// The same for files that were loaded already; `rules` mark what is ignored in the events.
 ///
 /// # Errors
 /// When a file of known hosts cannot be read.
@@ -93,13 +98,14 @@ pub async fn execute_loaded<T>(
     selection: &Selection,
     loaded: Loaded,
     verb: &'static str,
+    rules: Option<Arc<IgnoreRules>>,
     run: impl AsyncFnOnce(&Prepared) -> T,
 ) -> anyhow::Result<T> {
     let (events, receiver) = Events::channel();
     let reporter = {
         let (screen, json) = (screen.clone(), common.json);
         tokio::spawn(async move {
-            if json { report_json(&screen, receiver).await } else { report_progress(&screen, receiver).await }
+            if json { report_json(&screen, receiver, rules).await } else { report_progress(&screen, receiver).await }
         })
     };
     let result = {

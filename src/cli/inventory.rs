@@ -1,4 +1,5 @@
-//! `skep inventory`: hosts, groups and merged variables, as the other verbs see them. Touches no host.
+//! `skep inventory`: hosts, groups and merged variables, as the other verbs see them; `--toml` writes them as a file to keep.
+//! Touches no host.
 
 use std::fmt::Write as _;
 
@@ -16,6 +17,9 @@ pub struct InventoryArgs {
     /// Which inventory, and which of its hosts.
     #[command(flatten)]
     pub selection: InventorySelection,
+    /// Print one inventory file with all of it, whatever the sources are
+    #[arg(long, conflicts_with = "json")]
+    pub toml: bool,
 }
 
 /// Runs the verb.
@@ -25,6 +29,10 @@ pub struct InventoryArgs {
 pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
     let (inventory, hosts) = arguments.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    if arguments.toml {
+        screen.result(&inventory.toml(&hosts));
+        return Ok(Exit::Fine);
+    }
     let mut view = inventory.view();
     view.hosts.retain(|host, _| hosts.contains(host));
     view.groups.values_mut().for_each(|members| members.retain(|host| hosts.contains(host)));
@@ -42,6 +50,9 @@ fn text(view: &InventoryView) -> String {
     for (name, host) in &view.hosts {
         let groups = if host.groups.is_empty() { "(no group)".to_owned() } else { host.groups.join(", ") };
         let _ = writeln!(text, "{name:width$}  {}@{}:{}  {groups}", host.user, host.address, host.port);
+        if let Some(why) = &host.not_running {
+            let _ = writeln!(text, "{:width$}    not running: {why}", "");
+        }
         for (key, value) in &host.vars {
             let _ = writeln!(text, "{:width$}    {key} = {value}", "");
         }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
@@ -86,6 +87,21 @@ enum Verb {
         #[arg(required = true)]
         nodes: Vec<String>,
     },
+    /// Describe the node image to whoever makes machines of it (Vagrant), as JSON
+    Image {
+        /// Debian release of the nodes
+        #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
+        suite: SuiteName,
+        /// File of public keys that may log in as vagrant
+        #[arg(long, value_name = "FILE")]
+        authorize: PathBuf,
+        /// Packages come from the mirror of this lot, not from Debian
+        #[arg(long, value_name = "LOT")]
+        mirror_of: Option<String>,
+        /// Build it where it is missing
+        #[arg(long)]
+        build: bool,
+    },
     /// The nodes of a lot and how they are
     Status,
     /// The lots of this state directory
@@ -167,6 +183,13 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
                     }
                 });
             }
+        }
+        Verb::Image { suite, authorize, mirror_of, build } => {
+            let keys = std::fs::read_to_string(authorize)
+                .with_context(|| format!("cannot read the keys of --authorize {}", authorize.display()))?;
+            let lot = mirror_of.as_deref().map(LotName::new).transpose()?;
+            let image = lab::machine_image(&state, (*suite).into(), lot.as_ref(), &keys, *build, &progress)?;
+            print(&serde_json::to_string(&image)?)?;
         }
         Verb::List => {
             for lot in lab::lots(&state)? {

@@ -14,6 +14,7 @@ mod known_hosts;
 mod lab;
 mod logging;
 mod login;
+mod memory;
 mod origins;
 mod outputs;
 mod ping;
@@ -29,7 +30,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::{Color, Screen};
+use crate::report::{Color, Screen, literal};
 use exit_code::Exit;
 
 /// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are one.
@@ -87,6 +88,7 @@ enum Verb {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.common.verbose);
+    memory::keep_private();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return fail(&cli.common, &anyhow::Error::new(error).context("cannot start")),
@@ -124,7 +126,7 @@ fn fail(common: &Common, error: &anyhow::Error) -> ExitCode {
     // Diagnostics come rendered, with their own headings; all else gets one.
     match error.downcast_ref::<selection::Rejected>() {
         Some(rejected) => screen.note(rejected.0.trim_end()),
-        None => screen.styled_note(&console::Style::new().red(), &format!("error: {error:#}")),
+        None => screen.styled_note(&console::Style::new().red(), &format!("error: {}", literal(&format!("{error:#}")))),
     }
     Exit::Usage.into()
 }

@@ -28,7 +28,7 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     // The facts are read as root: an answer proves the login, the shell and root at once.
     let replies = ask(&inventory, &args.selection, &hosts, BTreeSet::from([Query::Facts]), &screen).await?;
     if screen.verbose() > 0 && !common.json {
-        let connector = SshConnector::new(&inventory, &args.selection.login.quiet(), &screen)?;
+        let connector = SshConnector::second(&inventory, &args.selection.login, &screen)?;
         for name in &hosts {
             if let Some(settings) = connector.settings(name).await {
                 screen.result(&origins::text(name, settings));

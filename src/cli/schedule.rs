@@ -107,10 +107,8 @@ pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Fine)
 }
 
-/// The account's number, as the owner of the process's own entry in /proc.
 fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+    rustix::process::geteuid().is_root()
 }
 
 fn need_root() -> anyhow::Result<()> {

@@ -3,12 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member, REPORT_SCHEMA, Report, Totals, Trouble,
-    Value,
+    Certificate, Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member, REPORT_SCHEMA, Report,
+    Totals, Trouble, Value,
 };
 use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
 use crate::engine::{Cause, HostOutcome, Outcome, ResourceOutcome};
 use crate::resource::Shown;
+use crate::swarm::Validity;
 use crate::swarm::overview::Overview;
 
 /// What a check was about.
@@ -49,7 +50,7 @@ pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
     Report {
         schema: REPORT_SCHEMA,
         tool: format!("skep {}", env!("CARGO_PKG_VERSION")),
-        started: humantime::format_rfc3339_seconds(about.started).to_string(),
+        started: rfc3339(about.started),
         millis: summary.millis,
         inventory: about.inventory.clone(),
         playbooks: about.playbooks.clone(),
@@ -129,6 +130,13 @@ fn drift(resource: &ResourceOutcome) -> Option<Drift> {
     })
 }
 
+/// A clock may say anything; what lies before 1970 or behind 9999 is shown as 1970.
+#[must_use]
+pub fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    moment(seconds).or_else(|| moment(0)).unwrap_or_default()
+}
+
 /// Seconds since 1970 as RFC 3339. A record may say anything: what no calendar holds is left out.
 fn moment(seconds: u64) -> Option<String> {
     // The last second of the year 9999, beyond which RFC 3339 has no form.
@@ -163,6 +171,11 @@ fn value(shown: &Shown) -> Value {
     }
 }
 
+fn certificate(validity: Validity) -> Option<Certificate> {
+    let moment = |seconds: i64| moment(u64::try_from(seconds).ok()?);
+    Some(Certificate { from: moment(validity.from)?, until: moment(validity.until)? })
+}
+
 fn cluster(page: &Overview) -> Cluster {
     let member = |row: &crate::swarm::overview::Row| Member {
         host: row.host.as_ref().map(ToString::to_string),
@@ -175,6 +188,7 @@ fn cluster(page: &Overview) -> Cluster {
         labels: row.labels.clone(),
         engine_version: row.engine_version.clone(),
         address: row.address.clone(),
+        certificate: row.certificate.and_then(certificate),
     };
     let (managers, voters) = page.managers;
     Cluster { members: page.rows.iter().map(member).collect(), managers, voters, problems: page.problems.clone() }

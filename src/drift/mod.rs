@@ -8,9 +8,9 @@ mod sieve;
 mod since;
 mod verdict;
 
-pub use assemble::{About, assemble};
+pub use assemble::{About, assemble, rfc3339};
 pub use ignore::{IgnoreRule, IgnoreRules};
 pub use report::{REPORT_SCHEMA, Report};
-pub use sieve::{IgnoredDrift, Sieved, sieve};
-pub use since::{HistoryRow, Seen, fill_from_history, history_rows};
+pub use sieve::{IgnoredDrift, IgnoredFields, Sieved, ignored_fields, sieve};
+pub use since::{HistoryRow, Seen, earlier_certificates, fill_from_history, history_rows};
 pub use verdict::HostState;

@@ -38,7 +38,7 @@ pub struct Report {
     pub hosts: Vec<HostReport>,
     /// Ignore rules whose day has passed: they ignore nothing.
     pub expired_rules: Vec<ExpiredRule>,
-    /// The swarm as one manager lists it; `None` where no manager answered, or nothing asked for it.
+    /// The swarm as one manager lists it; `None` where no manager answered, or the check was about no swarm.
     pub cluster: Option<Cluster>,
 }
 
@@ -211,4 +211,14 @@ pub struct Member {
     pub labels: BTreeMap<String, String>,
     pub engine_version: String,
     pub address: String,
+    /// The node's certificate as it was last seen; `None` where no check ever did.
+    pub certificate: Option<Certificate>,
+}
+
+/// When a certificate begins and ends, RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "not before, not after")]
+pub struct Certificate {
+    pub from: String,
+    pub until: String,
 }

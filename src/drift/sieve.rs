@@ -1,8 +1,10 @@
 //! Takes ignored drift out of a run's summary, field by field, and keeps it with the rule that ignores it: it is counted and
 //! listed, never silent.
 
+use serde::Serialize;
+
 use super::IgnoreRules;
-use crate::engine::{Outcome, ResourceOutcome, RunSummary};
+use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 use crate::inventory::HostName;
 
 /// Drift that a rule ignores.
@@ -55,12 +57,38 @@ pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
     Sieved { summary, ignored }
 }
 
+/// Which fields of a resource that differs a rule ignores, for the events of `--json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IgnoredFields {
+    /// Names of the fields.
+    pub fields: Vec<String>,
+    /// Why they are accepted.
+    pub reason: String,
+    /// Until when.
+    pub expires: String,
+}
+
+/// What the rules ignore of one resource, and whether nothing is left of its drift.
+#[must_use]
+pub fn ignored_fields(host: &HostName, resource: &ResourceOutcome, rules: &IgnoreRules) -> (Vec<IgnoredFields>, bool) {
+    let one = HostOutcome { resources: vec![resource.clone()], ..HostOutcome::default() };
+    let hosts = [(host.clone(), one)].into_iter().collect();
+    let sieved = sieve(RunSummary { hosts, ..RunSummary::default() }, rules);
+    let fields = |ignored: IgnoredDrift| IgnoredFields {
+        fields: ignored.resource.change.into_iter().flat_map(|change| change.fields).map(|field| field.field).collect(),
+        reason: ignored.reason,
+        expires: ignored.expires,
+    };
+    let nothing_left = !sieved.summary.differs();
+    (sieved.ignored.into_iter().map(fields).collect(), nothing_left)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::drift::IgnoreRule;
-    use crate::engine::outcome::{ChangeView, HostOutcome};
+    use crate::engine::outcome::ChangeView;
     use crate::resource::{Action, Change, Shown};
 
     fn rule(resource: &str, field: Option<&str>) -> IgnoreRule {

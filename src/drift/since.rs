@@ -2,11 +2,14 @@
 //! drift goes on through it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use super::HostState;
-use super::report::{Drift, HostReport, Report};
+use super::report::{Drift, HostReport, Member, Report};
+use crate::inventory::HostName;
+use crate::swarm::Validity;
 
 /// Fills in what only earlier reports know: since when each resource differs, and the last success. `earlier` comes newest
 /// first and is read no further than needed.
@@ -57,6 +60,22 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
 
 fn drifts(host: &HostReport) -> impl Iterator<Item = &Drift> {
     host.drift.iter().chain(host.ignored.iter().map(|ignored| &ignored.drift))
+}
+
+/// Certificates of the swarm's members, as the latest report that shows the swarm has them.
+#[must_use]
+pub fn earlier_certificates(mut earlier: impl Iterator<Item = Report>) -> BTreeMap<HostName, Validity> {
+    let seconds = |text: &str| {
+        let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        i64::try_from(since.as_secs()).ok()
+    };
+    let cluster = earlier.find_map(|report| report.cluster).unwrap_or_default();
+    let of_member = |member: &Member| {
+        let (host, certificate) = (member.host.as_ref()?, member.certificate.as_ref()?);
+        let validity = Validity { from: seconds(&certificate.from)?, until: seconds(&certificate.until)? };
+        Some((HostName::new(host), validity))
+    };
+    cluster.members.iter().filter_map(of_member).collect()
 }
 
 /// How a check saw one resource.

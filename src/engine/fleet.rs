@@ -11,7 +11,7 @@ use super::event::{Event, Events};
 use super::guard::Engines;
 use super::host::Host;
 use crate::inventory::HostName;
-use crate::resource::EngineAnswer;
+use crate::resource::{EngineAnswer, SecretBytes, ValueSource};
 use crate::transport::{Connection, TransportError};
 
 /// Opens connections. The command line gives one that speaks SSH; tests give scripted hosts.
@@ -22,6 +22,14 @@ pub trait Connector: Send + Sync {
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError>;
+
+    /// Reads a value of the operator's own machine.
+    ///
+    /// # Errors
+    /// Why it cannot be had, in one sentence without the value.
+    async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
+        Err(format!("{source:?} cannot be read here"))
+    }
 }
 
 /// Every host of the inventory, each with at most one connection.
@@ -29,18 +37,40 @@ pub struct Fleet {
     connector: Arc<dyn Connector>,
     hosts: IndexMap<HostName, OnceCell<Result<Arc<Host>, TransportError>>>,
     events: Events,
+    /// Values that were read, once each: a password manager must not ask its user again and again.
+    values: Arc<tokio::sync::Mutex<HashMap<ValueSource, Result<SecretBytes, String>>>>,
 }
 
 impl Fleet {
     /// A fleet of hosts, none connected yet.
     pub fn new(connector: Arc<dyn Connector>, hosts: impl IntoIterator<Item = HostName>, events: Events) -> Self {
-        Self { connector, hosts: hosts.into_iter().map(|name| (name, OnceCell::new())).collect(), events }
+        let hosts = hosts.into_iter().map(|name| (name, OnceCell::new())).collect();
+        Self { connector, hosts, events, values: Arc::default() }
     }
 
     /// The same hosts and connections, without events: for the last look, whose result is part of the summary.
     #[must_use]
     pub fn quiet(&self) -> Self {
-        Self { connector: self.connector.clone(), hosts: self.hosts.clone(), events: Events::silent() }
+        Self {
+            connector: self.connector.clone(),
+            hosts: self.hosts.clone(),
+            events: Events::silent(),
+            values: self.values.clone(),
+        }
+    }
+
+    /// A value of the operator's own machine, read once.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    pub async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
+        let mut values = self.values.lock().await;
+        if let Some(value) = values.get(source) {
+            return value.clone();
+        }
+        let value = self.connector.value(source).await;
+        values.insert(source.clone(), value.clone());
+        value
     }
 
     /// Where the fleet's events go.

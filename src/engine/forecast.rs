@@ -12,10 +12,10 @@ use super::event::Event;
 use super::examine::{Examined, Look};
 use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, Trouble};
 use super::record::Record;
-use super::{Fleet, Host, Lookout};
+use super::{Fleet, Host, Lookout, Memory};
 use crate::inventory::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
-use crate::resource::{Answers, Change, ExamineError, Facts, ProbeError, Query, Resource};
+use crate::resource::{Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.
@@ -71,6 +71,12 @@ impl Forecast {
                 && !host.outcome.failed()
                 && host.tasks.iter().any(|task| task.change.is_some())
         })
+    }
+}
+
+impl Memory for Forecast {
+    fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool> {
+        self.hosts.get(host)?.record.remembers(id, definition)
     }
 }
 

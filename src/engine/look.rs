@@ -24,11 +24,13 @@ pub async fn look(
     let started = Instant::now();
     let found = forecast(fleet, work, work.hosts(), forks, lookout.as_ref(), stop).await;
     let interrupted = found.interrupted;
+    let findings = match lookout.filter(|_| !interrupted) {
+        Some(lookout) => lookout.findings(fleet.as_ref(), &found).await,
+        None => Vec::new(),
+    };
     let mut hosts = found.into_outcomes();
-    if let Some(lookout) = lookout.filter(|_| !interrupted) {
-        for (host, outcome) in lookout.findings(fleet.as_ref()).await {
-            hosts.entry(host).or_default().resources.push(outcome);
-        }
+    for (host, outcome) in findings {
+        hosts.entry(host).or_default().resources.push(outcome);
     }
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let summary = RunSummary { hosts, interrupted, millis };

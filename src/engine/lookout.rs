@@ -4,7 +4,7 @@
 use super::guard::Engines;
 use super::outcome::ResourceOutcome;
 use crate::inventory::HostName;
-use crate::resource::{Answers, Query};
+use crate::resource::{Answers, Definition, Query};
 
 /// Who looks at the whole during `check`.
 #[async_trait::async_trait]
@@ -16,5 +16,24 @@ pub trait Lookout: Send + Sync {
     fn hear(&self, host: &HostName, answers: &Answers);
 
     /// Called when every host was heard or is known to be unreachable; what was found, each with the host that shows it.
-    async fn findings(&self, engines: &dyn Engines) -> Vec<(HostName, ResourceOutcome)>;
+    async fn findings(&self, engines: &dyn Engines, memory: &dyn Memory) -> Vec<(HostName, ResourceOutcome)>;
+
+    /// What `apply` is to remember at its end, so that a later `check` can tell whether it is still so.
+    async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake>;
+}
+
+/// Something of the whole that is remembered in a host's record, as a keyed digest: it may be a secret.
+pub struct Keepsake {
+    /// Whose record.
+    pub host: HostName,
+    /// Its name in the record.
+    pub id: String,
+    /// What it is.
+    pub definition: Definition,
+}
+
+/// The records of the hosts, asked about one keepsake.
+pub trait Memory: Send + Sync {
+    /// Whether the host's record says that this was so at the end of the last `apply`; `None` where it says nothing.
+    fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool>;
 }

@@ -22,5 +22,5 @@ pub use forecast::{Forecast, forecast};
 pub use guard::{Engines, Guard};
 pub use host::Host;
 pub use look::look;
-pub use lookout::Lookout;
+pub use lookout::{Keepsake, Lookout, Memory};
 pub use outcome::{Cause, HostOutcome, Outcome, ResourceOutcome, RunSummary};

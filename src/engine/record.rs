@@ -91,6 +91,12 @@ impl Record {
         Some(format!("the record {PATH} is not used: {why}. `skep apply` writes it anew"))
     }
 
+    /// Whether this was so at the end of the last `apply`; `None` where the record says nothing about it.
+    pub(super) fn remembers(&self, id: &str, definition: &Definition) -> Option<bool> {
+        let Self::Known(document) = self else { return None };
+        Some(document.resources.get(id)?.wanted.contains(&keyed(&document.key, definition)))
+    }
+
     /// Says why a resource differs.
     pub(super) fn explain(&self, resource: &dyn Resource, outcome: &mut ResourceOutcome) {
         outcome.cause = match &outcome.outcome {

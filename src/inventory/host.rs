@@ -17,6 +17,8 @@ pub struct Host {
     pub groups: Vec<String>,
     /// Whether it is meant to be in no play.
     pub unmanaged: bool,
+    /// Whether its file says that it may be broken on purpose (`disposable = true`).
+    pub disposable: bool,
     /// Its merged variables, without those of playbooks.
     pub vars: Vars,
 }
@@ -28,6 +30,8 @@ pub(super) struct HostTable {
     pub(super) address: Option<String>,
     pub(super) groups: IndexMap<String, Place>,
     pub(super) unmanaged: bool,
+    pub(super) disposable: bool,
+    pub(super) not_running: Option<String>,
     pub(super) settings: Settings,
     pub(super) vars: Vars,
 }
@@ -53,6 +57,8 @@ impl HostTable {
             address: None,
             groups: IndexMap::new(),
             unmanaged: false,
+            disposable: false,
+            not_running: None,
             settings: Settings::default(),
             vars: Vars::default(),
         };
@@ -80,6 +86,7 @@ impl HostTable {
                 }
             }
             "unmanaged" => self.unmanaged = reader.boolean(node, "unmanaged").unwrap_or(false),
+            "not_running" => self.not_running = reader.string(node, "not_running").map(str::to_owned),
             "vars" => {
                 if let Some(entries) = reader.table(node, "vars") {
                     self.vars = Vars::read(reader, entries);
@@ -89,7 +96,7 @@ impl HostTable {
                 debug_assert!(KEYS.contains(&key), "{key} is missing in KEYS");
             }
             key => {
-                let known = ["address", "groups", "vars", "unmanaged"].iter().chain(KEYS).copied();
+                let known = ["address", "groups", "vars", "unmanaged", "not_running"].iter().chain(KEYS).copied();
                 let hint = hint_for(key).map(str::to_owned).or_else(|| did_you_mean(key, known));
                 reader.error(&entry.key_span, format!("unknown key `{key}` in {what}"), hint);
             }

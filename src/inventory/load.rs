@@ -1,9 +1,11 @@
-//! Loads TOML inventories: several files are read as one, a folder means all `*.toml` in it.
+//! Loads inventories: several files are read as one, a folder means all `*.toml` in it, and what other programs hold is
+//! written down as TOML first.
 
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
+use super::external::External;
 use super::groups;
 use super::host::{HostTable, check_group_name};
 use super::settings::{KEYS, Settings, hint_for};
@@ -18,7 +20,8 @@ pub const IGNORE_FILE: &str = "ignore.toml";
 /// What an inventory is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct InventoryRequest {
-    /// Files and folders; where they disagree about a setting or a variable, the later one wins.
+    /// Files, folders, `vagrant:DIR`, `terraform:DIR`, `ansible:FILE` and programs; where they disagree about a setting or a
+    /// variable, the later one wins.
     pub paths: Vec<PathBuf>,
     /// `-e` arguments, see [`extra_vars`].
     pub extra_vars: Vec<String>,
@@ -63,8 +66,12 @@ impl Inventory {
     pub fn load_what_can_be(request: &InventoryRequest) -> (Self, Diagnostics) {
         let mut loader = Loader::default();
         for path in &request.paths {
+            if let Some(external) = External::of(path) {
+                loader.take(external.document(path));
+                continue;
+            }
             match files(path) {
-                Ok(files) => files.iter().for_each(|file| loader.file(file)),
+                Ok(files) => files.iter().for_each(|file| loader.take(Document::read(file))),
                 Err(errors) => loader.refuse(errors),
             }
         }
@@ -144,17 +151,23 @@ impl Loader {
         self.diagnostics.extend(errors);
     }
 
-    fn file(&mut self, path: &Path) {
-        let document = match Document::read(path) {
+    fn take(&mut self, document: Result<Document, Diagnostics>) {
+        let document = match document {
             Ok(document) => document,
             Err(errors) => return self.refuse(errors),
         };
+        let before = self.hosts.len();
+        let mut disposable = false;
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
         let mut reader = Reader { source: &document.source, diagnostics: &mut diagnostics };
-        let sections = ["defaults", "vars", "groups", "hosts"];
+        let sections = ["defaults", "vars", "groups", "hosts", "disposable"];
         for entry in document.root.as_table().unwrap_or_default() {
             if !sections.contains(&entry.key.as_str()) {
                 reader.unknown_key(entry, "an inventory", &sections);
+                continue;
+            }
+            if entry.key == "disposable" {
+                disposable = reader.boolean(&entry.node, "disposable").unwrap_or(false);
                 continue;
             }
             let Some(entries) = reader.table(&entry.node, &entry.key) else { continue };
@@ -169,6 +182,8 @@ impl Loader {
             }
         }
         self.diagnostics = diagnostics;
+        // It speaks of this file's hosts alone: another file's machines are never broken by its word.
+        self.hosts.values_mut().skip(before).for_each(|host| host.disposable = disposable);
     }
 
     fn setting(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
@@ -217,8 +232,10 @@ impl Loader {
             vars.overlay(&table.vars);
             vars.overlay(&extra);
             let address = table.address.unwrap_or_else(|| name.as_str().to_owned());
-            let target = self.defaults.overlay(&table.settings).target(name.clone(), address);
-            hosts.insert(name, Host { place: table.place, target, groups, unmanaged: table.unmanaged, vars });
+            let mut target = self.defaults.overlay(&table.settings).target(name.clone(), address);
+            target.not_running = table.not_running;
+            let (place, unmanaged, disposable) = (table.place, table.unmanaged, table.disposable);
+            hosts.insert(name, Host { place, target, groups, unmanaged, disposable, vars });
         }
         let inventory = Inventory { hosts, groups: self.groups, forks: self.forks, extra, broken: self.broken };
         (inventory, self.diagnostics)

@@ -5,10 +5,12 @@
 //! weaker one as a whole; tables are not merged.
 
 mod address;
+mod external;
 mod extra;
 mod groups;
 mod host;
 mod host_name;
+mod keep;
 mod load;
 mod select;
 mod settings;

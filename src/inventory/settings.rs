@@ -18,6 +18,7 @@ pub(super) const KEYS: &[&str] = &[
     "identity_file",
     "agent",
     "host_keys",
+    "host_key_alias",
     "known_hosts",
     "connect_timeout",
     "connect_wait",
@@ -38,6 +39,7 @@ pub(super) struct Settings {
     identity_files: Option<Vec<PathBuf>>,
     agent: Option<bool>,
     host_keys: Option<HostKeyPolicy>,
+    host_key_alias: Option<String>,
     known_hosts: Option<Vec<PathBuf>>,
     connect_timeout: Option<Duration>,
     connect_wait: Option<Duration>,
@@ -69,6 +71,7 @@ impl Settings {
             "identity_file" => self.identity_files = paths(reader, entry).or(self.identity_files.take()),
             "agent" => self.agent = reader.boolean(node, key).or(self.agent),
             "host_keys" => self.host_keys = host_keys(reader, node).or(self.host_keys),
+            "host_key_alias" => self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take()),
             "known_hosts" => self.known_hosts = paths(reader, entry).or(self.known_hosts.take()),
             "connect_timeout" => self.connect_timeout = duration(reader, entry).or(self.connect_timeout),
             "connect_wait" => self.connect_wait = duration(reader, entry).or(self.connect_wait),
@@ -86,6 +89,7 @@ impl Settings {
             identity_files: stronger.identity_files.clone().or_else(|| self.identity_files.clone()),
             agent: stronger.agent.or(self.agent),
             host_keys: stronger.host_keys.or(self.host_keys),
+            host_key_alias: stronger.host_key_alias.clone().or_else(|| self.host_key_alias.clone()),
             known_hosts: stronger.known_hosts.clone().or_else(|| self.known_hosts.clone()),
             connect_timeout: stronger.connect_timeout.or(self.connect_timeout),
             connect_wait: stronger.connect_wait.or(self.connect_wait),
@@ -123,7 +127,11 @@ impl Settings {
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(10)),
             connect_wait: self.connect_wait.unwrap_or(Duration::ZERO),
             ssh_config: self.ssh_config.unwrap_or_default(),
-            ssh: SshSettings { proxy: self.proxy.map_or(Proxy::Direct, |(_, proxy)| proxy), ..SshSettings::default() },
+            ssh: SshSettings {
+                proxy: self.proxy.map_or(Proxy::Direct, |(_, proxy)| proxy),
+                host_key_alias: self.host_key_alias,
+                ..SshSettings::default()
+            },
             origins,
             ..Target::new(name, address)
         }
@@ -141,6 +149,7 @@ impl Settings {
             ("identity_file", self.identity_files.is_some()),
             ("agent", self.agent.is_some()),
             ("host_keys", self.host_keys.is_some()),
+            ("HostKeyAlias", self.host_key_alias.is_some()),
             ("known_hosts", self.known_hosts.is_some()),
             ("connect_timeout", self.connect_timeout.is_some()),
             ("connect_wait", self.connect_wait.is_some()),

@@ -63,6 +63,8 @@ pub struct Target {
     pub ssh_config: SshConfigFile,
     /// What only `proxy_jump`, `proxy_command` and the SSH configuration say.
     pub ssh: SshSettings,
+    /// Why there is nothing to connect to now, where the inventory's source knows it.
+    pub not_running: Option<String>,
     /// Where values that are not defaults came from, by setting.
     pub origins: BTreeMap<&'static str, Origin>,
 }
@@ -88,6 +90,7 @@ impl Target {
             connect_wait: Duration::ZERO,
             ssh_config: SshConfigFile::default(),
             ssh: SshSettings::default(),
+            not_running: None,
             origins: BTreeMap::new(),
         }
     }

@@ -33,6 +33,9 @@ pub struct HostView {
     pub connect_wait: String,
     pub groups: Vec<String>,
     pub unmanaged: bool,
+    pub disposable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_running: Option<String>,
     pub vars: IndexMap<String, serde_json::Value>,
 }
 
@@ -71,6 +74,8 @@ fn host_view(host: &Host) -> HostView {
         connect_wait: humantime::format_duration(target.connect_wait).to_string(),
         groups: host.groups.clone(),
         unmanaged: host.unmanaged,
+        disposable: host.disposable,
+        not_running: target.not_running.clone(),
         vars: host.vars.0.iter().map(|(name, var)| (name.clone(), shown(name, &var.node))).collect(),
     }
 }

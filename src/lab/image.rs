@@ -19,10 +19,15 @@ const FIRST_PROGRAM_PATH: &str = "/usr/local/sbin/skep-lab-first-program";
 /// The repository of the lab's node images.
 pub(crate) const REPOSITORY: &str = "skep-node";
 
+/// The name of the node image, whether it exists or not.
+pub(crate) fn name(suite: Suite) -> Result<String, LabError> {
+    let architecture = host::architecture()?;
+    Ok(format!("{REPOSITORY}:{}-{}", suite.name(), recipe::node_hash(suite, &architecture)))
+}
+
 /// The name of the node image, built when it is missing.
 pub(crate) fn ensure(state: &StateDirectory, suite: Suite, progress: Progress<'_>) -> Result<String, LabError> {
-    let architecture = host::architecture()?;
-    let image = format!("{REPOSITORY}:{}-{}", suite.name(), recipe::node_hash(suite, &architecture));
+    let image = name(suite)?;
     if exists(&image)? {
         return Ok(image);
     }

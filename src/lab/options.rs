@@ -172,7 +172,7 @@ impl LabOptions {
 
     pub(crate) fn check_size(&self) -> Result<(), LabError> {
         let nodes = u16::from(self.managers) + u16::from(self.workers);
-        if self.managers >= 1 && nodes <= u16::from(MOST_NODES) {
+        if (self.managers >= 1 || nodes == 0) && nodes <= u16::from(MOST_NODES) {
             return Ok(());
         }
         Err(LabError::LotSize { managers: self.managers, workers: self.workers, most: MOST_NODES })

@@ -47,6 +47,12 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "logrotate",
     "cron",
     "nfs-common",
+    // What people log in with, and how they become root.
+    "fish",
+    "tcsh",
+    "zsh",
+    "locales",
+    "sudo-rs",
 ];
 
 /// The first program of a node: gives systemd a clean unified cgroup tree, and the node its identity.

@@ -54,7 +54,7 @@ impl History {
     /// # Errors
     /// [`WriteError`] when it cannot be kept.
     pub fn keep(&self, report: &Report, most: usize) -> Result<(), WriteError> {
-        self.make_folder()?;
+        let _lock = self.lock()?;
         let numbers = self.numbers();
         let next = numbers.last().map_or(1, |last| last + 1);
         let text = serde_json::to_vec(&shortened(report.clone())).unwrap_or_default();
@@ -95,6 +95,19 @@ impl History {
     pub fn remember_told(&self, fingerprint: &str) -> Result<(), WriteError> {
         self.make_folder()?;
         write_whole(&self.folder.join("told"), fingerprint.as_bytes(), 0o600)
+    }
+
+    /// Held while a number is chosen and written, so that two checks at once do not write over each other. The kernel's own: it ends
+    /// with the process.
+    fn lock(&self) -> Result<std::fs::File, WriteError> {
+        self.make_folder()?;
+        let path = self.folder.join("lock");
+        let take = || {
+            let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            file.lock()?;
+            Ok(file)
+        };
+        take().map_err(|why| WriteError { path: path.clone(), why })
     }
 
     fn make_folder(&self) -> Result<(), WriteError> {
@@ -179,6 +192,27 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4 * 86_400);
         assert_eq!(history.prune(Duration::from_secs(2 * 86_400), now), 1, "one is old, one is from the future");
         assert_eq!(History::of(folder.path(), &["b".into()]).newest_first().count(), 0);
+    }
+
+    #[test]
+    fn reports_that_are_kept_at_once_are_all_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let history = History::of(folder.path(), &["a".into()]);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..5).for_each(|_| history.keep(&report(SystemTime::UNIX_EPOCH), 100).unwrap()));
+            }
+        });
+        assert_eq!(history.newest_first().count(), 40);
+    }
+
+    #[test]
+    fn a_clock_that_says_nonsense_breaks_nothing() {
+        let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
+        let far = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
+        for clock in [before, far] {
+            assert_eq!(report(clock).started, "1970-01-01T00:00:00Z");
+        }
     }
 
     #[test]

@@ -1,10 +1,16 @@
 //! `--json`: one object per event and line on stdout, each with the version of the form.
 
+use std::sync::Arc;
+
 use serde::Serialize;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::Screen;
+use crate::drift::{IgnoreRules, ignored_fields};
 use crate::engine::event::{EVENT_SCHEMA, Event};
+use crate::engine::{Outcome, ResourceOutcome};
+use crate::inventory::HostName;
 
 #[derive(Serialize)]
 struct Line<'a> {
@@ -13,16 +19,67 @@ struct Line<'a> {
     event: &'a Event,
 }
 
-/// Prints every event until the stream ends.
-pub async fn report_json(screen: &Screen, mut events: mpsc::Receiver<Event>) {
+/// Prints every event until the stream ends. What the rules ignore is marked in each event that shows it: a resource of which
+/// nothing else differs has the outcome `ignored`, and `ignored` names fields and reasons.
+pub async fn report_json(screen: &Screen, mut events: mpsc::Receiver<Event>, rules: Option<Arc<IgnoreRules>>) {
+    let rules = rules.filter(|rules| !rules.active.is_empty());
     while let Some(event) = events.recv().await {
-        screen.json(&Line { schema: EVENT_SCHEMA, event: &event });
+        let line = Line { schema: EVENT_SCHEMA, event: &event };
+        match rules.as_deref().and_then(|rules| marked(&line, rules)) {
+            Some(line) => screen.json(&line),
+            None => screen.json(&line),
+        }
+    }
+}
+
+/// The line with its marks; `None` where it needs none.
+fn marked(line: &Line<'_>, rules: &IgnoreRules) -> Option<Value> {
+    match line.event {
+        Event::Planned { host, resources } => {
+            let marks = marks(host, resources, rules);
+            if marks.is_empty() {
+                return None;
+            }
+            let mut line = serde_json::to_value(line).ok()?;
+            put(line.get_mut("resources")?, marks);
+            Some(line)
+        }
+        Event::RunFinished { summary } => {
+            let mut line = serde_json::to_value(line).ok()?;
+            for (host, outcome) in &summary.hosts {
+                let marks = marks(host, &outcome.resources, rules);
+                put(line.get_mut("summary")?.get_mut("hosts")?.get_mut(host.as_str())?.get_mut("resources")?, marks);
+            }
+            Some(line)
+        }
+        _ => None,
+    }
+}
+
+/// By the resource's place: what is to be put into its object.
+fn marks(host: &HostName, resources: &[ResourceOutcome], rules: &IgnoreRules) -> Vec<(usize, bool, Value)> {
+    let differing = resources.iter().enumerate().filter(|(_, resource)| resource.outcome == Outcome::Differs);
+    differing
+        .filter_map(|(index, resource)| {
+            let (ignored, whole) = ignored_fields(host, resource, rules);
+            (!ignored.is_empty()).then(|| (index, whole, json!(ignored)))
+        })
+        .collect()
+}
+
+fn put(resources: &mut Value, marks: Vec<(usize, bool, Value)>) {
+    for (index, whole, mark) in marks {
+        let Some(resource) = resources.get_mut(index).and_then(Value::as_object_mut) else { continue };
+        if whole {
+            resource.insert("outcome".into(), "ignored".into());
+        }
+        resource.insert("ignored".into(), mark);
     }
 }
 
 /// The report of a check as the last line of its events.
 #[must_use]
 pub fn document_line(report: &crate::drift::Report) -> String {
-    let line = serde_json::json!({ "schema": EVENT_SCHEMA, "event": "report", "report": report });
+    let line = json!({ "schema": EVENT_SCHEMA, "event": "report", "report": report });
     format!("{line}\n")
 }

@@ -69,6 +69,16 @@ pub fn metrics_text(report: &Report) -> String {
             gauge.series("skep_swarm_members", &[("role", role)], count as f64);
         }
         gauge.one("skep_swarm_voters", "Managers of the swarm that are reachable.", Some(cluster.voters as f64));
+        gauge.head(
+            "skep_swarm_certificate_expiry_timestamp_seconds",
+            "When the node's certificate ends, as it was last seen.",
+        );
+        for member in &cluster.members {
+            let until = member.certificate.as_ref().and_then(|certificate| seconds(&certificate.until));
+            if let (Some(host), Some(until)) = (&member.host, until) {
+                gauge.series("skep_swarm_certificate_expiry_timestamp_seconds", &[("host", host)], until);
+            }
+        }
         gauge.one("skep_swarm_problems", "What is wrong with the swarm.", Some(cluster.problems.len() as f64));
     }
     page.text

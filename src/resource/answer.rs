@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Query, StackAnswer, StackQuestion};
+use super::{Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
@@ -25,6 +25,7 @@ pub enum Answer {
     Sysctl(Option<String>),
     Program(Option<String>),
     Test(i32),
+    Value(SecretBytes),
     Engine(EngineAnswer),
     Stack(StackAnswer),
 }
@@ -306,7 +307,13 @@ impl Answers {
         self.entries.extend(other.entries);
     }
 
-    fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
+    /// How many questions have an answer or a reason.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
         match self.entries.get(query) {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(error.clone()),
@@ -338,6 +345,8 @@ impl Answers {
         program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
     accessor!(/// The exit status of a user's own test.
         test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
+    accessor!(/// A value of the operator's machine.
+        value(source: &ValueSource) -> SecretBytes, Query::Value(source.clone()), Value);
     accessor!(/// What the host's own Engine said.
         engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.

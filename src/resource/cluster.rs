@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Act, Answers, EngineCall, HostContext, Invalid, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Step,
+    Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Step,
 };
 use crate::inventory::HostName;
 use crate::swarm::{Addresses, Objects, Reading};
@@ -87,7 +87,8 @@ pub(super) fn request(
     body: Option<Value>,
 ) -> Step {
     let managers = managers.to_vec();
-    let call = EngineCall { managers, method, path, body, late: Vec::new(), timeout: STEP_TIMEOUT };
+    let call =
+        EngineCall { managers, method, path, body, late: Vec::new(), made: Made::Nothing, timeout: STEP_TIMEOUT };
     Step { summary, act: Act::Engine(call) }
 }
 

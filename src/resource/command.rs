@@ -106,6 +106,10 @@ impl Kind for Command {
         if texts.into_iter().any(|text| text.contains('\0')) {
             return Err(Invalid::new("run", "a command cannot hold the character NUL"));
         }
+        // It travels as an argument, so that the command never reads a part of it.
+        if self.stdin.contains('\0') {
+            return Err(Invalid::new("stdin", "the input of a command cannot hold the character NUL"));
+        }
         if self.argv.as_ref().is_some_and(|argv| argv[0].starts_with('-')) {
             return Err(Invalid::new("argv", "the name of a program does not begin with \"-\""));
         }
@@ -276,6 +280,7 @@ mod tests {
             ("argv = []\nalways = true", "either"),
             ("argv = ['-c']\nalways = true", "begin"),
             ("run = \"a\\u0000b\"\nalways = true", "NUL"),
+            ("run = 'a'\nalways = true\nstdin = \"a\\u0000b\"", "NUL"),
             ("run = 'a'\nunless = ' '", "empty"),
             ("run = 'a'\nalways = true\ntimeout = 'soon'", "time"),
             ("run = 'a'\nalways = true\nuser = '-x'", "name of a user"),

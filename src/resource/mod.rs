@@ -20,6 +20,8 @@ mod state;
 mod step;
 #[cfg(test)]
 mod trial;
+mod value;
+mod versions;
 
 pub use account::{Account, AccountName};
 pub use answer::*;
@@ -35,6 +37,8 @@ pub use path::AbsolutePath;
 pub use query::Query;
 pub use state::State;
 pub use step::*;
+pub use value::{SecretBytes, ValueSource, keyed_digest};
+pub use versions::Versions as ObjectVersions;
 
 /// One kind of resource, as its author writes it.
 ///
@@ -289,7 +293,9 @@ resource_kinds! {
     package::Package,
     daemon_json::DaemonJson,
     swarm_member::SwarmMember,
+    config::Config,
     network::Network,
+    secret::Secret,
     node_labels::NodeLabels,
     stack::Stack,
     symlink::Symlink,

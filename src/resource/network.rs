@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::cluster::{ClusterSite, Found, check_object_name, default_managers, named, request};
 use super::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, Scope, Shown, State,
-    Step,
+    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Scope, Shown,
+    State, Step, Wait,
 };
 use crate::inventory::HostName;
 
@@ -107,7 +107,7 @@ impl Kind for Network {
                 let step = Step::known_after_apply(format!("create network {}, once there is a swarm", self.name));
                 Ok(Some(self.creation().step(step)))
             }
-            (Found::Live(None, managers), State::Present) => Ok(Some(self.creation().step(self.create(managers)))),
+            (Found::Live(None, managers), State::Present) => Ok(Some(self.creation().step(self.create(managers)).step(self.allocated(managers)))),
             (Found::Live(Some(live), managers), State::Absent) => {
                 let change = Change::new(Action::Delete).field("network", Shown::text(&self.name), Shown::Absent);
                 Ok(Some(change.step(self.remove(live, managers))))
@@ -135,7 +135,7 @@ impl Network {
                 hint: "set replace = true to make it anew (no service may hold it then), or give the new one another name".into(),
             });
         }
-        Ok(Some(change.step(self.remove(live, managers)).step(self.create(managers))))
+        Ok(Some(change.step(self.remove(live, managers)).step(self.create(managers)).step(self.allocated(managers))))
     }
 
     /// Name, as it is, as it should be.
@@ -198,6 +198,18 @@ impl Network {
             body["IPAM"] = json!({ "Driver": "default", "Config": [config] });
         }
         request(format!("create network {}", self.name), managers, "POST", "/networks/create".into(), Some(body))
+    }
+
+    /// The Engine answers before the network has its driver and subnet; until then it reads as another one.
+    fn allocated(&self, managers: &[HostName]) -> Step {
+        let wait = Wait {
+            managers: managers.to_vec(),
+            path: format!("/networks/{}?scope=swarm", self.name),
+            pointer: "/Driver".into(),
+            equals: "overlay".into(),
+            deadline: STEP_TIMEOUT,
+        };
+        Step { summary: format!("wait until network {} is allocated", self.name), act: Act::Wait(wait) }
     }
 
     fn remove(&self, live: &Live, managers: &[HostName]) -> Step {

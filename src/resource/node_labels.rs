@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::Error as _;
 
 use super::{
-    Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
+    Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
     STEP_TIMEOUT, Shown, Step,
 };
 use crate::inventory::HostName;
@@ -168,6 +168,7 @@ impl Kind for NodeLabels {
                 path: format!("/nodes/{}/update?version={}", node.id, node.version),
                 body: Some(spec),
                 late: Vec::new(),
+                made: Made::Nothing,
                 timeout: STEP_TIMEOUT,
             }),
         })))

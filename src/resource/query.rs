@@ -3,6 +3,7 @@
 //! The engine turns the queries of a host into one script (`engine::gather`) and Engine API reads; it removes doubles,
 //! so a kind simply names all that it must know.
 
+use super::ValueSource;
 use crate::inventory::HostName;
 
 /// One read-only question to a host or to an Engine.
@@ -46,6 +47,8 @@ pub enum Query {
         /// POSIX shell text.
         script: String,
     },
+    /// A value of the operator's machine, read once a run. Answered by [`super::SecretBytes`].
+    Value(ValueSource),
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
     /// Answered by an [`super::EngineAnswer`]; a host without an Engine is an answer, not a failure.
     Engine {

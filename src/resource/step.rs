@@ -90,8 +90,42 @@ pub struct EngineCall {
     pub body: Option<serde_json::Value>,
     /// Values that are read at the moment of the call and set in the body.
     pub late: Vec<Late>,
+    /// A value that is made at the moment of the call and set in the body.
+    pub made: Made,
     /// Limit of time.
     pub timeout: Duration,
+}
+
+/// A value that no plan can hold, because it is random or needs what only a live manager has.
+#[derive(Clone, Debug, Default)]
+pub enum Made {
+    /// None.
+    #[default]
+    Nothing,
+    /// 32 random bytes in Base64.
+    RandomKey {
+        /// JSON pointer into the body where they are set.
+        into: String,
+    },
+    /// The keyed digest of a secret.
+    Seal(Seal),
+}
+
+/// See [`Made::Seal`].
+#[derive(Clone, Debug)]
+pub struct Seal {
+    /// The first of these that answers gives the key.
+    pub managers: Vec<HostName>,
+    /// Path of the `GET` that gives it.
+    pub path: String,
+    /// JSON pointer into the answer: the key in Base64.
+    pub pointer: String,
+    /// Name that goes into the digest.
+    pub name: String,
+    /// What it is the digest of.
+    pub content: super::SecretBytes,
+    /// JSON pointer into the body where the digest is set.
+    pub into: String,
 }
 
 /// A value that is read from another host's Engine at apply time, and never kept, shown or written down.

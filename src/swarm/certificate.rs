@@ -1,8 +1,10 @@
 //! When a node's certificate ends. The Engine's API does not say; `swarm-node.crt` on the node does. Reads no more of X.509
 //! (RFC 5280, 4.1) than the way to `validity`, and trusts nothing it reads: it is for a warning.
 
+use serde::Serialize;
+
 /// When a certificate begins and ends, in seconds since 1970.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Validity {
     /// Not before.
     pub from: i64,

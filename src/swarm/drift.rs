@@ -15,6 +15,8 @@ pub struct Sighting {
     pub engine: EngineView,
     /// Its certificate, where there is one that can be read.
     pub certificate: Option<Validity>,
+    /// Whether an earlier check saw it, and this one could not.
+    pub certificate_is_old: bool,
     /// Whether the playbook says how available the node is; then that is its resource's to compare.
     pub says_availability: bool,
 }
@@ -70,7 +72,7 @@ pub fn cluster_drift(
     versions(nodes, &mut found);
     for (host, sighting) in members {
         if let Some(validity) = sighting.certificate {
-            certificate(host, validity, now, &mut found);
+            certificate(host, validity, sighting.certificate_is_old, now, &mut found);
         }
     }
     found.0
@@ -101,17 +103,21 @@ fn versions(nodes: &[Node], found: &mut Found) {
     }
 }
 
-fn certificate(host: &HostName, validity: Validity, now: i64, found: &mut Found) {
+fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, found: &mut Found) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
+        // Days and hours are enough to act on, and the same report a minute later should not look new.
         let span = |seconds: i64| {
-            let whole = seconds.unsigned_abs();
-            // Days and hours are enough to act on, and the same report an hour later should not look new.
-            let whole = if whole > 86_400 { whole - whole % 86_400 } else { whole - whole % 3600 };
-            humantime::format_duration(std::time::Duration::from_secs(whole)).to_string()
+            let (count, unit) = match seconds.unsigned_abs() / 3600 {
+                hours @ 0..48 => (hours, "hour"),
+                hours => (hours / 24, "day"),
+            };
+            format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
         };
         let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
-        found.add(format!("certificate of {host}"), &before, Some("renewed by the node"));
+        // A node that is off renews nothing, and after the end it cannot come back by itself.
+        let seen = if is_old { ", as last seen; the node does not answer" } else { "" };
+        found.add(format!("certificate of {host}"), &format!("{before}{seen}"), Some("renewed by the node"));
     }
 }
 

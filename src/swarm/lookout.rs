@@ -2,15 +2,16 @@
 //! as drift of `cluster[swarm]`, shown with the manager that listed the nodes.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
 use super::certificate::Validity;
 use super::drift::{Sighting, cluster_drift};
+use super::tokens::{self, Tokens};
 use super::{EngineView, Node};
 use crate::engine::outcome::ChangeView;
-use crate::engine::{Cause, Engines, Lookout, Outcome, ResourceOutcome};
+use crate::engine::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
 use crate::inventory::HostName;
 use crate::resource::{Action, Answers, Disturbance, EngineAnswer, Query};
 
@@ -18,38 +19,113 @@ use crate::resource::{Action, Answers, Disturbance, EngineAnswer, Query};
 /// have none here, and then nothing is said.
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
+/// What the playbook says of a host that should be a member.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Whether it says how available the node is.
+    pub says_availability: bool,
+    /// Whether it may be a manager.
+    pub may_manage: bool,
+}
+
 /// Looks at one swarm.
 pub struct SwarmLookout {
-    /// Hosts that should be members, and whether the playbook says how available each is.
-    members: BTreeMap<HostName, bool>,
+    members: BTreeMap<HostName, Wanted>,
+    /// Certificates as earlier checks saw them, for members that cannot be asked now.
+    earlier: BTreeMap<HostName, Validity>,
     /// Whether all hosts of the inventory are looked at.
     everything: bool,
     /// Seconds since 1970.
     now: i64,
-    heard: Mutex<BTreeMap<HostName, Sighting>>,
+    heard: Mutex<Heard>,
+}
+
+/// What was heard so far.
+#[derive(Default)]
+struct Heard {
+    members: BTreeMap<HostName, Sighting>,
+    /// The nodes, by the manager that listed them.
+    nodes: BTreeMap<HostName, Vec<Node>>,
+}
+
+/// What is known when every host was heard.
+pub struct SwarmSeen {
+    /// The members' Engines.
+    pub engines: BTreeMap<HostName, EngineView>,
+    /// Nodes as one manager lists them.
+    pub nodes: Option<Vec<Node>>,
+    /// Certificates, those of members that could not be asked as an earlier check saw them.
+    pub certificates: BTreeMap<HostName, Validity>,
 }
 
 impl SwarmLookout {
     /// Looks at these members.
     #[must_use]
-    pub fn new(members: BTreeMap<HostName, bool>, everything: bool, now: i64) -> Self {
-        Self { members, everything, now, heard: Mutex::default() }
+    pub fn new(
+        members: BTreeMap<HostName, Wanted>,
+        earlier: BTreeMap<HostName, Validity>,
+        everything: bool,
+        now: i64,
+    ) -> Self {
+        Self { members, earlier, everything, now, heard: Mutex::default() }
+    }
+
+    /// What was seen, for reports.
+    #[must_use]
+    pub fn seen(&self) -> SwarmSeen {
+        let sightings = self.sightings();
+        let nodes = self.heard().nodes.values().next().cloned();
+        SwarmSeen {
+            nodes,
+            certificates: sightings.iter().filter_map(|(host, one)| Some((host.clone(), one.certificate?))).collect(),
+            engines: sightings.into_iter().map(|(host, one)| (host, one.engine)).collect(),
+        }
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hosts that were not heard are unreachable.
     fn sightings(&self) -> BTreeMap<HostName, Sighting> {
-        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let heard = self.heard();
+        let unheard = |host: &HostName, wanted: &Wanted| Sighting {
+            engine: EngineView::Unreachable("it was not reached".into()),
+            certificate: self.earlier.get(host).copied(),
+            certificate_is_old: true,
+            says_availability: wanted.says_availability,
+        };
         self.members
             .iter()
-            .map(|(host, says)| {
-                let unheard = || Sighting {
-                    engine: EngineView::Unreachable("it was not reached".into()),
-                    certificate: None,
-                    says_availability: *says,
-                };
-                (host.clone(), heard.get(host).cloned().unwrap_or_else(unheard))
+            .map(|(host, wanted)| {
+                (host.clone(), heard.members.get(host).cloned().unwrap_or_else(|| unheard(host, wanted)))
             })
             .collect()
+    }
+
+    /// The nodes as the first manager lists them that did or does, with its name; else why none did. Kinds have mostly asked
+    /// already.
+    async fn nodes(&self, managers: &[&HostName], engines: &dyn Engines) -> Result<(HostName, Vec<Node>), String> {
+        let heard = |manager: &&&HostName| self.heard().nodes.get(**manager).cloned();
+        if let Some((manager, nodes)) = managers.iter().find_map(|manager| Some((*manager, heard(&manager)?))) {
+            return Ok((manager.clone(), nodes));
+        }
+        let mut why = String::from("no manager answers");
+        for manager in managers.iter().copied() {
+            match engines.get(manager, "/nodes").await {
+                EngineAnswer::Response { status: 200..=299, body } => match Node::list(&body) {
+                    Ok(nodes) => {
+                        self.heard().nodes.insert(manager.clone(), nodes.clone());
+                        return Ok((manager.clone(), nodes));
+                    }
+                    Err(error) => why = format!("{manager}: {error}"),
+                },
+                EngineAnswer::Response { status, body } => why = super::sight::error_text(status, &body),
+                EngineAnswer::Absent => {}
+                EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => why = format!("{manager}: {error}"),
+            }
+        }
+        Err(why)
     }
 }
 
@@ -64,36 +140,46 @@ impl Lookout for SwarmLookout {
     }
 
     fn hear(&self, host: &HostName, answers: &Answers) {
-        let Some(says_availability) = self.members.get(host).copied() else { return };
+        let Some(wanted) = self.members.get(host).copied() else { return };
         let engine = match answers.engine("/info") {
             Ok(answer) => EngineView::read(answer),
             Err(error) => EngineView::Unreachable(error.to_string()),
         };
         let file = answers.path(CERTIFICATE).ok().flatten();
         let certificate = file.and_then(|file| Validity::read(file.content.as_deref()?));
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.insert(host.clone(), Sighting { engine, certificate, says_availability });
+        let says_availability = wanted.says_availability;
+        let mut heard = self.heard();
+        // Kinds ask one of the managers for the nodes; the list is read once, whoever brings it.
+        for manager in self.members.iter().filter(|(_, wanted)| wanted.may_manage).map(|(name, _)| name) {
+            if heard.nodes.contains_key(manager) {
+                continue;
+            }
+            let own = manager == host && answers.contains(&Query::engine("/nodes"));
+            let answer = if own { answers.engine("/nodes") } else { answers.engine_of(manager, "/nodes") };
+            if let Some(nodes) = answer.ok().and_then(|answer| Node::list(answer.ok()?).ok()) {
+                heard.nodes.insert(manager.clone(), nodes);
+            }
+        }
+        heard
+            .members
+            .insert(host.clone(), Sighting { engine, certificate, certificate_is_old: false, says_availability });
     }
 
-    async fn findings(&self, engines: &dyn Engines) -> Vec<(HostName, ResourceOutcome)> {
+    async fn findings(&self, engines: &dyn Engines, memory: &dyn Memory) -> Vec<(HostName, ResourceOutcome)> {
         let sightings = self.sightings();
         let managers: Vec<&HostName> =
             sightings.iter().filter(|(_, one)| one.engine.is_manager()).map(|(host, _)| host).collect();
-        let mut why = String::from("no manager answers");
-        for manager in managers.iter().copied() {
-            match engines.get(manager, "/nodes").await {
-                EngineAnswer::Response { status: 200..=299, body } => match Node::list(&body) {
-                    Ok(nodes) => {
-                        let fields = cluster_drift(&sightings, &nodes, self.everything, self.now);
-                        return vec![(manager.clone(), outcome(fields))];
-                    }
-                    Err(error) => why = format!("{manager}: {error}"),
-                },
-                EngineAnswer::Response { status, body } => why = super::sight::error_text(status, &body),
-                EngineAnswer::Absent => {}
-                EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => why = format!("{manager}: {error}"),
+        let why = match self.nodes(&managers, engines).await {
+            Ok((manager, nodes)) => {
+                let mut fields = cluster_drift(&sightings, &nodes, self.everything, self.now);
+                let tokens = engines.get(&manager, tokens::PATH).await;
+                if let Some(tokens) = tokens.ok().and_then(Tokens::read) {
+                    fields.extend(tokens.rotated(managers.iter().copied(), memory));
+                }
+                return vec![(manager, outcome(fields))];
             }
-        }
+            Err(why) => why,
+        };
         // A member whose managers are silent: the swarm is there, and cannot be judged. With no member at all there is none
         // yet, and a check of some hosts only may have left the managers out.
         let member = sightings.iter().find(|(_, one)| one.engine.info().is_some_and(|info| !info.node_id.is_empty()));
@@ -104,6 +190,16 @@ impl Lookout for SwarmLookout {
             }
             _ => Vec::new(),
         }
+    }
+
+    async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake> {
+        let mut keepsakes = Vec::new();
+        for manager in self.members.iter().filter(|(_, wanted)| wanted.may_manage).map(|(host, _)| host) {
+            if let Some(tokens) = engines.get(manager, tokens::PATH).await.ok().and_then(Tokens::read) {
+                keepsakes.extend(tokens.keepsakes(manager));
+            }
+        }
+        keepsakes
     }
 }
 

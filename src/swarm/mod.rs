@@ -15,11 +15,13 @@ mod quorum;
 #[cfg(test)]
 pub mod samples;
 mod sight;
+mod tokens;
 
 pub use addresses::{Addresses, SWARM_PORT, host_part, port_of, with_port};
+pub use certificate::Validity;
 pub use guard::SwarmGuard;
 pub use info::{Info, RemoteManager};
-pub use lookout::SwarmLookout;
+pub use lookout::{SwarmLookout, SwarmSeen, Wanted};
 pub use membership::{LiveSwarm, Membership, Obstacle, Standing, settled, standing};
 pub use node::{ManagerStatus, Node, Role};
 pub use objects::{Objects, Reading};

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EngineView, Node, Voters};
+use super::{EngineView, Node, Validity, Voters};
 use crate::inventory::HostName;
 
 /// One line of the table: a host of the inventory, or a node that no host of the inventory is.
@@ -32,6 +32,9 @@ pub struct Row {
     pub engine_version: String,
     /// Address in the swarm.
     pub address: String,
+    /// Its certificate, where somebody read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Validity>,
 }
 
 /// One service of the swarm.
@@ -187,6 +190,7 @@ fn row(node: &Node) -> Row {
         labels: node.labels.clone(),
         engine_version: node.engine_version.clone(),
         address: node.address.clone(),
+        certificate: None,
     }
 }
 

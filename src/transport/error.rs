@@ -16,6 +16,9 @@ pub enum TransportError {
         /// Whether a machine that boots would look like this.
         retryable: bool,
     },
+    /// The inventory's source knows that the machine does not run, so nothing was tried.
+    #[error("not running: {0}")]
+    NotRunning(String),
     /// The name does not resolve.
     #[error("cannot resolve {name}: {why}")]
     Resolve {
@@ -35,10 +38,12 @@ pub enum TransportError {
         tried: String,
     },
     /// A private key could not be used.
-    #[error("cannot use key {}: {why}", path.display())]
+    #[error("cannot use key {} ({place}): {why}", path.display())]
     Key {
         /// The file.
         path: PathBuf,
+        /// The setting that names it, and where that stands.
+        place: String,
         /// Why.
         why: String,
     },
@@ -193,9 +198,12 @@ impl TransportError {
     pub fn hint(&self) -> String {
         match self {
             Self::Connect { .. } => "is the machine up and sshd listening on that port? try `ssh` to it by hand, or raise connect_wait".into(),
+            Self::NotRunning(_) => "start the machine, then run again".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
-            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass".into(),
+            Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
+            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
             Self::Key { .. } => "give a readable private key; its passphrase is asked for on a terminal or taken from SKEP_KEY_PASSPHRASE, or load it into ssh-agent".into(),
+            Self::Settings { place, setting, .. } if place == "skep's own list" => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or give it in the inventory, which wins".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
@@ -207,12 +215,13 @@ impl TransportError {
             Self::Timeout(_) => "look at the machine's load and at what the command waits for, then run again".into(),
             Self::TooMuchOutput(_) => "make the command print less".into(),
             Self::Locked { .. } => "wait for that run with --lock-wait; if it is dead, its lock expires within a minute".into(),
-            Self::Lock(_) => "look whether /run is writable for root and util-linux (flock) is installed".into(),
+            Self::Lock(_) => "look whether /run is writable for root and has room, and util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "take the named character out of the value".into(),
             Self::Local(_) => "look at the free space and the permissions of the folder for temporary files, then run again".into(),
             Self::NoClient => "install it here: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's own); no Engine has to run".into(),
-            Self::Privilege { why, .. } if why.contains("password") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
+            // The second are the words of sudo-rs.
+            Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
             Self::NoEngine { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoEngine { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),

@@ -44,7 +44,8 @@ if [ -d "$dir" ]; then
   fi
 fi
 write() {
-  printf '%s\n' "$token" "$owner" "$pid" "$since" "$now" >"$dir/owner.new" && mv -f "$dir/owner.new" "$dir/owner"
+  # The shell's own printf has no word for a full disk but "I/O error".
+  printf '%s\n' "$token" "$owner" "$pid" "$since" "$now" | cat >"$dir/owner.new" && mv -f "$dir/owner.new" "$dir/owner"
 }
 "#;
 

@@ -4,6 +4,8 @@
 mod engine_api;
 mod error;
 mod exec;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod gate;
 mod host_lock;
 mod known_hosts;
@@ -24,7 +26,7 @@ pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{Forgotten, KnownHosts, forget};
 pub use network::{Network, connect_with};
-pub use secrets::{Ask, Known, Secrets};
+pub use secrets::{Ask, Known, Secrets, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
 
 /// One host's connection, held for the whole run. All methods may be called at once.

@@ -131,12 +131,16 @@ impl Network {
         let (before, last) = list.rsplit_once(',').map_or((None, list.as_str()), |(before, last)| (Some(before), last));
         let hop = hop::parse(last).map_err(|why| trouble("ProxyJump", why))?;
         let hop = self.resolve(&self.hop_target(target, &hop, before)).await?;
-        let own = label(target);
         let mut further: Vec<String> = way.to_vec();
-        further.push(own);
+        further.push(label(target));
         let label = label(&hop);
         if further.contains(&label) {
-            let circle = format!("the jump hosts lead in a circle: {} -> {label}", further.join(" -> "));
+            let circle = format!(
+                "the jump hosts lead in a circle: {} of {} is on the way already: {}",
+                hop.name,
+                target.name,
+                further.join(" -> ")
+            );
             return Err(trouble("ProxyJump", circle));
         }
         let jump = self.jump(&hop, &label, &further).await.map_err(|error| TransportError::Jump {
@@ -227,7 +231,7 @@ fn label(target: &Target) -> String {
     format!("{}@{}:{}", target.user, target.address, target.port)
 }
 
-mod hop {
+pub(super) mod hop {
     //! One part of a `ProxyJump`.
 
     /// `[user@]host[:port]` or `ssh://[user@]host[:port]`.

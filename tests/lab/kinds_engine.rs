@@ -136,6 +136,8 @@ fn reading_touches_nothing_beside_an_engine(lot: &Lot) {
 fn the_engines_file_and_labels_from_their_making_to_their_end() {
     let lot = Lot::up_with("engine", &["--managers", "1", "--workers", "0"]);
     lot.web2py("apply", &["--yes"]).exits(0);
+    crate::kinds_cluster::networks(&lot);
+    crate::kinds_cluster::secrets_and_configs(&lot);
     daemon_json(&lot);
     what_the_engine_does_not_take(&lot);
     node_labels(&lot);

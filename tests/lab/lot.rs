@@ -68,6 +68,33 @@ impl Lot {
         command(&arguments)
     }
 
+    /// An inventory of these hosts with the lot's key; `settings` are lines of TOML for all of them. Known is whatever key a
+    /// node of the lot has, at any address. Each host is its name and its own lines.
+    pub fn inventory_of(&self, file: &str, settings: &str, hosts: &[(&str, &str)]) -> String {
+        let whole = self.table();
+        let defaults = |key: &str| whole["defaults"][key].as_str().unwrap().to_owned();
+        let lines = std::fs::read_to_string(defaults("known_hosts")).unwrap();
+        let known: String =
+            lines.lines().filter_map(|line| line.split_once(' ')).map(|(_, key)| format!("* {key}\n")).collect();
+        let known = self.write(&format!("{file}.known"), &known);
+        let key = defaults("identity_file");
+        let mut text =
+            format!("[defaults]\nidentity_file = {key:?}\nknown_hosts = {known:?}\nagent = false\n{settings}\n");
+        for (name, lines) in hosts {
+            text.push_str(&format!("[hosts.{name}]\n{lines}\n"));
+        }
+        self.write(file, &text)
+    }
+
+    /// The address of a node on the lot's bridge.
+    pub fn address(&self, node: &str) -> String {
+        self.table()["hosts"][node]["address"].as_str().unwrap().to_owned()
+    }
+
+    fn table(&self) -> toml::Table {
+        std::fs::read_to_string(self.inventory()).unwrap().parse().unwrap()
+    }
+
     /// Faults: `stop`, `start`, `cut`, `heal`.
     pub fn fault(&self, verb: &str, node: &str) {
         skep(&["lab", verb, node, "--lot", &self.name]).exits(0);

@@ -2,16 +2,21 @@
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod cluster;
+mod cuts;
 mod drift;
 mod faults;
 mod foreign;
 mod hostile;
 mod image;
 mod kinds;
+mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod plays;
+#[path = "../proxy/mod.rs"]
+mod proxy;
 mod quorum;
 mod readonly;
 mod schedule;
@@ -21,4 +26,9 @@ mod stack;
 mod story;
 mod tamper;
 mod trace;
+mod vagrant;
 mod variants;
+mod weather;
+mod weather_disks;
+mod weather_shells;
+mod weather_sudo;

@@ -46,6 +46,12 @@ fn engines_of_a_swarm_restart_one_at_a_time() {
     let text = format!("{}{}", said.stdout, said.stderr);
     assert!(text.contains("majority") && text.contains("--force"), "{text}");
     assert_eq!(started, lot.on("docker02", "systemctl show -p ExecMainStartTimestamp docker"), "not restarted");
+    lot.until(
+        "docker01",
+        "docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | grep -x 'docker03 Unreachable'",
+        Duration::from_secs(60),
+    );
+    lot.web2py("check", &[]).exits(4).says("manager docker03: unreachable -> reachable");
     lot.fault("start", "docker03");
     lot.run("apply", &again, &["--yes"]).exits(0);
 }
@@ -63,6 +69,7 @@ fn roles_are_mended() {
     };
     lot.on("docker01", "docker node promote docker04");
     is("docker04", true);
+    lot.web2py("check", &[]).exits(3).says("managers: 4 -> an odd number");
     lot.on("docker01", "docker node demote docker03");
     is("docker03", false);
     is("docker04", true);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64ct::{Base64, Encoding};
 use serde_json::Value;
 
 use super::Permit;
@@ -10,11 +11,15 @@ use super::converge::converge;
 use super::deploy::deploy;
 use crate::engine::{Engines, Fleet, Host};
 use crate::inventory::HostName;
-use crate::resource::{Act, EngineAnswer, EngineCall, Late, STEP_TIMEOUT, Script, Step, Wait, WriteFile};
+use crate::resource::{
+    Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile, keyed_digest,
+};
 use crate::transport::{Exec, Privilege, TransportError};
 
-/// Every script starts so: stop at the first failure, messages in English, files not writable by others.
-const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\n";
+/// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
+/// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its
+/// standard error is such a signal (PIPE).
+const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
 
 /// Time between two questions of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
@@ -90,14 +95,41 @@ pub(super) async fn perform(permit: &Arc<Permit>, fleet: &Fleet, host: &Host, st
     }
 }
 
+/// Hands a script its input.
+struct Input<'a> {
+    before: &'static str,
+    after: &'static str,
+    argument: Option<&'a str>,
+    stream: &'a [u8],
+}
+
+impl<'a> Input<'a> {
+    /// A broken connection ends standard input early, and a command of the user's own would take the half for the whole. The
+    /// arguments come with the script, which runs when all of it came or not at all: so the input is the first of them. Bytes
+    /// that cannot be one stay a stream; who keeps those checks their number.
+    fn of(stdin: &'a [u8]) -> Self {
+        match std::str::from_utf8(stdin) {
+            Ok(text) if !text.is_empty() && !text.contains('\0') => Self {
+                before: "skep_input=$1; shift; printf %s \"$skep_input\" | {\n",
+                after: "\n}",
+                argument: Some(text),
+                stream: b"",
+            },
+            _ => Self { before: "", after: "", argument: None, stream: stdin },
+        }
+    }
+}
+
 async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(), StepError> {
+    let Input { before, after, argument, stream } = Input::of(&script.stdin);
+    let arguments = argument.map(str::to_owned).into_iter().chain(script.arguments.iter().cloned());
     let ended = run(
         permit,
         host,
         Exec {
-            script: format!("{PRELUDE}{}", script.script).into(),
-            arguments: script.arguments.clone(),
-            stdin: script.stdin.clone(),
+            script: format!("{before}{PRELUDE}{}{after}", script.script).into(),
+            arguments: arguments.collect(),
+            stdin: stream.to_vec(),
             privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
             timeout: script.timeout,
             ..Exec::root("")
@@ -130,8 +162,6 @@ umask 077
 [ -d "$d" ] || { printf '%s is not a directory\n' "$d" >&2; exit 1; }
 t=$(mktemp -- "$d/.skep.XXXXXXXX")
 trap 'rm -f -- "$t"' EXIT
-# dash runs the trap of EXIT only when it exits by itself.
-trap 'exit 1' HUP INT TERM
 cat >"$t"
 [ "$(stat -c %s -- "$t")" = "$5" ] || { echo "only a part of the content arrived" >&2; exit 1; }
 chown -- "$2:$3" "$t"
@@ -170,6 +200,10 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         let slot = body.as_mut().and_then(|body| body.pointer_mut(&late.into));
         *slot.ok_or(StepError::NotKnown)? = value;
     }
+    if let Some((into, value)) = make(fleet, &call.made).await? {
+        let slot = body.as_mut().and_then(|body| set(body, &into));
+        *slot.ok_or(StepError::NotKnown)? = value.into();
+    }
     let owner =
         if call.managers.is_empty() { host.name().clone() } else { live_manager(fleet, &call.managers).await? };
     let engine = fleet.host(&owner).await?;
@@ -182,6 +216,28 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         return Err(StepError::OutOfSequence);
     }
     Err(StepError::Engine { host: owner, status, message })
+}
+
+/// A value made for this call, and where in the body it belongs.
+async fn make(fleet: &Fleet, made: &Made) -> Result<Option<(String, String)>, StepError> {
+    match made {
+        Made::Nothing => Ok(None),
+        Made::RandomKey { into } => Ok(Some((into.clone(), Base64::encode_string(&rand::random::<[u8; 32]>())))),
+        Made::Seal(seal) => {
+            let hosts = seal.managers.clone();
+            let late = Late { hosts, path: seal.path.clone(), pointer: seal.pointer.clone(), into: String::new() };
+            let key = read_late(fleet, &late).await?;
+            let key = key.as_str().and_then(|text| Base64::decode_vec(text).ok()).filter(|key| !key.is_empty());
+            let key = key.ok_or_else(|| StepError::Late(format!("what {} holds is no key", seal.path)))?;
+            Ok(Some((seal.into.clone(), keyed_digest(&key, &seal.name, &seal.content))))
+        }
+    }
+}
+
+/// The place that a pointer names, made when only its last key is missing.
+fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
+    let (parent, key) = pointer.rsplit_once('/')?;
+    Some(body.pointer_mut(parent)?.as_object_mut()?.entry(key).or_insert(Value::Null))
 }
 
 /// The first of these hosts whose Engine is a manager of a swarm now.
@@ -247,5 +303,21 @@ async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepErr
             return Err(StepError::Wait { what, after: wait.deadline });
         }
         tokio::time::sleep(WAIT_STEP).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_comes_with_the_script_unless_it_cannot_be_an_argument() {
+        let input = Input::of(b"it's $HOME\n");
+        assert_eq!((input.argument, input.stream), (Some("it's $HOME\n"), &b""[..]));
+        assert!(input.before.starts_with("skep_input=$1; shift;") && input.after.ends_with('}'));
+        for stream in [&b""[..], b"a\0b", b"\xff"] {
+            let input = Input::of(stream);
+            assert_eq!((input.before, input.after, input.argument, input.stream), ("", "", None, stream));
+        }
     }
 }

@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use super::locks::Locks;
 use super::perform::{StepError, perform};
 use super::permit::Permit;
-use crate::engine::Fleet;
 use crate::engine::event::Event;
 use crate::engine::forecast::{Forecast, HostForecast};
 use crate::engine::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::engine::record::{PATH, Record};
+use crate::engine::{Fleet, Keepsake};
 use crate::inventory::HostName;
 use crate::resource::{Definition, Step};
 
@@ -59,6 +59,7 @@ pub(super) async fn remember(
     locks: &Arc<Locks>,
     known: &HashMap<HostName, Known>,
     summary: &RunSummary,
+    keepsakes: &[Keepsake],
     forks: usize,
 ) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
@@ -66,7 +67,15 @@ pub(super) async fn remember(
     let mut writing = JoinSet::new();
     for (name, outcome) in &summary.hosts {
         let Some(before) = known.get(name).filter(|_| outcome.unreachable.is_none()) else { continue };
-        let Some(content) = before.record.renewed(&applied(before, outcome), now) else { continue };
+        let mut applied = applied(before, outcome);
+        for keepsake in keepsakes.iter().filter(|keepsake| keepsake.host == *name) {
+            if before.record.remembers(&keepsake.id, &keepsake.definition) == Some(false) {
+                let text = format!("{} is another than after the last apply; it is taken for ours now", keepsake.id);
+                fleet.events().send(Event::Note { host: Some(name.clone()), text }).await;
+            }
+            applied.push((keepsake.id.clone(), keepsake.definition, false));
+        }
+        let Some(content) = before.record.renewed(&applied, now) else { continue };
         let (fleet, permit, locks) = (fleet.clone(), permit.clone(), locks.clone());
         let (permits, name) = (permits.clone(), name.clone());
         writing.spawn(async move {

@@ -14,7 +14,7 @@ use super::verdict::skip_all;
 use crate::engine::event::Event;
 use crate::engine::forecast::{Forecast, Task, forecast};
 use crate::engine::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
-use crate::engine::{Fleet, Guard};
+use crate::engine::{Fleet, Guard, Keepsake, Lookout};
 use crate::inventory::HostName;
 use crate::playbook::Resolved;
 
@@ -34,6 +34,8 @@ pub struct RunOptions {
     pub lock_wait: Duration,
     /// Who this run is, in locks: `user@machine`.
     pub owner: String,
+    /// Who says what of the whole is to be remembered at the end.
+    pub lookout: Option<Arc<dyn Lookout>>,
 }
 
 /// Forecasts, asks, acts and verifies. Always returns a whole summary; a failing host is data. The connections stay
@@ -63,14 +65,16 @@ pub async fn apply(
         let (waiting, known) = (first.waiting(), known(&first));
         let summary = play_by_play(&applier, work, first, options.forks).await;
         let summary = verify(fleet, work, options.forks, stop, summary, &waiting).await;
-        remember(fleet, &permit, &locks, &known, &summary, options.forks).await;
+        let keepsakes = keepsakes(fleet, options).await;
+        remember(fleet, &permit, &locks, &known, &summary, &keepsakes, options.forks).await;
         locks.release().await;
         summary
     } else if !first.interrupted && !first.has_work() {
         // Nothing to ask for: what is as asked already counts as applied from now on.
         let known = known(&first);
         let summary = RunSummary { interrupted: false, hosts: first.into_outcomes(), millis: 0 };
-        remember(fleet, &Arc::new(Permit::grant()), &locks, &known, &summary, options.forks).await;
+        let (permit, keepsakes) = (Arc::new(Permit::grant()), keepsakes(fleet, options).await);
+        remember(fleet, &permit, &locks, &known, &summary, &keepsakes, options.forks).await;
         locks.release().await;
         summary
     } else {
@@ -79,6 +83,13 @@ pub async fn apply(
     summary.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     fleet.events().send(Event::RunFinished { summary: summary.clone() }).await;
     summary
+}
+
+async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<Keepsake> {
+    match &options.lookout {
+        Some(lookout) => lookout.keepsakes(fleet.as_ref()).await,
+        None => Vec::new(),
+    }
 }
 
 async fn play_by_play(applier: &Arc<Applier>, work: &Resolved, first: Forecast, forks: usize) -> RunSummary {

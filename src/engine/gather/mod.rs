@@ -1,6 +1,8 @@
 //! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
 
 mod facts;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod parse;
 mod script;
 mod sections;
@@ -29,15 +31,19 @@ pub async fn gather(
     queries: &BTreeSet<Query>,
 ) -> Result<Answers, TransportError> {
     let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
-    let (engine, shell): (Vec<&Query>, Vec<&Query>) =
+    let (engine, others): (Vec<&Query>, Vec<&Query>) =
         rest.into_iter().partition(|query| matches!(query, Query::Engine { .. }));
-    let (from_shell, from_engines, from_stacks) = tokio::join!(
+    let (values, shell): (Vec<&Query>, Vec<&Query>) =
+        others.into_iter().partition(|query| matches!(query, Query::Value(_)));
+    let (from_shell, from_engines, from_here, from_stacks) = tokio::join!(
         ask_shell(host, &shell),
         ask_engines(fleet, round, host, &engine),
+        ask_here(fleet, &values),
         stacks::ask_stacks(fleet, &stacks)
     );
     let mut answers = from_shell?;
     answers.merge(from_engines);
+    answers.merge(from_here);
     answers.merge(from_stacks);
     Ok(answers)
 }
@@ -64,6 +70,19 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
         }
     }
     Ok(answers)
+}
+
+/// What the operator's own machine knows.
+async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
+    let mut answers = Answers::default();
+    for query in queries {
+        if let Query::Value(source) = query {
+            let value = fleet.value(source).await.map(Answer::Value);
+            let value = value.map_err(|why| ProbeError::Failed { what: format!("{source:?}"), why });
+            answers.insert((*query).clone(), value);
+        }
+    }
+    answers
 }
 
 async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {

@@ -1,6 +1,6 @@
 //! Parses what each section printed into answers. A probe that failed becomes a reason, never an empty answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::facts;
 use super::script::Section;
@@ -30,12 +30,7 @@ fn failed(what: &str, frame: &Frame) -> ProbeError {
 }
 
 fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
-    // find says on stderr what it could not look at; only "it is not there" is an answer. It names the path, unless that
-    // holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for every path.
-    let absent = |line: &str| line.ends_with("No such file or directory") || line.ends_with("Not a directory");
-    let about = |line: &str, path: &str| line.starts_with(&format!("find: '{path}': "));
-    let asked = |line: &str| queries.iter().any(|query| matches!(query, Query::Path { path, .. } if about(line, path)));
-    let troubles: Vec<&str> = frame.stderr.lines().filter(|line| !absent(line)).collect();
+    let troubles = Troubles::of(queries, &frame.stderr);
     let text = String::from_utf8_lossy(&frame.stdout);
     let mut parts = text.split('\0');
     let mut found = HashMap::new();
@@ -44,14 +39,54 @@ fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
     }
     for query in queries {
         let Query::Path { path, .. } = query else { continue };
-        let trouble = troubles.iter().find(|line| about(line, path) || !asked(line));
-        let answer = match (found.get(path), trouble) {
+        let answer = match (found.get(path), troubles.about(path)) {
             (Some(Some(state)), _) => Ok(Answer::Path(Some(state.clone()))),
             (Some(None), _) => Err(ProbeError::Failed { what: path.clone(), why: "find printed no state".into() }),
-            (None, Some(why)) => Err(ProbeError::Failed { what: path.clone(), why: (*why).to_owned() }),
+            (None, Some(why)) => Err(ProbeError::Failed { what: path.clone(), why: why.to_owned() }),
             (None, None) => Ok(Answer::Path(None)),
         };
         answers.insert((*query).clone(), answer);
+    }
+}
+
+/// What find could not look at, from its standard error; only "it is not there" is an answer. It names the path, unless that
+/// holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for every path.
+#[derive(Default)]
+struct Troubles<'a> {
+    of_path: HashMap<&'a str, &'a str>,
+    of_all: Option<&'a str>,
+}
+
+impl<'a> Troubles<'a> {
+    fn of(queries: &[&Query], stderr: &'a str) -> Self {
+        let asked: HashSet<&str> = queries
+            .iter()
+            .filter_map(|query| match query {
+                Query::Path { path, .. } => Some(path.as_str()),
+                _ => None,
+            })
+            .collect();
+        let longest = asked.iter().map(|path| path.len()).max().unwrap_or_default();
+        let absent = |line: &str| line.ends_with("No such file or directory") || line.ends_with("Not a directory");
+        let mut troubles = Self::default();
+        for line in stderr.lines().filter(|line| !absent(line)) {
+            let rest = line.strip_prefix("find: '").unwrap_or_default();
+            // A path may itself hold what stands behind it.
+            let ends = rest.match_indices("': ").map(|(end, _)| &rest[..end]);
+            match ends.take_while(|path| path.len() <= longest).find(|path| asked.contains(path)) {
+                Some(path) => {
+                    troubles.of_path.entry(path).or_insert(line);
+                }
+                None => {
+                    troubles.of_all.get_or_insert(line);
+                }
+            }
+        }
+        troubles
+    }
+
+    fn about(&self, path: &str) -> Option<&'a str> {
+        self.of_path.get(path).copied().or(self.of_all)
     }
 }
 
@@ -200,13 +235,9 @@ fn source_files(text: &str) -> Vec<SourceFile> {
 }
 
 fn versions(text: &str) -> Vec<String> {
-    let mut versions: Vec<String> = Vec::new();
-    for version in text.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim) {
-        if !versions.iter().any(|known| known == version) {
-            versions.push(version.to_owned());
-        }
-    }
-    versions
+    let mut seen = HashSet::new();
+    let all = text.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
+    all.filter(|version| seen.insert(*version)).map(str::to_owned).collect()
 }
 
 fn user(text: &str) -> Option<UserState> {

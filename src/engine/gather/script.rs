@@ -157,7 +157,12 @@ fn single(query: &Query) -> String {
         }
         Query::Program(name) => format!("command -v {} || :", quote(name)),
         Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
-        Query::Path { .. } | Query::Package(_) | Query::Unit(_) | Query::Engine { .. } | Query::Stack(_) => {
+        Query::Path { .. }
+        | Query::Package(_)
+        | Query::Unit(_)
+        | Query::Engine { .. }
+        | Query::Stack(_)
+        | Query::Value(_) => {
             String::from(":")
         }
     }

@@ -20,35 +20,71 @@ impl Frame {
     }
 }
 
-/// All complete frames by their index. A frame without its end is left out: half an answer is no answer.
+/// All complete frames by their index. A frame without its end is left out: half an answer is no answer. So is one that
+/// came twice: one of the two is not the script's, and nobody can say which.
+///
+/// One pass over the output, whatever stands in it: a host that fills it with beginnings costs no more than any other.
 pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
-    let begin = format!("\n{marker} begin ");
-    let mut frames = HashMap::new();
-    let mut rest = output;
-    while let Some(position) = find(rest, begin.as_bytes()) {
-        rest = &rest[position + begin.len()..];
-        let Some((index, frame, used)) = one(marker, rest) else { continue };
-        frames.insert(index, frame);
-        rest = &rest[used..];
+    let needle = format!("\n{marker} ");
+    let mut frames: HashMap<usize, Option<Frame>> = HashMap::new();
+    let mut open: Option<Open> = None;
+    let mut from = 0;
+    while let Some(found) = find(&output[from..], needle.as_bytes()) {
+        let at = from + found;
+        let words = at + needle.len();
+        let Some(length) = output[words..].iter().position(|byte| *byte == b'\n') else { break };
+        let line_end = words + length;
+        // The line's own end may be the beginning of the next one.
+        from = line_end;
+        match (Line::parse(&output[words..line_end]), &mut open) {
+            (Some(Line::Begin(index)), _) => open = Some(Open { index, content: line_end + 1, stdout: None }),
+            (Some(Line::End(index, status)), Some(frame)) if frame.index == index && frame.stdout.is_none() => {
+                // The line end before the marker belongs to the frame, so an empty output ends before it begins.
+                let stdout = output.get(frame.content..at).unwrap_or_default().to_vec();
+                frame.stdout = Some((status, stdout));
+                frame.content = line_end + 1;
+            }
+            (Some(Line::Done(index)), Some(frame)) if frame.index == index => {
+                if let Some((status, stdout)) = frame.stdout.take() {
+                    let stderr = String::from_utf8_lossy(output.get(frame.content..at).unwrap_or_default());
+                    let whole = Frame { status, stdout, stderr: stderr.trim().to_owned() };
+                    frames.entry(index).and_modify(|first| *first = None).or_insert(Some(whole));
+                }
+                open = None;
+            }
+            _ => {}
+        }
     }
-    frames
+    frames.into_iter().filter_map(|(index, frame)| Some((index, frame?))).collect()
 }
 
-fn one(marker: &str, text: &[u8]) -> Option<(usize, Frame, usize)> {
-    let line_end = find(text, b"\n")?;
-    let index: usize = std::str::from_utf8(&text[..line_end]).ok()?.parse().ok()?;
-    let content = line_end + 1;
-    let end = format!("\n{marker} end {index} ");
-    // The end line's own newline belongs to the frame, so an empty output starts right with it.
-    let stdout_end = content.saturating_sub(1) + find(&text[content.saturating_sub(1)..], end.as_bytes())?;
-    let stdout = text.get(content..stdout_end).unwrap_or_default().to_vec();
-    let status_start = stdout_end + end.len();
-    let status_end = status_start + find(&text[status_start..], b"\n")?;
-    let status = std::str::from_utf8(&text[status_start..status_end]).ok()?.parse().ok()?;
-    let done = format!("\n{marker} done {index}\n");
-    let stderr_end = status_end + find(&text[status_end..], done.as_bytes())?;
-    let stderr = String::from_utf8_lossy(text.get(status_end + 1..stderr_end).unwrap_or_default()).trim().to_owned();
-    Some((index, Frame { status, stdout, stderr }, stderr_end + done.len() - 1))
+/// A frame that has begun.
+struct Open {
+    index: usize,
+    /// Where its output, then its standard error, starts.
+    content: usize,
+    /// Status and output, once they have ended.
+    stdout: Option<(i32, Vec<u8>)>,
+}
+
+/// A line with the marker.
+enum Line {
+    Begin(usize),
+    End(usize, i32),
+    Done(usize),
+}
+
+impl Line {
+    fn parse(words: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(words).ok()?.split(' ');
+        let (word, index) = (words.next()?, words.next()?.parse().ok()?);
+        match (word, words.next(), words.next()) {
+            ("begin", None, None) => Some(Self::Begin(index)),
+            ("end", Some(status), None) => Some(Self::End(index, status.parse().ok()?)),
+            ("done", None, None) => Some(Self::Done(index)),
+            _ => None,
+        }
+    }
 }
 
 fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
@@ -72,5 +108,20 @@ mod tests {
     fn half_a_frame_is_no_answer() {
         assert!(split("M", b"\nM begin 0\nhalf of it").is_empty());
         assert!(split("M", b"\nM begin 0\nall\nM end 0 0\nbut no done").is_empty());
+    }
+
+    #[test]
+    fn a_frame_that_comes_twice_is_no_answer() {
+        let one = b"\nM begin 0\nmine\nM end 0 0\n\nM done 0\n";
+        assert_eq!(split("M", one).len(), 1);
+        assert!(split("M", &[&one[..], &one[..]].concat()).is_empty());
+        assert!(split("M", &[&one[..], &one[..], &one[..]].concat()).is_empty());
+    }
+
+    #[test]
+    fn beginnings_without_end_take_no_time() {
+        // 8 MB of them: when each was searched through to the end of the output, this took hours.
+        let output = b"\nM begin 0".repeat(800_000);
+        assert!(split("M", &output).is_empty());
     }
 }

@@ -4,10 +4,11 @@
 use serde_json::json;
 
 use super::*;
-use crate::resource::{Act, Answer, EngineAnswer};
+use crate::resource::{Answer, EngineAnswer};
 use crate::swarm::samples::*;
 
 const PATH: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
+const WAIT: &str = "docker01 wait /networks/back?scope=swarm /Driver=\"overlay\"";
 
 fn live(network: serde_json::Value) -> Answers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
@@ -43,7 +44,7 @@ fn a_difference_is_refused_unless_it_may_be_made_anew() {
     let refusal = planned(table, &live(back())).unwrap_err();
     assert_eq!(refusal.why, "the network back differs (encrypted, subnet), and a network cannot be changed");
     let change = planned(&format!("{table}\nreplace = true"), &live(back())).unwrap().unwrap();
-    assert_eq!(acts(&change), ["docker01 DELETE /networks/net1", "docker01 POST /networks/create"]);
+    assert_eq!(acts(&change), ["docker01 DELETE /networks/net1", "docker01 POST /networks/create", WAIT]);
     assert_eq!(change.fields[1].before, Shown::text("10.30.0.0/24"));
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::SwarmMember;
 use super::ghosts::Ghosts;
 use crate::inventory::HostName;
-use crate::resource::{Act, Action, Change, EngineCall, Late, Refusal, Shown, Step, Wait};
+use crate::resource::{Act, Action, Change, EngineCall, Late, Made, Refusal, Shown, Step, Wait};
 use crate::swarm::{LiveSwarm, Membership, Role, Standing, host_part, with_port};
 
 /// The Engine itself gives a join 20 s before it goes on in the background.
@@ -141,7 +141,7 @@ pub(super) fn call(
     body: Option<Value>,
     late: Vec<Late>,
 ) -> Step {
-    let call = EngineCall { managers, method, path: path.into(), body, late, timeout: JOIN_TIMEOUT };
+    let call = EngineCall { managers, method, path: path.into(), body, late, made: Made::Nothing, timeout: JOIN_TIMEOUT };
     Step { summary: summary.into(), act: Act::Engine(call) }
 }
 

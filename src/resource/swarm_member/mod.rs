@@ -175,6 +175,12 @@ impl SwarmMember {
         self.availability.is_some()
     }
 
+    /// Whether the host is to be a manager.
+    #[must_use]
+    pub fn is_manager(&self) -> bool {
+        self.role == Role::Manager
+    }
+
     /// Warns of an advertised address that the host does not have (the NAT trap): other nodes could not reach it.
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {
         let advertised = crate::swarm::host_part(&self.place.advertise);

@@ -14,7 +14,8 @@ type Cluster = (BTreeMap<HostName, Sighting>, Vec<Node>);
 
 fn sighting(info: &serde_json::Value) -> Sighting {
     let certificate = Some(Validity { from: NOW - 10 * DAY, until: NOW + 80 * DAY });
-    Sighting { engine: EngineView::Answered(Info::read(info)), certificate, says_availability: false }
+    let engine = EngineView::Answered(Info::read(info));
+    Sighting { engine, certificate, certificate_is_old: false, says_availability: false }
 }
 
 fn healthy() -> Cluster {
@@ -45,7 +46,7 @@ fn a_whole_cluster_has_no_drift() {
 fn each_fault_is_a_field() {
     type Spoil<'a> = &'a dyn Fn(&mut Cluster);
     let second = |standing: &str| Node::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap();
-    let cases: [(Spoil<'_>, &[&str]); 9] = [
+    let cases: [(Spoil<'_>, &[&str]); 10] = [
         (&|(_, nodes)| nodes[1].state = "down".into(), &["state of docker02: down -> ready"]),
         (&|(_, nodes)| nodes[1].availability = "drain".into(), &["availability of docker02: drain -> active"]),
         (&|(_, nodes)| nodes[1] = second("reachable"), &["managers: 2 -> an odd number"]),
@@ -66,13 +67,21 @@ fn each_fault_is_a_field() {
             &|(members, _)| {
                 members.get_mut(&host("docker02")).unwrap().certificate.as_mut().unwrap().until = NOW + DAY + 3601
             },
-            &["certificate of docker02: ends in 1day -> renewed by the node"],
+            &["certificate of docker02: ends in 25 hours -> renewed by the node"],
+        ),
+        (
+            &|(members, _)| {
+                let off = members.get_mut(&host("docker02")).unwrap();
+                off.certificate = Some(Validity { from: NOW - 85 * DAY, until: NOW + 3700 });
+                off.certificate_is_old = true;
+            },
+            &["certificate of docker02: ends in 1 hour, as last seen; the node does not answer -> renewed by the node"],
         ),
         (
             &|(members, _)| {
                 members.get_mut(&host("docker01")).unwrap().certificate.as_mut().unwrap().until = NOW - 7300
             },
-            &["certificate of docker01: ended 2h ago -> renewed by the node"],
+            &["certificate of docker01: ended 2 hours ago -> renewed by the node"],
         ),
     ];
     for (spoil, expected) in cases {

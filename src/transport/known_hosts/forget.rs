@@ -24,27 +24,13 @@ pub struct Forgotten {
 /// # Errors
 /// [`TransportError::KnownHosts`] when the file cannot be read or written; it is as it was then, or in `FILE.old`.
 pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, TransportError> {
-    let mut forgotten = Forgotten { file: file.to_path_buf(), lines: Vec::new(), patterns: Vec::new() };
     if !file.exists() {
-        return Ok(forgotten);
+        return Ok(Forgotten { file: file.to_path_buf(), lines: Vec::new(), patterns: Vec::new() });
     }
     let name = pattern::lookup_name(address, port);
     let mut locked = learn::open_locked(file)?;
     let before = learn::text(&mut locked, file)?;
-    let mut after = String::with_capacity(before.len());
-    for (index, line) in before.split_inclusive('\n').enumerate() {
-        match without(line, &name) {
-            Some(Kept::Pattern) => {
-                forgotten.patterns.push(index + 1);
-                after.push_str(line);
-            }
-            Some(Kept::Rest(rest)) => {
-                forgotten.lines.push(index + 1);
-                after.push_str(&rest);
-            }
-            None => after.push_str(line),
-        }
-    }
+    let (after, forgotten) = text_without(&before, &name, file);
     if forgotten.lines.is_empty() {
         return Ok(forgotten);
     }
@@ -57,6 +43,26 @@ pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, Transp
     locked.set_len(0).and_then(|()| locked.rewind()).map_err(trouble)?;
     locked.write_all(after.as_bytes()).and_then(|()| locked.sync_all()).map_err(trouble)?;
     Ok(forgotten)
+}
+
+/// The text without the server, and what became of which line.
+pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Forgotten) {
+    let mut forgotten = Forgotten { file: file.to_path_buf(), lines: Vec::new(), patterns: Vec::new() };
+    let mut after = String::with_capacity(before.len());
+    for (index, line) in before.split_inclusive('\n').enumerate() {
+        match without(line, name) {
+            Some(Kept::Pattern) => {
+                forgotten.patterns.push(index + 1);
+                after.push_str(line);
+            }
+            Some(Kept::Rest(rest)) => {
+                forgotten.lines.push(index + 1);
+                after.push_str(&rest);
+            }
+            None => after.push_str(line),
+        }
+    }
+    (after, forgotten)
 }
 
 /// What stays of a line that speaks of the host.

@@ -5,6 +5,8 @@
 mod authority;
 mod entry;
 mod forget;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod learn;
 mod pattern;
 
@@ -18,7 +20,7 @@ use super::TransportError;
 use crate::inventory::HostKeyPolicy;
 
 pub use self::forget::{Forgotten, forget};
-pub(super) use self::pattern::lookup_name;
+pub(super) use self::pattern::{glob, lookup_name};
 
 /// Every known host key of a run. Cheap to clone; clones share what is learned.
 #[derive(Debug, Clone)]

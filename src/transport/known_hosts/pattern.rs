@@ -46,7 +46,7 @@ fn hash_of(salt: &[u8], name: &str) -> Option<[u8; 20]> {
 }
 
 /// `*` any run, `?` any one byte; linear in time but for the last star, which alone is taken back.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut position) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
     while position < text.len() {

@@ -3,6 +3,7 @@
 
 mod command;
 mod passphrases;
+mod value;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +16,7 @@ use tokio::sync::Mutex;
 use self::passphrases::Passphrases;
 use super::TransportError;
 use crate::inventory::Target;
+pub use value::read_value;
 
 /// Asks the user. The command line gives one that has a terminal.
 #[async_trait]

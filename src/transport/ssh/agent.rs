@@ -8,10 +8,13 @@ use russh::keys::{Certificate, PublicKey};
 use tokio::net::UnixStream;
 
 use super::options::ConnectOptions;
+use super::patience::Patience;
 use crate::inventory::{IdentityAgent, Target};
 
 /// A reached agent and what it holds, each with its comment.
 pub struct Agent {
+    /// What it is called in messages: its socket, and which setting names it.
+    pub name: String,
     /// Signs.
     pub client: AgentClient<UnixStream>,
     /// Its keys.
@@ -21,7 +24,7 @@ pub struct Agent {
 }
 
 /// Reaches the agent that the host's settings name. The second value says why there is none although one is named.
-pub async fn reach(target: &Target, options: &ConnectOptions) -> (Option<Agent>, Option<String>) {
+pub async fn reach(target: &Target, options: &ConnectOptions, patience: &Patience) -> (Option<Agent>, Option<String>) {
     let socket = match &target.ssh.identity_agent {
         _ if !target.agent => None,
         IdentityAgent::Off => None,
@@ -29,13 +32,23 @@ pub async fn reach(target: &Target, options: &ConnectOptions) -> (Option<Agent>,
         IdentityAgent::Socket(path) => Some(path.clone()),
     };
     let Some(socket) = socket else { return (None, None) };
-    match list(&socket).await {
-        Ok(agent) => (Some(agent), None),
+    let name = place(target, &socket);
+    match patience.while_helped(format!("{name} to say what it holds"), list(&socket)).await {
+        Ok(agent) => (Some(Agent { name, ..agent }), None),
         Err(why) => {
             tracing::debug!(why, "no agent answers");
-            (None, Some(format!("the agent at {} does not answer: {why}", socket.display())))
+            (None, Some(format!("{name} does not answer: {why}")))
         }
     }
+}
+
+/// Where the agent is, and who says so.
+fn place(target: &Target, socket: &Path) -> String {
+    let source = match &target.ssh.identity_agent {
+        IdentityAgent::Socket(_) => "IdentityAgent of the SSH configuration",
+        IdentityAgent::Environment | IdentityAgent::Off => "SSH_AUTH_SOCK",
+    };
+    format!("the agent at {} ({source})", socket.display())
 }
 
 async fn list(socket: &Path) -> Result<Agent, String> {
@@ -49,5 +62,5 @@ async fn list(socket: &Path) -> Result<Agent, String> {
             AgentIdentity::Certificate { certificate, comment } => certificates.push((certificate, comment)),
         }
     }
-    Ok(Agent { client, keys, certificates })
+    Ok(Agent { name: String::new(), client, keys, certificates })
 }

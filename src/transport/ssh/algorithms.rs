@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::keys::{Algorithm, HashAlg};
-use russh::{Preferred, cipher, client, kex};
+use russh::{AlgorithmKind, Preferred, cipher, client, kex};
 
 use crate::inventory::Target;
 use crate::transport::TransportError;
@@ -103,6 +103,27 @@ fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
         place: format!("the SSH configuration of {}", target.name),
         why: "skep supports none of the algorithms it names".into(),
     }
+}
+
+/// The host takes none of what is offered. Waiting does not help.
+pub fn nothing_in_common(target: &Target, kind: &AlgorithmKind, ours: &[String], theirs: &[String]) -> TransportError {
+    let (setting, given) = match kind {
+        AlgorithmKind::Kex => ("KexAlgorithms", target.ssh.key_exchanges.is_some()),
+        AlgorithmKind::Key => ("HostKeyAlgorithms", target.ssh.host_key_algorithms.is_some()),
+        AlgorithmKind::Cipher => ("Ciphers", target.ssh.ciphers.is_some()),
+        AlgorithmKind::Mac => ("MACs", target.ssh.macs.is_some()),
+        _ => ("Compression", false),
+    };
+    let place = match given {
+        true => format!("the SSH configuration of {}", target.name),
+        false => "skep's own list".into(),
+    };
+    let list = |names: &[String]| {
+        let words = names.join(", ");
+        words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(400).collect::<String>()
+    };
+    let why = format!("{} takes none of {}; it offers {}", target.address, list(ours), list(theirs));
+    TransportError::Settings { setting: setting.into(), place, why }
 }
 
 fn same_type(known: &Algorithm, offered: &Algorithm) -> bool {

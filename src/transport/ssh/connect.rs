@@ -111,12 +111,21 @@ async fn attempt(
     };
     let patience = Patience::until(deadline);
     match patience.limit(authenticate::log_in(&mut handle, target, options, &cause, &patience)).await {
-        Some(Err(TransportError::Authentication { .. })) if cause.is_booting() => {
+        // Debian 13's sshd closes the connection when PAM lets nobody in.
+        Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_))) if cause.is_booting() => {
             let why = "the machine is booting up and lets nobody in yet".to_owned();
             return Err(connect_error(target, why, true).into());
         }
         Some(result) => result?,
-        None => return Err(late("no end of the login").into()),
+        None => {
+            let waited = patience.helper().map(|helper| format!(": waited for {helper}")).unwrap_or_default();
+            return Err(connect_error(
+                target,
+                format!("no end of the login within {}{waited}", words(target.connect_timeout)),
+                waited.is_empty(),
+            )
+            .into());
+        }
     }
     let elevation = Elevation::new(target, become_password);
     Ok(SshConnection::new(handle, cause, guard, elevation, road.clone(), options))
@@ -134,6 +143,9 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
     };
     match error {
         HandlerError::Ours(error) => Failure { error, dropped },
+        HandlerError::Russh(russh::Error::NoCommonAlgo { kind, ours, theirs }) => {
+            algorithms::nothing_in_common(target, &kind, &ours, &theirs).into()
+        }
         error => {
             let mut why = plain_words(&error);
             if !said.is_empty() {

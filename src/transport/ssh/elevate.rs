@@ -84,12 +84,12 @@ impl Elevation {
         let Inner { prefix, script } = inner;
         let plain = |prefix: &str| format!("{prefix}sh -c '{script}'");
         let run_as = match privilege {
-            Privilege::User(name) => format!("runuser -u {} -- ", account(name)?),
+            Privilege::User(name) => format!("{RUNUSER} -u {} -- ", account(name)?),
             Privilege::Login | Privilege::Root => String::new(),
         };
         if !self.is_needed(privilege) {
             let own = match privilege {
-                Privilege::Root if as_user != "root" && self.user == "root" => format!("runuser -u {as_user} -- "),
+                Privilege::Root if as_user != "root" && self.user == "root" => format!("{RUNUSER} -u {as_user} -- "),
                 Privilege::Login | Privilege::Root | Privilege::User(_) => String::new(),
             };
             return Ok(plain(&format!("{own}{prefix}{run_as}")));
@@ -147,6 +147,9 @@ impl Elevation {
         }
     }
 }
+
+/// Where util-linux has it: sudo's `secure_path` may leave out the folders of the administrator.
+const RUNUSER: &str = "/sbin/runuser";
 
 /// What is said of a wrong password.
 const WRONG_PASSWORD: &str = "sudo does not take the password";
@@ -238,6 +241,19 @@ impl Dialogue {
     }
 }
 
+/// What came behind sudo's last question, which a lecture may stand before: the reason when a command did not begin. sudo-rs
+/// puts the question into its own: `[sudo: QUESTION] Password: `.
+pub fn behind_question(said: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b"-password";
+    let before = said.windows(5 + 32 + MARK.len()).rposition(|part| part.starts_with(b"skep-") && part.ends_with(MARK));
+    let rest = before.map_or(said, |at| &said[at + 5 + 32 + MARK.len()..]);
+    match rest.strip_prefix(b"]").and_then(|rest| rest.iter().position(|byte| *byte == b':').map(|at| &rest[at + 1..]))
+    {
+        Some(rest) => rest.trim_ascii_start(),
+        None => rest,
+    }
+}
+
 /// What is to be done.
 pub enum Next {
     /// Listen on.
@@ -246,6 +262,16 @@ pub enum Next {
     Say(Bytes),
     /// The command runs: send its input.
     Run,
+}
+
+impl std::fmt::Debug for Next {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(match self {
+            Self::Wait => "Wait",
+            Self::Say(_) => "Say(..)",
+            Self::Run => "Run",
+        })
+    }
 }
 
 /// A name that no shell takes for anything but a word.
@@ -260,6 +286,32 @@ fn account(name: &str) -> Result<&str, TransportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::HostName;
+    use crate::transport::{ConnectOptions, Known, Secrets};
+
+    #[test]
+    fn what_is_printed_for_debugging_holds_no_password() {
+        let secret = || Some(SecretString::from("hunter2"));
+        let elevation = Elevation::new(&Target::new(HostName::new("web"), "web".into()), secret());
+        let known = Known { password: secret(), become_password: secret(), passphrase: secret() };
+        let secrets = std::sync::Arc::new(Secrets::new(known, None));
+        let options = ConnectOptions { secrets, ..ConnectOptions::default() };
+        let printed = format!("{elevation:?} {options:?} {:?}", Next::Say(Bytes::from_static(b"hunter2\n")));
+        assert!(printed.contains("REDACTED") && printed.contains("Secrets(..)"), "{printed}");
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+
+    #[test]
+    fn reasons_stand_behind_the_question() {
+        let question = Dialogue::question(7);
+        let reason = |text: String| String::from_utf8_lossy(behind_question(text.as_bytes())).into_owned();
+        assert_eq!(
+            reason(format!("a lecture\n{question}\n{question}timeout: no such file\n")),
+            "timeout: no such file\n"
+        );
+        assert_eq!(reason(format!("[sudo: {question}] Password: \nsudo: I'm sorry ann\n")), "sudo: I'm sorry ann\n");
+        assert_eq!(reason("sudo: a-password: skep-".into()), "sudo: a-password: skep-");
+    }
 
     #[test]
     fn questions_are_heard_across_pieces_and_among_noise() {

@@ -85,20 +85,21 @@ async fn dial_stdio(connection: &SshConnection, socket: &str) -> Result<EngineSt
     let wanted = format!("{mark}\n").into_bytes();
     while !noise.ends_with(&wanted) {
         match channel.wait().await {
-            Some(ChannelMsg::Data { data }) => noise.extend_from_slice(&data),
+            // Whatever a host may print instead of the mark, only its end is kept.
+            Some(ChannelMsg::Data { data }) => keep_tail(&mut noise, &data),
             Some(ChannelMsg::ExtendedData { data, .. }) => {
-                stderr.extend_from_slice(&data);
+                keep_tail(&mut stderr, &data);
                 match dialogue.as_mut().map(|dialogue| dialogue.follow(&data, elevation)).transpose()? {
                     Some(Next::Say(line)) => drop(channel.data_bytes(line).await),
                     Some(Next::Run) => dialogue = None,
                     Some(Next::Wait) | None => {}
                 }
             }
-            Some(_) if noise.len() < 64 * 1024 => {}
-            _ => {
+            Some(ChannelMsg::Close | ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) | None => {
                 let why = String::from_utf8_lossy(&stderr).trim().to_owned();
                 return Err(TransportError::NoEngine { installed: true, why });
             }
+            Some(_) => {}
         }
     }
     let mut stream = SessionStream { inner: channel.into_stream(), _permit: permit };
@@ -107,6 +108,15 @@ async fn dial_stdio(connection: &SshConnection, socket: &str) -> Result<EngineSt
         why: format!("{socket} is there but does not answer ({error})"),
     })?;
     Ok(Box::new(stream))
+}
+
+/// Most bytes of noise that are kept.
+const NOISE_LIMIT: usize = 16 * 1024;
+
+fn keep_tail(kept: &mut Vec<u8>, bytes: &[u8]) {
+    kept.extend_from_slice(bytes);
+    let excess = kept.len().saturating_sub(NOISE_LIMIT);
+    kept.drain(..excess);
 }
 
 /// Only letters that mean nothing to any shell.

@@ -68,7 +68,7 @@ impl LostCause {
     }
 
     fn note_refusal(&self, words: &str) {
-        let words = words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(200).collect();
+        let words = harmless(words);
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.push_back(words);
         if refusals.len() > 64 {
@@ -180,7 +180,7 @@ impl client::Handler for Handler {
             DisconnectReason::ReceivedDisconnect(info) => Ending {
                 too_many_keys: matches!(info.reason_code, Disconnect::NoMoreAuthMethodsAvailable)
                     || info.message.starts_with("Too many authentication failures"),
-                why: format!("the host ended it: {}", info.message.trim()),
+                why: format!("the host ended it: {}", harmless(info.message.trim())),
             },
             DisconnectReason::Error(error) => Ending { why: plain_words(&error), too_many_keys: false },
         };
@@ -198,6 +198,11 @@ impl client::Handler for Handler {
         server_channel_open_direct_streamlocal(a: &str);
         server_channel_open_x11(a: &str, b: u32);
     }
+}
+
+/// A server's own words, for messages: short and without control characters.
+fn harmless(words: &str) -> String {
+    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(200).collect()
 }
 
 /// russh's short names, in words a user can act on.

@@ -1,11 +1,10 @@
 //! Files of keys: private ones, locked ones, and public halves whose private ones an agent holds.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use russh::keys::{PrivateKey, PublicKey};
 
-use crate::transport::TransportError;
 use crate::transport::ssh_config::own_number;
 
 /// What a file holds.
@@ -31,21 +30,20 @@ impl KeyFile {
 /// Reads a file; `None` when it does not exist, and no public half beside it either.
 ///
 /// # Errors
-/// [`TransportError::Key`] for what is no key, cannot be read, or is open to others, which `ssh` refuses too.
-pub fn read(path: &Path) -> Result<Option<KeyFile>, TransportError> {
-    let trouble = |why: String| TransportError::Key { path: PathBuf::from(path), why };
+/// Why it is no key, cannot be read, or may not be used, as one that is open to others: `ssh` refuses that too.
+pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(public_beside(path)),
-        Err(error) => return Err(trouble(error.to_string())),
+        Err(error) => return Err(error.to_string()),
     };
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
         return Ok(Some(KeyFile::Public(Box::new(public))));
     }
-    let data = std::fs::metadata(path).map_err(|error| trouble(error.to_string()))?;
+    let data = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if data.mode() & 0o077 != 0 && data.uid() == own_number() {
         let mode = data.mode() & 0o777;
-        return Err(trouble(format!("others may read it (mode {mode:04o}); `chmod 600` it, as ssh demands too")));
+        return Err(format!("others may read it (mode {mode:04o}); `chmod 600` it, as ssh demands too"));
     }
     // The OpenSSH form keeps its public half in the clear, which finds the key in the agent.
     if let Ok(key) = PrivateKey::from_openssh(text.as_str()) {
@@ -55,9 +53,9 @@ pub fn read(path: &Path) -> Result<Option<KeyFile>, TransportError> {
     russh::keys::decode_secret_key(&text, None).map(|key| Some(KeyFile::Ready(Box::new(key)))).map_err(|error| {
         match error {
             russh::keys::Error::KeyIsEncrypted => {
-                trouble("it is encrypted in an old form; `ssh-keygen -p -f` writes it anew".into())
+                "it is encrypted in an old form; `ssh-keygen -p -f` writes it anew".into()
             }
-            error => trouble(error.to_string()),
+            error => error.to_string(),
         }
     })
 }

@@ -11,8 +11,12 @@ mod dial;
 mod elevate;
 mod engine;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod handler;
+mod key_agent;
 mod key_file;
+mod offer;
 mod options;
 mod password;
 mod patience;

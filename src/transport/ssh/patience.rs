@@ -10,20 +10,40 @@ const LONGEST_THOUGHT: Duration = Duration::from_secs(600);
 
 /// A deadline that can be moved. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Patience(Arc<Mutex<Instant>>);
+pub struct Patience(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    deadline: Instant,
+    /// Who on this side is waited for: neither the host nor the user.
+    helper: Option<String>,
+}
 
 impl Patience {
     /// Until then.
     pub fn until(deadline: Instant) -> Self {
-        Self(Arc::new(Mutex::new(deadline)))
+        Self(Arc::new(Mutex::new(State { deadline, helper: None })))
     }
 
     fn deadline(&self) -> Instant {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).deadline
     }
 
     fn set(&self, deadline: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = deadline;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).deadline = deadline;
+    }
+
+    /// Does something that a program on this side must answer. That time counts, and when it is over, the program is to blame.
+    pub async fn while_helped<T>(&self, helper: String, work: impl Future<Output = T>) -> T {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = Some(helper);
+        let answer = work.await;
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = None;
+        answer
+    }
+
+    /// Who on this side did not answer in time.
+    pub fn helper(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).helper.clone()
     }
 
     /// Does something for which the user is waited for; that time does not count.

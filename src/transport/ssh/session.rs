@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
-use super::elevate::{Dialogue, Elevation, Next};
+use super::elevate::{Dialogue, Elevation, Next, behind_question};
 use super::frame::Frame;
 use super::handler::LostCause;
 use crate::transport::{Exec, Output, TransportError};
@@ -240,7 +240,7 @@ fn verdict(
         }
         return Ok(output);
     }
-    let why = output.stderr_tail();
+    let why = Output { stderr: behind_question(&output.stderr).to_vec(), ..output }.stderr_tail();
     match sudo {
         Some(elevation) if why.contains("sudo") || why.contains("Sorry, user") => Err(elevation.error(why)),
         _ if why.is_empty() => Err(TransportError::NoShell(format!("its login shell ended with status {status}"))),

@@ -1,14 +1,20 @@
 //! Settings from the user's SSH configuration, beneath those of the inventory: `ssh -G HOST` is asked, so that every rule
-//! of `ssh` itself holds (`Match`, `Include`, `Match exec`, which runs its command).
+//! of `ssh` itself holds (`Match`, `Include`, `Match exec`, which runs its command). Where there is no `ssh`, skep reads the files
+//! itself and names what it cannot follow.
 
 mod ask;
+mod file;
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
+mod include;
+mod line;
 mod output;
 mod overlay;
 mod presence;
 mod tokens;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
@@ -66,12 +72,10 @@ impl SshConfig {
         let printed = match question(Some(target)).ask().await? {
             Asked::Printed(printed) => printed,
             Asked::NoProgram => {
-                self.warn(format!(
-                    "{}: not read, since there is no program `ssh` here that could say what it means; install \
-                     openssh-client, or set `ssh_config = false` in the inventory",
-                    file.display()
-                ));
-                return Ok(target.clone());
+                drop(permit);
+                let (target, warnings) = by_itself(target, given, &file)?;
+                warnings.into_iter().for_each(|warning| self.warn(warning));
+                return Ok(target);
             }
         };
         let defaults = self.defaults.get_or_try_init(async || match question(None).ask().await? {
@@ -95,6 +99,13 @@ impl SshConfig {
             given.insert(warning);
         }
     }
+}
+
+/// The host with what skep itself reads of the files.
+fn by_itself(target: &Target, given: Option<&Path>, file: &Path) -> Result<(Target, Vec<String>), TransportError> {
+    let read = file::read(target, given)?;
+    let (target, warnings) = overlay::overlay(target, &read.printed, &Printed::default(), file)?;
+    Ok((target, [read.unread, warnings].concat()))
 }
 
 #[cfg(test)]

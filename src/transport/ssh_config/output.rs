@@ -23,6 +23,12 @@ impl Printed {
         Self { values }
     }
 
+    /// Settings that were read elsewhere; keywords in lower case.
+    #[must_use]
+    pub fn from(values: BTreeMap<String, Vec<String>>) -> Self {
+        Self { values }
+    }
+
     /// Every value of a keyword, in order.
     #[must_use]
     pub fn all(&self, keyword: &str) -> &[String] {

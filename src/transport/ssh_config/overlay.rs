@@ -97,6 +97,11 @@ const WITHOUT_MEANING_HERE: &[&str] = &[
     "xauthlocation",
 ];
 
+/// Whether skep follows a keyword (in lower case).
+pub fn is_read(keyword: &str) -> bool {
+    READ.contains(&keyword)
+}
+
 /// The host with the configuration's values where the inventory gave none, and what cannot be followed.
 ///
 /// # Errors

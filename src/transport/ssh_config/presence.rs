@@ -26,7 +26,7 @@ fn speaks(path: &Path) -> bool {
     }
 }
 
-fn has_effect(line: &str) -> bool {
+pub(super) fn has_effect(line: &str) -> bool {
     let line = line.trim().to_ascii_lowercase();
     let words = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
     !words.is_empty() && !words.starts_with('#') && !HARMLESS.iter().any(|harmless| words.starts_with(harmless))

@@ -95,20 +95,104 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
     );
 }
 
-#[tokio::test]
-async fn without_the_program_the_file_is_named() {
+/// What skep makes of a configuration without `ssh`, and its warnings.
+fn without_the_program(config: &str, given: impl FnOnce(&mut Target)) -> (Result<Target, TransportError>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
-    std::fs::write(&file, "Port 2222\n").unwrap();
+    std::fs::write(&file, config).unwrap();
     let mut target = Target::new(HostName::new("web"), "web".into());
     target.ssh_config = SshConfigFile::File(file.clone());
+    given(&mut target);
+    match by_itself(&target, Some(&file), &file) {
+        Ok((target, warnings)) => (Ok(target), warnings),
+        Err(error) => (Err(error), Vec::new()),
+    }
+}
+
+/// The same configurations, asked of the real `ssh` and read without it.
+#[tokio::test]
+async fn without_the_program_the_same_comes_out() {
+    let include = tempfile::tempdir().unwrap();
+    std::fs::write(include.path().join("a.conf"), "User included\nHost web\n Port 77\nHost other\n Port 78\n").unwrap();
+    std::fs::write(include.path().join("b.conf"), "Host *\n ConnectTimeout 9\n").unwrap();
+    let included = format!("Host w*\n Include {}/*.conf\n HostName inner\nHost *\n Port 1\n", include.path().display());
+    let elsewhere = format!("Host other\n Include {}/*.conf\nHost *\n Port 1\n", include.path().display());
+    let configs = [
+        "Host web\n HostName %h.example.org\n Port 2222\n User ann\n IdentityFile ~/.ssh/a-%h\n IdentityFile /b\n IdentityFile /b\n",
+        "Host web\n IdentitiesOnly yes\n IdentityAgent /run/agent\n CertificateFile /c-cert.pub\n",
+        "Host web\n ProxyJump one,ann@two:23\n ProxyCommand nc x\n",
+        "Host web\n ProxyCommand ssh -W \"%h:%p\" b # x\n ProxyJump one\n",
+        "Host web\n UserKnownHostsFile /k1 /k2\n GlobalKnownHostsFile /k3\n StrictHostKeyChecking yes\n HostKeyAlias al\n HashKnownHosts yes\n",
+        "Host web\n ConnectTimeout 1m30s\n ServerAliveInterval 5\n ServerAliveCountMax 2\n AddressFamily inet6\n BindAddress ::1\n",
+        "Host web\n ServerAliveInterval 7\n",
+        "Host web\n KexAlgorithms curve25519-sha256\n Ciphers aes256-ctr\n MACs hmac-sha2-256\n HostKeyAlgorithms ssh-ed25519\n",
+        "Host web\n PreferredAuthentications publickey,password\n PasswordAuthentication no\n",
+        "Host db\n Port 1\nHost w?b !web\n Port 2\nHost a web b\n Port 3\nHost *\n Port 4\n User last\n",
+        "Host=web\nPort = \"33\" # three\n\tUSER\t'a b'\n",
+        "Port 5\nHost web\n Port 6\n",
+        "Match host web\n Port 7\nMatch !host web\n Port 8\n",
+        "HostName other\nMatch host other originalhost w*,!we\n Port 9\n",
+        "User ann\nMatch user ann\n Port 10\nMatch user !ann,*\n Port 11\nMatch all\n User bob\n",
+        "Match originalhost web,db localuser *\n Port 12\n",
+        "IgnoreUnknown Foo*,bar\nFooBar 1\nBar x\nHost web\n Port 13\n",
+        "StrictHostKeyChecking accept-new\nHost WEB\n Port 14\n",
+        "HostName %h%%x\n",
+        &included,
+        &elsewhere,
+    ];
+    for config in configs {
+        let (asked, _) = resolved(config, |_| {}).await;
+        let (read, warnings) = without_the_program(config, |_| {});
+        let plain = |target: Result<Target, TransportError>| {
+            let mut target = target.unwrap_or_else(|error| panic!("{config}: {error}"));
+            // Where the two files lie differs, and a default that a file names is no setting of it for `ssh -G`.
+            (target.ssh_config, target.origins) = (SshConfigFile::Off, std::collections::BTreeMap::new());
+            target
+        };
+        assert_eq!(format!("{:#?}", plain(read)), format!("{:#?}", plain(asked)), "{config}");
+        assert!(warnings.is_empty(), "{config}: {warnings:?}");
+    }
+    for refused in ["Port x\n", "Port 0\n", "User a b\n", "Host \"web\n", "Port\n", "ConnectTimeout soon\n"] {
+        let (asked, _) = resolved(refused, |_| {}).await;
+        let (read, _) = without_the_program(refused, |_| {});
+        assert!(asked.is_err() && read.is_err(), "{refused}: {asked:?} {read:?}");
+        let said = read.unwrap_err().to_string();
+        assert!(said.contains("config:1"), "{said}");
+    }
+}
+
+#[test]
+fn without_the_program_what_cannot_be_followed_is_named_and_the_inventory_wins() {
+    let config = "Match exec \"test -e /\" host web\n Port 2200\n ProxyCommand evil\nMatch all\n Ciphers +aes128-cbc\n NoSuchSetting yes\n \
+        VerifyHostKeyDNS yes\nHost web\n Port 2201\n User ann\n IdentityFile /b\n";
+    let (target, warnings) = without_the_program(config, |target| {
+        target.identity_files = vec!["/own".into()];
+        target.origins.insert("identity_file", Origin::Inventory);
+    });
+    let target = target.unwrap();
+    assert_eq!((target.port, target.user.as_str(), &target.ssh.proxy), (2201, "ann", &Proxy::Direct));
+    assert_eq!(target.identity_files, [PathBuf::from("/own")]);
+    assert_eq!((target.origins["port"], &target.ssh.ciphers), (Origin::SshConfig, &None));
+    let named = |words: &str| assert!(warnings.iter().any(|text| text.contains(words)), "{words}: {warnings:?}");
+    named("config:1: only the program `ssh` can say whether `Match exec test -e / host web` holds");
+    named("config:5: ciphers with `+` changes a list");
+    named("the setting nosuchsetting is not supported");
+    named("the setting verifyhostkeydns is not supported");
+    assert_eq!(warnings.len(), 4, "{warnings:?}");
+}
+
+#[tokio::test]
+async fn without_the_program_warnings_come_once_and_the_switch_off_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(&file, "Match exec true\n User x\nMatch all\n Port 2222\n").unwrap();
+    let mut target = Target::new(HostName::new("web"), "web".into());
+    target.ssh_config = SshConfigFile::File(file);
     let asked = SshConfig { program: folder.path().join("no-ssh"), ..SshConfig::default() };
     for _ in 0..2 {
-        assert_eq!(asked.resolve(&target).await.unwrap().port, 22);
+        assert_eq!(asked.resolve(&target).await.unwrap().port, 2222);
     }
-    let warnings = asked.warnings.lock().unwrap().iter().cloned().collect::<Vec<_>>();
-    assert_eq!(warnings.len(), 1);
-    assert!(warnings[0].contains(&file.display().to_string()), "{warnings:?}");
+    assert_eq!(asked.warnings.lock().unwrap().len(), 1);
     target.ssh_config = SshConfigFile::Off;
     assert_eq!(asked.resolve(&target).await.unwrap().port, 22);
 }

@@ -44,3 +44,15 @@ fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
     site.write("state", "a file where the folder should be");
     site.run("check", &[]).exits(0).says("no history is kept");
 }
+
+#[test]
+fn checks_at_the_same_time_keep_a_report_each() {
+    let site = Site::new(1);
+    site.playbook("{ directory = { path = 'HOST' } },");
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..2).for_each(|_| drop(site.run("check", &[]).exits(0))));
+        }
+    });
+    site.run("history", &[]).exits(0).says("8 checks");
+}

@@ -54,6 +54,26 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
+    // As installed, and a server that wants SHA-512 and nothing else.
+    for only in ["", "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com\n"] {
+        let (mut sshd, authority, _) = certifying();
+        sshd.stop();
+        let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+        let only = only.to_owned();
+        std::fs::write(sshd.path("config"), only + &config).unwrap();
+        std::fs::remove_file(sshd.path("log")).unwrap();
+        sshd.run();
+        let key = keygen(sshd.folder.path(), "rsa", &["-t", "rsa", "-b", "2048"]);
+        sign(&authority, &["-I", "rsa", "-n", "root"], &key);
+        let target = Target { identity_files: vec![key.clone()], ..sshd.target() };
+        let ours = reach(&target).await.map(drop);
+        assert!(ssh(&target).status.success(), "ssh: {}", sshd.log());
+        assert_eq!(ours, Ok(()), "{}", sshd.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_hosts_certificate_by_a_known_authority() {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let authority = keygen(sshd.folder.path(), "authority", &["-t", "ed25519"]);
@@ -96,10 +116,17 @@ async fn a_hosts_certificate_by_a_known_authority() {
 /// What `ssh` says to the same.
 fn ssh(target: &Target) -> std::process::Output {
     std::process::Command::new("ssh")
-        .args(["-F", "none", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o"])
+        .args(["-F", "none", "-o", "BatchMode=yes", "-o", strictness(target), "-o"])
         .arg(format!("UserKnownHostsFile={}", target.known_hosts[0].display()))
         .args(["-i", target.identity_files[0].to_str().unwrap(), "-p", &target.port.to_string()])
         .args([&format!("root@{}", target.address), "true"])
         .output()
         .unwrap()
+}
+
+fn strictness(target: &Target) -> &'static str {
+    match target.host_key_policy {
+        HostKeyPolicy::Strict => "StrictHostKeyChecking=yes",
+        HostKeyPolicy::AcceptNew => "StrictHostKeyChecking=accept-new",
+    }
 }

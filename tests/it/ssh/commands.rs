@@ -210,3 +210,16 @@ async fn more_commands_at_once_than_sessions() {
         assert!(if further.is_empty() { refused < 15 } else { refused > 0 }, "{refused}: {}", sshd.log());
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closing_is_awaited_until_the_host_has_heard_it() {
+    let (sshd, connection) = root().await;
+    connection.close().await;
+    // What is only queued is lost with the process: once `close` is back, the words are on their way.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !sshd.log().contains("11: done") {
+        assert!(Instant::now() < deadline, "no goodbye: {}", sshd.log());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(sshd.log().contains("Received disconnect"), "{}", sshd.log());
+}

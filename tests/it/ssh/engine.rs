@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::json;
 use skep::inventory::Target;
 use skep::transport::{
-    ConnectOptions, Connection, EngineClient, KnownHosts, Method, SshConnection, TransportError, connect_with,
+    ConnectOptions, Connection, EngineClient, Known, KnownHosts, Method, Secrets, SshConnection, TransportError,
+    connect_with,
 };
 
 use super::engine_server::{Act, EngineServer, echo};
@@ -17,7 +18,9 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Connects; the Engine's socket is `engine` in the server's folder.
 async fn reach(sshd: &Sshd, target: &Target) -> Arc<SshConnection> {
     let engine_socket = sshd.path("engine").display().to_string();
-    let options = ConnectOptions { engine_socket, ..bare_options() };
+    let known = Known { become_password: Some("it's a $ecret".into()), ..Known::default() };
+    let secrets = Arc::new(Secrets::new(known, None));
+    let options = ConnectOptions { engine_socket, secrets, ..bare_options() };
     connect_with(target, &KnownHosts::load(&target.known_hosts).unwrap(), &options).await.unwrap()
 }
 
@@ -163,7 +166,15 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
     let account = Account::with_sudo("/bin/bash");
     std::fs::write(account.home(".bashrc"), "echo noise\n").unwrap();
     let through_sudo = Target { user: account.name.clone(), become_root: true, ..allowed.target() };
-    for (sshd, target) in [(&forbidden, &as_root), (&allowed, &through_sudo)] {
+    // sudo wants a password, of an account whose start files are noisy too.
+    let with_password = Sshd::start("");
+    let asked = Account::new("/bin/bash");
+    asked.set_password("it's a $ecret");
+    asked.sudoers(&format!("Defaults:{0} timestamp_timeout=0, lecture=always\n{0} ALL=(ALL) ALL\n", asked.name));
+    std::fs::write(asked.home(".bashrc"), "echo noise\n").unwrap();
+    let through_password = Target { user: asked.name.clone(), become_root: true, ..with_password.target() };
+    let servers = [(&forbidden, &as_root), (&allowed, &through_sudo), (&with_password, &through_password)];
+    for (sshd, target) in servers {
         let server = EngineServer::start(&sshd.path("engine"), echo("1.47"));
         super::sshd::must("chmod", &["600", sshd.path("engine").to_str().unwrap()]);
         let connection = reach(sshd, target).await;

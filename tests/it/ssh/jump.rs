@@ -80,7 +80,7 @@ async fn circles_and_unknown_hops_are_told() {
     let hosts = [through(named(&one, "one"), "two"), through(named(&two, "two"), "one")];
     let network = Network::new(bare_options(), hosts.clone());
     let error = network.connect(&hosts[0]).await.err().unwrap();
-    assert!(error.to_string().contains("lead in a circle"), "{error}");
+    assert!(error.to_string().contains("lead in a circle: one of two is on the way already"), "{error}");
     assert_eq!(one.log().matches("Connection from").count() + two.log().matches("Connection from").count(), 0);
 
     let mut lost = through(named(&one, "one"), "no-such-host.invalid");
@@ -135,4 +135,84 @@ async fn addresses_of_the_other_family() {
     let connection = reach(&target).await.unwrap();
     let output = connection.exec(Exec::root("echo \"$SSH_CONNECTION\"")).await.unwrap();
     assert!(output.stdout.starts_with(b"127.0.0.9 "), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+/// A network of its own, with a pair of linked interfaces; goes with the value.
+struct Apart(String);
+
+impl Apart {
+    fn new() -> Self {
+        let name = format!("skep-it-{}", std::process::id());
+        super::sshd::must("ip", &["netns", "add", &name]);
+        let apart = Self(name);
+        apart
+            .sh("ip link set lo up; ip link add near type veth peer name far; ip link set near up; ip link set far up");
+        apart
+    }
+
+    fn run(&self, program: &str) -> std::process::Command {
+        let mut command = std::process::Command::new("ip");
+        command.args(["netns", "exec", &self.0, program]);
+        command
+    }
+
+    fn sh(&self, script: &str) -> String {
+        let output = self.run("sh").args(["-c", script]).output().unwrap();
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_local_address_with_its_zone() {
+    let apart = Apart::new();
+    // An address is usable once nobody else was found to have it.
+    let of = |device: &str| {
+        let script = "for n in $(seq 100); do ip -6 -o addr show dev \"$1\" scope link -tentative \
+            | sed -n 's/.*inet6 \\([^/]*\\).*/\\1/p' | grep . && exit; sleep 0.1; done; exit 1";
+        apart.sh(&script.replace("\"$1\"", device)).trim().to_owned()
+    };
+    of("near");
+    let address = of("far");
+    assert!(address.starts_with("fe80::"), "{address}");
+    let mut sshd = Sshd::prepare("", &["ed25519"]);
+    let config = std::fs::read_to_string(sshd.path("config")).unwrap();
+    let (old, new) = (format!("{}:{}", sshd.address, sshd.port), format!("[{address}%far]:{}", sshd.port));
+    std::fs::write(sshd.path("config"), config.replace(&old, &new)).unwrap();
+    sshd.run_by(&mut apart.run("/usr/sbin/sshd"));
+    let zoned = format!("{address}%near");
+    let key = public(&sshd.path("host_ed25519"));
+    std::fs::write(sshd.path("known_hosts"), format!("[{zoned}]:{} {key}\n", sshd.port)).unwrap();
+    let inventory = |address: &str| {
+        let text = format!(
+            "[defaults]\nknown_hosts = 'known_hosts'\nhost_keys = 'strict'\nagent = false\nuser = 'root'\nssh_config = false\n\
+             connect_timeout = '3s'\n[hosts.web]\naddress = '{address}'\nport = {}\nidentity_file = 'client'\n",
+            sshd.port
+        );
+        std::fs::write(sshd.path("inventory.toml"), text).unwrap();
+    };
+    let ping = || {
+        let mut skep = apart.run(env!("CARGO_BIN_EXE_skep"));
+        skep.args(["ping", "-i"]).arg(sshd.path("inventory.toml")).output().unwrap()
+    };
+    inventory(&zoned);
+    let output = ping();
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), sshd.log());
+    // Without its zone nobody knows which way it is meant.
+    inventory(&address);
+    assert_eq!(ping().status.code(), Some(4));
+    let options = ["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o"];
+    let mut ssh = apart.run("ssh");
+    ssh.args(options)
+        .arg(format!("UserKnownHostsFile={}", sshd.path("known_hosts").display()))
+        .arg("-i")
+        .arg(sshd.path("client"));
+    let output = ssh.args(["-p", &sshd.port.to_string(), "-l", "root", &zoned, "true"]).output().unwrap();
+    assert!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr));
 }

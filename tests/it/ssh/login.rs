@@ -3,10 +3,13 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use skep::transport::{Connection, Exec, KnownHosts, TransportError, connect_with};
+use skep::inventory::{IdentityAgent, Target};
+use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, TransportError, connect_with};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
 
 use super::reach;
-use super::sshd::{Sshd, bare_options, keygen, must, public};
+use super::sshd::{Account, Sshd, bare_options, keygen, must, public};
 
 /// A running agent; ends with the value.
 pub struct Agent {
@@ -100,7 +103,7 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     target.agent = false;
     let error = connect_with(&target, &known, &options).await.err().unwrap();
     assert!(
-        matches!(&error, TransportError::Key { path, why } if *path == rsa && why.contains("encrypted")),
+        matches!(&error, TransportError::Key { path, why, .. } if *path == rsa && why.contains("encrypted")),
         "{error}"
     );
 }
@@ -160,4 +163,126 @@ async fn a_connection_dropped_during_login_is_lost_not_refused() {
     let error = attempt.await.unwrap().unwrap();
     assert!(matches!(error, TransportError::Lost(_)), "{error}");
     assert!(error.is_retryable());
+}
+
+/// Between skep and a real agent: lists what that holds, and never answers a request to sign.
+fn unwilling(agent: &Agent, socket: &std::path::Path) {
+    let listener = UnixListener::bind(socket).unwrap();
+    let real = agent.socket.clone();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let real = real.clone();
+            tokio::spawn(async move {
+                let mut far = UnixStream::connect(real).await.unwrap();
+                let mut buffer = vec![0; 65536];
+                while let Ok(length @ 1..) = near.read(&mut buffer).await {
+                    // Length, then the number of the message: 13 asks for a signature.
+                    if buffer[4] == 13 {
+                        std::future::pending::<()>().await;
+                    }
+                    far.write_all(&buffer[..length]).await.unwrap();
+                    let length = far.read(&mut buffer).await.unwrap();
+                    near.write_all(&buffer[..length]).await.unwrap();
+                }
+            });
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
+    let sshd = Sshd::start("");
+    let agent = Agent::start(sshd.folder.path());
+    agent.add(&sshd.path("client"));
+    let signs_never = sshd.path("unwilling");
+    unwilling(&agent, &signs_never);
+    // One that does not even say what it holds: nobody accepts.
+    let mute = sshd.path("mute");
+    let _listener = std::os::unix::net::UnixListener::bind(&mute).unwrap();
+    for (socket, words) in [(&signs_never, "to sign with agent: client"), (&mute, "to say what it holds")] {
+        let options = ConnectOptions { agent_socket: Some(socket.clone()), ..bare_options() };
+        let mut target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
+        target.connect_timeout = Duration::from_secs(2);
+        let start = Instant::now();
+        let known = KnownHosts::load(&target.known_hosts).unwrap();
+        let error = connect_with(&target, &known, &options).await.err().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        let said = error.to_string();
+        assert!(said.contains(words) && said.contains(&socket.display().to_string()), "{said}");
+        assert!(said.contains("(SSH_AUTH_SOCK)") && !error.is_retryable(), "{said}");
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while sshd.log().matches("Connection closed by").count() < 2 {
+        assert!(Instant::now() < deadline, "the connection stays: {}", sshd.log());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_gone_is_named_with_its_setting() {
+    let sshd = Sshd::start("");
+    let gone = sshd.path("gone");
+    let options = ConnectOptions { agent_socket: Some(gone.clone()), ..bare_options() };
+    let mut target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
+    for source in ["SSH_AUTH_SOCK", "IdentityAgent of the SSH configuration"] {
+        let known = KnownHosts::load(&target.known_hosts).unwrap();
+        let error = connect_with(&target, &known, &options).await.err().unwrap();
+        let said = error.to_string();
+        assert!(said.contains(&format!("the agent at {} ({source}) does not answer", gone.display())), "{said}");
+        assert!(error.hint().contains("start that agent"), "{}", error.hint());
+        target.ssh.identity_agent = IdentityAgent::Socket(gone.clone());
+    }
+    // It is no hindrance where a key will do.
+    target.identity_files = vec![sshd.path("client")];
+    reach(&target).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_account_is_refused_where_sshd_looks_at_passwords_itself() {
+    let account = Account::new("/bin/dash");
+    for (password, pam, reached) in [("!", "no", false), ("!", "yes", true), ("*", "no", true)] {
+        must("usermod", &["-p", password, &account.name]);
+        // The later `UsePAM no` of every test's server does not count: the first value does.
+        let sshd = Sshd::start(&format!("UsePAM {pam}"));
+        let target = Target { user: account.name.clone(), ..sshd.target() };
+        let result = reach(&target).await.map(drop);
+        assert_eq!(result.is_ok(), reached, "{password}, UsePAM {pam}: {result:?}");
+        if let Err(error) = result {
+            assert!(
+                matches!(&error, TransportError::Authentication { tried, .. } if tried.contains("client")),
+                "{error}"
+            );
+            assert!(error.hint().contains("UsePAM no"), "{}", error.hint());
+            assert!(sshd.log().contains("account is locked"), "{}", sshd.log());
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
+    let sshd = Sshd::start("");
+    let (open, locked, folder) = (sshd.path("open"), sshd.path("locked"), sshd.path("folder"));
+    std::fs::copy(sshd.path("client"), &open).unwrap();
+    must("chmod", &["640", open.to_str().unwrap()]);
+    std::fs::copy(sshd.path("client"), &locked).unwrap();
+    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", "secret", "-f", locked.to_str().unwrap()]);
+    std::fs::create_dir(&folder).unwrap();
+    let cases = [
+        (open, "mode 0640"),
+        (locked, "nobody can be asked for its passphrase"),
+        (folder, "Is a directory"),
+        (sshd.path("missing"), "there is no such file"),
+    ];
+    for (path, words) in cases {
+        for (origin, setting) in
+            [(None, "identity_file of the inventory"), (Some(()), "IdentityFile of the SSH configuration")]
+        {
+            let mut target = Target { identity_files: vec![path.clone()], ..sshd.target() };
+            target.origins.extend(origin.map(|()| ("identity_file", skep::inventory::Origin::SshConfig)));
+            let error = reach(&target).await.err().unwrap();
+            let said = error.to_string();
+            assert!(said.contains(&format!("{} ({setting}): ", path.display())) && said.contains(words), "{said}");
+            assert!(error.hint().contains("readable private key"), "{}", error.hint());
+        }
+    }
 }

@@ -9,13 +9,16 @@ mod engine;
 mod engine_server;
 mod host_keys;
 mod host_lock;
+mod hostile;
 mod jump;
 mod login;
 mod matrix;
 mod password;
+mod privacy;
 mod privilege;
 mod reaching;
 pub mod sshd;
+mod traps;
 mod verbs;
 mod weather;
 

@@ -119,7 +119,7 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
     let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
     let error = enter(&target, &ConnectOptions { secrets, ..bare_options() }).await.unwrap_err();
     assert!(
-        matches!(&error, TransportError::Key { path, why } if *path == key && why.contains("does not fit")),
+        matches!(&error, TransportError::Key { path, why, .. } if *path == key && why.contains("does not fit")),
         "{error}"
     );
     assert_eq!(asker.1.load(Ordering::Relaxed), 3);

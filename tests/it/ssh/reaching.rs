@@ -126,3 +126,24 @@ async fn what_is_no_ssh_server_and_what_has_no_address() {
     let error = reach(&target).await.err().unwrap();
     assert!(matches!(error, TransportError::Connect { .. }), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_algorithm_in_common_names_the_setting_and_is_not_tried_again() {
+    let sshd = Sshd::start("Ciphers aes256-gcm@openssh.com\nKexAlgorithms diffie-hellman-group14-sha256");
+    let mut target = sshd.target();
+    target.connect_wait = Duration::from_secs(60);
+    let start = Instant::now();
+    let error = reach(&target).await.err().unwrap();
+    // What skep offers by itself has none; what the user names does not help when it is not what the host has.
+    assert!(error.to_string().starts_with("KexAlgorithms (skep's own list): "), "{error}");
+    assert!(error.hint().contains("name an algorithm of the host in KexAlgorithms"), "{}", error.hint());
+    target.ssh.key_exchanges = Some(vec!["diffie-hellman-group14-sha256".into()]);
+    target.ssh.ciphers = Some(vec!["aes128-ctr".into()]);
+    let error = reach(&target).await.err().unwrap();
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("Ciphers (the SSH configuration of {}): ", target.name)), "{said}");
+    assert!(said.contains("none of aes128-ctr; it offers aes256-gcm@openssh.com"), "{said}");
+    assert!(!error.is_retryable() && start.elapsed() < Duration::from_secs(50));
+    target.ssh.ciphers = Some(vec!["aes256-gcm@openssh.com".into()]);
+    reach(&target).await.unwrap();
+}

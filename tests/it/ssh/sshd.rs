@@ -103,7 +103,8 @@ impl Sshd {
         self.run_by(&mut Command::new("/usr/sbin/sshd"));
     }
 
-    fn run_by(&mut self, command: &mut Command) {
+    /// Starts it by another program, which runs sshd with the arguments that it is given.
+    pub fn run_by(&mut self, command: &mut Command) {
         let log = self.path("log");
         let process = command
             .args(["-D", "-f"])

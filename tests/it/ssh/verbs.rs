@@ -5,6 +5,10 @@ use std::process::{Command, Output};
 use super::sshd::{Sshd, public};
 
 fn skep(sshd: &Sshd, arguments: &[&str]) -> Output {
+    prepared(sshd, arguments).output().unwrap()
+}
+
+fn prepared(sshd: &Sshd, arguments: &[&str]) -> Command {
     let config = sshd.path("ssh_config");
     let text = format!(
         "Host web\nHostName {}\nPort {}\nUser root\nIdentityFile {}\nVerifyHostKeyDNS yes\n",
@@ -17,7 +21,7 @@ fn skep(sshd: &Sshd, arguments: &[&str]) -> Output {
     std::fs::write(&inventory, "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\n[hosts.web]\n").unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
     command.args(arguments).arg("-i").arg(inventory).arg("-F").arg(config);
-    command.output().unwrap()
+    command
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -37,7 +41,24 @@ async fn ping_says_where_settings_come_from_and_what_is_not_followed() {
     assert!(line("port").contains(&sshd.port.to_string()) && line("port").ends_with("ssh config"), "{out}");
     assert!(line("known_hosts").ends_with("inventory"), "{out}");
     assert!(line("connect_wait").ends_with("default"), "{out}");
-    assert!(err.contains("verifyhostkeydns is not supported"), "{err}");
+    assert_eq!(err.matches("verifyhostkeydns is not supported").count(), 1, "named once: {err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_is_no_ssh_the_configuration_is_read_all_the_same() {
+    let sshd = Sshd::start("");
+    let empty = tempfile::tempdir().unwrap();
+    let mut command = prepared(&sshd, &["ping", "-v"]);
+    let config = sshd.path("ssh_config");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, format!("{text}Match exec true\nPort 1\n")).unwrap();
+    let output = command.env("PATH", empty.path()).output().unwrap();
+    let (out, err) = (self::text(&output.stdout), self::text(&output.stderr));
+    assert!(output.status.success(), "{out}{err}");
+    let port = out.lines().find(|line| line.starts_with("port")).unwrap();
+    assert!(port.contains(&sshd.port.to_string()) && port.ends_with("ssh config"), "{out}");
+    assert!(err.contains("`Match exec true` holds, and it is not here"), "{err}");
+    assert_eq!(err.matches("verifyhostkeydns is not supported").count(), 1, "{err}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,78 +1,16 @@
 //! Bad links: a proxy between skep and a real sshd that delays, cuts after some bytes, falls silent, or turns bits over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use skep::inventory::Target;
 use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, SshConnection, TransportError, connect_with};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::sshd::{Sshd, bare_options};
+use crate::proxy::{Proxy, Weather};
 
-/// What happens to the bytes; the numbers count those of both directions.
-#[derive(Debug, Clone, Copy)]
-enum Weather {
-    Fine,
-    Delayed(Duration),
-    CutAfter(u64),
-    SilentAfter(u64),
-    TurnsOver(u64),
-}
-
-/// A proxy before a server; gives its port and how many bytes went through.
-async fn proxy(sshd: &Sshd, weather: Weather) -> (u16, Arc<AtomicU64>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    let (count, to) = (Arc::new(AtomicU64::new(0)), (sshd.address.clone(), sshd.port));
-    let counted = Arc::clone(&count);
-    tokio::spawn(async move {
-        while let Ok((near, _)) = listener.accept().await {
-            let far = TcpStream::connect((to.0.as_str(), to.1)).await.unwrap();
-            let (near_in, near_out) = near.into_split();
-            let (far_in, far_out) = far.into_split();
-            let counted = counted.clone();
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = pass(near_in, far_out, weather, counted.clone()) => {}
-                    () = pass(far_in, near_out, weather, counted) => {}
-                }
-            });
-        }
-    });
-    (port, count)
-}
-
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    weather: Weather,
-    counted: Arc<AtomicU64>,
-) {
-    let mut buffer = vec![0; 4096];
-    while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let before = counted.fetch_add(length as u64, Ordering::Relaxed);
-        let after = before + length as u64;
-        let mut length = length;
-        match weather {
-            Weather::Fine => {}
-            Weather::Delayed(delay) => tokio::time::sleep(delay).await,
-            Weather::CutAfter(limit) if after >= limit => {
-                length = length.min(usize::try_from(limit.saturating_sub(before)).unwrap());
-                let _ = to.write_all(&buffer[..length]).await;
-                return;
-            }
-            Weather::SilentAfter(limit) if after >= limit => std::future::pending().await,
-            Weather::TurnsOver(at) if (before..after).contains(&at) => {
-                buffer[usize::try_from(at - before).unwrap()] ^= 0x10;
-            }
-            _ => {}
-        }
-        if to.write_all(&buffer[..length]).await.is_err() {
-            return;
-        }
-    }
+async fn proxy(sshd: &Sshd, weather: Weather) -> Proxy {
+    Proxy::start(&sshd.address, sshd.port, weather).await
 }
 
 fn target(sshd: &Sshd, port: u16) -> Target {
@@ -108,12 +46,12 @@ async fn run(target: &Target, file: &std::path::Path, text: &[u8]) -> Result<Vec
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_converges() {
     let sshd = Sshd::start("MaxStartups 100");
-    let (port, count) = proxy(&sshd, Weather::Fine).await;
+    let link = proxy(&sshd, Weather::Fine).await;
     let file = sshd.path("state");
     let (old, new) = (b"old ".repeat(50), b"new ".repeat(60));
     std::fs::write(&file, &old).unwrap();
-    assert_eq!(run(&target(&sshd, port), &file, &new).await.unwrap(), new);
-    let whole = count.load(Ordering::Relaxed);
+    assert_eq!(run(&target(&sshd, link.port), &file, &new).await.unwrap(), new);
+    let whole = link.bytes();
     assert!(whole > 4000, "{whole}");
     let (mut errors, mut step) = (0, 0);
     while step * 97 < whole + 200 {
@@ -123,8 +61,9 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
         for weather in &weathers[..if step % 4 == 0 { 2 } else { 1 }] {
             std::fs::write(&file, &old).unwrap();
             let _ = std::fs::remove_file(sshd.path("known_hosts"));
-            let (port, _) = proxy(&sshd, *weather).await;
-            match run(&Target { connect_timeout: Duration::from_millis(400), ..target(&sshd, port) }, &file, &new).await
+            let link = proxy(&sshd, *weather).await;
+            match run(&Target { connect_timeout: Duration::from_millis(400), ..target(&sshd, link.port) }, &file, &new)
+                .await
             {
                 Ok(seen) => assert_eq!(seen, new, "{weather:?}"),
                 Err(error) => {
@@ -145,13 +84,13 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
     let sshd = Sshd::start("");
-    let (port, count) = proxy(&sshd, Weather::Fine).await;
-    let connection = reach(&target(&sshd, port)).await.unwrap();
+    let link = proxy(&sshd, Weather::Fine).await;
+    let connection = reach(&target(&sshd, link.port)).await.unwrap();
     connection.exec(Exec::root("true")).await.unwrap();
-    let login = count.load(Ordering::Relaxed);
+    let login = link.bytes();
     drop(connection);
-    let (port, _) = proxy(&sshd, Weather::SilentAfter(login + 400)).await;
-    let connection = reach(&target(&sshd, port)).await.unwrap();
+    let link = proxy(&sshd, Weather::SilentAfter(login + 400)).await;
+    let connection = reach(&target(&sshd, link.port)).await.unwrap();
     let start = Instant::now();
     let command = Exec::root("for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.2; done; sleep 30");
     let error = connection.exec(command).await.unwrap_err();
@@ -162,8 +101,8 @@ async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_way_is_only_slow() {
     let sshd = Sshd::start("");
-    let (port, _) = proxy(&sshd, Weather::Delayed(Duration::from_millis(150))).await;
-    let mut target = target(&sshd, port);
+    let link = proxy(&sshd, Weather::Delayed(Duration::from_millis(150))).await;
+    let mut target = target(&sshd, link.port);
     target.connect_timeout = Duration::from_secs(10);
     let connection =
         connect_with(&target, &KnownHosts::load(&target.known_hosts).unwrap(), &bare_options()).await.unwrap();

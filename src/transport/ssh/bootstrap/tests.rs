@@ -108,7 +108,8 @@ fn privileges_choose_the_command_line() {
     assert!(line(Privilege::Root, true).starts_with("env LC_ALL=C sudo -n -- timeout "));
     assert!(line(Privilege::Login, true).starts_with("timeout "));
     assert!(
-        line(Privilege::User("deploy".into()), true).contains("sudo -n -- timeout -k 5 60.000 runuser -u deploy -- sh")
+        line(Privilege::User("deploy".into()), true)
+            .contains("sudo -n -- timeout -k 5 60.000 /sbin/runuser -u deploy -- sh")
     );
 }
 

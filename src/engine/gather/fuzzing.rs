@@ -1,0 +1,127 @@
+//! What must hold for whatever a host prints: an answer or a reason for each question and for nothing else, and the content of
+//! one file, the target of one link, or the words of one probe never become another resource's answer.
+
+use std::collections::BTreeSet;
+
+use super::{parse, script, sections};
+use crate::resource::{Answers, Query};
+
+/// In a run it is 128 random bits; no file on a host can hold it.
+const MARKER: &str = "MARKER";
+
+fn queries() -> BTreeSet<Query> {
+    let text = |text: &str| text.to_owned();
+    BTreeSet::from([
+        Query::Facts,
+        Query::content("/a"),
+        Query::content("/b"),
+        Query::path("/c': d"),
+        Query::path("/link"),
+        Query::AptSources,
+        Query::Package(text("x")),
+        Query::Package(text("y")),
+        Query::PackageVersions(text("x")),
+        Query::AptSimulation { arguments: vec![text("x")] },
+        Query::DpkgAudit,
+        Query::Unit(text("u.service")),
+        Query::Unit(text("v.service")),
+        Query::User(text("ann")),
+        Query::Group(text("staff")),
+        Query::Sysctl(text("vm.swappiness")),
+        Query::Program(text("docker")),
+        Query::Test { script: text("true") },
+    ])
+}
+
+/// See [`crate::fuzzing::gather`]; gives the words that would be shown.
+pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
+    let Some((&mode, bytes)) = bytes.split_first() else { return Vec::new() };
+    let queries = queries();
+    let queries: Vec<&Query> = queries.iter().collect();
+    let parts = script::sections(&queries);
+    if mode.is_multiple_of(2) {
+        let framed = sections::split(MARKER, bytes);
+        let held: usize = framed.values().map(|frame| frame.stdout.len() + frame.stderr.len()).sum();
+        // Bytes that are no text take three each in `stderr`.
+        assert!(held <= bytes.len() * 3, "{held} of {}", bytes.len());
+        let answers = answers(&parts, bytes);
+        return words(&queries, &answers);
+    }
+    let payload = bytes;
+    if payload.windows(MARKER.len()).any(|part| part == MARKER.as_bytes()) {
+        return Vec::new();
+    }
+    let quiet = answers(&parts, &honest(&parts, b""));
+    let loud = answers(&parts, &honest(&parts, payload));
+    for query in &queries {
+        // The file, the link, and the command that the payload comes from.
+        let own = [Query::content("/a"), Query::path("/link"), Query::DpkgAudit];
+        if !own.contains(query) {
+            assert_eq!(loud.get(query), quiet.get(query), "{query:?}");
+        }
+    }
+    assert_eq!(loud.path("/a").ok().flatten().and_then(|state| state.content.as_deref()), Some(payload));
+    words(&queries, &loud)
+}
+
+fn answers(parts: &[script::Section<'_>], output: &[u8]) -> Answers {
+    let framed = sections::split(MARKER, output);
+    let mut answers = Answers::default();
+    for (index, part) in parts.iter().enumerate() {
+        if let Some(frame) = framed.get(&index) {
+            parse::answer(part, frame, &mut answers);
+        }
+    }
+    answers
+}
+
+/// Everything that was asked, as text: reasons and values that a report may show.
+fn words(queries: &[&Query], answers: &Answers) -> Vec<String> {
+    assert!(answers.len() <= queries.len(), "an answer to what nobody asked");
+    queries
+        .iter()
+        .map(|query| match answers.get(query) {
+            Ok(answer) => format!("{answer:?}"),
+            Err(error) => error.to_string(),
+        })
+        .collect()
+}
+
+/// What an honest host prints whose file /a, link and dpkg hold the payload.
+fn honest(parts: &[script::Section<'_>], payload: &[u8]) -> Vec<u8> {
+    let mut output = Vec::new();
+    for (index, part) in parts.iter().enumerate() {
+        // A target of a link holds any byte but NUL.
+        let link: Vec<u8> = payload.iter().copied().filter(|byte| *byte != 0).collect();
+        let (stdout, stderr): (Vec<u8>, &[u8]) = match part {
+            script::Section::Paths(_) => {
+                let state = |path: &str, kind: &str, target: &[u8]| {
+                    [format!("{path}\0{kind}\t644\troot\t0\troot\t0\t5\t1.0\t").as_bytes(), target, b"\0"].concat()
+                };
+                (
+                    [state("/a", "f", b""), state("/link", "l", &link), state("/b", "f", b"")].concat(),
+                    b"find: '/c': d': Permission denied",
+                )
+            }
+            script::Section::Content(query) if **query == Query::content("/a") => (payload.to_vec(), b""),
+            script::Section::Content(_) => (b"b's own".to_vec(), b""),
+            script::Section::Packages(_) => {
+                (b"x\tinstall\tinstalled\t1.0\ny\thold\tinstalled\t2\n".to_vec(), b"dpkg-query: no")
+            }
+            script::Section::Units(_) => {
+                (b"LoadState=loaded\nActiveState=active\n\nLoadState=not-found\nActiveState=inactive\n".to_vec(), b"")
+            }
+            script::Section::Single(Query::DpkgAudit) => (payload.to_vec(), payload),
+            script::Section::Single(Query::User(_)) => (b"ann:x:7:8:Ann:/home/ann:/bin/sh\nann staff\n".to_vec(), b""),
+            script::Section::Single(_) => (b"value\n".to_vec(), b""),
+        };
+        // The shell takes NUL bytes and line ends at the end out of what it holds in a variable.
+        let stderr: Vec<u8> = stderr.iter().copied().filter(|byte| *byte != 0).collect();
+        output.extend(format!("\n{MARKER} begin {index}\n").as_bytes());
+        output.extend(stdout);
+        output.extend(format!("\n{MARKER} end {index} 0\n").as_bytes());
+        output.extend(stderr);
+        output.extend(format!("\n{MARKER} done {index}\n").as_bytes());
+    }
+    output
+}

@@ -1,0 +1,43 @@
+//! `-i ansible:FILE`: an inventory of Ansible's, INI or YAML, by `ansible-inventory --list` where Ansible is installed;
+//! else the INI form is read here, and YAML is refused.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use super::{Trouble, Written, dynamic, ini, program};
+
+/// Reads the file.
+pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
+    if !file.exists() {
+        return Err(Trouble::new(format!("there is no file {}", file.display()))
+            .hint("name Ansible's inventory: `-i ansible:hosts.ini`"));
+    }
+    let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
+    let about = format!("The hosts of Ansible's inventory {}.", file.display());
+    let path = whole.to_string_lossy().into_owned();
+    let asked = program::run(OsStr::new("ansible-inventory"), &["--list", "-i", &path], Path::new(""), "");
+    match asked {
+        Ok(said) if said.success => dynamic::read(&said.stdout, &about),
+        Ok(said) => {
+            let why = program::last_line(&said.stderr);
+            Err(Trouble::new(format!("`ansible-inventory --list -i {}` failed: {why}", file.display()))
+                .hint("run it by hand"))
+        }
+        Err(trouble) if trouble.why.contains("not installed") => without_ansible(file, &about),
+        Err(trouble) => Err(trouble),
+    }
+}
+
+fn without_ansible(file: &Path, about: &str) -> Result<Written, Trouble> {
+    let is_yaml = file.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    if is_yaml || file.is_dir() {
+        return Err(Trouble::new(format!(
+            "{} can only be read by Ansible itself, and ansible-inventory is not installed",
+            file.display()
+        ))
+        .hint("install ansible-core, or turn it into TOML where Ansible is: `skep inventory -i ansible:FILE --toml`"));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Trouble::new(format!("cannot read {}: {error}", file.display())))?;
+    ini::read(&text, about).map_err(|(line, why)| Trouble::new(format!("{}:{line}: {why}", file.display())))
+}

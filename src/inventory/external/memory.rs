@@ -1,0 +1,118 @@
+//! What Vagrant said a moment ago. It takes seconds to ask, and `plan`, `apply` and `check` often follow each other; what was said
+//! is used again for a minute, as long as the files that Vagrant and its user write have not changed.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+use super::vagrant_output::{Road, Status};
+
+/// How long an answer is used again, in seconds: a machine that was halted since writes no file that could be looked at.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// All that Vagrant says about an environment.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Answer {
+    pub(super) machines: IndexMap<String, Status>,
+    pub(super) roads: IndexMap<String, Road>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    mark: u64,
+    at: SystemTime,
+    answer: Answer,
+}
+
+/// What is used again, if it may be.
+pub(super) fn recall(file: &Path, mark: u64) -> Option<Answer> {
+    let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    // A clock that went back makes an answer of the future, which is none either.
+    let age = SystemTime::now().duration_since(kept.at).ok()?;
+    (kept.mark == mark && age < LIFETIME).then_some(kept.answer)
+}
+
+/// Keeps an answer; where that is not possible, Vagrant is asked each time.
+pub(super) fn remember(file: &Path, mark: u64, answer: &Answer) {
+    let kept = Kept { mark, at: SystemTime::now(), answer: answer.clone() };
+    let (Ok(text), Some(folder)) = (serde_json::to_vec(&kept), file.parent()) else { return };
+    if std::fs::create_dir_all(folder).is_ok()
+        && let Ok(mut new) = tempfile::NamedTempFile::new_in(folder)
+        && std::io::Write::write_all(&mut new, &text).is_ok()
+    {
+        let _ = new.persist(file);
+    }
+}
+
+/// A number that changes with the Vagrantfile and the settings beside it, with the machines that Vagrant made, and with its
+/// environment variables.
+pub(super) fn mark(root: &Path, machines: &Path) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    let mut variables: Vec<(String, String)> = std::env::vars_os()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .filter(|(name, _)| name.starts_with("VAGRANT_") || name.starts_with("SKEP_"))
+        .collect();
+    variables.sort();
+    variables.hash(&mut hasher);
+    folder(root, 0, &mut hasher);
+    // machines/NAME/PROVIDER/{id,private_key,...}
+    folder(machines, 2, &mut hasher);
+    hasher.finish()
+}
+
+fn folder(path: &Path, deeper: u32, hasher: &mut DefaultHasher) {
+    let mut entries: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().collect();
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let Ok(data) = entry.metadata() else { continue };
+        if data.is_dir() {
+            if deeper > 0 {
+                entry.file_name().hash(hasher);
+                folder(&entry.path(), deeper - 1, hasher);
+            }
+        } else {
+            (entry.file_name(), data.len(), data.modified().ok()).hash(hasher);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_until_a_file_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let machines = folder.path().join(".vagrant/machines");
+        std::fs::create_dir_all(machines.join("a/docker")).unwrap();
+        std::fs::write(folder.path().join("Vagrantfile"), "x").unwrap();
+        let mark_now = || mark(folder.path(), &machines);
+        let (first, file) = (mark_now(), folder.path().join(".vagrant/skep/answer.json"));
+        let machine = Status { provider: "docker".into(), state: "running".into() };
+        let answer = Answer { machines: IndexMap::from([("a".into(), machine)]), ..Answer::default() };
+        assert_eq!(recall(&file, first), None);
+        remember(&file, first, &answer);
+        assert_eq!(mark_now(), first, "what is kept is no change");
+        assert_eq!(recall(&file, first), Some(answer));
+        std::fs::write(machines.join("a/docker/id"), "1").unwrap();
+        let second = mark_now();
+        assert_ne!(second, first, "a machine was made");
+        assert_eq!(recall(&file, second), None);
+        std::fs::write(folder.path().join("cluster.toml"), "y").unwrap();
+        assert_ne!(mark_now(), second, "a setting was changed");
+    }
+
+    #[test]
+    fn an_old_answer_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("answer.json");
+        let kept = Kept { mark: 7, at: SystemTime::now() - LIFETIME, answer: Answer::default() };
+        std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
+        assert_eq!(recall(&file, 7), None);
+    }
+}

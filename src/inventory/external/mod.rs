@@ -1,0 +1,112 @@
+//! Inventories that other programs hold: Vagrant, Terraform, Ansible, any executable that prints JSON. Each is written
+//! down as a skep inventory first and read like a file, so that merging and errors are the same for all.
+//! Processes are started in `program.rs` alone.
+
+mod ansible;
+mod dynamic;
+mod ini;
+mod keys;
+mod memory;
+mod program;
+mod terraform;
+mod vagrant;
+mod vagrant_output;
+mod written;
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::document::{Document, Place, Source};
+
+pub(super) use written::{Machine, Written};
+
+/// Where an inventory comes from that is no TOML file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum External {
+    /// `vagrant:` or `vagrant:DIR`.
+    Vagrant(PathBuf),
+    /// `terraform:DIR`.
+    Terraform(PathBuf),
+    /// `ansible:FILE`.
+    Ansible(PathBuf),
+    /// An executable file that prints JSON.
+    Program(PathBuf),
+}
+
+/// Why an external inventory cannot be had: one sentence, and what to try.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) why: String,
+    pub(super) hint: Option<String>,
+}
+
+impl Trouble {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self { why: why.into(), hint: None }
+    }
+
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+impl External {
+    /// The source that an argument of `-i` names; `None` for a file or folder of TOML.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let text = path.to_str().unwrap_or_default();
+        let named = |prefix: &str| text.strip_prefix(prefix).map(PathBuf::from);
+        if let Some(folder) = named("vagrant:") {
+            return Some(Self::Vagrant(folder));
+        }
+        if let Some(folder) = named("terraform:") {
+            return Some(Self::Terraform(folder));
+        }
+        if let Some(file) = named("ansible:") {
+            return Some(Self::Ansible(file));
+        }
+        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
+        let data = std::fs::metadata(path).ok().filter(|data| data.is_file() && !is_toml)?;
+        (data.permissions().mode() & 0o111 != 0).then(|| Self::Program(path.to_path_buf()))
+    }
+
+    /// The inventory as a document whose place is the argument itself.
+    pub(super) fn document(&self, argument: &Path) -> Result<Document, Diagnostics> {
+        let written = match self {
+            Self::Vagrant(folder) => vagrant::inventory(folder),
+            Self::Terraform(folder) => terraform::inventory(folder),
+            Self::Ansible(file) => ansible::inventory(file),
+            Self::Program(file) => dynamic::of_program(file),
+        };
+        let written = written.map_err(|trouble| -> Diagnostics {
+            let at = Place::new(&Source::new(argument, ""), 0..0);
+            Diagnostic::error(trouble.why).at(at).maybe_hint(trouble.hint).into()
+        })?;
+        Document::parse(Source::new(argument, written.text()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn arguments_name_their_source() {
+        assert_eq!(External::of(Path::new("vagrant:")), Some(External::Vagrant("".into())));
+        assert_eq!(External::of(Path::new("vagrant:../a b")), Some(External::Vagrant("../a b".into())));
+        assert_eq!(External::of(Path::new("terraform:infra")), Some(External::Terraform("infra".into())));
+        assert_eq!(External::of(Path::new("ansible:hosts.ini")), Some(External::Ansible("hosts.ini".into())));
+        assert_eq!(External::of(Path::new("inventory")), None);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("list");
+        std::fs::write(&file, "#!/bin/sh\n").unwrap();
+        assert_eq!(External::of(&file), None, "not executable: read as TOML");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(External::of(&file), Some(External::Program(file.clone())));
+        let toml = folder.path().join("i.toml");
+        std::fs::rename(&file, &toml).unwrap();
+        assert_eq!(External::of(&toml), None, "a TOML file that happens to be executable is a TOML file");
+    }
+}

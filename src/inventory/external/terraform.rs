@@ -1,0 +1,134 @@
+//! `-i terraform:DIR`: hosts from the outputs of a Terraform (or OpenTofu) folder, by `terraform output -json`
+//! (developer.hashicorp.com/terraform/cli/commands/output: each output is `{ "sensitive", "type", "value" }`).
+//!
+//! The output `skep` is read: a table of `hosts`, and perhaps `groups` and `vars`. Without one, an output `hosts` is, whose
+//! values are addresses or tables. An output that is marked sensitive is not used: an inventory holds no secrets.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{Machine, Trouble, Written, program};
+
+const SHAPE: &str =
+    "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
+/// Keys of a host that are settings, as in an inventory file.
+const SETTINGS: &[&str] =
+    &["address", "port", "user", "become", "identity_file", "proxy_jump", "host_keys", "known_hosts"];
+
+/// Asks `terraform`, or `tofu` where only that is installed.
+pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let install = "install Terraform or OpenTofu, or keep the hosts in a file: `skep inventory --toml`";
+    let ask = |name: &str| program::run(OsStr::new(name), &["output", "-json"], folder, install);
+    let said = match ask("terraform") {
+        Err(trouble) if trouble.why.contains("not installed") => ask("tofu").map_err(|_| trouble)?,
+        said => said?,
+    };
+    if !said.success {
+        let why = program::last_line(&said.stderr);
+        return Err(Trouble::new(format!("`terraform output -json` failed in {}: {why}", folder.display()))
+            .hint("run it there by hand; `terraform init` may be needed first"));
+    }
+    read(&said.stdout, folder)
+}
+
+fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
+    let outputs: Map<String, Value> = serde_json::from_str(text)
+        .map_err(|error| Trouble::new(format!("`terraform output -json` printed no JSON: {error}")))?;
+    let outputs_of = |name: &str| outputs.get(name).filter(|output| output["sensitive"] != Value::Bool(true));
+    let (whole, hosts) = match (outputs_of("skep"), outputs_of("hosts")) {
+        (Some(output), _) => (output["value"].clone(), output["value"]["hosts"].clone()),
+        (None, Some(output)) => (Value::Null, output["value"].clone()),
+        (None, None) => {
+            let why = if outputs.is_empty() { "it has none (was it applied?)" } else { "it has others only" };
+            let message = format!("Terraform in {} has no output `skep` or `hosts`: {why}", folder.display());
+            return Err(Trouble::new(message).hint(SHAPE));
+        }
+    };
+    let Value::Object(hosts) = hosts else {
+        return Err(Trouble::new("Terraform's output holds no table of hosts").hint(SHAPE));
+    };
+    let about = format!("The hosts of Terraform in {}, as they were when this was written.", folder.display());
+    let mut written = Written { about, disposable: whole["disposable"] == Value::Bool(true), ..Written::default() };
+    if let Some(vars) = whole["vars"].as_object() {
+        written.vars = vars.clone().into_iter().collect();
+    }
+    for group in whole["groups"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        written.groups.insert(group.to_owned(), Default::default());
+    }
+    for (name, host) in hosts {
+        written.hosts.push((name.clone(), machine(&name, &host)?));
+    }
+    Ok(written)
+}
+
+fn machine(name: &str, host: &Value) -> Result<Machine, Trouble> {
+    let mut machine = Machine::default();
+    match host {
+        Value::String(address) => machine.set("address", address.as_str()),
+        Value::Object(entries) => {
+            for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
+                match SETTINGS.iter().find(|setting| *setting == key) {
+                    // All values of a Terraform map have one type: numbers may come as text.
+                    Some(&"port") => {
+                        let number = value.as_str().and_then(|text| text.parse::<u16>().ok()).map(Value::from);
+                        machine.set("port", number.unwrap_or_else(|| value.clone()));
+                    }
+                    Some(setting) => machine.set(setting, value.clone()),
+                    None if key == "groups" => {
+                        let groups = value.as_array().into_iter().flatten();
+                        machine.groups = groups.filter_map(Value::as_str).map(str::to_owned).collect();
+                    }
+                    None if key == "vars" => {
+                        machine.vars = value.as_object().cloned().unwrap_or_default().into_iter().collect();
+                    }
+                    None => {
+                        return Err(Trouble::new(format!("Terraform's host `{name}` has an unknown key `{key}`"))
+                            .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
+                    }
+                }
+            }
+        }
+        _ => {
+            return Err(
+                Trouble::new(format!("Terraform's host `{name}` is neither an address nor a table")).hint(SHAPE)
+            );
+        }
+    }
+    Ok(machine)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn both_outputs_are_understood() {
+        let whole = r#"{"skep":{"sensitive":false,"type":["object",{}],"value":{"vars":{"registry":"a:5000"},"groups":["db"],
+            "hosts":{"a":{"address":"10.0.0.1","port":"2222","groups":["managers"],"user":null,
+            "vars":{"swarm_address":"10.1.0.1"}}}}}}"#;
+        let text = read(whole, Path::new("x")).unwrap().text();
+        assert!(text.contains("[hosts.a]\naddress = \"10.0.0.1\"\nport = 2222\ngroups = [\"managers\"]"), "{text}");
+        assert!(text.contains("[groups.db]") && text.contains("registry = \"a:5000\""), "{text}");
+        let plain = r#"{"hosts":{"sensitive":false,"type":["map","string"],"value":{"a":"10.0.0.1"}}}"#;
+        assert!(read(plain, Path::new("x")).unwrap().text().contains("[hosts.a]\naddress = \"10.0.0.1\""));
+    }
+
+    #[test]
+    fn what_is_wrong_is_one_sentence() {
+        for (text, why) in [
+            ("{}", "has no output `skep` or `hosts`: it has none (was it applied?)"),
+            (r#"{"hosts":{"sensitive":true,"value":{"a":"b"}}}"#, "it has others only"),
+            (r#"{"hosts":{"sensitive":false,"value":["a"]}}"#, "no table of hosts"),
+            (r#"{"hosts":{"sensitive":false,"value":{"a":{"adress":"b"}}}}"#, "unknown key `adress`"),
+            (r#"{"hosts":{"sensitive":false,"value":{"a":7}}}"#, "neither an address nor a table"),
+            ("no json", "printed no JSON"),
+        ] {
+            let said = read(text, Path::new("x")).unwrap_err().why;
+            assert!(said.contains(why), "{said}");
+        }
+    }
+}

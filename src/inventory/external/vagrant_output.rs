@@ -1,0 +1,143 @@
+//! What Vagrant prints: `status --machine-readable` (lines of `time,machine,kind,data`, a comma in data written as
+//! `%!(VAGRANT_COMMA)`; developer.hashicorp.com/vagrant/docs/cli/machine-readable) and `ssh-config` (ssh_config(5)).
+
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// One machine as `vagrant status` tells it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Status {
+    /// `virtualbox`, `libvirt`, `docker`, ...
+    pub(super) provider: String,
+    /// `running`, `poweroff`, `not_created`, ...
+    pub(super) state: String,
+}
+
+/// How one machine is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Road {
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) user: String,
+    pub(super) keys: Vec<String>,
+    pub(super) proxy_command: Option<String>,
+}
+
+/// Machines by name, in Vagrant's order.
+pub(super) fn status(text: &str) -> IndexMap<String, Status> {
+    let mut machines: IndexMap<String, Status> = IndexMap::new();
+    for line in text.lines() {
+        let mut parts = line.splitn(4, ',');
+        let (Some(_), Some(machine), Some(kind), Some(data)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            continue;
+        };
+        if machine.is_empty() {
+            continue;
+        }
+        match kind {
+            "provider-name" => machines.entry(plain(machine)).or_default().provider = plain(data),
+            "state" => machines.entry(plain(machine)).or_default().state = plain(data),
+            _ => {}
+        }
+    }
+    machines.retain(|_, machine| !machine.state.is_empty());
+    machines
+}
+
+/// The error that ended Vagrant, in its own words.
+pub(super) fn failure(text: &str) -> Option<(String, String)> {
+    let line = text.lines().find(|line| line.split(',').nth(2) == Some("error-exit"))?;
+    let (class, words) = line.splitn(4, ',').nth(3)?.split_once(',')?;
+    Some((class.to_owned(), first_sentence(&plain(words))))
+}
+
+/// The first sentence of a text of several lines.
+pub(super) fn first_sentence(text: &str) -> String {
+    let paragraph = text.trim().split("\n\n").next().unwrap_or_default();
+    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.find(". ") {
+        Some(end) => line[..end].to_owned(),
+        None => line.trim_end_matches('.').to_owned(),
+    }
+}
+
+/// `Host` blocks by name.
+pub(super) fn ssh_config(text: &str) -> IndexMap<String, Road> {
+    let mut roads: IndexMap<String, Road> = IndexMap::new();
+    for line in text.lines() {
+        let Some((keyword, value)) = line.trim().split_once(char::is_whitespace) else { continue };
+        let value = value.trim().trim_matches('"');
+        if keyword == "Host" {
+            roads.insert(value.to_owned(), Road { port: 22, ..Road::default() });
+            continue;
+        }
+        let Some((_, road)) = roads.last_mut() else { continue };
+        match keyword {
+            "HostName" => value.clone_into(&mut road.address),
+            "User" => value.clone_into(&mut road.user),
+            "Port" => road.port = value.parse().unwrap_or(22),
+            "IdentityFile" => road.keys.push(value.to_owned()),
+            "ProxyCommand" => road.proxy_command = Some(value.to_owned()),
+            _ => {}
+        }
+    }
+    roads.retain(|_, road| !road.address.is_empty());
+    roads
+}
+
+fn plain(text: &str) -> String {
+    text.replace("%!(VAGRANT_COMMA)", ",").replace("\\n", "\n").replace("\\r", "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATUS: &str = "1795266366,docker01,metadata,provider,docker\n\
+        1795266369,docker01,provider-name,docker\n\
+        1795266369,docker01,state,running\n\
+        1795266369,docker01,state-human-long,The container is created%!(VAGRANT_COMMA) and running.\\n\\nMore.\n\
+        1795266369,docker02,provider-name,virtualbox\n\
+        1795266369,docker02,state,poweroff\n\
+        1795266369,,ui,info,Current machine states:\\n\\ndocker01 running\n";
+
+    #[test]
+    fn states_and_providers() {
+        let machines = status(STATUS);
+        let found: Vec<(&str, &str, &str)> = machines
+            .iter()
+            .map(|(name, machine)| (name.as_str(), machine.provider.as_str(), machine.state.as_str()))
+            .collect();
+        assert_eq!(found, [("docker01", "docker", "running"), ("docker02", "virtualbox", "poweroff")]);
+        assert!(status("garbage\n1,2\n,,,\n").is_empty());
+    }
+
+    #[test]
+    fn the_error_is_one_sentence() {
+        let text = "1795266408,,ui,error,x\n1795266408,,error-exit,Vagrant::Errors::NoEnvironmentError,A Vagrant \
+            environment or target machine is required to run this\\ncommand. Run `vagrant init`%!(VAGRANT_COMMA) or\n";
+        let (class, words) = failure(text).unwrap_or_default();
+        assert_eq!(class, "Vagrant::Errors::NoEnvironmentError");
+        assert_eq!(words, "A Vagrant environment or target machine is required to run this command");
+        assert_eq!(failure(STATUS), None);
+    }
+
+    #[test]
+    fn roads() {
+        let text = "Host docker01\n  HostName 127.0.0.1\n  User vagrant\n  Port 2200\n  UserKnownHostsFile /dev/null\n  \
+            IdentityFile \"/a b/private_key\"\n  IdentitiesOnly yes\n\nHost two\n  HostName 192.168.121.7\n  \
+            ProxyCommand ssh x -W %h:%p\n  IdentityFile /k1\n  IdentityFile /k2\n";
+        let roads = ssh_config(text);
+        let one = Road {
+            address: "127.0.0.1".into(),
+            port: 2200,
+            user: "vagrant".into(),
+            keys: vec!["/a b/private_key".into()],
+            proxy_command: None,
+        };
+        assert_eq!(roads.get("docker01"), Some(&one));
+        let two = roads.get("two").cloned().unwrap_or_default();
+        assert_eq!((two.port, two.keys.len(), two.proxy_command.as_deref()), (22, 2, Some("ssh x -W %h:%p")));
+    }
+}

@@ -1,0 +1,172 @@
+//! Writes hosts down as a skep inventory: what other sources are turned into, and what `skep inventory --toml` prints.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+/// An inventory to be written.
+#[derive(Debug, Default)]
+pub(in crate::inventory) struct Written {
+    /// Lines of a comment at the top.
+    pub(in crate::inventory) about: String,
+    /// Whether its machines may be broken on purpose.
+    pub(in crate::inventory) disposable: bool,
+    /// Variables of all hosts.
+    pub(in crate::inventory) vars: BTreeMap<String, Value>,
+    /// Groups with their variables and children; those without either are there because they may be empty.
+    pub(in crate::inventory) groups: BTreeMap<String, (BTreeMap<String, Value>, Vec<String>)>,
+    /// Hosts, in order.
+    pub(in crate::inventory) hosts: Vec<(String, Machine)>,
+}
+
+/// One host's table: settings by key, in the inventory's own words, and the rest.
+#[derive(Debug, Default)]
+pub(in crate::inventory) struct Machine {
+    pub(in crate::inventory) settings: Vec<(&'static str, Value)>,
+    pub(in crate::inventory) groups: Vec<String>,
+    pub(in crate::inventory) vars: BTreeMap<String, Value>,
+}
+
+impl Machine {
+    /// Adds a setting.
+    pub(in crate::inventory) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.settings.push((key, value.into()));
+    }
+}
+
+impl Written {
+    /// The file.
+    pub(in crate::inventory) fn text(&self) -> String {
+        let mut text = String::new();
+        for line in self.about.lines() {
+            let _ = writeln!(text, "# {line}");
+        }
+        if self.disposable {
+            text.push_str("disposable = true\n");
+        }
+        if !self.vars.is_empty() {
+            text.push_str("\n[vars]\n");
+            lines(&mut text, &self.vars);
+        }
+        for (group, (vars, children)) in &self.groups {
+            let _ = writeln!(text, "\n[groups.{}]", key(group));
+            if !children.is_empty() {
+                let children: Vec<Value> = children.iter().map(|child| child.as_str().into()).collect();
+                let _ = writeln!(text, "children = {}", toml(&Value::Array(children)));
+            }
+            if !vars.is_empty() {
+                let _ = writeln!(text, "[groups.{}.vars]", key(group));
+                lines(&mut text, vars);
+            }
+        }
+        for (name, machine) in &self.hosts {
+            let _ = writeln!(text, "\n[hosts.{}]", key(name));
+            for (setting, value) in &machine.settings {
+                let _ = writeln!(text, "{setting} = {}", toml(value));
+            }
+            if !machine.groups.is_empty() {
+                let groups: Vec<Value> = machine.groups.iter().map(|group| group.as_str().into()).collect();
+                let _ = writeln!(text, "groups = {}", toml(&Value::Array(groups)));
+            }
+            if !machine.vars.is_empty() {
+                let _ = writeln!(text, "[hosts.{}.vars]", key(name));
+                lines(&mut text, &machine.vars);
+            }
+        }
+        text
+    }
+}
+
+fn lines(text: &mut String, vars: &BTreeMap<String, Value>) {
+    for (name, value) in vars {
+        // TOML has no null: a variable without a value is one that is not set.
+        if !value.is_null() {
+            let _ = writeln!(text, "{} = {}", key(name), toml(value));
+        }
+    }
+}
+
+fn key(name: &str) -> String {
+    let bare =
+        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
+    if bare { name.to_owned() } else { string(name) }
+}
+
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Null => "\"\"".into(),
+        Value::Bool(boolean) => boolean.to_string(),
+        Value::Number(number) => number.to_string(),
+        Value::String(text) => string(text),
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().filter(|item| !item.is_null()).map(toml).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Value::Object(entries) => {
+            let entries = entries.iter().filter(|(_, value)| !value.is_null());
+            let entries: Vec<String> =
+                entries.map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
+            if entries.is_empty() { "{}".into() } else { format!("{{ {} }}", entries.join(", ")) }
+        }
+    }
+}
+
+fn string(text: &str) -> String {
+    // On one line, whatever it holds: the library would write several lines for a text that has some.
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match letter {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            letter if letter.is_control() => {
+                let _ = write!(quoted, "\\u{:04X}", u32::from(letter));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let hostile = "a \"quoted\" \\ text\nof two lines\u{7}";
+        let mut machine = Machine { groups: vec!["a.b".into()], ..Machine::default() };
+        machine.set("address", "10.0.0.1");
+        machine.set("port", 2222);
+        machine.vars.insert("deep".into(), json!({ "list": [1, "x", { "y": true }], "nothing": null }));
+        machine.vars.insert("text".into(), hostile.into());
+        let written = Written {
+            about: "one\ntwo".into(),
+            disposable: true,
+            vars: BTreeMap::from([("empty".into(), json!({})), ("none".into(), Value::Null)]),
+            groups: BTreeMap::from([(
+                "all.of".into(),
+                (BTreeMap::from([("v".into(), json!(1.5))]), vec!["a.b".into()]),
+            )]),
+            hosts: vec![("web.1".into(), machine)],
+        };
+        let text = written.text();
+        assert!(text.starts_with("# one\n# two\n"));
+        let read: toml::Table = text.parse().unwrap();
+        let read = serde_json::to_value(read).unwrap();
+        assert_eq!(read["hosts"]["web.1"]["vars"]["text"], hostile);
+        assert_eq!(read["hosts"]["web.1"]["vars"]["deep"], json!({ "list": [1, "x", { "y": true }] }));
+        assert_eq!(read["hosts"]["web.1"]["port"], 2222);
+        assert_eq!(read["groups"]["all.of"], json!({ "children": ["a.b"], "vars": { "v": 1.5 } }));
+        assert_eq!(read["vars"], json!({ "empty": {} }));
+        assert_eq!(read["disposable"], true);
+    }
+}

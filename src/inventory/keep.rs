@@ -1,0 +1,126 @@
+//! The merged inventory as one file: `skep inventory --toml`, for machines that another program made and skep is to keep.
+
+use serde_json::Value;
+
+use super::external::{Machine, Written};
+use super::{Host, HostName, Inventory, Proxy, SshConfigFile};
+use crate::document::is_secret_key;
+
+impl Inventory {
+    /// These hosts as the text of an inventory file. Every setting stands with its host; variables whose name says that they are
+    /// secret are left out, and a comment names them.
+    #[must_use]
+    pub fn toml(&self, hosts: &[HostName]) -> String {
+        let chosen = || self.hosts.iter().filter(|(name, _)| hosts.contains(name));
+        let mut written = Written { about: "Written by `skep inventory --toml`.".into(), ..Written::default() };
+        // One file, one word about all of its hosts.
+        written.disposable = chosen().all(|(_, host)| host.disposable);
+        // Groups are named by their hosts; the others are named here, so that patterns that speak of them stay valid.
+        let named = |group: &String| chosen().any(|(_, host)| host.groups.contains(group));
+        written
+            .groups
+            .extend(self.groups.keys().filter(|group| !named(group)).map(|group| (group.clone(), Default::default())));
+        let mut left_out: Vec<String> = Vec::new();
+        for (name, host) in chosen() {
+            let mut machine = settings(host);
+            machine.groups.clone_from(&host.groups);
+            for (key, var) in &host.vars.0 {
+                if is_secret_key(key) {
+                    left_out.push(format!("{name}: {key}"));
+                } else {
+                    machine.vars.insert(key.clone(), var.node.to_json());
+                }
+            }
+            written.hosts.push((name.as_str().to_owned(), machine));
+        }
+        if !left_out.is_empty() {
+            written
+                .about
+                .push_str(&format!("\nLeft out, for their names say that they are secret: {}", left_out.join(", ")));
+        }
+        written.text()
+    }
+}
+
+fn settings(host: &Host) -> Machine {
+    let (target, mut machine) = (&host.target, Machine::default());
+    let paths = |paths: &[std::path::PathBuf]| -> Value {
+        paths.iter().map(|path| Value::from(path.to_string_lossy())).collect()
+    };
+    machine.set("address", target.address.as_str());
+    let mut given = |setting: &str, key: &'static str, value: Value| {
+        if target.is_given(setting) {
+            machine.set(key, value);
+        }
+    };
+    given("port", "port", target.port.into());
+    given("user", "user", target.user.as_str().into());
+    given("become", "become", target.become_root.into());
+    given("become_user", "become_user", target.become_user.as_str().into());
+    given("become_password_command", "become_password_command", target.become_password_command.clone().into());
+    given("password_command", "password_command", target.password_command.clone().into());
+    given("identity_file", "identity_file", paths(&target.identity_files));
+    given("agent", "agent", target.agent.into());
+    given("host_keys", "host_keys", serde_json::to_value(target.host_key_policy).unwrap_or_default());
+    given("HostKeyAlias", "host_key_alias", target.ssh.host_key_alias.clone().into());
+    given("known_hosts", "known_hosts", paths(&target.known_hosts));
+    let time = |time| Value::from(humantime::format_duration(time).to_string());
+    given("connect_timeout", "connect_timeout", time(target.connect_timeout));
+    given("connect_wait", "connect_wait", time(target.connect_wait));
+    match &target.ssh.proxy {
+        Proxy::Direct => given("proxy", "proxy_jump", "none".into()),
+        Proxy::Jump(hosts) => given("proxy", "proxy_jump", hosts.as_str().into()),
+        Proxy::Command(command) => given("proxy", "proxy_command", command.as_str().into()),
+    }
+    let ssh_config = match &target.ssh_config {
+        SshConfigFile::Usual => true.into(),
+        SshConfigFile::Off => false.into(),
+        SshConfigFile::File(path) => path.to_string_lossy().into(),
+    };
+    given("ssh_config", "ssh_config", ssh_config);
+    if host.unmanaged {
+        machine.set("unmanaged", true);
+    }
+    machine
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_the_same_inventory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.toml");
+        let text = "disposable = true\n[defaults]\nuser='ann'\nbecome=true\nidentity_file='k'\nhost_keys='strict'\nproxy_jump='a'\n\
+            [vars]\nx=[1,'y']\ndb_password='no'\n[groups.site]\nchildren=['m']\nvars={z={q=1}}\n[groups.empty]\n\
+            [hosts.a]\naddress='10.0.0.1'\nport=2222\ngroups=['m']\nproxy_jump='none'\nhost_key_alias='one'\nconnect_wait='2min'\n\
+            [hosts.b]\nssh_config=false\nunmanaged=true\n";
+        std::fs::write(&path, text).unwrap();
+        let first = Inventory::load(std::slice::from_ref(&path), &[]).unwrap();
+        let names: Vec<HostName> = first.hosts().map(|(name, _)| name.clone()).collect();
+        let kept = first.toml(&names);
+        assert!(kept.contains("left out") || kept.contains("Left out"), "{kept}");
+        assert!(!kept.contains("'no'") && !kept.contains("\"no\""), "{kept}");
+        std::fs::write(&path, &kept).unwrap();
+        let second = Inventory::load(&[path], &[]).unwrap();
+        let view = |inventory: &Inventory| {
+            let mut view = serde_json::to_value(inventory.view()).unwrap();
+            for host in ["a", "b"] {
+                view["hosts"][host]["vars"].as_object_mut().unwrap().remove("db_password");
+            }
+            view
+        };
+        let (mut before, mut after) = (view(&first), view(&second));
+        // Order of groups is that of the file.
+        for view in [&mut before, &mut after] {
+            let groups = view["groups"].as_object().unwrap().clone();
+            view["groups"] =
+                serde_json::to_value(groups.into_iter().collect::<std::collections::BTreeMap<_, _>>()).unwrap();
+        }
+        assert_eq!(before, after, "{kept}");
+        let target = second.target(&HostName::new("a")).unwrap();
+        assert_eq!((target.known_name(), &target.ssh.proxy), (("one", 22), &Proxy::Direct));
+    }
+}

@@ -1,0 +1,106 @@
+//! Join tokens as something to remember: whether they are still those of the last `apply`. A token is read from a manager, made into
+//! a digest at once, and kept only as a digest keyed by the host's own record (docs/decisions/0030); nothing shows it.
+
+use serde_json::{Value, json};
+
+use super::Role;
+use crate::engine::{Keepsake, Memory};
+use crate::inventory::HostName;
+use crate::resource::{Definition, FieldChange, Shown};
+
+/// Where a manager tells them.
+pub(super) const PATH: &str = "/swarm";
+
+/// Digests of both tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tokens([(Role, Definition); 2]);
+
+impl Tokens {
+    /// Reads a manager's answer to `GET /swarm`; `None` when it tells no tokens.
+    pub(super) fn read(body: &Value) -> Option<Self> {
+        let digest = |role: Role| {
+            let token = body.pointer(role.token_pointer())?.as_str().filter(|token| !token.is_empty())?;
+            Some((role, Definition::of("join_token", &json!(token), &[], role.word())))
+        };
+        Some(Self([digest(Role::Manager)?, digest(Role::Worker)?]))
+    }
+
+    /// What this manager's record is to hold.
+    pub(super) fn keepsakes(&self, host: &HostName) -> impl Iterator<Item = Keepsake> {
+        let host = host.clone();
+        self.0.into_iter().map(move |(role, definition)| Keepsake { host: host.clone(), id: id(role), definition })
+    }
+
+    /// Tokens that are others than every manager remembers. One `apply` may have reached some managers only: the tokens are known
+    /// when any of them knows them, and nothing is said where none remembers any.
+    pub(super) fn rotated<'a>(
+        &self,
+        managers: impl Iterator<Item = &'a HostName> + Clone,
+        memory: &dyn Memory,
+    ) -> Vec<FieldChange> {
+        let is_new = |(role, definition): &&(Role, Definition)| {
+            let known: Vec<bool> =
+                managers.clone().filter_map(|host| memory.remembers(host, &id(*role), definition)).collect();
+            !known.is_empty() && !known.contains(&true)
+        };
+        let field = |(role, _): &(Role, Definition)| FieldChange {
+            field: format!("join token of {}s", role.word()),
+            before: Shown::text("rotated"),
+            after: Shown::text("as at the last apply"),
+        };
+        self.0.iter().filter(is_new).map(field).collect()
+    }
+}
+
+/// The name in the record.
+fn id(role: Role) -> String {
+    format!("the join token of {}s", role.word())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::swarm::samples::host;
+
+    /// What each manager's record holds.
+    struct Records(BTreeMap<HostName, Tokens>);
+
+    impl Memory for Records {
+        fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool> {
+            let mut kept = self.0.get(host)?.keepsakes(host);
+            kept.find(|keepsake| keepsake.id == id).map(|keepsake| keepsake.definition == *definition)
+        }
+    }
+
+    fn tokens(manager: &str, worker: &str) -> Tokens {
+        Tokens::read(&json!({ "ID": "c1", "JoinTokens": { "Manager": manager, "Worker": worker } })).unwrap()
+    }
+
+    fn fields(now: &Tokens, records: &[(&str, Tokens)]) -> Vec<String> {
+        let records = Records(records.iter().map(|(name, tokens)| (host(name), *tokens)).collect());
+        let managers = [host("docker01"), host("docker02")];
+        now.rotated(managers.iter(), &records).into_iter().map(|field| field.field).collect()
+    }
+
+    #[test]
+    fn a_token_is_new_when_a_record_knows_another_and_none_knows_it() {
+        let (old, new) = (tokens("m1", "w1"), tokens("m1", "w2"));
+        assert_eq!(fields(&new, &[("docker01", old)]), ["join token of workers"]);
+        assert_eq!(fields(&tokens("m2", "w2"), &[("docker01", old)]).len(), 2);
+        assert!(fields(&old, &[("docker01", old)]).is_empty());
+        assert!(fields(&new, &[("docker01", old), ("docker02", new)]).is_empty(), "one manager missed the last apply");
+        assert!(fields(&new, &[]).is_empty(), "nobody ever applied");
+    }
+
+    #[test]
+    fn an_answer_without_tokens_says_nothing_and_tokens_are_never_printed() {
+        assert_eq!(Tokens::read(&json!({ "message": "This node is not a swarm manager." })), None);
+        assert_eq!(Tokens::read(&json!({ "JoinTokens": { "Manager": "", "Worker": "" } })), None);
+        let shown = format!("{:?}", tokens("SWMTKN-1-secret", "SWMTKN-1-other"));
+        assert!(!shown.contains("SWMTKN"), "{shown}");
+        assert_ne!(tokens("a", "b"), tokens("b", "a"), "a token of workers is none of managers");
+    }
+}

@@ -1,0 +1,90 @@
+//! Values for the swarm's secrets, from the operator's machine: a variable, a command, a file encrypted with age(1).
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+use super::hide_secrets;
+use crate::resource::{SecretBytes, ValueSource};
+
+/// A password manager may ask its user meanwhile.
+const LIMIT: Duration = Duration::from_secs(60);
+/// Names the file with the identity that opens age files.
+const IDENTITY: &str = "SKEP_AGE_IDENTITY";
+
+/// Reads a value. What a command says on stderr goes to the user.
+///
+/// # Errors
+/// Why it cannot be had, and what to try. No message holds what was printed.
+pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
+    match source {
+        ValueSource::Environment(name) => std::env::var_os(name)
+            .map(|value| SecretBytes::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
+            .ok_or_else(|| format!("it is not set; try: export {name}=...")),
+        ValueSource::Command(command) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", command]);
+            let printed = output(shell, "sh", &[]).await?;
+            Ok(SecretBytes::new(without_line_break(printed)))
+        }
+        ValueSource::Age { ciphertext, .. } => {
+            let identity = std::env::var_os(IDENTITY).ok_or_else(|| {
+                format!("no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)")
+            })?;
+            let mut age = Command::new("age");
+            age.args(["--decrypt", "--identity"]).arg(identity);
+            output(age, "age", ciphertext).await.map(SecretBytes::new)
+        }
+    }
+}
+
+async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec<u8>, String> {
+    hide_secrets(&mut command);
+    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    let run = async {
+        let mut child = command
+            .spawn()
+            .map_err(|error| format!("{program} cannot be started: {error}; try: apt-get install {program}"))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // A program that does not read all of it says so by its status.
+            let _ = stdin.write_all(input).await;
+        }
+        child.wait_with_output().await.map_err(|error| error.to_string())
+    };
+    let output = tokio::time::timeout(LIMIT, run)
+        .await
+        .map_err(|_| format!("{program} did not end within {}", humantime::format_duration(LIMIT)))??;
+    if output.status.success() { Ok(output.stdout) } else { Err(format!("{program} ended with {}", output.status)) }
+}
+
+/// As `$(...)` does, but one line break only: more may belong to the value.
+fn without_line_break(mut printed: Vec<u8>) -> Vec<u8> {
+    if printed.last() == Some(&b'\n') {
+        printed.pop();
+        if printed.last() == Some(&b'\r') {
+            printed.pop();
+        }
+    }
+    printed
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[tokio::test]
+    async fn values_come_whole_and_failures_say_no_value() {
+        let command = |text: &str| ValueSource::Command(text.into());
+        let value = read_value(&command("printf 'one\\ntwo\\n\\n'")).await.unwrap();
+        assert_eq!(value.expose(), b"one\ntwo\n");
+        let error = read_value(&command("echo hunter2; exit 3")).await.unwrap_err();
+        assert!(error.contains("exit status: 3") && !error.contains("hunter2"), "{error}");
+        let error = read_value(&ValueSource::Environment("SKEP_NO_SUCH_VARIABLE".into())).await.unwrap_err();
+        assert_eq!(error, "it is not set; try: export SKEP_NO_SUCH_VARIABLE=...");
+        let path = read_value(&ValueSource::Environment("PATH".into())).await.unwrap();
+        assert_eq!(path.expose(), std::env::var("PATH").unwrap().as_bytes());
+    }
+}

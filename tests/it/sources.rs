@@ -1,0 +1,219 @@
+//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one documents; Vagrant is real.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder, and a search path in which only what the test puts there, and a shell, is found.
+struct Site(tempfile::TempDir);
+
+impl Site {
+    fn new() -> Self {
+        let site = Self(tempfile::tempdir().unwrap());
+        std::fs::create_dir(site.path("bin")).unwrap();
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    fn program(&self, name: &str, text: &str) {
+        let path = self.write(name, text);
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// Runs `skep inventory` here; gives its exit code and all that it printed.
+    fn inventory(&self, path: &str, arguments: &[&str]) -> (i32, String) {
+        let output = Command::new(env!("CARGO_BIN_EXE_skep"))
+            .arg("inventory")
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("PATH", path)
+            .env_remove("SKEP_INVENTORY")
+            .output()
+            .unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    }
+
+    #[track_caller]
+    fn refused(&self, path: &str, source: &str, sentence: &str) {
+        let (code, text) = self.inventory(path, &["-i", source]);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains(sentence), "{sentence}\n---\n{text}");
+        assert!(text.contains("1 error"), "one sentence: {text}");
+    }
+}
+
+/// What is where on this machine.
+const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[test]
+fn vagrant_that_cannot_be_asked_is_one_sentence() {
+    let site = Site::new();
+    site.refused(USUAL, "vagrant:", "there is no Vagrantfile in . or above it");
+    site.refused(USUAL, "vagrant:none", "there is no folder none");
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config| raise 'half-way' }\n");
+    site.refused(site.path("bin").to_str().unwrap(), "vagrant:", "vagrant is not installed");
+    // Real Vagrant, and a Vagrantfile that fails.
+    site.refused(USUAL, "vagrant:", "`vagrant status` failed in ");
+}
+
+#[test]
+fn every_shipped_setting_of_vagrant_validates() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vagrant");
+    let (site, mut settings) = (Site::new(), vec!["cluster.toml".to_owned()]);
+    for file in ["Vagrantfile", "settings.rb", "cluster.toml"] {
+        std::fs::copy(root.join(file), site.path(file)).unwrap();
+    }
+    std::fs::create_dir(site.path("presets")).unwrap();
+    for entry in std::fs::read_dir(root.join("presets")).unwrap() {
+        let name = format!("presets/{}", entry.unwrap().file_name().to_str().unwrap());
+        std::fs::copy(root.join(&name), site.path(&name)).unwrap();
+        settings.push(name);
+    }
+    assert!(settings.len() >= 3, "{settings:?}");
+    let validate = |setting: &str| {
+        let output = Command::new("vagrant")
+            .args(["validate", "--ignore-provider"])
+            .current_dir(site.0.path())
+            .envs([("SKEP_CLUSTER", setting), ("VAGRANT_HOME", "home"), ("VAGRANT_CHECKPOINT_DISABLE", "1")])
+            .env("VAGRANT_DOTFILE_PATH", format!(".of-{}", setting.replace('/', "-")))
+            .env_remove("VAGRANT_DEFAULT_PROVIDER")
+            .output()
+            .expect("vagrant is installed: .ci/install");
+        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for setting in &settings {
+        let (code, text) = validate(setting);
+        assert_eq!(code, 0, "{setting}: {text}");
+        // The same file is TOML, and what skep is told is what it says.
+        let toml: toml::Table = std::fs::read_to_string(site.path(setting)).unwrap().parse().unwrap();
+        let told = site.path(&format!(".of-{}/skep/cluster.json", setting.replace('/', "-")));
+        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(told).unwrap()).unwrap();
+        let machines = toml["machines"].as_table().unwrap();
+        assert_eq!(told["machines"].as_object().unwrap().len(), machines.len(), "{setting}");
+        for (name, machine) in machines {
+            let machine = serde_json::to_value(machine).unwrap();
+            assert_eq!(told["machines"][name]["address"], machine["address"], "{setting}");
+            assert_eq!(told["machines"][name]["groups"], machine["groups"], "{setting}");
+        }
+        assert_eq!(told["vars"], serde_json::to_value(&toml["vars"]).unwrap(), "{setting}");
+    }
+    for (text, why) in [
+        ("[cluster]\nmemry = 5\n[machines.a]\naddress = \"1.2.3.4\"\n", "[cluster] has no `memry`"),
+        ("[machines.a]\naddress = \"1.2.3\"\n", "[machines.a] needs `address`"),
+        ("[machines.a]\naddress = \"1.2.3.4\"\n[machines.b]\naddress = \"1.2.3.4\"\n", "have the same address"),
+        ("[machines.a]\naddress = 1.5\n", "bad.toml:2: "),
+    ] {
+        site.write("bad.toml", text);
+        let (code, said) = validate("bad.toml");
+        assert!(code != 0 && said.contains(why), "{why}: {said}");
+    }
+}
+
+/// As `terraform output -json` prints it (developer.hashicorp.com/terraform/cli/commands/output).
+const TERRAFORM: &str = r#"{
+  "region": { "sensitive": false, "type": "string", "value": "eu-1" },
+  "db_password": { "sensitive": true, "type": "string", "value": "hunter2" },
+  "skep": {
+    "sensitive": false,
+    "type": ["object", { "hosts": ["map", "dynamic"] }],
+    "value": {
+      "groups": ["db"],
+      "vars": { "registry": "docker01:5000" },
+      "hosts": {
+        "docker01": { "address": "203.0.113.1", "groups": ["managers"], "user": "debian", "become": true,
+                      "vars": { "swarm_address": "10.0.0.1" } },
+        "docker02": { "address": "203.0.113.2", "groups": ["workers"] }
+      }
+    }
+  }
+}"#;
+
+#[test]
+fn terraform_is_read_merged_and_kept() {
+    let site = Site::new();
+    site.write("infra/output.json", TERRAFORM);
+    // The stand-in answers the one question that the real program is asked, in its folder.
+    site.program("bin/terraform", "#!/bin/sh\n[ \"$*\" = 'output -json' ] && exec /bin/cat output.json\nexit 1\n");
+    let path = site.path("bin");
+    let path = path.to_str().unwrap();
+    site.write("more.toml", "[vars]\ndocker_users = [\"debian\"]\n[hosts.docker03]\naddress = \"203.0.113.3\"\n");
+    let (code, text) = site.inventory(path, &["-i", "terraform:infra", "-i", "more.toml"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("docker01  debian@203.0.113.1:22  managers") && text.contains("docker03"), "{text}");
+    assert!(text.contains("docker_users = [\"debian\"]") && !text.contains("hunter2"), "{text}");
+    let (code, kept) = site.inventory(path, &["-i", "terraform:infra", "--toml"]);
+    assert_eq!(code, 0, "{kept}");
+    site.write("kept.toml", &kept);
+    let view = |source: &str| {
+        let (code, text) = site.inventory(path, &["-i", source, "--json"]);
+        assert_eq!(code, 0, "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    assert_eq!(view("kept.toml")["hosts"], view("terraform:infra")["hosts"], "{kept}");
+    site.refused("/nonexistent", "terraform:infra", "terraform is not installed");
+    site.program("bin/terraform", "#!/bin/sh\necho 'Error: no state' >&2\nexit 1\n");
+    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: Error: no state");
+}
+
+#[test]
+fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
+    let site = Site::new();
+    site.write("hosts.ini", "[managers]\nm1 ansible_host=10.0.0.1\n[workers]\nw[1:2]\n[all:vars]\nansible_user=ann\n");
+    let (code, text) = site.inventory("/nonexistent", &["-i", "ansible:hosts.ini"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("m1  ann@10.0.0.1:22  managers") && text.contains("w2  ann@w2:22  workers"), "{text}");
+    site.write("hosts.yml", "all: {}\n");
+    site.refused("/nonexistent", "ansible:hosts.yml", "ansible-inventory is not installed");
+    site.refused("/nonexistent", "ansible:none", "there is no file none");
+    site.write("odd.ini", "[a]\nw[a:c]\n");
+    site.refused("/nonexistent", "ansible:odd.ini", "odd.ini:2: `w[a:c]` needs Ansible itself");
+    // With Ansible, its own answer counts: this is what it prints for the file above.
+    site.program(
+        "bin/ansible-inventory",
+        "#!/bin/sh\n[ \"$1 $2\" = '--list -i' ] && echo '{\"_meta\":{\"hostvars\":{\"m1\":{\"ansible_host\":\"10.0.0.9\"}}},\
+         \"managers\":{\"hosts\":[\"m1\"]}}'\n",
+    );
+    let (code, text) = site.inventory(site.path("bin").to_str().unwrap(), &["-i", "ansible:hosts.yml"]);
+    assert!(code == 0 && text.contains("@10.0.0.9:22  managers"), "{text}");
+}
+
+#[test]
+fn an_executable_prints_json() {
+    let site = Site::new();
+    site.program(
+        "list",
+        "#!/bin/sh\n[ \"$1\" = --list ] && echo '{\"managers\":[\"m1\"],\"_meta\":{\"hostvars\":{}}}'\n",
+    );
+    let (code, text) = site.inventory(USUAL, &["-i", "list"]);
+    assert!(code == 0 && text.contains("m1:22  managers"), "{text}");
+    site.program("list", "#!/bin/sh\necho no; exit 0\n");
+    site.refused(USUAL, "list", "list: no inventory in JSON");
+    site.program("list", "#!/bin/sh\necho 'the cloud is away' >&2; exit 7\n");
+    site.refused(USUAL, "list", "`list --list` failed: the cloud is away");
+}
+
+#[test]
+fn what_does_not_run_is_listed_and_not_tried() {
+    let site = Site::new();
+    site.write("i.toml", "[hosts.a]\naddress = \"127.0.0.1\"\nport = 1\nnot_running = \"it is off; try `on a`\"\n");
+    let (code, text) = site.inventory(USUAL, &["-i", "i.toml"]);
+    assert!(code == 0 && text.contains("not running: it is off; try `on a`"), "{text}");
+    let output = Command::new(env!("CARGO_BIN_EXE_skep"))
+        .args(["ping", "-i", "i.toml"])
+        .current_dir(site.0.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert_eq!(output.status.code(), Some(4), "{text}");
+    assert!(text.contains("not running: it is off; try `on a`") && !text.contains("refused"), "{text}");
+}

@@ -1,0 +1,284 @@
+//! Whole runs over bad links to real nodes: `check` and `apply` through a relay that cuts after N bytes, falls silent, turns
+//! bits over or delays. Whatever N is, the run is right or says clearly what is wrong, the node is never left half-changed, and
+//! the next `apply` converges. `SKEP_CUT_POINTS=300` tries 300 points of each run instead of 20, a number above its bytes every byte.
+#![allow(clippy::print_stderr, reason = "what a long run saw is read by people; other runs are captured")]
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::lot::Lot;
+use crate::proxy::{Proxy, Weather};
+use crate::skep::{Said, skep};
+
+/// Nodes that are changed, the one that is as asked, and the one that is not.
+const CHANGED: [&str; 2] = ["docker01", "docker02"];
+const IN_SYNC: &str = "docker03";
+const DRIFTED: &str = "docker04";
+
+/// How many points of a whole run are tried when nobody asks for a step.
+const POINTS: u64 = 20;
+
+const PLAYBOOK: &str = r#"[[plays]]
+hosts = "all"
+resources = [
+  { directory = { path = "/srv/link", mode = "0750" } },
+  { file = { path = "/srv/link/new", content = "{{ 'a line of text\n' * 400 }}", mode = "0640" } },
+  { file = { path = "/srv/old", content = "{{ 'new\n' * 500 }}" } },
+  { file = { path = "/srv/gone", state = "absent" } },
+  { symlink = { path = "/srv/to", target = "/srv/link/new" } },
+  { hosts_entry = { address = "10.9.9.9", names = ["link.lan"] } },
+  { user_in_group = { user = "vagrant", group = "games" } },
+  { sysctl = { key = "net.ipv4.conf.lo.log_martians", value = 1 } },
+  { command = { run = "cat >/srv/said", stdin = "{{ 'what it reads\n' * 2000 }}", creates = "/srv/said" } },
+]
+"#;
+
+/// A node as it is before the playbook.
+const RESET: &str = "
+rm -rf /srv/* /var/lib/skep /run/skep.lock* /etc/sysctl.d/60-skep-*; echo old >/srv/old; echo old >/srv/gone
+sed -i /link.lan/d /etc/hosts; ! id -nG vagrant | grep -qw games || gpasswd -d vagrant games >/dev/null
+echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians
+";
+
+/// Waits until nothing of a run is under way any more, and prints each thing that it changes as one line; then what must not
+/// be there; then the record. A lock that is left becomes a minute older.
+const LOOK: &str = "
+for i in $(seq 200); do pgrep -f '^[s]shd-session' >/dev/null || pgrep -f '[t]imeout -k 5' >/dev/null || break; sleep 0.05; done
+stat -c %a /srv/link 2>/dev/null || echo -
+for file in /srv/link/new /srv/old /srv/gone /srv/said /etc/sysctl.d/60-skep-net.ipv4.conf.lo.log_martians.conf; do
+  echo \"$file $(stat -c '%a %U %s' $file 2>/dev/null) $(cksum <$file 2>/dev/null)\"
+done 2>/dev/null
+tail -n +2 /etc/hosts | grep -vw \"$(hostname)\" | cksum
+readlink /srv/to || echo -
+id -nG vagrant
+cat /proc/sys/net/ipv4/conf/lo/log_martians
+echo left: $(find /srv /etc /var/lib/skep /run/skep.lock /root /tmp \\( -name '.skep*' -o -name '.applied*' -o -name '*.new' \\) 2>/dev/null)
+if [ -d /run/skep.lock ]; then
+  read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 70))/\" /run/skep.lock/owner
+fi 2>/dev/null
+cat /var/lib/skep/applied.json 2>/dev/null || :
+";
+
+/// What is on a node.
+#[derive(Debug, PartialEq)]
+struct State {
+    things: Vec<String>,
+    left: String,
+    record: String,
+}
+
+fn look(lot: &Lot, node: &str) -> State {
+    let text = lot.on(node, LOOK);
+    let (things, rest) = text.split_once("left:").unwrap();
+    let (left, record) = rest.split_once('\n').unwrap_or((rest, ""));
+    let things = things.lines().map(|line| line.trim().to_owned()).collect();
+    State { things, left: left.trim().to_owned(), record: record.to_owned() }
+}
+
+/// One trial: the verb, its node, the weather.
+type Trial = (&'static str, &'static str, Weather);
+
+struct Trials {
+    lot: Lot,
+    runtime: tokio::runtime::Runtime,
+    playbook: String,
+    old: Vec<String>,
+    new: Vec<String>,
+    /// What a check of the node in sync and of the other one answers.
+    answers: [Vec<String>; 2],
+    right: AtomicUsize,
+    wrong: AtomicUsize,
+    failed: AtomicUsize,
+    next: AtomicUsize,
+}
+
+impl Trials {
+    /// Runs a verb over a link; gives what it said and how many bytes went over the link.
+    fn over(&self, verb: &str, node: &str, weather: Weather) -> (Said, u64) {
+        let address = self.lot.address(node);
+        let proxy = self.runtime.block_on(Proxy::start(&address, 22, weather));
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let config =
+            self.lot.write(&format!("config{number}"), "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\n");
+        let settings = format!("user = \"root\"\nssh_config = {config:?}\nconnect_timeout = \"3s\"");
+        let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
+        let inventory = self.lot.inventory_of(&format!("link{number}.toml"), &settings, &[(node, &host)]);
+        let mut arguments = vec![verb, "-i", &inventory, &self.playbook, "--color", "never"];
+        if verb == "apply" {
+            arguments.push("--yes");
+        }
+        (skep(&arguments), proxy.bytes())
+    }
+
+    fn direct(&self, verb: &str, node: &str) -> Said {
+        let more: &[&str] = if verb == "apply" { &["--yes", "--limit", node] } else { &["--limit", node] };
+        self.lot.run(verb, &self.playbook, more)
+    }
+
+    /// A run that could not be right names the host and says why.
+    #[track_caller]
+    fn is_clear(&self, trial: Trial, said: &Said) {
+        let (_, node, _) = trial;
+        let all = format!("{}{}", said.stderr, said.stdout);
+        let why = ["connection lost: ", "cannot connect to ", "HOST KEY CHANGED"];
+        let named =
+            all.contains(&format!("{node}: unreachable: ")) || all.contains("  unreachable: ") && all.contains(node);
+        let told =
+            matches!(said.code, 1 | 4) && named && why.iter().any(|why| all.contains(why)) && all.contains("try: ");
+        assert!(told, "{trial:?}: exit {}\n--- stdout\n{}\n--- stderr\n{}", said.code, said.stdout, said.stderr);
+    }
+
+    fn check(&self, trial: Trial) {
+        let (verb, node, weather) = trial;
+        let expected = if node == IN_SYNC { 0 } else { 3 };
+        let (said, _) = self.over(verb, node, weather);
+        if said.code != expected {
+            self.is_clear(trial, &said);
+            assert!(!said.stdout.contains("In sync"), "{trial:?}: {}", said.stdout);
+            self.wrong.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        assert_eq!(answer(&said), self.answers[usize::from(node == DRIFTED)], "{trial:?}:\n{}", said.stdout);
+        self.right.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn apply(&self, trial: Trial) {
+        let (verb, node, weather) = trial;
+        let (said, _) = self.over(verb, node, weather);
+        let state = look(&self.lot, node);
+        let made = state.things.iter().zip(&self.new).filter(|(thing, new)| thing == new).count();
+        eprintln!("{weather:?}: exit {}, {made} of {} made", said.code, self.new.len());
+        if said.code == 0 {
+            assert_eq!(state.things, self.new, "{trial:?} said that it was applied:\n{}", said.stdout);
+            self.right.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.is_clear(trial, &said);
+            self.wrong.fetch_add(1, Ordering::Relaxed);
+        }
+        for (index, thing) in state.things.iter().enumerate() {
+            let whole = *thing == self.old[index] || *thing == self.new[index];
+            assert!(
+                whole,
+                "{trial:?} left a thing half-changed: {thing}\nold {}\nnew {}",
+                self.old[index], self.new[index]
+            );
+        }
+        assert_eq!(state.left, "", "{trial:?} left names behind");
+        let record = state.record.is_empty() || serde_json::from_str::<serde_json::Value>(&state.record).is_ok();
+        assert!(record, "{trial:?} left half a record: {}", state.record);
+        self.direct("apply", node).exits(0);
+        let converged = look(&self.lot, node);
+        assert_eq!((converged.things, converged.left), (self.new.clone(), String::new()), "after {trial:?}");
+        self.direct("check", node).exits(0).says("In sync");
+        self.lot.on(node, RESET);
+    }
+
+    /// Works through trials of one node, several at once where nothing is changed.
+    fn work(&self, queue: &Mutex<VecDeque<Trial>>) {
+        loop {
+            let Some(trial) = queue.lock().unwrap().pop_front() else { return };
+            let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                if trial.0 == "apply" { self.apply(trial) } else { self.check(trial) }
+            }));
+            if tried.is_err() {
+                // The panic was printed; what is left of it must not be the next one's.
+                self.failed.fetch_add(1, Ordering::Relaxed);
+                self.lot.on(trial.1, if trial.0 == "apply" { RESET } else { ":" });
+            }
+        }
+    }
+}
+
+/// What a check says of each resource: all but how long it took.
+fn answer(said: &Said) -> Vec<String> {
+    said.stdout.lines().filter(|line| line.starts_with(' ')).map(str::to_owned).collect()
+}
+
+/// Points from the first byte to behind the last.
+fn points(whole: u64) -> Vec<u64> {
+    let asked = std::env::var("SKEP_CUT_POINTS").ok().and_then(|text| text.parse().ok());
+    let step = (whole / asked.unwrap_or(POINTS)).max(1);
+    (0..).map(|index| index * step + 1).take_while(|at| *at < whole + step).collect()
+}
+
+fn trials(lot: Lot) -> Trials {
+    let playbook = lot.write("link.toml", PLAYBOOK);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let (right, wrong, failed, next) = Default::default();
+    let mut trials = Trials {
+        lot,
+        runtime,
+        playbook,
+        old: Vec::new(),
+        new: Vec::new(),
+        answers: Default::default(),
+        right,
+        wrong,
+        failed,
+        next,
+    };
+    for node in CHANGED.into_iter().chain([IN_SYNC, DRIFTED]) {
+        trials.lot.on(node, RESET);
+    }
+    trials.old = look(&trials.lot, CHANGED[0]).things;
+    trials
+}
+
+#[test]
+fn whole_runs_over_links_that_break_anywhere() {
+    let mut trials = trials(Lot::up_with("cuts", &["--managers", "1", "--workers", "3"]));
+    let started = Instant::now();
+    let (said, checked) = trials.over("check", DRIFTED, Weather::Fine);
+    said.exits(3);
+    let (said, applied) = trials.over("apply", CHANGED[0], Weather::Fine);
+    said.exits(0);
+    trials.new = look(&trials.lot, CHANGED[0]).things;
+    for (old, new) in trials.old.iter().zip(&trials.new) {
+        assert_ne!(old, new, "the playbook changes each thing that is looked at");
+    }
+    trials.lot.on(CHANGED[0], RESET);
+    trials.direct("apply", IN_SYNC).exits(0);
+    trials.answers = [(IN_SYNC, 0), (DRIFTED, 3)].map(|(node, code)| answer(&trials.direct("check", node).exits(code)));
+    assert!(trials.answers[1].len() > 9, "{:?}", trials.answers);
+    eprintln!("a check is {checked} bytes, an apply {applied}; ready after {:?}", started.elapsed());
+
+    let mut changing = CHANGED.map(|_| VecDeque::new());
+    let mut looking = [IN_SYNC, DRIFTED].map(|_| VecDeque::new());
+    for (index, at) in points(applied).into_iter().enumerate() {
+        let node = index % CHANGED.len();
+        changing[node].push_back(("apply", CHANGED[node], Weather::CutAfter(at)));
+        if index % 4 == 1 {
+            let node = (index / 4) % CHANGED.len();
+            changing[node].push_back(("apply", CHANGED[node], Weather::TurnsOver(at + 7)));
+        }
+        if index % 12 == 2 {
+            let node = (index / 12) % CHANGED.len();
+            changing[node].push_back(("apply", CHANGED[node], Weather::SilentAfter(at)));
+        }
+    }
+    for (index, at) in points(checked).into_iter().enumerate() {
+        let (queue, node) = (index % 2, [IN_SYNC, DRIFTED][index % 2]);
+        looking[queue].push_back(("check", node, Weather::CutAfter(at)));
+        if index % 3 == 1 {
+            looking[queue].push_back(("check", node, Weather::TurnsOver(at + 7)));
+        }
+        if index % 6 == 2 {
+            looking[queue].push_back(("check", node, Weather::SilentAfter(at)));
+        }
+    }
+    looking[0].push_back(("check", DRIFTED, Weather::Delayed(Duration::from_millis(150))));
+    let queues: Vec<Mutex<VecDeque<Trial>>> = changing.into_iter().chain(looking).map(Mutex::new).collect();
+    let trials = &trials;
+    std::thread::scope(|scope| {
+        for queue in &queues {
+            scope.spawn(move || trials.work(queue));
+        }
+    });
+    let [right, wrong, failed] =
+        [&trials.right, &trials.wrong, &trials.failed].map(|count| count.load(Ordering::Relaxed));
+    eprintln!("{right} runs were right, {wrong} said what is wrong; {:?}", started.elapsed());
+    assert_eq!(failed, 0, "trials that failed, shown above");
+    assert!(right >= 3 && wrong > 20, "{right} right, {wrong} clear errors");
+}

@@ -1,0 +1,164 @@
+//! Real Vagrant with its docker provider: machines from nothing, a cluster, a machine destroyed and made again.
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::skep::{Said, command, root, skep};
+
+/// A folder with the shipped Vagrantfile, settings of its own, and the package mirror of a lot without nodes.
+struct Environment {
+    lot: String,
+    folder: tempfile::TempDir,
+    subnet: String,
+}
+
+impl Environment {
+    fn new(machines: &str) -> Self {
+        let process = std::process::id();
+        let lot = format!("t{process}-vagrant");
+        let folder = tempfile::Builder::new().prefix(&format!("skept{process}v")).tempdir().unwrap();
+        // Not the shipped addresses: two runs on one machine do not meet.
+        let subnet = format!("10.214.{}", process % 250);
+        let environment = Self { lot, folder, subnet };
+        for file in ["Vagrantfile", "settings.rb"] {
+            std::fs::copy(root().join("vagrant").join(file), environment.path(file)).unwrap();
+        }
+        let settings = format!(
+            "[cluster]\nlot = \"{}\"\n\n[vars]\ndocker_users = [\"vagrant\"]\nregistry = \"docker01:5000\"\n\n{}",
+            environment.lot,
+            machines.replace("SUBNET", &environment.subnet)
+        );
+        std::fs::write(environment.path("cluster.toml"), settings).unwrap();
+        let inventory = environment.path("lab.toml");
+        let lot = ["lab", "up", "--lot", &environment.lot, "--managers", "0", "--workers", "0", "--inventory"];
+        skep(&[&lot, [inventory.to_str().unwrap()].as_slice()].concat()).exits(0);
+        environment
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn vagrant(&self, arguments: &[&str]) -> Said {
+        let output = Command::new("vagrant")
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .envs(self.variables())
+            .stdin(Stdio::null())
+            .output()
+            .expect("vagrant is installed: .ci/install");
+        Said::from(output)
+    }
+
+    fn variables(&self) -> [(&'static str, PathBuf); 6] {
+        let home = || std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
+        let state =
+            std::env::var_os("SKEP_STATE_DIR").map_or_else(|| home().join(".local/state/skep/lab"), PathBuf::from);
+        [
+            ("SKEP_STATE_DIR", state),
+            ("SKEP", env!("CARGO_BIN_EXE_skep").into()),
+            // Vagrant's own records: none of this machine's user are touched.
+            ("VAGRANT_HOME", self.path("home")),
+            ("VAGRANT_DEFAULT_PROVIDER", "docker".into()),
+            ("VAGRANT_CHECKPOINT_DISABLE", "1".into()),
+            ("HOME", self.folder.path().into()),
+        ]
+    }
+
+    /// `vagrant up`. The docker provider looks at every container of this machine, one by one, and fails when one of another test
+    /// goes meanwhile: then it is tried again from nothing.
+    fn up(&self, names: &[&str]) {
+        for _ in 0..6 {
+            let said = self.vagrant(&[&["up", "--provider=docker"], names].concat());
+            let text = format!("{}{}", said.stdout, said.stderr);
+            if !["No such object", "No such container", "No such network", "is locked"]
+                .iter()
+                .any(|fault| text.contains(fault))
+            {
+                said.exits(0);
+                return;
+            }
+            eprintln!("vagrant up again: {text}");
+            self.vagrant(&[&["destroy", "-f"], names].concat());
+        }
+        panic!("vagrant up {names:?} met other tests' containers six times");
+    }
+
+    fn skep(&self, verb: &str, more: &[&str]) -> Said {
+        let source = format!("vagrant:{}", self.folder.path().display());
+        let arguments = [&[verb, "-i", &source], more].concat();
+        Said::from(command(&arguments).envs(self.variables()).output().expect("skep starts"))
+    }
+
+    /// Runs sh text in a machine, past skep and Vagrant.
+    #[track_caller]
+    fn on(&self, machine: &str, script: &str) -> String {
+        let container = std::fs::read_to_string(self.path(&format!(".vagrant/machines/{machine}/docker/id"))).unwrap();
+        let output = Command::new("docker").args(["exec", container.trim(), "sh", "-c", script]).output().unwrap();
+        assert!(output.status.success(), "`{script}` on {machine}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn nodes(&self) -> String {
+        self.on(
+            "docker01",
+            "for node in $(docker node ls -q); do docker node inspect -f \
+             '{{.Description.Hostname}} {{.Spec.Role}} {{.Status.State}} {{.Status.Addr}} {{.Spec.Labels}}' $node; done | sort",
+        )
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        if std::env::var_os("SKEP_KEEP_LOTS").is_some() {
+            return;
+        }
+        self.vagrant(&["destroy", "-f"]);
+        // Machines carry the lot's label: what Vagrant forgot goes with it.
+        let _ = skep(&["lab", "down", "--lot", &self.lot]);
+        let network = format!("vagrant_network_{}.0/24", self.subnet);
+        let _ = Command::new("docker").args(["network", "rm", &network]).output();
+    }
+}
+
+const REFERENCE: &str = "[machines.docker01]\naddress = \"SUBNET.11\"\ngroups = [\"managers\", \"registry\"]\n\n\
+    [machines.docker02]\naddress = \"SUBNET.12\"\ngroups = [\"workers\", \"db\"]\n\n\
+    [machines.docker03]\naddress = \"SUBNET.13\"\ngroups = [\"workers\"]\n";
+
+#[test]
+fn a_cluster_from_nothing_and_a_machine_made_again() {
+    let environment = Environment::new(REFERENCE);
+    let playbook = "playbooks/web2py.toml";
+    environment
+        .skep("inventory", &[])
+        .exits(0)
+        .says("not running: Vagrant says that it is not created; try `vagrant up docker02`");
+    environment.up(&[]);
+    environment.skep("apply", &[playbook, "--yes"]).exits(0);
+    environment.skep("check", &[playbook]).exits(0).says("In sync");
+    let subnet = &environment.subnet;
+    let whole = format!(
+        "docker01 manager ready {subnet}.11 map[]\ndocker02 worker ready {subnet}.12 map[web2py.tier.db:true]\n\
+         docker03 worker ready {subnet}.13 map[]"
+    );
+    assert_eq!(environment.nodes(), whole, "each advertises its private address");
+
+    let known_hosts = environment.path(".vagrant/skep/known_hosts");
+    let keys = || -> Vec<String> {
+        let text = std::fs::read_to_string(&known_hosts).unwrap();
+        let mut keys: Vec<String> = text.lines().map(str::to_owned).collect();
+        keys.sort();
+        keys
+    };
+    let before = keys();
+    environment.vagrant(&["destroy", "-f", "docker02"]).exits(0);
+    environment.skep("check", &[playbook]).exits(4).says("docker02").says("not created; try `vagrant up docker02`");
+    environment.up(&["docker02"]);
+    environment.skep("apply", &[playbook, "--yes"]).exits(0);
+    environment.skep("check", &[playbook]).exits(0).says("In sync");
+    assert_eq!(environment.nodes(), whole, "three nodes, no ghost, the same labels");
+    let after = keys();
+    assert_eq!(after.len(), 3, "the old machine's key is forgotten: {after:#?}");
+    assert_eq!(before.iter().filter(|key| after.contains(key)).count(), 2, "the new machine's key is another");
+    assert!(!environment.path(".ssh").exists(), "the user's own known hosts are never touched");
+}
