@@ -5,7 +5,7 @@ mod architecture;
 mod documentation;
 mod drift;
 mod playbook;
-mod sources;
 #[path = "../proxy/mod.rs"]
 mod proxy;
+mod sources;
 mod ssh;

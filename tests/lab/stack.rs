@@ -103,6 +103,7 @@ fn a_stack_is_previewed_deployed_watched_and_mended() {
     run(&lot, "check", &web, &[]).exits(0).says("In sync");
 
     drift(&lot, &web);
+    versions(&lot);
     refusals(&lot, &web);
     failures(&lot);
     rollback(&lot, &web);
@@ -149,6 +150,23 @@ fn drift(lot: &Lot, web: &str) {
     let image =
         lot.on("docker01", "docker service inspect web_db --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'");
     assert_eq!(image, "tiny:1");
+}
+
+/// A secret of the playbook beside the stack: made first, named by the compose file without its version, and rotated.
+fn versions(lot: &Lot) {
+    let body = "  app:\n    image: tiny:1\n    command: sleep 3600\n    stop_grace_period: 100ms\n    secrets: [token]\n    deploy: { endpoint_mode: dnsrr }\n\
+                secrets: { token: { external: true } }";
+    lot.write("versions.yml", &service(body));
+    let text = "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [\n  { secret = { name = \"token\", file = \"token\" } },\n  \
+                { stack = { name = \"versions\", sources = [\"versions.yml\"] } },\n]\n";
+    let playbook = lot.write("versions.toml", text);
+    let uses = "docker service inspect versions_app --format '{{range .Spec.TaskTemplate.ContainerSpec.Secrets}}{{.SecretName}} {{.File.Name}}{{end}}'";
+    for (value, name) in [("hunter2", "token-1 token"), ("hunter22", "token-2 token")] {
+        lot.write("token", value);
+        run(lot, "apply", &playbook, &["--yes"]).exits(0);
+        assert_eq!(lot.on("docker01", uses), name);
+        run(lot, "check", &playbook, &[]).exits(0);
+    }
 }
 
 fn refusals(lot: &Lot, web: &str) {
@@ -220,11 +238,11 @@ fn rollback(lot: &Lot, web: &str) {
 }
 
 fn removal(lot: &Lot) {
-    for name in ["bad", "web"] {
+    for name in ["bad", "web", "versions"] {
         let absent = playbook(lot, "absent", &format!(r#"name = "{name}", state = "absent""#));
         run(lot, "apply", &absent, &["--yes"]).exits(0);
         run(lot, "check", &absent, &[]).exits(0);
     }
-    let left = lot.on("docker01", "docker service ls -q; docker secret ls -q; docker config ls -q; docker network ls --filter label=com.docker.stack.namespace -q");
+    let left = lot.on("docker01", "docker service ls -q; docker secret ls -q --filter label=com.docker.stack.namespace; docker config ls -q --filter label=com.docker.stack.namespace; docker network ls --filter label=com.docker.stack.namespace -q");
     assert_eq!(left, "");
 }

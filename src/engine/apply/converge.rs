@@ -22,6 +22,8 @@ const LOOK_STEP: Duration = Duration::from_millis(500);
 const STABLE_FOR: Duration = Duration::from_secs(5);
 /// How long a task may find no node before that is taken for the end: another task may be leaving the node meanwhile.
 const UNPLACED_FOR: Duration = Duration::from_secs(10);
+/// How long no look may succeed: an election of managers takes less, and a connection that is gone stays so for the run.
+const BLIND_FOR: Duration = Duration::from_secs(60);
 /// Failures of one service's tasks, seen while waiting, that are taken for the end.
 const MOST_FAILURES: usize = 3;
 
@@ -29,9 +31,11 @@ const MOST_FAILURES: usize = 3;
 pub(super) async fn converge(fleet: &Fleet, host: &Host, stack: &Converge) -> Result<(), StepError> {
     let started = Instant::now();
     let mut watch = Watch::default();
+    let mut seen = started;
     loop {
         let last_trouble = match look(fleet, stack).await {
             Ok((services, tasks, nodes)) => {
+                seen = Instant::now();
                 let standings = watch.follow(&services, &tasks, &nodes);
                 report(fleet, host, &mut watch, &standings).await;
                 if let Some(failure) = watch.verdict(&standings) {
@@ -44,6 +48,10 @@ pub(super) async fn converge(fleet: &Fleet, host: &Host, stack: &Converge) -> Re
                 waiting.collect::<Vec<_>>().join("; ")
             }
             // A manager may change while tasks move: the next look asks whoever answers then.
+            Err(error) if seen.elapsed() >= BLIND_FOR => {
+                let why = format!("{error}: whether the services run is not known; what was deployed stays");
+                return Err(StepError::NotConverged { why, hint: hint(&stack.name) });
+            }
             Err(error) => error.to_string(),
         };
         if started.elapsed() >= stack.deadline {

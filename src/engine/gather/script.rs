@@ -162,9 +162,7 @@ fn single(query: &Query) -> String {
         | Query::Unit(_)
         | Query::Engine { .. }
         | Query::Stack(_)
-        | Query::Value(_) => {
-            String::from(":")
-        }
+        | Query::Value(_) => String::from(":"),
     }
 }
 

@@ -9,6 +9,7 @@ mod folder;
 mod overlay;
 mod planned;
 mod serve;
+mod versions;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -153,9 +154,13 @@ impl Gate {
         Ok(overlay::lay_over(&mut planned, preview, &path, answer))
     }
 
-    async fn write(&self, write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
+    async fn write(&self, mut write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
         let path = plain_path(&write.path).to_owned();
-        let body = serde_json::from_slice(&write.body).unwrap_or(Value::Null);
+        let mut body = serde_json::from_slice(&write.body).unwrap_or(Value::Null);
+        let shown = self.planned.lock().unwrap_or_else(PoisonError::into_inner).shown.clone();
+        if path.starts_with("/services/") && versions::rename(&shown, &mut body) {
+            write.body = Bytes::from(body.to_string());
+        }
         let record = Recorded { method: write.method.to_string(), path, body: without_secrets(&write.path, body) };
         let Some(writes) = &self.writes else {
             let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::answer;
 use super::planned::{Planned, SORTS, id_of, name_of};
+use super::versions::newest;
 
 /// The label in which the command keeps an image as the compose file has it.
 const IMAGE_LABEL: &str = "com.docker.stack.image";
@@ -23,6 +24,9 @@ pub(super) fn lay_over(planned: &mut Planned, preview: bool, path: &str, found: 
             let Ok(Value::Array(mut list)) = serde_json::from_slice(found.body()) else { return found };
             if *sort == "services" {
                 list.iter_mut().for_each(forget_foreign_image);
+            }
+            if matches!(*sort, "secrets" | "configs") {
+                stand_in(planned, query, &mut list);
             }
             if preview {
                 complete(planned, sort, query, &mut list);
@@ -41,6 +45,15 @@ pub(super) fn lay_over(planned: &mut Planned, preview: bool, path: &str, found: 
             }
         }
         _ => found,
+    }
+}
+
+/// The newest versions of names that are not there themselves.
+fn stand_in(planned: &mut Planned, query: &str, list: &mut Vec<Value>) {
+    for name in names(query) {
+        if !list.iter().any(|object| name_of(object) == name) {
+            list.extend(newest(&mut planned.shown, list, &name));
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::versions::Shown;
 use super::{Recorded, answer, message};
 
 /// Sorts of objects that a stack is made of, as the first part of their paths.
@@ -21,6 +22,8 @@ pub(super) struct Planned {
     pub(super) removed: BTreeSet<String>,
     /// External objects that are not there.
     pub(super) missing: BTreeSet<String>,
+    /// Objects that were shown under another name than theirs.
+    pub(super) shown: Shown,
     count: usize,
 }
 

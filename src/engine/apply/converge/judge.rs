@@ -87,7 +87,10 @@ pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
     let update = text(service, "/UpdateStatus/State");
     let taken_back = matches!(update, "paused" | "rollback_completed" | "rollback_paused");
     let in_motion = matches!(update, "updating" | "rollback_started");
-    let failed: Vec<&Value> = mine.iter().copied().filter(|task| is_failed(task)).collect();
+    // Tasks of the version before may end badly while they are told to go: only where that one is wanted again, what failed is
+    // the version that was to replace it.
+    let whose = if taken_back { &mine } else { &current };
+    let failed: Vec<&Value> = whose.iter().copied().filter(|task| is_failed(task)).collect();
     let failures = failed.iter().filter(|task| !seen.past.contains(text(task, "/ID"))).count();
     let leaving = mine.iter().any(|task| text(task, "/DesiredState") == "shutdown" && !is_over(task));
     let unplaced = wanted_running
@@ -213,6 +216,14 @@ mod tests {
         assert!(standing.words().contains("No such image: new:1 (on docker02)"));
         // With nothing left that could run, it is over.
         assert!(look(&service(&one, ""), &[failed("past")]).over);
+    }
+
+    #[test]
+    fn how_the_old_version_ends_is_no_failure() {
+        let one = json!({"Replicated": {"Replicas": 1}});
+        let old = task("b", "old", "shutdown", "failed", "No such container");
+        let standing = look(&service(&one, "updating"), &[old, task("a", "new", "running", "starting", "")]);
+        assert_eq!((standing.failures, standing.trouble), (0, None));
     }
 
     #[test]
