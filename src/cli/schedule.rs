@@ -10,6 +10,7 @@ use super::Common;
 use super::check::CheckArgs;
 use super::exit_code::Exit;
 use super::selection::{Selection, reject};
+use crate::inventory::is_asked_of_a_program;
 use crate::report::Screen;
 use crate::schedule::systemd::{self, Standing};
 use crate::schedule::{Interval, Schedule, UnitName, cron, service, timer};
@@ -221,6 +222,11 @@ struct CheckLine {
 
 /// An absolute path that the service can see: it has a /tmp of its own.
 fn readable(path: &Path) -> anyhow::Result<PathBuf> {
+    anyhow::ensure!(
+        !is_asked_of_a_program(path),
+        "{0} is asked of a program each time, which a timer cannot rely on: write it down with `skep inventory -i {0} --toml`, and name that file",
+        path.display()
+    );
     let path = absolute(path)?;
     let hidden = ["/tmp", "/var/tmp", "/dev"].iter().any(|folder| path.starts_with(folder));
     anyhow::ensure!(!hidden, "{} is not seen by the service, which has a /tmp of its own: move it", path.display());

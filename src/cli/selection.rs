@@ -20,7 +20,7 @@ const DEFAULT_INVENTORY: &str = "inventory";
 /// Where the inventory is, and what is added to its variables.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InventorySelection {
-    /// Inventory file or folder; may be repeated [default: the only *.toml in inventory/]
+    /// Inventory file or folder, vagrant:DIR, terraform:DIR, ansible:FILE, or a program that prints JSON; may be repeated [default: the only *.toml in inventory/]
     #[arg(short, long = "inventory", value_name = "PATH", env = "SKEP_INVENTORY", value_delimiter = ',')]
     pub inventory: Vec<PathBuf>,
 

@@ -19,7 +19,7 @@ mod target;
 mod vars;
 mod view;
 
-pub use external::vagrant_root;
+pub use external::{is_asked_of_a_program, vagrant_root};
 pub use extra::extra_vars;
 pub use groups::Group;
 pub use host::Host;

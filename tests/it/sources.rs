@@ -160,6 +160,20 @@ fn terraform_is_read_merged_and_kept() {
         serde_json::from_str::<serde_json::Value>(&text).unwrap()
     };
     assert_eq!(view("kept.toml")["hosts"], view("terraform:infra")["hosts"], "{kept}");
+    // A timer reads files, not programs.
+    site.write(
+        "p.toml",
+        "[[plays]]\nhosts = \"all\"\nresources = [{ symlink = { path = \"/a\", target = \"/b\" } }]\n",
+    );
+    let output = Command::new(env!("CARGO_BIN_EXE_skep"))
+        .args(["schedule", "install", "--print", "--every", "15m", "-i", "terraform:infra", "p.toml"])
+        .current_dir(site.0.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(text.contains("`skep inventory -i terraform:infra --toml`"), "{text}");
+    assert_eq!(output.status.code(), Some(2), "{text}");
     site.refused("/nonexistent", "terraform:infra", "terraform is not installed");
     site.program("bin/terraform", "#!/bin/sh\necho 'Error: no state' >&2\nexit 1\n");
     site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: Error: no state");

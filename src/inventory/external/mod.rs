@@ -52,6 +52,12 @@ impl Trouble {
     }
 }
 
+/// Whether an argument of `-i` means no file at all, but what `vagrant`, `terraform` or `ansible-inventory` say.
+#[must_use]
+pub fn is_asked_of_a_program(argument: &Path) -> bool {
+    External::of(argument).is_some_and(|external| !matches!(external, External::Program(_)))
+}
+
 /// The folder of the Vagrantfile that an argument of `-i` means; `None` when it means none.
 #[must_use]
 pub fn vagrant_root(argument: &Path) -> Option<PathBuf> {
