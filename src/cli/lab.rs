@@ -9,7 +9,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
 use crate::lab::{
-    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite,
+    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite, TestImage,
 };
 
 /// Make and break throwaway nodes on this machine, to try skep on.
@@ -87,6 +87,14 @@ enum Verb {
         #[arg(required = true)]
         nodes: Vec<String>,
     },
+    /// Load an image made of Debian's packages into nodes' Engines, as NAME:lab
+    Load {
+        /// Which image
+        #[arg(value_enum)]
+        name: ImageName,
+        /// The nodes, such as docker02 [default: all]
+        nodes: Vec<String>,
+    },
     /// Describe the node image to whoever makes machines of it (Vagrant), as JSON
     Image {
         /// Debian release of the nodes
@@ -124,6 +132,16 @@ enum PresentationName {
 enum UserName {
     Root,
     Vagrant,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ImageName {
+    /// A shell and small tools, 2 MB
+    Busybox,
+    /// busybox and a registry
+    Registry,
+    /// Apache, nginx, php-fpm, MariaDB, PostgreSQL, Redis, Caddy, Prometheus, Flask, a registry
+    Services,
 }
 
 /// Runs the verb and says on stderr how it failed; exit code 1 when it did.
@@ -231,6 +249,7 @@ fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow:
                 progress(&format!("{node}: has its network"));
             }
         }
+        Verb::Load { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
         _ => {
             for node in lab.nodes() {
                 let state = match lab.node_state(&node.name)? {
@@ -283,6 +302,16 @@ impl From<PresentationName> for Presentation {
         match name {
             PresentationName::Debian => Self::Debian,
             PresentationName::Ubuntu => Self::Ubuntu,
+        }
+    }
+}
+
+impl From<ImageName> for TestImage {
+    fn from(name: ImageName) -> Self {
+        match name {
+            ImageName::Busybox => Self::Busybox,
+            ImageName::Registry => Self::Registry,
+            ImageName::Services => Self::Services,
         }
     }
 }

@@ -14,6 +14,9 @@ use crate::swarm::overview::{Overview, Row};
 /// Show the swarm: nodes, roles, labels, voters, services, versions, and what is wrong. Reads only.
 #[derive(clap::Args)]
 pub struct StatusArgs {
+    /// Also list what the cluster's registries hold: repositories, tags, digests
+    #[arg(long)]
+    images: bool,
     #[command(flatten)]
     selection: InventorySelection,
 }
@@ -27,11 +30,22 @@ pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
     let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
     let fleet = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
     let Seen { page, unreachable, .. } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
+    let registries = if args.images { Some(super::images::look(&fleet, &page).await) } else { None };
     fleet.close().await;
+    let unread = registries.iter().flatten().any(|registry| registry.problem.is_some());
     if common.json {
-        screen.json(&page);
+        match &registries {
+            Some(registries) => screen.json(&serde_json::json!({ "status": page, "registries": registries })),
+            None => screen.json(&page),
+        }
     } else {
         screen.result(&text(&page));
+        if let Some(registries) = &registries {
+            screen.result(&super::images::text(registries));
+        }
+    }
+    if unread && page.problems.is_empty() {
+        return Ok(Exit::Failed);
     }
     Ok(match (page.problems.is_empty(), unreachable) {
         (true, _) => Exit::Fine,

@@ -5,6 +5,7 @@ mod change;
 mod compare;
 mod converge;
 mod deploy;
+mod image;
 mod locks;
 mod perform;
 mod permit;

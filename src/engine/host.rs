@@ -12,9 +12,9 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::apply::Permit;
 use crate::inventory::HostName;
-use crate::resource::EngineAnswer;
+use crate::resource::{Credentials, EngineAnswer};
 use crate::transport::{
-    Connection, EngineClient, Exec, GateReads, Method, Output, PassedRead, PassedWrite, TransportError,
+    Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite, TransportError,
 };
 
 /// Limit of time for one `GET` at an Engine.
@@ -81,7 +81,7 @@ impl Host {
         self.execs.load(Ordering::Relaxed)
     }
 
-    /// One request of a step at the host's Engine.
+    /// One request of a step at the host's Engine, with a body of any sort.
     ///
     /// # Errors
     /// [`TransportError`] when there is no Engine or the stream broke.
@@ -90,13 +90,13 @@ impl Host {
         _permit: &Permit,
         method: &str,
         path: &str,
-        body: Option<&Value>,
+        parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let Ok(method) = Method::from_bytes(method.as_bytes()) else {
             return Err(TransportError::Unsendable(format!("`{method}` is not a method of HTTP")));
         };
-        self.send(&method, path, body, timeout).await
+        self.send(&method, path, parcel, timeout).await
     }
 
     /// One write of the `docker` command behind a gate, as it came.
@@ -145,14 +145,14 @@ impl Host {
         &self,
         method: &Method,
         path: &str,
-        body: Option<&Value>,
+        parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let mut slot = self.connected().await?;
         let Some(client) = slot.as_ref() else {
             return Err(TransportError::Lost("no stream to the Engine".into()));
         };
-        let result = client.request(method, path, body, timeout).await;
+        let result = client.send(method, path, parcel, timeout).await;
         if result.is_err() {
             // The next request starts afresh: the Engine may have been restarted.
             *slot = None;
@@ -162,7 +162,17 @@ impl Host {
 
     /// One `GET`, as an answer: a missing Engine is an answer, a broken connection is `Unreachable`.
     pub async fn engine_read(&self, path: &str) -> EngineAnswer {
-        match self.send(&Method::GET, path, None, ENGINE_READ_TIMEOUT).await {
+        self.read(path, &Parcel::default()).await
+    }
+
+    /// What a registry has under an image's name, as this host's Engine sees it.
+    pub(super) async fn distribution(&self, image: &str, credentials: Option<&Credentials>) -> EngineAnswer {
+        let parcel = Parcel::default().with_registry_auth(credentials.map(Credentials::header));
+        self.read(&format!("/distribution/{image}/json"), &parcel).await
+    }
+
+    async fn read(&self, path: &str, parcel: &Parcel) -> EngineAnswer {
+        match self.send(&Method::GET, path, parcel, ENGINE_READ_TIMEOUT).await {
             Ok((status, body)) => EngineAnswer::Response { status, body },
             Err(TransportError::NoEngine { installed: false, .. }) => EngineAnswer::Absent,
             Err(TransportError::NoEngine { installed: true, why }) => EngineAnswer::Down(why),

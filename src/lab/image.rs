@@ -103,7 +103,7 @@ fn base64(text: &str) -> Result<String, LabError> {
 }
 
 /// The proxies that this machine's apt is configured with: mmdebstrap starts from an empty configuration.
-fn proxies() -> Vec<String> {
+pub(crate) fn proxies() -> Vec<String> {
     let dumped = Tool::new("apt-config").arguments(["dump"]).run();
     let dumped = dumped.unwrap_or_default();
     let proxy = |line: &&str| line.starts_with("Acquire::http") && line.contains("::Proxy") && !line.contains("\"\"");

@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod inventory;
 mod key;
+mod load;
 mod lot;
 mod machine_image;
 mod mirror;
@@ -25,6 +26,7 @@ mod recipe;
 mod removal;
 mod repository;
 mod serve;
+mod service_image;
 mod stand_in;
 mod stand_in_packages;
 mod state;
@@ -35,6 +37,7 @@ use std::path::PathBuf;
 
 pub use daemon::Stopped;
 pub use error::LabError;
+pub use load::TestImage;
 pub use lot::{Lot, Node, Role};
 pub use machine_image::{MachineImage, machine_image};
 pub use options::{LabOptions, LoginUser, LotName, Presentation, Suite};
@@ -164,6 +167,30 @@ impl Lab {
         let container = self.container(node)?;
         docker::docker_alone(60, ["start", &container])?;
         node::wait_for_boot(&container, node, progress)
+    }
+
+    /// Removes a node with its data, and makes a new one of the same name and address: a new machine, with new host keys.
+    ///
+    /// # Errors
+    /// When the lot has no such node, or it cannot be made.
+    pub fn rebuild(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
+        let container = self.container(node)?;
+        progress(&format!("{node}: removing it with its data"));
+        docker::docker_finish(60, ["rm", "--force", "--volumes", &container])?;
+        docker::docker_finish(60, ["volume", "rm", &node::volume(&container)])?;
+        let count = |role: Role| self.lot.nodes.iter().filter(|node| node.role == role).count();
+        let number = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        let options = LabOptions {
+            lot: self.lot.name.clone(),
+            managers: number(count(Role::Manager)),
+            workers: number(count(Role::Worker)),
+            suite: self.lot.suite,
+            present_as: self.lot.present_as,
+            user: self.lot.user,
+            inventory: self.lot.inventory.clone(),
+            state: self.state.clone(),
+        };
+        up(&options, progress).map(drop)
     }
 
     /// Takes a node's network away, in silence: its address stays, packets vanish.

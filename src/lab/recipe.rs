@@ -47,6 +47,7 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "logrotate",
     "cron",
     "nfs-common",
+    "ufw",
     // What people log in with, and how they become root.
     "fish",
     "tcsh",
@@ -75,6 +76,12 @@ pub(crate) fn mirror_hash(suite: Suite, architecture: &str) -> String {
         super::repository::RECIPE,
         super::test_image::RECIPE,
     ])
+}
+
+/// Names the image of services of a suite.
+pub(crate) fn services_hash(suite: Suite, architecture: &str) -> String {
+    use super::service_image::{LEFT_OUT, PACKAGES, SETUP};
+    hash(&[suite.name(), architecture, &PACKAGES.join(" "), SETUP, &LEFT_OUT.join(" ")])
 }
 
 fn hash(parts: &[&str]) -> String {

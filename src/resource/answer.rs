@@ -25,6 +25,7 @@ pub enum Answer {
     Sysctl(Option<String>),
     Program(Option<String>),
     Test(i32),
+    Catalogue(Option<Vec<Tagged>>),
     Value(SecretBytes),
     Engine(EngineAnswer),
     Stack(StackAnswer),
@@ -186,6 +187,17 @@ impl UnitState {
     }
 }
 
+/// One image in a registry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+pub struct Tagged {
+    /// Name below the registry: `web/front`.
+    pub repository: String,
+    /// Tag.
+    pub tag: String,
+    /// Digest of the manifest, `sha256:...`.
+    pub digest: String,
+}
+
 /// An account of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserState {
@@ -343,6 +355,8 @@ impl Answers {
         sysctl(key: &str) -> Option<String>, Query::Sysctl(key.into()), Sysctl);
     accessor!(/// Where a program is, if it is there.
         program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
+    accessor!(/// What a registry's directory holds, if it is there.
+        catalogue(directory: &str) -> Option<Vec<Tagged>>, Query::Catalogue { directory: directory.into() }, Catalogue);
     accessor!(/// The exit status of a user's own test.
         test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
     accessor!(/// A value of the operator's machine.
@@ -352,6 +366,21 @@ impl Answers {
     accessor!(/// What another host's Engine said.
         engine_of(host: &crate::inventory::HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
 
+    /// What a registry said of an image.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when the query was not asked.
+    pub fn distribution(
+        &self,
+        image: &str,
+        credentials: Option<&super::Credentials>,
+    ) -> Result<&EngineAnswer, ProbeError> {
+        let query = Query::Distribution { image: image.into(), credentials: credentials.cloned() };
+        match self.get(&query)? {
+            Answer::Engine(answer) => Ok(answer),
+            other => Err(ProbeError::Failed { what: image.into(), why: format!("answered by {other:?}") }),
+        }
+    }
     accessor!(/// What there is of a stack, and what deploying it would do.
         stack(question: &StackQuestion) -> StackAnswer, Query::Stack(question.clone()), Stack);
 

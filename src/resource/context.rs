@@ -50,9 +50,43 @@ pub trait Files {
     /// [`Invalid`] naming the places that were looked at.
     fn source(&self, path: &str) -> Result<Vec<u8>, Invalid>;
 
+    /// Everything below a folder beside the playbook or below `templates/`, by path, up to 256 MiB.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the places that were looked at, or what cannot be read.
+    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, Invalid>;
+
+    /// A large file, such as an archive of images, up to 1 GiB.
+    ///
+    /// # Errors
+    /// [`Invalid`] naming the places that were looked at, or what cannot be read.
+    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid>;
+
     /// A template rendered with the host's variables.
     ///
     /// # Errors
     /// [`Invalid`] with the template's name, line and the undefined name.
     fn template(&self, path: &str) -> Result<String, Invalid>;
+}
+
+/// One entry of a folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeEntry {
+    /// Path below the folder, with `/` between its parts.
+    pub path: String,
+    /// Whether its owner may run it.
+    pub executable: bool,
+    /// What it is.
+    pub content: TreeContent,
+}
+
+/// What an entry of a folder is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TreeContent {
+    /// A folder.
+    Folder,
+    /// A file.
+    File(Vec<u8>),
+    /// A symbolic link and its target.
+    Link(String),
 }

@@ -101,6 +101,11 @@ fn write(before: Option<&PathState>, content: String) -> Step {
 }
 
 impl HostsEntry {
+    /// The entry of one name, for kinds that need it beside their own work.
+    pub(super) fn of(address: IpAddr, name: &str) -> Self {
+        Self { address, names: vec![name.to_owned()], state: State::Present }
+    }
+
     /// The text in which every name belongs to the address, and to no other of its family.
     fn with_names(&self, text: &str) -> String {
         let text = self.without_names(text, |address| {
@@ -175,7 +180,7 @@ fn parse(line: &str) -> Option<(IpAddr, Vec<&str>)> {
 }
 
 /// RFC 1123, 2.1, with the underscores that are in use.
-fn is_host_name(name: &str) -> bool {
+pub(super) fn is_host_name(name: &str) -> bool {
     let part = |part: &str| {
         let signs = part.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
         (1..=63).contains(&part.len()) && signs && !part.starts_with('-') && !part.ends_with('-')

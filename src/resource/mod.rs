@@ -29,12 +29,12 @@ pub use change::*;
 pub use cluster::{ClusterSite, Found};
 pub use content::sha256;
 pub use context::*;
-pub use definition::{Defined, Definition};
+pub use definition::{Defined, Definition, DefinitionStart};
 pub use deployment::*;
 pub use mode::Mode;
 pub use ownership::Ownership;
 pub use path::AbsolutePath;
-pub use query::Query;
+pub use query::{Credentials, Query};
 pub use state::State;
 pub use step::*;
 pub use value::{SecretBytes, ValueSource, keyed_digest};
@@ -285,11 +285,14 @@ fn build_kind<K: Kind>(
 
 resource_kinds! {
     apt_repository::AptRepository,
+    certificate::Certificate,
     command::Command,
     directory::Directory,
     file::File,
+    firewall::Firewall,
     group::Group,
     hosts_entry::HostsEntry,
+    image::Image,
     package::Package,
     daemon_json::DaemonJson,
     swarm_member::SwarmMember,
@@ -297,9 +300,11 @@ resource_kinds! {
     network::Network,
     secret::Secret,
     node_labels::NodeLabels,
+    registry::Registry,
     stack::Stack,
     symlink::Symlink,
     sysctl::Sysctl,
     systemd_service::SystemdService,
     user_in_group::UserInGroup,
+    volume::Volume,
 }

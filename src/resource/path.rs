@@ -22,6 +22,11 @@ impl AbsolutePath {
         &self.0
     }
 
+    /// A path that is written in the code, in its normal form.
+    pub(super) fn constant(path: &'static str) -> Self {
+        Self(path.to_owned())
+    }
+
     /// How many parts it has: 0 for `/`, 1 for `/etc`.
     #[must_use]
     pub fn depth(&self) -> usize {

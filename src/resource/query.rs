@@ -40,6 +40,11 @@ pub enum Query {
     Group(String),
     /// A kernel parameter as /proc/sys shows it, or absence.
     Sysctl(String),
+    /// What a registry's directory holds: each tag of each repository with its digest, or absence of the directory.
+    Catalogue {
+        /// Absolute path on the host.
+        directory: String,
+    },
     /// Whether a program is on root's PATH; answered by its path or absence.
     Program(String),
     /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by contract of the playbook.
@@ -57,9 +62,45 @@ pub enum Query {
         /// Path without the version prefix, e.g. `/info`.
         path: String,
     },
+    /// What a registry has under an image's name, as the host's own Engine sees it (`GET /distribution/NAME/json`). Answered by an
+    /// [`super::EngineAnswer`].
+    Distribution {
+        /// Name with its tag.
+        image: String,
+        /// Who asks, where the registry knows its users.
+        credentials: Option<Credentials>,
+    },
     /// What the swarm has of a stack, and what deploying it would do: the `docker` command of this machine is run against a gate
     /// that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
     Stack(super::StackQuestion),
+}
+
+/// Who pulls and pushes. The password is never shown.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Credentials {
+    /// The user's name.
+    pub username: String,
+    /// The password.
+    pub password: String,
+    /// The registry that they are for: `registry.dream:5001`.
+    pub registry: String,
+}
+
+impl Credentials {
+    /// The value of the header `X-Registry-Auth`: base64url of JSON, as the Engine's API has it.
+    #[must_use]
+    pub fn header(&self) -> String {
+        use base64ct::Encoding as _;
+        let json =
+            serde_json::json!({"username": self.username, "password": self.password, "serveraddress": self.registry});
+        base64ct::Base64Url::encode_string(json.to_string().as_bytes())
+    }
+}
+
+impl std::fmt::Debug for Credentials {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Credentials({} of {})", self.username, self.registry)
+    }
 }
 
 impl Query {

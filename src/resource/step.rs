@@ -1,9 +1,10 @@
 //! Concrete acts. Only the engine performs them (`engine::perform`), and only in `apply`.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Converge, Deploy};
+use super::{Converge, Credentials, Deploy};
 use crate::inventory::HostName;
 
 /// Time that a step may take when it does not say otherwise: two minutes.
@@ -29,6 +30,8 @@ pub enum Act {
     WriteFile(WriteFile),
     /// Calls an Engine's API.
     Engine(EngineCall),
+    /// Sends the host's own Engine an image to build, load or push, and reads what it says while it works.
+    Image(ImageCall),
     /// Asks an Engine again and again until a field has a value.
     Wait(Wait),
     /// Deploys a stack: the `docker` command of this machine, through a gate that lets writes through.
@@ -92,6 +95,19 @@ pub struct EngineCall {
     pub late: Vec<Late>,
     /// A value that is made at the moment of the call and set in the body.
     pub made: Made,
+    /// Limit of time.
+    pub timeout: Duration,
+}
+
+/// See [`Act::Image`]: a `POST` that is answered by a stream of JSON messages, of which one may be an error.
+#[derive(Clone)]
+pub struct ImageCall {
+    /// Path with query string, without the version prefix.
+    pub path: String,
+    /// A tar, or nothing.
+    pub archive: Arc<[u8]>,
+    /// Who pushes, where the registry knows its users.
+    pub credentials: Option<Credentials>,
     /// Limit of time.
     pub timeout: Duration,
 }
@@ -208,6 +224,7 @@ impl std::fmt::Debug for Act {
             }
             Self::WriteFile(file) => write!(formatter, "WriteFile({:?}, {} bytes)", file.path, file.content.len()),
             Self::Engine(call) => write!(formatter, "Engine({} {})", call.method, call.path),
+            Self::Image(call) => write!(formatter, "Image({}, {} bytes)", call.path, call.archive.len()),
             Self::Wait(wait) => write!(formatter, "Wait({} {})", wait.path, wait.pointer),
             Self::Deploy(deploy) => write!(formatter, "Deploy({:?})", deploy.deployment),
             Self::Converge(converge) => write!(formatter, "Converge({})", converge.name),

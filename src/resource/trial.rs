@@ -37,6 +37,20 @@ impl Files for TrialFiles {
     fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
         self.0.get(path).cloned().ok_or_else(|| Invalid::new("", format!("no source {path}")))
     }
+    fn tree(&self, path: &str) -> Result<Vec<super::TreeEntry>, Invalid> {
+        let prefix = format!("{path}/");
+        let below = self.0.iter().filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content)));
+        let entry = |(name, content): (&str, &Vec<u8>)| super::TreeEntry {
+            path: name.to_owned(),
+            executable: false,
+            content: super::TreeContent::File(content.clone()),
+        };
+        let entries: Vec<_> = below.map(entry).collect();
+        if entries.is_empty() { Err(Invalid::new("", format!("no folder {path}"))) } else { Ok(entries) }
+    }
+    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+        self.source(path)
+    }
     fn template(&self, path: &str) -> Result<String, Invalid> {
         self.source(path).map(|bytes| String::from_utf8(bytes).unwrap())
     }

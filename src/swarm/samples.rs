@@ -93,6 +93,14 @@ impl crate::resource::Files for NoFiles {
         Err(crate::resource::Invalid::new("source", path))
     }
 
+    fn tree(&self, path: &str) -> Result<Vec<crate::resource::TreeEntry>, crate::resource::Invalid> {
+        Err(crate::resource::Invalid::new("context", path))
+    }
+
+    fn archive(&self, path: &str) -> Result<Vec<u8>, crate::resource::Invalid> {
+        Err(crate::resource::Invalid::new("archive", path))
+    }
+
     fn template(&self, path: &str) -> Result<String, crate::resource::Invalid> {
         Err(crate::resource::Invalid::new("source", path))
     }

@@ -42,13 +42,9 @@ struct Sent<'a> {
 }
 
 impl<'a> Sent<'a> {
-    fn new(method: &'a Method, path: &'a str, body: Option<&Value>) -> Self {
-        let mut headers = HeaderMap::new();
-        if body.is_some() {
-            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
-        }
-        let body = body.map(|value| Bytes::from(value.to_string())).unwrap_or_default();
-        Self { method, path, headers, body }
+    /// A request without a body.
+    fn new(method: &'a Method, path: &'a str) -> Self {
+        Self { method, path, headers: HeaderMap::new(), body: Bytes::new() }
     }
 }
 
@@ -56,6 +52,50 @@ impl<'a> Sent<'a> {
 pub struct EngineClient {
     connection: Arc<dyn Connection>,
     state: Mutex<State>,
+}
+
+/// What goes with a request.
+#[derive(Clone, Default)]
+pub struct Parcel {
+    body: Bytes,
+    content_type: Option<&'static str>,
+    registry_auth: Option<String>,
+}
+
+impl Parcel {
+    /// A JSON body.
+    #[must_use]
+    pub fn json(value: &Value) -> Self {
+        Self { body: Bytes::from(value.to_string()), content_type: Some("application/json"), registry_auth: None }
+    }
+
+    /// A tar; none where it is empty.
+    #[must_use]
+    pub fn tar(archive: Bytes) -> Self {
+        let content_type = (!archive.is_empty()).then_some("application/x-tar");
+        Self { body: archive, content_type, registry_auth: None }
+    }
+
+    /// The same with the value of `X-Registry-Auth`.
+    #[must_use]
+    pub fn with_registry_auth(mut self, value: Option<String>) -> Self {
+        self.registry_auth = value;
+        self
+    }
+
+    fn sent<'a>(&self, method: &'a Method, path: &'a str) -> Result<Sent<'a>, TransportError> {
+        let mut sent = Sent { body: self.body.clone(), ..Sent::new(method, path) };
+        if let Some(content_type) = self.content_type {
+            sent.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+        }
+        if let Some(credentials) = &self.registry_auth {
+            let trouble = |error| TransportError::Unsendable(format!("credentials for a registry: {error}"));
+            let mut value = header::HeaderValue::from_str(credentials).map_err(trouble)?;
+            value.set_sensitive(true);
+            sent.headers.insert("x-registry-auth", value);
+        }
+        Ok(sent)
+    }
 }
 
 struct State {
@@ -77,7 +117,7 @@ impl EngineClient {
     /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
         let mut state = State { sender: None, version: KNOWN_VERSION };
-        let answer = state.exchange(&*connection, &Sent::new(&Method::GET, "/_ping", None), PING_LIMIT).await?;
+        let answer = state.exchange(&*connection, &Sent::new(&Method::GET, "/_ping"), PING_LIMIT).await?;
         let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
             let why = format!("what answers there is no Engine (status {})", answer.status());
@@ -104,12 +144,27 @@ impl EngineClient {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
+        let parcel = body.map(Parcel::json).unwrap_or_default();
+        self.send(method, path, &parcel, timeout).await
+    }
+
+    /// The same with any body, and credentials for a registry.
+    ///
+    /// # Errors
+    /// As [`EngineClient::request`].
+    pub async fn send(
+        &self,
+        method: &Method,
+        path: &str,
+        parcel: &Parcel,
+        timeout: Duration,
+    ) -> Result<(u16, Value), TransportError> {
         let mut state = self.state.lock().await;
         let mut renegotiated = false;
         loop {
             let ApiVersion(major, minor) = state.version;
             let versioned = format!("/v{major}.{minor}{path}");
-            let answer = state.exchange(&*self.connection, &Sent::new(method, &versioned, body), timeout).await?;
+            let answer = state.exchange(&*self.connection, &parcel.sent(method, &versioned)?, timeout).await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
             if status == 400 && !renegotiated && is_about_version(&value) {
@@ -141,7 +196,7 @@ impl EngineClient {
 impl State {
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
     async fn renegotiate(&mut self, connection: &dyn Connection) -> Result<(), TransportError> {
-        let answer = self.exchange(connection, &Sent::new(&Method::GET, "/version", None), PING_LIMIT).await?;
+        let answer = self.exchange(connection, &Sent::new(&Method::GET, "/version"), PING_LIMIT).await?;
         let value = json(answer.body());
         let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
         let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);

@@ -15,7 +15,7 @@ mod secrets;
 mod ssh;
 mod ssh_config;
 
-pub use engine_api::EngineClient;
+pub use engine_api::{EngineClient, Parcel};
 pub use error::TransportError;
 pub use exec::{Exec, Output, Privilege};
 pub use gate::{

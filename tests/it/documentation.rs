@@ -71,6 +71,7 @@ fn every_kind_is_documented_with_an_example_that_resolves() {
                 path
             };
             for name in [
+                "web/Dockerfile",
                 "docker.asc",
                 "etc/motd",
                 "motd",

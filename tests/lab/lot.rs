@@ -68,6 +68,11 @@ impl Lot {
         command(&arguments)
     }
 
+    /// Loads an image made of Debian's packages into nodes' Engines, as `NAME:lab`; into all when none is named.
+    pub fn image(&self, name: &str, nodes: &[&str]) {
+        skep(&[&["lab", "load", name, "--lot", &self.name], nodes].concat()).exits(0);
+    }
+
     /// An inventory of these hosts with the lot's key; `settings` are lines of TOML for all of them. Known is whatever key a
     /// node of the lot has, at any address. Each host is its name and its own lines.
     pub fn inventory_of(&self, file: &str, settings: &str, hosts: &[(&str, &str)]) -> String {
@@ -130,6 +135,15 @@ impl Lot {
         let target = format!("skep-{}-{node}:{place}", self.name);
         let done = Command::new("docker").args(["cp", "-q", file, &target]).status().expect("docker starts");
         assert!(done.success(), "{file} cannot be copied to {target}");
+    }
+
+    /// Copies a file of a node into the test's own folder.
+    #[track_caller]
+    pub fn fetch(&self, node: &str, file: &str, name: &str) {
+        let source = format!("skep-{}-{node}:{file}", self.name);
+        let done =
+            Command::new("docker").args(["cp", "-q", &source, &self.path(name)]).status().expect("docker starts");
+        assert!(done.success(), "{source} cannot be copied");
     }
 
     /// Waits until sh text ends with status 0 in a node.

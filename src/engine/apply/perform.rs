@@ -14,7 +14,7 @@ use crate::inventory::HostName;
 use crate::resource::{
     Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile, keyed_digest,
 };
-use crate::transport::{Exec, Privilege, TransportError};
+use crate::transport::{Exec, Parcel, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
 /// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its
@@ -87,6 +87,7 @@ pub(super) async fn perform(permit: &Arc<Permit>, fleet: &Fleet, host: &Host, st
         Act::Script(script) => run_script(permit, host, script).await,
         Act::WriteFile(file) => write_file(permit, host, file).await,
         Act::Engine(call) => call_engine(permit, fleet, host, call).await,
+        Act::Image(call) => super::image::send(permit, host, call).await,
         Act::Wait(wait) => wait_for(fleet, host, wait).await,
         Act::Deploy(stack) => deploy(permit, fleet, stack).await,
         Act::Converge(stack) => converge(fleet, host, stack).await,
@@ -207,7 +208,8 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
     let owner =
         if call.managers.is_empty() { host.name().clone() } else { live_manager(fleet, &call.managers).await? };
     let engine = fleet.host(&owner).await?;
-    let (status, answer) = engine.request(permit, call.method, &call.path, body.as_ref(), call.timeout).await?;
+    let parcel = body.as_ref().map(Parcel::json).unwrap_or_default();
+    let (status, answer) = engine.request(permit, call.method, &call.path, &parcel, call.timeout).await?;
     if (200..300).contains(&status) {
         return Ok(());
     }

@@ -32,7 +32,7 @@ pub async fn gather(
 ) -> Result<Answers, TransportError> {
     let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
     let (engine, others): (Vec<&Query>, Vec<&Query>) =
-        rest.into_iter().partition(|query| matches!(query, Query::Engine { .. }));
+        rest.into_iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
     let (values, shell): (Vec<&Query>, Vec<&Query>) =
         others.into_iter().partition(|query| matches!(query, Query::Value(_)));
     let (from_shell, from_engines, from_here, from_stacks) = tokio::join!(
@@ -88,11 +88,15 @@ async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
 async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {
     let mut answers = Answers::default();
     for query in queries {
-        if let Query::Engine { host: other, path } = query {
-            let owner = other.as_ref().unwrap_or(host.name());
-            let answer = round.read(fleet, owner, path).await;
-            answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
-        }
+        let answer = match query {
+            Query::Engine { host: other, path } => {
+                let owner = other.as_ref().unwrap_or(host.name());
+                round.read(fleet, owner, path).await
+            }
+            Query::Distribution { image, credentials } => host.distribution(image, credentials.as_ref()).await,
+            _ => continue,
+        };
+        answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
     }
     answers
 }

@@ -7,7 +7,7 @@ use super::script::Section;
 use super::sections::Frame;
 use crate::resource::{
     Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, PackageState, PathState, PathType,
-    ProbeError, Query, SourceFile, UnitState, UserState,
+    ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
 };
 
 /// Status by which a probe says "not there", where its own words would be ambiguous.
@@ -205,6 +205,7 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
         Query::Test { .. } => return Ok(Answer::Test(frame.status)),
         Query::AptSimulation { .. } => return Ok(Answer::AptSimulation(apt_simulation(&text, frame))),
         Query::Sysctl(_) if frame.status == ABSENT => return Ok(Answer::Sysctl(None)),
+        Query::Catalogue { .. } if frame.status == ABSENT => return Ok(Answer::Catalogue(None)),
         _ => {}
     }
     if frame.status != 0 {
@@ -217,6 +218,7 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
         Query::DpkgAudit => {
             Answer::DpkgAudit(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
         }
+        Query::Catalogue { .. } => Answer::Catalogue(Some(tagged(&text))),
         Query::User(_) => Answer::User(user(&text)),
         Query::Group(_) => Answer::Group(group(&text)),
         Query::Sysctl(_) => Answer::Sysctl(Some(text.trim().to_owned())),
@@ -232,6 +234,20 @@ fn source_files(text: &str) -> Vec<SourceFile> {
         files.push(SourceFile { path: path.to_owned(), content: content.to_owned() });
     }
     files
+}
+
+/// `REPOSITORY/_manifests/tags/TAG/current/link`, a tab, the digest.
+fn tagged(text: &str) -> Vec<Tagged> {
+    let one = |line: &str| {
+        let (path, digest) = line.split_once('\t')?;
+        let (repository, rest) = path.split_once("/_manifests/tags/")?;
+        let tag = rest.strip_suffix("/current/link")?;
+        let [repository, tag, digest] = [repository, tag, digest.trim()].map(str::to_owned);
+        Some(Tagged { repository, tag, digest })
+    };
+    let mut all: Vec<Tagged> = text.lines().filter_map(one).collect();
+    all.sort();
+    all
 }
 
 fn versions(text: &str) -> Vec<String> {

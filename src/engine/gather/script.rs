@@ -155,12 +155,21 @@ fn single(query: &Query) -> String {
             let path = quote(&format!("/proc/sys/{}", sysctl_path(key)));
             format!("if [ -e {path} ]; then cat -- {path}; else exit 44; fi")
         }
+        // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds a digest.
+        Query::Catalogue { directory } => {
+            let directory = quote(directory);
+            format!(
+                "[ -d {directory} ] || exit 44; d={directory}/docker/registry/v2/repositories; [ -d \"$d\" ] || exit 0; \
+                 find \"$d\" -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' -exec head -c 200 -- {{}} \\; -exec echo \\;"
+            )
+        }
         Query::Program(name) => format!("command -v {} || :", quote(name)),
         Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
         Query::Path { .. }
         | Query::Package(_)
         | Query::Unit(_)
         | Query::Engine { .. }
+        | Query::Distribution { .. }
         | Query::Stack(_)
         | Query::Value(_) => String::from(":"),
     }

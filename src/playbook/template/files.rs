@@ -9,7 +9,7 @@ use super::Scope;
 use super::explain::{explain_error, innermost};
 use crate::diagnostic::Diagnostic;
 use crate::document::{Place, Source};
-use crate::resource::{Files, Invalid};
+use crate::resource::{Files, Invalid, TreeContent, TreeEntry};
 
 /// Reads and renders for one resource on one host.
 pub(in crate::playbook) struct PlaybookFiles {
@@ -51,6 +51,28 @@ impl Files for PlaybookFiles {
     fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
         self.ask(path);
         let content = self.scope.world.folder.source(path)?;
+        self.note(&content);
+        Ok(content)
+    }
+
+    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, Invalid> {
+        self.ask(path);
+        let entries = self.scope.world.folder.tree(path)?;
+        for entry in &entries {
+            self.note(entry.path.as_bytes());
+            self.note(&[u8::from(entry.executable)]);
+            match &entry.content {
+                TreeContent::Folder => self.note(b"folder"),
+                TreeContent::File(content) => self.note(content),
+                TreeContent::Link(target) => self.note(target.as_bytes()),
+            }
+        }
+        Ok(entries)
+    }
+
+    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+        self.ask(path);
+        let content = self.scope.world.folder.archive(path)?;
         self.note(&content);
         Ok(content)
     }

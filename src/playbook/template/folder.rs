@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig};
 
 use crate::document::Source;
-use crate::resource::{CONTENT_LIMIT, Invalid};
+use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry};
+
+/// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.
+const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
 
 /// A playbook's folder.
 pub(in crate::playbook) struct Folder {
@@ -55,6 +58,18 @@ impl Folder {
         let content = std::fs::read(&path).map_err(unreadable)?;
         read.insert(path, content.as_slice().into());
         Ok(content)
+    }
+
+    /// Everything below a folder, see [`super::tree`].
+    pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, Invalid> {
+        let found = self.roots.iter().map(|root| tidy(&root.join(name))).find(|path| path.is_dir());
+        super::tree::read(&found.ok_or_else(|| self.missing("folder", name))?)
+    }
+
+    /// The bytes of a large file; not kept.
+    pub(super) fn archive(&self, name: &str) -> Result<Vec<u8>, Invalid> {
+        let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
+        super::tree::file(&path, ARCHIVE_LIMIT)
     }
 
     /// What to say about a file that is not there.

@@ -8,6 +8,7 @@ mod files;
 mod folder;
 mod render;
 mod scope;
+mod tree;
 mod world;
 
 pub(super) use facts::FactsView;

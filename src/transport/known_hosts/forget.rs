@@ -82,10 +82,12 @@ fn without(line: &str, name: &str) -> Option<Kept> {
     if matches!(patterns, HostPatterns::HashedName { .. }) {
         return Some(Kept::Rest(String::new()));
     }
-    let others: Vec<&str> = hosts.split(',').filter(|host| !host.eq_ignore_ascii_case(name)).collect();
-    if others.len() == hosts.split(',').count() {
+    if !hosts.split(',').any(|host| host.eq_ignore_ascii_case(name)) {
         return Some(Kept::Pattern);
     }
+    // Nothing between two commas is no name: a line left with that alone would have its next word for one.
+    let others: Vec<&str> =
+        hosts.split(',').filter(|host| !host.is_empty() && !host.eq_ignore_ascii_case(name)).collect();
     let rest = if others.is_empty() { String::new() } else { line.replacen(hosts, &others.join(","), 1) };
     Some(Kept::Rest(rest))
 }
@@ -111,6 +113,10 @@ mod tests {
             [web]:2222 ssh-ed25519 F\nlast ssh-ed25519 G";
         assert_eq!(std::fs::read_to_string(&file).unwrap(), wanted);
         assert_eq!(std::fs::read_to_string(folder.path().join("known_hosts.old")).unwrap(), text);
+        std::fs::write(&file, "web, ssh-ed25519 H\n,web,,db ssh-ed25519 I\n").unwrap();
+        assert_eq!(forget(&file, "web", 22).unwrap().lines, [1, 2]);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "db ssh-ed25519 I\n");
+        std::fs::write(&file, wanted).unwrap();
         assert!(forget(&file, "nobody", 22).unwrap().lines.is_empty());
         assert_eq!(forget(&file, "web", 2222).unwrap().lines, [5]);
         assert!(forget(&folder.path().join("none"), "web", 22).unwrap().lines.is_empty());

@@ -214,6 +214,8 @@ async fn more_commands_at_once_than_sessions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_is_awaited_until_the_host_has_heard_it() {
     let (sshd, connection) = root().await;
+    // Only then has sshd said all that it says after a login; it would not hear us over that.
+    connection.exec(Exec::root("true")).await.unwrap();
     connection.close().await;
     // What is only queued is lost with the process: once `close` is back, the words are on their way.
     let deadline = Instant::now() + Duration::from_secs(5);

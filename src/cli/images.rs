@@ -1,0 +1,111 @@
+//! What the cluster's registries hold, for `status --images`: read in their directories, so that neither a password nor a registry
+//! that answers is needed.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::engine::gather::gather;
+use crate::engine::{Engines, Fleet, Round};
+use crate::inventory::HostName;
+use crate::report::{Table, literal};
+use crate::resource::image::percent;
+use crate::resource::registry::{LABEL, LABEL_DIRECTORY};
+use crate::resource::{Query, Tagged};
+use crate::swarm::overview::Overview;
+
+/// One registry.
+#[derive(Debug, Serialize)]
+pub struct Held {
+    /// What its images begin with.
+    registry: String,
+    /// Where it keeps them.
+    host: Option<HostName>,
+    images: Vec<Tagged>,
+    /// Why it could not be read, or what is wrong with it.
+    pub problem: Option<String>,
+}
+
+/// Reads every registry that a `registry` made: its services are known by a label.
+pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
+    let filters = percent(&json!({ "label": [LABEL] }).to_string());
+    let managers = page.rows.iter().filter(|row| row.role == "manager").filter_map(|row| row.host.as_ref());
+    for manager in managers {
+        let Some(services) = fleet.get(manager, &format!("/services?filters={filters}")).await.ok().cloned() else {
+            continue;
+        };
+        let mut held = Vec::new();
+        for service in services.as_array().into_iter().flatten() {
+            held.push(one(fleet, page, manager, service).await);
+        }
+        held.sort_by(|a, b| a.registry.cmp(&b.registry));
+        return held;
+    }
+    let problem = Some("no manager lists the services".to_owned());
+    vec![Held { registry: "-".into(), host: None, images: Vec::new(), problem }]
+}
+
+async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &Value) -> Held {
+    let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let label = |name: &str| {
+        let labels = service.pointer("/Spec/Labels");
+        labels.and_then(|labels| labels.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let mut held = Held { registry: label(LABEL), host: None, images: Vec::new(), problem: None };
+    let filters = percent(&json!({ "service": [text("/ID")] }).to_string());
+    let tasks = fleet.get(manager, &format!("/tasks?filters={filters}")).await;
+    let tasks = tasks.ok().and_then(Value::as_array).cloned().unwrap_or_default();
+    let runs = |task: &&Value| task.pointer("/Status/State").and_then(Value::as_str) == Some("running");
+    let task = tasks.iter().find(runs);
+    if task.is_none() {
+        held.problem = Some("no task of its service runs".into());
+    }
+    // Where it ran last is where its images are.
+    let node = task.or(tasks.first()).and_then(|task| task.get("NodeID")).and_then(Value::as_str).unwrap_or_default();
+    let row = page.rows.iter().find(|row| !node.is_empty() && row.node_id == node);
+    let Some(host) = row.and_then(|row| row.host.clone()) else {
+        held.problem.get_or_insert_with(|| "it runs on a node that no host of the inventory is".into());
+        return held;
+    };
+    held.host = Some(host.clone());
+    match read(fleet, &host, &label(LABEL_DIRECTORY)).await {
+        Ok(images) => held.images = images,
+        Err(why) => held.problem = Some(why),
+    }
+    held
+}
+
+async fn read(fleet: &Arc<Fleet>, host: &HostName, directory: &str) -> Result<Vec<Tagged>, String> {
+    let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
+    let queries = BTreeSet::from([Query::Catalogue { directory: directory.to_owned() }]);
+    let answers = gather(fleet, &Round::default(), &connected, &queries).await.map_err(|error| error.to_string())?;
+    match answers.catalogue(directory).map_err(|error| error.to_string())? {
+        Some(images) => Ok(images.clone()),
+        None => Err(format!("{directory} is not there on {host}: its images are gone")),
+    }
+}
+
+/// The same for people.
+pub fn text(registries: &[Held]) -> String {
+    if registries.is_empty() {
+        return "\nno registry: none of the services is one that a `registry` made\n".into();
+    }
+    let mut table = Table::new(&["REGISTRY", "HOST", "IMAGE", "TAG", "DIGEST"]);
+    let mut problems = String::new();
+    for held in registries {
+        let host = held.host.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        if held.images.is_empty() {
+            table.row([held.registry.clone(), host.clone(), "-".into(), "-".into(), "-".into()]);
+        }
+        for image in &held.images {
+            let Tagged { repository, tag, digest } = image.clone();
+            table.row([held.registry.clone(), host.clone(), repository, tag, digest]);
+        }
+        if let Some(problem) = &held.problem {
+            problems.push_str(&format!("problem: registry {}: {}\n", literal(&held.registry), literal(problem)));
+        }
+    }
+    format!("\n{}{problems}", table.text())
+}

@@ -1,0 +1,78 @@
+//! One large image of real services, made of Debian's packages for end-to-end tests: one build, one transfer, many commands.
+//! Built when it is first asked for, and kept in the cache.
+
+use std::path::PathBuf;
+
+use super::Progress;
+use super::command::Tool;
+use super::error::LabError;
+use super::host;
+use super::image::proxies;
+use super::options::Suite;
+use super::state::StateDirectory;
+
+/// What is in the image. The services' own configuration is Debian's; whoever runs one says what it needs by its command.
+pub(crate) const PACKAGES: &[&str] = &[
+    "apache2",
+    "apache2-utils",
+    "caddy",
+    "curl",
+    "docker-registry",
+    "mariadb-server",
+    "nginx-light",
+    "openssl",
+    "php-fpm",
+    "php-mysql",
+    "postgresql",
+    "prometheus",
+    "prometheus-blackbox-exporter",
+    "python3-flask",
+    "python3-psycopg2",
+    "python3-pymysql",
+    "python3-redis",
+    "redis-server",
+];
+
+/// Run in the new tree: databases are made anew by whoever starts a service, lists of packages are of no use without a way out, and
+/// the largest files that no service needs (PostgreSQL's compiler, promtool) are half of the room.
+pub(crate) const SETUP: &str = r#"cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb \
+var/lib/mysql/* var/lib/postgresql/*/main etc/postgresql/*/main usr/bin/promtool usr/lib/*/libLLVM* usr/lib/*/libz3* \
+usr/lib/postgresql/*/lib/bitcode usr/lib/postgresql/*/lib/llvmjit* usr/share/javascript/* usr/lib/*/perl/*/CORE"#;
+
+/// Files that tests have no use for.
+pub(crate) const LEFT_OUT: &[&str] = &[
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+    "/usr/share/info/*",
+    "/usr/share/mysql/mysql-test/*",
+];
+
+/// The image as a tar in the cache, built when it is missing. The caller holds the build lock.
+pub(crate) fn ensure(
+    state: &StateDirectory,
+    suite: Suite,
+    hash: &str,
+    progress: Progress<'_>,
+) -> Result<PathBuf, LabError> {
+    let place = state.cache().join(format!("services-{}-{hash}.tar", suite.name()));
+    if place.exists() {
+        return Ok(place);
+    }
+    let mirror = host::debian_mirror();
+    progress(&format!("building the image of services from {mirror} (mmdebstrap), about a minute"));
+    let half = tempfile::Builder::new().prefix("image-services-").suffix(".tar").tempfile_in(state.cache());
+    let half = half.map_err(LabError::file("create", &place))?;
+    Tool::new("mmdebstrap")
+        .arguments(["--quiet", "--variant=minbase", "--format=tar"])
+        .arguments(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")))
+        .arguments([format!("--include={}", PACKAGES.join(",")), format!("--customize-hook={SETUP}")])
+        .arguments(proxies())
+        .arguments([suite.name(), &half.path().to_string_lossy(), &mirror])
+        .seconds(1800)
+        .run()?;
+    Tool::new("chmod").arguments(["0644"]).arguments([half.path()]).run()?;
+    // Only a whole image ever gets the name under which it is looked for.
+    half.persist(&place).map_err(|error| LabError::file("rename", &place)(error.error))?;
+    Ok(place)
+}

@@ -1,0 +1,49 @@
+//! What is asked of the host's own openssl: one read-only script whose status says what is wrong first.
+
+use std::net::IpAddr;
+
+/// The host has no openssl.
+pub(super) const NO_OPENSSL: i32 = 90;
+/// Statuses from here on are about the certificate alone; lower ones are about the authority.
+pub(super) const CERTIFICATE: i32 = 20;
+
+/// Prints nothing; ends with 0 when all is well. `renew` is in seconds.
+pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
+    let directory = quote(directory);
+    let mut script = format!(
+        "command -v openssl >/dev/null || exit {NO_OPENSSL}\n\
+         cd {directory} 2>/dev/null || exit 10\n\
+         [ -s ca.key ] && [ -s ca.crt ] || exit 10\n\
+         openssl x509 -in ca.crt -noout -checkend {renew} || exit 11\n\
+         [ \"$(openssl pkey -in ca.key -pubout)\" = \"$(openssl x509 -in ca.crt -noout -pubkey)\" ] || exit 12\n\
+         [ -s server.key ] && [ -s server.crt ] || exit 20\n\
+         openssl x509 -in server.crt -noout -checkend {renew} || exit 21\n\
+         openssl verify -CAfile ca.crt server.crt || exit 22\n\
+         [ \"$(openssl pkey -in server.key -pubout)\" = \"$(openssl x509 -in server.crt -noout -pubkey)\" ] || exit 23\n"
+    );
+    for name in names {
+        let option = if name.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" };
+        script.push_str(&format!(
+            "openssl x509 -in server.crt -noout {option} {} | grep -q 'does match' || exit 24\n",
+            quote(name)
+        ));
+    }
+    script
+}
+
+/// What a status says of the files, in a few words.
+pub(super) fn words(status: i32) -> &'static str {
+    match status {
+        10 | 20 => "not there",
+        11 | 21 => "ends soon, or has ended",
+        12 | 23 => "its key is another one's",
+        22 => "not signed by the authority",
+        24 => "lacks a name",
+        _ => "cannot be read",
+    }
+}
+
+/// Literal to sh (POSIX 2.2.2).
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

@@ -1,0 +1,67 @@
+//! The file of names and bcrypt hashes by which the registry knows its users (the form of Apache's htpasswd).
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Rounds are 2 to this power: what htpasswd(1) takes at least, times 32.
+const COST: u32 = 10;
+
+/// A password. It is never shown.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Password(String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Password")
+    }
+}
+
+impl Password {
+    /// Whether bcrypt sees all of it.
+    pub(super) fn is_usable(&self) -> bool {
+        (1..=72).contains(&self.0.len()) && !self.0.contains('\0')
+    }
+}
+
+/// What of a file is not as asked.
+pub(super) fn differences(users: &BTreeMap<String, Password>, file: &str) -> Vec<(String, &'static str, &'static str)> {
+    let have: BTreeMap<&str, &str> = file.lines().filter_map(|line| line.split_once(':')).collect();
+    let mut differences = Vec::new();
+    for (user, password) in users {
+        match have.get(user.as_str()) {
+            None => differences.push((user.clone(), "(absent)", "may push and pull")),
+            Some(hash) if !bcrypt::verify(&password.0, hash).unwrap_or(false) => {
+                differences.push((user.clone(), "another password", "this password"));
+            }
+            Some(_) => {}
+        }
+    }
+    for user in have.keys().filter(|user| !users.contains_key(**user)) {
+        differences.push(((*user).to_owned(), "may push and pull", "(absent)"));
+    }
+    differences
+}
+
+/// The file as asked; hashes that are good stay, so that nothing changes without need.
+///
+/// # Errors
+/// The words of bcrypt, when the machine gives no random salt.
+pub(super) fn file(users: &BTreeMap<String, Password>, before: &str) -> Result<String, String> {
+    let have: BTreeMap<&str, &str> = before.lines().filter_map(|line| line.split_once(':')).collect();
+    let mut text = String::new();
+    for (user, password) in users {
+        let kept = have.get(user.as_str()).filter(|hash| bcrypt::verify(&password.0, hash).unwrap_or(false));
+        let hash = match kept {
+            Some(hash) => (*hash).to_owned(),
+            // The registry (Go) takes `2y`, as htpasswd writes it.
+            None => {
+                let parts = bcrypt::hash_with_result(&password.0, COST).map_err(|error| error.to_string())?;
+                parts.format_for_version(bcrypt::Version::TwoY)
+            }
+        };
+        text.push_str(&format!("{user}:{hash}\n"));
+    }
+    Ok(text)
+}
