@@ -15,18 +15,20 @@
 //! ```
 //!
 //! Invariants, each held by a test in `tests/it/architecture.rs`: kinds do no I/O; nothing before `connect` opens
-//! a socket; only `transport`, `lab` and `schedule` start processes; only `report` and `cli` print; `engine` imports no kind,
+//! a socket; only `transport`, `lab`, `schedule`, `machine` and few files more start processes; only `report` and `cli` print; `engine` imports no kind,
 //! no `cli` and no `report`.
 
 pub mod cli;
 pub mod diagnostic;
 pub mod document;
 pub mod drift;
+pub mod drill;
 pub mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod inventory;
 pub mod lab;
+pub mod machine;
 pub mod playbook;
 pub mod report;
 pub mod resource;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Common;
-use super::execute::{Prepared, execute, lookout};
+use super::execute::{Prepared, execute_loaded, lookout};
 use super::exit_code::Exit;
 use super::selection::Selection;
 use crate::engine::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
+use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
 use crate::swarm::SwarmGuard;
 
@@ -32,6 +33,18 @@ pub struct ApplyArgs {
     /// Go on where a majority of the swarm's managers would be lost: the swarm then accepts no change until they are back.
     #[arg(long)]
     force: bool,
+}
+
+/// How a run applies.
+pub struct Manner {
+    /// Nobody is asked.
+    pub yes: bool,
+    /// Whole diffs.
+    pub diff: bool,
+    /// How long another run's lock is waited for.
+    pub lock_wait: Duration,
+    /// Whether the majority of the managers may be lost.
+    pub force: bool,
 }
 
 /// Shows the forecast and asks.
@@ -72,15 +85,31 @@ pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
             "apply asks before it acts, and nobody is at the terminal; look with `skep plan`, then give --yes"
         );
     }
-    let style = PlanStyle { color: screen.colors_results(), diff: args.diff, causes: false };
-    let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: args.yes };
-    let guard = Arc::new(SwarmGuard::new(args.force));
+    let manner = Manner { yes: args.yes, diff: args.diff, lock_wait: args.lock_wait, force: args.force };
+    let loaded = args.selection.prepare(&screen)?;
+    apply_loaded(common, &screen, &args.selection, loaded, &manner).await
+}
+
+/// The same for files that were loaded already.
+///
+/// # Errors
+/// When a file of known hosts cannot be read.
+pub async fn apply_loaded(
+    common: &Common,
+    screen: &Screen,
+    selection: &Selection,
+    loaded: playbook::Prepared,
+    manner: &Manner,
+) -> anyhow::Result<Exit> {
+    let style = PlanStyle { color: screen.colors_results(), diff: manner.diff, causes: false };
+    let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: manner.yes };
+    let guard = Arc::new(SwarmGuard::new(manner.force));
     let act = async |run: &Prepared| {
         let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn Lookout>);
-        let options = RunOptions { forks: run.forks, lock_wait: args.lock_wait, owner: owner(), lookout };
+        let options = RunOptions { forks: run.forks, lock_wait: manner.lock_wait, owner: owner(), lookout };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
     };
-    let summary = execute(common, &screen, &args.selection, "apply", act).await?;
+    let summary = execute_loaded(common, screen, selection, loaded, "apply", None, act).await?;
     if !common.json {
         // A host that failed in the forecast was never acted on: say why here, too.
         let told = RunSummary { hosts: summary.hosts.clone(), ..RunSummary::default() };

@@ -3,6 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::exit_code::Exit;
+use crate::transport::PrivateFolder;
 
 /// A token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
 #[must_use]
@@ -15,6 +16,7 @@ pub fn stop_on_interrupt() -> CancellationToken {
         say("interrupted: finishing what runs, then stopping (again to abort at once)");
         wait().await;
         say("aborted: locks on hosts expire by themselves after a minute");
+        PrivateFolder::remove_all();
         #[expect(clippy::exit, reason = "the second interrupt must end the process whatever it waits for")]
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });

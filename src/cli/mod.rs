@@ -4,6 +4,7 @@ mod apply;
 mod check;
 mod cluster;
 mod connect;
+mod drill;
 mod execute;
 pub mod exit_code;
 mod facts;
@@ -16,6 +17,7 @@ mod lab;
 mod logging;
 mod login;
 mod memory;
+mod node;
 mod origins;
 mod outputs;
 mod ping;
@@ -77,6 +79,8 @@ enum Verb {
     Check(check::CheckArgs),
     Apply(apply::ApplyArgs),
     Status(status::StatusArgs),
+    Node(node::NodeArgs),
+    Drill(drill::DrillArgs),
     History(history::HistoryArgs),
     Schema(schema::SchemaArgs),
     Schedule(schedule::ScheduleArgs),
@@ -113,6 +117,8 @@ async fn dispatch(common: &Common, verb: Verb) -> anyhow::Result<Exit> {
         Verb::Check(args) => check::run(common, &args).await,
         Verb::Apply(args) => apply::run(common, &args).await,
         Verb::Status(args) => status::run(common, &args).await,
+        Verb::Node(args) => Box::pin(node::run(common, &args)).await,
+        Verb::Drill(args) => drill::run(common, &args).await,
         Verb::History(args) => history::run(common, &args),
         Verb::Schema(args) => Ok(schema::run(common, &args)),
         Verb::Schedule(args) => schedule::run(common, &args),

@@ -3,6 +3,8 @@
 
 mod change;
 mod compare;
+mod converge;
+mod deploy;
 mod image;
 mod locks;
 mod perform;

@@ -37,6 +37,15 @@ pub enum Event {
     PlayStarted { play: String, hosts: Vec<HostName> },
     /// A host waits, e.g. for its turn to restart the Engine.
     Waiting { host: HostName, why: String },
+    /// A service of a stack comes closer to what it should be, or further from it.
+    Converging {
+        host: HostName,
+        service: String,
+        running: u64,
+        desired: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trouble: Option<String>,
+    },
     /// A change begins.
     ChangeStarted { host: HostName, resource: String, change: ChangeView },
     /// A change differs from the forecast.

@@ -45,6 +45,23 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
+    /// Asks what these resources ask and was not answered yet. Where that takes an exec at all, the second questions of those that
+    /// are answered already go with it.
+    pub(super) async fn ask_with_needs(&mut self, resources: &[Arc<dyn Resource>]) -> Result<(), TransportError> {
+        let is_answered = |resource: &dyn Resource| resource.queries().iter().all(|query| self.answers.contains(query));
+        let (answered, open): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| is_answered(resource.as_ref()));
+        if open.is_empty() {
+            return Ok(());
+        }
+        let mut queries: BTreeSet<Query> = open.iter().flat_map(|resource| resource.queries()).collect();
+        for resource in answered {
+            if let Ok(Examination::Needs(needs)) = resource.examine(&self.answers) {
+                queries.extend(needs);
+            }
+        }
+        self.ask(&queries).await
+    }
+
     /// Examines all these resources; their further questions are asked together, so that a round costs one exec for all.
     pub(super) async fn examine(&mut self, resources: &[Arc<dyn Resource>]) -> Result<Vec<Examined>, TransportError> {
         let mut results: Vec<Option<Examined>> = resources.iter().map(|_| None).collect();

@@ -177,7 +177,7 @@ async fn examine_host(
     }
     let resources: Vec<Arc<dyn Resource>> = tasks.iter().map(|task| task.resource.clone()).collect();
     // What deferred resources ask goes out in one further exec, together with everybody's second questions.
-    look.ask(&resources.iter().flat_map(|resource| resource.queries()).collect()).await?;
+    look.ask_with_needs(&resources).await?;
     let examined = look.examine(&resources).await?;
     let elsewhere = |result: &Examined| matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))));
     let waits = unbound.is_empty()

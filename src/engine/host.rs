@@ -4,16 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::{HeaderMap, Response};
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::apply::Permit;
 use crate::inventory::HostName;
 use crate::resource::{Credentials, EngineAnswer};
-use crate::transport::{Connection, EngineClient, Exec, Method, Output, Parcel, TransportError};
+use crate::transport::{
+    Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite, TransportError,
+};
 
 /// Limit of time for one `GET` at an Engine.
 const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Limit of time for one read of a gate: `/distribution` asks a registry, which may be far or gone.
+const GATE_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Limit of time for one write of a gate.
+const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connected host.
 pub struct Host {
@@ -88,6 +99,47 @@ impl Host {
         self.send(&method, path, parcel, timeout).await
     }
 
+    /// One write of the `docker` command behind a gate, as it came.
+    ///
+    /// # Errors
+    /// [`TransportError`] when there is no Engine or the stream broke.
+    pub(super) async fn pass_write(
+        &self,
+        _permit: &Permit,
+        write: PassedWrite,
+    ) -> Result<Response<Bytes>, TransportError> {
+        self.pass(&write.method, &write.path, write.headers, write.body, GATE_WRITE_TIMEOUT).await
+    }
+
+    /// Over the one stream that is kept open, as it came.
+    async fn pass(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let mut slot = self.connected().await?;
+        let result = match slot.as_ref() {
+            Some(client) => client.pass(method, path, headers, body, timeout).await,
+            None => Err(TransportError::Lost("no stream to the Engine".into())),
+        };
+        if result.is_err() {
+            *slot = None;
+        }
+        result
+    }
+
+    /// The slot with a client in it.
+    async fn connected(&self) -> Result<MutexGuard<'_, Option<EngineClient>>, TransportError> {
+        let mut slot = self.engine.lock().await;
+        if slot.is_none() {
+            *slot = Some(EngineClient::connect(self.connection.clone()).await?);
+        }
+        Ok(slot)
+    }
+
     /// Over the one stream that is kept open.
     async fn send(
         &self,
@@ -96,10 +148,7 @@ impl Host {
         parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let mut slot = self.engine.lock().await;
-        if slot.is_none() {
-            *slot = Some(EngineClient::connect(self.connection.clone()).await?);
-        }
+        let mut slot = self.connected().await?;
         let Some(client) = slot.as_ref() else {
             return Err(TransportError::Lost("no stream to the Engine".into()));
         };
@@ -129,5 +178,14 @@ impl Host {
             Err(TransportError::NoEngine { installed: true, why }) => EngineAnswer::Down(why),
             Err(error) => EngineAnswer::Unreachable(error.to_string()),
         }
+    }
+}
+
+/// Reads of the `docker` command behind a gate. Nothing but GET and HEAD can come out of a [`PassedRead`].
+#[async_trait]
+impl GateReads for Host {
+    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+        let method = if read.head { Method::HEAD } else { Method::GET };
+        self.pass(&method, &read.path, read.headers, Bytes::new(), GATE_READ_TIMEOUT).await
     }
 }

@@ -13,6 +13,7 @@ mod look;
 mod lookout;
 pub mod outcome;
 mod record;
+mod stack_client;
 
 pub use apply::{Approve, RunOptions, apply};
 pub use event::{Event, Events};

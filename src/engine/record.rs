@@ -76,11 +76,16 @@ impl Record {
         struct Head {
             version: u32,
         }
-        match (serde_json::from_slice::<Head>(content), serde_json::from_slice::<Document>(content)) {
-            (Ok(head), _) if head.version > VERSION => {
+        if let Ok(document) = serde_json::from_slice::<Document>(content)
+            && document.version == VERSION
+            && is_key(&document.key)
+        {
+            return Self::Known(document);
+        }
+        match serde_json::from_slice::<Head>(content) {
+            Ok(head) if head.version > VERSION => {
                 Self::Unusable(format!("it is of version {}, this skep knows {VERSION}", head.version))
             }
-            (Ok(_), Ok(document)) if document.version == VERSION && is_key(&document.key) => Self::Known(document),
             _ => Self::Unusable("it is damaged".into()),
         }
     }

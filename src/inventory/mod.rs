@@ -19,6 +19,7 @@ mod target;
 mod vars;
 mod view;
 
+pub use external::vagrant_root;
 pub use extra::extra_vars;
 pub use groups::Group;
 pub use host::Host;

@@ -13,7 +13,8 @@ pub(crate) const HEADER: &str = "# Written by `skep lab up`";
 pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
     let mut text = format!(
         "{HEADER} for the lot \"{name}\": throwaway nodes on this machine.\n\
-         # It is written again by each `up` and removed by `skep lab down --lot {name}`; changes made here are lost.\n\n\
+         # It is written again by each `up` and removed by `skep lab down --lot {name}`; changes made here are lost.\n\
+         disposable = true\n\n\
          [defaults]\nuser = {user}\n",
         name = lot.name,
         user = quoted(lot.user.name()),

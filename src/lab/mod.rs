@@ -169,6 +169,30 @@ impl Lab {
         node::wait_for_boot(&container, node, progress)
     }
 
+    /// Removes a node with its data, and makes a new one of the same name and address: a new machine, with new host keys.
+    ///
+    /// # Errors
+    /// When the lot has no such node, or it cannot be made.
+    pub fn rebuild(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
+        let container = self.container(node)?;
+        progress(&format!("{node}: removing it with its data"));
+        docker::docker_finish(60, ["rm", "--force", "--volumes", &container])?;
+        docker::docker_finish(60, ["volume", "rm", &node::volume(&container)])?;
+        let count = |role: Role| self.lot.nodes.iter().filter(|node| node.role == role).count();
+        let number = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        let options = LabOptions {
+            lot: self.lot.name.clone(),
+            managers: number(count(Role::Manager)),
+            workers: number(count(Role::Worker)),
+            suite: self.lot.suite,
+            present_as: self.lot.present_as,
+            user: self.lot.user,
+            inventory: self.lot.inventory.clone(),
+            state: self.state.clone(),
+        };
+        up(&options, progress).map(drop)
+    }
+
     /// Takes a node's network away, in silence: its address stays, packets vanish.
     ///
     /// # Errors

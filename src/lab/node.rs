@@ -92,10 +92,15 @@ pub(crate) fn wait_for_boot(container: &str, name: &str, progress: Progress<'_>)
     })
 }
 
+/// Where the Engine of a node keeps its data.
+pub(crate) fn volume(container: &str) -> String {
+    format!("{container}-docker")
+}
+
 fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabError> {
     let lot = making.lot.name.as_str();
     let labels = [format!("{LABEL_LOT}={lot}"), format!("{LABEL_STATE}={}", making.state.path().display())];
-    let volume = format!("{container}-docker");
+    let volume = volume(container);
     let labelled: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
     docker(30, ["volume", "create"].into_iter().chain(labelled.clone()).chain([volume.as_str()]))?;
     let options = [

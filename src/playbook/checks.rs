@@ -1,6 +1,7 @@
 //! Checks over all hosts and plays of a run: claims that only one host may make, contradictions, and hosts in no play.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -15,7 +16,7 @@ use super::Playbook;
 #[derive(Default)]
 pub(super) struct RunChecks {
     claims: IndexMap<String, IndexMap<HostName, Place>>,
-    contents: HashMap<(HostName, String), (serde_json::Value, Place)>,
+    contents: HashMap<HostName, HashMap<String, (Arc<serde_json::Value>, Place)>>,
 }
 
 impl RunChecks {
@@ -24,7 +25,7 @@ impl RunChecks {
         &mut self,
         host: &HostName,
         resource: &dyn Resource,
-        content: &serde_json::Value,
+        content: &Arc<serde_json::Value>,
         place: &Place,
         diagnostics: &mut Diagnostics,
     ) {
@@ -32,7 +33,8 @@ impl RunChecks {
             self.claim(host, claim, place);
         }
         let id = resource.id();
-        if let Some((other, first)) = self.contents.get(&(host.clone(), id.clone())) {
+        let of_host = self.contents.entry(host.clone()).or_default();
+        if let Some((other, first)) = of_host.get(&id) {
             if other != content {
                 let warning =
                     Diagnostic::warning(format!("{id} is given twice with different content")).at(place.clone());
@@ -40,7 +42,7 @@ impl RunChecks {
                 diagnostics.push(warning.hint("each run would change it there and back: keep one of the two"));
             }
         } else {
-            self.contents.insert((host.clone(), id), (content.clone(), place.clone()));
+            of_host.insert(id, (Arc::clone(content), place.clone()));
         }
     }
 
@@ -124,7 +126,7 @@ mod tests {
         let (mut checks, mut diagnostics) = (RunChecks::default(), Diagnostics::default());
         for (host, offset, claim) in claims {
             let place = Place::new(&source, *offset..offset + 5);
-            checks.note(&HostName::new(host), &Claims(*claim), &serde_json::Value::Null, &place, &mut diagnostics);
+            checks.note(&HostName::new(host), &Claims(*claim), &Arc::default(), &place, &mut diagnostics);
         }
         checks.report(&mut diagnostics);
         diagnostics

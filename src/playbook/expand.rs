@@ -7,19 +7,20 @@ use minijinja::value::Value as Template;
 use toml::de::ValueDeserializer;
 
 use super::Unit;
+use super::rendered::Rendered;
 use super::template::{FactsView, PlaybookFiles, Scope, World, render_condition, render_list, render_node};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{
     Node, Place, Value, did_you_mean, is_secret_key, is_template, nearest, touches_secret, without_quoted_text,
 };
 use crate::inventory::HostName;
-use crate::resource::{BuildError, Defined, Definition, HostContext, Invalid, Resource, Roster, build};
+use crate::resource::{BuildError, Defined, HostContext, Invalid, Resource, Roster, build};
 
 /// A resource bound to a host.
 pub(super) struct Bound {
     pub(super) resource: Arc<dyn Resource>,
     /// Its rendered table, to tell a repetition from a contradiction.
-    pub(super) content: serde_json::Value,
+    pub(super) content: Arc<serde_json::Value>,
 }
 
 /// Where a resource is expanded.
@@ -66,17 +67,20 @@ fn one(unit: &Unit, site: &Site, facts: &FactsView, item: Option<Template>) -> R
             return Ok(None);
         }
     }
-    let table = render_node(&scope, &unit.source, &unit.table)?;
+    let rendered = match unit.fixed.get(unit.kind, &unit.table) {
+        Some(fixed) => fixed,
+        None => Arc::new(Rendered::new(unit.kind, render_node(&scope, &unit.source, &unit.table)?)),
+    };
+    let table = &rendered.table;
     let files = PlaybookFiles::new(&scope);
     let context = HostContext { host: &site.host, login_user: &site.login_user, roster: &site.roster, files: &files };
     match build(unit.kind, ValueDeserializer::from(table.to_toml()), &context) {
         Some(Ok(resource)) => {
-            let content = table.to_json();
-            let definition = Definition::of(unit.kind, &content, &files.digest(), &resource.taken());
-            Ok(Some(Bound { resource: Defined::wrap(resource, definition), content }))
+            let definition = rendered.definition.with(&files.digest(), &resource.taken());
+            Ok(Some(Bound { resource: Defined::wrap(resource, definition), content: Arc::clone(&rendered.content) }))
         }
-        Some(Err(BuildError::Table(error))) => Err(table_errors(unit, table, error, &context)),
-        Some(Err(BuildError::Invalid(invalid))) => Err(invalid_field(unit, &scope, &files, &table, invalid).into()),
+        Some(Err(BuildError::Table(error))) => Err(table_errors(unit, table.clone(), error, &context)),
+        Some(Err(BuildError::Invalid(invalid))) => Err(invalid_field(unit, &scope, &files, table, invalid).into()),
         None => Err(Diagnostic::error(format!("unknown kind `{}`", unit.kind)).at(unit.place.clone()).into()),
     }
 }

@@ -8,6 +8,7 @@ mod expand;
 mod load;
 mod play;
 mod prepare;
+mod rendered;
 mod resolve;
 mod samples;
 mod tags;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::rendered::Fixed;
 use super::template::Folder;
 use crate::document::{Entry, Node, Place, Reader, Source, Value, did_you_mean};
 use crate::inventory::Vars;
@@ -50,6 +51,8 @@ pub struct Unit {
     pub repeat: Option<Node>,
     /// The file.
     pub source: Arc<Source>,
+    /// The table where it is the same on every host.
+    pub(super) fixed: Fixed,
 }
 
 /// What a play inherits from its file.
@@ -203,6 +206,7 @@ impl Unit {
             conditions: meta.conditions,
             repeat: meta.repeat,
             source: Arc::clone(reader.source),
+            fixed: Fixed::default(),
         })
     }
 }

@@ -75,6 +75,7 @@ pub fn resolve(inventory: &Arc<Inventory>, playbook: &Playbook, options: &Option
         diagnostics: Diagnostics::default(),
         worlds: HashMap::new(),
         reached: IndexSet::new(),
+        order: inventory.hosts().zip(0..).map(|((name, _), at)| (name.clone(), at)).collect(),
         checks: RunChecks::default(),
         plays_are_whole: !playbook.is_broken(),
     };
@@ -95,6 +96,8 @@ struct Resolver<'a> {
     diagnostics: Diagnostics,
     worlds: HashMap<(usize, usize), (Arc<World>, Arc<Roster>)>,
     reached: IndexSet<HostName>,
+    /// Where each host stands in the inventory.
+    order: HashMap<HostName, usize>,
     checks: RunChecks,
     /// No play or pattern is missing because of an error: only then is a host in no play news.
     plays_are_whole: bool,
@@ -140,8 +143,8 @@ impl Resolver<'_> {
         for (pattern, place) in &play.hosts {
             selected.extend(self.select(pattern, place));
         }
-        let inventory = self.inventory;
-        selected.sort_by_cached_key(|host| inventory.hosts().position(|(name, _)| name == host));
+        let order = &self.order;
+        selected.sort_by_cached_key(|host| order.get(host));
         self.reached.extend(selected.iter().cloned());
         // Chosen before `--limit`: a part of the hosts never takes over what belongs to all.
         let carrier = selected.first().cloned();

@@ -59,6 +59,12 @@ impl Progress<'_> {
                 self.line(host, &format!("waiting: {why}"));
                 self.detail(0, host, &format!("waits: {why}"));
             }
+            Event::Converging { host, service, running, desired, trouble } => {
+                let why = trouble.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+                let text = format!("{service}: {running}/{desired} running{why}");
+                self.line(host, &text);
+                self.detail(0, host, &text);
+            }
             Event::ForecastDiffers { host, resource, how } => {
                 self.note(host, &format!("{resource} differs from the plan: {how}"));
             }

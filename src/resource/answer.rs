@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Query, SecretBytes, ValueSource};
+use super::{Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
@@ -28,6 +28,7 @@ pub enum Answer {
     Catalogue(Option<Vec<Tagged>>),
     Value(SecretBytes),
     Engine(EngineAnswer),
+    Stack(StackAnswer),
 }
 
 /// What is true of a host as a whole, read once per run. Templates see it as `facts`.
@@ -380,6 +381,8 @@ impl Answers {
             other => Err(ProbeError::Failed { what: image.into(), why: format!("answered by {other:?}") }),
         }
     }
+    accessor!(/// What there is of a stack, and what deploying it would do.
+        stack(question: &StackQuestion) -> StackAnswer, Query::Stack(question.clone()), Stack);
 
     /// A path's state, whether it was asked with or without content.
     ///

@@ -15,13 +15,7 @@ impl Definition {
     /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::Kind::taken`].
     #[must_use]
     pub fn of(kind: &str, table: &serde_json::Value, files: &[u8], taken: &str) -> Self {
-        let mut digest = Sha256::new();
-        for part in [kind.as_bytes(), table.to_string().as_bytes(), files, taken.as_bytes()] {
-            // With its length in front, no part can be taken for the end of another.
-            digest.update((part.len() as u64).to_be_bytes());
-            digest.update(part);
-        }
-        Self(digest.finalize().into())
+        DefinitionStart::new(kind, table).with(files, taken)
     }
 
     /// The digest's bytes.
@@ -36,6 +30,38 @@ impl std::fmt::Debug for Definition {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Definition")
     }
+}
+
+/// The part of a definition that many hosts share: a kind and its rendered table.
+#[derive(Clone)]
+pub struct DefinitionStart(Sha256);
+
+impl DefinitionStart {
+    /// Of a rendered table.
+    #[must_use]
+    pub fn new(kind: &str, table: &serde_json::Value) -> Self {
+        let mut digest = Sha256::new();
+        for part in [kind.as_bytes(), table.to_string().as_bytes()] {
+            add(&mut digest, part);
+        }
+        Self(digest)
+    }
+
+    /// The whole definition, see [`Definition::of`].
+    #[must_use]
+    pub fn with(&self, files: &[u8], taken: &str) -> Definition {
+        let mut digest = self.0.clone();
+        for part in [files, taken.as_bytes()] {
+            add(&mut digest, part);
+        }
+        Definition(digest.finalize().into())
+    }
+}
+
+/// With its length in front, no part can be taken for the end of another.
+fn add(digest: &mut Sha256, part: &[u8]) {
+    digest.update((part.len() as u64).to_be_bytes());
+    digest.update(part);
 }
 
 /// A resource that knows its definition.

@@ -11,6 +11,7 @@ mod cluster;
 mod content;
 mod context;
 mod definition;
+mod deployment;
 mod mode;
 mod ownership;
 mod path;
@@ -28,7 +29,8 @@ pub use change::*;
 pub use cluster::{ClusterSite, Found};
 pub use content::sha256;
 pub use context::*;
-pub use definition::{Defined, Definition};
+pub use definition::{Defined, Definition, DefinitionStart};
+pub use deployment::*;
 pub use mode::Mode;
 pub use ownership::Ownership;
 pub use path::AbsolutePath;
@@ -299,6 +301,7 @@ resource_kinds! {
     secret::Secret,
     node_labels::NodeLabels,
     registry::Registry,
+    stack::Stack,
     symlink::Symlink,
     sysctl::Sysctl,
     systemd_service::SystemdService,

@@ -24,7 +24,7 @@ enum Mode {
     Exact,
 }
 
-/// Labels of a node: `{ "web2py.tier.db" = "true" }`, or the long form with `labels`, `mode`, `absent`, `managers`.
+/// Labels of a node: `{ "web2py.tier.db" = "true" }`, or the long form with `labels`, `mode`, `absent`, `managers`, `data`.
 ///
 /// The table is the long form when it has a key `labels` that is a table, or a key `absent` that is a list: a label's
 /// value is neither, so a label named `labels` is still possible in the short form.
@@ -34,6 +34,7 @@ pub struct NodeLabels {
     absent: BTreeSet<String>,
     mode: Mode,
     managers: String,
+    data: Vec<String>,
     host: HostName,
     ours: Addresses,
 }
@@ -50,6 +51,8 @@ struct Long {
     mode: Mode,
     #[serde(default = "default_managers")]
     managers: String,
+    #[serde(default)]
+    data: Vec<String>,
 }
 
 fn default_managers() -> String {
@@ -64,7 +67,7 @@ impl<'de> Deserialize<'de> for NodeLabels {
         let long = if is_long {
             Long::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
         } else {
-            Long { labels: table, absent: BTreeSet::new(), mode: Mode::Merge, managers: default_managers() }
+            Long { labels: table, absent: BTreeSet::new(), mode: Mode::Merge, managers: default_managers(), data: Vec::new() }
         };
         let mut labels = BTreeMap::new();
         for (key, value) in long.labels {
@@ -87,6 +90,7 @@ impl<'de> Deserialize<'de> for NodeLabels {
             absent: long.absent,
             mode: long.mode,
             managers: long.managers,
+            data: long.data,
             host: HostName::new(""),
             ours: Addresses::default(),
         })
@@ -119,6 +123,10 @@ impl Kind for NodeLabels {
                 return Err(Invalid::new("absent", format!("the label `{key}` is both wanted and absent"))
                     .hint("name it once"));
             }
+        }
+        if let Some(path) = self.data.iter().find(|path| !path.starts_with('/') || path.chars().any(char::is_control)) {
+            return Err(Invalid::new("data", format!("`{path}` is no absolute path"))
+                .hint("name the directory whose content the labels promise, such as /srv/db"));
         }
         self.ours = Addresses::of_group(context.roster, &self.managers);
         if self.ours.managers.is_empty() {
@@ -176,6 +184,18 @@ impl Kind for NodeLabels {
 }
 
 impl NodeLabels {
+    /// The resource, when it is of this kind.
+    #[must_use]
+    pub fn of(resource: &dyn super::Resource) -> Option<&Self> {
+        resource.itself()?.downcast_ref()
+    }
+
+    /// Directories whose content the labels promise.
+    #[must_use]
+    pub fn data(&self) -> &[String] {
+        &self.data
+    }
+
     /// The labels that the node should have, given those that it has.
     fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut wanted = match self.mode {

@@ -70,6 +70,9 @@ pub enum Query {
         /// Who asks, where the registry knows its users.
         credentials: Option<Credentials>,
     },
+    /// What the swarm has of a stack, and what deploying it would do: the `docker` command of this machine is run against a gate
+    /// that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
+    Stack(super::StackQuestion),
 }
 
 /// Who pulls and pushes. The password is never shown.

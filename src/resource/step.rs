@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Credentials;
-
+use super::{Converge, Credentials, Deploy};
 use crate::inventory::HostName;
 
 /// Time that a step may take when it does not say otherwise: two minutes.
@@ -35,6 +34,18 @@ pub enum Act {
     Image(ImageCall),
     /// Asks an Engine again and again until a field has a value.
     Wait(Wait),
+    /// Deploys a stack: the `docker` command of this machine, through a gate that lets writes through.
+    Deploy(Deploy),
+    /// Waits until a stack's services run as they should, or until it is known that they will not.
+    Converge(Converge),
+    /// Stands in a forecast for an act that lacks something, which an earlier resource of the playbook may make. Where it is still
+    /// missing when its turn comes, it fails with these words: nothing was done.
+    Lacks {
+        /// What is missing, in one sentence.
+        why: String,
+        /// What to try.
+        hint: String,
+    },
     /// Stands in a forecast for an act whose arguments are not known yet; performing it is a defect.
     KnownAfterApply,
 }
@@ -215,6 +226,9 @@ impl std::fmt::Debug for Act {
             Self::Engine(call) => write!(formatter, "Engine({} {})", call.method, call.path),
             Self::Image(call) => write!(formatter, "Image({}, {} bytes)", call.path, call.archive.len()),
             Self::Wait(wait) => write!(formatter, "Wait({} {})", wait.path, wait.pointer),
+            Self::Deploy(deploy) => write!(formatter, "Deploy({:?})", deploy.deployment),
+            Self::Converge(converge) => write!(formatter, "Converge({})", converge.name),
+            Self::Lacks { why, .. } => write!(formatter, "Lacks({why})"),
             Self::KnownAfterApply => formatter.write_str("KnownAfterApply"),
         }
     }

@@ -25,6 +25,9 @@ pub struct Sighting {
 /// `ca.calculateRandomExpiry`). One with less than this part left was not renewed.
 const LEAST_LEFT: i64 = 15;
 
+/// How far a host's clock may be off, in seconds: more than a check takes, and less than what certificates are given (an hour).
+const CLOCK_TOLERANCE: i64 = 300;
+
 /// What differs from a whole cluster, by field. `everything` says that all hosts of the inventory were looked at: only then a
 /// node that is none of them is known to be foreign.
 #[must_use]
@@ -74,6 +77,17 @@ pub fn cluster_drift(
         if let Some(validity) = sighting.certificate {
             certificate(host, validity, sighting.certificate_is_old, now, &mut found);
         }
+        if let Some(time) = sighting.engine.info().and_then(|info| info.system_time)
+            && (time - now).abs() > CLOCK_TOLERANCE
+        {
+            let off = span((time - now).abs());
+            let before = if time < now {
+                format!("{off} behind this machine's")
+            } else {
+                format!("{off} ahead of this machine's")
+            };
+            found.add(format!("clock of {host}"), &before, Some("the same time"));
+        }
     }
     found.0
 }
@@ -106,19 +120,50 @@ fn versions(nodes: &[Node], found: &mut Found) {
 fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, found: &mut Found) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
-        // Days and hours are enough to act on, and the same report a minute later should not look new.
-        let span = |seconds: i64| {
-            let (count, unit) = match seconds.unsigned_abs() / 3600 {
-                hours @ 0..48 => (hours, "hour"),
-                hours => (hours / 24, "day"),
-            };
-            format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-        };
         let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
         // A node that is off renews nothing, and after the end it cannot come back by itself.
         let seen = if is_old { ", as last seen; the node does not answer" } else { "" };
         found.add(format!("certificate of {host}"), &format!("{before}{seen}"), Some("renewed by the node"));
     }
+}
+
+/// Days, hours or minutes are enough to act on, and the same report a little later should not look new.
+fn span(seconds: i64) -> String {
+    let whole = seconds.unsigned_abs();
+    let unit = match whole {
+        86_401.. => 86_400,
+        3601.. => 3600,
+        _ => 60,
+    };
+    humantime::format_duration(std::time::Duration::from_secs(whole - whole % unit)).to_string()
+}
+
+/// What mends each difference, where a command does.
+#[must_use]
+pub fn mends(fields: &[FieldChange]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for change in fields {
+        let field = change.field.as_str();
+        let Shown::Text(before) = &change.before else { continue };
+        let Some((what, host)) = field.split_once(" of ") else { continue };
+        notes.extend(match what {
+            "clock" => Some(format!(
+                "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; where the others are \
+                 right too, it is this machine's"
+            )),
+            "certificate" if before.starts_with("ended") => Some(format!(
+                "{host} was away for longer than its certificate lives: `skep apply` lets it join again; if its managers still refuse it, \
+                 run `sudo docker swarm leave --force` on it and `skep apply` once more"
+            )),
+            "certificate" => Some(format!("on {host}: `sudo systemctl restart docker` asks for a new certificate")),
+            "state" => Some(format!(
+                "start {host} (`vagrant up {host}`, `skep lab start {host}`), or look at `journalctl -u docker` on it"
+            )),
+            "availability" => Some(format!("on a manager: `docker node update --availability active {host}`")),
+            _ => None,
+        });
+    }
+    notes
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub struct Info {
     pub address_pool: Vec<String>,
     /// Prefix length of the subnets cut from the pools; 0 when not known.
     pub subnet_size: u8,
+    /// The host's own clock when it answered, in seconds since 1970.
+    pub system_time: Option<i64>,
 }
 
 /// A manager as a node remembers it.
@@ -70,6 +72,7 @@ impl Info {
                 .and_then(Value::as_u64)
                 .and_then(|size| u8::try_from(size).ok())
                 .unwrap_or_default(),
+            system_time: seconds(&text("/SystemTime")),
         }
     }
 
@@ -78,5 +81,40 @@ impl Info {
     pub fn remote_addresses(&self) -> String {
         let addresses: Vec<&str> = self.remote_managers.iter().map(|manager| manager.addr.as_str()).collect();
         if addresses.is_empty() { "none known".into() } else { addresses.join(", ") }
+    }
+}
+
+/// An Engine's time, `2026-11-21T13:00:00.123+01:00` (RFC 3339), in seconds since 1970.
+fn seconds(text: &str) -> Option<i64> {
+    let (day, rest) = text.split_once('T')?;
+    let zone = rest.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = rest.split_at(zone);
+    let universal = humantime::parse_rfc3339(&format!("{day}T{time}Z")).ok()?;
+    let universal = i64::try_from(universal.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let ahead = match zone.split_at_checked(1)? {
+        ("Z" | "z", "") => 0,
+        (sign, offset) => {
+            let (hours, minutes) = offset.split_once(':')?;
+            let offset = hours.parse::<i64>().ok()? * 3600 + minutes.parse::<i64>().ok()? * 60;
+            if sign == "-" { -offset } else { offset }
+        }
+    };
+    Some(universal - ahead)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_engines() {
+        let noon = seconds("2026-11-21T12:00:00Z");
+        assert!(noon.is_some());
+        for same in ["2026-11-21T13:00:00.123456789+01:00", "2026-11-21T06:30:00-05:30", "2026-11-21T12:00:00.9Z"] {
+            assert_eq!(seconds(same), noon, "{same}");
+        }
+        for none in ["", "yesterday", "2026-11-21", "2026-11-21T12:00:00", "2026-11-21T12:00:00+1"] {
+            assert_eq!(seconds(none), None, "{none}");
+        }
     }
 }

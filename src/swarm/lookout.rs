@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::certificate::Validity;
-use super::drift::{Sighting, cluster_drift};
+use super::drift::{Sighting, cluster_drift, mends};
 use super::tokens::{self, Tokens};
 use super::{EngineView, Node};
 use crate::engine::outcome::ChangeView;
@@ -211,13 +211,15 @@ fn outcome(fields: Vec<crate::resource::FieldChange>) -> ResourceOutcome {
     if fields.is_empty() {
         return named(Outcome::Unchanged);
     }
+    let mut notes = vec!["no resource of the playbook mends this: see `skep status`".to_owned()];
+    notes.extend(mends(&fields));
     let change = ChangeView {
         action: Action::Update,
         fields,
         steps: Vec::new(),
         disturbs: Disturbance::Nothing,
         repeats: false,
-        notes: vec!["no resource of the playbook mends this: see `skep status`".into()],
+        notes,
     };
     // Nobody applies it, so no playbook has got ahead of it.
     let cause = Some(Cause::ChangedBehindOurBack);

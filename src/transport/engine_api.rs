@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, Response, header};
+use hyper::{HeaderMap, Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::sync::Mutex;
@@ -29,6 +29,22 @@ impl ApiVersion {
     fn parse(text: &str) -> Option<Self> {
         let (major, minor) = text.trim().split_once('.')?;
         Some(Self(major.parse().ok()?, minor.parse().ok()?))
+    }
+}
+
+/// A request as it is put on the stream.
+struct Sent<'a> {
+    method: &'a Method,
+    /// With the version prefix, where there is one.
+    path: &'a str,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl<'a> Sent<'a> {
+    /// A request without a body.
+    fn new(method: &'a Method, path: &'a str) -> Self {
+        Self { method, path, headers: HeaderMap::new(), body: Bytes::new() }
     }
 }
 
@@ -66,6 +82,20 @@ impl Parcel {
         self.registry_auth = value;
         self
     }
+
+    fn sent<'a>(&self, method: &'a Method, path: &'a str) -> Result<Sent<'a>, TransportError> {
+        let mut sent = Sent { body: self.body.clone(), ..Sent::new(method, path) };
+        if let Some(content_type) = self.content_type {
+            sent.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+        }
+        if let Some(credentials) = &self.registry_auth {
+            let trouble = |error| TransportError::Unsendable(format!("credentials for a registry: {error}"));
+            let mut value = header::HeaderValue::from_str(credentials).map_err(trouble)?;
+            value.set_sensitive(true);
+            sent.headers.insert("x-registry-auth", value);
+        }
+        Ok(sent)
+    }
 }
 
 struct State {
@@ -87,7 +117,7 @@ impl EngineClient {
     /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
         let mut state = State { sender: None, version: KNOWN_VERSION };
-        let answer = state.exchange(&*connection, &Method::GET, "/_ping", &Parcel::default(), PING_LIMIT).await?;
+        let answer = state.exchange(&*connection, &Sent::new(&Method::GET, "/_ping"), PING_LIMIT).await?;
         let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
             let why = format!("what answers there is no Engine (status {})", answer.status());
@@ -134,7 +164,7 @@ impl EngineClient {
         loop {
             let ApiVersion(major, minor) = state.version;
             let versioned = format!("/v{major}.{minor}{path}");
-            let answer = state.exchange(&*self.connection, method, &versioned, parcel, timeout).await?;
+            let answer = state.exchange(&*self.connection, &parcel.sent(method, &versioned)?, timeout).await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
             if status == 400 && !renegotiated && is_about_version(&value) {
@@ -145,12 +175,28 @@ impl EngineClient {
             return Ok((status, value));
         }
     }
+
+    /// Passes on a request of another client, with the path, the version in it, the headers and the body that it gave.
+    ///
+    /// # Errors
+    /// As [`EngineClient::request`].
+    pub async fn pass(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
+        let sent = Sent { method, path, headers, body };
+        self.state.lock().await.exchange(&*self.connection, &sent, timeout).await
+    }
 }
 
 impl State {
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
     async fn renegotiate(&mut self, connection: &dyn Connection) -> Result<(), TransportError> {
-        let answer = self.exchange(connection, &Method::GET, "/version", &Parcel::default(), PING_LIMIT).await?;
+        let answer = self.exchange(connection, &Sent::new(&Method::GET, "/version"), PING_LIMIT).await?;
         let value = json(answer.body());
         let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
         let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);
@@ -162,12 +208,10 @@ impl State {
     async fn exchange(
         &mut self,
         connection: &dyn Connection,
-        method: &Method,
-        path: &str,
-        parcel: &Parcel,
+        sent: &Sent<'_>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
-        let repeatable = *method == Method::GET || *method == Method::HEAD;
+        let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
         let mut again = self.sender.is_some();
         loop {
             // Taken out for the time of the exchange: a request that is given up takes its stream along.
@@ -175,7 +219,7 @@ impl State {
                 Some(sender) => sender,
                 None => open(connection).await?,
             };
-            let request = build(method, path, parcel)?;
+            let request = build(sent)?;
             let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
             match result {
                 Ok(Ok(answer)) => {
@@ -207,17 +251,14 @@ async fn open(connection: &dyn Connection) -> Result<SendRequest<Full<Bytes>>, T
     Ok(sender)
 }
 
-fn build(method: &Method, path: &str, parcel: &Parcel) -> Result<Request<Full<Bytes>>, TransportError> {
-    let mut request = Request::builder().method(method).uri(path).header(header::HOST, "docker");
-    if let Some(content_type) = parcel.content_type {
-        request = request.header(header::CONTENT_TYPE, content_type);
+fn build(sent: &Sent<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
+    let mut request = Request::builder().method(sent.method).uri(sent.path);
+    if let Some(headers) = request.headers_mut() {
+        headers.clone_from(&sent.headers);
+        headers.insert(header::HOST, header::HeaderValue::from_static("docker"));
     }
-    if let Some(credentials) = &parcel.registry_auth {
-        request = request.header("X-Registry-Auth", credentials);
-    }
-    request
-        .body(Full::new(parcel.body.clone()))
-        .map_err(|error| TransportError::Unsendable(format!("a request for {path}: {error}")))
+    let trouble = |error| TransportError::Unsendable(format!("a request for {}: {error}", sent.path));
+    request.body(Full::new(sent.body.clone())).map_err(trouble)
 }
 
 async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {

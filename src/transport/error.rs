@@ -149,6 +149,12 @@ pub enum TransportError {
     /// The host's lock cannot be made, kept or freed.
     #[error("cannot lock the host: {0}")]
     Lock(String),
+    /// Something on this machine, not on the host, got in the way.
+    #[error("on this machine: {0}")]
+    Local(String),
+    /// The `docker` command, which a stack needs, is not on this machine.
+    #[error("the `docker` command is not on this machine; a stack's compose files are read by it")]
+    NoClient,
     /// No Engine listens on the host.
     #[error("no Engine answers: {why}")]
     NoEngine {
@@ -181,6 +187,8 @@ impl TransportError {
                 | Self::Unsendable(_)
                 | Self::Locked { .. }
                 | Self::Lock(_)
+                | Self::Local(_)
+                | Self::NoClient
                 | Self::NoEngine { .. }
         )
     }
@@ -210,6 +218,8 @@ impl TransportError {
             Self::Lock(_) => "look whether /run is writable for root and has room, and util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "take the named character out of the value".into(),
+            Self::Local(_) => "look at the free space and the permissions of the folder for temporary files, then run again".into(),
+            Self::NoClient => "install it here: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's own); no Engine has to run".into(),
             // The second are the words of sudo-rs.
             Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),

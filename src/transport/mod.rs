@@ -6,6 +6,7 @@ mod error;
 mod exec;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod gate;
 mod host_lock;
 mod known_hosts;
 mod network;
@@ -17,6 +18,10 @@ mod ssh_config;
 pub use engine_api::{EngineClient, Parcel};
 pub use error::TransportError;
 pub use exec::{Exec, Output, Privilege};
+pub use gate::{
+    BlankSwarm, ClientCall, ClientEnd, Gate, GateReads, GateWrites, PassedRead, PassedWrite, PrivateFolder, Recorded,
+    run_client,
+};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{Forgotten, KnownHosts, forget};

@@ -87,7 +87,8 @@ fn nothing_before_connect_opens_a_socket() {
 }
 
 /// `report/notify.rs` runs the operator's own command of `--notify`; `inventory/external/program.rs` the programs that hold an
-/// inventory (`vagrant`, `terraform`, `ansible-inventory`, an executable of the operator's), which only read.
+/// inventory (`vagrant`, `terraform`, `ansible-inventory`, an executable of the operator's), which only read;
+/// `machine/vagrant.rs` starts, stops, destroys and makes machines of Vagrant for `drill` and `node rebuild`.
 #[test]
 fn processes_are_started_by_transport_lab_and_schedule_alone() {
     nowhere(
@@ -99,6 +100,7 @@ fn processes_are_started_by_transport_lab_and_schedule_alone() {
             "src/schedule/tests.rs",
             "src/report/notify.rs",
             "src/inventory/external/program.rs",
+            "src/machine/vagrant.rs",
         ],
         &["process::Command", "Command::new"],
     );

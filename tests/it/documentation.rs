@@ -79,6 +79,8 @@ fn every_kind_is_documented_with_an_example_that_resolves() {
                 "files/docker.asc",
                 "sshd_config",
                 "app.conf",
+                "web/compose.yml",
+                "web/web.env",
             ] {
                 write(name, "text\n");
                 write(&format!("templates/{name}"), "text\n");

@@ -47,6 +47,7 @@ fn step_hint(error: &StepError) -> String {
         StepError::Transport(error) => error.hint(),
         StepError::Wait { .. } => "look at `journalctl -u docker` on the host, then run again".into(),
         StepError::Late(_) => "bring a manager of the swarm back first, then run again".into(),
+        StepError::Lacks { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
         _ => "mend the cause on the host and run again: what was done is seen and kept".into(),
     }
 }

@@ -1,11 +1,14 @@
 //! Performs steps: the one place that changes a host. Called by `engine::apply` alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64ct::{Base64, Encoding};
 use serde_json::Value;
 
 use super::Permit;
+use super::converge::converge;
+use super::deploy::deploy;
 use crate::engine::{Engines, Fleet, Host};
 use crate::inventory::HostName;
 use crate::resource::{
@@ -57,19 +60,38 @@ pub(super) enum StepError {
         /// The deadline.
         after: Duration,
     },
+    /// What the step needs is not there.
+    #[error("{why}; nothing was done")]
+    Lacks {
+        /// What is missing.
+        why: String,
+        /// What to try.
+        hint: String,
+    },
+    /// A stack does not come to run as it should.
+    #[error("{why}")]
+    NotConverged {
+        /// Every service that does not, with the reason.
+        why: String,
+        /// What to try.
+        hint: String,
+    },
     /// A forecast's step reached apply.
     #[error("defect: this step's arguments are not known yet")]
     NotKnown,
 }
 
 /// Performs one step on a host.
-pub(super) async fn perform(permit: &Permit, fleet: &Fleet, host: &Host, step: &Step) -> Result<(), StepError> {
+pub(super) async fn perform(permit: &Arc<Permit>, fleet: &Fleet, host: &Host, step: &Step) -> Result<(), StepError> {
     match &step.act {
         Act::Script(script) => run_script(permit, host, script).await,
         Act::WriteFile(file) => write_file(permit, host, file).await,
         Act::Engine(call) => call_engine(permit, fleet, host, call).await,
         Act::Image(call) => super::image::send(permit, host, call).await,
         Act::Wait(wait) => wait_for(fleet, host, wait).await,
+        Act::Deploy(stack) => deploy(permit, fleet, stack).await,
+        Act::Converge(stack) => converge(fleet, host, stack).await,
+        Act::Lacks { why, hint } => Err(StepError::Lacks { why: why.clone(), hint: hint.clone() }),
         Act::KnownAfterApply => Err(StepError::NotKnown),
     }
 }
@@ -221,7 +243,7 @@ fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
 }
 
 /// The first of these hosts whose Engine is a manager of a swarm now.
-async fn live_manager(fleet: &Fleet, managers: &[HostName]) -> Result<HostName, StepError> {
+pub(super) async fn live_manager(fleet: &Fleet, managers: &[HostName]) -> Result<HostName, StepError> {
     for manager in managers {
         let info = fleet.get(manager, "/info").await;
         let in_control = info.ok().and_then(|info| info.pointer("/Swarm/ControlAvailable")).and_then(Value::as_bool);

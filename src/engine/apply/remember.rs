@@ -91,7 +91,7 @@ pub(super) async fn remember(
 
 async fn write(
     fleet: &Fleet,
-    permit: &Permit,
+    permit: &Arc<Permit>,
     locks: &Locks,
     name: &HostName,
     content: Vec<u8>,

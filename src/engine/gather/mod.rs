@@ -6,6 +6,7 @@ pub(crate) mod fuzzing;
 mod parse;
 mod script;
 mod sections;
+mod stacks;
 #[cfg(test)]
 mod tests;
 
@@ -29,15 +30,21 @@ pub async fn gather(
     host: &Host,
     queries: &BTreeSet<Query>,
 ) -> Result<Answers, TransportError> {
+    let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
     let (engine, others): (Vec<&Query>, Vec<&Query>) =
-        queries.iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
+        rest.into_iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
     let (values, shell): (Vec<&Query>, Vec<&Query>) =
         others.into_iter().partition(|query| matches!(query, Query::Value(_)));
-    let (from_shell, from_engines, from_here) =
-        tokio::join!(ask_shell(host, &shell), ask_engines(fleet, round, host, &engine), ask_here(fleet, &values));
+    let (from_shell, from_engines, from_here, from_stacks) = tokio::join!(
+        ask_shell(host, &shell),
+        ask_engines(fleet, round, host, &engine),
+        ask_here(fleet, &values),
+        stacks::ask_stacks(fleet, &stacks)
+    );
     let mut answers = from_shell?;
     answers.merge(from_engines);
     answers.merge(from_here);
+    answers.merge(from_stacks);
     Ok(answers)
 }
 

@@ -170,6 +170,7 @@ fn single(query: &Query) -> String {
         | Query::Unit(_)
         | Query::Engine { .. }
         | Query::Distribution { .. }
+        | Query::Stack(_)
         | Query::Value(_) => String::from(":"),
     }
 }

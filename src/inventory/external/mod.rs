@@ -52,6 +52,15 @@ impl Trouble {
     }
 }
 
+/// The folder of the Vagrantfile that an argument of `-i` means; `None` when it means none.
+#[must_use]
+pub fn vagrant_root(argument: &Path) -> Option<PathBuf> {
+    match External::of(argument)? {
+        External::Vagrant(folder) => vagrant::root(&folder),
+        _ => None,
+    }
+}
+
 impl External {
     /// The source that an argument of `-i` names; `None` for a file or folder of TOML.
     pub(super) fn of(path: &Path) -> Option<Self> {

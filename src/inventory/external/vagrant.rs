@@ -107,6 +107,11 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
     Ok(written)
 }
 
+/// The folder of the Vagrantfile.
+pub(super) fn root(folder: &Path) -> Option<PathBuf> {
+    Environment::find(folder).ok().map(|environment| environment.root)
+}
+
 impl Environment {
     /// The folder of the Vagrantfile: this one, its `vagrant/`, or, as Vagrant itself does, the nearest one above.
     fn find(folder: &Path) -> Result<Self, Trouble> {

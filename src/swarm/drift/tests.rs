@@ -120,3 +120,24 @@ fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
     };
     assert_eq!((at(20 * DAY), at(16 * DAY), at(14 * DAY)), (0, 0, 1));
 }
+
+#[test]
+fn a_clock_that_jumped_is_told_with_what_mends_it() {
+    let clock = |seconds: i64| {
+        let mut cluster = healthy();
+        let mut info = cluster.0[&host("docker02")].engine.info().unwrap().clone();
+        info.system_time = Some(NOW + seconds);
+        cluster.0.get_mut(&host("docker02")).unwrap().engine = EngineView::Answered(info);
+        cluster
+    };
+    assert_eq!(lines(&clock(250), true), Vec::<String>::new());
+    assert_eq!(lines(&clock(-7300), true), ["clock of docker02: 2h behind this machine's -> the same time"]);
+    assert_eq!(lines(&clock(400), true), ["clock of docker02: 6m ahead of this machine's -> the same time"]);
+    let mended = |(members, nodes): &Cluster| mends(&cluster_drift(members, nodes, true, NOW)).join("\n");
+    assert!(mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`"));
+    assert_eq!(mended(&healthy()), "");
+    let mut away = healthy();
+    away.0.get_mut(&host("docker02")).unwrap().certificate =
+        Some(Validity { from: NOW - 100 * DAY, until: NOW - 10 * DAY });
+    assert!(mended(&away).contains("docker02 was away for longer than its certificate lives: `skep apply`"));
+}

@@ -25,6 +25,13 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
     assert!(site.read("old.xml").contains("<testsuites"), "the one that could be written was");
     assert!(site.read("h.html").contains("as the playbook says"), "and the page");
 
+    let closed = site.path("closed").display().to_string();
+    std::fs::create_dir(&closed).unwrap();
+    crate::ssh::sshd::must("mount", &["-t", "tmpfs", "-o", "ro,size=4k", "none", &closed]);
+    let said = site.run("check", &["--metrics", "closed/m.prom"]);
+    crate::ssh::sshd::must("umount", &[&closed]);
+    said.exits(1).says("cannot write closed/m.prom: Read-only file system");
+
     site.write("host-a/x", "other");
     site.run("check", &["--metrics", "no/such/m.prom"]).exits(3).says("cannot write");
     let said = site.run("check", &["--json", "--report", "/dev/stderr"]).exits(3);

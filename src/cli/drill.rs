@@ -1,0 +1,226 @@
+//! `skep drill`: stop machines on purpose, watch, start them again, and say whether what should hold did.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+
+use super::Common;
+use super::cluster::look;
+use super::execute::fleet;
+use super::exit_code::Exit;
+use super::interrupt::stop_on_interrupt;
+use super::selection::{InventorySelection, reject};
+use crate::drill::{Measured, Member, Prober, Row, Scenario, cast, published_port, rows, watch};
+use crate::engine::{Events, Fleet};
+use crate::inventory::{HostName, Inventory};
+use crate::machine::Machines;
+use crate::report::{Screen, Table};
+use crate::swarm::{Role, host_part, overview::Overview};
+
+/// How long the swarm is watched while machines are away.
+const WATCH: Duration = Duration::from_secs(150);
+/// The same where no majority is left, and so nothing is waited for.
+const WATCH_WITHOUT_MAJORITY: Duration = Duration::from_secs(20);
+/// How long the cluster may take to be whole again.
+const WHOLE: Duration = Duration::from_secs(240);
+
+/// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines only.
+#[derive(Debug, Args)]
+pub struct DrillArgs {
+    /// What is lost
+    #[arg(value_enum, value_name = "DRILL")]
+    scenario: Name,
+    #[command(flatten)]
+    selection: InventorySelection,
+    /// Lose this host; may be repeated [default: the leader, the first worker, a host of the group load_balancers]
+    #[arg(long = "host", value_name = "HOST")]
+    hosts: Vec<String>,
+    /// The published TCP port that requests are sent to [default: the first that a service publishes]
+    #[arg(long, value_name = "PORT")]
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Name {
+    /// The leader
+    ManagerLoss,
+    /// Two managers, the leader among them
+    TwoManagers,
+    /// A worker
+    WorkerLoss,
+    /// Two workers
+    TwoWorkers,
+    /// The host in front of the cluster: of the group load_balancers, or --host
+    LoadBalancerHost,
+}
+
+/// Runs a drill; 1 when what should hold did not.
+///
+/// # Errors
+/// Configuration errors, a machine that is not disposable, or one that cannot be stopped.
+pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
+    let screen = common.screen();
+    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    // All of the inventory, whatever --limit says: the swarm is of all of them.
+    if let Some((name, host)) = inventory.hosts().find(|(_, host)| !host.disposable) {
+        anyhow::bail!(
+            "{name} is not disposable, so no drill is run: {} does not say `disposable = true` at its top",
+            host.place.source.path().display()
+        );
+    }
+    let machines = Machines::of(&inventory)?;
+    let forks = args.selection.forks(&inventory);
+    let open = || fleet(&inventory, Events::silent(), &args.selection.login, &screen);
+    let before = open()?;
+    let seen = look(&before, &hosts, forks, true).await;
+    if !seen.page.problems.is_empty() || !seen.listed {
+        before.close().await;
+        anyhow::bail!(
+            "the cluster is not whole before the drill: {}; see `skep status`",
+            seen.page.problems.join("; ")
+        );
+    }
+    let chosen: Vec<HostName> = args.hosts.iter().map(HostName::new).collect();
+    let cast = match cast(args.scenario.into(), &members(&seen.page, &inventory), &chosen) {
+        Ok(cast) => cast,
+        Err(why) => anyhow::bail!(why),
+    };
+    machines.check(&inventory, &cast.lost, "stop")?;
+    let left: Vec<HostName> = hosts.iter().filter(|host| !cast.lost.contains(host)).cloned().collect();
+    let lost = cast.lost.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let say = |line: &str| screen.note(line);
+    say(&format!("{lost} will be stopped. What should happen:"));
+    cast.expected.iter().for_each(|line| say(&format!("  - {line}")));
+
+    let port = match args.port {
+        Some(port) => Some(port),
+        None => published_port(&before, &left).await,
+    };
+    let prober = match port {
+        Some(port) => Some(Prober::start(&addresses(&inventory, &hosts), port).await),
+        None => None,
+    };
+    let stop = stop_on_interrupt();
+    let ids: Vec<String> = seen
+        .page
+        .rows
+        .iter()
+        .filter(|row| row.host.as_ref().is_some_and(|host| cast.lost.contains(host)))
+        .map(|row| row.node_id.clone())
+        .collect();
+    say(&format!("stopping {lost}"));
+    let stopped = on_each(&machines, &cast.lost, false).await;
+    let mut measured = Measured::default();
+    if stopped.is_ok() {
+        say("watching the others");
+        let patience = if cast.keeps_majority() { WATCH } else { WATCH_WITHOUT_MAJORITY };
+        measured.watched = watch(&before, &left, &ids, cast.keeps_majority(), patience, &stop).await;
+    }
+    before.close().await;
+    // Whatever happened: what was stopped is started again.
+    say(&format!("starting {lost}"));
+    let begun = Instant::now();
+    let started = on_each(&machines, &cast.lost, true).await;
+    stopped.and(started)?;
+    // The address of a machine may be another one now.
+    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    while begun.elapsed() < WHOLE {
+        let after = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
+        measured.problems = problems(&after, &hosts, forks).await;
+        after.close().await;
+        if measured.problems.is_empty() {
+            measured.whole = Some(begun.elapsed());
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    if let Some(prober) = prober {
+        // A last round, so that a port that answers again is seen to.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        measured.requests = Some(prober.stop().await).filter(|tallies| !tallies.is_empty());
+    }
+    let rows = rows(&cast, &measured);
+    tell(common, &screen, &rows);
+    if stop.is_cancelled() {
+        return Ok(Exit::Interrupted);
+    }
+    Ok(if rows.iter().any(|row| row.held == Some(false)) { Exit::Failed } else { Exit::Fine })
+}
+
+fn tell(common: &Common, screen: &Screen, rows: &[Row]) {
+    if common.json {
+        screen.json(&serde_json::json!({ "schema_version": 1, "rows": rows }));
+        return;
+    }
+    let mut table = Table::new(&["WHAT", "EXPECTED", "MEASURED", "HELD"]);
+    for row in rows {
+        let held = row.held.map_or("-", |held| if held { "yes" } else { "NO" });
+        let expected = if row.expected.is_empty() { "-" } else { &row.expected };
+        table.row([row.what.as_str(), expected, &row.measured, held]);
+    }
+    screen.result(&table.text());
+}
+
+/// What is wrong with the cluster, tasks that are missing included.
+async fn problems(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<String> {
+    let seen = look(fleet, hosts, forks, true).await;
+    let mut problems = seen.page.problems;
+    if !seen.listed {
+        problems.push("no manager lists the nodes".into());
+    }
+    for service in &seen.page.services {
+        if let Some((running, desired)) = service.tasks.filter(|(running, desired)| running < desired) {
+            problems.push(format!("{} has {running} of {desired} tasks", service.name));
+        }
+    }
+    problems
+}
+
+/// Stops or starts all of them at once; the first failure is told when all have ended.
+async fn on_each(machines: &Machines, hosts: &[HostName], start: bool) -> anyhow::Result<()> {
+    let mut working = tokio::task::JoinSet::new();
+    for host in hosts {
+        let (host, machines) = (host.clone(), machines.clone());
+        working.spawn_blocking(move || if start { machines.start(&host, &|_| {}) } else { machines.stop(&host) });
+    }
+    let mut result = Ok(());
+    while let Some(done) = working.join_next().await {
+        result = result.and(done?);
+    }
+    Ok(result?)
+}
+
+fn members(page: &Overview, inventory: &Inventory) -> Vec<Member> {
+    let member = |row: &crate::swarm::overview::Row| {
+        let host = row.host.clone()?;
+        let balances = inventory.host(&host)?.groups.iter().any(|group| group == "load_balancers");
+        let role = if row.role == Role::Manager.word() { Role::Manager } else { Role::Worker };
+        Some(Member { host, role, leader: row.leader, balances })
+    };
+    page.rows.iter().filter_map(member).collect()
+}
+
+/// Where clients reach the machines: the swarm's network, which people's requests come by too.
+fn addresses(inventory: &Inventory, hosts: &[HostName]) -> Vec<(HostName, IpAddr)> {
+    let roster = inventory.roster();
+    let address = |host: &HostName| {
+        let entry = roster.hosts.get(host)?;
+        let address = entry.swarm_address.as_deref().map_or(entry.address.as_str(), host_part);
+        Some((host.clone(), address.parse().ok()?))
+    };
+    hosts.iter().filter_map(address).collect()
+}
+
+impl From<Name> for Scenario {
+    fn from(name: Name) -> Self {
+        match name {
+            Name::ManagerLoss => Self::ManagerLoss,
+            Name::TwoManagers => Self::TwoManagers,
+            Name::WorkerLoss => Self::WorkerLoss,
+            Name::TwoWorkers => Self::TwoWorkers,
+            Name::LoadBalancerHost => Self::LoadBalancerHost,
+        }
+    }
+}

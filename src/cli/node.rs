@@ -1,0 +1,263 @@
+//! `skep node rebuild`: destroy a machine, make it again, and bring it back to its place in the swarm, in one command.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+
+use super::Common;
+use super::apply::{Manner, apply_loaded};
+use super::cluster::look;
+use super::execute::fleet;
+use super::exit_code::Exit;
+use super::selection::{InventorySelection, Selection, reject};
+use super::survey::ask;
+use crate::engine::{Engines as _, Events};
+use crate::inventory::{HostName, Inventory};
+use crate::machine::Machines;
+use crate::playbook::{Goal, Prepared};
+use crate::report::Screen;
+use crate::resource::Query;
+use crate::resource::node_labels::NodeLabels;
+use crate::swarm::{Loss, Node, may_lose};
+
+/// Work on one machine of the cluster.
+#[derive(Debug, Args)]
+pub struct NodeArgs {
+    #[command(subcommand)]
+    act: Act,
+}
+
+#[derive(Debug, Subcommand)]
+enum Act {
+    /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role, same labels, no ghost
+    Rebuild(RebuildArgs),
+}
+
+#[derive(Debug, Args)]
+struct RebuildArgs {
+    /// The machine
+    #[arg(value_name = "HOST")]
+    host: String,
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not ask.
+    #[arg(short, long)]
+    yes: bool,
+    /// Rebuild although a majority of the managers is lost
+    #[arg(long)]
+    force: bool,
+    /// Rebuild the only manager: the swarm, its services, secrets and labels are lost, and a new one is started
+    #[arg(long)]
+    new_cluster: bool,
+    /// The data directories of the new machine are meant to be empty: its labels are set all the same
+    #[arg(long)]
+    data_empty: bool,
+}
+
+/// Runs the verb.
+///
+/// # Errors
+/// Configuration errors, and what must not be rebuilt.
+pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
+    let Act::Rebuild(args) = &args.act;
+    let screen = common.screen();
+    let started = Instant::now();
+    let host = HostName::new(&args.host);
+    // Everything that can be known to go wrong goes wrong before anything is destroyed.
+    let prepared = args.selection.prepare(&screen)?;
+    let inventory = prepared.inventory.clone();
+    anyhow::ensure!(inventory.host(&host).is_some(), "there is no host `{host}` in the inventory");
+    anyhow::ensure!(prepared.resolved.hosts().contains(&host), "no play of the playbook is about {host}");
+    let machines = Machines::of(&inventory)?;
+    machines.check(&inventory, std::slice::from_ref(&host), "rebuild")?;
+    let starts_anew = gate(args, &inventory, &host, &screen).await?;
+    let data = data_directories(&prepared, &host);
+    if !args.yes {
+        let what =
+            if starts_anew { "the only manager, and the swarm with it" } else { "its disks and all data on them" };
+        let question = format!("Destroy {host} ({what}) and make it again?");
+        let asker = screen.clone();
+        let agreed = tokio::task::spawn_blocking(move || asker.can_ask() && asker.ask(&question)).await?;
+        anyhow::ensure!(agreed, "nothing was done: nobody said yes (or give --yes)");
+    }
+    {
+        let (machines, host, screen) = (machines.clone(), host.clone(), screen.clone());
+        tokio::task::spawn_blocking(move || machines.rebuild(&host, &|line| screen.note(line))).await??;
+    }
+    if starts_anew {
+        let exit = leave_what_is_gone(common, &screen, args, &inventory, &host).await?;
+        if exit != Exit::Fine {
+            return Ok(exit);
+        }
+    }
+    // The new machine has another port, key and identity.
+    let mut prepared = args.selection.prepare(&screen)?;
+    let whole = data.is_empty() || args.data_empty;
+    if !whole {
+        leave_out_labels(&mut prepared, &host);
+    }
+    let exit = apply(common, &screen, args, &args.selection, prepared).await?;
+    if exit != Exit::Fine {
+        return Ok(exit);
+    }
+    if !whole {
+        let empty = empty_ones(args, &inventory_of(args, &screen)?, &host, &data, &screen).await?;
+        if !empty.is_empty() {
+            screen.note(&format!(
+                "{host} is back without its labels: {} is empty, and services that are bound to the labels would start without their data\n  \
+                 try: put the data back and `skep apply` again; if it is meant to be empty, `skep node rebuild` with --data-empty, or `skep apply`",
+                empty.join(", ")
+            ));
+            return Ok(Exit::Failed);
+        }
+        let prepared = args.selection.prepare(&screen)?;
+        let exit = apply(common, &screen, args, &args.selection, prepared).await?;
+        if exit != Exit::Fine {
+            return Ok(exit);
+        }
+    }
+    screen.result(&format!("{host} is rebuilt, in {:.1} s.\n", started.elapsed().as_secs_f64()));
+    Ok(Exit::Fine)
+}
+
+/// Whether the machine may go; true when a new cluster is to be started.
+async fn gate(args: &RebuildArgs, inventory: &Inventory, host: &HostName, screen: &Screen) -> anyhow::Result<bool> {
+    let selection = &args.selection.inventory;
+    let all: Vec<HostName> = inventory.hosts().map(|(name, _)| name.clone()).collect();
+    let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
+    let seen = look(&fleet, &all, selection.forks(inventory), false).await;
+    let mut nodes: Option<Vec<Node>> = None;
+    for row in seen.page.rows.iter().filter(|row| row.role == "manager") {
+        if let Some(manager) = &row.host
+            && nodes.is_none()
+        {
+            nodes = fleet.get(manager, "/nodes").await.ok().and_then(|body| Node::list(body).ok());
+        }
+    }
+    fleet.close().await;
+    let in_group =
+        |name: &HostName| inventory.host(name).is_some_and(|host| host.groups.iter().any(|group| group == "managers"));
+    let Some(nodes) = nodes else {
+        // No manager answers: either there is no swarm, or it was this host's.
+        let others = all.iter().any(|name| name != host && in_group(name));
+        let in_swarm = seen.page.rows.iter().any(|row| !row.node_id.is_empty());
+        anyhow::ensure!(
+            !(others && in_swarm) || args.force,
+            "no manager answers, so what the loss of {host} would do to the swarm cannot be known; bring a manager back first (--force goes on)"
+        );
+        return match (in_swarm && in_group(host), args.new_cluster) {
+            (true, false) => Err(only_manager(host)),
+            (is_only, _) => Ok(is_only),
+        };
+    };
+    // By identity where its Engine answers; else by the address that it advertises.
+    let id = seen.page.rows.iter().find(|row| row.host.as_ref() == Some(host) && !row.node_id.is_empty());
+    let address = inventory.roster().hosts.get(host).and_then(|entry| entry.swarm_address.clone());
+    let node = match id {
+        Some(row) => nodes.iter().find(|node| node.id == row.node_id),
+        None => nodes.iter().find(|node| Some(&node.address) == address.as_ref()),
+    };
+    let Some(node) = node.filter(|node| node.manager.is_some()) else { return Ok(false) };
+    if nodes.iter().filter(|node| node.manager.is_some()).count() == 1 {
+        return if args.new_cluster { Ok(true) } else { Err(only_manager(host)) };
+    }
+    if let Err(refusal) = may_lose(&nodes, &node.id, host.as_str(), Loss::Leaving)
+        && !args.force
+    {
+        anyhow::bail!("{}; {}", refusal.why, refusal.hint);
+    }
+    Ok(false)
+}
+
+fn only_manager(host: &HostName) -> anyhow::Error {
+    anyhow::anyhow!(
+        "{host} is the only manager: with it the swarm is lost, its services, secrets, configs and labels; \
+         `--new-cluster` does that and starts a new one, or make another node a manager first"
+    )
+}
+
+/// The others are nodes of a swarm that no longer exists: they leave it, and apply joins them to the new one.
+async fn leave_what_is_gone(
+    common: &Common,
+    screen: &Screen,
+    args: &RebuildArgs,
+    inventory: &Inventory,
+    host: &HostName,
+) -> anyhow::Result<Exit> {
+    if inventory.hosts().len() < 2 {
+        return Ok(Exit::Fine);
+    }
+    let mut file = tempfile::Builder::new().prefix("skep-").suffix(".toml").tempfile()?;
+    write!(
+        file,
+        "[[plays]]\nname = \"Leave the swarm that is gone\"\nhosts = \"all:!{host}\"\n[[plays.resources]]\n\
+         command = {{ run = \"docker swarm leave --force\", unless = \"{{% raw %}}! command -v docker >/dev/null || docker info --format \
+         '{{{{.Swarm.LocalNodeState}}}}' | grep -qx inactive{{% endraw %}}\" }}\n"
+    )?;
+    let selection = Selection {
+        playbooks: vec![file.path().to_path_buf()],
+        inventory: InventorySelection { limit: vec![format!("all:!{host}")], ..args.selection.inventory.clone() },
+        ..Selection::default()
+    };
+    let prepared = selection.prepare(screen)?;
+    apply(common, screen, args, &selection, prepared).await
+}
+
+async fn apply(
+    common: &Common,
+    screen: &Screen,
+    args: &RebuildArgs,
+    selection: &Selection,
+    prepared: Prepared,
+) -> anyhow::Result<Exit> {
+    let manner = Manner { yes: true, diff: false, lock_wait: std::time::Duration::from_secs(60), force: args.force };
+    apply_loaded(common, screen, selection, prepared, &manner).await
+}
+
+fn inventory_of(args: &RebuildArgs, screen: &Screen) -> anyhow::Result<Inventory> {
+    let (inventory, _) = args.selection.inventory.hosts().map_err(|errors| reject(&errors, screen))?;
+    Ok(inventory)
+}
+
+/// Directories that the host's labels promise.
+fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
+    let labels = prepared.resolved.goals(host).filter_map(|(_, goal)| goal.ready());
+    labels.filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data().to_vec())).flatten().collect()
+}
+
+fn leave_out_labels(prepared: &mut Prepared, host: &HostName) {
+    let promises = |goal: &Goal| {
+        goal.ready()
+            .is_some_and(|resource| NodeLabels::of(resource.as_ref()).is_some_and(|labels| !labels.data().is_empty()))
+    };
+    for play in &mut prepared.resolved.plays {
+        if let Some(goals) = play.goals.get_mut(host) {
+            goals.retain(|goal| !promises(goal));
+        }
+    }
+}
+
+/// Those of the directories that hold nothing.
+async fn empty_ones(
+    args: &RebuildArgs,
+    inventory: &Inventory,
+    host: &HostName,
+    directories: &[String],
+    screen: &Screen,
+) -> anyhow::Result<Vec<String>> {
+    let test = |path: &String| format!("[ -n \"$(ls -A '{}')\" ]", path.replace('\'', r"'\''"));
+    let queries: BTreeSet<Query> = directories.iter().map(|path| Query::Test { script: test(path) }).collect();
+    let replies = ask(inventory, &args.selection.inventory, std::slice::from_ref(host), queries, screen).await?;
+    let Some(Ok(reply)) = replies.get(host) else {
+        anyhow::bail!("{host} cannot be asked what its data directories hold")
+    };
+    let mut empty = Vec::new();
+    for path in directories {
+        if *reply.answers.test(&test(path))? != 0 {
+            empty.push(path.clone());
+        }
+    }
+    Ok(empty)
+}

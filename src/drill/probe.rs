@@ -1,0 +1,129 @@
+//! Requests to a published port, as a client of each machine would send them: five a second, each of its own connection.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::inventory::HostName;
+
+/// Between two requests to one machine.
+const INTERVAL: Duration = Duration::from_millis(200);
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// What became of the requests to one machine.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests sent.
+    pub sent: u32,
+    /// Requests without an answer.
+    pub lost: u32,
+    /// From the first lost request to the next answer; `None` while there was none, or none was lost.
+    pub outage: Option<Duration>,
+}
+
+/// Sends requests until it is stopped.
+pub struct Prober {
+    tallies: Arc<Mutex<BTreeMap<HostName, Tally>>>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Prober {
+    /// Starts with the machines that answer now; the others serve nothing at that port.
+    pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
+        let tallies: Arc<Mutex<BTreeMap<HostName, Tally>>> = Arc::default();
+        let mut tasks = tokio::task::JoinSet::new();
+        for (host, address) in addresses.iter().cloned() {
+            if !answers(address, port).await {
+                continue;
+            }
+            let tallies = tallies.clone();
+            tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), Tally::default());
+            tasks.spawn(async move {
+                let mut ticks = tokio::time::interval(INTERVAL);
+                ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+                let mut silent_since = None;
+                loop {
+                    ticks.tick().await;
+                    let sent = Instant::now();
+                    let answered = answers(address, port).await;
+                    let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
+                    let tally = tallies.entry(host.clone()).or_default();
+                    tally.sent += 1;
+                    if answered {
+                        if let Some(since) = silent_since.take() {
+                            let outage: Duration = sent.duration_since(since);
+                            tally.outage = Some(tally.outage.unwrap_or_default().max(outage));
+                        }
+                    } else {
+                        tally.lost += 1;
+                        silent_since.get_or_insert(sent);
+                    }
+                }
+            });
+        }
+        Self { tallies, tasks }
+    }
+
+    /// Stops, and gives what became of the requests.
+    pub async fn stop(mut self) -> BTreeMap<HostName, Tally> {
+        self.tasks.shutdown().await;
+        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whether anything is said to a request: which protocol it is does not matter.
+async fn answers(address: IpAddr, port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect((address, port)).await?;
+        stream.write_all(b"GET / HTTP/1.0\r\nHost: drill\r\n\r\n").await?;
+        let mut start = [0; 16];
+        stream.read(&mut start).await
+    };
+    matches!(tokio::time::timeout(PATIENCE, ask).await, Ok(Ok(1..)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn serve(listener: TcpListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn lost_requests_are_counted_and_the_gap_is_measured() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, port) = (listener.local_addr().unwrap().ip(), listener.local_addr().unwrap().port());
+        let server = tokio::spawn(serve(listener));
+        let (serving, other) = (HostName::new("a"), HostName::new("b"));
+        // The other one serves nothing there before the drill: nothing is lost with it.
+        let prober =
+            Prober::start(&[(serving.clone(), address), (other.clone(), "127.0.0.2".parse().unwrap())], port).await;
+        let count = |prober: &Prober| prober.tallies.lock().unwrap().get(&serving).cloned().unwrap();
+        let until = async |prober: &Prober, is: &dyn Fn(&Tally) -> bool| {
+            while !is(&count(prober)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        until(&prober, &|tally| tally.sent >= 2).await;
+        assert_eq!(count(&prober).lost, 0);
+        server.abort();
+        until(&prober, &|tally| tally.lost >= 2).await;
+        let server = tokio::spawn(serve(TcpListener::bind((address, port)).await.unwrap()));
+        until(&prober, &|tally| tally.outage.is_some()).await;
+        let tallies = prober.stop().await;
+        server.abort();
+        assert!(!tallies.contains_key(&other));
+        assert!(tallies[&serving].outage.unwrap() >= INTERVAL, "{tallies:?}");
+    }
+}

@@ -1,0 +1,167 @@
+//! What was measured beside what should hold. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Cast, Tally, Watched};
+use crate::inventory::HostName;
+
+/// A new leader is chosen within this; raft's own election takes about 3 s.
+pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);
+/// A node is called down after missed heartbeats (5 s each, a grace of three).
+pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(60);
+/// Tasks are started elsewhere within this, images being there.
+pub(super) const SERVICES_WITHIN: Duration = Duration::from_secs(120);
+/// The cluster is whole again within this, machines having booted.
+pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
+
+/// All that was measured.
+#[derive(Debug, Clone, Default)]
+pub struct Measured {
+    /// What the swarm did.
+    pub watched: Watched,
+    /// What became of requests, where a port is published.
+    pub requests: Option<BTreeMap<HostName, Tally>>,
+    /// From the start of the machines to a whole cluster; `None` when it is not.
+    pub whole: Option<Duration>,
+    /// What was wrong at the end.
+    pub problems: Vec<String>,
+}
+
+/// One line of the table.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Row {
+    /// What was looked at.
+    pub what: String,
+    /// What should hold; empty where nothing is asked.
+    pub expected: String,
+    /// What was.
+    pub measured: String,
+    /// Whether it held; `None` where nothing is asked.
+    pub held: Option<bool>,
+}
+
+/// The table.
+#[must_use]
+pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let watched = &measured.watched;
+    let within = |what: &str, limit: Duration, time: Option<Duration>| Row {
+        what: what.to_owned(),
+        expected: format!("within {} s", limit.as_secs()),
+        measured: time.map_or_else(|| format!("not within {}", seconds(watched.whole)), seconds),
+        held: Some(time.is_some_and(|time| time <= limit)),
+    };
+    if cast.keeps_majority() {
+        rows.push(within("a leader", LEADER_WITHIN, watched.leader));
+        rows.push(within("lost nodes called down", DOWN_WITHIN, watched.down));
+        rows.push(within("services have their tasks", SERVICES_WITHIN, watched.services));
+        if !watched.pinned.is_empty() {
+            rows.push(Row {
+                what: "services bound to lost machines".into(),
+                expected: String::new(),
+                measured: format!("waiting: {}", watched.pinned.join(", ")),
+                held: None,
+            });
+        }
+    } else {
+        rows.push(Row {
+            what: "a leader".into(),
+            expected: "none".into(),
+            measured: watched
+                .leader
+                .map_or_else(|| format!("none for {}", seconds(watched.whole)), |_| "there is one".into()),
+            held: Some(watched.leader.is_none()),
+        });
+    }
+    match &measured.requests {
+        None => rows.push(Row {
+            what: "requests".into(),
+            expected: String::new(),
+            measured: "not measured: no port is published, or nothing answers at it".into(),
+            held: None,
+        }),
+        Some(tallies) => {
+            let of = |lost: bool| tallies.iter().filter(move |(host, _)| cast.lost.contains(host) == lost);
+            let sum =
+                |lost: bool| of(lost).fold((0, 0), |(sent, gone), (_, tally)| (sent + tally.sent, gone + tally.lost));
+            let (sent, gone) = sum(false);
+            rows.push(Row {
+                what: "requests to the others lost".into(),
+                expected: "0".into(),
+                measured: format!("{gone} of {sent}"),
+                held: Some(gone == 0 && sent > 0),
+            });
+            if of(true).next().is_some() {
+                let (sent, gone) = sum(true);
+                let outage = of(true).map(|(_, tally)| tally.outage).max().flatten();
+                let outage = outage
+                    .map_or_else(|| "no answer again".into(), |time| format!("answered again after {}", seconds(time)));
+                rows.push(Row {
+                    what: "requests to the lost machines lost".into(),
+                    expected: String::new(),
+                    measured: format!("{gone} of {sent}; {outage}"),
+                    held: None,
+                });
+            }
+        }
+    }
+    rows.push(Row {
+        what: "whole again after the start".into(),
+        expected: format!("within {} s", WHOLE_WITHIN.as_secs()),
+        measured: measured.whole.map_or_else(|| format!("no: {}", measured.problems.join("; ")), seconds),
+        held: Some(measured.whole.is_some_and(|time| time <= WHOLE_WITHIN)),
+    });
+    rows
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cast(left: usize) -> Cast {
+        Cast { lost: vec![HostName::new("m1")], managers: (3, left), expected: Vec::new() }
+    }
+
+    fn measured(others_lost: u32) -> Measured {
+        let some = |time| Some(Duration::from_secs(time));
+        let tally = |sent, lost, outage| Tally { sent, lost, outage };
+        Measured {
+            watched: Watched {
+                leader: some(3),
+                down: some(16),
+                services: some(18),
+                whole: Duration::from_secs(18),
+                ..Watched::default()
+            },
+            requests: Some(BTreeMap::from([
+                (HostName::new("m1"), tally(100, 60, some(12))),
+                (HostName::new("w1"), tally(100, others_lost, None)),
+            ])),
+            whole: some(9),
+            problems: Vec::new(),
+        }
+    }
+
+    fn failed(cast: &Cast, measured: &Measured) -> Vec<String> {
+        rows(cast, measured).into_iter().filter(|row| row.held == Some(false)).map(|row| row.what).collect()
+    }
+
+    #[test]
+    fn what_should_hold_is_held_against_what_was() {
+        assert!(failed(&cast(2), &measured(0)).is_empty());
+        assert_eq!(failed(&cast(2), &measured(1)), ["requests to the others lost"]);
+        assert_eq!(failed(&cast(1), &measured(0)), ["a leader"], "without a majority there must be none");
+        let mut slow = measured(0);
+        (slow.watched.down, slow.watched.services, slow.whole) = (None, None, None);
+        slow.problems.push("node x is down".into());
+        let all = ["lost nodes called down", "services have their tasks", "whole again after the start"];
+        assert_eq!(failed(&cast(2), &slow), all);
+        let silent = Measured { requests: None, ..measured(0) };
+        assert!(failed(&cast(2), &silent).is_empty(), "what is not measured is said, and is no failure");
+    }
+}

@@ -1,0 +1,151 @@
+//! Looks at the swarm through the machines that are left, again and again, until it is as it should be or time is up.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::{Engines as _, Fleet};
+use crate::inventory::HostName;
+use crate::resource::EngineAnswer;
+use crate::swarm::{Info, Node};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// One look.
+#[derive(Debug, Clone, Default)]
+pub struct Sample {
+    /// Whether a manager says that the swarm has a leader.
+    pub leader: bool,
+    /// The nodes, where a manager lists them.
+    pub nodes: Option<Vec<Node>>,
+    /// Names of services that have fewer tasks than wanted, and could have them anywhere.
+    pub short: Vec<String>,
+    /// Names of services that have fewer tasks than wanted, and whose placement is constrained: their node may be the lost one.
+    pub pinned: Vec<String>,
+}
+
+/// When what was first seen, since the machines were stopped.
+#[derive(Debug, Clone, Default)]
+pub struct Watched {
+    /// A leader.
+    pub leader: Option<Duration>,
+    /// All lost nodes called down.
+    pub down: Option<Duration>,
+    /// Every service with as many tasks as wanted, after the nodes were called down.
+    pub services: Option<Duration>,
+    /// Services that wait for the lost machines.
+    pub pinned: Vec<String>,
+    /// How long was watched.
+    pub whole: Duration,
+}
+
+/// Asks the managers among these hosts.
+pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
+    let mut sample = Sample::default();
+    for host in hosts {
+        let info = match fleet.get(host, "/info").await {
+            EngineAnswer::Response { status: 200..=299, body } => Info::read(&body),
+            _ => continue,
+        };
+        // An Engine tells its cluster only while that has a leader.
+        if !info.control_available || info.cluster_id.is_none() {
+            continue;
+        }
+        sample.leader = true;
+        sample.nodes = fleet.get(host, "/nodes").await.ok().and_then(|body| Node::list(body).ok());
+        if let Some(services) = fleet.get(host, "/services?status=true").await.ok() {
+            (sample.short, sample.pinned) = short(services);
+        }
+        if sample.nodes.is_some() {
+            break;
+        }
+    }
+    sample
+}
+
+/// Services with fewer running tasks than wanted: those that may run anywhere, and those that may not.
+fn short(services: &Value) -> (Vec<String>, Vec<String>) {
+    let (mut free, mut pinned) = (Vec::new(), Vec::new());
+    for service in services.as_array().into_iter().flatten() {
+        let number = |pointer: &str| service.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        if number("/ServiceStatus/RunningTasks") >= number("/ServiceStatus/DesiredTasks") {
+            continue;
+        }
+        let name = service.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let constraints = service.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
+        if constraints.is_some_and(|constraints| !constraints.is_empty()) { pinned.push(name) } else { free.push(name) }
+    }
+    (free, pinned)
+}
+
+/// The first port that a service publishes by TCP.
+pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
+    for host in hosts {
+        let EngineAnswer::Response { status: 200..=299, body } = fleet.get(host, "/services").await else { continue };
+        let ports =
+            body.as_array()?.iter().filter_map(|service| service.pointer("/Spec/EndpointSpec/Ports")?.as_array());
+        let published = ports.flatten().find(|port| port["Protocol"] == "tcp" && port["PublishedPort"].is_u64());
+        return published.and_then(|port| u16::try_from(port["PublishedPort"].as_u64()?).ok());
+    }
+    None
+}
+
+/// Watches until leader, lost nodes and services are as they should be without the lost machines; or, where nothing can be decided
+/// any more (`decides` false), for `patience`.
+pub async fn watch(
+    fleet: &Arc<Fleet>,
+    left: &[HostName],
+    lost_ids: &[String],
+    decides: bool,
+    patience: Duration,
+    stop: &CancellationToken,
+) -> Watched {
+    let (started, mut watched) = (Instant::now(), Watched::default());
+    while started.elapsed() < patience && !stop.is_cancelled() {
+        let seen = sample(fleet, left).await;
+        let now = started.elapsed();
+        if seen.leader {
+            watched.leader.get_or_insert(now);
+        }
+        if let Some(nodes) = &seen.nodes {
+            let is_down = |id: &String| nodes.iter().any(|node| node.id == *id && node.state == "down");
+            if lost_ids.iter().all(is_down) {
+                watched.down.get_or_insert(now);
+                watched.pinned = seen.pinned;
+                if seen.short.is_empty() {
+                    watched.services.get_or_insert(now);
+                }
+            }
+        }
+        watched.whole = now;
+        if decides && watched.leader.is_some() && watched.down.is_some() && watched.services.is_some() {
+            break;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    watched
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn services_that_lack_tasks() {
+        let service = |name: &str, running: u64, desired: u64, constraints: Value| {
+            json!({ "Spec": { "Name": name, "TaskTemplate": { "Placement": { "Constraints": constraints } } },
+                "ServiceStatus": { "RunningTasks": running, "DesiredTasks": desired } })
+        };
+        let services = json!([
+            service("whole", 2, 2, json!(null)),
+            service("short", 1, 2, json!([])),
+            service("db", 0, 1, json!(["node.labels.db==true"])),
+        ]);
+        assert_eq!(short(&services), (vec!["short".to_owned()], vec!["db".to_owned()]));
+    }
+}

@@ -1,0 +1,63 @@
+//! A resource's table without templates left, in the forms that binding needs. A table that never had one is the same on every
+//! host, and is made once.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::document::Node;
+use crate::resource::DefinitionStart;
+
+/// A rendered table.
+pub(super) struct Rendered {
+    pub(super) table: Node,
+    /// The same, to tell a repetition from a contradiction.
+    pub(super) content: Arc<serde_json::Value>,
+    pub(super) definition: DefinitionStart,
+}
+
+impl Rendered {
+    pub(super) fn new(kind: &str, table: Node) -> Self {
+        let content = table.to_json();
+        Self { definition: DefinitionStart::new(kind, &content), content: Arc::new(content), table }
+    }
+}
+
+/// The rendered form of a table without templates, made when it is first asked for; `None` for one with templates.
+#[derive(Default)]
+pub(super) struct Fixed(OnceLock<Option<Arc<Rendered>>>);
+
+impl Fixed {
+    pub(super) fn get(&self, kind: &str, table: &Node) -> Option<Arc<Rendered>> {
+        let make = || (!table.has_template()).then(|| Arc::new(Rendered::new(kind, table.clone())));
+        self.0.get_or_init(make).clone()
+    }
+}
+
+// By hand: a table may hold a secret, and its digest may be guessed from.
+impl std::fmt::Debug for Fixed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Fixed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::document::{Entry, Value};
+
+    fn table(key: &str, text: &str) -> Node {
+        let node = Node::new(Value::Array(vec![Node::new(Value::String(text.into()), 0..0)]), 0..0);
+        Node::new(Value::Table(vec![Entry { key: key.into(), key_span: 0..0, node }]), 0..0)
+    }
+
+    #[test]
+    fn only_what_has_no_template_anywhere_is_shared() {
+        let (fixed, plain) = (Fixed::default(), table("a", "b"));
+        let (one, other) = (fixed.get("file", &plain).unwrap(), fixed.get("file", &plain).unwrap());
+        assert!(Arc::ptr_eq(&one, &other));
+        assert_eq!(*one.content, serde_json::json!({ "a": ["b"] }));
+        assert!(Fixed::default().get("file", &table("a", "{{ b }}")).is_none());
+        assert!(Fixed::default().get("file", &table("{{ a }}", "b")).is_none());
+        assert!(Fixed::default().get("file", &table("a", "{# b #}")).is_none());
+    }
+}

@@ -1,0 +1,64 @@
+//! What the swarm has, as its managers list it.
+
+use serde_json::Value;
+
+use super::super::STACK_LABEL;
+
+/// A stack's objects, and those of others that it could meet.
+#[derive(Clone, Default, PartialEq)]
+pub struct LiveStack {
+    /// All services of the swarm, with how many of their tasks run: a port can be published by one of them only.
+    pub(super) services: Vec<Value>,
+    /// All networks of the swarm: services name them by ID.
+    pub(super) networks: Vec<Value>,
+    /// The stack's secrets, without their data.
+    pub(super) secrets: Vec<Value>,
+    /// The stack's configs.
+    pub(super) configs: Vec<Value>,
+}
+
+impl LiveStack {
+    /// What is to be read for a stack; its name needs no escape.
+    pub(super) fn paths(stack: &str) -> [String; 4] {
+        let filter = format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
+        [
+            "/services?status=true".into(),
+            "/networks".into(),
+            format!("/secrets?{filter}"),
+            format!("/configs?{filter}"),
+        ]
+    }
+
+    /// Reads the bodies that came for those paths.
+    pub(super) fn read(bodies: &[Value]) -> Self {
+        let list = |index: usize| bodies.get(index).and_then(Value::as_array).cloned().unwrap_or_default();
+        Self { services: list(0), networks: list(1), secrets: list(2), configs: list(3) }
+    }
+
+    /// Whether nothing of the stack is there.
+    pub(super) fn is_empty(&self, stack: &str) -> bool {
+        self.own_services(stack).next().is_none()
+            && self.secrets.is_empty()
+            && self.configs.is_empty()
+            && self.own_networks(stack).next().is_none()
+    }
+
+    /// Services that the stack made.
+    pub(super) fn own_services<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
+        let owner = |service: &'a Value| service.pointer("/Spec/Labels")?.get(STACK_LABEL)?.as_str();
+        self.services.iter().filter(move |service| owner(service) == Some(stack))
+    }
+
+    /// Networks that the stack made.
+    pub(super) fn own_networks<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
+        let owner = |network: &'a Value| network.get("Labels")?.get(STACK_LABEL)?.as_str();
+        self.networks.iter().filter(move |network| owner(network) == Some(stack))
+    }
+}
+
+// By hand: services hold environments.
+impl std::fmt::Debug for LiveStack {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "LiveStack({} services in the swarm)", self.services.len())
+    }
+}

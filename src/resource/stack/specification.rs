@@ -1,0 +1,250 @@
+//! A service's specification as fields that two specifications can be compared by: in the words of a compose file, without order
+//! where order means nothing, and without what the Engine fills in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Map, Value};
+
+use super::shown;
+
+/// Labels by which the command keeps what is in the specification anyway.
+const OWN_LABELS: &[&str] = &["com.docker.stack.namespace", "com.docker.stack.image"];
+
+/// One field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The value in words.
+    pub(super) text: String,
+    /// A value that is not shown.
+    pub(super) secret: bool,
+    /// Whether tasks are replaced when it changes.
+    pub(super) restarts: bool,
+}
+
+/// A specification by fields.
+pub(super) type Parts = BTreeMap<String, Part>;
+
+/// Takes a specification apart. `networks` gives names for the IDs by which live services name their networks.
+pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Parts {
+    let mut taken = Taken { rest: specification.clone(), parts: Parts::new() };
+    taken.names_and_labels();
+    taken.mode();
+    taken.environment();
+    taken.lists(networks);
+    taken.placement();
+    for (path, field) in [("/TaskTemplate/ContainerSpec/Args", "command"), ("/TaskTemplate/ContainerSpec/Command", "entrypoint")] {
+        let list = taken.take(path);
+        if list.as_array().is_some_and(|list| !list.is_empty()) {
+            taken.put(field, shown::words(&list), true);
+        }
+    }
+    taken.remainder();
+    taken.parts
+}
+
+struct Taken {
+    rest: Value,
+    parts: Parts,
+}
+
+impl Taken {
+    fn take(&mut self, pointer: &str) -> Value {
+        self.rest.pointer_mut(pointer).map(Value::take).unwrap_or_default()
+    }
+
+    fn put(&mut self, field: impl Into<String>, text: impl Into<String>, restarts: bool) {
+        self.parts.insert(field.into(), Part { text: text.into(), secret: false, restarts });
+    }
+
+    fn names_and_labels(&mut self) {
+        self.take("/Name");
+        let image = self.take("/TaskTemplate/ContainerSpec/Image");
+        self.put("image", image.as_str().unwrap_or_default(), true);
+        // It counts up when a person forces an update: nothing that a compose file asks for.
+        self.take("/TaskTemplate/ForceUpdate");
+        for (pointer, word, restarts) in [("/Labels", "label", false), ("/TaskTemplate/ContainerSpec/Labels", "container label", true)] {
+            let Value::Object(labels) = self.take(pointer) else { continue };
+            for (key, value) in labels.into_iter().filter(|(key, _)| !OWN_LABELS.contains(&key.as_str())) {
+                self.put(format!("{word} {key}"), value.as_str().unwrap_or_default(), restarts);
+            }
+        }
+    }
+
+    fn mode(&mut self) {
+        let Value::Object(mode) = self.take("/Mode") else { return };
+        for (key, value) in mode {
+            match key.as_str() {
+                "Replicated" => {
+                    let replicas = value.get("Replicas").and_then(Value::as_u64).unwrap_or(1);
+                    self.put("replicas", replicas.to_string(), false);
+                }
+                "Global" => self.put("mode", "global", false),
+                _ => {
+                    self.put("mode", key, false);
+                    self.flatten("", "mode", value, false);
+                }
+            }
+        }
+    }
+
+    fn environment(&mut self) {
+        let Value::Array(list) = self.take("/TaskTemplate/ContainerSpec/Env") else { return };
+        for entry in list.iter().filter_map(Value::as_str) {
+            let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
+            // A value may be a password, and often is.
+            let part = Part { text: value.to_owned(), secret: true, restarts: true };
+            self.parts.insert(format!("environment {key}"), part);
+        }
+    }
+
+    fn lists(&mut self, networks: &HashMap<&str, &str>) {
+        for port in self.list("/EndpointSpec/Ports") {
+            let words = shown::port(&port);
+            self.put(format!("port {}", words.split(' ').next().unwrap_or_default()), words, true);
+        }
+        for mount in self.list("/TaskTemplate/ContainerSpec/Mounts") {
+            let target = mount.get("Target").and_then(Value::as_str).unwrap_or_default();
+            self.put(format!("mount {target}"), shown::mount(&mount), true);
+        }
+        for (pointer, word) in [("/TaskTemplate/ContainerSpec/Secrets", "secret"), ("/TaskTemplate/ContainerSpec/Configs", "config")] {
+            for reference in self.list(pointer) {
+                let key = if word == "secret" { "SecretName" } else { "ConfigName" };
+                let name = reference.get(key).and_then(Value::as_str).unwrap_or_default();
+                self.put(format!("{word} {name}"), shown::file(&reference), true);
+            }
+        }
+        // Very old clients put them beside the template.
+        let attached = [self.list("/TaskTemplate/Networks"), self.list("/Networks")].concat();
+        for network in attached {
+            let target = network.get("Target").and_then(Value::as_str).unwrap_or_default();
+            let name = networks.get(target).copied().unwrap_or(target);
+            let mut aliases: Vec<&str> =
+                network.get("Aliases").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            aliases.sort_unstable();
+            let text = if aliases.is_empty() { "attached".to_owned() } else { format!("as {}", aliases.join(", ")) };
+            self.put(format!("network {name}"), text, true);
+        }
+    }
+
+    fn list(&mut self, pointer: &str) -> Vec<Value> {
+        match self.take(pointer) {
+            Value::Array(list) => list,
+            _ => Vec::new(),
+        }
+    }
+
+    /// Tasks that fit the new placement stay: the swarm replaces only those that do not.
+    fn placement(&mut self) {
+        let mut constraints: Vec<String> = self
+            .list("/TaskTemplate/Placement/Constraints")
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|text| text.split_whitespace().collect::<String>())
+            .collect();
+        constraints.sort_unstable();
+        if !constraints.is_empty() {
+            self.put("constraints", constraints.join(", "), false);
+        }
+        // What a registry said of the image's platforms when it was looked up.
+        self.take("/TaskTemplate/Placement/Platforms");
+        let rest = self.take("/TaskTemplate/Placement");
+        self.flatten("", "placement", rest, false);
+    }
+
+    /// All else, by its own names.
+    fn remainder(&mut self) {
+        let Value::Object(mut rest) = self.rest.take() else { return };
+        let task = rest.remove("TaskTemplate");
+        let container = task.as_ref().and_then(|task| task.get("ContainerSpec")).cloned();
+        for (key, value) in rest {
+            let restarts = key == "EndpointSpec";
+            self.flatten(&key, &words_of(&key), value, restarts);
+        }
+        for (key, value) in into_object(task).into_iter().filter(|(key, _)| key != "ContainerSpec") {
+            self.flatten(&key, &words_of(&key), value, true);
+        }
+        for (key, value) in into_object(container) {
+            self.flatten(&key, &words_of(&key), value, true);
+        }
+    }
+
+    fn flatten(&mut self, key: &str, field: &str, value: Value, restarts: bool) {
+        match value {
+            Value::Object(object) => {
+                for (key, value) in object {
+                    let inner = format!("{field} {}", words_of(&key));
+                    self.flatten(&key, &inner, value, restarts);
+                }
+            }
+            Value::Array(mut list) => {
+                if list.is_empty() {
+                    return;
+                }
+                // Ulimits, hosts, capabilities: sets in all but name. Where order counts (a health check's command), it is a
+                // list of words that only a person changes.
+                if !matches!(key, "Test" | "Nameservers" | "Search") {
+                    list.sort_by_key(Value::to_string);
+                }
+                self.put(field, shown::words(&Value::Array(list)), restarts);
+            }
+            value if is_default(field, &value) => {}
+            value => self.put(field, shown::value(key, &value), restarts),
+        }
+    }
+}
+
+fn into_object(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}
+
+/// What the Engine fills in where nothing is asked, and what it leaves out where it is asked.
+fn is_default(field: &str, value: &Value) -> bool {
+    let filled_in = match field {
+        "isolation" => "default",
+        "runtime" => "container",
+        "endpoint mode" => "vip",
+        "restart condition" => "any",
+        "update failure action" | "rollback failure action" => "pause",
+        "update order" | "rollback order" => "stop-first",
+        _ => "",
+    };
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        // No task at a time means all at once: nothing that is filled in.
+        Value::Number(number) => number.as_f64() == Some(0.0) && !field.ends_with("parallelism"),
+        Value::String(text) => text == filled_in || text.is_empty(),
+        _ => false,
+    }
+}
+
+/// `StopGracePeriod` as `stop grace period`; the Engine's names where a compose file has shorter ones.
+fn words_of(key: &str) -> String {
+    let known = match key {
+        "EndpointSpec" => "endpoint",
+        "RestartPolicy" => "restart",
+        "UpdateConfig" => "update",
+        "RollbackConfig" => "rollback",
+        "DNSConfig" => "dns",
+        "NanoCPUs" => "cpus",
+        "MemoryBytes" => "memory",
+        "LogDriver" => "logging",
+        "TTY" => "tty",
+        _ => "",
+    };
+    if !known.is_empty() {
+        return known.to_owned();
+    }
+    let mut words = String::new();
+    let mut in_capitals = true;
+    for character in key.chars() {
+        if character.is_uppercase() && !in_capitals {
+            words.push(' ');
+        }
+        in_capitals = character.is_uppercase();
+        words.extend(character.to_lowercase());
+    }
+    words
+}

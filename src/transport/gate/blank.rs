@@ -1,0 +1,39 @@
+//! A swarm with nothing in it: what a preview reads where no swarm is yet. A stack's plan is whole before there is a cluster,
+//! and an error in a compose file is found.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::header::HeaderValue;
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::{GateReads, PassedRead, answer, message, plain_path};
+use crate::transport::TransportError;
+
+/// The oldest version that all supported Engines speak (20.10).
+const VERSION: &str = "1.41";
+
+/// See the module.
+pub struct BlankSwarm;
+
+#[async_trait]
+impl GateReads for BlankSwarm {
+    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+        let path = plain_path(&read.path).split('?').next().unwrap_or_default();
+        let mut found = match path {
+            "/_ping" => answer(StatusCode::OK, &Value::Null),
+            "/info" => {
+                let swarm = json!({ "LocalNodeState": "active", "ControlAvailable": true });
+                answer(StatusCode::OK, &json!({ "Swarm": swarm }))
+            }
+            "/version" => answer(StatusCode::OK, &json!({ "ApiVersion": VERSION, "MinAPIVersion": VERSION })),
+            "/services" | "/networks" | "/secrets" | "/configs" | "/tasks" | "/nodes" => {
+                answer(StatusCode::OK, &json!([]))
+            }
+            _ => message(StatusCode::NOT_FOUND, "there is no swarm yet"),
+        };
+        found.headers_mut().insert("api-version", HeaderValue::from_static(VERSION));
+        found.headers_mut().insert("ostype", HeaderValue::from_static("linux"));
+        Ok(found)
+    }
+}

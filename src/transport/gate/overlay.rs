@@ -1,0 +1,115 @@
+//! Lays planned objects over what the Engine answers to a read: the command reads back what it believes to have made. In a
+//! preview, external objects that are missing are made up and noted, so that all of them can be named at once.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode, header};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::answer;
+use super::planned::{Planned, SORTS, id_of, name_of};
+use super::versions::newest;
+
+/// The label in which the command keeps an image as the compose file has it.
+const IMAGE_LABEL: &str = "com.docker.stack.image";
+
+/// The answer as the command gets it.
+pub(super) fn lay_over(planned: &mut Planned, preview: bool, path: &str, found: Response<Bytes>) -> Response<Bytes> {
+    let (plain, query) = path.split_once('?').unwrap_or((path, ""));
+    let parts: Vec<&str> = plain.trim_start_matches('/').split('/').collect();
+    match parts.as_slice() {
+        [sort] if SORTS.contains(sort) && found.status().is_success() => {
+            let Ok(Value::Array(mut list)) = serde_json::from_slice(found.body()) else { return found };
+            if *sort == "services" {
+                list.iter_mut().for_each(forget_foreign_image);
+            }
+            if matches!(*sort, "secrets" | "configs") {
+                stand_in(planned, query, &mut list);
+            }
+            if preview {
+                complete(planned, sort, query, &mut list);
+            }
+            replaced(found, &Value::Array(list))
+        }
+        [sort, name] if preview && SORTS.contains(sort) && found.status() == StatusCode::NOT_FOUND => {
+            let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
+            let known = planned.of(sort).find(|object| name_of(object) == name || id_of(object) == name).cloned();
+            match known {
+                Some(object) => answer(StatusCode::OK, &object),
+                // The command looks for a network by its name only when it is external; for secrets and configs of its own it
+                // looks first, and makes them when they are missing.
+                None if *sort == "networks" => answer(StatusCode::OK, &made_up(planned, sort, &name)),
+                None => found,
+            }
+        }
+        _ => found,
+    }
+}
+
+/// The newest versions of names that are not there themselves.
+fn stand_in(planned: &mut Planned, query: &str, list: &mut Vec<Value>) {
+    for name in names(query) {
+        if !list.iter().any(|object| name_of(object) == name) {
+            list.extend(newest(&mut planned.shown, list, &name));
+        }
+    }
+}
+
+fn complete(planned: &mut Planned, sort: &str, query: &str, list: &mut Vec<Value>) {
+    list.retain(|object| !planned.removed.contains(id_of(object)));
+    let asked = names(query);
+    for name in &asked {
+        if list.iter().any(|object| name_of(object) == name) {
+            continue;
+        }
+        let known = planned.of(sort).find(|object| name_of(object) == name).cloned();
+        list.push(match known {
+            Some(object) => object,
+            None if matches!(sort, "secrets" | "configs") => made_up(planned, sort, name),
+            None => continue,
+        });
+    }
+    if asked.is_empty() {
+        list.extend(planned.of(sort).cloned());
+    }
+}
+
+fn made_up(planned: &mut Planned, sort: &str, name: &str) -> Value {
+    planned.missing.insert(format!("{} {name}", sort.trim_end_matches('s')));
+    planned.add(sort, &serde_json::json!({ "Name": name }));
+    planned.of(sort).last().cloned().unwrap_or_default()
+}
+
+/// Names that a list was asked for: `{"name":{"a":true}}`, or `{"name":["a"]}` of old clients.
+fn names(query: &str) -> BTreeSet<String> {
+    let filters = query.split('&').find_map(|pair| pair.strip_prefix("filters=")).unwrap_or_default();
+    let text = percent_decode_str(&filters.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let filters: Value = serde_json::from_str(&text).unwrap_or_default();
+    match filters.get("name") {
+        Some(Value::Object(map)) => map.keys().cloned().collect(),
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// The command takes a service's image as unchanged when this label says so, whatever the service runs in fact: where somebody
+/// gave the service another image, the label must not hide it.
+fn forget_foreign_image(service: &mut Value) {
+    let runs = service.pointer("/Spec/TaskTemplate/ContainerSpec/Image").and_then(Value::as_str).map(str::to_owned);
+    let Some(labels) = service.pointer_mut("/Spec/Labels").and_then(Value::as_object_mut) else { return };
+    let said = labels.get(IMAGE_LABEL).and_then(Value::as_str);
+    if let (Some(runs), Some(said)) = (runs, said)
+        && runs != said
+        && runs.split('@').next() != Some(said)
+    {
+        labels.remove(IMAGE_LABEL);
+    }
+}
+
+fn replaced(mut found: Response<Bytes>, body: &Value) -> Response<Bytes> {
+    *found.body_mut() = Bytes::from(body.to_string());
+    found.headers_mut().remove(header::CONTENT_LENGTH);
+    found
+}

@@ -1,0 +1,81 @@
+//! What a preview has in mind: objects that the command believes to have made, and the answers to its writes. A write of a
+//! sort that is not known here is refused, so that no command is told a success that nobody can foresee.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use hyper::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::versions::Shown;
+use super::{Recorded, answer, message};
+
+/// Sorts of objects that a stack is made of, as the first part of their paths.
+pub(super) const SORTS: &[&str] = &["networks", "secrets", "configs", "services"];
+
+/// Objects that are not there and are shown all the same, and those that are there and are hidden.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// Sort, and the object as a read shows it.
+    pub(super) objects: Vec<(String, Value)>,
+    /// IDs of objects that the command believes to have removed.
+    pub(super) removed: BTreeSet<String>,
+    /// External objects that are not there.
+    pub(super) missing: BTreeSet<String>,
+    /// Objects that were shown under another name than theirs.
+    pub(super) shown: Shown,
+    count: usize,
+}
+
+impl Planned {
+    /// The answer to a write that is not made.
+    pub(super) fn answer(&mut self, record: &Recorded) -> Response<Bytes> {
+        let path = record.path.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match (record.method.as_str(), parts.as_slice()) {
+            ("POST", [sort, "create"]) if SORTS.contains(sort) => {
+                let id = self.add(sort, &record.body);
+                answer(StatusCode::CREATED, &json!({ "Id": id, "ID": id }))
+            }
+            ("POST", [sort, _, "update"]) if SORTS.contains(sort) => answer(StatusCode::OK, &json!({})),
+            ("DELETE", [sort, id]) if SORTS.contains(sort) => {
+                self.removed.insert((*id).to_owned());
+                answer(StatusCode::OK, &json!({}))
+            }
+            (method, _) => {
+                let why = format!("skep's preview does not know what {method} {path} would do");
+                message(StatusCode::NOT_IMPLEMENTED, &why)
+            }
+        }
+    }
+
+    /// Keeps an object in mind and gives it an ID.
+    pub(super) fn add(&mut self, sort: &str, spec: &Value) -> String {
+        self.count += 1;
+        let id = format!("planned{:018}", self.count);
+        let name = spec.get("Name").cloned().unwrap_or_default();
+        let labels = spec.get("Labels").cloned().unwrap_or_default();
+        let object = if sort == "networks" {
+            json!({ "Id": id, "Name": name, "Scope": "swarm", "Driver": "overlay", "Labels": labels })
+        } else {
+            json!({ "ID": id, "Version": { "Index": 1 }, "Spec": { "Name": name, "Labels": labels } })
+        };
+        self.objects.push((sort.to_owned(), object));
+        id
+    }
+
+    /// Planned objects of a sort.
+    pub(super) fn of<'a>(&'a self, sort: &'a str) -> impl Iterator<Item = &'a Value> {
+        self.objects.iter().filter(move |(known, _)| known == sort).map(|(_, object)| object)
+    }
+}
+
+/// Name of an object as a read shows it.
+pub(super) fn name_of(object: &Value) -> &str {
+    object.get("Name").or_else(|| object.pointer("/Spec/Name")).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// ID of an object as a read shows it.
+pub(super) fn id_of(object: &Value) -> &str {
+    object.get("ID").or_else(|| object.get("Id")).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,81 @@
+//! Serves a gate on a Unix socket in a private folder, for as long as the value lives.
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{Gate, PrivateFolder, message};
+use crate::transport::TransportError;
+
+/// Most bytes of a request: a config of a megabyte, encoded, with room.
+const BODY_LIMIT: usize = 16 * 1024 * 1024;
+
+/// A gate that is being served; dropping it ends that.
+pub(super) struct Served {
+    task: JoinHandle<()>,
+    socket: PathBuf,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Served {
+    /// Starts to listen in the folder.
+    pub(super) fn start(gate: Arc<Gate>, folder: &PrivateFolder) -> Result<Self, TransportError> {
+        let socket = folder.path().join(".gate");
+        let listener = UnixListener::bind(&socket)
+            .map_err(|error| TransportError::Local(format!("{}: {error}", socket.display())))?;
+        let task = tokio::spawn(async move {
+            // Connections end with the set, and the set with this task.
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(gate.clone(), stream));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Ok(Self { task, socket })
+    }
+
+    /// Where a client finds it.
+    pub(super) fn address(&self) -> String {
+        format!("unix://{}", self.socket.display())
+    }
+}
+
+async fn serve(gate: Arc<Gate>, stream: UnixStream) {
+    let service = service_fn(move |request| {
+        let gate = gate.clone();
+        async move { Ok::<_, Infallible>(one(&gate, request).await) }
+    });
+    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(%error, "a client of the gate went away");
+    }
+}
+
+async fn one(gate: &Gate, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (parts, body) = request.into_parts();
+    tracing::debug!(method = %parts.method, path = %parts.uri.path(), "gate");
+    let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
+        return message(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than skep's gate lets through")
+            .map(Full::new);
+    };
+    let mut answer = gate.answer(Request::from_parts(parts, body.to_bytes())).await;
+    // They belong to the other stream.
+    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+        answer.headers_mut().remove(name);
+    }
+    answer.map(Full::new)
+}
