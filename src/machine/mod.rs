@@ -127,12 +127,23 @@ impl Machines {
             Keeper::Lab(lab) => Ok(lab.rebuild(host.as_str(), progress)?),
             Keeper::Vagrant(root) => {
                 let provider = vagrant::provider(root, host.as_str());
-                progress(&format!("{host}: vagrant destroy"));
-                vagrant::run(root, &["destroy", "--force", host.as_str()])?;
-                progress(&format!("{host}: vagrant up"));
                 let provider = provider.map(|provider| format!("--provider={provider}"));
                 let arguments: Vec<&str> = ["up", host.as_str()].into_iter().chain(provider.as_deref()).collect();
-                vagrant::run(root, &arguments)
+                let mut tries = 0;
+                loop {
+                    progress(&format!("{host}: vagrant destroy"));
+                    vagrant::run(root, &["destroy", "--force", host.as_str()])?;
+                    progress(&format!("{host}: vagrant up"));
+                    tries += 1;
+                    match vagrant::run(root, &arguments) {
+                        // The docker provider looks at every container of this machine, one by one, and fails when one that is
+                        // not even its own goes meanwhile. What it left half-made is destroyed.
+                        Err(MachineError::Vagrant { why, .. }) if why.contains("No such object") && tries < 4 => {
+                            progress(&format!("{host}: Vagrant met a container that has gone; once more"));
+                        }
+                        done => return done,
+                    }
+                }
             }
         }
     }

@@ -137,13 +137,12 @@ fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, foun
 
 /// Days, hours or minutes are enough to act on, and the same report a little later should not look new.
 fn span(seconds: i64) -> String {
-    let whole = seconds.unsigned_abs();
-    let unit = match whole {
-        86_401.. => 86_400,
-        3601.. => 3600,
-        _ => 60,
+    let (count, unit) = match seconds.unsigned_abs() {
+        seconds @ 0..3600 => (seconds / 60, "minute"),
+        seconds if seconds < 48 * 3600 => (seconds / 3600, "hour"),
+        seconds => (seconds / 86_400, "day"),
     };
-    humantime::format_duration(std::time::Duration::from_secs(whole - whole % unit)).to_string()
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What mends each difference, where a command does.

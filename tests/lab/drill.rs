@@ -8,7 +8,7 @@ const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docke
 #[test]
 fn the_five_drills() {
     let lot = Lot::up_with("drill", &["--managers", "3", "--workers", "2"]);
-    lot.run("apply", "playbooks/swarm.toml", &["--yes"]).exits(0);
+    lot.run("apply", "playbooks/docker.toml", &["playbooks/swarm.toml", "--yes"]).exits(0);
     let inventory = lot.inventory();
     let text = std::fs::read_to_string(&inventory).unwrap();
     let mirror = text.split("docker_repository = \"").nth(1).unwrap().split("/docker\"").next().unwrap();

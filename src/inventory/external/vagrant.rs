@@ -1,5 +1,5 @@
 //! `-i vagrant:DIR`: machines as Vagrant has them now, roles and private addresses as the Vagrantfile wrote them into
-//! `.vagrant/skep/cluster.json` (docs/vagrant.md shows how any Vagrantfile can).
+//! `.vagrant/skep/cluster.json` (vagrant/README.md shows how any Vagrantfile can).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;

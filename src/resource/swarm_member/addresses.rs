@@ -10,6 +10,9 @@ use crate::swarm::{Addresses, Role, host_part, port_of};
 /// Longest name of a network interface (Linux's IFNAMSIZ without its NUL).
 const INTERFACE_NAME_LIMIT: usize = 15;
 
+/// What VirtualBox and QEMU give the first card of every machine (VirtualBox manual, "Network Address Translation").
+const NAT_ADDRESS: &str = "10.0.2.15";
+
 /// Finds the host's place: its own address and those of its managers.
 pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<Place, Invalid> {
     let ours = Addresses::of_group(context.roster, &member.managers);
@@ -71,6 +74,13 @@ fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Inv
     if address.is_unspecified() || (address.is_loopback() && !alone) {
         return Err(Invalid::new("advertise", format!("no other node can reach {} at {address}", context.host))
             .hint("set the host's variable swarm_address to its address in the network of the nodes"));
+    }
+    if host_part(advertise) == NAT_ADDRESS && !alone {
+        return Err(Invalid::new(
+            "advertise",
+            format!("{} would advertise {NAT_ADDRESS}, which is the address of every machine behind the NAT of VirtualBox or QEMU", context.host),
+        )
+        .hint("set the host's variable swarm_address to its address in the private network"));
     }
     let twin = context.roster.hosts.iter().find(|(name, entry)| {
         *name != context.host && entry.swarm_address.as_deref().is_some_and(|other| host_part(other) == host_part(advertise))

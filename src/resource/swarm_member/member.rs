@@ -72,7 +72,10 @@ fn check_fixed(member: &SwarmMember, standing: &Standing, swarm: &LiveSwarm) -> 
     if member.place.advertise_is_explicit && wanted.parse::<IpAddr>().is_ok() && !live.is_empty() && wanted != live {
         return Err(Refusal {
             why: format!("{host} advertises {live} in the swarm, not {wanted}, and a node cannot change that without leaving"),
-            hint: format!("drain it, run `docker swarm leave` on it and apply again; or set its swarm_address to {live}"),
+            hint: format!(
+                "where its address has changed: drain it, run `docker swarm leave` on it and apply again (or `skep node rebuild {host}`); \
+                 else set its swarm_address to {live}"
+            ),
         });
     }
     if !member.init || member.address_pool.is_empty() || swarm.address_pool.is_empty() {

@@ -288,6 +288,7 @@ fn wrong_fields_are_load_errors() {
         ("role = 'worker'\nmanagers = 'bosses'", "docker02", "managers"),
         ("role = 'worker'\nadvertise = 'docker02.example.org'", "docker02", "advertise"),
         ("role = 'worker'\nadvertise = '127.0.0.1'", "docker02", "advertise"),
+        ("role = 'worker'\nadvertise = '10.0.2.15'", "docker02", "advertise"),
         ("role = 'worker'\nadvertise = '192.168.56.11'", "docker02", "advertise"),
         ("role = 'manager'\naddress_pool = ['10.20.1.0/16']", "docker01", "address_pool"),
         ("role = 'manager'\naddress_pool = ['192.168.0.0/16']", "docker01", "address_pool"),

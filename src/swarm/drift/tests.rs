@@ -131,8 +131,8 @@ fn a_clock_that_jumped_is_told_with_what_mends_it() {
         cluster
     };
     assert_eq!(lines(&clock(250), true), Vec::<String>::new());
-    assert_eq!(lines(&clock(-7300), true), ["clock of docker02: 2h behind this machine's -> the same time"]);
-    assert_eq!(lines(&clock(400), true), ["clock of docker02: 6m ahead of this machine's -> the same time"]);
+    assert_eq!(lines(&clock(-7300), true), ["clock of docker02: 2 hours behind this machine's -> the same time"]);
+    assert_eq!(lines(&clock(400), true), ["clock of docker02: 6 minutes ahead of this machine's -> the same time"]);
     let mended = |(members, nodes): &Cluster| mends(&cluster_drift(members, nodes, true, NOW)).join("\n");
     assert!(mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`"));
     assert_eq!(mended(&healthy()), "");
