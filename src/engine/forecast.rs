@@ -163,7 +163,8 @@ async fn examine_host(
     let ready: Vec<Arc<dyn Resource>> = goals.iter().filter_map(|(_, goal)| goal.ready()).collect();
     let deferred = goals.iter().any(|(_, goal)| goal.ready().is_none());
     // So is the record of what was applied last: it costs no exec of its own.
-    let record = (!goals.is_empty()).then(Record::query);
+    let recorded = !goals.is_empty();
+    let record = recorded.then(Record::query);
     let more = lookout.map(|lookout| lookout.queries(host.name())).unwrap_or_default();
     let more = deferred.then_some(Query::Facts).into_iter().chain(record).chain(more);
     let mut look = Look::gather(fleet, host, &ready, more).await?;
@@ -186,7 +187,8 @@ async fn examine_host(
     if let Some(lookout) = lookout {
         lookout.hear(host.name(), &look.answers);
     }
-    let record = Record::read(&look.answers);
+    // A host whose plays have only what belongs to the cluster, and which carries none of it, was not asked.
+    let record = if recorded { Record::read(&look.answers) } else { Record::default() };
     let mut outcome = HostOutcome { notes: record.complaint().into_iter().collect(), ..HostOutcome::default() };
     for (play, resource, why) in unbound {
         let play = work.plays[play].name.clone();

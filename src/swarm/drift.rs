@@ -120,6 +120,14 @@ fn versions(nodes: &[Node], found: &mut Found) {
 fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, found: &mut Found) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
+        // Days and hours are enough to act on, and the same report a minute later should not look new.
+        let span = |seconds: i64| {
+            let (count, unit) = match seconds.unsigned_abs() / 3600 {
+                hours @ 0..48 => (hours, "hour"),
+                hours => (hours / 24, "day"),
+            };
+            format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+        };
         let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
         // A node that is off renews nothing, and after the end it cannot come back by itself.
         let seen = if is_old { ", as last seen; the node does not answer" } else { "" };

@@ -7,7 +7,7 @@ use crate::resource::{Answers, EngineAnswer, ProbeError, Query};
 
 /// What is known of one Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one a host, and most of them are the large one")]
+#[expect(clippy::large_enum_variant, reason = "one for each host, and nearly all of them have answered")]
 pub enum EngineView {
     /// There is none.
     Absent,

@@ -248,7 +248,7 @@ fn a_private_registry_in_the_clear_and_with_tls_and_users() {
     let folder = root().join("playbooks");
     lot.run("apply", folder.join("docker.toml").to_str().expect("UTF-8"), &["--yes"]).exits(0);
     lot.image("registry", &["docker01"]);
-    lot.image("busybox", &["docker02"]);
+    lot.image("busybox", &[]);
     let playbook = playbook(&lot, "");
     let said = lot.run("plan", &playbook, &[]).exits(0);
     said.says("authority new, for 3650 days").says("user web: (absent) -> may push and pull").does_not_say("sesame");
