@@ -28,6 +28,7 @@ mod secrets;
 mod skep;
 mod stack;
 mod story;
+mod survey;
 mod tamper;
 mod trace;
 mod variants;

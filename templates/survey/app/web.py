@@ -1,0 +1,69 @@
+"""The form, on port 5000. With QUEUE_HOST, answers go into a queue that workers empty; without it, straight into the database."""
+
+import json
+import os
+import socket
+
+from flask import Flask, redirect, render_template, request
+
+import store
+
+app = Flask(__name__, template_folder="pages")
+FIELDS = ("name", "coat", "donut")
+
+
+def keep(answer):
+    """Queues or stores an answer."""
+    host = os.environ.get("QUEUE_HOST")
+    if host:
+        import redis
+
+        redis.Redis(host=host, socket_connect_timeout=5).rpush("answers", json.dumps(answer))
+        return
+    connection = store.connect()
+    try:
+        store.add(connection, answer)
+    finally:
+        connection.close()
+
+
+@app.get("/")
+def form():
+    """The form itself."""
+    return render_template("form.html", fields=FIELDS)
+
+
+@app.post("/")
+def submit():
+    """One answer; every field is needed."""
+    answer = {field: request.form.get(field, "").strip()[:200] for field in FIELDS}
+    missing = [field for field in FIELDS if not answer[field]]
+    if missing:
+        return f"missing: {', '.join(missing)}\n", 400
+    keep(answer)
+    return redirect("/answers", code=303)
+
+
+@app.get("/answers")
+def listing():
+    """What was answered so far, one line each, and which task says so."""
+    connection = store.connect()
+    try:
+        rows = store.answers(connection)
+    finally:
+        connection.close()
+    lines = [" | ".join(row) for row in rows]
+    return "\n".join(lines + [f"({len(rows)} answers, from {socket.gethostname()})", ""]), 200, {"Content-Type": "text/plain"}
+
+
+@app.get("/healthy")
+def healthy():
+    """For whoever balances load."""
+    return "yes\n"
+
+
+if __name__ == "__main__":
+    database = store.connect()
+    store.prepare(database)
+    database.close()
+    app.run(host="0.0.0.0", port=5000)

@@ -1,0 +1,137 @@
+//! The survey system on three nodes, from its shipped playbook: the form is answered from outside, answers outlive the database's
+//! container and the stack, the web tier scales, and the queue form carries answers too. PostgreSQL and Redis are Debian's, started
+//! as the official images are; ports are published on their hosts, since not every kernel has a routing mesh.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::lot::Lot;
+use crate::skep::{Said, skep};
+
+const PLAYBOOK: &str = "playbooks/survey.toml";
+const PASSWORD: &str = "hunter2 and more";
+
+/// Debian's PostgreSQL behind the official image's contract: `POSTGRES_PASSWORD_FILE`, `PGDATA`, port 5432.
+const DATABASE: &str = r#"set -e
+mkdir -p /root/database && cd /root/database
+cat >start <<'END'
+#!/bin/sh
+set -eu
+PATH=$PATH:$(echo /usr/lib/postgresql/*/bin)
+if [ ! -s "$PGDATA/PG_VERSION" ]; then
+  initdb --pgdata="$PGDATA" --username=postgres --pwfile="$POSTGRES_PASSWORD_FILE" --auth=scram-sha-256 --locale=C.UTF-8
+  echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+fi
+exec postgres -D "$PGDATA" -c listen_addresses='*' -c unix_socket_directories=/tmp
+END
+chmod 755 start
+printf 'FROM services:lab\nCOPY start /start\nUSER postgres\nCMD ["/start"]\n' >Dockerfile
+docker build -q -t postgres:lab . >/dev/null
+docker run --rm services:lab id -u postgres"#;
+
+/// Debian's Redis, on the official image's port.
+const QUEUE: &str = r#"mkdir -p /root/queue && cd /root/queue
+printf 'FROM services:lab\nUSER redis\nCMD ["redis-server", "--bind", "*", "--protected-mode", "no", "--save", "", "--dir", "/tmp"]\n' >Dockerfile
+docker build -q -t redis:lab ."#;
+
+struct Survey<'a> {
+    lot: &'a Lot,
+    account: String,
+}
+
+impl Survey<'_> {
+    fn run(&self, verb: &str, more: &[&str]) -> Said {
+        let account = format!("survey_database_account={}", self.account);
+        let values = [
+            "registry_image=registry:lab",
+            "survey_base=services:lab",
+            "survey_install=:",
+            "survey_database_image=postgres:lab",
+            "survey_queue_image=redis:lab",
+            "published_mode=host",
+            "endpoint_mode=dnsrr",
+            &account,
+        ];
+        let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
+        arguments.extend(more);
+        let mut command = self.lot.command(verb, PLAYBOOK, &arguments);
+        Said::from(command.env("SURVEY_PASSWORD", PASSWORD).output().expect("skep starts")).does_not_say("hunter2")
+    }
+
+    /// What the form says on the first node that answers, asked from outside.
+    fn answers(&self) -> String {
+        let get = |node: &&str| curl(&[&format!("http://{}:2154/answers", self.lot.address(node))]);
+        ["docker01", "docker02", "docker03"].iter().find_map(get).unwrap_or_default()
+    }
+
+    fn answer(&self, name: &str) {
+        let form = format!("name={name}&coat=tortie&donut=strawberry");
+        let post = |node: &&str| curl(&["--data", &form, &format!("http://{}:2154/", self.lot.address(node))]);
+        assert!(
+            ["docker01", "docker02", "docker03"].iter().find_map(post).is_some(),
+            "no node takes the answer of {name}"
+        );
+    }
+
+    fn until_answers_have(&self, name: &str) {
+        let wanted = format!("{name} | tortie | strawberry");
+        let started = std::time::Instant::now();
+        let mut said = String::new();
+        while started.elapsed() < Duration::from_secs(90) {
+            said = self.answers();
+            if said.contains(&wanted) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+        panic!("`{wanted}` was not answered within 90 s; last: {said}");
+    }
+}
+
+/// What a request gets, when its status is a good one.
+fn curl(arguments: &[&str]) -> Option<String> {
+    let output =
+        Command::new("curl").args(["-sS", "--fail", "--max-time", "5"]).args(arguments).output().expect("curl");
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn the_survey_runs_and_keeps_its_answers() {
+    let lot = Lot::up("survey");
+    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.image("services", &[]);
+    lot.image("registry", &["docker01"]);
+    let account = lot.on("docker02", DATABASE).trim().to_owned();
+    for node in ["docker01", "docker02", "docker03"] {
+        lot.on(node, QUEUE);
+    }
+    let survey = Survey { lot: &lot, account };
+
+    survey.run("plan", &[]).exits(0).says("stack[survey]");
+    survey.run("apply", &["--yes"]).exits(0);
+    survey.run("check", &[]).exits(0).says("In sync");
+    survey.answer("Pika");
+    survey.until_answers_have("Pika");
+
+    // The database's container is killed: a new one finds the data.
+    lot.on("docker02", "docker kill $(docker ps -q --filter label=com.docker.swarm.service.name=survey_db)");
+    survey.until_answers_have("Pika");
+
+    // Down and up: `check` says what is gone, `apply` brings it back, with its answers.
+    lot.on("docker01", "docker stack rm survey");
+    // `docker stack rm` returns before it is done: networks and tasks go on each node later.
+    for node in ["docker01", "docker02", "docker03"] {
+        let gone = "! docker ps -a --format '{{.Names}}' | grep -q ^survey_ && ! docker network ls --format '{{.Name}}' | grep -q ^survey_";
+        lot.until(node, gone, Duration::from_secs(60));
+    }
+    survey.run("check", &[]).exits(3).says("stack[survey]");
+    survey.run("apply", &["--yes"]).exits(0);
+    survey.until_answers_have("Pika");
+
+    // Scaled, and with the queue between.
+    survey.run("apply", &["--yes", "-e", "survey_replicas=3", "-e", "survey_queue=true"]).exits(0);
+    survey.answer("Momo");
+    survey.until_answers_have("Momo");
+    survey.run("check", &["-e", "survey_replicas=3", "-e", "survey_queue=true"]).exits(0);
+    skep(&["status", "-i", &lot.inventory()]).exits(0);
+}
