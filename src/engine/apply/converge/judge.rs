@@ -121,7 +121,9 @@ fn trouble(
     failed: &[&Value],
     nodes: &[Value],
 ) -> Option<String> {
-    let last = failed.iter().max_by_key(|task| text(task, "/Status/Timestamp"));
+    // What an Engine says of its own cleaning, when a task went, hides why it went.
+    let tells = |task: &Value| !text(task, "/Status/Err").starts_with("error while removing network");
+    let last = failed.iter().max_by_key(|task| (tells(task), text(task, "/Status/Timestamp")));
     let last = last.map(|task| format!("{}{}", text(task, "/Status/Err"), on_node(task, nodes)));
     if taken_back {
         let how = match text(service, "/UpdateStatus/State") {
@@ -194,6 +196,7 @@ mod tests {
         let tasks = [
             task("a", "new", "running", "running", ""),
             task("bb", "old", "shutdown", "failed", "task: non-zero exit (3)"),
+            task("ccc", "old", "shutdown", "failed", "error while removing network: unknown network"),
         ];
         for (state, word) in
             [("rollback_completed", "rolled back"), ("paused", "half-way"), ("rollback_paused", "failed too")]
