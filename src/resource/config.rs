@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
-use super::versions::{Sort, Versions, create, remove};
+use super::versions::{Sort, Versions, create, default_keep, remove};
 use super::{
     Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, Scope, SecretBytes,
     Shown, State, Step,
@@ -26,7 +26,7 @@ pub struct Config {
     /// A file beside the playbook, taken byte for byte.
     source: Option<String>,
     /// Old versions that are kept beside the current one. Default 1.
-    #[serde(default = "one")]
+    #[serde(default = "default_keep")]
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
@@ -38,10 +38,6 @@ pub struct Config {
     site: ClusterSite,
     #[serde(skip)]
     wanted: Vec<u8>,
-}
-
-fn one() -> usize {
-    1
 }
 
 impl Kind for Config {

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde::de::Error as _;
 
+use super::cluster::default_managers;
 use super::{
     Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
     STEP_TIMEOUT, Shown, Step,
@@ -53,10 +54,6 @@ struct Long {
     managers: String,
     #[serde(default)]
     data: Vec<String>,
-}
-
-fn default_managers() -> String {
-    "managers".into()
 }
 
 impl<'de> Deserialize<'de> for NodeLabels {

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
-use super::versions::{Sort, Versions, create, create_key, remove};
+use super::versions::{Sort, Versions, create, create_key, default_keep, remove};
 use super::{
     Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, Scope, SecretBytes,
     Shown, State, Step, ValueSource, keyed_digest,
@@ -28,7 +28,7 @@ pub struct Secret {
     /// The value is in this file beside the playbook, encrypted with age(1).
     age: Option<String>,
     /// Old versions that are kept beside the current one. Default 1.
-    #[serde(default = "one")]
+    #[serde(default = "default_keep")]
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
@@ -41,10 +41,6 @@ pub struct Secret {
     /// Set by `bind`.
     #[serde(skip)]
     value: Option<Wanted>,
-}
-
-fn one() -> usize {
-    1
 }
 
 /// Where the value is.

@@ -16,6 +16,11 @@ pub(super) const LABEL_DIGEST: &str = "skep.digest";
 /// The config that holds the key of all digests: who may read it may also start containers that read every secret.
 const KEY: &str = "skep-digest-key";
 
+/// The default of the field `keep` of both kinds.
+pub(super) fn default_keep() -> usize {
+    1
+}
+
 /// Which of the two an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sort {

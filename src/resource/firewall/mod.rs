@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use self::rows::{Live, Row};
+use super::cluster::default_managers;
 use super::{
     Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, ProbeError, Query, Refusal, Shown,
     Step,
@@ -45,10 +46,6 @@ pub struct Firewall {
 fn default_nodes() -> Vec<String> {
     vec!["managers".into(), "workers".into()]
 }
-fn default_managers() -> String {
-    "managers".into()
-}
-
 /// What ufw has.
 #[derive(Debug)]
 pub struct Seen {

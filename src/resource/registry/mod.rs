@@ -17,6 +17,7 @@ use serde::Deserialize;
 use self::htpasswd::Password;
 use self::seen::{Seen, Server};
 use super::hosts_entry::{HostsEntry, is_host_name};
+use super::cluster::default_managers;
 use super::{
     AbsolutePath, Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
     ProbeError, Query, Refusal, Shown, Step, WriteFile,
@@ -79,10 +80,6 @@ fn default_directory() -> AbsolutePath {
 fn default_service() -> String {
     "registry".into()
 }
-fn default_managers() -> String {
-    "managers".into()
-}
-
 impl Kind for Registry {
     const NAME: &'static str = "registry";
     type Observed = Seen;

@@ -11,6 +11,7 @@ mod tests;
 
 use serde::Deserialize;
 
+use super::cluster::default_managers;
 use super::{Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal};
 use crate::inventory::HostName;
 use crate::swarm::{Addresses, Look, Membership, Role, Sight, Standing, settled};
@@ -92,10 +93,6 @@ fn default_listen() -> String {
 
 fn default_subnet_size() -> u8 {
     24
-}
-
-fn default_managers() -> String {
-    "managers".into()
 }
 
 /// What was found: the standing, or why there is none to act on, and the host's own addresses.
