@@ -47,6 +47,11 @@ pub trait Connection: Send + Sync {
     /// [`TransportError::NoEngine`] when nothing listens there, others when the connection is lost.
     async fn open_engine(&self) -> Result<EngineStream, TransportError>;
 
+    /// How many streams to the Engine it can bear at once, once one was opened. Default 1.
+    fn engine_streams(&self) -> usize {
+        1
+    }
+
     /// Ends the connection in order.
     async fn close(&self);
 }

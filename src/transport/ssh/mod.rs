@@ -26,6 +26,7 @@ mod session;
 mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,6 +47,9 @@ use super::{Connection, EngineStream, Exec, Output, Privilege, TransportError};
 /// sshd allows 10 sessions on a connection by default; two are left for others who share it.
 const MOST_SESSIONS: usize = 8;
 
+/// Most streams to an Engine that are open at once where each costs no session: a check reads about as many things of a manager.
+const MOST_ENGINE_STREAMS: usize = 4;
+
 /// A logged-in connection to one host.
 pub struct SshConnection {
     handle: Arc<Handle<Handler>>,
@@ -53,6 +57,8 @@ pub struct SshConnection {
     sessions: Arc<Semaphore>,
     elevation: Arc<Elevation>,
     engine_socket: String,
+    // The login may use the Engine's socket: a stream is a forwarded one, and counts as no session.
+    engine_straight: AtomicBool,
     // Takes the socket and russh's session task along.
     guard: Arc<DropGuard>,
     // A jump host's connection lives as long as those through it.
@@ -74,6 +80,7 @@ impl SshConnection {
             sessions: Arc::new(Semaphore::new(MOST_SESSIONS)),
             elevation: Arc::new(elevation),
             engine_socket: options.engine_socket.clone(),
+            engine_straight: AtomicBool::new(false),
             guard: Arc::new(guard),
             _road: road,
         }
@@ -163,6 +170,10 @@ impl Connection for SshConnection {
 
     async fn open_engine(&self) -> Result<EngineStream, TransportError> {
         engine::open(self).await
+    }
+
+    fn engine_streams(&self) -> usize {
+        if self.engine_straight.load(Ordering::Relaxed) { MOST_ENGINE_STREAMS } else { 1 }
     }
 
     async fn close(&self) {
