@@ -9,6 +9,7 @@ mod drill;
 mod environment;
 mod faults;
 mod foreign;
+mod guestbook;
 mod hostile;
 mod image;
 mod kinds;
