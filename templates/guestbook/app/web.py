@@ -11,7 +11,7 @@ client = pymongo.MongoClient(
     os.environ.get("DATABASE_HOST", "mongodb"),
     serverSelectionTimeoutMS=5000,
     connectTimeoutMS=3000,
-    socketTimeoutMS=5000,
+    socketTimeoutMS=10000,
 )
 entries = client["guestbook"]["entries"]
 
