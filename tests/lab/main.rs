@@ -36,3 +36,4 @@ mod weather;
 mod weather_disks;
 mod weather_shells;
 mod weather_sudo;
+mod wordpress;
