@@ -24,6 +24,7 @@ mod proxy_command;
 mod scan;
 mod session;
 mod stream;
+mod wish;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
