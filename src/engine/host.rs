@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::{HeaderMap, Response};
 use serde_json::Value;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::Mutex;
 
 use super::apply::Permit;
 use crate::inventory::HostName;
@@ -30,7 +30,7 @@ const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Host {
     name: HostName,
     connection: Arc<dyn Connection>,
-    engine: Mutex<Option<EngineClient>>,
+    engine: Mutex<Option<Arc<EngineClient>>>,
     execs: AtomicU32,
 }
 
@@ -54,6 +54,11 @@ impl Host {
     pub(super) async fn ask(&self, script: String, timeout: Duration) -> Result<Output, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
         self.connection.exec(Exec { timeout, ..Exec::root(script) }).await
+    }
+
+    /// See [`Connection::expect`].
+    pub(super) fn expect(&self, commands: usize) {
+        self.connection.expect(commands);
     }
 
     /// Runs a step's command; see [`Connection::exec`].
@@ -111,7 +116,7 @@ impl Host {
         self.pass(&write.method, &write.path, write.headers, write.body, GATE_WRITE_TIMEOUT).await
     }
 
-    /// Over the one stream that is kept open, as it came.
+    /// Over a stream that is kept open, as it came.
     async fn pass(
         &self,
         method: &Method,
@@ -120,27 +125,34 @@ impl Host {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
-        let mut slot = self.connected().await?;
-        let result = match slot.as_ref() {
-            Some(client) => client.pass(method, path, headers, body, timeout).await,
-            None => Err(TransportError::Lost("no stream to the Engine".into())),
-        };
+        let client = self.client().await?;
+        let result = client.pass(method, path, headers, body, timeout).await;
         if result.is_err() {
-            *slot = None;
+            self.forget(&client).await;
         }
         result
     }
 
-    /// The slot with a client in it.
-    async fn connected(&self) -> Result<MutexGuard<'_, Option<EngineClient>>, TransportError> {
+    /// The client, connected by whoever comes first.
+    async fn client(&self) -> Result<Arc<EngineClient>, TransportError> {
         let mut slot = self.engine.lock().await;
-        if slot.is_none() {
-            *slot = Some(EngineClient::connect(self.connection.clone()).await?);
+        if let Some(client) = slot.as_ref() {
+            return Ok(client.clone());
         }
-        Ok(slot)
+        let client = Arc::new(EngineClient::connect(self.connection.clone()).await?);
+        *slot = Some(client.clone());
+        Ok(client)
     }
 
-    /// Over the one stream that is kept open.
+    /// The next request starts afresh: the Engine may have been restarted.
+    async fn forget(&self, client: &Arc<EngineClient>) {
+        let mut slot = self.engine.lock().await;
+        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, client)) {
+            *slot = None;
+        }
+    }
+
+    /// Over a stream that is kept open.
     async fn send(
         &self,
         method: &Method,
@@ -148,14 +160,10 @@ impl Host {
         parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let mut slot = self.connected().await?;
-        let Some(client) = slot.as_ref() else {
-            return Err(TransportError::Lost("no stream to the Engine".into()));
-        };
+        let client = self.client().await?;
         let result = client.send(method, path, parcel, timeout).await;
         if result.is_err() {
-            // The next request starts afresh: the Engine may have been restarted.
-            *slot = None;
+            self.forget(&client).await;
         }
         result
     }

@@ -15,6 +15,7 @@ pub enum Answer {
     Facts(Facts),
     Path(Option<PathState>),
     AptSources(Vec<SourceFile>),
+    AptLists(Vec<String>),
     Package(PackageState),
     PackageVersions(Vec<String>),
     AptSimulation(AptSimulation),
@@ -337,6 +338,8 @@ impl Answers {
         facts() -> Facts, Query::Facts, Facts);
     accessor!(/// Every apt source file.
         apt_sources() -> Vec<SourceFile>, Query::AptSources, AptSources);
+    accessor!(/// Names of the signed indexes that apt has fetched.
+        apt_lists() -> Vec<String>, Query::AptLists, AptLists);
     accessor!(/// A package's state.
         package(name: &str) -> PackageState, Query::Package(name.into()), Package);
     accessor!(/// Versions that apt could install, highest first.

@@ -21,6 +21,9 @@ pub enum Query {
     },
     /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of [`super::SourceFile`].
     AptSources,
+    /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All of them: which one a repository has hangs
+    /// on facts, and a question that waits for those costs an exec more.
+    AptLists,
     /// State of one Debian package in dpkg's database: a [`super::PackageState`] (absence is a state).
     Package(String),
     /// Versions of a package that apt could install, highest first, each as apt prints it. Empty when apt knows none.

@@ -1,7 +1,7 @@
-//! The Engine's API over a host's connection: one keep-alive HTTP/1 stream, one request at a time, made anew when the
+//! The Engine's API over a host's connection: keep-alive HTTP/1 streams, one request at a time on each, made anew when the
 //! Engine was restarted. Bodies are never logged: they carry join tokens and secrets.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{HeaderMap, Method, Request, Response, header};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use tokio::sync::Mutex;
+use tokio::sync::Semaphore;
 
 use super::{Connection, TransportError};
 
@@ -48,11 +48,16 @@ impl<'a> Sent<'a> {
     }
 }
 
-/// A client of one host's Engine. Requests wait for each other.
+/// A client of one host's Engine. Requests made at once go over streams of their own, as many as the connection can bear.
 pub struct EngineClient {
     connection: Arc<dyn Connection>,
-    state: Mutex<State>,
+    version: Mutex<ApiVersion>,
+    /// Streams on which no request is under way.
+    idle: Mutex<Vec<Sender>>,
+    streams: Semaphore,
 }
+
+type Sender = SendRequest<Full<Bytes>>;
 
 /// What goes with a request.
 #[derive(Clone, Default)]
@@ -98,11 +103,6 @@ impl Parcel {
     }
 }
 
-struct State {
-    sender: Option<SendRequest<Full<Bytes>>>,
-    version: ApiVersion,
-}
-
 /// An exchange that failed.
 struct Broken {
     error: TransportError,
@@ -116,15 +116,33 @@ impl EngineClient {
     /// # Errors
     /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
-        let mut state = State { sender: None, version: KNOWN_VERSION };
-        let answer = state.exchange(&*connection, &Sent::new(&Method::GET, "/_ping"), PING_LIMIT).await?;
+        let client = Self {
+            version: Mutex::new(KNOWN_VERSION),
+            idle: Mutex::default(),
+            streams: Semaphore::new(1),
+            connection: connection.clone(),
+        };
+        let first = open(&*connection).await?;
+        client.rest(first);
+        // Another stream is opened while the version is asked: the first reads come in pairs, and far hosts are slow to answer.
+        let bearable = connection.engine_streams();
+        let ping = Sent::new(&Method::GET, "/_ping");
+        let ping = client.exchange(&ping, PING_LIMIT);
+        let answer = if bearable > 1 {
+            let (answer, second) = tokio::join!(ping, open(&*connection));
+            second.into_iter().for_each(|second| client.rest(second));
+            answer?
+        } else {
+            ping.await?
+        };
+        client.streams.add_permits(bearable.saturating_sub(1));
         let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
             let why = format!("what answers there is no Engine (status {})", answer.status());
             return Err(TransportError::NoEngine { installed: true, why });
         };
-        state.version = newest.min(KNOWN_VERSION);
-        Ok(Self { connection, state: Mutex::new(state) })
+        client.speak(newest.min(KNOWN_VERSION));
+        Ok(client)
     }
 
     /// Sends one request and reads the whole answer; the path has no version prefix (`/info`, `/nodes?filters=…`).
@@ -159,17 +177,16 @@ impl EngineClient {
         parcel: &Parcel,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let mut state = self.state.lock().await;
         let mut renegotiated = false;
         loop {
-            let ApiVersion(major, minor) = state.version;
+            let ApiVersion(major, minor) = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
             let versioned = format!("/v{major}.{minor}{path}");
-            let answer = state.exchange(&*self.connection, &parcel.sent(method, &versioned)?, timeout).await?;
+            let answer = self.exchange(&parcel.sent(method, &versioned)?, timeout).await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
             if status == 400 && !renegotiated && is_about_version(&value) {
                 renegotiated = true;
-                state.renegotiate(&*self.connection).await?;
+                self.renegotiate().await?;
                 continue;
             }
             return Ok((status, value));
@@ -189,44 +206,56 @@ impl EngineClient {
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let sent = Sent { method, path, headers, body };
-        self.state.lock().await.exchange(&*self.connection, &sent, timeout).await
+        self.exchange(&sent, timeout).await
     }
-}
 
-impl State {
+    fn speak(&self, version: ApiVersion) {
+        *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
+    }
+
+    fn rest(&self, sender: Sender) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+    }
+
+    fn resting(&self) -> Option<Sender> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
-    async fn renegotiate(&mut self, connection: &dyn Connection) -> Result<(), TransportError> {
-        let answer = self.exchange(connection, &Sent::new(&Method::GET, "/version"), PING_LIMIT).await?;
+    async fn renegotiate(&self) -> Result<(), TransportError> {
+        let answer = self.exchange(&Sent::new(&Method::GET, "/version"), PING_LIMIT).await?;
         let value = json(answer.body());
         let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
         let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);
         let oldest = version("MinAPIVersion").unwrap_or(newest);
-        self.version = KNOWN_VERSION.min(newest).max(oldest);
+        self.speak(KNOWN_VERSION.min(newest).max(oldest));
         Ok(())
     }
 
-    async fn exchange(
-        &mut self,
-        connection: &dyn Connection,
-        sent: &Sent<'_>,
-        timeout: Duration,
-    ) -> Result<Response<Bytes>, TransportError> {
+    async fn exchange(&self, sent: &Sent<'_>, timeout: Duration) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
-        let mut again = self.sender.is_some();
+        let closed = |_| TransportError::Lost("the streams to the Engine are closed".into());
+        let _permit = self.streams.acquire().await.map_err(closed)?;
+        let mut resting = self.resting();
+        let mut again = resting.is_some();
         loop {
-            // Taken out for the time of the exchange: a request that is given up takes its stream along.
-            let mut sender = match self.sender.take() {
+            // Not among the idle ones for the time of the exchange: a request that is given up takes its stream along.
+            let mut sender = match resting.take() {
                 Some(sender) => sender,
-                None => open(connection).await?,
+                None => open(&*self.connection).await?,
             };
             let request = build(sent)?;
             let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
             match result {
                 Ok(Ok(answer)) => {
-                    self.sender = Some(sender);
+                    self.rest(sender);
                     return Ok(answer);
                 }
-                Ok(Err(broken)) if again && (broken.unsent || repeatable) && !is_limit(&broken.error) => again = false,
+                Ok(Err(broken)) if again && (broken.unsent || repeatable) && !is_limit(&broken.error) => {
+                    again = false;
+                    // Its fellows died with it when the Engine was restarted.
+                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                }
                 Ok(Err(broken)) => return Err(broken.error),
                 Err(_) => return Err(TransportError::Timeout(timeout)),
             }
@@ -234,7 +263,7 @@ impl State {
     }
 }
 
-async fn open(connection: &dyn Connection) -> Result<SendRequest<Full<Bytes>>, TransportError> {
+async fn open(connection: &dyn Connection) -> Result<Sender, TransportError> {
     let handshake = async {
         let stream = connection.open_engine().await?;
         http1::handshake(TokioIo::new(stream)).await.map_err(|error| TransportError::Lost(error.to_string()))
@@ -261,7 +290,7 @@ fn build(sent: &Sent<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
     request.body(Full::new(sent.body.clone())).map_err(trouble)
 }
 
-async fn send(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {
+async fn send(sender: &mut Sender, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {
     let lost = |error: &dyn std::fmt::Display| TransportError::Lost(format!("the Engine hung up: {error}"));
     sender.ready().await.map_err(|error| Broken { error: lost(&error), unsent: true })?;
     let answer = sender.try_send_request(request).await.map_err(|mut error| {

@@ -14,9 +14,10 @@ mod proxy;
 mod server;
 mod simulation;
 mod startup;
+mod swarm;
 mod work;
 
-/// The parts of `make bench`; `peers` is run by name only, since it needs what `make bench-peers` installs.
+/// The parts of `make bench`. Two are run by name only: `peers` needs what `make bench-peers` installs, `swarm` a lab.
 const PARTS: [&str; 5] = ["startup", "hosts", "delay", "scale", "simulation"];
 
 fn main() {
@@ -29,7 +30,8 @@ fn main() {
     let parts: Vec<&str> =
         if arguments.is_empty() { PARTS.to_vec() } else { arguments.iter().map(String::as_str).collect() };
     for part in &parts {
-        assert!(PARTS.contains(part) || *part == "peers", "there is no part `{part}`; there are {PARTS:?} and peers");
+        let known = PARTS.contains(part) || matches!(*part, "peers" | "swarm");
+        assert!(known, "there is no part `{part}`; there are {PARTS:?}, peers and swarm");
     }
     let server = server::Server::start();
     let playbook = work::converge(&server);
@@ -41,6 +43,7 @@ fn main() {
             "hosts" => hosts::run(&server, &playbook, &[1, 10, 50, 100], 5),
             "delay" => delay::run(&server, &playbook),
             "scale" => hosts::run(&server, &playbook, &[250, 500, 1000], 1),
+            "swarm" => swarm::run(&server),
             "simulation" => simulation::run(&server, &playbook),
             _ => peers::run(&server, &playbook),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -24,6 +24,15 @@ struct Floor {
 impl Proxy {
     /// Relays to a port of the address that the client asked for.
     pub fn start(target: u16, round_trip: Duration) -> Self {
+        Self::relay(None, target, round_trip)
+    }
+
+    /// Relays to a port of one machine.
+    pub fn to(machine: IpAddr, target: u16, round_trip: Duration) -> Self {
+        Self::relay(Some(machine), target, round_trip)
+    }
+
+    fn relay(machine: Option<IpAddr>, target: u16, round_trip: Duration) -> Self {
         let listener = TcpListener::bind("0.0.0.0:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let turns = Arc::new(AtomicUsize::new(0));
@@ -35,7 +44,8 @@ impl Proxy {
                     thread::sleep(round_trip);
                     // The handshake.
                     floor.turns.fetch_add(1, Ordering::SeqCst);
-                    let server = TcpStream::connect((client.local_addr().unwrap().ip(), target)).unwrap();
+                    let machine = machine.unwrap_or_else(|| client.local_addr().unwrap().ip());
+                    let server = TcpStream::connect((machine, target)).unwrap();
                     for stream in [&client, &server] {
                         stream.set_nodelay(true).unwrap();
                     }

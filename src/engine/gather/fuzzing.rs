@@ -18,6 +18,7 @@ fn queries() -> BTreeSet<Query> {
         Query::path("/c': d"),
         Query::path("/link"),
         Query::AptSources,
+        Query::AptLists,
         Query::Package(text("x")),
         Query::Package(text("y")),
         Query::PackageVersions(text("x")),

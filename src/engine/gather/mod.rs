@@ -13,6 +13,8 @@ mod tests;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{Fleet, Host, Round};
 use crate::resource::{Answer, Answers, ProbeError, Query};
 use crate::transport::TransportError;
@@ -86,17 +88,21 @@ async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
 }
 
 async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {
-    let mut answers = Answers::default();
-    for query in queries {
+    // All at once: one after the other, each would cost a way there and back.
+    let reads = queries.iter().map(async |query| {
         let answer = match query {
             Query::Engine { host: other, path } => {
                 let owner = other.as_ref().unwrap_or(host.name());
                 round.read(fleet, owner, path).await
             }
             Query::Distribution { image, credentials } => host.distribution(image, credentials.as_ref()).await,
-            _ => continue,
+            _ => return None,
         };
-        answers.insert((*query).clone(), Ok(Answer::Engine(answer)));
+        Some(((*query).clone(), Ok(Answer::Engine(answer))))
+    });
+    let mut answers = Answers::default();
+    for (query, answer) in join_all(reads).await.into_iter().flatten() {
+        answers.insert(query, answer);
     }
     answers
 }

@@ -214,6 +214,7 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
     Ok(match query {
         Query::Facts => Answer::Facts(facts::parse(&text)),
         Query::AptSources => Answer::AptSources(source_files(&text)),
+        Query::AptLists => Answer::AptLists(text.lines().filter(|name| !name.is_empty()).map(str::to_owned).collect()),
         Query::PackageVersions(_) => Answer::PackageVersions(versions(&text)),
         Query::DpkgAudit => {
             Answer::DpkgAudit(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())

@@ -135,6 +135,9 @@ fn single(query: &Query) -> String {
              [ -f \"$f\" ] || continue; printf '%s\\0' \"$f\"; tr -d '\\000' <\"$f\" || exit 1; printf '\\0'; done"
                 .into()
         }
+        Query::AptLists => "for f in /var/lib/apt/lists/*_InRelease /var/lib/apt/lists/*_Release; do \
+             [ ! -e \"$f\" ] || printf '%s\\n' \"${f##*/}\"; done"
+            .into(),
         Query::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", quote(name)),
         // The arguments may begin with options of the later run, so that both decide alike; names that begin with `-` never get
         // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's reasons are part of the answer.

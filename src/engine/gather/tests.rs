@@ -95,11 +95,18 @@ fn apt_is_asked_without_touching_its_caches() {
         Query::AptSimulation { arguments: vec!["skep-no-such-package".into()] },
         Query::PackageVersions("skep-no-such-package".into()),
         Query::AptSources,
+        Query::AptLists,
         Query::DpkgAudit,
     ]);
     let simulation = answers.apt_simulation(&["skep-no-such-package".into()]).unwrap();
     assert!(format!("{simulation:?}").contains("Unable to locate package skep-no-such-package"), "{simulation:?}");
     assert!(answers.package_versions("skep-no-such-package").unwrap().is_empty());
     assert!(answers.apt_sources().unwrap().iter().any(|file| file.path.starts_with("/etc/apt/")));
+    let lists = answers.apt_lists().unwrap();
+    let fetched = std::fs::read_dir("/var/lib/apt/lists").unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+        name.ends_with("_InRelease") || name.ends_with("_Release")
+    });
+    assert_eq!(lists.len(), fetched.count(), "{lists:?}");
     assert!(answers.dpkg_audit().is_ok());
 }

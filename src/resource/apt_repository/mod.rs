@@ -91,7 +91,7 @@ impl Kind for AptRepository {
         queries.extend(self.key_path().map(Query::content));
         queries.extend(self.old_key_paths().into_iter().map(Query::path));
         if self.state == State::Present {
-            queries.extend([Query::Facts, Query::AptSources, Query::path(KEYRINGS)]);
+            queries.extend([Query::Facts, Query::AptSources, Query::AptLists, Query::path(KEYRINGS)]);
         }
         queries
     }
@@ -99,14 +99,9 @@ impl Kind for AptRepository {
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
         let present = self.state == State::Present;
         let facts = if present { Some(answers.facts()?.clone()) } else { None };
-        let lists = facts.as_ref().and_then(|facts| self.list_paths(facts));
-        let ask: Vec<Query> = lists.iter().flatten().map(Query::path).collect();
-        if ask.iter().any(|query| !answers.contains(query)) {
-            return Ok(Observation::Needs(ask));
-        }
-        let fetched = match &lists {
+        let fetched = match facts.as_ref().and_then(|facts| self.list_names(facts)) {
             None => None,
-            Some([signed, detached]) => Some(answers.path(signed)?.is_some() || answers.path(detached)?.is_some()),
+            Some(names) => Some(answers.apt_lists()?.iter().any(|list| names.contains(list))),
         };
         let mut old_keys = Vec::new();
         for path in self.old_key_paths() {
@@ -194,8 +189,8 @@ impl AptRepository {
         lines.join("\n") + "\n"
     }
 
-    /// The files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
-    fn list_paths(&self, facts: &Facts) -> Option<[String; 2]> {
+    /// Names of the files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
+    fn list_names(&self, facts: &Facts) -> Option<[String; 2]> {
         let address = self.uri.strip_prefix("https://").or_else(|| self.uri.strip_prefix("http://"))?;
         let name = format!("{}/dists/{}", address.trim_end_matches('/'), self.suite(facts));
         let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '.' | '-' | ':' | '/' | '_' | '~');
@@ -203,7 +198,7 @@ impl AptRepository {
             return None;
         }
         let name = name.replace('_', "%5f").replace('~', "%7e").replace('/', "_");
-        Some(["InRelease", "Release"].map(|end| format!("/var/lib/apt/lists/{name}_{end}")))
+        Some(["InRelease", "Release"].map(|end| format!("{name}_{end}")))
     }
 }
 

@@ -9,21 +9,25 @@ use super::*;
 const DOCKER: &str = "name = 'docker'\nuri = 'https://download.docker.com/linux/ubuntu'\ncomponents = ['stable']\n\
                       key = { url = 'https://download.docker.com/linux/ubuntu/gpg' }";
 const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
-const LISTS: &str = "/var/lib/apt/lists/download.docker.com_linux_ubuntu_dists_noble_InRelease";
+const LISTS: &str = "download.docker.com_linux_ubuntu_dists_noble_InRelease";
 const WANTED: &str = "# Managed by skep: changes made here are undone.\nTypes: deb\n\
     URIs: https://download.docker.com/linux/ubuntu\nSuites: noble\nComponents: stable\nArchitectures: amd64\n\
     Signed-By: /etc/apt/keyrings/docker.asc\n";
+
+fn lists(names: &[&str]) -> Answer {
+    Answer::AptLists(names.iter().map(|name| (*name).to_owned()).collect())
+}
 
 fn bare() -> Answers {
     let facts = Facts { codename: "noble".into(), architecture: "amd64".into(), ..Facts::default() };
     let mut answers = Answers::default()
         .with(Query::Facts, Answer::Facts(facts))
         .with(Query::AptSources, Answer::AptSources(Vec::new()))
+        .with(Query::AptLists, lists(&[]))
         .with(Query::content(SOURCES), Answer::Path(None))
         .with(Query::content("/etc/apt/keyrings/docker.asc"), Answer::Path(None))
         .with(Query::path(KEYRINGS), trial::path_answer(PathType::Directory, 0o755));
-    let release = LISTS.replace("InRelease", "Release");
-    for path in [LISTS, &release, "/etc/apt/keyrings/docker.gpg", "/etc/apt/keyrings/docker.asc"] {
+    for path in ["/etc/apt/keyrings/docker.gpg", "/etc/apt/keyrings/docker.asc"] {
         answers = answers.with(Query::path(path), Answer::Path(None));
     }
     for path in ["/etc/apt/trusted.gpg.d/docker.asc", "/etc/apt/trusted.gpg.d/docker.gpg"] {
@@ -36,7 +40,7 @@ fn ready() -> Answers {
     bare()
         .with(Query::content(SOURCES), trial::file_answer(WANTED))
         .with(Query::content("/etc/apt/keyrings/docker.asc"), trial::file_answer("key"))
-        .with(Query::path(LISTS), trial::file_answer(""))
+        .with(Query::AptLists, lists(&[LISTS]))
 }
 
 fn summaries(change: &Change) -> Vec<&str> {
@@ -70,12 +74,10 @@ fn a_bare_host_gets_key_source_and_lists() {
 #[test]
 fn an_update_that_failed_is_tried_again() {
     let docker: AptRepository = trial::kind(DOCKER);
-    let change = trial::plan(&docker, &ready().with(Query::path(LISTS), Answer::Path(None))).unwrap();
+    let change = trial::plan(&docker, &ready().with(Query::AptLists, lists(&[]))).unwrap();
     assert_eq!((trial::fields(&change), change.steps.len()), (vec!["package lists: - => fetched".into()], 1));
     // Some mirrors sign beside the index and have no InRelease.
-    let detached = ready()
-        .with(Query::path(LISTS), Answer::Path(None))
-        .with(Query::path(LISTS.replace("InRelease", "Release")), trial::file_answer(""));
+    let detached = ready().with(Query::AptLists, lists(&[&LISTS.replace("InRelease", "Release")]));
     assert!(trial::plan(&docker, &detached).is_none());
 }
 
@@ -149,11 +151,11 @@ fn absence() {
 fn names_of_lists_are_those_of_apt() {
     let lists = |uri: &str, suite: &str| {
         let table = format!("name = 'x'\nuri = '{uri}'\nsuite = '{suite}'");
-        trial::kind::<AptRepository>(&table).list_paths(&Facts::default()).map(|[path, _]| path)
+        trial::kind::<AptRepository>(&table).list_names(&Facts::default()).map(|[path, _]| path)
     };
-    let updates = "/var/lib/apt/lists/deb.debian.org_debian_dists_bookworm-updates_InRelease";
+    let updates = "deb.debian.org_debian_dists_bookworm-updates_InRelease";
     assert_eq!(lists("http://deb.debian.org/debian/", "bookworm-updates").as_deref(), Some(updates));
-    let escaped = "/var/lib/apt/lists/m:8080_a%5fb_dists_s_InRelease";
+    let escaped = "m:8080_a%5fb_dists_s_InRelease";
     assert_eq!(lists("http://m:8080/a_b", "s").as_deref(), Some(escaped));
     assert_eq!(lists("file:/srv/debs", "s"), None);
     assert_eq!(lists("http://m/flat", "./"), None);

@@ -31,6 +31,19 @@ rm -f -- "$old"
 sync -- "$new"
 mv -f -- "$new" "$path"
 
+# `systemctl reload` returns once the signal is sent; the Engine tells by an event that it has taken the file.
+taken() {
+    [ "$1" = reload ] || return 0
+    polls=$((patience * 4))
+    while [ "$polls" -ge 0 ]; do
+        event=$(timeout 5 docker events --since "$asked" --until "$(date +%s.%N)" --filter type=daemon --filter event=reload \
+            --format '{{.Action}}' 2>/dev/null) || event=
+        [ -z "$event" ] || return 0
+        sleep 0.25
+        polls=$((polls - 1))
+    done
+    return 1
+}
 take() {
     case $1 in
     reload) systemctl reload docker ;;
@@ -53,10 +66,13 @@ answers() {
     return 1
 }
 
-if [ "$mode" != none ] && ! { take "$mode" && answers; }; then
+asked=$(date +%s.%N)
+if [ "$mode" != none ] && ! { take "$mode" && taken "$mode" && answers; }; then
     why=$(journalctl -u docker -n 4 -o cat --no-pager 2>/dev/null | tr '\n' ' ') || why=
     if [ -e "$old" ]; then mv -f -- "$old" "$path"; else rm -f -- "$path"; fi
-    if take restart && answers; then
+    if [ "$mode" = reload ] && answers; then
+        printf 'the running Engine did not take the new %s; the old one is in place again, and the Engine runs on: %s\n' "$path" "$why" >&2
+    elif take restart && answers; then
         printf 'the Engine did not come back with the new %s; the old one is in place again and the Engine runs: %s\n' "$path" "$why" >&2
     else
         printf 'the Engine did not come back with the new %s, nor with the old one, which is in place again: %s\n' "$path" "$why" >&2

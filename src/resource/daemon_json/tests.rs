@@ -170,7 +170,8 @@ fn keys_that_would_stop_the_engine_are_load_errors() {
     assert!(toml::from_str::<DaemonJson>("since = 2026-01-01").is_err());
 }
 
-/// Stand-ins for the Engine: it comes back only while daemon.json does not say `bad`, and refuses what says `wrong`.
+/// Stand-ins for the Engine: it comes back only while daemon.json does not say `bad`, refuses what says `wrong`, and tells of a
+/// reload at the third question, unless the file says `lost`.
 fn run_swap(folder: &Path, mode: &str, content: &str, keep: &str, validates: bool) -> (bool, String) {
     let programs = folder.join("bin");
     std::fs::create_dir_all(&programs).unwrap();
@@ -183,7 +184,10 @@ fn run_swap(folder: &Path, mode: &str, content: &str, keep: &str, validates: boo
             format!("[ \"$1\" != --help ] || {{ echo '{help}'; exit 0; }}\nfor last; do :; done\n! grep -q wrong \"${{last#--config-file=}}\" || {{ echo 'unknown key wrong'; exit 1; }}"),
         ),
         ("systemctl", format!("echo \"$1\" >>'{log}'\n[ \"$1\" = reset-failed ] || ! grep -q bad '{json}'")),
-        ("docker", "echo 20.10".into()),
+        (
+            "docker",
+            format!("[ \"$1\" = events ] || {{ echo 20.10; exit 0; }}\necho asked >>'{log}'\ngrep -q lost '{json}' || [ $(grep -c asked '{log}') -lt 3 ] || echo reload"),
+        ),
         ("journalctl", "echo 'bad configuration'".into()),
     ] {
         let file = programs.join(name);
@@ -193,7 +197,7 @@ fn run_swap(folder: &Path, mode: &str, content: &str, keep: &str, validates: boo
     let record = folder.join("var/skep/daemon.json");
     let child = Command::new("sh")
         .args(["-euc", &format!("umask 022\n{SWAP}"), "sh"])
-        .args([&json, record.to_str().unwrap(), mode, &content.len().to_string(), keep, "0"])
+        .args([&json, record.to_str().unwrap(), mode, &content.len().to_string(), keep, "1"])
         .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
@@ -230,7 +234,17 @@ fn the_swap_writes_file_and_record_and_leaves_nothing_else() {
     assert!(done, "{said}");
     assert_eq!(files_of(&etc), ["daemon.json", "kept"]);
     assert_eq!(std::fs::read_to_string(&keep).unwrap(), "{\"a\": \"ü\"}\n");
-    assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "reload\nis-active\n");
+    assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), "reload\nasked\nasked\nasked\nis-active\n");
+}
+
+#[test]
+fn a_reload_that_the_engine_does_not_take_leaves_the_old_file_and_no_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let (done, said) = run_swap(folder.path(), "reload", "{\"lost\": 1}\n", "", true);
+    assert!(!done && said.contains("did not take the new") && said.contains("the Engine runs on"), "{said}");
+    assert_eq!(std::fs::read_to_string(folder.path().join("etc/docker/daemon.json")).unwrap(), "{}\n");
+    assert!(!std::fs::read_to_string(folder.path().join("log")).unwrap().contains("restart"));
 }
 
 #[test]

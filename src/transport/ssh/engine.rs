@@ -2,6 +2,7 @@
 //! as root, which also serves a login that joined the group `docker` only after it logged in.
 
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ exit 0
 /// [`TransportError::NoEngine`] when none answers.
 pub async fn open(connection: &SshConnection) -> Result<EngineStream, TransportError> {
     match connection.handle.channel_open_direct_streamlocal(connection.engine_socket.as_str()).await {
-        Ok(channel) => Ok(Box::new(channel.into_stream())),
+        Ok(channel) => {
+            connection.engine_straight.store(true, Ordering::Relaxed);
+            Ok(Box::new(channel.into_stream()))
+        }
         Err(russh::Error::ChannelOpenFailure(reason)) => {
             tracing::debug!(?reason, "no straight way to the Engine");
             roundabout(connection).await
