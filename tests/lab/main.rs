@@ -17,6 +17,7 @@ mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
+mod nginx_php;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;
