@@ -40,7 +40,7 @@ fn stack(more: &str) -> Stack {
 
 fn planned(stack: &Stack, live: LiveStack, preview: Preview) -> Result<Option<Change>, Refusal> {
     let found = Found::Live(live, vec![HostName::new("one")]);
-    stack.plan(&Observed { found, preview: Some(StackAnswer::Previewed(preview)) })
+    stack.plan(&Observed { found, preview: Some(StackAnswer::Previewed(preview)), data: Vec::new() })
 }
 
 fn fields(change: &Change) -> Vec<String> {
@@ -126,7 +126,7 @@ fn a_new_stack_is_described_and_waits_only_when_asked() {
         assert!(text.contains(expected), "{text}");
     }
     // No swarm yet: the same plan, for later.
-    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Previewed(preview)) };
+    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Previewed(preview)), data: Vec::new() };
     let later = stack("").plan(&observed).unwrap().unwrap();
     assert_eq!((fields(&later), acts(&later)), (fields(&change), vec!["KnownAfterApply".to_owned()]));
 }
@@ -175,7 +175,7 @@ fn what_cannot_go_well_is_refused() {
         let refusal = planned(&stack(""), there.clone(), preview).unwrap_err();
         assert!(refusal.why.contains(word), "{refusal:?}");
     }
-    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Refused("services.app Additional property x is not allowed".into())) };
+    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Refused("services.app Additional property x is not allowed".into())), data: Vec::new() };
     assert!(stack("").plan(&observed).unwrap_err().why.starts_with("rich.yml"));
 }
 
