@@ -35,6 +35,7 @@ pub(super) fn plan(
         let waits = stack.wait && running::compare(&stack.name, seen, &mut change);
         return Ok(waits.then(|| change.step(converge(stack, managers))));
     }
+    ports::note_shared(seen, preview, &mut change);
     for warning in warnings(preview) {
         change = change.note(warning);
     }

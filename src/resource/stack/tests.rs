@@ -170,6 +170,8 @@ fn what_cannot_go_well_is_refused() {
     for (preview, word) in [
         (with("/configs/c1/update?version=3", json!({"Name": "rich_conf", "Data": "Yg=="})), "config rich_conf"),
         (with("/networks/create", json!({"Name": "shared"})), "belongs to the stack blog"),
+        (with("/secrets/create", json!({"Name": "rich_big", "DataLength": 800_000})), "the secret rich_big has 586 KiB; the swarm takes at most 500"),
+        (with("/configs/create", json!({"Name": "rich_long", "Data": "A".repeat(1_400_000)})), "the config rich_long"),
         (with("/services/create", json!({"Name": "rich_new", "EndpointSpec": ports(8080)})), "8080/tcp for rich_new, which blog_web"),
     ] {
         let refusal = planned(&stack(""), there.clone(), preview).unwrap_err();
@@ -177,6 +179,19 @@ fn what_cannot_go_well_is_refused() {
     }
     let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Refused("services.app Additional property x is not allowed".into())), data: Vec::new() };
     assert!(stack("").plan(&observed).unwrap_err().why.starts_with("rich.yml"));
+}
+
+#[test]
+fn ports_of_nodes_that_two_services_want_are_said() {
+    let record = recorded();
+    let host = json!({"Ports": [{"PublishedPort": 81, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "host"}]});
+    let mut preview = updates(&record);
+    let body = json!({"Name": "rich_new", "EndpointSpec": host});
+    preview.writes.push(StackWrite { method: "POST".into(), path: "/services/create".into(), body });
+    let mut there = live(&record);
+    there.services.push(json!({"Spec": {"Name": "blog_web", "Labels": {}, "EndpointSpec": host}}));
+    let change = planned(&stack(""), there, preview).unwrap().unwrap();
+    assert!(change.notes.contains(&"rich_new and blog_web publish 81/tcp of their nodes: no node can run both".to_owned()), "{:?}", change.notes);
 }
 
 #[test]
