@@ -16,6 +16,7 @@ mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
+mod old_engine;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;
