@@ -18,6 +18,7 @@ mod kinds_engine;
 mod kinds_packages;
 mod lot;
 mod nginx_php;
+mod old_engine;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;
@@ -34,6 +35,7 @@ mod survey;
 mod tamper;
 mod trace;
 mod variants;
+mod volume;
 mod weather;
 mod weather_disks;
 mod weather_shells;
