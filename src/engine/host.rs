@@ -56,6 +56,11 @@ impl Host {
         self.connection.exec(Exec { timeout, ..Exec::root(script) }).await
     }
 
+    /// See [`Connection::expect`].
+    pub(super) fn expect(&self, commands: usize) {
+        self.connection.expect(commands);
+    }
+
     /// Runs a step's command; see [`Connection::exec`].
     ///
     /// # Errors

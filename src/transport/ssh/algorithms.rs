@@ -6,6 +6,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{AlgorithmKind, Preferred, cipher, client, kex};
 
+use super::wish;
 use crate::inventory::Target;
 use crate::transport::TransportError;
 
@@ -43,11 +44,18 @@ fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> 
     let mut exchanges = preferred.kex.to_vec();
     // For servers held to NIST's curves; last, so that nobody else gets them.
     exchanges.extend([kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP384, kex::ECDH_SHA2_NISTP521]);
+    let mut offered = exchanges.clone();
+    offered.retain(|name| !name.as_ref().starts_with("diffie-hellman"));
     match &ssh.key_exchanges {
-        None => exchanges.retain(|name| !name.as_ref().starts_with("diffie-hellman")),
+        None => exchanges = offered,
         Some(wanted) => {
-            let real: Vec<kex::Name> = exchanges.iter().copied().filter(|name| !markers.contains(name)).collect();
-            exchanges = chosen(target, "KexAlgorithms", wanted, &real)?;
+            // russh's list has the markers of both sides.
+            for list in [&mut exchanges, &mut offered] {
+                list.retain(|name| {
+                    !["ext-info-", "kex-strict-"].iter().any(|marker| name.as_ref().starts_with(marker))
+                });
+            }
+            exchanges = chosen(target, "KexAlgorithms", wanted, &exchanges, &offered)?;
             exchanges.extend(markers);
         }
     }
@@ -55,21 +63,24 @@ fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> 
 
     let mut ciphers = preferred.cipher.to_vec();
     ciphers.push(cipher::AES_128_GCM);
-    match &ssh.ciphers {
-        None => ciphers.sort_by_key(|name| *name != cipher::AES_256_GCM),
-        Some(wanted) => ciphers = chosen(target, "Ciphers", wanted, &ciphers)?,
+    ciphers.sort_by_key(|name| *name != cipher::AES_256_GCM);
+    if let Some(wanted) = &ssh.ciphers {
+        ciphers = chosen(target, "Ciphers", wanted, &ciphers, &ciphers)?;
     }
     preferred.cipher = ciphers.into();
     if let Some(wanted) = &ssh.macs {
-        preferred.mac = chosen(target, "MACs", wanted, &preferred.mac)?.into();
+        preferred.mac = chosen(target, "MACs", wanted, &preferred.mac, &preferred.mac)?.into();
     }
 
     let mut keys = preferred.key.to_vec();
     keys.retain(|algorithm| *algorithm != Algorithm::Rsa { hash: None });
     let mut certified = keys.clone();
     if let Some(wanted) = &ssh.host_key_algorithms {
+        let certificates = certified.iter().map(Algorithm::to_certificate_type);
+        let offered: Vec<String> = certificates.chain(keys.iter().map(ToString::to_string)).collect();
+        let wanted = wish::resolved(wanted, &offered);
         certified.retain(|algorithm| wanted.contains(&algorithm.to_certificate_type()));
-        keys = match chosen_by(wanted, &keys, ToString::to_string) {
+        keys = match chosen_by(&wanted, &keys, ToString::to_string) {
             keys if keys.is_empty() && certified.is_empty() => return Err(nothing_left(target, "HostKeyAlgorithms")),
             keys => keys,
         };
@@ -82,14 +93,16 @@ fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> 
     Ok(preferred)
 }
 
-/// What both sides of a setting know, in the user's order.
+/// What both sides of a setting know, in the user's order; `offered` is what a list with a sign changes.
 fn chosen<N: AsRef<str> + Copy>(
     target: &Target,
     setting: &'static str,
     wanted: &[String],
     ours: &[N],
+    offered: &[N],
 ) -> Result<Vec<N>, TransportError> {
-    let names = chosen_by(wanted, ours, |name| name.as_ref().to_owned());
+    let offered: Vec<String> = offered.iter().map(|name| name.as_ref().to_owned()).collect();
+    let names = chosen_by(&wish::resolved(wanted, &offered), ours, |name| name.as_ref().to_owned());
     if names.is_empty() { Err(nothing_left(target, setting)) } else { Ok(names) }
 }
 
@@ -185,6 +198,22 @@ mod tests {
         assert_eq!(names(&chosen.mac), ["hmac-sha2-256"]);
         assert_eq!(*chosen.key, [Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]);
         assert_eq!(*chosen.host_key_certificates, [Algorithm::Ed25519]);
+        // Without the program `ssh` nobody has resolved signs.
+        target.ssh.key_exchanges = list(&["-mlkem*", "*nistp*"]);
+        target.ssh.ciphers = list(&["^aes128-ctr"]);
+        target.ssh.macs = list(&["+umac-64@openssh.com"]);
+        target.ssh.host_key_algorithms = list(&["-*-cert-v01@openssh.com", "ecdsa-*"]);
+        let changed = preferred(&target, &[], true).unwrap();
+        let exchanges =
+            ["curve25519-sha256", "curve25519-sha256@libssh.org", "ext-info-c", "kex-strict-c-v00@openssh.com"];
+        assert_eq!(names(&changed.kex), exchanges);
+        assert_eq!(names(&changed.cipher)[..2], ["aes128-ctr", "aes256-gcm@openssh.com"]);
+        assert_eq!(changed.mac, Preferred::DEFAULT.mac);
+        assert!(changed.host_key_certificates.is_empty() && changed.key.contains(&Algorithm::Ed25519));
+        assert!(!changed.key.iter().any(|algorithm| matches!(algorithm, Algorithm::Ecdsa { .. })));
+        target.ssh.key_exchanges = list(&["+diffie-hellman-group14-sha256"]);
+        let more = preferred(&target, &[], false).unwrap();
+        assert_eq!(names(&more.kex).iter().filter(|name| name.starts_with("diffie")).count(), 1);
         target.ssh.macs = list(&["umac-64@openssh.com"]);
         let error = preferred(&target, &[], false).unwrap_err();
         assert!(error.to_string().starts_with("MACs (the SSH configuration of web)"), "{error}");

@@ -24,15 +24,17 @@ mod proxy_command;
 mod scan;
 mod session;
 mod stream;
+mod wish;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use russh::client::{Handle, Msg};
 use russh::{Channel, ChannelMsg, Disconnect};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
 pub(super) use self::connect::connect_by;
@@ -50,11 +52,16 @@ const MOST_SESSIONS: usize = 8;
 /// Most streams to an Engine that are open at once where each costs no session: a check reads about as many things of a manager.
 const MOST_ENGINE_STREAMS: usize = 4;
 
+/// A channel, and its place among those that the host allows.
+type Session = (Channel<Msg>, OwnedSemaphorePermit);
+
 /// A logged-in connection to one host.
 pub struct SshConnection {
     handle: Arc<Handle<Handler>>,
     cause: LostCause,
     sessions: Arc<Semaphore>,
+    // Opened, or being opened, for commands that are expected.
+    expected: Mutex<Vec<JoinHandle<Option<Session>>>>,
     elevation: Arc<Elevation>,
     engine_socket: String,
     // The login may use the Engine's socket: a stream is a forwarded one, and counts as no session.
@@ -78,6 +85,7 @@ impl SshConnection {
             handle: Arc::new(handle),
             cause,
             sessions: Arc::new(Semaphore::new(MOST_SESSIONS)),
+            expected: Mutex::default(),
             elevation: Arc::new(elevation),
             engine_socket: options.engine_socket.clone(),
             engine_straight: AtomicBool::new(false),
@@ -136,9 +144,18 @@ impl SshConnection {
         session::run(channel, permit, exec, bootstrap, self.cause.clone(), way, end_group).await
     }
 
+    /// A session channel that was opened because a command was expected.
+    async fn expected_session(&self) -> Option<Session> {
+        let next = self.expected.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        next?.await.ok().flatten()
+    }
+
     /// Opens a session channel, waiting for a free one. A host that allows fewer than we think refuses with "connect
     /// failed": then we wait for one of ours to end.
-    async fn session(&self) -> Result<(Channel<Msg>, OwnedSemaphorePermit), TransportError> {
+    async fn session(&self) -> Result<Session, TransportError> {
+        if let Some(session) = self.expected_session().await {
+            return Ok(session);
+        }
         let sessions = Arc::clone(&self.sessions);
         let Ok(permit) = sessions.acquire_owned().await else { return Err(self.cause.lost().await) };
         for tries in 1..=20 {
@@ -170,6 +187,16 @@ impl Connection for SshConnection {
 
     async fn open_engine(&self) -> Result<EngineStream, TransportError> {
         engine::open(self).await
+    }
+
+    fn expect(&self, commands: usize) {
+        let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..commands {
+            // Nobody waits for a place: where there is none, the command itself will.
+            let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else { return };
+            let handle = Arc::clone(&self.handle);
+            expected.push(tokio::spawn(async move { Some((handle.channel_open_session().await.ok()?, permit)) }));
+        }
     }
 
     fn engine_streams(&self) -> usize {

@@ -122,14 +122,6 @@ impl Reader<'_> {
         }
         let value = if keyword == "proxycommand" { rest } else { arguments.join(" ") };
         let value = normal(&keyword, value).map_err(|why| trouble(place.clone(), why))?;
-        // `ssh` knows what it offers by itself; a list that only changes that cannot be told without it.
-        if followed && value.starts_with(['+', '-', '^']) && LISTS_OF_ALGORITHMS.contains(&keyword.as_str()) {
-            let first = value.chars().next().unwrap_or_default();
-            self.unread.push(format!(
-                "{place}: {keyword} with `{first}` changes a list of the program `ssh`, which is not here: not followed"
-            ));
-            return Ok(());
-        }
         // Of the two ways, the one that is named first.
         let proxied = ["proxyjump", "proxycommand"];
         let taken = proxied.contains(&keyword.as_str()) && proxied.iter().any(|one| self.values.contains_key(*one));
@@ -201,8 +193,6 @@ impl Reader<'_> {
         Read { printed: Printed::from(self.values), unread: self.unread }
     }
 }
-
-const LISTS_OF_ALGORITHMS: &[&str] = &["kexalgorithms", "ciphers", "macs", "hostkeyalgorithms"];
 
 /// `%h` and `%%`, the tokens of `HostName`.
 fn expanded(name: &str, host: &str) -> String {

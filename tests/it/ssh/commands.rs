@@ -212,6 +212,26 @@ async fn more_commands_at_once_than_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_expected_commands_need_is_opened_ahead() {
+    for (further, ahead) in [("", true), ("MaxSessions 1", false)] {
+        let sshd = Sshd::start(further);
+        let connection = super::reach(&sshd.target()).await.unwrap();
+        connection.expect(2);
+        for word in ["first", "second", "third"] {
+            let output = connection.exec(Exec::root(format!("echo {word}"))).await.unwrap();
+            assert_eq!(output.stdout, format!("{word}\n").into_bytes(), "{further}");
+        }
+        // sshd numbers the sessions that are open at once: without the second one ahead, each would be number 0.
+        let numbers: std::collections::BTreeSet<String> = sshd
+            .log()
+            .lines()
+            .filter_map(|line| Some(line.split_once("Starting session:")?.1.rsplit_once(" id ")?.1.into()))
+            .collect();
+        assert_eq!(numbers.len(), if ahead { 2 } else { 1 }, "{further}: {}", sshd.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn closing_is_awaited_until_the_host_has_heard_it() {
     let (sshd, connection) = root().await;
     // Only then has sshd said all that it says after a login; it would not hear us over that.

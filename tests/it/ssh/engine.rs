@@ -1,7 +1,8 @@
 //! The Engine's API through SSH: the straight way, the way round, and an Engine that comes and goes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use skep::inventory::Target;
@@ -155,6 +156,32 @@ async fn much_at_once_and_too_much() {
     let error = client.request(&Method::GET, "/huge", None, Duration::from_secs(60)).await.unwrap_err();
     assert_eq!(error, TransportError::TooMuchOutput(64 << 20));
     client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_made_at_once_do_not_wait_for_each_other() {
+    let here = std::sync::atomic::AtomicUsize::new(0);
+    let (_sshd, _server, client) = client_of(move |line, body| {
+        if line.ends_with("/meet") {
+            // The first to come waits for the other; one after the other they would both be late.
+            let come = Instant::now();
+            here.fetch_add(1, Ordering::SeqCst);
+            let alone = || here.load(Ordering::SeqCst) < 2 && come.elapsed() < LIMIT / 2;
+            tokio::task::block_in_place(|| {
+                while alone() {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            });
+            if come.elapsed() >= LIMIT / 2 {
+                return Act::Answer(503, String::new(), Vec::new());
+            }
+        }
+        echo("1.47")(line, body)
+    })
+    .await;
+    let meet = || client.request(&Method::GET, "/meet", None, LIMIT);
+    let (one, other) = tokio::join!(meet(), meet());
+    assert_eq!((one.unwrap().0, other.unwrap().0), (200, 200));
 }
 
 #[tokio::test(flavor = "multi_thread")]
