@@ -13,14 +13,18 @@ use super::state::StateDirectory;
 
 /// What is in the image. The services' own configuration is Debian's; whoever runs one says what it needs by its command.
 pub(crate) const PACKAGES: &[&str] = &[
+    "adminer",
     "apache2",
     "apache2-utils",
     "caddy",
     "curl",
     "docker-registry",
+    "gunicorn",
     "mariadb-server",
     "nginx-light",
     "openssl",
+    // WordPress takes Apache's module unless this is there, and Apache would then be another one than before.
+    "php",
     "php-fpm",
     "php-mysql",
     "postgresql",
@@ -28,9 +32,13 @@ pub(crate) const PACKAGES: &[&str] = &[
     "prometheus-blackbox-exporter",
     "python3-flask",
     "python3-psycopg2",
+    "python3-pymongo",
     "python3-pymysql",
     "python3-redis",
     "redis-server",
+    "wordpress",
+    // A theme that every release has; the newest WordPress takes the newest one that it finds.
+    "wordpress-theme-twentytwentythree",
 ];
 
 /// Run in the new tree: databases are made anew by whoever starts a service, lists of packages are of no use without a way out, and
