@@ -41,6 +41,12 @@ impl Host {
         Self { name, connection, engine: Mutex::new(None), execs: AtomicU32::new(0) }
     }
 
+    /// The same connection with a stream of its own to the Engine: who asks much does not wait for others' answers.
+    #[must_use]
+    pub(super) fn beside(&self) -> Self {
+        Self::new(self.name.clone(), self.connection.clone())
+    }
+
     /// The host's name.
     #[must_use]
     pub fn name(&self) -> &HostName {

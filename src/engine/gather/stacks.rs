@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Fleet;
@@ -14,18 +15,24 @@ use crate::transport::{BlankSwarm, Gate, GateReads, Recorded, TransportError};
 /// Limit of time for one preview.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Asks all these questions at once.
+/// Previews at the same time: where a login may not use the Engine's socket, each takes one of the ten sessions that sshd allows.
+const AT_ONCE: usize = 5;
+
+/// Asks all these questions, several at once.
 pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
     let mut asking = JoinSet::new();
     let mut answers = Answers::default();
     for query in queries {
         let Query::Stack(question) = query else { continue };
         let reads: Result<Arc<dyn GateReads>, TransportError> = match question.managers.first() {
-            Some(manager) => fleet.host(manager).await.map(|host| host as Arc<dyn GateReads>),
+            // The command asks one thing after the other: each preview gets a stream of its own, so that they do not queue up.
+            Some(manager) => fleet.host(manager).await.map(|host| Arc::new(host.beside()) as Arc<dyn GateReads>),
             None => Ok(Arc::new(BlankSwarm)),
         };
-        let (query, question) = ((*query).clone(), question.clone());
+        let (query, question, permits) = ((*query).clone(), question.clone(), permits.clone());
         asking.spawn(async move {
+            let _permit = permits.acquire_owned().await;
             let answer = match reads {
                 Ok(reads) => preview(reads, &question).await,
                 Err(error) => Err(error),
