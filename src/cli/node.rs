@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -16,10 +17,10 @@ use super::survey::ask;
 use crate::engine::{Engines as _, Events};
 use crate::inventory::{HostName, Inventory};
 use crate::machine::Machines;
-use crate::playbook::{Goal, Prepared};
+use crate::playbook::{Goal, GoalResource, Prepared};
 use crate::report::Screen;
-use crate::resource::Query;
 use crate::resource::node_labels::NodeLabels;
+use crate::resource::{Defined, Query};
 use crate::swarm::{Loss, Node, may_lose};
 
 /// Work on one machine of the cluster.
@@ -95,6 +96,9 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
     // The new machine has another port, key and identity.
     let mut prepared = args.selection.prepare(&screen)?;
     let whole = data.is_empty() || args.data_empty;
+    if args.data_empty {
+        begin_anew(&mut prepared, &host);
+    }
     if !whole {
         leave_out_labels(&mut prepared, &host);
     }
@@ -224,7 +228,17 @@ fn inventory_of(args: &RebuildArgs, screen: &Screen) -> anyhow::Result<Inventory
 /// Directories that the host's labels promise.
 fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
     let labels = prepared.resolved.goals(host).filter_map(|(_, goal)| goal.ready());
-    labels.filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data().to_vec())).flatten().collect()
+    labels.filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data())).flatten().collect()
+}
+
+/// Volumes that the swarm notes on the machine that is gone begin with the empty directories of the new one.
+fn begin_anew(prepared: &mut Prepared, host: &HostName) {
+    for goal in prepared.resolved.plays.iter_mut().filter_map(|play| play.goals.get_mut(host)).flatten() {
+        let Some(resource) = goal.ready() else { continue };
+        if let (Some(labels), Some(definition)) = (NodeLabels::of(resource.as_ref()), resource.definition()) {
+            goal.resource = GoalResource::Bound(Defined::wrap(Arc::new(labels.beginning_anew()), definition));
+        }
+    }
 }
 
 fn leave_out_labels(prepared: &mut Prepared, host: &HostName) {
@@ -247,15 +261,15 @@ async fn empty_ones(
     directories: &[String],
     screen: &Screen,
 ) -> anyhow::Result<Vec<String>> {
-    let test = |path: &String| format!("[ -n \"$(ls -A '{}')\" ]", path.replace('\'', r"'\''"));
-    let queries: BTreeSet<Query> = directories.iter().map(|path| Query::Test { script: test(path) }).collect();
+    let holding = |path: &String| Query::Holding { directory: path.clone() };
+    let queries: BTreeSet<Query> = directories.iter().map(holding).collect();
     let replies = ask(inventory, &args.selection.inventory, std::slice::from_ref(host), queries, screen).await?;
     let Some(Ok(reply)) = replies.get(host) else {
         anyhow::bail!("{host} cannot be asked what its data directories hold")
     };
     let mut empty = Vec::new();
     for path in directories {
-        if *reply.answers.test(&test(path))? != 0 {
+        if reply.answers.holding(path)?.is_none_or(|holding| holding.files == 0) {
             empty.push(path.clone());
         }
     }

@@ -9,7 +9,7 @@ use crate::resource::{Answers, Change, Examination, ExamineError, ProbeError, Qu
 use crate::transport::TransportError;
 
 /// Rounds of further questions before a kind is taken to ask in circles.
-const MOST_ROUNDS: usize = 6;
+const MOST_ROUNDS: usize = 8;
 
 /// The difference of one resource, or why it is not known.
 pub(super) type Examined = Result<Option<Change>, ExamineError>;

@@ -12,6 +12,7 @@ use super::event::Event;
 use super::examine::{Examined, Look};
 use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, Trouble};
 use super::record::Record;
+use super::standby::{Standbys, choose, stand_in};
 use super::{Fleet, Host, Lookout, Memory};
 use crate::inventory::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
@@ -24,6 +25,8 @@ pub struct Forecast {
     pub hosts: IndexMap<HostName, HostForecast>,
     /// Whether it was interrupted before all hosts were looked at.
     pub interrupted: bool,
+    /// Who carries a play's cluster resources instead of their carrier, by index of the play.
+    pub(super) standbys: Standbys,
 }
 
 /// One host's part.
@@ -80,13 +83,15 @@ impl Memory for Forecast {
     }
 }
 
-/// Looks at these hosts of the playbook, `forks` at once; a lookout asks and hears beside the resources.
+/// Looks at these hosts of the playbook, `forks` at once; a lookout asks and hears beside the resources. Cluster resources of hosts that
+/// cannot be read are looked at from others: those that are given, or else the next ones.
 pub async fn forecast(
     fleet: &Arc<Fleet>,
     work: &Arc<Resolved>,
     hosts: Vec<HostName>,
     forks: usize,
     lookout: Option<&Arc<dyn Lookout>>,
+    standbys: Option<&Standbys>,
     stop: &CancellationToken,
 ) -> Forecast {
     let permits = Arc::new(Semaphore::new(forks.max(1)));
@@ -118,7 +123,11 @@ pub async fn forecast(
             Ok((_, None)) | Err(_) => interrupted = true,
         }
     }
-    Forecast { hosts: found, interrupted }
+    let chosen = standbys.cloned().unwrap_or_else(|| choose(work, &mut found));
+    if !interrupted {
+        stand_in(fleet, work, &mut found, &chosen).await;
+    }
+    Forecast { hosts: found, interrupted, standbys: chosen }
 }
 
 async fn look_at(fleet: &Fleet, work: &Resolved, name: &HostName, lookout: Option<&dyn Lookout>) -> HostForecast {

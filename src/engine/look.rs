@@ -22,7 +22,7 @@ pub async fn look(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let found = forecast(fleet, work, work.hosts(), forks, lookout.as_ref(), stop).await;
+    let found = forecast(fleet, work, work.hosts(), forks, lookout.as_ref(), None, stop).await;
     let interrupted = found.interrupted;
     let findings = match lookout.filter(|_| !interrupted) {
         Some(lookout) => lookout.findings(fleet.as_ref(), &found).await,

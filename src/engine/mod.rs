@@ -14,6 +14,7 @@ mod lookout;
 pub mod outcome;
 mod record;
 mod stack_client;
+mod standby;
 
 pub use apply::{Approve, RunOptions, apply};
 pub use event::{Event, Events};

@@ -47,6 +47,7 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "logrotate",
     "cron",
     "nfs-common",
+    "nfs-kernel-server",
     "ufw",
     // What people log in with, and how they become root.
     "fish",

@@ -15,7 +15,10 @@ use super::{Play, Playbook, Unit};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::document::{Place, Source};
 use crate::inventory::{HostName, Inventory};
-use crate::resource::{Roster, Scope, scope};
+use crate::resource::{Definition, Resource, Roster, Scope, scope};
+
+/// Hosts of a play that stand by: no swarm has more managers than seven for good reason, and each costs binding.
+const MOST_STANDBYS: usize = 6;
 
 /// What of a playbook is meant.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,11 @@ pub struct ResolvedPlay {
     pub hosts: Vec<HostName>,
     /// What each host should be, in order; every host has an entry.
     pub goals: IndexMap<HostName, Vec<Goal>>,
+    /// Who carries what belongs to the cluster; `None` where that host is not among `hosts`.
+    pub carrier: Option<HostName>,
+    /// What belongs to the cluster, as other hosts of the play would carry it when the carrier cannot be read; managers come first.
+    /// What would be another content on that host is not in its list.
+    pub standbys: IndexMap<HostName, Vec<Goal>>,
 }
 
 /// One resource of one host.
@@ -151,23 +159,70 @@ impl Resolver<'_> {
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
         }
-        let goals = selected
+        let goals: IndexMap<HostName, Vec<Goal>> = selected
             .iter()
             .map(|host| (host.clone(), self.goals(play, host, carrier.as_ref() == Some(host))))
             .collect();
+        let carrier = carrier.filter(|host| goals.contains_key(host));
+        let carried = carrier.as_ref().and_then(|host| goals.get(host)).map(Vec::as_slice).unwrap_or_default();
+        let others: Vec<&HostName> = selected.iter().filter(|host| carrier.as_ref() != Some(*host)).collect();
+        let standbys = self.standbys(play, carried, others);
         ResolvedPlay {
             name: play.name.clone(),
             serial: play.serial,
             max_fail: play.max_fail,
             hosts: selected.into_iter().collect(),
             goals,
+            carrier,
+            standbys,
         }
     }
 
-    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<Goal> {
+    /// What is wrong on a host that may never carry anything stops nothing: it just does not stand by.
+    fn standbys(&mut self, play: &Play, carried: &[Goal], mut hosts: Vec<&HostName>) -> IndexMap<HostName, Vec<Goal>> {
+        let wanted: Vec<Definition> = carried.iter().filter_map(|goal| goal.ready()?.definition()).collect();
+        let units: Vec<Arc<Unit>> = play
+            .units
+            .iter()
+            .filter(|unit| self.filter.selects(unit) && scope(unit.kind) == Some(Scope::Cluster))
+            .cloned()
+            .collect();
+        if units.is_empty() || wanted.is_empty() {
+            return IndexMap::new();
+        }
+        let manages = |host: &HostName| {
+            self.inventory.host(host).is_some_and(|host| host.groups.iter().any(|group| group == "managers"))
+        };
+        hosts.sort_by_cached_key(|host| !manages(host));
+        let mut standbys = IndexMap::new();
+        for host in hosts.into_iter().take(MOST_STANDBYS) {
+            let site = self.site(play, host);
+            let mut goals = Vec::new();
+            for unit in &units {
+                let facts = FactsView::unknown();
+                let Ok(bound) = expand(unit, &site, &facts) else { continue };
+                let same =
+                    |resource: &Arc<dyn Resource>| resource.definition().is_some_and(|one| wanted.contains(&one));
+                let bound = bound.into_iter().map(|one| one.resource).filter(|one| !facts.were_missed() && same(one));
+                goals.extend(bound.map(|resource| Goal {
+                    tags: unit.tags.clone(),
+                    place: unit.place.clone(),
+                    resource: GoalResource::Bound(resource),
+                }));
+            }
+            standbys.insert(host.clone(), goals);
+        }
+        standbys
+    }
+
+    fn site(&mut self, play: &Play, host: &HostName) -> Site {
         let (world, roster) = self.world(play);
         let login_user = self.inventory.target(host).map_or("", |target| target.user.as_str()).into();
-        let site = Site { world, roster, login_user, host: host.clone() };
+        Site { world, roster, login_user, host: host.clone() }
+    }
+
+    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<Goal> {
+        let site = self.site(play, host);
         let ours = |unit: &Unit| carries_cluster || scope(unit.kind) != Some(Scope::Cluster);
         let units =
             play.units.iter().filter(|unit| self.filter.selects(unit) && ours(unit)).cloned().collect::<Vec<_>>();

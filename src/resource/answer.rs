@@ -3,7 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
+use super::{EngineAnswer, Holding, Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
+use crate::inventory::HostName;
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
@@ -27,6 +28,7 @@ pub enum Answer {
     Program(Option<String>),
     Test(i32),
     Catalogue(Option<Vec<Tagged>>),
+    Holding(Option<Holding>),
     Value(SecretBytes),
     Engine(EngineAnswer),
     Stack(StackAnswer),
@@ -223,35 +225,6 @@ pub struct GroupState {
     pub members: BTreeSet<String>,
 }
 
-/// What an Engine said to a `GET`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EngineAnswer {
-    /// It answered: status and body (an object with `message` when the status is an error).
-    Response {
-        /// HTTP status.
-        status: u16,
-        /// Decoded JSON body; null when there was none.
-        body: serde_json::Value,
-    },
-    /// There is no Engine: no socket and no `docker` program.
-    Absent,
-    /// An Engine is installed and does not answer (stopped, refusing).
-    Down(String),
-    /// The host could not be reached or read: nothing is known about its Engine. Never read as absent.
-    Unreachable(String),
-}
-
-impl EngineAnswer {
-    /// The body of a successful response.
-    #[must_use]
-    pub fn ok(&self) -> Option<&serde_json::Value> {
-        match self {
-            Self::Response { status: 200..=299, body } => Some(body),
-            _ => None,
-        }
-    }
-}
-
 /// Why an answer is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
@@ -360,6 +333,13 @@ impl Answers {
         program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
     accessor!(/// What a registry's directory holds, if it is there.
         catalogue(directory: &str) -> Option<Vec<Tagged>>, Query::Catalogue { directory: directory.into() }, Catalogue);
+    accessor!(/// How much a directory holds, if it is there.
+        holding(directory: &str) -> Option<Holding>, Query::Holding { directory: directory.into() }, Holding);
+    accessor!(/// How much a directory of another host holds, if it is there.
+        holding_at(host: &HostName, directory: &str) -> Option<Holding>,
+        Query::Holding { directory: directory.into() }.at(host), Holding);
+    accessor!(/// A path of another host and, when it is a regular file, its content.
+        content_at(host: &HostName, path: &str) -> Option<PathState>, Query::content(path).at(host), Path);
     accessor!(/// The exit status of a user's own test.
         test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
     accessor!(/// A value of the operator's machine.
@@ -367,7 +347,7 @@ impl Answers {
     accessor!(/// What the host's own Engine said.
         engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.
-        engine_of(host: &crate::inventory::HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
+        engine_of(host: &HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
 
     /// What a registry said of an image.
     ///

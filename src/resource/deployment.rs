@@ -67,7 +67,7 @@ pub struct StackWrite {
     pub method: String,
     /// Path and query, without the version.
     pub path: String,
-    /// The body, without the data of secrets.
+    /// The body, without the data of secrets: of these only the length of their Base64 text, as `DataLength`.
     pub body: Value,
 }
 

@@ -1,11 +1,14 @@
 //! `node_labels`: labels of the host's node in the swarm, set through a live manager and found by node ID, never by
 //! host name. Labels that a person added stay, unless `mode = "exact"`.
 
+mod data;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::Error as _;
 
+use self::data::{Promised, SeenVolume};
 use super::cluster::default_managers;
 use super::{
     Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
@@ -35,9 +38,11 @@ pub struct NodeLabels {
     absent: BTreeSet<String>,
     mode: Mode,
     managers: String,
-    data: Vec<String>,
+    data: Promised,
     host: HostName,
     ours: Addresses,
+    /// Hosts that can be asked what they hold.
+    known: BTreeSet<HostName>,
 }
 
 /// The long form.
@@ -52,8 +57,7 @@ struct Long {
     mode: Mode,
     #[serde(default = "default_managers")]
     managers: String,
-    #[serde(default)]
-    data: Vec<String>,
+    data: Option<toml::Value>,
 }
 
 impl<'de> Deserialize<'de> for NodeLabels {
@@ -64,7 +68,7 @@ impl<'de> Deserialize<'de> for NodeLabels {
         let long = if is_long {
             Long::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
         } else {
-            Long { labels: table, absent: BTreeSet::new(), mode: Mode::Merge, managers: default_managers(), data: Vec::new() }
+            Long { labels: table, absent: BTreeSet::new(), mode: Mode::Merge, managers: default_managers(), data: None }
         };
         let mut labels = BTreeMap::new();
         for (key, value) in long.labels {
@@ -87,16 +91,17 @@ impl<'de> Deserialize<'de> for NodeLabels {
             absent: long.absent,
             mode: long.mode,
             managers: long.managers,
-            data: long.data,
+            data: long.data.map_or_else(|| Ok(Promised::default()), Promised::read).map_err(D::Error::custom)?,
             host: HostName::new(""),
             ours: Addresses::default(),
+            known: BTreeSet::new(),
         })
     }
 }
 
 impl Kind for NodeLabels {
     const NAME: &'static str = "node_labels";
-    type Observed = Result<Standing, Refusal>;
+    type Observed = Seen;
 
     fn name(&self) -> String {
         let keys: Vec<&str> = self.labels.keys().chain(&self.absent).map(String::as_str).collect();
@@ -121,39 +126,46 @@ impl Kind for NodeLabels {
                     .hint("name it once"));
             }
         }
-        if let Some(path) = self.data.iter().find(|path| !path.starts_with('/') || path.chars().any(char::is_control)) {
-            return Err(Invalid::new("data", format!("`{path}` is no absolute path"))
-                .hint("name the directory whose content the labels promise, such as /srv/db"));
-        }
+        self.data.check()?;
         self.ours = Addresses::of_group(context.roster, &self.managers);
         if self.ours.managers.is_empty() {
             return Err(Invalid::new("managers", format!("no host is in the group `{}`", self.managers))
                 .hint("name the group whose hosts manage the swarm"));
         }
         self.host = context.host.clone();
+        self.known = context.roster.hosts.keys().cloned().collect();
         Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
-        Sight::queries(&self.host, &self.ours.names())
+        let mut queries = Sight::queries(&self.host, &self.ours.names());
+        queries.extend(self.data.queries());
+        queries
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
         match Sight::look(&self.host, &self.ours.names(), answers)? {
             Look::Needs(queries) => Ok(Observation::Needs(queries)),
-            Look::Done(sight) => Ok(Observation::Known(settled(&sight, &self.ours)?)),
+            Look::Done(sight) => {
+                let standing = settled(&sight, &self.ours)?;
+                let volumes = match &standing {
+                    Ok(Standing { swarm: Some(swarm), .. }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
+                    _ => Observation::Known(Vec::new()),
+                };
+                Ok(match volumes {
+                    Observation::Needs(queries) => Observation::Needs(queries),
+                    Observation::Known(volumes) => Observation::Known(Seen { standing, volumes }),
+                })
+            }
         }
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        let standing = observed.as_ref().map_err(Clone::clone)?;
+        let standing = observed.standing.as_ref().map_err(Clone::clone)?;
         let (Some(node), Some(swarm)) = (standing.node(), &standing.swarm) else {
             return Ok(self.forecast(&standing.membership));
         };
         let wanted = self.wanted(&node.labels);
-        if wanted == node.labels {
-            return Ok(None);
-        }
         let mut change = Change::new(Action::Update);
         let keys: BTreeSet<&String> = wanted.keys().chain(node.labels.keys()).collect();
         for key in keys {
@@ -162,6 +174,15 @@ impl Kind for NodeLabels {
                 let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
                 change = change.field(format!("label {key}"), shown(before), shown(after));
             }
+        }
+        let labels = change.fields.len();
+        // First the data, then the label that brings services to it.
+        if let Some(lacks) = self.data.plan(&self.name(), &self.host, (node, swarm), &observed.volumes, &mut change)? {
+            change.steps = vec![lacks];
+            return Ok(Some(change));
+        }
+        if labels == 0 {
+            return Ok((!change.fields.is_empty()).then_some(change));
         }
         let mut spec = node.spec.clone();
         spec["Labels"] = wanted.into_iter().map(|(key, value)| (key, value.into())).collect::<serde_json::Map<_, _>>().into();
@@ -189,8 +210,14 @@ impl NodeLabels {
 
     /// Directories whose content the labels promise.
     #[must_use]
-    pub fn data(&self) -> &[String] {
-        &self.data
+    pub fn data(&self) -> Vec<String> {
+        self.data.directories()
+    }
+
+    /// The same resource where its data begins anew: empty directories become its volumes, whichever node had them.
+    #[must_use]
+    pub fn beginning_anew(&self) -> Self {
+        Self { data: self.data.beginning_anew(), ..self.clone() }
     }
 
     /// The labels that the node should have, given those that it has.
@@ -215,8 +242,16 @@ impl NodeLabels {
             let before = if stopped { Shown::text("unknown (the Engine does not answer)") } else { Shown::Absent };
             change = change.field(format!("label {key}"), before, Shown::text(value));
         }
+        self.data.forecast(&mut change);
         Some(change.step(Step::known_after_apply(format!("label the node of {}, once it is in the swarm", self.host))))
     }
+}
+
+/// This host in the swarm, and the volumes that its labels promise.
+#[derive(Debug)]
+pub struct Seen {
+    standing: Result<Standing, Refusal>,
+    volumes: Vec<SeenVolume>,
 }
 
 /// What the docker command and the placement constraints could not name is refused here, before any host is touched.

@@ -48,6 +48,19 @@ pub enum Query {
         /// Absolute path on the host.
         directory: String,
     },
+    /// How much a directory holds, the marker of a data volume and directories not counted: a [`super::Holding`], or absence.
+    Holding {
+        /// Absolute path on the host.
+        directory: String,
+    },
+    /// A question about paths that another host of the inventory is to answer; by the answer to the question itself. A host that
+    /// cannot be read is [`super::ProbeError::Elsewhere`].
+    At {
+        /// Who is asked.
+        host: HostName,
+        /// What is asked; not an Engine's read, and not another such question.
+        query: Box<Query>,
+    },
     /// Whether a program is on root's PATH; answered by its path or absence.
     Program(String),
     /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by contract of the playbook.
@@ -117,6 +130,12 @@ impl Query {
     #[must_use]
     pub fn content(path: impl Into<String>) -> Self {
         Self::Path { path: path.into(), content: true }
+    }
+
+    /// The same question to another host.
+    #[must_use]
+    pub fn at(self, host: &HostName) -> Self {
+        Self::At { host: host.clone(), query: Box::new(self) }
     }
 
     /// A `GET` at the asking host's own Engine.

@@ -24,6 +24,6 @@ pub use info::{Info, RemoteManager};
 pub use lookout::{SwarmLookout, SwarmSeen, Wanted};
 pub use membership::{LiveSwarm, Membership, Obstacle, Standing, settled, standing};
 pub use node::{ManagerStatus, Node, Role};
-pub use objects::{Objects, Reading};
+pub use objects::{Objects, Reading, read_from};
 pub use quorum::{Allowed, Loss, Voters, may_lose};
 pub use sight::{EngineView, Look, Sight};

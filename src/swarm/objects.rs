@@ -59,23 +59,40 @@ impl Objects {
         let mut managers = swarm.managers;
         let looks_last = managers.last() == Some(host);
         managers.rotate_right(usize::from(looks_last));
-        let mut why = String::from("no manager answers");
-        for position in 0..managers.len() {
-            let queries: Vec<Query> = paths.iter().map(|path| query(&managers[position], host, path)).collect();
-            let missing: Vec<Query> = queries.iter().filter(|one| !answers.contains(one)).cloned().collect();
-            if !missing.is_empty() {
-                return Ok(Reading::Needs(missing));
-            }
-            match bodies(&queries, answers)? {
-                Ok(bodies) => {
-                    managers.swap(0, position);
-                    return Ok(Reading::Done(Self::Read { managers, bodies }));
-                }
-                Err(said) => why = format!("{}: {said}", managers[position]),
-            }
-        }
-        Err(ProbeError::Elsewhere(format!("no manager of the swarm lists its objects: {why}")))
+        Ok(match read_from(&mut managers, host, paths, answers)? {
+            Err(missing) => Reading::Needs(missing),
+            Ok(bodies) => Reading::Done(Self::Read { managers, bodies }),
+        })
     }
+}
+
+/// One body a path from the first of these managers that gives them all, which is then moved to the front; or what must be answered
+/// first.
+///
+/// # Errors
+/// [`ProbeError`] when no manager gives them.
+pub fn read_from(
+    managers: &mut [HostName],
+    host: &HostName,
+    paths: &[String],
+    answers: &Answers,
+) -> Result<Result<Vec<serde_json::Value>, Vec<Query>>, ProbeError> {
+    let mut why = String::from("no manager answers");
+    for position in 0..managers.len() {
+        let queries: Vec<Query> = paths.iter().map(|path| query(&managers[position], host, path)).collect();
+        let missing: Vec<Query> = queries.iter().filter(|one| !answers.contains(one)).cloned().collect();
+        if !missing.is_empty() {
+            return Ok(Err(missing));
+        }
+        match bodies(&queries, answers)? {
+            Ok(bodies) => {
+                managers.swap(0, position);
+                return Ok(Ok(bodies));
+            }
+            Err(said) => why = format!("{}: {said}", managers[position]),
+        }
+    }
+    Err(ProbeError::Elsewhere(format!("no manager of the swarm lists its objects: {why}")))
 }
 
 fn query(manager: &HostName, host: &HostName, path: &str) -> Query {

@@ -13,11 +13,12 @@ mod peers;
 mod proxy;
 mod server;
 mod simulation;
+mod stacks;
 mod startup;
 mod swarm;
 mod work;
 
-/// The parts of `make bench`. Two are run by name only: `peers` needs what `make bench-peers` installs, `swarm` a lab.
+/// The parts of `make bench`. Three are run by name only: `peers` needs what `make bench-peers` installs, `stacks` and `swarm` a lab.
 const PARTS: [&str; 5] = ["startup", "hosts", "delay", "scale", "simulation"];
 
 fn main() {
@@ -30,8 +31,8 @@ fn main() {
     let parts: Vec<&str> =
         if arguments.is_empty() { PARTS.to_vec() } else { arguments.iter().map(String::as_str).collect() };
     for part in &parts {
-        let known = PARTS.contains(part) || matches!(*part, "peers" | "swarm");
-        assert!(known, "there is no part `{part}`; there are {PARTS:?}, peers and swarm");
+        let known = PARTS.contains(part) || matches!(*part, "peers" | "stacks" | "swarm");
+        assert!(known, "there is no part `{part}`; there are {PARTS:?}, peers, stacks and swarm");
     }
     let server = server::Server::start();
     let playbook = work::converge(&server);
@@ -43,6 +44,7 @@ fn main() {
             "hosts" => hosts::run(&server, &playbook, &[1, 10, 50, 100], 5),
             "delay" => delay::run(&server, &playbook),
             "scale" => hosts::run(&server, &playbook, &[250, 500, 1000], 1),
+            "stacks" => stacks::run(&server),
             "swarm" => swarm::run(&server),
             "simulation" => simulation::run(&server, &playbook),
             _ => peers::run(&server, &playbook),

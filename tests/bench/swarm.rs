@@ -8,13 +8,27 @@ use super::figures::{median, timed};
 use super::proxy::Proxy;
 use super::server::Server;
 
-const ROUND_TRIP: Duration = Duration::from_millis(50);
+pub(super) const ROUND_TRIP: Duration = Duration::from_millis(50);
 const RUNS: usize = 5;
 const PLAYBOOK: &str = "playbooks/web2py.toml";
 
 /// A lot that goes with its value.
-struct Lot {
+pub(super) struct Lot {
     name: String,
+}
+
+impl Lot {
+    /// Nodes reached as root, by the inventory that is written there; `more` are further arguments.
+    pub(super) fn up(part: &str, inventory: &str, more: &[&str]) -> Self {
+        let lot = Self { name: format!("t{}-{part}", std::process::id()) };
+        must(skep().args(["lab", "up", "--lot", &lot.name, "--user", "root", "--inventory", inventory]).args(more));
+        lot
+    }
+
+    /// Loads an image of the lab into all nodes, as `NAME:lab`.
+    pub(super) fn load(&self, image: &str) {
+        must(skep().args(["lab", "load", image, "--lot", &self.name]));
+    }
 }
 
 impl Drop for Lot {
@@ -23,20 +37,19 @@ impl Drop for Lot {
     }
 }
 
-fn skep() -> Command {
+pub(super) fn skep() -> Command {
     Command::new(env!("CARGO_BIN_EXE_skep"))
 }
 
-fn must(command: &mut Command) {
+pub(super) fn must(command: &mut Command) {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// Prints what a check of the swarm takes near and far, and the turns of each connection.
 pub fn run(server: &Server) {
-    let lot = Lot { name: format!("t{}-bench", std::process::id()) };
     let near = server.path("near.toml");
-    must(skep().args(["lab", "up", "--lot", &lot.name, "--user", "root", "--inventory", &near]));
+    let _lot = Lot::up("bench", &near, &[]);
     must(skep().args(["apply", "--yes", "-i", &near, PLAYBOOK]));
     let (far, relays) = relayed(server, &near);
     let check = |inventory: &str| {
@@ -69,7 +82,7 @@ pub fn run(server: &Server) {
 }
 
 /// The same inventory by way of a relay for each host.
-fn relayed(server: &Server, near: &str) -> (String, Vec<(String, Proxy)>) {
+pub(super) fn relayed(server: &Server, near: &str) -> (String, Vec<(String, Proxy)>) {
     let mut table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let defaults = table["defaults"].as_table_mut().unwrap();
     // Each relay is another address with the key of its node.

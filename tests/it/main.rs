@@ -9,3 +9,4 @@ mod playbook;
 mod proxy;
 mod sources;
 mod ssh;
+mod standby;

@@ -2,7 +2,7 @@
 
 use crate::kinds::fields;
 use crate::lot::Lot;
-use crate::skep::{root, skep};
+use crate::skep::{Said, root, skep};
 
 /// The plays of both registries; `certificate` is more fields of the certificate.
 fn playbook(lot: &Lot, certificate: &str) -> String {
@@ -174,6 +174,42 @@ fn images(lot: &Lot) {
     lot.on("docker02", "docker pull -q plain.dream:5000/other:1");
 }
 
+/// The nodes have no leave of their own: a stack hands on that of the account which deploys it.
+fn a_stack_hands_leave_on(lot: &Lot) {
+    lot.on(
+        "docker02",
+        "docker logout registry.dream:5001 && docker rmi -f $(docker images -q registry.dream:5001/team/web)",
+    );
+    let body = "image: 'registry.dream:5001/team/web:1', command: sleep 3600, stop_grace_period: 100ms, \
+                deploy: { endpoint_mode: dnsrr, restart_policy: { delay: 1s }, placement: { constraints: [node.role == worker] } }";
+    lot.write("leave.yml", &format!("version: \"3.8\"\nservices:\n  web: {{ {body} }}\n"));
+    std::fs::create_dir_all(lot.path("account")).expect("a folder");
+    // `web:open sesame` in Base64, as `docker login` keeps it.
+    let leave = r#"{"auths": {"registry.dream:5001": {"auth": "d2ViOm9wZW4gc2VzYW1l"}}}"#;
+    lot.write("account/config.json", leave);
+    let run = |verb: &str, fields: &str, more: &[&str]| {
+        let stack = one_play(
+            lot,
+            "leave.toml",
+            &format!(r#"{{ stack = {{ name = "leave", sources = ["leave.yml"]{fields} }} }}"#),
+        );
+        let output = lot.command(verb, &stack, more).env("DOCKER_CONFIG", lot.path("account")).output().expect("skep");
+        Said::from(output).does_not_say("sesame").does_not_say("d2ViOm9wZW4gc2VzYW1l")
+    };
+    run("apply", "", &["--yes"]).exits(1).says("No such image: registry.dream:5001/team/web:1 (on docker02)");
+    lot.on("docker01", "docker stack rm leave");
+    lot.until(
+        "docker02",
+        "! docker network ls --format '{{.Name}}' | grep -q ^leave_",
+        std::time::Duration::from_secs(90),
+    );
+    run("apply", ", registry_auth = true", &["--yes"]).exits(0);
+    run("check", ", registry_auth = true", &[]).exits(0).says("In sync");
+    let image = "docker service inspect leave_web --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'";
+    assert!(lot.on("docker01", image).contains("team/web:1@sha256:"), "the registry told the digest");
+    lot.on("docker01", "docker stack rm leave");
+}
+
 fn what_registries_hold(lot: &Lot) {
     let inventory = lot.inventory();
     let said = skep(&["status", "--images", "-i", &inventory]).exits(0);
@@ -260,6 +296,7 @@ fn a_private_registry_in_the_clear_and_with_tls_and_users() {
     drift_is_named(&lot, &self::playbook(&lot, ""));
     images(&lot);
     what_registries_hold(&lot);
+    a_stack_hands_leave_on(&lot);
     volumes(&lot);
     the_firewall(&lot);
     a_registry_that_is_down(&lot);

@@ -24,6 +24,8 @@ const STABLE_FOR: Duration = Duration::from_secs(5);
 const UNPLACED_FOR: Duration = Duration::from_secs(10);
 /// How long no look may succeed: an election of managers takes less, and a connection that is gone stays so for the run.
 const BLIND_FOR: Duration = Duration::from_secs(60);
+/// How long tasks may fail at their network: after `docker stack rm` nodes take a while to be rid of one of the same name.
+const UNATTACHED_FOR: Duration = Duration::from_secs(60);
 /// Failures of one service's tasks, seen while waiting, that are taken for the end.
 const MOST_FAILURES: usize = 3;
 
@@ -106,6 +108,8 @@ struct Watch {
     past: Option<BTreeSet<String>>,
     /// Since when each service's tasks find no node.
     unplaced: BTreeMap<String, Instant>,
+    /// Since when each service's tasks fail at their network.
+    unattached: BTreeMap<String, Instant>,
     /// Since when everything is as it should be.
     settled: Option<Instant>,
     told: BTreeMap<String, (u64, u64, Option<String>)>,
@@ -118,10 +122,13 @@ impl Watch {
             services.iter().map(|service| judge(service, &Seen { tasks, nodes, past })).collect();
         let now = Instant::now();
         for standing in &standings {
-            if standing.unplaced {
-                self.unplaced.entry(standing.service.clone()).or_insert(now);
-            } else {
-                self.unplaced.remove(&standing.service);
+            let troubles = [(standing.unplaced, &mut self.unplaced), (standing.unattached > 0, &mut self.unattached)];
+            for (is_so, since) in troubles {
+                if is_so {
+                    since.entry(standing.service.clone()).or_insert(now);
+                } else {
+                    since.remove(&standing.service);
+                }
             }
         }
         if standings.iter().all(|standing| standing.settled) {
@@ -140,7 +147,11 @@ impl Watch {
     fn verdict(&self, standings: &[Standing]) -> Option<StepError> {
         let lost = |standing: &&Standing| {
             let unplaced = self.unplaced.get(&standing.service).is_some_and(|since| since.elapsed() >= UNPLACED_FOR);
-            standing.over || unplaced || (standing.failures >= MOST_FAILURES && !standing.settled)
+            // Failures at the network count once it has had its time.
+            let unattached =
+                self.unattached.get(&standing.service).is_some_and(|since| since.elapsed() >= UNATTACHED_FOR);
+            let failures = standing.failures + if unattached { standing.unattached } else { 0 };
+            standing.over || unplaced || (failures >= MOST_FAILURES && !standing.settled)
         };
         let first = standings.iter().find(lost)?;
         // Whatever else is wrong is told with it: one run names all that is to be mended.

@@ -1,6 +1,7 @@
 //! Deploys a stack: the `docker` command of this machine behind a gate that lets its writes through to a manager.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,6 +26,15 @@ impl GateWrites for Writes {
     }
 }
 
+/// Time for what is going to be gone.
+const GOING: Duration = Duration::from_secs(3);
+
+/// Whether a network of the stack vanished between the command's look and its use.
+fn is_going(said: &str) -> bool {
+    let last = said.lines().last().unwrap_or_default();
+    last.contains("failed to create service") && last.contains("network") && last.contains("not found")
+}
+
 /// Runs the command to its end.
 pub(super) async fn deploy(permit: &Arc<Permit>, fleet: &Fleet, deploy: &Deploy) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
@@ -37,10 +47,35 @@ pub(super) async fn deploy(permit: &Arc<Permit>, fleet: &Fleet, deploy: &Deploy)
     if said.contains("update out of sequence") {
         return Err(StepError::OutOfSequence);
     }
+    // A network that `docker stack rm` was taking away when the command looked: what there is is read anew.
+    if is_going(&said) {
+        tokio::time::sleep(GOING).await;
+        return Err(StepError::OutOfSequence);
+    }
     let done: Vec<String> = gate.recorded().iter().map(|write| format!("{write:?}")).collect();
     let half = match done.as_slice() {
         [] => "nothing was written".to_owned(),
         done => format!("before that it wrote: {}", done.join(", ")),
     };
     Err(StepError::Failed { said: format!("{said} ({half})") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_going;
+
+    #[test]
+    fn only_a_network_that_goes_is_tried_again() {
+        for (said, expected) in [
+            (
+                "Creating service web_a\nfailed to create service web_a: Error response from daemon: network web_default not found",
+                true,
+            ),
+            ("failed to create service web_a: Error response from daemon: secret not found: x", false),
+            ("network \"lost\" is declared as external, but could not be found", false),
+            ("", false),
+        ] {
+            assert_eq!(is_going(said), expected, "{said}");
+        }
+    }
 }

@@ -14,6 +14,7 @@ use super::verdict::skip_all;
 use crate::engine::event::Event;
 use crate::engine::forecast::{Forecast, Task, forecast};
 use crate::engine::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
+use crate::engine::standby::Standbys;
 use crate::engine::{Fleet, Guard, Keepsake, Lookout};
 use crate::inventory::HostName;
 use crate::playbook::Resolved;
@@ -49,7 +50,7 @@ pub async fn apply(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let first = forecast(fleet, work, work.hosts(), options.forks, None, stop).await;
+    let first = forecast(fleet, work, work.hosts(), options.forks, None, None, stop).await;
     let agreed = !first.interrupted && first.has_work() && approval.approve(&first).await;
     let locks = Arc::new(Locks::new(options.owner.clone(), options.lock_wait));
     let mut summary = if agreed {
@@ -62,9 +63,9 @@ pub async fn apply(
             stop: stop.clone(),
             disturbance: tokio::sync::Mutex::default(),
         });
-        let (waiting, known) = (first.waiting(), known(&first));
+        let (waiting, known, standbys) = (first.waiting(), known(&first), first.standbys.clone());
         let summary = play_by_play(&applier, work, first, options.forks).await;
-        let summary = verify(fleet, work, options.forks, stop, summary, &waiting).await;
+        let summary = verify(fleet, work, options.forks, stop, summary, (&waiting, &standbys)).await;
         let keepsakes = keepsakes(fleet, options).await;
         remember(fleet, &permit, &locks, &known, &summary, &keepsakes, options.forks).await;
         locks.release().await;
@@ -159,7 +160,7 @@ async fn verify(
     forks: usize,
     stop: &CancellationToken,
     mut summary: RunSummary,
-    waiting: &[HostName],
+    (waiting, standbys): (&[HostName], &Standbys),
 ) -> RunSummary {
     let changed = |host: &HostOutcome| {
         host.unreachable.is_none() && !host.failed() && host.count(|outcome| *outcome == Outcome::Changed) > 0
@@ -173,7 +174,7 @@ async fn verify(
     if again.is_empty() || stop.is_cancelled() {
         return summary;
     }
-    let second = forecast(&Arc::new(fleet.quiet()), work, again, forks, None, stop).await;
+    let second = forecast(&Arc::new(fleet.quiet()), work, again, forks, None, Some(standbys), stop).await;
     for (name, after) in second.hosts {
         let Some(host) = summary.hosts.get_mut(&name) else { continue };
         if waiting.contains(&name) {

@@ -1,5 +1,6 @@
 //! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
 
+mod elsewhere;
 mod facts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -35,18 +36,22 @@ pub async fn gather(
     let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
     let (engine, others): (Vec<&Query>, Vec<&Query>) =
         rest.into_iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
+    let (elsewhere, others): (Vec<&Query>, Vec<&Query>) =
+        others.into_iter().partition(|query| matches!(query, Query::At { .. }));
     let (values, shell): (Vec<&Query>, Vec<&Query>) =
         others.into_iter().partition(|query| matches!(query, Query::Value(_)));
-    let (from_shell, from_engines, from_here, from_stacks) = tokio::join!(
+    let (from_shell, from_engines, from_here, from_stacks, from_elsewhere) = tokio::join!(
         ask_shell(host, &shell),
         ask_engines(fleet, round, host, &engine),
         ask_here(fleet, &values),
-        stacks::ask_stacks(fleet, &stacks)
+        stacks::ask_stacks(fleet, &stacks),
+        elsewhere::ask_elsewhere(fleet, &elsewhere)
     );
     let mut answers = from_shell?;
     answers.merge(from_engines);
     answers.merge(from_here);
     answers.merge(from_stacks);
+    answers.merge(from_elsewhere);
     Ok(answers)
 }
 

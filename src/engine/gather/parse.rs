@@ -6,7 +6,7 @@ use super::facts;
 use super::script::Section;
 use super::sections::Frame;
 use crate::resource::{
-    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, PackageState, PathState, PathType,
+    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, Holding, PackageState, PathState, PathType,
     ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
 };
 
@@ -206,6 +206,8 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
         Query::AptSimulation { .. } => return Ok(Answer::AptSimulation(apt_simulation(&text, frame))),
         Query::Sysctl(_) if frame.status == ABSENT => return Ok(Answer::Sysctl(None)),
         Query::Catalogue { .. } if frame.status == ABSENT => return Ok(Answer::Catalogue(None)),
+        Query::Holding { .. } if frame.status == ABSENT => return Ok(Answer::Holding(None)),
+        Query::Holding { .. } => return holding(query, &text, frame),
         _ => {}
     }
     if frame.status != 0 {
@@ -235,6 +237,18 @@ fn source_files(text: &str) -> Vec<SourceFile> {
         files.push(SourceFile { path: path.to_owned(), content: content.to_owned() });
     }
     files
+}
+
+/// Number of files and of their bytes. A directory that could not be read whole is not taken for an empty one.
+fn holding(query: &Query, text: &str, frame: &Frame) -> Result<Answer, ProbeError> {
+    let counted =
+        text.trim().split_once(' ').and_then(|(files, bytes)| Some((files.parse().ok()?, bytes.parse().ok()?)));
+    match counted {
+        Some((files, bytes)) if files > 0 || frame.stderr.is_empty() => {
+            Ok(Answer::Holding(Some(Holding { files, bytes })))
+        }
+        _ => Err(failed(&format!("{query:?}"), frame)),
+    }
 }
 
 /// `REPOSITORY/_manifests/tags/TAG/current/link`, a tab, the digest.

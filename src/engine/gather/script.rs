@@ -166,6 +166,14 @@ fn single(query: &Query) -> String {
                  find \"$d\" -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' -exec head -c 200 -- {{}} \\; -exec echo \\;"
             )
         }
+        // Counting stops somewhere: a database may have very many files, and whether there are any is what matters.
+        Query::Holding { directory } => {
+            let directory = quote(directory);
+            format!(
+                "[ -d {directory} ] || exit 44; find -H {directory} ! -type d ! -name .skep-volume -printf '%s\\n' | head -n 100000 | \
+                 awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'"
+            )
+        }
         Query::Program(name) => format!("command -v {} || :", quote(name)),
         Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
         Query::Path { .. }
@@ -174,6 +182,7 @@ fn single(query: &Query) -> String {
         | Query::Engine { .. }
         | Query::Distribution { .. }
         | Query::Stack(_)
+        | Query::At { .. }
         | Query::Value(_) => String::from(":"),
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{parse, script, sections};
-use crate::resource::{Answers, PathType, Query};
+use crate::resource::{Answers, Holding, PathType, Query};
 
 fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
     let queries: BTreeSet<Query> = queries.into_iter().collect();
@@ -87,6 +87,21 @@ fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
     // A name that find writes otherwise than it was asked: whose trouble it is cannot be told.
     let odd = name(one.join("it's"));
     assert!(ask([Query::path(odd.as_str()), Query::path(missing.as_str())]).path(&missing).is_err());
+}
+
+#[test]
+fn what_a_directory_holds_is_counted_without_marker_and_directories() {
+    let folder = tempfile::tempdir().unwrap();
+    let full = folder.path().join("it's full");
+    std::fs::create_dir_all(full.join("data/lost+found")).unwrap();
+    std::fs::write(full.join(".skep-volume"), b"marker").unwrap();
+    let name = full.to_str().unwrap().to_owned();
+    let holding = || ask([Query::Holding { directory: name.clone() }]).holding(&name).copied();
+    assert_eq!(holding(), Ok(Some(Holding { files: 0, bytes: 0 })));
+    std::fs::write(full.join("data/rows"), b"12345").unwrap();
+    std::fs::write(full.join("data/a\nb"), b"").unwrap();
+    assert_eq!(holding(), Ok(Some(Holding { files: 2, bytes: 5 })));
+    assert_eq!(ask([Query::Holding { directory: "/no/such".into() }]).holding("/no/such"), Ok(&None));
 }
 
 #[test]

@@ -57,7 +57,10 @@ pub(super) fn explain_error(scope: &Arc<Scope>, error: &Error, text: &str) -> Ex
             let hint = match kind {
                 ErrorKind::UnknownFilter => unknown(
                     &message,
-                    &["default", "to_json", "join", "map", "lower", "upper", "replace", "string", "int", "length"],
+                    &[
+                        "default", "to_json", "sha256", "join", "map", "lower", "upper", "replace", "string", "int",
+                        "length",
+                    ],
                 ),
                 ErrorKind::UnknownFunction => unknown(&message, &["hosts_in", "range", "dict", "namespace"]),
                 ErrorKind::SyntaxError => {

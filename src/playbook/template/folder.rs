@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig};
 
 use crate::document::Source;
-use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry};
+use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
 
 /// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.
 const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
@@ -122,6 +122,8 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.add_filter("to_json", minijinja::filters::tojson);
+    // What a service has loaded can be told by the digest of its configuration.
+    environment.add_filter("sha256", |text: String| sha256(text.as_bytes()));
     environment.set_loader(move |name| {
         let Some(path) = find(&roots, name) else { return Ok(None) };
         let source = Source::read(&path).map_err(|errors| {

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::STACK_LABEL;
+use super::super::{DataVolume, STACK_LABEL};
+use crate::swarm::Node;
 
 /// A stack's objects, and those of others that it could meet.
 #[derive(Clone, Default, PartialEq)]
@@ -15,24 +16,37 @@ pub struct LiveStack {
     pub(super) secrets: Vec<Value>,
     /// The stack's configs.
     pub(super) configs: Vec<Value>,
+    /// All nodes of the swarm.
+    pub(super) nodes: Vec<Node>,
+    /// Data volumes of the swarm's nodes.
+    pub(super) volumes: Vec<DataVolume>,
 }
 
 impl LiveStack {
     /// What is to be read for a stack; its name needs no escape.
-    pub(super) fn paths(stack: &str) -> [String; 4] {
+    pub(super) fn paths(stack: &str) -> [String; 6] {
         let filter = format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
         [
             "/services?status=true".into(),
             "/networks".into(),
             format!("/secrets?{filter}"),
             format!("/configs?{filter}"),
+            "/nodes".into(),
+            DataVolume::list_path(None),
         ]
     }
 
     /// Reads the bodies that came for those paths.
     pub(super) fn read(bodies: &[Value]) -> Self {
         let list = |index: usize| bodies.get(index).and_then(Value::as_array).cloned().unwrap_or_default();
-        Self { services: list(0), networks: list(1), secrets: list(2), configs: list(3) }
+        Self {
+            services: list(0),
+            networks: list(1),
+            secrets: list(2),
+            configs: list(3),
+            nodes: list(4).iter().filter_map(|node| Node::read(node).ok()).collect(),
+            volumes: bodies.get(5).map(DataVolume::list).unwrap_or_default(),
+        }
     }
 
     /// Whether nothing of the stack is there.

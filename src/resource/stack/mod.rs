@@ -2,6 +2,7 @@
 //! would write is recorded without being written, and compared with what the swarm has: the plan is exact.
 
 mod absent;
+mod data;
 mod explain;
 mod live;
 mod objects;
@@ -72,6 +73,8 @@ pub struct Stack {
     #[serde(skip)]
     site: ClusterSite,
     #[serde(skip)]
+    hosts: data::Hosts,
+    #[serde(skip)]
     deployment: Option<Arc<Deployment>>,
 }
 
@@ -113,6 +116,7 @@ impl Kind for Stack {
         if self.state == State::Absent {
             return Ok(());
         }
+        self.hosts = data::Hosts::of(context);
         if self.sources.is_empty() && self.templates.is_empty() {
             return Err(Invalid::new("sources", "no compose file is given")
                 .hint("name one in `sources` (taken as it is) or `templates` (rendered)"));
@@ -132,7 +136,7 @@ impl Kind for Stack {
             Observation::Known(found) => found,
         };
         let managers = match (&found, &self.deployment) {
-            (Found::Refused(_), _) | (_, None) => return Ok(Observation::Known(Observed { found, preview: None })),
+            (Found::Refused(_), _) | (_, None) => return Ok(Observation::Known(Observed { found, preview: None, data: Vec::new() })),
             (Found::NoSwarm, _) => Vec::new(),
             (Found::Live(_, managers), _) => managers.clone(),
         };
@@ -142,15 +146,26 @@ impl Kind for Stack {
         if !answers.contains(&query) {
             return Ok(Observation::Needs(vec![query]));
         }
-        Ok(Observation::Known(Observed { found, preview: Some(answers.stack(&question)?.clone()) }))
+        let preview = answers.stack(&question)?.clone();
+        let data = match (&found, &preview) {
+            // Disks are looked at only when something is to be deployed.
+            (Found::Live(live, managers), StackAnswer::Previewed(writes)) if plan::deploys(self, (live, managers), &preview) => {
+                match data::look(live, writes, &self.hosts, answers) {
+                    Ok(findings) => findings,
+                    Err(needs) => return Ok(Observation::Needs(needs)),
+                }
+            }
+            _ => Vec::new(),
+        };
+        Ok(Observation::Known(Observed { found, preview: Some(preview), data }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match &observed.found {
             Found::Refused(refusal) => Err(refusal.clone()),
             Found::Live(live, managers) if self.state == State::Absent => Ok(absent::plan(self, live, managers)),
-            Found::Live(live, managers) => plan::plan(self, Some((live, managers)), observed.preview.as_ref()),
-            Found::NoSwarm => plan::plan(self, None, observed.preview.as_ref()),
+            Found::Live(live, managers) => plan::plan(self, Some((live, managers)), observed.preview.as_ref(), &observed.data),
+            Found::NoSwarm => plan::plan(self, None, observed.preview.as_ref(), &[]),
         }
     }
 }
@@ -161,6 +176,8 @@ pub struct Observed {
     found: Found<LiveStack>,
     /// `None` where nothing is to be deployed.
     preview: Option<StackAnswer>,
+    /// What there is of the data that it needs.
+    data: Vec<data::Finding>,
 }
 
 impl Stack {

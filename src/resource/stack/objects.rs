@@ -10,6 +10,21 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// Largest contents that the Engine takes, in bytes (swarmkit's `ValidateSecretPayload` and `MaxConfigSize`).
+const MOST_SECRET: usize = 500 * 1024;
+const MOST_CONFIG: usize = 1000 * 1024;
+
+/// The Engine would refuse it in the middle of the deploy, when networks are made already. A secret's size is known up to two bytes.
+fn check_size(sort: &str, body: &Value, size: usize, most: usize) -> Result<(), Refusal> {
+    if size <= most + 2 {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!("the {sort} {} has {} KiB; the swarm takes at most {} KiB", text(body, "/Name"), size.div_ceil(1024), most / 1024),
+        hint: "put what is large into an image or a volume, and only what is secret or set into it".into(),
+    })
+}
+
 /// Adds what differs.
 pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, change: &mut Change) -> Result<(), Refusal> {
     for write in &preview.writes {
@@ -18,10 +33,13 @@ pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, change: 
         match parts.as_slice() {
             ["networks", "create"] => network(stack, live, write, change)?,
             ["secrets", "create"] => {
+                let length = write.body.get("DataLength").and_then(Value::as_u64).unwrap_or_default();
+                check_size("secret", &write.body, usize::try_from(length).unwrap_or(usize::MAX) / 4 * 3, MOST_SECRET)?;
                 whole(change, format!("secret {}", text(&write.body, "/Name")), Shown::Absent, Shown::Secret);
             }
             ["configs", "create"] => {
                 let size = decoded_size(text(&write.body, "/Data"));
+                check_size("config", &write.body, size, MOST_CONFIG)?;
                 let shown = Shown::text(format!("{size} bytes"));
                 whole(change, format!("config {}", text(&write.body, "/Name")), Shown::Absent, shown);
             }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Act, Action, Change, Converge, Deploy, Preview, Refusal, STEP_TIMEOUT, Shown, StackAnswer, Step};
+use super::data::{self, Finding};
 use super::{LiveStack, Stack, explain, objects, ports, running, service};
 use crate::inventory::HostName;
 
@@ -11,6 +12,7 @@ pub(super) fn plan(
     stack: &Stack,
     live: Option<(&LiveStack, &Vec<HostName>)>,
     preview: Option<&StackAnswer>,
+    findings: &[Finding],
 ) -> Result<Option<Change>, Refusal> {
     let Some(deployment) = &stack.deployment else { return Ok(None) };
     let preview = match preview {
@@ -23,6 +25,7 @@ pub(super) fn plan(
     let mut change = Change::new(if seen.is_empty(&stack.name) { Action::Create } else { Action::Update });
     objects::compare(&stack.name, seen, preview, &mut change)?;
     ports::check(&stack.name, seen, preview)?;
+    data::check_labels(seen, preview)?;
     service::compare(&stack.name, seen, preview, stack.prune, &mut change);
     let Some((_, managers)) = live else {
         let later = Step::known_after_apply(format!("deploy the stack {}, once there is a swarm", stack.name));
@@ -32,11 +35,23 @@ pub(super) fn plan(
         let waits = stack.wait && running::compare(&stack.name, seen, &mut change);
         return Ok(waits.then(|| change.step(converge(stack, managers))));
     }
+    ports::note_shared(seen, preview, &mut change);
     for warning in warnings(preview) {
         change = change.note(warning);
     }
+    let mut lacks = Vec::new();
+    for finding in findings {
+        match finding {
+            Finding::Refused(refusal) => return Err(refusal.clone()),
+            Finding::Lacks(why) => lacks.push(why.as_str()),
+            Finding::Note(note) => change = change.note(note),
+        }
+    }
     if !preview.missing.is_empty() {
         return Ok(Some(lacking(stack, preview, change)));
+    }
+    if !lacks.is_empty() {
+        return Ok(Some(without_data(stack, &lacks.join("; "), change)));
     }
     let deploy = Deploy { managers: managers.clone(), deployment: Arc::clone(deployment), timeout: STEP_TIMEOUT };
     let summary = format!("deploy the stack {}", stack.name);
@@ -61,6 +76,22 @@ fn lacking(stack: &Stack, preview: &Preview, change: Change) -> Change {
             summary: format!("deploy the stack {}", stack.name),
             act: Act::Lacks { why, hint: hint.into() },
         })
+}
+
+/// An earlier resource of the playbook may make the directory, or set the label.
+fn without_data(stack: &Stack, why: &str, change: Change) -> Change {
+    let hint = "make the directory on the node that has the label, or mount its disk; `node_labels` can promise it as `data`";
+    let act = Act::Lacks { why: why.to_owned(), hint: hint.into() };
+    change
+        .note(format!("{why}; nothing is deployed until it is"))
+        .step(Step { summary: format!("deploy the stack {}", stack.name), act })
+}
+
+/// Whether there is something to deploy, as far as is known without looking at disks.
+pub(super) fn deploys(stack: &Stack, live: (&LiveStack, &Vec<HostName>), preview: &StackAnswer) -> bool {
+    let change = plan(stack, Some(live), Some(preview), &[]);
+    let is_deploy = |change: Change| change.steps.iter().any(|step| matches!(step.act, Act::Deploy(_)));
+    change.ok().flatten().is_some_and(is_deploy)
 }
 
 /// What the command warns of that people should read before saying yes.

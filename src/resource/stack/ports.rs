@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::super::{Preview, Refusal};
+use super::super::{Change, Preview, Refusal};
 use super::LiveStack;
 
 /// Port and protocol.
@@ -38,15 +38,40 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<
     Ok(())
 }
 
+/// Services that take the same port of their nodes cannot stand side by side: said, since where tasks go is the swarm's to choose.
+pub(super) fn note_shared(live: &LiveStack, preview: &Preview, change: &mut Change) {
+    let writes = preview.writes.iter().filter(|write| write.method == "POST" && write.path.starts_with("/services/"));
+    for write in writes {
+        let name = name_of(&write.body);
+        let theirs = live.services.iter().filter_map(|service| service.get("Spec")).filter(|spec| name_of(spec) != name);
+        for other in theirs {
+            let there = of_nodes(other);
+            for port in of_nodes(&write.body).into_iter().filter(|port| there.contains(port)) {
+                let words = "of their nodes: no node can run both";
+                change.notes.push(format!("{name} and {} publish {}/{} {words}", name_of(other), port.0, port.1));
+            }
+        }
+    }
+}
+
 fn name_of(spec: &Value) -> &str {
     spec.get("Name").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Ports of the routing mesh: one service of the swarm can have each. Ports of a node's own depend on where tasks go.
 fn published(spec: &Value) -> Vec<Port> {
+    ports(spec, |mode| mode != "host")
+}
+
+/// Ports of the nodes themselves.
+fn of_nodes(spec: &Value) -> Vec<Port> {
+    ports(spec, |mode| mode == "host")
+}
+
+fn ports(spec: &Value, of_mode: impl Fn(&str) -> bool) -> Vec<Port> {
     let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).into_iter().flatten();
     ports
-        .filter(|port| port.get("PublishMode").and_then(Value::as_str) != Some("host"))
+        .filter(|port| of_mode(port.get("PublishMode").and_then(Value::as_str).unwrap_or_default()))
         .filter_map(|port| {
             let number = port.get("PublishedPort").and_then(Value::as_u64).filter(|number| *number > 0)?;
             let protocol = port.get("Protocol").and_then(Value::as_str).unwrap_or("tcp");

@@ -40,7 +40,7 @@ fn stack(more: &str) -> Stack {
 
 fn planned(stack: &Stack, live: LiveStack, preview: Preview) -> Result<Option<Change>, Refusal> {
     let found = Found::Live(live, vec![HostName::new("one")]);
-    stack.plan(&Observed { found, preview: Some(StackAnswer::Previewed(preview)) })
+    stack.plan(&Observed { found, preview: Some(StackAnswer::Previewed(preview)), data: Vec::new() })
 }
 
 fn fields(change: &Change) -> Vec<String> {
@@ -126,7 +126,7 @@ fn a_new_stack_is_described_and_waits_only_when_asked() {
         assert!(text.contains(expected), "{text}");
     }
     // No swarm yet: the same plan, for later.
-    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Previewed(preview)) };
+    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Previewed(preview)), data: Vec::new() };
     let later = stack("").plan(&observed).unwrap().unwrap();
     assert_eq!((fields(&later), acts(&later)), (fields(&change), vec!["KnownAfterApply".to_owned()]));
 }
@@ -170,13 +170,28 @@ fn what_cannot_go_well_is_refused() {
     for (preview, word) in [
         (with("/configs/c1/update?version=3", json!({"Name": "rich_conf", "Data": "Yg=="})), "config rich_conf"),
         (with("/networks/create", json!({"Name": "shared"})), "belongs to the stack blog"),
+        (with("/secrets/create", json!({"Name": "rich_big", "DataLength": 800_000})), "the secret rich_big has 586 KiB; the swarm takes at most 500"),
+        (with("/configs/create", json!({"Name": "rich_long", "Data": "A".repeat(1_400_000)})), "the config rich_long"),
         (with("/services/create", json!({"Name": "rich_new", "EndpointSpec": ports(8080)})), "8080/tcp for rich_new, which blog_web"),
     ] {
         let refusal = planned(&stack(""), there.clone(), preview).unwrap_err();
         assert!(refusal.why.contains(word), "{refusal:?}");
     }
-    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Refused("services.app Additional property x is not allowed".into())) };
+    let observed = Observed { found: Found::NoSwarm, preview: Some(StackAnswer::Refused("services.app Additional property x is not allowed".into())), data: Vec::new() };
     assert!(stack("").plan(&observed).unwrap_err().why.starts_with("rich.yml"));
+}
+
+#[test]
+fn ports_of_nodes_that_two_services_want_are_said() {
+    let record = recorded();
+    let host = json!({"Ports": [{"PublishedPort": 81, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "host"}]});
+    let mut preview = updates(&record);
+    let body = json!({"Name": "rich_new", "EndpointSpec": host});
+    preview.writes.push(StackWrite { method: "POST".into(), path: "/services/create".into(), body });
+    let mut there = live(&record);
+    there.services.push(json!({"Spec": {"Name": "blog_web", "Labels": {}, "EndpointSpec": host}}));
+    let change = planned(&stack(""), there, preview).unwrap().unwrap();
+    assert!(change.notes.contains(&"rich_new and blog_web publish 81/tcp of their nodes: no node can run both".to_owned()), "{:?}", change.notes);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Values for the swarm's secrets, from the operator's machine: a variable, a command, a file encrypted with age(1).
 
+use std::ffi::OsString;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -29,15 +30,17 @@ pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
             let printed = output(shell, "sh", &[]).await?;
             Ok(SecretBytes::new(without_line_break(printed)))
         }
-        ValueSource::Age { ciphertext, .. } => {
-            let identity = std::env::var_os(IDENTITY).ok_or_else(|| {
-                format!("no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)")
-            })?;
-            let mut age = Command::new("age");
-            age.args(["--decrypt", "--identity"]).arg(identity);
-            output(age, "age", ciphertext).await.map(SecretBytes::new)
-        }
+        ValueSource::Age { ciphertext, .. } => open_age(ciphertext, std::env::var_os(IDENTITY)).await,
     }
+}
+
+async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<SecretBytes, String> {
+    let identity = identity.ok_or_else(|| {
+        format!("no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)")
+    })?;
+    let mut age = Command::new("age");
+    age.args(["--decrypt", "--identity"]).arg(identity);
+    output(age, "age", ciphertext).await.map(SecretBytes::new)
 }
 
 async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec<u8>, String> {
@@ -86,5 +89,33 @@ mod tests {
         assert_eq!(error, "it is not set; try: export SKEP_NO_SUCH_VARIABLE=...");
         let path = read_value(&ValueSource::Environment("PATH".into())).await.unwrap();
         assert_eq!(path.expose(), std::env::var("PATH").unwrap().as_bytes());
+    }
+    /// The real program: a key is made, a value encrypted to it, and read; another key does not open it.
+    #[tokio::test]
+    async fn age_files_are_opened_with_the_identity_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let run = |program: &str, arguments: &[&str]| {
+            let output =
+                std::process::Command::new(program).args(arguments).current_dir(folder.path()).output().unwrap();
+            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            output.stdout
+        };
+        for name in ["mine", "other"] {
+            run("age-keygen", &["-o", name]);
+        }
+        let recipient = String::from_utf8(run("age-keygen", &["-y", "mine"])).unwrap();
+        std::fs::write(folder.path().join("plain"), b"hunter2\n\0 and more").unwrap();
+        let ciphertext = run("age", &["--encrypt", "--recipient", recipient.trim(), "plain"]);
+        let identity = |name: &str| folder.path().join(name).into_os_string();
+        let opened = open_age(&ciphertext, Some(identity("mine"))).await.unwrap();
+        assert_eq!(opened.expose(), b"hunter2\n\0 and more", "to the last byte: no line break is taken away");
+        for (name, word) in [("other", "age ended with"), ("none", "age ended with")] {
+            let error = open_age(&ciphertext, Some(identity(name))).await.unwrap_err();
+            assert!(error.contains(word) && !error.contains("hunter2"), "{error}");
+        }
+        let half = &ciphertext[..ciphertext.len() - 1];
+        assert!(open_age(half, Some(identity("mine"))).await.is_err(), "a value that was cut is none");
+        let error = open_age(&ciphertext, None).await.unwrap_err();
+        assert!(error.contains("export SKEP_AGE_IDENTITY=FILE"), "{error}");
     }
 }

@@ -57,6 +57,20 @@ fn templates_include_others_and_loop_over_hosts() {
 }
 
 #[test]
+fn a_template_has_a_digest() {
+    let project = Project::new(&[
+        (
+            "playbooks/site.toml",
+            &file("content = \"{% set text %}{% include 'x.conf' %}{% endset %}{{ text | sha256 }}\""),
+        ),
+        ("templates/x.conf", "name={{ host.name }}\n"),
+    ]);
+    // printf 'name=docker01\n' | sha256sum
+    let digest = "65d9caf7ae3d5c786e8d1656b9c27eb6ff91e9b9917f04ab7196792729ac586c";
+    assert!(content(&project).contains(digest), "{}", content(&project));
+}
+
+#[test]
 fn a_template_that_uses_facts_defers_its_file() {
     let project = Project::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),

@@ -27,6 +27,8 @@ pub(super) struct Standing {
     pub unplaced: bool,
     /// Tasks that failed since the waiting began.
     pub failures: usize,
+    /// Those that failed at their network: it may still be on its way to the node, or on its way out after `docker stack rm`.
+    pub unattached: usize,
     /// The last error, with its node.
     pub trouble: Option<String>,
 }
@@ -50,6 +52,23 @@ fn is_over(task: &Value) -> bool {
 
 fn is_failed(task: &Value) -> bool {
     matches!(text(task, "/Status/State"), "failed" | "rejected")
+}
+
+/// What Engines say of a network that is not whole on their node, while it comes or goes.
+fn at_its_network(task: &Value) -> bool {
+    let said = text(task, "/Status/Err");
+    [
+        "could not find network",
+        "attaching to network failed",
+        "network sandbox join failed",
+        "No such network",
+        "network not found",
+        "error creating vxlan interface",
+        "error while removing network",
+    ]
+    .iter()
+    .any(|word| said.contains(word))
+        || (said.starts_with("network ") && said.ends_with("not found"))
 }
 
 /// IDs of the tasks that have ended.
@@ -91,7 +110,8 @@ pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
     // the version that was to replace it.
     let whose = if taken_back { &mine } else { &current };
     let failed: Vec<&Value> = whose.iter().copied().filter(|task| is_failed(task)).collect();
-    let failures = failed.iter().filter(|task| !seen.past.contains(text(task, "/ID"))).count();
+    let new = failed.iter().filter(|task| !seen.past.contains(text(task, "/ID")));
+    let (unattached, failures): (Vec<&&Value>, Vec<&&Value>) = new.partition(|task| at_its_network(task));
     let leaving = mine.iter().any(|task| text(task, "/DesiredState") == "shutdown" && !is_over(task));
     let unplaced = wanted_running
         .iter()
@@ -109,7 +129,8 @@ pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
         settled,
         over: taken_back || abandoned,
         unplaced: (unplaced.is_some() && !leaving) || nowhere,
-        failures,
+        failures: failures.len(),
+        unattached: unattached.len(),
         trouble: trouble.or_else(|| nowhere.then(|| "no node satisfies its constraints".into())),
     }
 }
@@ -219,6 +240,20 @@ mod tests {
         assert!(standing.words().contains("No such image: new:1 (on docker02)"));
         // With nothing left that could run, it is over.
         assert!(look(&service(&one, ""), &[failed("past")]).over);
+    }
+
+    #[test]
+    fn a_network_that_is_not_there_yet_is_no_failure_of_the_service() {
+        let one = json!({"Replicated": {"Replicas": 1}});
+        let failed = |id, why| task(id, "new", "shutdown", "rejected", why);
+        let tasks = [
+            failed("a", "network web_default not found"),
+            failed("b", "attaching to network failed, make sure your network options are correct"),
+            failed("c", "No such image: new:1"),
+            task("d", "new", "running", "preparing", ""),
+        ];
+        let standing = look(&service(&one, ""), &tasks);
+        assert_eq!((standing.failures, standing.unattached, standing.over), (1, 2, false));
     }
 
     #[test]

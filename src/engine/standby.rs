@@ -1,0 +1,109 @@
+//! What belongs to the cluster is carried by one host of its play. Where that host cannot be read, the next host of the play that can
+//! carries it for this run, and the report says so; where there is none, the report says that nobody looked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use super::Fleet;
+use super::event::Event;
+use super::examine::Look;
+use super::forecast::{HostForecast, Task, resource_outcome};
+use crate::inventory::HostName;
+use crate::playbook::{Goal, GoalResource, Resolved, ResolvedPlay};
+use crate::resource::{Resource, Scope, scope};
+
+/// Hosts that carry instead, by index of the play.
+pub(super) type Standbys = BTreeMap<usize, HostName>;
+
+/// Kind of a goal's resource.
+fn kind(goal: &Goal) -> &'static str {
+    match &goal.resource {
+        GoalResource::Bound(resource) => resource.kind(),
+        GoalResource::Deferred(deferred) => deferred.kind(),
+    }
+}
+
+/// What the carrier of a play has for the cluster, by name.
+fn carried(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
+    let goals = play.goals.get(carrier).into_iter().flatten();
+    goals.filter(|goal| scope(kind(goal)) == Some(Scope::Cluster)).map(Goal::label).collect()
+}
+
+/// Chooses, for each play whose carrier could not be read, the first host that stands by and could be.
+pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecast>) -> Standbys {
+    let mut chosen = Standbys::new();
+    for (index, play) in work.plays.iter().enumerate() {
+        let Some(carrier) = &play.carrier else { continue };
+        let is_lost = found.get(carrier).is_some_and(|host| host.outcome.unreachable.is_some());
+        let left = if is_lost { carried(play, carrier) } else { Vec::new() };
+        if left.is_empty() {
+            continue;
+        }
+        let reached = |host: &HostName| found.get(host).is_some_and(|host| host.outcome.unreachable.is_none());
+        // On a host that is refused or cannot be read whole, `apply` performs nothing.
+        let sound = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.failed());
+        let able =
+            || play.standbys.iter().filter(|(host, goals)| !goals.is_empty() && reached(host)).map(|(host, _)| host);
+        let standby = able().find(|host| sound(host)).or_else(|| able().next()).cloned();
+        let takes = standby.as_ref().and_then(|host| play.standbys.get(host)).into_iter().flatten();
+        let taken: Vec<String> = takes.map(Goal::label).collect();
+        let unread: Vec<&str> = left.iter().filter(|name| !taken.contains(name)).map(String::as_str).collect();
+        if let Some(host) = found.get_mut(carrier).filter(|_| !unread.is_empty()) {
+            let names = unread.join(", ");
+            host.outcome
+                .notes
+                .push(format!("not looked at: {names}, since no other host of the play {} can carry that", play.name));
+        }
+        if let Some(standby) = standby {
+            chosen.insert(index, standby);
+        }
+    }
+    chosen
+}
+
+/// Looks at what these hosts carry for others, and adds it to what was found on them.
+pub(super) async fn stand_in(
+    fleet: &Arc<Fleet>,
+    work: &Resolved,
+    found: &mut IndexMap<HostName, HostForecast>,
+    standbys: &Standbys,
+) {
+    for (index, name) in standbys {
+        let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else { continue };
+        let goals = play.standbys.get(name).into_iter().flatten();
+        let resources: Vec<Arc<dyn Resource>> = goals.filter_map(Goal::ready).collect();
+        let names: Vec<String> = resources.iter().map(|resource| resource.id()).collect();
+        let carrier = play.carrier.as_ref().map_or("its carrier", HostName::as_str);
+        let note = format!("{name} carries {} for {carrier}, which cannot be read", names.join(", "));
+        let looked = match fleet.host(name).await {
+            Ok(host) => look(fleet, &host, &resources).await.map(|examined| (examined, host.execs())),
+            Err(error) => Err(error),
+        };
+        match looked {
+            Ok((examined, execs)) => {
+                forecast.outcome.execs = execs;
+                for (resource, result) in resources.into_iter().zip(examined) {
+                    let mut outcome = resource_outcome(&play.name, resource.id(), &result);
+                    forecast.record.explain(resource.as_ref(), &mut outcome);
+                    forecast.outcome.resources.push(outcome);
+                    forecast.tasks.push(Task { play: *index, resource, change: result.ok().flatten() });
+                }
+                // Plays are performed in their order; within one, what belongs to the cluster comes last here.
+                forecast.tasks.sort_by_key(|task| task.play);
+            }
+            Err(error) => forecast.outcome.notes.push(format!("{} not looked at: {error}", names.join(", "))),
+        }
+        fleet.events().send(Event::Note { host: Some(name.clone()), text: note.clone() }).await;
+        forecast.outcome.notes.push(note);
+    }
+}
+
+async fn look(
+    fleet: &Fleet,
+    host: &super::Host,
+    resources: &[Arc<dyn Resource>],
+) -> Result<Vec<super::examine::Examined>, crate::transport::TransportError> {
+    Look::gather(fleet, host, resources, None).await?.examine(resources).await
+}

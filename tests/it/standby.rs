@@ -1,0 +1,150 @@
+//! What belongs to the cluster is looked at from another host of the play when its carrier cannot be read, and never passes for clean
+//! because nobody looked. Hosts are scripted; their shell is this machine's, which only reads.
+
+use std::collections::BTreeMap;
+use std::process::Command;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use skep::engine::{Connector, Events, Fleet, HostOutcome, Outcome, RunSummary, look};
+use skep::inventory::{HostName, InventoryRequest};
+use skep::playbook::{Options, Request, prepare};
+use skep::transport::scripted::ScriptedHost;
+use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
+
+const NETWORK: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
+
+/// A machine with a scripted Engine.
+struct Machine(ScriptedHost);
+
+#[async_trait::async_trait]
+impl Connection for Machine {
+    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+        let output = Command::new("sh").arg("-c").arg(exec.script.as_ref()).output().unwrap();
+        Ok(Output { status: output.status.code().unwrap_or(1), stdout: output.stdout, stderr: output.stderr })
+    }
+    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+        self.0.open_engine().await
+    }
+    async fn close(&self) {}
+}
+
+/// Managers by name, with whether they can be reached.
+struct Site(BTreeMap<&'static str, bool>);
+
+fn manager(name: &str) -> ScriptedHost {
+    let number = name.trim_start_matches("docker0");
+    let (id, address) = (format!("n{number}"), format!("192.168.56.1{number}"));
+    let info = json!({"Name": name, "ServerVersion": "26.1.5", "Swarm": {
+        "NodeID": id, "NodeAddr": address, "LocalNodeState": "active", "ControlAvailable": true, "Error": "",
+        "RemoteManagers": [{"NodeID": id, "Addr": format!("{address}:2377")}],
+        "Cluster": {"ID": "c1", "DefaultAddrPool": ["10.20.0.0/16"], "SubnetSize": 24}}});
+    let nodes: Vec<Value> = (1..=3)
+        .map(|number| {
+            json!({"ID": format!("n{number}"), "Version": {"Index": 17},
+                "Spec": {"Labels": {}, "Role": "manager", "Availability": "active"},
+                "Description": {"Hostname": format!("docker0{number}"), "Engine": {"EngineVersion": "26.1.5"}},
+                "ManagerStatus": {"Reachability": "reachable", "Leader": number == 2, "Addr": format!("192.168.56.1{number}:2377")},
+                "Status": {"State": "ready", "Addr": format!("192.168.56.1{number}")}})
+        })
+        .collect();
+    ScriptedHost::new().on_engine("GET", "/info", 200, info).on_engine("GET", "/nodes", 200, json!(nodes)).on_engine(
+        "GET",
+        NETWORK,
+        200,
+        json!([]),
+    )
+}
+
+#[async_trait::async_trait]
+impl Connector for Site {
+    async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
+        if self.0[host.as_str()] {
+            return Ok(Arc::new(Machine(manager(host.as_str()))));
+        }
+        Err(TransportError::Connect { address: host.to_string(), why: "no route to host".into(), retryable: false })
+    }
+}
+
+/// Looks at three managers, of which these can be reached.
+fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).unwrap();
+        folder.path().join(name)
+    };
+    let names = ["docker01", "docker02", "docker03"];
+    let hosts: String = (1..=3)
+        .map(|number| format!("[hosts.docker0{number}]\naddress = \"192.168.56.1{number}\"\ngroups = [\"managers\"]\nvars = {{ swarm_address = \"192.168.56.1{number}\" }}\n"))
+        .collect();
+    let request = Request {
+        inventory: InventoryRequest { paths: vec![write("inventory.toml", &hosts)], extra_vars: Vec::new() },
+        playbooks: vec![write("site.toml", plays)],
+        options: Options { limit: limit.iter().map(|one| (*one).to_owned()).collect(), ..Options::default() },
+    };
+    let work = Arc::new(prepare(&request).unwrap_or_else(|error| panic!("{error}")).resolved);
+    let site = Site(names.into_iter().zip(reached).collect());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let fleet = Arc::new(Fleet::new(Arc::new(site), names.map(HostName::new), Events::silent()));
+        look(&fleet, &work, 3, None, &tokio_util::sync::CancellationToken::new()).await
+    })
+}
+
+fn of<'a>(summary: &'a RunSummary, host: &str) -> &'a HostOutcome {
+    &summary.hosts[&HostName::new(host)]
+}
+
+/// What was looked at on a host.
+fn resources(summary: &RunSummary, host: &str) -> Vec<(String, Outcome)> {
+    of(summary, host).resources.iter().map(|one| (one.resource.clone(), one.outcome.clone())).collect()
+}
+
+const PLAYS: &str =
+    "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [{ network = { name = \"back\" } }]\n";
+
+#[test]
+fn the_next_manager_carries_and_the_report_says_so() {
+    let differs = vec![("network[back]".to_owned(), Outcome::Differs)];
+    let summary = check([true, true, true], PLAYS, &[]);
+    assert_eq!(resources(&summary, "docker01"), differs);
+    assert!(resources(&summary, "docker02").is_empty() && of(&summary, "docker02").notes.is_empty());
+
+    let summary = check([false, true, true], PLAYS, &[]);
+    assert!(summary.unreachable());
+    assert_eq!(resources(&summary, "docker02"), differs);
+    assert!(resources(&summary, "docker03").is_empty());
+    let notes = &of(&summary, "docker02").notes;
+    assert!(
+        notes.iter().any(|note| note == "docker02 carries network[back] for docker01, which cannot be read"),
+        "{notes:?}"
+    );
+
+    assert_eq!(resources(&check([false, false, true], PLAYS, &[]), "docker03"), differs);
+}
+
+#[test]
+fn what_nobody_could_look_at_is_said_and_is_not_clean() {
+    let unread = |summary: &RunSummary| {
+        let notes = of(summary, "docker01").notes.join("\n");
+        assert!(summary.unreachable() && notes.contains("not looked at: network[back]"), "{notes}");
+    };
+    unread(&check([false, false, false], PLAYS, &[]));
+    // The play has no other host.
+    let alone = PLAYS.replace("\"managers\"", "\"docker01\"");
+    let others = "[[plays]]\nhosts = \"all\"\nresources = [{ directory = { path = \"/usr\" } }]\n";
+    unread(&check([false, true, true], &format!("{alone}{others}"), &[]));
+    // A part of the hosts takes nothing over: the carrier was not asked for, and is not missing.
+    let summary = check([false, true, true], PLAYS, &["docker02"]);
+    assert!(!summary.unreachable() && resources(&summary, "docker02").is_empty());
+}
+
+#[test]
+fn what_would_be_another_content_elsewhere_is_not_taken_over() {
+    let plays = "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [\n  { network = { name = \"back\" } },\n  \
+                 { network = { name = \"net-{{ host.name }}\" } },\n]\n";
+    let summary = check([false, true, true], plays, &[]);
+    assert_eq!(resources(&summary, "docker02"), [("network[back]".to_owned(), Outcome::Differs)]);
+    let notes = of(&summary, "docker01").notes.join("\n");
+    assert!(notes.contains("not looked at: network[net-docker01]"), "{notes}");
+}

@@ -1,0 +1,206 @@
+//! nginx and PHP on five nodes, from the shipped playbook: the page on every node and through each balancer, lists that change under
+//! visitors who lose nothing, and a manager that loses its power. The pages are plain directories: not every kernel mounts NFS, but
+//! the NFS server is provisioned as far as the kernel lets.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::lot::Lot;
+use crate::skep::Said;
+
+const PLAYBOOK: &str = "playbooks/nginx-php.toml";
+const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
+const BALANCERS: [&str; 3] = ["docker01", "docker02", "docker03"];
+/// For what a busy machine may take its time for.
+const PATIENCE: Duration = Duration::from_secs(240);
+
+fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
+    let values = [
+        "registry_image=registry:lab",
+        "nginx_php_base=services:lab",
+        "nginx_php_install=:",
+        "nginx_php_balancer_image=services:lab",
+        "nginx_php_content=directory",
+    ];
+    let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
+    arguments.extend(more);
+    lot.run(verb, PLAYBOOK, &arguments)
+}
+
+/// What a request gets, or why it gets nothing.
+fn get(url: &str, seconds: &str) -> Result<String, String> {
+    let output = Command::new("curl").args(["-sS", "--fail", "--max-time", seconds, url]).output().expect("curl");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+/// The node that a page says it comes from.
+fn node_of(page: &str) -> Option<&str> {
+    page.split("You have reached ").nth(1)?.split('.').next()
+}
+
+/// The nodes that answer to forty requests at a balancer.
+fn behind(address: &str) -> BTreeSet<String> {
+    let pages = (0..40).filter_map(|_| get(&format!("http://{address}/"), "20").ok());
+    pages.filter_map(|page| node_of(&page).map(str::to_owned)).collect()
+}
+
+/// Waits until exactly these nodes are behind a balancer.
+fn until_behind(address: &str, wanted: &[&str]) {
+    let wanted: BTreeSet<String> = wanted.iter().map(|&node| node.to_owned()).collect();
+    let started = Instant::now();
+    loop {
+        let seen = behind(address);
+        if seen == wanted {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "behind {address}: {seen:?}, wanted {wanted:?}");
+    }
+}
+
+/// Visitors who ask again and again, each time by a connection of its own.
+struct Visitors {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<(usize, Vec<String>)>>,
+}
+
+impl Visitors {
+    fn of(urls: impl IntoIterator<Item = String>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let visitor = |url: String| {
+            let stop = stop.clone();
+            std::thread::spawn(move || {
+                let (mut answered, mut lost) = (0, Vec::new());
+                while !stop.load(Ordering::Relaxed) {
+                    match get(&url, "60") {
+                        Ok(_) => answered += 1,
+                        Err(why) => lost.push(format!("{url}: {why}")),
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                (answered, lost)
+            })
+        };
+        let threads = urls.into_iter().map(visitor).collect();
+        Self { stop, threads }
+    }
+
+    /// Ends them. Each was answered, and none of them lost a request.
+    #[track_caller]
+    fn lost_nothing(self) {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
+            let (answered, lost) = thread.join().unwrap();
+            assert!(lost.is_empty(), "{} of {} requests were lost: {lost:#?}", lost.len(), answered + lost.len());
+            assert!(answered > 3, "a visitor was answered {answered} times");
+        }
+    }
+}
+
+#[test]
+fn nginx_and_php_behind_balancers() {
+    let lot = Lot::up_with("nginx", &["--managers", "3", "--workers", "2"]);
+    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.image("services", &[]);
+    lot.image("registry", &["docker01"]);
+    let address = |node: &str| lot.address(node);
+
+    run(&lot, "plan", &[]).exits(0).says("stack[nginx-php]");
+    run(&lot, "apply", &["--yes"]).exits(0);
+    run(&lot, "check", &[]).exits(0).says("In sync");
+    for node in NODES {
+        let page = get(&format!("http://{}:8081/", address(node)), "20").unwrap();
+        assert_eq!(node_of(&page), Some(node), "{page}");
+        assert!(page.contains("<h1>nginx and PHP 8</h1>"), "{page}");
+        // A request that is longer than a reload, wherever it falls.
+        lot.on(node, "echo '<?php sleep(2); echo \"slow\";' >/srv/nginx-php/www/slow.php");
+    }
+    for balancer in BALANCERS {
+        until_behind(&address(balancer), &NODES);
+    }
+    let page = get(&format!("http://{}/", address("docker02")), "20").unwrap();
+    // This machine's own address on the lot's bridge, where the packages are served.
+    let inventory = std::fs::read_to_string(lot.inventory()).unwrap();
+    let here = inventory.split("docker_repository = \"http://").nth(1).unwrap().split('/').next().unwrap();
+    assert!(page.contains(&format!("Your address is {here}.")), "{page}");
+
+    the_list_changes_and_nobody_notices(&lot);
+    a_manager_loses_its_power(&lot);
+    the_server_of_the_pages(&lot);
+}
+
+fn the_list_changes_and_nobody_notices(lot: &Lot) {
+    let urls =
+        BALANCERS.iter().flat_map(|node| ["", "slow.php"].map(|path| format!("http://{}/{path}", lot.address(node))));
+    let visitors = Visitors::of(urls);
+    let without = ["-e", "nginx_php_web=all:!docker05"];
+    run(lot, "plan", &without).exits(0).says("command[reload the balancer]");
+    run(lot, "apply", &[&["--yes"], &without[..]].concat()).exits(0);
+    for balancer in BALANCERS {
+        until_behind(&lot.address(balancer), &NODES[..4]);
+    }
+    run(lot, "check", &without).exits(0).says("In sync");
+    // It still serves, for who asks it.
+    get(&format!("http://{}:8081/", lot.address("docker05")), "20").unwrap();
+    run(lot, "apply", &["--yes"]).exits(0);
+    for balancer in BALANCERS {
+        until_behind(&lot.address(balancer), &NODES);
+    }
+    visitors.lost_nothing();
+
+    // A list that somebody else has changed and loaded is drift, and goes.
+    let container = "$(docker ps -q --filter label=com.docker.swarm.service.name=nginx-php_balancer)";
+    let meddle = "sed -i /docker04/d /srv/nginx-php/balancer/nginx.conf";
+    lot.on("docker03", &format!("{meddle} && docker exec {container} nginx -c /balancer/nginx.conf -s reload"));
+    until_behind(&lot.address("docker03"), &["docker01", "docker02", "docker03", "docker05"]);
+    run(lot, "check", &[]).exits(3).says("file[/srv/nginx-php/balancer/nginx.conf]");
+    run(lot, "apply", &["--yes"]).exits(0);
+    until_behind(&lot.address("docker03"), &NODES);
+}
+
+fn a_manager_loses_its_power(lot: &Lot) {
+    let others = ["docker02", "docker03"];
+    let visitors = Visitors::of(others.map(|node| format!("http://{}/", lot.address(node))));
+    lot.pull_the_plug("docker01");
+    lot.until("docker02", "docker node ls --format '{{.Hostname}} {{.Status}}' | grep -qx 'docker01 Down'", PATIENCE);
+    for balancer in others {
+        until_behind(&lot.address(balancer), &NODES[1..]);
+    }
+    assert!(get(&format!("http://{}/", lot.address("docker01")), "5").is_err());
+    run(lot, "check", &[]).exits(4).says("docker01");
+
+    lot.fault("start", "docker01");
+    for balancer in BALANCERS {
+        until_behind(&lot.address(balancer), &NODES);
+    }
+    visitors.lost_nothing();
+    let started = Instant::now();
+    loop {
+        let said = run(lot, "check", &[]);
+        if said.code == 0 {
+            return;
+        }
+        assert!(started.elapsed() < PATIENCE, "the cluster is not whole:\n{}{}", said.stdout, said.stderr);
+    }
+}
+
+/// Packages and exports, and the server itself where the kernel has one.
+fn the_server_of_the_pages(lot: &Lot) {
+    let said = run(lot, "apply", &["--yes", "--limit", "docker05", "--tags", "storage", "-e", "nginx_php_content=nfs"]);
+    let exports = lot.on("docker05", "cat /etc/exports.d/nginx-php.exports");
+    let table = lot.on("docker05", "cat /var/lib/nfs/etab");
+    for node in NODES {
+        let address = lot.address(node);
+        assert!(exports.contains(&format!(" {address}(ro,sync,no_subtree_check)")), "{exports}");
+        assert!(table.contains(&format!("/srv/nginx-php/www\t{address}(ro,")), "{table}");
+    }
+    if said.code == 0 {
+        lot.on("docker05", "systemctl is-active nfs-server");
+    } else {
+        said.exits(1).says("Dependency failed for nfs-server.service");
+    }
+}

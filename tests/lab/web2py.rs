@@ -1,0 +1,236 @@
+//! web2py from its shipped playbook, first on one node without a registry, then on three with the same data: Apache passes requests to
+//! the application tier, which reads and writes the database; tiers are tagged and untagged. Apache and MariaDB are Debian's, started as
+//! the official images of httpd and MySQL are; ports are published on their hosts, since not every kernel has a routing mesh.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::lot::Lot;
+use crate::skep::{Said, skep};
+
+const PLAYBOOK: &str = "playbooks/web2py.toml";
+const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Debian's Apache behind the official image's contract: /usr/local/apache2 with conf/httpd.conf, modules and htdocs, port 80.
+const APACHE: &str = r#"mkdir -p /root/httpd && cd /root/httpd
+cat >httpd.conf <<'END'
+ServerRoot /usr/local/apache2
+Listen 80
+PidFile /tmp/httpd.pid
+LoadModule mpm_event_module modules/mod_mpm_event.so
+LoadModule authz_core_module modules/mod_authz_core.so
+LoadModule mime_module modules/mod_mime.so
+TypesConfig /etc/mime.types
+User www-data
+Group www-data
+DocumentRoot /usr/local/apache2/htdocs
+ErrorLog /proc/self/fd/2
+<Directory /usr/local/apache2/htdocs>
+    Require all granted
+</Directory>
+END
+cat >Dockerfile <<'END'
+FROM services:lab
+RUN mkdir -p /usr/local/apache2/conf/extra /usr/local/apache2/htdocs && ln -s /usr/lib/apache2/modules /usr/local/apache2/modules
+COPY httpd.conf /usr/local/apache2/conf/httpd.conf
+STOPSIGNAL SIGWINCH
+EXPOSE 80
+CMD ["apache2", "-d", "/usr/local/apache2", "-f", "conf/httpd.conf", "-DFOREGROUND"]
+END
+docker build -q -t httpd:lab ."#;
+
+/// Debian's MariaDB behind the contract of MySQL's official image: `MYSQL_*`, /etc/mysql/conf.d, /docker-entrypoint-initdb.d,
+/// /var/lib/mysql of account 999, port 3306.
+const DATABASE: &str = r#"mkdir -p /root/mysql && cd /root/mysql
+cat >start <<'END'
+#!/bin/sh
+set -eu
+data=/var/lib/mysql socket=/tmp/mysqld.sock
+if [ ! -d $data/mysql ]; then
+  mariadb-install-db --no-defaults --datadir=$data --auth-root-authentication-method=normal --skip-test-db >/dev/null
+  mariadbd --datadir=$data --socket=$socket --pid-file=/tmp/mysqld.pid --skip-networking & first=$!
+  until mariadb-admin --no-defaults --socket=$socket --user=root ping >/dev/null 2>&1; do kill -0 $first; sleep 0.2; done
+  mariadb --no-defaults --socket=$socket --user=root <<SQL
+CREATE DATABASE $MYSQL_DATABASE;
+CREATE USER '$MYSQL_USER'@'%' IDENTIFIED BY '$(cat "$MYSQL_PASSWORD_FILE")';
+GRANT ALL ON $MYSQL_DATABASE.* TO '$MYSQL_USER'@'%';
+USE $MYSQL_DATABASE;
+$(cat /docker-entrypoint-initdb.d/*.sql)
+ALTER USER root@localhost IDENTIFIED BY '$(cat "$MYSQL_ROOT_PASSWORD_FILE")';
+SQL
+  kill $first && wait $first
+fi
+exec mariadbd --datadir=$data --socket=$socket --pid-file=/tmp/mysqld.pid --bind-address=*
+END
+chmod 755 start
+printf 'FROM services:lab\nCOPY start /start\nUSER 999:999\nEXPOSE 3306\nCMD ["/start"]\n' >Dockerfile
+docker build -q -t mysql:lab ."#;
+
+struct Web2py<'a> {
+    lot: &'a Lot,
+}
+
+impl Web2py<'_> {
+    fn run(&self, verb: &str, inventory: &str, more: &[&str]) -> Said {
+        let values = [
+            "web2py_deploy=true",
+            "registry_image=registry:lab",
+            "web2py_apache2_base=httpd:lab",
+            "web2py_python_base=services:lab",
+            "web2py_python_install=:",
+            "web2py_mysql5_base=mysql:lab",
+            "published_mode=host",
+            "endpoint_mode=dnsrr",
+        ];
+        let mut arguments = vec![verb, "-i", inventory, PLAYBOOK];
+        arguments.extend(values.iter().flat_map(|value| ["-e", value]));
+        arguments.extend(more);
+        let mut command = crate::skep::command(&arguments);
+        command.env("WEB2PY_PASSWORD", "hunter2 and more").env("WEB2PY_ROOT_PASSWORD", "hunter2 of root");
+        Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
+    }
+
+    /// The lot's inventory with these hosts alone, each in these groups.
+    fn inventory(&self, name: &str, hosts: &[(&str, &[&str])]) -> String {
+        let mut table: toml::Table = std::fs::read_to_string(self.lot.inventory()).unwrap().parse().unwrap();
+        let all = table["hosts"].as_table_mut().unwrap();
+        all.retain(|host, _| hosts.iter().any(|(kept, _)| **kept == *host));
+        for (host, groups) in hosts {
+            all[*host]["groups"] = groups.iter().map(|group| toml::Value::from(*group)).collect::<Vec<_>>().into();
+        }
+        table.insert("groups".to_owned(), toml::toml! { workers = {} }.into());
+        self.lot.write(name, &toml::to_string(&table).unwrap())
+    }
+
+    /// What Apache of a node says, asked from outside, as soon as it says this.
+    #[track_caller]
+    fn until_says(&self, node: &str, path: &str, wanted: &str) -> String {
+        let address = format!("http://{}{path}", self.lot.address(node));
+        let started = Instant::now();
+        loop {
+            let said = curl(&[&address]);
+            match said {
+                Ok(text) if text.contains(wanted) => return text,
+                said => assert!(started.elapsed() < PATIENCE, "`{wanted}` did not come from {address}: {said:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    /// Adds a note through Apache of a node; a request that failed may still have written it, so a second try may write it twice.
+    #[track_caller]
+    fn note(&self, node: &str, text: &str) {
+        let address = format!("http://{}/", self.lot.address(node));
+        let started = Instant::now();
+        while let Err(said) = curl(&["--data-urlencode", &format!("text={text}"), &address]) {
+            assert!(started.elapsed() < PATIENCE, "{address} takes no note: {said}");
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    fn label(&self, node: &str) -> String {
+        self.lot.on("docker01", &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"))
+    }
+
+    /// Nodes on which tasks of a service run.
+    fn nodes_of(&self, service: &str) -> String {
+        let list = format!(
+            "docker service ps {service} --filter desired-state=running --format '{{{{.Node}}}}' | sort | tr '\\n' ' '"
+        );
+        self.lot.on("docker01", &list)
+    }
+}
+
+/// What a request gets, when its status is a good one; else why not.
+fn curl(arguments: &[&str]) -> Result<String, String> {
+    let output =
+        Command::new("curl").args(["-sS", "--fail", "--max-time", "10"]).args(arguments).output().expect("curl");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+}
+
+const DATABASE_CONTAINER: &str = "docker ps -q --filter label=com.docker.swarm.service.name=web2py_mysql5";
+
+#[test]
+fn web2py_runs_on_one_node_and_on_three() {
+    let lot = Lot::up("web2py");
+    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    // What images are made of is on docker01 alone: the others have what they pull.
+    lot.image("services", &["docker01"]);
+    lot.image("registry", &["docker01"]);
+    lot.on("docker01", APACHE);
+    lot.on("docker01", DATABASE);
+    let web2py = Web2py { lot: &lot };
+
+    let one = web2py.inventory("one.toml", &[("docker01", &["managers", "db"])]);
+    let single = ["-e", "web2py_registry=", "-e", "web2py_replicas=1", "-e", "web2py_python_replicas=1"];
+    web2py.run("plan", &one, &single).exits(0).says("stack[web2py]");
+    web2py.run("apply", &one, &[&single[..], &["--yes"]].concat()).exits(0);
+    web2py.run("check", &one, &single).exits(0).says("In sync");
+    web2py.note("docker01", "from one node");
+    web2py.until_says("docker01", "/", "from one node");
+    assert_eq!(web2py.label("docker01"), r#"{"web2py.tier.db":"true"}"#);
+
+    grown_to_three(&lot, &web2py);
+}
+
+fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
+    let tiers = ["workers", "web", "app"];
+    let first: &[&str] = &["managers", "registry", "db", "web", "app"];
+    let all = web2py.inventory("all.toml", &[("docker01", first), ("docker02", &tiers), ("docker03", &tiers)]);
+    lot.on("docker02", "mkdir -p /srv/web2py/apache2/htdocs/static && echo 'served by Apache' >/srv/web2py/apache2/htdocs/static/own.txt");
+    web2py.run("apply", &all, &["--yes"]).exits(0);
+    web2py.run("check", &all, &[]).exits(0).says("In sync");
+    assert_eq!(web2py.nodes_of("web2py_apache2"), "docker01 docker02 docker03");
+    assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02 docker03");
+    assert_eq!(web2py.label("docker03"), r#"{"web2py.tier.app":"true","web2py.tier.web":"true"}"#);
+    let images = skep(&["status", "-i", &all, "--images"]).exits(0).stdout;
+    for image in ["web2py_apache2", "web2py_python", "web2py_mysql5"] {
+        assert!(images.contains(image), "{image} is not in the registry:\n{images}");
+    }
+    let pulled = lot.on("docker02", "docker image ls --format '{{.Repository}}' | sort -u");
+    assert_eq!(pulled, "docker01:5000/web2py_apache2\ndocker01:5000/web2py_python", "all that docker02 has was pulled");
+
+    // Through every node, in and out; the row of the single node is still there.
+    for node in NODES {
+        web2py.note(node, &format!("through {node}"));
+    }
+    for node in NODES {
+        let said = web2py.until_says(node, "/", "through docker03");
+        assert!(said.contains("from one node") && said.contains("through docker01"), "{node} says: {said}");
+    }
+    web2py.until_says("docker02", "/static/own.txt", "served by Apache");
+
+    // The database's container is killed: its successor has the rows, its own settings, and goes on.
+    let before = lot.on("docker01", DATABASE_CONTAINER);
+    lot.on("docker01", &format!("docker kill {before}"));
+    lot.until(
+        "docker01",
+        &format!("new=$({DATABASE_CONTAINER}) && [ -n \"$new\" ] && [ \"$new\" != {before} ]"),
+        PATIENCE,
+    );
+    for node in NODES {
+        web2py.until_says(node, "/", "from one node");
+    }
+    web2py.note("docker03", "after the kill");
+    let query = "SELECT text FROM notes; SELECT @@max_connections, @@character_set_server";
+    let ask = format!(
+        "docker exec $({DATABASE_CONTAINER}) sh -c 'mariadb --no-defaults -N -S /tmp/mysqld.sock -uroot -p\"$(cat $MYSQL_ROOT_PASSWORD_FILE)\" web2py -e \"{query}\"'"
+    );
+    let rows = lot.on("docker01", &ask);
+    for row in ["from one node", "through docker02", "after the kill", "200\tutf8mb4"] {
+        assert!(rows.contains(row), "`{row}` is not in the database:\n{rows}");
+    }
+
+    // Untagged: docker03 has no application any more, and its Apache reaches those of the others.
+    let fewer =
+        web2py.inventory("fewer.toml", &[("docker01", first), ("docker02", &tiers), ("docker03", &["workers", "web"])]);
+    let two = ["-e", "web2py_python_replicas=2"];
+    web2py.run("plan", &fewer, &two).exits(0).says("label web2py.tier.app: true -> (absent)");
+    web2py.run("apply", &fewer, &[&two[..], &["--yes"]].concat()).exits(0);
+    assert_eq!(web2py.label("docker03"), r#"{"web2py.tier.web":"true"}"#);
+    assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02");
+    web2py.until_says("docker03", "/", "after the kill");
+    web2py.run("check", &fewer, &two).exits(0).says("In sync");
+}
