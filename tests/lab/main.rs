@@ -40,5 +40,5 @@ mod weather;
 mod weather_disks;
 mod weather_shells;
 mod weather_sudo;
-mod wordpress;
 mod web2py;
+mod wordpress;

@@ -182,6 +182,7 @@ fn development(system: &WordPress) {
         "curl -sf --cacert /etc/docker/certs.d/registry.dream:5001/ca.crt https://registry.dream:5001/v2/",
     );
 
+    lot.on("docker02", "test -s /srv/wordpress/.skep-volume");
     // Both are killed, and new containers find their data.
     for service in ["mariadb", "wordpress"] {
         lot.on(
