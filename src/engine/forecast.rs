@@ -177,7 +177,7 @@ async fn examine_host(
     let more = lookout.map(|lookout| lookout.queries(host.name())).unwrap_or_default();
     let more = deferred.then_some(Query::Facts).into_iter().chain(record).chain(more);
     if deferred {
-        host.expect(2);
+        host.prepare_for(2);
     }
     let mut look = Look::gather(fleet, host, &ready, more).await?;
     let mut tasks = Vec::new();

@@ -56,9 +56,9 @@ impl Host {
         self.connection.exec(Exec { timeout, ..Exec::root(script) }).await
     }
 
-    /// See [`Connection::expect`].
-    pub(super) fn expect(&self, commands: usize) {
-        self.connection.expect(commands);
+    /// See [`Connection::prepare_for`].
+    pub(super) fn prepare_for(&self, commands: usize) {
+        self.connection.prepare_for(commands);
     }
 
     /// Runs a step's command; see [`Connection::exec`].

@@ -18,6 +18,8 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
             .args(arguments)
             .current_dir(root)
             .env("VAGRANT_CHECKPOINT_DISABLE", "1")
+            // Whoever calls here applies what is to be applied, when it is time.
+            .env("SKEP_APPLY", "no")
             .stdin(Stdio::null())
             .output()
             .map_err(|error| failed(error.to_string()))?;

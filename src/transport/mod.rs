@@ -49,7 +49,7 @@ pub trait Connection: Send + Sync {
 
     /// So many commands come soon, one after the other: what each needs on the way is opened for all of them at once, which saves a far
     /// host a round trip for each. Only a hint; by default nothing is done.
-    fn expect(&self, _commands: usize) {}
+    fn prepare_for(&self, _commands: usize) {}
 
     /// How many streams to the Engine it can bear at once, once one was opened. Default 1.
     fn engine_streams(&self) -> usize {

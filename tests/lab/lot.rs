@@ -110,6 +110,18 @@ impl Lot {
         skep(&["lab", "stop", node, "--now", "--lot", &self.name]).exits(0);
     }
 
+    /// Gives a running node another address on the lot's bridge. The inventory and the lot's own records keep the old one.
+    pub fn move_to(&self, node: &str, address: &str) {
+        let (network, container) = (format!("skep-{}", self.name), format!("skep-{}-{node}", self.name));
+        for arguments in [
+            &["network", "disconnect", &network, &container][..],
+            &["network", "connect", "--ip", address, &network, &container],
+        ] {
+            let done = Command::new("docker").args(arguments).status().expect("docker starts");
+            assert!(done.success(), "docker {arguments:?}");
+        }
+    }
+
     /// Runs sh text in a node; its status must be 0.
     #[track_caller]
     pub fn on(&self, node: &str, script: &str) -> String {

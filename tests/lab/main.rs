@@ -2,6 +2,7 @@
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
+mod address;
 mod cluster;
 mod cuts;
 mod drift;

@@ -9,9 +9,15 @@ use crate::resource::{Action, Change, Disturbance, Refusal, Shown};
 use crate::swarm::{LiveSwarm, Loss, Node, Role, Standing, host_part, may_lose};
 
 /// What differs for a member; `None` when it is as asked.
-pub(super) fn plan(member: &SwarmMember, standing: &Standing, node: &Node) -> Result<Option<Change>, Refusal> {
+pub(super) fn plan(
+    member: &SwarmMember,
+    standing: &Standing,
+    node: &Node,
+    addresses: &[String],
+) -> Result<Option<Change>, Refusal> {
     let Some(swarm) = &standing.swarm else { return Ok(None) };
     check_fixed(member, standing, swarm)?;
+    check_still_there(member, standing, node, addresses)?;
 
     let availability = member.availability.filter(|wanted| wanted.word() != node.availability);
     if node.role == member.role && availability.is_none() {
@@ -97,6 +103,27 @@ fn check_fixed(member: &SwarmMember, standing: &Standing, swarm: &LiveSwarm) -> 
             member.subnet_size
         ),
         hint: "write the live pool into the playbook; another one needs a new swarm".into(),
+    })
+}
+
+/// An address that the host has no more, as after a reload with another one: the managers hear the node from where it is now, while
+/// the other nodes look for its overlay networks where it was. An address that the host never had (of a router before it) is no fault.
+fn check_still_there(
+    member: &SwarmMember,
+    standing: &Standing,
+    node: &Node,
+    addresses: &[String],
+) -> Result<(), Refusal> {
+    let (host, live, heard) = (&member.place.host, &standing.info.node_address, &node.address);
+    if live.is_empty() || live == heard || addresses.contains(live) || !addresses.contains(heard) {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!("{host} advertises {live} in the swarm and has no such address any more: the managers hear it from {heard}"),
+        hint: format!(
+            "give it {live} again; or set its swarm_address to {heard}, drain it, run `docker swarm leave` on it and apply again \
+             (or `skep node rebuild {host}`)"
+        ),
     })
 }
 

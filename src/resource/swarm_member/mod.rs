@@ -147,7 +147,7 @@ impl Kind for SwarmMember {
         let standing = seen.standing.as_ref().map_err(Clone::clone)?;
         let ghosts = ghosts::find(self, standing, &seen.hostname);
         let change = match &standing.membership {
-            Membership::Member(node) => member::plan(self, standing, node)?,
+            Membership::Member(node) => member::plan(self, standing, node, &seen.addresses)?,
             Membership::Returning(_) => Some(member::wait_for_return(standing)),
             Membership::Stopped(why) => Some(member::wait_for_engine(why)),
             _ => {

@@ -242,6 +242,24 @@ fn availability_and_the_fixed_address_are_compared() {
 }
 
 #[test]
+fn an_address_that_the_host_has_no_more_is_told() {
+    let member = member(WORKER, "docker02");
+    let at = |heard: &str, own: &[&str]| {
+        let nodes = json!([leader(), node("n2", "docker02", heard)]);
+        let own = Facts { addresses: own.iter().map(|&address| address.to_owned()).collect(), ..Facts::default() };
+        second(good(w2()), good(m1()), nodes).with(Query::Facts, Answer::Facts(own))
+    };
+    let new = "192.168.56.99";
+    let text = refused(&member, &at(new, &["10.0.2.15", new]));
+    assert!(text.contains("advertises 192.168.56.12 in the swarm and has no such address any more"), "{text}");
+    assert!(text.contains("set its swarm_address to 192.168.56.99"), "{text}");
+    // Heard by another way though the address is there; an address of a router before it; nothing known.
+    for (heard, own) in [(new, vec![IP2, new]), (IP2, vec!["10.0.0.5"]), ("203.0.113.7", vec!["10.0.0.5"]), (new, vec![])] {
+        assert!(planned(&member, &at(heard, &own)).is_none(), "{heard} {own:?}");
+    }
+}
+
+#[test]
 fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
     let member = member(WORKER, "docker02");
     let down = |id: &str, address: &str| set(node(id, "docker02", address), "/Status/State", "down");

@@ -146,8 +146,14 @@ impl SshConnection {
 
     /// A session channel that was opened because a command was expected.
     async fn expected_session(&self) -> Option<Session> {
-        let next = self.expected.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        next?.await.ok().flatten()
+        let next = || self.expected.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        // Beyond one that the host refused there may be one that it granted, and that nobody else could use.
+        while let Some(opening) = next() {
+            if let Ok(Some(session)) = opening.await {
+                return Some(session);
+            }
+        }
+        None
     }
 
     /// Opens a session channel, waiting for a free one. A host that allows fewer than we think refuses with "connect
@@ -189,7 +195,7 @@ impl Connection for SshConnection {
         engine::open(self).await
     }
 
-    fn expect(&self, commands: usize) {
+    fn prepare_for(&self, commands: usize) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..commands {
             // Nobody waits for a place: where there is none, the command itself will.

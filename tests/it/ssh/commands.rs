@@ -216,7 +216,7 @@ async fn what_expected_commands_need_is_opened_ahead() {
     for (further, ahead) in [("", true), ("MaxSessions 1", false)] {
         let sshd = Sshd::start(further);
         let connection = super::reach(&sshd.target()).await.unwrap();
-        connection.expect(2);
+        connection.prepare_for(2);
         for word in ["first", "second", "third"] {
             let output = connection.exec(Exec::root(format!("echo {word}"))).await.unwrap();
             assert_eq!(output.stdout, format!("{word}\n").into_bytes(), "{further}");
