@@ -42,8 +42,8 @@ impl WordPress {
             "wordpress_blackbox_image=blackbox:lab",
             "wordpress_grafana_image=grafana-stand-in:lab",
             "wordpress_exporter_base=python:lab",
-            "wordpress_scrape_interval=2s",
-            "wordpress_alert_after=4s",
+            "wordpress_scrape_interval=3s",
+            "wordpress_alert_after=0s",
             "published_mode=host",
             "endpoint_mode=dnsrr",
         ];
@@ -58,7 +58,7 @@ impl WordPress {
     /// Asks a node from outside; gives the status (0: no answer) and the body.
     fn get(&self, node: &str, rest: &str, password: Option<&str>, more: &[&str]) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--location", "--max-time", "30", "--write-out", "\n%{http_code}"]).args(more);
+        command.args(["-sS", "--location", "--max-time", "100", "--write-out", "\n%{http_code}"]).args(more);
         if let Some(password) = password {
             command.args(["--user", &format!("admin:{password}")]);
         }
@@ -182,6 +182,7 @@ fn development(system: &WordPress) {
         "curl -sf --cacert /etc/docker/certs.d/registry.dream:5001/ca.crt https://registry.dream:5001/v2/",
     );
 
+    lot.on("docker02", "test -s /srv/wordpress/.skep-volume");
     // Both are killed, and new containers find their data.
     for service in ["mariadb", "wordpress"] {
         lot.on(
