@@ -32,6 +32,7 @@ mod survey;
 mod tamper;
 mod trace;
 mod variants;
+mod virtual_machines;
 mod weather;
 mod weather_disks;
 mod weather_shells;
