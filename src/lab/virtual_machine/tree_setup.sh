@@ -28,6 +28,9 @@ StandardError=journal+console
 [Install]
 WantedBy=sysinit.target
 END
+# QEMU is given the kernel and its RAM disk; nobody waits ten minutes for a package's hook that makes another one.
+echo 'update_initramfs=no' >/etc/initramfs-tools/update-initramfs.conf
+
 # Done while building: an emulated processor would take a minute of the first boot for it.
 journalctl --update-catalog
 ldconfig
