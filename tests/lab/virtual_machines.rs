@@ -47,7 +47,7 @@ const HUNGRY: &str = r#"version: "3.8"
 services:
   eater:
     image: busybox:lab
-    command: ["sh", "-c", "sleep 5; a=0123456789abcdef; while :; do a=$$a$$a; done"]
+    command: ["sh", "-c", "a=0123456789abcdef; while :; do a=$$a$$a; done"]
     deploy:
       placement: { constraints: ["node.hostname==docker02"] }
       resources: { limits: { memory: 32M } }
