@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help test unit lint demo demo-down bench bench-peers dist install
+.PHONY: help test test-vm unit lint demo demo-down bench bench-peers dist install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -19,6 +19,9 @@ unit: ## the tests that need no lab
 
 test: install ## every test, the lab's included
 	@.ci/test
+
+test-vm: ## what needs whole virtual machines: routing mesh, virtual IPs, NFS, memory limits (half an hour)
+	@.ci/test-vm
 
 demo: install ## three bare nodes become a labelled swarm
 	@.ci/demo

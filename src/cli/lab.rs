@@ -44,6 +44,9 @@ enum Verb {
         /// Who logs in; vagrant has passwordless sudo
         #[arg(long, value_enum, default_value_t = UserName::Vagrant)]
         user: UserName,
+        /// Whole virtual machines (QEMU) instead of containers: with a kernel of their own, and slower by minutes
+        #[arg(long)]
+        virtual_machines: bool,
         /// The inventory to write
         #[arg(short, long, default_value = "inventory/lab.toml", value_name = "FILE")]
         inventory: PathBuf,
@@ -169,7 +172,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
     let started = Instant::now();
     let progress = |line: &str| say(&format!("[{:5.1} s] {line}", started.elapsed().as_secs_f64()));
     match &arguments.verb {
-        Verb::Up { managers, workers, suite, present_as, user, inventory } => {
+        Verb::Up { managers, workers, suite, present_as, user, virtual_machines, inventory } => {
             let options = LabOptions {
                 lot,
                 managers: *managers,
@@ -177,6 +180,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
                 suite: (*suite).into(),
                 present_as: (*present_as).into(),
                 user: (*user).into(),
+                virtual_machines: *virtual_machines,
                 inventory: inventory.clone(),
                 state,
             };
@@ -216,7 +220,9 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
         }
         verb => {
             let lab = lab::find(&state, &lot)?;
-            lab::ensure_docker(&state, &progress)?;
+            if !lab.lot().virtual_machines {
+                lab::ensure_docker(&state, &progress)?;
+            }
             on_nodes(&lab, verb, &progress)?;
         }
     }
@@ -268,9 +274,10 @@ fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow:
 fn list_line(state: &StateDirectory, lot: &LotName) -> String {
     match lab::find(state, lot) {
         Ok(lab) => format!(
-            "{:<20} {} nodes  {}  {}",
+            "{:<20} {} {}  {}  {}",
             lot.as_str(),
             lab.nodes().len(),
+            if lab.lot().virtual_machines { "virtual machines" } else { "nodes" },
             lab.lot().suite.name(),
             lab.lot().inventory.display()
         ),

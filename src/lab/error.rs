@@ -145,6 +145,68 @@ pub enum LabError {
         /// Failed units, or the end of the container's log.
         detail: String,
     },
+    /// A virtual machine did not finish booting.
+    #[error(
+        "{node} did not boot within {seconds} s; last: {last}\nthe end of its console:\n{tail}\ntry: {}", console.display()
+    )]
+    MachineBoot {
+        /// The machine.
+        node: String,
+        /// How long it was waited for, in seconds.
+        seconds: u64,
+        /// What was seen last.
+        last: String,
+        /// The last lines of its console.
+        tail: String,
+        /// Where all that it wrote to its console is.
+        console: PathBuf,
+    },
+    /// QEMU did not do what it was asked to.
+    #[error("QEMU was asked for `{command}` at {} and said: {reason}; try: `skep lab status`, then stop and start the machine", socket.display())]
+    Monitor {
+        /// The command of its protocol.
+        command: String,
+        /// Where it listens.
+        socket: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A socket cannot be made under so long a path.
+    #[error("{} is longer than the {limit} bytes that a socket may have; try: --state-dir with a shorter path", path.display())]
+    LongPath {
+        /// The socket.
+        path: PathBuf,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The packages that a machine installs from are gone.
+    #[error(
+        "the packages of lot `{lot}` are not on this machine any more; try: `skep lab up --virtual-machines --lot {lot}`"
+    )]
+    NoMirror {
+        /// The lot.
+        lot: String,
+    },
+    /// No port is left for SSH.
+    #[error(
+        "all ports of 127.0.0.1 from {first} to {last} are in use; try: `skep lab list`, then `skep lab down --lot NAME`"
+    )]
+    NoPort {
+        /// The first tried.
+        first: u16,
+        /// The last tried.
+        last: u16,
+    },
+    /// Virtual machines of this architecture are not known.
+    #[error(
+        "virtual machines are made for {known} only, and this machine is {architecture}; try: without --virtual-machines"
+    )]
+    Architecture {
+        /// Of this machine.
+        architecture: String,
+        /// The one that works.
+        known: &'static str,
+    },
     /// The package mirror of the lot does not answer.
     #[error("the lot's package mirror cannot listen on {address}: {reason}; try: free that port")]
     Mirror {

@@ -110,7 +110,8 @@ pub(crate) fn proxies() -> Vec<String> {
     dumped.lines().filter(proxy).map(|line| format!("--aptopt={line}")).collect()
 }
 
-fn quoted(path: &Path) -> String {
+/// A path as one word of a shell.
+pub(crate) fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 

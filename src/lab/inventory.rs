@@ -26,6 +26,10 @@ pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
     for (key, path) in files {
         line(&mut text, key, &quoted(&path.to_string_lossy()));
     }
+    if lot.virtual_machines {
+        // Emulated processors take seconds for what SSH computes.
+        line(&mut text, "connect_timeout", "\"60s\"");
+    }
     text.push_str("\n[vars]\n");
     line(&mut text, "user", "\"vagrant\"");
     line(&mut text, "docker_users", "[\"vagrant\"]");
@@ -55,8 +59,13 @@ fn host(lot: &Lot, at: usize, node: &Node) -> String {
         groups.push("db");
     }
     let groups: Vec<String> = groups.iter().map(|group| quoted(group)).collect();
+    // A virtual machine is reached through its NAT, as one of Vagrant's; the swarm lives in the private network.
+    let ssh = match node.port {
+        Some(port) => format!("address = \"127.0.0.1\"\nport = {port}\n"),
+        None => format!("address = \"{}\"\n", node.address),
+    };
     format!(
-        "\n[hosts.{name}]\naddress = \"{address}\"\ngroups = [{groups}]\nvars = {{ swarm_address = \"{address}\" }}\n",
+        "\n[hosts.{name}]\n{ssh}groups = [{groups}]\nvars = {{ swarm_address = \"{address}\" }}\n",
         name = node.name,
         address = node.address,
         groups = groups.join(", "),
@@ -91,6 +100,7 @@ mod tests {
             suite: Suite::Trixie,
             present_as: Presentation::Debian,
             user,
+            virtual_machines: false,
             inventory: "lab.toml".into(),
             state: state.clone(),
         };
@@ -113,6 +123,18 @@ mod tests {
         assert_eq!(groups("docker02"), r#"["workers", "db"]"#);
         assert_eq!(groups("docker03"), r#"["workers"]"#);
         assert_eq!(host("docker03")["vars"]["swarm_address"].as_str(), Some("10.213.10.13"));
+    }
+
+    #[test]
+    fn virtual_machines_are_reached_through_their_nat() {
+        let (mut lot, state) = lot(1, 1, LoginUser::Root);
+        lot.virtual_machines = true;
+        lot.nodes[1].port = Some(22_007);
+        let read: toml::Table = text(&lot, &state).parse().unwrap();
+        let host = &read["hosts"]["docker02"];
+        assert_eq!(host["address"].as_str(), Some("127.0.0.1"));
+        assert_eq!(host["port"].as_integer(), Some(22_007));
+        assert_eq!(host["vars"]["swarm_address"].as_str(), Some("10.213.10.12"));
     }
 
     #[test]

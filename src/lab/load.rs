@@ -1,7 +1,7 @@
 //! Loads test images into the Engines of nodes: each fetches the tar from the lot's own mirror, so that no registry is asked.
 
 use super::error::LabError;
-use super::{Lab, Progress, docker, host, recipe, service_image};
+use super::{Lab, Progress, host, recipe, service_image};
 
 /// An image that the lab makes of Debian's packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,16 +48,15 @@ impl Lab {
         } else {
             nodes
         };
-        let containers = nodes.iter().map(|node| self.container(node)).collect::<Result<Vec<_>, _>>()?;
         let script = script(image, &file, &self.lot.mirror);
         // Side by side: each node unpacks for itself.
         let loaded: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
-            let load = |container: &str| {
-                let loaded = docker::shell_in(container, &script, 300);
-                loaded.map_err(|error| error.while_doing(format!("loading {} into {container}", image.name())))
+            let load = |node: &str| {
+                let seconds = if self.lot.virtual_machines { 1800 } else { 300 };
+                let loaded = self.shell(node, &script, seconds);
+                loaded.map_err(|error| error.while_doing(format!("loading {} into {node}", image.name())))
             };
-            let threads: Vec<_> =
-                containers.iter().map(|container| scope.spawn(move || load(container.as_str()))).collect();
+            let threads: Vec<_> = nodes.iter().map(|node| scope.spawn(move || load(node.as_str()))).collect();
             let joined = threads.into_iter();
             joined.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });

@@ -25,10 +25,13 @@ pub enum Role {
 pub struct Node {
     /// Its host name, also its name in the inventory: `docker01`.
     pub name: String,
-    /// Its address on the lot's bridge; it stays the same over stop and start.
+    /// Its address on the lot's bridge, or in its private network; it stays the same over stop and start.
     pub address: Ipv4Addr,
     /// The group that the inventory puts it in.
     pub role: Role,
+    /// Of a virtual machine: the port of 127.0.0.1 that leads to its SSH.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
 }
 
 /// Everything that is remembered of a lot.
@@ -42,6 +45,9 @@ pub struct Lot {
     pub present_as: Presentation,
     /// Who logs in.
     pub user: LoginUser,
+    /// Whether its nodes are whole virtual machines, not containers.
+    #[serde(default)]
+    pub virtual_machines: bool,
     /// Where its packages come from: `http://10.213.10.1`.
     pub mirror: String,
     /// The inventory that was written, an absolute path.
@@ -58,6 +64,7 @@ impl Lot {
             suite: options.suite,
             present_as: options.present_as,
             user: options.user,
+            virtual_machines: options.virtual_machines,
             mirror: String::new(),
             inventory,
             nodes: Vec::new(),
@@ -74,12 +81,13 @@ impl Lot {
             let have = self.nodes.iter().filter(|node| node.role == role).count();
             for _ in have..usize::from(wanted) {
                 let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
-                self.nodes.push(Node { name: format!("docker{number:02}"), address: network.address(number), role });
+                let name = format!("docker{number:02}");
+                self.nodes.push(Node { name, address: network.address(number), role, port: None });
             }
         }
     }
 
-    /// The container of a node.
+    /// The container of a node; also the name of a virtual machine's process.
     #[must_use]
     pub fn container(&self, node: &str) -> String {
         format!("skep-{}-{node}", self.name)
@@ -118,11 +126,12 @@ impl Lot {
 
     /// Refuses what a lot that exists cannot become.
     pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
-        let words = |suite: Suite, present_as: Presentation| {
-            format!("--suite {} --present-as {}", suite.name(), present_as.name())
+        let words = |suite: Suite, present_as: Presentation, virtual_machines: bool| {
+            let machines = if virtual_machines { " --virtual-machines" } else { "" };
+            format!("--suite {} --present-as {}{machines}", suite.name(), present_as.name())
         };
-        let existing = words(self.suite, self.present_as);
-        let asked = words(options.suite, options.present_as);
+        let existing = words(self.suite, self.present_as, self.virtual_machines);
+        let asked = words(options.suite, options.present_as, options.virtual_machines);
         if existing == asked {
             return Ok(());
         }

@@ -34,14 +34,29 @@ pub(crate) fn ensure(
     let _lock = state.lock("build", progress)?;
     let architecture = host::architecture()?;
     let key = SigningKey::ensure(state)?;
-    let hash = recipe::mirror_hash(suite, &architecture);
-    let folder = state.cache().join(format!("mirror-{}-{hash}", suite.name()));
+    let (hash, folder) = place(state, suite, &architecture);
     if !folder.exists() {
         clear_half_built(&state.cache());
         build(state, suite, image, &architecture, &key, &folder, progress)
             .map_err(|error| error.while_doing(format!("building the {} mirror", suite.name())))?;
     }
     Ok(Mirror { folder, hash, key: key.public })
+}
+
+/// The mirror of a suite, when it is built; Docker is not asked.
+pub(crate) fn built(state: &StateDirectory, suite: Suite) -> Result<Option<Mirror>, LabError> {
+    let (hash, folder) = place(state, suite, &host::architecture()?);
+    if !folder.exists() {
+        return Ok(None);
+    }
+    Ok(Some(Mirror { folder, hash, key: SigningKey::ensure(state)?.public }))
+}
+
+/// Its hash, and where it is or would be.
+fn place(state: &StateDirectory, suite: Suite, architecture: &str) -> (String, PathBuf) {
+    let hash = recipe::mirror_hash(suite, architecture);
+    let folder = state.cache().join(format!("mirror-{}-{hash}", suite.name()));
+    (hash, folder)
 }
 
 fn build(

@@ -1,4 +1,4 @@
-//! Throwaway nodes on this machine: containers that run systemd and sshd, as bare as a new cloud machine.
+//! Throwaway nodes on this machine: containers that run systemd and sshd, as bare as a new cloud machine; or whole virtual machines.
 //! [`up()`] makes or repairs a lot, [`find`] returns one, [`Lab`] holds the faults: stop, start, cut, heal.
 //! Nodes sit on an internal bridge with no way out; packages come from a mirror on the bridge's own address.
 //! All of it blocks: from asynchronous code, go through `spawn_blocking`.
@@ -32,6 +32,7 @@ mod stand_in_packages;
 mod state;
 mod test_image;
 mod up;
+mod virtual_machine;
 
 use std::path::PathBuf;
 
@@ -53,6 +54,12 @@ pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
 pub struct Lab {
     lot: Lot,
     state: StateDirectory,
+}
+
+/// What a node is.
+enum Body {
+    Container(String),
+    Machine(virtual_machine::Machine),
 }
 
 /// How a node is.
@@ -140,7 +147,10 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or Docker does not answer.
     pub fn node_state(&self, node: &str) -> Result<NodeState, LabError> {
-        let container = self.container(node)?;
+        let container = match self.body(node)? {
+            Body::Machine(machine) => return Ok(machine.state()),
+            Body::Container(container) => container,
+        };
         Ok(match docker::container_state(&container)?.as_deref() {
             None => NodeState::Missing,
             Some("running") if fault::is_cut(&container)? => NodeState::Cut,
@@ -154,9 +164,13 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or Docker fails.
     pub fn stop(&self, node: &str, at_once: bool) -> Result<(), LabError> {
-        let container = self.container(node)?;
-        let seconds = if at_once { "0" } else { "30" };
-        docker::docker_alone(60, ["stop", "--time", seconds, &container]).map(drop)
+        match self.body(node)? {
+            Body::Machine(machine) => machine.stop(at_once),
+            Body::Container(container) => {
+                let seconds = if at_once { "0" } else { "30" };
+                docker::docker_alone(60, ["stop", "--time", seconds, &container]).map(drop)
+            }
+        }
     }
 
     /// Starts a stopped node and waits until it has booted; its address stays.
@@ -164,9 +178,13 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or it does not boot.
     pub fn start(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
-        let container = self.container(node)?;
-        docker::docker_alone(60, ["start", &container])?;
-        node::wait_for_boot(&container, node, progress)
+        match self.body(node)? {
+            Body::Machine(machine) => machine.start(&self.lot, &self.state, progress),
+            Body::Container(container) => {
+                docker::docker_alone(60, ["start", &container])?;
+                node::wait_for_boot(&container, node, progress)
+            }
+        }
     }
 
     /// Removes a node with its data, and makes a new one of the same name and address: a new machine, with new host keys.
@@ -174,10 +192,15 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or it cannot be made.
     pub fn rebuild(&self, node: &str, progress: Progress<'_>) -> Result<(), LabError> {
-        let container = self.container(node)?;
+        let body = self.body(node)?;
         progress(&format!("{node}: removing it with its data"));
-        docker::docker_finish(60, ["rm", "--force", "--volumes", &container])?;
-        docker::docker_finish(60, ["volume", "rm", &node::volume(&container)])?;
+        match body {
+            Body::Machine(machine) => machine.remove()?,
+            Body::Container(container) => {
+                docker::docker_finish(60, ["rm", "--force", "--volumes", &container])?;
+                docker::docker_finish(60, ["volume", "rm", &node::volume(&container)])?;
+            }
+        }
         let count = |role: Role| self.lot.nodes.iter().filter(|node| node.role == role).count();
         let number = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         let options = LabOptions {
@@ -187,6 +210,7 @@ impl Lab {
             suite: self.lot.suite,
             present_as: self.lot.present_as,
             user: self.lot.user,
+            virtual_machines: self.lot.virtual_machines,
             inventory: self.lot.inventory.clone(),
             state: self.state.clone(),
         };
@@ -198,7 +222,10 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or it does not run.
     pub fn cut(&self, node: &str) -> Result<(), LabError> {
-        fault::cut(&self.container(node)?)
+        match self.body(node)? {
+            Body::Machine(machine) => machine.cut(true),
+            Body::Container(container) => fault::cut(&container),
+        }
     }
 
     /// Gives a node its network back.
@@ -206,15 +233,21 @@ impl Lab {
     /// # Errors
     /// When the lot has no such node, or it does not run.
     pub fn heal(&self, node: &str) -> Result<(), LabError> {
-        fault::heal(&self.container(node)?)
+        match self.body(node)? {
+            Body::Machine(machine) => machine.cut(false),
+            Body::Container(container) => fault::heal(&container),
+        }
     }
 
-    /// Runs a shell script as root inside a node, past its network; returns what it wrote to stdout.
+    /// Runs a shell script as root inside a node, past its network (a virtual machine: over its NAT); returns what it wrote to stdout.
     ///
     /// # Errors
     /// When the lot has no such node, or the script fails or takes longer than `seconds`.
     pub fn shell(&self, node: &str, script: &str, seconds: u64) -> Result<String, LabError> {
-        docker::shell_in(&self.container(node)?, script, seconds)
+        match self.body(node)? {
+            Body::Machine(machine) => machine.shell(script, seconds),
+            Body::Container(container) => docker::shell_in(&container, script, seconds),
+        }
     }
 
     /// Removes the lot: see [`down`].
@@ -225,11 +258,15 @@ impl Lab {
         down(&self.state, &self.lot.name, progress)
     }
 
-    fn container(&self, node: &str) -> Result<String, LabError> {
-        if self.lot.nodes.iter().any(|known| known.name == node) {
-            return Ok(self.lot.container(node));
+    fn body(&self, name: &str) -> Result<Body, LabError> {
+        if let Some(node) = self.lot.nodes.iter().find(|known| known.name == name) {
+            return Ok(if self.lot.virtual_machines {
+                Body::Machine(virtual_machine::Machine::of(&self.lot, &self.state, node))
+            } else {
+                Body::Container(self.lot.container(name))
+            });
         }
         let names: Vec<&str> = self.lot.nodes.iter().map(|node| node.name.as_str()).collect();
-        Err(LabError::NoSuchNode { lot: self.lot.name.to_string(), node: node.to_owned(), nodes: names.join(", ") })
+        Err(LabError::NoSuchNode { lot: self.lot.name.to_string(), node: name.to_owned(), nodes: names.join(", ") })
     }
 }

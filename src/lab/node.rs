@@ -157,6 +157,7 @@ mod tests {
             name: "docker01".to_owned(),
             address: std::net::Ipv4Addr::new(10, 213, 10, 11),
             role: Role::Manager,
+            port: None,
         };
         let keys = "ssh-ed25519 AAAA root@tree\necdsa-sha2-nistp256 BBBB x\n";
         let lines = "10.213.10.11 ssh-ed25519 AAAA\n10.213.10.11 ecdsa-sha2-nistp256 BBBB\n";

@@ -146,6 +146,8 @@ pub struct LabOptions {
     pub present_as: Presentation,
     /// Who logs in; default vagrant.
     pub user: LoginUser,
+    /// Whole virtual machines instead of containers; default false.
+    pub virtual_machines: bool,
     /// The inventory to write; default `inventory/lab.toml`.
     pub inventory: PathBuf,
     /// Where keys, records and caches are kept.
@@ -165,6 +167,7 @@ impl LabOptions {
             suite: Suite::default(),
             present_as: Presentation::default(),
             user: LoginUser::default(),
+            virtual_machines: false,
             inventory: PathBuf::from("inventory/lab.toml"),
             state: StateDirectory::standard()?,
         })

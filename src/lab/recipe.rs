@@ -85,7 +85,7 @@ pub(crate) fn services_hash(suite: Suite, architecture: &str) -> String {
     hash(&[suite.name(), architecture, &PACKAGES.join(" "), SETUP, &LEFT_OUT.join(" ")])
 }
 
-fn hash(parts: &[&str]) -> String {
+pub(crate) fn hash(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
     for part in parts {
         // The length keeps "ab","c" and "a","bc" apart.

@@ -8,15 +8,21 @@ use super::inventory::HEADER;
 use super::lot::Lot;
 use super::options::LotName;
 use super::state::{StateDirectory, remove_folder};
-use super::{Progress, daemon, image, network, serve};
+use super::{Progress, daemon, image, network, serve, virtual_machine};
 
-/// Removes every container, volume and network of the lot, its keys, and the inventory that was written for it.
+/// Removes every container, volume and network of the lot, or its virtual machines with their disks; its keys, and the inventory that was written for it.
 /// Said to be done also when there was nothing.
 ///
 /// # Errors
 /// When Docker does not answer, or the lot belongs to another state directory.
 pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Result<(), LabError> {
     let record = Lot::load(state, lot);
+    if let Ok(Some(Lot { virtual_machines: true, inventory, .. })) = &record {
+        let _lock = state.lock(&format!("lot-{lot}"), progress)?;
+        virtual_machine::end_all(&state.lot(lot), progress)?;
+        remove_inventory(inventory, lot);
+        return remove_folder(&state.lot(lot));
+    }
     let known = !matches!(record, Ok(None));
     if !known && super::docker::answers().is_err() {
         return Ok(());
@@ -39,6 +45,8 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
     if let Ok(Some(record)) = record {
         remove_inventory(&record.inventory, lot);
     }
+    // A record that cannot be read says of neither sort.
+    virtual_machine::end_all(&state.lot(lot), progress)?;
     remove_folder(&state.lot(lot))
 }
 

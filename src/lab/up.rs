@@ -7,7 +7,7 @@ use super::lot::Lot;
 use super::node::{self, Making};
 use super::options::LabOptions;
 use super::state::{make_folder, write_file};
-use super::{Lab, Progress, daemon, host, image, inventory, key, mirror, network, provision, serve};
+use super::{Lab, Progress, daemon, host, image, inventory, key, mirror, network, provision, serve, virtual_machine};
 
 /// Makes or repairs a lot: Docker, node image, package mirror, network, nodes, keys, inventory.
 /// Nodes that exist stay; stopped ones are started, cut ones healed; missing ones are made.
@@ -21,6 +21,9 @@ pub fn up(options: &LabOptions, progress: Progress<'_>) -> Result<Lab, LabError>
     let recorded = Lot::load(state, &options.lot)?;
     if let Some(lot) = &recorded {
         lot.check_same(options)?;
+    }
+    if options.virtual_machines {
+        return virtual_machine::up(options, recorded, progress);
     }
     daemon::ensure(state, progress)?;
     network::check_owner(&options.lot, state)?;
@@ -65,7 +68,8 @@ fn all_nodes(making: &Making<'_>, progress: Progress<'_>) -> Result<String, LabE
     Ok(text)
 }
 
-fn write_inventory(path: &Path, text: &str) -> Result<(), LabError> {
+/// Writes an inventory, and the folders above it.
+pub(crate) fn write_inventory(path: &Path, text: &str) -> Result<(), LabError> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).map_err(LabError::file("create", folder))?;
     }

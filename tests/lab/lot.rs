@@ -1,4 +1,5 @@
-//! A lot of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`, never through skep.
+//! A lot of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`
+//! (into virtual machines with `ssh`), never through skep.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -132,13 +133,31 @@ impl Lot {
 
     /// Runs sh text in a node; gives its status and what it printed.
     pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
-        let output = Command::new("docker")
-            .args(["exec", &format!("skep-{}-{node}", self.name), "sh", "-c", script])
-            .stdin(Stdio::null())
-            .output()
-            .expect("docker starts");
+        let output = self.shell(node, script).stdin(Stdio::null()).output().expect("docker, or ssh, starts");
         let text = [output.stdout, output.stderr].concat();
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).trim().to_owned())
+    }
+
+    /// Past skep: into a container by Docker, into a virtual machine by the `ssh` program.
+    fn shell(&self, node: &str, script: &str) -> Command {
+        let table = self.table();
+        let Some(port) = table["hosts"][node].get("port") else {
+            let mut command = Command::new("docker");
+            command.args(["exec", &format!("skep-{}-{node}", self.name), "sh", "-c", script]);
+            return command;
+        };
+        let setting = |key: &str| table["defaults"][key].as_str().unwrap().to_owned();
+        let mut command = Command::new("ssh");
+        command.args(["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentityAgent=none", "-o", "LogLevel=ERROR"]);
+        command.args(["-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=30"]);
+        command.args([
+            "-o",
+            &format!("UserKnownHostsFile={}", setting("known_hosts")),
+            "-i",
+            &setting("identity_file"),
+        ]);
+        command.args(["-p", &port.to_string(), "root@127.0.0.1", script]);
+        command
     }
 
     /// Copies a file of this machine into a node.

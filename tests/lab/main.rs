@@ -36,6 +36,7 @@ mod survey;
 mod tamper;
 mod trace;
 mod variants;
+mod virtual_machines;
 mod volume;
 mod weather;
 mod weather_disks;

@@ -11,7 +11,7 @@ use crate::swarm::{Addresses, Role, host_part, port_of};
 const INTERFACE_NAME_LIMIT: usize = 15;
 
 /// What VirtualBox and QEMU give the first card of every machine (VirtualBox manual, "Network Address Translation").
-const NAT_ADDRESS: &str = "10.0.2.15";
+pub(super) const NAT_ADDRESS: &str = "10.0.2.15";
 
 /// Finds the host's place: its own address and those of its managers.
 pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<Place, Invalid> {

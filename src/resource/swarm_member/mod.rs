@@ -182,6 +182,14 @@ impl SwarmMember {
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {
         let advertised = crate::swarm::host_part(&self.place.advertise);
         let is_address = advertised.parse::<std::net::IpAddr>().is_ok();
+        if !is_address && addresses.iter().any(|address| address == addresses::NAT_ADDRESS) {
+            // Which address a card has is the Engine's to find out, and too late here.
+            let (host, nat) = (&self.place.host, addresses::NAT_ADDRESS);
+            return change.note(format!(
+                "{host} has {nat}, which every machine behind the NAT of VirtualBox or QEMU has: if {advertised} carries it, no other \
+                 node can reach {host}; say the address instead of the interface"
+            ));
+        }
         if !is_address || addresses.is_empty() || addresses.iter().any(|address| address == advertised) {
             return change;
         }

@@ -260,6 +260,25 @@ fn an_address_that_the_host_has_no_more_is_told() {
 }
 
 #[test]
+fn an_interface_that_may_lead_to_the_nat_is_said() {
+    let notes = |advertise: &str, addresses: &[&str]| {
+        let table = format!("{MANAGER}\nadvertise = '{advertise}'");
+        let facts = Facts {
+            hostname: "docker01".into(),
+            addresses: addresses.iter().map(|address| (*address).to_owned()).collect(),
+            ..Facts::default()
+        };
+        let answers = own("/info", EngineAnswer::Absent).with(Query::Facts, Answer::Facts(facts));
+        planned(&member(&table, "docker01"), &answers).unwrap().notes.join("\n")
+    };
+    let said = notes("eth0", &["10.0.2.15", IP1]);
+    assert!(said.contains("docker01 has 10.0.2.15") && said.contains("if eth0 carries it"), "{said}");
+    assert_eq!(notes("eth0", &[IP1]), "");
+    assert_eq!(notes(IP1, &["10.0.2.15", IP1]), "");
+    assert!(notes("192.168.56.99", &["10.0.2.15"]).contains("has no address 192.168.56.99"));
+}
+
+#[test]
 fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
     let member = member(WORKER, "docker02");
     let down = |id: &str, address: &str| set(node(id, "docker02", address), "/Status/State", "down");

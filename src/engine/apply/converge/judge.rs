@@ -145,7 +145,7 @@ fn trouble(
     // What an Engine says of its own cleaning, when a task went, hides why it went.
     let tells = |task: &Value| !text(task, "/Status/Err").starts_with("error while removing network");
     let last = failed.iter().max_by_key(|task| (tells(task), text(task, "/Status/Timestamp")));
-    let last = last.map(|task| format!("{}{}", text(task, "/Status/Err"), on_node(task, nodes)));
+    let last = last.map(|task| format!("{}{}{}", text(task, "/Status/Err"), killed(task), on_node(task, nodes)));
     if taken_back {
         let how = match text(service, "/UpdateStatus/State") {
             "paused" => "the update was stopped half-way",
@@ -156,6 +156,15 @@ fn trouble(
         return Some(words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("; "));
     }
     unplaced.map(|task| text(task, "/Status/Err").to_owned()).or(last)
+}
+
+/// 137 is 128 and the number of SIGKILL. The kernel sends it to what takes more memory than it may; the swarm does not say who did.
+fn killed(task: &Value) -> String {
+    let limit = task.pointer("/Spec/Resources/Limits/MemoryBytes").and_then(Value::as_u64).filter(|limit| *limit > 0);
+    match limit.filter(|_| text(task, "/Status/Err").contains("(137)")) {
+        Some(limit) => format!(", killed as when it takes more memory than its limit of {} MiB", limit >> 20),
+        None => String::new(),
+    }
 }
 
 fn on_node(task: &Value, nodes: &[Value]) -> String {
@@ -254,6 +263,28 @@ mod tests {
         ];
         let standing = look(&service(&one, ""), &tasks);
         assert_eq!((standing.failures, standing.unattached, standing.over), (1, 2, false));
+    }
+
+    #[test]
+    fn a_task_that_was_killed_within_a_limit_of_memory_is_told_so() {
+        let one = json!({"Replicated": {"Replicas": 1}});
+        let words = |limit: Option<u64>, error| {
+            let mut failed = task("b", "new", "shutdown", "failed", error);
+            let mut service = service(&one, "");
+            if let Some(limit) = limit {
+                let limits = json!({"Limits": {"MemoryBytes": limit}});
+                failed["Spec"]["Resources"] = limits.clone();
+                service["Spec"]["TaskTemplate"]["Resources"] = limits;
+            }
+            look(&service, &[failed]).words()
+        };
+        let said = words(Some(32 << 20), "task: non-zero exit (137)");
+        assert!(
+            said.ends_with("(137), killed as when it takes more memory than its limit of 32 MiB (on docker02)"),
+            "{said}"
+        );
+        assert!(!words(None, "task: non-zero exit (137)").contains("memory"));
+        assert!(!words(Some(32 << 20), "task: non-zero exit (1)").contains("memory"));
     }
 
     #[test]

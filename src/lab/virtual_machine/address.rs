@@ -1,0 +1,81 @@
+//! Addresses of a lot of virtual machines: the private network of Vagrant's documents, the NAT that all machines share, the ports of
+//! loopback that lead to their SSH, and the multicast group that is the private network's cable.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, TcpListener};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::lab::error::LabError;
+use crate::lab::lot::Lot;
+use crate::lab::network::Network;
+use crate::lab::state::StateDirectory;
+
+/// Where packages come from, seen from within: QEMU answers there with a program of this machine (`guestfwd`).
+pub(super) const MIRROR_ADDRESS: &str = "10.0.2.100";
+
+/// Ports tried for SSH: below those that Linux gives to outgoing connections (32768 and above), above Vagrant's (2200 to 2250).
+const PORTS: std::ops::Range<u16> = 22_000..23_000;
+
+/// The private network. Every lot has the same one, on a cable of its own.
+pub(super) fn private_network() -> Network {
+    Network { name: "private".to_owned(), gateway: Ipv4Addr::new(192, 168, 56, 1) }
+}
+
+/// Gives each node that has none a port of loopback for its SSH: free now, and of no other node of the lot.
+pub(super) fn give_ports(lot: &mut Lot) -> Result<(), LabError> {
+    let mut taken: BTreeSet<u16> = lot.nodes.iter().filter_map(|node| node.port).collect();
+    // Lots that are made at the same time begin at different places.
+    let start = u16::from_le_bytes([digest(lot.name.as_str())[0], digest(lot.name.as_str())[1]]) % 1000;
+    for node in lot.nodes.iter_mut().filter(|node| node.port.is_none()) {
+        let ports = (0..1000).map(|step| PORTS.start + (start + step) % 1000);
+        let free = |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let Some(port) = ports.into_iter().find(free) else {
+            return Err(LabError::NoPort { first: PORTS.start, last: PORTS.end - 1 });
+        };
+        taken.insert(port);
+        node.port = Some(port);
+    }
+    Ok(())
+}
+
+/// The lot's cable: a group of 239.0.0.0/8 (RFC 2365, for local use) by the lot's name and state directory, and the first node's port,
+/// which no other lot has. Packets stay on loopback.
+pub(super) fn cable(lot: &Lot, state: &StateDirectory) -> String {
+    let digest = digest(&format!("{} {}", state.path().display(), lot.name));
+    let port = lot.nodes.first().and_then(|node| node.port).unwrap_or(PORTS.start);
+    format!("239.213.{}.{}:{port}", digest[0], digest[1])
+}
+
+fn digest(text: &str) -> [u8; 32] {
+    Sha256::digest(text.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::lab::options::LabOptions;
+
+    #[test]
+    fn ports_are_free_differ_and_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDirectory::at(folder.path()).unwrap();
+        let options = LabOptions { state: state.clone(), ..LabOptions::new("lab").unwrap() };
+        let mut lot = Lot::new(&options, "/tmp/lab.toml".into());
+        lot.grow(1, 1, &private_network());
+        give_ports(&mut lot).unwrap();
+        let first: Vec<u16> = lot.nodes.iter().map(|node| node.port.unwrap()).collect();
+        assert_ne!(first[0], first[1]);
+        // Another program takes the next one: the third node gets one behind it.
+        let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, first[1] + 1));
+        lot.grow(1, 2, &private_network());
+        give_ports(&mut lot).unwrap();
+        let second: Vec<u16> = lot.nodes.iter().map(|node| node.port.unwrap()).collect();
+        assert_eq!(second[..2], first[..]);
+        assert!(second[2] > first[1] + 1, "{second:?}");
+        assert_eq!(lot.nodes[2].address.to_string(), "192.168.56.13");
+        let cable = cable(&lot, &state);
+        assert!(cable.starts_with("239.213.") && cable.ends_with(&format!(":{}", first[0])), "{cable}");
+    }
+}

@@ -1,0 +1,243 @@
+//! One machine: its folder (disk, seed, host key, console, process), made, started, stopped, cut off, and waited for.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::address;
+use super::image::Disk;
+use super::process::{self, NAT_CARD, PRIVATE_CARD, Start};
+use super::remote::Remote;
+use super::{monitor, seed};
+use crate::lab::command::{Tool, tail};
+use crate::lab::error::LabError;
+use crate::lab::lot::{Lot, Node};
+use crate::lab::mirror::{self, Mirror};
+use crate::lab::state::{StateDirectory, make_folder, remove_folder, write_file};
+use crate::lab::{NodeState, Progress, key};
+
+/// How long a machine may take to boot, in seconds: emulated, and many at once on few processors.
+const BOOT_SECONDS: u64 = 1200;
+/// How long it may take to shut down, in seconds.
+const STOP_SECONDS: u64 = 180;
+/// The longest path of a Unix socket (unix(7): 108 bytes with its NUL).
+const SOCKET_LIMIT: usize = 107;
+
+/// One machine of a lot.
+pub(crate) struct Machine {
+    name: String,
+    folder: PathBuf,
+    remote: Remote,
+}
+
+impl Machine {
+    /// The machine of this node, whether it exists or not.
+    pub(crate) fn of(lot: &Lot, state: &StateDirectory, node: &Node) -> Self {
+        let remote = Remote {
+            port: node.port.unwrap_or_default(),
+            identity_file: lot.identity_file(state),
+            known_hosts: lot.known_hosts(state),
+        };
+        Self { name: node.name.clone(), folder: state.lot(&lot.name).join(&node.name), remote }
+    }
+
+    /// Makes the folder with all that the first boot needs, unless it is there; gives the machine's line for `known_hosts`.
+    pub(super) fn make(
+        &self,
+        node: &Node,
+        disk: &Disk,
+        more: &str,
+        progress: Progress<'_>,
+    ) -> Result<String, LabError> {
+        make_folder(&self.folder)?;
+        let socket = self.folder.join("monitor");
+        if socket.as_os_str().len() > SOCKET_LIMIT {
+            return Err(LabError::LongPath { path: socket, limit: SOCKET_LIMIT });
+        }
+        let secret = self.folder.join("host_key");
+        let public = key::pair(&secret, &self.name)?;
+        let host_key = fs::read_to_string(&secret).map_err(LabError::file("read", &secret))?;
+        write_file(&self.folder.join("seed"), &seed::disk(node, &host_key, more), 0o600)?;
+        let place = self.folder.join("disk.qcow2");
+        if !place.exists() {
+            progress(&format!("{}: making it at {}, SSH on 127.0.0.1:{}", self.name, node.address, self.remote.port));
+            // Half a disk never has its name; the base is told by a link, so that a later recipe does not change a machine.
+            let half = self.folder.join("disk.half");
+            let base = self.base();
+            let _ = fs::remove_file(&base);
+            std::os::unix::fs::symlink(disk.folder(), &base).map_err(LabError::file("link", &base))?;
+            Tool::new("qemu-img")
+                .arguments(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+                .arguments([&disk.file_system(), &half])
+                .install_hint("apt-get install qemu-utils (or run .ci/install --virtual-machines)")
+                .run()?;
+            fs::rename(&half, &place).map_err(LabError::file("rename", &half))?;
+        }
+        let words: Vec<&str> = public.split_whitespace().take(2).collect();
+        Ok(format!("[127.0.0.1]:{} {}\n", self.remote.port, words.join(" ")))
+    }
+
+    /// Starts it, unless it runs; does not wait.
+    pub(super) fn launch(&self, lot: &Lot, state: &StateDirectory, mirror: &Mirror) -> Result<(), LabError> {
+        if process::running(&self.folder).is_some() {
+            return Ok(());
+        }
+        let base = self.base();
+        let base = base.canonicalize().map_err(LabError::file("find", &base))?;
+        self.mark_cut(false)?;
+        let number = lot.nodes.iter().position(|node| node.name == self.name).unwrap_or_default() + 1;
+        Start {
+            name: &lot.container(&self.name),
+            folder: &self.folder,
+            disk: &Disk::at(&base),
+            number: u8::try_from(number).unwrap_or(u8::MAX),
+            port: self.remote.port,
+            cable: &address::cable(lot, state),
+            busybox: &busybox(&state.lot(&lot.name), mirror)?,
+            packages: &mirror.folder,
+        }
+        .run()
+    }
+
+    /// Starts it and waits until it has booted.
+    pub(crate) fn start(&self, lot: &Lot, state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabError> {
+        let mirror =
+            mirror::built(state, lot.suite)?.ok_or_else(|| LabError::NoMirror { lot: lot.name.to_string() })?;
+        self.launch(lot, state, &mirror)?;
+        self.wait_for_boot(progress)
+    }
+
+    /// Waits until systemd has started everything; failed units are told, not fatal.
+    pub(super) fn wait_for_boot(&self, progress: Progress<'_>) -> Result<(), LabError> {
+        let started = Instant::now();
+        let mut last = String::new();
+        while started.elapsed() < Duration::from_secs(BOOT_SECONDS) && process::running(&self.folder).is_some() {
+            match self.remote.shell("systemctl is-system-running || :", 60) {
+                Ok(said) => match said.trim() {
+                    "running" => return Ok(()),
+                    "degraded" => {
+                        let units = self.shell("systemctl --failed --plain --no-legend | cut -d ' ' -f 1", 60)?;
+                        let units: Vec<&str> = units.split_whitespace().collect();
+                        progress(&format!("note: {} booted with failed units: {}", self.name, units.join(", ")));
+                        return Ok(());
+                    }
+                    other => last = format!("systemd says `{other}`"),
+                },
+                Err(error) => last = error.to_string(),
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let console = self.folder.join("console.log");
+        let said = fs::read(&console).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        Err(LabError::MachineBoot {
+            node: self.name.clone(),
+            seconds: started.elapsed().as_secs(),
+            last,
+            tail: tail(&said, 15),
+            console,
+        })
+    }
+
+    /// How it is.
+    pub(crate) fn state(&self) -> NodeState {
+        if !self.folder.join("disk.qcow2").exists() {
+            NodeState::Missing
+        } else if process::running(&self.folder).is_none() {
+            NodeState::Stopped
+        } else if self.cut_mark().exists() {
+            NodeState::Cut
+        } else {
+            NodeState::Running
+        }
+    }
+
+    /// Shuts it down and waits; `at_once` takes the power away, which is also done to a machine that does not end.
+    pub(crate) fn stop(&self, at_once: bool) -> Result<(), LabError> {
+        if process::running(&self.folder).is_some() && !at_once {
+            // Where nobody can be spoken to, its power button is pressed.
+            if self.shell("systemctl --no-block poweroff", 120).is_err() {
+                self.ask("system_powerdown", &json!({}))?;
+            }
+            if process::wait_for_end(&self.folder, Duration::from_secs(STOP_SECONDS)) {
+                return Ok(());
+            }
+        }
+        process::kill(&self.folder)
+    }
+
+    /// Pulls the cables of both cards, or puts them back: its addresses stay, packets vanish.
+    pub(crate) fn cut(&self, is_cut: bool) -> Result<(), LabError> {
+        for card in [PRIVATE_CARD, NAT_CARD] {
+            self.ask("set_link", &json!({ "name": card, "up": !is_cut }))?;
+        }
+        self.mark_cut(is_cut)
+    }
+
+    /// Runs a shell script in it as root.
+    pub(crate) fn shell(&self, script: &str, seconds: u64) -> Result<String, LabError> {
+        self.remote.shell(script, seconds).map_err(|error| error.while_doing(format!("in {}", self.name)))
+    }
+
+    /// Takes its power and its disk away.
+    pub(crate) fn remove(&self) -> Result<(), LabError> {
+        process::kill(&self.folder)?;
+        remove_folder(&self.folder)
+    }
+
+    fn ask(&self, command: &str, arguments: &serde_json::Value) -> Result<(), LabError> {
+        monitor::ask(&self.folder.join("monitor"), command, arguments)
+    }
+
+    /// QEMU tells nobody whether a cable is in.
+    fn cut_mark(&self) -> PathBuf {
+        self.folder.join("cut")
+    }
+
+    fn mark_cut(&self, is_cut: bool) -> Result<(), LabError> {
+        let mark = self.cut_mark();
+        if is_cut {
+            return write_file(&mark, b"", 0o644);
+        }
+        match fs::remove_file(&mark) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", &mark)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn base(&self) -> PathBuf {
+        self.folder.join("base")
+    }
+}
+
+/// Ends the machines of which this folder of a lot has any trace, whatever its record says.
+pub(crate) fn end_all(lot: &Path, progress: Progress<'_>) -> Result<(), LabError> {
+    let Ok(entries) = fs::read_dir(lot) else {
+        return Ok(());
+    };
+    for entry in entries.flatten() {
+        if process::running(&entry.path()).is_some() {
+            progress(&format!("ending {}", entry.file_name().to_string_lossy()));
+            process::kill(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// The static busybox of the mirror's images, in the lot's folder.
+fn busybox(lot: &Path, mirror: &Mirror) -> Result<PathBuf, LabError> {
+    let place = lot.join("busybox");
+    if !place.exists() {
+        let folder = tempfile::tempdir_in(lot).map_err(LabError::file("create", lot))?;
+        Tool::new("tar")
+            .arguments(["-x", "-C"])
+            .arguments([folder.path()])
+            .arguments(["-f"])
+            .arguments([mirror.folder.join("images/busybox.tar")])
+            .arguments(["./bin/busybox"])
+            .run()?;
+        fs::rename(folder.path().join("bin/busybox"), &place).map_err(LabError::file("write", &place))?;
+    }
+    Ok(place)
+}

@@ -1,0 +1,261 @@
+//! What containers cannot show, on three whole virtual machines: the routing mesh, virtual IPs, volumes on NFS, limits of memory, and
+//! the NAT behind which every machine has the same address. Emulated, it takes some twenty minutes: `make test-vm` runs it, `make test`
+//! does not.
+
+use std::time::Duration;
+
+use crate::lot::Lot;
+use crate::skep::root;
+
+/// Emulated machines on shared processors are slow: this says that something will not come, not how long it takes.
+const PATIENCE: Duration = Duration::from_secs(600);
+const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
+/// What VirtualBox and QEMU give the first card of every machine.
+const NAT: &str = "10.0.2.15";
+
+/// Two tasks of `web` on the workers, published on every node; `client` on every node asks through the virtual IP.
+const COMPOSE: &str = r#"version: "3.8"
+services:
+  web:
+    image: busybox:lab
+    command: ["sh", "-c", "mkdir /www && hostname >/www/task && ln -s /content/index.html /www/index.html && date >/content/$$NODE && exec httpd -f -p 80 -h /www"]
+    environment: { NODE: "{{.Node.Hostname}}" }
+    networks: [mesh]
+    ports:
+      - { target: 80, published: 8080, protocol: tcp, mode: ingress }
+    volumes:
+      - { type: volume, source: content, target: /content }
+    deploy:
+      replicas: 2
+      endpoint_mode: vip
+      placement: { constraints: ["node.role==worker"], max_replicas_per_node: 1 }
+      resources: { limits: { memory: 64M } }
+  client:
+    image: busybox:lab
+    command: ["sleep", "1000000"]
+    networks: [mesh]
+    stop_grace_period: 1s
+    deploy: { mode: global }
+networks:
+  mesh: {}
+volumes:
+  content: { external: true }
+"#;
+
+/// A task that takes memory until it may not.
+const HUNGRY: &str = r#"version: "3.8"
+services:
+  eater:
+    image: busybox:lab
+    command: ["sh", "-c", "a=0123456789abcdef; while :; do a=$$a$$a; done"]
+    deploy:
+      placement: { constraints: ["node.hostname==docker02"] }
+      resources: { limits: { memory: 32M } }
+      restart_policy: { condition: any, delay: 2s }
+"#;
+
+const PLAYBOOK: &str = r#"include = ["PLAYBOOKS/docker.toml", "PLAYBOOKS/swarm.toml"]
+
+[[plays]]
+name = "Export"
+hosts = "managers[0]"
+resources = [
+  { package = { name = "nfs-kernel-server", install_recommends = false } },
+  { directory = { path = "/srv/content" } },
+  { file = { path = "/srv/content/index.html", content = "from the export of docker01\n" } },
+  { directory = { path = "/etc/exports.d" } },
+  { file = { path = "/etc/exports.d/content.exports", content = "/srv/content 192.168.56.0/24(rw,sync,no_subtree_check,no_root_squash)\n" } },
+  { systemd_service = { name = "nfs-server", enabled = true, running = true, restart_when_newer = ["/etc/exports.d/content.exports"] } },
+]
+
+[[plays]]
+name = "Volume"
+hosts = "all"
+resources = [
+  { package = { name = "nfs-common", install_recommends = false } },
+  { volume = { name = "content", nfs = { server = "192.168.56.11", path = "/srv/content", options = "rw,nfsvers=4" } } },
+]
+"#;
+
+const STACK: &str = r#"include = ["machines.toml"]
+
+[[plays]]
+name = "Stack"
+hosts = "managers"
+resources = [{ stack = { name = "mesh", sources = ["mesh.yml"], timeout = "15m" } }]
+"#;
+
+const HUNGRY_STACK: &str = r#"[[plays]]
+hosts = "managers"
+resources = [{ stack = { name = "hungry", sources = ["hungry.yml"], timeout = "15m" } }]
+"#;
+
+struct Machines {
+    lot: Lot,
+    playbook: String,
+    stack: String,
+}
+
+impl Machines {
+    fn up() -> Self {
+        let lot = Lot::up_with("vm", &["--virtual-machines"]);
+        let playbooks = root().join("playbooks");
+        let playbook = lot.write("machines.toml", &PLAYBOOK.replace("PLAYBOOKS", playbooks.to_str().unwrap()));
+        lot.write("mesh.yml", COMPOSE);
+        lot.write("hungry.yml", HUNGRY);
+        let stack = lot.write("stack.toml", STACK);
+        Self { lot, playbook, stack }
+    }
+
+    /// The inventory with other words for what is advertised.
+    fn advertising(&self, name: &str, replacement: impl Fn(&str) -> String) -> String {
+        let text = std::fs::read_to_string(self.lot.inventory()).unwrap();
+        let text: Vec<String> = text
+            .lines()
+            .map(|line| if line.starts_with("vars = ") { replacement(line) } else { line.to_owned() })
+            .collect();
+        self.lot.write(name, &text.join("\n"))
+    }
+
+    fn container(&self, node: &str, service: &str) -> String {
+        self.lot.on(node, &format!("docker ps -q --filter label=com.docker.swarm.service.name={service}"))
+    }
+}
+
+/// Every machine thinks that it is 10.0.2.15: what cannot work is refused before any is contacted, and what skep cannot know is said.
+fn the_nat_is_told_from_the_private_network(machines: &Machines) {
+    let plan = |inventory: &str| crate::skep::skep(&["plan", "-i", inventory, &machines.playbook]);
+    let none = machines.advertising("none.toml", |_| String::new());
+    plan(&none).exits(2).says("no other node can reach docker01 at 127.0.0.1").says("swarm_address");
+    let nat = machines.advertising("nat.toml", |_| format!("vars = {{ swarm_address = \"{NAT}\" }}"));
+    plan(&nat).exits(2).says(&format!("docker01 would advertise {NAT}"));
+    let card = machines.advertising("card.toml", |_| "vars = { swarm_address = \"eth0\" }".to_owned());
+    plan(&card).exits(0).says(&format!("docker01 has {NAT}"));
+    for node in NODES {
+        assert!(machines.lot.on(node, "ip -4 -o addr show eth0").contains(&format!(" {NAT}/24 ")));
+    }
+}
+
+fn each_advertises_its_private_address(machines: &Machines) {
+    for (node, address) in NODES.iter().zip(["192.168.56.11", "192.168.56.12", "192.168.56.13"]) {
+        let said = machines.lot.on(node, "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeAddr}}'");
+        assert_eq!(said, format!("active {address}"), "{node}");
+    }
+    machines.lot.on("docker01", "test $(docker node ls --format '{{.Status}}' | grep -c Ready) = 3");
+}
+
+/// The manager has no task of `web`, and answers too; both tasks are reached through each node's published port.
+fn every_node_answers_on_the_published_port(machines: &Machines) {
+    let lot = &machines.lot;
+    assert_eq!(machines.container("docker01", "mesh_web"), "", "the manager has no task");
+    for asking in NODES {
+        for address in ["192.168.56.11", "192.168.56.12", "192.168.56.13"] {
+            let both = format!(
+                "for i in 1 2 3 4 5 6; do curl -sS --fail --max-time 20 http://{address}:8080/task; done | sort -u | wc -l | grep -qx 2"
+            );
+            lot.until(asking, &both, PATIENCE);
+        }
+    }
+}
+
+fn names_lead_to_virtual_addresses(machines: &Machines) {
+    let lot = &machines.lot;
+    let listed =
+        lot.on("docker01", "docker service inspect -f '{{range .Endpoint.VirtualIPs}}{{.Addr}} {{end}}' mesh_web");
+    assert!(listed.split_whitespace().count() == 2, "ingress and mesh: {listed}");
+    for node in NODES {
+        let client = machines.container(node, "mesh_client");
+        let named = lot.on(node, &format!("docker exec {client} nslookup web 127.0.0.11"));
+        let address =
+            listed.split_whitespace().map(|one| one.split('/').next().unwrap()).find(|one| named.contains(one));
+        let address = address.unwrap_or_else(|| panic!("{named}\nhas none of {listed}"));
+        let ask = format!(
+            "for i in 1 2 3 4 5 6; do docker exec {client} wget -q -T 20 -O - http://{address}/task; done | sort -u | wc -l | grep -qx 2"
+        );
+        lot.until(node, &ask, PATIENCE);
+    }
+}
+
+fn content_comes_from_the_export(machines: &Machines) {
+    let lot = &machines.lot;
+    assert_eq!(
+        lot.on("docker03", "curl -sS --fail --max-time 20 http://192.168.56.12:8080/"),
+        "from the export of docker01"
+    );
+    for node in ["docker02", "docker03"] {
+        let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
+        assert!(mounts.starts_with(":/srv/content ") && mounts.contains("addr=192.168.56.11"), "{mounts}");
+        lot.on("docker01", &format!("test -s /srv/content/{node}"));
+    }
+    lot.on("docker01", "echo changed >/srv/content/index.html");
+    lot.until("docker01", "curl -sS --fail --max-time 20 http://192.168.56.13:8080/ | grep -qx changed", PATIENCE);
+    lot.on("docker01", "echo 'from the export of docker01' >/srv/content/index.html");
+}
+
+/// The kernel ends the task, and skep says so with the node and the limit.
+fn limits_of_memory_are_real(machines: &Machines) {
+    let lot = &machines.lot;
+    let web = machines.container("docker02", "mesh_web");
+    assert_eq!(lot.on("docker02", &format!("docker exec {web} cat /sys/fs/cgroup/memory.max")), "67108864");
+    let playbook = lot.write("hungry.toml", HUNGRY_STACK);
+    let said = lot.run("apply", &playbook, &["--yes", "--limit", "docker01"]).exits(1);
+    let said = said.says("hungry_eater 0/1 running").says("non-zero exit (137)").says("on docker02");
+    said.says("limit of 32 MiB");
+    let killed = "docker inspect -f '{{.State.OOMKilled}}' $(docker ps -aq --filter label=com.docker.swarm.service.name=hungry_eater) | grep -qx true";
+    lot.until("docker02", killed, PATIENCE);
+    lot.on("docker01", "docker stack rm hungry");
+}
+
+/// `skep lab`'s own faults, on machines.
+fn machines_are_cut_stopped_and_come_back(machines: &Machines) {
+    let lot = &machines.lot;
+    let state = |wanted: &str| {
+        format!("docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -qx 'docker03 {wanted}'")
+    };
+    lot.fault("cut", "docker03");
+    lot.until("docker01", &state("Down"), PATIENCE);
+    lot.fault("heal", "docker03");
+    lot.until("docker01", &state("Ready"), PATIENCE);
+    lot.fault("stop", "docker03");
+    lot.until("docker01", &state("Down"), PATIENCE);
+    lot.fault("start", "docker03");
+    lot.until("docker01", &state("Ready"), PATIENCE);
+    // What was on it is there again: disk, membership, mounts.
+    lot.until("docker01", "test $(docker service ps -q -f desired-state=running mesh_web | wc -l) = 2", PATIENCE);
+}
+
+#[test]
+#[ignore = "whole virtual machines take twenty minutes: make test-vm"]
+fn what_needs_a_kernel_of_its_own() {
+    let step = |what: &str| eprintln!("== {what}");
+    step("three machines boot");
+    let machines = Machines::up();
+    let lot = &machines.lot;
+    step("the trap of the NAT");
+    the_nat_is_told_from_the_private_network(&machines);
+    step("Engines, a swarm, an export and a volume");
+    lot.run("apply", &machines.playbook, &["--yes"]).exits(0);
+    each_advertises_its_private_address(&machines);
+    step("a stack");
+    lot.image("busybox", &[]);
+    lot.run("apply", &machines.stack, &["--yes"]).exits(0);
+    step("the routing mesh");
+    every_node_answers_on_the_published_port(&machines);
+    step("virtual addresses");
+    names_lead_to_virtual_addresses(&machines);
+    step("the export");
+    content_comes_from_the_export(&machines);
+    step("a clean check");
+    lot.run("check", &machines.stack, &[]).exits(0).says("In sync");
+    step("limits of memory");
+    limits_of_memory_are_real(&machines);
+    step("machines cut off and stopped");
+    machines_are_cut_stopped_and_come_back(&machines);
+    step("a clean check again");
+    lot.until(
+        "docker01",
+        "test $(docker service ls --format '{{.Replicas}}' | grep -c -e '2/2' -e '3/3') = 2",
+        PATIENCE,
+    );
+    lot.run("check", &machines.stack, &[]).exits(0).says("In sync");
+}
