@@ -15,6 +15,8 @@ fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     let bootstrap = build(exec, &login(false), 7).unwrap();
     let mut child = Command::new("/bin/dash")
         .args(["-c", &bootstrap.command])
+        // A setting of whoever runs the tests.
+        .env_remove("SKEP_STATE_DIR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
