@@ -54,12 +54,14 @@ impl SwarmGuard {
         if info.state != "active" || !info.control_available {
             return Ok(None);
         }
-        let nodes = list_nodes(host, &info, engines).await.map_err(|why| Refusal {
+        let mut nodes = list_nodes(host, &info, engines).await.map_err(|why| Refusal {
             why: format!("{host} is a manager, and how many others there are cannot be known: {why}"),
             hint: "bring back a majority of the managers first, or use --force".into(),
         })?;
+        let silent = doubt_silent(&mut nodes, host, engines).await;
         let loss = if disturbs == Disturbance::ManagerLoss { Loss::Demotion } else { Loss::Restart };
-        may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note)
+        let verdict = may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note);
+        verdict.map_err(|refusal| Refusal { why: format!("{}{silent}", refusal.why), ..refusal })
     }
 
     /// One look after a restart: why it is not over yet, or `None` when it is.
@@ -159,6 +161,22 @@ impl Guard for SwarmGuard {
             sleep(self.pause).await;
         }
     }
+}
+
+/// The swarm hears of a manager that was lost some seconds late. Managers that are hosts of the inventory are asked themselves, and
+/// those that do not answer count as unreachable. Gives the words for them, for whoever is refused.
+async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines) -> String {
+    let mut silent = String::new();
+    let hosts = engines.hosts();
+    for node in nodes.iter_mut().filter(|node| node.is_reachable_manager() && node.hostname != host.as_str()) {
+        let Some(name) = hosts.iter().find(|name| name.as_str() == node.hostname) else { continue };
+        let view = EngineView::read(&engines.get(name, "/info").await);
+        if let (Some(why), Some(status)) = (view.unknown(), &mut node.manager) {
+            silent.push_str(&format!("; {name} does not answer: {why}"));
+            status.reachability = "unreachable".into();
+        }
+    }
+    silent
 }
 
 /// Nodes as the manager `host` lists them, or another manager of the same cluster when it cannot.

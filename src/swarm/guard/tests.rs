@@ -72,6 +72,32 @@ async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
 }
 
 #[tokio::test]
+async fn a_manager_that_does_not_answer_counts_as_lost_before_the_swarm_hears_of_it() {
+    let three = good(json!([
+        voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
+        voter(node("n2", "docker02", "10.0.0.2"), false, "reachable"),
+        voter(node("n3", "docker03", "10.0.0.3"), false, "reachable")
+    ]));
+    for (third, allowed) in [
+        (good(manager("docker03", "n3", "10.0.0.3", "c1")), true),
+        (EngineAnswer::Unreachable("no route to host".into()), false),
+        (EngineAnswer::Down("stopped".into()), false),
+    ] {
+        let engines = Scripted::default()
+            .with("docker01", "/info", [first()])
+            .with("docker01", "/nodes", [three.clone()])
+            .with("docker02", "/info", [second()])
+            .with("docker03", "/info", [third]);
+        let verdict = guard(false).before(&host("docker01"), &restart(), &engines).await;
+        assert_eq!(verdict.is_ok(), allowed, "{verdict:?}");
+        if let Err(refusal) = verdict {
+            assert!(refusal.why.contains("leaves 1 of 3 managers reachable"), "{}", refusal.why);
+            assert!(refusal.why.contains("docker03 does not answer: "), "{}", refusal.why);
+        }
+    }
+}
+
+#[tokio::test]
 async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
     let info = worker("docker03", "n3", "10.0.0.3", ("n1", "10.0.0.1:2377"));
     for (answer, allowed) in [
