@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
 
 mod address;
+mod applications;
 mod cluster;
 mod cuts;
 mod drift;
@@ -10,7 +11,6 @@ mod drill;
 mod environment;
 mod faults;
 mod foreign;
-mod guestbook;
 mod hostile;
 mod image;
 mod kinds;
@@ -18,7 +18,6 @@ mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
 mod lot;
-mod nginx_php;
 mod old_engine;
 mod plays;
 #[path = "../proxy/mod.rs"]
@@ -32,7 +31,6 @@ mod secrets;
 mod skep;
 mod stack;
 mod story;
-mod survey;
 mod tamper;
 mod trace;
 mod variants;
@@ -42,5 +40,3 @@ mod weather;
 mod weather_disks;
 mod weather_shells;
 mod weather_sudo;
-mod web2py;
-mod wordpress;

@@ -162,7 +162,11 @@ fn the_guestbook_outlives_a_node() {
     lot.on("docker01", PYTHON);
     lot.on("docker01", FRONT);
     lot.on(BIG, "mkdir -p /root/mongo");
-    lot.put(BIG, concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/guestbook/mongod.py"), "/root/mongo/mongod.py");
+    lot.put(
+        BIG,
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/applications/guestbook/mongod.py"),
+        "/root/mongo/mongod.py",
+    );
     lot.on(BIG, DATABASE);
     let guestbook = Guestbook::new(&lot);
 

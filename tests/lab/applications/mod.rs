@@ -1,0 +1,7 @@
+//! The five reference systems, each whole from its shipped playbook.
+
+mod guestbook;
+mod nginx_php;
+mod survey;
+mod web2py;
+mod wordpress;
