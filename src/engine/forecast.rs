@@ -105,9 +105,8 @@ pub async fn forecast(
             if stop.is_cancelled() || permit.is_err() {
                 return (host, None);
             }
-            // In a box: it is made when the host's turn comes, so that a thousand waiting hosts do not each hold room for all of it.
             let looked = tokio::select! {
-                looked = Box::pin(look_at(&fleet, &work, &host, lookout.as_deref())) => Some(looked),
+                looked = look_at(&fleet, &work, &host, lookout.as_deref()) => Some(looked),
                 () = stop.cancelled() => None,
             };
             (host, looked)
