@@ -4,6 +4,7 @@
 mod become_root;
 mod certificates;
 mod commands;
+mod cut_check;
 mod dropbear;
 mod engine;
 mod engine_server;
