@@ -1,6 +1,7 @@
 //! The transport against real OpenSSH servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
 mod become_root;
 mod certificates;
 mod commands;
@@ -19,6 +20,7 @@ mod privacy;
 mod privilege;
 mod reaching;
 pub mod sshd;
+mod terminal;
 mod traps;
 mod verbs;
 mod weather;
