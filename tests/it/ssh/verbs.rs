@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::sshd::{Sshd, public};
+use super::sshd::{Account, Sshd, must, public};
 
 fn skep(sshd: &Sshd, arguments: &[&str]) -> Output {
     prepared(sshd, arguments).output().unwrap()
@@ -115,6 +115,34 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
         shows(other, "proxy", "ProxyCommand nc %h", "ssh config");
         shows(other, "user", "own", "inventory");
         assert!(!text(&output.stderr).contains("not supported"), "{}", text(&output.stderr));
+    }
+}
+
+#[test]
+fn a_users_own_configuration_keys_and_known_hosts_are_found() {
+    let sshd = Sshd::start("");
+    let account = Account::new("/bin/dash");
+    std::fs::create_dir(account.home(".ssh")).unwrap();
+    std::fs::copy(sshd.path("client"), account.home(".ssh/id_ed25519")).unwrap();
+    let config = format!(
+        "Host w*\n HostName {}\n Port {}\n User root\n StrictHostKeyChecking accept-new\n",
+        sshd.address, sshd.port
+    );
+    std::fs::write(account.home(".ssh/config"), config).unwrap();
+    must("chown", &["-R", &account.name, account.home(".ssh").to_str().unwrap()]);
+    std::fs::write(sshd.path("inventory.toml"), "[hosts.web]\n").unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_skep"), sshd.path("skep")).unwrap();
+    for path in ["/usr/bin:/bin", "/nowhere"] {
+        let mut skep = Command::new("/sbin/runuser");
+        skep.args(["-u", &account.name, "--", "/usr/bin/env", &format!("PATH={path}")]).arg(sshd.path("skep"));
+        skep.args(["ping", "-v", "-i"]).arg(sshd.path("inventory.toml")).current_dir("/");
+        let output = skep.env_remove("SSH_AUTH_SOCK").env("HOME", account.home("")).output().unwrap();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "{path}: {out}{err}");
+        let port = out.lines().find(|line| line.starts_with("port")).unwrap();
+        assert!(port.ends_with("ssh config"), "{path}: {out}");
+        let known = std::fs::read_to_string(account.home(".ssh/known_hosts")).unwrap();
+        assert_eq!(known.lines().count(), 1, "{path}: {known}");
     }
 }
 
