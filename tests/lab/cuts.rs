@@ -1,8 +1,8 @@
 //! Whole runs over bad links to real nodes: `check` and `apply` through a relay that cuts, falls silent, turns bits over or delays.
 //! Wherever that is, the run is right or says clearly what is wrong, the node is never left half-changed, and the next `apply`
 //! converges. A packet counts when the whole of it is there, so cuts are made beside the ends of packets, in both directions: 20 of
-//! these places, spread over each run; `SKEP_CUT_POINTS=packets` tries every one. `SKEP_CUT_POINTS=300` cuts each run after bytes
-//! instead, at 300 points of its length.
+//! these places, spread over each run; `SKEP_CUT_POINTS=packets` tries every one, `SKEP_CUT_POINTS=ends` the end of every packet and
+//! not the bytes beside it. `SKEP_CUT_POINTS=300` cuts each run after bytes instead, at 300 points of its length.
 #![allow(clippy::print_stderr, reason = "what a long run saw is read by people; other runs are captured")]
 
 use std::collections::VecDeque;
@@ -225,6 +225,7 @@ fn cuts(run: &Length) -> Vec<Weather> {
     let places = Proxy::places(run.packets);
     match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
         (Ok("packets"), _) => places,
+        (Ok("ends"), _) => places.into_iter().filter(|weather| weather.cuts_at_an_end()).collect(),
         (_, Some(_)) => points(run).into_iter().map(Weather::CutAfter).collect(),
         _ => (0..POINTS).map(|index| places[index * places.len() / POINTS]).collect(),
     }

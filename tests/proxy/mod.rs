@@ -29,6 +29,13 @@ pub enum Weather {
     CutAtPacket(Place),
 }
 
+impl Weather {
+    /// Whether all of a packet goes through and nothing of the next one.
+    pub fn cuts_at_an_end(self) -> bool {
+        matches!(self, Self::CutAtPacket(Place { beside: Beside::At, .. }))
+    }
+}
+
 /// Beside the end of a packet. Packets of one direction are counted from one; all of a packet before it has gone through.
 #[derive(Debug, Clone, Copy)]
 pub struct Place {
