@@ -4,12 +4,13 @@
 mod packets;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use self::packets::Packets;
@@ -21,7 +22,7 @@ pub enum Weather {
     /// offers first.
     Fine,
     Delayed(Duration),
-    /// Dead from then on: later connections are cut at once.
+    /// Dead from then on: later connections are refused.
     CutAfter(u64),
     SilentAfter(u64),
     TurnsOver(u64),
@@ -65,7 +66,7 @@ struct Gone {
     bytes: AtomicU64,
     packets: [AtomicU64; 2],
     connections: AtomicU64,
-    dead: AtomicBool,
+    dead: watch::Sender<bool>,
 }
 
 /// A relay on a loopback port of its own.
@@ -122,11 +123,14 @@ impl Drop for Proxy {
 
 async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone: Arc<Gone>) {
     let mut connections = JoinSet::new();
-    while let Ok((near, _)) = listener.accept().await {
+    let mut dead = gone.dead.subscribe();
+    loop {
+        let near = tokio::select! {
+            near = listener.accept() => near,
+            _ = dead.wait_for(|dead| *dead) => break,
+        };
+        let Ok((near, _)) = near else { break };
         gone.connections.fetch_add(1, Ordering::Relaxed);
-        if gone.dead.load(Ordering::Relaxed) {
-            continue;
-        }
         let (to, gone) = (to.clone(), gone.clone());
         connections.spawn(async move {
             let Ok(far) = TcpStream::connect((to.0.as_str(), to.1)).await else { return };
@@ -138,13 +142,15 @@ async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone
             }
         });
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
 async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather: Weather, gone: &Gone) {
     let mut buffer = vec![0; 4096];
     let mut packets = Packets::new();
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if gone.dead.load(Ordering::Relaxed) {
+        if *gone.dead.borrow() {
             std::future::pending::<()>().await;
         }
         let before = gone.bytes.fetch_add(length as u64, Ordering::Relaxed);
@@ -174,7 +180,7 @@ async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather:
             return;
         }
         if cut.is_some() {
-            gone.dead.store(true, Ordering::Relaxed);
+            gone.dead.send_replace(true);
             // What came is worked on before the end is seen: else a server drops it unread.
             tokio::time::sleep(Duration::from_millis(30)).await;
             return;

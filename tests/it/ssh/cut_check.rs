@@ -30,7 +30,7 @@ resources = [
 
 fn check(sshd: &Sshd, number: usize, port: u16) -> Output {
     let text = format!(
-        "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\nuser = 'root'\nssh_config = 'ciphers'\nconnect_timeout = '1s'\n\
+        "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\nuser = 'root'\nssh_config = 'ciphers'\nconnect_timeout = '5min'\n\
          [hosts.web]\naddress = '127.0.0.1'\nport = {port}\nhost_key_alias = 'web'\nidentity_file = 'client'\n"
     );
     let inventory = sshd.path(&format!("inventory{number}.toml"));
@@ -55,7 +55,9 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
     }
     let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     let why = ["connection lost: ", "cannot connect to "].iter().any(|why| all.contains(why));
+    // The link is cut, never slow: whoever ran out of time did not come as far as that.
     let clear = output.status.code() == Some(4) && why && all.contains("web") && all.contains("try: ");
+    let clear = clear && !all.contains(" within ");
     if clear && !all.contains("In sync") { Ok(false) } else { Err(format!("{:?}\n{all}", output.status)) }
 }
 
@@ -86,7 +88,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
             let link = Proxy::start(&sshd.address, sshd.port, weather).await;
             let port = link.port;
             let run = tokio::task::spawn_blocking(move || check(&sshd, index + 1, port));
-            let output = tokio::time::timeout(Duration::from_secs(120), run).await.expect("it ends").unwrap();
+            let output = tokio::time::timeout(Duration::from_secs(600), run).await.expect("it ends").unwrap();
             verdict(&output, &wanted).map_err(|why| format!("{weather:?}: {why}"))
         });
     }
@@ -98,5 +100,5 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     let ends = Proxy::places(packets).into_iter().filter(|weather| weather.cuts_at_an_end()).count();
     assert_eq!(ends as u64, packets[0] + packets[1]);
     eprintln!("{bytes} bytes, {packets:?} packets: {right} right, {clear} clear errors, {:?}", started.elapsed());
-    assert!(clear > results.len() / 2, "{clear} of {}", results.len());
+    assert!(clear > results.len() / 2 && right > 0, "{clear} of {}", results.len());
 }
