@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::ssh::{ConnectOptions, Road, SshConnection, connect_by, known_line, scan};
+use super::ssh::{ConnectOptions, Road, SshConnection, Startups, connect_by, known_line, scan};
 use super::ssh_config::{SshConfig, Tokens};
 use super::{KnownHosts, TransportError};
 use crate::inventory::{HostName, Origin, Proxy, Target, local_user};
@@ -21,6 +21,7 @@ pub struct Network {
     hosts: HashMap<HostName, Target>,
     known: Mutex<HashMap<Vec<PathBuf>, KnownHosts>>,
     jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<JumpSlot>>>>,
+    startups: Startups,
 }
 
 /// A jump host's connection, or why there is none.
@@ -108,7 +109,7 @@ impl Network {
         Box::pin(async move {
             let known = self.known_hosts(&target.known_hosts)?;
             let road = self.road(target, way).await?;
-            connect_by(&road, target, &known, &self.options).await
+            connect_by(&road, target, &known, &self.options, &self.startups).await
         })
     }
 

@@ -1,6 +1,8 @@
-//! Whole runs over bad links to real nodes: `check` and `apply` through a relay that cuts after N bytes, falls silent, turns
-//! bits over or delays. Whatever N is, the run is right or says clearly what is wrong, the node is never left half-changed, and
-//! the next `apply` converges. `SKEP_CUT_POINTS=300` tries 300 points of each run instead of 20, a number above its bytes every byte.
+//! Whole runs over bad links to real nodes: `check` and `apply` through a relay that cuts, falls silent, turns bits over or delays.
+//! Wherever that is, the run is right or says clearly what is wrong, the node is never left half-changed, and the next `apply`
+//! converges. A packet counts when the whole of it is there, so cuts are made beside the ends of packets, in both directions: 20 of
+//! these places, spread over each run; `SKEP_CUT_POINTS=packets` tries every one, `SKEP_CUT_POINTS=ends` the end of every packet and
+//! not the bytes beside it. `SKEP_CUT_POINTS=300` cuts each run after bytes instead, at 300 points of its length.
 #![allow(clippy::print_stderr, reason = "what a long run saw is read by people; other runs are captured")]
 
 use std::collections::VecDeque;
@@ -17,8 +19,8 @@ const CHANGED: [&str; 2] = ["docker01", "docker02"];
 const IN_SYNC: &str = "docker03";
 const DRIFTED: &str = "docker04";
 
-/// How many points of a whole run are tried when nobody asks for a step.
-const POINTS: u64 = 20;
+/// How many points of a whole run are tried when nobody asks for more.
+const POINTS: usize = 20;
 
 const PLAYBOOK: &str = r#"[[plays]]
 hosts = "all"
@@ -77,6 +79,12 @@ fn look(lot: &Lot, node: &str) -> State {
     State { things, left: left.trim().to_owned(), record: record.to_owned() }
 }
 
+/// What went over the link in a whole run.
+struct Length {
+    bytes: u64,
+    packets: [u64; 2],
+}
+
 /// One trial: the verb, its node, the weather.
 type Trial = (&'static str, &'static str, Weather);
 
@@ -95,13 +103,24 @@ struct Trials {
 }
 
 impl Trials {
-    /// Runs a verb over a link; gives what it said and how many bytes went over the link.
-    fn over(&self, verb: &str, node: &str, weather: Weather) -> (Said, u64) {
+    /// Runs a verb over a link that holds, and gives how much went over it.
+    fn whole(&self, verb: &str, node: &str, code: i32) -> Length {
+        let (said, proxy) = self.over(verb, node, Weather::Fine);
+        said.exits(code);
+        assert_eq!(proxy.connections(), 1, "one connection a run");
+        Length { bytes: proxy.bytes(), packets: proxy.packets() }
+    }
+
+    /// Runs a verb over a link; gives what it said, and the link.
+    fn over(&self, verb: &str, node: &str, weather: Weather) -> (Said, Proxy) {
         let address = self.lot.address(node);
         let proxy = self.runtime.block_on(Proxy::start(&address, 22, weather));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let config =
-            self.lot.write(&format!("config{number}"), "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\n");
+        // Of that cipher the relay can see where packets end.
+        let config = self.lot.write(
+            &format!("config{number}"),
+            "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\nCiphers aes256-gcm@openssh.com\n",
+        );
         let settings = format!("user = \"root\"\nssh_config = {config:?}\nconnect_timeout = \"3s\"");
         let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
         let inventory = self.lot.inventory_of(&format!("link{number}.toml"), &settings, &[(node, &host)]);
@@ -109,7 +128,7 @@ impl Trials {
         if verb == "apply" {
             arguments.push("--yes");
         }
-        (skep(&arguments), proxy.bytes())
+        (skep(&arguments), proxy)
     }
 
     fn direct(&self, verb: &str, node: &str) -> Said {
@@ -196,11 +215,26 @@ fn answer(said: &Said) -> Vec<String> {
     said.stdout.lines().filter(|line| line.starts_with(' ')).map(str::to_owned).collect()
 }
 
+/// What `SKEP_CUT_POINTS` says: a number of points, or nothing that is one.
+fn asked() -> Option<usize> {
+    std::env::var("SKEP_CUT_POINTS").ok()?.parse().ok()
+}
+
+/// Where a run is cut.
+fn cuts(run: &Length) -> Vec<Weather> {
+    let places = Proxy::places(run.packets);
+    match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
+        (Ok("packets"), _) => places,
+        (Ok("ends"), _) => places.into_iter().filter(|weather| weather.cuts_at_an_end()).collect(),
+        (_, Some(_)) => points(run).into_iter().map(Weather::CutAfter).collect(),
+        _ => (0..POINTS).map(|index| places[index * places.len() / POINTS]).collect(),
+    }
+}
+
 /// Points from the first byte to behind the last.
-fn points(whole: u64) -> Vec<u64> {
-    let asked = std::env::var("SKEP_CUT_POINTS").ok().and_then(|text| text.parse().ok());
-    let step = (whole / asked.unwrap_or(POINTS)).max(1);
-    (0..).map(|index| index * step + 1).take_while(|at| *at < whole + step).collect()
+fn points(run: &Length) -> Vec<u64> {
+    let step = (run.bytes / asked().unwrap_or(POINTS) as u64).max(1);
+    (0..).map(|index| index * step + 1).take_while(|at| *at < run.bytes + step).collect()
 }
 
 fn trials(lot: Lot) -> Trials {
@@ -230,10 +264,8 @@ fn trials(lot: Lot) -> Trials {
 fn whole_runs_over_links_that_break_anywhere() {
     let mut trials = trials(Lot::up_with("cuts", &["--managers", "1", "--workers", "3"]));
     let started = Instant::now();
-    let (said, checked) = trials.over("check", DRIFTED, Weather::Fine);
-    said.exits(3);
-    let (said, applied) = trials.over("apply", CHANGED[0], Weather::Fine);
-    said.exits(0);
+    let checked = trials.whole("check", DRIFTED, 3);
+    let applied = trials.whole("apply", CHANGED[0], 0);
     trials.new = look(&trials.lot, CHANGED[0]).things;
     for (old, new) in trials.old.iter().zip(&trials.new) {
         assert_ne!(old, new, "the playbook changes each thing that is looked at");
@@ -242,25 +274,33 @@ fn whole_runs_over_links_that_break_anywhere() {
     trials.direct("apply", IN_SYNC).exits(0);
     trials.answers = [(IN_SYNC, 0), (DRIFTED, 3)].map(|(node, code)| answer(&trials.direct("check", node).exits(code)));
     assert!(trials.answers[1].len() > 9, "{:?}", trials.answers);
-    eprintln!("a check is {checked} bytes, an apply {applied}; ready after {:?}", started.elapsed());
+    for (name, run) in [("a check", &checked), ("an apply", &applied)] {
+        let [to_host, to_us] = run.packets;
+        eprintln!("{name} is {} bytes; {to_host} packets to the host, {to_us} back", run.bytes);
+    }
+    eprintln!("ready after {:?}", started.elapsed());
 
     let mut changing = CHANGED.map(|_| VecDeque::new());
     let mut looking = [IN_SYNC, DRIFTED].map(|_| VecDeque::new());
-    for (index, at) in points(applied).into_iter().enumerate() {
+    for (index, weather) in cuts(&applied).into_iter().enumerate() {
         let node = index % CHANGED.len();
-        changing[node].push_back(("apply", CHANGED[node], Weather::CutAfter(at)));
+        changing[node].push_back(("apply", CHANGED[node], weather));
+    }
+    for (index, at) in points(&applied).into_iter().enumerate() {
+        let node = (index / 4) % CHANGED.len();
         if index % 4 == 1 {
-            let node = (index / 4) % CHANGED.len();
             changing[node].push_back(("apply", CHANGED[node], Weather::TurnsOver(at + 7)));
         }
         if index % 12 == 2 {
-            let node = (index / 12) % CHANGED.len();
             changing[node].push_back(("apply", CHANGED[node], Weather::SilentAfter(at)));
         }
     }
-    for (index, at) in points(checked).into_iter().enumerate() {
+    for (index, weather) in cuts(&checked).into_iter().enumerate() {
         let (queue, node) = (index % 2, [IN_SYNC, DRIFTED][index % 2]);
-        looking[queue].push_back(("check", node, Weather::CutAfter(at)));
+        looking[queue].push_back(("check", node, weather));
+    }
+    for (index, at) in points(&checked).into_iter().enumerate() {
+        let (queue, node) = (index % 2, [IN_SYNC, DRIFTED][index % 2]);
         if index % 3 == 1 {
             looking[queue].push_back(("check", node, Weather::TurnsOver(at + 7)));
         }

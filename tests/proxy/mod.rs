@@ -1,5 +1,7 @@
-//! A bad link: a TCP relay before a real sshd that delays, cuts after some bytes, falls silent, or turns bits over. Shared by
-//! the tests of the transport and of whole runs on lab nodes. Ends with the value.
+//! A bad link: a TCP relay before a real sshd that delays, cuts after some bytes or at the end of a packet, falls silent, or turns
+//! bits over. Shared by the tests of the transport and of whole runs on lab nodes. Ends with the value.
+
+mod packets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,23 +10,69 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+
+use self::packets::Packets;
 
 /// What happens to the bytes; the numbers count those of both directions and of all connections.
 #[derive(Debug, Clone, Copy)]
 pub enum Weather {
+    /// Nothing; packets are counted. As for cuts at their ends, the connection must use `aes256-gcm@openssh.com`, which skep
+    /// offers first.
     Fine,
     Delayed(Duration),
-    /// Dead from then on: later connections are cut at once.
+    /// Dead from then on: later connections are refused.
     CutAfter(u64),
     SilentAfter(u64),
     TurnsOver(u64),
+    /// The same as a cut after some bytes.
+    CutAtPacket(Place),
+}
+
+impl Weather {
+    /// Whether all of a packet goes through and nothing of the next one.
+    pub fn cuts_at_an_end(self) -> bool {
+        matches!(self, Self::CutAtPacket(Place { beside: Beside::At, .. }))
+    }
+}
+
+/// Beside the end of a packet. Packets of one direction are counted from one; all of a packet before it has gone through.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    pub to: To,
+    pub packet: u64,
+    pub beside: Beside,
+}
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To {
+    Host,
+    Us,
+}
+
+/// One byte before the end, at it, one byte of the next packet behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    Before,
+    At,
+    Behind,
+}
+
+/// What went through, and whether anything still does.
+#[derive(Debug, Default)]
+struct Gone {
+    bytes: AtomicU64,
+    packets: [AtomicU64; 2],
+    connections: AtomicU64,
+    dead: watch::Sender<bool>,
 }
 
 /// A relay on a loopback port of its own.
 pub struct Proxy {
     pub port: u16,
-    count: Arc<AtomicU64>,
+    gone: Arc<Gone>,
     relay: tokio::task::JoinHandle<()>,
 }
 
@@ -33,14 +81,36 @@ impl Proxy {
     pub async fn start(address: &str, port: u16, weather: Weather) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (count, address) = (Arc::new(AtomicU64::new(0)), address.to_owned());
-        let relay = tokio::spawn(listen(listener, (address, port), weather, count.clone()));
-        Self { port: own, count, relay }
+        let (gone, address) = (Arc::new(Gone::default()), address.to_owned());
+        let relay = tokio::spawn(listen(listener, (address, port), weather, gone.clone()));
+        Self { port: own, gone, relay }
     }
 
     /// Bytes that came from either side so far.
     pub fn bytes(&self) -> u64 {
-        self.count.load(Ordering::Relaxed)
+        self.gone.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Packets that went to the host and to us so far.
+    pub fn packets(&self) -> [u64; 2] {
+        [To::Host, To::Us].map(|to| self.gone.packets[to as usize].load(Ordering::Relaxed))
+    }
+
+    /// Every place beside a packet of a whole run, when `packets` went to the host and to us.
+    pub fn places(packets: [u64; 2]) -> Vec<Weather> {
+        let mut places = Vec::new();
+        for to in [To::Host, To::Us] {
+            for packet in 1..=packets[to as usize] {
+                let beside = [Beside::Before, Beside::At, Beside::Behind];
+                places.extend(beside.map(|beside| Weather::CutAtPacket(Place { to, packet, beside })));
+            }
+        }
+        places
+    }
+
+    /// Connections that were made so far.
+    pub fn connections(&self) -> u64 {
+        self.gone.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -51,46 +121,85 @@ impl Drop for Proxy {
     }
 }
 
-async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, count: Arc<AtomicU64>) {
+async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone: Arc<Gone>) {
     let mut connections = JoinSet::new();
-    while let Ok((near, _)) = listener.accept().await {
-        let (to, count) = (to.clone(), count.clone());
+    let mut dead = gone.dead.subscribe();
+    loop {
+        let near = tokio::select! {
+            near = listener.accept() => near,
+            _ = dead.wait_for(|dead| *dead) => break,
+        };
+        let Ok((near, _)) = near else { break };
+        gone.connections.fetch_add(1, Ordering::Relaxed);
+        let (to, gone) = (to.clone(), gone.clone());
         connections.spawn(async move {
             let Ok(far) = TcpStream::connect((to.0.as_str(), to.1)).await else { return };
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             tokio::select! {
-                () = pass(near_in, far_out, weather, count.clone()) => {}
-                () = pass(far_in, near_out, weather, count) => {}
+                () = pass(near_in, far_out, To::Host, weather, &gone) => {}
+                () = pass(far_in, near_out, To::Us, weather, &gone) => {}
             }
         });
     }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
 }
 
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, weather: Weather, counted: Arc<AtomicU64>) {
+async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather: Weather, gone: &Gone) {
     let mut buffer = vec![0; 4096];
+    let mut packets = Packets::new();
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        let before = counted.fetch_add(length as u64, Ordering::Relaxed);
+        if *gone.dead.borrow() {
+            std::future::pending::<()>().await;
+        }
+        let before = gone.bytes.fetch_add(length as u64, Ordering::Relaxed);
         let after = before + length as u64;
-        let mut length = length;
+        let mut cut = None;
         match weather {
-            Weather::Fine => {}
             Weather::Delayed(delay) => tokio::time::sleep(delay).await,
             Weather::CutAfter(limit) if after >= limit => {
-                length = length.min(usize::try_from(limit.saturating_sub(before)).unwrap());
-                let _ = to.write_all(&buffer[..length]).await;
-                // What came is worked on before the end is seen: else a server drops it unread.
-                tokio::time::sleep(Duration::from_millis(30)).await;
-                return;
+                cut = Some(length.min(usize::try_from(limit.saturating_sub(before)).unwrap()));
             }
             Weather::SilentAfter(limit) if after >= limit => std::future::pending().await,
             Weather::TurnsOver(at) if (before..after).contains(&at) => {
                 buffer[usize::try_from(at - before).unwrap()] ^= 0x10;
             }
+            Weather::Fine | Weather::CutAtPacket(_) => {
+                let ends = packets.ends(&buffer[..length]);
+                let ended = gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
+                if let Weather::CutAtPacket(place) = weather
+                    && place.to == to
+                {
+                    cut = place.within(ended, &ends, length);
+                }
+            }
             _ => {}
         }
-        if to.write_all(&buffer[..length]).await.is_err() {
+        if out.write_all(&buffer[..cut.unwrap_or(length)]).await.is_err() {
             return;
+        }
+        if cut.is_some() {
+            gone.dead.send_replace(true);
+            // What came is worked on before the end is seen: else a server drops it unread.
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            return;
+        }
+    }
+}
+
+impl Place {
+    /// How many of these bytes go through, when the cut is among them: `ended` packets ended before, more at `ends`.
+    fn within(self, ended: u64, ends: &[usize], length: usize) -> Option<usize> {
+        if ended >= self.packet {
+            // The byte behind the end is the first of these.
+            return Some(1);
+        }
+        let end = *ends.get(usize::try_from(self.packet - ended - 1).unwrap())?;
+        match self.beside {
+            Beside::Before => Some(end - 1),
+            Beside::At => Some(end),
+            Beside::Behind => (end < length).then_some(end + 1),
         }
     }
 }

@@ -15,8 +15,9 @@ use super::elevate::Elevation;
 use super::handler::{Handler, HandlerError, LostCause, plain_words};
 use super::options::ConnectOptions;
 use super::patience::Patience;
+use super::startups::Startups;
 use super::stream::QuickStream;
-use super::{SshConnection, algorithms, authenticate};
+use super::{SshConnection, algorithms, authenticate, startups};
 use crate::inventory::Target;
 use crate::transport::{KnownHosts, TransportError};
 
@@ -45,18 +46,33 @@ pub async fn connect_by(
     target: &Target,
     known: &KnownHosts,
     options: &ConnectOptions,
+    startups: &Startups,
 ) -> Result<Arc<SshConnection>, TransportError> {
     let start = Instant::now();
+    let mut queued = Duration::ZERO;
     let mut dropped = 0;
     let mut tries = 0;
     loop {
+        let queues = Instant::now();
+        let place = startups.enter(startups::door(target)).await;
+        queued += queues.elapsed();
         let failure = match attempt(road, target, known, options).await {
-            Ok(connection) => return Ok(Arc::new(connection)),
+            Ok(connection) => {
+                place.logged_in();
+                return Ok(Arc::new(connection));
+            }
             Err(failure) => failure,
         };
+        if failure.dropped {
+            place.dropped();
+        } else {
+            drop(place);
+        }
         let elapsed = start.elapsed();
         let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
-        let again = failure.dropped && dropped < DROPPED_RETRIES && elapsed < target.connect_timeout;
+        // Whoever has to stand back for others does not lose time of its own.
+        let again =
+            failure.dropped && dropped < DROPPED_RETRIES && elapsed.saturating_sub(queued) < target.connect_timeout;
         if !waits && !again {
             return Err(failure.error);
         }
@@ -151,8 +167,9 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
             if !said.is_empty() {
                 why.push_str(&format!(" (its ProxyCommand says: {said})"));
             }
-            // A program that ends is no busy server.
-            Failure { error: connect_error(target, why, dropped), dropped: dropped && said.is_empty() }
+            // A program that ends is no busy server, unless it is `ssh` and another server dropped it.
+            let dropped_it = said.is_empty() || said.contains("kex_exchange_identification");
+            Failure { error: connect_error(target, why, dropped), dropped: dropped && dropped_it }
         }
     }
 }

@@ -23,6 +23,7 @@ mod patience;
 mod proxy_command;
 mod scan;
 mod session;
+mod startups;
 mod stream;
 mod wish;
 
@@ -44,6 +45,7 @@ use self::handler::{Ending, Handler, LostCause};
 pub use self::options::ConnectOptions;
 pub(super) use self::scan::{line as known_line, scan};
 use self::session::{EndGroup, Way};
+pub(super) use self::startups::Startups;
 use super::{Connection, EngineStream, Exec, Output, Privilege, TransportError};
 
 /// sshd allows 10 sessions on a connection by default; two are left for others who share it.

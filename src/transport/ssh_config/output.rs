@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Printed {
     values: BTreeMap<String, Vec<String>>,
+    by_ssh: bool,
 }
 
 impl Printed {
@@ -20,13 +21,20 @@ impl Printed {
                 values.entry(keyword.to_ascii_lowercase()).or_default().push(value.to_owned());
             }
         }
-        Self { values }
+        Self { values, by_ssh: true }
     }
 
     /// Settings that were read elsewhere; keywords in lower case.
     #[must_use]
     pub fn from(values: BTreeMap<String, Vec<String>>) -> Self {
-        Self { values }
+        Self { values, by_ssh: false }
+    }
+
+    /// Whether the words are those of `ssh`. Before it prints, it replaces the tokens of IdentityAgent and UserKnownHostsFile,
+    /// and leaves those of IdentityFile, CertificateFile and ProxyCommand (`main` of OpenSSH's ssh.c).
+    #[must_use]
+    pub fn is_by_ssh(&self) -> bool {
+        self.by_ssh
     }
 
     /// Every value of a keyword, in order.
@@ -47,7 +55,7 @@ impl Printed {
     pub fn beyond(&self, defaults: &Self) -> Self {
         let differs = |(keyword, values): &(&String, &Vec<String>)| defaults.values.get(*keyword) != Some(*values);
         let values = self.values.iter().filter(differs).map(|(keyword, values)| (keyword.clone(), values.clone()));
-        Self { values: values.collect() }
+        Self { values: values.collect(), by_ssh: self.by_ssh }
     }
 
     /// Every keyword, sorted.
@@ -69,6 +77,6 @@ mod tests {
         assert_eq!(beyond.keywords().collect::<Vec<_>>(), ["ciphers", "host", "port", "proxyjump"]);
         assert_eq!(beyond.one("ciphers"), Some("y"));
         assert_eq!(printed.all("identityfile").len(), 2);
-        assert_eq!(Printed::parse("\n \nx\n"), Printed::default());
+        assert!(Printed::parse("\n \nx\n").values.is_empty());
     }
 }

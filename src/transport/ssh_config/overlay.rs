@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::TransportError;
 use super::output::Printed;
-use super::tokens::Tokens;
+use super::tokens::{self, Tokens};
 use crate::inventory::{AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, Origin, Proxy, Target};
 
 /// Keywords that are read below.
@@ -156,7 +156,10 @@ impl Overlay<'_> {
         if let Some(port) = self.changed("port", "port").and_then(|port| port.parse().ok()) {
             self.target.port = port;
         }
-        if let Some(limit) = self.changed("connecttimeout", "connect_timeout").and_then(|limit| limit.parse().ok()) {
+        // For `ssh` zero is no limit but the system's. A run waits for all of its hosts: skep's own stays.
+        if self.beyond.one("connecttimeout") != Some("0")
+            && let Some(limit) = self.changed("connecttimeout", "connect_timeout").and_then(|limit| limit.parse().ok())
+        {
             self.target.connect_timeout = Duration::from_secs(limit);
         }
     }
@@ -181,10 +184,17 @@ impl Overlay<'_> {
         self.target.ssh.hash_known_hosts = hashes.is_some_and(|value| value == "yes" || value == "true");
         let named = ["userknownhostsfile", "globalknownhostsfile"];
         if named.iter().any(|keyword| self.changed(keyword, "known_hosts").is_some()) {
-            let lists = named.iter().flat_map(|keyword| self.printed.all(keyword));
-            let files = lists.flat_map(|list| list.split_ascii_whitespace()).filter(|file| *file != "none");
-            self.target.known_hosts =
-                files.map(|file| self.path("UserKnownHostsFile", file)).collect::<Result<_, _>>()?;
+            let [users, everybodys] = named.map(|keyword| {
+                let files = self.printed.all(keyword).iter().flat_map(|list| list.split_ascii_whitespace());
+                files.filter(|file| *file != "none").collect::<Vec<_>>()
+            });
+            let mut files = Vec::new();
+            for file in users {
+                files.push(self.path_of_ssh("UserKnownHostsFile", file)?);
+            }
+            // This one has no tokens.
+            files.extend(everybodys.iter().map(|file| tokens::in_home(file)));
+            self.target.known_hosts = files;
         }
         Ok(())
     }
@@ -210,7 +220,7 @@ impl Overlay<'_> {
                 (_, Some(name)) => {
                     std::env::var_os(name).map_or(IdentityAgent::Off, |path| IdentityAgent::Socket(PathBuf::from(path)))
                 }
-                (path, None) => IdentityAgent::Socket(self.path("IdentityAgent", path)?),
+                (path, None) => IdentityAgent::Socket(self.path_of_ssh("IdentityAgent", path)?),
             };
         }
         Ok(())
@@ -272,6 +282,11 @@ impl Overlay<'_> {
         self.warnings.extend(met.iter().map(|keyword| {
             format!("{}: the setting {keyword} is not supported and not followed", self.file.display())
         }));
+    }
+
+    /// A path whose tokens `ssh` replaces before it prints it.
+    fn path_of_ssh(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
+        if self.printed.is_by_ssh() { Ok(tokens::in_home(text)) } else { self.path(setting, text) }
     }
 
     fn path(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {

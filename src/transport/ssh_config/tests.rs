@@ -68,6 +68,11 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
     assert_eq!(target.ssh.proxy, Proxy::Command("nc %h %p".into()));
     assert_eq!(target.origins["port"], Origin::SshConfig);
 
+    let (target, _) = resolved("ConnectTimeout 0\n", |_| {}).await;
+    let target = target.unwrap();
+    assert_eq!(target.connect_timeout, Duration::from_secs(10), "no limit is none to set");
+    assert!(!target.origins.contains_key("connect_timeout"));
+
     let (target, _) = resolved("ProxyJump bastion\n", |target| {
         target.origins.insert("proxy", Origin::Inventory);
     })
@@ -124,7 +129,7 @@ async fn without_the_program_the_same_comes_out() {
         "Host web\n ProxyCommand ssh -W \"%h:%p\" b # x\n ProxyJump one\n",
         "Host web\n UserKnownHostsFile /k1 /k2\n GlobalKnownHostsFile /k3\n StrictHostKeyChecking yes\n HostKeyAlias al\n HashKnownHosts yes\n",
         "Host web\n ConnectTimeout 1m30s\n ServerAliveInterval 5\n ServerAliveCountMax 2\n AddressFamily inet6\n BindAddress ::1\n",
-        "Host web\n ServerAliveInterval 7\n",
+        "Host web\n ServerAliveInterval 7\n ConnectTimeout 0\n",
         "Host web\n KexAlgorithms curve25519-sha256\n Ciphers aes256-ctr\n MACs hmac-sha2-256\n HostKeyAlgorithms ssh-ed25519\n",
         "Host web\n PreferredAuthentications publickey,password\n PasswordAuthentication no\n",
         "Host db\n Port 1\nHost w?b !web\n Port 2\nHost a web b\n Port 3\nHost *\n Port 4\n User last\n",
@@ -137,6 +142,8 @@ async fn without_the_program_the_same_comes_out() {
         "IgnoreUnknown Foo*,bar\nFooBar 1\nBar x\nHost web\n Port 13\n",
         "StrictHostKeyChecking accept-new\nHost WEB\n Port 14\n",
         "HostName %h%%x\n",
+        "Host web\n IdentityAgent ~/a-%r-%%\n UserKnownHostsFile ~/k-%h-%% /%%h\n GlobalKnownHostsFile /g%%h\n",
+        "Host web\n IdentityFile ~/i-%h-%%\n CertificateFile ${HOME}/c-%h-%%\n ProxyCommand nc %h %%\n",
         &included,
         &elsewhere,
     ];

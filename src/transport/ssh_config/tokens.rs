@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::inventory::Target;
+use crate::inventory::{Target, local_user};
 
 /// What tokens stand for.
 pub struct Tokens<'a> {
@@ -18,13 +18,7 @@ impl Tokens<'_> {
     /// # Errors
     /// The token or variable that means nothing.
     pub fn path(&self, text: &str) -> Result<PathBuf, String> {
-        let home = std::env::home_dir().unwrap_or_default();
-        let text = self.variables(&self.replace(text)?)?;
-        Ok(match text.strip_prefix("~/") {
-            Some(rest) => home.join(rest),
-            None if text == "~" => home,
-            None => PathBuf::from(text),
-        })
+        Ok(in_home(&self.variables(&self.replace(text)?)?))
     }
 
     /// Text with its percent tokens replaced.
@@ -74,8 +68,14 @@ impl Tokens<'_> {
     }
 }
 
-fn local_user() -> String {
-    ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default()
+/// A path, with the home for a leading `~`.
+pub fn in_home(text: &str) -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_default();
+    match text.strip_prefix("~/") {
+        Some(rest) => home.join(rest),
+        None if text == "~" => home,
+        None => PathBuf::from(text),
+    }
 }
 
 fn machine() -> String {
@@ -100,6 +100,7 @@ mod tests {
         let tokens = Tokens { target: &target, original: "web" };
         assert_eq!(tokens.replace("nc %h %p as %r for %n 100%%").unwrap(), "nc 10.0.0.7 2222 as ann for web 100%");
         assert_eq!(tokens.replace("%d/x").unwrap(), format!("{}/x", std::env::home_dir().unwrap().display()));
+        assert_eq!(tokens.replace("%u@%i").unwrap(), format!("{}@{}", local_user(), own_number()));
         assert_eq!(tokens.path("~/k-%h").unwrap(), std::env::home_dir().unwrap().join("k-10.0.0.7"));
         assert_eq!(tokens.path("${HOME}/k").unwrap(), std::env::home_dir().unwrap().join("k"));
         for wrong in ["%", "%Z", "a%"] {

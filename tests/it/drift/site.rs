@@ -53,7 +53,7 @@ impl Site {
     /// This many hosts, none with any file.
     pub fn new(count: usize) -> Self {
         let site =
-            Self { hosts: (0..count).map(|_| Sshd::start_apart()).collect(), folder: tempfile::tempdir().unwrap() };
+            Self { hosts: (0..count).map(|_| Sshd::start_apart("")).collect(), folder: tempfile::tempdir().unwrap() };
         std::fs::create_dir_all(site.path("inventory")).unwrap();
         let mut text = String::new();
         for (name, host) in "abcdefgh".chars().zip(&site.hosts) {

@@ -18,12 +18,13 @@ async fn output_and_status_come_back() {
     let exec = Exec {
         arguments: vec!["it's".into(), "two\nlines".into()],
         stdin: b"input".to_vec(),
-        ..Exec::root("printf '%s|' \"$@\"; cat; echo trouble >&2; id -un >&2; exit 7")
+        ..Exec::root("printf '%s|' \"$@\"; cat; echo trouble >&2; id -un >&2; echo \"$LC_ALL\" >&2; exit 7")
     };
     let output = connection.exec(exec).await.unwrap();
     assert_eq!(output.status, 7);
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "it's|two\nlines|input");
-    assert_eq!(String::from_utf8(output.stderr).unwrap(), "trouble\nroot\n");
+    // The language is the script's own: this sshd takes no variables.
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "trouble\nroot\nC.UTF-8\n");
     connection.close().await;
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
     assert!(matches!(error, TransportError::Lost(_)), "{error}");

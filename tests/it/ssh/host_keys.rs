@@ -39,6 +39,20 @@ async fn unknown_keys_under_both_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_new_name_is_written_as_a_hash_where_that_is_asked_for() {
+    let sshd = Sshd::start("");
+    let mut target = sshd.target();
+    target.ssh.hash_known_hosts = true;
+    reach(&target).await.unwrap();
+    let text = std::fs::read_to_string(sshd.path("known_hosts")).unwrap();
+    assert!(text.starts_with("|1|") && !text.contains(&sshd.address), "{text}");
+    let name = format!("[{}]:{}", sshd.address, sshd.port);
+    super::sshd::must("ssh-keygen", &["-F", &name, "-f", sshd.path("known_hosts").to_str().unwrap()]);
+    target.host_key_policy = HostKeyPolicy::Strict;
+    reach(&target).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_changed_key_is_refused_with_both_fingerprints() {
     let sshd = Sshd::start("");
     let old = keygen(sshd.folder.path(), "old", &["-t", "ed25519"]);

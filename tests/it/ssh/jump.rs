@@ -24,12 +24,12 @@ fn through(mut target: Target, hops: &str) -> Target {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_hosts_behind_two_hops_share_one_connection() {
     let (first, second, last) =
-        (Sshd::start("MaxSessions 2"), Sshd::start("MaxSessions 2"), Sshd::start("MaxStartups 100"));
+        (Sshd::start("MaxSessions 2"), Sshd::start("MaxSessions 2"), Sshd::start("MaxStartups 200"));
     // Each with keys of its own.
     let hosts = [named(&first, "first"), named(&second, "second")];
     let network = std::sync::Arc::new(Network::new(bare_options(), hosts));
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..30 {
+    for _ in 0..100 {
         let (network, target) = (network.clone(), through(named(&last, "last"), "first,second"));
         tasks.spawn(async move {
             let connection = network.connect(&target).await?;
@@ -41,7 +41,7 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
         assert!(text.contains(&last.address), "{text}");
     }
     let logins = |sshd: &Sshd| sshd.log().matches("Accepted publickey").count();
-    assert_eq!((logins(&first), logins(&second), logins(&last)), (1, 1, 30));
+    assert_eq!((logins(&first), logins(&second), logins(&last)), (1, 1, 100));
     // A jump host that fell over is reached anew.
     first.kill_sessions();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;

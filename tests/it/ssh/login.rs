@@ -92,6 +92,15 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     assert!(log.contains("Failed publickey for root from 127.0.0.1 port"), "{log}");
     assert!(log.rfind(&refused).unwrap() < log.rfind(&taken).unwrap(), "{log}");
 
+    // `IdentitiesOnly`: what the agent has besides is not offered.
+    target.ssh.identities_only = true;
+    let error = connect_with(&target, &known, &options).await.err().unwrap();
+    assert!(
+        matches!(&error, TransportError::Authentication { tried, .. } if tried.split(", ").count() == 1),
+        "{error}"
+    );
+    target.ssh.identities_only = false;
+
     // The file is encrypted and the agent has its key: an RSA one, which needs the right hash.
     agent.add(&rsa);
     sshd.authorize(&public(&rsa));

@@ -37,6 +37,12 @@ const ROWS: &[Row] = &[
     row("chacha20 only", "Ciphers chacha20-poly1305@openssh.com", "", true),
     row("AES-CTR with HMAC-SHA2 only", "Ciphers aes256-ctr\nMACs hmac-sha2-256", "", true),
     row("AES-GCM only", "Ciphers aes128-gcm@openssh.com", "", true),
+    row(
+        "as Ubuntu 24.04 configures both sides",
+        "KbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem sftp /usr/lib/openssh/sftp-server",
+        "SendEnv LANG LC_*\nHashKnownHosts yes\nGSSAPIAuthentication yes",
+        true,
+    ),
     row("no cipher in common", "Ciphers aes256-ctr", "Ciphers aes128-gcm@openssh.com", false),
     row("no key taken", "AuthorizedKeysFile none", "", false),
     row("root may not log in", "PermitRootLogin no", "", false),

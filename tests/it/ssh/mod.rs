@@ -1,9 +1,11 @@
 //! The transport against real OpenSSH servers.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod bad_input;
 mod become_root;
 mod certificates;
 mod commands;
+mod cut_check;
 mod dropbear;
 mod engine;
 mod engine_server;
@@ -18,6 +20,7 @@ mod privacy;
 mod privilege;
 mod reaching;
 pub mod sshd;
+mod terminal;
 mod traps;
 mod verbs;
 mod weather;

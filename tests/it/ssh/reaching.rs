@@ -1,13 +1,17 @@
 //! Reaching a host that is slow, busy, or not there yet.
 
 use std::net::TcpListener;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep::transport::{Connection, Exec, TransportError};
+use skep::inventory::Target;
+use skep::transport::{Connection, Exec, Network, TransportError};
 use tokio::io::AsyncReadExt;
 
 use super::reach;
-use super::sshd::Sshd;
+use super::sshd::{Sshd, bare_options};
+use crate::proxy::{Proxy, Weather};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_sshd_that_drops_connections_is_tried_again() {
@@ -22,6 +26,76 @@ async fn a_busy_sshd_that_drops_connections_is_tried_again() {
         result.unwrap();
     }
     assert!(sshd.log().contains("MaxStartups"), "the server dropped some: {}", sshd.log());
+}
+
+/// Hosts that share a way into their servers, all reached at once.
+async fn all_at_once(network: Network, target: Target, count: usize) {
+    let network = Arc::new(network);
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..count {
+        let (network, target) = (network.clone(), target.clone());
+        tasks.spawn(async move { network.connect(&target).await.map(drop) });
+    }
+    for result in tasks.join_all().await {
+        result.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_busy_sshd_takes_at_once_is_learned() {
+    let sshd = Sshd::start("MaxStartups 2:100:2");
+    let link = Proxy::start(&sshd.address, sshd.port, Weather::Fine).await;
+    let target = Target { address: "127.0.0.1".into(), port: link.port, ..sshd.target() };
+    let count = 40;
+    all_at_once(Network::new(bare_options(), []), target, count).await;
+    assert!(sshd.log().contains("MaxStartups"), "the server dropped some: {}", sshd.log());
+    // All knock at once at first; after that most get in at their next try.
+    let knocks = link.connections();
+    assert!(knocks < 3 * count as u64, "{knocks} connections for {count} logins");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
+    let (bastion, last) = (Sshd::start("MaxStartups 1:100:1"), Sshd::start("MaxStartups 100"));
+    let mut target = last.target();
+    target.ssh.proxy = skep::inventory::Proxy::Command(format!(
+        "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i {} -p {} root@{} -W %h:%p",
+        bastion.path("client").display(),
+        bastion.port,
+        bastion.address
+    ));
+    all_at_once(Network::new(bare_options(), []), target, 12).await;
+    assert!(bastion.log().contains("MaxStartups"), "the bastion dropped some: {}", bastion.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_nobody_knows_yet_is_waited_for() {
+    let sshd = Sshd::start("");
+    let inventory = sshd.path("inventory.toml");
+    let text = format!(
+        "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\nuser = 'root'\nssh_config = false\nhost_keys = 'accept-new'\n\
+         connect_wait = '2min'\n[hosts.web]\naddress = 'late.skep.test'\nport = {}\nidentity_file = 'client'\n",
+        sshd.port
+    );
+    std::fs::write(&inventory, text).unwrap();
+    std::fs::write(sshd.path("nsswitch.conf"), "hosts: files\n").unwrap();
+    std::fs::write(sshd.path("hosts"), "127.0.0.1 localhost\n").unwrap();
+    // A resolver of its own: names come from a file that this test writes.
+    let apart = "mount --bind \"$1/hosts\" /etc/hosts && mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf && shift && exec \"$@\"";
+    let mut skep = Command::new("unshare");
+    skep.args(["--mount", "sh", "-c", apart, "sh"]).arg(sshd.folder.path()).arg(env!("CARGO_BIN_EXE_skep"));
+    skep.args(["ping", "-vv", "-i"]).arg(&inventory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let log = std::fs::File::create(sshd.path("said")).unwrap();
+    let mut process = skep.env("SKEP_LOG", "debug").stderr(log).spawn().unwrap();
+    let said = || std::fs::read_to_string(sshd.path("said")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !said().contains("cannot resolve late.skep.test") {
+        assert!(Instant::now() < deadline && process.try_wait().unwrap().is_none(), "it gave up: {}", said());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    std::fs::write(sshd.path("hosts"), format!("127.0.0.1 localhost\n{} late.skep.test\n", sshd.address)).unwrap();
+    let output = tokio::task::block_in_place(|| process.wait_with_output().unwrap());
+    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said());
 }
 
 #[tokio::test(flavor = "multi_thread")]

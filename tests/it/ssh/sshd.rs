@@ -90,9 +90,9 @@ impl Sshd {
 
     /// A running server that sees a `/var/lib/skep` and a `/run` of its own, so that runs on it leave nothing on this machine
     /// and two of them are two hosts.
-    pub fn start_apart() -> Self {
+    pub fn start_apart(further: &str) -> Self {
         std::fs::create_dir_all("/var/lib/skep").unwrap();
-        let mut sshd = Self::prepare("", &["ed25519"]);
+        let mut sshd = Self::prepare(further, &["ed25519"]);
         let apart = "mount -t tmpfs none /var/lib/skep && mount -t tmpfs none /run && mkdir /run/sshd && exec /usr/sbin/sshd \"$@\"";
         sshd.run_by(Command::new("unshare").args(["--mount", "sh", "-c", apart, "sshd"]));
         sshd

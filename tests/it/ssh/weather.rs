@@ -120,8 +120,9 @@ async fn output_without_end_does_not_fill_the_memory() {
     let sshd = Sshd::start("");
     let connection = super::reach(&sshd.target()).await.unwrap();
     let before = memory();
-    // 256 MB of stderr, of which the end is kept; then as much of stdout as is allowed.
-    let output = connection.exec(Exec::root("head -c 268435456 /dev/zero >&2; echo end >&2")).await.unwrap();
+    // 1 GB of stderr, of which the end is kept; then as much of stdout as is allowed.
+    let much = Exec::root("head -c 1073741824 /dev/zero >&2; echo end >&2");
+    let output = connection.exec(Exec { timeout: Duration::from_secs(600), ..much }).await.unwrap();
     assert!(output.stderr.ends_with(b"end\n") && output.stderr.len() <= 64 * 1024);
     let error = connection.exec(Exec { output_limit: 1 << 20, ..Exec::root("cat /dev/zero") }).await.unwrap_err();
     assert_eq!(error, TransportError::TooMuchOutput(1 << 20));

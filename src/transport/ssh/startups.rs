@@ -1,0 +1,160 @@
+//! Logins that are under way at one sshd. It drops connections when too many of them are not logged in yet (`MaxStartups` of
+//! `sshd_config(5)`); what it takes is learned from those that it drops: no more knock at once than it did not drop, and after some
+//! rounds of logins that went well one more.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::inventory::{Proxy, Target};
+
+/// How often as many as are let in must go well before one more is. A server that drops one costs it a pause and a new attempt.
+const ROUNDS: usize = 3;
+
+/// The servers of a run, by the door that leads to them. Cheap to clone; clones share what is learned.
+#[derive(Debug, Clone, Default)]
+pub struct Startups(Arc<Mutex<HashMap<String, Arc<Door>>>>);
+
+#[derive(Debug)]
+struct Door {
+    state: Mutex<State>,
+    left: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    under_way: usize,
+    /// How many may be under way at once; without a limit until one was dropped.
+    most: usize,
+    /// Logins that went well since the limit was last moved.
+    well: usize,
+}
+
+/// A login that is under way; over with the value.
+#[derive(Debug)]
+pub struct Place(Arc<Door>);
+
+/// What a target's login passes that may be too busy: its sshd, or the program that many targets name as their way, such as
+/// `ssh -W %h:%p bastion`, where it is the bastion's.
+pub fn door(target: &Target) -> String {
+    match &target.ssh.proxy {
+        Proxy::Command(command) => format!("by {command}"),
+        Proxy::Jump(hops) => format!("{}:{} behind {hops}", target.address, target.port),
+        Proxy::Direct => format!("{}:{}", target.address, target.port),
+    }
+}
+
+impl Startups {
+    /// Waits until one more login may begin there.
+    pub async fn enter(&self, door: String) -> Place {
+        let door = {
+            let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(doors.entry(door).or_insert_with(|| Arc::new(Door::open())))
+        };
+        loop {
+            // Made before the look: who leaves between the two is not missed.
+            let left = door.left.notified();
+            if door.take() {
+                return Place(Arc::clone(&door));
+            }
+            left.await;
+        }
+    }
+}
+
+impl Door {
+    fn open() -> Self {
+        Self { state: Mutex::new(State { under_way: 0, most: usize::MAX, well: 0 }), left: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> bool {
+        let mut state = self.state();
+        let free = state.under_way < state.most;
+        state.under_way += usize::from(free);
+        free
+    }
+}
+
+impl Place {
+    /// The server dropped it: the others that are under way are all that it takes. One may always knock.
+    pub fn dropped(self) {
+        let mut state = self.0.state();
+        state.most = state.most.min((state.under_way - 1).max(1));
+        state.well = 0;
+    }
+
+    /// It went well.
+    pub fn logged_in(self) {
+        let mut state = self.0.state();
+        state.well += 1;
+        if state.well / ROUNDS >= state.most {
+            state.most += 1;
+            state.well = 0;
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.state().under_way -= 1;
+        self.0.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn fits(startups: &Startups) -> Option<Place> {
+        tokio::time::timeout(Duration::from_millis(20), startups.enter("web".into())).await.ok()
+    }
+
+    #[tokio::test]
+    async fn fewer_after_a_drop_and_more_with_success() {
+        let startups = Startups::default();
+        let mut places = Vec::new();
+        for _ in 0..20 {
+            places.push(startups.enter("web".into()).await);
+        }
+        // Three of twenty were taken, and all the others dropped.
+        places.drain(3..).for_each(Place::dropped);
+        assert!(fits(&startups).await.is_none(), "three are under way, and that is all it takes");
+        let _elsewhere = startups.enter("db".into()).await;
+        for round in 0..=ROUNDS {
+            let most = 3 + usize::from(round == ROUNDS);
+            while places.len() < most {
+                places.push(startups.enter("web".into()).await);
+            }
+            assert!(fits(&startups).await.is_none(), "{most} at once in round {round}");
+            if round < ROUNDS {
+                places.drain(..).for_each(Place::logged_in);
+            }
+        }
+        // Who waits comes in as soon as another one leaves.
+        let waiting = tokio::spawn({
+            let startups = startups.clone();
+            async move { startups.enter("web".into()).await }
+        });
+        tokio::task::yield_now().await;
+        drop(places.pop());
+        assert!(tokio::time::timeout(Duration::from_secs(10), waiting).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn one_may_always_knock() {
+        let startups = Startups::default();
+        for _ in 0..3 {
+            startups.enter("web".into()).await.dropped();
+        }
+        let place = fits(&startups).await;
+        assert!(place.is_some());
+        assert!(fits(&startups).await.is_none(), "one at a time");
+    }
+}

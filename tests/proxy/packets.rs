@@ -1,0 +1,95 @@
+//! Where the packets of an SSH connection end, as somebody on the way can see it. A packet counts for its receiver when the whole
+//! of it is there, so these are the only places where a cut makes a difference. Before NEWKEYS lengths are in clear (RFC 4253,
+//! section 6); behind it they are with `aes256-gcm@openssh.com` alone (RFC 5647, section 7.2, and PROTOCOL of OpenSSH, 1.6).
+
+/// Behind each sealed packet.
+const TAG: usize = 16;
+const NEWKEYS: u8 = 21;
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// The line with the version.
+    Greeting,
+    Clear,
+    Sealed,
+}
+
+/// One direction of a connection.
+#[derive(Debug)]
+pub struct Packets {
+    phase: Phase,
+    header: Vec<u8>,
+    left: usize,
+}
+
+impl Packets {
+    pub fn new() -> Self {
+        Self { phase: Phase::Greeting, header: Vec::new(), left: 0 }
+    }
+
+    /// How many of the next bytes belong to each packet that ends among them. The greeting counts as the first one.
+    pub fn ends(&mut self, bytes: &[u8]) -> Vec<usize> {
+        let mut ends = Vec::new();
+        for (index, byte) in bytes.iter().enumerate() {
+            if self.take(*byte) {
+                ends.push(index + 1);
+            }
+        }
+        ends
+    }
+
+    /// Whether this byte is a packet's last.
+    fn take(&mut self, byte: u8) -> bool {
+        if self.phase == Phase::Greeting {
+            if byte == b'\n' {
+                self.phase = Phase::Clear;
+            }
+            return byte == b'\n';
+        }
+        // In clear also the padding's length and the message's number.
+        let header = if self.phase == Phase::Clear { 6 } else { 4 };
+        if self.header.len() < header {
+            self.header.push(byte);
+            if self.header.len() == header {
+                let length = u32::from_be_bytes(self.header[..4].try_into().unwrap()) as usize;
+                assert!(length < 1 << 20, "these are no lengths of packets: another cipher?");
+                self.left = if self.phase == Phase::Clear { length - 2 } else { length + TAG };
+            }
+            return false;
+        }
+        self.left -= 1;
+        if self.left > 0 {
+            return false;
+        }
+        if self.header.get(5) == Some(&NEWKEYS) {
+            self.phase = Phase::Sealed;
+        }
+        self.header.clear();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_are_found_in_whatever_pieces_the_bytes_come() {
+        let clear = |code: u8| [&[0, 0, 0, 12, 10, code][..], &[0; 10]].concat();
+        let sealed = [&[0, 0, 0, 32][..], &[7; 32 + TAG]].concat();
+        let parts = [b"SSH-2.0-x\r\n".to_vec(), clear(20), clear(31), clear(NEWKEYS), sealed.clone(), sealed];
+        let whole = parts.concat();
+        let mut wanted: Vec<usize> = Vec::new();
+        for part in &parts {
+            wanted.push(wanted.last().unwrap_or(&0) + part.len());
+        }
+        for piece in [1, 7, 4096] {
+            let (mut packets, mut seen, mut before) = (Packets::new(), Vec::new(), 0);
+            for bytes in whole.chunks(piece) {
+                seen.extend(packets.ends(bytes).iter().map(|end| before + end));
+                before += bytes.len();
+            }
+            assert_eq!(seen, wanted, "in pieces of {piece}");
+        }
+    }
+}
