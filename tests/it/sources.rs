@@ -1,4 +1,4 @@
-//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one documents; Vagrant is real.
+//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one does; Vagrant and Ansible are real.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -112,6 +112,10 @@ fn every_shipped_setting_of_vagrant_validates() {
         ("[machines.a]\naddress = \"1.2.3\"\n", "[machines.a] needs `address`"),
         ("[machines.a]\naddress = \"1.2.3.4\"\n[machines.b]\naddress = \"1.2.3.4\"\n", "have the same address"),
         ("[machines.a]\naddress = 1.5\n", "bad.toml:2: "),
+        ("[machines.a]\naddress = \"1.2.3.4\"\nmemory = \"2 GB\"\n", "`memory`, which is not a whole number above 0"),
+        ("[machines.a]\naddress = \"1.2.3.4\"\ndata_disk = 0\n", "`data_disk`, which is not a whole number above 0"),
+        ("[machines.a]\naddress = \"1.2.3.4\"\ngroups = \"db\"\n", "`groups`, which is not a list of names"),
+        ("[cluster]\nbox = 7\n[machines.a]\naddress = \"1.2.3.4\"\n", "[cluster] has `box`, which is not a text"),
     ] {
         site.write("bad.toml", text);
         let (code, said) = validate("bad.toml");
@@ -143,7 +147,10 @@ fn terraform_is_read_merged_and_kept() {
     let site = Site::new();
     site.write("infra/output.json", TERRAFORM);
     // The stand-in answers the one question that the real program is asked, in its folder.
-    site.program("bin/terraform", "#!/bin/sh\n[ \"$*\" = 'output -json' ] && exec /bin/cat output.json\nexit 1\n");
+    site.program(
+        "bin/terraform",
+        "#!/bin/sh\n[ \"$*\" = 'output -json -no-color' ] && exec /bin/cat output.json\nexit 1\n",
+    );
     let path = site.path("bin");
     let path = path.to_str().unwrap();
     site.write("more.toml", "[vars]\ndocker_users = [\"debian\"]\n[hosts.docker03]\naddress = \"203.0.113.3\"\n");
@@ -175,8 +182,9 @@ fn terraform_is_read_merged_and_kept() {
     assert!(text.contains("`skep inventory -i terraform:infra --toml`"), "{text}");
     assert_eq!(output.status.code(), Some(2), "{text}");
     site.refused("/nonexistent", "terraform:infra", "terraform is not installed");
-    site.program("bin/terraform", "#!/bin/sh\necho 'Error: no state' >&2\nexit 1\n");
-    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: Error: no state");
+    // As Terraform 0.15 and later draw it.
+    site.program("bin/terraform", "#!/bin/sh\nprintf '╷\\n│ Error: no state\\n│ \\n╵\\n' >&2\nexit 1\n");
+    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: no state");
 }
 
 #[test]
@@ -191,14 +199,40 @@ fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
     site.refused("/nonexistent", "ansible:none", "there is no file none");
     site.write("odd.ini", "[a]\nw[a:c]\n");
     site.refused("/nonexistent", "ansible:odd.ini", "odd.ini:2: `w[a:c]` needs Ansible itself");
-    // With Ansible, its own answer counts: this is what it prints for the file above.
-    site.program(
-        "bin/ansible-inventory",
-        "#!/bin/sh\n[ \"$1 $2\" = '--list -i' ] && echo '{\"_meta\":{\"hostvars\":{\"m1\":{\"ansible_host\":\"10.0.0.9\"}}},\
-         \"managers\":{\"hosts\":[\"m1\"]}}'\n",
+}
+
+#[test]
+fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
+    let site = Site::new();
+    let view = |path: &str, file: &str| {
+        let (code, text) = site.inventory(path, &["-i", &format!("ansible:{file}"), "--json"]);
+        assert_eq!(code, 0, "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    site.write(
+        "hosts.ini",
+        "lone:2200\n[managers]\nm1 ansible_host=10.0.0.1 note='two words'\n[workers]\nw[01:02] ansible_port=2222 # two\n\
+         [swarm:children]\nmanagers\nworkers # the rest\n[swarm:vars]\nregistry=m1:5000\nansible_become=true\n\
+         [all:vars]\nansible_user=ann\nsize=3\n",
     );
-    let (code, text) = site.inventory(site.path("bin").to_str().unwrap(), &["-i", "ansible:hosts.yml"]);
-    assert!(code == 0 && text.contains("@10.0.0.9:22  managers"), "{text}");
+    let read = view("/nonexistent", "hosts.ini");
+    assert_eq!(read["hosts"]["w02"]["port"], 2222, "{read}");
+    assert_eq!(view(USUAL, "hosts.ini"), read, "Ansible's own answer for the same file");
+    site.write(
+        "hosts.yml",
+        "all:\n  vars: { ansible_user: ann, size: 3 }\n  hosts: { lone: { ansible_port: 2200 } }\n  children:\n    swarm:\n\
+         \x20     vars: { registry: 'm1:5000', ansible_become: true }\n      children:\n        managers:\n\
+         \x20         hosts: { m1: { ansible_host: 10.0.0.1, note: two words } }\n\
+         \x20       workers: { hosts: { w01: { ansible_port: 2222 }, w02: { ansible_port: 2222 } } }\n",
+    );
+    assert_eq!(view(USUAL, "hosts.yml"), read, "and for the same in YAML");
+    for (file, text) in [("odd.yml", "all: {\n"), ("odd.ini", "[managers\nm1\n")] {
+        site.write(file, text);
+        let source = format!("ansible:{file}");
+        let sentence =
+            format!("`ansible-inventory --list -i {file}` failed: Completely failed to parse inventory source");
+        site.refused(USUAL, &source, &sentence);
+    }
 }
 
 #[test]
