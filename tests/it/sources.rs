@@ -64,6 +64,41 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
     site.refused(site.path("bin").to_str().unwrap(), "vagrant:", "vagrant is not installed");
     // Real Vagrant, and a Vagrantfile that fails.
     site.refused(USUAL, "vagrant:", "`vagrant status` failed in ");
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config|\n");
+    site.refused(USUAL, "vagrant:", "/Vagrantfile:1: syntax error");
+}
+
+#[test]
+fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
+    let site = Site::new();
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one' }\n");
+    // Real Vagrant behind a program that notes each question, and goes on when the other one has come, too.
+    site.program(
+        "bin/vagrant",
+        "#!/bin/sh\necho $1 >>bin/asked\nfor try in $(seq 600); do\n  [ $(sort -u bin/asked | wc -l) = 2 ] && exec /usr/bin/vagrant \"$@\"\n  \
+         sleep 0.1\ndone\necho 'asked alone' >&2\nexit 9\n",
+    );
+    let path = format!("{}:{USUAL}", site.path("bin").display());
+    let asked = || {
+        let mut asked: Vec<_> =
+            std::fs::read_to_string(site.path("bin/asked")).unwrap().lines().map(str::to_owned).collect();
+        asked.sort();
+        asked
+    };
+    let list = || {
+        let (code, text) = site.inventory(&path, &["-i", "vagrant:"]);
+        assert!(
+            code == 0 && text.contains("not running: Vagrant says that it is not created; try `vagrant up one`"),
+            "{text}"
+        );
+    };
+    list();
+    assert_eq!(asked(), ["ssh-config", "status"]);
+    list();
+    assert_eq!(asked().len(), 2, "what was said a moment ago is used again");
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one', primary: true }\n");
+    list();
+    assert_eq!(asked().len(), 4, "the Vagrantfile has changed");
 }
 
 #[test]
@@ -121,6 +156,8 @@ fn every_shipped_setting_of_vagrant_validates() {
         let (code, said) = validate("bad.toml");
         assert!(code != 0 && said.contains(why), "{why}: {said}");
     }
+    let (code, said) = validate("none.toml");
+    assert!(code != 0 && said.contains("none.toml cannot be read (No such file or directory)"), "{said}");
 }
 
 /// As `terraform output -json` prints it (developer.hashicorp.com/terraform/cli/commands/output).
@@ -244,6 +281,16 @@ fn an_executable_prints_json() {
     );
     let (code, text) = site.inventory(USUAL, &["-i", "list"]);
     assert!(code == 0 && text.contains("m1:22  managers"), "{text}");
+    // Two sources with the same names: one sentence for all of them, and no line of a text that nobody wrote.
+    let both = "#!/bin/sh\necho '{\"managers\":[\"m1\",\"m2\"],\"_meta\":{\"hostvars\":{}}}'\n";
+    site.program("one", both);
+    site.program("other", both);
+    let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "other"]);
+    assert!(code == 2 && text.contains("error: one and other have hosts of the same names: m1, m2\n"), "{text}");
+    assert!(text.contains("1 error"), "{text}");
+    site.write("own.toml", "[hosts.m2]\naddress = \"10.0.0.2\"\n");
+    let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "own.toml"]);
+    assert!(code == 2 && text.contains("the host `m2` is defined twice") && text.contains("own.toml:1:8"), "{text}");
     site.program("list", "#!/bin/sh\necho no; exit 0\n");
     site.refused(USUAL, "list", "list: no inventory in JSON");
     site.program("list", "#!/bin/sh\necho 'the cloud is away' >&2; exit 7\n");
