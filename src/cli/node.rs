@@ -97,7 +97,10 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
     let mut prepared = args.selection.prepare(&screen)?;
     let whole = data.is_empty() || args.data_empty;
     if args.data_empty {
-        begin_anew(&mut prepared, &host);
+        change_labels(&mut prepared, |name, labels| (*name == host).then(|| labels.beginning_anew()));
+    }
+    if starts_anew {
+        change_labels(&mut prepared, |name, labels| (*name != host).then(|| labels.inheriting()));
     }
     if !whole {
         leave_out_labels(&mut prepared, &host);
@@ -231,12 +234,15 @@ fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
     labels.filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data())).flatten().collect()
 }
 
-/// Volumes that the swarm notes on the machine that is gone begin with the empty directories of the new one.
-fn begin_anew(prepared: &mut Prepared, host: &HostName) {
-    for goal in prepared.resolved.plays.iter_mut().filter_map(|play| play.goals.get_mut(host)).flatten() {
+/// Puts other resources in the place of labels. Volumes that the swarm notes on the machine that is gone begin with the empty directories
+/// of the new one; those that a cluster which is gone has marked on other machines become the new cluster's.
+fn change_labels(prepared: &mut Prepared, change: impl Fn(&HostName, &NodeLabels) -> Option<NodeLabels>) {
+    let goals = prepared.resolved.plays.iter_mut().flat_map(|play| &mut play.goals);
+    for (host, goal) in goals.flat_map(|(host, goals)| goals.iter_mut().map(move |goal| (host, goal))) {
         let Some(resource) = goal.ready() else { continue };
-        if let (Some(labels), Some(definition)) = (NodeLabels::of(resource.as_ref()), resource.definition()) {
-            goal.resource = GoalResource::Bound(Defined::wrap(Arc::new(labels.beginning_anew()), definition));
+        let changed = NodeLabels::of(resource.as_ref()).and_then(|labels| change(host, labels));
+        if let (Some(labels), Some(definition)) = (changed, resource.definition()) {
+            goal.resource = GoalResource::Bound(Defined::wrap(Arc::new(labels), definition));
         }
     }
 }

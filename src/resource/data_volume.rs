@@ -71,13 +71,20 @@ pub(super) fn marker(cluster: &str, name: &str) -> String {
     )
 }
 
+/// ID of the cluster that a marker names.
+pub(super) fn cluster_of(marker: &str) -> Option<&str> {
+    value_in(marker, "cluster")
+}
+
 /// Cluster and volume out of a marker, for people.
 pub(super) fn owner(marker: &str) -> String {
-    let value = |key: &str| {
-        let line = marker.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='));
-        line.map(|value| value.trim().trim_matches('"').to_owned()).unwrap_or_else(|| "?".into())
-    };
+    let value = |key| value_in(marker, key).unwrap_or("?");
     format!("the volume {} of the cluster {}", value("volume"), value("cluster"))
+}
+
+fn value_in<'a>(marker: &'a str, key: &str) -> Option<&'a str> {
+    let value = marker.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?;
+    Some(value.trim().trim_matches('"'))
 }
 
 impl DataVolume {

@@ -106,6 +106,11 @@ impl HostsEntry {
         Self { address, names: vec![name.to_owned()], state: State::Present }
     }
 
+    /// The same, to be taken away.
+    pub(super) fn without(address: IpAddr, name: &str) -> Self {
+        Self { state: State::Absent, ..Self::of(address, name) }
+    }
+
     /// The text in which every name belongs to the address, and to no other of its family.
     fn with_names(&self, text: &str) -> String {
         let text = self.without_names(text, |address| {

@@ -220,6 +220,12 @@ impl NodeLabels {
         Self { data: self.data.beginning_anew(), ..self.clone() }
     }
 
+    /// The same resource in a cluster that takes the place of one that is gone: volumes that the former one marked become its own.
+    #[must_use]
+    pub fn inheriting(&self) -> Self {
+        Self { data: self.data.inheriting(), ..self.clone() }
+    }
+
     /// The labels that the node should have, given those that it has.
     fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut wanted = match self.mode {

@@ -28,6 +28,8 @@ fn faults_of_the_swarm_are_drift() {
     tokens_are_remembered_and_never_shown(&lot);
     certificates_are_read_also_of_machines_that_are_off(&lot);
 
+    an_engine_of_another_version_is_told(&lot);
+
     lot.on("docker01", "docker node update --availability drain docker03");
     lot.web2py("check", &[]).exits(3).says("availability of docker03: drain -> active");
     lot.on("docker01", "docker node update --availability active docker03");
@@ -40,6 +42,32 @@ fn faults_of_the_swarm_are_drift() {
     let said = lot.web2py("check", &[]).exits(3);
     let line = format!("node docker03 ({}): ", &old[..12]);
     assert!(said.stdout.contains(&line) && said.stdout.contains("no host of the inventory"), "{}", said.stdout);
+}
+
+/// A real Engine that says another version: the number in its program is another of the same length.
+fn an_engine_of_another_version_is_told(lot: &Lot) {
+    let version = lot.on("docker02", "docker version --format '{{.Server.Version}}'");
+    let last = version.chars().next_back().unwrap();
+    let other = format!("{}{}", &version[..version.len() - 1], if last == '1' { '2' } else { '1' });
+    let pattern = version.replace('.', "\\.");
+    lot.on("docker02", &format!(
+        "cp /usr/sbin/dockerd /root/dockerd && sed -i 's/{pattern}/{other}/g' /root/dockerd && systemctl stop docker && cp /usr/sbin/dockerd /root/was && \
+         cp /root/dockerd /usr/sbin/dockerd && systemctl start docker"
+    ));
+    let listed = format!(
+        "docker node inspect docker02 --format '{{{{.Description.Engine.EngineVersion}}}}' | grep -qxF '{other}'"
+    );
+    lot.until("docker01", &listed, std::time::Duration::from_secs(120));
+    lot.web2py("check", &[])
+        .exits(3)
+        .says("Engine versions: ")
+        .says(&format!("{other} (docker02)"))
+        .says("-> one version");
+    lot.on("docker02", "systemctl stop docker && cp /root/was /usr/sbin/dockerd && systemctl start docker");
+    let listed = format!(
+        "docker node inspect docker02 --format '{{{{.Description.Engine.EngineVersion}}}}' | grep -qxF '{version}'"
+    );
+    lot.until("docker01", &listed, std::time::Duration::from_secs(120));
 }
 
 fn tokens_are_remembered_and_never_shown(lot: &Lot) {

@@ -226,6 +226,21 @@ fn what_registries_hold(lot: &Lot) {
     skep(&["status", "--images", "--json", "-i", &inventory]).exits(0).says(digest);
 }
 
+/// Its disk has no room for one more layer. The Engine tries for a minute, and is told no more than a status.
+fn a_registry_that_is_full(lot: &Lot) {
+    let image = one_play(lot, "full.toml", r#"{ image = { name = "plain.dream:5000/full:1", context = "web" } }"#);
+    let restart = |before: &str| {
+        let task = "$(docker ps -q --filter label=com.docker.swarm.service.name=plain)";
+        lot.on("docker01", &format!("{before} /srv/registry && docker rm -f {task}"));
+        lot.until("docker01", "curl -sf http://plain.dream:5000/v2/", std::time::Duration::from_secs(60));
+    };
+    restart("mount -t tmpfs -o size=128k full");
+    let said = lot.run("apply", &image, &["--yes"]).exits(1);
+    said.says("push plain.dream:5000/full:1").says("whether the disk of its directory is full");
+    restart("umount -l");
+    lot.run("apply", &image, &["--yes"]).exits(0);
+}
+
 fn a_registry_that_is_down(lot: &Lot) {
     let image = one_play(lot, "down.toml", r#"{ image = { name = "plain.dream:5000/down:1", context = "web" } }"#);
     lot.on("docker01", "docker service scale --detach plain=0");
@@ -278,6 +293,23 @@ fn volumes(lot: &Lot) {
     lot.on("docker01", "! docker volume inspect content");
 }
 
+/// Service, users, name and trust go on every host; the images stay.
+fn taken_away(lot: &Lot) {
+    let gone = r#"{ registry = { name = "registry.dream", port = 5001, host = "docker01", directory = "/srv/images", state = "absent" } }"#;
+    let gone = lot.write("gone.toml", &format!("[[plays]]\nhosts = \"all\"\nresources = [{gone}]\n"));
+    lot.run("plan", &gone, &[]).exits(0).says("its images stay in /srv/images of docker01");
+    lot.run("apply", &gone, &["--yes"]).exits(0);
+    lot.on(
+        "docker01",
+        "! docker service inspect registry && test -d /srv/images/docker && ! test -e /srv/images.htpasswd",
+    );
+    for node in ["docker01", "docker02"] {
+        lot.on(node, "! grep registry.dream /etc/hosts && ! test -e /etc/docker/certs.d/registry.dream:5001");
+        lot.on(node, "grep plain.dream /etc/hosts");
+    }
+    lot.run("check", &gone, &[]).exits(0).says("In sync");
+}
+
 #[test]
 fn a_private_registry_in_the_clear_and_with_tls_and_users() {
     let lot = Lot::up_with("registry", &["--managers", "1", "--workers", "1"]);
@@ -299,5 +331,7 @@ fn a_private_registry_in_the_clear_and_with_tls_and_users() {
     a_stack_hands_leave_on(&lot);
     volumes(&lot);
     the_firewall(&lot);
+    a_registry_that_is_full(&lot);
     a_registry_that_is_down(&lot);
+    taken_away(&lot);
 }

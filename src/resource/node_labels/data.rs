@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::super::cluster::check_object_name;
-use super::super::data_volume::{LONGEST_NAME, MARKER, marker, owner};
+use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner};
 use super::super::{
     AbsolutePath, Act, Answers, Change, DataVolume, Holding, Invalid, Observation, PathState, PathType, ProbeError, Query,
     Refusal, Shown, Step, WriteFile,
@@ -21,6 +21,8 @@ pub(super) struct Promised {
     volumes: BTreeMap<String, Place>,
     /// Empty directories become volumes, whichever node had them.
     anew: bool,
+    /// Volumes that a cluster before this one has marked become this one's.
+    inherits: bool,
 }
 
 /// Where a volume is on its node.
@@ -84,6 +86,10 @@ impl Promised {
 
     pub(super) fn beginning_anew(&self) -> Self {
         Self { anew: true, ..self.clone() }
+    }
+
+    pub(super) fn inheriting(&self) -> Self {
+        Self { inherits: true, ..self.clone() }
     }
 
     pub(super) fn queries(&self) -> Vec<Query> {
@@ -164,7 +170,7 @@ impl Promised {
     ) -> Result<Option<Step>, Refusal> {
         let mut lacks = None;
         for ((name, place), seen) in self.volumes.iter().zip(seen) {
-            let site = Site { labels, host, name, place, anew: self.anew };
+            let site = Site { labels, host, name, place, anew: self.anew, inherits: self.inherits };
             let wanted = DataVolume {
                 name: name.clone(),
                 path: place.path.to_string(),
@@ -200,6 +206,7 @@ struct Site<'a> {
     name: &'a str,
     place: &'a Place,
     anew: bool,
+    inherits: bool,
 }
 
 impl Site<'_> {
@@ -218,7 +225,8 @@ impl Site<'_> {
             });
         }
         let marked = seen.marker.as_ref() == Some(&wanted.marker);
-        if let Some(found) = seen.marker.as_ref().filter(|_| !marked) {
+        let inherited = seen.marker.as_deref().filter(|found| !marked && self.may_inherit(found, seen));
+        if let Some(found) = seen.marker.as_ref().filter(|_| !marked && inherited.is_none()) {
             return Err(Refusal {
                 why: format!("{path} of {} holds {}, and not {}", self.host, owner(found), owner(&wanted.marker)),
                 hint: format!("mount the right disk; if this data is meant to be the volume from now on, remove {path}/{MARKER}"),
@@ -242,6 +250,9 @@ impl Site<'_> {
         }
         if !marked {
             change.steps.push(self.mark(wanted));
+            if let Some(found) = inherited {
+                change.notes.push(format!("{path} of {} was {}, and becomes {}", self.host, owner(found), owner(&wanted.marker)));
+            }
             if let Some(holds) = seen.holds.filter(|holds| holds.files > 0) {
                 change.notes.push(format!("what {path} of {} holds now becomes the volume {}: {}", self.host, self.name, holds.words()));
             }
@@ -253,6 +264,12 @@ impl Site<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The same volume of a cluster that is gone, where the new cluster knows none of the name.
+    fn may_inherit(&self, found: &str, seen: &SeenVolume) -> bool {
+        let cluster = cluster_of(found);
+        self.inherits && seen.noted.is_none() && cluster.is_some_and(|cluster| found == marker(cluster, self.name))
     }
 
     /// What must be there first: the playbook's own resources may make it.

@@ -1,6 +1,7 @@
 //! `registry`: a private registry of images. On its own host a service of the swarm with a directory that stays, on every host the name
 //! in /etc/hosts and the trust in its authority. The certificate itself is made by `certificate`, before it.
 
+mod absent;
 mod htpasswd;
 mod seen;
 mod service;
@@ -20,7 +21,7 @@ use super::hosts_entry::{HostsEntry, is_host_name};
 use super::cluster::default_managers;
 use super::{
     AbsolutePath, Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+    ProbeError, Query, Refusal, Shown, State, Step, WriteFile,
 };
 use crate::inventory::HostName;
 use crate::swarm::{Addresses, host_part};
@@ -36,7 +37,8 @@ pub struct Registry {
     port: u16,
     /// The host of the inventory that keeps the images.
     host: String,
-    /// Image of the registry itself, with an exact tag or digest.
+    /// Image of the registry itself, with an exact tag or digest. Required unless it shall be absent.
+    #[serde(default)]
     image: String,
     /// Program and arguments in the image. Default: the image's own.
     #[serde(default)]
@@ -57,6 +59,9 @@ pub struct Registry {
     /// Group of the managers. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
+    /// `"present"` (default) or `"absent"`: service, users, name and trust go; the directory with the images stays.
+    #[serde(default)]
+    state: State,
     #[serde(skip)]
     bound: Bound,
 }
@@ -96,7 +101,9 @@ impl Kind for Registry {
         if !self.name.contains('.') && self.port == 443 {
             return Err(Invalid::new("name", "images of a name without a dot and a port are looked for elsewhere"));
         }
-        check_image("image", &self.image)?;
+        if self.state == State::Present {
+            check_image("image", &self.image)?;
+        }
         if let Some(label) = &self.label
             && !label.split_once('=').is_some_and(|(key, _)| !key.trim().is_empty() && !key.contains(char::is_whitespace))
         {
@@ -126,7 +133,12 @@ impl Kind for Registry {
             server: *context.host == host,
             me: Some(context.host.clone()),
             managers: Addresses::of_group(context.roster, &self.managers).names(),
-            hosts_entry: Some(HostsEntry::of(address, &self.name)),
+            // A registry may have the name of its host, which stays one.
+            hosts_entry: match self.state {
+                State::Present => Some(HostsEntry::of(address, &self.name)),
+                State::Absent if context.roster.hosts.contains_key(&HostName::new(&self.name)) => None,
+                State::Absent => Some(HostsEntry::without(address, &self.name)),
+            },
         };
         if self.bound.managers.is_empty() {
             return Err(Invalid::new("managers", format!("no host is in the group `{}`", self.managers)));
@@ -143,6 +155,9 @@ impl Kind for Registry {
     }
 
     fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+        if self.state == State::Absent {
+            return self.plan_absence(seen);
+        }
         let mut change = Change::new(Action::Update);
         if let Some(server) = &seen.server {
             change = self.plan_server(server, change)?;

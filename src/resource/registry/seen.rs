@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Answers, HostName, Observation, PathState, ProbeError, Query, Registry};
+use super::{Answers, HostName, Observation, PathState, ProbeError, Query, Registry, State};
 use crate::resource::{EngineAnswer, Kind};
 use crate::swarm::{Look, Sight};
 
@@ -42,12 +42,12 @@ pub struct Node {
 impl Registry {
     pub(super) fn questions(&self) -> Vec<Query> {
         let mut queries = self.bound.hosts_entry.iter().flat_map(Kind::queries).collect::<Vec<_>>();
-        if let Some(directory) = &self.certificate {
+        if self.may_be_trusted() {
             queries.push(Query::content(self.trust_path()));
-            if self.bound.server {
-                queries.push(Query::content(format!("{directory}/ca.crt")));
-                queries.push(Query::content(format!("{directory}/server.crt")));
-            }
+        }
+        if let Some(directory) = self.certificate.as_ref().filter(|_| self.bound.server) {
+            queries.push(Query::content(format!("{directory}/ca.crt")));
+            queries.push(Query::content(format!("{directory}/server.crt")));
         }
         if self.bound.server {
             queries.push(Query::path(self.directory.as_str()));
@@ -114,8 +114,14 @@ impl Registry {
         } else {
             None
         };
-        let trust = if self.certificate.is_some() { answers.path(&self.trust_path())?.cloned() } else { None };
-        Ok(Observation::Known(Seen { hosts: answers.path("/etc/hosts")?.cloned(), trust, authority, server }))
+        let trust = if self.may_be_trusted() { answers.path(&self.trust_path())?.cloned() } else { None };
+        let hosts = if self.bound.hosts_entry.is_some() { answers.path("/etc/hosts")?.cloned() } else { None };
+        Ok(Observation::Known(Seen { hosts, trust, authority, server }))
+    }
+
+    /// Who takes a registry away need not say that it had a certificate.
+    fn may_be_trusted(&self) -> bool {
+        self.certificate.is_some() || self.state == State::Absent
     }
 }
 

@@ -223,3 +223,30 @@ fn a_label_that_the_node_lacks_waits_for_it() {
     let spec = &created(&planned(&kind, &answers).unwrap())["Spec"];
     assert_eq!(spec["TaskTemplate"]["Placement"]["Constraints"], json!(["node.labels.registry==true"]));
 }
+
+#[test]
+fn what_shall_be_absent_goes_but_for_the_images() {
+    let there = kind(TLS, "docker01");
+    let service = created(&planned(&there, &server(&there, None, FILES)).unwrap());
+    let gone = kind("name = 'registry.dream'\nport = 5001\nhost = 'docker01'\nstate = 'absent'", "docker01");
+    let files: Vec<(&str, &str)> = FILES.iter().copied().chain([("/srv/registry.htpasswd", "push:x")]).collect();
+    let change = planned(&gone, &server(&gone, Some(&service), &files)).unwrap();
+    assert_eq!(change.action, Action::Delete);
+    let fields: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
+    assert_eq!(fields, ["service registry", "users", "/etc/hosts", "/etc/docker/certs.d/registry.dream:5001/ca.crt"]);
+    assert_eq!(acts(&change)[0], "docker01 DELETE /services/s1");
+    assert!(change.notes.iter().any(|note| note.contains("its images stay in /srv/registry of docker01")), "{:?}", change.notes);
+    let written = change.steps.iter().find_map(|step| if let Act::WriteFile(file) = &step.act { Some(file) } else { None });
+    assert_eq!(written.unwrap().content, b"127.0.0.1\tlocalhost\n192.168.56.11\tdocker01\n");
+    // A second time nothing is left, whatever the directory holds; and what is somebody else's stays.
+    let bare = [("/etc/hosts", "127.0.0.1\tlocalhost\n"), ("/srv/registry", "(directory)")];
+    assert!(planned(&gone, &server(&gone, None, &bare)).is_none());
+    let foreign = json!({"ID": "s9", "Version": {"Index": 1}, "Spec": {"Name": "registry", "Labels": {LABEL: "other:5000"}}});
+    assert!(planned(&gone, &server(&gone, Some(&foreign), &bare)).is_none());
+}
+
+#[test]
+fn the_name_of_a_host_stays_its_name() {
+    let gone = kind("name = 'docker01'\nhost = 'docker01'\nstate = 'absent'", "docker01");
+    assert!(planned(&gone, &server(&gone, None, &[("/etc/hosts", HOSTS)])).is_none());
+}

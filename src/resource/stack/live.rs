@@ -1,5 +1,7 @@
 //! What the swarm has, as its managers list it.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::super::{DataVolume, STACK_LABEL};
@@ -20,6 +22,9 @@ pub struct LiveStack {
     pub(super) nodes: Vec<Node>,
     /// Data volumes of the swarm's nodes.
     pub(super) volumes: Vec<DataVolume>,
+    /// How many tasks of each service of the stack run, by the service's ID. Read only while a node is lost: the number that comes with
+    /// a service counts what ran on it as running, for as long as the node is away.
+    pub(super) running_tasks: Option<BTreeMap<String, u64>>,
 }
 
 impl LiveStack {
@@ -36,15 +41,30 @@ impl LiveStack {
         ]
     }
 
+    /// The same, and the tasks that shall run, which are many.
+    pub(super) fn paths_with_tasks(stack: &str) -> Vec<String> {
+        let filter = format!(
+            "filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%7D"
+        );
+        Self::paths(stack).into_iter().chain([format!("/tasks?{filter}")]).collect()
+    }
+
+    /// Whether the swarm has lost a node.
+    pub(super) fn has_lost_a_node(&self) -> bool {
+        self.nodes.iter().any(is_lost)
+    }
+
     /// Reads the bodies that came for those paths.
     pub(super) fn read(bodies: &[Value]) -> Self {
         let list = |index: usize| bodies.get(index).and_then(Value::as_array).cloned().unwrap_or_default();
+        let nodes: Vec<Node> = list(4).iter().filter_map(|node| Node::read(node).ok()).collect();
         Self {
+            running_tasks: bodies.get(6).and_then(Value::as_array).map(|tasks| running(tasks, &nodes)),
+            nodes,
             services: list(0),
             networks: list(1),
             secrets: list(2),
             configs: list(3),
-            nodes: list(4).iter().filter_map(|node| Node::read(node).ok()).collect(),
             volumes: bodies.get(5).map(DataVolume::list).unwrap_or_default(),
         }
     }
@@ -68,6 +88,22 @@ impl LiveStack {
         let owner = |network: &'a Value| network.get("Labels")?.get(STACK_LABEL)?.as_str();
         self.networks.iter().filter(move |network| owner(network) == Some(stack))
     }
+}
+
+fn is_lost(node: &Node) -> bool {
+    matches!(node.state.as_str(), "down" | "disconnected")
+}
+
+fn running(tasks: &[Value], nodes: &[Node]) -> BTreeMap<String, u64> {
+    let text = |task: &Value, pointer: &str| task.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let lost: Vec<&str> = nodes.iter().filter(|node| is_lost(node)).map(|node| node.id.as_str()).collect();
+    let mut running = BTreeMap::new();
+    for task in tasks {
+        if text(task, "/Status/State") == "running" && !lost.contains(&text(task, "/NodeID").as_str()) {
+            *running.entry(text(task, "/ServiceID")).or_default() += 1;
+        }
+    }
+    running
 }
 
 // By hand: services hold environments.

@@ -143,8 +143,24 @@ impl Kind for Stack {
         let deployment = self.deployment.clone().unwrap_or_default();
         let question = StackQuestion { managers, deployment };
         let query = Query::Stack(question.clone());
+        let mut needs: Vec<Query> = Vec::new();
         if !answers.contains(&query) {
-            return Ok(Observation::Needs(vec![query]));
+            needs.push(query);
+        }
+        let found = match found {
+            Found::Live(live, _) if live.has_lost_a_node() => {
+                match self.site.observe(&LiveStack::paths_with_tasks(&self.name), answers, LiveStack::read)? {
+                    Observation::Known(found) => found,
+                    Observation::Needs(more) => {
+                        needs.extend(more);
+                        return Ok(Observation::Needs(needs));
+                    }
+                }
+            }
+            found => found,
+        };
+        if !needs.is_empty() {
+            return Ok(Observation::Needs(needs));
         }
         let preview = answers.stack(&question)?.clone();
         let data = match (&found, &preview) {

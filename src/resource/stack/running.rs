@@ -11,6 +11,9 @@ pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> boo
         let count = |key: &str| service.pointer(&format!("/ServiceStatus/{key}")).and_then(Value::as_u64);
         // Engines before API 1.41 do not tell.
         let (Some(running), Some(desired)) = (count("RunningTasks"), count("DesiredTasks")) else { continue };
+        let running = live.running_tasks.as_ref().map_or(running, |tasks| {
+            service.get("ID").and_then(Value::as_str).and_then(|id| tasks.get(id)).copied().unwrap_or_default()
+        });
         // What a job has completed does not run any more.
         if running + count("CompletedTasks").unwrap_or_default() >= desired {
             continue;

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use super::*;
 use crate::inventory::HostName;
 use crate::resource::trial::{self, TrialFiles};
-use crate::resource::{Act, Preview, StackWrite, Step};
+use crate::resource::{Act, Action, Preview, STACK_LABEL, StackWrite, Step};
+use crate::swarm::samples::node;
 
 const TABLE: &str = "name = 'rich'\nsources = ['rich.yml']\nmanagers = 'all'";
 
@@ -203,6 +204,24 @@ fn services_that_lack_tasks_differ_and_nothing_is_deployed() {
     let change = planned(&stack(""), live(&record), updates(&record)).unwrap().unwrap();
     assert_eq!((fields(&change), acts(&change)), (vec!["rich_app running tasks: 1 => 2".to_owned()], vec!["Converge(rich)".to_owned()]));
     assert!(planned(&stack("wait = false"), live(&record), updates(&record)).unwrap().is_none());
+}
+
+#[test]
+fn what_ran_on_a_lost_node_does_not_run() {
+    let mut lost = node("n2", "docker02", "192.168.56.12");
+    lost["Status"]["State"] = "down".into();
+    let nodes = json!([node("n1", "docker01", "192.168.56.11"), lost]);
+    let task = |node: &str, state: &str| json!({"ServiceID": "s1", "NodeID": node, "Status": {"State": state}});
+    let read = |tasks: Value| LiveStack::read(&[json!([]), json!([]), json!([]), json!([]), nodes.clone(), json!([]), tasks]);
+    let live = read(json!([task("n1", "running"), task("n2", "running"), task("n1", "pending")]));
+    assert!(live.has_lost_a_node());
+    assert_eq!(live.running_tasks, Some([("s1".to_owned(), 1)].into()));
+    let service = json!({"ID": "s1", "Spec": {"Name": "web_app", "Labels": {STACK_LABEL: "web"}}, "ServiceStatus": {"RunningTasks": 2, "DesiredTasks": 2}});
+    let mut change = Change::new(Action::Update);
+    assert!(running::compare("web", &LiveStack { services: vec![service.clone()], ..live }, &mut change));
+    assert_eq!(fields(&change), ["web_app running tasks: 1 => 2"]);
+    // The Engine's number counts where all nodes are there.
+    assert!(!running::compare("web", &LiveStack { services: vec![service], ..LiveStack::default() }, &mut Change::new(Action::Update)));
 }
 
 #[test]

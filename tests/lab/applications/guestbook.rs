@@ -174,6 +174,7 @@ fn the_guestbook_outlives_a_node() {
     guestbook.run("apply", &["--yes"]).exits(0);
     guestbook.run("check", &[]).exits(0).says("In sync");
     assert_eq!(guestbook.nodes_of("mongodb"), [BIG]);
+    lot.on(BIG, "grep -q guestbook /srv/guestbook/.skep-volume");
     assert_eq!(guestbook.nodes_of("front"), ["docker01"]);
     guestbook.sign("Ada");
     guestbook.until_signed_by("Ada");

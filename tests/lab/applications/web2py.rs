@@ -233,4 +233,20 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02");
     web2py.until_says("docker03", "/", "after the kill");
     web2py.run("check", &fewer, &two).exits(0).says("In sync");
+    the_database_does_not_move_to_an_empty_disk(web2py);
+}
+
+/// Another host in the group `db` would get the label, and the database would begin there with nothing.
+fn the_database_does_not_move_to_an_empty_disk(web2py: &Web2py<'_>) {
+    let hosts: [(&str, &[&str]); 3] = [
+        ("docker01", &["managers", "registry", "web", "app"]),
+        ("docker02", &["workers", "web", "app", "db"]),
+        ("docker03", &["workers", "web"]),
+    ];
+    let moved = web2py.inventory("moved.toml", &hosts);
+    let said = web2py.run("plan", &moved, &["-e", "web2py_python_replicas=2"]).exits(1);
+    said.says("would bring services to docker02, whose /srv/web2py/mysql5/datadir is empty")
+        .says("the volume web2py is on docker01");
+    web2py.lot.on("docker01", "grep -q web2py /srv/web2py/mysql5/datadir/.skep-volume");
+    web2py.lot.on("docker02", "! test -e /srv/web2py/mysql5/datadir/.skep-volume");
 }

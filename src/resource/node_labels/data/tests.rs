@@ -169,6 +169,23 @@ fn the_data_of_another_cluster_or_volume_is_refused() {
 }
 
 #[test]
+fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
+    let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+    let world = World { directory: true, marker: Some(marker_of("c9")), ..World::default() };
+    let change = look(&kind.inheriting(), &world.answers()).unwrap().unwrap();
+    assert_eq!(summaries(&change)[0], "mark /srv/db as the volume survey");
+    assert!(change.notes[0].contains("of the cluster c9, and becomes") && change.notes[0].contains("c1"), "{:?}", change.notes);
+    // Another volume is none of its own; nor is anything where the new cluster has its volume already.
+    for world in [
+        World { directory: true, marker: Some(marker("c9", "other")), ..World::default() },
+        World { directory: true, marker: Some(marker_of("c9") + "more"), ..World::default() },
+        World { directory: true, marker: Some(marker_of("c9")), noted: Some(("n3", "docker03")), ..World::default() },
+    ] {
+        assert!(look(&kind.inheriting(), &world.answers()).unwrap_err().why.contains("holds the volume"));
+    }
+}
+
+#[test]
 fn lists_name_no_volumes_and_bad_tables_are_errors() {
     let kind: NodeLabels = bound("labels = { db = 'true' }\ndata = ['/srv/db']", "docker02", &roster(&["docker01"])).unwrap();
     assert_eq!((kind.data(), kind.data.volumes.len()), (vec!["/srv/db".to_owned()], 0));

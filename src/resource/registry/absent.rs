@@ -1,0 +1,60 @@
+//! A registry that shall not be there: its service, its users' file, its name and the trust in its authority go; its images stay.
+
+use serde_json::Value;
+
+use super::super::cluster::request;
+use super::service::LABEL;
+use super::{Action, Change, Kind, Refusal, Registry, Seen, Server, Shown, Step, fingerprint};
+
+impl Registry {
+    pub(super) fn plan_absence(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+        let mut change = Change::new(Action::Delete);
+        if let Some(server) = &seen.server {
+            change = self.without_service(server, change);
+        }
+        if let Some(entry) = &self.bound.hosts_entry
+            && let Some(more) = entry.plan(&seen.hosts)?
+        {
+            change.fields.extend(more.fields);
+            change.steps.extend(more.steps);
+        }
+        if let Some(file) = &seen.trust {
+            let path = self.trust_path();
+            let before = file.content.as_deref().map_or_else(|| Shown::text("there"), |content| Shown::text(fingerprint(content)));
+            // Its folder is the Engine's for this registry: what else is in it was put there by others, and keeps it.
+            let script = "rm -f -- \"$1\"\nrmdir --ignore-fail-on-non-empty -- \"${1%/*}\"\n";
+            change = change
+                .field(&path, before, Shown::Absent)
+                .step(Step::script(format!("remove {path}"), script, [path.as_str()]));
+        }
+        Ok((!change.fields.is_empty()).then_some(change))
+    }
+
+    fn without_service(&self, server: &Server, mut change: Change) -> Change {
+        let own = format!("{}:{}", self.name, self.port);
+        // A service of this name that is not this registry is somebody else's.
+        let ours = |service: &&Value| {
+            let label = service.pointer("/Spec/Labels").and_then(|labels| labels.get(LABEL));
+            label.and_then(Value::as_str) == Some(own.as_str())
+        };
+        if let Some(service) = server.service.as_ref().filter(ours) {
+            let image = service.pointer("/Spec/TaskTemplate/ContainerSpec/Image").and_then(Value::as_str).unwrap_or_default();
+            let id = service.get("ID").and_then(Value::as_str).unwrap_or(&self.service);
+            let summary = format!("remove the service {}", self.service);
+            change = change
+                .field(format!("service {}", self.service), Shown::text(image), Shown::Absent)
+                .step(request(summary, &server.managers, "DELETE", format!("/services/{id}"), None))
+                .note("nodes that have not pulled its images cannot start services of them any more");
+            if server.directory.is_some() {
+                change = change.note(format!("its images stay in {} of {}", self.directory, self.host));
+            }
+        }
+        if server.htpasswd.is_some() {
+            let path = self.htpasswd_path();
+            change = change
+                .field("users", Shown::text(&path), Shown::Absent)
+                .step(Step::script(format!("remove {path}"), "rm -f -- \"$1\"\n", [path.as_str()]));
+        }
+        change
+    }
+}
