@@ -102,6 +102,34 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
 }
 
 #[test]
+fn what_a_machine_advertises_is_not_guessed() {
+    let site = Site::new();
+    site.write(
+        "Vagrantfile",
+        "Vagrant.configure('2') { |config| %w[one two].each { |name| config.vm.define name } }\n",
+    );
+    let machines = r#"{"machines":{"one":{"groups":["managers"]},"two":{"groups":["workers"]}}}"#;
+    site.write(".vagrant/skep/cluster.json", machines);
+    let playbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/swarm.toml");
+    let validate = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
+        let output =
+            command.args(["validate", "-i", "vagrant:"]).arg(&playbook).current_dir(site.0.path()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = validate();
+    assert!(code == 2 && text.contains("what one advertises is not known: SSH connects to the name `one`"), "{text}");
+    assert!(text.contains("set the host's variable swarm_address (or advertise)"), "{text}");
+    let addressed = machines.replace("{\"groups\":[\"m", "{\"address\":\"192.168.56.11\",\"groups\":[\"m");
+    site.write(
+        ".vagrant/skep/cluster.json",
+        &addressed.replace("{\"groups\":[\"w", "{\"address\":\"192.168.56.12\",\"groups\":[\"w"),
+    );
+    let (code, text) = validate();
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
 fn every_shipped_setting_of_vagrant_validates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vagrant");
     let (site, mut settings) = (Site::new(), vec!["cluster.toml".to_owned()]);

@@ -221,5 +221,14 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
     assert_eq!(environment.nodes(), whole);
     environment.on("docker02", "test ! -e /etc/trace");
     environment.on("docker03", "test ! -e /etc/trace");
+    // A box without sudo.
+    environment.on("docker03", "mv /usr/bin/sudo /root/sudo");
+    environment
+        .skep("check", &[playbook])
+        .exits(4)
+        .says("cannot become root")
+        .says("sudo is not installed on the host");
+    environment.on("docker03", "mv /root/sudo /usr/bin/sudo");
+    environment.skep("check", &[playbook]).exits(0);
     assert!(!environment.path(".ssh").exists(), "the user's own known hosts are never touched");
 }
