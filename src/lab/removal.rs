@@ -18,10 +18,11 @@ use super::{Progress, daemon, image, network, serve, virtual_machine};
 pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Result<(), LabError> {
     let record = Lot::load(state, lot);
     if let Ok(Some(Lot { virtual_machines: true, inventory, .. })) = &record {
-        let _lock = state.lock(&format!("lot-{lot}"), progress)?;
+        let lock = state.lock(&format!("lot-{lot}"), progress)?;
         virtual_machine::end_all(&state.lot(lot), progress)?;
         remove_inventory(inventory, lot);
-        return remove_folder(&state.lot(lot));
+        remove_folder(&state.lot(lot))?;
+        return lock.remove();
     }
     let known = !matches!(record, Ok(None));
     if !known && super::docker::answers().is_err() {
@@ -29,7 +30,7 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
     }
     daemon::ensure(state, progress)?;
     network::check_owner(lot, state)?;
-    let _lock = state.lock(&format!("lot-{lot}"), progress)?;
+    let lock = state.lock(&format!("lot-{lot}"), progress)?;
     let label = format!("{LABEL_LOT}={lot}");
     for kind in ["container", "volume", "network"] {
         let names = labelled(kind, &label)?;
@@ -47,7 +48,8 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
     }
     // A record that cannot be read says of neither sort.
     virtual_machine::end_all(&state.lot(lot), progress)?;
-    remove_folder(&state.lot(lot))
+    remove_folder(&state.lot(lot))?;
+    lock.remove()
 }
 
 /// Removes the lab's images and caches, as far as no lot uses them.

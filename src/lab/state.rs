@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::Progress;
@@ -81,15 +81,36 @@ impl StateDirectory {
         self.0.join("dockerd.started")
     }
 
-    /// Waits for, and holds, the lock of this name until the file is dropped; says so when it waits.
-    pub(crate) fn lock(&self, name: &str, progress: Progress<'_>) -> Result<File, LabError> {
+    /// Waits for, and holds, the lock of this name until it is dropped; says so when it waits.
+    pub(crate) fn lock(&self, name: &str, progress: Progress<'_>) -> Result<Lock, LabError> {
         let path = self.0.join(format!("{name}.lock"));
-        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(LabError::file("open", &path))?;
-        if file.try_lock().is_err() {
-            progress(&format!("waiting for another `skep lab` (it holds {})", path.display()));
-            file.lock().map_err(LabError::file("lock", &path))?;
+        loop {
+            let file =
+                OpenOptions::new().create(true).append(true).open(&path).map_err(LabError::file("open", &path))?;
+            if file.try_lock().is_err() {
+                progress(&format!("waiting for another `skep lab` (it holds {})", path.display()));
+                file.lock().map_err(LabError::file("lock", &path))?;
+            }
+            // Who held it may have removed it meanwhile, with its lot: others then lock another file of this name.
+            let ours = file.metadata().map_err(LabError::file("read", &path))?.ino();
+            if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
+                return Ok(Lock { _file: file, path });
+            }
         }
-        Ok(file)
+    }
+}
+
+/// A lock that is held.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+    path: PathBuf,
+}
+
+impl Lock {
+    /// Gives it back, with its file.
+    pub(crate) fn remove(self) -> Result<(), LabError> {
+        fs::remove_file(&self.path).map_err(LabError::file("remove", &self.path))
     }
 }
 
@@ -131,6 +152,24 @@ mod tests {
         write_file(&path, b"two", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_lock_that_was_removed_meanwhile_is_taken_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = StateDirectory(folder.path().to_owned());
+        let path = folder.path().join("lot-a.lock");
+        let first = state.lock("lot-a", &|_| ()).unwrap();
+        std::thread::scope(|threads| {
+            let (said, waits) = std::sync::mpsc::channel();
+            let second = threads.spawn(|| state.lock("lot-a", &move |_| said.send(()).unwrap()).unwrap());
+            waits.recv().unwrap();
+            first.remove().unwrap();
+            let second = second.join().unwrap();
+            assert!(path.exists(), "the second holds a file that others see");
+            second.remove().unwrap();
+        });
+        assert!(!path.exists());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What is wrong with a swarm though every resource is as asked: tokens, certificates, nodes that are off, drained or nobody's.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::lot::Lot;
@@ -50,24 +52,16 @@ fn an_engine_of_another_version_is_told(lot: &Lot) {
     let last = version.chars().next_back().unwrap();
     let other = format!("{}{}", &version[..version.len() - 1], if last == '1' { '2' } else { '1' });
     let pattern = version.replace('.', "\\.");
-    lot.on("docker02", &format!(
-        "cp /usr/sbin/dockerd /root/dockerd && sed -i 's/{pattern}/{other}/g' /root/dockerd && systemctl stop docker && cp /usr/sbin/dockerd /root/was && \
-         cp /root/dockerd /usr/sbin/dockerd && systemctl start docker"
-    ));
-    let listed = format!(
-        "docker node inspect docker02 --format '{{{{.Description.Engine.EngineVersion}}}}' | grep -qxF '{other}'"
-    );
-    lot.until("docker01", &listed, std::time::Duration::from_secs(120));
-    lot.web2py("check", &[])
-        .exits(3)
-        .says("Engine versions: ")
-        .says(&format!("{other} (docker02)"))
-        .says("-> one version");
-    lot.on("docker02", "systemctl stop docker && cp /root/was /usr/sbin/dockerd && systemctl start docker");
-    let listed = format!(
-        "docker node inspect docker02 --format '{{{{.Description.Engine.EngineVersion}}}}' | grep -qxF '{version}'"
-    );
-    lot.until("docker01", &listed, std::time::Duration::from_secs(120));
+    let restart_with = |change: &str, wanted: &str| {
+        let stop = "systemctl stop docker.socket docker.service && systemctl reset-failed";
+        lot.on("docker02", &format!("program=$(command -v dockerd) && {stop} && {change} && systemctl start docker"));
+        let listed = "docker node inspect docker02 --format '{{.Description.Engine.EngineVersion}}'";
+        lot.until("docker01", &format!("{listed} | grep -qxF '{wanted}'"), Duration::from_secs(120));
+    };
+    restart_with(&format!("cp $program /root/dockerd && sed -i 's/{pattern}/{other}/g' $program"), &other);
+    let said = lot.web2py("check", &[]).exits(3);
+    said.says("Engine versions: ").says(&format!("{other} (docker02)")).says("-> one version");
+    restart_with("cp /root/dockerd $program", &version);
 }
 
 fn tokens_are_remembered_and_never_shown(lot: &Lot) {
