@@ -20,6 +20,7 @@ const LABEL_PATH: &str = "skep.volume.path";
 const LABEL_LINK: &str = "skep.volume.link";
 const LABEL_NODE: &str = "skep.volume.node";
 const LABEL_HOST: &str = "skep.volume.host";
+const LABEL_LABELS: &str = "skep.volume.labels";
 
 /// How much a directory holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub struct DataVolume {
     pub host: String,
     /// What the marker says, to the letter.
     pub marker: String,
+    /// The node's labels that promise it, each as `key=value`.
+    pub labels: Vec<String>,
     /// The config's ID and version; empty before it is made.
     pub(super) config: (String, u64),
 }
@@ -115,6 +118,7 @@ impl DataVolume {
             node: label(LABEL_NODE),
             host: label(LABEL_HOST),
             marker: String::from_utf8(Base64::decode_vec(data).ok()?).ok()?,
+            labels: label(LABEL_LABELS).lines().map(str::to_owned).collect(),
             config: (
                 config.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned(),
                 config.pointer("/Version/Index").and_then(Value::as_u64)?,
@@ -138,8 +142,10 @@ impl DataVolume {
 
     /// The step that makes the swarm know it so: a new config, or new labels of the one that is there.
     pub(super) fn remember(&self, managers: &[HostName]) -> Step {
-        let mut labels =
-            json!({ LABEL_NAME: self.name, LABEL_PATH: self.path, LABEL_NODE: self.node, LABEL_HOST: self.host });
+        let mut labels = json!({
+            LABEL_NAME: self.name, LABEL_PATH: self.path, LABEL_NODE: self.node, LABEL_HOST: self.host,
+            LABEL_LABELS: self.labels.join("\n"),
+        });
         if !self.link.is_empty() {
             labels[LABEL_LINK] = self.link.as_str().into();
         }
@@ -167,6 +173,7 @@ mod tests {
             node: "n2".into(),
             host: "docker02".into(),
             marker: marker("c1", "survey"),
+            labels: vec!["db=true".into(), "size=big".into()],
             config: (String::new(), 0),
         }
     }

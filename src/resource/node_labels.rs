@@ -2,6 +2,7 @@
 //! host name. Labels that a person added stay, unless `mode = "exact"`.
 
 mod data;
+mod leaving;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use serde::de::Error as _;
 use self::data::{Promised, SeenVolume};
 use super::cluster::default_managers;
 use super::{
-    Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
+    Act, Action, Answers, Change, DataVolume, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
     STEP_TIMEOUT, Shown, Step,
 };
 use crate::inventory::HostName;
@@ -127,6 +128,7 @@ impl Kind for NodeLabels {
             }
         }
         self.data.check()?;
+        self.data.promised_by(leaving::pairs(&self.labels));
         self.ours = Addresses::of_group(context.roster, &self.managers);
         if self.ours.managers.is_empty() {
             return Err(Invalid::new("managers", format!("no host is in the group `{}`", self.managers))
@@ -152,9 +154,15 @@ impl Kind for NodeLabels {
                     Ok(Standing { swarm: Some(swarm), .. }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
                     _ => Observation::Known(Vec::new()),
                 };
-                Ok(match volumes {
-                    Observation::Needs(queries) => Observation::Needs(queries),
-                    Observation::Known(volumes) => Observation::Known(Seen { standing, volumes }),
+                let held = match standing.as_ref().map(|standing| (standing.node(), &standing.swarm)) {
+                    Ok((Some(node), Some(swarm))) => {
+                        leaving::observe(&self.host, (node, swarm), &self.wanted(&node.labels), answers)?
+                    }
+                    _ => Observation::Known(Vec::new()),
+                };
+                Ok(match (volumes, held) {
+                    (Observation::Known(volumes), Observation::Known(held)) => Observation::Known(Seen { standing, volumes, held }),
+                    (volumes, held) => Observation::Needs([needs(volumes), needs(held)].concat()),
                 })
             }
         }
@@ -174,6 +182,13 @@ impl Kind for NodeLabels {
                 let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
                 change = change.field(format!("label {key}"), shown(before), shown(after));
             }
+        }
+        if let Some(volume) = observed.held.first() {
+            let hold = leaving::hold(&self.host, volume);
+            if let Act::Lacks { why, .. } = &hold.act {
+                change.notes.push(format!("{why}; the label stays until the volume is elsewhere"));
+            }
+            return Ok(Some(change.step(hold)));
         }
         let labels = change.fields.len();
         // First the data, then the label that brings services to it.
@@ -258,6 +273,15 @@ impl NodeLabels {
 pub struct Seen {
     standing: Result<Standing, Refusal>,
     volumes: Vec<SeenVolume>,
+    /// Volumes that are here by labels which are to go.
+    held: Vec<DataVolume>,
+}
+
+fn needs<T>(observation: Observation<T>) -> Vec<Query> {
+    match observation {
+        Observation::Needs(queries) => queries,
+        Observation::Known(_) => Vec::new(),
+    }
 }
 
 /// What the docker command and the placement constraints could not name is refused here, before any host is touched.

@@ -2,6 +2,8 @@
 //! the NAT behind which every machine has the same address. Emulated, it takes some twenty minutes: `make test-vm` runs it, `make test`
 //! does not.
 
+mod nginx_php;
+
 use std::time::Duration;
 
 use crate::lot::Lot;

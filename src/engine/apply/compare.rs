@@ -1,22 +1,26 @@
 //! Compares the plan made right before acting with the forecast that people said yes to.
 
-use crate::resource::{Change, Shown};
+use std::collections::BTreeMap;
+
+use crate::resource::{Act, Change, FieldChange, Shown};
 
 /// How a change differs from its forecast, in one sentence; `None` when it is what was forecast.
 pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<String> {
     let Some(forecast) = forecast else {
         return Some("was in sync when the plan was made".into());
     };
+    // A forecast without details promised that they would come.
+    let promised = forecast.fields.iter().any(|known| known.after == Shown::KnownAfterApply)
+        || forecast.steps.iter().any(|step| matches!(step.act, Act::KnownAfterApply));
     let surprises: Vec<String> = change
         .fields
         .iter()
         .filter_map(|field| {
             let known = forecast.fields.iter().find(|known| known.field == field.field);
             match known {
-                // A forecast without details promised that they would come.
-                None if forecast.fields.iter().any(|known| known.after == Shown::KnownAfterApply) => None,
+                None if promised => None,
                 None => Some(format!("{} was not in the plan", field.field)),
-                Some(known) if known.after == Shown::KnownAfterApply || known.after == field.after => None,
+                Some(known) if known.after == Shown::KnownAfterApply || is_the_same(known, field) => None,
                 Some(_) => Some(format!("{} would become another value than planned", field.field)),
             }
         })
@@ -24,10 +28,29 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
     (!surprises.is_empty()).then(|| surprises.join("; "))
 }
 
+/// Whether a field becomes what was planned; or the same lines come and go in a file that other resources have changed meanwhile.
+fn is_the_same(planned: &FieldChange, now: &FieldChange) -> bool {
+    match (&planned.before, &planned.after, &now.before, &now.after) {
+        (Shown::Lines(old), Shown::Lines(new), Shown::Lines(old_now), Shown::Lines(new_now)) => {
+            new == new_now || edits(old, new) == edits(old_now, new_now)
+        }
+        (_, planned, _, now) => planned == now,
+    }
+}
+
+/// How often each line comes, less how often it goes; lines that stay are none.
+fn edits<'a>(before: &'a str, after: &'a str) -> BTreeMap<&'a str, i64> {
+    let mut count: BTreeMap<&str, i64> = BTreeMap::new();
+    before.lines().for_each(|line| *count.entry(line).or_default() -= 1);
+    after.lines().for_each(|line| *count.entry(line).or_default() += 1);
+    count.retain(|_, count| *count != 0);
+    count
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::Action;
+    use crate::resource::{Action, Step};
 
     fn change(field: &str, after: Shown) -> Change {
         Change::new(Action::Update).field(field, Shown::Absent, after)
@@ -44,5 +67,23 @@ mod tests {
         assert!(difference(Some(&planned), &change("mode", Shown::text("0600"))).is_some());
         assert!(difference(Some(&planned), &change("owner", Shown::text("root"))).is_some());
         assert!(difference(None, &planned).is_some());
+    }
+    #[test]
+    fn lines_that_come_and_go_are_compared_and_not_the_whole_file() {
+        let lines = |before: &str, after: &str| {
+            Change::new(Action::Update).field("/etc/hosts", Shown::Lines(before.into()), Shown::Lines(after.into()))
+        };
+        let planned = lines("a\nold\n", "a\nb\n");
+        assert_eq!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nb\n")), None);
+        assert_eq!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nb\n")), None, "the very file that was planned");
+        assert!(difference(Some(&planned), &lines("a\nx\nold\n", "b\nx\n")).is_some(), "a goes too");
+        assert!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nold\nb\n")).is_some(), "old stays");
+    }
+
+    #[test]
+    fn what_was_not_known_yet_may_bring_its_details() {
+        let planned = change("service web", Shown::text("web:1")).step(Step::known_after_apply("run it"));
+        assert_eq!(difference(Some(&planned), &change("image", Shown::text("web:1"))), None);
+        assert!(difference(Some(&planned), &change("service web", Shown::text("web:2"))).is_some());
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Promised {
     volumes: BTreeMap<String, Place>,
     /// Empty directories become volumes, whichever node had them.
     anew: bool,
+    /// The labels that promise them.
+    labels: Vec<String>,
     /// Volumes that a cluster before this one has marked become this one's.
     inherits: bool,
 }
@@ -73,6 +75,10 @@ impl Promised {
             other => return Err(format!("`data` is of type {}: a list of paths, or a table of volumes", other.type_str())),
         }
         Ok(promised)
+    }
+
+    pub(super) fn promised_by(&mut self, labels: Vec<String>) {
+        self.labels = labels;
     }
 
     pub(super) fn check(&self) -> Result<(), Invalid> {
@@ -178,6 +184,7 @@ impl Promised {
                 node: node.id.clone(),
                 host: host.to_string(),
                 marker: marker(&swarm.cluster_id, name),
+                labels: self.labels.clone(),
                 config: seen.noted.as_ref().map(|noted| noted.config.clone()).unwrap_or_default(),
             };
             if let Some(missing) = site.plan(seen, &wanted, swarm, change)? {
@@ -239,11 +246,16 @@ impl Site<'_> {
                 return Err(self.left_behind(noted, wanted, files, &seen.there));
             }
         }
-        let before = seen.noted.as_ref().map_or(Shown::Absent, |noted| Shown::text(format!("{} on {}", noted.path, noted.host)));
         let same = seen.noted.as_ref() == Some(wanted);
         if !marked || !same {
+            let other_labels = seen.noted.as_ref().is_some_and(|noted| noted.labels != wanted.labels);
+            let place = |volume: &DataVolume| match other_labels {
+                true => format!("{} on {}, by {}", volume.path, volume.host, volume.labels.join(", ")),
+                false => format!("{} on {}", volume.path, volume.host),
+            };
+            let before = seen.noted.as_ref().map_or(Shown::Absent, |noted| Shown::text(place(noted)));
             let whole = std::mem::replace(change, Change::new(change.action));
-            *change = whole.field(format!("volume {}", self.name), before, Shown::text(format!("{path} on {}", self.host)));
+            *change = whole.field(format!("volume {}", self.name), before, Shown::text(place(wanted)));
         }
         if let Some(missing) = self.missing(seen) {
             return Ok(Some(missing));

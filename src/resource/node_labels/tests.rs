@@ -16,7 +16,8 @@ fn labelled(labels: Value) -> Answers {
     let info = worker("docker02", "n2", "192.168.56.12", ("n1", "192.168.56.11:2377"));
     let answers = own("/info", good(info)).with(Query::engine("/nodes"), Answer::Engine(good(json!([]))));
     let answers = and(answers, "docker01", "/info", good(manager("docker01", "n1", "192.168.56.11", "c1")));
-    and(answers, "docker01", "/nodes", good(json!([twin, leader, own_node])))
+    let answers = and(answers, "docker01", "/nodes", good(json!([twin, leader, own_node])));
+    and(answers, "docker01", &DataVolume::list_path(None), good(json!([])))
 }
 
 fn planned(table: &str, answers: &Answers) -> Option<Change> {

@@ -249,4 +249,9 @@ fn the_database_does_not_move_to_an_empty_disk(web2py: &Web2py<'_>) {
         .says("the volume web2py is on docker01");
     web2py.lot.on("docker01", "grep -q web2py /srv/web2py/mysql5/datadir/.skep-volume");
     web2py.lot.on("docker02", "! test -e /srv/web2py/mysql5/datadir/.skep-volume");
+    // Nor does it stop where it is.
+    let said = web2py.run("apply", &moved, &["--yes", "-e", "web2py_python_replicas=2"]).exits(1);
+    said.says("docker01 has the volume web2py").says("without the label web2py.tier.db=true what needs it would stop");
+    assert!(web2py.label("docker01").contains("web2py.tier.db"));
+    web2py.until_says("docker03", "/", "after the kill");
 }

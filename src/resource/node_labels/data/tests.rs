@@ -55,6 +55,7 @@ impl World {
                 node: node.into(),
                 host: host.into(),
                 marker: marker_of("c1"),
+                labels: vec!["db=true".into()],
                 ..DataVolume::default()
             };
             let Act::Engine(call) = volume.remember(&[]).act else { panic!() };
@@ -145,6 +146,31 @@ fn a_label_does_not_move_to_an_empty_disk() {
         let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
         assert!(look(&kind.beginning_anew(), &world.answers()).unwrap().is_some());
     }
+}
+
+#[test]
+fn a_label_does_not_go_while_its_data_is_here() {
+    let world = |node: &'static str| World { directory: true, noted: Some((node, "docker02")), labelled: true, ..World::default() };
+    for table in ["absent = ['db']", "labels = { other = 'true' }\nmode = 'exact'", "labels = { db = 'false' }"] {
+        let change = world("n2").examine(table).unwrap().unwrap();
+        let [Step { act: Act::Lacks { why, hint }, .. }] = change.steps.as_slice() else { panic!("{table}: {:?}", change.steps) };
+        assert!(why.contains("docker02 has the volume survey, in /srv/db") && why.contains("db=true"), "{why}");
+        assert!(hint.contains("docker config rm skep-volume-survey"), "{hint}");
+        assert!(change.notes.iter().any(|note| note.contains(why.as_str())), "{:?}", change.notes);
+        // Its data has gone to another node meanwhile.
+        assert_eq!(summaries(&world("n3").examine(table).unwrap().unwrap()), ["label node n2"]);
+    }
+    // Labels that promise nothing come and go, and nothing is asked for them.
+    let kind: NodeLabels = bound("labels = { other = 'true' }", "docker02", &roster(&["docker01"])).unwrap();
+    assert_eq!(summaries(&look(&kind, &world("n2").answers()).unwrap().unwrap()), ["label node n2"]);
+}
+
+#[test]
+fn other_labels_of_a_volume_are_noted() {
+    let world = World { directory: true, marker: Some(marker_of("c1")), noted: Some(("n2", "docker02")), labelled: true, ..World::default() };
+    let change = world.examine("labels = { db = 'true', more = '1' }\ndata = { survey = '/srv/db' }").unwrap().unwrap();
+    assert_eq!(fields(&change)[1], "volume survey: /srv/db on docker02, by db=true => /srv/db on docker02, by db=true, more=1");
+    assert_eq!(summaries(&change), ["note in the swarm that docker02 has the volume survey", "label node n2"]);
 }
 
 #[test]

@@ -1,0 +1,78 @@
+//! nginx and PHP from the shipped playbook where the kernel mounts NFS: three machines, all of them managers with a balancer, and one
+//! export from which every page comes. nginx, PHP and the NFS server are Debian's.
+
+use super::{NODES, PATIENCE};
+use crate::lot::Lot;
+use crate::skep::Said;
+
+const ADDRESSES: [&str; 3] = ["192.168.56.11", "192.168.56.12", "192.168.56.13"];
+
+/// nginx and php-fpm without all else that `services:lab` has, and an offer of the result to the other machines.
+const BASE: &str = r#"mkdir -p /root/base && cd /root/base
+cat >make-tree <<'END'
+set -eu
+mkdir -p /tree/usr/bin /tree/usr/sbin /tree/usr/lib /tree/usr/lib64 /tree/tmp /tree/run /tree/var/log/nginx /tree/var/lib/nginx
+for name in bin sbin lib lib64; do ln -s usr/$name /tree/$name; done
+chmod 1777 /tree/tmp
+cp -a --parents /usr/sbin/nginx /etc/nginx /usr/sbin/php-fpm* /usr/lib/php /etc/php /etc/passwd /etc/group /usr/share/zoneinfo/UTC /usr/share/zoneinfo/Etc/UTC /tree
+cp -L --parents /usr/bin/dash /usr/bin/sleep /usr/bin/find /usr/bin/head /tree
+ln -s dash /tree/usr/bin/sh
+find /tree/usr -name '*.so' -o -path '*bin/*' -type f | xargs ldd 2>/dev/null | grep -o '/[^ ]*lib[^ ]*\.so[^ ]*' | grep -v ':$' | sort -u |
+  while read -r library; do cp -L --parents "$library" /tree; done
+END
+printf 'FROM services:lab AS all\nCOPY make-tree /\nRUN sh /make-tree\nFROM scratch\nCOPY --from=all /tree /\n' >Dockerfile
+docker build -q -t nginx-php:lab . && docker save nginx-php:lab >base.tar
+docker run -d --rm --name offer --network host -v /root/base:/base:ro busybox:lab httpd -f -p 9000 -h /base"#;
+
+fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
+    let values = [
+        "registry_image=registry:lab",
+        "nginx_php_base=nginx-php:lab",
+        "nginx_php_install=:",
+        "nginx_php_balancer_image=nginx-php:lab",
+    ];
+    let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
+    arguments.extend(more);
+    lot.run(verb, "playbooks/nginx-php.toml", &arguments)
+}
+
+#[test]
+#[ignore = "whole virtual machines take minutes: make test-vm"]
+fn every_page_comes_from_one_export() {
+    let step = |what: &str| eprintln!("== {what}");
+    step("three more machines boot");
+    let lot = Lot::up_with("vm-nginx", &["--virtual-machines", "--managers", "3", "--workers", "0"]);
+    step("Engines and images");
+    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    for image in ["registry", "busybox", "services"] {
+        lot.image(image, &["docker01"]);
+    }
+    lot.on("docker01", BASE);
+    for node in ["docker02", "docker03"] {
+        lot.on(node, "curl -sS --fail http://192.168.56.11:9000/base.tar | docker load -q");
+    }
+    lot.on("docker01", "docker stop -t 1 offer");
+    step("nginx and PHP on three managers");
+    run(&lot, "apply", &["--yes"]).exits(0);
+    run(&lot, "check", &[]).exits(0).says("In sync");
+    step("pages from the export");
+    lot.on("docker03", "echo '<?php echo \"one place\";' >/srv/nginx-php/www/where.php");
+    for (node, address) in NODES.iter().zip(ADDRESSES) {
+        let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
+        assert!(mounts.contains(":/srv/nginx-php/www ") && mounts.contains("addr=192.168.56.13"), "{mounts}");
+        let said = lot.on("docker01", &format!("curl -sS --fail --max-time 30 http://{address}:8081/"));
+        assert!(said.contains(&format!("You have reached {node}.")), "{said}");
+        lot.until(
+            "docker01",
+            &format!("curl -sS --fail --max-time 30 http://{address}:8081/where.php | grep -qx 'one place'"),
+            PATIENCE,
+        );
+    }
+    step("balancers");
+    for address in ADDRESSES {
+        let all = format!(
+            "for i in $(seq 30); do curl -sS --fail --max-time 30 http://{address}/ | grep -o 'You have reached [a-z0-9]*'; done | sort -u | wc -l | grep -qx 3"
+        );
+        lot.until("docker02", &all, PATIENCE);
+    }
+}
