@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use permit::Permit;
 pub use run::{Approve, RunOptions, apply};
 
-use self::change::{Acted, Halt};
+use self::change::{Acted, Again, Halt};
 use self::locks::Locks;
 use self::verdict::{skip_all, verified};
 use super::event::Event;
@@ -34,7 +34,7 @@ use crate::inventory::HostName;
 use crate::resource::Resource;
 use crate::transport::TransportError;
 
-/// Plans made anew when the swarm's version of an object moved on in between.
+/// Plans made anew when the swarm's version of an object moved on in between, or its managers did not agree in time.
 const MOST_ATTEMPTS: u32 = 4;
 
 /// All that applying needs, shared by the hosts' tasks.
@@ -147,9 +147,16 @@ impl Applier {
             while let Ok(Some(change)) = &examined {
                 attempt += 1;
                 let acted = self.change(host, task, change).await;
-                if matches!(acted, Ok(Acted::Again)) && attempt < MOST_ATTEMPTS {
+                if let Ok(Acted::Again(why)) = acted
+                    && attempt < MOST_ATTEMPTS
+                {
                     look = Look::gather(&self.fleet, host, &resources[index..], None).await?;
                     examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
+                    result = resource_outcome(play, task.resource.id(), &examined);
+                    // What was asked of the managers was done all the same.
+                    if matches!((why, &examined), (Again::Undecided, Ok(None))) {
+                        result.outcome = Outcome::Changed;
+                    }
                     continue;
                 }
                 result.outcome = match acted {

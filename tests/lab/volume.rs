@@ -22,9 +22,9 @@ fn playbook(lot: &Lot, holder: &str, directory: bool) -> String {
     let other = if holder == "docker02" { "docker03" } else { "docker02" };
     let directory = if directory { "{ directory = { path = \"/srv/db/data\" } },\n  " } else { "" };
     let text = format!(
-        "[[plays]]\nname = \"Elsewhere\"\nhosts = \"{other}\"\nresources = [{{ node_labels = {{ absent = [\"db\"] }} }}]\n\
-         [[plays]]\nname = \"Data\"\nhosts = \"{holder}\"\nresources = [\n  {directory}\
-         {{ node_labels = {{ labels = {{ db = \"true\" }}, data = {{ db = \"/srv/db\" }} }} }},\n]\n{STACK}"
+        "[[plays]]\nname = \"Data\"\nhosts = \"{holder}\"\nresources = [\n  {directory}\
+         {{ node_labels = {{ labels = {{ db = \"true\" }}, data = {{ db = \"/srv/db\" }} }} }},\n]\n\
+         [[plays]]\nname = \"Elsewhere\"\nhosts = \"{other}\"\nresources = [{{ node_labels = {{ absent = [\"db\"] }} }}]\n{STACK}"
     );
     lot.write(&format!("{holder}.toml"), &text)
 }
@@ -82,8 +82,15 @@ fn data_is_waited_for_and_not_left_behind() {
     let three = playbook(&lot, "docker03", true);
     lot.run("apply", &three, &["--yes"])
         .exits(1)
-        .says("the volume db is on docker02, in /srv/db (1 file, 9 bytes), and would be left behind");
-    assert_eq!(lot.on("docker01", "docker node inspect docker03 --format '{{.Spec.Labels}}'"), "map[]");
+        .says("the volume db is on docker02, in /srv/db (1 file, 9 bytes), and would be left behind")
+        .says("docker02 has the volume db, in /srv/db: without the label db=true what needs it would stop");
+    let labels =
+        |node: &str| lot.on("docker01", &format!("docker node inspect {node} --format '{{{{.Spec.Labels}}}}'"));
+    assert_eq!(
+        (labels("docker02").as_str(), labels("docker03").as_str()),
+        ("map[db:true]", "map[]"),
+        "nothing was stopped"
+    );
     assert_ne!(lot.try_on("docker03", "ls /srv/db/.skep-volume").0, 0, "an empty disk was marked");
     lot.run("apply", &two, &["--yes"]).exits(0);
     until_it_runs_on(&lot, "docker02");

@@ -34,8 +34,17 @@ impl From<TransportError> for Halt {
 #[derive(Clone, Copy)]
 pub(super) enum Acted {
     Done,
-    /// The object had moved on: gather and plan once more.
-    Again,
+    /// Gather and plan once more.
+    Again(Again),
+}
+
+/// Why a change is planned anew.
+#[derive(Clone, Copy)]
+pub(super) enum Again {
+    /// The object had moved on.
+    Moved,
+    /// The managers did not agree in time.
+    Undecided,
 }
 
 fn refused(refusal: Refusal) -> Halt {
@@ -99,7 +108,8 @@ impl Applier {
             let started = Instant::now();
             match perform(&self.permit, &self.fleet, host, step).await {
                 Ok(()) => {}
-                Err(StepError::OutOfSequence) => return Ok(Acted::Again),
+                Err(StepError::OutOfSequence) => return Ok(Acted::Again(Again::Moved)),
+                Err(StepError::Undecided) => return Ok(Acted::Again(Again::Undecided)),
                 Err(StepError::Transport(error)) if matches!(error, TransportError::Lost(_)) => {
                     return Err(error.into());
                 }

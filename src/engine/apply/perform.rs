@@ -49,6 +49,9 @@ pub(super) enum StepError {
     /// The swarm's version of the object moved on between plan and act.
     #[error("the object was changed by somebody else at the same moment")]
     OutOfSequence,
+    /// The managers did not agree in time; whether the change was made will be seen.
+    #[error("the managers of the swarm did not agree in time")]
+    Undecided,
     /// A late value could not be read.
     #[error("{0}")]
     Late(String),
@@ -214,10 +217,18 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         return Ok(());
     }
     let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+    Err(refused_by(owner, status, message))
+}
+
+/// What a manager's refusal means. Two are told by their words alone: both come with status 500.
+fn refused_by(host: HostName, status: u16, message: String) -> StepError {
     if message.contains("update out of sequence") {
-        return Err(StepError::OutOfSequence);
+        StepError::OutOfSequence
+    } else if message.contains("code = DeadlineExceeded") {
+        StepError::Undecided
+    } else {
+        StepError::Engine { host, status, message }
     }
-    Err(StepError::Engine { host: owner, status, message })
 }
 
 /// A value made for this call, and where in the body it belongs.
@@ -321,5 +332,13 @@ mod tests {
             let input = Input::of(stream);
             assert_eq!((input.before, input.after, input.argument, input.stream), ("", "", None, stream));
         }
+    }
+    #[test]
+    fn what_managers_could_not_decide_is_tried_again() {
+        let said = |message: &str| refused_by(HostName::new("docker01"), 500, message.to_owned());
+        assert!(matches!(said("rpc error: code = Unknown desc = update out of sequence"), StepError::OutOfSequence));
+        let late = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
+        assert!(matches!(said(late), StepError::Undecided));
+        assert!(matches!(said("rpc error: code = NotFound desc = node x not found"), StepError::Engine { .. }));
     }
 }

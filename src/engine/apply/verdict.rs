@@ -5,15 +5,20 @@ use std::collections::BTreeSet;
 use super::super::examine::Examined;
 use super::super::forecast::Task;
 use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
-use super::change::Acted;
+use super::change::{Acted, Again};
 use crate::resource::{Action, Change, FieldChange, Shown};
 
 /// The outcome after the steps: the plan must be empty now, but for commands that always run.
 pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outcome {
     match (after, acted) {
-        (_, Acted::Again) => Outcome::Failed {
+        (_, Acted::Again(Again::Moved)) => Outcome::Failed {
             why: "the object was changed by somebody else each time".into(),
             hint: "let the other run end, then run again".into(),
+        },
+        (_, Acted::Again(Again::Undecided)) => Outcome::Failed {
+            why: "the managers of the swarm did not agree in time, however often it was tried".into(),
+            hint: "look at the load of the managers and at the links between them (`docker node ls`), then run again"
+                .into(),
         },
         (Ok(None), Acted::Done) => Outcome::Changed,
         (Ok(Some(rest)), Acted::Done) if rest.action == Action::Run && change.repeats => Outcome::Changed,

@@ -118,8 +118,9 @@ fn the_survey_runs_and_keeps_its_answers() {
     survey.until_answers_have("Pika");
 
     // Down and up: `check` says what is gone, `apply` brings it back, with its answers.
-    lot.on("docker01", "docker stack rm survey");
-    // `docker stack rm` returns before it is done: networks and tasks go on each node later.
+    // Its network may be in use for a moment longer: `docker stack rm` then takes the rest away, and fails.
+    lot.until("docker01", "docker stack rm survey", Duration::from_secs(120));
+    // It returns before it is done: networks and tasks go on each node later.
     for node in ["docker01", "docker02", "docker03"] {
         let gone = "! docker ps -a --format '{{.Names}}' | grep -q ^survey_ && ! docker network ls --format '{{.Name}}' | grep -q ^survey_";
         lot.until(node, gone, Duration::from_secs(60));
