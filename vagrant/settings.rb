@@ -5,6 +5,7 @@ module Settings
 
   GENERAL = %w[box memory cores provider apply lot suite].freeze
   MACHINE = %w[address groups vars box memory cores data_disk].freeze
+  NUMBERS = %w[memory cores data_disk].freeze
 
   # The settings as { "cluster" => {...}, "vars" => {...}, "machines" => { name => {...} } }.
   def self.read(path)
@@ -71,14 +72,30 @@ module Settings
     end
   end
 
+  # What a provider would find out only half-way, or take for something else.
+  def self.kinds(table, values, wrong)
+    values.each do |key, value|
+      fits, what =
+        case key
+        when *NUMBERS then [value.is_a?(Integer) && value.positive?, "a whole number above 0"]
+        when "groups" then [value.is_a?(Array) && value.all?(String), "a list of names"]
+        when "vars" then [value.is_a?(Hash), "a table"]
+        else [value.is_a?(String), "a text"]
+        end
+      wrong.("#{table} has `#{key}`, which is not #{what}") unless fits
+    end
+  end
+
   def self.check(path, settings)
     wrong = ->(why) { raise Wrong, "#{path}: #{why}" }
     unknown = settings["cluster"].keys - GENERAL
     wrong.("[cluster] has no `#{unknown.first}`; it has #{GENERAL.join(', ')}") unless unknown.empty?
+    kinds("[cluster]", settings["cluster"], wrong)
     wrong.("no machine is given; add [machines.docker01]") if settings["machines"].empty?
     settings["machines"].each do |name, machine|
       unknown = machine.keys - MACHINE
       wrong.("[machines.#{name}] has no `#{unknown.first}`; it has #{MACHINE.join(', ')}") unless unknown.empty?
+      kinds("[machines.#{name}]", machine, wrong)
       octets = machine["address"].to_s.split(".", -1)
       whole = octets.length == 4 && octets.all? { |octet| octet =~ /\A\d{1,3}\z/ && octet.to_i < 256 }
       wrong.("[machines.#{name}] needs `address`, an IPv4 address of the private network") unless whole

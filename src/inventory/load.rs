@@ -47,6 +47,8 @@ struct Loader {
     vars: Vars,
     groups: IndexMap<String, Group>,
     hosts: IndexMap<HostName, HostTable>,
+    /// Hosts of the document at hand that another program's inventory has, too, by that inventory.
+    twins: IndexMap<PathBuf, Vec<HostName>>,
     broken: bool,
 }
 
@@ -182,6 +184,9 @@ impl Loader {
             }
         }
         self.diagnostics = diagnostics;
+        for (first, names) in std::mem::take(&mut self.twins) {
+            self.diagnostics.push(twins(&first, &document.source, &names));
+        }
         // It speaks of this file's hosts alone: another file's machines are never broken by its word.
         self.hosts.values_mut().skip(before).for_each(|host| host.disposable = disposable);
     }
@@ -203,10 +208,16 @@ impl Loader {
             return;
         };
         if let Some(first) = self.hosts.get(&name) {
+            self.broken = true;
+            let sources = [&first.place, &host.place].map(|place| place.source.path());
+            // Two texts that nobody wrote: lines in them would say nothing.
+            if sources.iter().all(|path| External::of(path).is_some()) {
+                self.twins.entry(sources[0].to_path_buf()).or_default().push(name);
+                return;
+            }
             let error = Diagnostic::error(format!("the host `{name}` is defined twice")).at(host.place);
             let error = error.related(first.place.clone(), "it is first defined here");
             reader.diagnostics.push(error.hint("give one of them another name, or remove it"));
-            self.broken = true;
         } else {
             self.hosts.insert(name, host);
         }
@@ -250,6 +261,19 @@ impl Loader {
             }
         }
     }
+}
+
+/// Two environments of other programs with hosts of the same names.
+fn twins(first: &Path, second: &Source, names: &[HostName]) -> Diagnostic {
+    let names = names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let (one, other) = (first.display(), second.path().display());
+    let at = Place::new(&Source::new(second.path(), ""), 0..0);
+    if first == second.path() {
+        return Diagnostic::error(format!("{one} is given twice")).at(at).hint("leave one of them out");
+    }
+    Diagnostic::error(format!("{one} and {other} have hosts of the same names: {names}"))
+        .at(at)
+        .hint("give the machines of one of them other names where they are made, or work on one environment at a time")
 }
 
 fn no_hosts(paths: &[PathBuf]) -> Diagnostic {

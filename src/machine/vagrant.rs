@@ -1,6 +1,6 @@
 //! Runs `vagrant` where it changes machines: `halt`, `up`, `destroy`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::MachineError;
@@ -37,10 +37,35 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
     Ok(())
 }
 
-/// The provider that a machine was made with, so that it is made with the same again.
+/// The provider that a machine was made with, so that it is made with the same again; that of another machine of the environment where
+/// this one was destroyed and could not be made.
 pub(super) fn provider(root: &Path, machine: &str) -> Option<String> {
     let dotfiles = std::env::var_os("VAGRANT_DOTFILE_PATH").unwrap_or_else(|| ".vagrant".into());
-    let folder = root.join(dotfiles).join("machines").join(machine);
-    let mut providers = std::fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().join("id").is_file());
-    providers.next()?.file_name().into_string().ok()
+    let machines = root.join(dotfiles).join("machines");
+    let others = || std::fs::read_dir(&machines).into_iter().flatten().flatten().map(|entry| entry.path());
+    let made_with = |folder: PathBuf| {
+        let mut providers = std::fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().join("id").is_file());
+        providers.next()?.file_name().into_string().ok()
+    };
+    made_with(machines.join(machine)).or_else(|| others().find_map(made_with))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_machine_is_made_with_the_provider_that_it_had_or_that_the_others_have() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = |machine: &str, provider: &str| root.path().join(".vagrant/machines").join(machine).join(provider);
+        for (machine, provider) in [("a", "docker"), ("a", "libvirt"), ("b", "docker"), ("b", "libvirt")] {
+            std::fs::create_dir_all(folder(machine, provider)).unwrap();
+        }
+        assert_eq!(provider(root.path(), "a"), None);
+        std::fs::write(folder("b", "docker").join("id"), "1").unwrap();
+        assert_eq!(provider(root.path(), "a").as_deref(), Some("docker"), "it is gone: as the others");
+        std::fs::write(folder("a", "libvirt").join("id"), "2").unwrap();
+        assert_eq!(provider(root.path(), "a").as_deref(), Some("libvirt"), "its own");
+    }
 }

@@ -222,6 +222,7 @@ impl TransportError {
             Self::NoClient => "install it here: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's own); no Engine has to run".into(),
             // The second are the words of sudo-rs.
             Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
+            Self::Privilege { why, .. } if why.contains("No such file") || why.contains("not found") => "sudo is not installed on the host: install it there, or log in as root (`user = \"root\"`)".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
             Self::NoEngine { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoEngine { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),

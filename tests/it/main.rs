@@ -5,6 +5,7 @@ mod architecture;
 mod documentation;
 mod drift;
 mod playbook;
+mod providers;
 #[path = "../proxy/mod.rs"]
 mod proxy;
 mod sources;

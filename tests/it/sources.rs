@@ -1,4 +1,4 @@
-//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one documents; Vagrant is real.
+//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one does; Vagrant and Ansible are real.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -64,6 +64,69 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
     site.refused(site.path("bin").to_str().unwrap(), "vagrant:", "vagrant is not installed");
     // Real Vagrant, and a Vagrantfile that fails.
     site.refused(USUAL, "vagrant:", "`vagrant status` failed in ");
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config|\n");
+    site.refused(USUAL, "vagrant:", "/Vagrantfile:1: syntax error");
+}
+
+#[test]
+fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
+    let site = Site::new();
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one' }\n");
+    // Real Vagrant behind a program that notes each question, and goes on when the other one has come, too.
+    site.program(
+        "bin/vagrant",
+        "#!/bin/sh\necho $1 >>bin/asked\nfor try in $(seq 600); do\n  [ $(sort -u bin/asked | wc -l) = 2 ] && exec /usr/bin/vagrant \"$@\"\n  \
+         sleep 0.1\ndone\necho 'asked alone' >&2\nexit 9\n",
+    );
+    let path = format!("{}:{USUAL}", site.path("bin").display());
+    let asked = || {
+        let mut asked: Vec<_> =
+            std::fs::read_to_string(site.path("bin/asked")).unwrap().lines().map(str::to_owned).collect();
+        asked.sort();
+        asked
+    };
+    let list = || {
+        let (code, text) = site.inventory(&path, &["-i", "vagrant:"]);
+        assert!(
+            code == 0 && text.contains("not running: Vagrant says that it is not created; try `vagrant up one`"),
+            "{text}"
+        );
+    };
+    list();
+    assert_eq!(asked(), ["ssh-config", "status"]);
+    list();
+    assert_eq!(asked().len(), 2, "what was said a moment ago is used again");
+    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one', primary: true }\n");
+    list();
+    assert_eq!(asked().len(), 4, "the Vagrantfile has changed");
+}
+
+#[test]
+fn what_a_machine_advertises_is_not_guessed() {
+    let site = Site::new();
+    site.write(
+        "Vagrantfile",
+        "Vagrant.configure('2') { |config| %w[one two].each { |name| config.vm.define name } }\n",
+    );
+    let machines = r#"{"machines":{"one":{"groups":["managers"]},"two":{"groups":["workers"]}}}"#;
+    site.write(".vagrant/skep/cluster.json", machines);
+    let playbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/swarm.toml");
+    let validate = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
+        let output =
+            command.args(["validate", "-i", "vagrant:"]).arg(&playbook).current_dir(site.0.path()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = validate();
+    assert!(code == 2 && text.contains("what one advertises is not known: SSH connects to the name `one`"), "{text}");
+    assert!(text.contains("set the host's variable swarm_address (or advertise)"), "{text}");
+    let addressed = machines.replace("{\"groups\":[\"m", "{\"address\":\"192.168.56.11\",\"groups\":[\"m");
+    site.write(
+        ".vagrant/skep/cluster.json",
+        &addressed.replace("{\"groups\":[\"w", "{\"address\":\"192.168.56.12\",\"groups\":[\"w"),
+    );
+    let (code, text) = validate();
+    assert_eq!(code, 0, "{text}");
 }
 
 #[test]
@@ -112,11 +175,17 @@ fn every_shipped_setting_of_vagrant_validates() {
         ("[machines.a]\naddress = \"1.2.3\"\n", "[machines.a] needs `address`"),
         ("[machines.a]\naddress = \"1.2.3.4\"\n[machines.b]\naddress = \"1.2.3.4\"\n", "have the same address"),
         ("[machines.a]\naddress = 1.5\n", "bad.toml:2: "),
+        ("[machines.a]\naddress = \"1.2.3.4\"\nmemory = \"2 GB\"\n", "`memory`, which is not a whole number above 0"),
+        ("[machines.a]\naddress = \"1.2.3.4\"\ndata_disk = 0\n", "`data_disk`, which is not a whole number above 0"),
+        ("[machines.a]\naddress = \"1.2.3.4\"\ngroups = \"db\"\n", "`groups`, which is not a list of names"),
+        ("[cluster]\nbox = 7\n[machines.a]\naddress = \"1.2.3.4\"\n", "[cluster] has `box`, which is not a text"),
     ] {
         site.write("bad.toml", text);
         let (code, said) = validate("bad.toml");
         assert!(code != 0 && said.contains(why), "{why}: {said}");
     }
+    let (code, said) = validate("none.toml");
+    assert!(code != 0 && said.contains("none.toml cannot be read (No such file or directory)"), "{said}");
 }
 
 /// As `terraform output -json` prints it (developer.hashicorp.com/terraform/cli/commands/output).
@@ -143,7 +212,10 @@ fn terraform_is_read_merged_and_kept() {
     let site = Site::new();
     site.write("infra/output.json", TERRAFORM);
     // The stand-in answers the one question that the real program is asked, in its folder.
-    site.program("bin/terraform", "#!/bin/sh\n[ \"$*\" = 'output -json' ] && exec /bin/cat output.json\nexit 1\n");
+    site.program(
+        "bin/terraform",
+        "#!/bin/sh\n[ \"$*\" = 'output -json -no-color' ] && exec /bin/cat output.json\nexit 1\n",
+    );
     let path = site.path("bin");
     let path = path.to_str().unwrap();
     site.write("more.toml", "[vars]\ndocker_users = [\"debian\"]\n[hosts.docker03]\naddress = \"203.0.113.3\"\n");
@@ -175,8 +247,9 @@ fn terraform_is_read_merged_and_kept() {
     assert!(text.contains("`skep inventory -i terraform:infra --toml`"), "{text}");
     assert_eq!(output.status.code(), Some(2), "{text}");
     site.refused("/nonexistent", "terraform:infra", "terraform is not installed");
-    site.program("bin/terraform", "#!/bin/sh\necho 'Error: no state' >&2\nexit 1\n");
-    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: Error: no state");
+    // As Terraform 0.15 and later draw it.
+    site.program("bin/terraform", "#!/bin/sh\nprintf '╷\\n│ Error: no state\\n│ \\n╵\\n' >&2\nexit 1\n");
+    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: no state");
 }
 
 #[test]
@@ -191,14 +264,40 @@ fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
     site.refused("/nonexistent", "ansible:none", "there is no file none");
     site.write("odd.ini", "[a]\nw[a:c]\n");
     site.refused("/nonexistent", "ansible:odd.ini", "odd.ini:2: `w[a:c]` needs Ansible itself");
-    // With Ansible, its own answer counts: this is what it prints for the file above.
-    site.program(
-        "bin/ansible-inventory",
-        "#!/bin/sh\n[ \"$1 $2\" = '--list -i' ] && echo '{\"_meta\":{\"hostvars\":{\"m1\":{\"ansible_host\":\"10.0.0.9\"}}},\
-         \"managers\":{\"hosts\":[\"m1\"]}}'\n",
+}
+
+#[test]
+fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
+    let site = Site::new();
+    let view = |path: &str, file: &str| {
+        let (code, text) = site.inventory(path, &["-i", &format!("ansible:{file}"), "--json"]);
+        assert_eq!(code, 0, "{text}");
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()
+    };
+    site.write(
+        "hosts.ini",
+        "lone:2200\n[managers]\nm1 ansible_host=10.0.0.1 note='two words'\n[workers]\nw[01:02] ansible_port=2222 # two\n\
+         [swarm:children]\nmanagers\nworkers # the rest\n[swarm:vars]\nregistry=m1:5000\nansible_become=true\n\
+         [all:vars]\nansible_user=ann\nsize=3\n",
     );
-    let (code, text) = site.inventory(site.path("bin").to_str().unwrap(), &["-i", "ansible:hosts.yml"]);
-    assert!(code == 0 && text.contains("@10.0.0.9:22  managers"), "{text}");
+    let read = view("/nonexistent", "hosts.ini");
+    assert_eq!(read["hosts"]["w02"]["port"], 2222, "{read}");
+    assert_eq!(view(USUAL, "hosts.ini"), read, "Ansible's own answer for the same file");
+    site.write(
+        "hosts.yml",
+        "all:\n  vars: { ansible_user: ann, size: 3 }\n  hosts: { lone: { ansible_port: 2200 } }\n  children:\n    swarm:\n\
+         \x20     vars: { registry: 'm1:5000', ansible_become: true }\n      children:\n        managers:\n\
+         \x20         hosts: { m1: { ansible_host: 10.0.0.1, note: two words } }\n\
+         \x20       workers: { hosts: { w01: { ansible_port: 2222 }, w02: { ansible_port: 2222 } } }\n",
+    );
+    assert_eq!(view(USUAL, "hosts.yml"), read, "and for the same in YAML");
+    for (file, text) in [("odd.yml", "all: {\n"), ("odd.ini", "[managers\nm1\n")] {
+        site.write(file, text);
+        let source = format!("ansible:{file}");
+        let sentence =
+            format!("`ansible-inventory --list -i {file}` failed: Completely failed to parse inventory source");
+        site.refused(USUAL, &source, &sentence);
+    }
 }
 
 #[test]
@@ -210,6 +309,16 @@ fn an_executable_prints_json() {
     );
     let (code, text) = site.inventory(USUAL, &["-i", "list"]);
     assert!(code == 0 && text.contains("m1:22  managers"), "{text}");
+    // Two sources with the same names: one sentence for all of them, and no line of a text that nobody wrote.
+    let both = "#!/bin/sh\necho '{\"managers\":[\"m1\",\"m2\"],\"_meta\":{\"hostvars\":{}}}'\n";
+    site.program("one", both);
+    site.program("other", both);
+    let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "other"]);
+    assert!(code == 2 && text.contains("error: one and other have hosts of the same names: m1, m2\n"), "{text}");
+    assert!(text.contains("1 error"), "{text}");
+    site.write("own.toml", "[hosts.m2]\naddress = \"10.0.0.2\"\n");
+    let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "own.toml"]);
+    assert!(code == 2 && text.contains("the host `m2` is defined twice") && text.contains("own.toml:1:8"), "{text}");
     site.program("list", "#!/bin/sh\necho no; exit 0\n");
     site.refused(USUAL, "list", "list: no inventory in JSON");
     site.program("list", "#!/bin/sh\necho 'the cloud is away' >&2; exit 7\n");

@@ -1,5 +1,6 @@
 //! An environment of real Vagrant with its docker provider: machines from nothing, a cluster, a machine destroyed and made again.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -30,6 +31,14 @@ impl Environment {
             machines.replace("SUBNET", &environment.subnet)
         );
         std::fs::write(environment.path("cluster.toml"), settings).unwrap();
+        // What Vagrant calls skep for is noted.
+        let program = environment.path("skep");
+        // Not beside the Vagrantfile: a change there makes skep ask Vagrant anew.
+        std::fs::create_dir(environment.path("notes")).unwrap();
+        let calls = environment.path("notes/calls");
+        let text = format!("#!/bin/sh\necho \"$*\" >>{calls:?}\nexec {:?} \"$@\"\n", env!("CARGO_BIN_EXE_skep"));
+        std::fs::write(&program, text).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let inventory = environment.path("lab.toml");
         let lot = ["lab", "up", "--lot", &environment.lot, "--managers", "0", "--workers", "0", "--inventory"];
         skep(&[&lot, [inventory.to_str().unwrap()].as_slice()].concat()).exits(0);
@@ -57,7 +66,7 @@ impl Environment {
             std::env::var_os("SKEP_STATE_DIR").map_or_else(|| home().join(".local/state/skep/lab"), PathBuf::from);
         [
             ("SKEP_STATE_DIR", state),
-            ("SKEP", env!("CARGO_BIN_EXE_skep").into()),
+            ("SKEP", self.path("skep")),
             // Vagrant's own records: none of this machine's user are touched.
             ("VAGRANT_HOME", self.path("home")),
             ("VAGRANT_DEFAULT_PROVIDER", "docker".into()),
@@ -138,8 +147,15 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
         .skep("inventory", &[])
         .exits(0)
         .says("not running: Vagrant says that it is not created; try `vagrant up docker02`");
-    // `vagrant up` alone makes the cluster: after the last machine skep was called once for all.
+    // `vagrant up` alone makes the cluster: after the last machine skep is called, once for all. Before, machines are missing.
+    let applied = || -> usize {
+        let calls = std::fs::read_to_string(environment.path("notes/calls")).unwrap_or_default();
+        calls.lines().filter(|line| line.starts_with("apply ")).count()
+    };
+    environment.up(&["docker03"]);
+    assert_eq!(applied(), 0);
     environment.up(&[]);
+    assert_eq!(applied(), 1);
     environment.skep("check", &[playbook]).exits(0).says("In sync");
     environment.skep("apply", &[playbook, "--yes"]).exits(0).says("Nothing to do");
     // From here on it is called by hand.
@@ -174,7 +190,7 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
     environment
         .skep("inventory", &["-i", &format!("vagrant:{}", environment.folder.path().display())])
         .exits(2)
-        .says("the host `docker01` is defined twice");
+        .says("is given twice");
 
     // The same in one command. What `vagrant up` would apply is not applied by it, nor by a drill: a playbook that leaves a trace.
     let trace = environment.path("trace.toml");
@@ -205,5 +221,14 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
     assert_eq!(environment.nodes(), whole);
     environment.on("docker02", "test ! -e /etc/trace");
     environment.on("docker03", "test ! -e /etc/trace");
+    // A box without sudo.
+    environment.on("docker03", "mv /usr/bin/sudo /root/sudo");
+    environment
+        .skep("check", &[playbook])
+        .exits(4)
+        .says("cannot become root")
+        .says("sudo is not installed on the host");
+    environment.on("docker03", "mv /root/sudo /usr/bin/sudo");
+    environment.skep("check", &[playbook]).exits(0);
     assert!(!environment.path(".ssh").exists(), "the user's own known hosts are never touched");
 }

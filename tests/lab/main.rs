@@ -4,6 +4,7 @@
 
 mod address;
 mod applications;
+mod away;
 mod cluster;
 mod cuts;
 mod drift;

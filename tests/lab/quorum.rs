@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lot::Lot;
+use crate::skep::skep;
 
 const RESTART: &str = r#"[[plays]]
 name = "restart"
@@ -52,6 +53,11 @@ fn engines_of_a_swarm_restart_one_at_a_time() {
         Duration::from_secs(60),
     );
     lot.web2py("check", &[]).exits(4).says("manager docker03 (").says("): unreachable -> reachable");
+    // Nor is one of the two that are left destroyed to be made again.
+    let identity = lot.on("docker02", "cat /etc/machine-id");
+    let rebuild = ["node", "rebuild", "-i", &lot.inventory(), "--yes", "docker02", "playbooks/web2py.toml"];
+    skep(&rebuild).exits(2).says("majority");
+    assert_eq!(lot.on("docker02", "cat /etc/machine-id"), identity);
     lot.fault("start", "docker03");
     lot.run("apply", &again, &["--yes"]).exits(0);
 }

@@ -32,6 +32,14 @@ fn machines_are_rebuilt_in_one_command() {
     assert_eq!(labels(), "map[]");
     let nodes = || lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}}' | sort");
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
+    // A play that brings the data back from where it is kept: the label comes with it.
+    let restore = lot.write(
+        "restore.toml",
+        "[[plays]]\nhosts = \"docker02\"\nresources = [{ file = { path = \"/srv/web2py/mysql5/datadir/ibdata1\", content = \"rows\" } }]\n",
+    );
+    let both = ["node", "rebuild", "-i", &inventory, "--yes", "docker02", "playbooks/web2py.toml", &restore];
+    skep(&both).exits(0).says("docker02 is rebuilt");
+    assert_eq!(labels(), "map[web2py.tier.db:true]");
     rebuild(&["docker02", "--data-empty"]).exits(0).says("docker02 is rebuilt");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");

@@ -20,6 +20,7 @@ pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
         Ok(said) if said.success => dynamic::read(&said.stdout, &about),
         Ok(said) => {
             let why = program::last_line(&said.stderr);
+            let why = ["ERROR! ", "[ERROR]: "].iter().find_map(|mark| why.strip_prefix(mark)).unwrap_or(why);
             Err(Trouble::new(format!("`ansible-inventory --list -i {}` failed: {why}", file.display()))
                 .hint("run it by hand"))
         }

@@ -28,9 +28,9 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
         if line.is_empty() || line.starts_with(['#', ';']) {
             continue;
         }
-        if let Some(header) =
-            line.strip_prefix('[').and_then(|rest| rest.split(']').next()).filter(|_| line.starts_with('['))
-        {
+        if let Some(rest) = line.strip_prefix('[') {
+            let header = rest.split_once(']').map(|(header, _)| header);
+            let header = header.ok_or_else(|| wrong(format!("`{line}` has no closing bracket")))?;
             let (group, kind) = header.split_once(':').unwrap_or((header, "hosts"));
             let is_own = group == "all" || group == "ungrouped";
             if !is_own {
@@ -48,8 +48,19 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
             Section::Hosts(group) => {
                 let words = words(line).map_err(wrong)?;
                 let Some((pattern, pairs)) = words.split_first() else { continue };
+                // `web1:2222` is a host with its port; what else holds colons (an IPv6 address) has several.
+                let (pattern, port) = match pattern.rsplit_once(':') {
+                    Some((name, port)) if !name.contains(':') && !port.ends_with(']') => {
+                        let number = port.parse::<u16>().map_err(|_| wrong(format!("`{port}` is no port")))?;
+                        (name, Some(number))
+                    }
+                    _ => (pattern.as_str(), None),
+                };
                 for name in range(pattern).map_err(wrong)? {
                     let (groups, vars) = hosts.entry(name).or_default();
+                    if let Some(port) = port {
+                        vars.insert("ansible_port".into(), port.into());
+                    }
                     groups.extend(group.iter().filter(|group| !groups.contains(group)).cloned().collect::<Vec<_>>());
                     for pair in pairs {
                         let (key, text) =
@@ -64,9 +75,13 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                 group_vars.entry(group.clone()).or_default().insert(key.trim().to_owned(), value(text));
             }
             Section::Children(group) => {
-                written.groups.entry(line.to_owned()).or_default();
+                let words = words(line).map_err(wrong)?;
+                let [child] = words.as_slice() else {
+                    return Err(wrong(format!("`{line}` is not the name of one group")));
+                };
+                written.groups.entry(child.clone()).or_default();
                 if group != "all" {
-                    written.groups.entry(group.clone()).or_default().1.push(line.to_owned());
+                    written.groups.entry(group.clone()).or_default().1.push(child.clone());
                 }
             }
         }
@@ -194,8 +209,15 @@ mod tests {
 
     #[test]
     fn what_only_ansible_can_read_is_refused_with_its_line() {
-        for (text, line) in [("[a:what]\n", 1), ("\nw[a:c]\n", 2), ("a b\n", 1), ("a x='1\n", 1), ("[g:vars]\nx\n", 2)]
-        {
+        for (text, line) in [
+            ("[a:what]\n", 1),
+            ("\n[a\n", 2),
+            ("\nw[a:c]\n", 2),
+            ("a b\n", 1),
+            ("a x='1\n", 1),
+            ("[g:vars]\nx\n", 2),
+            ("[g:children]\na b\n", 2),
+        ] {
             assert_eq!(read(text, "x").unwrap_err().0, line, "{text}");
         }
     }

@@ -32,6 +32,8 @@ pub(super) fn run(program: &OsStr, arguments: &[&str], folder: &Path, install: &
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command.env("VAGRANT_CHECKPOINT_DISABLE", "1").env("VAGRANT_NO_COLOR", "1").env("TF_IN_AUTOMATION", "1");
+    // Without it Ansible warns of a file that it cannot read, and goes on with no hosts.
+    command.env("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True").env("ANSIBLE_NOCOLOR", "1");
     // A group of its own: what it starts ends with it when it takes too long.
     command.process_group(0);
     if !folder.as_os_str().is_empty() {

@@ -21,17 +21,24 @@ const SETTINGS: &[&str] =
 pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let install = "install Terraform or OpenTofu, or keep the hosts in a file: `skep inventory --toml`";
-    let ask = |name: &str| program::run(OsStr::new(name), &["output", "-json"], folder, install);
+    let ask = |name: &str| program::run(OsStr::new(name), &["output", "-json", "-no-color"], folder, install);
     let said = match ask("terraform") {
         Err(trouble) if trouble.why.contains("not installed") => ask("tofu").map_err(|_| trouble)?,
         said => said?,
     };
     if !said.success {
-        let why = program::last_line(&said.stderr);
+        let why = error(&said.stderr);
         return Err(Trouble::new(format!("`terraform output -json` failed in {}: {why}", folder.display()))
             .hint("run it there by hand; `terraform init` may be needed first"));
     }
     read(&said.stdout, folder)
+}
+
+/// The sentence of an error, which is drawn into a box.
+fn error(text: &str) -> &str {
+    let mut lines =
+        text.lines().map(|line| line.trim_matches(|letter: char| letter.is_whitespace() || "╷│╵".contains(letter)));
+    lines.find_map(|line| line.strip_prefix("Error: ")).unwrap_or_else(|| program::last_line(text))
 }
 
 fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
@@ -115,6 +122,14 @@ mod tests {
         assert!(text.contains("[groups.db]") && text.contains("registry = \"a:5000\""), "{text}");
         let plain = r#"{"hosts":{"sensitive":false,"type":["map","string"],"value":{"a":"10.0.0.1"}}}"#;
         assert!(read(plain, Path::new("x")).unwrap().text().contains("[hosts.a]\naddress = \"10.0.0.1\""));
+    }
+
+    #[test]
+    fn the_sentence_of_an_error_is_found_in_its_box() {
+        let boxed = "╷\n│ Error: Unclosed configuration block\n│ \n│   on main.tf line 1:\n╵\n\n";
+        assert_eq!(error(boxed), "Unclosed configuration block");
+        assert_eq!(error("\nError: No state file\n\nIt is needed.\n"), "No state file");
+        assert_eq!(error("killed\n"), "killed");
     }
 
     #[test]

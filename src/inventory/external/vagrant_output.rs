@@ -52,10 +52,11 @@ pub(super) fn failure(text: &str) -> Option<(String, String)> {
     Some((class.to_owned(), first_sentence(&plain(words))))
 }
 
-/// The first sentence of a text of several lines.
+/// The first sentence of a text of several lines. Paragraphs that only announce the next one, with a colon, say nothing yet.
 pub(super) fn first_sentence(text: &str) -> String {
-    let paragraph = text.trim().split("\n\n").next().unwrap_or_default();
-    let line = paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs = || text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
+    let paragraph = paragraphs().find(|paragraph| !paragraph.ends_with(':')).or_else(|| paragraphs().last());
+    let line = paragraph.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     match line.find(". ") {
         Some(end) => line[..end].to_owned(),
         None => line.trim_end_matches('.').to_owned(),
@@ -121,6 +122,10 @@ mod tests {
         assert_eq!(class, "Vagrant::Errors::NoEnvironmentError");
         assert_eq!(words, "A Vagrant environment or target machine is required to run this command");
         assert_eq!(failure(STATUS), None);
+        let early = "Vagrant failed to initialize at a very early stage:\n\nThere is a syntax error in the following Vagrantfile. It \
+            is\nreproduced below:\n\n/v/Vagrantfile:2: syntax error,\nunexpected end\n";
+        assert_eq!(first_sentence(early), "/v/Vagrantfile:2: syntax error, unexpected end");
+        assert_eq!(first_sentence("Only this:\n"), "Only this:");
     }
 
     #[test]
