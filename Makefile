@@ -20,7 +20,7 @@ unit: ## the tests that need no lab
 test: install ## every test, the lab's included
 	@.ci/test
 
-test-vm: ## what needs whole virtual machines: routing mesh, virtual IPs, NFS, memory limits (some 20 minutes)
+test-vm: ## what needs whole virtual machines: routing mesh, virtual IPs, NFS, memory limits (half an hour)
 	@.ci/test-vm
 
 demo: install ## three bare nodes become a labelled swarm

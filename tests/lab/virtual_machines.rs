@@ -1,5 +1,5 @@
 //! What containers cannot show, on three whole virtual machines: the routing mesh, virtual IPs, volumes on NFS, limits of memory, and
-//! the NAT behind which every machine has the same address. Emulated, it takes some twenty minutes: `make test-vm` runs it, `make test`
+//! the NAT behind which every machine has the same address. Emulated, it takes a quarter of an hour: `make test-vm` runs it, `make test`
 //! does not.
 
 mod nginx_php;
@@ -227,7 +227,7 @@ fn machines_are_cut_stopped_and_come_back(machines: &Machines) {
 }
 
 #[test]
-#[ignore = "whole virtual machines take twenty minutes: make test-vm"]
+#[ignore = "whole virtual machines take minutes: make test-vm"]
 fn what_needs_a_kernel_of_its_own() {
     let step = |what: &str| eprintln!("== {what}");
     step("three machines boot");
