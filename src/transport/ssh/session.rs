@@ -184,9 +184,11 @@ impl Running {
         Ok(())
     }
 
-    /// Reads until the command and its output have ended. The status may come before the last output; a child left
-    /// behind may hold the outputs open for long after both end markers.
+    /// Reads until the command and its output have ended. The status may come before the last output, so a status alone
+    /// is no end where the connection goes before the host has closed the channel. A child left behind may hold the
+    /// outputs open for long after both end markers.
     async fn read(&mut self) -> Result<(), TransportError> {
+        let mut closed = false;
         loop {
             match self.reader.wait().await {
                 Some(ChannelMsg::Data { data }) => {
@@ -204,8 +206,9 @@ impl Running {
                 Some(ChannelMsg::Failure) => {
                     return Err(TransportError::NoShell("the host refuses to run commands".into()));
                 }
+                Some(ChannelMsg::Close) => closed = true,
                 Some(_) => {}
-                None if self.status.is_some() => return Ok(()),
+                None if closed && self.status.is_some() => return Ok(()),
                 None => return Err(self.cause.lost().await),
             }
             if self.status.is_some() && self.stdout.ended() && self.stderr.ended() {
