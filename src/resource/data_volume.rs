@@ -4,9 +4,10 @@
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
-use super::Step;
 use super::cluster::request;
+use super::{Answers, Observation, ProbeError, Step};
 use crate::inventory::HostName;
+use crate::swarm::{LiveSwarm, read_from};
 
 /// Name of the marker in the volume's directory.
 pub(super) const MARKER: &str = ".skep-volume";
@@ -98,6 +99,21 @@ impl DataVolume {
             None => LABEL_NAME.to_owned(),
         };
         format!("/configs?filters=%7B%22label%22%3A%7B%22{label}%22%3Atrue%7D%7D")
+    }
+
+    /// All volumes that the swarm notes, as one of its managers lists them; or what must be asked first.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when they cannot be known.
+    pub(super) fn noted(
+        host: &HostName,
+        swarm: &LiveSwarm,
+        answers: &Answers,
+    ) -> Result<Observation<Vec<Self>>, ProbeError> {
+        Ok(match read_from(&mut swarm.managers.clone(), host, &[Self::list_path(None)], answers)? {
+            Ok(bodies) => Observation::Known(Self::list(bodies.first().unwrap_or(&Value::Null))),
+            Err(missing) => Observation::Needs(missing),
+        })
     }
 
     /// The volumes that a list of configs tells of; what else is in it is passed over.

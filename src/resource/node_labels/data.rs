@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
-
 use super::super::cluster::check_object_name;
 use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner};
 use super::super::{
@@ -12,7 +10,7 @@ use super::super::{
     Refusal, Shown, Step, WriteFile,
 };
 use crate::inventory::HostName;
-use crate::swarm::{LiveSwarm, Node, read_from};
+use crate::swarm::{LiveSwarm, Node};
 
 /// Directories without a name, which only `skep node rebuild` looks at, and volumes by name.
 #[derive(Debug, Clone, Default)]
@@ -123,9 +121,9 @@ impl Promised {
         if self.volumes.is_empty() {
             return Ok(Observation::Known(Vec::new()));
         }
-        let noted = match read_from(&mut swarm.managers.clone(), host, &[DataVolume::list_path(None)], answers)? {
-            Ok(bodies) => DataVolume::list(bodies.first().unwrap_or(&Value::Null)),
-            Err(missing) => return Ok(Observation::Needs(missing)),
+        let noted = match DataVolume::noted(host, swarm, answers)? {
+            Observation::Known(noted) => noted,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
         };
         let (mut seen, mut needs) = (Vec::new(), Vec::new());
         for (name, place) in &self.volumes {

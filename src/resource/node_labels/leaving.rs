@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-
 use super::super::{Act, Answers, DataVolume, Observation, ProbeError, Step};
 use crate::inventory::HostName;
-use crate::swarm::{LiveSwarm, Node, read_from};
+use crate::swarm::{LiveSwarm, Node};
 
 /// Labels as volumes remember them: `key=value`.
 pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
@@ -30,10 +28,9 @@ pub(super) fn observe(
     if going.is_empty() {
         return Ok(Observation::Known(Vec::new()));
     }
-    let path = DataVolume::list_path(None);
-    let mut noted = match read_from(&mut swarm.managers.clone(), host, &[path], answers)? {
-        Ok(bodies) => DataVolume::list(bodies.first().unwrap_or(&Value::Null)),
-        Err(missing) => return Ok(Observation::Needs(missing)),
+    let mut noted = match DataVolume::noted(host, swarm, answers)? {
+        Observation::Known(noted) => noted,
+        Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
     };
     noted.retain(|volume| volume.node == node.id && volume.labels.iter().any(|label| going.contains(label)));
     Ok(Observation::Known(noted))

@@ -31,7 +31,7 @@ impl Registry {
     }
 
     fn without_service(&self, server: &Server, mut change: Change) -> Change {
-        let own = format!("{}:{}", self.name, self.port);
+        let own = self.name();
         // A service of this name that is not this registry is somebody else's.
         let ours = |service: &&Value| {
             let label = service.pointer("/Spec/Labels").and_then(|labels| labels.get(LABEL));

@@ -131,7 +131,7 @@ impl Kind for Stack {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let found = match self.site.observe(&LiveStack::paths(&self.name), answers, LiveStack::read)? {
+        let mut found = match self.site.observe(&LiveStack::paths(&self.name), answers, LiveStack::read)? {
             Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
             Observation::Known(found) => found,
         };
@@ -143,22 +143,13 @@ impl Kind for Stack {
         let deployment = self.deployment.clone().unwrap_or_default();
         let question = StackQuestion { managers, deployment };
         let query = Query::Stack(question.clone());
-        let mut needs: Vec<Query> = Vec::new();
-        if !answers.contains(&query) {
-            needs.push(query);
-        }
-        let found = match found {
-            Found::Live(live, _) if live.has_lost_a_node() => {
-                match self.site.observe(&LiveStack::paths_with_tasks(&self.name), answers, LiveStack::read)? {
-                    Observation::Known(found) => found,
-                    Observation::Needs(more) => {
-                        needs.extend(more);
-                        return Ok(Observation::Needs(needs));
-                    }
-                }
+        let mut needs = if answers.contains(&query) { Vec::new() } else { vec![query] };
+        if matches!(&found, Found::Live(live, _) if live.has_lost_a_node()) {
+            match self.site.observe(&LiveStack::paths_with_tasks(&self.name), answers, LiveStack::read)? {
+                Observation::Known(with_tasks) => found = with_tasks,
+                Observation::Needs(more) => needs.extend(more),
             }
-            found => found,
-        };
+        }
         if !needs.is_empty() {
             return Ok(Observation::Needs(needs));
         }
