@@ -16,7 +16,10 @@ pub fn settings(bytes: &[u8]) {
 pub fn gather(bytes: &[u8]) {
     for words in crate::engine::gather::fuzzing::gather(bytes) {
         let shown = crate::report::literal(&words);
-        assert!(!shown.contains('\u{1b}') && !shown.contains('\r'), "{shown:?}");
+        assert!(
+            !shown.contains('\u{1b}') && !shown.contains('\r'),
+            "{shown:?}"
+        );
     }
 }
 
@@ -39,13 +42,26 @@ mod tests {
 
     /// Replays a target's corpus, then changed copies of it: bytes turned over, cut, doubled, spliced. The same ones each time.
     fn replay(target: &str, entry: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
-        let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fuzz/corpus")
+            .join(target);
+        let mut files: Vec<_> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .collect();
         files.sort();
-        let corpus: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
+        let corpus: Vec<Vec<u8>> = files
+            .iter()
+            .map(|file| std::fs::read(file).unwrap())
+            .collect();
         assert!(corpus.len() > 10, "{} has no corpus", folder.display());
         for (file, bytes) in files.iter().zip(&corpus) {
-            assert!(bytes.len() <= 4096, "{}: {} bytes", file.display(), bytes.len());
+            assert!(
+                bytes.len() <= 4096,
+                "{}: {} bytes",
+                file.display(),
+                bytes.len()
+            );
             entry(bytes);
         }
         let mut random = StdRng::seed_from_u64(3);

@@ -59,18 +59,28 @@ struct Ask {
 impl Approve for Ask {
     async fn approve(&self, forecast: &Forecast) -> bool {
         let summary = RunSummary {
-            hosts: forecast.hosts.iter().map(|(name, host)| (name.clone(), host.outcome.clone())).collect(),
+            hosts: forecast
+                .hosts
+                .iter()
+                .map(|(name, host)| (name.clone(), host.outcome.clone()))
+                .collect(),
             ..RunSummary::default()
         };
         if !self.silent {
             self.screen.result(&plan_text(&summary, self.style));
-            self.screen.result(&format!("Plan: {}.\n", plan_totals(&summary)));
+            self.screen
+                .result(&format!("Plan: {}.\n", plan_totals(&summary)));
         }
         if self.yes {
             return true;
         }
-        let (screen, question) = (self.screen.clone(), format!("Apply this to {}?", hosts_text(summary.hosts.len())));
-        tokio::task::spawn_blocking(move || screen.ask(&question)).await.unwrap_or(false)
+        let (screen, question) = (
+            self.screen.clone(),
+            format!("Apply this to {}?", hosts_text(summary.hosts.len())),
+        );
+        tokio::task::spawn_blocking(move || screen.ask(&question))
+            .await
+            .unwrap_or(false)
     }
 }
 
@@ -85,7 +95,12 @@ pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
             "apply asks before it acts, and nobody is at the terminal; look with `skep plan`, then give --yes"
         );
     }
-    let manner = Manner { yes: args.yes, diff: args.diff, lock_wait: args.lock_wait, force: args.force };
+    let manner = Manner {
+        yes: args.yes,
+        diff: args.diff,
+        lock_wait: args.lock_wait,
+        force: args.force,
+    };
     let loaded = args.selection.prepare(&screen)?;
     apply_loaded(common, &screen, &args.selection, loaded, &manner).await
 }
@@ -101,18 +116,35 @@ pub async fn apply_loaded(
     loaded: playbook::Prepared,
     manner: &Manner,
 ) -> anyhow::Result<Exit> {
-    let style = PlanStyle { color: screen.colors_results(), diff: manner.diff, causes: false };
-    let ask = Ask { screen: screen.clone(), style, silent: common.json, yes: manner.yes };
+    let style = PlanStyle {
+        color: screen.colors_results(),
+        diff: manner.diff,
+        causes: false,
+    };
+    let ask = Ask {
+        screen: screen.clone(),
+        style,
+        silent: common.json,
+        yes: manner.yes,
+    };
     let guard = Arc::new(SwarmGuard::new(manner.force));
     let act = async |run: &Prepared| {
         let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn Lookout>);
-        let options = RunOptions { forks: run.forks, lock_wait: manner.lock_wait, owner: owner(), lookout };
+        let options = RunOptions {
+            forks: run.forks,
+            lock_wait: manner.lock_wait,
+            owner: owner(),
+            lookout,
+        };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
     };
     let summary = execute_loaded(common, screen, selection, loaded, "apply", None, act).await?;
     if !common.json {
         // A host that failed in the forecast was never acted on: say why here, too.
-        let told = RunSummary { hosts: summary.hosts.clone(), ..RunSummary::default() };
+        let told = RunSummary {
+            hosts: summary.hosts.clone(),
+            ..RunSummary::default()
+        };
         if summary.differs() || summary.failed() || summary.unreachable() || summary.interrupted {
             screen.result(&plan_text(&told, style));
         }
@@ -129,7 +161,9 @@ pub async fn apply_loaded(
 
 fn verdict(summary: &RunSummary) -> &'static str {
     match Exit::of(summary, true) {
-        Exit::Fine if summary.count(|outcome| *outcome == crate::engine::Outcome::Changed) == 0 => "Nothing to do",
+        Exit::Fine if summary.count(|outcome| *outcome == crate::engine::Outcome::Changed) == 0 => {
+            "Nothing to do"
+        }
         Exit::Fine => "Applied",
         Exit::Drift => "Not applied: nobody said yes",
         Exit::Unreachable => "Applied where it could be; some hosts are unreachable",
@@ -142,7 +176,9 @@ fn verdict(summary: &RunSummary) -> &'static str {
 fn owner() -> String {
     // Timers and containers have no USER; the account's number still tells who it is.
     let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
-    let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME")).unwrap_or_else(|_| number());
+    let user = std::env::var("USER")
+        .or_else(|_| std::env::var("LOGNAME"))
+        .unwrap_or_else(|_| number());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     format!("{user}@{}", machine.trim())
 }

@@ -10,7 +10,9 @@ use super::execute::{Prepared, execute_loaded, lookout};
 use super::exit_code::{Exit, FailOn};
 use super::outputs::{OutputArgs, deliver, history};
 use super::selection::{Selection, reject};
-use crate::drift::{About, IgnoreRules, Sieved, assemble, earlier_certificates, fill_from_history, rfc3339, sieve};
+use crate::drift::{
+    About, IgnoreRules, Sieved, assemble, earlier_certificates, fill_from_history, rfc3339, sieve,
+};
 use crate::engine::{Lookout, look};
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
 use crate::schedule::single::{Single, state_folder};
@@ -56,10 +58,19 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     };
     let started = SystemTime::now();
     let prepared = args.selection.prepare(&screen)?;
-    let inventories = args.selection.inventory.request().map(|request| request.paths).unwrap_or_default();
-    let files = if args.ignore.is_empty() { IgnoreRules::beside(&inventories) } else { args.ignore.clone() };
-    let rules =
-        IgnoreRules::load(&files, &prepared.inventory, &today(started)).map_err(|errors| reject(&errors, &screen))?;
+    let inventories = args
+        .selection
+        .inventory
+        .request()
+        .map(|request| request.paths)
+        .unwrap_or_default();
+    let files = if args.ignore.is_empty() {
+        IgnoreRules::beside(&inventories)
+    } else {
+        args.ignore.clone()
+    };
+    let rules = IgnoreRules::load(&files, &prepared.inventory, &today(started))
+        .map_err(|errors| reject(&errors, &screen))?;
     let rules = Arc::new(rules);
     let inventory = prepared.inventory.clone();
     let history = history(&args.selection);
@@ -70,17 +81,38 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
         let summary = look(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
         let (shown, known) = (args.outputs.show_cluster(), lookout.is_some());
         let cluster = if (shown || known) && !summary.interrupted {
-            members(&run.fleet, &inventory, &run.work.hosts(), run.forks, lookout.as_deref(), shown).await
+            members(
+                &run.fleet,
+                &inventory,
+                &run.work.hosts(),
+                run.forks,
+                lookout.as_deref(),
+                shown,
+            )
+            .await
         } else {
             None
         };
         (summary, cluster)
     };
-    let (summary, cluster) =
-        execute_loaded(common, &screen, &args.selection, prepared, "check", Some(rules.clone()), look).await?;
+    let (summary, cluster) = execute_loaded(
+        common,
+        &screen,
+        &args.selection,
+        prepared,
+        "check",
+        Some(rules.clone()),
+        look,
+    )
+    .await?;
     let sieved = sieve(summary, &rules);
     let exit = Exit::among(&sieved.summary, &args.fail_on);
-    let shown = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    let shown = |paths: &[PathBuf]| {
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
     let mut report = assemble(
         &sieved,
         &About {
@@ -92,11 +124,18 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
             cluster: cluster.as_ref(),
         },
     );
-    fill_from_history(&mut report, history.iter().flat_map(|history| history.newest_first()));
+    fill_from_history(
+        &mut report,
+        history.iter().flat_map(|history| history.newest_first()),
+    );
     if common.json {
         screen.result(&document_line(&report));
     } else {
-        let style = PlanStyle { color: screen.colors_results(), diff: args.diff, causes: true };
+        let style = PlanStyle {
+            color: screen.colors_results(),
+            diff: args.diff,
+            causes: true,
+        };
         screen.result(&plan_text(&sieved.summary, style));
         screen.result(&ignored_text(&report));
         screen.result(&verdict(&sieved, report.totals.ignored));
@@ -109,7 +148,11 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
         return Ok(exit);
     }
     let delivered = deliver(&screen, &args.outputs, history.as_ref(), &report, &sieved).await?;
-    Ok(if delivered || exit != Exit::Fine { exit } else { Exit::Failed })
+    Ok(if delivered || exit != Exit::Fine {
+        exit
+    } else {
+        Exit::Failed
+    })
 }
 
 /// The last line: in one word, then in numbers. It says what was found, whatever the exit code is made of.
@@ -121,9 +164,16 @@ fn verdict(sieved: &Sieved, ignored: usize) -> String {
         Exit::Interrupted => "Interrupted",
         _ => "Not all could be read",
     };
-    let ignored = if ignored > 0 { format!(", {ignored} ignored") } else { String::new() };
+    let ignored = if ignored > 0 {
+        format!(", {ignored} ignored")
+    } else {
+        String::new()
+    };
     let seconds = Duration::from_millis(summary.millis).as_secs_f64();
-    format!("{word}: {}{ignored}, in {seconds:.1} s.\n", plan_totals(summary))
+    format!(
+        "{word}: {}{ignored}, in {seconds:.1} s.\n",
+        plan_totals(summary)
+    )
 }
 
 /// The day in UTC, `YYYY-MM-DD`.

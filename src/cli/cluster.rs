@@ -20,16 +20,32 @@ pub struct Seen {
 /// Looks at these hosts, `forks` at once, and at the nodes and perhaps the services that the first working manager lists.
 pub async fn look(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize, services: bool) -> Seen {
     let engines = infos(fleet, hosts, forks).await;
-    let unreachable = engines.iter().any(|(_, view)| matches!(view, EngineView::Unreachable(_)));
-    let manager = engines.iter().find(|(_, view)| matches!(view, EngineView::Answered(info) if info.control_available));
+    let unreachable = engines
+        .iter()
+        .any(|(_, view)| matches!(view, EngineView::Unreachable(_)));
+    let manager = engines
+        .iter()
+        .find(|(_, view)| matches!(view, EngineView::Answered(info) if info.control_available));
     let (mut nodes, mut listed_services) = (None, None);
     if let Some((manager, _)) = manager {
-        nodes = fleet.get(manager, "/nodes").await.ok().and_then(|body| Node::list(body).ok());
+        nodes = fleet
+            .get(manager, "/nodes")
+            .await
+            .ok()
+            .and_then(|body| Node::list(body).ok());
         if services {
-            listed_services = fleet.get(manager, "/services?status=true").await.ok().cloned();
+            listed_services = fleet
+                .get(manager, "/services?status=true")
+                .await
+                .ok()
+                .cloned();
         }
     }
-    Seen { page: overview(&engines, nodes.as_deref(), listed_services.as_ref()), unreachable, listed: nodes.is_some() }
+    Seen {
+        page: overview(&engines, nodes.as_deref(), listed_services.as_ref()),
+        unreachable,
+        listed: nodes.is_some(),
+    }
 }
 
 /// The members for a report; `None` where no manager of these hosts lists them. What the lookout has heard is not asked again, and
@@ -43,18 +59,34 @@ pub async fn members(
     lookout: Option<&SwarmLookout>,
     all: bool,
 ) -> Option<Overview> {
-    let Some(SwarmSeen { engines: mut known, nodes, certificates }) = lookout.map(SwarmLookout::seen) else {
+    let Some(SwarmSeen {
+        engines: mut known,
+        nodes,
+        certificates,
+    }) = lookout.map(SwarmLookout::seen)
+    else {
         let seen = look(fleet, hosts, forks, false).await;
-        return seen.listed.then(|| without_foreign(seen.page, hosts, inventory));
+        return seen
+            .listed
+            .then(|| without_foreign(seen.page, hosts, inventory));
     };
     let nodes = nodes?;
-    let others: Vec<HostName> = hosts.iter().filter(|host| all && !known.contains_key(*host)).cloned().collect();
+    let others: Vec<HostName> = hosts
+        .iter()
+        .filter(|host| all && !known.contains_key(*host))
+        .cloned()
+        .collect();
     known.extend(infos(fleet, &others, forks).await);
-    let engines: Vec<(HostName, EngineView)> =
-        hosts.iter().filter_map(|host| Some((host.clone(), known.remove(host)?))).collect();
+    let engines: Vec<(HostName, EngineView)> = hosts
+        .iter()
+        .filter_map(|host| Some((host.clone(), known.remove(host)?)))
+        .collect();
     let mut page = overview(&engines, Some(&nodes), None);
     for row in &mut page.rows {
-        row.certificate = row.host.as_ref().and_then(|host| certificates.get(host).copied());
+        row.certificate = row
+            .host
+            .as_ref()
+            .and_then(|host| certificates.get(host).copied());
     }
     let shown: Vec<HostName> = engines.into_iter().map(|(host, _)| host).collect();
     Some(without_foreign(page, &shown, inventory))
@@ -68,7 +100,11 @@ fn without_foreign(mut page: Overview, looked_at: &[HostName], inventory: &Inven
 }
 
 /// `/info` of every host, `forks` at once, in the inventory's order.
-async fn infos(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<(HostName, EngineView)> {
+async fn infos(
+    fleet: &Arc<Fleet>,
+    hosts: &[HostName],
+    forks: usize,
+) -> Vec<(HostName, EngineView)> {
     let permits = Arc::new(tokio::sync::Semaphore::new(forks.max(1)));
     let mut asking = tokio::task::JoinSet::new();
     for (index, host) in hosts.iter().cloned().enumerate() {
@@ -84,5 +120,8 @@ async fn infos(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<(Hos
         answers.push(answer);
     }
     answers.sort_by_key(|(index, _, _)| *index);
-    answers.into_iter().map(|(_, host, answer)| (host, answer)).collect()
+    answers
+        .into_iter()
+        .map(|(_, host, answer)| (host, answer))
+        .collect()
 }

@@ -20,9 +20,14 @@ impl SshConnector {
     ///
     /// # Errors
     /// When a file or a password of the command line is missing.
-    pub fn new(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+    pub fn new(
+        inventory: &Inventory,
+        login: &LoginOptions,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
         let screen_of_warnings = screen.clone();
-        let warn = move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
+        let warn =
+            move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
         Self::warning(inventory, login, screen, warn)
     }
 
@@ -30,7 +35,11 @@ impl SshConnector {
     ///
     /// # Errors
     /// When a file of the command line is missing.
-    pub fn second(inventory: &Inventory, login: &LoginOptions, screen: &Screen) -> anyhow::Result<Self> {
+    pub fn second(
+        inventory: &Inventory,
+        login: &LoginOptions,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
         Self::warning(inventory, &login.quiet(), screen, |_| {})
     }
 
@@ -40,12 +49,23 @@ impl SshConnector {
         screen: &Screen,
         warn: impl Fn(&str) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
-        let targets =
-            inventory.hosts().map(|(_, host)| login.apply(&host.target)).collect::<anyhow::Result<Vec<_>>>()?;
-        let options = ConnectOptions { secrets: login.secrets(screen)?, ..ConnectOptions::default() };
+        let targets = inventory
+            .hosts()
+            .map(|(_, host)| login.apply(&host.target))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let options = ConnectOptions {
+            secrets: login.secrets(screen)?,
+            ..ConnectOptions::default()
+        };
         let network = Network::new(options, targets.iter().cloned()).on_warning(warn);
-        let targets = targets.into_iter().map(|target| (target.name.clone(), target)).collect();
-        Ok(Self { targets, network: Arc::new(network) })
+        let targets = targets
+            .into_iter()
+            .map(|target| (target.name.clone(), target))
+            .collect();
+        Ok(Self {
+            targets,
+            network: Arc::new(network),
+        })
     }
 
     /// A host that the inventory does not have, with its settings.
@@ -75,11 +95,15 @@ impl SshConnector {
 impl Connector for SshConnector {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         match self.targets.get(host) {
-            Some(Target { not_running: Some(why), .. }) => Err(TransportError::NotRunning(why.clone())),
+            Some(Target {
+                not_running: Some(why),
+                ..
+            }) => Err(TransportError::NotRunning(why.clone())),
             Some(target) => Ok(self.network.connect(target).await?),
-            None => {
-                Err(TransportError::Resolve { name: host.to_string(), why: "the inventory has no such host".into() })
-            }
+            None => Err(TransportError::Resolve {
+                name: host.to_string(),
+                why: "the inventory has no such host".into(),
+            }),
         }
     }
 

@@ -62,7 +62,10 @@ enum Name {
 /// Configuration errors, a machine that is not disposable, or one that cannot be stopped.
 pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let (inventory, hosts) = args
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
     // All of the inventory, whatever --limit says: the swarm is of all of them.
     if let Some((name, host)) = inventory.hosts().find(|(_, host)| !host.disposable) {
         anyhow::bail!(
@@ -83,16 +86,31 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
         );
     }
     let chosen: Vec<HostName> = args.hosts.iter().map(HostName::new).collect();
-    let cast = match cast(args.scenario.into(), &members(&seen.page, &inventory), &chosen) {
+    let cast = match cast(
+        args.scenario.into(),
+        &members(&seen.page, &inventory),
+        &chosen,
+    ) {
         Ok(cast) => cast,
         Err(why) => anyhow::bail!(why),
     };
     machines.check(&inventory, &cast.lost, "stop")?;
-    let left: Vec<HostName> = hosts.iter().filter(|host| !cast.lost.contains(host)).cloned().collect();
-    let lost = cast.lost.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let left: Vec<HostName> = hosts
+        .iter()
+        .filter(|host| !cast.lost.contains(host))
+        .cloned()
+        .collect();
+    let lost = cast
+        .lost
+        .iter()
+        .map(HostName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let say = |line: &str| screen.note(line);
     say(&format!("{lost} will be stopped. What should happen:"));
-    cast.expected.iter().for_each(|line| say(&format!("  - {line}")));
+    cast.expected
+        .iter()
+        .for_each(|line| say(&format!("  - {line}")));
 
     let port = match args.port {
         Some(port) => Some(port),
@@ -107,7 +125,11 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
         .page
         .rows
         .iter()
-        .filter(|row| row.host.as_ref().is_some_and(|host| cast.lost.contains(host)))
+        .filter(|row| {
+            row.host
+                .as_ref()
+                .is_some_and(|host| cast.lost.contains(host))
+        })
         .map(|row| row.node_id.clone())
         .collect();
     say(&format!("stopping {lost}"));
@@ -115,8 +137,13 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     let mut measured = Measured::default();
     if stopped.is_ok() {
         say("watching the others");
-        let patience = if cast.keeps_majority() { WATCH } else { WATCH_WITHOUT_MAJORITY };
-        measured.watched = watch(&before, &left, &ids, cast.keeps_majority(), patience, &stop).await;
+        let patience = if cast.keeps_majority() {
+            WATCH
+        } else {
+            WATCH_WITHOUT_MAJORITY
+        };
+        measured.watched =
+            watch(&before, &left, &ids, cast.keeps_majority(), patience, &stop).await;
     }
     before.close().await;
     // Whatever happened: what was stopped is started again.
@@ -125,7 +152,10 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     let started = on_each(&machines, &cast.lost, true).await;
     stopped.and(started)?;
     // The address of a machine may be another one now.
-    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let (inventory, hosts) = args
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
     while begun.elapsed() < WHOLE {
         let after = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
         measured.problems = problems(&after, &hosts, forks).await;
@@ -146,7 +176,11 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     if stop.is_cancelled() {
         return Ok(Exit::Interrupted);
     }
-    Ok(if rows.iter().any(|row| row.held == Some(false)) { Exit::Failed } else { Exit::Fine })
+    Ok(if rows.iter().any(|row| row.held == Some(false)) {
+        Exit::Failed
+    } else {
+        Exit::Fine
+    })
 }
 
 fn tell(common: &Common, screen: &Screen, rows: &[Row]) {
@@ -157,7 +191,11 @@ fn tell(common: &Common, screen: &Screen, rows: &[Row]) {
     let mut table = Table::new(&["WHAT", "EXPECTED", "MEASURED", "HELD"]);
     for row in rows {
         let held = row.held.map_or("-", |held| if held { "yes" } else { "NO" });
-        let expected = if row.expected.is_empty() { "-" } else { &row.expected };
+        let expected = if row.expected.is_empty() {
+            "-"
+        } else {
+            &row.expected
+        };
         table.row([row.what.as_str(), expected, &row.measured, held]);
     }
     screen.result(&table.text());
@@ -171,7 +209,9 @@ async fn problems(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<S
         problems.push("no manager lists the nodes".into());
     }
     for service in &seen.page.services {
-        if let Some((running, desired)) = service.tasks.filter(|(running, desired)| running < desired) {
+        if let Some((running, desired)) =
+            service.tasks.filter(|(running, desired)| running < desired)
+        {
             problems.push(format!("{} has {running} of {desired} tasks", service.name));
         }
     }
@@ -183,7 +223,13 @@ async fn on_each(machines: &Machines, hosts: &[HostName], start: bool) -> anyhow
     let mut working = tokio::task::JoinSet::new();
     for host in hosts {
         let (host, machines) = (host.clone(), machines.clone());
-        working.spawn_blocking(move || if start { machines.start(&host, &|_| {}) } else { machines.stop(&host) });
+        working.spawn_blocking(move || {
+            if start {
+                machines.start(&host, &|_| {})
+            } else {
+                machines.stop(&host)
+            }
+        });
     }
     let mut result = Ok(());
     while let Some(done) = working.join_next().await {
@@ -195,9 +241,22 @@ async fn on_each(machines: &Machines, hosts: &[HostName], start: bool) -> anyhow
 fn members(page: &Overview, inventory: &Inventory) -> Vec<Member> {
     let member = |row: &crate::swarm::overview::Row| {
         let host = row.host.clone()?;
-        let balances = inventory.host(&host)?.groups.iter().any(|group| group == "load_balancers");
-        let role = if row.role == Role::Manager.word() { Role::Manager } else { Role::Worker };
-        Some(Member { host, role, leader: row.leader, balances })
+        let balances = inventory
+            .host(&host)?
+            .groups
+            .iter()
+            .any(|group| group == "load_balancers");
+        let role = if row.role == Role::Manager.word() {
+            Role::Manager
+        } else {
+            Role::Worker
+        };
+        Some(Member {
+            host,
+            role,
+            leader: row.leader,
+            balances,
+        })
     };
     page.rows.iter().filter_map(member).collect()
 }
@@ -207,7 +266,10 @@ fn addresses(inventory: &Inventory, hosts: &[HostName]) -> Vec<(HostName, IpAddr
     let roster = inventory.roster();
     let address = |host: &HostName| {
         let entry = roster.hosts.get(host)?;
-        let address = entry.swarm_address.as_deref().map_or(entry.address.as_str(), host_part);
+        let address = entry
+            .swarm_address
+            .as_deref()
+            .map_or(entry.address.as_str(), host_part);
         Some((host.clone(), address.parse().ok()?))
     };
     hosts.iter().filter_map(address).collect()

@@ -42,7 +42,9 @@ pub async fn look(
     selection: &Selection,
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
-    let look = async |run: &Prepared| engine::look(&run.fleet, &run.work, run.forks, None, &run.stop).await;
+    let look = async |run: &Prepared| {
+        engine::look(&run.fleet, &run.work, run.forks, None, &run.stop).await
+    };
     execute(common, screen, selection, verb, look).await
 }
 
@@ -54,21 +56,32 @@ pub fn lookout(run: &Prepared, earlier: BTreeMap<HostName, Validity>) -> Option<
     for host in &looked_at {
         for (_, goal) in run.work.goals(host) {
             let wanted = match &goal.resource {
-                GoalResource::Bound(resource) => SwarmMember::of(resource.as_ref()).map(|member| Wanted {
-                    says_availability: member.says_availability(),
-                    may_manage: member.is_manager(),
-                }),
+                GoalResource::Bound(resource) => {
+                    SwarmMember::of(resource.as_ref()).map(|member| Wanted {
+                        says_availability: member.says_availability(),
+                        may_manage: member.is_manager(),
+                    })
+                }
                 // What it says is known with the host's facts only: it is left to the resource.
                 GoalResource::Deferred(deferred) => (deferred.kind() == SwarmMember::NAME)
-                    .then_some(Wanted { says_availability: true, may_manage: true }),
+                    .then_some(Wanted {
+                        says_availability: true,
+                        may_manage: true,
+                    }),
             };
             if let Some(wanted) = wanted {
                 members.insert(host.clone(), wanted);
             }
         }
     }
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let everything = run.fleet.hosts().iter().all(|host| looked_at.contains(host));
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    let everything = run
+        .fleet
+        .hosts()
+        .iter()
+        .all(|host| looked_at.contains(host));
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     (!members.is_empty()).then(|| Arc::new(SwarmLookout::new(members, earlier, everything, now)))
 }
@@ -105,17 +118,31 @@ pub async fn execute_loaded<T>(
     let reporter = {
         let (screen, json) = (screen.clone(), common.json);
         tokio::spawn(async move {
-            if json { report_json(&screen, receiver, rules).await } else { report_progress(&screen, receiver).await }
+            if json {
+                report_json(&screen, receiver, rules).await
+            } else {
+                report_progress(&screen, receiver).await
+            }
         })
     };
     let result = {
         let prepared = Prepared {
-            fleet: fleet(&loaded.inventory, events.clone(), &selection.inventory.login, screen)?,
+            fleet: fleet(
+                &loaded.inventory,
+                events.clone(),
+                &selection.inventory.login,
+                screen,
+            )?,
             work: Arc::new(loaded.resolved),
             forks: selection.inventory.forks(&loaded.inventory),
             stop: stop_on_interrupt(),
         };
-        events.send(Event::RunStarted { verb, hosts: prepared.work.hosts() }).await;
+        events
+            .send(Event::RunStarted {
+                verb,
+                hosts: prepared.work.hosts(),
+            })
+            .await;
         let result = run(&prepared).await;
         prepared.fleet.close().await;
         result
@@ -137,5 +164,9 @@ pub fn fleet(
     screen: &Screen,
 ) -> anyhow::Result<Arc<Fleet>> {
     let connector = SshConnector::new(inventory, login, screen)?;
-    Ok(Arc::new(Fleet::new(Arc::new(connector), inventory.hosts().map(|(name, _)| name.clone()), events)))
+    Ok(Arc::new(Fleet::new(
+        Arc::new(connector),
+        inventory.hosts().map(|(name, _)| name.clone()),
+        events,
+    )))
 }

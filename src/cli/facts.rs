@@ -22,13 +22,30 @@ pub struct FactsArgs {
 /// Configuration errors.
 pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
-    let replies = ask(&inventory, &args.selection, &hosts, BTreeSet::from([Query::Facts]), &screen).await?;
+    let (inventory, hosts) = args
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
+    let replies = ask(
+        &inventory,
+        &args.selection,
+        &hosts,
+        BTreeSet::from([Query::Facts]),
+        &screen,
+    )
+    .await?;
     let mut exit = Exit::Fine;
     for (name, reply) in &replies {
         let facts = match reply {
-            Ok(reply) => reply.answers.facts().map_err(|error| (Exit::Failed, error.to_string(), String::new())),
-            Err(error) => Err((Exit::Unreachable, error.to_string(), format!("\n  try: {}", error.hint()))),
+            Ok(reply) => reply
+                .answers
+                .facts()
+                .map_err(|error| (Exit::Failed, error.to_string(), String::new())),
+            Err(error) => Err((
+                Exit::Unreachable,
+                error.to_string(),
+                format!("\n  try: {}", error.hint()),
+            )),
         };
         match facts {
             Ok(facts) if common.json => {
@@ -38,7 +55,9 @@ pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
                 let mut text = format!("{name}\n");
                 if let serde_json::Value::Object(fields) = serde_json::to_value(facts)? {
                     for (key, value) in fields {
-                        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                        let value = value
+                            .as_str()
+                            .map_or_else(|| value.to_string(), str::to_owned);
                         text.push_str(&format!("  {key:<14}{}\n", literal(&value)));
                     }
                 }

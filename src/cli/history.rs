@@ -30,16 +30,24 @@ pub fn run(common: &Common, args: &HistoryArgs) -> anyhow::Result<Exit> {
     };
     if let Some(age) = args.max_age {
         let removed = history.prune(age, SystemTime::now());
-        screen.note(&format!("removed {removed} reports older than {}", humantime::format_duration(age)));
+        screen.note(&format!(
+            "removed {removed} reports older than {}",
+            humantime::format_duration(age)
+        ));
     }
     let mut reports: Vec<Report> = history.newest_first().collect();
     reports.reverse();
     let rows = history_rows(&reports);
     if common.json {
-        let checks: Vec<&str> = reports.iter().map(|report| report.started.as_str()).collect();
-        let drifted: Vec<usize> = reports.iter().map(|report| report.totals.drifted_resources).collect();
-        let page =
-            serde_json::json!({ "schema": 1, "checks": checks, "drifted_resources": drifted, "resources": rows });
+        let checks: Vec<&str> = reports
+            .iter()
+            .map(|report| report.started.as_str())
+            .collect();
+        let drifted: Vec<usize> = reports
+            .iter()
+            .map(|report| report.totals.drifted_resources)
+            .collect();
+        let page = serde_json::json!({ "schema": 1, "checks": checks, "drifted_resources": drifted, "resources": rows });
         screen.result(&format!("{page:#}\n"));
     } else {
         screen.result(&history_text(&reports, &rows, common.verbose > 0));

@@ -31,9 +31,18 @@ pub struct Held {
 /// Reads every registry that a `registry` made: its services are known by a label.
 pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
     let filters = percent(&json!({ "label": [LABEL] }).to_string());
-    let managers = page.rows.iter().filter(|row| row.role == "manager").filter_map(|row| row.host.as_ref());
+    let managers = page
+        .rows
+        .iter()
+        .filter(|row| row.role == "manager")
+        .filter_map(|row| row.host.as_ref());
     for manager in managers {
-        let Some(services) = fleet.get(manager, &format!("/services?filters={filters}")).await.ok().cloned() else {
+        let Some(services) = fleet
+            .get(manager, &format!("/services?filters={filters}"))
+            .await
+            .ok()
+            .cloned()
+        else {
             continue;
         };
         let mut held = Vec::new();
@@ -44,29 +53,64 @@ pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
         return held;
     }
     let problem = Some("no manager lists the services".to_owned());
-    vec![Held { registry: "-".into(), host: None, images: Vec::new(), problem }]
+    vec![Held {
+        registry: "-".into(),
+        host: None,
+        images: Vec::new(),
+        problem,
+    }]
 }
 
 async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &Value) -> Held {
-    let text = |pointer: &str| service.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |pointer: &str| {
+        service
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let label = |name: &str| {
         let labels = service.pointer("/Spec/Labels");
-        labels.and_then(|labels| labels.get(name)).and_then(Value::as_str).unwrap_or_default().to_owned()
+        labels
+            .and_then(|labels| labels.get(name))
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let mut held = Held { registry: label(LABEL), host: None, images: Vec::new(), problem: None };
+    let mut held = Held {
+        registry: label(LABEL),
+        host: None,
+        images: Vec::new(),
+        problem: None,
+    };
     let filters = percent(&json!({ "service": [text("/ID")] }).to_string());
-    let tasks = fleet.get(manager, &format!("/tasks?filters={filters}")).await;
-    let tasks = tasks.ok().and_then(Value::as_array).cloned().unwrap_or_default();
-    let runs = |task: &&Value| task.pointer("/Status/State").and_then(Value::as_str) == Some("running");
+    let tasks = fleet
+        .get(manager, &format!("/tasks?filters={filters}"))
+        .await;
+    let tasks = tasks
+        .ok()
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let runs =
+        |task: &&Value| task.pointer("/Status/State").and_then(Value::as_str) == Some("running");
     let task = tasks.iter().find(runs);
     if task.is_none() {
         held.problem = Some("no task of its service runs".into());
     }
     // Where it ran last is where its images are.
-    let node = task.or(tasks.first()).and_then(|task| task.get("NodeID")).and_then(Value::as_str).unwrap_or_default();
-    let row = page.rows.iter().find(|row| !node.is_empty() && row.node_id == node);
+    let node = task
+        .or(tasks.first())
+        .and_then(|task| task.get("NodeID"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let row = page
+        .rows
+        .iter()
+        .find(|row| !node.is_empty() && row.node_id == node);
     let Some(host) = row.and_then(|row| row.host.clone()) else {
-        held.problem.get_or_insert_with(|| "it runs on a node that no host of the inventory is".into());
+        held.problem
+            .get_or_insert_with(|| "it runs on a node that no host of the inventory is".into());
         return held;
     };
     held.host = Some(host.clone());
@@ -79,11 +123,20 @@ async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &
 
 async fn read(fleet: &Arc<Fleet>, host: &HostName, directory: &str) -> Result<Vec<Tagged>, String> {
     let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let queries = BTreeSet::from([Query::Catalogue { directory: directory.to_owned() }]);
-    let answers = gather(fleet, &Round::default(), &connected, &queries).await.map_err(|error| error.to_string())?;
-    match answers.catalogue(directory).map_err(|error| error.to_string())? {
+    let queries = BTreeSet::from([Query::Catalogue {
+        directory: directory.to_owned(),
+    }]);
+    let answers = gather(fleet, &Round::default(), &connected, &queries)
+        .await
+        .map_err(|error| error.to_string())?;
+    match answers
+        .catalogue(directory)
+        .map_err(|error| error.to_string())?
+    {
         Some(images) => Ok(images.clone()),
-        None => Err(format!("{directory} is not there on {host}: its images are gone")),
+        None => Err(format!(
+            "{directory} is not there on {host}: its images are gone"
+        )),
     }
 }
 
@@ -95,16 +148,33 @@ pub fn text(registries: &[Held]) -> String {
     let mut table = Table::new(&["REGISTRY", "HOST", "IMAGE", "TAG", "DIGEST"]);
     let mut problems = String::new();
     for held in registries {
-        let host = held.host.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string);
+        let host = held
+            .host
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string);
         if held.images.is_empty() {
-            table.row([held.registry.clone(), host.clone(), "-".into(), "-".into(), "-".into()]);
+            table.row([
+                held.registry.clone(),
+                host.clone(),
+                "-".into(),
+                "-".into(),
+                "-".into(),
+            ]);
         }
         for image in &held.images {
-            let Tagged { repository, tag, digest } = image.clone();
+            let Tagged {
+                repository,
+                tag,
+                digest,
+            } = image.clone();
             table.row([held.registry.clone(), host.clone(), repository, tag, digest]);
         }
         if let Some(problem) = &held.problem {
-            problems.push_str(&format!("problem: registry {}: {}\n", literal(&held.registry), literal(problem)));
+            problems.push_str(&format!(
+                "problem: registry {}: {}\n",
+                literal(&held.registry),
+                literal(problem)
+            ));
         }
     }
     format!("\n{}{problems}", table.text())

@@ -17,7 +17,10 @@ pub fn stop_on_interrupt() -> CancellationToken {
         wait().await;
         say("aborted: locks on hosts expire by themselves after a minute");
         PrivateFolder::remove_all();
-        #[expect(clippy::exit, reason = "the second interrupt must end the process whatever it waits for")]
+        #[expect(
+            clippy::exit,
+            reason = "the second interrupt must end the process whatever it waits for"
+        )]
         std::process::exit(i32::from(Exit::Interrupted.code()));
     });
     stop
@@ -25,8 +28,10 @@ pub fn stop_on_interrupt() -> CancellationToken {
 
 async fn wait() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    ) else {
         // Without handlers the system's default ends the process, which is what a signal is for.
         return std::future::pending().await;
     };
@@ -36,7 +41,10 @@ async fn wait() {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "the reporter may be busy; this line must come through")]
+#[expect(
+    clippy::print_stderr,
+    reason = "the reporter may be busy; this line must come through"
+)]
 fn say(line: &str) {
     eprintln!("skep: {line}");
 }

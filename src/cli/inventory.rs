@@ -28,14 +28,19 @@ pub struct InventoryArgs {
 /// Everything that is wrong with the inventory or `--limit`.
 pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let (inventory, hosts) = arguments.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let (inventory, hosts) = arguments
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
     if arguments.toml {
         screen.result(&inventory.toml(&hosts));
         return Ok(Exit::Fine);
     }
     let mut view = inventory.view();
     view.hosts.retain(|host, _| hosts.contains(host));
-    view.groups.values_mut().for_each(|members| members.retain(|host| hosts.contains(host)));
+    view.groups
+        .values_mut()
+        .for_each(|members| members.retain(|host| hosts.contains(host)));
     if common.json {
         screen.json(&view);
     } else {
@@ -46,10 +51,23 @@ pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
 
 fn text(view: &InventoryView) -> String {
     let mut text = String::new();
-    let width = view.hosts.keys().map(|host| host.as_str().len()).max().unwrap_or(0);
+    let width = view
+        .hosts
+        .keys()
+        .map(|host| host.as_str().len())
+        .max()
+        .unwrap_or(0);
     for (name, host) in &view.hosts {
-        let groups = if host.groups.is_empty() { "(no group)".to_owned() } else { host.groups.join(", ") };
-        let _ = writeln!(text, "{name:width$}  {}@{}:{}  {groups}", host.user, host.address, host.port);
+        let groups = if host.groups.is_empty() {
+            "(no group)".to_owned()
+        } else {
+            host.groups.join(", ")
+        };
+        let _ = writeln!(
+            text,
+            "{name:width$}  {}@{}:{}  {groups}",
+            host.user, host.address, host.port
+        );
         if let Some(why) = &host.not_running {
             let _ = writeln!(text, "{:width$}    not running: {why}", "");
         }

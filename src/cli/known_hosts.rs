@@ -53,7 +53,11 @@ pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit>
         let name = HostName::new(host);
         let target = match connector.settings(&name).await {
             Some(settings) => settings,
-            None => connector.stranger(&hosts.selection.login.apply(&Target::unlisted(host))?).await,
+            None => {
+                connector
+                    .stranger(&hosts.selection.login.apply(&Target::unlisted(host))?)
+                    .await
+            }
         };
         let result = match target {
             Ok(target) => match &args.act {
@@ -68,8 +72,15 @@ pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit>
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            exit = if matches!(args.act, Act::Scan(_)) { Exit::Unreachable } else { Exit::Failed };
-            screen.note(&literal(&format!("{host}: {error}\n  try: {}", error.hint())));
+            exit = if matches!(args.act, Act::Scan(_)) {
+                Exit::Unreachable
+            } else {
+                Exit::Failed
+            };
+            screen.note(&literal(&format!(
+                "{host}: {error}\n  try: {}",
+                error.hint()
+            )));
         }
     }
     Ok(exit)
@@ -83,16 +94,25 @@ fn forget_one(
     let (address, port) = target.known_name();
     let mut known = false;
     // The system's file is the administrator's; the others are the user's own.
-    for file in target.known_hosts.iter().filter(|file| !file.starts_with("/etc")) {
+    for file in target
+        .known_hosts
+        .iter()
+        .filter(|file| !file.starts_with("/etc"))
+    {
         let forgotten = forget(file, address, port)?;
         if !forgotten.lines.is_empty() {
             known = true;
             let (count, file) = (forgotten.lines.len(), file.display());
-            screen.result(&format!("{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old\n"));
+            screen.result(&format!(
+                "{host}: {count} line(s) forgotten in {file}; the old text is in {file}.old\n"
+            ));
         }
         for line in forgotten.patterns {
             known = true;
-            screen.note(&format!("{host}: {}:{line} is a pattern and stays", file.display()));
+            screen.note(&format!(
+                "{host}: {}:{line} is a pattern and stays",
+                file.display()
+            ));
         }
     }
     if !known {

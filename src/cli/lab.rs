@@ -9,7 +9,8 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
 use crate::lab::{
-    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory, Stopped, Suite, TestImage,
+    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory,
+    Stopped, Suite, TestImage,
 };
 
 /// Make and break throwaway nodes on this machine, to try skep on.
@@ -170,9 +171,22 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
     };
     let lot = LotName::new(&arguments.lot)?;
     let started = Instant::now();
-    let progress = |line: &str| say(&format!("[{:5.1} s] {line}", started.elapsed().as_secs_f64()));
+    let progress = |line: &str| {
+        say(&format!(
+            "[{:5.1} s] {line}",
+            started.elapsed().as_secs_f64()
+        ))
+    };
     match &arguments.verb {
-        Verb::Up { managers, workers, suite, present_as, user, virtual_machines, inventory } => {
+        Verb::Up {
+            managers,
+            workers,
+            suite,
+            present_as,
+            user,
+            virtual_machines,
+            inventory,
+        } => {
             let options = LabOptions {
                 lot,
                 managers: *managers,
@@ -186,7 +200,11 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
             };
             lab::up(&options, &progress)?;
         }
-        Verb::Down { all, purge, stop_docker } => {
+        Verb::Down {
+            all,
+            purge,
+            stop_docker,
+        } => {
             let lots = if *all { lab::lots(&state)? } else { vec![lot] };
             for lot in lots {
                 lab::down(&state, &lot, &progress)?;
@@ -199,18 +217,39 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
             if *stop_docker {
                 progress(&match lab::stop_docker(&state, &progress)? {
                     Stopped::Stopped => "dockerd is stopped".to_owned(),
-                    Stopped::NotOurs => "dockerd was not started by `skep lab`: left alone".to_owned(),
+                    Stopped::NotOurs => {
+                        "dockerd was not started by `skep lab`: left alone".to_owned()
+                    }
                     Stopped::InUse(names) => {
-                        format!("dockerd is left alone, in it still run: {}", names.join(", "))
+                        format!(
+                            "dockerd is left alone, in it still run: {}",
+                            names.join(", ")
+                        )
                     }
                 });
             }
         }
-        Verb::Image { suite, authorize, mirror_of, build } => {
-            let keys = std::fs::read_to_string(authorize)
-                .with_context(|| format!("cannot read the keys of --authorize {}", authorize.display()))?;
+        Verb::Image {
+            suite,
+            authorize,
+            mirror_of,
+            build,
+        } => {
+            let keys = std::fs::read_to_string(authorize).with_context(|| {
+                format!(
+                    "cannot read the keys of --authorize {}",
+                    authorize.display()
+                )
+            })?;
             let lot = mirror_of.as_deref().map(LotName::new).transpose()?;
-            let image = lab::machine_image(&state, (*suite).into(), lot.as_ref(), &keys, *build, &progress)?;
+            let image = lab::machine_image(
+                &state,
+                (*suite).into(),
+                lot.as_ref(),
+                &keys,
+                *build,
+                &progress,
+            )?;
             print(&serde_json::to_string(&image)?)?;
         }
         Verb::List => {
@@ -264,7 +303,11 @@ fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow:
                     NodeState::Stopped => "stopped",
                     NodeState::Missing => "missing",
                 };
-                print(&format!("{:<10} {:<15} {state}", node.name, node.address.to_string()))?;
+                print(&format!(
+                    "{:<10} {:<15} {state}",
+                    node.name,
+                    node.address.to_string()
+                ))?;
             }
         }
     }
@@ -277,7 +320,11 @@ fn list_line(state: &StateDirectory, lot: &LotName) -> String {
             "{:<20} {} {}  {}  {}",
             lot.as_str(),
             lab.nodes().len(),
-            if lab.lot().virtual_machines { "virtual machines" } else { "nodes" },
+            if lab.lot().virtual_machines {
+                "virtual machines"
+            } else {
+                "nodes"
+            },
             lab.lot().suite.name(),
             lab.lot().inventory.display()
         ),

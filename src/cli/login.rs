@@ -38,12 +38,19 @@ impl LoginOptions {
             Some(path) if path.is_file() => SshConfigFile::File(path.clone()),
             Some(path) => anyhow::bail!("there is no file {} (--ssh-config)", path.display()),
         };
-        Ok(Target { ssh_config, ..target.clone() })
+        Ok(Target {
+            ssh_config,
+            ..target.clone()
+        })
     }
 
     /// The same without asking anybody: settings need no passwords.
     pub fn quiet(&self) -> Self {
-        Self { ask_pass: false, ask_become_pass: false, ..self.clone() }
+        Self {
+            ask_pass: false,
+            ask_become_pass: false,
+            ..self.clone()
+        }
     }
 
     /// What is known and who can be asked. Asks now what was ordered: later, hosts would wait.
@@ -51,21 +58,34 @@ impl LoginOptions {
     /// # Errors
     /// When a password is ordered and nobody can be asked for it.
     pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<Secrets>> {
-        let ordered = |wanted: bool, variable: &str, question: &str| -> anyhow::Result<Option<SecretString>> {
+        let ordered = |wanted: bool,
+                       variable: &str,
+                       question: &str|
+         -> anyhow::Result<Option<SecretString>> {
             if !wanted {
-                return Ok(std::env::var(variable).ok().filter(|secret| !secret.is_empty()).map(SecretString::from));
+                return Ok(std::env::var(variable)
+                    .ok()
+                    .filter(|secret| !secret.is_empty())
+                    .map(SecretString::from));
             }
             match screen.ask_secret(question) {
                 Some(secret) => Ok(Some(secret)),
-                None => anyhow::bail!("no password was given for `{question}`; without a terminal, use {variable}"),
+                None => anyhow::bail!(
+                    "no password was given for `{question}`; without a terminal, use {variable}"
+                ),
             }
         };
         let known = Known {
             password: ordered(self.ask_pass, "SKEP_SSH_PASSWORD", "Password to log in: ")?,
-            become_password: ordered(self.ask_become_pass, "SKEP_BECOME_PASSWORD", "Password for sudo: ")?,
+            become_password: ordered(
+                self.ask_become_pass,
+                "SKEP_BECOME_PASSWORD",
+                "Password for sudo: ",
+            )?,
             passphrase: ordered(false, "SKEP_KEY_PASSPHRASE", "")?,
         };
-        let asker = Screen::has_keyboard().then(|| Arc::new(Terminal(screen.clone())) as Arc<dyn Ask>);
+        let asker =
+            Screen::has_keyboard().then(|| Arc::new(Terminal(screen.clone())) as Arc<dyn Ask>);
         Ok(Arc::new(Secrets::new(known, asker)))
     }
 }
@@ -77,6 +97,9 @@ struct Terminal(Screen);
 impl Ask for Terminal {
     async fn ask(&self, question: &str) -> Option<SecretString> {
         let (screen, question) = (self.0.clone(), question.to_owned());
-        tokio::task::spawn_blocking(move || screen.ask_secret(&question)).await.ok().flatten()
+        tokio::task::spawn_blocking(move || screen.ask_secret(&question))
+            .await
+            .ok()
+            .flatten()
     }
 }

@@ -94,9 +94,17 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.common.verbose);
     memory::keep_private();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&cli.common, &anyhow::Error::new(error).context("cannot start")),
+        Err(error) => {
+            return fail(
+                &cli.common,
+                &anyhow::Error::new(error).context("cannot start"),
+            );
+        }
     };
     let result = runtime.block_on(dispatch(&cli.common, cli.verb));
     // A task that hangs (a resolver, a half-open connection) must not keep the process.
@@ -133,7 +141,10 @@ fn fail(common: &Common, error: &anyhow::Error) -> ExitCode {
     // Diagnostics come rendered, with their own headings; all else gets one.
     match error.downcast_ref::<selection::Rejected>() {
         Some(rejected) => screen.note(rejected.0.trim_end()),
-        None => screen.styled_note(&console::Style::new().red(), &format!("error: {}", literal(&format!("{error:#}")))),
+        None => screen.styled_note(
+            &console::Style::new().red(),
+            &format!("error: {}", literal(&format!("{error:#}"))),
+        ),
     }
     Exit::Usage.into()
 }

@@ -69,23 +69,34 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
     // Everything that can be known to go wrong goes wrong before anything is destroyed.
     let prepared = args.selection.prepare(&screen)?;
     let inventory = prepared.inventory.clone();
-    anyhow::ensure!(inventory.host(&host).is_some(), "there is no host `{host}` in the inventory");
-    anyhow::ensure!(prepared.resolved.hosts().contains(&host), "no play of the playbook is about {host}");
+    anyhow::ensure!(
+        inventory.host(&host).is_some(),
+        "there is no host `{host}` in the inventory"
+    );
+    anyhow::ensure!(
+        prepared.resolved.hosts().contains(&host),
+        "no play of the playbook is about {host}"
+    );
     let machines = Machines::of(&inventory)?;
     machines.check(&inventory, std::slice::from_ref(&host), "rebuild")?;
     let starts_anew = gate(args, &inventory, &host, &screen).await?;
     let data = data_directories(&prepared, &host);
     if !args.yes {
-        let what =
-            if starts_anew { "the only manager, and the swarm with it" } else { "its disks and all data on them" };
+        let what = if starts_anew {
+            "the only manager, and the swarm with it"
+        } else {
+            "its disks and all data on them"
+        };
         let question = format!("Destroy {host} ({what}) and make it again?");
         let asker = screen.clone();
-        let agreed = tokio::task::spawn_blocking(move || asker.can_ask() && asker.ask(&question)).await?;
+        let agreed =
+            tokio::task::spawn_blocking(move || asker.can_ask() && asker.ask(&question)).await?;
         anyhow::ensure!(agreed, "nothing was done: nobody said yes (or give --yes)");
     }
     {
         let (machines, host, screen) = (machines.clone(), host.clone(), screen.clone());
-        tokio::task::spawn_blocking(move || machines.rebuild(&host, &|line| screen.note(line))).await??;
+        tokio::task::spawn_blocking(move || machines.rebuild(&host, &|line| screen.note(line)))
+            .await??;
     }
     if starts_anew {
         let exit = leave_what_is_gone(common, &screen, args, &inventory, &host).await?;
@@ -97,10 +108,14 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
     let mut prepared = args.selection.prepare(&screen)?;
     let whole = data.is_empty() || args.data_empty;
     if args.data_empty {
-        change_labels(&mut prepared, |name, labels| (*name == host).then(|| labels.beginning_anew()));
+        change_labels(&mut prepared, |name, labels| {
+            (*name == host).then(|| labels.beginning_anew())
+        });
     }
     if starts_anew {
-        change_labels(&mut prepared, |name, labels| (*name != host).then(|| labels.inheriting()));
+        change_labels(&mut prepared, |name, labels| {
+            (*name != host).then(|| labels.inheriting())
+        });
     }
     if !whole {
         leave_out_labels(&mut prepared, &host);
@@ -125,12 +140,20 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
             return Ok(exit);
         }
     }
-    screen.result(&format!("{host} is rebuilt, in {:.1} s.\n", started.elapsed().as_secs_f64()));
+    screen.result(&format!(
+        "{host} is rebuilt, in {:.1} s.\n",
+        started.elapsed().as_secs_f64()
+    ));
     Ok(Exit::Fine)
 }
 
 /// Whether the machine may go; true when a new cluster is to be started.
-async fn gate(args: &RebuildArgs, inventory: &Inventory, host: &HostName, screen: &Screen) -> anyhow::Result<bool> {
+async fn gate(
+    args: &RebuildArgs,
+    inventory: &Inventory,
+    host: &HostName,
+    screen: &Screen,
+) -> anyhow::Result<bool> {
     let selection = &args.selection.inventory;
     let all: Vec<HostName> = inventory.hosts().map(|(name, _)| name.clone()).collect();
     let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
@@ -140,12 +163,19 @@ async fn gate(args: &RebuildArgs, inventory: &Inventory, host: &HostName, screen
         if let Some(manager) = &row.host
             && nodes.is_none()
         {
-            nodes = fleet.get(manager, "/nodes").await.ok().and_then(|body| Node::list(body).ok());
+            nodes = fleet
+                .get(manager, "/nodes")
+                .await
+                .ok()
+                .and_then(|body| Node::list(body).ok());
         }
     }
     fleet.close().await;
-    let in_group =
-        |name: &HostName| inventory.host(name).is_some_and(|host| host.groups.iter().any(|group| group == "managers"));
+    let in_group = |name: &HostName| {
+        inventory
+            .host(name)
+            .is_some_and(|host| host.groups.iter().any(|group| group == "managers"))
+    };
     let Some(nodes) = nodes else {
         // No manager answers: either there is no swarm, or it was this host's.
         let others = all.iter().any(|name| name != host && in_group(name));
@@ -160,15 +190,31 @@ async fn gate(args: &RebuildArgs, inventory: &Inventory, host: &HostName, screen
         };
     };
     // By identity where its Engine answers; else by the address that it advertises.
-    let id = seen.page.rows.iter().find(|row| row.host.as_ref() == Some(host) && !row.node_id.is_empty());
-    let address = inventory.roster().hosts.get(host).and_then(|entry| entry.swarm_address.clone());
+    let id = seen
+        .page
+        .rows
+        .iter()
+        .find(|row| row.host.as_ref() == Some(host) && !row.node_id.is_empty());
+    let address = inventory
+        .roster()
+        .hosts
+        .get(host)
+        .and_then(|entry| entry.swarm_address.clone());
     let node = match id {
         Some(row) => nodes.iter().find(|node| node.id == row.node_id),
-        None => nodes.iter().find(|node| Some(&node.address) == address.as_ref()),
+        None => nodes
+            .iter()
+            .find(|node| Some(&node.address) == address.as_ref()),
     };
-    let Some(node) = node.filter(|node| node.manager.is_some()) else { return Ok(false) };
+    let Some(node) = node.filter(|node| node.manager.is_some()) else {
+        return Ok(false);
+    };
     if nodes.iter().filter(|node| node.manager.is_some()).count() == 1 {
-        return if args.new_cluster { Ok(true) } else { Err(only_manager(host)) };
+        return if args.new_cluster {
+            Ok(true)
+        } else {
+            Err(only_manager(host))
+        };
     }
     if let Err(refusal) = may_lose(&nodes, &node.id, host.as_str(), Loss::Leaving)
         && !args.force
@@ -196,7 +242,10 @@ async fn leave_what_is_gone(
     if inventory.hosts().len() < 2 {
         return Ok(Exit::Fine);
     }
-    let mut file = tempfile::Builder::new().prefix("skep-").suffix(".toml").tempfile()?;
+    let mut file = tempfile::Builder::new()
+        .prefix("skep-")
+        .suffix(".toml")
+        .tempfile()?;
     write!(
         file,
         "[[plays]]\nname = \"Leave the swarm that is gone\"\nhosts = \"all:!{host}\"\n[[plays.resources]]\n\
@@ -205,7 +254,10 @@ async fn leave_what_is_gone(
     )?;
     let selection = Selection {
         playbooks: vec![file.path().to_path_buf()],
-        inventory: InventorySelection { limit: vec![format!("all:!{host}")], ..args.selection.inventory.clone() },
+        inventory: InventorySelection {
+            limit: vec![format!("all:!{host}")],
+            ..args.selection.inventory.clone()
+        },
         ..Selection::default()
     };
     let prepared = selection.prepare(screen)?;
@@ -219,27 +271,53 @@ async fn apply(
     selection: &Selection,
     prepared: Prepared,
 ) -> anyhow::Result<Exit> {
-    let manner = Manner { yes: true, diff: false, lock_wait: std::time::Duration::from_secs(60), force: args.force };
+    let manner = Manner {
+        yes: true,
+        diff: false,
+        lock_wait: std::time::Duration::from_secs(60),
+        force: args.force,
+    };
     apply_loaded(common, screen, selection, prepared, &manner).await
 }
 
 fn inventory_of(args: &RebuildArgs, screen: &Screen) -> anyhow::Result<Inventory> {
-    let (inventory, _) = args.selection.inventory.hosts().map_err(|errors| reject(&errors, screen))?;
+    let (inventory, _) = args
+        .selection
+        .inventory
+        .hosts()
+        .map_err(|errors| reject(&errors, screen))?;
     Ok(inventory)
 }
 
 /// Directories that the host's labels promise.
 fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
-    let labels = prepared.resolved.goals(host).filter_map(|(_, goal)| goal.ready());
-    labels.filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data())).flatten().collect()
+    let labels = prepared
+        .resolved
+        .goals(host)
+        .filter_map(|(_, goal)| goal.ready());
+    labels
+        .filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data()))
+        .flatten()
+        .collect()
 }
 
 /// Puts other resources in the place of labels. Volumes that the swarm notes on the machine that is gone begin with the empty directories
 /// of the new one; those that a cluster which is gone has marked on other machines become the new cluster's.
-fn change_labels(prepared: &mut Prepared, change: impl Fn(&HostName, &NodeLabels) -> Option<NodeLabels>) {
-    let goals = prepared.resolved.plays.iter_mut().flat_map(|play| &mut play.goals);
-    for (host, goal) in goals.flat_map(|(host, goals)| goals.iter_mut().map(move |goal| (host, goal))) {
-        let Some(resource) = goal.ready() else { continue };
+fn change_labels(
+    prepared: &mut Prepared,
+    change: impl Fn(&HostName, &NodeLabels) -> Option<NodeLabels>,
+) {
+    let goals = prepared
+        .resolved
+        .plays
+        .iter_mut()
+        .flat_map(|play| &mut play.goals);
+    for (host, goal) in
+        goals.flat_map(|(host, goals)| goals.iter_mut().map(move |goal| (host, goal)))
+    {
+        let Some(resource) = goal.ready() else {
+            continue;
+        };
         let changed = NodeLabels::of(resource.as_ref()).and_then(|labels| change(host, labels));
         if let (Some(labels), Some(definition)) = (changed, resource.definition()) {
             goal.resource = GoalResource::Bound(Defined::wrap(Arc::new(labels), definition));
@@ -249,8 +327,9 @@ fn change_labels(prepared: &mut Prepared, change: impl Fn(&HostName, &NodeLabels
 
 fn leave_out_labels(prepared: &mut Prepared, host: &HostName) {
     let promises = |goal: &Goal| {
-        goal.ready()
-            .is_some_and(|resource| NodeLabels::of(resource.as_ref()).is_some_and(|labels| !labels.data().is_empty()))
+        goal.ready().is_some_and(|resource| {
+            NodeLabels::of(resource.as_ref()).is_some_and(|labels| !labels.data().is_empty())
+        })
     };
     for play in &mut prepared.resolved.plays {
         if let Some(goals) = play.goals.get_mut(host) {
@@ -267,15 +346,28 @@ async fn empty_ones(
     directories: &[String],
     screen: &Screen,
 ) -> anyhow::Result<Vec<String>> {
-    let holding = |path: &String| Query::Holding { directory: path.clone() };
+    let holding = |path: &String| Query::Holding {
+        directory: path.clone(),
+    };
     let queries: BTreeSet<Query> = directories.iter().map(holding).collect();
-    let replies = ask(inventory, &args.selection.inventory, std::slice::from_ref(host), queries, screen).await?;
+    let replies = ask(
+        inventory,
+        &args.selection.inventory,
+        std::slice::from_ref(host),
+        queries,
+        screen,
+    )
+    .await?;
     let Some(Ok(reply)) = replies.get(host) else {
         anyhow::bail!("{host} cannot be asked what its data directories hold")
     };
     let mut empty = Vec::new();
     for path in directories {
-        if reply.answers.holding(path)?.is_none_or(|holding| holding.files == 0) {
+        if reply
+            .answers
+            .holding(path)?
+            .is_none_or(|holding| holding.files == 0)
+        {
             empty.push(path.clone());
         }
     }

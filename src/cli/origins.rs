@@ -18,7 +18,11 @@ pub fn text(host: &HostName, settings: Result<Target, TransportError>) -> String
             None if setting == "address" => "inventory",
             None => "default",
         };
-        table.row([setting.to_owned(), literal(&value).to_string(), origin.to_owned()]);
+        table.row([
+            setting.to_owned(),
+            literal(&value).to_string(),
+            origin.to_owned(),
+        ]);
     }
     format!("{host}\n{}\n", table.text())
 }
@@ -26,7 +30,11 @@ pub fn text(host: &HostName, settings: Result<Target, TransportError>) -> String
 /// Every setting that always counts, and of the others those that are given.
 fn values(target: &Target) -> Vec<(&'static str, String)> {
     let paths = |paths: &[std::path::PathBuf]| {
-        paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ")
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
     };
     let time = |time| humantime::format_duration(time).to_string();
     let ssh = &target.ssh;
@@ -45,7 +53,11 @@ fn values(target: &Target) -> Vec<(&'static str, String)> {
         IdentityAgent::Off => "none".to_owned(),
         IdentityAgent::Socket(path) => path.display().to_string(),
     };
-    let list = |list: &Option<Vec<String>>| list.as_ref().map(|names| names.join(",")).unwrap_or_default();
+    let list = |list: &Option<Vec<String>>| {
+        list.as_ref()
+            .map(|names| names.join(","))
+            .unwrap_or_default()
+    };
     let always = [
         ("address", target.address.clone()),
         ("port", target.port.to_string()),
@@ -54,21 +66,29 @@ fn values(target: &Target) -> Vec<(&'static str, String)> {
         ("become_user", target.become_user.clone()),
         ("identity_file", keys),
         ("agent", target.agent.to_string()),
-        ("host_keys", format!("{:?}", target.host_key_policy).to_lowercase()),
+        (
+            "host_keys",
+            format!("{:?}", target.host_key_policy).to_lowercase(),
+        ),
         ("known_hosts", paths(&target.known_hosts)),
         ("proxy", proxy),
         ("connect_timeout", time(target.connect_timeout)),
         ("connect_wait", time(target.connect_wait)),
     ];
     let given = [
-        ("HostKeyAlias", ssh.host_key_alias.clone().unwrap_or_default()),
+        (
+            "HostKeyAlias",
+            ssh.host_key_alias.clone().unwrap_or_default(),
+        ),
         ("IdentitiesOnly", ssh.identities_only.to_string()),
         ("IdentityAgent", agent),
         ("CertificateFile", paths(&ssh.certificate_files)),
         ("HashKnownHosts", ssh.hash_known_hosts.to_string()),
         (
             "ServerAliveInterval",
-            ssh.keepalive.map(|alive| format!("{} x {}", time(alive.interval), alive.count)).unwrap_or_default(),
+            ssh.keepalive
+                .map(|alive| format!("{} x {}", time(alive.interval), alive.count))
+                .unwrap_or_default(),
         ),
         ("KexAlgorithms", list(&ssh.key_exchanges)),
         ("Ciphers", list(&ssh.ciphers)),
@@ -78,6 +98,8 @@ fn values(target: &Target) -> Vec<(&'static str, String)> {
         ("AddressFamily", format!("{:?}", ssh.family).to_lowercase()),
         ("BindAddress", ssh.bind_address.clone().unwrap_or_default()),
     ];
-    let given = given.into_iter().filter(|(setting, _)| target.origins.contains_key(setting));
+    let given = given
+        .into_iter()
+        .filter(|(setting, _)| target.origins.contains_key(setting));
     always.into_iter().chain(given).collect()
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::selection::Selection;
 use crate::drift::{Report, Sieved};
 use crate::report::{
-    History, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder, write_whole,
+    History, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder,
+    write_whole,
 };
 
 /// Permission bits of files with values in them: whatever differs on a host need not be for everybody.
@@ -40,7 +41,10 @@ impl OutputArgs {
     /// Whether any of them shows the swarm.
     #[must_use]
     pub fn show_cluster(&self) -> bool {
-        self.report.is_some() || self.metrics.is_some() || self.html.is_some() || self.notify.is_some()
+        self.report.is_some()
+            || self.metrics.is_some()
+            || self.html.is_some()
+            || self.notify.is_some()
     }
 }
 
@@ -72,15 +76,26 @@ pub async fn deliver(
     let mut whole = true;
     let metrics = || metrics_text(report).into_bytes();
     let junit = || junit_text(report, &sieved.summary).into_bytes();
-    let page = args.html.is_some().then(|| html_text(report)).transpose()?.map(String::into_bytes);
+    let page = args
+        .html
+        .is_some()
+        .then(|| html_text(report))
+        .transpose()?
+        .map(String::into_bytes);
     let files = [
-        (&args.report, args.report.is_some().then(|| document.clone()), PRIVATE),
+        (
+            &args.report,
+            args.report.is_some().then(|| document.clone()),
+            PRIVATE,
+        ),
         (&args.metrics, args.metrics.is_some().then(metrics), PUBLIC),
         (&args.junit, args.junit.is_some().then(junit), PRIVATE),
         (&args.html, page, PRIVATE),
     ];
     for (path, content, mode) in files {
-        let (Some(path), Some(content)) = (path, content) else { continue };
+        let (Some(path), Some(content)) = (path, content) else {
+            continue;
+        };
         if let Err(error) = write_whole(path, &content, mode) {
             screen.styled_note(&red, &format!("error: {error}; what was there stays"));
             whole = false;
@@ -95,7 +110,9 @@ pub async fn deliver(
     if args.keep > 0 {
         // Nobody asked for it by name: a history that cannot be kept is said, and fails nothing.
         match history.map(|history| history.keep(report, args.keep)) {
-            None => screen.note("warning: no history is kept: neither XDG_STATE_HOME nor HOME is an absolute path"),
+            None => screen.note(
+                "warning: no history is kept: neither XDG_STATE_HOME nor HOME is an absolute path",
+            ),
             Some(Err(error)) => screen.note(&format!("warning: no history is kept: {error}")),
             Some(Ok(())) => {}
         }
@@ -103,13 +120,21 @@ pub async fn deliver(
     Ok(whole)
 }
 
-async fn tell(command: &str, history: Option<&History>, report: &Report, document: &[u8]) -> anyhow::Result<()> {
+async fn tell(
+    command: &str,
+    history: Option<&History>,
+    report: &Report,
+    document: &[u8],
+) -> anyhow::Result<()> {
     let Some(history) = history else {
-        anyhow::bail!("--notify needs a state folder to know what was told: set XDG_STATE_HOME or HOME");
+        anyhow::bail!(
+            "--notify needs a state folder to know what was told: set XDG_STATE_HOME or HOME"
+        );
     };
     let state = fingerprint(report);
     // That all is well is no news on the first run.
-    let first_and_well = history.told().is_none() && report.state == crate::drift::HostState::InSync;
+    let first_and_well =
+        history.told().is_none() && report.state == crate::drift::HostState::InSync;
     if !history.was_told(&state) && !first_and_well {
         notify(command, document).await?;
     }

@@ -24,9 +24,19 @@ pub struct PingArgs {
 /// Configuration errors.
 pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let (inventory, hosts) = args
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
     // The facts are read as root: an answer proves the login, the shell and root at once.
-    let replies = ask(&inventory, &args.selection, &hosts, BTreeSet::from([Query::Facts]), &screen).await?;
+    let replies = ask(
+        &inventory,
+        &args.selection,
+        &hosts,
+        BTreeSet::from([Query::Facts]),
+        &screen,
+    )
+    .await?;
     if screen.verbose() > 0 && !common.json {
         let connector = SshConnector::second(&inventory, &args.selection.login, &screen)?;
         for name in &hosts {
@@ -44,11 +54,16 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
                 let (connect, answer) = (reply.connect.as_millis(), reply.answer.as_millis());
                 let machine = format!("{} ({})", facts.pretty_name, facts.architecture);
                 if common.json {
-                    let json =
-                        serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    let json = serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
                     screen.json(&json);
                 }
-                [name.to_string(), "ok".into(), format!("{connect} ms"), format!("{answer} ms"), machine]
+                [
+                    name.to_string(),
+                    "ok".into(),
+                    format!("{connect} ms"),
+                    format!("{answer} ms"),
+                    machine,
+                ]
             }
             Ok((_, Err(error))) => {
                 exit = Exit::Failed;
@@ -65,7 +80,14 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
                 if exit == Exit::Fine {
                     exit = Exit::Unreachable;
                 }
-                failed(common, &screen, name.as_str(), "unreachable", &error.to_string(), &error.hint())
+                failed(
+                    common,
+                    &screen,
+                    name.as_str(),
+                    "unreachable",
+                    &error.to_string(),
+                    &error.hint(),
+                )
             }
         };
         table.row(line);
@@ -87,7 +109,15 @@ fn failed(
     if common.json {
         screen.json(&serde_json::json!({ "host": host, "state": state, "why": why, "hint": hint }));
     } else {
-        screen.note(&crate::report::literal(&format!("{host}: {why}\n  try: {hint}")));
+        screen.note(&crate::report::literal(&format!(
+            "{host}: {why}\n  try: {hint}"
+        )));
     }
-    [host.into(), state.into(), "-".into(), "-".into(), "-".into()]
+    [
+        host.into(),
+        state.into(),
+        "-".into(),
+        "-".into(),
+        "-".into(),
+    ]
 }

@@ -27,8 +27,14 @@ pub async fn run(common: &Common, args: &PlanArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
     let summary = look(common, &screen, &args.selection, "plan").await?;
     if !common.json {
-        screen
-            .result(&plan_text(&summary, PlanStyle { color: screen.colors_results(), diff: args.diff, causes: false }));
+        screen.result(&plan_text(
+            &summary,
+            PlanStyle {
+                color: screen.colors_results(),
+                diff: args.diff,
+                causes: false,
+            },
+        ));
         screen.result(&format!("Plan: {}.\n", plan_totals(&summary)));
     }
     Ok(Exit::of(&summary, args.exit_code))

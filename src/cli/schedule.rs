@@ -92,7 +92,9 @@ pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
                 None => systemd::names()?,
             };
             if names.is_empty() {
-                screen.note("no schedule is installed; `skep schedule install --every 15m ...` makes one");
+                screen.note(
+                    "no schedule is installed; `skep schedule install --every 15m ...` makes one",
+                );
             }
             for name in names {
                 screen.result(&standing_text(&systemd::standing(&name)?));
@@ -113,7 +115,10 @@ fn is_root() -> bool {
 }
 
 fn need_root() -> anyhow::Result<()> {
-    anyhow::ensure!(is_root(), "units are written and removed as root: try with sudo; `--print` only shows them");
+    anyhow::ensure!(
+        is_root(),
+        "units are written and removed as root: try with sudo; `--print` only shows them"
+    );
     Ok(())
 }
 
@@ -144,9 +149,17 @@ fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
 
 fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
     let every = Interval::new(args.every).context("--every")?;
-    let delay = args.randomized_delay.unwrap_or_else(|| DEFAULT_DELAY.min(every.duration() / 5));
-    anyhow::ensure!(delay < every.duration(), "--randomized-delay must be shorter than --every");
-    anyhow::ensure!(args.timeout >= Duration::from_secs(1), "--timeout is at least one second");
+    let delay = args
+        .randomized_delay
+        .unwrap_or_else(|| DEFAULT_DELAY.min(every.duration() / 5));
+    anyhow::ensure!(
+        delay < every.duration(),
+        "--randomized-delay must be shorter than --every"
+    );
+    anyhow::ensure!(
+        args.timeout >= Duration::from_secs(1),
+        "--timeout is at least one second"
+    );
     let user = match &args.user {
         Some(user) => user.clone(),
         None => ["SUDO_USER", "USER", "LOGNAME"]
@@ -156,10 +169,21 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
             .context("who should check? name the account with --user")?,
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    anyhow::ensure!(!user.is_empty() && user.bytes().all(allowed), "`{user}` is not the name of an account");
-    let writable = args.writable.iter().map(|path| absolute(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    anyhow::ensure!(
+        !user.is_empty() && user.bytes().all(allowed),
+        "`{user}` is not the name of an account"
+    );
+    let writable = args
+        .writable
+        .iter()
+        .map(|path| absolute(path))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     for folder in &writable {
-        anyhow::ensure!(folder.is_dir(), "{} is not a folder: systemd would not start the check", folder.display());
+        anyhow::ensure!(
+            folder.is_dir(),
+            "{} is not a folder: systemd would not start the check",
+            folder.display()
+        );
     }
     Ok(Schedule {
         name: UnitName::new(&args.name)?,
@@ -178,7 +202,10 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
 /// The check's whole command line: paths made absolute, everything else as it was given.
 fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>> {
     let selection = &args.selection;
-    let request = selection.inventory.request().map_err(|errors| reject(&errors, screen))?;
+    let request = selection
+        .inventory
+        .request()
+        .map_err(|errors| reject(&errors, screen))?;
     let mut words: Vec<String> = vec!["check".into(), "--single".into()];
     let mut pair = |flag: &str, value: String| words.extend([flag.to_owned(), value]);
     for path in &request.paths {
@@ -197,7 +224,10 @@ fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>>
     if let Some(forks) = selection.inventory.forks {
         pair("--forks", forks.to_string());
     }
-    for (flag, tags) in [("--tags", &selection.tags), ("--skip-tags", &selection.skip_tags)] {
+    for (flag, tags) in [
+        ("--tags", &selection.tags),
+        ("--skip-tags", &selection.skip_tags),
+    ] {
         if !tags.is_empty() {
             pair(flag, tags.join(","));
         }
@@ -228,21 +258,36 @@ fn readable(path: &Path) -> anyhow::Result<PathBuf> {
         path.display()
     );
     let path = absolute(path)?;
-    let hidden = ["/tmp", "/var/tmp", "/dev"].iter().any(|folder| path.starts_with(folder));
-    anyhow::ensure!(!hidden, "{} is not seen by the service, which has a /tmp of its own: move it", path.display());
+    let hidden = ["/tmp", "/var/tmp", "/dev"]
+        .iter()
+        .any(|folder| path.starts_with(folder));
+    anyhow::ensure!(
+        !hidden,
+        "{} is not seen by the service, which has a /tmp of its own: move it",
+        path.display()
+    );
     Ok(path)
 }
 
 fn absolute(path: &Path) -> anyhow::Result<PathBuf> {
-    path.canonicalize().with_context(|| path.display().to_string())
+    path.canonicalize()
+        .with_context(|| path.display().to_string())
 }
 
 fn text(path: &Path) -> anyhow::Result<String> {
-    path.to_str().map(str::to_owned).with_context(|| format!("{} is not UTF-8", path.display()))
+    path.to_str()
+        .map(str::to_owned)
+        .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
 fn standing_text(standing: &Standing) -> String {
-    let or = |text: &str, other: &str| if text.is_empty() { other.to_owned() } else { text.to_owned() };
+    let or = |text: &str, other: &str| {
+        if text.is_empty() {
+            other.to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
     let last = match standing.exit_code {
         Some(code) => format!("{}: exit code {code}, {}", standing.last, meaning(code)),
         None => or(&standing.last, "none yet"),

@@ -21,7 +21,13 @@ const DEFAULT_INVENTORY: &str = "inventory";
 #[derive(Debug, Clone, Default, Args)]
 pub struct InventorySelection {
     /// Inventory file or folder, vagrant:DIR, terraform:DIR, ansible:FILE, or a program that prints JSON; may be repeated [default: the only *.toml in inventory/]
-    #[arg(short, long = "inventory", value_name = "PATH", env = "SKEP_INVENTORY", value_delimiter = ',')]
+    #[arg(
+        short,
+        long = "inventory",
+        value_name = "PATH",
+        env = "SKEP_INVENTORY",
+        value_delimiter = ','
+    )]
     pub inventory: Vec<PathBuf>,
 
     /// Hosts that are meant: a pattern such as `workers:!docker03`; may be repeated
@@ -70,7 +76,10 @@ impl InventorySelection {
     /// Hosts worked on at once.
     #[must_use]
     pub fn forks(&self, inventory: &Inventory) -> usize {
-        self.forks.map(usize::from).or(inventory.forks()).unwrap_or(DEFAULT_FORKS)
+        self.forks
+            .map(usize::from)
+            .or(inventory.forks())
+            .unwrap_or(DEFAULT_FORKS)
     }
 
     /// Loads the inventory and selects its hosts, in its order.
@@ -89,7 +98,9 @@ impl InventorySelection {
         for pattern in &self.limit {
             let selected = inventory.select(pattern).map_err(|error| {
                 let place = Place::new(&Source::new("--limit", pattern.as_str()), error.span);
-                Diagnostic::error(error.message).at(place).maybe_hint(error.hint)
+                Diagnostic::error(error.message)
+                    .at(place)
+                    .maybe_hint(error.hint)
             })?;
             meant.extend(selected);
         }
@@ -102,8 +113,15 @@ impl InventorySelection {
     /// # Errors
     /// When none is named and there is not exactly one to be found.
     pub fn request(&self) -> Result<InventoryRequest, Diagnostics> {
-        let paths = if self.inventory.is_empty() { vec![default_inventory()?] } else { self.inventory.clone() };
-        Ok(InventoryRequest { paths, extra_vars: self.extra_vars.clone() })
+        let paths = if self.inventory.is_empty() {
+            vec![default_inventory()?]
+        } else {
+            self.inventory.clone()
+        };
+        Ok(InventoryRequest {
+            paths,
+            extra_vars: self.extra_vars.clone(),
+        })
     }
 }
 
@@ -111,10 +129,18 @@ impl Selection {
     /// What tells this selection from another, as words; relative paths count with the folder they are relative to.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
-        let whole = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string();
+        let whole = |path: &PathBuf| {
+            std::path::absolute(path)
+                .unwrap_or_else(|_| path.clone())
+                .display()
+                .to_string()
+        };
         let inventories = self.inventory.inventory.iter().map(whole);
         let playbooks = self.playbooks.iter().map(whole);
-        let mut words: Vec<String> = inventories.chain(["--playbooks".into()]).chain(playbooks).collect();
+        let mut words: Vec<String> = inventories
+            .chain(["--playbooks".into()])
+            .chain(playbooks)
+            .collect();
         for (flag, values) in [
             ("--limit", &self.inventory.limit),
             ("--extra-vars", &self.inventory.extra_vars),
@@ -131,10 +157,18 @@ impl Selection {
     /// # Errors
     /// [`Rejected`] with every error of the files, rendered.
     pub fn prepare(&self, screen: &Screen) -> Result<Prepared, Rejected> {
-        let prepared =
-            self.request().and_then(|request| prepare(&request)).map_err(|errors| reject(&errors, screen))?;
+        let prepared = self
+            .request()
+            .and_then(|request| prepare(&request))
+            .map_err(|errors| reject(&errors, screen))?;
         if !prepared.resolved.warnings.is_empty() {
-            screen.note(prepared.resolved.warnings.render(screen.colors_messages()).trim_end());
+            screen.note(
+                prepared
+                    .resolved
+                    .warnings
+                    .render(screen.colors_messages())
+                    .trim_end(),
+            );
         }
         Ok(prepared)
     }
@@ -165,25 +199,36 @@ pub fn reject(errors: &Diagnostics, screen: &Screen) -> Rejected {
 fn default_inventory() -> Result<PathBuf, Diagnostics> {
     let folder = Path::new(DEFAULT_INVENTORY);
     let is_toml = |path: &PathBuf| {
-        path.extension().is_some_and(|extension| extension == "toml")
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
             && path.file_name().is_some_and(|name| name != IGNORE_FILE)
     };
-    let entries = std::fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok);
+    let entries = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .filter_map(Result::ok);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_toml).collect();
     files.sort();
     let at = || Place::new(&Source::new(folder, ""), 0..0);
     match files.as_slice() {
         [file] => Ok(file.clone()),
-        [] => Err(Diagnostic::error("no inventory is named, and there is no inventory/*.toml")
-            .at(at())
-            .hint("name one with `-i`; README.md shows a small one")
-            .into()),
-        several => {
-            let names: Vec<String> = several.iter().map(|file| file.display().to_string()).collect();
-            Err(Diagnostic::error(format!("several inventories: {}", names.join(", ")))
+        [] => Err(
+            Diagnostic::error("no inventory is named, and there is no inventory/*.toml")
                 .at(at())
-                .hint("choose with `-i`; a folder given to `-i` is read as one inventory")
-                .into())
+                .hint("name one with `-i`; README.md shows a small one")
+                .into(),
+        ),
+        several => {
+            let names: Vec<String> = several
+                .iter()
+                .map(|file| file.display().to_string())
+                .collect();
+            Err(
+                Diagnostic::error(format!("several inventories: {}", names.join(", ")))
+                    .at(at())
+                    .hint("choose with `-i`; a folder given to `-i` is read as one inventory")
+                    .into(),
+            )
         }
     }
 }

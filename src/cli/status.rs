@@ -27,15 +27,29 @@ pub struct StatusArgs {
 /// Configuration errors.
 pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let (inventory, hosts) = args.selection.hosts().map_err(|errors| reject(&errors, &screen))?;
+    let (inventory, hosts) = args
+        .selection
+        .hosts()
+        .map_err(|errors| reject(&errors, &screen))?;
     let fleet = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
-    let Seen { page, unreachable, .. } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
-    let registries = if args.images { Some(super::images::look(&fleet, &page).await) } else { None };
+    let Seen {
+        page, unreachable, ..
+    } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
+    let registries = if args.images {
+        Some(super::images::look(&fleet, &page).await)
+    } else {
+        None
+    };
     fleet.close().await;
-    let unread = registries.iter().flatten().any(|registry| registry.problem.is_some());
+    let unread = registries
+        .iter()
+        .flatten()
+        .any(|registry| registry.problem.is_some());
     if common.json {
         match &registries {
-            Some(registries) => screen.json(&serde_json::json!({ "status": page, "registries": registries })),
+            Some(registries) => {
+                screen.json(&serde_json::json!({ "status": page, "registries": registries }))
+            }
             None => screen.json(&page),
         }
     } else {
@@ -55,13 +69,26 @@ pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
 }
 
 fn text(page: &Overview) -> String {
-    let mut table = Table::new(&["HOST", "NODE", "ROLE", "AVAILABILITY", "STATE", "ENGINE", "ADDRESS", "LABELS"]);
+    let mut table = Table::new(&[
+        "HOST",
+        "NODE",
+        "ROLE",
+        "AVAILABILITY",
+        "STATE",
+        "ENGINE",
+        "ADDRESS",
+        "LABELS",
+    ]);
     for row in &page.rows {
         table.row(cells(row));
     }
     let mut text = table.text();
-    let versions: BTreeSet<&str> =
-        page.rows.iter().map(|row| row.engine_version.as_str()).filter(|version| !version.is_empty()).collect();
+    let versions: BTreeSet<&str> = page
+        .rows
+        .iter()
+        .map(|row| row.engine_version.as_str())
+        .filter(|version| !version.is_empty())
+        .collect();
     let (reachable, all) = page.managers;
     let versions: Vec<&str> = versions.into_iter().collect();
     text.push_str(&format!("\nvoters: {reachable} of {all} reachable"));
@@ -73,24 +100,51 @@ fn text(page: &Overview) -> String {
     if !page.services.is_empty() {
         let mut table = Table::new(&["SERVICE", "MODE", "TASKS", "IMAGE"]);
         for service in &page.services {
-            let tasks =
-                service.tasks.map_or_else(|| "-".to_owned(), |(running, desired)| format!("{running}/{desired}"));
-            table.row([service.name.clone(), service.mode.clone(), tasks, service.image.clone()]);
+            let tasks = service.tasks.map_or_else(
+                || "-".to_owned(),
+                |(running, desired)| format!("{running}/{desired}"),
+            );
+            table.row([
+                service.name.clone(),
+                service.mode.clone(),
+                tasks,
+                service.image.clone(),
+            ]);
         }
         text.push('\n');
         text.push_str(&table.text());
     }
     for problem in &page.problems {
-        text.push_str(&format!("problem: {}\n", literal(&problem.replace('\n', "\\n"))));
+        text.push_str(&format!(
+            "problem: {}\n",
+            literal(&problem.replace('\n', "\\n"))
+        ));
     }
     text
 }
 
 fn cells(row: &Row) -> [String; 8] {
-    let or_dash = |text: &str| if text.is_empty() { "-".to_owned() } else { text.to_owned() };
-    let labels: Vec<String> = row.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
-    let role = if row.leader { format!("{} (leader)", row.role) } else { or_dash(&row.role) };
-    let host = row.host.as_ref().map_or_else(|| format!("({})", row.hostname), ToString::to_string);
+    let or_dash = |text: &str| {
+        if text.is_empty() {
+            "-".to_owned()
+        } else {
+            text.to_owned()
+        }
+    };
+    let labels: Vec<String> = row
+        .labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let role = if row.leader {
+        format!("{} (leader)", row.role)
+    } else {
+        or_dash(&row.role)
+    };
+    let host = row
+        .host
+        .as_ref()
+        .map_or_else(|| format!("({})", row.hostname), ToString::to_string);
     [
         host,
         or_dash(&row.node_id.chars().take(12).collect::<String>()),

@@ -39,11 +39,19 @@ pub async fn ask(
     screen: &Screen,
 ) -> anyhow::Result<IndexMap<HostName, Result<Reply, TransportError>>> {
     let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
-    let (permits, queries, round) =
-        (Arc::new(Semaphore::new(selection.forks(inventory).max(1))), Arc::new(queries), Arc::new(Round::default()));
+    let (permits, queries, round) = (
+        Arc::new(Semaphore::new(selection.forks(inventory).max(1))),
+        Arc::new(queries),
+        Arc::new(Round::default()),
+    );
     let mut asking = JoinSet::new();
     for name in hosts.iter().cloned() {
-        let (fleet, permits, queries, round) = (fleet.clone(), permits.clone(), queries.clone(), round.clone());
+        let (fleet, permits, queries, round) = (
+            fleet.clone(),
+            permits.clone(),
+            queries.clone(),
+            round.clone(),
+        );
         asking.spawn(async move {
             let _permit = permits.acquire_owned().await;
             let reply = one(&fleet, &round, &name, &queries).await;
@@ -71,5 +79,9 @@ async fn one(
     let connect = started.elapsed();
     let asked = Instant::now();
     let answers = gather(fleet, round, &host, queries).await?;
-    Ok(Reply { connect, answer: asked.elapsed(), answers })
+    Ok(Reply {
+        connect,
+        answer: asked.elapsed(),
+        answers,
+    })
 }

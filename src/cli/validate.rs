@@ -31,7 +31,10 @@ struct Counts {
 /// None: what is wrong is the result.
 pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
-    let prepared = arguments.selection.request().and_then(|request| prepare(&request));
+    let prepared = arguments
+        .selection
+        .request()
+        .and_then(|request| prepare(&request));
     let (counts, diagnostics) = match &prepared {
         Ok(prepared) => (Some(count(prepared)), &prepared.resolved.warnings),
         Err(diagnostics) => (None, diagnostics),
@@ -48,17 +51,42 @@ pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
         if !diagnostics.is_empty() {
             screen.note(diagnostics.render(screen.colors_messages()).trim_end());
         }
-        if let Some(Counts { hosts, plays, resources, deferred }) = &counts {
-            let rest = if *deferred > 0 { format!(" ({deferred} of them use facts)") } else { String::new() };
-            screen.result(&format!("valid: {hosts} hosts, {plays} plays, {resources} resources{rest}\n"));
+        if let Some(Counts {
+            hosts,
+            plays,
+            resources,
+            deferred,
+        }) = &counts
+        {
+            let rest = if *deferred > 0 {
+                format!(" ({deferred} of them use facts)")
+            } else {
+                String::new()
+            };
+            screen.result(&format!(
+                "valid: {hosts} hosts, {plays} plays, {resources} resources{rest}\n"
+            ));
         }
     }
-    Ok(if counts.is_some() { Exit::Fine } else { Exit::Usage })
+    Ok(if counts.is_some() {
+        Exit::Fine
+    } else {
+        Exit::Usage
+    })
 }
 
 fn count(prepared: &Prepared) -> Counts {
-    let goals = || prepared.resolved.plays.iter().flat_map(|play| play.goals.values()).flatten();
-    let deferred = goals().filter(|goal| matches!(goal.resource, GoalResource::Deferred(_))).count();
+    let goals = || {
+        prepared
+            .resolved
+            .plays
+            .iter()
+            .flat_map(|play| play.goals.values())
+            .flatten()
+    };
+    let deferred = goals()
+        .filter(|goal| matches!(goal.resource, GoalResource::Deferred(_)))
+        .count();
     Counts {
         hosts: prepared.inventory.hosts().len(),
         plays: prepared.resolved.plays.len(),

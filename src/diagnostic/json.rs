@@ -30,7 +30,9 @@ impl Diagnostics {
     /// `releases` and `related` places.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
-        self.iter().map(|diagnostic| serde_json::to_value(shown(diagnostic)).unwrap_or_default()).collect()
+        self.iter()
+            .map(|diagnostic| serde_json::to_value(shown(diagnostic)).unwrap_or_default())
+            .collect()
     }
 }
 

@@ -54,7 +54,10 @@ impl Diagnostic {
 
     /// A warning.
     pub fn warning(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(message) }
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(message)
+        }
     }
 
     /// The same with its place.
@@ -107,7 +110,11 @@ pub struct Diagnostics(Vec<Diagnostic>);
 impl Diagnostics {
     /// Adds one. What was said before is not said again: the hosts and releases are added to it.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        match self.0.iter_mut().find(|other| other.says_the_same(&diagnostic)) {
+        match self
+            .0
+            .iter_mut()
+            .find(|other| other.says_the_same(&diagnostic))
+        {
             Some(other) => {
                 other.hosts.extend(diagnostic.hosts);
                 other.releases.extend(diagnostic.releases);
@@ -119,7 +126,9 @@ impl Diagnostics {
     /// Whether one of them is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
     /// Whether there is nothing to say.
@@ -149,7 +158,11 @@ impl Diagnostics {
     /// # Errors
     /// All of them, warnings included.
     pub fn into_result(self) -> Result<Self, Self> {
-        if self.has_errors() { Err(self) } else { Ok(self) }
+        if self.has_errors() {
+            Err(self)
+        } else {
+            Ok(self)
+        }
     }
 }
 
@@ -161,7 +174,9 @@ impl From<Diagnostic> for Diagnostics {
 
 impl Extend<Diagnostic> for Diagnostics {
     fn extend<T: IntoIterator<Item = Diagnostic>>(&mut self, diagnostics: T) {
-        diagnostics.into_iter().for_each(|diagnostic| self.push(diagnostic));
+        diagnostics
+            .into_iter()
+            .for_each(|diagnostic| self.push(diagnostic));
     }
 }
 

@@ -14,7 +14,10 @@ impl Diagnostics {
     /// All of them as text that ends in a newline (empty when there are none), and a last line that counts.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
-        let mut text: String = self.iter().map(|diagnostic| diagnostic.render(colour) + "\n\n").collect();
+        let mut text: String = self
+            .iter()
+            .map(|diagnostic| diagnostic.render(colour) + "\n\n")
+            .collect();
         if !self.is_empty() {
             text.push_str(&self.count());
             text.push('\n');
@@ -23,12 +26,19 @@ impl Diagnostics {
     }
 
     fn count(&self) -> String {
-        let count = |severity| self.iter().filter(|diagnostic| diagnostic.severity == severity).count();
-        let words = |number, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
+        let count = |severity| {
+            self.iter()
+                .filter(|diagnostic| diagnostic.severity == severity)
+                .count()
+        };
+        let words =
+            |number, word: &str| format!("{number} {word}{}", if number == 1 { "" } else { "s" });
         match (count(Severity::Error), count(Severity::Warning)) {
             (0, warnings) => words(warnings, "warning"),
             (errors, 0) => words(errors, "error"),
-            (errors, warnings) => format!("{}, {}", words(errors, "error"), words(warnings, "warning")),
+            (errors, warnings) => {
+                format!("{}, {}", words(errors, "error"), words(warnings, "warning"))
+            }
         }
     }
 }
@@ -47,15 +57,25 @@ impl Diagnostic {
         }
         let mut report = vec![group];
         for (place, words) in &self.related {
-            report.push(Group::with_title(Level::NOTE.secondary_title(words.as_str())).element(snippet(place, None)));
+            report.push(
+                Group::with_title(Level::NOTE.secondary_title(words.as_str()))
+                    .element(snippet(place, None)),
+            );
         }
         if let Some(note) = self.note() {
             report.push(Group::with_title(Level::NOTE.secondary_title(note)));
         }
         if let Some(hint) = &self.hint {
-            report.push(Group::with_title(Level::HELP.secondary_title(hint.as_str())));
+            report.push(Group::with_title(
+                Level::HELP.secondary_title(hint.as_str()),
+            ));
         }
-        if colour { Renderer::styled() } else { Renderer::plain() }.render(&report)
+        if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        }
+        .render(&report)
     }
 
     /// For which hosts and releases it is so, in words.
@@ -63,7 +83,8 @@ impl Diagnostic {
     pub fn note(&self) -> Option<String> {
         let hosts = (!self.hosts.is_empty()).then(|| format!("on {}", hosts_in_words(&self.hosts)));
         let releases: Vec<&str> = self.releases.iter().map(String::as_str).collect();
-        let releases = (!releases.is_empty()).then(|| format!("with the facts of {}", releases.join(", ")));
+        let releases =
+            (!releases.is_empty()).then(|| format!("with the facts of {}", releases.join(", ")));
         match (hosts, releases) {
             (Some(hosts), Some(releases)) => Some(format!("{hosts}, {releases}")),
             (hosts, releases) => hosts.or(releases),
@@ -72,19 +93,34 @@ impl Diagnostic {
 }
 
 fn hosts_in_words(hosts: &IndexSet<HostName>) -> String {
-    let shown: Vec<&str> = hosts.iter().take(HOSTS_SHOWN).map(HostName::as_str).collect();
+    let shown: Vec<&str> = hosts
+        .iter()
+        .take(HOSTS_SHOWN)
+        .map(HostName::as_str)
+        .collect();
     match hosts.len().checked_sub(HOSTS_SHOWN) {
         None | Some(0) => shown.join(", "),
-        Some(rest) => format!("{} hosts: {} and {rest} more", hosts.len(), shown.join(", ")),
+        Some(rest) => format!(
+            "{} hosts: {} and {rest} more",
+            hosts.len(),
+            shown.join(", ")
+        ),
     }
 }
 
 // Only the first line of a range is shown: a table of forty lines says no more than its head. Secrets are masked over
 // the whole text, because one may have begun above.
-fn snippet(place: &Place, label: Option<String>) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
+fn snippet(
+    place: &Place,
+    label: Option<String>,
+) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
     let text = mask(place.source.text());
-    let start = text[..place.span.start].rfind('\n').map_or(0, |newline| newline + 1);
-    let end = text[place.span.start..].find('\n').map_or(text.len(), |newline| place.span.start + newline);
+    let start = text[..place.span.start]
+        .rfind('\n')
+        .map_or(0, |newline| newline + 1);
+    let end = text[place.span.start..]
+        .find('\n')
+        .map_or(text.len(), |newline| place.span.start + newline);
     let last = place.span.end.min(end);
     let span = place.span.start - start..(last.max(place.span.start)) - start;
     Snippet::source(text[start..end].to_owned())

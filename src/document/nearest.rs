@@ -7,7 +7,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     let near = |candidate: &'a str| {
         let distance = strsim::damerau_levenshtein(&folded, &candidate.to_lowercase());
         let longest = name.chars().count().max(candidate.chars().count());
-        let prefix = folded.len() >= 3 && (candidate.starts_with(&folded) || folded.starts_with(candidate));
+        let prefix =
+            folded.len() >= 3 && (candidate.starts_with(&folded) || folded.starts_with(candidate));
         (distance <= longest.div_ceil(3) || prefix).then_some((distance, candidate))
     };
     candidates
@@ -19,7 +20,10 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The hint for an unknown name: the nearest known one, or all of them when there are few, or nothing.
-pub fn did_you_mean<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+pub fn did_you_mean<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(candidate) = nearest(name, candidates.iter().copied()) {
         return Some(format!("did you mean `{candidate}`?"));
@@ -43,7 +47,10 @@ mod tests {
 
     #[test]
     fn without_a_near_name_a_short_list_is_the_hint() {
-        assert_eq!(did_you_mean("zzzzzz", ["a", "b"]).as_deref(), Some("known here: a, b"));
+        assert_eq!(
+            did_you_mean("zzzzzz", ["a", "b"]).as_deref(),
+            Some("known here: a, b")
+        );
         assert_eq!(did_you_mean("zzzzzz", []), None);
     }
 }

@@ -62,13 +62,21 @@ impl Node {
     /// The text, when it is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = &self.value { Some(text) } else { None }
+        if let Value::String(text) = &self.value {
+            Some(text)
+        } else {
+            None
+        }
     }
 
     /// The keys, when it is a table.
     #[must_use]
     pub fn as_table(&self) -> Option<&[Entry]> {
-        if let Value::Table(entries) = &self.value { Some(entries) } else { None }
+        if let Value::Table(entries) = &self.value {
+            Some(entries)
+        } else {
+            None
+        }
     }
 
     /// A key's entry, when it is a table that has it.
@@ -98,7 +106,9 @@ impl Node {
         match &self.value {
             Value::String(text) => is_template(text),
             Value::Array(items) => items.iter().any(Node::has_template),
-            Value::Table(entries) => entries.iter().any(|entry| is_template(&entry.key) || entry.node.has_template()),
+            Value::Table(entries) => entries
+                .iter()
+                .any(|entry| is_template(&entry.key) || entry.node.has_template()),
             _ => false,
         }
     }
@@ -121,7 +131,10 @@ impl Node {
             Value::Table(entries) => {
                 let mut table = DeTable::new();
                 for entry in entries {
-                    table.insert(Spanned::new(entry.key_span.clone(), entry.key.as_str().into()), entry.node.to_toml());
+                    table.insert(
+                        Spanned::new(entry.key_span.clone(), entry.key.as_str().into()),
+                        entry.node.to_toml(),
+                    );
                 }
                 DeValue::Table(table)
             }
@@ -134,12 +147,19 @@ impl Node {
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
             Value::String(text) => text.as_str().into(),
-            Value::Integer(text) => text.parse::<i64>().map_or_else(|_| text.as_str().into(), Into::into),
-            Value::Float(text) => text.parse::<f64>().map_or_else(|_| text.as_str().into(), Into::into),
+            Value::Integer(text) => text
+                .parse::<i64>()
+                .map_or_else(|_| text.as_str().into(), Into::into),
+            Value::Float(text) => text
+                .parse::<f64>()
+                .map_or_else(|_| text.as_str().into(), Into::into),
             Value::Boolean(boolean) => (*boolean).into(),
             Value::Datetime(datetime) => datetime.to_string().into(),
             Value::Array(items) => items.iter().map(Node::to_json).collect(),
-            Value::Table(entries) => entries.iter().map(|entry| (entry.key.clone(), entry.node.to_json())).collect(),
+            Value::Table(entries) => entries
+                .iter()
+                .map(|entry| (entry.key.clone(), entry.node.to_json()))
+                .collect(),
         }
     }
 }

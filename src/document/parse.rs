@@ -42,7 +42,9 @@ impl Document {
             return Ok(Self { source, root });
         }
         let is_news = |at: usize| !follows_from_an_earlier(&source, &errors, at);
-        let news = (0..errors.len().min(ERRORS_SHOWN)).filter(|at| is_news(*at)).filter_map(|at| errors.get(at));
+        let news = (0..errors.len().min(ERRORS_SHOWN))
+            .filter(|at| is_news(*at))
+            .filter_map(|at| errors.get(at));
         Err(news.map(|error| syntax_error(&source, error)).collect())
     }
 
@@ -63,13 +65,24 @@ pub fn parse_value(text: &str) -> Option<Node> {
 /// Whether an error is about a key below a header that is a repetition itself: the header says it all.
 fn follows_from_an_earlier(source: &Source, errors: &[toml::de::Error], at: usize) -> bool {
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
-    let header = |offset: usize| source.text().get(..offset)?.rfind("\n[").map(|newline| newline + 1);
+    let header = |offset: usize| {
+        source
+            .text()
+            .get(..offset)?
+            .rfind("\n[")
+            .map(|newline| newline + 1)
+    };
     let header_of = |error: &toml::de::Error| header(start(error));
     let is_repetition = |error: &toml::de::Error| error.message().contains("duplicate key");
-    let Some(error) = errors.get(at).filter(|error| is_repetition(error)) else { return false };
+    let Some(error) = errors.get(at).filter(|error| is_repetition(error)) else {
+        return false;
+    };
     errors.iter().take(at).any(|earlier| {
         let line_of_header = header_of(earlier).is_some_and(|header| {
-            source.text().get(header..start(earlier)).is_some_and(|between| !between.contains('\n'))
+            source
+                .text()
+                .get(header..start(earlier))
+                .is_some_and(|between| !between.contains('\n'))
         });
         is_repetition(earlier) && line_of_header && header_of(earlier) == header_of(error)
     })
@@ -95,9 +108,12 @@ fn node(span: Range<usize>, value: DeValue<'_>) -> Node {
         DeValue::Float(float) => Value::Float(float.as_str().to_owned()),
         DeValue::Boolean(boolean) => Value::Boolean(boolean),
         DeValue::Datetime(datetime) => Value::Datetime(datetime),
-        DeValue::Array(items) => {
-            Value::Array(items.iter().map(|item| node(item.span(), item.get_ref().clone())).collect())
-        }
+        DeValue::Array(items) => Value::Array(
+            items
+                .iter()
+                .map(|item| node(item.span(), item.get_ref().clone()))
+                .collect(),
+        ),
         DeValue::Table(table) => Value::Table(entries(table)),
     };
     Node::new(value, span)
@@ -107,7 +123,11 @@ fn entries(table: DeTable<'_>) -> Vec<Entry> {
     let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
         let key_span = key.span();
         let key: std::borrow::Cow<'_, str> = key.into_inner();
-        Entry { key: key.into_owned(), key_span, node: node(value.span(), value.into_inner()) }
+        Entry {
+            key: key.into_owned(),
+            key_span,
+            node: node(value.span(), value.into_inner()),
+        }
     };
     let mut entries: Vec<Entry> = table.into_iter().map(entry).collect();
     // The parser sorts keys by name; people and plans follow the order of the file.

@@ -17,7 +17,11 @@ pub struct Reader<'a> {
 impl Reader<'_> {
     /// Writes down an error.
     pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
-        self.diagnostics.push(Diagnostic::error(message).at(self.place(span)).maybe_hint(hint));
+        self.diagnostics.push(
+            Diagnostic::error(message)
+                .at(self.place(span))
+                .maybe_hint(hint),
+        );
     }
 
     /// A place in the file.
@@ -37,7 +41,10 @@ impl Reader<'_> {
 
     /// Reports every key that is not among the known ones.
     pub fn only_keys(&mut self, entries: &[Entry], what: &str, known: &[&str]) {
-        for entry in entries.iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+        for entry in entries
+            .iter()
+            .filter(|entry| !known.contains(&entry.key.as_str()))
+        {
             self.unknown_key(entry, what, known);
         }
     }
@@ -45,7 +52,11 @@ impl Reader<'_> {
     /// Reports one key as unknown.
     pub fn unknown_key(&mut self, entry: &Entry, what: &str, known: &[&str]) {
         let hint = did_you_mean(&entry.key, known.iter().copied());
-        self.error(&entry.key_span, format!("unknown key `{}` in {what}", entry.key), hint);
+        self.error(
+            &entry.key_span,
+            format!("unknown key `{}` in {what}", entry.key),
+            hint,
+        );
     }
 
     /// A string.
@@ -67,7 +78,12 @@ impl Reader<'_> {
     }
 
     /// An integer within a range.
-    pub fn integer(&mut self, node: &Node, what: &str, range: std::ops::RangeInclusive<i64>) -> Option<i64> {
+    pub fn integer(
+        &mut self,
+        node: &Node,
+        what: &str,
+        range: std::ops::RangeInclusive<i64>,
+    ) -> Option<i64> {
         let Value::Integer(text) = &node.value else {
             self.wrong_type(node, what, "an integer");
             return None;
@@ -84,10 +100,17 @@ impl Reader<'_> {
     }
 
     /// A list of strings with their places; one string is a list of one.
-    pub fn strings<'n>(&mut self, node: &'n Node, what: &str) -> Option<Vec<(&'n str, &'n Range<usize>)>> {
+    pub fn strings<'n>(
+        &mut self,
+        node: &'n Node,
+        what: &str,
+    ) -> Option<Vec<(&'n str, &'n Range<usize>)>> {
         match &node.value {
             Value::String(text) => Some(vec![(text, &node.span)]),
-            Value::Array(items) => items.iter().map(|item| Some((self.string(item, what)?, &item.span))).collect(),
+            Value::Array(items) => items
+                .iter()
+                .map(|item| Some((self.string(item, what)?, &item.span)))
+                .collect(),
             _ => {
                 self.wrong_type(node, what, "a string or a list of strings");
                 None

@@ -31,7 +31,11 @@ pub fn mask(text: &str) -> String {
     for range in secret_ranges(text) {
         masked.push_str(&text[done..range.start]);
         for letter in text[range.clone()].chars() {
-            if letter == '\n' { masked.push('\n') } else { masked.extend(std::iter::repeat_n('*', letter.len_utf8())) }
+            if letter == '\n' {
+                masked.push('\n')
+            } else {
+                masked.extend(std::iter::repeat_n('*', letter.len_utf8()))
+            }
         }
         done = range.end;
     }
@@ -42,7 +46,9 @@ pub fn mask(text: &str) -> String {
 /// Whether a range of the text overlaps a secret value.
 #[must_use]
 pub fn touches_secret(text: &str, span: &Range<usize>) -> bool {
-    secret_ranges(text).iter().any(|range| range.start < span.end.max(span.start + 1) && span.start < range.end)
+    secret_ranges(text)
+        .iter()
+        .any(|range| range.start < span.end.max(span.start + 1) && span.start < range.end)
 }
 
 /// A message without what it quotes, such as serde's `invalid type: string "..."`.
@@ -64,7 +70,10 @@ fn secret_ranges(text: &str) -> Vec<Range<usize>> {
             continue;
         }
         let before = text[..equals].trim_end();
-        let key = before.rsplit(|letter: char| !is_key_letter(letter)).next().unwrap_or_default();
+        let key = before
+            .rsplit(|letter: char| !is_key_letter(letter))
+            .next()
+            .unwrap_or_default();
         if is_secret_key(key) {
             let after = &text[equals + 1..];
             let start = equals + 1 + (after.len() - after.trim_start_matches([' ', '\t']).len());
@@ -81,7 +90,9 @@ fn is_key_letter(letter: char) -> bool {
 fn value_length(value: &str) -> usize {
     for quote in ["\"\"\"", "'''"] {
         if let Some(rest) = value.strip_prefix(quote) {
-            return rest.find(quote).map_or(value.len(), |end| end + 2 * quote.len());
+            return rest
+                .find(quote)
+                .map_or(value.len(), |end| end + 2 * quote.len());
         }
     }
     let line = value.find('\n').unwrap_or(value.len());
@@ -116,7 +127,10 @@ mod tests {
         let text = "user = \"ann\"\nbecome_password = \"hünter\\\"2\" # note\nx = { api-token = 'abc', b = 1 }\n";
         let masked = mask(text);
         assert_eq!(masked.len(), text.len());
-        assert_eq!(masked, "user = \"ann\"\nbecome_password = ************ # note\nx = { api-token = *****, b = 1 }\n");
+        assert_eq!(
+            masked,
+            "user = \"ann\"\nbecome_password = ************ # note\nx = { api-token = *****, b = 1 }\n"
+        );
     }
 
     #[test]
@@ -126,7 +140,10 @@ mod tests {
 
     #[test]
     fn several_lines_of_a_secret_are_masked() {
-        assert_eq!(mask("secret = \"\"\"\nab\n\"\"\"\nuser = 1"), "secret = ***\n**\n***\nuser = 1");
+        assert_eq!(
+            mask("secret = \"\"\"\nab\n\"\"\"\nuser = 1"),
+            "secret = ***\n**\n***\nuser = 1"
+        );
     }
 
     #[test]

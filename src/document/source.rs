@@ -20,7 +20,10 @@ pub struct Source {
 impl Source {
     /// A text that was read already. The path may also name an option, such as `--limit`.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
-        Arc::new(Self { path: path.into(), text: text.into() })
+        Arc::new(Self {
+            path: path.into(),
+            text: text.into(),
+        })
     }
 
     /// Reads a file.
@@ -30,24 +33,43 @@ impl Source {
     pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostics> {
         let at_top = || Place::new(&Self::new(path, ""), 0..0);
         let unreadable = |error: std::io::Error| -> Diagnostics {
-            let hint = (error.kind() == std::io::ErrorKind::NotFound)
-                .then(|| "check the path; README.md shows a small inventory and how to use it".to_owned());
-            Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(at_top()).maybe_hint(hint).into()
+            let hint = (error.kind() == std::io::ErrorKind::NotFound).then(|| {
+                "check the path; README.md shows a small inventory and how to use it".to_owned()
+            });
+            Diagnostic::error(format!("cannot read {}: {error}", path.display()))
+                .at(at_top())
+                .maybe_hint(hint)
+                .into()
         };
         let metadata = std::fs::metadata(path).map_err(unreadable)?;
         if metadata.len() > FILE_LIMIT {
-            let message = format!("{} is {} bytes large, the limit is {FILE_LIMIT}", path.display(), metadata.len());
-            return Err(Diagnostic::error(message).at(at_top()).hint("is this the file that you meant?").into());
+            let message = format!(
+                "{} is {} bytes large, the limit is {FILE_LIMIT}",
+                path.display(),
+                metadata.len()
+            );
+            return Err(Diagnostic::error(message)
+                .at(at_top())
+                .hint("is this the file that you meant?")
+                .into());
         }
-        let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(|error| -> Diagnostics {
-            let offset = error.utf8_error().valid_up_to();
-            let lossy = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let message = format!("{} is not UTF-8: the byte at offset {offset} is wrong", path.display());
-            Diagnostic::error(message)
-                .at(Place::new(&Self::new(path, lossy), offset..offset + '\u{fffd}'.len_utf8()))
-                .hint("save the file as UTF-8")
-                .into()
-        })?;
+        let text = String::from_utf8(std::fs::read(path).map_err(unreadable)?).map_err(
+            |error| -> Diagnostics {
+                let offset = error.utf8_error().valid_up_to();
+                let lossy = String::from_utf8_lossy(error.as_bytes()).into_owned();
+                let message = format!(
+                    "{} is not UTF-8: the byte at offset {offset} is wrong",
+                    path.display()
+                );
+                Diagnostic::error(message)
+                    .at(Place::new(
+                        &Self::new(path, lossy),
+                        offset..offset + '\u{fffd}'.len_utf8(),
+                    ))
+                    .hint("save the file as UTF-8")
+                    .into()
+            },
+        )?;
         Ok(Self::new(path, text))
     }
 
@@ -79,10 +101,16 @@ impl Place {
     pub fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
         let floor = |offset: usize| {
             let offset = offset.min(source.text.len());
-            (0..=offset).rev().find(|&offset| source.text.is_char_boundary(offset)).unwrap_or(0)
+            (0..=offset)
+                .rev()
+                .find(|&offset| source.text.is_char_boundary(offset))
+                .unwrap_or(0)
         };
         let start = floor(span.start);
-        Self { source: Arc::clone(source), span: start..floor(span.end).max(start) }
+        Self {
+            source: Arc::clone(source),
+            span: start..floor(span.end).max(start),
+        }
     }
 
     /// Line, from 1.
@@ -94,7 +122,13 @@ impl Place {
     /// Column in characters, from 1.
     #[must_use]
     pub fn column(&self) -> usize {
-        self.before().rsplit('\n').next().unwrap_or_default().chars().count() + 1
+        self.before()
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1
     }
 
     /// The text of the place.
@@ -111,7 +145,13 @@ impl Place {
 /// `file:line:column`.
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}:{}:{}", self.source.path.display(), self.line(), self.column())
+        write!(
+            formatter,
+            "{}:{}:{}",
+            self.source.path.display(),
+            self.line(),
+            self.column()
+        )
     }
 }
 

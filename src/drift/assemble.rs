@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Certificate, Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member, REPORT_SCHEMA, Report,
-    Totals, Trouble, Value,
+    Certificate, Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member,
+    REPORT_SCHEMA, Report, Totals, Trouble, Value,
 };
 use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
 use crate::engine::{Cause, HostOutcome, Outcome, ResourceOutcome};
@@ -37,7 +37,12 @@ pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
         .iter()
         .map(|(name, outcome)| {
             let ignored = sieved.ignored.iter().filter(|drift| drift.host == *name);
-            host(name.as_str(), outcome, HostState::of(outcome, summary.interrupted), ignored)
+            host(
+                name.as_str(),
+                outcome,
+                HostState::of(outcome, summary.interrupted),
+                ignored,
+            )
         })
         .collect();
     hosts.sort_by(|one, other| one.host.cmp(&other.host));
@@ -54,7 +59,11 @@ pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
         millis: summary.millis,
         inventory: about.inventory.clone(),
         playbooks: about.playbooks.clone(),
-        state: hosts.iter().map(|host| host.state).max().unwrap_or(HostState::InSync),
+        state: hosts
+            .iter()
+            .map(|host| host.state)
+            .max()
+            .unwrap_or(HostState::InSync),
         exit_code: about.exit_code,
         last_success: None,
         totals: totals(&hosts),
@@ -89,17 +98,21 @@ fn host<'a>(
     HostReport {
         host: name.to_owned(),
         state,
-        unreachable: outcome
-            .unreachable
-            .as_ref()
-            .map(|trouble| Trouble { why: trouble.why.clone(), hint: trouble.hint.clone() }),
+        unreachable: outcome.unreachable.as_ref().map(|trouble| Trouble {
+            why: trouble.why.clone(),
+            hint: trouble.hint.clone(),
+        }),
         notes: outcome.notes.clone(),
         resources: outcome.resources.len(),
         drift: outcome.resources.iter().filter_map(drift).collect(),
         ignored: ignored
             .filter_map(|ignored| {
                 let (reason, expires) = (ignored.reason.clone(), ignored.expires.clone());
-                Some(Ignored { drift: drift(&ignored.resource)?, reason, expires })
+                Some(Ignored {
+                    drift: drift(&ignored.resource)?,
+                    reason,
+                    expires,
+                })
             })
             .collect(),
         failed: outcome.resources.iter().filter_map(failure).collect(),
@@ -107,9 +120,15 @@ fn host<'a>(
 }
 
 fn drift(resource: &ResourceOutcome) -> Option<Drift> {
-    let change = resource.change.as_ref().filter(|_| resource.outcome == Outcome::Differs)?;
+    let change = resource
+        .change
+        .as_ref()
+        .filter(|_| resource.outcome == Outcome::Differs)?;
     let word = |value: serde_json::Result<serde_json::Value>| {
-        value.ok().and_then(|value| value.as_str().map(str::to_owned)).unwrap_or_default()
+        value
+            .ok()
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .unwrap_or_default()
     };
     let field = |field: &crate::resource::FieldChange| Field {
         field: field.field.clone(),
@@ -133,7 +152,9 @@ fn drift(resource: &ResourceOutcome) -> Option<Drift> {
 /// A clock may say anything; what lies before 1970 or behind 9999 is shown as 1970.
 #[must_use]
 pub fn rfc3339(time: SystemTime) -> String {
-    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     moment(seconds).or_else(|| moment(0)).unwrap_or_default()
 }
 
@@ -141,12 +162,16 @@ pub fn rfc3339(time: SystemTime) -> String {
 fn moment(seconds: u64) -> Option<String> {
     // The last second of the year 9999, beyond which RFC 3339 has no form.
     let limit = 253_402_300_799;
-    (seconds <= limit)
-        .then(|| humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)).to_string())
+    (seconds <= limit).then(|| {
+        humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+            .to_string()
+    })
 }
 
 fn failure(resource: &ResourceOutcome) -> Option<Failure> {
-    let Outcome::Failed { why, hint } = &resource.outcome else { return None };
+    let Outcome::Failed { why, hint } = &resource.outcome else {
+        return None;
+    };
     Some(Failure {
         play: resource.play.clone(),
         resource: resource.resource.clone(),
@@ -173,7 +198,10 @@ fn value(shown: &Shown) -> Value {
 
 fn certificate(validity: Validity) -> Option<Certificate> {
     let moment = |seconds: i64| moment(u64::try_from(seconds).ok()?);
-    Some(Certificate { from: moment(validity.from)?, until: moment(validity.until)? })
+    Some(Certificate {
+        from: moment(validity.from)?,
+        until: moment(validity.until)?,
+    })
 }
 
 fn cluster(page: &Overview) -> Cluster {
@@ -191,5 +219,10 @@ fn cluster(page: &Overview) -> Cluster {
         certificate: row.certificate.and_then(certificate),
     };
     let (managers, voters) = page.managers;
-    Cluster { members: page.rows.iter().map(member).collect(), managers, voters, problems: page.problems.clone() }
+    Cluster {
+        members: page.rows.iter().map(member).collect(),
+        managers,
+        voters,
+        problems: page.problems.clone(),
+    }
 }

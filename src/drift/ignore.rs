@@ -37,7 +37,9 @@ impl IgnoreRule {
     /// Whether it is about a field of its resources.
     #[must_use]
     pub fn covers(&self, field: &str) -> bool {
-        self.field.as_ref().is_none_or(|glob| matches_glob(glob, field))
+        self.field
+            .as_ref()
+            .is_none_or(|glob| matches_glob(glob, field))
     }
 }
 
@@ -55,9 +57,16 @@ impl IgnoreRules {
     #[must_use]
     pub fn beside(inventories: &[PathBuf]) -> Vec<PathBuf> {
         let folder = |path: &PathBuf| {
-            if path.is_dir() { path.clone() } else { path.parent().map(Path::to_path_buf).unwrap_or_default() }
+            if path.is_dir() {
+                path.clone()
+            } else {
+                path.parent().map(Path::to_path_buf).unwrap_or_default()
+            }
         };
-        let files: IndexSet<PathBuf> = inventories.iter().map(|path| folder(path).join(IGNORE_FILE)).collect();
+        let files: IndexSet<PathBuf> = inventories
+            .iter()
+            .map(|path| folder(path).join(IGNORE_FILE))
+            .collect();
         files.into_iter().filter(|file| file.exists()).collect()
     }
 
@@ -65,7 +74,11 @@ impl IgnoreRules {
     ///
     /// # Errors
     /// Everything that is wrong with the files, each with its place.
-    pub fn load(files: &[PathBuf], inventory: &Inventory, today: &str) -> Result<Self, Diagnostics> {
+    pub fn load(
+        files: &[PathBuf],
+        inventory: &Inventory,
+        today: &str,
+    ) -> Result<Self, Diagnostics> {
         let mut diagnostics = Diagnostics::default();
         let mut rules = Self::default();
         for file in files {
@@ -77,8 +90,17 @@ impl IgnoreRules {
         diagnostics.into_result().map(|_| rules)
     }
 
-    fn file(&mut self, document: &Document, inventory: &Inventory, today: &str, diagnostics: &mut Diagnostics) {
-        let mut reader = Reader { source: &document.source, diagnostics };
+    fn file(
+        &mut self,
+        document: &Document,
+        inventory: &Inventory,
+        today: &str,
+        diagnostics: &mut Diagnostics,
+    ) {
+        let mut reader = Reader {
+            source: &document.source,
+            diagnostics,
+        };
         for entry in document.root.as_table().unwrap_or_default() {
             if entry.key != "ignore" {
                 reader.unknown_key(entry, "a file of ignore rules", &["ignore"]);
@@ -87,7 +109,11 @@ impl IgnoreRules {
             for node in reader.list(&entry.node, "ignore").unwrap_or_default() {
                 if let Some(rule) = rule(&mut reader, node, inventory) {
                     // The day itself still counts.
-                    if rule.expires.as_str() < today { self.expired.push(rule) } else { self.active.push(rule) }
+                    if rule.expires.as_str() < today {
+                        self.expired.push(rule)
+                    } else {
+                        self.active.push(rule)
+                    }
                 }
             }
         }
@@ -100,24 +126,47 @@ fn rule(reader: &mut Reader<'_>, node: &Node, inventory: &Inventory) -> Option<I
     let required = |reader: &mut Reader<'_>, key: &str, hint: &str| {
         let entry = node.entry(key);
         if entry.is_none() {
-            reader.error(&node.span, format!("an ignore rule needs `{key}`"), Some(hint.to_owned()));
+            reader.error(
+                &node.span,
+                format!("an ignore rule needs `{key}`"),
+                Some(hint.to_owned()),
+            );
         }
         entry.cloned()
     };
-    let hosts =
-        required(reader, "hosts", "a host pattern, e.g. `all`").and_then(|entry| hosts(reader, &entry, inventory));
-    let resource = required(reader, "resource", "e.g. `file[/etc/motd]`; `*` stands for any text")
-        .and_then(|entry| text(reader, &entry, "resource"));
+    let hosts = required(reader, "hosts", "a host pattern, e.g. `all`")
+        .and_then(|entry| hosts(reader, &entry, inventory));
+    let resource = required(
+        reader,
+        "resource",
+        "e.g. `file[/etc/motd]`; `*` stands for any text",
+    )
+    .and_then(|entry| text(reader, &entry, "resource"));
     let field = match node.entry("field") {
         Some(entry) => Some(text(reader, entry, "field")?),
         None => None,
     };
-    let reason = required(reader, "reason", "say why this drift is accepted, for whoever finds the rule next year")
-        .and_then(|entry| text(reader, &entry, "reason"));
-    let expires = required(reader, "expires", "the last day on which it holds, e.g. `expires = \"2026-12-31\"`")
-        .and_then(|entry| day(reader, &entry));
+    let reason = required(
+        reader,
+        "reason",
+        "say why this drift is accepted, for whoever finds the rule next year",
+    )
+    .and_then(|entry| text(reader, &entry, "reason"));
+    let expires = required(
+        reader,
+        "expires",
+        "the last day on which it holds, e.g. `expires = \"2026-12-31\"`",
+    )
+    .and_then(|entry| day(reader, &entry));
     let place = reader.place(&node.span).to_string();
-    Some(IgnoreRule { hosts: hosts?, resource: resource?, field, reason: reason?, expires: expires?, place })
+    Some(IgnoreRule {
+        hosts: hosts?,
+        resource: resource?,
+        field,
+        reason: reason?,
+        expires: expires?,
+        place,
+    })
 }
 
 fn text(reader: &mut Reader<'_>, entry: &Entry, key: &str) -> Option<String> {
@@ -129,15 +178,26 @@ fn text(reader: &mut Reader<'_>, entry: &Entry, key: &str) -> Option<String> {
     Some(found.to_owned())
 }
 
-fn hosts(reader: &mut Reader<'_>, entry: &Entry, inventory: &Inventory) -> Option<IndexSet<HostName>> {
+fn hosts(
+    reader: &mut Reader<'_>,
+    entry: &Entry,
+    inventory: &Inventory,
+) -> Option<IndexSet<HostName>> {
     let pattern = reader.string(&entry.node, "hosts")?;
     match inventory.select(pattern) {
         Ok(hosts) => Some(hosts),
         Err(error) => {
             // The pattern begins behind its quote.
             let start = entry.node.span.start + 1;
-            let place = Place::new(reader.source, start + error.span.start..start + error.span.end);
-            reader.diagnostics.push(Diagnostic::error(error.message).at(place).maybe_hint(error.hint));
+            let place = Place::new(
+                reader.source,
+                start + error.span.start..start + error.span.end,
+            );
+            reader.diagnostics.push(
+                Diagnostic::error(error.message)
+                    .at(place)
+                    .maybe_hint(error.hint),
+            );
             None
         }
     }
@@ -152,10 +212,15 @@ fn day(reader: &mut Reader<'_>, entry: &Entry) -> Option<String> {
             return None;
         }
     };
-    let is_day = found.len() == 10 && humantime::parse_rfc3339(&format!("{found}T00:00:00Z")).is_ok();
+    let is_day =
+        found.len() == 10 && humantime::parse_rfc3339(&format!("{found}T00:00:00Z")).is_ok();
     if !is_day {
         let hint = "a day of the calendar, YYYY-MM-DD, e.g. `2026-12-31`";
-        reader.error(&entry.node.span, format!("`{found}` is not a day"), Some(hint.to_owned()));
+        reader.error(
+            &entry.node.span,
+            format!("`{found}` is not a day"),
+            Some(hint.to_owned()),
+        );
     }
     is_day.then_some(found)
 }
@@ -167,9 +232,14 @@ mod tests {
 
     fn load(text: &str) -> Result<IgnoreRules, String> {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("site.toml"), "[hosts.a]\ngroups=['web']\n[hosts.b]\n").unwrap();
+        std::fs::write(
+            folder.path().join("site.toml"),
+            "[hosts.a]\ngroups=['web']\n[hosts.b]\n",
+        )
+        .unwrap();
         std::fs::write(folder.path().join(IGNORE_FILE), text).unwrap();
-        let files = IgnoreRules::beside(&[folder.path().join("site.toml"), folder.path().to_path_buf()]);
+        let files =
+            IgnoreRules::beside(&[folder.path().join("site.toml"), folder.path().to_path_buf()]);
         assert_eq!(files.len(), 1, "one file, named once");
         // The file of rules is no inventory, though it lies in its folder.
         let inventory = Inventory::load(&[folder.path().to_path_buf()], &[]).unwrap();
@@ -179,9 +249,12 @@ mod tests {
     #[test]
     fn rules_hold_through_their_last_day() {
         let rule = |day: &str| {
-            format!("[[ignore]]\nhosts='web'\nresource='package[*]'\nfield='version'\nreason='r'\nexpires={day}\n")
+            format!(
+                "[[ignore]]\nhosts='web'\nresource='package[*]'\nfield='version'\nreason='r'\nexpires={day}\n"
+            )
         };
-        let rules = load(&[rule("'2026-06-15'"), rule("2026-06-14"), rule("2027-01-01")].concat()).unwrap();
+        let rules =
+            load(&[rule("'2026-06-15'"), rule("2026-06-14"), rule("2027-01-01")].concat()).unwrap();
         assert_eq!((rules.active.len(), rules.expired.len()), (2, 1));
         let rule = &rules.active[0];
         assert!(rule.is_about(&HostName::new("a"), "package[x]") && rule.covers("version"));

@@ -44,7 +44,10 @@ pub struct Report {
 
 /// Sums over all hosts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the fields are named as the states and lists that they count")]
+#[expect(
+    missing_docs,
+    reason = "the fields are named as the states and lists that they count"
+)]
 pub struct Totals {
     pub hosts: usize,
     pub in_sync: usize,

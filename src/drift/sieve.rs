@@ -34,23 +34,45 @@ pub struct Sieved {
 pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
     let mut ignored = Vec::new();
     for (host, outcome) in &mut summary.hosts {
-        for resource in outcome.resources.iter_mut().filter(|resource| resource.outcome == Outcome::Differs) {
+        for resource in outcome
+            .resources
+            .iter_mut()
+            .filter(|resource| resource.outcome == Outcome::Differs)
+        {
             let whole = resource.clone();
-            let Some(change) = &mut resource.change else { continue };
-            for rule in rules.active.iter().filter(|rule| rule.is_about(host, &resource.resource)) {
-                let (out, kept): (Vec<_>, Vec<_>) =
-                    std::mem::take(&mut change.fields).into_iter().partition(|field| rule.covers(&field.field));
+            let Some(change) = &mut resource.change else {
+                continue;
+            };
+            for rule in rules
+                .active
+                .iter()
+                .filter(|rule| rule.is_about(host, &resource.resource))
+            {
+                let (out, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut change.fields)
+                    .into_iter()
+                    .partition(|field| rule.covers(&field.field));
                 change.fields = kept;
                 if out.is_empty() {
                     continue;
                 }
                 let mut part = whole.clone();
-                part.change = part.change.map(|change| crate::engine::outcome::ChangeView { fields: out, ..change });
+                part.change = part
+                    .change
+                    .map(|change| crate::engine::outcome::ChangeView {
+                        fields: out,
+                        ..change
+                    });
                 let (reason, expires) = (rule.reason.clone(), rule.expires.clone());
-                ignored.push(IgnoredDrift { host: host.clone(), resource: part, reason, expires });
+                ignored.push(IgnoredDrift {
+                    host: host.clone(),
+                    resource: part,
+                    reason,
+                    expires,
+                });
             }
             if change.fields.is_empty() {
-                (resource.outcome, resource.change, resource.cause) = (Outcome::Unchanged, None, None);
+                (resource.outcome, resource.change, resource.cause) =
+                    (Outcome::Unchanged, None, None);
             }
         }
     }
@@ -70,17 +92,39 @@ pub struct IgnoredFields {
 
 /// What the rules ignore of one resource, and whether nothing is left of its drift.
 #[must_use]
-pub fn ignored_fields(host: &HostName, resource: &ResourceOutcome, rules: &IgnoreRules) -> (Vec<IgnoredFields>, bool) {
-    let one = HostOutcome { resources: vec![resource.clone()], ..HostOutcome::default() };
+pub fn ignored_fields(
+    host: &HostName,
+    resource: &ResourceOutcome,
+    rules: &IgnoreRules,
+) -> (Vec<IgnoredFields>, bool) {
+    let one = HostOutcome {
+        resources: vec![resource.clone()],
+        ..HostOutcome::default()
+    };
     let hosts = [(host.clone(), one)].into_iter().collect();
-    let sieved = sieve(RunSummary { hosts, ..RunSummary::default() }, rules);
+    let sieved = sieve(
+        RunSummary {
+            hosts,
+            ..RunSummary::default()
+        },
+        rules,
+    );
     let fields = |ignored: IgnoredDrift| IgnoredFields {
-        fields: ignored.resource.change.into_iter().flat_map(|change| change.fields).map(|field| field.field).collect(),
+        fields: ignored
+            .resource
+            .change
+            .into_iter()
+            .flat_map(|change| change.fields)
+            .map(|field| field.field)
+            .collect(),
         reason: ignored.reason,
         expires: ignored.expires,
     };
     let nothing_left = !sieved.summary.differs();
-    (sieved.ignored.into_iter().map(fields).collect(), nothing_left)
+    (
+        sieved.ignored.into_iter().map(fields).collect(),
+        nothing_left,
+    )
 }
 
 #[cfg(test)]
@@ -103,42 +147,79 @@ mod tests {
     }
 
     fn summary() -> RunSummary {
-        let change = Change::new(Action::Update).field("mode", Shown::text("0600"), Shown::text("0644")).field(
-            "owner",
-            Shown::text("ann"),
-            Shown::text("root"),
-        );
+        let change = Change::new(Action::Update)
+            .field("mode", Shown::text("0600"), Shown::text("0644"))
+            .field("owner", Shown::text("ann"), Shown::text("root"));
         let resource = ResourceOutcome {
             change: Some(ChangeView::from(&change)),
             ..ResourceOutcome::new("p", "file[/x]", Outcome::Differs)
         };
-        let failed = Outcome::Failed { why: "unreadable".into(), hint: String::new() };
-        let host = |resources| HostOutcome { resources, ..HostOutcome::default() };
+        let failed = Outcome::Failed {
+            why: "unreadable".into(),
+            hint: String::new(),
+        };
+        let host = |resources| HostOutcome {
+            resources,
+            ..HostOutcome::default()
+        };
         let hosts = [
-            (HostName::new("a"), host(vec![resource.clone(), ResourceOutcome::new("p", "file[/y]", failed)])),
+            (
+                HostName::new("a"),
+                host(vec![
+                    resource.clone(),
+                    ResourceOutcome::new("p", "file[/y]", failed),
+                ]),
+            ),
             (HostName::new("b"), host(vec![resource])),
         ];
-        RunSummary { hosts: hosts.into_iter().collect(), ..RunSummary::default() }
+        RunSummary {
+            hosts: hosts.into_iter().collect(),
+            ..RunSummary::default()
+        }
     }
 
     #[test]
     fn fields_are_ignored_one_by_one_and_kept_with_their_reason() {
-        let rules = IgnoreRules { active: vec![rule("file[*]", Some("mode"))], expired: vec![rule("*", None)] };
+        let rules = IgnoreRules {
+            active: vec![rule("file[*]", Some("mode"))],
+            expired: vec![rule("*", None)],
+        };
         let sieved = sieve(summary(), &rules);
         let left = &sieved.summary.hosts[0].resources[0];
         assert_eq!(left.outcome, Outcome::Differs);
         assert_eq!(left.change.as_ref().unwrap().fields[0].field, "owner");
         assert_eq!(sieved.ignored.len(), 1);
-        assert_eq!(sieved.ignored[0].resource.change.as_ref().unwrap().fields[0].field, "mode");
-        assert_eq!(sieved.summary.hosts[1].resources[0].change.as_ref().unwrap().fields.len(), 2, "another host");
+        assert_eq!(
+            sieved.ignored[0].resource.change.as_ref().unwrap().fields[0].field,
+            "mode"
+        );
+        assert_eq!(
+            sieved.summary.hosts[1].resources[0]
+                .change
+                .as_ref()
+                .unwrap()
+                .fields
+                .len(),
+            2,
+            "another host"
+        );
     }
 
     #[test]
     fn a_whole_resource_is_ignored_and_what_failed_never_is() {
-        let rules = IgnoreRules { active: vec![rule("*", None)], expired: Vec::new() };
+        let rules = IgnoreRules {
+            active: vec![rule("*", None)],
+            expired: Vec::new(),
+        };
         let sieved = sieve(summary(), &rules);
-        assert_eq!(sieved.summary.hosts[0].resources[0].outcome, Outcome::Unchanged);
-        assert!(sieved.summary.failed() && sieved.summary.differs(), "the failure, and the other host");
+        assert_eq!(
+            sieved.summary.hosts[0].resources[0].outcome,
+            Outcome::Unchanged
+        );
+        assert!(
+            sieved.summary.failed() && sieved.summary.differs(),
+            "the failure, and the other host"
+        );
         assert_eq!(sieved.ignored.len(), 1);
     }
 }

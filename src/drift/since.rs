@@ -34,7 +34,9 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
                 match seen(host, &key.1) {
                     Seen::Drift => {
                         let found = drifts(host).find(|drift| drift.resource == key.1);
-                        let began = found.and_then(|drift| drift.since.clone()).unwrap_or_else(|| old.started.clone());
+                        let began = found
+                            .and_then(|drift| drift.since.clone())
+                            .unwrap_or_else(|| old.started.clone());
                         since.insert(key.clone(), began);
                         false
                     }
@@ -50,7 +52,10 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
     let started = report.started.clone();
     for host in &mut report.hosts {
         let name = host.host.clone();
-        let all = host.drift.iter_mut().chain(host.ignored.iter_mut().map(|ignored| &mut ignored.drift));
+        let all = host
+            .drift
+            .iter_mut()
+            .chain(host.ignored.iter_mut().map(|ignored| &mut ignored.drift));
         for drift in all {
             let key = (name.clone(), drift.resource.clone());
             drift.since = Some(since.get(&key).unwrap_or(&started).clone());
@@ -59,20 +64,32 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
 }
 
 fn drifts(host: &HostReport) -> impl Iterator<Item = &Drift> {
-    host.drift.iter().chain(host.ignored.iter().map(|ignored| &ignored.drift))
+    host.drift
+        .iter()
+        .chain(host.ignored.iter().map(|ignored| &ignored.drift))
 }
 
 /// Certificates of the swarm's members, as the latest report that shows the swarm has them.
 #[must_use]
-pub fn earlier_certificates(mut earlier: impl Iterator<Item = Report>) -> BTreeMap<HostName, Validity> {
+pub fn earlier_certificates(
+    mut earlier: impl Iterator<Item = Report>,
+) -> BTreeMap<HostName, Validity> {
     let seconds = |text: &str| {
-        let since = humantime::parse_rfc3339(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+        let since = humantime::parse_rfc3339(text)
+            .ok()?
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok()?;
         i64::try_from(since.as_secs()).ok()
     };
-    let cluster = earlier.find_map(|report| report.cluster).unwrap_or_default();
+    let cluster = earlier
+        .find_map(|report| report.cluster)
+        .unwrap_or_default();
     let of_member = |member: &Member| {
         let (host, certificate) = (member.host.as_ref()?, member.certificate.as_ref()?);
-        let validity = Validity { from: seconds(&certificate.from)?, until: seconds(&certificate.until)? };
+        let validity = Validity {
+            from: seconds(&certificate.from)?,
+            until: seconds(&certificate.until)?,
+        };
         Some((HostName::new(host), validity))
     };
     cluster.members.iter().filter_map(of_member).collect()
@@ -91,7 +108,10 @@ pub enum Seen {
 }
 
 fn seen(host: &HostReport, resource: &str) -> Seen {
-    let failed = host.failed.iter().any(|failure| failure.resource == resource);
+    let failed = host
+        .failed
+        .iter()
+        .any(|failure| failure.resource == resource);
     if drifts(host).any(|drift| drift.resource == resource) {
         Seen::Drift
     } else if failed || matches!(host.state, HostState::Unreachable | HostState::NotLookedAt) {
@@ -124,7 +144,10 @@ pub fn history_rows(reports: &[Report]) -> Vec<HistoryRow> {
     for host in reports.iter().flat_map(|report| &report.hosts) {
         keys.extend(drifts(host).map(|drift| (host.host.as_str(), drift.resource.as_str())));
     }
-    let mut rows: Vec<HistoryRow> = keys.into_iter().map(|(host, resource)| row(reports, host, resource)).collect();
+    let mut rows: Vec<HistoryRow> = keys
+        .into_iter()
+        .map(|(host, resource)| row(reports, host, resource))
+        .collect();
     rows.sort_by(|one, other| match (&one.until, &other.until) {
         (Some(one), Some(other)) => other.cmp(one),
         (one, other) => one.is_some().cmp(&other.is_some()),
@@ -146,8 +169,11 @@ fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
         let state = host.map_or(Seen::Unknown, |host| seen(host, resource));
         match state {
             Seen::Drift if !drifting => {
-                let drift = host.and_then(|host| drifts(host).find(|drift| drift.resource == resource));
-                row.since = drift.and_then(|drift| drift.since.clone()).unwrap_or_else(|| report.started.clone());
+                let drift =
+                    host.and_then(|host| drifts(host).find(|drift| drift.resource == resource));
+                row.since = drift
+                    .and_then(|drift| drift.since.clone())
+                    .unwrap_or_else(|| report.started.clone());
                 (drifting, row.until) = (true, None);
             }
             Seen::InSync if drifting => {
@@ -187,7 +213,11 @@ mod tests {
             's' => HostState::InSync,
             _ => HostState::Unreachable,
         };
-        let drift = if state == HostState::Drift { vec![drift] } else { Vec::new() };
+        let drift = if state == HostState::Drift {
+            vec![drift]
+        } else {
+            Vec::new()
+        };
         let host = HostReport {
             host: "a".into(),
             state,
@@ -228,7 +258,12 @@ mod tests {
 
     #[test]
     fn drift_goes_on_through_checks_that_could_not_look() {
-        let since = |states: &str| kept(states).pop().unwrap().hosts[0].drift[0].since.clone().unwrap();
+        let since = |states: &str| {
+            kept(states).pop().unwrap().hosts[0].drift[0]
+                .since
+                .clone()
+                .unwrap()
+        };
         assert!(since("d").starts_with("2026-06-01"));
         assert!(since("sddd").starts_with("2026-06-02"));
         assert!(since("sduud").starts_with("2026-06-02"));
@@ -248,7 +283,10 @@ mod tests {
         assert_eq!(rows.len(), 1);
         assert!(rows[0].since.starts_with("2026-06-02"));
         assert!(rows[0].until.as_ref().unwrap().starts_with("2026-06-04"));
-        assert_eq!(rows[0].checks, [Seen::InSync, Seen::Drift, Seen::Drift, Seen::InSync]);
+        assert_eq!(
+            rows[0].checks,
+            [Seen::InSync, Seen::Drift, Seen::Drift, Seen::InSync]
+        );
         let rows = history_rows(&kept("sdsdu"));
         assert!(rows[0].since.starts_with("2026-06-04") && rows[0].until.is_none());
         assert!(history_rows(&kept("sus")).is_empty());

@@ -22,7 +22,13 @@ pub enum HostState {
 
 impl HostState {
     /// Every state, from harmless to grave.
-    pub const ALL: [Self; 5] = [Self::InSync, Self::Drift, Self::Unreachable, Self::Failed, Self::NotLookedAt];
+    pub const ALL: [Self; 5] = [
+        Self::InSync,
+        Self::Drift,
+        Self::Unreachable,
+        Self::Failed,
+        Self::NotLookedAt,
+    ];
 
     /// The state of a host of this outcome.
     #[must_use]

@@ -42,7 +42,10 @@ impl Prober {
                 continue;
             }
             let tallies = tallies.clone();
-            tallies.lock().unwrap_or_else(PoisonError::into_inner).insert(host.clone(), Tally::default());
+            tallies
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(host.clone(), Tally::default());
             tasks.spawn(async move {
                 let mut ticks = tokio::time::interval(INTERVAL);
                 ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -72,7 +75,10 @@ impl Prober {
     /// Stops, and gives what became of the requests.
     pub async fn stop(mut self) -> BTreeMap<HostName, Tally> {
         self.tasks.shutdown().await;
-        self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.tallies
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 }
 
@@ -80,7 +86,9 @@ impl Prober {
 async fn answers(address: IpAddr, port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect((address, port)).await?;
-        stream.write_all(b"GET / HTTP/1.0\r\nHost: drill\r\n\r\n").await?;
+        stream
+            .write_all(b"GET / HTTP/1.0\r\nHost: drill\r\n\r\n")
+            .await?;
         let mut start = [0; 16];
         stream.read(&mut start).await
     };
@@ -103,13 +111,30 @@ mod tests {
     #[tokio::test]
     async fn lost_requests_are_counted_and_the_gap_is_measured() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, port) = (listener.local_addr().unwrap().ip(), listener.local_addr().unwrap().port());
+        let (address, port) = (
+            listener.local_addr().unwrap().ip(),
+            listener.local_addr().unwrap().port(),
+        );
         let server = tokio::spawn(serve(listener));
         let (serving, other) = (HostName::new("a"), HostName::new("b"));
         // The other one serves nothing there before the drill: nothing is lost with it.
-        let prober =
-            Prober::start(&[(serving.clone(), address), (other.clone(), "127.0.0.2".parse().unwrap())], port).await;
-        let count = |prober: &Prober| prober.tallies.lock().unwrap().get(&serving).cloned().unwrap();
+        let prober = Prober::start(
+            &[
+                (serving.clone(), address),
+                (other.clone(), "127.0.0.2".parse().unwrap()),
+            ],
+            port,
+        )
+        .await;
+        let count = |prober: &Prober| {
+            prober
+                .tallies
+                .lock()
+                .unwrap()
+                .get(&serving)
+                .cloned()
+                .unwrap()
+        };
         let until = async |prober: &Prober, is: &dyn Fn(&Tally) -> bool| {
             while !is(&count(prober)) {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -57,7 +57,10 @@ impl Cast {
 pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Result<Cast, String> {
     // The leader first: its loss is the hardest.
     let of_role = |role: Role| {
-        let mut found: Vec<&Member> = members.iter().filter(|member| member.role == role).collect();
+        let mut found: Vec<&Member> = members
+            .iter()
+            .filter(|member| member.role == role)
+            .collect();
         found.sort_by_key(|member| !member.leader);
         found
     };
@@ -68,27 +71,53 @@ pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Resu
         Scenario::TwoWorkers => (of_role(Role::Worker), 2, "two workers"),
         Scenario::LoadBalancerHost => {
             let any = |member: &&Member| member.balances || !chosen.is_empty();
-            (members.iter().filter(any).collect(), 1, "a host of the group `load_balancers` (or --host)")
+            (
+                members.iter().filter(any).collect(),
+                1,
+                "a host of the group `load_balancers` (or --host)",
+            )
         }
     };
     let is_candidate = |host: &HostName| candidates.iter().any(|member| member.host == *host);
     if let Some(stranger) = chosen.iter().find(|host| !is_candidate(host)) {
-        return Err(format!("{stranger} is not what this drill stops: it is about {what}"));
+        return Err(format!(
+            "{stranger} is not what this drill stops: it is about {what}"
+        ));
     }
     let mut lost: Vec<HostName> = chosen.to_vec();
-    lost.extend(candidates.iter().map(|member| member.host.clone()).filter(|host| !chosen.contains(host)));
+    lost.extend(
+        candidates
+            .iter()
+            .map(|member| member.host.clone())
+            .filter(|host| !chosen.contains(host)),
+    );
     lost.truncate(wanted);
     if lost.len() < wanted {
-        return Err(format!("the drill is about {what}, and the swarm has {} of them", lost.len()));
+        return Err(format!(
+            "the drill is about {what}, and the swarm has {} of them",
+            lost.len()
+        ));
     }
     if lost.len() == members.len() {
         return Err("nobody would be left to look on".into());
     }
     let managers = of_role(Role::Manager);
-    let left = managers.iter().filter(|member| !lost.contains(&member.host)).count();
-    let mut cast = Cast { lost, managers: (managers.len(), left), expected: Vec::new() };
-    cast.expected =
-        expected(scenario, &cast, managers.iter().any(|member| member.leader && cast.lost.contains(&member.host)));
+    let left = managers
+        .iter()
+        .filter(|member| !lost.contains(&member.host))
+        .count();
+    let mut cast = Cast {
+        lost,
+        managers: (managers.len(), left),
+        expected: Vec::new(),
+    };
+    cast.expected = expected(
+        scenario,
+        &cast,
+        managers
+            .iter()
+            .any(|member| member.leader && cast.lost.contains(&member.host)),
+    );
     Ok(cast)
 }
 
@@ -97,18 +126,25 @@ fn expected(scenario: Scenario, cast: &Cast, leader_lost: bool) -> Vec<String> {
     let mut expected = Vec::new();
     if cast.keeps_majority() {
         if leader_lost {
-            expected.push(format!("{left} of {before} managers are a majority: they choose a new leader"));
+            expected.push(format!(
+                "{left} of {before} managers are a majority: they choose a new leader"
+            ));
         } else {
             expected.push("the swarm keeps its leader and accepts changes".into());
         }
-        expected.push("the managers call the lost nodes down, and start their tasks on others".into());
+        expected
+            .push("the managers call the lost nodes down, and start their tasks on others".into());
     } else {
-        expected.push(format!("{left} of {before} managers are no majority: no leader, nothing can be changed"));
+        expected.push(format!(
+            "{left} of {before} managers are no majority: no leader, nothing can be changed"
+        ));
         expected.push("tasks that run go on; those of the lost machines are not replaced".into());
     }
     expected.push("the other machines answer every request at the published port".into());
     if scenario == Scenario::LoadBalancerHost {
-        expected.push("who only knows the lost machine's address gets no answer until it is back".into());
+        expected.push(
+            "who only knows the lost machine's address gets no answer until it is back".into(),
+        );
     }
     expected.push("when the machines are back, the cluster is whole without anybody's help".into());
     expected
@@ -121,16 +157,25 @@ mod tests {
 
     fn members(managers: usize, workers: usize) -> Vec<Member> {
         let member = |index: usize, role| Member {
-            host: HostName::new(format!("{}{index}", if role == Role::Manager { "m" } else { "w" })),
+            host: HostName::new(format!(
+                "{}{index}",
+                if role == Role::Manager { "m" } else { "w" }
+            )),
             role,
             leader: role == Role::Manager && index == managers,
             balances: role == Role::Worker && index == 1,
         };
         let of = |count, role| (1..=count).map(move |index| member(index, role));
-        of(managers, Role::Manager).chain(of(workers, Role::Worker)).collect()
+        of(managers, Role::Manager)
+            .chain(of(workers, Role::Worker))
+            .collect()
     }
 
-    fn lost(scenario: Scenario, members: &[Member], chosen: &[&str]) -> Result<(String, bool), String> {
+    fn lost(
+        scenario: Scenario,
+        members: &[Member],
+        chosen: &[&str],
+    ) -> Result<(String, bool), String> {
         let chosen: Vec<HostName> = chosen.iter().map(HostName::new).collect();
         let cast = cast(scenario, members, &chosen)?;
         let names: Vec<&str> = cast.lost.iter().map(HostName::as_str).collect();
@@ -140,15 +185,43 @@ mod tests {
     #[test]
     fn who_is_lost_and_whether_the_majority_is() {
         let five = members(3, 2);
-        assert_eq!(lost(Scenario::ManagerLoss, &five, &[]), Ok(("m3".into(), true)), "the leader");
-        assert_eq!(lost(Scenario::ManagerLoss, &five, &["m1"]), Ok(("m1".into(), true)));
-        assert_eq!(lost(Scenario::TwoManagers, &five, &[]), Ok(("m3 m1".into(), false)));
-        assert_eq!(lost(Scenario::TwoManagers, &members(5, 0), &[]), Ok(("m5 m1".into(), true)));
-        assert_eq!(lost(Scenario::WorkerLoss, &five, &[]), Ok(("w1".into(), true)));
-        assert_eq!(lost(Scenario::TwoWorkers, &five, &[]), Ok(("w1 w2".into(), true)));
-        assert_eq!(lost(Scenario::LoadBalancerHost, &five, &[]), Ok(("w1".into(), true)));
-        assert_eq!(lost(Scenario::LoadBalancerHost, &five, &["m1"]), Ok(("m1".into(), true)));
-        assert_eq!(lost(Scenario::ManagerLoss, &members(1, 2), &[]), Ok(("m1".into(), false)));
+        assert_eq!(
+            lost(Scenario::ManagerLoss, &five, &[]),
+            Ok(("m3".into(), true)),
+            "the leader"
+        );
+        assert_eq!(
+            lost(Scenario::ManagerLoss, &five, &["m1"]),
+            Ok(("m1".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::TwoManagers, &five, &[]),
+            Ok(("m3 m1".into(), false))
+        );
+        assert_eq!(
+            lost(Scenario::TwoManagers, &members(5, 0), &[]),
+            Ok(("m5 m1".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::WorkerLoss, &five, &[]),
+            Ok(("w1".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::TwoWorkers, &five, &[]),
+            Ok(("w1 w2".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::LoadBalancerHost, &five, &[]),
+            Ok(("w1".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::LoadBalancerHost, &five, &["m1"]),
+            Ok(("m1".into(), true))
+        );
+        assert_eq!(
+            lost(Scenario::ManagerLoss, &members(1, 2), &[]),
+            Ok(("m1".into(), false))
+        );
     }
 
     #[test]
@@ -160,8 +233,18 @@ mod tests {
                 vec![],
                 "the drill is about two workers, and the swarm has 1 of them",
             ),
-            (Scenario::WorkerLoss, members(3, 1), vec!["m1"], "m1 is not what this drill stops: it is about a worker"),
-            (Scenario::TwoManagers, members(2, 0), vec![], "nobody would be left to look on"),
+            (
+                Scenario::WorkerLoss,
+                members(3, 1),
+                vec!["m1"],
+                "m1 is not what this drill stops: it is about a worker",
+            ),
+            (
+                Scenario::TwoManagers,
+                members(2, 0),
+                vec![],
+                "nobody would be left to look on",
+            ),
         ] {
             assert_eq!(lost(scenario, &members, &chosen), Err(why.to_owned()));
         }
@@ -169,9 +252,16 @@ mod tests {
 
     #[test]
     fn what_should_happen_is_said_before() {
-        let sentences = |scenario| cast(scenario, &members(3, 2), &[]).unwrap().expected.join("\n");
+        let sentences = |scenario| {
+            cast(scenario, &members(3, 2), &[])
+                .unwrap()
+                .expected
+                .join("\n")
+        };
         assert!(sentences(Scenario::ManagerLoss).contains("choose a new leader"));
         assert!(sentences(Scenario::TwoManagers).contains("no majority"));
-        assert!(sentences(Scenario::LoadBalancerHost).contains("only knows the lost machine's address"));
+        assert!(
+            sentences(Scenario::LoadBalancerHost).contains("only knows the lost machine's address")
+        );
     }
 }

@@ -55,7 +55,11 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
     if cast.keeps_majority() {
         rows.push(within("a leader", LEADER_WITHIN, watched.leader));
         rows.push(within("lost nodes called down", DOWN_WITHIN, watched.down));
-        rows.push(within("services have their tasks", SERVICES_WITHIN, watched.services));
+        rows.push(within(
+            "services have their tasks",
+            SERVICES_WITHIN,
+            watched.services,
+        ));
         if !watched.pinned.is_empty() {
             rows.push(Row {
                 what: "services bound to lost machines".into(),
@@ -68,9 +72,10 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
         rows.push(Row {
             what: "a leader".into(),
             expected: "none".into(),
-            measured: watched
-                .leader
-                .map_or_else(|| format!("none for {}", seconds(watched.whole)), |_| "there is one".into()),
+            measured: watched.leader.map_or_else(
+                || format!("none for {}", seconds(watched.whole)),
+                |_| "there is one".into(),
+            ),
             held: Some(watched.leader.is_none()),
         });
     }
@@ -82,9 +87,16 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
             held: None,
         }),
         Some(tallies) => {
-            let of = |lost: bool| tallies.iter().filter(move |(host, _)| cast.lost.contains(host) == lost);
-            let sum =
-                |lost: bool| of(lost).fold((0, 0), |(sent, gone), (_, tally)| (sent + tally.sent, gone + tally.lost));
+            let of = |lost: bool| {
+                tallies
+                    .iter()
+                    .filter(move |(host, _)| cast.lost.contains(host) == lost)
+            };
+            let sum = |lost: bool| {
+                of(lost).fold((0, 0), |(sent, gone), (_, tally)| {
+                    (sent + tally.sent, gone + tally.lost)
+                })
+            };
             let (sent, gone) = sum(false);
             rows.push(Row {
                 what: "requests to the others lost".into(),
@@ -95,8 +107,10 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
             if of(true).next().is_some() {
                 let (sent, gone) = sum(true);
                 let outage = of(true).map(|(_, tally)| tally.outage).max().flatten();
-                let outage = outage
-                    .map_or_else(|| "no answer again".into(), |time| format!("answered again after {}", seconds(time)));
+                let outage = outage.map_or_else(
+                    || "no answer again".into(),
+                    |time| format!("answered again after {}", seconds(time)),
+                );
                 rows.push(Row {
                     what: "requests to the lost machines lost".into(),
                     expected: String::new(),
@@ -109,7 +123,9 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
     rows.push(Row {
         what: "whole again after the start".into(),
         expected: format!("within {} s", WHOLE_WITHIN.as_secs()),
-        measured: measured.whole.map_or_else(|| format!("no: {}", measured.problems.join("; ")), seconds),
+        measured: measured
+            .whole
+            .map_or_else(|| format!("no: {}", measured.problems.join("; ")), seconds),
         held: Some(measured.whole.is_some_and(|time| time <= WHOLE_WITHIN)),
     });
     rows
@@ -124,7 +140,11 @@ mod tests {
     use super::*;
 
     fn cast(left: usize) -> Cast {
-        Cast { lost: vec![HostName::new("m1")], managers: (3, left), expected: Vec::new() }
+        Cast {
+            lost: vec![HostName::new("m1")],
+            managers: (3, left),
+            expected: Vec::new(),
+        }
     }
 
     fn measured(others_lost: u32) -> Measured {
@@ -148,20 +168,41 @@ mod tests {
     }
 
     fn failed(cast: &Cast, measured: &Measured) -> Vec<String> {
-        rows(cast, measured).into_iter().filter(|row| row.held == Some(false)).map(|row| row.what).collect()
+        rows(cast, measured)
+            .into_iter()
+            .filter(|row| row.held == Some(false))
+            .map(|row| row.what)
+            .collect()
     }
 
     #[test]
     fn what_should_hold_is_held_against_what_was() {
         assert!(failed(&cast(2), &measured(0)).is_empty());
-        assert_eq!(failed(&cast(2), &measured(1)), ["requests to the others lost"]);
-        assert_eq!(failed(&cast(1), &measured(0)), ["a leader"], "without a majority there must be none");
+        assert_eq!(
+            failed(&cast(2), &measured(1)),
+            ["requests to the others lost"]
+        );
+        assert_eq!(
+            failed(&cast(1), &measured(0)),
+            ["a leader"],
+            "without a majority there must be none"
+        );
         let mut slow = measured(0);
         (slow.watched.down, slow.watched.services, slow.whole) = (None, None, None);
         slow.problems.push("node x is down".into());
-        let all = ["lost nodes called down", "services have their tasks", "whole again after the start"];
+        let all = [
+            "lost nodes called down",
+            "services have their tasks",
+            "whole again after the start",
+        ];
         assert_eq!(failed(&cast(2), &slow), all);
-        let silent = Measured { requests: None, ..measured(0) };
-        assert!(failed(&cast(2), &silent).is_empty(), "what is not measured is said, and is no failure");
+        let silent = Measured {
+            requests: None,
+            ..measured(0)
+        };
+        assert!(
+            failed(&cast(2), &silent).is_empty(),
+            "what is not measured is said, and is no failure"
+        );
     }
 }

@@ -47,7 +47,10 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
     let mut sample = Sample::default();
     for host in hosts {
         let info = match fleet.get(host, "/info").await {
-            EngineAnswer::Response { status: 200..=299, body } => Info::read(&body),
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => Info::read(&body),
             _ => continue,
         };
         // An Engine tells its cluster only while that has a leader.
@@ -55,7 +58,11 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
             continue;
         }
         sample.leader = true;
-        sample.nodes = fleet.get(host, "/nodes").await.ok().and_then(|body| Node::list(body).ok());
+        sample.nodes = fleet
+            .get(host, "/nodes")
+            .await
+            .ok()
+            .and_then(|body| Node::list(body).ok());
         if let Some(services) = fleet.get(host, "/services?status=true").await.ok() {
             (sample.short, sample.pinned) = short(services);
         }
@@ -70,13 +77,28 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
 fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     let (mut free, mut pinned) = (Vec::new(), Vec::new());
     for service in services.as_array().into_iter().flatten() {
-        let number = |pointer: &str| service.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let number = |pointer: &str| {
+            service
+                .pointer(pointer)
+                .and_then(Value::as_u64)
+                .unwrap_or(0)
+        };
         if number("/ServiceStatus/RunningTasks") >= number("/ServiceStatus/DesiredTasks") {
             continue;
         }
-        let name = service.pointer("/Spec/Name").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let constraints = service.pointer("/Spec/TaskTemplate/Placement/Constraints").and_then(Value::as_array);
-        if constraints.is_some_and(|constraints| !constraints.is_empty()) { pinned.push(name) } else { free.push(name) }
+        let name = service
+            .pointer("/Spec/Name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        let constraints = service
+            .pointer("/Spec/TaskTemplate/Placement/Constraints")
+            .and_then(Value::as_array);
+        if constraints.is_some_and(|constraints| !constraints.is_empty()) {
+            pinned.push(name)
+        } else {
+            free.push(name)
+        }
     }
     (free, pinned)
 }
@@ -84,10 +106,20 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
 /// The first port that a service publishes by TCP.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
-        let EngineAnswer::Response { status: 200..=299, body } = fleet.get(host, "/services").await else { continue };
-        let ports =
-            body.as_array()?.iter().filter_map(|service| service.pointer("/Spec/EndpointSpec/Ports")?.as_array());
-        let published = ports.flatten().find(|port| port["Protocol"] == "tcp" && port["PublishedPort"].is_u64());
+        let EngineAnswer::Response {
+            status: 200..=299,
+            body,
+        } = fleet.get(host, "/services").await
+        else {
+            continue;
+        };
+        let ports = body
+            .as_array()?
+            .iter()
+            .filter_map(|service| service.pointer("/Spec/EndpointSpec/Ports")?.as_array());
+        let published = ports
+            .flatten()
+            .find(|port| port["Protocol"] == "tcp" && port["PublishedPort"].is_u64());
         return published.and_then(|port| u16::try_from(port["PublishedPort"].as_u64()?).ok());
     }
     None
@@ -111,7 +143,11 @@ pub async fn watch(
             watched.leader.get_or_insert(now);
         }
         if let Some(nodes) = &seen.nodes {
-            let is_down = |id: &String| nodes.iter().any(|node| node.id == *id && node.state == "down");
+            let is_down = |id: &String| {
+                nodes
+                    .iter()
+                    .any(|node| node.id == *id && node.state == "down")
+            };
             if lost_ids.iter().all(is_down) {
                 watched.down.get_or_insert(now);
                 watched.pinned = seen.pinned;
@@ -121,7 +157,11 @@ pub async fn watch(
             }
         }
         watched.whole = now;
-        if decides && watched.leader.is_some() && watched.down.is_some() && watched.services.is_some() {
+        if decides
+            && watched.leader.is_some()
+            && watched.down.is_some()
+            && watched.services.is_some()
+        {
             break;
         }
         tokio::time::sleep(PAUSE).await;
@@ -146,6 +186,9 @@ mod tests {
             service("short", 1, 2, json!([])),
             service("db", 0, 1, json!(["node.labels.db==true"])),
         ]);
-        assert_eq!(short(&services), (vec!["short".to_owned()], vec!["db".to_owned()]));
+        assert_eq!(
+            short(&services),
+            (vec!["short".to_owned()], vec!["db".to_owned()])
+        );
     }
 }

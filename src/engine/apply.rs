@@ -72,7 +72,11 @@ impl Applier {
                 let failed = failures.load(std::sync::atomic::Ordering::SeqCst);
                 let too_many = max_fail.is_some_and(|most| failed > most);
                 let outcome = if too_many {
-                    skip_all(&play, &tasks, &format!("{failed} failed before it, more than max_fail allows"))
+                    skip_all(
+                        &play,
+                        &tasks,
+                        &format!("{failed} failed before it, more than max_fail allows"),
+                    )
                 } else {
                     applier.host(&play, &host, &tasks).await
                 };
@@ -102,7 +106,10 @@ impl Applier {
             }
         };
         let mut done = 0;
-        match self.resources(play, &host, tasks, &mut outcome.resources, &mut done).await {
+        match self
+            .resources(play, &host, tasks, &mut outcome.resources, &mut done)
+            .await
+        {
             Ok(()) => {}
             Err(error) => self.lost(&mut outcome, name, &error).await,
         }
@@ -113,16 +120,30 @@ impl Applier {
         } else {
             "the run was interrupted"
         };
-        outcome.resources.extend(skip_all(play, &tasks[done.min(tasks.len())..], because).resources);
+        outcome
+            .resources
+            .extend(skip_all(play, &tasks[done.min(tasks.len())..], because).resources);
         outcome.execs = host.execs();
-        self.fleet.events().send(Event::HostFinished { host: name.clone() }).await;
+        self.fleet
+            .events()
+            .send(Event::HostFinished { host: name.clone() })
+            .await;
         outcome
     }
 
     async fn lost(&self, outcome: &mut HostOutcome, host: &HostName, error: &TransportError) {
-        let trouble = Trouble { why: error.to_string(), hint: error.hint() };
+        let trouble = Trouble {
+            why: error.to_string(),
+            hint: error.hint(),
+        };
         outcome.unreachable = Some(trouble.clone());
-        self.fleet.events().send(Event::Unreachable { host: host.clone(), trouble }).await;
+        self.fleet
+            .events()
+            .send(Event::Unreachable {
+                host: host.clone(),
+                trouble,
+            })
+            .await;
     }
 
     /// All resources of one host in order; `done` counts those that have an outcome. Ends early at the first failure.
@@ -134,7 +155,8 @@ impl Applier {
         outcomes: &mut Vec<ResourceOutcome>,
         done: &mut usize,
     ) -> Result<(), TransportError> {
-        let resources: Vec<Arc<dyn Resource>> = tasks.iter().map(|task| task.resource.clone()).collect();
+        let resources: Vec<Arc<dyn Resource>> =
+            tasks.iter().map(|task| task.resource.clone()).collect();
         let mut look = Look::gather(&self.fleet, host, &resources, None).await?;
         for (index, task) in tasks.iter().enumerate() {
             if self.stop.is_cancelled() {
@@ -168,7 +190,10 @@ impl Applier {
                     }
                     Err(Halt::Failed { why, hint }) => Outcome::Failed { why, hint },
                     Err(Halt::Lost(error)) => {
-                        result.outcome = Outcome::Failed { why: error.to_string(), hint: error.hint() };
+                        result.outcome = Outcome::Failed {
+                            why: error.to_string(),
+                            hint: error.hint(),
+                        };
                         self.finish(host, &result, outcomes, done).await;
                         return Err(error);
                     }
@@ -191,7 +216,10 @@ impl Applier {
         outcomes: &mut Vec<ResourceOutcome>,
         done: &mut usize,
     ) {
-        let event = Event::ResourceFinished { host: host.name().clone(), result: result.clone() };
+        let event = Event::ResourceFinished {
+            host: host.name().clone(),
+            result: result.clone(),
+        };
         self.fleet.events().send(event).await;
         outcomes.push(result.clone());
         *done += 1;

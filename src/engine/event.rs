@@ -15,10 +15,16 @@ const QUEUE: usize = 1024;
 /// Something that happened.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
-#[expect(missing_docs, reason = "the fields are named as in the glossary of docs/architecture.md")]
+#[expect(
+    missing_docs,
+    reason = "the fields are named as in the glossary of docs/architecture.md"
+)]
 pub enum Event {
     /// A run begins.
-    RunStarted { verb: &'static str, hosts: Vec<HostName> },
+    RunStarted {
+        verb: &'static str,
+        hosts: Vec<HostName>,
+    },
     /// A connection is being made.
     Connecting { host: HostName },
     /// It stands.
@@ -32,7 +38,10 @@ pub enum Event {
     /// A host's questions are being answered.
     Gathering { host: HostName },
     /// All of a host's resources were compared with the host.
-    Planned { host: HostName, resources: Vec<ResourceOutcome> },
+    Planned {
+        host: HostName,
+        resources: Vec<ResourceOutcome>,
+    },
     /// A play begins on its hosts.
     PlayStarted { play: String, hosts: Vec<HostName> },
     /// A host waits, e.g. for its turn to restart the Engine.
@@ -47,13 +56,30 @@ pub enum Event {
         trouble: Option<String>,
     },
     /// A change begins.
-    ChangeStarted { host: HostName, resource: String, change: ChangeView },
+    ChangeStarted {
+        host: HostName,
+        resource: String,
+        change: ChangeView,
+    },
     /// A change differs from the forecast.
-    ForecastDiffers { host: HostName, resource: String, how: String },
+    ForecastDiffers {
+        host: HostName,
+        resource: String,
+        how: String,
+    },
     /// A step begins.
-    StepStarted { host: HostName, resource: String, step: String },
+    StepStarted {
+        host: HostName,
+        resource: String,
+        step: String,
+    },
     /// A step ended well.
-    StepFinished { host: HostName, resource: String, step: String, millis: u64 },
+    StepFinished {
+        host: HostName,
+        resource: String,
+        step: String,
+        millis: u64,
+    },
     /// A resource is done with.
     ResourceFinished {
         host: HostName,
@@ -61,7 +87,10 @@ pub enum Event {
         result: ResourceOutcome,
     },
     /// A remark for people.
-    Note { host: Option<HostName>, text: String },
+    Note {
+        host: Option<HostName>,
+        text: String,
+    },
     /// A host is done with in this phase.
     HostFinished { host: HostName },
     /// The run is over.

@@ -30,30 +30,57 @@ impl<'a> Look<'a> {
         resources: &[Arc<dyn Resource>],
         more: impl IntoIterator<Item = Query>,
     ) -> Result<Self, TransportError> {
-        let mut look = Self { fleet, host, round: Round::default(), answers: Answers::default() };
-        let queries = resources.iter().flat_map(|resource| resource.queries()).chain(more).collect();
+        let mut look = Self {
+            fleet,
+            host,
+            round: Round::default(),
+            answers: Answers::default(),
+        };
+        let queries = resources
+            .iter()
+            .flat_map(|resource| resource.queries())
+            .chain(more)
+            .collect();
         look.ask(&queries).await?;
         Ok(look)
     }
 
     /// Asks what has not been answered yet.
     pub(super) async fn ask(&mut self, queries: &BTreeSet<Query>) -> Result<(), TransportError> {
-        let new: BTreeSet<Query> = queries.iter().filter(|query| !self.answers.contains(query)).cloned().collect();
+        let new: BTreeSet<Query> = queries
+            .iter()
+            .filter(|query| !self.answers.contains(query))
+            .cloned()
+            .collect();
         if !new.is_empty() {
-            self.answers.merge(gather(self.fleet, &self.round, self.host, &new).await?);
+            self.answers
+                .merge(gather(self.fleet, &self.round, self.host, &new).await?);
         }
         Ok(())
     }
 
     /// Asks what these resources ask and was not answered yet. Where that takes an exec at all, the second questions of those that
     /// are answered already go with it.
-    pub(super) async fn ask_with_needs(&mut self, resources: &[Arc<dyn Resource>]) -> Result<(), TransportError> {
-        let is_answered = |resource: &dyn Resource| resource.queries().iter().all(|query| self.answers.contains(query));
-        let (answered, open): (Vec<_>, Vec<_>) = resources.iter().partition(|resource| is_answered(resource.as_ref()));
+    pub(super) async fn ask_with_needs(
+        &mut self,
+        resources: &[Arc<dyn Resource>],
+    ) -> Result<(), TransportError> {
+        let is_answered = |resource: &dyn Resource| {
+            resource
+                .queries()
+                .iter()
+                .all(|query| self.answers.contains(query))
+        };
+        let (answered, open): (Vec<_>, Vec<_>) = resources
+            .iter()
+            .partition(|resource| is_answered(resource.as_ref()));
         if open.is_empty() {
             return Ok(());
         }
-        let mut queries: BTreeSet<Query> = open.iter().flat_map(|resource| resource.queries()).collect();
+        let mut queries: BTreeSet<Query> = open
+            .iter()
+            .flat_map(|resource| resource.queries())
+            .collect();
         for resource in answered {
             if let Ok(Examination::Needs(needs)) = resource.examine(&self.answers) {
                 queries.extend(needs);
@@ -63,7 +90,10 @@ impl<'a> Look<'a> {
     }
 
     /// Examines all these resources; their further questions are asked together, so that a round costs one exec for all.
-    pub(super) async fn examine(&mut self, resources: &[Arc<dyn Resource>]) -> Result<Vec<Examined>, TransportError> {
+    pub(super) async fn examine(
+        &mut self,
+        resources: &[Arc<dyn Resource>],
+    ) -> Result<Vec<Examined>, TransportError> {
         let mut results: Vec<Option<Examined>> = resources.iter().map(|_| None).collect();
         for _ in 0..MOST_ROUNDS {
             let mut needs = BTreeSet::new();
@@ -83,8 +113,15 @@ impl<'a> Look<'a> {
             }
             self.ask(&needs).await?;
         }
-        let circles =
-            || Err(ProbeError::NotAsked("the answer to its further questions (it asks in circles)".into()).into());
-        Ok(results.into_iter().map(|result| result.unwrap_or_else(circles)).collect())
+        let circles = || {
+            Err(ProbeError::NotAsked(
+                "the answer to its further questions (it asks in circles)".into(),
+            )
+            .into())
+        };
+        Ok(results
+            .into_iter()
+            .map(|result| result.unwrap_or_else(circles))
+            .collect())
     }
 }

@@ -43,9 +43,21 @@ pub struct Fleet {
 
 impl Fleet {
     /// A fleet of hosts, none connected yet.
-    pub fn new(connector: Arc<dyn Connector>, hosts: impl IntoIterator<Item = HostName>, events: Events) -> Self {
-        let hosts = hosts.into_iter().map(|name| (name, OnceCell::new())).collect();
-        Self { connector, hosts, events, values: Arc::default() }
+    pub fn new(
+        connector: Arc<dyn Connector>,
+        hosts: impl IntoIterator<Item = HostName>,
+        events: Events,
+    ) -> Self {
+        let hosts = hosts
+            .into_iter()
+            .map(|name| (name, OnceCell::new()))
+            .collect();
+        Self {
+            connector,
+            hosts,
+            events,
+            values: Arc::default(),
+        }
     }
 
     /// The same hosts and connections, without events: for the last look, whose result is part of the summary.
@@ -92,12 +104,19 @@ impl Fleet {
             });
         };
         slot.get_or_init(|| async {
-            self.events.send(Event::Connecting { host: name.clone() }).await;
+            self.events
+                .send(Event::Connecting { host: name.clone() })
+                .await;
             let started = std::time::Instant::now();
             match self.connector.connect(name).await {
                 Ok(connection) => {
                     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                    self.events.send(Event::Connected { host: name.clone(), millis }).await;
+                    self.events
+                        .send(Event::Connected {
+                            host: name.clone(),
+                            millis,
+                        })
+                        .await;
                     Ok(Arc::new(Host::new(name.clone(), connection)))
                 }
                 Err(error) => Err(error),
@@ -111,7 +130,12 @@ impl Fleet {
     pub async fn close(&self) {
         let limit = std::time::Duration::from_secs(2);
         let mut closing = tokio::task::JoinSet::new();
-        for host in self.hosts.values().filter_map(OnceCell::get).filter_map(|result| result.as_ref().ok()) {
+        for host in self
+            .hosts
+            .values()
+            .filter_map(OnceCell::get)
+            .filter_map(|result| result.as_ref().ok())
+        {
             let host = host.clone();
             closing.spawn(async move { tokio::time::timeout(limit, host.close()).await });
         }
@@ -146,7 +170,10 @@ impl Round {
     /// A `GET`, from this round's memory or from the Engine.
     pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> EngineAnswer {
         let cell = match self.reads.lock() {
-            Ok(mut reads) => reads.entry((host.clone(), path.to_owned())).or_default().clone(),
+            Ok(mut reads) => reads
+                .entry((host.clone(), path.to_owned()))
+                .or_default()
+                .clone(),
             // A poisoned lock only means that another task panicked: read without the memory.
             Err(_) => Arc::default(),
         };

@@ -16,7 +16,9 @@ use super::standby::{Standbys, choose, stand_in};
 use super::{Fleet, Host, Lookout, Memory};
 use crate::inventory::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
-use crate::resource::{Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource};
+use crate::resource::{
+    Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource,
+};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.
@@ -57,13 +59,20 @@ impl Forecast {
     /// What was found, as reports show it.
     #[must_use]
     pub fn into_outcomes(self) -> IndexMap<HostName, HostOutcome> {
-        self.hosts.into_iter().map(|(name, host)| (name, host.outcome)).collect()
+        self.hosts
+            .into_iter()
+            .map(|(name, host)| (name, host.outcome))
+            .collect()
     }
 
     /// Hosts of which nothing is wrong but that another host does not answer.
     #[must_use]
     pub fn waiting(&self) -> Vec<HostName> {
-        self.hosts.iter().filter(|(_, host)| host.waits).map(|(name, _)| name.clone()).collect()
+        self.hosts
+            .iter()
+            .filter(|(_, host)| host.waits)
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
     /// Whether any host that may be acted on needs a change.
@@ -97,7 +106,8 @@ pub async fn forecast(
     let permits = Arc::new(Semaphore::new(forks.max(1)));
     let mut looking = JoinSet::new();
     for host in hosts.clone() {
-        let (fleet, work, permits, stop) = (fleet.clone(), work.clone(), permits.clone(), stop.clone());
+        let (fleet, work, permits, stop) =
+            (fleet.clone(), work.clone(), permits.clone(), stop.clone());
         let lookout = lookout.cloned();
         looking.spawn(async move {
             // The permit is held until the host is done: a sliding window, never batches.
@@ -112,8 +122,10 @@ pub async fn forecast(
             (host, looked)
         });
     }
-    let mut found: IndexMap<HostName, HostForecast> =
-        hosts.iter().map(|host| (host.clone(), HostForecast::default())).collect();
+    let mut found: IndexMap<HostName, HostForecast> = hosts
+        .iter()
+        .map(|host| (host.clone(), HostForecast::default()))
+        .collect();
     let mut interrupted = stop.is_cancelled();
     while let Some(joined) = looking.join_next().await {
         match joined {
@@ -123,14 +135,25 @@ pub async fn forecast(
             Ok((_, None)) | Err(_) => interrupted = true,
         }
     }
-    let chosen = standbys.cloned().unwrap_or_else(|| choose(work, &mut found));
+    let chosen = standbys
+        .cloned()
+        .unwrap_or_else(|| choose(work, &mut found));
     if !interrupted {
         stand_in(fleet, work, &mut found, &chosen).await;
     }
-    Forecast { hosts: found, interrupted, standbys: chosen }
+    Forecast {
+        hosts: found,
+        interrupted,
+        standbys: chosen,
+    }
 }
 
-async fn look_at(fleet: &Fleet, work: &Resolved, name: &HostName, lookout: Option<&dyn Lookout>) -> HostForecast {
+async fn look_at(
+    fleet: &Fleet,
+    work: &Resolved,
+    name: &HostName,
+    lookout: Option<&dyn Lookout>,
+) -> HostForecast {
     let events = fleet.events();
     let forecast = match fleet.host(name).await {
         Ok(host) => {
@@ -145,10 +168,22 @@ async fn look_at(fleet: &Fleet, work: &Resolved, name: &HostName, lookout: Optio
         Err(error) => unreachable_host(&error),
     };
     match &forecast.outcome.unreachable {
-        Some(trouble) => events.send(Event::Unreachable { host: name.clone(), trouble: trouble.clone() }).await,
+        Some(trouble) => {
+            events
+                .send(Event::Unreachable {
+                    host: name.clone(),
+                    trouble: trouble.clone(),
+                })
+                .await
+        }
         None => {
             let resources = forecast.outcome.resources.clone();
-            events.send(Event::Planned { host: name.clone(), resources }).await;
+            events
+                .send(Event::Planned {
+                    host: name.clone(),
+                    resources,
+                })
+                .await;
         }
     }
     forecast
@@ -156,9 +191,18 @@ async fn look_at(fleet: &Fleet, work: &Resolved, name: &HostName, lookout: Optio
 
 /// A host that could not be read: nothing is known of its resources, so none is counted as clean.
 fn unreachable_host(error: &TransportError) -> HostForecast {
-    let trouble = Trouble { why: error.to_string(), hint: error.hint() };
-    let outcome = HostOutcome { unreachable: Some(trouble), ..HostOutcome::default() };
-    HostForecast { outcome, ..HostForecast::default() }
+    let trouble = Trouble {
+        why: error.to_string(),
+        hint: error.hint(),
+    };
+    let outcome = HostOutcome {
+        unreachable: Some(trouble),
+        ..HostOutcome::default()
+    };
+    HostForecast {
+        outcome,
+        ..HostForecast::default()
+    }
 }
 
 async fn examine_host(
@@ -174,8 +218,14 @@ async fn examine_host(
     // So is the record of what was applied last: it costs no exec of its own.
     let recorded = !goals.is_empty();
     let record = recorded.then(Record::query);
-    let more = lookout.map(|lookout| lookout.queries(host.name())).unwrap_or_default();
-    let more = deferred.then_some(Query::Facts).into_iter().chain(record).chain(more);
+    let more = lookout
+        .map(|lookout| lookout.queries(host.name()))
+        .unwrap_or_default();
+    let more = deferred
+        .then_some(Query::Facts)
+        .into_iter()
+        .chain(record)
+        .chain(more);
     if deferred {
         host.prepare_for(2);
     }
@@ -184,69 +234,112 @@ async fn examine_host(
     let mut unbound = Vec::new();
     for (play, goal) in goals {
         match bind(goal, &look.answers) {
-            Ok(resources) => tasks.extend(resources.into_iter().map(|resource| Task { play, resource, change: None })),
+            Ok(resources) => tasks.extend(resources.into_iter().map(|resource| Task {
+                play,
+                resource,
+                change: None,
+            })),
             Err(why) => unbound.push((play, goal.label(), why)),
         }
     }
-    let resources: Vec<Arc<dyn Resource>> = tasks.iter().map(|task| task.resource.clone()).collect();
+    let resources: Vec<Arc<dyn Resource>> =
+        tasks.iter().map(|task| task.resource.clone()).collect();
     // What deferred resources ask goes out in one further exec, together with everybody's second questions.
     look.ask_with_needs(&resources).await?;
     let examined = look.examine(&resources).await?;
-    let elsewhere = |result: &Examined| matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))));
+    let elsewhere =
+        |result: &Examined| matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))));
     let waits = unbound.is_empty()
         && examined.iter().any(elsewhere)
-        && examined.iter().all(|result| result.is_ok() || elsewhere(result));
+        && examined
+            .iter()
+            .all(|result| result.is_ok() || elsewhere(result));
     if let Some(lookout) = lookout {
         lookout.hear(host.name(), &look.answers);
     }
     // A host whose plays have only what belongs to the cluster, and which carries none of it, was not asked.
-    let record = if recorded { Record::read(&look.answers) } else { Record::default() };
-    let mut outcome = HostOutcome { notes: record.complaint().into_iter().collect(), ..HostOutcome::default() };
+    let record = if recorded {
+        Record::read(&look.answers)
+    } else {
+        Record::default()
+    };
+    let mut outcome = HostOutcome {
+        notes: record.complaint().into_iter().collect(),
+        ..HostOutcome::default()
+    };
     for (play, resource, why) in unbound {
         let play = work.plays[play].name.clone();
-        let outcome_of = Outcome::Failed { why, hint: "look at the facts with `skep facts`".into() };
+        let outcome_of = Outcome::Failed {
+            why,
+            hint: "look at the facts with `skep facts`".into(),
+        };
         let cause = Some(Cause::Unknown);
-        outcome.resources.push(ResourceOutcome { cause, ..ResourceOutcome::new(play, resource, outcome_of) });
+        outcome.resources.push(ResourceOutcome {
+            cause,
+            ..ResourceOutcome::new(play, resource, outcome_of)
+        });
     }
     for (task, result) in tasks.iter_mut().zip(examined) {
-        let mut of_resource = resource_outcome(&work.plays[task.play].name, task.resource.id(), &result);
+        let mut of_resource =
+            resource_outcome(&work.plays[task.play].name, task.resource.id(), &result);
         record.explain(task.resource.as_ref(), &mut of_resource);
         outcome.resources.push(of_resource);
         task.change = result.ok().flatten();
     }
-    Ok(HostForecast { tasks, outcome, record, waits })
+    Ok(HostForecast {
+        tasks,
+        outcome,
+        record,
+        waits,
+    })
 }
 
 fn bind(goal: &Goal, answers: &Answers) -> Result<Vec<Arc<dyn Resource>>, String> {
     match &goal.resource {
         GoalResource::Bound(resource) => Ok(vec![resource.clone()]),
         GoalResource::Deferred(deferred) => {
-            let facts: &Facts = answers.facts().map_err(|error: ProbeError| error.to_string())?;
-            deferred.bind(facts).map_err(|diagnostics| diagnostics.to_string())
+            let facts: &Facts = answers
+                .facts()
+                .map_err(|error: ProbeError| error.to_string())?;
+            deferred
+                .bind(facts)
+                .map_err(|diagnostics| diagnostics.to_string())
         }
     }
 }
 
 /// What an examination came to, for reports.
-pub(super) fn resource_outcome(play: &str, resource: String, examined: &Examined) -> ResourceOutcome {
+pub(super) fn resource_outcome(
+    play: &str,
+    resource: String,
+    examined: &Examined,
+) -> ResourceOutcome {
     let (outcome, change) = match examined {
         Ok(None) => (Outcome::Unchanged, None),
         Ok(Some(change)) => (Outcome::Differs, Some(ChangeView::from(change))),
         Err(error) => (failure(error), None),
     };
-    ResourceOutcome { change, ..ResourceOutcome::new(play, resource, outcome) }
+    ResourceOutcome {
+        change,
+        ..ResourceOutcome::new(play, resource, outcome)
+    }
 }
 
 fn failure(error: &ExamineError) -> Outcome {
     match error {
         ExamineError::Probe(ProbeError::Elsewhere(why)) => Outcome::Failed {
             why: why.clone(),
-            hint: "mend that host first, or apply: this host is looked at again when it is mended".into(),
+            hint: "mend that host first, or apply: this host is looked at again when it is mended"
+                .into(),
         },
         ExamineError::Probe(error) => Outcome::Failed {
             why: error.to_string(),
-            hint: "what cannot be read is never acted on: mend that on the host, then run again".into(),
+            hint: "what cannot be read is never acted on: mend that on the host, then run again"
+                .into(),
         },
-        ExamineError::Refused(refusal) => Outcome::Failed { why: refusal.why.clone(), hint: refusal.hint.clone() },
+        ExamineError::Refused(refusal) => Outcome::Failed {
+            why: refusal.why.clone(),
+            hint: refusal.hint.clone(),
+        },
     }
 }

@@ -11,13 +11,23 @@ pub trait Guard: Send + Sync {
     ///
     /// # Errors
     /// A [`Refusal`] when the change would hurt: it is not performed.
-    async fn before(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<Vec<String>, Refusal>;
+    async fn before(
+        &self,
+        host: &HostName,
+        change: &Change,
+        engines: &dyn Engines,
+    ) -> Result<Vec<String>, Refusal>;
 
     /// Called after the steps; returns when the host is whole again.
     ///
     /// # Errors
     /// A [`Refusal`] when it does not become whole in time: nothing further is disturbed.
-    async fn after(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<(), Refusal>;
+    async fn after(
+        &self,
+        host: &HostName,
+        change: &Change,
+        engines: &dyn Engines,
+    ) -> Result<(), Refusal>;
 }
 
 /// Reads at any host's Engine.

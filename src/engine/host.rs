@@ -14,7 +14,8 @@ use super::apply::Permit;
 use crate::inventory::HostName;
 use crate::resource::{Credentials, EngineAnswer};
 use crate::transport::{
-    Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite, TransportError,
+    Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite,
+    TransportError,
 };
 
 /// Limit of time for one `GET` at an Engine.
@@ -38,7 +39,12 @@ impl Host {
     /// Wraps a connection.
     #[must_use]
     pub fn new(name: HostName, connection: Arc<dyn Connection>) -> Self {
-        Self { name, connection, engine: Mutex::new(None), execs: AtomicU32::new(0) }
+        Self {
+            name,
+            connection,
+            engine: Mutex::new(None),
+            execs: AtomicU32::new(0),
+        }
     }
 
     /// The same connection with a stream of its own to the Engine: who asks much does not wait for others' answers.
@@ -57,9 +63,18 @@ impl Host {
     ///
     /// # Errors
     /// [`TransportError`] when the command's end is unknown.
-    pub(super) async fn ask(&self, script: String, timeout: Duration) -> Result<Output, TransportError> {
+    pub(super) async fn ask(
+        &self,
+        script: String,
+        timeout: Duration,
+    ) -> Result<Output, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
-        self.connection.exec(Exec { timeout, ..Exec::root(script) }).await
+        self.connection
+            .exec(Exec {
+                timeout,
+                ..Exec::root(script)
+            })
+            .await
     }
 
     /// See [`Connection::prepare_for`].
@@ -105,7 +120,9 @@ impl Host {
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let Ok(method) = Method::from_bytes(method.as_bytes()) else {
-            return Err(TransportError::Unsendable(format!("`{method}` is not a method of HTTP")));
+            return Err(TransportError::Unsendable(format!(
+                "`{method}` is not a method of HTTP"
+            )));
         };
         self.send(&method, path, parcel, timeout).await
     }
@@ -119,7 +136,14 @@ impl Host {
         _permit: &Permit,
         write: PassedWrite,
     ) -> Result<Response<Bytes>, TransportError> {
-        self.pass(&write.method, &write.path, write.headers, write.body, GATE_WRITE_TIMEOUT).await
+        self.pass(
+            &write.method,
+            &write.path,
+            write.headers,
+            write.body,
+            GATE_WRITE_TIMEOUT,
+        )
+        .await
     }
 
     /// Over a stream that is kept open, as it came.
@@ -153,7 +177,10 @@ impl Host {
     /// The next request starts afresh: the Engine may have been restarted.
     async fn forget(&self, client: &Arc<EngineClient>) {
         let mut slot = self.engine.lock().await;
-        if slot.as_ref().is_some_and(|current| Arc::ptr_eq(current, client)) {
+        if slot
+            .as_ref()
+            .is_some_and(|current| Arc::ptr_eq(current, client))
+        {
             *slot = None;
         }
     }
@@ -180,16 +207,29 @@ impl Host {
     }
 
     /// What a registry has under an image's name, as this host's Engine sees it.
-    pub(super) async fn distribution(&self, image: &str, credentials: Option<&Credentials>) -> EngineAnswer {
+    pub(super) async fn distribution(
+        &self,
+        image: &str,
+        credentials: Option<&Credentials>,
+    ) -> EngineAnswer {
         let parcel = Parcel::default().with_registry_auth(credentials.map(Credentials::header));
-        self.read(&format!("/distribution/{image}/json"), &parcel).await
+        self.read(&format!("/distribution/{image}/json"), &parcel)
+            .await
     }
 
     async fn read(&self, path: &str, parcel: &Parcel) -> EngineAnswer {
-        match self.send(&Method::GET, path, parcel, ENGINE_READ_TIMEOUT).await {
+        match self
+            .send(&Method::GET, path, parcel, ENGINE_READ_TIMEOUT)
+            .await
+        {
             Ok((status, body)) => EngineAnswer::Response { status, body },
-            Err(TransportError::NoEngine { installed: false, .. }) => EngineAnswer::Absent,
-            Err(TransportError::NoEngine { installed: true, why }) => EngineAnswer::Down(why),
+            Err(TransportError::NoEngine {
+                installed: false, ..
+            }) => EngineAnswer::Absent,
+            Err(TransportError::NoEngine {
+                installed: true,
+                why,
+            }) => EngineAnswer::Down(why),
             Err(error) => EngineAnswer::Unreachable(error.to_string()),
         }
     }
@@ -200,6 +240,13 @@ impl Host {
 impl GateReads for Host {
     async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
         let method = if read.head { Method::HEAD } else { Method::GET };
-        self.pass(&method, &read.path, read.headers, Bytes::new(), GATE_READ_TIMEOUT).await
+        self.pass(
+            &method,
+            &read.path,
+            read.headers,
+            Bytes::new(),
+            GATE_READ_TIMEOUT,
+        )
+        .await
     }
 }

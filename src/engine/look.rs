@@ -22,7 +22,16 @@ pub async fn look(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let found = forecast(fleet, work, work.hosts(), forks, lookout.as_ref(), None, stop).await;
+    let found = forecast(
+        fleet,
+        work,
+        work.hosts(),
+        forks,
+        lookout.as_ref(),
+        None,
+        stop,
+    )
+    .await;
     let interrupted = found.interrupted;
     let findings = match lookout.filter(|_| !interrupted) {
         Some(lookout) => lookout.findings(fleet.as_ref(), &found).await,
@@ -33,7 +42,16 @@ pub async fn look(
         hosts.entry(host).or_default().resources.push(outcome);
     }
     let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let summary = RunSummary { hosts, interrupted, millis };
-    fleet.events().send(Event::RunFinished { summary: summary.clone() }).await;
+    let summary = RunSummary {
+        hosts,
+        interrupted,
+        millis,
+    };
+    fleet
+        .events()
+        .send(Event::RunFinished {
+            summary: summary.clone(),
+        })
+        .await;
     summary
 }

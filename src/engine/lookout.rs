@@ -16,7 +16,11 @@ pub trait Lookout: Send + Sync {
     fn hear(&self, host: &HostName, answers: &Answers);
 
     /// Called when every host was heard or is known to be unreachable; what was found, each with the host that shows it.
-    async fn findings(&self, engines: &dyn Engines, memory: &dyn Memory) -> Vec<(HostName, ResourceOutcome)>;
+    async fn findings(
+        &self,
+        engines: &dyn Engines,
+        memory: &dyn Memory,
+    ) -> Vec<(HostName, ResourceOutcome)>;
 
     /// What `apply` is to remember at its end, so that a later `check` can tell whether it is still so.
     async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake>;

@@ -84,7 +84,14 @@ impl ResourceOutcome {
     #[must_use]
     pub fn new(play: impl Into<String>, resource: impl Into<String>, outcome: Outcome) -> Self {
         let (play, resource) = (play.into(), resource.into());
-        Self { play, resource, outcome, change: None, cause: None, last_applied: None }
+        Self {
+            play,
+            resource,
+            outcome,
+            change: None,
+            cause: None,
+            last_applied: None,
+        }
     }
 }
 
@@ -110,7 +117,11 @@ impl From<&crate::resource::Change> for ChangeView {
         Self {
             action: change.action,
             fields: change.fields.clone(),
-            steps: change.steps.iter().map(|step| step.summary.clone()).collect(),
+            steps: change
+                .steps
+                .iter()
+                .map(|step| step.summary.clone())
+                .collect(),
             disturbs: change.disturbs,
             repeats: change.repeats,
             notes: change.notes.clone(),
@@ -145,13 +156,18 @@ pub struct Trouble {
 impl HostOutcome {
     /// How many resources came out in this way.
     pub fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
-        self.resources.iter().filter(|resource| matches(&resource.outcome)).count()
+        self.resources
+            .iter()
+            .filter(|resource| matches(&resource.outcome))
+            .count()
     }
 
     /// Whether any resource failed.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.resources.iter().any(|resource| matches!(resource.outcome, Outcome::Failed { .. }))
+        self.resources
+            .iter()
+            .any(|resource| matches!(resource.outcome, Outcome::Failed { .. }))
     }
 }
 

@@ -83,36 +83,53 @@ impl Record {
             return Self::Known(document);
         }
         match serde_json::from_slice::<Head>(content) {
-            Ok(head) if head.version > VERSION => {
-                Self::Unusable(format!("it is of version {}, this skep knows {VERSION}", head.version))
-            }
+            Ok(head) if head.version > VERSION => Self::Unusable(format!(
+                "it is of version {}, this skep knows {VERSION}",
+                head.version
+            )),
             _ => Self::Unusable("it is damaged".into()),
         }
     }
 
     /// What people should know of it; `None` when it is well.
     pub(super) fn complaint(&self) -> Option<String> {
-        let Self::Unusable(why) = self else { return None };
-        Some(format!("the record {PATH} is not used: {why}. `skep apply` writes it anew"))
+        let Self::Unusable(why) = self else {
+            return None;
+        };
+        Some(format!(
+            "the record {PATH} is not used: {why}. `skep apply` writes it anew"
+        ))
     }
 
     /// Whether this was so at the end of the last `apply`; `None` where the record says nothing about it.
     pub(super) fn remembers(&self, id: &str, definition: &Definition) -> Option<bool> {
-        let Self::Known(document) = self else { return None };
-        Some(document.resources.get(id)?.wanted.contains(&keyed(&document.key, definition)))
+        let Self::Known(document) = self else {
+            return None;
+        };
+        Some(
+            document
+                .resources
+                .get(id)?
+                .wanted
+                .contains(&keyed(&document.key, definition)),
+        )
     }
 
     /// Says why a resource differs.
     pub(super) fn explain(&self, resource: &dyn Resource, outcome: &mut ResourceOutcome) {
         outcome.cause = match &outcome.outcome {
-            Outcome::Differs => {
-                Some(self.cause(resource, outcome.change.as_ref().is_some_and(|change| change.repeats)))
-            }
+            Outcome::Differs => Some(self.cause(
+                resource,
+                outcome.change.as_ref().is_some_and(|change| change.repeats),
+            )),
             Outcome::Failed { .. } => Some(Cause::Unknown),
             _ => None,
         };
         if let (Some(_), Self::Known(document)) = (outcome.cause, self) {
-            outcome.last_applied = document.resources.get(&outcome.resource).map(|entry| entry.applied);
+            outcome.last_applied = document
+                .resources
+                .get(&outcome.resource)
+                .map(|entry| entry.applied);
         }
     }
 
@@ -122,12 +139,17 @@ impl Record {
             Self::Unusable(_) => return Cause::Unknown,
             Self::Known(document) => document,
         };
-        match (document.resources.get(&resource.id()), resource.definition()) {
+        match (
+            document.resources.get(&resource.id()),
+            resource.definition(),
+        ) {
             (None, _) => Cause::NeverApplied,
             (Some(_), None) => Cause::Unknown,
             // A command without a condition differs by its nature: nobody changed anything.
             (Some(_), _) if repeats => Cause::NotYetApplied,
-            (Some(entry), Some(definition)) if entry.wanted.contains(&keyed(&document.key, &definition)) => {
+            (Some(entry), Some(definition))
+                if entry.wanted.contains(&keyed(&document.key, &definition)) =>
+            {
                 Cause::ChangedBehindOurBack
             }
             (Some(_), Some(_)) => Cause::NotYetApplied,
@@ -136,12 +158,20 @@ impl Record {
 
     /// The file's new content when these resources are as asked now, `true` for those that were just changed; `None` when it
     /// says all of it already. Resources of other playbooks stay.
-    pub(super) fn renewed(&self, applied: &[(String, Definition, bool)], now: u64) -> Option<Vec<u8>> {
+    pub(super) fn renewed(
+        &self,
+        applied: &[(String, Definition, bool)],
+        now: u64,
+    ) -> Option<Vec<u8>> {
         let old = match self {
             Self::Known(document) => document.clone(),
             Self::Absent | Self::Unusable(_) => {
                 let key = hexadecimal(&rand::random::<[u8; 32]>());
-                Document { version: VERSION, key, resources: BTreeMap::new() }
+                Document {
+                    version: VERSION,
+                    key,
+                    resources: BTreeMap::new(),
+                }
             }
         };
         let mut wanted: BTreeMap<&str, (BTreeSet<String>, bool)> = BTreeMap::new();
@@ -154,7 +184,13 @@ impl Record {
         for (id, (wanted, changed)) in wanted {
             match new.resources.get_mut(id) {
                 Some(entry) if entry.wanted == wanted && !changed => {}
-                _ => drop(new.resources.insert(id.to_owned(), Entry { wanted, applied: now })),
+                _ => drop(new.resources.insert(
+                    id.to_owned(),
+                    Entry {
+                        wanted,
+                        applied: now,
+                    },
+                )),
             }
         }
         if new == old {
@@ -171,8 +207,11 @@ fn bounded(mut document: Document) -> Option<Vec<u8>> {
         if text.len() <= SIZE_LIMIT {
             return Some(text);
         }
-        let mut ages: Vec<(u64, String)> =
-            document.resources.iter().map(|(id, entry)| (entry.applied, id.clone())).collect();
+        let mut ages: Vec<(u64, String)> = document
+            .resources
+            .iter()
+            .map(|(id, entry)| (entry.applied, id.clone()))
+            .collect();
         ages.sort();
         // In tenths, so that a far too large record is cut in a few rounds.
         for (_, id) in ages.iter().take(ages.len() / 10 + 1) {
@@ -188,17 +227,21 @@ fn is_key(text: &str) -> bool {
 /// HMAC-SHA-256 of a definition, cut to 128 bits.
 fn keyed(key: &str, definition: &Definition) -> String {
     // HMAC takes keys of any length: this cannot fail.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
+        return String::new();
+    };
     mac.update(definition.bytes());
     hexadecimal(&mac.finalize().into_bytes()[..16])
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ pub(super) async fn run(
     if deployment.prune {
         arguments.push("--prune".into());
     }
-    arguments.extend(["--resolve-image".to_owned(), deployment.resolve_image.into()]);
+    arguments.extend([
+        "--resolve-image".to_owned(),
+        deployment.resolve_image.into(),
+    ]);
     if deployment.registry_auth {
         arguments.push("--with-registry-auth".into());
     }
@@ -36,15 +39,25 @@ pub(super) async fn run(
         timeout,
     };
     let end = run_client(gate, &call).await?;
-    Ok(if end.success { Ok(end.said) } else { Err(end.said) })
+    Ok(if end.success {
+        Ok(end.said)
+    } else {
+        Err(end.said)
+    })
 }
 
 /// A list of the host's Engine.
 pub(super) async fn list(host: &Host, path: &str) -> Result<Vec<Value>, String> {
     match host.engine_read(path).await {
-        EngineAnswer::Response { status: 200..=299, body: Value::Array(list) } => Ok(list),
+        EngineAnswer::Response {
+            status: 200..=299,
+            body: Value::Array(list),
+        } => Ok(list),
         EngineAnswer::Response { status, body } => {
-            let words = body.get("message").and_then(Value::as_str).unwrap_or("no list came");
+            let words = body
+                .get("message")
+                .and_then(Value::as_str)
+                .unwrap_or("no list came");
             Err(format!("{path}: status {status}: {words}"))
         }
         EngineAnswer::Absent => Err("there is no Engine".into()),

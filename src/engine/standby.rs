@@ -28,33 +28,64 @@ fn kind(goal: &Goal) -> &'static str {
 /// What the carrier of a play has for the cluster, by name.
 fn carried(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
     let goals = play.goals.get(carrier).into_iter().flatten();
-    goals.filter(|goal| scope(kind(goal)) == Some(Scope::Cluster)).map(Goal::label).collect()
+    goals
+        .filter(|goal| scope(kind(goal)) == Some(Scope::Cluster))
+        .map(Goal::label)
+        .collect()
 }
 
 /// Chooses, for each play whose carrier could not be read, the first host that stands by and could be.
 pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecast>) -> Standbys {
     let mut chosen = Standbys::new();
     for (index, play) in work.plays.iter().enumerate() {
-        let Some(carrier) = &play.carrier else { continue };
-        let is_lost = found.get(carrier).is_some_and(|host| host.outcome.unreachable.is_some());
-        let left = if is_lost { carried(play, carrier) } else { Vec::new() };
+        let Some(carrier) = &play.carrier else {
+            continue;
+        };
+        let is_lost = found
+            .get(carrier)
+            .is_some_and(|host| host.outcome.unreachable.is_some());
+        let left = if is_lost {
+            carried(play, carrier)
+        } else {
+            Vec::new()
+        };
         if left.is_empty() {
             continue;
         }
-        let reached = |host: &HostName| found.get(host).is_some_and(|host| host.outcome.unreachable.is_none());
+        let reached = |host: &HostName| {
+            found
+                .get(host)
+                .is_some_and(|host| host.outcome.unreachable.is_none())
+        };
         // On a host that is refused or cannot be read whole, `apply` performs nothing.
         let sound = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.failed());
-        let able =
-            || play.standbys.iter().filter(|(host, goals)| !goals.is_empty() && reached(host)).map(|(host, _)| host);
-        let standby = able().find(|host| sound(host)).or_else(|| able().next()).cloned();
-        let takes = standby.as_ref().and_then(|host| play.standbys.get(host)).into_iter().flatten();
+        let able = || {
+            play.standbys
+                .iter()
+                .filter(|(host, goals)| !goals.is_empty() && reached(host))
+                .map(|(host, _)| host)
+        };
+        let standby = able()
+            .find(|host| sound(host))
+            .or_else(|| able().next())
+            .cloned();
+        let takes = standby
+            .as_ref()
+            .and_then(|host| play.standbys.get(host))
+            .into_iter()
+            .flatten();
         let taken: Vec<String> = takes.map(Goal::label).collect();
-        let unread: Vec<&str> = left.iter().filter(|name| !taken.contains(name)).map(String::as_str).collect();
+        let unread: Vec<&str> = left
+            .iter()
+            .filter(|name| !taken.contains(name))
+            .map(String::as_str)
+            .collect();
         if let Some(host) = found.get_mut(carrier).filter(|_| !unread.is_empty()) {
             let names = unread.join(", ");
-            host.outcome
-                .notes
-                .push(format!("not looked at: {names}, since no other host of the play {} can carry that", play.name));
+            host.outcome.notes.push(format!(
+                "not looked at: {names}, since no other host of the play {} can carry that",
+                play.name
+            ));
         }
         if let Some(standby) = standby {
             chosen.insert(index, standby);
@@ -71,14 +102,24 @@ pub(super) async fn stand_in(
     standbys: &Standbys,
 ) {
     for (index, name) in standbys {
-        let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else { continue };
+        let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else {
+            continue;
+        };
         let goals = play.standbys.get(name).into_iter().flatten();
         let resources: Vec<Arc<dyn Resource>> = goals.filter_map(Goal::ready).collect();
         let names: Vec<String> = resources.iter().map(|resource| resource.id()).collect();
-        let carrier = play.carrier.as_ref().map_or("its carrier", HostName::as_str);
-        let note = format!("{name} carries {} for {carrier}, which cannot be read", names.join(", "));
+        let carrier = play
+            .carrier
+            .as_ref()
+            .map_or("its carrier", HostName::as_str);
+        let note = format!(
+            "{name} carries {} for {carrier}, which cannot be read",
+            names.join(", ")
+        );
         let looked = match fleet.host(name).await {
-            Ok(host) => look(fleet, &host, &resources).await.map(|examined| (examined, host.execs())),
+            Ok(host) => look(fleet, &host, &resources)
+                .await
+                .map(|examined| (examined, host.execs())),
             Err(error) => Err(error),
         };
         match looked {
@@ -88,14 +129,27 @@ pub(super) async fn stand_in(
                     let mut outcome = resource_outcome(&play.name, resource.id(), &result);
                     forecast.record.explain(resource.as_ref(), &mut outcome);
                     forecast.outcome.resources.push(outcome);
-                    forecast.tasks.push(Task { play: *index, resource, change: result.ok().flatten() });
+                    forecast.tasks.push(Task {
+                        play: *index,
+                        resource,
+                        change: result.ok().flatten(),
+                    });
                 }
                 // Plays are performed in their order; within one, what belongs to the cluster comes last here.
                 forecast.tasks.sort_by_key(|task| task.play);
             }
-            Err(error) => forecast.outcome.notes.push(format!("{} not looked at: {error}", names.join(", "))),
+            Err(error) => forecast
+                .outcome
+                .notes
+                .push(format!("{} not looked at: {error}", names.join(", "))),
         }
-        fleet.events().send(Event::Note { host: Some(name.clone()), text: note.clone() }).await;
+        fleet
+            .events()
+            .send(Event::Note {
+                host: Some(name.clone()),
+                text: note.clone(),
+            })
+            .await;
         forecast.outcome.notes.push(note);
     }
 }
@@ -105,5 +159,8 @@ async fn look(
     host: &super::Host,
     resources: &[Arc<dyn Resource>],
 ) -> Result<Vec<super::examine::Examined>, crate::transport::TransportError> {
-    Look::gather(fleet, host, resources, None).await?.examine(resources).await
+    Look::gather(fleet, host, resources, None)
+        .await?
+        .examine(resources)
+        .await
 }

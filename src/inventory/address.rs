@@ -7,7 +7,10 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
     if address.parse::<IpAddr>().is_ok() {
         return None;
     }
-    if let Some(inner) = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    if let Some(inner) = address
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         return Some(match inner.parse::<IpAddr>() {
             Ok(_) => "an IPv6 address stands without brackets",
             Err(_) => "use an IPv4 or IPv6 address or a host name",
@@ -16,7 +19,11 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
     // Link-local addresses carry the name of an interface: fe80::1%eth0.
     if let Some((inner, zone)) = address.split_once('%') {
         let is_zoned = inner.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty();
-        return if is_zoned { None } else { Some("use an IPv4 or IPv6 address or a host name") };
+        return if is_zoned {
+            None
+        } else {
+            Some("use an IPv4 or IPv6 address or a host name")
+        };
     }
     if let Some((_, port)) = address.rsplit_once(':') {
         let is_port = port.parse::<u16>().is_ok() && address.matches(':').count() == 1;
@@ -30,10 +37,15 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
         return Some("give the login user as `user = ...`");
     }
     // Only digits and dots: meant as IPv4, and not one.
-    if !address.is_empty() && address.chars().all(|letter| letter.is_ascii_digit() || letter == '.') {
+    if !address.is_empty()
+        && address
+            .chars()
+            .all(|letter| letter.is_ascii_digit() || letter == '.')
+    {
         return Some("an IPv4 address has four numbers from 0 to 255");
     }
-    (!is_host_name(address)).then_some("use an IPv4 or IPv6 address or a host name of letters, digits, `-` and `.`")
+    (!is_host_name(address))
+        .then_some("use an IPv4 or IPv6 address or a host name of letters, digits, `-` and `.`")
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -54,9 +66,15 @@ mod tests {
 
     #[test]
     fn addresses_that_are_one() {
-        for address in
-            ["192.168.56.11", "::1", "2001:db8::5", "fe80::1%eth0", "docker01", "a.b-c.example.", "1and1.com"]
-        {
+        for address in [
+            "192.168.56.11",
+            "::1",
+            "2001:db8::5",
+            "fe80::1%eth0",
+            "docker01",
+            "a.b-c.example.",
+            "1and1.com",
+        ] {
             assert_eq!(fault(address), None, "{address}");
         }
     }

@@ -21,26 +21,52 @@ pub fn extra_vars(arguments: &[String]) -> Result<Vars, Diagnostics> {
             Err(errors) => diagnostics.extend(errors),
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(vars) }
+    if diagnostics.has_errors() {
+        Err(diagnostics)
+    } else {
+        Ok(vars)
+    }
 }
 
 fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<Vars, Diagnostics> {
     if let Some(path) = argument.strip_prefix('@') {
         let document = Document::read(Path::new(path))?;
-        let mut reader = Reader { source: &document.source, diagnostics };
-        return Ok(Vars::read(&mut reader, document.root.as_table().unwrap_or_default()));
+        let mut reader = Reader {
+            source: &document.source,
+            diagnostics,
+        };
+        return Ok(Vars::read(
+            &mut reader,
+            document.root.as_table().unwrap_or_default(),
+        ));
     }
     let source = Source::new("-e", argument);
     let place = Place::new(&source, 0..argument.len());
-    let Some((key, text)) = argument.split_once('=').filter(|(key, _)| is_identifier(key)) else {
+    let Some((key, text)) = argument
+        .split_once('=')
+        .filter(|(key, _)| is_identifier(key))
+    else {
         // The value may be secret; the key alone says which argument is meant.
         let shown = argument.split('=').next().unwrap_or_default();
         let error = Diagnostic::error(format!("`-e {shown}` is not key=value")).at(place);
-        return Err(error.hint("write `-e registry=docker01:5000`, or `-e @vars.toml` for a file").into());
+        return Err(error
+            .hint("write `-e registry=docker01:5000`, or `-e @vars.toml` for a file")
+            .into());
     };
     let span = key.len() + 1..argument.len();
-    let mut node = parse_value(text).unwrap_or_else(|| Node::new(Value::String(text.to_owned()), span.clone()));
+    let mut node = parse_value(text)
+        .unwrap_or_else(|| Node::new(Value::String(text.to_owned()), span.clone()));
     node.move_to(&span);
-    let entry = Entry { key: key.to_owned(), key_span: 0..key.len(), node };
-    Ok(Vars::read(&mut Reader { source: &source, diagnostics }, &[entry]))
+    let entry = Entry {
+        key: key.to_owned(),
+        key_span: 0..key.len(),
+        node,
+    };
+    Ok(Vars::read(
+        &mut Reader {
+            source: &source,
+            diagnostics,
+        },
+        &[entry],
+    ))
 }

@@ -19,17 +19,25 @@ impl Group {
     /// Reads `[groups.NAME]` into a group that another file may have begun.
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
         let what = format!("[groups.{}]", entry.key);
-        let Some(entries) = reader.table(&entry.node, &what) else { return };
+        let Some(entries) = reader.table(&entry.node, &what) else {
+            return;
+        };
         reader.only_keys(entries, &what, &["vars", "children"]);
         for entry in entries {
             match entry.key.as_str() {
                 "vars" => {
-                    let vars = reader.table(&entry.node, "vars").map(|entries| Vars::read(reader, entries));
+                    let vars = reader
+                        .table(&entry.node, "vars")
+                        .map(|entries| Vars::read(reader, entries));
                     self.vars.overlay(&vars.unwrap_or_default());
                 }
                 "children" => {
                     let children = reader.strings(&entry.node, "children").unwrap_or_default();
-                    self.children.extend(children.iter().map(|(name, span)| ((*name).to_owned(), reader.place(span))));
+                    self.children.extend(
+                        children
+                            .iter()
+                            .map(|(name, span)| ((*name).to_owned(), reader.place(span))),
+                    );
                 }
                 _ => {}
             }
@@ -42,11 +50,20 @@ pub(super) fn check(groups: &IndexMap<String, Group>, diagnostics: &mut Diagnost
     for (name, group) in groups {
         for (child, place) in &group.children {
             if !groups.contains_key(child) {
-                let hint = did_you_mean(child, groups.keys().map(String::as_str).filter(|other| *other != name));
-                let error = Diagnostic::error(format!("there is no group `{child}`")).at(place.clone());
+                let hint = did_you_mean(
+                    child,
+                    groups
+                        .keys()
+                        .map(String::as_str)
+                        .filter(|other| *other != name),
+                );
+                let error =
+                    Diagnostic::error(format!("there is no group `{child}`")).at(place.clone());
                 diagnostics.push(error.maybe_hint(hint));
             } else if ancestors(groups, name).contains(child) || child == name {
-                let error = Diagnostic::error(format!("the group `{name}` contains itself through `{child}`"));
+                let error = Diagnostic::error(format!(
+                    "the group `{name}` contains itself through `{child}`"
+                ));
                 diagnostics.push(error.at(place.clone()).hint("remove one of the `children`"));
             }
         }
@@ -72,7 +89,8 @@ fn ancestors(groups: &IndexMap<String, Group>, group: &str) -> IndexSet<String> 
     let mut next = vec![group.to_owned()];
     while let Some(below) = next.pop() {
         for (name, above) in groups {
-            if above.children.iter().any(|(child, _)| *child == below) && found.insert(name.clone()) {
+            if above.children.iter().any(|(child, _)| *child == below) && found.insert(name.clone())
+            {
                 next.push(name.clone());
             }
         }

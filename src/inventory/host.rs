@@ -40,7 +40,9 @@ pub(super) struct HostTable {
 fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
-        && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
 }
 
 impl HostTable {
@@ -49,7 +51,11 @@ impl HostTable {
         let what = format!("[hosts.{}]", entry.key);
         if !is_host_name(&entry.key) {
             let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
-            reader.error(&entry.key_span, format!("`{}` is no name for a host", entry.key), Some(hint));
+            reader.error(
+                &entry.key_span,
+                format!("`{}` is no name for a host", entry.key),
+                Some(hint),
+            );
             return None;
         }
         let mut host = Self {
@@ -86,7 +92,9 @@ impl HostTable {
                 }
             }
             "unmanaged" => self.unmanaged = reader.boolean(node, "unmanaged").unwrap_or(false),
-            "not_running" => self.not_running = reader.string(node, "not_running").map(str::to_owned),
+            "not_running" => {
+                self.not_running = reader.string(node, "not_running").map(str::to_owned)
+            }
             "vars" => {
                 if let Some(entries) = reader.table(node, "vars") {
                     self.vars = Vars::read(reader, entries);
@@ -96,16 +104,34 @@ impl HostTable {
                 debug_assert!(KEYS.contains(&key), "{key} is missing in KEYS");
             }
             key => {
-                let known = ["address", "groups", "vars", "unmanaged", "not_running"].iter().chain(KEYS).copied();
-                let hint = hint_for(key).map(str::to_owned).or_else(|| did_you_mean(key, known));
-                reader.error(&entry.key_span, format!("unknown key `{key}` in {what}"), hint);
+                let known = ["address", "groups", "vars", "unmanaged", "not_running"]
+                    .iter()
+                    .chain(KEYS)
+                    .copied();
+                let hint = hint_for(key)
+                    .map(str::to_owned)
+                    .or_else(|| did_you_mean(key, known));
+                reader.error(
+                    &entry.key_span,
+                    format!("unknown key `{key}` in {what}"),
+                    hint,
+                );
             }
         }
     }
 
-    fn check_address(&mut self, reader: &mut Reader<'_>, address: &str, span: &std::ops::Range<usize>) {
+    fn check_address(
+        &mut self,
+        reader: &mut Reader<'_>,
+        address: &str,
+        span: &std::ops::Range<usize>,
+    ) {
         if let Some(fault) = address::fault(address) {
-            reader.error(span, format!("`{address}` is not an address"), Some(fault.into()));
+            reader.error(
+                span,
+                format!("`{address}` is not an address"),
+                Some(fault.into()),
+            );
         }
         // Kept in any case, so that the host is there for the checks that follow.
         self.address = Some(address.to_owned());

@@ -12,14 +12,20 @@ impl Inventory {
     #[must_use]
     pub fn toml(&self, hosts: &[HostName]) -> String {
         let chosen = || self.hosts.iter().filter(|(name, _)| hosts.contains(name));
-        let mut written = Written { about: "Written by `skep inventory --toml`.".into(), ..Written::default() };
+        let mut written = Written {
+            about: "Written by `skep inventory --toml`.".into(),
+            ..Written::default()
+        };
         // One file, one word about all of its hosts.
         written.disposable = chosen().all(|(_, host)| host.disposable);
         // Groups are named by their hosts; the others are named here, so that patterns that speak of them stay valid.
         let named = |group: &String| chosen().any(|(_, host)| host.groups.contains(group));
-        written
-            .groups
-            .extend(self.groups.keys().filter(|group| !named(group)).map(|group| (group.clone(), Default::default())));
+        written.groups.extend(
+            self.groups
+                .keys()
+                .filter(|group| !named(group))
+                .map(|group| (group.clone(), Default::default())),
+        );
         let mut left_out: Vec<String> = Vec::new();
         for (name, host) in chosen() {
             let mut machine = settings(host);
@@ -34,9 +40,10 @@ impl Inventory {
             written.hosts.push((name.as_str().to_owned(), machine));
         }
         if !left_out.is_empty() {
-            written
-                .about
-                .push_str(&format!("\nLeft out, for their names say that they are secret: {}", left_out.join(", ")));
+            written.about.push_str(&format!(
+                "\nLeft out, for their names say that they are secret: {}",
+                left_out.join(", ")
+            ));
         }
         written.text()
     }
@@ -45,7 +52,10 @@ impl Inventory {
 fn settings(host: &Host) -> Machine {
     let (target, mut machine) = (&host.target, Machine::default());
     let paths = |paths: &[std::path::PathBuf]| -> Value {
-        paths.iter().map(|path| Value::from(path.to_string_lossy())).collect()
+        paths
+            .iter()
+            .map(|path| Value::from(path.to_string_lossy()))
+            .collect()
     };
     machine.set("address", target.address.as_str());
     let mut given = |setting: &str, key: &'static str, value: Value| {
@@ -56,16 +66,44 @@ fn settings(host: &Host) -> Machine {
     given("port", "port", target.port.into());
     given("user", "user", target.user.as_str().into());
     given("become", "become", target.become_root.into());
-    given("become_user", "become_user", target.become_user.as_str().into());
-    given("become_password_command", "become_password_command", target.become_password_command.clone().into());
-    given("password_command", "password_command", target.password_command.clone().into());
-    given("identity_file", "identity_file", paths(&target.identity_files));
+    given(
+        "become_user",
+        "become_user",
+        target.become_user.as_str().into(),
+    );
+    given(
+        "become_password_command",
+        "become_password_command",
+        target.become_password_command.clone().into(),
+    );
+    given(
+        "password_command",
+        "password_command",
+        target.password_command.clone().into(),
+    );
+    given(
+        "identity_file",
+        "identity_file",
+        paths(&target.identity_files),
+    );
     given("agent", "agent", target.agent.into());
-    given("host_keys", "host_keys", serde_json::to_value(target.host_key_policy).unwrap_or_default());
-    given("HostKeyAlias", "host_key_alias", target.ssh.host_key_alias.clone().into());
+    given(
+        "host_keys",
+        "host_keys",
+        serde_json::to_value(target.host_key_policy).unwrap_or_default(),
+    );
+    given(
+        "HostKeyAlias",
+        "host_key_alias",
+        target.ssh.host_key_alias.clone().into(),
+    );
     given("known_hosts", "known_hosts", paths(&target.known_hosts));
     let time = |time| Value::from(humantime::format_duration(time).to_string());
-    given("connect_timeout", "connect_timeout", time(target.connect_timeout));
+    given(
+        "connect_timeout",
+        "connect_timeout",
+        time(target.connect_timeout),
+    );
     given("connect_wait", "connect_wait", time(target.connect_wait));
     match &target.ssh.proxy {
         Proxy::Direct => given("proxy", "proxy_jump", "none".into()),
@@ -101,14 +139,20 @@ mod tests {
         let first = Inventory::load(std::slice::from_ref(&path), &[]).unwrap();
         let names: Vec<HostName> = first.hosts().map(|(name, _)| name.clone()).collect();
         let kept = first.toml(&names);
-        assert!(kept.contains("left out") || kept.contains("Left out"), "{kept}");
+        assert!(
+            kept.contains("left out") || kept.contains("Left out"),
+            "{kept}"
+        );
         assert!(!kept.contains("'no'") && !kept.contains("\"no\""), "{kept}");
         std::fs::write(&path, &kept).unwrap();
         let second = Inventory::load(&[path], &[]).unwrap();
         let view = |inventory: &Inventory| {
             let mut view = serde_json::to_value(inventory.view()).unwrap();
             for host in ["a", "b"] {
-                view["hosts"][host]["vars"].as_object_mut().unwrap().remove("db_password");
+                view["hosts"][host]["vars"]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("db_password");
             }
             view
         };
@@ -116,11 +160,18 @@ mod tests {
         // Order of groups is that of the file.
         for view in [&mut before, &mut after] {
             let groups = view["groups"].as_object().unwrap().clone();
-            view["groups"] =
-                serde_json::to_value(groups.into_iter().collect::<std::collections::BTreeMap<_, _>>()).unwrap();
+            view["groups"] = serde_json::to_value(
+                groups
+                    .into_iter()
+                    .collect::<std::collections::BTreeMap<_, _>>(),
+            )
+            .unwrap();
         }
         assert_eq!(before, after, "{kept}");
         let target = second.target(&HostName::new("a")).unwrap();
-        assert_eq!((target.known_name(), &target.ssh.proxy), (("one", 22), &Proxy::Direct));
+        assert_eq!(
+            (target.known_name(), &target.ssh.proxy),
+            (("one", 22), &Proxy::Direct)
+        );
     }
 }

@@ -58,7 +58,10 @@ impl Inventory {
     /// # Errors
     /// Everything that is wrong with it, of all files.
     pub fn load(paths: &[PathBuf], extra: &[String]) -> Result<Self, Diagnostics> {
-        let request = InventoryRequest { paths: paths.to_vec(), extra_vars: extra.to_vec() };
+        let request = InventoryRequest {
+            paths: paths.to_vec(),
+            extra_vars: extra.to_vec(),
+        };
         let (inventory, diagnostics) = Self::load_what_can_be(&request);
         diagnostics.into_result().map(|_| inventory)
     }
@@ -73,7 +76,9 @@ impl Inventory {
                 continue;
             }
             match files(path) {
-                Ok(files) => files.iter().for_each(|file| loader.take(Document::read(file))),
+                Ok(files) => files
+                    .iter()
+                    .for_each(|file| loader.take(Document::read(file))),
                 Err(errors) => loader.refuse(errors),
             }
         }
@@ -143,7 +148,13 @@ impl Inventory {
                 .and_then(|var| var.node.as_str().map(str::to_owned)),
             groups: host.groups.clone(),
         };
-        Roster { hosts: self.hosts.iter().map(|(name, host)| (name.clone(), entry(host))).collect() }
+        Roster {
+            hosts: self
+                .hosts
+                .iter()
+                .map(|(name, host)| (name.clone(), entry(host)))
+                .collect(),
+        }
     }
 }
 
@@ -161,7 +172,10 @@ impl Loader {
         let before = self.hosts.len();
         let mut disposable = false;
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
-        let mut reader = Reader { source: &document.source, diagnostics: &mut diagnostics };
+        let mut reader = Reader {
+            source: &document.source,
+            diagnostics: &mut diagnostics,
+        };
         let sections = ["defaults", "vars", "groups", "hosts", "disposable"];
         for entry in document.root.as_table().unwrap_or_default() {
             if !sections.contains(&entry.key.as_str()) {
@@ -172,33 +186,54 @@ impl Loader {
                 disposable = reader.boolean(&entry.node, "disposable").unwrap_or(false);
                 continue;
             }
-            let Some(entries) = reader.table(&entry.node, &entry.key) else { continue };
+            let Some(entries) = reader.table(&entry.node, &entry.key) else {
+                continue;
+            };
             match entry.key.as_str() {
-                "defaults" => entries.iter().for_each(|entry| self.setting(&mut reader, entry)),
+                "defaults" => entries
+                    .iter()
+                    .for_each(|entry| self.setting(&mut reader, entry)),
                 "vars" => self.vars.overlay(&Vars::read(&mut reader, entries)),
                 "groups" => entries.iter().for_each(|entry| {
                     check_group_name(&mut reader, &entry.key, &entry.key_span);
-                    self.groups.entry(entry.key.clone()).or_default().read(&mut reader, entry);
+                    self.groups
+                        .entry(entry.key.clone())
+                        .or_default()
+                        .read(&mut reader, entry);
                 }),
-                _ => entries.iter().for_each(|entry| self.host(&mut reader, entry)),
+                _ => entries
+                    .iter()
+                    .for_each(|entry| self.host(&mut reader, entry)),
             }
         }
         self.diagnostics = diagnostics;
         for (first, names) in std::mem::take(&mut self.twins) {
-            self.diagnostics.push(twins(&first, &document.source, &names));
+            self.diagnostics
+                .push(twins(&first, &document.source, &names));
         }
         // It speaks of this file's hosts alone: another file's machines are never broken by its word.
-        self.hosts.values_mut().skip(before).for_each(|host| host.disposable = disposable);
+        self.hosts
+            .values_mut()
+            .skip(before)
+            .for_each(|host| host.disposable = disposable);
     }
 
     fn setting(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
         if entry.key == "forks" {
-            let forks = reader.integer(&entry.node, "forks", 1..=1000).and_then(|forks| usize::try_from(forks).ok());
+            let forks = reader
+                .integer(&entry.node, "forks", 1..=1000)
+                .and_then(|forks| usize::try_from(forks).ok());
             self.forks = forks.or(self.forks);
         } else if !self.defaults.take(reader, entry) {
             let known = KEYS.iter().copied().chain(["forks"]);
-            let hint = hint_for(&entry.key).map(str::to_owned).or_else(|| did_you_mean(&entry.key, known));
-            reader.error(&entry.key_span, format!("unknown key `{}` in [defaults]", entry.key), hint);
+            let hint = hint_for(&entry.key)
+                .map(str::to_owned)
+                .or_else(|| did_you_mean(&entry.key, known));
+            reader.error(
+                &entry.key_span,
+                format!("unknown key `{}` in [defaults]", entry.key),
+                hint,
+            );
         }
     }
 
@@ -212,12 +247,18 @@ impl Loader {
             let sources = [&first.place, &host.place].map(|place| place.source.path());
             // Two texts that nobody wrote: lines in them would say nothing.
             if sources.iter().all(|path| External::of(path).is_some()) {
-                self.twins.entry(sources[0].to_path_buf()).or_default().push(name);
+                self.twins
+                    .entry(sources[0].to_path_buf())
+                    .or_default()
+                    .push(name);
                 return;
             }
-            let error = Diagnostic::error(format!("the host `{name}` is defined twice")).at(host.place);
+            let error =
+                Diagnostic::error(format!("the host `{name}` is defined twice")).at(host.place);
             let error = error.related(first.place.clone(), "it is first defined here");
-            reader.diagnostics.push(error.hint("give one of them another name, or remove it"));
+            reader
+                .diagnostics
+                .push(error.hint("give one of them another name, or remove it"));
         } else {
             self.hosts.insert(name, host);
         }
@@ -239,16 +280,38 @@ impl Loader {
             let direct: Vec<String> = table.groups.into_keys().collect();
             let groups: Vec<String> = groups::closure(&self.groups, &direct).into_iter().collect();
             let mut vars = self.vars.clone();
-            groups.iter().filter_map(|group| self.groups.get(group)).for_each(|group| vars.overlay(&group.vars));
+            groups
+                .iter()
+                .filter_map(|group| self.groups.get(group))
+                .for_each(|group| vars.overlay(&group.vars));
             vars.overlay(&table.vars);
             vars.overlay(&extra);
             let address = table.address.unwrap_or_else(|| name.as_str().to_owned());
-            let mut target = self.defaults.overlay(&table.settings).target(name.clone(), address);
+            let mut target = self
+                .defaults
+                .overlay(&table.settings)
+                .target(name.clone(), address);
             target.not_running = table.not_running;
             let (place, unmanaged, disposable) = (table.place, table.unmanaged, table.disposable);
-            hosts.insert(name, Host { place, target, groups, unmanaged, disposable, vars });
+            hosts.insert(
+                name,
+                Host {
+                    place,
+                    target,
+                    groups,
+                    unmanaged,
+                    disposable,
+                    vars,
+                },
+            );
         }
-        let inventory = Inventory { hosts, groups: self.groups, forks: self.forks, extra, broken: self.broken };
+        let inventory = Inventory {
+            hosts,
+            groups: self.groups,
+            forks: self.forks,
+            extra,
+            broken: self.broken,
+        };
         (inventory, self.diagnostics)
     }
 
@@ -256,8 +319,13 @@ impl Loader {
     fn check_names(&mut self) {
         for (name, host) in &self.hosts {
             if name.as_str() == "all" || self.groups.contains_key(name.as_str()) {
-                let error = Diagnostic::error(format!("`{name}` is the name of a group and of a host"));
-                self.diagnostics.push(error.at(host.place.clone()).hint("give the host another name"));
+                let error =
+                    Diagnostic::error(format!("`{name}` is the name of a group and of a host"));
+                self.diagnostics.push(
+                    error
+                        .at(host.place.clone())
+                        .hint("give the host another name"),
+                );
             }
         }
     }
@@ -265,11 +333,17 @@ impl Loader {
 
 /// Two environments of other programs with hosts of the same names.
 fn twins(first: &Path, second: &Source, names: &[HostName]) -> Diagnostic {
-    let names = names.iter().map(HostName::as_str).collect::<Vec<_>>().join(", ");
+    let names = names
+        .iter()
+        .map(HostName::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
     let (one, other) = (first.display(), second.path().display());
     let at = Place::new(&Source::new(second.path(), ""), 0..0);
     if first == second.path() {
-        return Diagnostic::error(format!("{one} is given twice")).at(at).hint("leave one of them out");
+        return Diagnostic::error(format!("{one} is given twice"))
+            .at(at)
+            .hint("leave one of them out");
     }
     Diagnostic::error(format!("{one} and {other} have hosts of the same names: {names}"))
         .at(at)
@@ -277,12 +351,21 @@ fn twins(first: &Path, second: &Source, names: &[HostName]) -> Diagnostic {
 }
 
 fn no_hosts(paths: &[PathBuf]) -> Diagnostic {
-    let files: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let files: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     let error = Diagnostic::error("the inventory has no hosts");
-    let file = paths.first().map_or(Path::new("inventory"), PathBuf::as_path);
+    let file = paths
+        .first()
+        .map_or(Path::new("inventory"), PathBuf::as_path);
     let error = error.at(Place::new(&Source::new(file, ""), 0..0));
     let hint = "add a host: [hosts.docker01] with `address = \"192.168.56.11\"` and `groups = [\"managers\"]`";
-    if files.len() > 1 { error.hint(format!("none of {} has one; {hint}", files.join(", "))) } else { error.hint(hint) }
+    if files.len() > 1 {
+        error.hint(format!("none of {} has one; {hint}", files.join(", ")))
+    } else {
+        error.hint(hint)
+    }
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
@@ -290,18 +373,27 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
         return Ok(vec![path.to_path_buf()]);
     }
     let at = Place::new(&Source::new(path, ""), 0..0);
-    let entries = std::fs::read_dir(path)
-        .map_err(|error| Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(at.clone()))?;
+    let entries = std::fs::read_dir(path).map_err(|error| {
+        Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(at.clone())
+    })?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "toml") && path.is_file())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+                && path.is_file()
+        })
         // Ignore rules lie beside the inventory and are none.
         .filter(|path| path.file_name().is_some_and(|name| name != IGNORE_FILE))
         .collect();
     files.sort();
     if files.is_empty() {
-        return Err(Diagnostic::error(format!("there is no *.toml in {}", path.display())).at(at).into());
+        return Err(
+            Diagnostic::error(format!("there is no *.toml in {}", path.display()))
+                .at(at)
+                .into(),
+        );
     }
     Ok(files)
 }
@@ -329,11 +421,20 @@ mod tests {
     fn a_target_has_the_documented_defaults() {
         let (_, inventory) = loaded(&[("i.toml", "[hosts.a]\n")]);
         let target = inventory.target(&HostName::new("a")).unwrap();
-        assert_eq!((target.address.as_str(), target.port, target.agent), ("a", 22, true));
+        assert_eq!(
+            (target.address.as_str(), target.port, target.agent),
+            ("a", 22, true)
+        );
         assert!(!target.become_root && target.identity_files.is_empty());
         assert_eq!(target.host_key_policy, HostKeyPolicy::AcceptNew);
-        assert_eq!((target.connect_timeout, target.connect_wait), (Duration::from_secs(10), Duration::ZERO));
-        assert!(target.known_hosts[0].is_absolute() && target.known_hosts[0].ends_with(".ssh/known_hosts"));
+        assert_eq!(
+            (target.connect_timeout, target.connect_wait),
+            (Duration::from_secs(10), Duration::ZERO)
+        );
+        assert!(
+            target.known_hosts[0].is_absolute()
+                && target.known_hosts[0].ends_with(".ssh/known_hosts")
+        );
     }
 
     #[test]
@@ -349,12 +450,28 @@ mod tests {
             ),
         ]);
         let x = inventory.target(&HostName::new("x")).unwrap();
-        assert_eq!((x.user.as_str(), x.port, x.become_root), ("ann", 2201, true));
+        assert_eq!(
+            (x.user.as_str(), x.port, x.become_root),
+            ("ann", 2201, true)
+        );
         let home = PathBuf::from(std::env::var_os("HOME").unwrap());
-        assert_eq!(x.identity_files, [folder.path().join("keys/a"), home.join("b"), PathBuf::from("/c")]);
+        assert_eq!(
+            x.identity_files,
+            [
+                folder.path().join("keys/a"),
+                home.join("b"),
+                PathBuf::from("/c")
+            ]
+        );
         let y = inventory.target(&HostName::new("y")).unwrap();
-        assert_eq!((y.user.as_str(), y.port, y.become_root), ("root", 22, false));
-        assert_eq!((y.host_key_policy, y.connect_wait), (HostKeyPolicy::Strict, Duration::from_secs(120)));
+        assert_eq!(
+            (y.user.as_str(), y.port, y.become_root),
+            ("root", 22, false)
+        );
+        assert_eq!(
+            (y.host_key_policy, y.connect_wait),
+            (HostKeyPolicy::Strict, Duration::from_secs(120))
+        );
         assert_eq!(y.identity_files, [folder.path().join("k")]);
         assert_eq!(inventory.forks(), Some(7));
     }
@@ -366,9 +483,18 @@ mod tests {
             "[hosts.a]\ngroups=['db','east']\nvars={swarm_address='10.0.0.1'}\n[hosts.b]\ngroups=['east']\n\
              vars={swarm_address='{{ host.address }}'}\n[groups.site]\nchildren=['region']\n[groups.region]\nchildren=['east']\n",
         )]);
-        assert_eq!(inventory.host(&HostName::new("a")).unwrap().groups, ["db", "site", "region", "east"]);
+        assert_eq!(
+            inventory.host(&HostName::new("a")).unwrap().groups,
+            ["db", "site", "region", "east"]
+        );
         let roster = inventory.roster();
-        assert_eq!(roster.group("region").map(HostName::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            roster
+                .group("region")
+                .map(HostName::as_str)
+                .collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert_eq!(roster.hosts[0].swarm_address.as_deref(), Some("10.0.0.1"));
         assert_eq!(roster.hosts[1].swarm_address, None);
     }

@@ -41,7 +41,11 @@ impl Inventory {
         }
         if !has_positive {
             if required.is_empty() && excluded.is_empty() {
-                return Err(error("the pattern is empty", Some("e.g. `all`"), 0..pattern.len()));
+                return Err(error(
+                    "the pattern is empty",
+                    Some("e.g. `all`"),
+                    0..pattern.len(),
+                ));
             }
             selected.extend(self.hosts.keys().cloned());
         }
@@ -53,9 +57,13 @@ impl Inventory {
 
     fn term(&self, term: &str, offset: usize) -> Result<IndexSet<HostName>, PatternError> {
         let span = offset..offset + term.len();
-        let Some((name, subscript)) = term.split_once('[') else { return self.named(term, span) };
+        let Some((name, subscript)) = term.split_once('[') else {
+            return self.named(term, span);
+        };
         let hosts = self.named(name, offset..offset + name.len())?;
-        let positions = subscript.strip_suffix(']').and_then(|inside| positions(inside, hosts.len()));
+        let positions = subscript
+            .strip_suffix(']')
+            .and_then(|inside| positions(inside, hosts.len()));
         let Some(positions) = positions else {
             return Err(error(
                 format!("`[{subscript}` is no position"),
@@ -64,10 +72,15 @@ impl Inventory {
             ));
         };
         let is_single = !subscript.contains(':');
-        let chosen: IndexSet<HostName> = positions.filter_map(|position| hosts.get_index(position).cloned()).collect();
+        let chosen: IndexSet<HostName> = positions
+            .filter_map(|position| hosts.get_index(position).cloned())
+            .collect();
         if is_single && chosen.is_empty() {
             let plural = if hosts.len() == 1 { "host" } else { "hosts" };
-            let message = format!("`{term}` is beyond the end: `{name}` has {} {plural}", hosts.len());
+            let message = format!(
+                "`{term}` is beyond the end: `{name}` has {} {plural}",
+                hosts.len()
+            );
             return Err(error(message, Some("positions start at 0"), span));
         }
         Ok(chosen)
@@ -79,11 +92,16 @@ impl Inventory {
         }
         if name.contains(['*', '?']) {
             let in_group = |groups: &[String]| groups.iter().any(|group| matches_glob(name, group));
-            let matches =
-                self.hosts.iter().filter(|(host, entry)| matches_glob(name, host.as_str()) || in_group(&entry.groups));
+            let matches = self.hosts.iter().filter(|(host, entry)| {
+                matches_glob(name, host.as_str()) || in_group(&entry.groups)
+            });
             let found: IndexSet<HostName> = matches.map(|(host, _)| host.clone()).collect();
             if found.is_empty() {
-                return Err(error(format!("`{name}` matches no host and no group"), None, span));
+                return Err(error(
+                    format!("`{name}` matches no host and no group"),
+                    None,
+                    span,
+                ));
             }
             return Ok(found);
         }
@@ -91,11 +109,18 @@ impl Inventory {
             return Ok(IndexSet::from([host.clone()]));
         }
         if self.groups.contains_key(name) {
-            let members = self.hosts.iter().filter(|(_, host)| host.groups.iter().any(|group| group == name));
+            let members = self
+                .hosts
+                .iter()
+                .filter(|(_, host)| host.groups.iter().any(|group| group == name));
             return Ok(members.map(|(host, _)| host.clone()).collect());
         }
-        let known =
-            self.groups.keys().map(String::as_str).chain(self.hosts.keys().map(HostName::as_str)).chain(["all"]);
+        let known = self
+            .groups
+            .keys()
+            .map(String::as_str)
+            .chain(self.hosts.keys().map(HostName::as_str))
+            .chain(["all"]);
         Err(PatternError {
             message: format!("there is no group or host `{name}`"),
             hint: Some(nearest(name, known).map_or_else(
@@ -108,7 +133,11 @@ impl Inventory {
 }
 
 fn error(message: impl Into<String>, hint: Option<&str>, span: Range<usize>) -> PatternError {
-    PatternError { message: message.into(), hint: hint.map(str::to_owned), span }
+    PatternError {
+        message: message.into(),
+        hint: hint.map(str::to_owned),
+        span,
+    }
 }
 
 /// Terms with their offsets: `,` and `:` part them, unless within brackets.
@@ -136,11 +165,24 @@ fn terms(pattern: &str) -> Vec<(usize, &str)> {
 fn positions(inside: &str, length: usize) -> Option<Range<usize>> {
     let last = i64::try_from(length).ok()? - 1;
     let parse = |text: &str, default: i64| {
-        if text.is_empty() { Some(default) } else { text.parse::<i64>().ok() }
+        if text.is_empty() {
+            Some(default)
+        } else {
+            text.parse::<i64>().ok()
+        }
     };
-    let from_start = |position: i64| if position < 0 { position + last + 1 } else { position };
+    let from_start = |position: i64| {
+        if position < 0 {
+            position + last + 1
+        } else {
+            position
+        }
+    };
     let (first, final_one) = match inside.split_once(':') {
-        Some((first, final_one)) => (from_start(parse(first, 0)?), from_start(parse(final_one, last)?)),
+        Some((first, final_one)) => (
+            from_start(parse(first, 0)?),
+            from_start(parse(final_one, last)?),
+        ),
         None => {
             let position = from_start(inside.parse().ok()?);
             (position, position)
@@ -158,10 +200,13 @@ fn positions(inside: &str, length: usize) -> Option<Range<usize>> {
 pub fn matches_glob(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
         None => text.is_empty(),
-        Some('*') => (0..=text.len()).any(|at| text.is_char_boundary(at) && matches_glob(&pattern[1..], &text[at..])),
+        Some('*') => (0..=text.len())
+            .any(|at| text.is_char_boundary(at) && matches_glob(&pattern[1..], &text[at..])),
         Some(wanted) => {
             let mut rest = text.chars();
-            let matches = rest.next().is_some_and(|letter| wanted == '?' || wanted == letter);
+            let matches = rest
+                .next()
+                .is_some_and(|letter| wanted == '?' || wanted == letter);
             matches && matches_glob(&pattern[wanted.len_utf8()..], rest.as_str())
         }
     }
@@ -184,7 +229,11 @@ mod tests {
 
     fn selected(pattern: &str) -> String {
         let hosts = inventory().select(pattern).unwrap();
-        hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join(" ")
+        hosts
+            .iter()
+            .map(HostName::as_str)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
@@ -225,15 +274,30 @@ mod tests {
             ("manager", "there is no group or host `manager`", 0..7),
             ("db:!web3", "there is no group or host `web3`", 4..8),
             ("x*", "`x*` matches no host and no group", 0..2),
-            ("managers[3]", "`managers[3]` is beyond the end: `managers` has 3 hosts", 0..11),
+            (
+                "managers[3]",
+                "`managers[3]` is beyond the end: `managers` has 3 hosts",
+                0..11,
+            ),
             ("managers[x]", "`[x]` is no position", 0..11),
             ("managers[1", "`[1` is no position", 0..10),
-            ("empty[0]", "`empty[0]` is beyond the end: `empty` has 0 hosts", 0..8),
+            (
+                "empty[0]",
+                "`empty[0]` is beyond the end: `empty` has 0 hosts",
+                0..8,
+            ),
             (" ,", "the pattern is empty", 0..2),
         ] {
             let error = inventory().select(pattern).unwrap_err();
-            assert_eq!((error.message.as_str(), error.span), (message, span), "{pattern}");
+            assert_eq!(
+                (error.message.as_str(), error.span),
+                (message, span),
+                "{pattern}"
+            );
         }
-        assert_eq!(inventory().select("manager").unwrap_err().hint.as_deref(), Some("did you mean `managers`?"));
+        assert_eq!(
+            inventory().select("manager").unwrap_err().hint.as_deref(),
+            Some("did you mean `managers`?")
+        );
     }
 }

@@ -55,25 +55,39 @@ impl Settings {
             "user" => self.user = user(reader, node, key).or(self.user.take()),
             "become_user" => self.become_user = user(reader, node, key).or(self.become_user.take()),
             "become_password_command" => {
-                self.become_password_command = words(reader, node, key).or(self.become_password_command.take());
+                self.become_password_command =
+                    words(reader, node, key).or(self.become_password_command.take());
             }
             "password_command" => {
                 self.password_command = words(reader, node, key).or(self.password_command.take());
             }
-            "proxy_jump" => self.proxy = proxy(reader, node, "proxy_jump", Proxy::Jump).or(self.proxy.take()),
-            "proxy_command" => self.proxy = proxy(reader, node, "proxy_command", Proxy::Command).or(self.proxy.take()),
+            "proxy_jump" => {
+                self.proxy = proxy(reader, node, "proxy_jump", Proxy::Jump).or(self.proxy.take())
+            }
+            "proxy_command" => {
+                self.proxy =
+                    proxy(reader, node, "proxy_command", Proxy::Command).or(self.proxy.take())
+            }
             "ssh_config" => self.ssh_config = ssh_config(reader, entry).or(self.ssh_config.take()),
             "port" => {
-                let port = reader.integer(node, key, 1..=65535).and_then(|port| u16::try_from(port).ok());
+                let port = reader
+                    .integer(node, key, 1..=65535)
+                    .and_then(|port| u16::try_from(port).ok());
                 self.port = port.or(self.port);
             }
             "become" => self.become_root = reader.boolean(node, key).or(self.become_root),
-            "identity_file" => self.identity_files = paths(reader, entry).or(self.identity_files.take()),
+            "identity_file" => {
+                self.identity_files = paths(reader, entry).or(self.identity_files.take())
+            }
             "agent" => self.agent = reader.boolean(node, key).or(self.agent),
             "host_keys" => self.host_keys = host_keys(reader, node).or(self.host_keys),
-            "host_key_alias" => self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take()),
+            "host_key_alias" => {
+                self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take())
+            }
             "known_hosts" => self.known_hosts = paths(reader, entry).or(self.known_hosts.take()),
-            "connect_timeout" => self.connect_timeout = duration(reader, entry).or(self.connect_timeout),
+            "connect_timeout" => {
+                self.connect_timeout = duration(reader, entry).or(self.connect_timeout)
+            }
             "connect_wait" => self.connect_wait = duration(reader, entry).or(self.connect_wait),
             _ => return false,
         }
@@ -86,21 +100,39 @@ impl Settings {
             user: stronger.user.clone().or_else(|| self.user.clone()),
             port: stronger.port.or(self.port),
             become_root: stronger.become_root.or(self.become_root),
-            identity_files: stronger.identity_files.clone().or_else(|| self.identity_files.clone()),
+            identity_files: stronger
+                .identity_files
+                .clone()
+                .or_else(|| self.identity_files.clone()),
             agent: stronger.agent.or(self.agent),
             host_keys: stronger.host_keys.or(self.host_keys),
-            host_key_alias: stronger.host_key_alias.clone().or_else(|| self.host_key_alias.clone()),
-            known_hosts: stronger.known_hosts.clone().or_else(|| self.known_hosts.clone()),
+            host_key_alias: stronger
+                .host_key_alias
+                .clone()
+                .or_else(|| self.host_key_alias.clone()),
+            known_hosts: stronger
+                .known_hosts
+                .clone()
+                .or_else(|| self.known_hosts.clone()),
             connect_timeout: stronger.connect_timeout.or(self.connect_timeout),
             connect_wait: stronger.connect_wait.or(self.connect_wait),
-            become_user: stronger.become_user.clone().or_else(|| self.become_user.clone()),
+            become_user: stronger
+                .become_user
+                .clone()
+                .or_else(|| self.become_user.clone()),
             become_password_command: stronger
                 .become_password_command
                 .clone()
                 .or_else(|| self.become_password_command.clone()),
-            password_command: stronger.password_command.clone().or_else(|| self.password_command.clone()),
+            password_command: stronger
+                .password_command
+                .clone()
+                .or_else(|| self.password_command.clone()),
             proxy: stronger.proxy.clone().or_else(|| self.proxy.clone()),
-            ssh_config: stronger.ssh_config.clone().or_else(|| self.ssh_config.clone()),
+            ssh_config: stronger
+                .ssh_config
+                .clone()
+                .or_else(|| self.ssh_config.clone()),
         }
     }
 
@@ -122,7 +154,10 @@ impl Settings {
             agent: self.agent.unwrap_or(true),
             host_key_policy: self.host_keys.unwrap_or_default(),
             known_hosts: self.known_hosts.unwrap_or_else(|| {
-                vec![expand("~/.ssh/known_hosts", Path::new("")), "/etc/ssh/ssh_known_hosts".into()]
+                vec![
+                    expand("~/.ssh/known_hosts", Path::new("")),
+                    "/etc/ssh/ssh_known_hosts".into(),
+                ]
             }),
             connect_timeout: self.connect_timeout.unwrap_or(Duration::from_secs(10)),
             connect_wait: self.connect_wait.unwrap_or(Duration::ZERO),
@@ -144,7 +179,10 @@ impl Settings {
             ("port", self.port.is_some()),
             ("become", self.become_root.is_some()),
             ("become_user", self.become_user.is_some()),
-            ("become_password_command", self.become_password_command.is_some()),
+            (
+                "become_password_command",
+                self.become_password_command.is_some(),
+            ),
             ("password_command", self.password_command.is_some()),
             ("identity_file", self.identity_files.is_some()),
             ("agent", self.agent.is_some()),
@@ -156,16 +194,20 @@ impl Settings {
             ("proxy", self.proxy.is_some()),
             ("ssh_config", self.ssh_config.is_some()),
         ];
-        given.into_iter().filter(|(_, given)| *given).map(|(key, _)| (key, Origin::Inventory)).collect()
+        given
+            .into_iter()
+            .filter(|(_, given)| *given)
+            .map(|(key, _)| (key, Origin::Inventory))
+            .collect()
     }
 }
 
 /// The hint for keys that are on people's minds but are none of ours.
 pub(super) fn hint_for(key: &str) -> Option<&'static str> {
     match key {
-        "password" | "ssh_password" | "ansible_password" => {
-            Some("no password stands in a file: use `password_command`, `--ask-pass` or SKEP_SSH_PASSWORD")
-        }
+        "password" | "ssh_password" | "ansible_password" => Some(
+            "no password stands in a file: use `password_command`, `--ask-pass` or SKEP_SSH_PASSWORD",
+        ),
         "become_password" | "sudo_password" | "ansible_become_password" => Some(
             "no password stands in a file: use `become_password_command`, `--ask-become-pass` or SKEP_BECOME_PASSWORD",
         ),
@@ -181,9 +223,15 @@ pub(super) fn hint_for(key: &str) -> Option<&'static str> {
 /// A login name; what a shell would take for more than a word is none, since ProxyCommand and sudo see it.
 fn user(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
     let user = reader.string(node, key)?;
-    let strange = |letter: char| letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter);
+    let strange = |letter: char| {
+        letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter)
+    };
     if user.is_empty() || user.starts_with('-') || user.chars().any(strange) {
-        reader.error(&node.span, format!("`{user}` is no login name"), Some("e.g. `user = \"vagrant\"`".into()));
+        reader.error(
+            &node.span,
+            format!("`{user}` is no login name"),
+            Some("e.g. `user = \"vagrant\"`".into()),
+        );
         return None;
     }
     Some(user.to_owned())
@@ -193,7 +241,11 @@ fn user(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
 fn words(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
     let text = reader.string(node, key)?.trim();
     if text.is_empty() || text.contains(['\n', '\0']) {
-        reader.error(&node.span, format!("`{key}` is empty or has several lines"), None);
+        reader.error(
+            &node.span,
+            format!("`{key}` is empty or has several lines"),
+            None,
+        );
         return None;
     }
     Some(text.to_owned())
@@ -207,7 +259,14 @@ fn proxy(
 ) -> Option<(&'static str, Proxy)> {
     let text = words(reader, node, key)?;
     // As in OpenSSH: the way to switch a weaker one off.
-    Some((key, if text.eq_ignore_ascii_case("none") { Proxy::Direct } else { form(text) }))
+    Some((
+        key,
+        if text.eq_ignore_ascii_case("none") {
+            Proxy::Direct
+        } else {
+            form(text)
+        },
+    ))
 }
 
 fn ssh_config(reader: &mut Reader<'_>, entry: &Entry) -> Option<SshConfigFile> {
@@ -215,12 +274,20 @@ fn ssh_config(reader: &mut Reader<'_>, entry: &Entry) -> Option<SshConfigFile> {
         let path = paths(reader, entry)?.into_iter().next()?;
         if !path.is_file() {
             let message = format!("there is no file {}", path.display());
-            reader.error(&entry.node.span, message, Some("`ssh_config` is true, false or a file".into()));
+            reader.error(
+                &entry.node.span,
+                message,
+                Some("`ssh_config` is true, false or a file".into()),
+            );
         }
         return Some(SshConfigFile::File(path));
     }
     let on = reader.boolean(&entry.node, "ssh_config")?;
-    Some(if on { SshConfigFile::Usual } else { SshConfigFile::Off })
+    Some(if on {
+        SshConfigFile::Usual
+    } else {
+        SshConfigFile::Off
+    })
 }
 
 fn host_keys(reader: &mut Reader<'_>, node: &Node) -> Option<HostKeyPolicy> {
@@ -229,7 +296,11 @@ fn host_keys(reader: &mut Reader<'_>, node: &Node) -> Option<HostKeyPolicy> {
         "accept-new" => Some(HostKeyPolicy::AcceptNew),
         other => {
             let hint = crate::document::did_you_mean(other, ["strict", "accept-new"]);
-            reader.error(&node.span, format!("`host_keys` cannot be \"{other}\""), hint);
+            reader.error(
+                &node.span,
+                format!("`host_keys` cannot be \"{other}\""),
+                hint,
+            );
             None
         }
     }
@@ -241,16 +312,30 @@ fn duration(reader: &mut Reader<'_>, entry: &Entry) -> Option<Duration> {
         Ok(duration) => Some(duration),
         Err(error) => {
             let message = format!("`{}` is no time: {error}", entry.key);
-            reader.error(&entry.node.span, message, Some("e.g. \"10s\" or \"2min\"".into()));
+            reader.error(
+                &entry.node.span,
+                message,
+                Some("e.g. \"10s\" or \"2min\"".into()),
+            );
             None
         }
     }
 }
 
 fn paths(reader: &mut Reader<'_>, entry: &Entry) -> Option<Vec<PathBuf>> {
-    let folder = reader.source.path().parent().map(Path::to_path_buf).unwrap_or_default();
+    let folder = reader
+        .source
+        .path()
+        .parent()
+        .map(Path::to_path_buf)
+        .unwrap_or_default();
     let texts = reader.strings(&entry.node, &entry.key)?;
-    Some(texts.into_iter().map(|(text, _)| expand(text, &folder)).collect())
+    Some(
+        texts
+            .into_iter()
+            .map(|(text, _)| expand(text, &folder))
+            .collect(),
+    )
 }
 
 /// A local path as a user wrote it: `~` is the home folder, a relative path starts at the inventory file's folder.

@@ -27,12 +27,25 @@ impl Vars {
         for entry in entries {
             if RESERVED.contains(&entry.key.as_str()) {
                 let hint = "templates use this name themselves: choose another".to_owned();
-                reader.error(&entry.key_span, format!("no variable can be called `{}`", entry.key), Some(hint));
+                reader.error(
+                    &entry.key_span,
+                    format!("no variable can be called `{}`", entry.key),
+                    Some(hint),
+                );
             } else if !is_identifier(&entry.key) {
-                let hint = "a variable's name is letters, digits and `_`, not starting with a digit".to_owned();
-                reader.error(&entry.key_span, format!("`{}` is no name for a variable", entry.key), Some(hint));
+                let hint =
+                    "a variable's name is letters, digits and `_`, not starting with a digit"
+                        .to_owned();
+                reader.error(
+                    &entry.key_span,
+                    format!("`{}` is no name for a variable", entry.key),
+                    Some(hint),
+                );
             } else {
-                let var = Var { node: entry.node.clone(), place: reader.place(&entry.node.span) };
+                let var = Var {
+                    node: entry.node.clone(),
+                    place: reader.place(&entry.node.span),
+                };
                 vars.0.insert(entry.key.clone(), var);
             }
         }
@@ -41,7 +54,12 @@ impl Vars {
 
     /// Takes over all variables of a stronger set.
     pub fn overlay(&mut self, stronger: &Self) {
-        self.0.extend(stronger.0.iter().map(|(name, var)| (name.clone(), var.clone())));
+        self.0.extend(
+            stronger
+                .0
+                .iter()
+                .map(|(name, var)| (name.clone(), var.clone())),
+        );
     }
 
     /// One variable.
@@ -55,5 +73,7 @@ impl Vars {
 pub(super) fn is_identifier(name: &str) -> bool {
     !name.starts_with(|letter: char| letter.is_ascii_digit())
         && !name.is_empty()
-        && name.chars().all(|letter| letter.is_alphanumeric() || letter == '_')
+        && name
+            .chars()
+            .all(|letter| letter.is_alphanumeric() || letter == '_')
 }

@@ -18,7 +18,10 @@ pub struct InventoryView {
 
 /// One host.
 #[derive(Debug, serde::Serialize)]
-#[expect(missing_docs, reason = "the fields are those of an inventory file, merged")]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of an inventory file, merged"
+)]
 pub struct HostView {
     pub address: String,
     pub port: u16,
@@ -45,21 +48,42 @@ impl Inventory {
     pub fn view(&self) -> InventoryView {
         let members = |group: &String| {
             let has = |host: &Host| host.groups.contains(group);
-            self.hosts.iter().filter(|(_, host)| has(host)).map(|(name, _)| name.clone()).collect()
+            self.hosts
+                .iter()
+                .filter(|(_, host)| has(host))
+                .map(|(name, _)| name.clone())
+                .collect()
         };
         InventoryView {
             schema_version: 1,
-            hosts: self.hosts.iter().map(|(name, host)| (name.clone(), host_view(host))).collect(),
-            groups: self.groups.keys().map(|group| (group.clone(), members(group))).collect(),
+            hosts: self
+                .hosts
+                .iter()
+                .map(|(name, host)| (name.clone(), host_view(host)))
+                .collect(),
+            groups: self
+                .groups
+                .keys()
+                .map(|group| (group.clone(), members(group)))
+                .collect(),
         }
     }
 }
 
 fn host_view(host: &Host) -> HostView {
     let target = &host.target;
-    let paths = |paths: &[std::path::PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    let paths = |paths: &[std::path::PathBuf]| {
+        paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect()
+    };
     let shown = |name: &str, node: &crate::document::Node| {
-        if is_secret_key(name) { "(secret)".into() } else { node.to_json() }
+        if is_secret_key(name) {
+            "(secret)".into()
+        } else {
+            node.to_json()
+        }
     };
     HostView {
         address: target.address.clone(),
@@ -76,6 +100,11 @@ fn host_view(host: &Host) -> HostView {
         unmanaged: host.unmanaged,
         disposable: host.disposable,
         not_running: target.not_running.clone(),
-        vars: host.vars.0.iter().map(|(name, var)| (name.clone(), shown(name, &var.node))).collect(),
+        vars: host
+            .vars
+            .0
+            .iter()
+            .map(|(name, var)| (name.clone(), shown(name, &var.node)))
+            .collect(),
     }
 }

@@ -13,19 +13,46 @@ use super::options::Suite;
 use super::state::{make_folder, write_file};
 
 /// Downloads into `folder/archives` and returns the `.deb` files found there.
-pub(crate) fn download(suite: Suite, image: &str, packages: &[&str], folder: &Path) -> Result<Vec<PathBuf>, LabError> {
+pub(crate) fn download(
+    suite: Suite,
+    image: &str,
+    packages: &[&str],
+    folder: &Path,
+) -> Result<Vec<PathBuf>, LabError> {
     let archives = folder.join("archives");
     for path in [folder.join("lists/partial"), archives.join("partial")] {
         make_folder(&path)?;
     }
-    let installed = docker(60, ["run", "--rm", "--network=none", image, "cat", "/var/lib/dpkg/status"])?;
+    let installed = docker(
+        60,
+        [
+            "run",
+            "--rm",
+            "--network=none",
+            image,
+            "cat",
+            "/var/lib/dpkg/status",
+        ],
+    )?;
     write_file(&folder.join("status"), installed.as_bytes(), 0o644)?;
-    let source = format!("deb [signed-by={ARCHIVE_KEYS}] {} {} main\n", host::debian_mirror(), suite.name());
+    let source = format!(
+        "deb [signed-by={ARCHIVE_KEYS}] {} {} main\n",
+        host::debian_mirror(),
+        suite.name()
+    );
     write_file(&folder.join("sources.list"), source.as_bytes(), 0o644)?;
-    apt("apt-get", folder).arguments(["update"]).seconds(300).run()?;
+    apt("apt-get", folder)
+        .arguments(["update"])
+        .seconds(300)
+        .run()?;
     let known = known_packages(folder, packages)?;
     apt("apt-get", folder)
-        .arguments(["install", "--yes", "--no-install-recommends", "--download-only"])
+        .arguments([
+            "install",
+            "--yes",
+            "--no-install-recommends",
+            "--download-only",
+        ])
         .arguments(known)
         .seconds(600)
         .run()?;
@@ -42,7 +69,11 @@ pub(crate) fn download(suite: Suite, image: &str, packages: &[&str], folder: &Pa
 fn known_packages<'a>(folder: &Path, packages: &[&'a str]) -> Result<Vec<&'a str>, LabError> {
     let listed = apt("apt-cache", folder).arguments(["pkgnames"]).run()?;
     let names: std::collections::HashSet<&str> = listed.lines().collect();
-    Ok(packages.iter().copied().filter(|name| names.contains(name)).collect())
+    Ok(packages
+        .iter()
+        .copied()
+        .filter(|name| names.contains(name))
+        .collect())
 }
 
 fn apt(program: &str, folder: &Path) -> Tool {

@@ -41,7 +41,12 @@ impl Tool {
     pub(crate) fn new(program: &str) -> Self {
         let mut command = Command::new(program);
         command.env("LC_ALL", "C.UTF-8");
-        Self { command, input: Vec::new(), timeout: Duration::from_secs(60), hint: None }
+        Self {
+            command,
+            input: Vec::new(),
+            timeout: Duration::from_secs(60),
+            hint: None,
+        }
     }
 
     /// Appends arguments.
@@ -96,12 +101,19 @@ impl Tool {
     /// Runs to the end, whatever the status.
     pub(crate) fn finish(mut self) -> Result<Finished, LabError> {
         let line = display(&self.command);
-        let child = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let child = self
+            .command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
         let mut child = match child {
             Ok(child) => child,
             Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
                 let program = self.command.get_program().to_string_lossy().into_owned();
-                let hint = self.hint.unwrap_or_else(|| format!("apt-get install {program}"));
+                let hint = self
+                    .hint
+                    .unwrap_or_else(|| format!("apt-get install {program}"));
                 return Err(LabError::ProgramMissing { program, hint });
             }
             Err(source) => {
@@ -120,7 +132,10 @@ impl Tool {
         let stdout = child.stdout.take().map(drain);
         let stderr = child.stderr.take().map(drain);
         let Some(status) = wait(&mut child, self.timeout) else {
-            return Err(LabError::CommandTimeout { command: line, seconds: self.timeout.as_secs() });
+            return Err(LabError::CommandTimeout {
+                command: line,
+                seconds: self.timeout.as_secs(),
+            });
         };
         Ok(Finished {
             success: status.success(),
@@ -135,8 +150,16 @@ impl Tool {
 impl Finished {
     /// The error for a status other than 0.
     pub(crate) fn into_error(self) -> LabError {
-        let said = if self.stderr.trim().is_empty() { &self.stdout } else { &self.stderr };
-        LabError::Command { tail: tail(said, TAIL_LINES), command: self.line, status: self.status }
+        let said = if self.stderr.trim().is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
+        LabError::Command {
+            tail: tail(said, TAIL_LINES),
+            command: self.line,
+            status: self.status,
+        }
     }
 }
 
@@ -212,9 +235,15 @@ mod tests {
 
     #[test]
     fn failure_carries_command_and_tail() {
-        let error = Tool::new("sh").arguments(["-c", "echo why >&2; exit 3"]).run().unwrap_err();
+        let error = Tool::new("sh")
+            .arguments(["-c", "echo why >&2; exit 3"])
+            .run()
+            .unwrap_err();
         let said = error.to_string();
-        assert!(said.contains("sh -c") && said.contains('3') && said.contains("why"), "{said}");
+        assert!(
+            said.contains("sh -c") && said.contains('3') && said.contains("why"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -225,7 +254,11 @@ mod tests {
 
     #[test]
     fn a_slow_command_is_killed() {
-        let error = Tool::new("sleep").arguments(["30"]).seconds(0).run().unwrap_err();
+        let error = Tool::new("sleep")
+            .arguments(["30"])
+            .seconds(0)
+            .run()
+            .unwrap_err();
         assert!(matches!(error, LabError::CommandTimeout { .. }));
     }
 

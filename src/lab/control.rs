@@ -17,30 +17,49 @@ impl Control {
     /// Reads it from a `.deb`.
     pub(crate) fn of(archive: &Path) -> Result<Self, LabError> {
         let field = |name: &str| {
-            let read = Tool::new("dpkg-deb").arguments(["-f"]).arguments([archive]).arguments([name]);
+            let read = Tool::new("dpkg-deb")
+                .arguments(["-f"])
+                .arguments([archive])
+                .arguments([name]);
             read.run().map(|value| value.trim().to_owned())
         };
         // A package without the file makes dpkg-deb fail: it has no configuration files then.
-        let conffiles = Tool::new("dpkg-deb").arguments(["-I"]).arguments([archive]).arguments(["conffiles"]);
+        let conffiles = Tool::new("dpkg-deb")
+            .arguments(["-I"])
+            .arguments([archive])
+            .arguments(["conffiles"]);
         let conffiles = conffiles.finish()?;
         Ok(Self {
             version: field("Version")?,
             depends: field("Depends")?,
-            conffiles: if conffiles.success { conffiles.stdout } else { String::new() },
+            conffiles: if conffiles.success {
+                conffiles.stdout
+            } else {
+                String::new()
+            },
         })
     }
 
     /// The version of the program: `5:26.1.5+dfsg1-9` gives `26.1.5`.
     pub(crate) fn upstream(&self) -> &str {
-        let version = self.version.split_once(':').map_or(self.version.as_str(), |(_, rest)| rest);
+        let version = self
+            .version
+            .split_once(':')
+            .map_or(self.version.as_str(), |(_, rest)| rest);
         version.split(['+', '-', '~']).next().unwrap_or(version)
     }
 
     /// What it depends on, without these packages.
     pub(crate) fn depends_without(&self, left_out: &[&str]) -> Vec<String> {
-        let all = self.depends.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        let all = self
+            .depends
+            .split(',')
+            .map(str::trim)
+            .filter(|entry| !entry.is_empty());
         let name = |entry: &str| entry.split([' ', '(', '|']).next().unwrap_or("").to_owned();
-        all.filter(|entry| !left_out.contains(&name(entry).as_str())).map(str::to_owned).collect()
+        all.filter(|entry| !left_out.contains(&name(entry).as_str()))
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -56,6 +75,9 @@ mod tests {
             conffiles: String::new(),
         };
         assert_eq!(control.upstream(), "26.1.5");
-        assert_eq!(control.depends_without(&["runc", "tini"]), ["libc6 (>= 2.34)", "adduser | x"]);
+        assert_eq!(
+            control.depends_without(&["runc", "tini"]),
+            ["libc6 (>= 2.34)", "adduser | x"]
+        );
     }
 }

@@ -55,7 +55,10 @@ pub(crate) fn ensure(state: &StateDirectory, progress: Progress<'_>) -> Result<(
     }
     if Path::new("/run/systemd/system").exists() && unit_exists() {
         progress("starting Docker: systemctl start docker");
-        Tool::new("systemctl").arguments(["start", "docker"]).seconds(START_SECONDS).run()?;
+        Tool::new("systemctl")
+            .arguments(["start", "docker"])
+            .seconds(START_SECONDS)
+            .run()?;
         return docker::answers();
     }
     clear_leftovers(progress)?;
@@ -103,8 +106,12 @@ pub(crate) fn stop(state: &StateDirectory, progress: Progress<'_>) -> Result<Sto
 fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Result<(), LabError> {
     let log = state.engine_log();
     progress(&format!("starting dockerd, its log is {}", log.display()));
-    let output =
-        OpenOptions::new().create(true).truncate(true).write(true).open(&log).map_err(LabError::file("write", &log))?;
+    let output = OpenOptions::new()
+        .create(true)
+        .truncate(true)
+        .write(true)
+        .open(&log)
+        .map_err(LabError::file("write", &log))?;
     let errors = output.try_clone().map_err(LabError::file("write", &log))?;
     // Its own process group: a Ctrl-C meant for skep must not take the nodes away.
     let spawned = Command::new("dockerd")
@@ -119,7 +126,11 @@ fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Resu
         reason: format!("cannot run dockerd: {source}"),
         hint: "apt-get install docker.io (or run .ci/install)".to_owned(),
     })?;
-    write_file(&state.engine_record(), child.id().to_string().as_bytes(), 0o600)?;
+    write_file(
+        &state.engine_record(),
+        child.id().to_string().as_bytes(),
+        0o600,
+    )?;
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(START_SECONDS) {
         if docker::answers().is_ok() {
@@ -158,8 +169,11 @@ fn clear_leftovers(progress: Progress<'_>) -> Result<(), LabError> {
     let refused = UnixStream::connect(SYSTEM_CONTAINERD)
         .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
     if refused {
-        progress(&format!("removing {SYSTEM_CONTAINERD}: nobody listens there"));
-        fs::remove_file(SYSTEM_CONTAINERD).map_err(LabError::file("remove", Path::new(SYSTEM_CONTAINERD)))?;
+        progress(&format!(
+            "removing {SYSTEM_CONTAINERD}: nobody listens there"
+        ));
+        fs::remove_file(SYSTEM_CONTAINERD)
+            .map_err(LabError::file("remove", Path::new(SYSTEM_CONTAINERD)))?;
     }
     Ok(())
 }
@@ -173,7 +187,10 @@ fn process_name(process: &str) -> Option<String> {
 }
 
 fn unit_exists() -> bool {
-    Tool::new("systemctl").arguments(["cat", "docker.service"]).finish().is_ok_and(|finished| finished.success)
+    Tool::new("systemctl")
+        .arguments(["cat", "docker.service"])
+        .finish()
+        .is_ok_and(|finished| finished.success)
 }
 
 fn is_root() -> bool {

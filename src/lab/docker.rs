@@ -40,7 +40,11 @@ where
 /// rare fault rarer.
 fn turn() -> Option<File> {
     let path = std::env::temp_dir().join("skep-lab-docker.lock");
-    let file = OpenOptions::new().create(true).append(true).open(path).ok()?;
+    let file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .ok()?;
     file.lock().ok()?;
     Some(file)
 }
@@ -56,11 +60,17 @@ where
 
 /// Runs a shell script inside a container; the script goes over stdin.
 pub(crate) fn shell_in(container: &str, script: &str, seconds: u64) -> Result<String, LabError> {
-    tool(seconds, ["exec", "-i", container, "sh", "-eu", "-s"]).input(script).run()
+    tool(seconds, ["exec", "-i", container, "sh", "-eu", "-s"])
+        .input(script)
+        .run()
 }
 
 /// Feeds `input` to `docker` with these arguments.
-pub(crate) fn docker_fed(seconds: u64, arguments: &[&str], input: &str) -> Result<String, LabError> {
+pub(crate) fn docker_fed(
+    seconds: u64,
+    arguments: &[&str],
+    input: &str,
+) -> Result<String, LabError> {
     tool(seconds, arguments).input(input).run()
 }
 
@@ -90,7 +100,11 @@ pub(crate) fn inspect(kind: &str, name: &str, format: &str) -> Result<Option<Str
 /// The names of all objects of a kind (`container`, `volume`, `network`) that carry this label.
 pub(crate) fn labelled(kind: &str, label: &str) -> Result<Vec<String>, LabError> {
     let filter = format!("label={label}");
-    let format = if kind == "container" { "{{.Names}}" } else { "{{.Name}}" };
+    let format = if kind == "container" {
+        "{{.Names}}"
+    } else {
+        "{{.Name}}"
+    };
     let mut arguments = vec![kind, "ls", "--filter", filter.as_str(), "--format", format];
     if kind == "container" {
         arguments.push("--all");
@@ -104,5 +118,8 @@ where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
 {
-    Tool::new("docker").arguments(arguments).seconds(seconds).install_hint(HINT)
+    Tool::new("docker")
+        .arguments(arguments)
+        .seconds(seconds)
+        .install_hint(HINT)
 }

@@ -75,7 +75,9 @@ pub enum LabError {
         most: u8,
     },
     /// There is no lot of this name.
-    #[error("there is no lot `{lot}`; try: `skep lab up --lot {lot}`, or `skep lab list` for those that exist")]
+    #[error(
+        "there is no lot `{lot}`; try: `skep lab up --lot {lot}`, or `skep lab list` for those that exist"
+    )]
     NoSuchLot {
         /// The name as given.
         lot: String,
@@ -103,7 +105,9 @@ pub enum LabError {
         asked: String,
     },
     /// A lot of this name was made from another state directory.
-    #[error("lot `{lot}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --lot")]
+    #[error(
+        "lot `{lot}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --lot"
+    )]
     ForeignLot {
         /// The lot.
         lot: String,
@@ -111,7 +115,9 @@ pub enum LabError {
         owner: String,
     },
     /// Every subnet of the range is in use.
-    #[error("no free subnet in 10.213.0.0/16; try: `skep lab list`, then `skep lab down --lot NAME`")]
+    #[error(
+        "no free subnet in 10.213.0.0/16; try: `skep lab list`, then `skep lab down --lot NAME`"
+    )]
     NoSubnet,
     /// Docker does not answer and cannot be started.
     #[error("Docker does not answer on this machine and was not started: {reason}; try: {hint}")]
@@ -237,12 +243,19 @@ impl LabError {
     /// Adds the step that was under way.
     #[must_use]
     pub fn while_doing(self, doing: impl Into<String>) -> Self {
-        Self::Step { doing: doing.into(), cause: Box::new(self) }
+        Self::Step {
+            doing: doing.into(),
+            cause: Box::new(self),
+        }
     }
 
     /// Makes the mapping from an input or output error on `path`.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
-        move |cause| Self::File { action, path, cause }
+        move |cause| Self::File {
+            action,
+            path,
+            cause,
+        }
     }
 }

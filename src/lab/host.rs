@@ -55,7 +55,9 @@ const CAPABILITIES: &[&str] = &[
 
 /// The architecture, in Debian's words (`amd64`).
 pub(crate) fn architecture() -> Result<String, LabError> {
-    let said = Tool::new("dpkg").arguments(["--print-architecture"]).run()?;
+    let said = Tool::new("dpkg")
+        .arguments(["--print-architecture"])
+        .run()?;
     Ok(said.trim().to_owned())
 }
 
@@ -63,11 +65,19 @@ pub(crate) fn architecture() -> Result<String, LabError> {
 pub(crate) fn debian_mirror() -> String {
     let listed = Tool::new("apt-get")
         .arguments(["indextargets", "--format", "$(REPO_URI)"])
-        .arguments(["Created-By: Packages", "Origin: Debian", "Label: Debian", "Component: main"])
+        .arguments([
+            "Created-By: Packages",
+            "Origin: Debian",
+            "Label: Debian",
+            "Component: main",
+        ])
         .finish();
     let listed = listed.map(|finished| finished.stdout).unwrap_or_default();
     let first = listed.lines().find(|line| line.starts_with("http"));
-    first.unwrap_or(PUBLIC_MIRROR).trim_end_matches('/').to_owned()
+    first
+        .unwrap_or(PUBLIC_MIRROR)
+        .trim_end_matches('/')
+        .to_owned()
 }
 
 /// The arguments of `docker create` that make a container a whole machine.
@@ -110,8 +120,9 @@ pub(crate) fn kernel_limits() -> Vec<&'static str> {
     let modules = Path::new("/proc/modules").exists();
     let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
     let controllers = fs::read_to_string("/sys/fs/cgroup/cgroup.controllers");
-    let controllers =
-        controllers.or_else(|_| fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers")).unwrap_or_default();
+    let controllers = controllers
+        .or_else(|_| fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers"))
+        .unwrap_or_default();
     // A kernel with modules may load what it lacks now: only one without can be judged.
     let mut limits = Vec::new();
     if !modules && !Path::new("/proc/net/ip_vs").exists() {
@@ -121,7 +132,9 @@ pub(crate) fn kernel_limits() -> Vec<&'static str> {
         limits.push("this kernel has no NFS: NFS volumes cannot be mounted");
     }
     if !controllers.split_whitespace().any(|name| name == "memory") {
-        limits.push("the cgroup v2 tree has no memory controller: limits of memory and CPU have no effect");
+        limits.push(
+            "the cgroup v2 tree has no memory controller: limits of memory and CPU have no effect",
+        );
     }
     limits
 }

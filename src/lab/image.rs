@@ -22,11 +22,19 @@ pub(crate) const REPOSITORY: &str = "skep-node";
 /// The name of the node image, whether it exists or not.
 pub(crate) fn name(suite: Suite) -> Result<String, LabError> {
     let architecture = host::architecture()?;
-    Ok(format!("{REPOSITORY}:{}-{}", suite.name(), recipe::node_hash(suite, &architecture)))
+    Ok(format!(
+        "{REPOSITORY}:{}-{}",
+        suite.name(),
+        recipe::node_hash(suite, &architecture)
+    ))
 }
 
 /// The name of the node image, built when it is missing.
-pub(crate) fn ensure(state: &StateDirectory, suite: Suite, progress: Progress<'_>) -> Result<String, LabError> {
+pub(crate) fn ensure(
+    state: &StateDirectory,
+    suite: Suite,
+    progress: Progress<'_>,
+) -> Result<String, LabError> {
     let image = name(suite)?;
     if exists(&image)? {
         return Ok(image);
@@ -37,7 +45,9 @@ pub(crate) fn ensure(state: &StateDirectory, suite: Suite, progress: Progress<'_
     }
     let built = match from_debian(state, suite, &image, progress) {
         Err(LabError::ProgramMissing { .. }) => {
-            progress(&format!("mmdebstrap is not installed: building {image} FROM debian"));
+            progress(&format!(
+                "mmdebstrap is not installed: building {image} FROM debian"
+            ));
             from_registry(suite, &image)
         }
         built => built,
@@ -50,9 +60,16 @@ fn exists(image: &str) -> Result<bool, LabError> {
     inspect("image", image, "{{.Id}}").map(|id| id.is_some())
 }
 
-fn from_debian(state: &StateDirectory, suite: Suite, image: &str, progress: Progress<'_>) -> Result<(), LabError> {
+fn from_debian(
+    state: &StateDirectory,
+    suite: Suite,
+    image: &str,
+    progress: Progress<'_>,
+) -> Result<(), LabError> {
     let mirror = host::debian_mirror();
-    progress(&format!("building the node image {image} from {mirror} (mmdebstrap)"));
+    progress(&format!(
+        "building the node image {image} from {mirror} (mmdebstrap)"
+    ));
     make_folder(&state.cache())?;
     let folder = tempfile::Builder::new()
         .prefix("image-")
@@ -66,7 +83,10 @@ fn from_debian(state: &StateDirectory, suite: Suite, image: &str, progress: Prog
         .arguments(["--quiet", "--variant=minbase"])
         .arguments([
             format!("--include={}", recipe::NODE_PACKAGES.join(",")),
-            format!("--customize-hook=upload {} {FIRST_PROGRAM_PATH}", quoted(&first)),
+            format!(
+                "--customize-hook=upload {} {FIRST_PROGRAM_PATH}",
+                quoted(&first)
+            ),
             format!("--customize-hook=chmod 0755 \"$1{FIRST_PROGRAM_PATH}\""),
             format!("--customize-hook=chroot \"$1\" sh -s < {}", quoted(&setup)),
         ])
@@ -76,7 +96,16 @@ fn from_debian(state: &StateDirectory, suite: Suite, image: &str, progress: Prog
         .run()?;
     progress(&format!("importing {image}"));
     let command = format!("CMD [\"{FIRST_PROGRAM_PATH}\"]");
-    docker(300, ["import", "--change", &command, &tree.to_string_lossy(), image])?;
+    docker(
+        300,
+        [
+            "import",
+            "--change",
+            &command,
+            &tree.to_string_lossy(),
+            image,
+        ],
+    )?;
     Ok(())
 }
 
@@ -93,21 +122,30 @@ fn from_registry(suite: Suite, image: &str) -> Result<(), LabError> {
         setup = base64(recipe::TREE_SETUP)?,
     );
     let built = docker_fed(900, &["build", "--tag", image, "-"], &dockerfile);
-    built
-        .map(drop)
-        .map_err(|error| error.while_doing("no registry was reached either; try: apt-get install mmdebstrap"))
+    built.map(drop).map_err(|error| {
+        error.while_doing("no registry was reached either; try: apt-get install mmdebstrap")
+    })
 }
 
 fn base64(text: &str) -> Result<String, LabError> {
-    Tool::new("base64").arguments(["--wrap=0"]).input(text).run()
+    Tool::new("base64")
+        .arguments(["--wrap=0"])
+        .input(text)
+        .run()
 }
 
 /// The proxies that this machine's apt is configured with: mmdebstrap starts from an empty configuration.
 pub(crate) fn proxies() -> Vec<String> {
     let dumped = Tool::new("apt-config").arguments(["dump"]).run();
     let dumped = dumped.unwrap_or_default();
-    let proxy = |line: &&str| line.starts_with("Acquire::http") && line.contains("::Proxy") && !line.contains("\"\"");
-    dumped.lines().filter(proxy).map(|line| format!("--aptopt={line}")).collect()
+    let proxy = |line: &&str| {
+        line.starts_with("Acquire::http") && line.contains("::Proxy") && !line.contains("\"\"")
+    };
+    dumped
+        .lines()
+        .filter(proxy)
+        .map(|line| format!("--aptopt={line}"))
+        .collect()
 }
 
 /// A path as one word of a shell.

@@ -22,7 +22,10 @@ pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
     if lot.user != LoginUser::Root {
         text.push_str("become = true\n");
     }
-    let files = [("identity_file", lot.identity_file(state)), ("known_hosts", lot.known_hosts(state))];
+    let files = [
+        ("identity_file", lot.identity_file(state)),
+        ("known_hosts", lot.known_hosts(state)),
+    ];
     for (key, path) in files {
         line(&mut text, key, &quoted(&path.to_string_lossy()));
     }
@@ -35,7 +38,11 @@ pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
     line(&mut text, "docker_users", "[\"vagrant\"]");
     line(&mut text, "registry", "\"docker01:5000\"");
     text.push_str("# A stand-in for Docker's repository, made of Debian's packages.\n");
-    line(&mut text, "docker_repository", &quoted(&format!("{}/docker", lot.mirror)));
+    line(
+        &mut text,
+        "docker_repository",
+        &quoted(&format!("{}/docker", lot.mirror)),
+    );
     // The shipped playbooks name the group, and a name that nothing declares is an error.
     if lot.nodes.iter().all(|node| node.role != Role::Worker) {
         text.push_str("\n[groups.workers]\n");
@@ -106,7 +113,10 @@ mod tests {
         };
         let mut lot = Lot::new(&options, Path::new("/tmp/lab.toml").to_path_buf());
         lot.mirror = "http://10.213.10.1".to_owned();
-        let network = Network { name: "skep-lab".to_owned(), gateway: "10.213.10.1".parse().unwrap() };
+        let network = Network {
+            name: "skep-lab".to_owned(),
+            gateway: "10.213.10.1".parse().unwrap(),
+        };
         lot.grow(managers, workers, &network);
         (lot, state)
     }
@@ -118,11 +128,17 @@ mod tests {
         let host = |name: &str| read["hosts"][name].clone();
         let groups = |name: &str| host(name)["groups"].to_string();
         assert_eq!(read["defaults"]["become"].as_bool(), Some(true));
-        assert_eq!(read["vars"]["docker_repository"].as_str(), Some("http://10.213.10.1/docker"));
+        assert_eq!(
+            read["vars"]["docker_repository"].as_str(),
+            Some("http://10.213.10.1/docker")
+        );
         assert_eq!(groups("docker01"), r#"["managers", "registry"]"#);
         assert_eq!(groups("docker02"), r#"["workers", "db"]"#);
         assert_eq!(groups("docker03"), r#"["workers"]"#);
-        assert_eq!(host("docker03")["vars"]["swarm_address"].as_str(), Some("10.213.10.13"));
+        assert_eq!(
+            host("docker03")["vars"]["swarm_address"].as_str(),
+            Some("10.213.10.13")
+        );
     }
 
     #[test]
@@ -145,16 +161,33 @@ mod tests {
         assert!(!text.contains("become"));
         assert!(text.contains(r#"groups = ["managers", "registry", "db"]"#));
         let read: toml::Table = text.parse().unwrap();
-        assert!(read["groups"]["workers"].is_table(), "playbooks that name the workers run");
+        assert!(
+            read["groups"]["workers"].is_table(),
+            "playbooks that name the workers run"
+        );
     }
 
     #[test]
     fn a_lot_grows_and_keeps_its_nodes() {
         let (mut lot, _state) = lot(1, 1, LoginUser::Root);
-        let network = Network { name: "skep-lab".to_owned(), gateway: "10.213.11.1".parse().unwrap() };
+        let network = Network {
+            name: "skep-lab".to_owned(),
+            gateway: "10.213.11.1".parse().unwrap(),
+        };
         lot.grow(2, 1, &network);
-        let names: Vec<_> = lot.nodes.iter().map(|node| (node.name.as_str(), node.role)).collect();
-        assert_eq!(names, [("docker01", Role::Manager), ("docker02", Role::Worker), ("docker03", Role::Manager)]);
+        let names: Vec<_> = lot
+            .nodes
+            .iter()
+            .map(|node| (node.name.as_str(), node.role))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                ("docker01", Role::Manager),
+                ("docker02", Role::Worker),
+                ("docker03", Role::Manager)
+            ]
+        );
         assert_eq!(lot.nodes[0].address.to_string(), "10.213.11.11");
     }
 }

@@ -21,7 +21,9 @@ pub(crate) fn pair(secret: &Path, comment: &str) -> Result<String, LabError> {
         let line = std::fs::read_to_string(&public).map_err(LabError::file("read", &public))?;
         return Ok(line.trim().to_owned());
     }
-    let failed = |reason: russh::keys::ssh_key::Error| LabError::Key { reason: reason.to_string() };
+    let failed = |reason: russh::keys::ssh_key::Error| LabError::Key {
+        reason: reason.to_string(),
+    };
     let mut key = PrivateKey::random(&mut rand::rng(), Algorithm::Ed25519).map_err(failed)?;
     key.set_comment(comment);
     let line = key.public_key().to_openssh().map_err(failed)?;

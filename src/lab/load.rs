@@ -28,7 +28,9 @@ impl TestImage {
     /// The command of a container that names none.
     fn command(self) -> &'static str {
         match self {
-            Self::Registry => r#"CMD ["/usr/bin/docker-registry", "serve", "/etc/docker/registry/config.yml"]"#,
+            Self::Registry => {
+                r#"CMD ["/usr/bin/docker-registry", "serve", "/etc/docker/registry/config.yml"]"#
+            }
             Self::Busybox | Self::Services => r#"CMD ["/bin/sh"]"#,
         }
     }
@@ -39,7 +41,12 @@ impl Lab {
     ///
     /// # Errors
     /// When it cannot be built, or a node has no Engine that answers.
-    pub fn load_image(&self, image: TestImage, nodes: &[String], progress: Progress<'_>) -> Result<(), LabError> {
+    pub fn load_image(
+        &self,
+        image: TestImage,
+        nodes: &[String],
+        progress: Progress<'_>,
+    ) -> Result<(), LabError> {
         let file = self.image_file(image, progress)?;
         let all: Vec<String>;
         let nodes = if nodes.is_empty() {
@@ -54,11 +61,22 @@ impl Lab {
             let load = |node: &str| {
                 let seconds = if self.lot.virtual_machines { 1800 } else { 300 };
                 let loaded = self.shell(node, &script, seconds);
-                loaded.map_err(|error| error.while_doing(format!("loading {} into {node}", image.name())))
+                loaded.map_err(|error| {
+                    error.while_doing(format!("loading {} into {node}", image.name()))
+                })
             };
-            let threads: Vec<_> = nodes.iter().map(|node| scope.spawn(move || load(node.as_str()))).collect();
+            let threads: Vec<_> = nodes
+                .iter()
+                .map(|node| scope.spawn(move || load(node.as_str())))
+                .collect();
             let joined = threads.into_iter();
-            joined.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+            joined
+                .map(|thread| {
+                    thread
+                        .join()
+                        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+                })
+                .collect()
         });
         for (node, said) in nodes.iter().zip(loaded) {
             progress(&format!("{node}: {}:lab {}", image.name(), said?.trim()));
@@ -74,12 +92,17 @@ impl Lab {
         let (suite, architecture) = (self.lot.suite, host::architecture()?);
         let hash = recipe::services_hash(suite, &architecture);
         let file = format!("services-{hash}.tar");
-        let mirror = format!("mirror-{}-{}", suite.name(), recipe::mirror_hash(suite, &architecture));
+        let mirror = format!(
+            "mirror-{}-{}",
+            suite.name(),
+            recipe::mirror_hash(suite, &architecture)
+        );
         let served = self.state.cache().join(mirror).join("images").join(&file);
         if !served.exists() {
             let _lock = self.state.lock("build", progress)?;
             let built = service_image::ensure(&self.state, suite, &hash, progress);
-            let built = built.map_err(|error| error.while_doing("building the image of services"))?;
+            let built =
+                built.map_err(|error| error.while_doing("building the image of services"))?;
             match std::fs::hard_link(built, &served) {
                 Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
                     return Err(LabError::file("link", &served)(error));
@@ -109,7 +132,13 @@ mod tests {
     #[test]
     fn a_node_fetches_from_its_own_mirror_and_not_twice() {
         let script = script(TestImage::Services, "services-12.tar", "http://10.213.1.1");
-        assert!(script.contains("'http://10.213.1.1/images/services-12.tar' services:lab"), "{script}");
-        assert!(script.contains(r#"index .Config.Labels "skep.lab.file""#), "{script}");
+        assert!(
+            script.contains("'http://10.213.1.1/images/services-12.tar' services:lab"),
+            "{script}"
+        );
+        assert!(
+            script.contains(r#"index .Config.Labels "skep.lab.file""#),
+            "{script}"
+        );
     }
 }

@@ -82,7 +82,12 @@ impl Lot {
             for _ in have..usize::from(wanted) {
                 let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
                 let name = format!("docker{number:02}");
-                self.nodes.push(Node { name, address: network.address(number), role, port: None });
+                self.nodes.push(Node {
+                    name,
+                    address: network.address(number),
+                    role,
+                    port: None,
+                });
             }
         }
     }
@@ -127,15 +132,27 @@ impl Lot {
     /// Refuses what a lot that exists cannot become.
     pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
         let words = |suite: Suite, present_as: Presentation, virtual_machines: bool| {
-            let machines = if virtual_machines { " --virtual-machines" } else { "" };
-            format!("--suite {} --present-as {}{machines}", suite.name(), present_as.name())
+            let machines = if virtual_machines {
+                " --virtual-machines"
+            } else {
+                ""
+            };
+            format!(
+                "--suite {} --present-as {}{machines}",
+                suite.name(),
+                present_as.name()
+            )
         };
         let existing = words(self.suite, self.present_as, self.virtual_machines);
         let asked = words(options.suite, options.present_as, options.virtual_machines);
         if existing == asked {
             return Ok(());
         }
-        Err(LabError::LotDiffers { lot: self.name.to_string(), existing, asked })
+        Err(LabError::LotDiffers {
+            lot: self.name.to_string(),
+            existing,
+            asked,
+        })
     }
 }
 
@@ -144,5 +161,8 @@ fn record(state: &StateDirectory, name: &LotName) -> PathBuf {
 }
 
 fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> LabError {
-    LabError::Record { path: path.to_path_buf(), reason: reason.to_string() }
+    LabError::Record {
+        path: path.to_path_buf(),
+        reason: reason.to_string(),
+    }
 }

@@ -40,9 +40,18 @@ pub fn machine_image(
     let mut vars = std::collections::BTreeMap::new();
     let script = match lot {
         Some(name) => {
-            let lot = lot::Lot::load(state, name)?.ok_or_else(|| LabError::NoSuchLot { lot: name.to_string() })?;
-            vars.insert("docker_repository".to_owned(), format!("{}/docker", lot.mirror));
-            provision::script(&lot, &key::ensure(&lot, state)?, &SigningKey::ensure(state)?.public)
+            let lot = lot::Lot::load(state, name)?.ok_or_else(|| LabError::NoSuchLot {
+                lot: name.to_string(),
+            })?;
+            vars.insert(
+                "docker_repository".to_owned(),
+                format!("{}/docker", lot.mirror),
+            );
+            provision::script(
+                &lot,
+                &key::ensure(&lot, state)?,
+                &SigningKey::ensure(state)?.public,
+            )
         }
         None => debian_sources(suite),
     };
@@ -50,7 +59,11 @@ pub fn machine_image(
     let digest = {
         use sha2::{Digest as _, Sha256};
         let digest = Sha256::digest(authorized.as_bytes());
-        digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect::<String>()
+        digest
+            .iter()
+            .take(3)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
     };
     let name = format!("{base}-{digest}");
     if build {
@@ -76,13 +89,27 @@ pub fn machine_image(
     if let Some(lot) = lot {
         // What lives on a lot's packages goes with the lot.
         create_args.push(format!("--label={}={lot}", docker::LABEL_LOT));
-        create_args.push(format!("--label={}={}", docker::LABEL_STATE, state.path().display()));
+        create_args.push(format!(
+            "--label={}={}",
+            docker::LABEL_STATE,
+            state.path().display()
+        ));
     }
-    Ok(MachineImage { image: name, create_args, script, vars })
+    Ok(MachineImage {
+        image: name,
+        create_args,
+        script,
+        vars,
+    })
 }
 
 /// Copies only: a build that runs a program would need what the machine below may not give.
-fn derive(state: &StateDirectory, base: &str, name: &str, authorized: &str) -> Result<(), LabError> {
+fn derive(
+    state: &StateDirectory,
+    base: &str,
+    name: &str,
+    authorized: &str,
+) -> Result<(), LabError> {
     let folder = tempfile::Builder::new()
         .prefix("image-")
         .tempdir_in(state.cache())
@@ -92,7 +119,11 @@ fn derive(state: &StateDirectory, base: &str, name: &str, authorized: &str) -> R
     write_file(&at("ssh/authorized_keys"), authorized.as_bytes(), 0o600)?;
     let text = format!("FROM {base}\nCOPY --chown=1000:1000 ssh /home/vagrant/.ssh\n");
     write_file(&at("Dockerfile"), text.as_bytes(), 0o644)?;
-    docker::docker(120, ["build", "--quiet", "--tag", name, &path(folder.path())]).map(drop)
+    docker::docker(
+        120,
+        ["build", "--quiet", "--tag", name, &path(folder.path())],
+    )
+    .map(drop)
 }
 
 fn path(path: &Path) -> String {

@@ -40,7 +40,11 @@ pub(crate) fn ensure(
         build(state, suite, image, &architecture, &key, &folder, progress)
             .map_err(|error| error.while_doing(format!("building the {} mirror", suite.name())))?;
     }
-    Ok(Mirror { folder, hash, key: key.public })
+    Ok(Mirror {
+        folder,
+        hash,
+        key: key.public,
+    })
 }
 
 /// The mirror of a suite, when it is built; Docker is not asked.
@@ -49,13 +53,19 @@ pub(crate) fn built(state: &StateDirectory, suite: Suite) -> Result<Option<Mirro
     if !folder.exists() {
         return Ok(None);
     }
-    Ok(Some(Mirror { folder, hash, key: SigningKey::ensure(state)?.public }))
+    Ok(Some(Mirror {
+        folder,
+        hash,
+        key: SigningKey::ensure(state)?.public,
+    }))
 }
 
 /// Its hash, and where it is or would be.
 fn place(state: &StateDirectory, suite: Suite, architecture: &str) -> (String, PathBuf) {
     let hash = recipe::mirror_hash(suite, architecture);
-    let folder = state.cache().join(format!("mirror-{}-{hash}", suite.name()));
+    let folder = state
+        .cache()
+        .join(format!("mirror-{}-{hash}", suite.name()));
     (hash, folder)
 }
 
@@ -73,7 +83,10 @@ fn build(
         .prefix("mirror-work-")
         .tempdir_in(state.cache())
         .map_err(LabError::file("create", &state.cache()))?;
-    progress(&format!("downloading the packages that {} nodes may install", suite.name()));
+    progress(&format!(
+        "downloading the packages that {} nodes may install",
+        suite.name()
+    ));
     let downloads = work.path().join("downloads");
     let files = closure::download(suite, image, recipe::MIRROR_PACKAGES, &downloads)?;
     let tree = work.path().join("tree");
@@ -99,7 +112,9 @@ fn build(
         label: "Debian (part of it, mirrored by skep lab)",
     };
     repository.write(architecture, key)?;
-    let readable = Tool::new("chmod").arguments(["-R", "a+rX,u+w"]).arguments([&tree]);
+    let readable = Tool::new("chmod")
+        .arguments(["-R", "a+rX,u+w"])
+        .arguments([&tree]);
     readable.run()?;
     // Only a whole mirror ever gets the name under which it is looked for.
     fs::rename(&tree, folder).map_err(LabError::file("rename", folder))

@@ -80,8 +80,13 @@ pub enum NodeState {
 /// # Errors
 /// [`LabError::NoSuchLot`] when this state directory has none of that name.
 pub fn find(state: &StateDirectory, lot: &LotName) -> Result<Lab, LabError> {
-    let found = Lot::load(state, lot)?.ok_or_else(|| LabError::NoSuchLot { lot: lot.to_string() })?;
-    Ok(Lab { lot: found, state: state.clone() })
+    let found = Lot::load(state, lot)?.ok_or_else(|| LabError::NoSuchLot {
+        lot: lot.to_string(),
+    })?;
+    Ok(Lab {
+        lot: found,
+        state: state.clone(),
+    })
 }
 
 /// The lots of this state directory, by name.
@@ -95,8 +100,10 @@ pub fn lots(state: &StateDirectory) -> Result<Vec<LotName>, LabError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(LabError::file("read", &folder)(error)),
     };
-    let mut names: Vec<LotName> =
-        entries.flatten().filter_map(|entry| LotName::new(&entry.file_name().to_string_lossy()).ok()).collect();
+    let mut names: Vec<LotName> = entries
+        .flatten()
+        .filter_map(|entry| LotName::new(&entry.file_name().to_string_lossy()).ok())
+        .collect();
     names.sort();
     Ok(names)
 }
@@ -201,7 +208,13 @@ impl Lab {
                 docker::docker_finish(60, ["volume", "rm", &node::volume(&container)])?;
             }
         }
-        let count = |role: Role| self.lot.nodes.iter().filter(|node| node.role == role).count();
+        let count = |role: Role| {
+            self.lot
+                .nodes
+                .iter()
+                .filter(|node| node.role == role)
+                .count()
+        };
         let number = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         let options = LabOptions {
             lot: self.lot.name.clone(),
@@ -266,7 +279,16 @@ impl Lab {
                 Body::Container(self.lot.container(name))
             });
         }
-        let names: Vec<&str> = self.lot.nodes.iter().map(|node| node.name.as_str()).collect();
-        Err(LabError::NoSuchNode { lot: self.lot.name.to_string(), node: name.to_owned(), nodes: names.join(", ") })
+        let names: Vec<&str> = self
+            .lot
+            .nodes
+            .iter()
+            .map(|node| node.name.as_str())
+            .collect();
+        Err(LabError::NoSuchNode {
+            lot: self.lot.name.to_string(),
+            node: name.to_owned(),
+            nodes: names.join(", "),
+        })
     }
 }

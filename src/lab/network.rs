@@ -74,20 +74,33 @@ pub(crate) fn ensure(lot: &LotName, state: &StateDirectory) -> Result<Network, L
 pub(crate) fn check_owner(lot: &LotName, state: &StateDirectory) -> Result<(), LabError> {
     let format = format!("{{{{index .Labels \"{LABEL_STATE}\"}}}}");
     match inspect("network", &name(lot), &format)? {
-        Some(owner) if owner != state.path().to_string_lossy() => {
-            Err(LabError::ForeignLot { lot: lot.to_string(), owner })
-        }
+        Some(owner) if owner != state.path().to_string_lossy() => Err(LabError::ForeignLot {
+            lot: lot.to_string(),
+            owner,
+        }),
         _ => Ok(()),
     }
 }
 
 fn taken_subnets() -> Result<Vec<String>, LabError> {
-    let networks = docker(30, ["network", "ls", "--quiet", "--filter", "driver=bridge"])?;
+    let networks = docker(
+        30,
+        ["network", "ls", "--quiet", "--filter", "driver=bridge"],
+    )?;
     let mut taken = Vec::new();
     for network in networks.lines() {
         // One that is removed while we look no longer takes a subnet.
-        let subnets = inspect("network", network, "{{range .IPAM.Config}}{{.Subnet}} {{end}}")?;
-        taken.extend(subnets.unwrap_or_default().split_whitespace().map(str::to_owned));
+        let subnets = inspect(
+            "network",
+            network,
+            "{{range .IPAM.Config}}{{.Subnet}} {{end}}",
+        )?;
+        taken.extend(
+            subnets
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::to_owned),
+        );
     }
     Ok(taken)
 }
@@ -95,7 +108,9 @@ fn taken_subnets() -> Result<Vec<String>, LabError> {
 fn is_free(third: u8, taken: &[String]) -> bool {
     let ours = format!("10.213.{third}.");
     let wide = ["10.213.0.0/16", "10.0.0.0/8"];
-    !taken.iter().any(|subnet| subnet.starts_with(&ours) || wide.contains(&subnet.as_str()))
+    !taken
+        .iter()
+        .any(|subnet| subnet.starts_with(&ours) || wide.contains(&subnet.as_str()))
 }
 
 #[cfg(test)]
@@ -107,13 +122,19 @@ mod tests {
         let taken = ["172.17.0.0/16".to_owned(), "10.213.10.0/24".to_owned()];
         assert!(!is_free(10, &taken));
         assert!(is_free(11, &taken));
-        assert!(is_free(1, &taken), "10.213.10. does not begin with 10.213.1.");
+        assert!(
+            is_free(1, &taken),
+            "10.213.10. does not begin with 10.213.1."
+        );
         assert!(!is_free(11, &["10.0.0.0/8".to_owned()]));
     }
 
     #[test]
     fn nodes_count_from_eleven() {
-        let network = Network { name: "skep-lab".to_owned(), gateway: Ipv4Addr::new(10, 213, 12, 1) };
+        let network = Network {
+            name: "skep-lab".to_owned(),
+            gateway: Ipv4Addr::new(10, 213, 12, 1),
+        };
         assert_eq!(network.address(1).to_string(), "10.213.12.11");
     }
 }

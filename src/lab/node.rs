@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::docker::{
-    LABEL_LOT, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish, shell_in,
+    LABEL_LOT, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish,
+    shell_in,
 };
 use super::error::LabError;
 use super::host;
@@ -27,7 +28,11 @@ pub(crate) struct Making<'a> {
 }
 
 /// Makes and starts what is missing of a node, and returns its lines for `known_hosts`.
-pub(crate) fn ensure(making: &Making<'_>, node: &Node, progress: Progress<'_>) -> Result<String, LabError> {
+pub(crate) fn ensure(
+    making: &Making<'_>,
+    node: &Node,
+    progress: Progress<'_>,
+) -> Result<String, LabError> {
     let container = making.lot.container(&node.name);
     match container_state(&container)?.as_deref() {
         Some("running") => {}
@@ -35,7 +40,10 @@ pub(crate) fn ensure(making: &Making<'_>, node: &Node, progress: Progress<'_>) -
         Some(state) => {
             progress(&format!("{}: starting again (was {state})", node.name));
             if docker_alone(60, ["start", &container]).is_err() {
-                progress(&format!("{}: does not start, making it again with its data", node.name));
+                progress(&format!(
+                    "{}: does not start, making it again with its data",
+                    node.name
+                ));
                 docker_alone(60, ["rm", "--force", &container])?;
                 create(making, node, &container)?;
             }
@@ -50,7 +58,19 @@ pub(crate) fn ensure(making: &Making<'_>, node: &Node, progress: Progress<'_>) -
     shell_in(&container, making.script, 30)?;
     let keys = shell_in(&container, "cat /etc/ssh/ssh_host_*_key.pub", 30)?;
     if !listens(node.address, 22, Duration::from_secs(30)) {
-        let said = docker_finish(30, ["exec", &container, "journalctl", "-u", "ssh", "-n", "10", "--no-pager"])?;
+        let said = docker_finish(
+            30,
+            [
+                "exec",
+                &container,
+                "journalctl",
+                "-u",
+                "ssh",
+                "-n",
+                "10",
+                "--no-pager",
+            ],
+        )?;
         return Err(LabError::Boot {
             node: container,
             seconds: 30,
@@ -62,7 +82,11 @@ pub(crate) fn ensure(making: &Making<'_>, node: &Node, progress: Progress<'_>) -
 }
 
 /// Waits until systemd has started everything; failed units are told, not fatal.
-pub(crate) fn wait_for_boot(container: &str, name: &str, progress: Progress<'_>) -> Result<(), LabError> {
+pub(crate) fn wait_for_boot(
+    container: &str,
+    name: &str,
+    progress: Progress<'_>,
+) -> Result<(), LabError> {
     let started = Instant::now();
     let mut state = String::new();
     while started.elapsed() < Duration::from_secs(BOOT_SECONDS) {
@@ -71,9 +95,16 @@ pub(crate) fn wait_for_boot(container: &str, name: &str, progress: Progress<'_>)
         match state.as_str() {
             "running" => return Ok(()),
             "degraded" => {
-                let units = shell_in(container, "systemctl --failed --plain --no-legend | cut -d ' ' -f 1", 30)?;
+                let units = shell_in(
+                    container,
+                    "systemctl --failed --plain --no-legend | cut -d ' ' -f 1",
+                    30,
+                )?;
                 let units: Vec<&str> = units.split_whitespace().collect();
-                progress(&format!("note: {name} booted with failed units: {}", units.join(", ")));
+                progress(&format!(
+                    "note: {name} booted with failed units: {}",
+                    units.join(", ")
+                ));
                 return Ok(());
             }
             _ => {}
@@ -99,10 +130,19 @@ pub(crate) fn volume(container: &str) -> String {
 
 fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabError> {
     let lot = making.lot.name.as_str();
-    let labels = [format!("{LABEL_LOT}={lot}"), format!("{LABEL_STATE}={}", making.state.path().display())];
+    let labels = [
+        format!("{LABEL_LOT}={lot}"),
+        format!("{LABEL_STATE}={}", making.state.path().display()),
+    ];
     let volume = volume(container);
     let labelled: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
-    docker(30, ["volume", "create"].into_iter().chain(labelled.clone()).chain([volume.as_str()]))?;
+    docker(
+        30,
+        ["volume", "create"]
+            .into_iter()
+            .chain(labelled.clone())
+            .chain([volume.as_str()]),
+    )?;
     let options = [
         format!("--name={container}"),
         format!("--hostname={}", node.name),

@@ -23,11 +23,15 @@ impl LotName {
     /// [`LabError::LotName`] when containers and networks could not carry it.
     pub fn new(name: &str) -> Result<Self, LabError> {
         let lettered = name.starts_with(|first: char| first.is_ascii_lowercase());
-        let plain = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        let plain = name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
         if lettered && plain && name.len() <= 20 {
             return Ok(Self(name.to_owned()));
         }
-        Err(LabError::LotName { name: name.to_owned() })
+        Err(LabError::LotName {
+            name: name.to_owned(),
+        })
     }
 
     /// The name.
@@ -178,7 +182,11 @@ impl LabOptions {
         if (self.managers >= 1 || nodes == 0) && nodes <= u16::from(MOST_NODES) {
             return Ok(());
         }
-        Err(LabError::LotSize { managers: self.managers, workers: self.workers, most: MOST_NODES })
+        Err(LabError::LotSize {
+            managers: self.managers,
+            workers: self.workers,
+            most: MOST_NODES,
+        })
     }
 }
 
@@ -191,7 +199,16 @@ mod tests {
         for good in ["lab", "a", "e2e-17", "abcdefghijklmnopqrst"] {
             assert!(LotName::new(good).is_ok(), "{good}");
         }
-        for bad in ["", "-a", "1a", "Lab", "a_b", "a b", "abcdefghijklmnopqrstu", "ä"] {
+        for bad in [
+            "",
+            "-a",
+            "1a",
+            "Lab",
+            "a_b",
+            "a b",
+            "abcdefghijklmnopqrstu",
+            "ä",
+        ] {
             assert!(LotName::new(bad).is_err(), "{bad}");
         }
     }

@@ -32,7 +32,9 @@ pub(crate) fn script(lot: &Lot, authorized_key: &str, repository_key: &str) -> S
     );
     let mut script = String::from("umask 022\n");
     for (user, home) in [("root", "/root"), ("vagrant", "/home/vagrant")] {
-        script.push_str(&format!("install -d -m 0700 -o {user} -g {user} {home}/.ssh\n"));
+        script.push_str(&format!(
+            "install -d -m 0700 -o {user} -g {user} {home}/.ssh\n"
+        ));
         let path = format!("{home}/.ssh/authorized_keys");
         // Keys that a test added stay.
         script.push_str(&format!(
@@ -52,5 +54,8 @@ pub(crate) fn script(lot: &Lot, authorized_key: &str, repository_key: &str) -> S
 }
 
 fn file(path: &str, content: &str) -> String {
-    format!("cat >{path} <<'SKEP_LAB_END'\n{}\nSKEP_LAB_END\n", content.trim_end())
+    format!(
+        "cat >{path} <<'SKEP_LAB_END'\n{}\nSKEP_LAB_END\n",
+        content.trim_end()
+    )
 }

@@ -65,7 +65,13 @@ pub(crate) const TREE_SETUP: &str = include_str!("tree_setup.sh");
 
 /// Names the node image of a suite: the first 12 hex digits of the hash over its recipe.
 pub(crate) fn node_hash(suite: Suite, architecture: &str) -> String {
-    hash(&[suite.name(), architecture, &NODE_PACKAGES.join(" "), FIRST_PROGRAM, TREE_SETUP])
+    hash(&[
+        suite.name(),
+        architecture,
+        &NODE_PACKAGES.join(" "),
+        FIRST_PROGRAM,
+        TREE_SETUP,
+    ])
 }
 
 /// Names the mirror of a suite; the node image is part of it, as it decides what is already installed.
@@ -82,7 +88,13 @@ pub(crate) fn mirror_hash(suite: Suite, architecture: &str) -> String {
 /// Names the image of services of a suite.
 pub(crate) fn services_hash(suite: Suite, architecture: &str) -> String {
     use super::service_image::{LEFT_OUT, PACKAGES, SETUP};
-    hash(&[suite.name(), architecture, &PACKAGES.join(" "), SETUP, &LEFT_OUT.join(" ")])
+    hash(&[
+        suite.name(),
+        architecture,
+        &PACKAGES.join(" "),
+        SETUP,
+        &LEFT_OUT.join(" "),
+    ])
 }
 
 pub(crate) fn hash(parts: &[&str]) -> String {
@@ -93,7 +105,11 @@ pub(crate) fn hash(parts: &[&str]) -> String {
         hasher.update(part.as_bytes());
     }
     let digest = hasher.finalize();
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    digest
+        .iter()
+        .take(6)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

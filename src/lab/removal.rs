@@ -17,7 +17,12 @@ use super::{Progress, daemon, image, network, serve, virtual_machine};
 /// When Docker does not answer, or the lot belongs to another state directory.
 pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Result<(), LabError> {
     let record = Lot::load(state, lot);
-    if let Ok(Some(Lot { virtual_machines: true, inventory, .. })) = &record {
+    if let Ok(Some(Lot {
+        virtual_machines: true,
+        inventory,
+        ..
+    })) = &record
+    {
         let lock = state.lock(&format!("lot-{lot}"), progress)?;
         virtual_machine::end_all(&state.lot(lot), progress)?;
         remove_inventory(inventory, lot);
@@ -38,7 +43,11 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
             continue;
         }
         progress(&format!("removing {}", names.join(", ")));
-        let options: &[&str] = if kind == "container" { &["--force", "--volumes"] } else { &[] };
+        let options: &[&str] = if kind == "container" {
+            &["--force", "--volumes"]
+        } else {
+            &[]
+        };
         for name in &names {
             docker_alone(60, [&[kind, "rm"], options, &[name.as_str()]].concat())?;
         }
@@ -61,7 +70,11 @@ pub fn purge(state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabEr
         let format = "{{.Repository}}:{{.Tag}}";
         for name in docker(30, ["image", "ls", "--format", format, repository])?.lines() {
             let removed = docker_finish(60, ["image", "rm", name])?;
-            let said = if removed.success { "removed" } else { "kept, it is in use:" };
+            let said = if removed.success {
+                "removed"
+            } else {
+                "kept, it is in use:"
+            };
             progress(&format!("{said} {name}"));
         }
     }

@@ -8,7 +8,8 @@ use super::error::LabError;
 use super::state::{StateDirectory, make_folder, write_file};
 
 /// Changes when the layout does.
-pub(crate) const RECIPE: &str = "repository 1: Packages, Packages.gz, Release, Release.gpg, InRelease";
+pub(crate) const RECIPE: &str =
+    "repository 1: Packages, Packages.gz, Release, Release.gpg, InRelease";
 
 /// One suite of a repository.
 pub(crate) struct Repository<'a> {
@@ -37,15 +38,26 @@ impl SigningKey {
     /// The key of this state directory, made when missing.
     pub(crate) fn ensure(state: &StateDirectory) -> Result<Self, LabError> {
         let folder = state.keys();
-        let (secret, public) = (folder.join("repository.secret.asc"), folder.join("repository.asc"));
+        let (secret, public) = (
+            folder.join("repository.secret.asc"),
+            folder.join("repository.asc"),
+        );
         if !(secret.exists() && public.exists()) {
             make_folder(&folder)?;
             let ring = Ring::new()?;
             ring.gpg()
                 .arguments(["--passphrase", "", "--quick-generate-key"])
-                .arguments(["skep lab, throwaway <lab@skep.invalid>", "rsa3072", "sign", "never"])
+                .arguments([
+                    "skep lab, throwaway <lab@skep.invalid>",
+                    "rsa3072",
+                    "sign",
+                    "never",
+                ])
                 .run()?;
-            let text = ring.gpg().arguments(["--armor", "--export-secret-keys"]).run()?;
+            let text = ring
+                .gpg()
+                .arguments(["--armor", "--export-secret-keys"])
+                .run()?;
             write_file(&secret, text.as_bytes(), 0o600)?;
             let text = ring.gpg().arguments(["--armor", "--export"]).run()?;
             write_file(&public, text.as_bytes(), 0o644)?;
@@ -59,7 +71,9 @@ impl Repository<'_> {
     /// Writes and signs the indexes over the packages of the pool.
     pub(crate) fn write(&self, architecture: &str, key: &SigningKey) -> Result<(), LabError> {
         let dists = self.root.join("dists").join(self.suite);
-        let binary = dists.join(self.component).join(format!("binary-{architecture}"));
+        let binary = dists
+            .join(self.component)
+            .join(format!("binary-{architecture}"));
         make_folder(&binary)?;
         let packages = Tool::new("apt-ftparchive")
             .arguments(["packages", self.pool])
@@ -68,7 +82,10 @@ impl Repository<'_> {
             .seconds(300)
             .run()?;
         write_file(&binary.join("Packages"), packages.as_bytes(), 0o644)?;
-        Tool::new("gzip").arguments(["--force", "--keep", "--no-name", "Packages"]).folder(&binary).run()?;
+        Tool::new("gzip")
+            .arguments(["--force", "--keep", "--no-name", "Packages"])
+            .folder(&binary)
+            .run()?;
         let about = [
             ("Origin", self.origin),
             ("Label", self.label),
@@ -77,18 +94,34 @@ impl Repository<'_> {
             ("Architectures", architecture),
             ("Components", self.component),
         ];
-        let options = about.map(|(name, value)| format!("APT::FTPArchive::Release::{name}={value}"));
-        let indexes = ["Packages", "Packages.gz"].map(|name| format!("APT::FTPArchive::Release::Patterns::={name}"));
+        let options =
+            about.map(|(name, value)| format!("APT::FTPArchive::Release::{name}={value}"));
+        let indexes = ["Packages", "Packages.gz"]
+            .map(|name| format!("APT::FTPArchive::Release::Patterns::={name}"));
         let release = Tool::new("apt-ftparchive")
-            .arguments(options.iter().chain(&indexes).flat_map(|option| ["-o", option]))
+            .arguments(
+                options
+                    .iter()
+                    .chain(&indexes)
+                    .flat_map(|option| ["-o", option]),
+            )
             .arguments(["release", "."])
             .folder(&dists)
             .run()?;
         write_file(&dists.join("Release"), release.as_bytes(), 0o644)?;
         let ring = Ring::new()?;
-        ring.gpg().arguments(["--import"]).arguments([&key.secret]).run()?;
-        for (how, signed) in [("--detach-sign", "Release.gpg"), ("--clearsign", "InRelease")] {
-            ring.gpg().arguments(["--armor", how, "--output", signed, "Release"]).folder(&dists).run()?;
+        ring.gpg()
+            .arguments(["--import"])
+            .arguments([&key.secret])
+            .run()?;
+        for (how, signed) in [
+            ("--detach-sign", "Release.gpg"),
+            ("--clearsign", "InRelease"),
+        ] {
+            ring.gpg()
+                .arguments(["--armor", how, "--output", signed, "Release"])
+                .folder(&dists)
+                .run()?;
         }
         Ok(())
     }
@@ -101,7 +134,9 @@ struct Ring(tempfile::TempDir);
 impl Ring {
     fn new() -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("skep-gpg-").tempdir();
-        folder.map(Self).map_err(LabError::file("create", &std::env::temp_dir()))
+        folder
+            .map(Self)
+            .map_err(LabError::file("create", &std::env::temp_dir()))
     }
 
     fn gpg(&self) -> Tool {
@@ -115,6 +150,9 @@ impl Ring {
 impl Drop for Ring {
     fn drop(&mut self) {
         // An agent that outlives its folder only idles: nothing to report.
-        let _ = Tool::new("gpgconf").environment("GNUPGHOME", self.0.path()).arguments(["--kill", "all"]).finish();
+        let _ = Tool::new("gpgconf")
+            .environment("GNUPGHOME", self.0.path())
+            .arguments(["--kill", "all"])
+            .finish();
     }
 }

@@ -68,14 +68,19 @@ pub(crate) fn ensure(
                 "/srv",
             ],
         )?;
-        if listens(gateway, port, Duration::from_secs(5)) && container_state(&name)?.as_deref() == Some("running") {
+        if listens(gateway, port, Duration::from_secs(5))
+            && container_state(&name)?.as_deref() == Some("running")
+        {
             return Ok(url(gateway, port));
         }
         let logs = docker_finish(30, ["logs", "--tail", "5", &name])?;
         reason = format!("{}{}", logs.stdout, logs.stderr).trim().to_owned();
     }
     docker_finish(30, ["rm", "--force", &name])?;
-    Err(LabError::Mirror { address: format!("{gateway}, ports {PORTS:?}"), reason })
+    Err(LabError::Mirror {
+        address: format!("{gateway}, ports {PORTS:?}"),
+        reason,
+    })
 }
 
 fn ensure_image(mirror: &Mirror) -> Result<String, LabError> {
@@ -88,7 +93,11 @@ fn ensure_image(mirror: &Mirror) -> Result<String, LabError> {
 }
 
 fn url(gateway: Ipv4Addr, port: u16) -> String {
-    if port == 80 { format!("http://{gateway}") } else { format!("http://{gateway}:{port}") }
+    if port == 80 {
+        format!("http://{gateway}")
+    } else {
+        format!("http://{gateway}:{port}")
+    }
 }
 
 /// Waits until something listens there.

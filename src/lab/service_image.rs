@@ -63,24 +63,42 @@ pub(crate) fn ensure(
     hash: &str,
     progress: Progress<'_>,
 ) -> Result<PathBuf, LabError> {
-    let place = state.cache().join(format!("services-{}-{hash}.tar", suite.name()));
+    let place = state
+        .cache()
+        .join(format!("services-{}-{hash}.tar", suite.name()));
     if place.exists() {
         return Ok(place);
     }
     let mirror = host::debian_mirror();
-    progress(&format!("building the image of services from {mirror} (mmdebstrap), about a minute"));
-    let half = tempfile::Builder::new().prefix("image-services-").suffix(".tar").tempfile_in(state.cache());
+    progress(&format!(
+        "building the image of services from {mirror} (mmdebstrap), about a minute"
+    ));
+    let half = tempfile::Builder::new()
+        .prefix("image-services-")
+        .suffix(".tar")
+        .tempfile_in(state.cache());
     let half = half.map_err(LabError::file("create", &place))?;
     Tool::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase", "--format=tar"])
-        .arguments(LEFT_OUT.iter().map(|path| format!("--dpkgopt=path-exclude={path}")))
-        .arguments([format!("--include={}", PACKAGES.join(",")), format!("--customize-hook={SETUP}")])
+        .arguments(
+            LEFT_OUT
+                .iter()
+                .map(|path| format!("--dpkgopt=path-exclude={path}")),
+        )
+        .arguments([
+            format!("--include={}", PACKAGES.join(",")),
+            format!("--customize-hook={SETUP}"),
+        ])
         .arguments(proxies())
         .arguments([suite.name(), &half.path().to_string_lossy(), &mirror])
         .seconds(1800)
         .run()?;
-    Tool::new("chmod").arguments(["0644"]).arguments([half.path()]).run()?;
+    Tool::new("chmod")
+        .arguments(["0644"])
+        .arguments([half.path()])
+        .run()?;
     // Only a whole image ever gets the name under which it is looked for.
-    half.persist(&place).map_err(|error| LabError::file("rename", &place)(error.error))?;
+    half.persist(&place)
+        .map_err(|error| LabError::file("rename", &place)(error.error))?;
     Ok(place)
 }

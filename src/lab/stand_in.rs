@@ -31,10 +31,19 @@ pub(crate) fn build(
     architecture: &str,
     key: &SigningKey,
 ) -> Result<(), LabError> {
-    let debian = (suite.name(), format!("debian.{}~{}", suite.number(), suite.name()));
+    let debian = (
+        suite.name(),
+        format!("debian.{}~{}", suite.number(), suite.name()),
+    );
     let distributions = [
         ("debian", vec![debian]),
-        ("ubuntu", vec![("noble", "ubuntu.24.04~noble".to_owned()), ("jammy", "ubuntu.22.04~jammy".to_owned())]),
+        (
+            "ubuntu",
+            vec![
+                ("noble", "ubuntu.24.04~noble".to_owned()),
+                ("jammy", "ubuntu.22.04~jammy".to_owned()),
+            ],
+        ),
     ];
     let folder = tempfile::tempdir_in(root).map_err(LabError::file("create", root))?;
     let mut trees = Vec::new();
@@ -82,8 +91,12 @@ impl Recipe {
         make_folder(&metadata)?;
         set_mode(folder, "0755")?;
         set_mode(&metadata, "0755")?;
-        let found: Vec<(&str, &PathBuf)> =
-            self.from.iter().filter_map(|name| Some((*name, archive_of(downloaded, name)?))).take(self.takes).collect();
+        let found: Vec<(&str, &PathBuf)> = self
+            .from
+            .iter()
+            .filter_map(|name| Some((*name, archive_of(downloaded, name)?)))
+            .take(self.takes)
+            .collect();
         let mut tree = Tree {
             folder: folder.to_path_buf(),
             upstream: self.fallback.to_owned(),
@@ -103,7 +116,9 @@ impl Recipe {
         if let Some((first, _)) = found.first() {
             // Before trixie Debian's docker.io held the client too; compose was another program.
             if self.name == "docker-compose-plugin"
-                && !folder.join("usr/libexec/docker/cli-plugins/docker-compose").exists()
+                && !folder
+                    .join("usr/libexec/docker/cli-plugins/docker-compose")
+                    .exists()
             {
                 let _ = (first, fs::remove_dir_all(folder.join("usr")));
                 tree.depends.clear();
@@ -117,7 +132,9 @@ impl Recipe {
                 reason: format!("Debian's {} was not downloaded", self.from.join(" and ")),
             });
         }
-        let kept = conffiles.lines().filter(|path| folder.join(path.trim_start_matches('/')).exists());
+        let kept = conffiles
+            .lines()
+            .filter(|path| folder.join(path.trim_start_matches('/')).exists());
         let kept: String = kept.map(|path| format!("{path}\n")).collect();
         if !kept.is_empty() {
             write_file(&metadata.join("conffiles"), kept.as_bytes(), 0o644)?;
@@ -139,9 +156,20 @@ impl Recipe {
         format!("{}{upstream}-1~{tag}", self.epoch)
     }
 
-    fn pack(&self, tree: &Tree, version: &str, architecture: &str, pool: &Path) -> Result<(), LabError> {
+    fn pack(
+        &self,
+        tree: &Tree,
+        version: &str,
+        architecture: &str,
+        pool: &Path,
+    ) -> Result<(), LabError> {
         let mut depends = tree.depends.clone();
-        depends.extend(self.depends.split(", ").filter(|name| !name.is_empty()).map(str::to_owned));
+        depends.extend(
+            self.depends
+                .split(", ")
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned),
+        );
         depends.sort();
         depends.dedup();
         let mut control = format!(
@@ -159,7 +187,11 @@ impl Recipe {
             "Description: stand-in for Docker's {}, for tests\n {}\n It does not come from Docker.\n",
             self.name, tree.note
         ));
-        write_file(&tree.folder.join("DEBIAN/control"), control.as_bytes(), 0o644)?;
+        write_file(
+            &tree.folder.join("DEBIAN/control"),
+            control.as_bytes(),
+            0o644,
+        )?;
         let without_epoch = version.split_once(':').map_or(version, |(_, rest)| rest);
         let file = pool.join(format!("{}_{without_epoch}_{architecture}.deb", self.name));
         // zstd at its quickest: these files live in a cache, time matters more than room.
@@ -177,7 +209,11 @@ const MADE_HERE: &[&str] = &["containerd", "runc", "tini", "docker-cli", "docker
 
 /// Unpacks the part of Debian's package that belongs into ours.
 fn unpack_files(ours: &str, theirs: &str, archive: &Path, folder: &Path) -> Result<(), LabError> {
-    Tool::new("dpkg-deb").arguments(["-x"]).arguments([archive, folder]).seconds(120).run()?;
+    Tool::new("dpkg-deb")
+        .arguments(["-x"])
+        .arguments([archive, folder])
+        .seconds(120)
+        .run()?;
     let client = folder.join("usr/bin/docker");
     match (ours, theirs) {
         // The client belongs to docker-ce-cli alone.
@@ -201,13 +237,19 @@ fn unpack_files(ours: &str, theirs: &str, archive: &Path, folder: &Path) -> Resu
 
 fn remove(path: &Path) -> Result<(), LabError> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(LabError::file("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
 
 fn set_mode(path: &Path, mode: &str) -> Result<(), LabError> {
-    Tool::new("chmod").arguments([mode]).arguments([path]).run().map(drop)
+    Tool::new("chmod")
+        .arguments([mode])
+        .arguments([path])
+        .run()
+        .map(drop)
 }
 
 fn archive_of<'a>(downloaded: &'a [PathBuf], package: &str) -> Option<&'a PathBuf> {
@@ -235,14 +277,26 @@ mod tests {
     #[test]
     fn versions_look_like_dockers() {
         let engine = &PACKAGES[0];
-        assert_eq!(engine.version("26.1.5", 0, "debian.13~trixie"), "5:26.1.5-1~debian.13~trixie");
-        assert_eq!(engine.version("26.1.5", 1, "ubuntu.24.04~noble"), "5:26.1.6-1~ubuntu.24.04~noble");
-        assert_eq!(PACKAGES[2].version("1.7.24", 1, "debian.13~trixie"), "1.7.25-1");
+        assert_eq!(
+            engine.version("26.1.5", 0, "debian.13~trixie"),
+            "5:26.1.5-1~debian.13~trixie"
+        );
+        assert_eq!(
+            engine.version("26.1.5", 1, "ubuntu.24.04~noble"),
+            "5:26.1.6-1~ubuntu.24.04~noble"
+        );
+        assert_eq!(
+            PACKAGES[2].version("1.7.24", 1, "debian.13~trixie"),
+            "1.7.25-1"
+        );
     }
 
     #[test]
     fn archives_are_found_by_whole_name() {
-        let files = [PathBuf::from("/x/docker-cli_1_amd64.deb"), PathBuf::from("/x/docker_2_amd64.deb")];
+        let files = [
+            PathBuf::from("/x/docker-cli_1_amd64.deb"),
+            PathBuf::from("/x/docker_2_amd64.deb"),
+        ];
         assert_eq!(archive_of(&files, "docker"), Some(&files[1]));
         assert_eq!(archive_of(&files, "dock"), None);
     }

@@ -32,7 +32,10 @@ pub(crate) const PACKAGES: &[Recipe] = &[
         fallback: "0.0.0",
         epoch: "5:",
         depends: "containerd.io, docker-ce-cli, iptables",
-        relations: &[("Conflicts", "docker.io, docker-engine"), ("Replaces", "docker-engine, docker.io, tini")],
+        relations: &[
+            ("Conflicts", "docker.io, docker-engine"),
+            ("Replaces", "docker-engine, docker.io, tini"),
+        ],
         unit: Some(("docker.service docker.socket", ENGINE_POSTINST)),
     },
     Recipe {

@@ -21,7 +21,9 @@ impl StateDirectory {
     /// When the folder cannot be made or its absolute path found.
     pub fn at(path: &Path) -> Result<Self, LabError> {
         make_folder(path)?;
-        let path = path.canonicalize().map_err(LabError::file("resolve", path))?;
+        let path = path
+            .canonicalize()
+            .map_err(LabError::file("resolve", path))?;
         Ok(Self(path))
     }
 
@@ -85,14 +87,23 @@ impl StateDirectory {
     pub(crate) fn lock(&self, name: &str, progress: Progress<'_>) -> Result<Lock, LabError> {
         let path = self.0.join(format!("{name}.lock"));
         loop {
-            let file =
-                OpenOptions::new().create(true).append(true).open(&path).map_err(LabError::file("open", &path))?;
+            let file = OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&path)
+                .map_err(LabError::file("open", &path))?;
             if file.try_lock().is_err() {
-                progress(&format!("waiting for another `skep lab` (it holds {})", path.display()));
+                progress(&format!(
+                    "waiting for another `skep lab` (it holds {})",
+                    path.display()
+                ));
                 file.lock().map_err(LabError::file("lock", &path))?;
             }
             // Who held it may have removed it meanwhile, with its lot: others then lock another file of this name.
-            let ours = file.metadata().map_err(LabError::file("read", &path))?.ino();
+            let ours = file
+                .metadata()
+                .map_err(LabError::file("read", &path))?
+                .ino();
             if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
                 return Ok(Lock { _file: file, path });
             }
@@ -116,25 +127,36 @@ impl Lock {
 
 /// Makes a folder (and those above it) that only its owner may enter; one that exists is left as it is.
 pub(crate) fn make_folder(path: &Path) -> Result<(), LabError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(LabError::file("create", path))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(LabError::file("create", path))
 }
 
 /// Replaces a file in one step, with this mode.
 pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(LabError::file("write", path))?;
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder).map_err(LabError::file("write", path))?;
     file.write_all(content)
-        .and_then(|()| file.as_file().set_permissions(fs::Permissions::from_mode(mode)))
+        .and_then(|()| {
+            file.as_file()
+                .set_permissions(fs::Permissions::from_mode(mode))
+        })
         .and_then(|()| file.as_file().sync_all())
         .map_err(LabError::file("write", path))?;
-    file.persist(path).map_err(|error| LabError::file("replace", path)(error.error))?;
+    file.persist(path)
+        .map_err(|error| LabError::file("replace", path)(error.error))?;
     Ok(())
 }
 
 /// Removes a folder and everything in it; one that is not there is fine.
 pub(crate) fn remove_folder(path: &Path) -> Result<(), LabError> {
     match fs::remove_dir_all(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(LabError::file("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }
@@ -151,7 +173,10 @@ mod tests {
         write_file(&path, b"one", 0o644).unwrap();
         write_file(&path, b"two", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
     }
 
     #[test]
@@ -162,7 +187,11 @@ mod tests {
         let first = state.lock("lot-a", &|_| ()).unwrap();
         std::thread::scope(|threads| {
             let (said, waits) = std::sync::mpsc::channel();
-            let second = threads.spawn(|| state.lock("lot-a", &move |_| said.send(()).unwrap()).unwrap());
+            let second = threads.spawn(|| {
+                state
+                    .lock("lot-a", &move |_| said.send(()).unwrap())
+                    .unwrap()
+            });
             waits.recv().unwrap();
             first.remove().unwrap();
             let second = second.join().unwrap();

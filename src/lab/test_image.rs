@@ -16,7 +16,23 @@ pub(crate) fn build(image: &str, archives: &Path, folder: &Path) -> Result<(), L
     make_folder(folder)?;
     let archives = format!("{}:/archives:ro", archives.display());
     let out = format!("{}:/out", folder.display());
-    let arguments = ["run", "--rm", "-i", "--network=none", "-v", &archives, "-v", &out, image, "sh", "-s"];
+    let arguments = [
+        "run",
+        "--rm",
+        "-i",
+        "--network=none",
+        "-v",
+        &archives,
+        "-v",
+        &out,
+        image,
+        "sh",
+        "-s",
+    ];
     docker_fed(120, &arguments, RECIPE)?;
-    Tool::new("chmod").arguments(["0755"]).arguments([folder]).run().map(drop)
+    Tool::new("chmod")
+        .arguments(["0755"])
+        .arguments([folder])
+        .run()
+        .map(drop)
 }

@@ -7,7 +7,10 @@ use super::lot::Lot;
 use super::node::{self, Making};
 use super::options::LabOptions;
 use super::state::{make_folder, write_file};
-use super::{Lab, Progress, daemon, host, image, inventory, key, mirror, network, provision, serve, virtual_machine};
+use super::{
+    Lab, Progress, daemon, host, image, inventory, key, mirror, network, provision, serve,
+    virtual_machine,
+};
 
 /// Makes or repairs a lot: Docker, node image, package mirror, network, nodes, keys, inventory.
 /// Nodes that exist stay; stopped ones are started, cut ones healed; missing ones are made.
@@ -32,7 +35,8 @@ pub fn up(options: &LabOptions, progress: Progress<'_>) -> Result<Lab, LabError>
     }
     let image = image::ensure(state, options.suite, progress)?;
     let mirror = mirror::ensure(state, options.suite, &image, progress)?;
-    let path = std::path::absolute(&options.inventory).map_err(LabError::file("resolve", &options.inventory))?;
+    let path = std::path::absolute(&options.inventory)
+        .map_err(LabError::file("resolve", &options.inventory))?;
     make_folder(&state.lot(&options.lot))?;
     let mut lot = recorded.unwrap_or_else(|| Lot::new(options, path.clone()));
     (lot.user, lot.inventory) = (options.user, path);
@@ -43,22 +47,41 @@ pub fn up(options: &LabOptions, progress: Progress<'_>) -> Result<Lab, LabError>
     lot.grow(options.managers, options.workers, &network);
     lot.save(state)?;
     let script = provision::script(&lot, &key::ensure(&lot, state)?, &mirror.key);
-    let making = Making { lot: &lot, state, network: &network, image: &image, script: &script };
+    let making = Making {
+        lot: &lot,
+        state,
+        network: &network,
+        image: &image,
+        script: &script,
+    };
     let known_hosts = all_nodes(&making, progress)?;
     write_file(&lot.known_hosts(state), known_hosts.as_bytes(), 0o644)?;
     write_inventory(&lot.inventory, &inventory::text(&lot, state))?;
-    progress(&format!("lot {}: {} nodes are up; wrote {}", lot.name, lot.nodes.len(), lot.inventory.display()));
-    Ok(Lab { lot, state: state.clone() })
+    progress(&format!(
+        "lot {}: {} nodes are up; wrote {}",
+        lot.name,
+        lot.nodes.len(),
+        lot.inventory.display()
+    ));
+    Ok(Lab {
+        lot,
+        state: state.clone(),
+    })
 }
 
 /// All nodes side by side; the first failure is returned when all have ended.
 fn all_nodes(making: &Making<'_>, progress: Progress<'_>) -> Result<String, LabError> {
     let nodes = &making.lot.nodes;
     let lines: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            nodes.iter().map(|node| scope.spawn(move || node::ensure(making, node, progress))).collect();
-        let joined =
-            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let threads: Vec<_> = nodes
+            .iter()
+            .map(|node| scope.spawn(move || node::ensure(making, node, progress)))
+            .collect();
+        let joined = threads.into_iter().map(|thread| {
+            thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
         joined.collect()
     });
     let mut text = String::new();

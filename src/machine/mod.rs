@@ -27,7 +27,9 @@ pub struct Machines {
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// Neither the lab nor Vagrant made it.
-    #[error("{host} ({source_file}) is a machine neither of the lab nor of Vagrant, and skep cannot {act} it")]
+    #[error(
+        "{host} ({source_file}) is a machine neither of the lab nor of Vagrant, and skep cannot {act} it"
+    )]
     NoKeeper {
         /// The host.
         host: HostName,
@@ -72,7 +74,11 @@ impl Machines {
             let source = host.place.source.path();
             let keeper = match vagrant_root(source) {
                 Some(root) => Some(Keeper::Vagrant(root)),
-                None => lots.iter().find(|lab| is_same(&lab.lot().inventory, source)).cloned().map(Keeper::Lab),
+                None => lots
+                    .iter()
+                    .find(|lab| is_same(&lab.lot().inventory, source))
+                    .cloned()
+                    .map(Keeper::Lab),
             };
             if let Some(keeper) = keeper {
                 keepers.insert(name.clone(), keeper);
@@ -85,13 +91,24 @@ impl Machines {
     ///
     /// # Errors
     /// [`MachineError::NoKeeper`] for the first of them.
-    pub fn check(&self, inventory: &Inventory, hosts: &[HostName], act: &'static str) -> Result<(), MachineError> {
+    pub fn check(
+        &self,
+        inventory: &Inventory,
+        hosts: &[HostName],
+        act: &'static str,
+    ) -> Result<(), MachineError> {
         match hosts.iter().find(|host| !self.keepers.contains_key(*host)) {
             None => Ok(()),
             Some(host) => {
-                let source = inventory.host(host).map(|host| host.place.source.path().display().to_string());
+                let source = inventory
+                    .host(host)
+                    .map(|host| host.place.source.path().display().to_string());
                 let source_file = source.unwrap_or_else(|| "in no inventory".into());
-                Err(MachineError::NoKeeper { host: host.clone(), source_file, act })
+                Err(MachineError::NoKeeper {
+                    host: host.clone(),
+                    source_file,
+                    act,
+                })
             }
         }
     }
@@ -128,7 +145,10 @@ impl Machines {
             Keeper::Vagrant(root) => {
                 let provider = vagrant::provider(root, host.as_str());
                 let provider = provider.map(|provider| format!("--provider={provider}"));
-                let arguments: Vec<&str> = ["up", host.as_str()].into_iter().chain(provider.as_deref()).collect();
+                let arguments: Vec<&str> = ["up", host.as_str()]
+                    .into_iter()
+                    .chain(provider.as_deref())
+                    .collect();
                 let mut tries = 0;
                 loop {
                     progress(&format!("{host}: vagrant destroy"));
@@ -138,8 +158,12 @@ impl Machines {
                     match vagrant::run(root, &arguments) {
                         // The docker provider looks at every container of this machine, one by one, and fails when one that is
                         // not even its own goes meanwhile. What it left half-made is destroyed.
-                        Err(MachineError::Vagrant { why, .. }) if why.contains("No such object") && tries < 4 => {
-                            progress(&format!("{host}: Vagrant met a container that has gone; once more"));
+                        Err(MachineError::Vagrant { why, .. })
+                            if why.contains("No such object") && tries < 4 =>
+                        {
+                            progress(&format!(
+                                "{host}: Vagrant met a container that has gone; once more"
+                            ));
                         }
                         done => return done,
                     }
@@ -149,11 +173,13 @@ impl Machines {
     }
 
     fn keeper(&self, host: &HostName, act: &'static str) -> Result<&Keeper, MachineError> {
-        self.keepers.get(host).ok_or_else(|| MachineError::NoKeeper {
-            host: host.clone(),
-            source_file: "another source".into(),
-            act,
-        })
+        self.keepers
+            .get(host)
+            .ok_or_else(|| MachineError::NoKeeper {
+                host: host.clone(),
+                source_file: "another source".into(),
+                act,
+            })
     }
 }
 

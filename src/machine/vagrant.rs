@@ -12,7 +12,11 @@ const LOCK_PAUSE: u64 = 500;
 /// Runs it to its end, however long that takes: a machine may be fetched first.
 pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
     let line = format!("vagrant {}", arguments.join(" "));
-    let failed = |why: String| MachineError::Vagrant { line: line.clone(), why, folder: root.to_path_buf() };
+    let failed = |why: String| MachineError::Vagrant {
+        line: line.clone(),
+        why,
+        folder: root.to_path_buf(),
+    };
     for left in (0..LOCK_TRIES).rev() {
         let output = Command::new("vagrant")
             .args(arguments)
@@ -28,7 +32,11 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
         }
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         if left == 0 || !said.contains("because it is locked") {
-            let mut lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+            let mut lines: Vec<&str> = said
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.is_empty())
+                .collect();
             lines.drain(..lines.len().saturating_sub(4));
             return Err(failed(lines.join(" ")));
         }
@@ -42,9 +50,18 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
 pub(super) fn provider(root: &Path, machine: &str) -> Option<String> {
     let dotfiles = std::env::var_os("VAGRANT_DOTFILE_PATH").unwrap_or_else(|| ".vagrant".into());
     let machines = root.join(dotfiles).join("machines");
-    let others = || std::fs::read_dir(&machines).into_iter().flatten().flatten().map(|entry| entry.path());
+    let others = || {
+        std::fs::read_dir(&machines)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+    };
     let made_with = |folder: PathBuf| {
-        let mut providers = std::fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().join("id").is_file());
+        let mut providers = std::fs::read_dir(folder)
+            .ok()?
+            .flatten()
+            .filter(|entry| entry.path().join("id").is_file());
         providers.next()?.file_name().into_string().ok()
     };
     made_with(machines.join(machine)).or_else(|| others().find_map(made_with))
@@ -58,14 +75,32 @@ mod tests {
     #[test]
     fn a_machine_is_made_with_the_provider_that_it_had_or_that_the_others_have() {
         let root = tempfile::tempdir().unwrap();
-        let folder = |machine: &str, provider: &str| root.path().join(".vagrant/machines").join(machine).join(provider);
-        for (machine, provider) in [("a", "docker"), ("a", "libvirt"), ("b", "docker"), ("b", "libvirt")] {
+        let folder = |machine: &str, provider: &str| {
+            root.path()
+                .join(".vagrant/machines")
+                .join(machine)
+                .join(provider)
+        };
+        for (machine, provider) in [
+            ("a", "docker"),
+            ("a", "libvirt"),
+            ("b", "docker"),
+            ("b", "libvirt"),
+        ] {
             std::fs::create_dir_all(folder(machine, provider)).unwrap();
         }
         assert_eq!(provider(root.path(), "a"), None);
         std::fs::write(folder("b", "docker").join("id"), "1").unwrap();
-        assert_eq!(provider(root.path(), "a").as_deref(), Some("docker"), "it is gone: as the others");
+        assert_eq!(
+            provider(root.path(), "a").as_deref(),
+            Some("docker"),
+            "it is gone: as the others"
+        );
         std::fs::write(folder("a", "libvirt").join("id"), "2").unwrap();
-        assert_eq!(provider(root.path(), "a").as_deref(), Some("libvirt"), "its own");
+        assert_eq!(
+            provider(root.path(), "a").as_deref(),
+            Some("libvirt"),
+            "its own"
+        );
     }
 }

@@ -37,9 +37,14 @@ impl RunChecks {
         if let Some((other, first)) = of_host.get(&id) {
             if other != content {
                 let warning =
-                    Diagnostic::warning(format!("{id} is given twice with different content")).at(place.clone());
-                let warning = warning.related(first.clone(), "it is first given here").on_host(host);
-                diagnostics.push(warning.hint("each run would change it there and back: keep one of the two"));
+                    Diagnostic::warning(format!("{id} is given twice with different content"))
+                        .at(place.clone());
+                let warning = warning
+                    .related(first.clone(), "it is first given here")
+                    .on_host(host);
+                diagnostics.push(
+                    warning.hint("each run would change it there and back: keep one of the two"),
+                );
             }
         } else {
             of_host.insert(id, (Arc::clone(content), place.clone()));
@@ -48,7 +53,11 @@ impl RunChecks {
 
     /// Notes what a host claims.
     pub(super) fn claim(&mut self, host: &HostName, claim: String, place: &Place) {
-        self.claims.entry(claim).or_default().entry(host.clone()).or_insert_with(|| place.clone());
+        self.claims
+            .entry(claim)
+            .or_default()
+            .entry(host.clone())
+            .or_insert_with(|| place.clone());
     }
 
     /// Reports claims that several hosts make.
@@ -57,12 +66,18 @@ impl RunChecks {
             let names: Vec<String> = hosts.keys().map(ToString::to_string).collect();
             let mut places = hosts.into_values();
             if let (Some(first), Some(second)) = (places.next(), places.next()) {
-                let message = format!("{} hosts claim `{claim}`, only one may: {}", names.len(), names.join(", "));
+                let message = format!(
+                    "{} hosts claim `{claim}`, only one may: {}",
+                    names.len(),
+                    names.join(", ")
+                );
                 let mut error = Diagnostic::error(message).at(second.clone());
                 if first != second {
                     error = error.related(first, format!("{} claims it here", names[0]));
                 }
-                diagnostics.push(error.hint("narrow the play to one host, e.g. `hosts = \"managers[0]\"`"));
+                diagnostics.push(
+                    error.hint("narrow the play to one host, e.g. `hosts = \"managers[0]\"`"),
+                );
             }
         }
     }
@@ -75,16 +90,28 @@ pub(super) fn unreached(
     playbook: &Playbook,
     diagnostics: &mut Diagnostics,
 ) {
-    let patterns = playbook.plays.iter().flat_map(|play| play.hosts.iter().map(|(pattern, _)| pattern.as_str()));
+    let patterns = playbook
+        .plays
+        .iter()
+        .flat_map(|play| play.hosts.iter().map(|(pattern, _)| pattern.as_str()));
     let is_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    let named: Vec<&str> = patterns.flat_map(|pattern| pattern.split(move |letter| !is_name(letter))).collect();
-    for (name, host) in inventory.hosts().filter(|(name, host)| !reached.contains(*name) && !host.unmanaged) {
+    let named: Vec<&str> = patterns
+        .flat_map(|pattern| pattern.split(move |letter| !is_name(letter)))
+        .collect();
+    for (name, host) in inventory
+        .hosts()
+        .filter(|(name, host)| !reached.contains(*name) && !host.unmanaged)
+    {
         let groups = match host.groups.as_slice() {
             [] => "it is in no group".to_owned(),
             groups => format!("its groups are {}", groups.join(", ")),
         };
-        let typo = host.groups.iter().find_map(|group| Some((group, nearest(group, named.iter().copied())?)));
-        let rest = "put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`";
+        let typo = host
+            .groups
+            .iter()
+            .find_map(|group| Some((group, nearest(group, named.iter().copied())?)));
+        let rest =
+            "put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`";
         let hint = match typo {
             Some((group, near)) => format!("is `{group}` meant to be `{near}`? Else {rest}"),
             None => rest.to_owned(),
@@ -126,7 +153,13 @@ mod tests {
         let (mut checks, mut diagnostics) = (RunChecks::default(), Diagnostics::default());
         for (host, offset, claim) in claims {
             let place = Place::new(&source, *offset..offset + 5);
-            checks.note(&HostName::new(host), &Claims(*claim), &Arc::default(), &place, &mut diagnostics);
+            checks.note(
+                &HostName::new(host),
+                &Claims(*claim),
+                &Arc::default(),
+                &place,
+                &mut diagnostics,
+            );
         }
         checks.report(&mut diagnostics);
         diagnostics
@@ -134,10 +167,17 @@ mod tests {
 
     #[test]
     fn two_hosts_with_one_claim_are_an_error_that_shows_both_places() {
-        let diagnostics = reported(&[("a", 0, Some("swarm init")), ("b", 6, Some("swarm init")), ("c", 6, None)]);
+        let diagnostics = reported(&[
+            ("a", 0, Some("swarm init")),
+            ("b", 6, Some("swarm init")),
+            ("c", 6, None),
+        ]);
         let only = diagnostics.iter().next().unwrap();
         assert_eq!(diagnostics.len(), 1);
-        assert_eq!(only.message, "2 hosts claim `swarm init`, only one may: a, b");
+        assert_eq!(
+            only.message,
+            "2 hosts claim `swarm init`, only one may: a, b"
+        );
         assert_eq!(only.place.as_ref().unwrap().to_string(), "site.toml:2:1");
         assert_eq!(only.related[0].0.to_string(), "site.toml:1:1");
     }
@@ -145,7 +185,12 @@ mod tests {
     #[test]
     fn one_host_may_claim_twice_and_two_hosts_different_things() {
         assert!(
-            reported(&[("a", 0, Some("swarm init")), ("a", 6, Some("swarm init")), ("b", 0, Some("other"))]).is_empty()
+            reported(&[
+                ("a", 0, Some("swarm init")),
+                ("a", 6, Some("swarm init")),
+                ("b", 0, Some("other"))
+            ])
+            .is_empty()
         );
     }
 }

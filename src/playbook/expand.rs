@@ -8,10 +8,13 @@ use toml::de::ValueDeserializer;
 
 use super::Unit;
 use super::rendered::Rendered;
-use super::template::{FactsView, PlaybookFiles, Scope, World, render_condition, render_list, render_node};
+use super::template::{
+    FactsView, PlaybookFiles, Scope, World, render_condition, render_list, render_node,
+};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{
-    Node, Place, Value, did_you_mean, is_secret_key, is_template, nearest, touches_secret, without_quoted_text,
+    Node, Place, Value, did_you_mean, is_secret_key, is_template, nearest, touches_secret,
+    without_quoted_text,
 };
 use crate::inventory::HostName;
 use crate::resource::{BuildError, Defined, HostContext, Invalid, Resource, Roster, build};
@@ -36,12 +39,17 @@ pub(super) struct Site {
 ///
 /// # Errors
 /// Everything that is wrong with them on this host.
-pub(super) fn expand(unit: &Unit, site: &Site, facts: &FactsView) -> Result<Vec<Bound>, Diagnostics> {
+pub(super) fn expand(
+    unit: &Unit,
+    site: &Site,
+    facts: &FactsView,
+) -> Result<Vec<Bound>, Diagnostics> {
     let items = match &unit.repeat {
         None => vec![None],
         Some(node) => {
             let scope = Scope::new(&site.world, &site.host, facts.clone());
-            let items = render_list(&scope, &unit.source, node).map_err(|errors| on_host(errors, site))?;
+            let items =
+                render_list(&scope, &unit.source, node).map_err(|errors| on_host(errors, site))?;
             items.into_iter().map(Some).collect()
         }
     };
@@ -57,10 +65,18 @@ pub(super) fn expand(unit: &Unit, site: &Site, facts: &FactsView) -> Result<Vec<
 }
 
 fn on_host(errors: Diagnostics, site: &Site) -> Diagnostics {
-    errors.into_iter().map(|error| error.on_host(&site.host)).collect()
+    errors
+        .into_iter()
+        .map(|error| error.on_host(&site.host))
+        .collect()
 }
 
-fn one(unit: &Unit, site: &Site, facts: &FactsView, item: Option<Template>) -> Result<Option<Bound>, Diagnostics> {
+fn one(
+    unit: &Unit,
+    site: &Site,
+    facts: &FactsView,
+    item: Option<Template>,
+) -> Result<Option<Bound>, Diagnostics> {
     let scope = Scope::with_item(&site.world, &site.host, facts.clone(), item);
     for condition in &unit.conditions {
         if !render_condition(&scope, &unit.source, condition)? {
@@ -69,31 +85,60 @@ fn one(unit: &Unit, site: &Site, facts: &FactsView, item: Option<Template>) -> R
     }
     let rendered = match unit.fixed.get(unit.kind, &unit.table) {
         Some(fixed) => fixed,
-        None => Arc::new(Rendered::new(unit.kind, render_node(&scope, &unit.source, &unit.table)?)),
+        None => Arc::new(Rendered::new(
+            unit.kind,
+            render_node(&scope, &unit.source, &unit.table)?,
+        )),
     };
     let table = &rendered.table;
     let files = PlaybookFiles::new(&scope);
-    let context = HostContext { host: &site.host, login_user: &site.login_user, roster: &site.roster, files: &files };
-    match build(unit.kind, ValueDeserializer::from(table.to_toml()), &context) {
+    let context = HostContext {
+        host: &site.host,
+        login_user: &site.login_user,
+        roster: &site.roster,
+        files: &files,
+    };
+    match build(
+        unit.kind,
+        ValueDeserializer::from(table.to_toml()),
+        &context,
+    ) {
         Some(Ok(resource)) => {
             let definition = rendered.definition.with(&files.digest(), &resource.taken());
-            Ok(Some(Bound { resource: Defined::wrap(resource, definition), content: Arc::clone(&rendered.content) }))
+            Ok(Some(Bound {
+                resource: Defined::wrap(resource, definition),
+                content: Arc::clone(&rendered.content),
+            }))
         }
-        Some(Err(BuildError::Table(error))) => Err(table_errors(unit, table.clone(), error, &context)),
-        Some(Err(BuildError::Invalid(invalid))) => Err(invalid_field(unit, &scope, &files, table, invalid).into()),
-        None => Err(Diagnostic::error(format!("unknown kind `{}`", unit.kind)).at(unit.place.clone()).into()),
+        Some(Err(BuildError::Table(error))) => {
+            Err(table_errors(unit, table.clone(), error, &context))
+        }
+        Some(Err(BuildError::Invalid(invalid))) => {
+            Err(invalid_field(unit, &scope, &files, table, invalid).into())
+        }
+        None => Err(Diagnostic::error(format!("unknown kind `{}`", unit.kind))
+            .at(unit.place.clone())
+            .into()),
     }
 }
 
 /// Serde stops at the first error. What it points to is taken away and the rest tried again, so that a table with three
 /// typos is one round for its author. What is missing only since it was taken away is no error.
-fn table_errors(unit: &Unit, mut table: Node, first: toml::de::Error, context: &HostContext<'_>) -> Diagnostics {
+fn table_errors(
+    unit: &Unit,
+    mut table: Node,
+    first: toml::de::Error,
+    context: &HostContext<'_>,
+) -> Diagnostics {
     let mut errors = Diagnostics::from(table_error(unit, &first));
     let mut error = first;
     let mut removed: Vec<String> = Vec::new();
     while let (Some(span), Value::Table(entries)) = (error.span(), &mut table.value) {
         let covers = |range: &Range<usize>| range.start <= span.start && span.end <= range.end;
-        let Some(at) = entries.iter().position(|entry| covers(&entry.key_span) || covers(&entry.node.span)) else {
+        let Some(at) = entries
+            .iter()
+            .position(|entry| covers(&entry.key_span) || covers(&entry.node.span))
+        else {
             break;
         };
         // A mistyped key was meant to be its nearest name, which is then not missing either.
@@ -103,7 +148,10 @@ fn table_errors(unit: &Unit, mut table: Node, first: toml::de::Error, context: &
             Some(Err(BuildError::Table(next))) => error = next,
             _ => break,
         }
-        if removed.iter().any(|key| error.message() == format!("missing field `{key}`")) {
+        if removed
+            .iter()
+            .any(|key| error.message() == format!("missing field `{key}`"))
+        {
             break;
         }
         errors.push(table_error(unit, &error));
@@ -111,9 +159,17 @@ fn table_errors(unit: &Unit, mut table: Node, first: toml::de::Error, context: &
     errors
 }
 
-fn invalid_field(unit: &Unit, scope: &Scope, files: &PlaybookFiles, table: &Node, invalid: Invalid) -> Diagnostic {
+fn invalid_field(
+    unit: &Unit,
+    scope: &Scope,
+    files: &PlaybookFiles,
+    table: &Node,
+    invalid: Invalid,
+) -> Diagnostic {
     let asked = || find_text(table, &files.last_asked()?);
-    let span = find_field(table, &invalid.field).or_else(asked).or_else(|| find_named_key(table, &invalid.message));
+    let span = find_field(table, &invalid.field)
+        .or_else(asked)
+        .or_else(|| find_named_key(table, &invalid.message));
     let place = span.map_or_else(|| unit.place.clone(), |span| Place::new(&unit.source, span));
     match scope.take_reason() {
         Some(reason) => reason.related(place, "the template is used here"),
@@ -124,8 +180,14 @@ fn invalid_field(unit: &Unit, scope: &Scope, files: &PlaybookFiles, table: &Node
                 format!("{}.{}", unit.kind, invalid.field)
             };
             let may_quote = may_quote_a_secret(&place);
-            let message = if may_quote { without_quoted_text(&invalid.message) } else { invalid.message };
-            Diagnostic::error(format!("{named}: {message}")).at(place).maybe_hint(invalid.hint.filter(|_| !may_quote))
+            let message = if may_quote {
+                without_quoted_text(&invalid.message)
+            } else {
+                invalid.message
+            };
+            Diagnostic::error(format!("{named}: {message}"))
+                .at(place)
+                .maybe_hint(invalid.hint.filter(|_| !may_quote))
         }
     }
 }
@@ -138,7 +200,10 @@ fn find_field(table: &Node, field: &str) -> Option<Range<usize>> {
     if let Some(entry) = table.entry(field) {
         return Some(entry.node.span.clone());
     }
-    let path: Vec<&str> = field.split(['.', '[', ']']).filter(|part| !part.is_empty()).collect();
+    let path: Vec<&str> = field
+        .split(['.', '[', ']'])
+        .filter(|part| !part.is_empty())
+        .collect();
     let mut node = table;
     for part in path {
         node = match &node.value {
@@ -151,16 +216,22 @@ fn find_field(table: &Node, field: &str) -> Option<Range<usize>> {
 
 /// The key that a message names, for kinds whose keys are the user's own, such as labels.
 fn find_named_key(table: &Node, message: &str) -> Option<Range<usize>> {
-    let named =
-        table.as_table()?.iter().filter(|entry| !entry.key.is_empty() && message.contains(&format!("{:?}", entry.key)));
-    named.max_by_key(|entry| entry.key.len()).map(|entry| entry.key_span.clone())
+    let named = table
+        .as_table()?
+        .iter()
+        .filter(|entry| !entry.key.is_empty() && message.contains(&format!("{:?}", entry.key)));
+    named
+        .max_by_key(|entry| entry.key.len())
+        .map(|entry| entry.key_span.clone())
 }
 
 fn find_text(node: &Node, text: &str) -> Option<Range<usize>> {
     match &node.value {
         Value::String(found) if found == text => Some(node.span.clone()),
         Value::Array(items) => items.iter().find_map(|item| find_text(item, text)),
-        Value::Table(entries) => entries.iter().find_map(|entry| find_text(&entry.node, text)),
+        Value::Table(entries) => entries
+            .iter()
+            .find_map(|entry| find_text(&entry.node, text)),
         _ => None,
     }
 }
@@ -170,15 +241,21 @@ fn table_error(unit: &Unit, error: &toml::de::Error) -> Diagnostic {
     let place = span.map_or_else(|| unit.place.clone(), |span| Place::new(&unit.source, span));
     let message = error.message();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    if let (true, Some((name, known))) = (message.starts_with("unknown field"), quoted.split_first()) {
+    if let (true, Some((name, known))) =
+        (message.starts_with("unknown field"), quoted.split_first())
+    {
         let hint = did_you_mean(name, known.iter().copied());
-        return Diagnostic::error(format!("unknown key `{name}` in `{}`", unit.kind)).at(place).maybe_hint(hint);
+        return Diagnostic::error(format!("unknown key `{name}` in `{}`", unit.kind))
+            .at(place)
+            .maybe_hint(hint);
     }
     if let (true, Some(name)) = (message.starts_with("missing field"), quoted.first()) {
         return Diagnostic::error(format!("`{}` needs `{name}`", unit.kind)).at(unit.place.clone());
     }
     let hint = match quoted.split_first() {
-        Some((name, known)) if message.starts_with("unknown variant") => did_you_mean(name, known.iter().copied()),
+        Some((name, known)) if message.starts_with("unknown variant") => {
+            did_you_mean(name, known.iter().copied())
+        }
         _ if is_scalar(message) && message.contains("expected a string") => Some(
             if is_template(place.text()) {
                 "the template gives no text: add the filter `| string`"
@@ -189,12 +266,23 @@ fn table_error(unit: &Unit, error: &toml::de::Error) -> Diagnostic {
         ),
         _ => None,
     };
-    let message = match message.lines().collect::<Vec<_>>().join(" ").split_once("expected struct ") {
+    let message = match message
+        .lines()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .split_once("expected struct ")
+    {
         Some((start, _)) => format!("{start}expected a table"),
         None => message.lines().collect::<Vec<_>>().join(" "),
     };
-    let message = if may_quote_a_secret(&place) { without_quoted_text(&message) } else { message };
-    Diagnostic::error(format!("{}: {message}", unit.kind)).at(place).maybe_hint(hint)
+    let message = if may_quote_a_secret(&place) {
+        without_quoted_text(&message)
+    } else {
+        message
+    };
+    Diagnostic::error(format!("{}: {message}", unit.kind))
+        .at(place)
+        .maybe_hint(hint)
 }
 
 /// Whether the value at a place is secret: by its key, or because its template names a secret variable.
@@ -205,10 +293,14 @@ fn may_quote_a_secret(place: &Place) -> bool {
 
 fn meant_name(error: &toml::de::Error) -> Option<&str> {
     let mut quoted = error.message().split('`').skip(1).step_by(2);
-    let name = quoted.next().filter(|_| error.message().starts_with("unknown field"))?;
+    let name = quoted
+        .next()
+        .filter(|_| error.message().starts_with("unknown field"))?;
     nearest(name, quoted)
 }
 
 fn is_scalar(message: &str) -> bool {
-    ["integer", "floating point", "boolean"].iter().any(|kind| message.starts_with(&format!("invalid type: {kind}")))
+    ["integer", "floating point", "boolean"]
+        .iter()
+        .any(|kind| message.starts_with(&format!("invalid type: {kind}")))
 }

@@ -47,11 +47,16 @@ impl Playbook {
             loader.root(path);
         }
         if loader.playbook.plays.is_empty() && !loader.diagnostics.has_errors() {
-            let file = paths.first().map_or(Path::new("playbook"), PathBuf::as_path);
-            let error = Diagnostic::error("the playbook has no plays").at(Place::new(&Source::new(file, ""), 0..0));
-            loader
-                .diagnostics
-                .push(error.hint("write [[plays]] with `hosts` and `resources`, or `include` files that do"));
+            let file = paths
+                .first()
+                .map_or(Path::new("playbook"), PathBuf::as_path);
+            let error = Diagnostic::error("the playbook has no plays")
+                .at(Place::new(&Source::new(file, ""), 0..0));
+            loader.diagnostics.push(
+                error.hint(
+                    "write [[plays]] with `hosts` and `resources`, or `include` files that do",
+                ),
+            );
         }
         (loader.playbook, loader.diagnostics)
     }
@@ -98,12 +103,23 @@ impl Loader {
         let mut own = Vars::default();
         let mut includes = Vec::new();
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
-        let mut reader = Reader { source: &document.source, diagnostics: &mut diagnostics };
-        reader.only_keys(document.root.as_table().unwrap_or_default(), "a playbook", &known);
+        let mut reader = Reader {
+            source: &document.source,
+            diagnostics: &mut diagnostics,
+        };
+        reader.only_keys(
+            document.root.as_table().unwrap_or_default(),
+            "a playbook",
+            &known,
+        );
         if let Some(entry) = document.root.entry("include") {
             includes = read_includes(&mut reader, &entry.node);
         }
-        if let Some(entries) = document.root.entry("vars").and_then(|entry| reader.table(&entry.node, "vars")) {
+        if let Some(entries) = document
+            .root
+            .entry("vars")
+            .and_then(|entry| reader.table(&entry.node, "vars"))
+        {
             own = Vars::read(&mut reader, entries);
         }
         self.diagnostics = diagnostics;
@@ -111,9 +127,20 @@ impl Loader {
             self.include(path, document, include, tags, vars);
         }
         vars.overlay(&own);
-        let around = Surroundings { tags, vars: &Arc::default(), folder: &Folder::of(path) };
-        let mut reader = Reader { source: &document.source, diagnostics: &mut self.diagnostics };
-        for node in document.root.entry("plays").and_then(|entry| reader.list(&entry.node, "plays")).unwrap_or_default()
+        let around = Surroundings {
+            tags,
+            vars: &Arc::default(),
+            folder: &Folder::of(path),
+        };
+        let mut reader = Reader {
+            source: &document.source,
+            diagnostics: &mut self.diagnostics,
+        };
+        for node in document
+            .root
+            .entry("plays")
+            .and_then(|entry| reader.list(&entry.node, "plays"))
+            .unwrap_or_default()
         {
             match Play::read(&mut reader, node, &around) {
                 Some(play) => self.playbook.plays.push(play),
@@ -122,7 +149,14 @@ impl Loader {
         }
     }
 
-    fn include(&mut self, from: &Path, document: &Document, include: &Include, tags: &[String], vars: &mut Vars) {
+    fn include(
+        &mut self,
+        from: &Path,
+        document: &Document,
+        include: &Include,
+        tags: &[String],
+        vars: &mut Vars,
+    ) {
         let path = from.parent().unwrap_or(Path::new("")).join(&include.file);
         let place = document.place(&include.span);
         let canonical = match std::fs::canonicalize(&path) {
@@ -134,10 +168,22 @@ impl Loader {
             }
         };
         if let Some(first) = self.chain.iter().position(|(_, other)| *other == canonical) {
-            let named = self.chain.iter().skip(first).map(|(path, _)| path.display().to_string());
+            let named = self
+                .chain
+                .iter()
+                .skip(first)
+                .map(|(path, _)| path.display().to_string());
             let chain: Vec<String> = named.chain([path.display().to_string()]).collect();
-            let message = format!("files include each other in a circle: {}", chain.join(" -> "));
-            return self.refuse(Diagnostic::error(message).at(place).hint("remove one of these includes").into());
+            let message = format!(
+                "files include each other in a circle: {}",
+                chain.join(" -> ")
+            );
+            return self.refuse(
+                Diagnostic::error(message)
+                    .at(place)
+                    .hint("remove one of these includes")
+                    .into(),
+            );
         }
         let tags = [tags, include.tags.as_slice()].concat();
         match Document::read(&path) {
@@ -155,17 +201,31 @@ struct Include {
 
 /// `include = "a.toml"`, or a list of such and of `{ file = "a.toml", tags = ["a"] }`.
 fn read_includes(reader: &mut Reader<'_>, node: &Node) -> Vec<Include> {
-    let items = if let Value::Array(items) = &node.value { items.as_slice() } else { std::slice::from_ref(node) };
-    items.iter().filter_map(|item| read_include(reader, item)).collect()
+    let items = if let Value::Array(items) = &node.value {
+        items.as_slice()
+    } else {
+        std::slice::from_ref(node)
+    };
+    items
+        .iter()
+        .filter_map(|item| read_include(reader, item))
+        .collect()
 }
 
 fn read_include(reader: &mut Reader<'_>, node: &Node) -> Option<Include> {
     let Some(entries) = node.as_table() else {
         let file = reader.string(node, "include")?.to_owned();
-        return Some(Include { file, tags: Vec::new(), span: node.span.clone() });
+        return Some(Include {
+            file,
+            tags: Vec::new(),
+            span: node.span.clone(),
+        });
     };
     reader.only_keys(entries, "an include", &["file", "tags"]);
-    let tags = node.entry("tags").map(|entry| read_tags(reader, &entry.node)).unwrap_or_default();
+    let tags = node
+        .entry("tags")
+        .map(|entry| read_tags(reader, &entry.node))
+        .unwrap_or_default();
     let Some(file) = node.entry("file") else {
         reader.error(
             &node.span,
@@ -174,5 +234,9 @@ fn read_include(reader: &mut Reader<'_>, node: &Node) -> Option<Include> {
         );
         return None;
     };
-    Some(Include { file: reader.string(&file.node, "file")?.to_owned(), tags, span: file.node.span.clone() })
+    Some(Include {
+        file: reader.string(&file.node, "file")?.to_owned(),
+        tags,
+        span: file.node.span.clone(),
+    })
 }

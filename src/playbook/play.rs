@@ -11,7 +11,15 @@ use crate::resource::KINDS;
 /// Keys that may stand beside the kind in a resource's table.
 pub const META_KEYS: &[&str] = &["tags", "when", "loop"];
 
-const PLAY_KEYS: &[&str] = &["name", "hosts", "serial", "max_fail", "tags", "when", "resources"];
+const PLAY_KEYS: &[&str] = &[
+    "name",
+    "hosts",
+    "serial",
+    "max_fail",
+    "tags",
+    "when",
+    "resources",
+];
 
 /// A play as a file says it.
 #[derive(Debug, Clone)]
@@ -64,7 +72,11 @@ pub(super) struct Surroundings<'a> {
 
 impl Play {
     /// Reads one `[[plays]]`. Resources that cannot be understood are reported and left out.
-    pub(super) fn read(reader: &mut Reader<'_>, node: &Node, around: &Surroundings<'_>) -> Option<Self> {
+    pub(super) fn read(
+        reader: &mut Reader<'_>,
+        node: &Node,
+        around: &Surroundings<'_>,
+    ) -> Option<Self> {
         let entries = reader.table(node, "plays")?;
         reader.only_keys(entries, "a play", PLAY_KEYS);
         let mut play = Self {
@@ -77,22 +89,42 @@ impl Play {
             vars: Arc::clone(around.vars),
             folder: Arc::clone(around.folder),
         };
-        let mut meta = Meta { tags: around.tags.to_vec(), conditions: Vec::new(), repeat: None };
+        let mut meta = Meta {
+            tags: around.tags.to_vec(),
+            conditions: Vec::new(),
+            repeat: None,
+        };
         for entry in entries {
             play.take(reader, entry, &mut meta);
         }
         if play.name.is_empty() {
-            let patterns: Vec<&str> = play.hosts.iter().map(|(pattern, _)| pattern.as_str()).collect();
+            let patterns: Vec<&str> = play
+                .hosts
+                .iter()
+                .map(|(pattern, _)| pattern.as_str())
+                .collect();
             play.name = patterns.join(",");
         }
-        for item in node.entry("resources").and_then(|entry| reader.list(&entry.node, "resources")).unwrap_or_default()
+        for item in node
+            .entry("resources")
+            .and_then(|entry| reader.list(&entry.node, "resources"))
+            .unwrap_or_default()
         {
-            play.units.extend(Unit::read(reader, item, &meta).map(Arc::new));
+            play.units
+                .extend(Unit::read(reader, item, &meta).map(Arc::new));
         }
-        let span = node.entry("hosts").map_or(&node.span, |entry| &entry.node.span);
-        let is_missing = node.entry("hosts").is_none_or(|entry| entry.node.value == Value::Array(Vec::new()));
+        let span = node
+            .entry("hosts")
+            .map_or(&node.span, |entry| &entry.node.span);
+        let is_missing = node
+            .entry("hosts")
+            .is_none_or(|entry| entry.node.value == Value::Array(Vec::new()));
         if is_missing {
-            reader.error(span, "this play has no `hosts`", Some("e.g. `hosts = \"all\"`".into()));
+            reader.error(
+                span,
+                "this play has no `hosts`",
+                Some("e.g. `hosts = \"all\"`".into()),
+            );
         }
         if play.hosts.is_empty() {
             return None;
@@ -102,8 +134,11 @@ impl Play {
 
     fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, meta: &mut Meta) {
         let (node, key) = (&entry.node, entry.key.as_str());
-        let mut count =
-            |least| reader.integer(node, key, least..=i64::MAX).and_then(|count| usize::try_from(count).ok());
+        let mut count = |least| {
+            reader
+                .integer(node, key, least..=i64::MAX)
+                .and_then(|count| usize::try_from(count).ok())
+        };
         match key {
             "serial" => self.serial = count(1),
             "max_fail" => self.max_fail = count(0),
@@ -157,7 +192,11 @@ pub(super) fn read_tags(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
     let mut tags = Vec::new();
     for (tag, span) in reader.strings(node, "tags").unwrap_or_default() {
         if tag.is_empty() || tag.contains(|letter: char| letter.is_whitespace() || letter == ',') {
-            reader.error(span, format!("`{tag}` is no tag"), Some("a tag is one word without a comma".into()));
+            reader.error(
+                span,
+                format!("`{tag}` is no tag"),
+                Some("a tag is one word without a comma".into()),
+            );
         } else {
             tags.push(tag.to_owned());
         }
@@ -168,7 +207,11 @@ pub(super) fn read_tags(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
 impl Unit {
     fn read(reader: &mut Reader<'_>, node: &Node, play: &Meta) -> Option<Self> {
         let Some(entries) = node.as_table() else {
-            reader.wrong_type(node, "a resource", "a table such as { package = { name = \"curl\" } }");
+            reader.wrong_type(
+                node,
+                "a resource",
+                "a table such as { package = { name = \"curl\" } }",
+            );
             return None;
         };
         let mut meta = play.clone();
@@ -179,16 +222,30 @@ impl Unit {
                 Some(kind) if found.is_none() => found = Some((kind, entry)),
                 Some(kind) => {
                     let hint = "a resource has one kind: write two tables".to_owned();
-                    reader.error(&entry.key_span, format!("a second kind, `{kind}`, in one resource"), Some(hint));
+                    reader.error(
+                        &entry.key_span,
+                        format!("a second kind, `{kind}`, in one resource"),
+                        Some(hint),
+                    );
                     is_sound = false;
                 }
                 None if META_KEYS.contains(&entry.key.as_str()) => meta.take(reader, entry),
                 None => {
-                    let has_kind = entries.iter().any(|other| KINDS.contains(&other.key.as_str()));
-                    let known: Vec<&str> = if has_kind { META_KEYS.to_vec() } else { [KINDS, META_KEYS].concat() };
+                    let has_kind = entries
+                        .iter()
+                        .any(|other| KINDS.contains(&other.key.as_str()));
+                    let known: Vec<&str> = if has_kind {
+                        META_KEYS.to_vec()
+                    } else {
+                        [KINDS, META_KEYS].concat()
+                    };
                     let what = if has_kind { "key" } else { "kind" };
                     let hint = did_you_mean(&entry.key, known);
-                    reader.error(&entry.key_span, format!("unknown {what} `{}` of a resource", entry.key), hint);
+                    reader.error(
+                        &entry.key_span,
+                        format!("unknown {what} `{}` of a resource", entry.key),
+                        hint,
+                    );
                     is_sound = false;
                 }
             }

@@ -44,7 +44,10 @@ pub fn prepare(request: &Request) -> Result<Prepared, Diagnostics> {
         Ok(mut resolved) => {
             diagnostics.extend(std::mem::take(&mut resolved.warnings));
             resolved.warnings = diagnostics.into_result()?;
-            Ok(Prepared { inventory, resolved })
+            Ok(Prepared {
+                inventory,
+                resolved,
+            })
         }
         Err(errors) => {
             diagnostics.extend(errors);

@@ -17,7 +17,11 @@ pub(super) struct Rendered {
 impl Rendered {
     pub(super) fn new(kind: &str, table: Node) -> Self {
         let content = table.to_json();
-        Self { definition: DefinitionStart::new(kind, &content), content: Arc::new(content), table }
+        Self {
+            definition: DefinitionStart::new(kind, &content),
+            content: Arc::new(content),
+            table,
+        }
     }
 }
 
@@ -46,18 +50,43 @@ mod tests {
     use crate::document::{Entry, Value};
 
     fn table(key: &str, text: &str) -> Node {
-        let node = Node::new(Value::Array(vec![Node::new(Value::String(text.into()), 0..0)]), 0..0);
-        Node::new(Value::Table(vec![Entry { key: key.into(), key_span: 0..0, node }]), 0..0)
+        let node = Node::new(
+            Value::Array(vec![Node::new(Value::String(text.into()), 0..0)]),
+            0..0,
+        );
+        Node::new(
+            Value::Table(vec![Entry {
+                key: key.into(),
+                key_span: 0..0,
+                node,
+            }]),
+            0..0,
+        )
     }
 
     #[test]
     fn only_what_has_no_template_anywhere_is_shared() {
         let (fixed, plain) = (Fixed::default(), table("a", "b"));
-        let (one, other) = (fixed.get("file", &plain).unwrap(), fixed.get("file", &plain).unwrap());
+        let (one, other) = (
+            fixed.get("file", &plain).unwrap(),
+            fixed.get("file", &plain).unwrap(),
+        );
         assert!(Arc::ptr_eq(&one, &other));
         assert_eq!(*one.content, serde_json::json!({ "a": ["b"] }));
-        assert!(Fixed::default().get("file", &table("a", "{{ b }}")).is_none());
-        assert!(Fixed::default().get("file", &table("{{ a }}", "b")).is_none());
-        assert!(Fixed::default().get("file", &table("a", "{# b #}")).is_none());
+        assert!(
+            Fixed::default()
+                .get("file", &table("a", "{{ b }}"))
+                .is_none()
+        );
+        assert!(
+            Fixed::default()
+                .get("file", &table("{{ a }}", "b"))
+                .is_none()
+        );
+        assert!(
+            Fixed::default()
+                .get("file", &table("a", "{# b #}"))
+                .is_none()
+        );
     }
 }

@@ -75,7 +75,11 @@ pub struct Goal {
 ///
 /// # Errors
 /// Everything that is wrong, over all plays, hosts and resources.
-pub fn resolve(inventory: &Arc<Inventory>, playbook: &Playbook, options: &Options) -> Result<Resolved, Diagnostics> {
+pub fn resolve(
+    inventory: &Arc<Inventory>,
+    playbook: &Playbook,
+    options: &Options,
+) -> Result<Resolved, Diagnostics> {
     let mut resolver = Resolver {
         inventory,
         limit: None,
@@ -83,15 +87,28 @@ pub fn resolve(inventory: &Arc<Inventory>, playbook: &Playbook, options: &Option
         diagnostics: Diagnostics::default(),
         worlds: HashMap::new(),
         reached: IndexSet::new(),
-        order: inventory.hosts().zip(0..).map(|((name, _), at)| (name.clone(), at)).collect(),
+        order: inventory
+            .hosts()
+            .zip(0..)
+            .map(|((name, _), at)| (name.clone(), at))
+            .collect(),
         checks: RunChecks::default(),
         plays_are_whole: !playbook.is_broken(),
     };
     resolver.read_options(playbook, options);
-    let plays = playbook.plays.iter().map(|play| resolver.play(play)).collect();
+    let plays = playbook
+        .plays
+        .iter()
+        .map(|play| resolver.play(play))
+        .collect();
     resolver.checks.report(&mut resolver.diagnostics);
     if options.limit.is_empty() && resolver.plays_are_whole {
-        unreached(inventory, &resolver.reached, playbook, &mut resolver.diagnostics);
+        unreached(
+            inventory,
+            &resolver.reached,
+            playbook,
+            &mut resolver.diagnostics,
+        );
     }
     let warnings = resolver.diagnostics.into_result()?;
     Ok(Resolved { plays, warnings })
@@ -128,7 +145,8 @@ impl Resolver<'_> {
         if limit.is_empty() && !self.diagnostics.has_errors() {
             let pattern = options.limit.join(",");
             let place = Place::new(&Source::new("--limit", pattern.as_str()), 0..pattern.len());
-            self.diagnostics.push(Diagnostic::error("`--limit` leaves no host").at(place));
+            self.diagnostics
+                .push(Diagnostic::error("`--limit` leaves no host").at(place));
         }
         self.limit = Some(limit);
     }
@@ -138,7 +156,8 @@ impl Resolver<'_> {
             // Where a whole file is missing, a missing group is no news.
             if !self.inventory.is_broken() {
                 let span = place.span.start + error.span.start..place.span.start + error.span.end;
-                let diagnostic = Diagnostic::error(error.message).at(Place::new(&place.source, span));
+                let diagnostic =
+                    Diagnostic::error(error.message).at(Place::new(&place.source, span));
                 self.diagnostics.push(diagnostic.maybe_hint(error.hint));
             }
             self.plays_are_whole = false;
@@ -161,11 +180,23 @@ impl Resolver<'_> {
         }
         let goals: IndexMap<HostName, Vec<Goal>> = selected
             .iter()
-            .map(|host| (host.clone(), self.goals(play, host, carrier.as_ref() == Some(host))))
+            .map(|host| {
+                (
+                    host.clone(),
+                    self.goals(play, host, carrier.as_ref() == Some(host)),
+                )
+            })
             .collect();
         let carrier = carrier.filter(|host| goals.contains_key(host));
-        let carried = carrier.as_ref().and_then(|host| goals.get(host)).map(Vec::as_slice).unwrap_or_default();
-        let others: Vec<&HostName> = selected.iter().filter(|host| carrier.as_ref() != Some(*host)).collect();
+        let carried = carrier
+            .as_ref()
+            .and_then(|host| goals.get(host))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let others: Vec<&HostName> = selected
+            .iter()
+            .filter(|host| carrier.as_ref() != Some(*host))
+            .collect();
         let standbys = self.standbys(play, carried, others);
         ResolvedPlay {
             name: play.name.clone(),
@@ -179,8 +210,16 @@ impl Resolver<'_> {
     }
 
     /// What is wrong on a host that may never carry anything stops nothing: it just does not stand by.
-    fn standbys(&mut self, play: &Play, carried: &[Goal], mut hosts: Vec<&HostName>) -> IndexMap<HostName, Vec<Goal>> {
-        let wanted: Vec<Definition> = carried.iter().filter_map(|goal| goal.ready()?.definition()).collect();
+    fn standbys(
+        &mut self,
+        play: &Play,
+        carried: &[Goal],
+        mut hosts: Vec<&HostName>,
+    ) -> IndexMap<HostName, Vec<Goal>> {
+        let wanted: Vec<Definition> = carried
+            .iter()
+            .filter_map(|goal| goal.ready()?.definition())
+            .collect();
         let units: Vec<Arc<Unit>> = play
             .units
             .iter()
@@ -191,7 +230,9 @@ impl Resolver<'_> {
             return IndexMap::new();
         }
         let manages = |host: &HostName| {
-            self.inventory.host(host).is_some_and(|host| host.groups.iter().any(|group| group == "managers"))
+            self.inventory
+                .host(host)
+                .is_some_and(|host| host.groups.iter().any(|group| group == "managers"))
         };
         hosts.sort_by_cached_key(|host| !manages(host));
         let mut standbys = IndexMap::new();
@@ -200,10 +241,18 @@ impl Resolver<'_> {
             let mut goals = Vec::new();
             for unit in &units {
                 let facts = FactsView::unknown();
-                let Ok(bound) = expand(unit, &site, &facts) else { continue };
-                let same =
-                    |resource: &Arc<dyn Resource>| resource.definition().is_some_and(|one| wanted.contains(&one));
-                let bound = bound.into_iter().map(|one| one.resource).filter(|one| !facts.were_missed() && same(one));
+                let Ok(bound) = expand(unit, &site, &facts) else {
+                    continue;
+                };
+                let same = |resource: &Arc<dyn Resource>| {
+                    resource
+                        .definition()
+                        .is_some_and(|one| wanted.contains(&one))
+                };
+                let bound = bound
+                    .into_iter()
+                    .map(|one| one.resource)
+                    .filter(|one| !facts.were_missed() && same(one));
                 goals.extend(bound.map(|resource| Goal {
                     tags: unit.tags.clone(),
                     place: unit.place.clone(),
@@ -217,20 +266,39 @@ impl Resolver<'_> {
 
     fn site(&mut self, play: &Play, host: &HostName) -> Site {
         let (world, roster) = self.world(play);
-        let login_user = self.inventory.target(host).map_or("", |target| target.user.as_str()).into();
-        Site { world, roster, login_user, host: host.clone() }
+        let login_user = self
+            .inventory
+            .target(host)
+            .map_or("", |target| target.user.as_str())
+            .into();
+        Site {
+            world,
+            roster,
+            login_user,
+            host: host.clone(),
+        }
     }
 
     fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<Goal> {
         let site = self.site(play, host);
         let ours = |unit: &Unit| carries_cluster || scope(unit.kind) != Some(Scope::Cluster);
-        let units =
-            play.units.iter().filter(|unit| self.filter.selects(unit) && ours(unit)).cloned().collect::<Vec<_>>();
-        units.iter().flat_map(|unit| self.unit(unit, &site)).collect()
+        let units = play
+            .units
+            .iter()
+            .filter(|unit| self.filter.selects(unit) && ours(unit))
+            .cloned()
+            .collect::<Vec<_>>();
+        units
+            .iter()
+            .flat_map(|unit| self.unit(unit, &site))
+            .collect()
     }
 
     fn world(&mut self, play: &Play) -> (Arc<World>, Arc<Roster>) {
-        let key = (Arc::as_ptr(&play.vars) as usize, Arc::as_ptr(&play.folder) as usize);
+        let key = (
+            Arc::as_ptr(&play.vars) as usize,
+            Arc::as_ptr(&play.folder) as usize,
+        );
         let made = self.worlds.entry(key).or_insert_with(|| {
             let world = World::new(self.inventory, &play.vars, &play.folder);
             let roster = Arc::new(world.roster());
@@ -242,18 +310,34 @@ impl Resolver<'_> {
     fn unit(&mut self, unit: &Arc<Unit>, site: &Site) -> Vec<Goal> {
         let facts = FactsView::unknown();
         let expanded = expand(unit, site, &facts);
-        let goal = |resource| Goal { tags: unit.tags.clone(), place: unit.place.clone(), resource };
+        let goal = |resource| Goal {
+            tags: unit.tags.clone(),
+            place: unit.place.clone(),
+            resource,
+        };
         if facts.were_missed() {
-            let deferred = Deferred { unit: Arc::clone(unit), site: site.clone() };
+            let deferred = Deferred {
+                unit: Arc::clone(unit),
+                site: site.clone(),
+            };
             self.try_samples(&deferred);
             return vec![goal(GoalResource::Deferred(Arc::new(deferred)))];
         }
         match expanded {
             Ok(bound) => {
                 for one in &bound {
-                    self.checks.note(&site.host, &*one.resource, &one.content, &unit.place, &mut self.diagnostics);
+                    self.checks.note(
+                        &site.host,
+                        &*one.resource,
+                        &one.content,
+                        &unit.place,
+                        &mut self.diagnostics,
+                    );
                 }
-                bound.into_iter().map(|one| goal(GoalResource::Bound(one.resource))).collect()
+                bound
+                    .into_iter()
+                    .map(|one| goal(GoalResource::Bound(one.resource)))
+                    .collect()
             }
             Err(errors) => {
                 self.diagnostics.extend(errors);
@@ -265,7 +349,10 @@ impl Resolver<'_> {
     /// Binds with the facts of every supported release. What fails on each of them fails for certain; what fails on some
     /// is a warning, since no such host may be there.
     fn try_samples(&mut self, deferred: &Deferred) {
-        let address = self.inventory.target(&deferred.site.host).map_or("", |target| target.address.as_str());
+        let address = self
+            .inventory
+            .target(&deferred.site.host)
+            .map_or("", |target| target.address.as_str());
         let samples = sample_facts(deferred.site.host.as_str(), address);
         let mut failures = Diagnostics::default();
         let mut claims: HashMap<String, usize> = HashMap::new();
@@ -285,8 +372,12 @@ impl Resolver<'_> {
             }
         }
         // Claimed whatever the host turns out to be.
-        for (claim, _) in claims.into_iter().filter(|(_, count)| *count >= samples.len()) {
-            self.checks.claim(&deferred.site.host, claim, &deferred.unit.place);
+        for (claim, _) in claims
+            .into_iter()
+            .filter(|(_, count)| *count >= samples.len())
+        {
+            self.checks
+                .claim(&deferred.site.host, claim, &deferred.unit.place);
         }
         for mut failure in failures {
             if failure.releases.len() == samples.len() {

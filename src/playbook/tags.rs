@@ -21,7 +21,11 @@ impl TagFilter {
     ///
     /// # Errors
     /// A tag that no resource has: doing nothing would look like being in sync.
-    pub(super) fn new(tags: &[String], skip_tags: &[String], playbook: &Playbook) -> Result<Self, Diagnostics> {
+    pub(super) fn new(
+        tags: &[String],
+        skip_tags: &[String],
+        playbook: &Playbook,
+    ) -> Result<Self, Diagnostics> {
         let known: BTreeSet<&str> = playbook
             .plays
             .iter()
@@ -33,27 +37,41 @@ impl TagFilter {
         let mut read = |option: &str, arguments: &[String]| {
             let mut found = BTreeSet::new();
             for argument in arguments {
-                for tag in argument.split(',').map(str::trim).filter(|tag| !tag.is_empty()) {
+                for tag in argument
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|tag| !tag.is_empty())
+                {
                     if known.contains(tag) || playbook.is_broken() {
                         found.insert(tag.to_owned());
                     } else {
                         let start = argument.find(tag).unwrap_or_default();
-                        let place = Place::new(&Source::new(option, argument.as_str()), start..start + tag.len());
-                        let error = Diagnostic::error(format!("no resource has the tag `{tag}`")).at(place);
-                        diagnostics.push(error.maybe_hint(did_you_mean(tag, known.iter().copied())));
+                        let place = Place::new(
+                            &Source::new(option, argument.as_str()),
+                            start..start + tag.len(),
+                        );
+                        let error =
+                            Diagnostic::error(format!("no resource has the tag `{tag}`")).at(place);
+                        diagnostics
+                            .push(error.maybe_hint(did_you_mean(tag, known.iter().copied())));
                     }
                 }
             }
             found
         };
-        let filter = Self { wanted: read("--tags", tags), skipped: read("--skip-tags", skip_tags) };
+        let filter = Self {
+            wanted: read("--tags", tags),
+            skipped: read("--skip-tags", skip_tags),
+        };
         diagnostics.into_result().map(|_| filter)
     }
 
     /// Whether a resource is meant.
     pub(super) fn selects(&self, unit: &Unit) -> bool {
         let has = |tags: &BTreeSet<String>| unit.tags.iter().any(|tag| tags.contains(tag));
-        let is_wanted = self.wanted.is_empty() || has(&self.wanted) || unit.tags.iter().any(|tag| tag == ALWAYS);
+        let is_wanted = self.wanted.is_empty()
+            || has(&self.wanted)
+            || unit.tags.iter().any(|tag| tag == ALWAYS);
         is_wanted && !has(&self.skipped)
     }
 }

@@ -19,7 +19,10 @@ impl Resolved {
     /// A host's resources over all plays, in order, with the index of the play.
     pub fn goals<'a>(&'a self, host: &HostName) -> impl Iterator<Item = (usize, &'a Goal)> {
         let of_play = |play: &'a super::ResolvedPlay| play.goals.get(host).into_iter().flatten();
-        self.plays.iter().enumerate().flat_map(move |(index, play)| of_play(play).map(move |goal| (index, goal)))
+        self.plays
+            .iter()
+            .enumerate()
+            .flat_map(move |(index, play)| of_play(play).map(move |goal| (index, goal)))
     }
 }
 

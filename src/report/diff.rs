@@ -43,7 +43,10 @@ mod tests {
     #[test]
     fn a_missing_line_end_is_seen() {
         let lines = diff_lines("a\nb", "a\nb\n", false);
-        let shown: Vec<String> = lines.iter().map(|(sign, line)| format!("{sign}{line}")).collect();
+        let shown: Vec<String> = lines
+            .iter()
+            .map(|(sign, line)| format!("{sign}{line}"))
+            .collect();
         assert_eq!(shown, [" a", "-b", " (no line end)", "+b"]);
     }
 }

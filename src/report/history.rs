@@ -21,8 +21,13 @@ pub struct History {
 /// The state folder: `$XDG_STATE_HOME/skep`, else `~/.local/state/skep`; `None` when neither variable is an absolute path.
 #[must_use]
 pub fn state_folder() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    let state =
+        absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")))?;
     Some(state.join("skep"))
 }
 
@@ -31,8 +36,13 @@ impl History {
     #[must_use]
     pub fn of(state: &Path, check: &[String]) -> Self {
         // A word cannot run into the next: none of them holds a NUL.
-        let key: String = sha256(check.join("\0").as_bytes()).chars().take(16).collect();
-        Self { folder: state.join("history").join(key) }
+        let key: String = sha256(check.join("\0").as_bytes())
+            .chars()
+            .take(16)
+            .collect();
+        Self {
+            folder: state.join("history").join(key),
+        }
     }
 
     /// Where it is.
@@ -46,7 +56,9 @@ impl History {
         let mut numbers = self.numbers();
         numbers.reverse();
         let folder = self.folder.clone();
-        numbers.into_iter().filter_map(move |number| read(&file(&folder, number)))
+        numbers
+            .into_iter()
+            .filter_map(move |number| read(&file(&folder, number)))
     }
 
     /// Keeps a report, and of all of them the newest `most`. Files are numbered, so that a clock that jumps changes no order.
@@ -69,11 +81,19 @@ impl History {
     /// Removes reports that are older than this; says how many. A report from the future is kept.
     pub fn prune(&self, age: Duration, now: SystemTime) -> usize {
         let old = |path: &PathBuf| {
-            let started = read(path).and_then(|report| humantime::parse_rfc3339(&report.started).ok());
-            started.is_some_and(|started| now.duration_since(started).is_ok_and(|since| since > age))
+            let started =
+                read(path).and_then(|report| humantime::parse_rfc3339(&report.started).ok());
+            started
+                .is_some_and(|started| now.duration_since(started).is_ok_and(|since| since > age))
         };
-        let files = self.numbers().into_iter().map(|number| file(&self.folder, number));
-        files.filter(old).filter(|path| std::fs::remove_file(path).is_ok()).count()
+        let files = self
+            .numbers()
+            .into_iter()
+            .map(|number| file(&self.folder, number));
+        files
+            .filter(old)
+            .filter(|path| std::fs::remove_file(path).is_ok())
+            .count()
     }
 
     /// Whether this state was told by `--notify` the last time.
@@ -103,11 +123,18 @@ impl History {
         self.make_folder()?;
         let path = self.folder.join("lock");
         let take = || {
-            let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
+            let file = std::fs::OpenOptions::new()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(&path)?;
             file.lock()?;
             Ok(file)
         };
-        take().map_err(|why| WriteError { path: path.clone(), why })
+        take().map_err(|why| WriteError {
+            path: path.clone(),
+            why,
+        })
     }
 
     fn make_folder(&self) -> Result<(), WriteError> {
@@ -116,14 +143,28 @@ impl History {
             .recursive(true)
             .mode(0o700)
             .create(&self.folder)
-            .map_err(|why| WriteError { path: self.folder.clone(), why })
+            .map_err(|why| WriteError {
+                path: self.folder.clone(),
+                why,
+            })
     }
 
     /// Numbers of the kept reports, oldest first.
     fn numbers(&self) -> Vec<u64> {
-        let entries = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut numbers: Vec<u64> =
-            entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".json")?.parse().ok()).collect();
+        let entries = std::fs::read_dir(&self.folder)
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut numbers: Vec<u64> = entries
+            .filter_map(|entry| {
+                entry
+                    .file_name()
+                    .to_str()?
+                    .strip_suffix(".json")?
+                    .parse()
+                    .ok()
+            })
+            .collect();
         numbers.sort_unstable();
         numbers
     }
@@ -141,7 +182,12 @@ fn read(path: &Path) -> Option<Report> {
 fn shortened(mut report: Report) -> Report {
     for host in &mut report.hosts {
         let ignored = host.ignored.iter_mut().map(|ignored| &mut ignored.drift);
-        for Field { before, after, .. } in host.drift.iter_mut().chain(ignored).flat_map(|drift| &mut drift.fields) {
+        for Field { before, after, .. } in host
+            .drift
+            .iter_mut()
+            .chain(ignored)
+            .flat_map(|drift| &mut drift.fields)
+        {
             for value in [before, after] {
                 if let Value::Lines(text) | Value::Text(text) = value {
                     shorten(text);
@@ -154,7 +200,10 @@ fn shortened(mut report: Report) -> Report {
 
 fn shorten(text: &mut String) {
     if text.len() > LONGEST_VALUE {
-        let end = (0..=LONGEST_VALUE).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=LONGEST_VALUE)
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
         text.truncate(end);
         text.push_str("\n... (cut in the history)");
     }
@@ -171,7 +220,14 @@ mod tests {
         let (inventory, playbooks) = (Vec::new(), Vec::new());
         assemble(
             &Sieved::default(),
-            &About { started, inventory, playbooks, exit_code: 0, rules: &rules, cluster: None },
+            &About {
+                started,
+                inventory,
+                playbooks,
+                exit_code: 0,
+                rules: &rules,
+                cluster: None,
+            },
         )
     }
 
@@ -185,13 +241,33 @@ mod tests {
             let at = SystemTime::UNIX_EPOCH + Duration::from_secs(day * 86_400);
             history.keep(&report(at), 3).unwrap();
         }
-        let started: Vec<String> = history.newest_first().map(|report| report.started[8..10].to_owned()).collect();
-        assert_eq!(started, ["03", "10", "02"], "in the order of the checks, not of their clocks");
+        let started: Vec<String> = history
+            .newest_first()
+            .map(|report| report.started[8..10].to_owned())
+            .collect();
+        assert_eq!(
+            started,
+            ["03", "10", "02"],
+            "in the order of the checks, not of their clocks"
+        );
         std::fs::write(history.folder().join("00000009.json"), "{ half").unwrap();
-        assert_eq!(history.newest_first().count(), 3, "what is no report is passed over");
+        assert_eq!(
+            history.newest_first().count(),
+            3,
+            "what is no report is passed over"
+        );
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4 * 86_400);
-        assert_eq!(history.prune(Duration::from_secs(2 * 86_400), now), 1, "one is old, one is from the future");
-        assert_eq!(History::of(folder.path(), &["b".into()]).newest_first().count(), 0);
+        assert_eq!(
+            history.prune(Duration::from_secs(2 * 86_400), now),
+            1,
+            "one is old, one is from the future"
+        );
+        assert_eq!(
+            History::of(folder.path(), &["b".into()])
+                .newest_first()
+                .count(),
+            0
+        );
     }
 
     #[test]
@@ -200,7 +276,9 @@ mod tests {
         let history = History::of(folder.path(), &["a".into()]);
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..5).for_each(|_| history.keep(&report(SystemTime::UNIX_EPOCH), 100).unwrap()));
+                scope.spawn(|| {
+                    (0..5).for_each(|_| history.keep(&report(SystemTime::UNIX_EPOCH), 100).unwrap())
+                });
             }
         });
         assert_eq!(history.newest_first().count(), 40);

@@ -21,10 +21,17 @@ struct Line<'a> {
 
 /// Prints every event until the stream ends. What the rules ignore is marked in each event that shows it: a resource of which
 /// nothing else differs has the outcome `ignored`, and `ignored` names fields and reasons.
-pub async fn report_json(screen: &Screen, mut events: mpsc::Receiver<Event>, rules: Option<Arc<IgnoreRules>>) {
+pub async fn report_json(
+    screen: &Screen,
+    mut events: mpsc::Receiver<Event>,
+    rules: Option<Arc<IgnoreRules>>,
+) {
     let rules = rules.filter(|rules| !rules.active.is_empty());
     while let Some(event) = events.recv().await {
-        let line = Line { schema: EVENT_SCHEMA, event: &event };
+        let line = Line {
+            schema: EVENT_SCHEMA,
+            event: &event,
+        };
         match rules.as_deref().and_then(|rules| marked(&line, rules)) {
             Some(line) => screen.json(&line),
             None => screen.json(&line),
@@ -48,7 +55,13 @@ fn marked(line: &Line<'_>, rules: &IgnoreRules) -> Option<Value> {
             let mut line = serde_json::to_value(line).ok()?;
             for (host, outcome) in &summary.hosts {
                 let marks = marks(host, &outcome.resources, rules);
-                put(line.get_mut("summary")?.get_mut("hosts")?.get_mut(host.as_str())?.get_mut("resources")?, marks);
+                put(
+                    line.get_mut("summary")?
+                        .get_mut("hosts")?
+                        .get_mut(host.as_str())?
+                        .get_mut("resources")?,
+                    marks,
+                );
             }
             Some(line)
         }
@@ -57,8 +70,15 @@ fn marked(line: &Line<'_>, rules: &IgnoreRules) -> Option<Value> {
 }
 
 /// By the resource's place: what is to be put into its object.
-fn marks(host: &HostName, resources: &[ResourceOutcome], rules: &IgnoreRules) -> Vec<(usize, bool, Value)> {
-    let differing = resources.iter().enumerate().filter(|(_, resource)| resource.outcome == Outcome::Differs);
+fn marks(
+    host: &HostName,
+    resources: &[ResourceOutcome],
+    rules: &IgnoreRules,
+) -> Vec<(usize, bool, Value)> {
+    let differing = resources
+        .iter()
+        .enumerate()
+        .filter(|(_, resource)| resource.outcome == Outcome::Differs);
     differing
         .filter_map(|(index, resource)| {
             let (ignored, whole) = ignored_fields(host, resource, rules);
@@ -69,7 +89,9 @@ fn marks(host: &HostName, resources: &[ResourceOutcome], rules: &IgnoreRules) ->
 
 fn put(resources: &mut Value, marks: Vec<(usize, bool, Value)>) {
     for (index, whole, mark) in marks {
-        let Some(resource) = resources.get_mut(index).and_then(Value::as_object_mut) else { continue };
+        let Some(resource) = resources.get_mut(index).and_then(Value::as_object_mut) else {
+            continue;
+        };
         if whole {
             resource.insert("outcome".into(), "ignored".into());
         }

@@ -13,24 +13,49 @@ pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
     let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
     for host in &report.hosts {
         let mut cases = String::new();
-        let outcomes = summary.hosts.iter().find(|(name, _)| name.as_str() == host.host).map(|(_, outcome)| outcome);
-        let fine = outcomes.into_iter().flat_map(|outcome| &outcome.resources).filter(|resource| {
-            let ignored = |ignored: &crate::drift::report::Ignored| ignored.drift.resource == resource.resource;
-            resource.outcome == Outcome::Unchanged && !host.ignored.iter().any(ignored)
-        });
+        let outcomes = summary
+            .hosts
+            .iter()
+            .find(|(name, _)| name.as_str() == host.host)
+            .map(|(_, outcome)| outcome);
+        let fine = outcomes
+            .into_iter()
+            .flat_map(|outcome| &outcome.resources)
+            .filter(|resource| {
+                let ignored = |ignored: &crate::drift::report::Ignored| {
+                    ignored.drift.resource == resource.resource
+                };
+                resource.outcome == Outcome::Unchanged && !host.ignored.iter().any(ignored)
+            });
         let mut count = 0;
         for resource in fine {
-            case(&mut cases, &host.host, &resource.play, &resource.resource, "");
+            case(
+                &mut cases,
+                &host.host,
+                &resource.play,
+                &resource.resource,
+                "",
+            );
             count += 1;
         }
         for drift in &host.drift {
-            let inner = element("failure", &format!("drift: {}", drift.cause.words()), &fields(drift));
+            let inner = element(
+                "failure",
+                &format!("drift: {}", drift.cause.words()),
+                &fields(drift),
+            );
             case(&mut cases, &host.host, &drift.play, &drift.resource, &inner);
         }
         for ignored in &host.ignored {
             let words = format!("ignored until {}: {}", ignored.expires, ignored.reason);
             let drift = &ignored.drift;
-            case(&mut cases, &host.host, &drift.play, &drift.resource, &element("skipped", &words, &fields(drift)));
+            case(
+                &mut cases,
+                &host.host,
+                &drift.play,
+                &drift.resource,
+                &element("skipped", &words, &fields(drift)),
+            );
         }
         for failure in &host.failed {
             case(
@@ -44,7 +69,13 @@ pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
         let mut host_errors = host.failed.len();
         if let Some(trouble) = &host.unreachable {
             host_errors += 1;
-            case(&mut cases, &host.host, "connection", "reachable", &element("error", &trouble.why, &trouble.hint));
+            case(
+                &mut cases,
+                &host.host,
+                "connection",
+                "reachable",
+                &element("error", &trouble.why, &trouble.hint),
+            );
         }
         count += host.drift.len() + host.ignored.len() + host_errors;
         let _ = write!(
@@ -70,19 +101,34 @@ pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
 fn case(cases: &mut String, host: &str, play: &str, resource: &str, inner: &str) {
     let (class, name) = (escape(&format!("{host}.{play}")), escape(resource));
     let _ = if inner.is_empty() {
-        writeln!(cases, "    <testcase classname=\"{class}\" name=\"{name}\"/>")
+        writeln!(
+            cases,
+            "    <testcase classname=\"{class}\" name=\"{name}\"/>"
+        )
     } else {
-        writeln!(cases, "    <testcase classname=\"{class}\" name=\"{name}\">{inner}</testcase>")
+        writeln!(
+            cases,
+            "    <testcase classname=\"{class}\" name=\"{name}\">{inner}</testcase>"
+        )
     };
 }
 
 fn element(name: &str, message: &str, text: &str) -> String {
-    format!("<{name} message=\"{}\">{}</{name}>", escape(message), escape(text))
+    format!(
+        "<{name} message=\"{}\">{}</{name}>",
+        escape(message),
+        escape(text)
+    )
 }
 
 fn fields(drift: &Drift) -> String {
     let line = |field: &crate::drift::report::Field| {
-        format!("{}: {} -> {}", field.field, field.before.line(), field.after.line())
+        format!(
+            "{}: {} -> {}",
+            field.field,
+            field.before.line(),
+            field.after.line()
+        )
     };
     drift.fields.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -6,32 +6,39 @@ use std::borrow::Cow;
 /// change colours or hide lines on the terminal of whoever watches.
 #[must_use]
 pub fn literal(text: &str) -> Cow<'_, str> {
-    let harmless = |character: char| character == '\n' || character == '\t' || !is_control(character);
+    let harmless =
+        |character: char| character == '\n' || character == '\t' || !is_control(character);
     if text.chars().all(harmless) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.chars().fold(String::with_capacity(text.len() + 16), |mut out, character| {
-        if harmless(character) {
-            out.push(character);
-        } else {
-            out.extend(character.escape_unicode());
-        }
-        out
-    }))
+    Cow::Owned(text.chars().fold(
+        String::with_capacity(text.len() + 16),
+        |mut out, character| {
+            if harmless(character) {
+                out.push(character);
+            } else {
+                out.extend(character.escape_unicode());
+            }
+            out
+        },
+    ))
 }
 
 /// One line of JSON in the same spirit. JSON itself escapes only what lies below a space; the rest of the control
 /// characters can stand in its texts alone, where an escape means the same character.
 pub(super) fn json_literal(line: &str) -> String {
-    line.chars().fold(String::with_capacity(line.len() + 16), |mut out, character| {
-        if is_control(character) {
-            // None of them lies outside the basic plane, so four digits do.
-            out.push_str(&format!("\\u{:04x}", u32::from(character)));
-        } else {
-            out.push(character);
-        }
-        out
-    })
+    line.chars().fold(
+        String::with_capacity(line.len() + 16),
+        |mut out, character| {
+            if is_control(character) {
+                // None of them lies outside the basic plane, so four digits do.
+                out.push_str(&format!("\\u{:04x}", u32::from(character)));
+            } else {
+                out.push(character);
+            }
+            out
+        },
+    )
 }
 
 /// Control characters of Unicode, those that turn the direction of writing (a known way to disguise text), and the
@@ -48,7 +55,10 @@ mod tests {
 
     #[test]
     fn escapes_become_visible() {
-        assert_eq!(literal("a\u{1b}[31mred\r\n\u{202e}x"), "a\\u{1b}[31mred\\u{d}\n\\u{202e}x");
+        assert_eq!(
+            literal("a\u{1b}[31mred\r\n\u{202e}x"),
+            "a\\u{1b}[31mred\\u{d}\n\\u{202e}x"
+        );
         assert_eq!(literal("plain ünïcode\ttab\n"), "plain ünïcode\ttab\n");
     }
 

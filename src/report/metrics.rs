@@ -10,16 +10,36 @@ use crate::resource::KINDS;
 /// The text. Every series carries the label `playbook`, so that the files of several timers do not clash.
 #[must_use]
 pub fn metrics_text(report: &Report) -> String {
-    let playbook = report.playbooks.iter().map(|path| stem(path)).collect::<Vec<_>>().join(",");
-    let mut page = Page { text: String::new(), playbook };
+    let playbook = report
+        .playbooks
+        .iter()
+        .map(|path| stem(path))
+        .collect::<Vec<_>>()
+        .join(",");
+    let mut page = Page {
+        text: String::new(),
+        playbook,
+    };
     let seconds = |text: &str| {
         let moment = humantime::parse_rfc3339(text).ok()?;
         Some(moment.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs() as f64)
     };
     let gauge = &mut page;
-    gauge.one("skep_check_timestamp_seconds", "When the last check began.", seconds(&report.started));
-    gauge.one("skep_check_duration_seconds", "How long it took.", Some(report.millis as f64 / 1000.0));
-    gauge.one("skep_check_exit_code", "Its exit code.", Some(f64::from(report.exit_code)));
+    gauge.one(
+        "skep_check_timestamp_seconds",
+        "When the last check began.",
+        seconds(&report.started),
+    );
+    gauge.one(
+        "skep_check_duration_seconds",
+        "How long it took.",
+        Some(report.millis as f64 / 1000.0),
+    );
+    gauge.one(
+        "skep_check_exit_code",
+        "Its exit code.",
+        Some(f64::from(report.exit_code)),
+    );
     gauge.one(
         "skep_check_last_success_timestamp_seconds",
         "When a check last could read every resource of every host, with drift or without; missing when none ever could.",
@@ -27,26 +47,55 @@ pub fn metrics_text(report: &Report) -> String {
     );
     gauge.head("skep_hosts", "Hosts by state.");
     for state in HostState::ALL {
-        let count = report.hosts.iter().filter(|host| host.state == state).count();
+        let count = report
+            .hosts
+            .iter()
+            .filter(|host| host.state == state)
+            .count();
         gauge.series("skep_hosts", &[("state", state.key())], count as f64);
     }
-    gauge.one("skep_unreachable_hosts", "Hosts that could not be reached.", Some(report.totals.unreachable as f64));
-    gauge.head("skep_host_state", "1 for the state that the host is in, 0 for the others.");
+    gauge.one(
+        "skep_unreachable_hosts",
+        "Hosts that could not be reached.",
+        Some(report.totals.unreachable as f64),
+    );
+    gauge.head(
+        "skep_host_state",
+        "1 for the state that the host is in, 0 for the others.",
+    );
     for host in &report.hosts {
         for state in HostState::ALL {
             let labels = [("host", host.host.as_str()), ("state", state.key())];
-            gauge.series("skep_host_state", &labels, f64::from(u8::from(host.state == state)));
+            gauge.series(
+                "skep_host_state",
+                &labels,
+                f64::from(u8::from(host.state == state)),
+            );
         }
     }
-    gauge.head("skep_host_drifted_resources", "Resources of the host that differ and are not ignored.");
+    gauge.head(
+        "skep_host_drifted_resources",
+        "Resources of the host that differ and are not ignored.",
+    );
     for host in &report.hosts {
-        gauge.series("skep_host_drifted_resources", &[("host", &host.host)], host.drift.len() as f64);
+        gauge.series(
+            "skep_host_drifted_resources",
+            &[("host", &host.host)],
+            host.drift.len() as f64,
+        );
     }
-    let mut kinds: BTreeMap<&str, usize> = KINDS.iter().chain(&["cluster"]).map(|kind| (*kind, 0)).collect();
+    let mut kinds: BTreeMap<&str, usize> = KINDS
+        .iter()
+        .chain(&["cluster"])
+        .map(|kind| (*kind, 0))
+        .collect();
     for drift in report.hosts.iter().flat_map(|host| &host.drift) {
         *kinds.entry(&drift.kind).or_default() += 1;
     }
-    gauge.head("skep_drifted_resources", "Resources that differ and are not ignored, by kind.");
+    gauge.head(
+        "skep_drifted_resources",
+        "Resources that differ and are not ignored, by kind.",
+    );
     for (kind, count) in kinds {
         gauge.series("skep_drifted_resources", &[("kind", kind)], count as f64);
     }
@@ -56,36 +105,65 @@ pub fn metrics_text(report: &Report) -> String {
         "Resources that could not be read or were refused.",
         Some(totals.failed_resources as f64),
     );
-    gauge.one("skep_ignored_resources", "Resources whose drift is ignored by a rule.", Some(totals.ignored as f64));
+    gauge.one(
+        "skep_ignored_resources",
+        "Resources whose drift is ignored by a rule.",
+        Some(totals.ignored as f64),
+    );
     gauge.one(
         "skep_expired_ignore_rules",
         "Ignore rules whose day has passed.",
         Some(report.expired_rules.len() as f64),
     );
     if let Some(cluster) = &report.cluster {
-        gauge.head("skep_swarm_members", "Nodes of the swarm by role, as a manager lists them.");
+        gauge.head(
+            "skep_swarm_members",
+            "Nodes of the swarm by role, as a manager lists them.",
+        );
         for role in ["manager", "worker"] {
-            let count = cluster.members.iter().filter(|member| member.role == role).count();
+            let count = cluster
+                .members
+                .iter()
+                .filter(|member| member.role == role)
+                .count();
             gauge.series("skep_swarm_members", &[("role", role)], count as f64);
         }
-        gauge.one("skep_swarm_voters", "Managers of the swarm that are reachable.", Some(cluster.voters as f64));
+        gauge.one(
+            "skep_swarm_voters",
+            "Managers of the swarm that are reachable.",
+            Some(cluster.voters as f64),
+        );
         gauge.head(
             "skep_swarm_certificate_expiry_timestamp_seconds",
             "When the node's certificate ends, as it was last seen.",
         );
         for member in &cluster.members {
-            let until = member.certificate.as_ref().and_then(|certificate| seconds(&certificate.until));
+            let until = member
+                .certificate
+                .as_ref()
+                .and_then(|certificate| seconds(&certificate.until));
             if let (Some(host), Some(until)) = (&member.host, until) {
-                gauge.series("skep_swarm_certificate_expiry_timestamp_seconds", &[("host", host)], until);
+                gauge.series(
+                    "skep_swarm_certificate_expiry_timestamp_seconds",
+                    &[("host", host)],
+                    until,
+                );
             }
         }
-        gauge.one("skep_swarm_problems", "What is wrong with the swarm.", Some(cluster.problems.len() as f64));
+        gauge.one(
+            "skep_swarm_problems",
+            "What is wrong with the swarm.",
+            Some(cluster.problems.len() as f64),
+        );
     }
     page.text
 }
 
 fn stem(path: &str) -> &str {
-    Path::new(path).file_stem().and_then(|stem| stem.to_str()).unwrap_or(path)
+    Path::new(path)
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or(path)
 }
 
 struct Page {
@@ -117,7 +195,9 @@ impl Page {
 
 /// The exposition format's three escapes of label values.
 fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+    text.replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 #[cfg(test)]
@@ -126,7 +206,10 @@ mod tests {
 
     #[test]
     fn labels_are_escaped() {
-        let mut page = Page { text: String::new(), playbook: "a\"b".into() };
+        let mut page = Page {
+            text: String::new(),
+            playbook: "a\"b".into(),
+        };
         page.series("x", &[("host", "c\\d\ne")], 1.0);
         assert_eq!(page.text, "x{playbook=\"a\\\"b\",host=\"c\\\\d\\ne\"} 1\n");
     }

@@ -22,7 +22,10 @@ pub enum NotifyError {
     #[error("the notify command ended with {0}")]
     Failed(std::process::ExitStatus),
     /// It did not end in time.
-    #[error("the notify command did not end within {}", humantime::format_duration(NOTIFY_TIMEOUT))]
+    #[error(
+        "the notify command did not end within {}",
+        humantime::format_duration(NOTIFY_TIMEOUT)
+    )]
     TooSlow,
 }
 
@@ -34,12 +37,25 @@ pub fn fingerprint(report: &Report) -> String {
     for host in &report.hosts {
         lines.push(format!("host {} {}", host.host, host.state.key()));
         for drift in &host.drift {
-            let fields: Vec<&str> = drift.fields.iter().map(|field| field.field.as_str()).collect();
+            let fields: Vec<&str> = drift
+                .fields
+                .iter()
+                .map(|field| field.field.as_str())
+                .collect();
             lines.push(format!("drift {} {}", drift.resource, fields.join(",")));
         }
-        lines.extend(host.failed.iter().map(|failure| format!("failed {}", failure.resource)));
+        lines.extend(
+            host.failed
+                .iter()
+                .map(|failure| format!("failed {}", failure.resource)),
+        );
     }
-    lines.extend(report.expired_rules.iter().map(|rule| format!("expired {}", rule.place)));
+    lines.extend(
+        report
+            .expired_rules
+            .iter()
+            .map(|rule| format!("expired {}", rule.place)),
+    );
     sha256(lines.join("\n").as_bytes())
 }
 

@@ -50,7 +50,10 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
     let mut blocks = Vec::new();
     if let Some(trouble) = &host.unreachable {
         let (why, hint) = (literal(&trouble.why), literal(&trouble.hint));
-        blocks.push(format!("  {} {why}\n      try: {hint}\n", red.apply_to("unreachable:")));
+        blocks.push(format!(
+            "  {} {why}\n      try: {hint}\n",
+            red.apply_to("unreachable:")
+        ));
     }
     for note in host.notes.iter().filter(|_| style.causes) {
         blocks.push(format!("  note: {}\n", literal(note)));
@@ -59,7 +62,13 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
         let mut text = String::new();
         match (&resource.outcome, &resource.change) {
             (Outcome::Failed { why, hint }, _) => {
-                let _ = writeln!(text, "  {} {}: {}", red.apply_to("x"), literal(&resource.resource), literal(why));
+                let _ = writeln!(
+                    text,
+                    "  {} {}: {}",
+                    red.apply_to("x"),
+                    literal(&resource.resource),
+                    literal(why)
+                );
                 if !hint.is_empty() {
                     let _ = writeln!(text, "      try: {}", literal(hint));
                 }
@@ -77,7 +86,10 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
     }
     for (because, number) in skipped {
         let plural = if number == 1 { "" } else { "s" };
-        blocks.push(format!("  {number} resource{plural} skipped: {}\n", literal(because)));
+        blocks.push(format!(
+            "  {number} resource{plural} skipped: {}\n",
+            literal(because)
+        ));
     }
     blocks
 }
@@ -102,7 +114,12 @@ fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
     (line.len() <= 72).then_some(line)
 }
 
-fn change_text(text: &mut String, resource: &ResourceOutcome, change: &ChangeView, style: PlanStyle) {
+fn change_text(
+    text: &mut String,
+    resource: &ResourceOutcome,
+    change: &ChangeView,
+    style: PlanStyle,
+) {
     let color = match change.action {
         Action::Create => Style::new().green(),
         Action::Update => Style::new().yellow(),
@@ -110,7 +127,12 @@ fn change_text(text: &mut String, resource: &ResourceOutcome, change: &ChangeVie
         Action::Run => Style::new().cyan(),
     }
     .force_styling(style.color);
-    let _ = write!(text, "  {} {}", color.apply_to(change.action.sign()), literal(&resource.resource));
+    let _ = write!(
+        text,
+        "  {} {}",
+        color.apply_to(change.action.sign()),
+        literal(&resource.resource)
+    );
     let _ = write!(text, "{}", disturbance(change.disturbs));
     if let Some(cause) = resource.cause.filter(|_| style.causes) {
         let _ = write!(text, "  [{}]", cause.words());
@@ -161,11 +183,21 @@ fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
                 true if sign != ' ' => format!("{sign} {}(blank at its end)", literal(&line)),
                 _ => format!("{sign} {}", literal(&line)),
             };
-            let _ = writeln!(text, "        {}", color.force_styling(style.color).apply_to(shown.trim_end()));
+            let _ = writeln!(
+                text,
+                "        {}",
+                color.force_styling(style.color).apply_to(shown.trim_end())
+            );
         }
         return;
     }
-    let _ = writeln!(text, "      {}: {} -> {}", literal(&field.field), shown(&field.before), shown(&field.after));
+    let _ = writeln!(
+        text,
+        "      {}: {} -> {}",
+        literal(&field.field),
+        shown(&field.before),
+        shown(&field.after)
+    );
 }
 
 fn ends_blank(line: &str) -> bool {
@@ -198,12 +230,25 @@ pub fn plan_totals(summary: &RunSummary) -> String {
             .filter_map(|resource| resource.change.as_ref())
     };
     let count = |action: Action| changes().filter(|change| change.action == action).count();
-    let restarts = changes().filter(|change| change.disturbs == Disturbance::EngineRestart).count();
-    let unreachable = summary.hosts.values().filter(|host| host.unreachable.is_some()).count();
+    let restarts = changes()
+        .filter(|change| change.disturbs == Disturbance::EngineRestart)
+        .count();
+    let unreachable = summary
+        .hosts
+        .values()
+        .filter(|host| host.unreachable.is_some())
+        .count();
     let failed = summary.count(|outcome| matches!(outcome, Outcome::Failed { .. }));
-    let restarts_text = if restarts == 1 { "Engine restart" } else { "Engine restarts" };
+    let restarts_text = if restarts == 1 {
+        "Engine restart"
+    } else {
+        "Engine restarts"
+    };
     let counts = [
-        (summary.count(|outcome| *outcome == Outcome::Unchanged), "as asked"),
+        (
+            summary.count(|outcome| *outcome == Outcome::Unchanged),
+            "as asked",
+        ),
         (count(Action::Create), "to create"),
         (count(Action::Update), "to change"),
         (count(Action::Delete), "to delete"),
@@ -212,8 +257,11 @@ pub fn plan_totals(summary: &RunSummary) -> String {
         (failed, "failed"),
         (unreachable, "unreachable"),
     ];
-    let counts: Vec<String> =
-        counts.iter().filter(|(number, _)| *number > 0).map(|(number, words)| format!("{number} {words}")).collect();
+    let counts: Vec<String> = counts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, words)| format!("{number} {words}"))
+        .collect();
     let text = match counts.as_slice() {
         [] => "nothing to look at".to_owned(),
         counts => counts.join(", "),
@@ -231,14 +279,23 @@ mod tests {
     fn text(before: Shown, after: Shown) -> String {
         let change = ChangeView {
             action: Action::Update,
-            fields: vec![FieldChange { field: "content".into(), before, after }],
+            fields: vec![FieldChange {
+                field: "content".into(),
+                before,
+                after,
+            }],
             steps: Vec::new(),
             disturbs: Disturbance::Nothing,
             repeats: false,
             notes: Vec::new(),
         };
         let mut text = String::new();
-        change_text(&mut text, &ResourceOutcome::new("p", "file[/f]", Outcome::Differs), &change, PlanStyle::default());
+        change_text(
+            &mut text,
+            &ResourceOutcome::new("p", "file[/f]", Outcome::Differs),
+            &change,
+            PlanStyle::default(),
+        );
         text
     }
 
@@ -246,10 +303,22 @@ mod tests {
     fn every_difference_can_be_seen() {
         let lines = |text: &str| Shown::Lines(text.to_owned());
         for (before, after, expected) in [
-            (lines("a\n"), lines("a \n"), "- a\n        + a (blank at its end)\n"),
-            (lines("a"), lines("a\n"), "- a\n          (no line end)\n        + a\n"),
+            (
+                lines("a\n"),
+                lines("a \n"),
+                "- a\n        + a (blank at its end)\n",
+            ),
+            (
+                lines("a"),
+                lines("a\n"),
+                "- a\n          (no line end)\n        + a\n",
+            ),
             (Shown::Absent, lines(""), "content: (absent) -> \"\"\n"),
-            (lines("a\n"), lines("\u{1b}[2Ja\n"), "- a\n        + \\u{1b}[2Ja\n"),
+            (
+                lines("a\n"),
+                lines("\u{1b}[2Ja\n"),
+                "- a\n        + \\u{1b}[2Ja\n",
+            ),
         ] {
             let text = text(before, after);
             assert!(text.ends_with(expected), "{text}");
@@ -258,15 +327,35 @@ mod tests {
 
     #[test]
     fn what_was_skipped_is_counted_under_its_reason() {
-        let skipped =
-            |because: &str| ResourceOutcome::new("p", "file[/f]", Outcome::Skipped { because: because.into() });
+        let skipped = |because: &str| {
+            ResourceOutcome::new(
+                "p",
+                "file[/f]",
+                Outcome::Skipped {
+                    because: because.into(),
+                },
+            )
+        };
         let host = HostOutcome {
-            resources: vec![skipped("an earlier one failed"), skipped("an earlier one failed"), skipped("lost")],
+            resources: vec![
+                skipped("an earlier one failed"),
+                skipped("an earlier one failed"),
+                skipped("lost"),
+            ],
             ..HostOutcome::default()
         };
-        let summary = RunSummary { hosts: [(HostName::new("docker01"), host)].into(), ..RunSummary::default() };
+        let summary = RunSummary {
+            hosts: [(HostName::new("docker01"), host)].into(),
+            ..RunSummary::default()
+        };
         let text = plan_text(&summary, PlanStyle::default());
-        assert_eq!(text, "docker01\n  2 resources skipped: an earlier one failed\n  1 resource skipped: lost\n\n");
-        assert!(crate::report::recap_text(&summary, 9).contains("left out"), "a host that got nothing is not in sync");
+        assert_eq!(
+            text,
+            "docker01\n  2 resources skipped: an earlier one failed\n  1 resource skipped: lost\n\n"
+        );
+        assert!(
+            crate::report::recap_text(&summary, 9).contains("left out"),
+            "a host that got nothing is not in sync"
+        );
     }
 }

@@ -18,7 +18,11 @@ const MOST_LINES: usize = 16;
 
 /// Follows a run until the stream ends.
 pub async fn report_progress(screen: &Screen, mut events: mpsc::Receiver<Event>) {
-    let mut progress = Progress { screen, whole: None, hosts: HashMap::new() };
+    let mut progress = Progress {
+        screen,
+        whole: None,
+        hosts: HashMap::new(),
+    };
     while let Some(event) = events.recv().await {
         progress.show(&event);
     }
@@ -34,7 +38,9 @@ struct Progress<'a> {
 impl Progress<'_> {
     fn show(&mut self, event: &Event) {
         match event {
-            Event::RunStarted { verb, hosts } => self.start(&format!("{verb}: looking"), hosts.len()),
+            Event::RunStarted { verb, hosts } => {
+                self.start(&format!("{verb}: looking"), hosts.len())
+            }
             Event::Connecting { host } => self.line(host, "connecting"),
             Event::Connected { host, millis } => {
                 self.line(host, "connected");
@@ -59,26 +65,52 @@ impl Progress<'_> {
                 self.line(host, &format!("waiting: {why}"));
                 self.detail(0, host, &format!("waits: {why}"));
             }
-            Event::Converging { host, service, running, desired, trouble } => {
-                let why = trouble.as_ref().map_or_else(String::new, |why| format!(" ({why})"));
+            Event::Converging {
+                host,
+                service,
+                running,
+                desired,
+                trouble,
+            } => {
+                let why = trouble
+                    .as_ref()
+                    .map_or_else(String::new, |why| format!(" ({why})"));
                 let text = format!("{service}: {running}/{desired} running{why}");
                 self.line(host, &text);
                 self.detail(0, host, &text);
             }
-            Event::ForecastDiffers { host, resource, how } => {
+            Event::ForecastDiffers {
+                host,
+                resource,
+                how,
+            } => {
                 self.note(host, &format!("{resource} differs from the plan: {how}"));
             }
-            Event::ChangeStarted { host, resource, .. } => self.detail(1, host, &format!("changing {resource}")),
-            Event::StepStarted { host, resource, step } => {
+            Event::ChangeStarted { host, resource, .. } => {
+                self.detail(1, host, &format!("changing {resource}"))
+            }
+            Event::StepStarted {
+                host,
+                resource,
+                step,
+            } => {
                 self.line(host, step);
                 self.detail(1, host, &format!("{resource}: {step} ..."));
             }
-            Event::StepFinished { host, resource, step, millis } => {
+            Event::StepFinished {
+                host,
+                resource,
+                step,
+                millis,
+            } => {
                 let seconds = Duration::from_millis(*millis).as_secs_f32();
                 self.detail(1, host, &format!("{resource}: {step} ({seconds:.1} s)"));
             }
             Event::ResourceFinished { host, result } => self.finished(host, result),
-            Event::Note { host: Some(host), text } => self.note(host, &format!("note: {text}")),
+            Event::Note {
+                host: Some(host),
+                text,
+            } => self.note(host, &format!("note: {text}")),
             Event::Note { host: None, text } => self.screen.note(&literal(text)),
             Event::RunFinished { .. } => self.clear(),
         }
@@ -87,8 +119,15 @@ impl Progress<'_> {
     fn finished(&self, host: &HostName, result: &ResourceOutcome) {
         match &result.outcome {
             Outcome::Changed => {
-                let sign = result.change.as_ref().map_or('~', |change| change.action.sign());
-                self.styled(&Style::new().green(), host, &format!("{sign} {}", result.resource));
+                let sign = result
+                    .change
+                    .as_ref()
+                    .map_or('~', |change| change.action.sign());
+                self.styled(
+                    &Style::new().green(),
+                    host,
+                    &format!("{sign} {}", result.resource),
+                );
             }
             Outcome::Failed { why, hint } => {
                 self.warn(host, &format!("x {}: {why}", result.resource));
@@ -106,7 +145,9 @@ impl Progress<'_> {
             return;
         }
         let bar = self.screen.bars().add(ProgressBar::new(hosts as u64));
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg}  {pos}/{len} hosts  {elapsed}") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{spinner} {msg}  {pos}/{len} hosts  {elapsed}")
+        {
             bar.set_style(style);
         }
         bar.set_message(literal(what).into_owned());
@@ -168,6 +209,7 @@ impl Progress<'_> {
     }
 
     fn styled(&self, style: &Style, host: &HostName, text: &str) {
-        self.screen.styled_note(style, &format!("{host}: {}", literal(text)));
+        self.screen
+            .styled_note(style, &format!("{host}: {}", literal(text)));
     }
 }

@@ -35,7 +35,11 @@ impl Screen {
     #[must_use]
     pub fn new(color: Color, progress: bool, verbose: u8) -> Self {
         let terminal = progress && console::Term::stderr().is_term();
-        let target = if terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        let target = if terminal {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let wants = |is_terminal: bool| match color {
             Color::Always => true,
             Color::Never => false,
@@ -110,13 +114,20 @@ impl Screen {
     /// Whether somebody sits at a terminal, wherever the standard streams go.
     #[must_use]
     pub fn has_keyboard() -> bool {
-        std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty").is_ok()
+        std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open("/dev/tty")
+            .is_ok()
     }
 
     /// Asks on the terminal for a secret, which is not shown; `None` when there is no terminal or nothing was given.
     #[must_use]
     pub fn ask_secret(&self, question: &str) -> Option<SecretString> {
-        let answer = self.bars.suspend(|| rpassword::prompt_password(question)).ok()?;
+        let answer = self
+            .bars
+            .suspend(|| rpassword::prompt_password(question))
+            .ok()?;
         (!answer.is_empty()).then(|| SecretString::from(answer))
     }
 

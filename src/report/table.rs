@@ -10,14 +10,21 @@ impl Table {
     /// A table with a header.
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
-        Self { rows: vec![header.iter().map(ToString::to_string).collect()] }
+        Self {
+            rows: vec![header.iter().map(ToString::to_string).collect()],
+        }
     }
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
         // A line end in a cell could pass for a row of its own.
-        let shown = |cell: String| super::literal(&cell).replace('\n', "\\n").replace('\t', "\\t");
-        self.rows.push(cells.into_iter().map(|cell| shown(cell.into())).collect());
+        let shown = |cell: String| {
+            super::literal(&cell)
+                .replace('\n', "\\n")
+                .replace('\t', "\\t")
+        };
+        self.rows
+            .push(cells.into_iter().map(|cell| shown(cell.into())).collect());
     }
 
     /// The table as text, each line ended by a newline.
@@ -55,6 +62,9 @@ mod tests {
     fn a_cell_stays_in_its_row() {
         let mut table = Table::new(&["HOST", "LABELS"]);
         table.row(["docker01", "a=1\nproblem: none\t\u{1b}[2J"]);
-        assert_eq!(table.text(), "HOST      LABELS\ndocker01  a=1\\nproblem: none\\t\\u{1b}[2J\n");
+        assert_eq!(
+            table.text(),
+            "HOST      LABELS\ndocker01  a=1\\nproblem: none\\t\\u{1b}[2J\n"
+        );
     }
 }

@@ -21,7 +21,10 @@ pub struct WriteError {
 /// # Errors
 /// [`WriteError`]; the old file is then as it was.
 pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
-    replace(path, content, mode).map_err(|why| WriteError { path: path.to_path_buf(), why })
+    replace(path, content, mode).map_err(|why| WriteError {
+        path: path.to_path_buf(),
+        why,
+    })
 }
 
 fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
@@ -29,7 +32,10 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
     let mut target = path.to_path_buf();
     if let Ok(metadata) = std::fs::metadata(path) {
         if !metadata.is_file() {
-            return std::fs::OpenOptions::new().write(true).open(path)?.write_all(content);
+            return std::fs::OpenOptions::new()
+                .write(true)
+                .open(path)?
+                .write_all(content);
         }
         mode = metadata.permissions().mode() & 0o7777;
         target = std::fs::canonicalize(path)?;
@@ -39,9 +45,12 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
         _ => Path::new("."),
     };
     // The name begins with a dot and has no suffix: a collector that reads *.prom does not see half of a file.
-    let mut file = tempfile::Builder::new().prefix(".skep-").tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".skep-")
+        .tempfile_in(folder)?;
     file.write_all(content)?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(mode))?;
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(&target).map_err(|error| error.error)?;
     Ok(())
@@ -62,15 +71,27 @@ mod tests {
         write_whole(&link, b"two", 0o644).unwrap();
         assert_eq!(std::fs::read(&file).unwrap(), b"two");
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing temporary is left");
+        assert_eq!(
+            std::fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            2,
+            "nothing temporary is left"
+        );
     }
 
     #[test]
     fn what_cannot_be_written_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let error = write_whole(&folder.path().join("no/such/file"), b"", 0o644).unwrap_err().to_string();
-        assert!(error.contains("no/such/file") && error.contains("No such file"), "{error}");
+        let error = write_whole(&folder.path().join("no/such/file"), b"", 0o644)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("no/such/file") && error.contains("No such file"),
+            "{error}"
+        );
         assert!(write_whole(folder.path(), b"", 0o644).is_err(), "a folder");
     }
 }

@@ -34,7 +34,9 @@ impl TryFrom<String> for AccountName {
     fn try_from(name: String) -> Result<Self, String> {
         let body = name.strip_suffix('$').unwrap_or(&name);
         let starts = body.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
-        let rest = body.chars().all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
+        let rest = body
+            .chars()
+            .all(|other| other.is_ascii_alphanumeric() || matches!(other, '_' | '-' | '.'));
         if starts && rest && name.len() <= LONGEST {
             return Ok(Self(name));
         }
@@ -106,16 +108,24 @@ impl Visitor<'_> for AccountVisitor {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Account, E> {
         if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
-            return text.parse::<i64>().map_err(E::custom).and_then(|number| self.visit_i64(number));
+            return text
+                .parse::<i64>()
+                .map_err(E::custom)
+                .and_then(|number| self.visit_i64(number));
         }
-        AccountName::try_from(text.to_owned()).map(Account::Name).map_err(E::custom)
+        AccountName::try_from(text.to_owned())
+            .map(Account::Name)
+            .map_err(E::custom)
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Account, E> {
         // The highest number means "leave as it is" to chown(2).
         match u32::try_from(number) {
             Ok(number) if number != u32::MAX => Ok(Account::Number(number)),
-            _ => Err(E::custom(format!("{number} is not the number of a user or group (0 to {})", u32::MAX - 1))),
+            _ => Err(E::custom(format!(
+                "{number} is not the number of a user or group (0 to {})",
+                u32::MAX - 1
+            ))),
         }
     }
 }
@@ -132,7 +142,9 @@ mod tests {
 
     #[test]
     fn names_and_numbers() {
-        let read = |text: &str| toml::from_str::<Table>(&format!("owner = {text}")).map(|table| table.owner);
+        let read = |text: &str| {
+            toml::from_str::<Table>(&format!("owner = {text}")).map(|table| table.owner)
+        };
         assert_eq!(read("\"root\"").unwrap(), Account::root());
         assert_eq!(read("\"999\"").unwrap(), Account::Number(999));
         assert_eq!(read("999").unwrap(), Account::Number(999));

@@ -11,7 +11,10 @@ pub const CONTENT_LIMIT: u64 = 1024 * 1024;
 
 /// The answer to one [`Query`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant answers the query of the same name")]
+#[expect(
+    missing_docs,
+    reason = "each variant answers the query of the same name"
+)]
 pub enum Answer {
     Facts(Facts),
     Path(Option<PathState>),
@@ -358,10 +361,16 @@ impl Answers {
         image: &str,
         credentials: Option<&super::Credentials>,
     ) -> Result<&EngineAnswer, ProbeError> {
-        let query = Query::Distribution { image: image.into(), credentials: credentials.cloned() };
+        let query = Query::Distribution {
+            image: image.into(),
+            credentials: credentials.cloned(),
+        };
         match self.get(&query)? {
             Answer::Engine(answer) => Ok(answer),
-            other => Err(ProbeError::Failed { what: image.into(), why: format!("answered by {other:?}") }),
+            other => Err(ProbeError::Failed {
+                what: image.into(),
+                why: format!("answered by {other:?}"),
+            }),
         }
     }
     accessor!(/// What there is of a stack, and what deploying it would do.
@@ -373,10 +382,17 @@ impl Answers {
     /// [`ProbeError`] when the probe failed or the path was not asked for.
     pub fn path(&self, path: &str) -> Result<Option<&PathState>, ProbeError> {
         let with_content = Query::content(path);
-        let query = if self.contains(&with_content) { with_content } else { Query::path(path) };
+        let query = if self.contains(&with_content) {
+            with_content
+        } else {
+            Query::path(path)
+        };
         match self.get(&query)? {
             Answer::Path(state) => Ok(state.as_ref()),
-            other => Err(ProbeError::Failed { what: path.into(), why: format!("answered by {other:?}") }),
+            other => Err(ProbeError::Failed {
+                what: path.into(),
+                why: format!("answered by {other:?}"),
+            }),
         }
     }
 }

@@ -68,7 +68,10 @@ mod tests {
         std::fs::write(&program, text).unwrap();
         trial::run("chmod 755 \"$1\"", std::slice::from_ref(&program), b"", &[]).unwrap();
         let result = trial::run(&body, &[program], b"", &[]);
-        (result, std::fs::read_to_string(count).unwrap().lines().count())
+        (
+            result,
+            std::fs::read_to_string(count).unwrap().lines().count(),
+        )
     }
 
     #[test]
@@ -81,9 +84,14 @@ mod tests {
     #[test]
     fn any_other_failure_fails_at_once_with_the_words_of_apt() {
         let waited = "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend";
-        let (result, tries) = try_it(&format!("echo '{waited}'\necho 'E: Unable to locate package x' >&2\nexit 100"));
+        let (result, tries) = try_it(&format!(
+            "echo '{waited}'\necho 'E: Unable to locate package x' >&2\nexit 100"
+        ));
         let error = result.unwrap_err();
-        assert!(error.contains("Unable to locate package x") && error.contains("100"), "{error}");
+        assert!(
+            error.contains("Unable to locate package x") && error.contains("100"),
+            "{error}"
+        );
         assert_eq!(tries, 1);
     }
 }

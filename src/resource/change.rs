@@ -115,7 +115,11 @@ impl Change {
     /// Adds a field that differs.
     #[must_use]
     pub fn field(mut self, field: impl Into<String>, before: Shown, after: Shown) -> Self {
-        self.fields.push(FieldChange { field: field.into(), before, after });
+        self.fields.push(FieldChange {
+            field: field.into(),
+            before,
+            after,
+        });
         self
     }
 

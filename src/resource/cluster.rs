@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Step,
+    Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal,
+    STEP_TIMEOUT, Step,
 };
 use crate::inventory::HostName;
 use crate::swarm::{Addresses, Objects, Reading};
@@ -22,7 +23,10 @@ pub struct ClusterSite {
 
 impl Default for ClusterSite {
     fn default() -> Self {
-        Self { host: HostName::new(""), ours: Addresses::default() }
+        Self {
+            host: HostName::new(""),
+            ours: Addresses::default(),
+        }
     }
 }
 
@@ -45,10 +49,15 @@ impl ClusterSite {
     pub fn of(context: &HostContext<'_>, group: &str) -> Result<Self, Invalid> {
         let ours = Addresses::of_group(context.roster, group);
         if ours.managers.is_empty() {
-            return Err(Invalid::new("managers", format!("no host is in the group `{group}`"))
-                .hint("name the group whose hosts manage the swarm"));
+            return Err(
+                Invalid::new("managers", format!("no host is in the group `{group}`"))
+                    .hint("name the group whose hosts manage the swarm"),
+            );
         }
-        Ok(Self { host: context.host.clone(), ours })
+        Ok(Self {
+            host: context.host.clone(),
+            ours,
+        })
     }
 
     /// What the first round asks.
@@ -67,14 +76,18 @@ impl ClusterSite {
         answers: &Answers,
         read: impl FnOnce(&[Value]) -> T,
     ) -> Result<Observation<Found<T>>, ProbeError> {
-        Ok(match Objects::read(&self.host, &self.ours, paths, answers)? {
-            Reading::Needs(queries) => Observation::Needs(queries),
-            Reading::Done(Objects::NoSwarm) => Observation::Known(Found::NoSwarm),
-            Reading::Done(Objects::Refused(refusal)) => Observation::Known(Found::Refused(refusal)),
-            Reading::Done(Objects::Read { managers, bodies }) => {
-                Observation::Known(Found::Live(read(&bodies), managers))
-            }
-        })
+        Ok(
+            match Objects::read(&self.host, &self.ours, paths, answers)? {
+                Reading::Needs(queries) => Observation::Needs(queries),
+                Reading::Done(Objects::NoSwarm) => Observation::Known(Found::NoSwarm),
+                Reading::Done(Objects::Refused(refusal)) => {
+                    Observation::Known(Found::Refused(refusal))
+                }
+                Reading::Done(Objects::Read { managers, bodies }) => {
+                    Observation::Known(Found::Live(read(&bodies), managers))
+                }
+            },
+        )
     }
 }
 
@@ -87,9 +100,19 @@ pub(super) fn request(
     body: Option<Value>,
 ) -> Step {
     let managers = managers.to_vec();
-    let call =
-        EngineCall { managers, method, path, body, late: Vec::new(), made: Made::Nothing, timeout: STEP_TIMEOUT };
-    Step { summary, act: Act::Engine(call) }
+    let call = EngineCall {
+        managers,
+        method,
+        path,
+        body,
+        late: Vec::new(),
+        made: Made::Nothing,
+        timeout: STEP_TIMEOUT,
+    };
+    Step {
+        summary,
+        act: Act::Engine(call),
+    }
 }
 
 /// The path that lists objects with this in their name. Filters match parts of names too: the one that is equal is taken
@@ -102,7 +125,9 @@ pub(super) fn named(list: &str, name: &str) -> String {
 /// letter or digit, at most `longest` characters.
 pub(super) fn check_object_name(field: &str, name: &str, longest: usize) -> Result<(), Invalid> {
     let ends = |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
-    let all = name.chars().all(|one| one.is_ascii_alphanumeric() || "-_.".contains(one));
+    let all = name
+        .chars()
+        .all(|one| one.is_ascii_alphanumeric() || "-_.".contains(one));
     if all && name.len() <= longest && ends(name.chars().next()) && ends(name.chars().last()) {
         return Ok(());
     }

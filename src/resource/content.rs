@@ -14,8 +14,14 @@ impl Shown {
     #[must_use]
     pub fn content(content: &[u8]) -> Self {
         match std::str::from_utf8(content) {
-            Ok(text) if content.len() < LONGEST_SHOWN && is_readable(text) => Self::Lines(text.to_owned()),
-            _ => Self::Text(format!("sha256:{} ({} bytes)", sha256(content), content.len())),
+            Ok(text) if content.len() < LONGEST_SHOWN && is_readable(text) => {
+                Self::Lines(text.to_owned())
+            }
+            _ => Self::Text(format!(
+                "sha256:{} ({} bytes)",
+                sha256(content),
+                content.len()
+            )),
         }
     }
 }
@@ -23,16 +29,20 @@ impl Shown {
 /// The SHA-256 digest in lower-case hexadecimal.
 #[must_use]
 pub fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    Sha256::digest(content)
+        .iter()
+        .fold(String::new(), |mut text, byte| {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 /// Whether a terminal shows the text as it is.
 fn is_readable(text: &str) -> bool {
-    !text.chars().any(|character| character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
+    !text
+        .chars()
+        .any(|character| character.is_control() && !matches!(character, '\n' | '\t' | '\r'))
 }
 
 #[cfg(test)]
@@ -41,13 +51,23 @@ mod tests {
 
     #[test]
     fn text_is_shown_and_all_else_digested() {
-        assert_eq!(Shown::content("a\n\tb".as_bytes()), Shown::Lines("a\n\tb".into()));
+        assert_eq!(
+            Shown::content("a\n\tb".as_bytes()),
+            Shown::Lines("a\n\tb".into())
+        );
         let empty = "sha256:";
         for unreadable in [&b"\x1b[2J"[..], b"\xff", b"a\0b"] {
-            assert!(matches!(Shown::content(unreadable), Shown::Text(text) if text.starts_with(empty)));
+            assert!(
+                matches!(Shown::content(unreadable), Shown::Text(text) if text.starts_with(empty))
+            );
         }
         let long = "a".repeat(LONGEST_SHOWN);
-        assert!(matches!(Shown::content(long.as_bytes()), Shown::Text(text) if text.ends_with("(65536 bytes)")));
-        assert_eq!(sha256(b""), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        assert!(
+            matches!(Shown::content(long.as_bytes()), Shown::Text(text) if text.ends_with("(65536 bytes)"))
+        );
+        assert_eq!(
+            sha256(b""),
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        );
     }
 }

@@ -38,7 +38,10 @@ pub struct RosterEntry {
 impl Roster {
     /// Hosts of a group, in the inventory's order.
     pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a HostName> {
-        self.hosts.iter().filter(move |(_, entry)| entry.groups.iter().any(|name| name == group)).map(|(name, _)| name)
+        self.hosts
+            .iter()
+            .filter(move |(_, entry)| entry.groups.iter().any(|name| name == group))
+            .map(|(name, _)| name)
     }
 }
 

@@ -63,7 +63,11 @@ impl Holding {
             bytes if bytes >= 1 << 10 => format!("{} KiB", bytes >> 10),
             bytes => format!("{bytes} bytes"),
         };
-        format!("{} file{}, {size}", self.files, if self.files == 1 { "" } else { "s" })
+        format!(
+            "{} file{}, {size}",
+            self.files,
+            if self.files == 1 { "" } else { "s" }
+        )
     }
 }
 
@@ -83,11 +87,17 @@ pub(super) fn cluster_of(marker: &str) -> Option<&str> {
 /// Cluster and volume out of a marker, for people.
 pub(super) fn owner(marker: &str) -> String {
     let value = |key| value_in(marker, key).unwrap_or("?");
-    format!("the volume {} of the cluster {}", value("volume"), value("cluster"))
+    format!(
+        "the volume {} of the cluster {}",
+        value("volume"),
+        value("cluster")
+    )
 }
 
 fn value_in<'a>(marker: &'a str, key: &str) -> Option<&'a str> {
-    let value = marker.lines().find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?;
+    let value = marker
+        .lines()
+        .find_map(|line| line.strip_prefix(key)?.trim_start().strip_prefix('='))?;
     Some(value.trim().trim_matches('"'))
 }
 
@@ -110,21 +120,43 @@ impl DataVolume {
         swarm: &LiveSwarm,
         answers: &Answers,
     ) -> Result<Observation<Vec<Self>>, ProbeError> {
-        Ok(match read_from(&mut swarm.managers.clone(), host, &[Self::list_path(None)], answers)? {
-            Ok(bodies) => Observation::Known(Self::list(bodies.first().unwrap_or(&Value::Null))),
-            Err(missing) => Observation::Needs(missing),
-        })
+        Ok(
+            match read_from(
+                &mut swarm.managers.clone(),
+                host,
+                &[Self::list_path(None)],
+                answers,
+            )? {
+                Ok(bodies) => {
+                    Observation::Known(Self::list(bodies.first().unwrap_or(&Value::Null)))
+                }
+                Err(missing) => Observation::Needs(missing),
+            },
+        )
     }
 
     /// The volumes that a list of configs tells of; what else is in it is passed over.
     pub(super) fn list(body: &Value) -> Vec<Self> {
-        body.as_array().into_iter().flatten().filter_map(Self::read).collect()
+        body.as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Self::read)
+            .collect()
     }
 
     fn read(config: &Value) -> Option<Self> {
         let labels = config.pointer("/Spec/Labels")?;
-        let label = |key: &str| labels.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let data = config.pointer("/Spec/Data").and_then(Value::as_str).unwrap_or_default();
+        let label = |key: &str| {
+            labels
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let data = config
+            .pointer("/Spec/Data")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let name = Some(label(LABEL_NAME)).filter(|name| !name.is_empty())?;
         (config.pointer("/Spec/Name")?.as_str()? == format!("{CONFIG}{name}")).then_some(())?;
         Some(Self {
@@ -136,7 +168,11 @@ impl DataVolume {
             marker: String::from_utf8(Base64::decode_vec(data).ok()?).ok()?,
             labels: label(LABEL_LABELS).lines().map(str::to_owned).collect(),
             config: (
-                config.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned(),
+                config
+                    .get("ID")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned(),
                 config.pointer("/Version/Index").and_then(Value::as_u64)?,
             ),
         })
@@ -146,7 +182,9 @@ impl DataVolume {
     pub(super) fn covers(&self, source: &str) -> bool {
         let below = |folder: &str| {
             !folder.is_empty()
-                && source.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+                && source
+                    .strip_prefix(folder)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         below(&self.path) || below(&self.link)
     }
@@ -168,9 +206,15 @@ impl DataVolume {
         let data = Base64::encode_string(self.marker.as_bytes());
         let body = json!({ "Name": Self::config_name(&self.name), "Labels": labels, "Data": data });
         let (id, version) = &self.config;
-        let path =
-            if id.is_empty() { "/configs/create".into() } else { format!("/configs/{id}/update?version={version}") };
-        let summary = format!("note in the swarm that {} has the volume {}", self.host, self.name);
+        let path = if id.is_empty() {
+            "/configs/create".into()
+        } else {
+            format!("/configs/{id}/update?version={version}")
+        };
+        let summary = format!(
+            "note in the swarm that {} has the volume {}",
+            self.host, self.name
+        );
         request(summary, managers, "POST", path, Some(body))
     }
 }
@@ -197,13 +241,29 @@ mod tests {
     #[test]
     fn what_is_noted_is_read_again() {
         let step = volume().remember(&[HostName::new("docker01")]);
-        let Act::Engine(EngineCall { path, body: Some(body), .. }) = step.act else { panic!() };
+        let Act::Engine(EngineCall {
+            path,
+            body: Some(body),
+            ..
+        }) = step.act
+        else {
+            panic!()
+        };
         assert_eq!(path, "/configs/create");
         let config = json!({"ID": "k1", "Version": {"Index": 9}, "Spec": body});
-        let read =
-            DataVolume::list(&json!([config, {"ID": "x", "Spec": {"Name": "other", "Labels": {"skep.volume": "y"}}}]));
-        assert_eq!(read, [DataVolume { config: ("k1".into(), 9), ..volume() }]);
-        let Act::Engine(call) = read[0].remember(&[]).act else { panic!() };
+        let read = DataVolume::list(
+            &json!([config, {"ID": "x", "Spec": {"Name": "other", "Labels": {"skep.volume": "y"}}}]),
+        );
+        assert_eq!(
+            read,
+            [DataVolume {
+                config: ("k1".into(), 9),
+                ..volume()
+            }]
+        );
+        let Act::Engine(call) = read[0].remember(&[]).act else {
+            panic!()
+        };
         assert_eq!(call.path, "/configs/k1/update?version=9");
     }
 
@@ -218,16 +278,27 @@ mod tests {
         ] {
             assert_eq!(volume().covers(source), expected, "{source}");
         }
-        assert!(!DataVolume { link: String::new(), ..volume() }.covers("/etc"));
+        assert!(
+            !DataVolume {
+                link: String::new(),
+                ..volume()
+            }
+            .covers("/etc")
+        );
     }
 
     #[test]
     fn words_for_people() {
-        assert_eq!(owner(&marker("c1", "survey")), "the volume survey of the cluster c1");
+        assert_eq!(
+            owner(&marker("c1", "survey")),
+            "the volume survey of the cluster c1"
+        );
         assert_eq!(owner("garbage"), "the volume ? of the cluster ?");
-        for (files, bytes, words) in
-            [(0, 0, "0 files, 0 bytes"), (1, 2048, "1 file, 2 KiB"), (7, 3 << 30, "7 files, 3 GiB")]
-        {
+        for (files, bytes, words) in [
+            (0, 0, "0 files, 0 bytes"),
+            (1, 2048, "1 file, 2 KiB"),
+            (7, 3 << 30, "7 files, 3 GiB"),
+        ] {
             assert_eq!(Holding { files, bytes }.words(), words);
         }
     }

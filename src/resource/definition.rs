@@ -74,7 +74,10 @@ impl Defined {
     /// Puts a definition beside a resource.
     #[must_use]
     pub fn wrap(resource: Arc<dyn Resource>, definition: Definition) -> Arc<dyn Resource> {
-        Arc::new(Self { resource, definition })
+        Arc::new(Self {
+            resource,
+            definition,
+        })
     }
 }
 
@@ -118,11 +121,16 @@ mod tests {
 
     #[test]
     fn each_part_counts_and_none_runs_into_the_next() {
-        let of = |kind, files: &[u8], taken| Definition::of(kind, &serde_json::json!({"a": 1}), files, taken);
+        let of = |kind, files: &[u8], taken| {
+            Definition::of(kind, &serde_json::json!({"a": 1}), files, taken)
+        };
         assert_eq!(of("file", b"x", "y"), of("file", b"x", "y"));
         assert_ne!(of("file", b"x", "y"), of("file", b"xy", ""));
         assert_ne!(of("file", b"x", "y"), of("group", b"x", "y"));
-        assert_ne!(of("file", b"x", ""), Definition::of("file", &serde_json::json!({"a": 2}), b"x", ""));
+        assert_ne!(
+            of("file", b"x", ""),
+            Definition::of("file", &serde_json::json!({"a": 2}), b"x", "")
+        );
         assert_eq!(format!("{:?}", of("file", b"x", "y")), "Definition");
     }
 }

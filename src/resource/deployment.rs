@@ -95,13 +95,24 @@ pub struct Converge {
 
 impl std::fmt::Debug for Deployment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Deployment({}, {} files, {} variables)", self.name, self.files.len(), self.variables.len())
+        write!(
+            formatter,
+            "Deployment({}, {} files, {} variables)",
+            self.name,
+            self.files.len(),
+            self.variables.len()
+        )
     }
 }
 
 impl std::fmt::Debug for Preview {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Preview({} writes, missing {:?})", self.writes.len(), self.missing)
+        write!(
+            formatter,
+            "Preview({} writes, missing {:?})",
+            self.writes.len(),
+            self.missing
+        )
     }
 }
 
@@ -123,9 +134,20 @@ mod tests {
             variables: [("TOKEN".to_owned(), "hunter2".to_owned())].into(),
             ..Deployment::default()
         };
-        let question = StackQuestion { managers: vec![], deployment: Arc::new(deployment) };
-        let write = StackWrite { method: "POST".into(), path: "/x".into(), body: "hunter2".into() };
-        let preview = Preview { writes: vec![write.clone()], said: "hunter2".into(), ..Preview::default() };
+        let question = StackQuestion {
+            managers: vec![],
+            deployment: Arc::new(deployment),
+        };
+        let write = StackWrite {
+            method: "POST".into(),
+            path: "/x".into(),
+            body: "hunter2".into(),
+        };
+        let preview = Preview {
+            writes: vec![write.clone()],
+            said: "hunter2".into(),
+            ..Preview::default()
+        };
         let text = format!("{question:?}{write:?}{preview:?}");
         assert!(text.contains("web") && !text.contains("hunter2"), "{text}");
     }

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{
-    AbsolutePath, Account, Action, Answers, Change, HostContext, Invalid, Kind, Mode, Observation, Ownership, PathState,
-    PathType, ProbeError, Query, Refusal, Shown, State, Step,
+    AbsolutePath, Account, Action, Answers, Change, HostContext, Invalid, Kind, Mode, Observation,
+    Ownership, PathState, PathType, ProbeError, Query, Refusal, Shown, State, Step,
 };
 
 /// A directory.
@@ -62,12 +62,18 @@ impl Kind for Directory {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.state == State::Absent && self.path.depth() < 2 {
-            return Err(Invalid::new("path", format!("{} is a part of the system and is not removed", self.path))
-                .hint("name a directory below it"));
+            return Err(Invalid::new(
+                "path",
+                format!("{} is a part of the system and is not removed", self.path),
+            )
+            .hint("name a directory below it"));
         }
         if self.recursive && self.state == State::Present {
-            return Err(Invalid::new("recursive", "`recursive` is about removing, and the directory is to be there")
-                .hint("add state = \"absent\", or remove `recursive`"));
+            return Err(Invalid::new(
+                "recursive",
+                "`recursive` is about removing, and the directory is to be there",
+            )
+            .hint("add state = \"absent\", or remove `recursive`"));
         }
         Ok(())
     }
@@ -77,11 +83,16 @@ impl Kind for Directory {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        Ok(Observation::Known(answers.path(self.path.as_str())?.cloned()))
+        Ok(Observation::Known(
+            answers.path(self.path.as_str())?.cloned(),
+        ))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        if let Some(other) = observed.as_ref().filter(|path| path.kind != PathType::Directory) {
+        if let Some(other) = observed
+            .as_ref()
+            .filter(|path| path.kind != PathType::Directory)
+        {
             let what = other.kind.with_article();
             return Err(Refusal {
                 why: format!("{} is {what}, not a directory", self.path),
@@ -98,10 +109,19 @@ impl Kind for Directory {
 impl Directory {
     fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
         let path = self.path.as_str();
-        let ownership = Ownership { owner: &self.owner, group: &self.group, mode: Some(self.mode) };
+        let ownership = Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: Some(self.mode),
+        };
         if before.is_none() {
-            let arguments = [path.to_owned(), ownership.owner_and_group(), self.mode.argument()];
-            let change = Change::new(Action::Create).field("path", Shown::Absent, Shown::text(path));
+            let arguments = [
+                path.to_owned(),
+                ownership.owner_and_group(),
+                self.mode.argument(),
+            ];
+            let change =
+                Change::new(Action::Create).field("path", Shown::Absent, Shown::text(path));
             let step = Step::script(format!("make the directory {path}"), CREATE, arguments);
             return Some(ownership.compare(None, change).step(step));
         }
@@ -114,10 +134,18 @@ impl Directory {
         let change = Change::new(Action::Delete).field("path", Shown::text(path), Shown::Absent);
         if self.recursive {
             return change
-                .step(Step::script(format!("remove {path} with all that is in it"), REMOVE_ALL, [path]))
+                .step(Step::script(
+                    format!("remove {path} with all that is in it"),
+                    REMOVE_ALL,
+                    [path],
+                ))
                 .note("all that is in it is lost");
         }
-        change.step(Step::script(format!("remove the empty directory {path}"), REMOVE, [path]))
+        change.step(Step::script(
+            format!("remove the empty directory {path}"),
+            REMOVE,
+            [path],
+        ))
     }
 }
 
@@ -134,16 +162,25 @@ mod tests {
     #[test]
     fn plans_what_differs_and_nothing_else() {
         let directory: Directory = trial::kind("path = '/srv/data'\nowner = '999'\nmode = '0750'");
-        let absent = Answers::default().with(Query::path("/srv/data"), super::super::Answer::Path(None));
+        let absent =
+            Answers::default().with(Query::path("/srv/data"), super::super::Answer::Path(None));
         let change = trial::plan(&directory, &absent).unwrap();
         assert_eq!(change.action, Action::Create);
         assert_eq!(
             trial::fields(&change),
-            ["path: - => /srv/data", "owner: - => 999", "group: - => root", "mode: - => 0750"]
+            [
+                "path: - => /srv/data",
+                "owner: - => 999",
+                "group: - => root",
+                "mode: - => 0750"
+            ]
         );
         let drifted = trial::plan(&directory, &state(PathType::Directory, 0o700)).unwrap();
         assert_eq!(drifted.action, Action::Update);
-        assert_eq!(trial::fields(&drifted), ["owner: 0 => 999", "mode: 0700 => 0750"]);
+        assert_eq!(
+            trial::fields(&drifted),
+            ["owner: 0 => 999", "mode: 0700 => 0750"]
+        );
 
         let plain: Directory = trial::kind("path = '/srv/data'");
         assert!(trial::plan(&plain, &state(PathType::Directory, 0o755)).is_none());
@@ -155,8 +192,12 @@ mod tests {
     fn absence() {
         let directory: Directory = trial::kind("path = '/srv/data'\nstate = 'absent'");
         let change = trial::plan(&directory, &state(PathType::Directory, 0o755)).unwrap();
-        assert_eq!((change.action, trial::scripts(&change)), (Action::Delete, vec![REMOVE.to_owned()]));
-        let absent = Answers::default().with(Query::path("/srv/data"), super::super::Answer::Path(None));
+        assert_eq!(
+            (change.action, trial::scripts(&change)),
+            (Action::Delete, vec![REMOVE.to_owned()])
+        );
+        let absent =
+            Answers::default().with(Query::path("/srv/data"), super::super::Answer::Path(None));
         assert!(trial::plan(&directory, &absent).is_none());
     }
 
@@ -167,7 +208,10 @@ mod tests {
             ("path = '/srv'\nmode = '999'", "octal"),
             ("path = '/srv'\nowner = 'a b'", "name of a user"),
             ("path = '/srv'\ncolour = 'red'", "unknown field"),
-            ("path = '/etc'\nstate = 'absent'\nrecursive = true", "part of the system"),
+            (
+                "path = '/etc'\nstate = 'absent'\nrecursive = true",
+                "part of the system",
+            ),
             ("path = '/srv/x'\nrecursive = true", "recursive"),
             ("path = \"/srv/a\\nb\"", "control character"),
         ] {
@@ -181,16 +225,26 @@ mod tests {
         let scratch = Scratch::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(&format!("parent {name}/{name}"));
-            let table = format!("path = {}\nmode = '2750'\n{}", trial::quoted(&path), scratch.owners());
+            let table = format!(
+                "path = {}\nmode = '2750'\n{}",
+                trial::quoted(&path),
+                scratch.owners()
+            );
             let directory: Directory = trial::kind(&table);
             trial::settle(&directory, &path);
             let path_state = trial::look(&path).unwrap();
-            assert_eq!((path_state.kind, path_state.mode), (PathType::Directory, 0o2750));
+            assert_eq!(
+                (path_state.kind, path_state.mode),
+                (PathType::Directory, 0o2750)
+            );
             // The set-group-ID bit goes again, though chmod(1) would keep it for `750`.
             let directory: Directory = trial::kind(&table.replace("2750", "0750"));
             trial::settle(&directory, &path);
             assert_eq!(trial::look(&path).unwrap().mode, 0o750);
-            let directory: Directory = trial::kind(&format!("path = {}\nstate = 'absent'", trial::quoted(&path)));
+            let directory: Directory = trial::kind(&format!(
+                "path = {}\nstate = 'absent'",
+                trial::quoted(&path)
+            ));
             trial::settle(&directory, &path);
             assert!(trial::look(&path).is_none());
         }
@@ -204,11 +258,17 @@ mod tests {
         std::fs::write(format!("{path}/file"), "x").unwrap();
         let table = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
         let careful: Directory = trial::kind(&table);
-        let answers = Answers::default().with(Query::path(&path), super::super::Answer::Path(trial::look(&path)));
+        let answers = Answers::default().with(
+            Query::path(&path),
+            super::super::Answer::Path(trial::look(&path)),
+        );
         let change = trial::plan(&careful, &answers).unwrap();
         assert!(trial::perform(&change).unwrap_err().contains("not empty"));
         assert!(trial::look(&path).is_some());
-        trial::settle(&trial::kind::<Directory>(&format!("{table}\nrecursive = true")), &path);
+        trial::settle(
+            &trial::kind::<Directory>(&format!("{table}\nrecursive = true")),
+            &path,
+        );
         assert!(trial::look(&path).is_none());
     }
 }

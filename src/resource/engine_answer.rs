@@ -23,7 +23,10 @@ impl EngineAnswer {
     #[must_use]
     pub fn ok(&self) -> Option<&serde_json::Value> {
         match self {
-            Self::Response { status: 200..=299, body } => Some(body),
+            Self::Response {
+                status: 200..=299,
+                body,
+            } => Some(body),
             _ => None,
         }
     }

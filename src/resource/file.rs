@@ -4,8 +4,9 @@
 use serde::Deserialize;
 
 use super::{
-    AbsolutePath, Account, Act, Action, Answers, CONTENT_LIMIT, Change, HostContext, Invalid, Kind, Mode, Observation,
-    Ownership, PathState, PathType, ProbeError, Query, Refusal, Shown, State, Step, WriteFile,
+    AbsolutePath, Account, Act, Action, Answers, CONTENT_LIMIT, Change, HostContext, Invalid, Kind,
+    Mode, Observation, Ownership, PathState, PathType, ProbeError, Query, Refusal, Shown, State,
+    Step, WriteFile,
 };
 
 /// A regular file.
@@ -59,7 +60,11 @@ impl Kind for File {
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
-        let given = [self.content.is_some(), self.template.is_some(), self.source.is_some()];
+        let given = [
+            self.content.is_some(),
+            self.template.is_some(),
+            self.source.is_some(),
+        ];
         let given = given.into_iter().filter(|given| *given).count();
         if self.state == State::Absent {
             return match given {
@@ -78,8 +83,12 @@ impl Kind for File {
             }
         };
         if self.wanted.len() as u64 > CONTENT_LIMIT {
-            let message = format!("the content has {} bytes; skep compares up to {CONTENT_LIMIT}", self.wanted.len());
-            return Err(Invalid::new("source", message).hint("let the host fetch it with a `command` and `creates`"));
+            let message = format!(
+                "the content has {} bytes; skep compares up to {CONTENT_LIMIT}",
+                self.wanted.len()
+            );
+            return Err(Invalid::new("source", message)
+                .hint("let the host fetch it with a `command` and `creates`"));
         }
         Ok(())
     }
@@ -97,17 +106,24 @@ impl Kind for File {
             path.kind == PathType::File && path.content.is_none() && path.size <= CONTENT_LIMIT
         });
         if unread && self.state == State::Present {
-            return Err(ProbeError::Unusable(format!("the content of {} could not be read", self.path)));
+            return Err(ProbeError::Unusable(format!(
+                "the content of {} could not be read",
+                self.path
+            )));
         }
         Ok(Observation::Known(path))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let file = observed.as_ref().filter(|path| path.kind == PathType::File);
-        let link = observed.as_ref().filter(|path| path.kind == PathType::Symlink);
+        let link = observed
+            .as_ref()
+            .filter(|path| path.kind == PathType::Symlink);
         match (self.state, observed) {
             (State::Absent, None) => Ok(None),
-            (State::Absent, Some(path)) if file.is_some() || link.is_some() => Ok(Some(self.plan_absent(path))),
+            (State::Absent, Some(path)) if file.is_some() || link.is_some() => {
+                Ok(Some(self.plan_absent(path)))
+            }
             (State::Present, None) => Ok(self.plan_present(None)),
             (State::Present, Some(_)) if file.is_some() => Ok(self.plan_present(file)),
             (State::Present, Some(link)) if link.kind == PathType::Symlink && self.force => {
@@ -120,11 +136,19 @@ impl Kind for File {
 
 impl File {
     fn ownership(&self) -> Ownership<'_> {
-        Ownership { owner: &self.owner, group: &self.group, mode: Some(self.mode) }
+        Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: Some(self.mode),
+        }
     }
 
     fn shown(&self, content: &[u8]) -> Shown {
-        if self.secret { Shown::Secret } else { Shown::content(content) }
+        if self.secret {
+            Shown::Secret
+        } else {
+            Shown::content(content)
+        }
     }
 
     fn write(&self) -> Step {
@@ -141,13 +165,20 @@ impl File {
     }
 
     fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
-        let action = if before.is_none() { Action::Create } else { Action::Update };
+        let action = if before.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        };
         let same = before.is_some_and(|file| file.content.as_ref() == Some(&self.wanted));
         let mut change = Change::new(action);
         if !same {
             let shown = match before {
                 None => Shown::Absent,
-                Some(PathState { content: Some(content), .. }) => self.shown(content),
+                Some(PathState {
+                    content: Some(content),
+                    ..
+                }) => self.shown(content),
                 Some(large) => Shown::text(format!("({} bytes)", large.size)),
             };
             change = change.field("content", shown, self.shown(&self.wanted));
@@ -156,15 +187,25 @@ impl File {
         if change.fields.is_empty() {
             return None;
         }
-        Some(change.step(if same { self.ownership().step(self.path.as_str()) } else { self.write() }))
+        Some(change.step(if same {
+            self.ownership().step(self.path.as_str())
+        } else {
+            self.write()
+        }))
     }
 
     fn plan_over_link(&self, link: &PathState) -> Change {
         let target = link.target.as_deref().unwrap_or_default();
         Change::new(Action::Update)
-            .field("content", Shown::text(format!("a link to {target}")), self.shown(&self.wanted))
+            .field(
+                "content",
+                Shown::text(format!("a link to {target}")),
+                self.shown(&self.wanted),
+            )
             .step(self.write())
-            .note(format!("the link is replaced; {target}, to which it points, stays as it is"))
+            .note(format!(
+                "the link is replaced; {target}, to which it points, stays as it is"
+            ))
     }
 
     fn plan_absent(&self, path: &PathState) -> Change {
@@ -174,22 +215,36 @@ impl File {
         };
         Change::new(Action::Delete)
             .field("content", Shown::text(before), Shown::Absent)
-            .step(Step::script(format!("remove {}", self.path), REMOVE, [self.path.as_str()]))
+            .step(Step::script(
+                format!("remove {}", self.path),
+                REMOVE,
+                [self.path.as_str()],
+            ))
     }
 
     fn refuse(&self, other: &PathState) -> Refusal {
         let hint = match other.kind {
-            PathType::Symlink => "name the file it points to, or set force = true to replace the link",
+            PathType::Symlink => {
+                "name the file it points to, or set force = true to replace the link"
+            }
             _ => "move it away, or name the file that is meant",
         };
-        Refusal { why: format!("{} is {}, not a file", self.path, other.kind.with_article()), hint: hint.into() }
+        Refusal {
+            why: format!("{} is {}, not a file", self.path, other.kind.with_article()),
+            hint: hint.into(),
+        }
     }
 }
 
 // By hand: the content may be secret and must not reach a log through `{:?}`.
 impl std::fmt::Debug for File {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "File({:?}, {} bytes)", self.path, self.wanted.len())
+        write!(
+            formatter,
+            "File({:?}, {} bytes)",
+            self.path,
+            self.wanted.len()
+        )
     }
 }
 
@@ -201,11 +256,17 @@ mod tests {
     use super::*;
 
     fn at(answer: Answer) -> Answers {
-        Answers::default().with(Query::content("/etc/x"), answer.clone()).with(Query::path("/etc/x"), answer)
+        Answers::default()
+            .with(Query::content("/etc/x"), answer.clone())
+            .with(Query::path("/etc/x"), answer)
     }
 
     fn steps(change: &Change) -> Vec<bool> {
-        change.steps.iter().map(|step| matches!(step.act, Act::WriteFile(_))).collect()
+        change
+            .steps
+            .iter()
+            .map(|step| matches!(step.act, Act::WriteFile(_)))
+            .collect()
     }
 
     #[test]
@@ -213,17 +274,31 @@ mod tests {
         let file: File = trial::kind("path = '/etc/x'\ncontent = \"new\\n\"");
         let create = trial::plan(&file, &at(Answer::Path(None))).unwrap();
         assert_eq!(create.action, Action::Create);
-        assert_eq!(trial::fields(&create), ["content: - => new\n", "owner: - => root", "group: - => root", "mode: - => 0644"]);
+        assert_eq!(
+            trial::fields(&create),
+            [
+                "content: - => new\n",
+                "owner: - => root",
+                "group: - => root",
+                "mode: - => 0644"
+            ]
+        );
         assert!(trial::plan(&file, &at(trial::file_answer("new\n"))).is_none());
         let update = trial::plan(&file, &at(trial::file_answer("old\n"))).unwrap();
-        assert_eq!((trial::fields(&update), steps(&update)), (vec!["content: old\n => new\n".into()], vec![true]));
+        assert_eq!(
+            (trial::fields(&update), steps(&update)),
+            (vec!["content: old\n => new\n".into()], vec![true])
+        );
     }
 
     #[test]
     fn only_the_mode_differs_and_nothing_is_written() {
         let file: File = trial::kind("path = '/etc/x'\ncontent = 'new'\nmode = '0600'");
         let update = trial::plan(&file, &at(trial::file_answer("new"))).unwrap();
-        assert_eq!((trial::fields(&update), steps(&update)), (vec!["mode: 0644 => 0600".into()], vec![false]));
+        assert_eq!(
+            (trial::fields(&update), steps(&update)),
+            (vec!["mode: 0644 => 0600".into()], vec![false])
+        );
     }
 
     #[test]
@@ -239,19 +314,30 @@ mod tests {
     #[test]
     fn something_else_in_its_place() {
         let file: File = trial::kind("path = '/etc/x'\ncontent = ''");
-        let link = PathState { target: Some("/y".into()), ..trial::path_state(PathType::Symlink, 0o777) };
+        let link = PathState {
+            target: Some("/y".into()),
+            ..trial::path_state(PathType::Symlink, 0o777)
+        };
         let link = at(Answer::Path(Some(link)));
         assert!(trial::refusal(&file, &link).hint.contains("force"));
         trial::refusal(&file, &at(trial::path_answer(PathType::Directory, 0o755)));
         let forced: File = trial::kind("path = '/etc/x'\ncontent = ''\nforce = true");
-        assert_eq!(trial::fields(&trial::plan(&forced, &link).unwrap()), ["content: a link to /y => "]);
+        assert_eq!(
+            trial::fields(&trial::plan(&forced, &link).unwrap()),
+            ["content: a link to /y => "]
+        );
         trial::refusal(&forced, &at(trial::path_answer(PathType::Other, 0o644)));
     }
 
     #[test]
     fn a_content_too_large_to_compare_differs_and_an_unread_one_is_an_error() {
         let file: File = trial::kind("path = '/etc/x'\ncontent = 'x'");
-        let size = |size| Answer::Path(Some(PathState { size, ..trial::path_state(PathType::File, 0o644) }));
+        let size = |size| {
+            Answer::Path(Some(PathState {
+                size,
+                ..trial::path_state(PathType::File, 0o644)
+            }))
+        };
         let change = trial::plan(&file, &at(size(CONTENT_LIMIT + 1))).unwrap();
         assert_eq!(trial::fields(&change), ["content: (1048577 bytes) => x"]);
         assert!(Kind::observe(&file, &at(size(1))).is_err());
@@ -266,7 +352,10 @@ mod tests {
         }
         for (table, word) in [
             ("path = '/etc/x'", "0 are given"),
-            ("path = '/etc/x'\ncontent = ''\nsource = 'motd'", "2 are given"),
+            (
+                "path = '/etc/x'\ncontent = ''\nsource = 'motd'",
+                "2 are given",
+            ),
             ("path = '/etc/x'\ncontent = ''\nstate = 'absent'", "absent"),
             ("path = '/etc/x'\nsource = 'nowhere'", "no source"),
             ("path = '/etc/x'\ncontent = ''\nmode = 'rw-'", "octal"),
@@ -282,11 +371,24 @@ mod tests {
         let scratch = Scratch::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);
-            let table = format!("path = {0}\ncontent = {0}\n{1}", trial::quoted(&path), scratch.owners());
+            let table = format!(
+                "path = {0}\ncontent = {0}\n{1}",
+                trial::quoted(&path),
+                scratch.owners()
+            );
             trial::settle(&trial::kind::<File>(&table), &path);
-            trial::settle(&trial::kind::<File>(&format!("{table}\nmode = '4750'")), &path);
+            trial::settle(
+                &trial::kind::<File>(&format!("{table}\nmode = '4750'")),
+                &path,
+            );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), path);
-            trial::settle(&trial::kind::<File>(&format!("path = {}\nstate = 'absent'", trial::quoted(&path))), &path);
+            trial::settle(
+                &trial::kind::<File>(&format!(
+                    "path = {}\nstate = 'absent'",
+                    trial::quoted(&path)
+                )),
+                &path,
+            );
         }
         assert_eq!(scratch.entries(), Vec::<String>::new());
     }

@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{
-    AccountName, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation, ProbeError, Query,
-    Refusal, Shown, State, Step,
+    AccountName, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation,
+    ProbeError, Query, Refusal, Shown, State, Step,
 };
 
 /// A group.
@@ -41,10 +41,16 @@ impl Kind for Group {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.gid == Some(u32::MAX) {
-            return Err(Invalid::new("gid", "4294967295 is not the number of a group").hint("give a smaller number"));
+            return Err(
+                Invalid::new("gid", "4294967295 is not the number of a group")
+                    .hint("give a smaller number"),
+            );
         }
         if self.state == State::Absent && self.name.as_str() == "root" {
-            return Err(Invalid::new("name", "the group root is a part of the system and is not removed"));
+            return Err(Invalid::new(
+                "name",
+                "the group root is a part of the system and is not removed",
+            ));
         }
         Ok(())
     }
@@ -54,7 +60,9 @@ impl Kind for Group {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        Ok(Observation::Known(answers.group(self.name.as_str())?.clone()))
+        Ok(Observation::Known(
+            answers.group(self.name.as_str())?.clone(),
+        ))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
@@ -63,8 +71,14 @@ impl Kind for Group {
             (State::Present, None) => Ok(Some(self.plan_create())),
             (State::Present, Some(group)) => match self.gid {
                 Some(gid) if gid != group.gid => Err(Refusal {
-                    why: format!("the group {} has the number {}, not {gid}", self.name, group.gid),
-                    hint: format!("change it by hand (groupmod -g {gid} {}) with the files that carry it", self.name),
+                    why: format!(
+                        "the group {} has the number {}, not {gid}",
+                        self.name, group.gid
+                    ),
+                    hint: format!(
+                        "change it by hand (groupmod -g {gid} {}) with the files that carry it",
+                        self.name
+                    ),
                 }),
                 _ => Ok(None),
             },
@@ -83,17 +97,27 @@ impl Group {
             arguments.extend(["--gid".to_owned(), gid.to_string()]);
         }
         arguments.extend(["--".to_owned(), self.name.to_string()]);
-        let gid = self.gid.map_or(Shown::KnownAfterApply, |gid| Shown::text(gid.to_string()));
+        let gid = self
+            .gid
+            .map_or(Shown::KnownAfterApply, |gid| Shown::text(gid.to_string()));
         Change::new(Action::Create)
             .field("name", Shown::Absent, Shown::text(self.name.to_string()))
             .field("gid", Shown::Absent, gid)
-            .step(Step::script(format!("add the group {}", self.name), CREATE, arguments))
+            .step(Step::script(
+                format!("add the group {}", self.name),
+                CREATE,
+                arguments,
+            ))
     }
 
     fn plan_remove(&self, group: &GroupState) -> Change {
         let change = Change::new(Action::Delete)
             .field("name", Shown::text(self.name.to_string()), Shown::Absent)
-            .step(Step::script(format!("remove the group {}", self.name), REMOVE, [self.name.as_str()]));
+            .step(Step::script(
+                format!("remove the group {}", self.name),
+                REMOVE,
+                [self.name.as_str()],
+            ));
         if group.members.is_empty() {
             return change;
         }
@@ -110,7 +134,10 @@ mod tests {
     use super::*;
 
     fn at(gid: Option<u32>) -> Answers {
-        let group = gid.map(|gid| GroupState { gid, members: ["ann".to_owned()].into() });
+        let group = gid.map(|gid| GroupState {
+            gid,
+            members: ["ann".to_owned()].into(),
+        });
         Answers::default().with(Query::Group("web".into()), Answer::Group(group))
     }
 
@@ -118,19 +145,31 @@ mod tests {
     fn plans_what_differs_and_nothing_else() {
         let plain: Group = trial::kind("name = 'web'");
         let create = trial::plan(&plain, &at(None)).unwrap();
-        assert_eq!((create.action, trial::fields(&create)), (Action::Create, vec!["name: - => web".into(), "gid: - => ?".into()]));
+        assert_eq!(
+            (create.action, trial::fields(&create)),
+            (
+                Action::Create,
+                vec!["name: - => web".into(), "gid: - => ?".into()]
+            )
+        );
         assert_eq!(trial::arguments(&create), [["--", "web"]]);
         assert!(trial::plan(&plain, &at(Some(7))).is_none());
 
         let fixed: Group = trial::kind("name = 'web'\ngid = 900\nsystem = true");
-        assert_eq!(trial::arguments(&trial::plan(&fixed, &at(None)).unwrap()), [["--system", "--gid", "900", "--", "web"]]);
+        assert_eq!(
+            trial::arguments(&trial::plan(&fixed, &at(None)).unwrap()),
+            [["--system", "--gid", "900", "--", "web"]]
+        );
         assert!(trial::plan(&fixed, &at(Some(900))).is_none());
         assert!(trial::refusal(&fixed, &at(Some(7))).why.contains("not 900"));
 
         let absent: Group = trial::kind("name = 'web'\nstate = 'absent'");
         assert!(trial::plan(&absent, &at(None)).is_none());
         let removal = trial::plan(&absent, &at(Some(7))).unwrap();
-        assert_eq!((removal.action, removal.notes), (Action::Delete, vec!["its members lose it: ann".into()]));
+        assert_eq!(
+            (removal.action, removal.notes),
+            (Action::Delete, vec!["its members lose it: ann".into()])
+        );
     }
 
     #[test]

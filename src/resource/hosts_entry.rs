@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use super::{
-    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType, ProbeError, Query,
-    Refusal, Shown, State, Step, WriteFile,
+    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, State, Step, WriteFile,
 };
 
 /// Names of an address in /etc/hosts.
@@ -35,7 +35,8 @@ impl Kind for HostsEntry {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.names.is_empty() {
-            return Err(Invalid::new("names", "an entry has at least one name").hint("write names = [\"docker01\"]"));
+            return Err(Invalid::new("names", "an entry has at least one name")
+                .hint("write names = [\"docker01\"]"));
         }
         for name in &self.names {
             if !is_host_name(name) {
@@ -43,7 +44,10 @@ impl Kind for HostsEntry {
                     .hint("letters, digits, \"-\" and \".\"; each part has 1 to 63 characters and no \"-\" at its ends"));
             }
             if name.eq_ignore_ascii_case("localhost") && !self.address.is_loopback() {
-                return Err(Invalid::new("names", format!("localhost cannot be {}", self.address)));
+                return Err(Invalid::new(
+                    "names",
+                    format!("localhost cannot be {}", self.address),
+                ));
             }
         }
         Ok(())
@@ -58,15 +62,24 @@ impl Kind for HostsEntry {
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        if observed.as_ref().is_some_and(|path| path.kind != PathType::File || path.content.is_none()) {
+        if observed
+            .as_ref()
+            .is_some_and(|path| path.kind != PathType::File || path.content.is_none())
+        {
             return Err(Refusal {
                 why: format!("{PATH} is not a plain file that can be read"),
                 hint: "look at it: it is usually a short text file of root".into(),
             });
         }
-        let content = observed.as_ref().and_then(|file| file.content.clone()).unwrap_or_default();
+        let content = observed
+            .as_ref()
+            .and_then(|file| file.content.clone())
+            .unwrap_or_default();
         let Ok(before) = String::from_utf8(content) else {
-            return Err(Refusal { why: format!("{PATH} is not UTF-8 text"), hint: "correct it by hand".into() });
+            return Err(Refusal {
+                why: format!("{PATH} is not UTF-8 text"),
+                hint: "correct it by hand".into(),
+            });
         };
         let after = match self.state {
             State::Present => self.with_names(&before),
@@ -80,7 +93,11 @@ impl Kind for HostsEntry {
             (State::Present, None) => Action::Create,
             (State::Present, Some(_)) => Action::Update,
         };
-        let shown = if observed.is_some() { Shown::Lines(before) } else { Shown::Absent };
+        let shown = if observed.is_some() {
+            Shown::Lines(before)
+        } else {
+            Shown::Absent
+        };
         let change = Change::new(action).field(PATH, shown, Shown::Lines(after.clone()));
         Ok(Some(change.step(write(observed.as_ref(), after))))
     }
@@ -103,12 +120,19 @@ fn write(before: Option<&PathState>, content: String) -> Step {
 impl HostsEntry {
     /// The entry of one name, for kinds that need it beside their own work.
     pub(super) fn of(address: IpAddr, name: &str) -> Self {
-        Self { address, names: vec![name.to_owned()], state: State::Present }
+        Self {
+            address,
+            names: vec![name.to_owned()],
+            state: State::Present,
+        }
     }
 
     /// The same, to be taken away.
     pub(super) fn without(address: IpAddr, name: &str) -> Self {
-        Self { state: State::Absent, ..Self::of(address, name) }
+        Self {
+            state: State::Absent,
+            ..Self::of(address, name)
+        }
     }
 
     /// The text in which every name belongs to the address, and to no other of its family.
@@ -117,9 +141,18 @@ impl HostsEntry {
             address != self.address && address.is_ipv4() == self.address.is_ipv4()
         });
         let own = |line: &str| parse(line).is_some_and(|(address, _)| address == self.address);
-        let there: Vec<&str> = text.lines().filter(|line| own(line)).flat_map(|line| parse(line).map(|one| one.1)).flatten().collect();
-        let missing: Vec<&str> =
-            self.names.iter().map(String::as_str).filter(|name| !contains(&there, name)).collect();
+        let there: Vec<&str> = text
+            .lines()
+            .filter(|line| own(line))
+            .flat_map(|line| parse(line).map(|one| one.1))
+            .flatten()
+            .collect();
+        let missing: Vec<&str> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !contains(&there, name))
+            .collect();
         if missing.is_empty() {
             return text;
         }
@@ -154,12 +187,19 @@ impl HostsEntry {
                 continue;
             };
             let wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
-            let kept: Vec<&str> = names.iter().copied().filter(|name| !contains(&wanted, name)).collect();
+            let kept: Vec<&str> = names
+                .iter()
+                .copied()
+                .filter(|name| !contains(&wanted, name))
+                .collect();
             if kept.len() == names.len() {
                 result.push_str(line);
             } else if !kept.is_empty() {
                 let (entry, comment) = split_comment(line);
-                let word = entry.split_whitespace().next().map_or_else(|| address.to_string(), str::to_owned);
+                let word = entry
+                    .split_whitespace()
+                    .next()
+                    .map_or_else(|| address.to_string(), str::to_owned);
                 let space = &entry[entry.trim_end().len()..];
                 result.push_str(&format!("{word}\t{}{space}{comment}", kept.join(" ")));
             }
@@ -187,7 +227,9 @@ fn parse(line: &str) -> Option<(IpAddr, Vec<&str>)> {
 /// RFC 1123, 2.1, with the underscores that are in use.
 pub(super) fn is_host_name(name: &str) -> bool {
     let part = |part: &str| {
-        let signs = part.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
+        let signs = part
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
         (1..=63).contains(&part.len()) && signs && !part.starts_with('-') && !part.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(part) && name.parse::<IpAddr>().is_err()
@@ -204,9 +246,16 @@ mod tests {
 
     fn after(table: &str, before: &str) -> Option<String> {
         let entry: HostsEntry = trial::kind(table);
-        let plan = |text: &str| trial::plan(&entry, &Answers::default().with(Query::content(PATH), trial::file_answer(text)));
+        let plan = |text: &str| {
+            trial::plan(
+                &entry,
+                &Answers::default().with(Query::content(PATH), trial::file_answer(text)),
+            )
+        };
         let change = plan(before)?;
-        let Act::WriteFile(file) = &change.steps[0].act else { panic!() };
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!()
+        };
         let after = String::from_utf8(file.content.clone()).unwrap();
         assert!(plan(&after).is_none(), "after the steps the plan is empty");
         Some(after)
@@ -216,33 +265,56 @@ mod tests {
 
     #[test]
     fn a_name_moves_to_its_address_and_all_else_stays() {
-        let wanted = DEBIAN.replace("docker01.lan docker01 #", "docker01.lan #") + "192.168.56.11\tdocker01 registry\n";
+        let wanted = DEBIAN.replace("docker01.lan docker01 #", "docker01.lan #")
+            + "192.168.56.11\tdocker01 registry\n";
         assert_eq!(after(ENTRY, DEBIAN).unwrap(), wanted);
         assert_eq!(after(ENTRY, &wanted), None);
-        assert_eq!(after(ENTRY, "").unwrap(), "192.168.56.11\tdocker01 registry\n");
-        assert_eq!(after(ENTRY, "1.2.3.4 x").unwrap(), "1.2.3.4 x\n192.168.56.11\tdocker01 registry\n");
+        assert_eq!(
+            after(ENTRY, "").unwrap(),
+            "192.168.56.11\tdocker01 registry\n"
+        );
+        assert_eq!(
+            after(ENTRY, "1.2.3.4 x").unwrap(),
+            "1.2.3.4 x\n192.168.56.11\tdocker01 registry\n"
+        );
     }
 
     #[test]
     fn names_join_the_line_of_their_address() {
         let before = "192.168.56.11   db  DOCKER01 # kept\n10.0.0.9 registry\n";
-        assert_eq!(after(ENTRY, before).unwrap(), "192.168.56.11   db  DOCKER01 registry # kept\n");
-        assert_eq!(after(ENTRY, "192.168.56.11 docker01\n192.168.56.11 registry\n"), None);
+        assert_eq!(
+            after(ENTRY, before).unwrap(),
+            "192.168.56.11   db  DOCKER01 registry # kept\n"
+        );
+        assert_eq!(
+            after(ENTRY, "192.168.56.11 docker01\n192.168.56.11 registry\n"),
+            None
+        );
     }
 
     #[test]
     fn the_other_family_is_left_alone() {
-        assert_eq!(after("address = '127.0.0.1'\nnames = ['localhost']", DEBIAN), None);
+        assert_eq!(
+            after("address = '127.0.0.1'\nnames = ['localhost']", DEBIAN),
+            None
+        );
         let six = after("address = 'fd00::1'\nnames = ['docker01']", DEBIAN).unwrap();
         assert_eq!(six, format!("{DEBIAN}fd00::1\tdocker01\n"));
     }
 
     #[test]
     fn absence() {
-        let gone = |names: &str| format!("address = '127.0.1.1'\nnames = {names}\nstate = 'absent'");
-        assert_eq!(after(&gone("['docker01']"), DEBIAN).unwrap(), DEBIAN.replace("lan docker01 #", "lan #"));
+        let gone =
+            |names: &str| format!("address = '127.0.1.1'\nnames = {names}\nstate = 'absent'");
+        assert_eq!(
+            after(&gone("['docker01']"), DEBIAN).unwrap(),
+            DEBIAN.replace("lan docker01 #", "lan #")
+        );
         let line = "127.0.1.1\tdocker01.lan docker01 # installer\n";
-        assert_eq!(after(&gone("['docker01', 'docker01.lan']"), DEBIAN).unwrap(), DEBIAN.replace(line, ""));
+        assert_eq!(
+            after(&gone("['docker01', 'docker01.lan']"), DEBIAN).unwrap(),
+            DEBIAN.replace(line, "")
+        );
         assert_eq!(after(&gone("['other']"), DEBIAN), None);
     }
 
@@ -250,13 +322,26 @@ mod tests {
     fn owner_and_mode_are_kept_and_what_cannot_be_read_is_refused() {
         let entry: HostsEntry = trial::kind(ENTRY);
         let at = |answer| Answers::default().with(Query::content(PATH), answer);
-        let odd = PathState { mode: 0o664, gid: 50, content: Some(Vec::new()), ..trial::path_state(PathType::File, 0) };
+        let odd = PathState {
+            mode: 0o664,
+            gid: 50,
+            content: Some(Vec::new()),
+            ..trial::path_state(PathType::File, 0)
+        };
         let change = trial::plan(&entry, &at(Answer::Path(Some(odd)))).unwrap();
-        let Act::WriteFile(file) = &change.steps[0].act else { panic!() };
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!()
+        };
         assert_eq!((file.mode, file.group.as_str()), (0o664, "50"));
-        assert_eq!(trial::plan(&entry, &at(Answer::Path(None))).unwrap().action, Action::Create);
+        assert_eq!(
+            trial::plan(&entry, &at(Answer::Path(None))).unwrap().action,
+            Action::Create
+        );
         trial::refusal(&entry, &at(trial::path_answer(PathType::Symlink, 0o777)));
-        let binary = PathState { content: Some(vec![0xff]), ..trial::path_state(PathType::File, 0o644) };
+        let binary = PathState {
+            content: Some(vec![0xff]),
+            ..trial::path_state(PathType::File, 0o644)
+        };
         trial::refusal(&entry, &at(Answer::Path(Some(binary))));
     }
 
@@ -274,7 +359,10 @@ mod tests {
             ("1.2.3.4", "5.6.7.8"),
             ("1.2.3.4", "localhost"),
         ] {
-            trial::invalid::<HostsEntry>(&format!("address = '{address}'\nnames = [{}]", trial::quoted(name)));
+            trial::invalid::<HostsEntry>(&format!(
+                "address = '{address}'\nnames = [{}]",
+                trial::quoted(name)
+            ));
         }
         trial::invalid::<HostsEntry>("address = '1.2.3.4'\nnames = []");
     }

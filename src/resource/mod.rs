@@ -6,24 +6,47 @@
 mod account;
 mod answer;
 mod apt;
+pub mod apt_repository;
+pub mod certificate;
 mod change;
 mod cluster;
+pub mod command;
+pub mod config;
 mod content;
 mod context;
+pub mod daemon_json;
 mod data_volume;
 mod definition;
 mod deployment;
+pub mod directory;
 mod engine_answer;
+pub mod file;
+pub mod firewall;
+pub mod group;
+pub mod hosts_entry;
+pub mod image;
 mod mode;
+pub mod network;
+pub mod node_labels;
 mod ownership;
+pub mod package;
 mod path;
 mod query;
+pub mod registry;
+pub mod secret;
+pub mod stack;
 mod state;
 mod step;
+pub mod swarm_member;
+pub mod symlink;
+pub mod sysctl;
+pub mod systemd_service;
 #[cfg(test)]
 mod trial;
+pub mod user_in_group;
 mod value;
 mod versions;
+pub mod volume;
 
 pub use account::{Account, AccountName};
 pub use answer::*;
@@ -129,7 +152,11 @@ pub struct Invalid {
 impl Invalid {
     /// An invalid field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { field: field.into(), message: message.into(), hint: None }
+        Self {
+            field: field.into(),
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same with what would be right.
@@ -247,11 +274,9 @@ pub enum BuildError {
     Table(toml::de::Error),
 }
 
-/// Makes the kind's module list, the lookup by name and the list of names from one line a kind.
+/// Makes the lookup by name and the list of names from one line per kind.
 macro_rules! resource_kinds {
     ($($module:ident :: $kind:ident),* $(,)?) => {
-        $(pub mod $module;)*
-
         /// Names of all kinds, in the order of the documentation.
         pub const KINDS: &[&str] = &[$($module::$kind::NAME),*];
 

@@ -39,7 +39,8 @@ impl Visitor<'_> for ModeVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Mode, E> {
-        let octal = matches!(text.len(), 3 | 4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
+        let octal =
+            matches!(text.len(), 3 | 4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
         match u32::from_str_radix(text, 8) {
             Ok(bits) if octal => Ok(Mode(bits)),
             _ => Err(E::custom(format!(
@@ -49,7 +50,9 @@ impl Visitor<'_> for ModeVisitor {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Mode, E> {
-        Err(E::custom(format!("a mode is written in quotes, because TOML has no octal zero: mode = \"{number:04}\"")))
+        Err(E::custom(format!(
+            "a mode is written in quotes, because TOML has no octal zero: mode = \"{number:04}\""
+        )))
     }
 }
 
@@ -65,15 +68,30 @@ mod tests {
 
     #[test]
     fn three_or_four_octal_digits() {
-        let read = |text: &str| toml::from_str::<Table>(&format!("mode = {text}")).map(|table| table.mode);
+        let read =
+            |text: &str| toml::from_str::<Table>(&format!("mode = {text}")).map(|table| table.mode);
         assert_eq!(read("\"0644\"").unwrap(), Mode(0o644));
         assert_eq!(read("\"2755\"").unwrap(), Mode(0o2755));
         assert_eq!(read("\"700\"").unwrap().to_string(), "0700");
-        for bad in
-            ["\"999\"", "\"rw-\"", "\"\"", "\"64\"", "\"00644\"", "\"+644\"", "\"0o644\"", "644", "0o644", "true"]
-        {
+        for bad in [
+            "\"999\"",
+            "\"rw-\"",
+            "\"\"",
+            "\"64\"",
+            "\"00644\"",
+            "\"+644\"",
+            "\"0o644\"",
+            "644",
+            "0o644",
+            "true",
+        ] {
             assert!(read(bad).is_err(), "{bad} was taken");
         }
-        assert!(read("644").unwrap_err().to_string().contains("mode = \"0644\""));
+        assert!(
+            read("644")
+                .unwrap_err()
+                .to_string()
+                .contains("mode = \"0644\"")
+        );
     }
 }

@@ -12,8 +12,8 @@ use serde::de::Error as _;
 use self::data::{Promised, SeenVolume};
 use super::cluster::default_managers;
 use super::{
-    Act, Action, Answers, Change, DataVolume, EngineCall, HostContext, Invalid, Kind, Made, Observation, ProbeError, Query, Refusal,
-    STEP_TIMEOUT, Shown, Step,
+    Act, Action, Answers, Change, DataVolume, EngineCall, HostContext, Invalid, Kind, Made,
+    Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
 };
 use crate::inventory::HostName;
 use crate::swarm::{Addresses, Look, Membership, Sight, Standing, settled};
@@ -69,7 +69,13 @@ impl<'de> Deserialize<'de> for NodeLabels {
         let long = if is_long {
             Long::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
         } else {
-            Long { labels: table, absent: BTreeSet::new(), mode: Mode::Merge, managers: default_managers(), data: None }
+            Long {
+                labels: table,
+                absent: BTreeSet::new(),
+                mode: Mode::Merge,
+                managers: default_managers(),
+                data: None,
+            }
         };
         let mut labels = BTreeMap::new();
         for (key, value) in long.labels {
@@ -92,7 +98,10 @@ impl<'de> Deserialize<'de> for NodeLabels {
             absent: long.absent,
             mode: long.mode,
             managers: long.managers,
-            data: long.data.map_or_else(|| Ok(Promised::default()), Promised::read).map_err(D::Error::custom)?,
+            data: long
+                .data
+                .map_or_else(|| Ok(Promised::default()), Promised::read)
+                .map_err(D::Error::custom)?,
             host: HostName::new(""),
             ours: Addresses::default(),
             known: BTreeSet::new(),
@@ -105,34 +114,49 @@ impl Kind for NodeLabels {
     type Observed = Seen;
 
     fn name(&self) -> String {
-        let keys: Vec<&str> = self.labels.keys().chain(&self.absent).map(String::as_str).collect();
+        let keys: Vec<&str> = self
+            .labels
+            .keys()
+            .chain(&self.absent)
+            .map(String::as_str)
+            .collect();
         keys.join(",")
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.labels.is_empty() && self.absent.is_empty() && self.mode == Mode::Merge {
-            return Err(Invalid::new("labels", "no label is given").hint("for example { \"web2py.tier.db\" = \"true\" }"));
+            return Err(Invalid::new("labels", "no label is given")
+                .hint("for example { \"web2py.tier.db\" = \"true\" }"));
         }
         for (key, value) in &self.labels {
             check_key(key)?;
             if value.chars().any(char::is_control) {
-                return Err(Invalid::new(key, format!("the value of the label `{key}` contains a control character"))
-                    .hint("labels are one line of text"));
+                return Err(Invalid::new(
+                    key,
+                    format!("the value of the label `{key}` contains a control character"),
+                )
+                .hint("labels are one line of text"));
             }
         }
         for key in &self.absent {
             check_key(key)?;
             if self.labels.contains_key(key) {
-                return Err(Invalid::new("absent", format!("the label `{key}` is both wanted and absent"))
-                    .hint("name it once"));
+                return Err(Invalid::new(
+                    "absent",
+                    format!("the label `{key}` is both wanted and absent"),
+                )
+                .hint("name it once"));
             }
         }
         self.data.check()?;
         self.data.promised_by(leaving::pairs(&self.labels));
         self.ours = Addresses::of_group(context.roster, &self.managers);
         if self.ours.managers.is_empty() {
-            return Err(Invalid::new("managers", format!("no host is in the group `{}`", self.managers))
-                .hint("name the group whose hosts manage the swarm"));
+            return Err(Invalid::new(
+                "managers",
+                format!("no host is in the group `{}`", self.managers),
+            )
+            .hint("name the group whose hosts manage the swarm"));
         }
         self.host = context.host.clone();
         self.known = context.roster.hosts.keys().cloned().collect();
@@ -151,17 +175,31 @@ impl Kind for NodeLabels {
             Look::Done(sight) => {
                 let standing = settled(&sight, &self.ours)?;
                 let volumes = match &standing {
-                    Ok(Standing { swarm: Some(swarm), .. }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
+                    Ok(Standing {
+                        swarm: Some(swarm), ..
+                    }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
                     _ => Observation::Known(Vec::new()),
                 };
-                let held = match standing.as_ref().map(|standing| (standing.node(), &standing.swarm)) {
-                    Ok((Some(node), Some(swarm))) => {
-                        leaving::observe(&self.host, (node, swarm), &self.wanted(&node.labels), answers)?
-                    }
+                let held = match standing
+                    .as_ref()
+                    .map(|standing| (standing.node(), &standing.swarm))
+                {
+                    Ok((Some(node), Some(swarm))) => leaving::observe(
+                        &self.host,
+                        (node, swarm),
+                        &self.wanted(&node.labels),
+                        answers,
+                    )?,
                     _ => Observation::Known(Vec::new()),
                 };
                 Ok(match (volumes, held) {
-                    (Observation::Known(volumes), Observation::Known(held)) => Observation::Known(Seen { standing, volumes, held }),
+                    (Observation::Known(volumes), Observation::Known(held)) => {
+                        Observation::Known(Seen {
+                            standing,
+                            volumes,
+                            held,
+                        })
+                    }
                     (volumes, held) => Observation::Needs([needs(volumes), needs(held)].concat()),
                 })
             }
@@ -186,13 +224,21 @@ impl Kind for NodeLabels {
         if let Some(volume) = observed.held.first() {
             let hold = leaving::hold(&self.host, volume);
             if let Act::Lacks { why, .. } = &hold.act {
-                change.notes.push(format!("{why}; the label stays until the volume is elsewhere"));
+                change.notes.push(format!(
+                    "{why}; the label stays until the volume is elsewhere"
+                ));
             }
             return Ok(Some(change.step(hold)));
         }
         let labels = change.fields.len();
         // First the data, then the label that brings services to it.
-        if let Some(lacks) = self.data.plan(&self.name(), &self.host, (node, swarm), &observed.volumes, &mut change)? {
+        if let Some(lacks) = self.data.plan(
+            &self.name(),
+            &self.host,
+            (node, swarm),
+            &observed.volumes,
+            &mut change,
+        )? {
             change.steps = vec![lacks];
             return Ok(Some(change));
         }
@@ -200,7 +246,11 @@ impl Kind for NodeLabels {
             return Ok((!change.fields.is_empty()).then_some(change));
         }
         let mut spec = node.spec.clone();
-        spec["Labels"] = wanted.into_iter().map(|(key, value)| (key, value.into())).collect::<serde_json::Map<_, _>>().into();
+        spec["Labels"] = wanted
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         Ok(Some(change.step(Step {
             summary: format!("label node {} ({})", node.short_id(), self.host),
             act: Act::Engine(EngineCall {
@@ -232,13 +282,19 @@ impl NodeLabels {
     /// The same resource where its data begins anew: empty directories become its volumes, whichever node had them.
     #[must_use]
     pub fn beginning_anew(&self) -> Self {
-        Self { data: self.data.beginning_anew(), ..self.clone() }
+        Self {
+            data: self.data.beginning_anew(),
+            ..self.clone()
+        }
     }
 
     /// The same resource in a cluster that takes the place of one that is gone: volumes that the former one marked become its own.
     #[must_use]
     pub fn inheriting(&self) -> Self {
-        Self { data: self.data.inheriting(), ..self.clone() }
+        Self {
+            data: self.data.inheriting(),
+            ..self.clone()
+        }
     }
 
     /// The labels that the node should have, given those that it has.
@@ -258,13 +314,24 @@ impl NodeLabels {
             return None;
         }
         let stopped = matches!(membership, Membership::Stopped(_));
-        let mut change = Change::new(if stopped { Action::Update } else { Action::Create });
+        let mut change = Change::new(if stopped {
+            Action::Update
+        } else {
+            Action::Create
+        });
         for (key, value) in &self.labels {
-            let before = if stopped { Shown::text("unknown (the Engine does not answer)") } else { Shown::Absent };
+            let before = if stopped {
+                Shown::text("unknown (the Engine does not answer)")
+            } else {
+                Shown::Absent
+            };
             change = change.field(format!("label {key}"), before, Shown::text(value));
         }
         self.data.forecast(&mut change);
-        Some(change.step(Step::known_after_apply(format!("label the node of {}, once it is in the swarm", self.host))))
+        Some(change.step(Step::known_after_apply(format!(
+            "label the node of {}, once it is in the swarm",
+            self.host
+        ))))
     }
 }
 
@@ -288,14 +355,20 @@ fn needs<T>(observation: Observation<T>) -> Vec<Query> {
 fn check_key(key: &str) -> Result<(), Invalid> {
     let why = if key.trim().is_empty() {
         "is empty"
-    } else if key.chars().any(|character| character.is_whitespace() || character.is_control()) {
+    } else if key
+        .chars()
+        .any(|character| character.is_whitespace() || character.is_control())
+    {
         "contains white space or a control character"
     } else if key.contains('=') {
         "contains `=`, which ends a label's name"
     } else {
         return Ok(());
     };
-    Err(Invalid::new("labels", format!("the name of the label {key:?} {why}")).hint("for example \"web2py.tier.db\""))
+    Err(
+        Invalid::new("labels", format!("the name of the label {key:?} {why}"))
+            .hint("for example \"web2py.tier.db\""),
+    )
 }
 
 #[cfg(test)]

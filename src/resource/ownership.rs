@@ -18,11 +18,9 @@ impl Ownership<'_> {
     #[must_use]
     pub fn compare(&self, before: Option<&PathState>, mut change: Change) -> Change {
         let Some(path) = before else {
-            change = change.field("owner", Shown::Absent, Shown::text(self.owner.to_string())).field(
-                "group",
-                Shown::Absent,
-                Shown::text(self.group.to_string()),
-            );
+            change = change
+                .field("owner", Shown::Absent, Shown::text(self.owner.to_string()))
+                .field("group", Shown::Absent, Shown::text(self.group.to_string()));
             return match self.mode {
                 Some(mode) => change.field("mode", Shown::Absent, Shown::text(mode.to_string())),
                 None => change,
@@ -30,16 +28,26 @@ impl Ownership<'_> {
         };
         if !self.owner.is(&path.owner, path.uid) {
             let before = self.owner.like(&path.owner, path.uid);
-            change = change.field("owner", Shown::text(before), Shown::text(self.owner.to_string()));
+            change = change.field(
+                "owner",
+                Shown::text(before),
+                Shown::text(self.owner.to_string()),
+            );
         }
         if !self.group.is(&path.group, path.gid) {
             let before = self.group.like(&path.group, path.gid);
-            change = change.field("group", Shown::text(before), Shown::text(self.group.to_string()));
+            change = change.field(
+                "group",
+                Shown::text(before),
+                Shown::text(self.group.to_string()),
+            );
         }
         match self.mode {
-            Some(mode) if mode.0 != path.mode => {
-                change.field("mode", Shown::text(Mode(path.mode).to_string()), Shown::text(mode.to_string()))
-            }
+            Some(mode) if mode.0 != path.mode => change.field(
+                "mode",
+                Shown::text(Mode(path.mode).to_string()),
+                Shown::text(mode.to_string()),
+            ),
             _ => change,
         }
     }

@@ -45,24 +45,39 @@ impl TryFrom<String> for AbsolutePath {
 
     fn try_from(path: String) -> Result<Self, String> {
         if let Some(character) = path.chars().find(|character| character.is_control()) {
-            return Err(format!("the path {path:?} contains the control character {character:?}"));
+            return Err(format!(
+                "the path {path:?} contains the control character {character:?}"
+            ));
         }
         if !path.starts_with('/') {
-            return Err(format!("the path {path:?} is not absolute; write it from the root, as in \"/srv/data\""));
+            return Err(format!(
+                "the path {path:?} is not absolute; write it from the root, as in \"/srv/data\""
+            ));
         }
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if parts.contains(&"..") || parts.contains(&".") {
-            return Err(format!("the path {path:?} contains \".\" or \"..\"; write the path that is meant"));
+            return Err(format!(
+                "the path {path:?} contains \".\" or \"..\"; write the path that is meant"
+            ));
         }
         if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
-            return Err(format!("the path has a part of {} bytes; a file name has at most {LONGEST_PART}", part.len()));
+            return Err(format!(
+                "the path has a part of {} bytes; a file name has at most {LONGEST_PART}",
+                part.len()
+            ));
         }
         if path.len() >= LONGEST {
-            return Err(format!("the path has {} bytes; Linux takes at most {}", path.len(), LONGEST - 1));
+            return Err(format!(
+                "the path has {} bytes; Linux takes at most {}",
+                path.len(),
+                LONGEST - 1
+            ));
         }
         let normal = format!("/{}", parts.join("/"));
         if normal != path {
-            return Err(format!("the path {path:?} is not in its normal form; write {normal:?}"));
+            return Err(format!(
+                "the path {path:?} is not in its normal form; write {normal:?}"
+            ));
         }
         Ok(Self(path))
     }
@@ -76,11 +91,19 @@ mod tests {
     #[test]
     fn only_absolute_paths_in_normal_form_are_taken() {
         for good in ["/", "/etc", "/srv/$(reboot); \"x\"/-rf", "/srv/ä b"] {
-            assert_eq!(AbsolutePath::try_from(good.to_owned()).unwrap().as_str(), good);
+            assert_eq!(
+                AbsolutePath::try_from(good.to_owned()).unwrap().as_str(),
+                good
+            );
         }
-        for bad in ["", "etc", "-rf", "~/x", "/etc/", "//etc", "/a//b", "/a/../b", "/a/.", "/a\nb", "/a\0", "/a\u{7f}"]
-        {
-            assert!(AbsolutePath::try_from(bad.to_owned()).is_err(), "{bad:?} was taken");
+        for bad in [
+            "", "etc", "-rf", "~/x", "/etc/", "//etc", "/a//b", "/a/../b", "/a/.", "/a\nb", "/a\0",
+            "/a\u{7f}",
+        ] {
+            assert!(
+                AbsolutePath::try_from(bad.to_owned()).is_err(),
+                "{bad:?} was taken"
+            );
         }
         assert!(AbsolutePath::try_from(format!("/{}", "x".repeat(256))).is_err());
         assert!(AbsolutePath::try_from("/x".repeat(2048)).is_err());
@@ -88,6 +111,10 @@ mod tests {
 
     #[test]
     fn the_message_says_what_would_be_right() {
-        assert!(AbsolutePath::try_from("/a//b/".to_owned()).unwrap_err().ends_with("write \"/a/b\""));
+        assert!(
+            AbsolutePath::try_from("/a//b/".to_owned())
+                .unwrap_err()
+                .ends_with("write \"/a/b\"")
+        );
     }
 }

@@ -107,15 +107,18 @@ impl Credentials {
     #[must_use]
     pub fn header(&self) -> String {
         use base64ct::Encoding as _;
-        let json =
-            serde_json::json!({"username": self.username, "password": self.password, "serveraddress": self.registry});
+        let json = serde_json::json!({"username": self.username, "password": self.password, "serveraddress": self.registry});
         base64ct::Base64Url::encode_string(json.to_string().as_bytes())
     }
 }
 
 impl std::fmt::Debug for Credentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Credentials({} of {})", self.username, self.registry)
+        write!(
+            formatter,
+            "Credentials({} of {})",
+            self.username, self.registry
+        )
     }
 }
 
@@ -123,30 +126,45 @@ impl Query {
     /// A query for a path without its content.
     #[must_use]
     pub fn path(path: impl Into<String>) -> Self {
-        Self::Path { path: path.into(), content: false }
+        Self::Path {
+            path: path.into(),
+            content: false,
+        }
     }
 
     /// A query for a path and, when it is a regular file, its content.
     #[must_use]
     pub fn content(path: impl Into<String>) -> Self {
-        Self::Path { path: path.into(), content: true }
+        Self::Path {
+            path: path.into(),
+            content: true,
+        }
     }
 
     /// The same question to another host.
     #[must_use]
     pub fn at(self, host: &HostName) -> Self {
-        Self::At { host: host.clone(), query: Box::new(self) }
+        Self::At {
+            host: host.clone(),
+            query: Box::new(self),
+        }
     }
 
     /// A `GET` at the asking host's own Engine.
     #[must_use]
     pub fn engine(path: impl Into<String>) -> Self {
-        Self::Engine { host: None, path: path.into() }
+        Self::Engine {
+            host: None,
+            path: path.into(),
+        }
     }
 
     /// A `GET` at the Engine of another host of the inventory.
     #[must_use]
     pub fn engine_of(host: HostName, path: impl Into<String>) -> Self {
-        Self::Engine { host: Some(host), path: path.into() }
+        Self::Engine {
+            host: Some(host),
+            path: path.into(),
+        }
     }
 }

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
 use super::versions::{Sort, Versions, create, create_key, default_keep, remove};
 use super::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, Scope, SecretBytes,
-    Shown, State, Step, ValueSource, keyed_digest,
+    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
+    Scope, SecretBytes, Shown, State, Step, ValueSource, keyed_digest,
 };
 
 /// Largest content that the Engine takes, in bytes (500 KiB).
@@ -70,26 +70,44 @@ impl Kind for Secret {
         // The Engine allows 64 characters, of which the version takes some.
         check_object_name("name", &self.name, 56)?;
         self.site = ClusterSite::of(context, &self.managers)?;
-        let given = [&self.file, &self.environment, &self.command, &self.age].into_iter().flatten().count();
+        let given = [&self.file, &self.environment, &self.command, &self.age]
+            .into_iter()
+            .flatten()
+            .count();
         if self.state == State::Absent {
             return match given {
                 0 => Ok(()),
-                _ => Err(Invalid::new("state", "a secret that is to be absent has no value")),
+                _ => Err(Invalid::new(
+                    "state",
+                    "a secret that is to be absent has no value",
+                )),
             };
         }
         if given != 1 {
-            return Err(Invalid::new("name", format!("a secret has one value, and {given} are given"))
-                .hint("give exactly one of `file`, `environment`, `command` and `age`"));
+            return Err(Invalid::new(
+                "name",
+                format!("a secret has one value, and {given} are given"),
+            )
+            .hint("give exactly one of `file`, `environment`, `command` and `age`"));
         }
-        self.value = Some(match (&self.file, &self.environment, &self.command, &self.age) {
-            (Some(file), ..) => Wanted::Here(SecretBytes::new(context.files.source(file)?)),
-            (_, Some(variable), ..) => Wanted::Elsewhere(ValueSource::Environment(variable.clone())),
-            (_, _, Some(command), _) => Wanted::Elsewhere(ValueSource::Command(command.clone())),
-            (.., age) => {
-                let name = age.clone().unwrap_or_default();
-                Wanted::Elsewhere(ValueSource::Age { ciphertext: context.files.source(&name)?, name })
-            }
-        });
+        self.value = Some(
+            match (&self.file, &self.environment, &self.command, &self.age) {
+                (Some(file), ..) => Wanted::Here(SecretBytes::new(context.files.source(file)?)),
+                (_, Some(variable), ..) => {
+                    Wanted::Elsewhere(ValueSource::Environment(variable.clone()))
+                }
+                (_, _, Some(command), _) => {
+                    Wanted::Elsewhere(ValueSource::Command(command.clone()))
+                }
+                (.., age) => {
+                    let name = age.clone().unwrap_or_default();
+                    Wanted::Elsewhere(ValueSource::Age {
+                        ciphertext: context.files.source(&name)?,
+                        name,
+                    })
+                }
+            },
+        );
         if let Some(Wanted::Here(value)) = &self.value {
             check_size(value).map_err(|why| Invalid::new("file", why))?;
         }
@@ -110,7 +128,8 @@ impl Kind for Secret {
             Some(Wanted::Here(value)) => value.clone(),
             Some(Wanted::Elsewhere(source)) => {
                 let value = answers.value(source)?.clone();
-                check_size(&value).map_err(|why| ProbeError::Unusable(format!("{source:?}: {why}")))?;
+                check_size(&value)
+                    .map_err(|why| ProbeError::Unusable(format!("{source:?}: {why}")))?;
                 value
             }
         };
@@ -127,7 +146,10 @@ impl Kind for Secret {
             Found::Refused(refusal) => Err(refusal.clone()),
             Found::NoSwarm if self.state == State::Absent => Ok(None),
             Found::NoSwarm => {
-                let step = Step::known_after_apply(format!("create secret {}-1, once there is a swarm", self.name));
+                let step = Step::known_after_apply(format!(
+                    "create secret {}-1, once there is a swarm",
+                    self.name
+                ));
                 Ok(Some(self.creation(Action::Create, None, 1).step(step)))
             }
             Found::Live(versions, managers) if self.state == State::Absent => {
@@ -139,7 +161,9 @@ impl Kind for Secret {
                 }
                 Ok((!change.fields.is_empty()).then_some(change))
             }
-            Found::Live(versions, managers) => Ok(self.compare(&observed.value, versions, managers)),
+            Found::Live(versions, managers) => {
+                Ok(self.compare(&observed.value, versions, managers))
+            }
         }
     }
 }
@@ -152,16 +176,33 @@ impl Secret {
         managers: &[crate::inventory::HostName],
     ) -> Option<Change> {
         let current = versions.current();
-        let digest = versions.key.as_ref().map(|key| keyed_digest(key.expose(), &self.name, value));
+        let digest = versions
+            .key
+            .as_ref()
+            .map(|key| keyed_digest(key.expose(), &self.name, value));
         let same = current.is_some_and(|current| digest.as_ref() == Some(&current.digest));
         let mut change = Change::new(Action::Update);
         if !same {
-            let action = if current.is_some() { Action::Update } else { Action::Create };
-            change = self.creation(action, current.map(|version| version.name.as_str()), versions.next());
+            let action = if current.is_some() {
+                Action::Update
+            } else {
+                Action::Create
+            };
+            change = self.creation(
+                action,
+                current.map(|version| version.name.as_str()),
+                versions.next(),
+            );
             if versions.key.is_none() {
                 change = change.step(create_key(managers));
             }
-            change = change.step(create(Sort::Secret, &self.name, versions.next(), value, managers));
+            change = change.step(create(
+                Sort::Secret,
+                &self.name,
+                versions.next(),
+                value,
+                managers,
+            ));
         }
         for old in versions.surplus(self.keep, usize::from(!same)) {
             change = change
@@ -175,7 +216,11 @@ impl Secret {
         let before = current.map_or(Shown::Absent, Shown::text);
         let content = current.map_or(Shown::Absent, |_| Shown::Secret);
         Change::new(action)
-            .field("version", before, Shown::text(format!("{}-{number}", self.name)))
+            .field(
+                "version",
+                before,
+                Shown::text(format!("{}-{number}", self.name)),
+            )
             .field("content", content, Shown::Secret)
     }
 }
@@ -183,7 +228,9 @@ impl Secret {
 fn check_size(value: &SecretBytes) -> Result<(), String> {
     match value.expose().len() {
         0 => Err("the value is empty, and a secret cannot be".into()),
-        bytes if bytes > LIMIT => Err(format!("the value has {bytes} bytes, and a secret at most {LIMIT}")),
+        bytes if bytes > LIMIT => Err(format!(
+            "the value has {bytes} bytes, and a secret at most {LIMIT}"
+        )),
         _ => Ok(()),
     }
 }

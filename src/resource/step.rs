@@ -211,7 +211,10 @@ impl Step {
 
     /// A step whose arguments are learnt while applying.
     pub fn known_after_apply(summary: impl Into<String>) -> Self {
-        Self { summary: summary.into(), act: Act::KnownAfterApply }
+        Self {
+            summary: summary.into(),
+            act: Act::KnownAfterApply,
+        }
     }
 }
 
@@ -220,11 +223,26 @@ impl std::fmt::Debug for Act {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Script(script) => {
-                write!(formatter, "Script({:?}, {} bytes of stdin)", script.arguments, script.stdin.len())
+                write!(
+                    formatter,
+                    "Script({:?}, {} bytes of stdin)",
+                    script.arguments,
+                    script.stdin.len()
+                )
             }
-            Self::WriteFile(file) => write!(formatter, "WriteFile({:?}, {} bytes)", file.path, file.content.len()),
+            Self::WriteFile(file) => write!(
+                formatter,
+                "WriteFile({:?}, {} bytes)",
+                file.path,
+                file.content.len()
+            ),
             Self::Engine(call) => write!(formatter, "Engine({} {})", call.method, call.path),
-            Self::Image(call) => write!(formatter, "Image({}, {} bytes)", call.path, call.archive.len()),
+            Self::Image(call) => write!(
+                formatter,
+                "Image({}, {} bytes)",
+                call.path,
+                call.archive.len()
+            ),
             Self::Wait(wait) => write!(formatter, "Wait({} {})", wait.path, wait.pointer),
             Self::Deploy(deploy) => write!(formatter, "Deploy({:?})", deploy.deployment),
             Self::Converge(converge) => write!(formatter, "Converge({})", converge.name),

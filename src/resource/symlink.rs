@@ -4,8 +4,8 @@
 use serde::Deserialize;
 
 use super::{
-    AbsolutePath, Account, Action, Answers, Change, HostContext, Invalid, Kind, Observation, Ownership, PathState,
-    PathType, ProbeError, Query, Refusal, Shown, State, Step,
+    AbsolutePath, Account, Action, Answers, Change, HostContext, Invalid, Kind, Observation,
+    Ownership, PathState, PathType, ProbeError, Query, Refusal, Shown, State, Step,
 };
 
 /// A symbolic link.
@@ -60,11 +60,15 @@ impl Kind for Symlink {
             return Ok(());
         }
         if self.target.is_empty() {
-            return Err(Invalid::new("target", "a link needs a target").hint("add target = \"/path/to/it\""));
+            return Err(Invalid::new("target", "a link needs a target")
+                .hint("add target = \"/path/to/it\""));
         }
         if self.target.len() > 4095 || self.target.chars().any(char::is_control) {
-            return Err(Invalid::new("target", format!("{:?} cannot be the target of a link", self.target))
-                .hint("write a path of at most 4095 bytes without control characters"));
+            return Err(Invalid::new(
+                "target",
+                format!("{:?} cannot be the target of a link", self.target),
+            )
+            .hint("write a path of at most 4095 bytes without control characters"));
         }
         Ok(())
     }
@@ -74,11 +78,15 @@ impl Kind for Symlink {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        Ok(Observation::Known(answers.path(self.path.as_str())?.cloned()))
+        Ok(Observation::Known(
+            answers.path(self.path.as_str())?.cloned(),
+        ))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        let link = observed.as_ref().filter(|path| path.kind == PathType::Symlink);
+        let link = observed
+            .as_ref()
+            .filter(|path| path.kind == PathType::Symlink);
         match (self.state, observed) {
             (State::Absent, None) => Ok(None),
             (_, Some(other)) if link.is_none() => self.plan_replace(other).map(Some),
@@ -90,35 +98,65 @@ impl Kind for Symlink {
 
 impl Symlink {
     fn ownership(&self) -> Ownership<'_> {
-        Ownership { owner: &self.owner, group: &self.group, mode: None }
+        Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: None,
+        }
     }
 
     fn link_step(&self) -> Step {
-        let arguments = [self.path.to_string(), self.target.clone(), self.ownership().owner_and_group()];
-        Step::script(format!("link {} to {}", self.path, self.target), LINK, arguments)
+        let arguments = [
+            self.path.to_string(),
+            self.target.clone(),
+            self.ownership().owner_and_group(),
+        ];
+        Step::script(
+            format!("link {} to {}", self.path, self.target),
+            LINK,
+            arguments,
+        )
     }
 
     fn plan_link(&self, link: Option<&PathState>) -> Option<Change> {
         let before = link.map(|link| link.target.clone().unwrap_or_default());
-        let action = if before.is_none() { Action::Create } else { Action::Update };
+        let action = if before.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        };
         let same_target = before.as_ref() == Some(&self.target);
         let mut change = Change::new(action);
         if !same_target {
-            change = change.field("target", before.map_or(Shown::Absent, Shown::Text), Shown::text(&self.target));
+            change = change.field(
+                "target",
+                before.map_or(Shown::Absent, Shown::Text),
+                Shown::text(&self.target),
+            );
         }
         let change = self.ownership().compare(link, change);
         if change.fields.is_empty() {
             return None;
         }
-        let step = if same_target { self.ownership().step(self.path.as_str()) } else { self.link_step() };
+        let step = if same_target {
+            self.ownership().step(self.path.as_str())
+        } else {
+            self.link_step()
+        };
         Some(change.step(step))
     }
 
     fn plan_absent(&self, link: Option<&PathState>) -> Change {
-        let target = link.and_then(|link| link.target.clone()).unwrap_or_default();
+        let target = link
+            .and_then(|link| link.target.clone())
+            .unwrap_or_default();
         Change::new(Action::Delete)
             .field("target", Shown::Text(target), Shown::Absent)
-            .step(Step::script(format!("remove the link {}", self.path), REMOVE, [self.path.as_str()]))
+            .step(Step::script(
+                format!("remove the link {}", self.path),
+                REMOVE,
+                [self.path.as_str()],
+            ))
     }
 
     fn plan_replace(&self, other: &PathState) -> Result<Change, Refusal> {
@@ -131,10 +169,15 @@ impl Symlink {
                 .note("the content of the file in the link's place is lost"));
         }
         let hint = match other.kind {
-            PathType::File if self.state == State::Present => "move it away, or set force = true to replace the file",
+            PathType::File if self.state == State::Present => {
+                "move it away, or set force = true to replace the file"
+            }
             _ => "move it away",
         };
-        Err(Refusal { why: format!("{} is {what}, not a symbolic link", self.path), hint: hint.into() })
+        Err(Refusal {
+            why: format!("{} is {what}, not a symbolic link", self.path),
+            hint: hint.into(),
+        })
     }
 }
 
@@ -150,7 +193,10 @@ mod tests {
     }
 
     fn link_to(target: &str) -> Option<PathState> {
-        Some(PathState { target: Some(target.into()), ..trial::path_state(PathType::Symlink, 0o777) })
+        Some(PathState {
+            target: Some(target.into()),
+            ..trial::path_state(PathType::Symlink, 0o777)
+        })
     }
 
     #[test]
@@ -158,14 +204,23 @@ mod tests {
         let link: Symlink = trial::kind("path = '/l'\ntarget = '/srv'");
         let create = trial::plan(&link, &at(None)).unwrap();
         assert_eq!(create.action, Action::Create);
-        assert_eq!(trial::fields(&create), ["target: - => /srv", "owner: - => root", "group: - => root"]);
+        assert_eq!(
+            trial::fields(&create),
+            ["target: - => /srv", "owner: - => root", "group: - => root"]
+        );
         assert!(trial::plan(&link, &at(link_to("/srv"))).is_none());
         let update = trial::plan(&link, &at(link_to("/old"))).unwrap();
-        assert_eq!((update.action, trial::fields(&update)), (Action::Update, vec!["target: /old => /srv".to_owned()]));
+        assert_eq!(
+            (update.action, trial::fields(&update)),
+            (Action::Update, vec!["target: /old => /srv".to_owned()])
+        );
         let owner: Symlink = trial::kind("path = '/l'\ntarget = '/srv'\nowner = 'web'");
         let update = trial::plan(&owner, &at(link_to("/srv"))).unwrap();
         assert_eq!(trial::fields(&update), ["owner: root => web"]);
-        assert!(!trial::scripts(&update)[0].contains("ln -s"), "only the owner differs");
+        assert!(
+            !trial::scripts(&update)[0].contains("ln -s"),
+            "only the owner differs"
+        );
     }
 
     #[test]
@@ -179,13 +234,21 @@ mod tests {
         assert!(trial::plan(&forced, &file).is_some());
         trial::refusal(&forced, &directory);
         trial::refusal(&absent, &file);
-        assert_eq!(trial::plan(&absent, &at(link_to("/x"))).unwrap().action, Action::Delete);
+        assert_eq!(
+            trial::plan(&absent, &at(link_to("/x"))).unwrap().action,
+            Action::Delete
+        );
         assert!(trial::plan(&absent, &at(None)).is_none());
     }
 
     #[test]
     fn bad_input_is_refused() {
-        for table in ["path = '/l'", "path = 'l'\ntarget = '/x'", "path = '/l'\ntarget = \"a\\u0000b\"", "target = '/x'"] {
+        for table in [
+            "path = '/l'",
+            "path = 'l'\ntarget = '/x'",
+            "path = '/l'\ntarget = \"a\\u0000b\"",
+            "target = '/x'",
+        ] {
             trial::invalid::<Symlink>(table);
         }
     }
@@ -196,15 +259,26 @@ mod tests {
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);
             for target in [*name, "/nowhere", "-f"] {
-                let table = format!("path = {}\ntarget = {}", trial::quoted(&path), trial::quoted(target));
-                trial::settle(&trial::kind::<Symlink>(&format!("{table}\n{}", scratch.owners())), &path);
+                let table = format!(
+                    "path = {}\ntarget = {}",
+                    trial::quoted(&path),
+                    trial::quoted(target)
+                );
+                trial::settle(
+                    &trial::kind::<Symlink>(&format!("{table}\n{}", scratch.owners())),
+                    &path,
+                );
                 assert_eq!(std::fs::read_link(&path).unwrap().to_str().unwrap(), target);
             }
             let gone = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
             trial::settle(&trial::kind::<Symlink>(&gone), &path);
             assert!(trial::look(&path).is_none());
         }
-        assert_eq!(scratch.entries(), Vec::<String>::new(), "nothing is left beside the links");
+        assert_eq!(
+            scratch.entries(),
+            Vec::<String>::new(),
+            "nothing is left beside the links"
+        );
     }
 
     #[test]

@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::{
-    AbsolutePath, Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType, ProbeError,
-    Query, Refusal, Shown, State, Step, WriteFile,
+    AbsolutePath, Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState,
+    PathType, ProbeError, Query, Refusal, Shown, State, Step, WriteFile,
 };
 
 /// A kernel parameter.
@@ -61,17 +61,32 @@ impl Kind for Sysctl {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         let part = |part: &str| {
-            !part.is_empty() && part.chars().all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | ':' | '@'))
+            !part.is_empty()
+                && part
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | ':' | '@'))
         };
         let parts: Vec<&str> = self.key.split(['.', '/']).collect();
-        if parts.len() < 2 || self.key.starts_with('-') || self.key.len() > 200 || !parts.iter().all(|one| part(one)) {
-            return Err(Invalid::new("key", format!("{:?} is not the name of a kernel parameter", self.key))
-                .hint("write it as sysctl shows it, e.g. net.ipv4.ip_forward"));
+        if parts.len() < 2
+            || self.key.starts_with('-')
+            || self.key.len() > 200
+            || !parts.iter().all(|one| part(one))
+        {
+            return Err(Invalid::new(
+                "key",
+                format!("{:?} is not the name of a kernel parameter", self.key),
+            )
+            .hint("write it as sysctl shows it, e.g. net.ipv4.ip_forward"));
         }
         match (self.state, &self.value) {
-            (State::Present, None) => Err(Invalid::new("value", "a parameter needs a value").hint("add value = \"1\"")),
-            (State::Absent, Some(_)) => Err(Invalid::new("value", "a parameter that is to be absent has no value")
-                .hint("remove `value`, or the line `state = \"absent\"`")),
+            (State::Present, None) => {
+                Err(Invalid::new("value", "a parameter needs a value").hint("add value = \"1\""))
+            }
+            (State::Absent, Some(_)) => Err(Invalid::new(
+                "value",
+                "a parameter that is to be absent has no value",
+            )
+            .hint("remove `value`, or the line `state = \"absent\"`")),
             _ => Ok(()),
         }
     }
@@ -82,16 +97,21 @@ impl Kind for Sysctl {
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
         let live = answers.sysctl(&self.key)?.clone();
-        Ok(Observation::Known(Parameter { live, file: answers.path(&self.path())?.cloned() }))
+        Ok(Observation::Known(Parameter {
+            live,
+            file: answers.path(&self.path())?.cloned(),
+        }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let path = self.path();
         let text = match &observed.file {
             None => None,
-            Some(PathState { kind: PathType::File, content: Some(content), .. }) => {
-                String::from_utf8(content.clone()).ok()
-            }
+            Some(PathState {
+                kind: PathType::File,
+                content: Some(content),
+                ..
+            }) => String::from_utf8(content.clone()).ok(),
             Some(_) => None,
         };
         if observed.file.is_some() && text.is_none() {
@@ -100,19 +120,37 @@ impl Kind for Sysctl {
                 hint: "move it away, or name another `file`".into(),
             });
         }
-        let Some(value) = &self.value else { return Ok(self.plan_absent(observed, text)) };
+        let Some(value) = &self.value else {
+            return Ok(self.plan_absent(observed, text));
+        };
         let live = observed.live.as_deref().map(normal);
         let kept = self.with_value(text.as_deref().unwrap_or_default(), &value.0);
-        let mut change = Change::new(if text.is_none() { Action::Create } else { Action::Update });
+        let mut change = Change::new(if text.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        });
         if live.as_ref() != Some(&value.0) {
             let arguments = [self.proc_path(), value.0.clone()];
             change = change
-                .field("value", live.map_or(Shown::Absent, Shown::Text), Shown::text(&value.0))
-                .step(Step::script(format!("set {} to {}", self.key, value.0), SET, arguments));
+                .field(
+                    "value",
+                    live.map_or(Shown::Absent, Shown::Text),
+                    Shown::text(&value.0),
+                )
+                .step(Step::script(
+                    format!("set {} to {}", self.key, value.0),
+                    SET,
+                    arguments,
+                ));
         }
         if text.as_ref() != Some(&kept) {
             change = change
-                .field(&path, text.map_or(Shown::Absent, Shown::Lines), Shown::Lines(kept.clone()))
+                .field(
+                    &path,
+                    text.map_or(Shown::Absent, Shown::Lines),
+                    Shown::Lines(kept.clone()),
+                )
                 .step(write(&path, observed.file.as_ref(), kept));
         }
         Ok((!change.fields.is_empty()).then_some(change))
@@ -127,25 +165,41 @@ impl Sysctl {
 
     /// Dots separate, and so do slashes; when the first of them is a slash, dots are part of names (sysctl.d(5)).
     fn proc_path(&self) -> String {
-        let slashes = self.key.find(['.', '/']).is_some_and(|at| self.key[at..].starts_with('/'));
+        let slashes = self
+            .key
+            .find(['.', '/'])
+            .is_some_and(|at| self.key[at..].starts_with('/'));
         let swap = |one: char| match one {
             '.' if !slashes => '/',
             '/' if !slashes => '.',
             other => other,
         };
-        format!("/proc/sys/{}", self.key.chars().map(swap).collect::<String>())
+        format!(
+            "/proc/sys/{}",
+            self.key.chars().map(swap).collect::<String>()
+        )
     }
 
     fn is_own(&self, line: &str) -> bool {
         let line = line.trim_start();
-        let key = line.strip_prefix('-').unwrap_or(line).split('=').next().unwrap_or_default().trim();
-        !line.starts_with(['#', ';']) && (key == self.key || key.replace('/', ".") == self.key.replace('/', "."))
+        let key = line
+            .strip_prefix('-')
+            .unwrap_or(line)
+            .split('=')
+            .next()
+            .unwrap_or_default()
+            .trim();
+        !line.starts_with(['#', ';'])
+            && (key == self.key || key.replace('/', ".") == self.key.replace('/', "."))
     }
 
     /// The file with the value once; all other lines stay byte for byte.
     fn with_value(&self, text: &str, value: &str) -> String {
         let setting = format!("{} = {value}", self.key);
-        let right = |line: &str| line.split_once('=').is_some_and(|(_, after)| normal(after) == value);
+        let right = |line: &str| {
+            line.split_once('=')
+                .is_some_and(|(_, after)| normal(after) == value)
+        };
         let own: Vec<&str> = text.lines().filter(|line| self.is_own(line)).collect();
         if own.len() == 1 && right(own[0]) {
             return text.to_owned();
@@ -160,24 +214,35 @@ impl Sysctl {
     }
 
     fn without_value(&self, text: &str) -> String {
-        text.split_inclusive('\n').filter(|line| !self.is_own(line)).collect()
+        text.split_inclusive('\n')
+            .filter(|line| !self.is_own(line))
+            .collect()
     }
 
     fn plan_absent(&self, observed: &Parameter, text: Option<String>) -> Option<Change> {
         let (path, before) = (self.path(), text?);
         let rest = self.without_value(&before);
-        let empty = rest.lines().all(|line| line.trim().is_empty() || line.starts_with(['#', ';']));
+        let empty = rest
+            .lines()
+            .all(|line| line.trim().is_empty() || line.starts_with(['#', ';']));
         // The file of its own name goes as a whole; another one only loses the setting.
         let goes = self.file.is_none() && empty;
         if rest == before && !goes {
             return None;
         }
-        let change = Change::new(Action::Delete).note("the running kernel keeps its value until the next boot");
+        let change = Change::new(Action::Delete)
+            .note("the running kernel keeps its value until the next boot");
         let shown = Shown::Lines(before);
         Some(if goes {
-            change.field(&path, shown, Shown::Absent).step(Step::script(format!("remove {path}"), REMOVE, [path]))
+            change.field(&path, shown, Shown::Absent).step(Step::script(
+                format!("remove {path}"),
+                REMOVE,
+                [path],
+            ))
         } else {
-            change.field(&path, shown, Shown::Lines(rest.clone())).step(write(&path, observed.file.as_ref(), rest))
+            change
+                .field(&path, shown, Shown::Lines(rest.clone()))
+                .step(write(&path, observed.file.as_ref(), rest))
         })
     }
 }
@@ -216,8 +281,13 @@ impl Visitor<'_> for ValueVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        if normal(text).is_empty() || text.len() > 4000 || text.chars().any(|one| one.is_control() && one != '\t') {
-            return Err(E::custom(format!("{text:?} is not the value of a kernel parameter: one line of text")));
+        if normal(text).is_empty()
+            || text.len() > 4000
+            || text.chars().any(|one| one.is_control() && one != '\t')
+        {
+            return Err(E::custom(format!(
+                "{text:?} is not the value of a kernel parameter: one line of text"
+            )));
         }
         Ok(Value(normal(text)))
     }
@@ -246,7 +316,10 @@ mod tests {
         let file = file.map_or(Answer::Path(None), trial::file_answer);
         let key = "net.ipv4.ip_local_port_range";
         Answers::default()
-            .with(Query::Sysctl(key.into()), Answer::Sysctl(live.map(str::to_owned)))
+            .with(
+                Query::Sysctl(key.into()),
+                Answer::Sysctl(live.map(str::to_owned)),
+            )
             .with(Query::content(path), file)
     }
 
@@ -254,14 +327,32 @@ mod tests {
     fn plans_what_differs_and_nothing_else() {
         let range: Sysctl = trial::kind(RANGE);
         let change = trial::plan(&range, &host(Some("32768\t60999\n"), FILE, None)).unwrap();
-        assert_eq!(trial::fields(&change), ["value: 32768 60999 => 1024 65000".to_owned(), format!("{FILE}: - => {KEPT}")]);
-        assert_eq!(trial::arguments(&change), [["/proc/sys/net/ipv4/ip_local_port_range", "1024 65000"]]);
+        assert_eq!(
+            trial::fields(&change),
+            [
+                "value: 32768 60999 => 1024 65000".to_owned(),
+                format!("{FILE}: - => {KEPT}")
+            ]
+        );
+        assert_eq!(
+            trial::arguments(&change),
+            [["/proc/sys/net/ipv4/ip_local_port_range", "1024 65000"]]
+        );
         assert!(trial::plan(&range, &host(Some("1024\t65000"), FILE, Some(KEPT))).is_none());
         let rebooted = trial::plan(&range, &host(Some("32768\t60999"), FILE, Some(KEPT))).unwrap();
-        assert_eq!(trial::fields(&rebooted), ["value: 32768 60999 => 1024 65000"]);
+        assert_eq!(
+            trial::fields(&rebooted),
+            ["value: 32768 60999 => 1024 65000"]
+        );
         let module = trial::plan(&range, &host(None, FILE, Some(KEPT))).unwrap();
         assert_eq!(trial::fields(&module), ["value: - => 1024 65000"]);
-        trial::refusal(&range, &host(None, FILE, None).with(Query::content(FILE), trial::path_answer(PathType::Directory, 0)));
+        trial::refusal(
+            &range,
+            &host(None, FILE, None).with(
+                Query::content(FILE),
+                trial::path_answer(PathType::Directory, 0),
+            ),
+        );
     }
 
     #[test]
@@ -269,12 +360,24 @@ mod tests {
         let table = format!("{RANGE}\nfile = '/etc/sysctl.d/local.conf'");
         let shared: Sysctl = trial::kind(&table);
         let at = |text| host(Some("1024 65000"), "/etc/sysctl.d/local.conf", Some(text));
-        let change = trial::plan(&shared, &at("vm.swappiness=10\n-net/ipv4/ip_local_port_range=1 2\n# end")).unwrap();
-        let Act::WriteFile(file) = &change.steps[0].act else { panic!() };
+        let change = trial::plan(
+            &shared,
+            &at("vm.swappiness=10\n-net/ipv4/ip_local_port_range=1 2\n# end"),
+        )
+        .unwrap();
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!()
+        };
         let after = String::from_utf8(file.content.clone()).unwrap();
-        assert_eq!(after, "vm.swappiness=10\n# end\nnet.ipv4.ip_local_port_range = 1024 65000\n");
+        assert_eq!(
+            after,
+            "vm.swappiness=10\n# end\nnet.ipv4.ip_local_port_range = 1024 65000\n"
+        );
         assert!(trial::plan(&shared, &at(Box::leak(after.into_boxed_str()))).is_none());
-        assert!(trial::plan(&shared, &at("net.ipv4.ip_local_port_range=1024\t65000")).is_none(), "said in other words");
+        assert!(
+            trial::plan(&shared, &at("net.ipv4.ip_local_port_range=1024\t65000")).is_none(),
+            "said in other words"
+        );
     }
 
     #[test]
@@ -282,19 +385,37 @@ mod tests {
         let gone: Sysctl = trial::kind("key = 'net.ipv4.ip_local_port_range'\nstate = 'absent'");
         assert!(trial::plan(&gone, &host(Some("1 2"), FILE, None)).is_none());
         let change = trial::plan(&gone, &host(Some("1 2"), FILE, Some(KEPT))).unwrap();
-        assert_eq!((change.action, trial::arguments(&change)), (Action::Delete, vec![vec![FILE.to_owned()]]));
+        assert_eq!(
+            (change.action, trial::arguments(&change)),
+            (Action::Delete, vec![vec![FILE.to_owned()]])
+        );
         let mixed = format!("vm.swappiness=10\n{KEPT}");
         let change = trial::plan(&gone, &host(Some("1 2"), FILE, Some(&mixed))).unwrap();
-        assert!(matches!(&change.steps[0].act, Act::WriteFile(file) if file.content == b"vm.swappiness=10\n# Managed by skep.\n"));
+        assert!(
+            matches!(&change.steps[0].act, Act::WriteFile(file) if file.content == b"vm.swappiness=10\n# Managed by skep.\n")
+        );
     }
 
     #[test]
     fn keys_and_values_as_the_manual_has_them() {
-        let path = |key: &str| trial::kind::<Sysctl>(&format!("key = '{key}'\nvalue = true")).proc_path();
-        assert_eq!(path("net.ipv4.conf.eth0/100.forwarding"), "/proc/sys/net/ipv4/conf/eth0.100/forwarding");
-        assert_eq!(path("net/ipv4/conf/eth0.100/forwarding"), "/proc/sys/net/ipv4/conf/eth0.100/forwarding");
-        assert_eq!(trial::kind::<Sysctl>("key = 'a.b'\nvalue = 0").value, Some(Value("0".into())));
-        assert_eq!(trial::kind::<Sysctl>("key = 'a.b'\nvalue = true").value, Some(Value("1".into())));
+        let path =
+            |key: &str| trial::kind::<Sysctl>(&format!("key = '{key}'\nvalue = true")).proc_path();
+        assert_eq!(
+            path("net.ipv4.conf.eth0/100.forwarding"),
+            "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
+        );
+        assert_eq!(
+            path("net/ipv4/conf/eth0.100/forwarding"),
+            "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
+        );
+        assert_eq!(
+            trial::kind::<Sysctl>("key = 'a.b'\nvalue = 0").value,
+            Some(Value("0".into()))
+        );
+        assert_eq!(
+            trial::kind::<Sysctl>("key = 'a.b'\nvalue = true").value,
+            Some(Value("1".into()))
+        );
         for table in [
             "key = 'a.b'",
             "key = 'a'\nvalue = 1",
@@ -319,7 +440,10 @@ mod tests {
         std::fs::write(&file, "old").unwrap();
         for value in HOSTILE_NAMES {
             trial::run(SET, &[file.clone(), (*value).to_owned()], b"", &[]).unwrap();
-            assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{value}\n"));
+            assert_eq!(
+                std::fs::read_to_string(&file).unwrap(),
+                format!("{value}\n")
+            );
         }
         let missing = trial::run(SET, &[scratch.path("missing"), "1".to_owned()], b"", &[]);
         assert!(missing.unwrap_err().contains("module"));

@@ -9,8 +9,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::{Command, Stdio};
 
 use super::{
-    Act, Answer, Answers, Change, Examination, ExamineError, Files, HostContext, Invalid, Kind, PathState, PathType,
-    Query, Refusal, Resource, Roster, Shown,
+    Act, Answer, Answers, Change, Examination, ExamineError, Files, HostContext, Invalid, Kind,
+    PathState, PathType, Query, Refusal, Resource, Roster, Shown,
 };
 use crate::inventory::HostName;
 
@@ -35,32 +35,49 @@ pub struct TrialFiles(pub BTreeMap<&'static str, Vec<u8>>);
 
 impl Files for TrialFiles {
     fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
-        self.0.get(path).cloned().ok_or_else(|| Invalid::new("", format!("no source {path}")))
+        self.0
+            .get(path)
+            .cloned()
+            .ok_or_else(|| Invalid::new("", format!("no source {path}")))
     }
     fn tree(&self, path: &str) -> Result<Vec<super::TreeEntry>, Invalid> {
         let prefix = format!("{path}/");
-        let below = self.0.iter().filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content)));
+        let below = self
+            .0
+            .iter()
+            .filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content)));
         let entry = |(name, content): (&str, &Vec<u8>)| super::TreeEntry {
             path: name.to_owned(),
             executable: false,
             content: super::TreeContent::File(content.clone()),
         };
         let entries: Vec<_> = below.map(entry).collect();
-        if entries.is_empty() { Err(Invalid::new("", format!("no folder {path}"))) } else { Ok(entries) }
+        if entries.is_empty() {
+            Err(Invalid::new("", format!("no folder {path}")))
+        } else {
+            Ok(entries)
+        }
     }
     fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
         self.source(path)
     }
     fn template(&self, path: &str) -> Result<String, Invalid> {
-        self.source(path).map(|bytes| String::from_utf8(bytes).unwrap())
+        self.source(path)
+            .map(|bytes| String::from_utf8(bytes).unwrap())
     }
 }
 
 fn make<K: Kind>(table: &str, files: &TrialFiles) -> Result<K, String> {
     let mut kind: K = toml::from_str(table).map_err(|error| error.to_string())?;
     let (host, roster) = (HostName::new("one"), Roster::default());
-    let context = HostContext { host: &host, login_user: "vagrant", roster: &roster, files };
-    kind.bind(&context).map_err(|error| format!("{error} ({})", error.hint.clone().unwrap_or_default()))?;
+    let context = HostContext {
+        host: &host,
+        login_user: "vagrant",
+        roster: &roster,
+        files,
+    };
+    kind.bind(&context)
+        .map_err(|error| format!("{error} ({})", error.hint.clone().unwrap_or_default()))?;
     Ok(kind)
 }
 
@@ -85,13 +102,22 @@ pub fn invalid<K: Kind>(table: &str) -> String {
 /// The planned change, if any; everything was asked for that is looked at.
 pub fn plan<K: Kind>(kind: &K, answers: &Answers) -> Option<Change> {
     for query in Kind::queries(kind) {
-        assert!(answers.contains(&query), "the test has no answer for {query:?}");
+        assert!(
+            answers.contains(&query),
+            "the test has no answer for {query:?}"
+        );
     }
     match kind.examine(answers).unwrap() {
         Examination::InSync => None,
         Examination::Differs(change) => {
-            assert!(!change.fields.is_empty(), "a change without a field cannot be explained");
-            assert!(!change.steps.is_empty(), "a change without a step does nothing");
+            assert!(
+                !change.fields.is_empty(),
+                "a change without a field cannot be explained"
+            );
+            assert!(
+                !change.steps.is_empty(),
+                "a change without a step does nothing"
+            );
             Some(change)
         }
         Examination::Needs(queries) => panic!("needs {queries:?}"),
@@ -126,25 +152,67 @@ fn shown(value: &Shown) -> String {
 
 /// `field: before => after` for each field.
 pub fn fields(change: &Change) -> Vec<String> {
-    change.fields.iter().map(|one| format!("{}: {} => {}", one.field, shown(&one.before), shown(&one.after))).collect()
+    change
+        .fields
+        .iter()
+        .map(|one| {
+            format!(
+                "{}: {} => {}",
+                one.field,
+                shown(&one.before),
+                shown(&one.after)
+            )
+        })
+        .collect()
 }
 
 /// The text of every script of a change.
 pub fn scripts(change: &Change) -> Vec<String> {
-    let script = |act: &Act| if let Act::Script(script) = act { Some(script.script.to_string()) } else { None };
-    change.steps.iter().filter_map(|step| script(&step.act)).collect()
+    let script = |act: &Act| {
+        if let Act::Script(script) = act {
+            Some(script.script.to_string())
+        } else {
+            None
+        }
+    };
+    change
+        .steps
+        .iter()
+        .filter_map(|step| script(&step.act))
+        .collect()
 }
 
 /// The arguments of every script of a change.
 pub fn arguments(change: &Change) -> Vec<Vec<String>> {
-    let arguments = |act: &Act| if let Act::Script(script) = act { Some(script.arguments.clone()) } else { None };
-    change.steps.iter().filter_map(|step| arguments(&step.act)).collect()
+    let arguments = |act: &Act| {
+        if let Act::Script(script) = act {
+            Some(script.arguments.clone())
+        } else {
+            None
+        }
+    };
+    change
+        .steps
+        .iter()
+        .filter_map(|step| arguments(&step.act))
+        .collect()
 }
 
 pub fn path_state(kind: PathType, mode: u32) -> PathState {
     let root = || "root".to_owned();
     let (owner, group) = (root(), root());
-    PathState { kind, owner, uid: 0, group, gid: 0, mode, size: 0, modified: 0, target: None, content: None }
+    PathState {
+        kind,
+        owner,
+        uid: 0,
+        group,
+        gid: 0,
+        mode,
+        size: 0,
+        modified: 0,
+        target: None,
+        content: None,
+    }
 }
 
 pub fn path_answer(kind: PathType, mode: u32) -> Answer {
@@ -154,7 +222,11 @@ pub fn path_answer(kind: PathType, mode: u32) -> Answer {
 /// A regular file of root with mode 0644 and this content.
 pub fn file_answer(content: &str) -> Answer {
     let size = content.len() as u64;
-    Answer::Path(Some(PathState { size, content: Some(content.into()), ..path_state(PathType::File, 0o644) }))
+    Answer::Path(Some(PathState {
+        size,
+        content: Some(content.into()),
+        ..path_state(PathType::File, 0o644)
+    }))
 }
 
 /// A TOML basic string.
@@ -180,17 +252,32 @@ pub fn look(path: &str) -> Option<PathState> {
         mode: metadata.mode() & 0o7777,
         size: metadata.size(),
         modified: u64::try_from(metadata.mtime()).unwrap(),
-        target: std::fs::read_link(path).ok().map(|target| target.to_str().unwrap().to_owned()),
+        target: std::fs::read_link(path)
+            .ok()
+            .map(|target| target.to_str().unwrap().to_owned()),
         content: (kind == PathType::File).then(|| std::fs::read(path).unwrap()),
     })
 }
 
 /// Runs a script as the engine does on a host; its stdout, or its stderr when it fails.
-pub fn run(script: &str, arguments: &[String], stdin: &[u8], environment: &[(&str, &str)]) -> Result<String, String> {
+pub fn run(
+    script: &str,
+    arguments: &[String],
+    stdin: &[u8],
+    environment: &[(&str, &str)],
+) -> Result<String, String> {
     let text = format!("set -eu\nexport LC_ALL=C.UTF-8\numask 022\n{script}");
     let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(text).arg("sh").args(arguments).envs(environment.iter().copied());
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .arg("-c")
+        .arg(text)
+        .arg("sh")
+        .args(arguments)
+        .envs(environment.iter().copied());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A script that reads no input may be gone before it is written.
     let _ = child.stdin.take().unwrap().write_all(stdin);
@@ -198,7 +285,11 @@ pub fn run(script: &str, arguments: &[String], stdin: &[u8], environment: &[(&st
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output.stderr)))
+    Err(format!(
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    ))
 }
 
 /// Performs every step of a change on this machine.
@@ -210,7 +301,8 @@ pub fn perform(change: &Change) -> Result<(), String> {
             }
             Act::WriteFile(file) => {
                 std::fs::write(&file.path, &file.content).map_err(|error| error.to_string())?;
-                std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode)).unwrap();
+                std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
+                    .unwrap();
             }
             other => panic!("{other:?} cannot be performed here"),
         }
@@ -222,8 +314,16 @@ pub fn perform(change: &Change) -> Result<(), String> {
 pub fn settle<K: Kind>(kind: &K, path: &str) {
     let answers = || {
         let queries = Kind::queries(kind);
-        assert!(queries.iter().all(|query| matches!(query, Query::Path { path: asked, .. } if asked == path)));
-        queries.into_iter().fold(Answers::default(), |answers, query| answers.with(query, Answer::Path(look(path))))
+        assert!(
+            queries
+                .iter()
+                .all(|query| matches!(query, Query::Path { path: asked, .. } if asked == path))
+        );
+        queries
+            .into_iter()
+            .fold(Answers::default(), |answers, query| {
+                answers.with(query, Answer::Path(look(path)))
+            })
     };
     let change = plan(kind, &answers()).expect("nothing to do");
     perform(&change).unwrap();
@@ -248,7 +348,12 @@ impl Scratch {
         format!("owner = '{}'\ngroup = '{}'", metadata.uid(), metadata.gid())
     }
     pub fn entries(&self) -> Vec<String> {
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
-        std::fs::read_dir(self.0.path()).unwrap().map(name).collect()
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().into_string().unwrap()
+        };
+        std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(name)
+            .collect()
     }
 }

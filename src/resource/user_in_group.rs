@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{
-    AccountName, Act, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation, ProbeError, Query,
-    Refusal, Shown, State, Step, UserState,
+    AccountName, Act, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation,
+    ProbeError, Query, Refusal, Shown, State, Step, UserState,
 };
 
 /// Members of a group.
@@ -61,25 +61,40 @@ impl Kind for UserInGroup {
             return Err(Invalid::new("users", "either `user` or `users` is given")
                 .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"));
         }
-        if self.prove.as_ref().is_some_and(|text| text.trim().is_empty() || text.contains('\0')) {
-            return Err(Invalid::new("prove", "the proof is not a command").hint("write prove = \"docker version\""));
+        if self
+            .prove
+            .as_ref()
+            .is_some_and(|text| text.trim().is_empty() || text.contains('\0'))
+        {
+            return Err(Invalid::new("prove", "the proof is not a command")
+                .hint("write prove = \"docker version\""));
         }
         if self.state == State::Absent && (self.exclusive || self.prove.is_some()) {
-            return Err(Invalid::new("state", "`exclusive` and `prove` are about accounts that are members")
-                .hint("remove them, or the line `state = \"absent\"`"));
+            return Err(Invalid::new(
+                "state",
+                "`exclusive` and `prove` are about accounts that are members",
+            )
+            .hint("remove them, or the line `state = \"absent\"`"));
         }
         Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
         let users = self.users().map(|user| Query::User(user.to_string()));
-        users.chain([Query::Group(self.group.to_string())]).collect()
+        users
+            .chain([Query::Group(self.group.to_string())])
+            .collect()
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let users = self.users().map(|user| Ok((user.to_string(), answers.user(user.as_str())?.clone())));
+        let users = self
+            .users()
+            .map(|user| Ok((user.to_string(), answers.user(user.as_str())?.clone())));
         let users = users.collect::<Result<_, ProbeError>>()?;
-        Ok(Observation::Known(Membership { users, group: answers.group(self.group.as_str())?.clone() }))
+        Ok(Observation::Known(Membership {
+            users,
+            group: answers.group(self.group.as_str())?.clone(),
+        }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
@@ -97,8 +112,12 @@ impl UserInGroup {
     }
 
     fn plan_present(&self, observed: &Membership) -> Result<Change, Refusal> {
-        let missing: Vec<&str> =
-            observed.users.iter().filter(|(_, user)| user.is_none()).map(|(name, _)| name.as_str()).collect();
+        let missing: Vec<&str> = observed
+            .users
+            .iter()
+            .filter(|(_, user)| user.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
         if !missing.is_empty() {
             return Err(Refusal {
                 why: format!("there is no account {} on the host", missing.join(", ")),
@@ -106,19 +125,35 @@ impl UserInGroup {
             });
         }
         let group = self.group.as_str();
-        let mut change = Change::new(if observed.group.is_none() { Action::Create } else { Action::Update });
+        let mut change = Change::new(if observed.group.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        });
         let mut proofs = Vec::new();
         for (name, user) in &observed.users {
-            if user.as_ref().is_some_and(|user| user.groups.contains(group)) {
+            if user
+                .as_ref()
+                .is_some_and(|user| user.groups.contains(group))
+            {
                 continue;
             }
             change = change
-                .field(name, Shown::text("not a member"), Shown::text(format!("member of {group}")))
-                .step(Step::script(format!("add {name} to the group {group}"), ADD, [name.as_str(), group]));
+                .field(
+                    name,
+                    Shown::text("not a member"),
+                    Shown::text(format!("member of {group}")),
+                )
+                .step(Step::script(
+                    format!("add {name} to the group {group}"),
+                    ADD,
+                    [name.as_str(), group],
+                ));
             proofs.extend(self.prove.as_ref().map(|text| proof(name, text)));
         }
         if !change.fields.is_empty() {
-            change = change.note("sessions that are open now do not have the group until their next login");
+            change = change
+                .note("sessions that are open now do not have the group until their next login");
         }
         for other in self.others(observed) {
             change = self.plan_removal(&other, change);
@@ -129,15 +164,31 @@ impl UserInGroup {
 
     /// Members that the playbook does not name, when it claims the whole group.
     fn others(&self, observed: &Membership) -> BTreeSet<String> {
-        let members = observed.group.iter().filter(|_| self.exclusive).flat_map(|group| group.members.iter());
-        members.filter(|member| !observed.users.contains_key(*member)).cloned().collect()
+        let members = observed
+            .group
+            .iter()
+            .filter(|_| self.exclusive)
+            .flat_map(|group| group.members.iter());
+        members
+            .filter(|member| !observed.users.contains_key(*member))
+            .cloned()
+            .collect()
     }
 
     fn plan_absent(&self, observed: &Membership) -> Result<Change, Refusal> {
         let mut change = Change::new(Action::Delete);
         for (name, user) in &observed.users {
-            let Some(user) = user.as_ref().filter(|user| user.groups.contains(self.group.as_str())) else { continue };
-            if observed.group.as_ref().is_some_and(|group| group.gid == user.gid) {
+            let Some(user) = user
+                .as_ref()
+                .filter(|user| user.groups.contains(self.group.as_str()))
+            else {
+                continue;
+            };
+            if observed
+                .group
+                .as_ref()
+                .is_some_and(|group| group.gid == user.gid)
+            {
                 return Err(Refusal {
                     why: format!("{} is the primary group of {name}", self.group),
                     hint: "give the account another primary group first (usermod -g)".into(),
@@ -151,14 +202,26 @@ impl UserInGroup {
     fn plan_removal(&self, name: &str, change: Change) -> Change {
         let group = self.group.as_str();
         change
-            .field(name, Shown::text(format!("member of {group}")), Shown::text("not a member"))
-            .step(Step::script(format!("take {name} out of the group {group}"), REMOVE, [name, group]))
+            .field(
+                name,
+                Shown::text(format!("member of {group}")),
+                Shown::text("not a member"),
+            )
+            .step(Step::script(
+                format!("take {name} out of the group {group}"),
+                REMOVE,
+                [name, group],
+            ))
     }
 }
 
 /// Runs the proof as the account, in a session that has the new group.
 fn proof(name: &str, text: &str) -> Step {
-    let mut step = Step::script(format!("prove it as {name}: {}", text.escape_debug()), PROVE, [text]);
+    let mut step = Step::script(
+        format!("prove it as {name}: {}", text.escape_debug()),
+        PROVE,
+        [text],
+    );
     if let Act::Script(script) = &mut step.act {
         script.user = Some(name.to_owned());
     }
@@ -174,12 +237,20 @@ mod tests {
 
     fn user(groups: &[&str]) -> Option<UserState> {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
-        Some(UserState { uid: 1000, gid: 1000, home: "/home/x".into(), shell: "/bin/sh".into(), groups })
+        Some(UserState {
+            uid: 1000,
+            gid: 1000,
+            home: "/home/x".into(),
+            shell: "/bin/sh".into(),
+            groups,
+        })
     }
 
     fn host(ann: Option<UserState>, bob: Option<UserState>, members: Option<&[&str]>) -> Answers {
-        let group = members
-            .map(|members| GroupState { gid: 999, members: members.iter().map(|name| (*name).to_owned()).collect() });
+        let group = members.map(|members| GroupState {
+            gid: 999,
+            members: members.iter().map(|name| (*name).to_owned()).collect(),
+        });
         Answers::default()
             .with(Query::User("ann".into()), Answer::User(ann))
             .with(Query::User("bob".into()), Answer::User(bob))
@@ -188,21 +259,44 @@ mod tests {
 
     #[test]
     fn adds_whom_it_must_and_proves_it_as_them() {
-        let both: UserInGroup = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
+        let both: UserInGroup =
+            trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
         let bare = trial::plan(&both, &host(user(&["ann"]), user(&["bob"]), None)).unwrap();
         assert_eq!(
             trial::fields(&bare),
-            ["ann: not a member => member of docker", "bob: not a member => member of docker"]
+            [
+                "ann: not a member => member of docker",
+                "bob: not a member => member of docker"
+            ]
         );
-        let half = trial::plan(&both, &host(user(&["ann", "docker"]), user(&["bob"]), Some(&["ann"]))).unwrap();
-        assert_eq!(trial::arguments(&half), [vec!["bob", "docker"], vec!["docker version"]]);
+        let half = trial::plan(
+            &both,
+            &host(user(&["ann", "docker"]), user(&["bob"]), Some(&["ann"])),
+        )
+        .unwrap();
+        assert_eq!(
+            trial::arguments(&half),
+            [vec!["bob", "docker"], vec!["docker version"]]
+        );
         let users: Vec<Option<String>> = half
             .steps
             .iter()
-            .map(|step| if let Act::Script(script) = &step.act { script.user.clone() } else { None })
+            .map(|step| {
+                if let Act::Script(script) = &step.act {
+                    script.user.clone()
+                } else {
+                    None
+                }
+            })
             .collect();
         assert_eq!(users, [None, Some("bob".into())]);
-        assert!(trial::plan(&both, &host(user(&["docker"]), user(&["docker"]), Some(&["ann", "bob"]))).is_none());
+        assert!(
+            trial::plan(
+                &both,
+                &host(user(&["docker"]), user(&["docker"]), Some(&["ann", "bob"]))
+            )
+            .is_none()
+        );
     }
 
     #[test]
@@ -214,19 +308,31 @@ mod tests {
 
     #[test]
     fn members_go_when_asked() {
-        let exclusive: UserInGroup = trial::kind("user = 'ann'\ngroup = 'docker'\nexclusive = true");
+        let exclusive: UserInGroup =
+            trial::kind("user = 'ann'\ngroup = 'docker'\nexclusive = true");
         let answers = host(user(&["docker"]), None, Some(&["ann", "eve"]));
         let change = trial::plan(&exclusive, &answers).unwrap();
-        assert_eq!(trial::fields(&change), ["eve: member of docker => not a member"]);
+        assert_eq!(
+            trial::fields(&change),
+            ["eve: member of docker => not a member"]
+        );
         assert_eq!(trial::scripts(&change), [REMOVE]);
 
-        let absent: UserInGroup = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nstate = 'absent'");
+        let absent: UserInGroup =
+            trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nstate = 'absent'");
         let change = trial::plan(&absent, &answers).unwrap();
-        assert_eq!((change.action, trial::arguments(&change)), (Action::Delete, vec![vec!["ann".into(), "docker".into()]]));
+        assert_eq!(
+            (change.action, trial::arguments(&change)),
+            (Action::Delete, vec![vec!["ann".into(), "docker".into()]])
+        );
         assert!(trial::plan(&absent, &host(user(&[]), None, None)).is_none());
         let mut primary = user(&["docker"]).unwrap();
         primary.gid = 999;
-        assert!(trial::refusal(&absent, &host(Some(primary), None, Some(&[]))).why.contains("primary"));
+        assert!(
+            trial::refusal(&absent, &host(Some(primary), None, Some(&[])))
+                .why
+                .contains("primary")
+        );
     }
 
     #[test]
@@ -248,6 +354,10 @@ mod tests {
     fn the_proof_is_an_argument_and_fails_with_its_command() {
         let text = "test \"$(printf '%s' 'a b')\" = 'a b'".to_owned();
         trial::run(PROVE, &[text], b"", &[]).unwrap();
-        assert!(trial::run(PROVE, &["echo no >&2; exit 3".to_owned()], b"", &[]).unwrap_err().contains("no"));
+        assert!(
+            trial::run(PROVE, &["echo no >&2; exit 3".to_owned()], b"", &[])
+                .unwrap_err()
+                .contains("no")
+        );
     }
 }

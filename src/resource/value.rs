@@ -63,11 +63,17 @@ impl fmt::Debug for SecretBytes {
 #[must_use]
 pub fn keyed_digest(key: &[u8], name: &str, value: &SecretBytes) -> String {
     // A key of any length is fine for HMAC.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return String::new() };
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
+        return String::new();
+    };
     mac.update(name.as_bytes());
     mac.update(&[0]);
     mac.update(value.expose());
-    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    mac.finalize()
+        .into_bytes()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]
@@ -76,13 +82,26 @@ mod tests {
 
     #[test]
     fn key_name_and_value_count_and_nothing_is_printed() {
-        let of = |key: &[u8], name: &str, value: &str| keyed_digest(key, name, &SecretBytes::new(value.into()));
+        let of = |key: &[u8], name: &str, value: &str| {
+            keyed_digest(key, name, &SecretBytes::new(value.into()))
+        };
         assert_eq!(of(b"k", "a", "v").len(), 64);
-        for other in [of(b"l", "a", "v"), of(b"k", "b", "v"), of(b"k", "a", "w"), of(b"k", "a\0", "v")] {
+        for other in [
+            of(b"l", "a", "v"),
+            of(b"k", "b", "v"),
+            of(b"k", "a", "w"),
+            of(b"k", "a\0", "v"),
+        ] {
             assert_ne!(of(b"k", "a", "v"), other);
         }
-        assert_eq!(format!("{:?}", SecretBytes::new(b"hunter2".to_vec())), "SecretBytes(..)");
-        let age = ValueSource::Age { name: "db.age".into(), ciphertext: b"x".to_vec() };
+        assert_eq!(
+            format!("{:?}", SecretBytes::new(b"hunter2".to_vec())),
+            "SecretBytes(..)"
+        );
+        let age = ValueSource::Age {
+            name: "db.age".into(),
+            ciphertext: b"x".to_vec(),
+        };
         assert_eq!(format!("{age:?}"), "the age file db.age");
     }
 }

@@ -54,7 +54,10 @@ impl Sort {
     /// What is read: the versions, the services that may use them, and for secrets the key.
     pub(super) fn paths(self, name: &str) -> Vec<String> {
         let label = format!("%7B%22label%22%3A%5B%22{LABEL_NAME}%3D{name}%22%5D%7D");
-        let mut paths = vec![format!("{}?filters={label}", self.collection()), "/services".to_owned()];
+        let mut paths = vec![
+            format!("{}?filters={label}", self.collection()),
+            "/services".to_owned(),
+        ];
         if self == Self::Secret {
             paths.push(super::cluster::named("/configs", KEY));
         }
@@ -86,14 +89,30 @@ pub struct Versions {
 impl Versions {
     /// Reads the bodies of [`Sort::paths`].
     pub(super) fn read(sort: Sort, name: &str, bodies: &[Value]) -> Self {
-        let objects = bodies.first().and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let services = bodies.get(1).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        let mut list: Vec<Version> =
-            objects.iter().filter_map(|object| version(sort, name, object, services)).collect();
+        let objects = bodies
+            .first()
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let services = bodies
+            .get(1)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut list: Vec<Version> = objects
+            .iter()
+            .filter_map(|object| version(sort, name, object, services))
+            .collect();
         list.sort_by_key(|version| version.number);
-        let keys = bodies.get(2).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let keys = bodies
+            .get(2)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let key = keys.iter().find(|config| text(config, "/Spec/Name") == KEY);
-        let key = key.and_then(|config| Base64::decode_vec(&text(config, "/Spec/Data")).ok()).map(SecretBytes::new);
+        let key = key
+            .and_then(|config| Base64::decode_vec(&text(config, "/Spec/Data")).ok())
+            .map(SecretBytes::new);
         Self { list, key }
     }
 
@@ -111,7 +130,10 @@ impl Versions {
     pub(super) fn surplus(&self, keep: usize, coming: usize) -> Vec<&Version> {
         let current = usize::from(coming == 0 && !self.list.is_empty());
         let old = &self.list[..self.list.len() - current];
-        let unused: Vec<&Version> = old.iter().filter(|version| version.users.is_empty()).collect();
+        let unused: Vec<&Version> = old
+            .iter()
+            .filter(|version| version.users.is_empty())
+            .collect();
         let more = old.len().saturating_sub(keep);
         unused.into_iter().take(more).collect()
     }
@@ -121,7 +143,12 @@ impl Versions {
     /// # Errors
     /// [`Refusal`] when a service uses one.
     pub(super) fn all_unused(&self, sort: Sort, name: &str) -> Result<Vec<&Version>, Refusal> {
-        let mut users: Vec<&str> = self.list.iter().flat_map(|version| &version.users).map(String::as_str).collect();
+        let mut users: Vec<&str> = self
+            .list
+            .iter()
+            .flat_map(|version| &version.users)
+            .map(String::as_str)
+            .collect();
         users.sort_unstable();
         users.dedup();
         if users.is_empty() {
@@ -129,7 +156,10 @@ impl Versions {
         }
         let noun = sort.noun();
         Err(Refusal {
-            why: format!("the {noun} {name} is used by the service {}", users.join(", ")),
+            why: format!(
+                "the {noun} {name} is used by the service {}",
+                users.join(", ")
+            ),
             hint: format!("take the {noun} out of that service first"),
         })
     }
@@ -147,29 +177,63 @@ fn version(sort: Sort, name: &str, object: &Value, services: &[Value]) -> Option
     let (list, key) = sort.used_at();
     let uses = |service: &&Value| {
         let used = service.pointer(list).and_then(Value::as_array);
-        used.is_some_and(|used| used.iter().any(|one| one.get(key).and_then(Value::as_str) == Some(&id)))
+        used.is_some_and(|used| {
+            used.iter()
+                .any(|one| one.get(key).and_then(Value::as_str) == Some(&id))
+        })
     };
-    let users = services.iter().filter(uses).map(|service| text(service, "/Spec/Name")).collect();
+    let users = services
+        .iter()
+        .filter(uses)
+        .map(|service| text(service, "/Spec/Name"))
+        .collect();
     let content = match sort {
         Sort::Config => Base64::decode_vec(&text(object, "/Spec/Data")).ok(),
         Sort::Secret => None,
     };
-    let digest = labels.get(LABEL_DIGEST).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Some(Version { id, number, name: full, digest, content, users })
+    let digest = labels
+        .get(LABEL_DIGEST)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Some(Version {
+        id,
+        number,
+        name: full,
+        digest,
+        content,
+        users,
+    })
 }
 
 fn text(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// The step that makes a version.
-pub(super) fn create(sort: Sort, name: &str, number: u64, content: &SecretBytes, managers: &[HostName]) -> Step {
+pub(super) fn create(
+    sort: Sort,
+    name: &str,
+    number: u64,
+    content: &SecretBytes,
+    managers: &[HostName],
+) -> Step {
     let full = format!("{name}-{number}");
     let body = json!({
         "Name": full, "Labels": { LABEL_NAME: name }, "Data": Base64::encode_string(content.expose()),
     });
     let path = format!("{}/create", sort.collection());
-    let mut step = request(format!("create {} {full}", sort.noun()), managers, "POST", path, Some(body));
+    let mut step = request(
+        format!("create {} {full}", sort.noun()),
+        managers,
+        "POST",
+        path,
+        Some(body),
+    );
     if let (Sort::Secret, Act::Engine(call)) = (sort, &mut step.act) {
         call.made = Made::Seal(Seal {
             managers: managers.to_vec(),
@@ -187,9 +251,17 @@ pub(super) fn create(sort: Sort, name: &str, number: u64, content: &SecretBytes,
 pub(super) fn create_key(managers: &[HostName]) -> Step {
     let body = json!({ "Name": KEY, "Labels": { LABEL_NAME: KEY }, "Data": "" });
     let summary = format!("create config {KEY}, the key of the secrets' digests");
-    let mut step = request(summary, managers, "POST", "/configs/create".into(), Some(body));
+    let mut step = request(
+        summary,
+        managers,
+        "POST",
+        "/configs/create".into(),
+        Some(body),
+    );
     if let Act::Engine(call) = &mut step.act {
-        call.made = Made::RandomKey { into: "/Data".into() };
+        call.made = Made::RandomKey {
+            into: "/Data".into(),
+        };
     }
     step
 }
@@ -197,5 +269,11 @@ pub(super) fn create_key(managers: &[HostName]) -> Step {
 /// The step that removes a version.
 pub(super) fn remove(sort: Sort, version: &Version, managers: &[HostName]) -> Step {
     let path = format!("{}/{}", sort.collection(), version.id);
-    request(format!("remove {} {}", sort.noun(), version.name), managers, "DELETE", path, None)
+    request(
+        format!("remove {} {}", sort.noun(), version.name),
+        managers,
+        "DELETE",
+        path,
+        None,
+    )
 }

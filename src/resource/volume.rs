@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::hosts_entry::is_host_name;
 use super::{
-    AbsolutePath, Act, Action, Answers, Change, EngineAnswer, EngineCall, Made, HostContext, Invalid, Kind, Observation,
-    ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, State, Step,
+    AbsolutePath, Act, Action, Answers, Change, EngineAnswer, EngineCall, HostContext, Invalid,
+    Kind, Made, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, State, Step,
 };
 
 /// A named volume.
@@ -71,18 +71,30 @@ impl Kind for Volume {
     }
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
-        let plain = |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
-        if self.name.len() < 2 || !self.name.starts_with(|first: char| first.is_ascii_alphanumeric()) || !self.name.chars().all(plain) {
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
+        if self.name.len() < 2
+            || !self
+                .name
+                .starts_with(|first: char| first.is_ascii_alphanumeric())
+            || !self.name.chars().all(plain)
+        {
             return Err(Invalid::new("name", format!("{:?} is not the name of a volume", self.name))
                 .hint("two or more letters, digits, \"_\", \".\" and \"-\"; the first is a letter or digit"));
         }
         if let Some(nfs) = &self.nfs {
             if !self.options.is_empty() || self.driver != "local" {
-                return Err(Invalid::new("nfs", "an NFS volume has the driver local and its own options")
-                    .hint("give either nfs, or driver and options"));
+                return Err(Invalid::new(
+                    "nfs",
+                    "an NFS volume has the driver local and its own options",
+                )
+                .hint("give either nfs, or driver and options"));
             }
             if nfs.server.parse::<IpAddr>().is_err() && !is_host_name(&nfs.server) {
-                return Err(Invalid::new("nfs", format!("{:?} is neither an address nor a host name", nfs.server)));
+                return Err(Invalid::new(
+                    "nfs",
+                    format!("{:?} is neither an address nor a host name", nfs.server),
+                ));
             }
             self.options = [
                 ("type", "nfs".to_owned()),
@@ -101,14 +113,26 @@ impl Kind for Volume {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let failed = |why: String| Err(ProbeError::Failed { what: format!("the volume {}", self.name), why });
+        let failed = |why: String| {
+            Err(ProbeError::Failed {
+                what: format!("the volume {}", self.name),
+                why,
+            })
+        };
         match answers.engine(&self.path())? {
-            EngineAnswer::Response { status: 200..=299, body } => Ok(Observation::Known(Some(Live::read(body)))),
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => Ok(Observation::Known(Some(Live::read(body)))),
             // A host that is to get its Engine in this run has no volume.
-            EngineAnswer::Response { status: 404, .. } | EngineAnswer::Absent => Ok(Observation::Known(None)),
-            EngineAnswer::Response { status, body } => {
-                failed(body.get("message").and_then(Value::as_str).map_or(format!("status {status}"), str::to_owned))
+            EngineAnswer::Response { status: 404, .. } | EngineAnswer::Absent => {
+                Ok(Observation::Known(None))
             }
+            EngineAnswer::Response { status, body } => failed(
+                body.get("message")
+                    .and_then(Value::as_str)
+                    .map_or(format!("status {status}"), str::to_owned),
+            ),
             EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
         }
     }
@@ -118,7 +142,11 @@ impl Kind for Volume {
             if self.state == State::Absent {
                 return Ok(None);
             }
-            let change = Change::new(Action::Create).field("driver", Shown::Absent, Shown::text(&self.driver));
+            let change = Change::new(Action::Create).field(
+                "driver",
+                Shown::Absent,
+                Shown::text(&self.driver),
+            );
             let options = self.options.iter();
             let change = options.fold(change, |change, (key, value)| {
                 change.field(format!("option {key}"), Shown::Absent, Shown::text(value))
@@ -126,14 +154,23 @@ impl Kind for Volume {
             return Ok(Some(change.step(self.create())));
         };
         if self.state == State::Absent {
-            let change = Change::new(Action::Delete).field("driver", Shown::text(&live.driver), Shown::Absent);
+            let change = Change::new(Action::Delete).field(
+                "driver",
+                Shown::text(&live.driver),
+                Shown::Absent,
+            );
             return Ok(Some(change.step(self.remove()).note(live.loss())));
         }
         let mut change = Change::new(Action::Update);
         if live.driver != self.driver {
-            change = change.field("driver", Shown::text(&live.driver), Shown::text(&self.driver));
+            change = change.field(
+                "driver",
+                Shown::text(&live.driver),
+                Shown::text(&self.driver),
+            );
         }
-        let keys: std::collections::BTreeSet<&String> = live.options.keys().chain(self.options.keys()).collect();
+        let keys: std::collections::BTreeSet<&String> =
+            live.options.keys().chain(self.options.keys()).collect();
         for key in keys {
             let (before, after) = (live.options.get(key), self.options.get(key));
             if before != after {
@@ -145,22 +182,48 @@ impl Kind for Volume {
             return Ok(None);
         }
         if !self.replace {
-            let what: Vec<&str> = change.fields.iter().map(|field| field.field.as_str()).collect();
+            let what: Vec<&str> = change
+                .fields
+                .iter()
+                .map(|field| field.field.as_str())
+                .collect();
             return Err(Refusal {
-                why: format!("the volume {} is there with another {}, which no Engine can change", self.name, what.join(", ")),
-                hint: format!("save what is in it, then set replace = true: {}", live.loss()),
+                why: format!(
+                    "the volume {} is there with another {}, which no Engine can change",
+                    self.name,
+                    what.join(", ")
+                ),
+                hint: format!(
+                    "save what is in it, then set replace = true: {}",
+                    live.loss()
+                ),
             });
         }
-        Ok(Some(change.note(live.loss()).step(self.remove()).step(self.create())))
+        Ok(Some(
+            change
+                .note(live.loss())
+                .step(self.remove())
+                .step(self.create()),
+        ))
     }
 }
 
 impl Live {
     fn read(body: &Value) -> Self {
         let options = body.get("Options").and_then(Value::as_object);
-        let options = options.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
-        let driver = body.get("Driver").and_then(Value::as_str).unwrap_or_default().to_owned();
-        Self { driver, options: options.collect() }
+        let options = options
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let driver = body
+            .get("Driver")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            driver,
+            options: options.collect(),
+        }
     }
 
     /// What removing it does to data.
@@ -179,16 +242,43 @@ impl Volume {
 
     fn create(&self) -> Step {
         let body = json!({"Name": self.name, "Driver": self.driver, "DriverOpts": self.options});
-        self.call(format!("make the volume {}", self.name), "POST", "/volumes/create".into(), Some(body))
+        self.call(
+            format!("make the volume {}", self.name),
+            "POST",
+            "/volumes/create".into(),
+            Some(body),
+        )
     }
 
     fn remove(&self) -> Step {
-        self.call(format!("remove the volume {}", self.name), "DELETE", self.path(), None)
+        self.call(
+            format!("remove the volume {}", self.name),
+            "DELETE",
+            self.path(),
+            None,
+        )
     }
 
-    fn call(&self, summary: String, method: &'static str, path: String, body: Option<Value>) -> Step {
-        let call = EngineCall { managers: Vec::new(), method, path, body, late: Vec::new(), made: Made::Nothing, timeout: STEP_TIMEOUT };
-        Step { summary, act: Act::Engine(call) }
+    fn call(
+        &self,
+        summary: String,
+        method: &'static str,
+        path: String,
+        body: Option<Value>,
+    ) -> Step {
+        let call = EngineCall {
+            managers: Vec::new(),
+            method,
+            path,
+            body,
+            late: Vec::new(),
+            made: Made::Nothing,
+            timeout: STEP_TIMEOUT,
+        };
+        Step {
+            summary,
+            act: Act::Engine(call),
+        }
     }
 }
 
@@ -204,12 +294,18 @@ mod tests {
     }
 
     fn live(body: Value) -> Answers {
-        Answers::default().with(Query::engine("/volumes/data"), Answer::Engine(EngineAnswer::Response { status: 200, body }))
+        Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Response { status: 200, body }),
+        )
     }
 
     fn absent() -> Answers {
         let body = json!({"message": "no such volume"});
-        Answers::default().with(Query::engine("/volumes/data"), Answer::Engine(EngineAnswer::Response { status: 404, body }))
+        Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Response { status: 404, body }),
+        )
     }
 
     const NFS: &str = "name = 'data'\nnfs = { server = '10.0.0.1', path = '/srv/export' }";
@@ -219,33 +315,67 @@ mod tests {
         let change = trial::plan(&kind(NFS), &absent()).unwrap();
         assert_eq!(
             trial::fields(&change),
-            ["driver: - => local", "option device: - => :/srv/export", "option o: - => addr=10.0.0.1,rw,nfsvers=4", "option type: - => nfs"]
+            [
+                "driver: - => local",
+                "option device: - => :/srv/export",
+                "option o: - => addr=10.0.0.1,rw,nfsvers=4",
+                "option type: - => nfs"
+            ]
         );
-        let Act::Engine(call) = &change.steps[0].act else { panic!() };
+        let Act::Engine(call) = &change.steps[0].act else {
+            panic!()
+        };
         let body = call.body.clone().unwrap();
-        let shown = json!({"Name": "data", "Driver": body["Driver"], "Options": body["DriverOpts"]});
+        let shown =
+            json!({"Name": "data", "Driver": body["Driver"], "Options": body["DriverOpts"]});
         assert!(trial::plan(&kind(NFS), &live(shown)).is_none());
         // An Engine says null where there are none.
-        assert!(trial::plan(&kind("name = 'data'"), &live(json!({"Driver": "local", "Options": null}))).is_none());
+        assert!(
+            trial::plan(
+                &kind("name = 'data'"),
+                &live(json!({"Driver": "local", "Options": null}))
+            )
+            .is_none()
+        );
     }
 
     #[test]
     fn what_differs_is_replaced_only_when_it_may_be() {
         let other = || live(json!({"Driver": "local", "Options": {"type": "tmpfs"}}));
         let refusal = trial::refusal(&kind(NFS), &other());
-        assert!(refusal.why.contains("another option device, option o, option type") && refusal.hint.contains("is lost"), "{refusal:?}");
+        assert!(
+            refusal
+                .why
+                .contains("another option device, option o, option type")
+                && refusal.hint.contains("is lost"),
+            "{refusal:?}"
+        );
         let change = trial::plan(&kind(&format!("{NFS}\nreplace = true")), &other()).unwrap();
-        assert_eq!(acts(&change), ["own DELETE /volumes/data", "own POST /volumes/create"]);
+        assert_eq!(
+            acts(&change),
+            ["own DELETE /volumes/data", "own POST /volumes/create"]
+        );
         let kept = live(json!({"Driver": "local", "Options": {"device": ":/old"}}));
-        assert_eq!(trial::plan(&kind(&format!("{NFS}\nreplace = true")), &kept).unwrap().notes, ["its data stays at :/old"]);
+        assert_eq!(
+            trial::plan(&kind(&format!("{NFS}\nreplace = true")), &kept)
+                .unwrap()
+                .notes,
+            ["its data stays at :/old"]
+        );
     }
 
     #[test]
     fn absence_and_an_engine_that_does_not_answer() {
         let gone = kind("name = 'data'\nstate = 'absent'");
         assert!(trial::plan(&gone, &absent()).is_none());
-        assert_eq!(acts(&trial::plan(&gone, &live(json!({"Driver": "local"}))).unwrap()), ["own DELETE /volumes/data"]);
-        let down = Answers::default().with(Query::engine("/volumes/data"), Answer::Engine(EngineAnswer::Down("stopped".into())));
+        assert_eq!(
+            acts(&trial::plan(&gone, &live(json!({"Driver": "local"}))).unwrap()),
+            ["own DELETE /volumes/data"]
+        );
+        let down = Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Down("stopped".into())),
+        );
         assert!(gone.observe(&down).is_err());
     }
 
@@ -254,8 +384,14 @@ mod tests {
         for (table, why) in [
             ("name = 'a'", "not the name of a volume"),
             ("name = '../etc'", "not the name of a volume"),
-            ("name = 'data'\nnfs = { server = 'a b', path = '/x' }", "neither an address"),
-            ("name = 'data'\noptions = { type = 'x' }\nnfs = { server = 'a', path = '/x' }", "either nfs"),
+            (
+                "name = 'data'\nnfs = { server = 'a b', path = '/x' }",
+                "neither an address",
+            ),
+            (
+                "name = 'data'\noptions = { type = 'x' }\nnfs = { server = 'a', path = '/x' }",
+                "either nfs",
+            ),
         ] {
             assert!(trial::invalid::<Volume>(table).contains(why), "{table}");
         }

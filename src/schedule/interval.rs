@@ -33,7 +33,11 @@ impl Interval {
             || (minutes < DAY && minutes.is_multiple_of(HOUR) && DAY.is_multiple_of(minutes))
             || minutes == DAY
             || minutes == WEEK;
-        if whole && divides { Ok(Self { minutes }) } else { Err(IntervalError(every)) }
+        if whole && divides {
+            Ok(Self { minutes })
+        } else {
+            Err(IntervalError(every))
+        }
     }
 
     /// Its length.

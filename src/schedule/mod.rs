@@ -16,7 +16,8 @@ pub use interval::{Interval, IntervalError};
 pub use units::{cron, service, timer};
 
 /// The first line of every file that `skep schedule` writes: only files that begin so are replaced or removed.
-pub const MARK: &str = "# Written by `skep schedule install`; changes are lost when it is run again.\n";
+pub const MARK: &str =
+    "# Written by `skep schedule install`; changes are lost when it is run again.\n";
 
 /// All that the units say. Paths are absolute.
 #[derive(Debug, Clone)]
@@ -49,7 +50,9 @@ pub struct UnitName(String);
 
 /// Why a name cannot be a unit's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` cannot name a unit: 1 to 100 of a-z A-Z 0-9 - _ . are allowed, and a letter or digit comes first")]
+#[error(
+    "`{0}` cannot name a unit: 1 to 100 of a-z A-Z 0-9 - _ . are allowed, and a letter or digit comes first"
+)]
 pub struct UnitNameError(String);
 
 impl UnitName {
@@ -59,8 +62,13 @@ impl UnitName {
     /// [`UnitNameError`] when it holds anything else, a leading dot or dash among it.
     pub fn new(name: &str) -> Result<Self, UnitNameError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        let good = name.bytes().all(allowed) && name.starts_with(|first: char| first.is_ascii_alphanumeric());
-        if good && name.len() <= 100 { Ok(Self(name.to_owned())) } else { Err(UnitNameError(name.to_owned())) }
+        let good = name.bytes().all(allowed)
+            && name.starts_with(|first: char| first.is_ascii_alphanumeric());
+        if good && name.len() <= 100 {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(UnitNameError(name.to_owned()))
+        }
     }
 
     /// The name.

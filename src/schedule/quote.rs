@@ -12,12 +12,18 @@ pub(super) fn systemd(word: &str) -> String {
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
-            control if control.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(control))),
+            control if control.is_ascii_control() => {
+                quoted.push_str(&format!("\\x{:02x}", u32::from(control)))
+            }
             other => quoted.push(other),
         }
     }
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@+%".contains(&byte);
-    if !word.is_empty() && word.bytes().all(plain) { quoted } else { format!("\"{quoted}\"") }
+    if !word.is_empty() && word.bytes().all(plain) {
+        quoted
+    } else {
+        format!("\"{quoted}\"")
+    }
 }
 
 /// A path as the value of a setting that is no command line: specifiers are doubled, nothing else is special.
@@ -28,7 +34,11 @@ pub(super) fn setting(path: &str) -> String {
 /// A path in a list of paths: quoted, as a blank would end it.
 pub(super) fn listed(path: &str) -> String {
     let escaped = setting(path).replace('\\', "\\\\").replace('"', "\\\"");
-    if escaped.contains([' ', '"', '\'', '\\']) { format!("\"{escaped}\"") } else { escaped }
+    if escaped.contains([' ', '"', '\'', '\\']) {
+        format!("\"{escaped}\"")
+    } else {
+        escaped
+    }
 }
 
 /// A word of a crontab's command: quoted for sh, and `%` escaped, which crontab(5) takes for a newline.

@@ -40,11 +40,24 @@ impl Single {
             hasher.update(word.len().to_le_bytes());
             hasher.update(word.as_bytes());
         }
-        let name: String = hasher.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let name: String = hasher
+            .finalize()
+            .iter()
+            .take(8)
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         let path = folder.join(format!("check-{name}.lock"));
-        let unusable = |error| SingleError::Unusable { path: path.clone(), error };
+        let unusable = |error| SingleError::Unusable {
+            path: path.clone(),
+            error,
+        };
         std::fs::create_dir_all(folder).map_err(unusable)?;
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
             Err(TryLockError::WouldBlock) => Err(SingleError::Running(path)),

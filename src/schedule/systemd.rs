@@ -74,7 +74,11 @@ pub fn install(schedule: &Schedule) -> Result<[PathBuf; 2], ScheduleError> {
     write(&paths[0], &service(schedule))?;
     write(&paths[1], &timer(schedule))?;
     systemctl(&["daemon-reload"])?;
-    systemctl(&["enable", "--quiet", &format!("{}.timer", schedule.name.as_str())])?;
+    systemctl(&[
+        "enable",
+        "--quiet",
+        &format!("{}.timer", schedule.name.as_str()),
+    ])?;
     // A timer that runs already keeps its old times until it is started anew.
     systemctl(&["restart", &format!("{}.timer", schedule.name.as_str())])?;
     Ok(paths)
@@ -93,10 +97,19 @@ pub fn remove(name: &UnitName) -> Result<[PathBuf; 2], ScheduleError> {
         own(path)?;
     }
     if paths[1].exists() {
-        systemctl(&["disable", "--quiet", "--now", &format!("{}.timer", name.as_str())])?;
+        systemctl(&[
+            "disable",
+            "--quiet",
+            "--now",
+            &format!("{}.timer", name.as_str()),
+        ])?;
     }
     for path in paths.iter().filter(|path| path.exists()) {
-        fs::remove_file(path).map_err(|error| ScheduleError::File { what: "remove", path: path.clone(), error })?;
+        fs::remove_file(path).map_err(|error| ScheduleError::File {
+            what: "remove",
+            path: path.clone(),
+            error,
+        })?;
     }
     systemctl(&["daemon-reload"])?;
     Ok(paths)
@@ -108,16 +121,26 @@ pub fn remove(name: &UnitName) -> Result<[PathBuf; 2], ScheduleError> {
 /// When the folder of units cannot be read.
 pub fn names() -> Result<Vec<UnitName>, ScheduleError> {
     let folder = Path::new(FOLDER);
-    let entries =
-        fs::read_dir(folder).map_err(|error| ScheduleError::File { what: "read", path: folder.into(), error })?;
+    let entries = fs::read_dir(folder).map_err(|error| ScheduleError::File {
+        what: "read",
+        path: folder.into(),
+        error,
+    })?;
     let mut names: Vec<String> = entries
         .filter_map(Result::ok)
         .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "timer") && own(path).is_ok())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "timer")
+                && own(path).is_ok()
+        })
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .collect();
     names.sort();
-    Ok(names.iter().filter_map(|name| UnitName::new(name).ok()).collect())
+    Ok(names
+        .iter()
+        .filter_map(|name| UnitName::new(name).ok())
+        .collect())
 }
 
 /// How a schedule stands.
@@ -129,7 +152,11 @@ pub fn standing(name: &UnitName) -> Result<Standing, ScheduleError> {
         return Err(ScheduleError::Missing(name.as_str().into()));
     }
     let unit = |kind: &str| format!("{}.{kind}", name.as_str());
-    let of_timer = systemctl(&["show", "--property=ActiveState,NextElapseUSecRealtime", &unit("timer")])?;
+    let of_timer = systemctl(&[
+        "show",
+        "--property=ActiveState,NextElapseUSecRealtime",
+        &unit("timer"),
+    ])?;
     let wanted = "--property=ExecMainStatus,ExecMainExitTimestamp,ActiveState,ExecMainCode";
     let of_service = systemctl(&["show", wanted, &unit("service")])?;
     let text = fs::read_to_string(&paths(name)[0]).unwrap_or_default();
@@ -140,7 +167,11 @@ pub fn standing(name: &UnitName) -> Result<Standing, ScheduleError> {
         name: name.as_str().into(),
         timer: property(&of_timer, "ActiveState"),
         next: property(&of_timer, "NextElapseUSecRealtime"),
-        exit_code: if ended { property(&of_service, "ExecMainStatus").parse().ok() } else { None },
+        exit_code: if ended {
+            property(&of_service, "ExecMainStatus").parse().ok()
+        } else {
+            None
+        },
         last,
         command: property(&text, "ExecStart"),
     })
@@ -167,18 +198,31 @@ fn own(path: &Path) -> Result<(), ScheduleError> {
         Ok(text) if text.starts_with(MARK) => Ok(()),
         Ok(_) => Err(ScheduleError::Foreign(path.into())),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(ScheduleError::File { what: "read", path: path.into(), error }),
+        Err(error) => Err(ScheduleError::File {
+            what: "read",
+            path: path.into(),
+            error,
+        }),
     }
 }
 
 /// Whole or not at all: written beside its place, then renamed.
 fn write(path: &Path, text: &str) -> Result<(), ScheduleError> {
     use std::os::unix::fs::PermissionsExt as _;
-    let failed = |error| ScheduleError::File { what: "write", path: path.into(), error };
+    let failed = |error| ScheduleError::File {
+        what: "write",
+        path: path.into(),
+        error,
+    };
     let folder = path.parent().unwrap_or(Path::new(FOLDER));
-    let mut file = tempfile::Builder::new().prefix(".skep-").tempfile_in(folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new()
+        .prefix(".skep-")
+        .tempfile_in(folder)
+        .map_err(failed)?;
     file.write_all(text.as_bytes()).map_err(failed)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(failed)?;
+    file.as_file()
+        .set_permissions(fs::Permissions::from_mode(0o644))
+        .map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
     Ok(())
 }
@@ -194,5 +238,8 @@ fn systemctl(arguments: &[&str]) -> Result<String, ScheduleError> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(ScheduleError::Refused { command: arguments.join(" "), said })
+    Err(ScheduleError::Refused {
+        command: arguments.join(" "),
+        said,
+    })
 }

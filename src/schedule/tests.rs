@@ -18,9 +18,14 @@ fn sample() -> Schedule {
         writable: vec!["/var/lib/node exporter".into()],
         program: "/usr/local/bin/skep".into(),
         folder: "/srv/100%/cluster".into(),
-        arguments: ["check", "-e", "price=5$ \"100%\" it's\\", "/srv/100%/cluster/web2py.toml"]
-            .map(String::from)
-            .into(),
+        arguments: [
+            "check",
+            "-e",
+            "price=5$ \"100%\" it's\\",
+            "/srv/100%/cluster/web2py.toml",
+        ]
+        .map(String::from)
+        .into(),
     }
 }
 
@@ -37,20 +42,42 @@ fn the_service_runs_one_check_and_fails_on_drift() {
         "CapabilityBoundingSet=",
         r#"ReadWritePaths="/var/lib/node exporter""#,
     ] {
-        assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line}\nis not in\n{text}"
+        );
     }
     assert!(!text.contains("SuccessExitStatus"));
-    assert!(service(&Schedule { drift_is_success: true, ..sample() }).contains("\nSuccessExitStatus=3\n"));
+    assert!(
+        service(&Schedule {
+            drift_is_success: true,
+            ..sample()
+        })
+        .contains("\nSuccessExitStatus=3\n")
+    );
 }
 
 #[test]
 fn the_timer_makes_up_for_missed_turns() {
     let text = timer(&sample());
-    for line in ["OnCalendar=*-*-* *:00/15:00", "Persistent=true", "RandomizedDelaySec=120s", "WantedBy=timers.target"]
-    {
-        assert!(text.lines().any(|found| found == line), "{line}\nis not in\n{text}");
+    for line in [
+        "OnCalendar=*-*-* *:00/15:00",
+        "Persistent=true",
+        "RandomizedDelaySec=120s",
+        "WantedBy=timers.target",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line}\nis not in\n{text}"
+        );
     }
-    assert!(!timer(&Schedule { randomized_delay: Duration::ZERO, ..sample() }).contains("Random"));
+    assert!(
+        !timer(&Schedule {
+            randomized_delay: Duration::ZERO,
+            ..sample()
+        })
+        .contains("Random")
+    );
 }
 
 #[test]
@@ -65,22 +92,39 @@ fn intervals_are_those_of_a_calendar() {
         ("7days", "Mon *-*-* 00:00:00", "0 0 * * 1"),
     ] {
         let interval = of(text).unwrap();
-        assert_eq!((interval.calendar().as_str(), interval.crontab().as_str()), (calendar, crontab), "{text}");
+        assert_eq!(
+            (interval.calendar().as_str(), interval.crontab().as_str()),
+            (calendar, crontab),
+            "{text}"
+        );
     }
-    for text in ["0s", "30s", "7m", "45m", "90s", "90m", "5h", "2days", "14days"] {
+    for text in [
+        "0s", "30s", "7m", "45m", "90s", "90m", "5h", "2days", "14days",
+    ] {
         assert!(of(text).is_err(), "{text}");
     }
 }
 
 #[test]
 fn a_word_of_the_crontab_reaches_the_program_as_it_was() {
-    for word in ["plain", "", "it's 100% $HOME \"quoted\" `date`\\", "a\tb", "-e", "ä; rm -rf /"] {
+    for word in [
+        "plain",
+        "",
+        "it's 100% $HOME \"quoted\" `date`\\",
+        "a\tb",
+        "-e",
+        "ä; rm -rf /",
+    ] {
         // cron turns `\%` into `%` before sh sees the line; the rest is sh's.
         let line = format!("printf %s {}", quote::crontab(word).replace(r"\%", "%"));
         let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{line}");
     }
-    assert!(!cron(&sample()).replace(r"\%", "").contains('%'), "a bare % ends the command: {}", cron(&sample()));
+    assert!(
+        !cron(&sample()).replace(r"\%", "").contains('%'),
+        "a bare % ends the command: {}",
+        cron(&sample())
+    );
 }
 
 #[test]
@@ -88,7 +132,18 @@ fn names_are_files_of_one_folder() {
     for name in ["skep-check", "a", "cluster_2.prod"] {
         assert_eq!(UnitName::new(name).unwrap().as_str(), name);
     }
-    for name in ["", "../x", "a/b", ".hidden", "-x", "a b", "a@b", "a\nb", "é", &"a".repeat(101)] {
+    for name in [
+        "",
+        "../x",
+        "a/b",
+        ".hidden",
+        "-x",
+        "a b",
+        "a@b",
+        "a\nb",
+        "é",
+        &"a".repeat(101),
+    ] {
         assert!(UnitName::new(name).is_err(), "{name}");
     }
 }
@@ -98,7 +153,10 @@ fn the_same_check_runs_once_and_another_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let what = |text: &str| vec![text.to_owned()];
     let first = Single::take(folder.path(), &what("web2py")).unwrap();
-    assert!(matches!(Single::take(folder.path(), &what("web2py")), Err(SingleError::Running(_))));
+    assert!(matches!(
+        Single::take(folder.path(), &what("web2py")),
+        Err(SingleError::Running(_))
+    ));
     let _other = Single::take(folder.path(), &what("other")).unwrap();
     drop(first);
     assert!(Single::take(folder.path(), &what("web2py")).is_ok());

@@ -68,7 +68,11 @@ pub fn service(schedule: &Schedule) -> String {
         "\nStateDirectory={name}\nStateDirectoryMode=0750\nEnvironment=XDG_STATE_HOME=%S/{name}\n{HARDENING}"
     );
     for folder in &schedule.writable {
-        let _ = writeln!(text, "ReadWritePaths={}", quote::listed(&folder.to_string_lossy()));
+        let _ = writeln!(
+            text,
+            "ReadWritePaths={}",
+            quote::listed(&folder.to_string_lossy())
+        );
     }
     text
 }
@@ -84,7 +88,11 @@ pub fn timer(schedule: &Schedule) -> String {
     );
     if !schedule.randomized_delay.is_zero() {
         // The same delay at every turn: the time between two checks stays what was asked.
-        let _ = writeln!(text, "RandomizedDelaySec={}\nFixedRandomDelay=true", seconds(schedule.randomized_delay));
+        let _ = writeln!(
+            text,
+            "RandomizedDelaySec={}\nFixedRandomDelay=true",
+            seconds(schedule.randomized_delay)
+        );
     }
     text.push_str("\n[Install]\nWantedBy=timers.target\n");
     text

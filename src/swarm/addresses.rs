@@ -21,7 +21,13 @@ impl Addresses {
             .group(group)
             .filter_map(|host| {
                 let entry = roster.hosts.get(host)?;
-                Some((host.clone(), entry.swarm_address.clone().unwrap_or_else(|| entry.address.clone())))
+                Some((
+                    host.clone(),
+                    entry
+                        .swarm_address
+                        .clone()
+                        .unwrap_or_else(|| entry.address.clone()),
+                ))
             })
             .collect();
         Self { managers }
@@ -36,7 +42,9 @@ impl Addresses {
     /// Whether an address (port or not) is one of a manager of the group.
     #[must_use]
     pub fn contains(&self, address: &str) -> bool {
-        self.managers.iter().any(|(_, ours)| host_part(ours) == host_part(address))
+        self.managers
+            .iter()
+            .any(|(_, ours)| host_part(ours) == host_part(address))
     }
 }
 
@@ -59,14 +67,20 @@ pub fn port_of(address: &str) -> Option<u16> {
     if address.parse::<std::net::Ipv6Addr>().is_ok() {
         return None;
     }
-    address.rsplit_once(':').and_then(|(_, port)| port.parse().ok())
+    address
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok())
 }
 
 /// The address with a port: its own, else [`SWARM_PORT`].
 #[must_use]
 pub fn with_port(address: &str) -> String {
     let (host, port) = (host_part(address), port_of(address).unwrap_or(SWARM_PORT));
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 #[cfg(test)]

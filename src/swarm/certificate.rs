@@ -17,7 +17,11 @@ impl Validity {
     #[must_use]
     pub fn read(pem: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(pem).ok()?;
-        let body = text.split("-----BEGIN CERTIFICATE-----").nth(1)?.split("-----END").next()?;
+        let body = text
+            .split("-----BEGIN CERTIFICATE-----")
+            .nth(1)?
+            .split("-----END")
+            .next()?;
         let der = base64(body)?;
         let (_, certificate, _) = element(&der)?;
         let (_, mut rest, _) = element(certificate)?;
@@ -33,7 +37,10 @@ impl Validity {
         let (_, validity, _) = element(rest)?;
         let (from_tag, from, rest) = element(validity)?;
         let (until_tag, until, _) = element(rest)?;
-        Some(Self { from: time(from_tag, from)?, until: time(until_tag, until)? })
+        Some(Self {
+            from: time(from_tag, from)?,
+            until: time(until_tag, until)?,
+        })
     }
 }
 
@@ -49,7 +56,12 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
             return None;
         }
         let (digits, rest) = rest.split_at_checked(count)?;
-        (digits.iter().fold(0, |sum, digit| sum << 8 | usize::from(*digit)), rest)
+        (
+            digits
+                .iter()
+                .fold(0, |sum, digit| sum << 8 | usize::from(*digit)),
+            rest,
+        )
     };
     let (content, rest) = rest.split_at_checked(length)?;
     Some((tag, content, rest))
@@ -74,9 +86,15 @@ fn time(tag: u8, text: &[u8]) -> Option<i64> {
 
 /// Days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that the leap day comes last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (year, month) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day - 1 - 719_468
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + (153 * month + 2) / 5 + day
+        - 1
+        - 719_468
 }
 
 /// Bytes of base64 with line breaks (RFC 4648); `None` on any other character.
@@ -114,7 +132,10 @@ mod tests {
     fn the_first_certificate_counts() {
         let validity = Validity::read(PEM.as_bytes()).unwrap();
         // 2026-11-01T10:00:00Z and 2027-01-30T11:30:15Z, by date(1).
-        assert_eq!((validity.from, validity.until), (1_793_527_200, 1_801_308_615));
+        assert_eq!(
+            (validity.from, validity.until),
+            (1_793_527_200, 1_801_308_615)
+        );
         // The one behind it is of version 3, as the Engine's are: ten years.
         let other = PEM.split_once("-----END CERTIFICATE-----").unwrap().1;
         let validity = Validity::read(other.as_bytes()).unwrap();
@@ -139,7 +160,10 @@ mod tests {
             let _ = Validity::read(&whole.as_bytes()[..length]);
         }
         assert_eq!(Validity::read(&whole.as_bytes()[..whole.len() / 4]), None);
-        assert_eq!(Validity::read(b"-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----"), None);
+        assert_eq!(
+            Validity::read(b"-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----"),
+            None
+        );
         assert_eq!(Validity::read(b"\xff"), None);
     }
 }

@@ -40,25 +40,49 @@ pub fn cluster_drift(
     let mut found = Found::default();
     let hosts: BTreeMap<&str, (&HostName, &Sighting)> = members
         .iter()
-        .filter_map(|(host, sighting)| Some((sighting.engine.info()?.node_id.as_str(), (host, sighting))))
+        .filter_map(|(host, sighting)| {
+            Some((sighting.engine.info()?.node_id.as_str(), (host, sighting)))
+        })
         .collect();
-    let unread = members.values().any(|sighting| sighting.engine.unknown().is_some());
+    let unread = members
+        .values()
+        .any(|sighting| sighting.engine.unknown().is_some());
     for node in nodes {
         let host = hosts.get(node.id.as_str());
-        let name =
-            host.map_or_else(|| format!("{} ({})", node.hostname, node.short_id()), |(host, _)| host.to_string());
+        let name = host.map_or_else(
+            || format!("{} ({})", node.hostname, node.short_id()),
+            |(host, _)| host.to_string(),
+        );
         if host.is_none() && everything && !unread {
-            found.add(format!("node {name}"), &format!("{}, and no host of the inventory", node.state), None);
+            found.add(
+                format!("node {name}"),
+                &format!("{}, and no host of the inventory", node.state),
+                None,
+            );
             continue;
         }
         if node.state != "ready" {
             found.add(format!("state of {name}"), &node.state, Some("ready"));
         }
-        if node.availability != "active" && host.is_some_and(|(_, sighting)| !sighting.says_availability) {
-            found.add(format!("availability of {name}"), &node.availability, Some("active"));
+        if node.availability != "active"
+            && host.is_some_and(|(_, sighting)| !sighting.says_availability)
+        {
+            found.add(
+                format!("availability of {name}"),
+                &node.availability,
+                Some("active"),
+            );
         }
-        if let Some(manager) = node.manager.as_ref().filter(|manager| manager.reachability != "reachable") {
-            found.add(format!("manager {name}"), &manager.reachability, Some("reachable"));
+        if let Some(manager) = node
+            .manager
+            .as_ref()
+            .filter(|manager| manager.reachability != "reachable")
+        {
+            found.add(
+                format!("manager {name}"),
+                &manager.reachability,
+                Some("reachable"),
+            );
         }
     }
     let voters = Voters::count(nodes);
@@ -70,7 +94,11 @@ pub fn cluster_drift(
         });
     }
     if voters.total > 1 && voters.total.is_multiple_of(2) {
-        found.add("managers".into(), &voters.total.to_string(), Some("an odd number"));
+        found.add(
+            "managers".into(),
+            &voters.total.to_string(),
+            Some("an odd number"),
+        );
     }
     versions(nodes, &mut found);
     for (host, sighting) in members {
@@ -99,21 +127,37 @@ struct Found(Vec<FieldChange>);
 impl Found {
     fn add(&mut self, field: String, before: &str, after: Option<&str>) {
         let after = after.map_or(Shown::Absent, Shown::text);
-        self.0.push(FieldChange { field, before: Shown::text(before), after });
+        self.0.push(FieldChange {
+            field,
+            before: Shown::text(before),
+            after,
+        });
     }
 }
 
 fn versions(nodes: &[Node], found: &mut Found) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for node in nodes.iter().filter(|node| !node.engine_version.is_empty()) {
-        versions.entry(&node.engine_version).or_default().insert(&node.hostname);
+        versions
+            .entry(&node.engine_version)
+            .or_default()
+            .insert(&node.hostname);
     }
     if versions.len() > 1 {
         let all: Vec<String> = versions
             .iter()
-            .map(|(version, hosts)| format!("{version} ({})", hosts.iter().copied().collect::<Vec<_>>().join(" ")))
+            .map(|(version, hosts)| {
+                format!(
+                    "{version} ({})",
+                    hosts.iter().copied().collect::<Vec<_>>().join(" ")
+                )
+            })
             .collect();
-        found.add("Engine versions".into(), &all.join(", "), Some("one version"));
+        found.add(
+            "Engine versions".into(),
+            &all.join(", "),
+            Some("one version"),
+        );
     }
 }
 
@@ -128,10 +172,22 @@ fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, foun
             };
             format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
         };
-        let before = if left > 0 { format!("ends in {}", span(left)) } else { format!("ended {} ago", span(left)) };
+        let before = if left > 0 {
+            format!("ends in {}", span(left))
+        } else {
+            format!("ended {} ago", span(left))
+        };
         // A node that is off renews nothing, and after the end it cannot come back by itself.
-        let seen = if is_old { ", as last seen; the node does not answer" } else { "" };
-        found.add(format!("certificate of {host}"), &format!("{before}{seen}"), Some("renewed by the node"));
+        let seen = if is_old {
+            ", as last seen; the node does not answer"
+        } else {
+            ""
+        };
+        found.add(
+            format!("certificate of {host}"),
+            &format!("{before}{seen}"),
+            Some("renewed by the node"),
+        );
     }
 }
 
@@ -151,8 +207,12 @@ pub fn mends(fields: &[FieldChange]) -> Vec<String> {
     let mut notes = Vec::new();
     for change in fields {
         let field = change.field.as_str();
-        let Shown::Text(before) = &change.before else { continue };
-        let Some((what, host)) = field.split_once(" of ") else { continue };
+        let Shown::Text(before) = &change.before else {
+            continue;
+        };
+        let Some((what, host)) = field.split_once(" of ") else {
+            continue;
+        };
         notes.extend(match what {
             "clock" => Some(format!(
                 "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; where the others are \

@@ -31,7 +31,11 @@ impl SwarmGuard {
     /// A guard with the usual patience.
     #[must_use]
     pub fn new(force: bool) -> Self {
-        Self { force, patience: PATIENCE, pause: PAUSE }
+        Self {
+            force,
+            patience: PATIENCE,
+            pause: PAUSE,
+        }
     }
 
     async fn judge(
@@ -54,14 +58,26 @@ impl SwarmGuard {
         if info.state != "active" || !info.control_available {
             return Ok(None);
         }
-        let mut nodes = list_nodes(host, &info, engines).await.map_err(|why| Refusal {
-            why: format!("{host} is a manager, and how many others there are cannot be known: {why}"),
-            hint: "bring back a majority of the managers first, or use --force".into(),
-        })?;
+        let mut nodes = list_nodes(host, &info, engines)
+            .await
+            .map_err(|why| Refusal {
+                why: format!(
+                    "{host} is a manager, and how many others there are cannot be known: {why}"
+                ),
+                hint: "bring back a majority of the managers first, or use --force".into(),
+            })?;
         let silent = doubt_silent(&mut nodes, host, engines).await;
-        let loss = if disturbs == Disturbance::ManagerLoss { Loss::Demotion } else { Loss::Restart };
-        let verdict = may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note);
-        verdict.map_err(|refusal| Refusal { why: format!("{}{silent}", refusal.why), ..refusal })
+        let loss = if disturbs == Disturbance::ManagerLoss {
+            Loss::Demotion
+        } else {
+            Loss::Restart
+        };
+        let verdict =
+            may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note);
+        verdict.map_err(|refusal| Refusal {
+            why: format!("{}{silent}", refusal.why),
+            ..refusal
+        })
     }
 
     /// One look after a restart: why it is not over yet, or `None` when it is.
@@ -90,14 +106,19 @@ impl SwarmGuard {
         };
         let voters = Voters::count(&nodes);
         if node.state != "ready" {
-            Some(format!("the managers say that the node is `{}`", node.state))
+            Some(format!(
+                "the managers say that the node is `{}`",
+                node.state
+            ))
         } else if node.manager.is_some() && !node.is_reachable_manager() {
             Some("the other managers do not reach it".into())
         } else if voters.leader.is_none() {
             Some("the swarm has no leader".into())
         } else {
             // A manager that was away hears from the others within seconds; until then it takes them for neither up nor down.
-            let silent = nodes.iter().find(|node| info.control_available && node.state == "unknown");
+            let silent = nodes
+                .iter()
+                .find(|node| info.control_available && node.state == "unknown");
             silent.map(|node| format!("it has not heard from node {} since", node.hostname))
         }
     }
@@ -107,9 +128,14 @@ impl SwarmGuard {
         let mut last = "no manager answers".to_owned();
         for name in engines.hosts().iter().filter(|name| *name != host) {
             let view = EngineView::read(&engines.get(name, "/info").await);
-            let Some(info) = view.info().filter(|_| view.is_manager()) else { continue };
+            let Some(info) = view.info().filter(|_| view.is_manager()) else {
+                continue;
+            };
             match list_nodes(name, info, engines).await {
-                Ok(nodes) if Voters::count(&nodes).leader.is_some() && Voters::count(&nodes).has_majority() => {
+                Ok(nodes)
+                    if Voters::count(&nodes).leader.is_some()
+                        && Voters::count(&nodes).has_majority() =>
+                {
                     return None;
                 }
                 Ok(_) => last = "the swarm has no leader or no majority".into(),
@@ -122,7 +148,12 @@ impl SwarmGuard {
 
 #[async_trait]
 impl Guard for SwarmGuard {
-    async fn before(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<Vec<String>, Refusal> {
+    async fn before(
+        &self,
+        host: &HostName,
+        change: &Change,
+        engines: &dyn Engines,
+    ) -> Result<Vec<String>, Refusal> {
         if change.disturbs < Disturbance::EngineRestart {
             return Ok(Vec::new());
         }
@@ -137,7 +168,12 @@ impl Guard for SwarmGuard {
         }
     }
 
-    async fn after(&self, host: &HostName, change: &Change, engines: &dyn Engines) -> Result<(), Refusal> {
+    async fn after(
+        &self,
+        host: &HostName,
+        change: &Change,
+        engines: &dyn Engines,
+    ) -> Result<(), Refusal> {
         if change.disturbs < Disturbance::EngineRestart {
             return Ok(());
         }
@@ -168,8 +204,13 @@ impl Guard for SwarmGuard {
 async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines) -> String {
     let mut silent = String::new();
     let hosts = engines.hosts();
-    for node in nodes.iter_mut().filter(|node| node.is_reachable_manager() && node.hostname != host.as_str()) {
-        let Some(name) = hosts.iter().find(|name| name.as_str() == node.hostname) else { continue };
+    for node in nodes
+        .iter_mut()
+        .filter(|node| node.is_reachable_manager() && node.hostname != host.as_str())
+    {
+        let Some(name) = hosts.iter().find(|name| name.as_str() == node.hostname) else {
+            continue;
+        };
         let view = EngineView::read(&engines.get(name, "/info").await);
         if let (Some(why), Some(status)) = (view.unknown(), &mut node.manager) {
             silent.push_str(&format!("; {name} does not answer: {why}"));
@@ -180,14 +221,20 @@ async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines
 }
 
 /// Nodes as the manager `host` lists them, or another manager of the same cluster when it cannot.
-async fn list_nodes(host: &HostName, info: &Info, engines: &dyn Engines) -> Result<Vec<Node>, String> {
+async fn list_nodes(
+    host: &HostName,
+    info: &Info,
+    engines: &dyn Engines,
+) -> Result<Vec<Node>, String> {
     let why = match nodes_of(host, engines).await {
         Ok(nodes) => return Ok(nodes),
         Err(why) => why,
     };
     for name in engines.hosts().iter().filter(|name| *name != host) {
         let view = EngineView::read(&engines.get(name, "/info").await);
-        let Some(other) = view.info().filter(|_| view.is_manager()) else { continue };
+        let Some(other) = view.info().filter(|_| view.is_manager()) else {
+            continue;
+        };
         if info.cluster_id.is_some()
             && other.cluster_id == info.cluster_id
             && let Ok(nodes) = nodes_of(name, engines).await
@@ -212,7 +259,10 @@ async fn nodes_with(host: &HostName, info: &Info, engines: &dyn Engines) -> Opti
 
 async fn nodes_of(host: &HostName, engines: &dyn Engines) -> Result<Vec<Node>, String> {
     match engines.get(host, "/nodes").await {
-        EngineAnswer::Response { status: 200..=299, body } => Node::list(&body),
+        EngineAnswer::Response {
+            status: 200..=299,
+            body,
+        } => Node::list(&body),
         EngineAnswer::Response { status, body } => Err(super::sight::error_text(status, &body)),
         EngineAnswer::Absent => Err("there is no Engine".into()),
         EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why),

@@ -48,15 +48,28 @@ impl Info {
     /// Reads the body of `GET /info`. Never fails: what is missing is empty, as on an Engine outside a swarm.
     #[must_use]
     pub fn read(body: &Value) -> Self {
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let list = |pointer: &str| body.pointer(pointer).and_then(Value::as_array).cloned().unwrap_or_default();
+        let text = |pointer: &str| {
+            body.pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let list = |pointer: &str| {
+            body.pointer(pointer)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
         Self {
             name: text("/Name"),
             server_version: text("/ServerVersion"),
             node_id: text("/Swarm/NodeID"),
             node_address: text("/Swarm/NodeAddr"),
             state: text("/Swarm/LocalNodeState"),
-            control_available: body.pointer("/Swarm/ControlAvailable").and_then(Value::as_bool).unwrap_or_default(),
+            control_available: body
+                .pointer("/Swarm/ControlAvailable")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
             error: text("/Swarm/Error"),
             remote_managers: list("/Swarm/RemoteManagers")
                 .into_iter()
@@ -79,8 +92,16 @@ impl Info {
     /// The managers that this node knows, for messages: `10.0.0.1:2377, 10.0.0.2:2377`.
     #[must_use]
     pub fn remote_addresses(&self) -> String {
-        let addresses: Vec<&str> = self.remote_managers.iter().map(|manager| manager.addr.as_str()).collect();
-        if addresses.is_empty() { "none known".into() } else { addresses.join(", ") }
+        let addresses: Vec<&str> = self
+            .remote_managers
+            .iter()
+            .map(|manager| manager.addr.as_str())
+            .collect();
+        if addresses.is_empty() {
+            "none known".into()
+        } else {
+            addresses.join(", ")
+        }
     }
 }
 
@@ -90,7 +111,13 @@ fn seconds(text: &str) -> Option<i64> {
     let zone = rest.find(['Z', 'z', '+', '-'])?;
     let (time, zone) = rest.split_at(zone);
     let universal = humantime::parse_rfc3339(&format!("{day}T{time}Z")).ok()?;
-    let universal = i64::try_from(universal.duration_since(std::time::UNIX_EPOCH).ok()?.as_secs()).ok()?;
+    let universal = i64::try_from(
+        universal
+            .duration_since(std::time::UNIX_EPOCH)
+            .ok()?
+            .as_secs(),
+    )
+    .ok()?;
     let ahead = match zone.split_at_checked(1)? {
         ("Z" | "z", "") => 0,
         (sign, offset) => {
@@ -110,10 +137,20 @@ mod tests {
     fn times_of_engines() {
         let noon = seconds("2026-11-21T12:00:00Z");
         assert!(noon.is_some());
-        for same in ["2026-11-21T13:00:00.123456789+01:00", "2026-11-21T06:30:00-05:30", "2026-11-21T12:00:00.9Z"] {
+        for same in [
+            "2026-11-21T13:00:00.123456789+01:00",
+            "2026-11-21T06:30:00-05:30",
+            "2026-11-21T12:00:00.9Z",
+        ] {
             assert_eq!(seconds(same), noon, "{same}");
         }
-        for none in ["", "yesterday", "2026-11-21", "2026-11-21T12:00:00", "2026-11-21T12:00:00+1"] {
+        for none in [
+            "",
+            "yesterday",
+            "2026-11-21",
+            "2026-11-21T12:00:00",
+            "2026-11-21T12:00:00+1",
+        ] {
             assert_eq!(seconds(none), None, "{none}");
         }
     }

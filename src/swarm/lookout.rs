@@ -67,7 +67,13 @@ impl SwarmLookout {
         everything: bool,
         now: i64,
     ) -> Self {
-        Self { members, earlier, everything, now, heard: Mutex::default() }
+        Self {
+            members,
+            earlier,
+            everything,
+            now,
+            heard: Mutex::default(),
+        }
     }
 
     /// What was seen, for reports.
@@ -77,8 +83,14 @@ impl SwarmLookout {
         let nodes = self.heard().nodes.values().next().cloned();
         SwarmSeen {
             nodes,
-            certificates: sightings.iter().filter_map(|(host, one)| Some((host.clone(), one.certificate?))).collect(),
-            engines: sightings.into_iter().map(|(host, one)| (host, one.engine)).collect(),
+            certificates: sightings
+                .iter()
+                .filter_map(|(host, one)| Some((host.clone(), one.certificate?)))
+                .collect(),
+            engines: sightings
+                .into_iter()
+                .map(|(host, one)| (host, one.engine))
+                .collect(),
         }
     }
 
@@ -98,31 +110,52 @@ impl SwarmLookout {
         self.members
             .iter()
             .map(|(host, wanted)| {
-                (host.clone(), heard.members.get(host).cloned().unwrap_or_else(|| unheard(host, wanted)))
+                (
+                    host.clone(),
+                    heard
+                        .members
+                        .get(host)
+                        .cloned()
+                        .unwrap_or_else(|| unheard(host, wanted)),
+                )
             })
             .collect()
     }
 
     /// The nodes as the first manager lists them that did or does, with its name; else why none did. Kinds have mostly asked
     /// already.
-    async fn nodes(&self, managers: &[&HostName], engines: &dyn Engines) -> Result<(HostName, Vec<Node>), String> {
+    async fn nodes(
+        &self,
+        managers: &[&HostName],
+        engines: &dyn Engines,
+    ) -> Result<(HostName, Vec<Node>), String> {
         let heard = |manager: &&&HostName| self.heard().nodes.get(**manager).cloned();
-        if let Some((manager, nodes)) = managers.iter().find_map(|manager| Some((*manager, heard(&manager)?))) {
+        if let Some((manager, nodes)) = managers
+            .iter()
+            .find_map(|manager| Some((*manager, heard(&manager)?)))
+        {
             return Ok((manager.clone(), nodes));
         }
         let mut why = String::from("no manager answers");
         for manager in managers.iter().copied() {
             match engines.get(manager, "/nodes").await {
-                EngineAnswer::Response { status: 200..=299, body } => match Node::list(&body) {
+                EngineAnswer::Response {
+                    status: 200..=299,
+                    body,
+                } => match Node::list(&body) {
                     Ok(nodes) => {
                         self.heard().nodes.insert(manager.clone(), nodes.clone());
                         return Ok((manager.clone(), nodes));
                     }
                     Err(error) => why = format!("{manager}: {error}"),
                 },
-                EngineAnswer::Response { status, body } => why = super::sight::error_text(status, &body),
+                EngineAnswer::Response { status, body } => {
+                    why = super::sight::error_text(status, &body)
+                }
                 EngineAnswer::Absent => {}
-                EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => why = format!("{manager}: {error}"),
+                EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => {
+                    why = format!("{manager}: {error}")
+                }
             }
         }
         Err(why)
@@ -140,7 +173,9 @@ impl Lookout for SwarmLookout {
     }
 
     fn hear(&self, host: &HostName, answers: &Answers) {
-        let Some(wanted) = self.members.get(host).copied() else { return };
+        let Some(wanted) = self.members.get(host).copied() else {
+            return;
+        };
         let engine = match answers.engine("/info") {
             Ok(answer) => EngineView::read(answer),
             Err(error) => EngineView::Unreachable(error.to_string()),
@@ -150,25 +185,47 @@ impl Lookout for SwarmLookout {
         let says_availability = wanted.says_availability;
         let mut heard = self.heard();
         // Kinds ask one of the managers for the nodes; the list is read once, whoever brings it.
-        for manager in self.members.iter().filter(|(_, wanted)| wanted.may_manage).map(|(name, _)| name) {
+        for manager in self
+            .members
+            .iter()
+            .filter(|(_, wanted)| wanted.may_manage)
+            .map(|(name, _)| name)
+        {
             if heard.nodes.contains_key(manager) {
                 continue;
             }
             let own = manager == host && answers.contains(&Query::engine("/nodes"));
-            let answer = if own { answers.engine("/nodes") } else { answers.engine_of(manager, "/nodes") };
+            let answer = if own {
+                answers.engine("/nodes")
+            } else {
+                answers.engine_of(manager, "/nodes")
+            };
             if let Some(nodes) = answer.ok().and_then(|answer| Node::list(answer.ok()?).ok()) {
                 heard.nodes.insert(manager.clone(), nodes);
             }
         }
-        heard
-            .members
-            .insert(host.clone(), Sighting { engine, certificate, certificate_is_old: false, says_availability });
+        heard.members.insert(
+            host.clone(),
+            Sighting {
+                engine,
+                certificate,
+                certificate_is_old: false,
+                says_availability,
+            },
+        );
     }
 
-    async fn findings(&self, engines: &dyn Engines, memory: &dyn Memory) -> Vec<(HostName, ResourceOutcome)> {
+    async fn findings(
+        &self,
+        engines: &dyn Engines,
+        memory: &dyn Memory,
+    ) -> Vec<(HostName, ResourceOutcome)> {
         let sightings = self.sightings();
-        let managers: Vec<&HostName> =
-            sightings.iter().filter(|(_, one)| one.engine.is_manager()).map(|(host, _)| host).collect();
+        let managers: Vec<&HostName> = sightings
+            .iter()
+            .filter(|(_, one)| one.engine.is_manager())
+            .map(|(host, _)| host)
+            .collect();
         let why = match self.nodes(&managers, engines).await {
             Ok((manager, nodes)) => {
                 let mut fields = cluster_drift(&sightings, &nodes, self.everything, self.now);
@@ -182,11 +239,22 @@ impl Lookout for SwarmLookout {
         };
         // A member whose managers are silent: the swarm is there, and cannot be judged. With no member at all there is none
         // yet, and a check of some hosts only may have left the managers out.
-        let member = sightings.iter().find(|(_, one)| one.engine.info().is_some_and(|info| !info.node_id.is_empty()));
+        let member = sightings.iter().find(|(_, one)| {
+            one.engine
+                .info()
+                .is_some_and(|info| !info.node_id.is_empty())
+        });
         match member {
             Some((host, _)) if self.everything || !managers.is_empty() => {
-                let hint = "look at `skep status` and at `journalctl -u docker` on the managers".into();
-                vec![(host.clone(), named(Outcome::Failed { why: format!("the nodes are not known: {why}"), hint }))]
+                let hint =
+                    "look at `skep status` and at `journalctl -u docker` on the managers".into();
+                vec![(
+                    host.clone(),
+                    named(Outcome::Failed {
+                        why: format!("the nodes are not known: {why}"),
+                        hint,
+                    }),
+                )]
             }
             _ => Vec::new(),
         }
@@ -194,8 +262,18 @@ impl Lookout for SwarmLookout {
 
     async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake> {
         let mut keepsakes = Vec::new();
-        for manager in self.members.iter().filter(|(_, wanted)| wanted.may_manage).map(|(host, _)| host) {
-            if let Some(tokens) = engines.get(manager, tokens::PATH).await.ok().and_then(Tokens::read) {
+        for manager in self
+            .members
+            .iter()
+            .filter(|(_, wanted)| wanted.may_manage)
+            .map(|(host, _)| host)
+        {
+            if let Some(tokens) = engines
+                .get(manager, tokens::PATH)
+                .await
+                .ok()
+                .and_then(Tokens::read)
+            {
                 keepsakes.extend(tokens.keepsakes(manager));
             }
         }
@@ -223,5 +301,9 @@ fn outcome(fields: Vec<crate::resource::FieldChange>) -> ResourceOutcome {
     };
     // Nobody applies it, so no playbook has got ahead of it.
     let cause = Some(Cause::ChangedBehindOurBack);
-    ResourceOutcome { change: Some(change), cause, ..named(Outcome::Differs) }
+    ResourceOutcome {
+        change: Some(change),
+        cause,
+        ..named(Outcome::Differs)
+    }
 }

@@ -62,8 +62,17 @@ impl LiveSwarm {
     /// Managers to act through: any but the host itself, which is asked only when it is the only one.
     #[must_use]
     pub fn peers_of(&self, host: &HostName) -> Vec<HostName> {
-        let peers: Vec<HostName> = self.managers.iter().filter(|name| *name != host).cloned().collect();
-        if peers.is_empty() { self.managers.clone() } else { peers }
+        let peers: Vec<HostName> = self
+            .managers
+            .iter()
+            .filter(|name| *name != host)
+            .cloned()
+            .collect();
+        if peers.is_empty() {
+            self.managers.clone()
+        } else {
+            peers
+        }
     }
 }
 
@@ -116,7 +125,9 @@ pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
     let membership = match &sight.own {
         EngineView::Absent => Membership::Bare,
         EngineView::Down(why) | EngineView::Unreachable(why) => Membership::Stopped(why.clone()),
-        EngineView::Answered(info) if info.state == "inactive" || info.state.is_empty() => Membership::Inactive,
+        EngineView::Answered(info) if info.state == "inactive" || info.state.is_empty() => {
+            Membership::Inactive
+        }
         EngineView::Answered(info) => match &swarm {
             Some(swarm) => in_swarm(sight, ours, info, swarm)?,
             None => return Err(without_swarm(sight, ours, info)),
@@ -125,26 +136,40 @@ pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
     if let (None, Some(why)) = (&swarm, unknown_manager(sight)) {
         return Err(Obstacle::Unknown(why));
     }
-    Ok(Standing { membership, swarm, info })
+    Ok(Standing {
+        membership,
+        swarm,
+        info,
+    })
 }
 
 /// The swarm that the group's managers hold; `None` when none of those that answer does.
 fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveSwarm>, Obstacle> {
     let in_group = ours.managers.iter().any(|(name, _)| *name == sight.host);
-    let mut managers = sight.managers().filter(|(name, _)| **name != sight.host || in_group);
+    let mut managers = sight
+        .managers()
+        .filter(|(name, _)| **name != sight.host || in_group);
     let Some((first, holder, cluster_id)) =
         managers.find_map(|(name, info)| Some((name, info, info.cluster_id.clone()?)))
     else {
         return match sight.managers().find(|(_, info)| info.cluster_id.is_none()) {
             Some((name, info)) => Err(Obstacle::Unknown(format!(
                 "the swarm that {name} manages has no leader, so its nodes cannot be read or changed: {}",
-                if info.error.is_empty() { "the Engine gives no reason" } else { &info.error }
+                if info.error.is_empty() {
+                    "the Engine gives no reason"
+                } else {
+                    &info.error
+                }
             ))),
             None => Ok(None),
         };
     };
     for (name, info) in managers {
-        if let Some(other) = info.cluster_id.as_ref().filter(|other| **other != cluster_id) {
+        if let Some(other) = info
+            .cluster_id
+            .as_ref()
+            .filter(|other| **other != cluster_id)
+        {
             return refuse(
                 format!(
                     "the managers are in different swarms: {first} in cluster {cluster_id}, {name} in cluster {other}"
@@ -166,7 +191,9 @@ fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveS
     let nodes = match &sight.nodes {
         Some(Ok(nodes)) => nodes.clone(),
         Some(Err(why)) if !foreign => {
-            return Err(Obstacle::Unknown(format!("no manager of the swarm lists its nodes: {why}")));
+            return Err(Obstacle::Unknown(format!(
+                "no manager of the swarm lists its nodes: {why}"
+            )));
         }
         _ => Vec::new(),
     };
@@ -180,16 +207,31 @@ fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveS
 }
 
 /// What a host that is in some swarm is in ours.
-fn in_swarm(sight: &Sight, ours: &Addresses, info: &Info, swarm: &LiveSwarm) -> Result<Membership, Obstacle> {
-    if info.cluster_id.as_ref().is_some_and(|id| *id != swarm.cluster_id) {
+fn in_swarm(
+    sight: &Sight,
+    ours: &Addresses,
+    info: &Info,
+    swarm: &LiveSwarm,
+) -> Result<Membership, Obstacle> {
+    if info
+        .cluster_id
+        .as_ref()
+        .is_some_and(|id| *id != swarm.cluster_id)
+    {
         return Err(foreign(sight, info, Some(swarm)));
     }
-    let node = swarm.nodes.iter().find(|node| !info.node_id.is_empty() && node.id == info.node_id);
+    let node = swarm
+        .nodes
+        .iter()
+        .find(|node| !info.node_id.is_empty() && node.id == info.node_id);
     match (info.state.as_str(), node) {
         ("active", Some(node)) => Ok(Membership::Member(node.clone())),
         ("pending", Some(node)) => Ok(Membership::Returning(node.clone())),
         (state, Some(node)) if node.manager.is_some() => refuse(
-            format!("{} is a manager of the swarm and its Engine says `{state}`: {}", sight.host, info.error),
+            format!(
+                "{} is a manager of the swarm and its Engine says `{state}`: {}",
+                sight.host, info.error
+            ),
             "the Engine tries again by itself: wait a minute and run again; if it stays so, repair it by hand (making a manager leave could cost the swarm its majority)",
         ),
         ("active", None) if info.control_available => refuse(
@@ -202,9 +244,16 @@ fn in_swarm(sight: &Sight, ours: &Addresses, info: &Info, swarm: &LiveSwarm) -> 
         (_, None) if !info.remote_managers.is_empty() && !knows_us(sight, ours, info, swarm) => {
             Err(foreign(sight, info, Some(swarm)))
         }
-        ("active", None) if info.remote_managers.is_empty() => Err(foreign(sight, info, Some(swarm))),
-        ("active", None) => Ok(Membership::Removed { node_id: info.node_id.clone() }),
-        (state, _) => Ok(Membership::HalfJoined { state: state.into(), error: info.error.clone() }),
+        ("active", None) if info.remote_managers.is_empty() => {
+            Err(foreign(sight, info, Some(swarm)))
+        }
+        ("active", None) => Ok(Membership::Removed {
+            node_id: info.node_id.clone(),
+        }),
+        (state, _) => Ok(Membership::HalfJoined {
+            state: state.into(),
+            error: info.error.clone(),
+        }),
     }
 }
 
@@ -213,16 +262,24 @@ fn knows_us(sight: &Sight, ours: &Addresses, info: &Info, swarm: &LiveSwarm) -> 
     info.remote_managers.iter().any(|remote| {
         ours.contains(&remote.addr)
             || swarm.nodes.iter().any(|node| node.id == remote.node_id)
-            || sight.managers().any(|(_, manager)| !manager.node_id.is_empty() && manager.node_id == remote.node_id)
+            || sight.managers().any(|(_, manager)| {
+                !manager.node_id.is_empty() && manager.node_id == remote.node_id
+            })
     })
 }
 
 /// A host that is in a swarm, while no manager of the group that answers holds one.
 fn without_swarm(sight: &Sight, ours: &Addresses, info: &Info) -> Obstacle {
-    let remembered = info.remote_managers.iter().any(|remote| ours.contains(&remote.addr));
+    let remembered = info
+        .remote_managers
+        .iter()
+        .any(|remote| ours.contains(&remote.addr));
     // A name in place of an address cannot be compared, so nothing can be concluded from it.
-    let comparable =
-        ours.managers.iter().all(|(_, address)| super::host_part(address).parse::<std::net::IpAddr>().is_ok());
+    let comparable = ours.managers.iter().all(|(_, address)| {
+        super::host_part(address)
+            .parse::<std::net::IpAddr>()
+            .is_ok()
+    });
     let elsewhere = comparable && !remembered && !info.remote_managers.is_empty();
     match unknown_manager(sight) {
         Some(why) if !elsewhere && !info.control_available => Obstacle::Unknown(why),
@@ -247,20 +304,35 @@ fn foreign(sight: &Sight, info: &Info, swarm: Option<&LiveSwarm>) -> Obstacle {
         Some(id) => format!("cluster {id}, managers {}", info.remote_addresses()),
         None => format!(
             "node {}, managers {}",
-            if info.node_id.is_empty() { "unknown" } else { &info.node_id },
+            if info.node_id.is_empty() {
+                "unknown"
+            } else {
+                &info.node_id
+            },
             info.remote_addresses()
         ),
     };
     let wanted = match swarm {
         Some(swarm) => {
-            let names: Vec<&str> =
-                swarm.managers.iter().map(HostName::as_str).filter(|name| *name != sight.host.as_str()).collect();
-            format!("not in ours (cluster {}, managers {})", swarm.cluster_id, names.join(", "))
+            let names: Vec<&str> = swarm
+                .managers
+                .iter()
+                .map(HostName::as_str)
+                .filter(|name| *name != sight.host.as_str())
+                .collect();
+            format!(
+                "not in ours (cluster {}, managers {})",
+                swarm.cluster_id,
+                names.join(", ")
+            )
         }
         None => "and no manager of the group is in it".into(),
     };
     Obstacle::Refused(Refusal {
-        why: format!("{} is already in another swarm ({theirs}), {wanted}", sight.host),
+        why: format!(
+            "{} is already in another swarm ({theirs}), {wanted}",
+            sight.host
+        ),
         hint: format!(
             "if {} is meant to change swarms, run `docker swarm leave --force` on it by hand, then apply again",
             sight.host
@@ -288,5 +360,8 @@ fn unknown_manager(sight: &Sight) -> Option<String> {
 }
 
 fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, Obstacle> {
-    Err(Obstacle::Refused(Refusal { why: why.into(), hint: hint.into() }))
+    Err(Obstacle::Refused(Refusal {
+        why: why.into(),
+        hint: hint.into(),
+    }))
 }

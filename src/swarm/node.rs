@@ -81,7 +81,9 @@ impl Node {
     /// # Errors
     /// A sentence when the body is not a list of nodes.
     pub fn list(body: &Value) -> Result<Vec<Self>, String> {
-        let entries = body.as_array().ok_or("the Engine's list of nodes is not a list")?;
+        let entries = body
+            .as_array()
+            .ok_or("the Engine's list of nodes is not a list")?;
         entries.iter().map(Self::read).collect()
     }
 
@@ -90,14 +92,30 @@ impl Node {
     /// # Errors
     /// A sentence when the ID, the version or the specification is missing.
     pub fn read(body: &Value) -> Result<Self, String> {
-        let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text = |pointer: &str| {
+            body.pointer(pointer)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let missing = |what: &str| format!("the Engine lists a node without its {what}");
-        let spec = body.get("Spec").filter(|spec| spec.is_object()).ok_or_else(|| missing("specification"))?;
+        let spec = body
+            .get("Spec")
+            .filter(|spec| spec.is_object())
+            .ok_or_else(|| missing("specification"))?;
         let role = spec.get("Role").cloned().unwrap_or_default();
-        let labels = spec.get("Labels").cloned().filter(|labels| !labels.is_null());
+        let labels = spec
+            .get("Labels")
+            .cloned()
+            .filter(|labels| !labels.is_null());
         Ok(Self {
-            id: Some(text("/ID")).filter(|id| !id.is_empty()).ok_or_else(|| missing("ID"))?,
-            version: body.pointer("/Version/Index").and_then(Value::as_u64).ok_or_else(|| missing("version"))?,
+            id: Some(text("/ID"))
+                .filter(|id| !id.is_empty())
+                .ok_or_else(|| missing("ID"))?,
+            version: body
+                .pointer("/Version/Index")
+                .and_then(Value::as_u64)
+                .ok_or_else(|| missing("version"))?,
             hostname: text("/Description/Hostname"),
             role: serde_json::from_value(role).map_err(|_| missing("role"))?,
             availability: text("/Spec/Availability"),
@@ -119,7 +137,9 @@ impl Node {
     /// Whether it is a voter that the others can reach.
     #[must_use]
     pub fn is_reachable_manager(&self) -> bool {
-        self.manager.as_ref().is_some_and(|status| status.reachability == "reachable")
+        self.manager
+            .as_ref()
+            .is_some_and(|status| status.reachability == "reachable")
     }
 
     /// The first twelve characters of the ID, as Docker's own lists show it.

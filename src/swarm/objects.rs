@@ -45,7 +45,12 @@ impl Objects {
     ///
     /// # Errors
     /// [`ProbeError`] when it is unknown what the swarm is, or no manager gives the objects.
-    pub fn read(host: &HostName, ours: &Addresses, paths: &[String], answers: &Answers) -> Result<Reading, ProbeError> {
+    pub fn read(
+        host: &HostName,
+        ours: &Addresses,
+        paths: &[String],
+        answers: &Answers,
+    ) -> Result<Reading, ProbeError> {
         let sight = match Sight::look(host, &ours.names(), answers)? {
             Look::Needs(queries) => return Ok(Reading::Needs(queries)),
             Look::Done(sight) => sight,
@@ -53,7 +58,9 @@ impl Objects {
         let swarm = match settled(&sight, ours)? {
             Err(refusal) => return Ok(Reading::Done(Self::Refused(refusal))),
             Ok(Standing { swarm: None, .. }) => return Ok(Reading::Done(Self::NoSwarm)),
-            Ok(Standing { swarm: Some(swarm), .. }) => swarm,
+            Ok(Standing {
+                swarm: Some(swarm), ..
+            }) => swarm,
         };
         // The looking host stands last there; here it costs no exchange of its own.
         let mut managers = swarm.managers;
@@ -79,8 +86,15 @@ pub fn read_from(
 ) -> Result<Result<Vec<serde_json::Value>, Vec<Query>>, ProbeError> {
     let mut why = String::from("no manager answers");
     for position in 0..managers.len() {
-        let queries: Vec<Query> = paths.iter().map(|path| query(&managers[position], host, path)).collect();
-        let missing: Vec<Query> = queries.iter().filter(|one| !answers.contains(one)).cloned().collect();
+        let queries: Vec<Query> = paths
+            .iter()
+            .map(|path| query(&managers[position], host, path))
+            .collect();
+        let missing: Vec<Query> = queries
+            .iter()
+            .filter(|one| !answers.contains(one))
+            .cloned()
+            .collect();
         if !missing.is_empty() {
             return Ok(Err(missing));
         }
@@ -92,26 +106,45 @@ pub fn read_from(
             Err(said) => why = format!("{}: {said}", managers[position]),
         }
     }
-    Err(ProbeError::Elsewhere(format!("no manager of the swarm lists its objects: {why}")))
+    Err(ProbeError::Elsewhere(format!(
+        "no manager of the swarm lists its objects: {why}"
+    )))
 }
 
 fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
-    if manager == host { Query::engine(path) } else { Query::engine_of(manager.clone(), path) }
+    if manager == host {
+        Query::engine(path)
+    } else {
+        Query::engine_of(manager.clone(), path)
+    }
 }
 
-fn bodies(queries: &[Query], answers: &Answers) -> Result<Result<Vec<serde_json::Value>, String>, ProbeError> {
+fn bodies(
+    queries: &[Query],
+    answers: &Answers,
+) -> Result<Result<Vec<serde_json::Value>, String>, ProbeError> {
     let mut bodies = Vec::new();
     for query in queries {
         let answer = match query {
-            Query::Engine { host: Some(host), path } => answers.engine_of(host, path)?,
+            Query::Engine {
+                host: Some(host),
+                path,
+            } => answers.engine_of(host, path)?,
             Query::Engine { host: None, path } => answers.engine(path)?,
             _ => continue,
         };
         bodies.push(match answer {
-            EngineAnswer::Response { status: 200..=299, body } => body.clone(),
-            EngineAnswer::Response { status, body } => return Ok(Err(super::sight::error_text(*status, body))),
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => body.clone(),
+            EngineAnswer::Response { status, body } => {
+                return Ok(Err(super::sight::error_text(*status, body)));
+            }
             EngineAnswer::Absent => return Ok(Err("there is no Engine".into())),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => return Ok(Err(why.clone())),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => {
+                return Ok(Err(why.clone()));
+            }
         });
     }
     Ok(Ok(bodies))

@@ -65,11 +65,21 @@ pub struct Overview {
 
 /// Makes the page. `nodes` and `services` are a manager's answers to `/nodes` and `/services?status=true`.
 #[must_use]
-pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, services: Option<&Value>) -> Overview {
-    let mut page = Overview { services: services.map(read_services).unwrap_or_default(), ..Overview::default() };
+pub fn overview(
+    engines: &[(HostName, EngineView)],
+    nodes: Option<&[Node]>,
+    services: Option<&Value>,
+) -> Overview {
+    let mut page = Overview {
+        services: services.map(read_services).unwrap_or_default(),
+        ..Overview::default()
+    };
     let all = nodes.unwrap_or_default();
     let mut known = BTreeSet::new();
-    let clusters: BTreeSet<&str> = engines.iter().filter_map(|(_, view)| view.info()?.cluster_id.as_deref()).collect();
+    let clusters: BTreeSet<&str> = engines
+        .iter()
+        .filter_map(|(_, view)| view.info()?.cluster_id.as_deref())
+        .collect();
     for (host, view) in engines {
         let info = view.info();
         let node = info.and_then(|info| all.iter().find(|node| node.id == info.node_id));
@@ -80,23 +90,33 @@ pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, serv
                 known.insert(node.id.as_str());
                 row.engine_version.clone_from(&info.server_version);
                 if info.state != "active" {
-                    page.problems
-                        .push(format!("{host}: its Engine says `{}` {}", info.state, info.error).trim_end().into());
+                    page.problems.push(
+                        format!("{host}: its Engine says `{}` {}", info.state, info.error)
+                            .trim_end()
+                            .into(),
+                    );
                 }
             }
             (_, Some(info), None) => {
                 row.hostname.clone_from(&info.name);
                 row.engine_version.clone_from(&info.server_version);
                 row.node_id.clone_from(&info.node_id);
-                row.state = if info.state.is_empty() { "inactive".into() } else { info.state.clone() };
+                row.state = if info.state.is_empty() {
+                    "inactive".into()
+                } else {
+                    info.state.clone()
+                };
                 page.problems.push(match (info.state.as_str(), nodes) {
                     ("inactive" | "", _) => format!("{host} is not in a swarm"),
-                    (_, Some(_)) => format!("{host} is in another swarm, or was removed from this one"),
-                    (state, None) => {
-                        format!("{host} is in a swarm (`{state}`) whose nodes no manager lists {}", info.error)
-                            .trim_end()
-                            .into()
+                    (_, Some(_)) => {
+                        format!("{host} is in another swarm, or was removed from this one")
                     }
+                    (state, None) => format!(
+                        "{host} is in a swarm (`{state}`) whose nodes no manager lists {}",
+                        info.error
+                    )
+                    .trim_end()
+                    .into(),
                 });
             }
             (EngineView::Absent, ..) => {
@@ -105,7 +125,8 @@ pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, serv
             }
             (EngineView::Down(why), ..) => {
                 row.state = "Engine down".into();
-                page.problems.push(format!("{host}: the Engine does not answer: {why}"));
+                page.problems
+                    .push(format!("{host}: the Engine does not answer: {why}"));
             }
             (EngineView::Unreachable(why), ..) => {
                 row.state = "unreachable".into();
@@ -117,14 +138,21 @@ pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, serv
     }
     if clusters.len() > 1 {
         let ids: Vec<&str> = clusters.into_iter().collect();
-        page.problems.push(format!("the managers are in different swarms: {}", ids.join(", ")));
+        page.problems.push(format!(
+            "the managers are in different swarms: {}",
+            ids.join(", ")
+        ));
     }
     // While a host is not read, a node that no host is may be that host: that is not known to be a ghost.
     let unread = engines.iter().any(|(_, view)| view.unknown().is_some());
     for node in all.iter().filter(|node| !known.contains(node.id.as_str())) {
         page.rows.push(row(node));
         if !unread {
-            let what = if node.state == "down" { "a ghost: down, and" } else { "foreign to the inventory:" };
+            let what = if node.state == "down" {
+                "a ghost: down, and"
+            } else {
+                "foreign to the inventory:"
+            };
             page.problems.push(format!(
                 "node {} ({}) is {what} no host of the inventory is this node",
                 node.short_id(),
@@ -135,16 +163,30 @@ pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, serv
     page.problems.extend(
         all.iter()
             .filter(|node| known.contains(node.id.as_str()) && node.state != "ready")
-            .map(|node| format!("node {} ({}) is {}", node.short_id(), node.hostname, node.state)),
+            .map(|node| {
+                format!(
+                    "node {} ({}) is {}",
+                    node.short_id(),
+                    node.hostname,
+                    node.state
+                )
+            }),
     );
     if nodes.is_some() {
         voters(&mut page, all);
     }
-    let versions: BTreeSet<&str> =
-        page.rows.iter().map(|row| row.engine_version.as_str()).filter(|version| !version.is_empty()).collect();
+    let versions: BTreeSet<&str> = page
+        .rows
+        .iter()
+        .map(|row| row.engine_version.as_str())
+        .filter(|version| !version.is_empty())
+        .collect();
     if versions.len() > 1 {
         let versions: Vec<&str> = versions.into_iter().collect();
-        page.problems.push(format!("the Engines differ in version: {}", versions.join(", ")));
+        page.problems.push(format!(
+            "the Engines differ in version: {}",
+            versions.join(", ")
+        ));
     }
     let short = page
         .services
@@ -152,7 +194,9 @@ pub fn overview(engines: &[(HostName, EngineView)], nodes: Option<&[Node]>, serv
         .filter_map(|service| Some((service, service.tasks?)))
         .filter(|(_, (runs, wanted))| runs < wanted);
     let short: Vec<String> = short
-        .map(|(service, (runs, wanted))| format!("service {}: {runs} of {wanted} tasks run", service.name))
+        .map(|(service, (runs, wanted))| {
+            format!("service {}: {runs} of {wanted} tasks run", service.name)
+        })
         .collect();
     page.problems.extend(short);
     page
@@ -162,8 +206,10 @@ fn voters(page: &mut Overview, nodes: &[Node]) {
     let voters = Voters::count(nodes);
     page.managers = (voters.total, voters.reachable);
     if voters.total > 1 && voters.total.is_multiple_of(2) {
-        page.problems
-            .push(format!("an even number of managers ({}) stands no more losses than one less", voters.total));
+        page.problems.push(format!(
+            "an even number of managers ({}) stands no more losses than one less",
+            voters.total
+        ));
     }
     if voters.reachable < voters.total {
         page.problems.push(format!(
@@ -195,15 +241,24 @@ fn row(node: &Node) -> Row {
 }
 
 fn read_services(body: &Value) -> Vec<Service> {
-    let text =
-        |value: &Value, pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text = |value: &Value, pointer: &str| {
+        value
+            .pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
     let mut services: Vec<Service> = body
         .as_array()
         .into_iter()
         .flatten()
         .map(|service| Service {
             name: text(service, "/Spec/Name"),
-            image: text(service, "/Spec/TaskTemplate/ContainerSpec/Image").split('@').next().unwrap_or_default().into(),
+            image: text(service, "/Spec/TaskTemplate/ContainerSpec/Image")
+                .split('@')
+                .next()
+                .unwrap_or_default()
+                .into(),
             mode: service
                 .pointer("/Spec/Mode")
                 .and_then(Value::as_object)
@@ -213,7 +268,11 @@ fn read_services(body: &Value) -> Vec<Service> {
             tasks: service
                 .pointer("/ServiceStatus/RunningTasks")
                 .and_then(Value::as_u64)
-                .zip(service.pointer("/ServiceStatus/DesiredTasks").and_then(Value::as_u64)),
+                .zip(
+                    service
+                        .pointer("/ServiceStatus/DesiredTasks")
+                        .and_then(Value::as_u64),
+                ),
         })
         .collect();
     services.sort_by(|one, other| one.name.cmp(&other.name));

@@ -40,7 +40,10 @@ impl Voters {
         let managers = nodes.iter().filter(|node| node.manager.is_some());
         Self {
             total: managers.clone().count(),
-            reachable: managers.clone().filter(|node| node.is_reachable_manager()).count(),
+            reachable: managers
+                .clone()
+                .filter(|node| node.is_reachable_manager())
+                .count(),
             leader: managers
                 .clone()
                 .find(|node| node.manager.as_ref().is_some_and(|status| status.leader))
@@ -67,7 +70,10 @@ impl Voters {
 /// A [`Refusal`] that says the voters before and after.
 pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result<Allowed, Refusal> {
     let before = Voters::count(nodes);
-    let Some(node) = nodes.iter().find(|node| node.id == node_id && node.manager.is_some()) else {
+    let Some(node) = nodes
+        .iter()
+        .find(|node| node.id == node_id && node.manager.is_some())
+    else {
         return Ok(Allowed { note: None });
     };
     let act = match loss {
@@ -89,11 +95,18 @@ pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result
         };
     }
     let after = Voters {
-        total: if loss == Loss::Demotion { before.total - 1 } else { before.total },
+        total: if loss == Loss::Demotion {
+            before.total - 1
+        } else {
+            before.total
+        },
         reachable: before.reachable - usize::from(node.is_reachable_manager()),
         leader: None,
     };
-    let counts = format!("leaves {} of {} managers reachable", after.reachable, after.total);
+    let counts = format!(
+        "leaves {} of {} managers reachable",
+        after.reachable, after.total
+    );
     if !before.has_majority() {
         return Err(Refusal {
             why: format!(
@@ -110,8 +123,17 @@ pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result
                 .into(),
         });
     }
-    let alone = if after.total == 1 { "; the one that is left must not be lost" } else { "" };
-    Ok(Allowed { note: Some(format!("{act} {counts}, the majority is {}{alone}", after.majority())) })
+    let alone = if after.total == 1 {
+        "; the one that is left must not be lost"
+    } else {
+        ""
+    };
+    Ok(Allowed {
+        note: Some(format!(
+            "{act} {counts}, the majority is {}{alone}",
+            after.majority()
+        )),
+    })
 }
 
 #[cfg(test)]
@@ -138,11 +160,19 @@ mod tests {
 
     #[test]
     fn majorities() {
-        for (letters, majority, has) in
-            [("r", 1, true), ("rr", 2, true), ("ru", 2, false), ("rru", 2, true), ("rrruu", 3, true)]
-        {
+        for (letters, majority, has) in [
+            ("r", 1, true),
+            ("rr", 2, true),
+            ("ru", 2, false),
+            ("rru", 2, true),
+            ("rrruu", 3, true),
+        ] {
             let voters = Voters::count(&nodes(letters));
-            assert_eq!((voters.majority(), voters.has_majority()), (majority, has), "{letters}");
+            assert_eq!(
+                (voters.majority(), voters.has_majority()),
+                (majority, has),
+                "{letters}"
+            );
         }
         assert_eq!(Voters::count(&nodes("wr")).leader.as_deref(), Some("n1"));
     }
@@ -180,8 +210,19 @@ mod tests {
         let refusal = may_lose(&nodes("rr"), "n0", "docker01", Loss::Restart).unwrap_err();
         let why = "restarting the Engine of docker01 leaves 1 of 2 managers reachable, below the majority of 2";
         assert_eq!(refusal.why, why);
-        let note = may_lose(&nodes("rrr"), "n0", "docker01", Loss::Demotion).unwrap().note.unwrap();
-        assert_eq!(note, "demoting docker01 leaves 2 of 2 managers reachable, the majority is 2");
-        assert_eq!(may_lose(&nodes("wr"), "n0", "docker01", Loss::Restart).unwrap().note, None);
+        let note = may_lose(&nodes("rrr"), "n0", "docker01", Loss::Demotion)
+            .unwrap()
+            .note
+            .unwrap();
+        assert_eq!(
+            note,
+            "demoting docker01 leaves 2 of 2 managers reachable, the majority is 2"
+        );
+        assert_eq!(
+            may_lose(&nodes("wr"), "n0", "docker01", Loss::Restart)
+                .unwrap()
+                .note,
+            None
+        );
     }
 }

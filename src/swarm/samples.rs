@@ -16,12 +16,22 @@ pub fn host(name: &str) -> HostName {
 pub fn roster(managers: &[&str]) -> Roster {
     let hosts = (1..=3).map(|number| {
         let name = format!("docker0{number}");
-        let group = if managers.contains(&name.as_str()) { "managers" } else { "workers" };
+        let group = if managers.contains(&name.as_str()) {
+            "managers"
+        } else {
+            "workers"
+        };
         let address = format!("192.168.56.1{number}");
-        let entry = RosterEntry { address: address.clone(), swarm_address: Some(address), groups: vec![group.into()] };
+        let entry = RosterEntry {
+            address: address.clone(),
+            swarm_address: Some(address),
+            groups: vec![group.into()],
+        };
         (HostName::new(name), entry)
     });
-    Roster { hosts: hosts.collect() }
+    Roster {
+        hosts: hosts.collect(),
+    }
 }
 
 /// `/info` of an Engine in no swarm.
@@ -55,7 +65,12 @@ pub fn node(id: &str, name: &str, address: &str) -> Value {
 
 /// The same node as a manager; `leader` is left out when false, as Engines do.
 pub fn voter(mut node: Value, leader: bool, reachability: &str) -> Value {
-    let address = format!("{}:2377", node.pointer("/Status/Addr").and_then(Value::as_str).unwrap());
+    let address = format!(
+        "{}:2377",
+        node.pointer("/Status/Addr")
+            .and_then(Value::as_str)
+            .unwrap()
+    );
     node["Spec"]["Role"] = "manager".into();
     node["ManagerStatus"] = json!({"Reachability": reachability, "Addr": address});
     if leader {
@@ -93,7 +108,10 @@ impl crate::resource::Files for NoFiles {
         Err(crate::resource::Invalid::new("source", path))
     }
 
-    fn tree(&self, path: &str) -> Result<Vec<crate::resource::TreeEntry>, crate::resource::Invalid> {
+    fn tree(
+        &self,
+        path: &str,
+    ) -> Result<Vec<crate::resource::TreeEntry>, crate::resource::Invalid> {
         Err(crate::resource::Invalid::new("context", path))
     }
 
@@ -114,7 +132,12 @@ pub fn bound<K: crate::resource::Kind>(
 ) -> Result<K, crate::resource::Invalid> {
     let mut kind: K = toml::from_str(table).unwrap_or_else(|error| panic!("{error}"));
     let host = host(name);
-    kind.bind(&crate::resource::HostContext { host: &host, login_user: "vagrant", roster, files: &NoFiles })?;
+    kind.bind(&crate::resource::HostContext {
+        host: &host,
+        login_user: "vagrant",
+        roster,
+        files: &NoFiles,
+    })?;
     Ok(kind)
 }
 
@@ -122,14 +145,28 @@ pub fn bound<K: crate::resource::Kind>(
 pub fn acts(change: &crate::resource::Change) -> Vec<String> {
     use crate::resource::Act;
     let names = |hosts: &[HostName]| {
-        if hosts.is_empty() { "own".into() } else { hosts.iter().map(HostName::as_str).collect::<Vec<_>>().join("|") }
+        if hosts.is_empty() {
+            "own".into()
+        } else {
+            hosts
+                .iter()
+                .map(HostName::as_str)
+                .collect::<Vec<_>>()
+                .join("|")
+        }
     };
     change
         .steps
         .iter()
         .map(|step| match &step.act {
             Act::Engine(call) => format!("{} {} {}", names(&call.managers), call.method, call.path),
-            Act::Wait(wait) => format!("{} wait {} {}={}", names(&wait.managers), wait.path, wait.pointer, wait.equals),
+            Act::Wait(wait) => format!(
+                "{} wait {} {}={}",
+                names(&wait.managers),
+                wait.path,
+                wait.pointer,
+                wait.equals
+            ),
             Act::KnownAfterApply => "later".into(),
             other => format!("{other:?}"),
         })

@@ -7,7 +7,10 @@ use crate::resource::{Answers, EngineAnswer, ProbeError, Query};
 
 /// What is known of one Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "one for each host, and nearly all of them have answered")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one for each host, and nearly all of them have answered"
+)]
 pub enum EngineView {
     /// There is none.
     Absent,
@@ -46,7 +49,8 @@ impl EngineView {
     /// Whether the Engine is a working manager.
     #[must_use]
     pub fn is_manager(&self) -> bool {
-        self.info().is_some_and(|info| info.state == "active" && info.control_available)
+        self.info()
+            .is_some_and(|info| info.state == "active" && info.control_available)
     }
 
     /// Why it is not known whether this Engine holds a swarm; `None` when it is known.
@@ -94,14 +98,23 @@ impl Sight {
     ///
     /// # Errors
     /// [`ProbeError`] when the host's own Engine could not be asked.
-    pub fn look(host: &HostName, managers: &[HostName], answers: &Answers) -> Result<Look, ProbeError> {
+    pub fn look(
+        host: &HostName,
+        managers: &[HostName],
+        answers: &Answers,
+    ) -> Result<Look, ProbeError> {
         let own = EngineView::read(answers.engine("/info")?);
         if let EngineView::Unreachable(why) = &own {
-            return Err(ProbeError::Unusable(format!("nothing is known about the Engine of {host}: {why}")));
+            return Err(ProbeError::Unusable(format!(
+                "nothing is known about the Engine of {host}: {why}"
+            )));
         }
         let mut others = Vec::new();
         for name in managers.iter().filter(|name| *name != host) {
-            others.push((name.clone(), EngineView::read(answers.engine_of(name, "/info")?)));
+            others.push((
+                name.clone(),
+                EngineView::read(answers.engine_of(name, "/info")?),
+            ));
         }
 
         // Others first: a list from elsewhere still tells the truth when this host's own Engine is in a foreign swarm.
@@ -125,16 +138,27 @@ impl Sight {
                 break;
             }
         }
-        Ok(Look::Done(Box::new(Self { host: host.clone(), own, others, nodes })))
+        Ok(Look::Done(Box::new(Self {
+            host: host.clone(),
+            own,
+            others,
+            nodes,
+        })))
     }
 
     fn nodes(answers: &Answers, query: &Query) -> Result<Vec<Node>, String> {
         let answer = match query {
-            Query::Engine { host: Some(host), path } => answers.engine_of(host, path),
+            Query::Engine {
+                host: Some(host),
+                path,
+            } => answers.engine_of(host, path),
             _ => answers.engine("/nodes"),
         };
         match answer.map_err(|error| error.to_string())? {
-            EngineAnswer::Response { status: 200..=299, body } => Node::list(body),
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => Node::list(body),
             EngineAnswer::Response { status, body } => Err(error_text(*status, body)),
             EngineAnswer::Absent => Err("there is no Engine".into()),
             EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why.clone()),

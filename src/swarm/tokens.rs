@@ -19,8 +19,14 @@ impl Tokens {
     /// Reads a manager's answer to `GET /swarm`; `None` when it tells no tokens.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let digest = |role: Role| {
-            let token = body.pointer(role.token_pointer())?.as_str().filter(|token| !token.is_empty())?;
-            Some((role, Definition::of("join_token", &json!(token), &[], role.word())))
+            let token = body
+                .pointer(role.token_pointer())?
+                .as_str()
+                .filter(|token| !token.is_empty())?;
+            Some((
+                role,
+                Definition::of("join_token", &json!(token), &[], role.word()),
+            ))
         };
         Some(Self([digest(Role::Manager)?, digest(Role::Worker)?]))
     }
@@ -28,7 +34,11 @@ impl Tokens {
     /// What this manager's record is to hold.
     pub(super) fn keepsakes(&self, host: &HostName) -> impl Iterator<Item = Keepsake> {
         let host = host.clone();
-        self.0.into_iter().map(move |(role, definition)| Keepsake { host: host.clone(), id: id(role), definition })
+        self.0.into_iter().map(move |(role, definition)| Keepsake {
+            host: host.clone(),
+            id: id(role),
+            definition,
+        })
     }
 
     /// Tokens that are others than every manager remembers. One `apply` may have reached some managers only: the tokens are known
@@ -39,8 +49,10 @@ impl Tokens {
         memory: &dyn Memory,
     ) -> Vec<FieldChange> {
         let is_new = |(role, definition): &&(Role, Definition)| {
-            let known: Vec<bool> =
-                managers.clone().filter_map(|host| memory.remembers(host, &id(*role), definition)).collect();
+            let known: Vec<bool> = managers
+                .clone()
+                .filter_map(|host| memory.remembers(host, &id(*role), definition))
+                .collect();
             !known.is_empty() && !known.contains(&true)
         };
         let field = |(role, _): &(Role, Definition)| FieldChange {
@@ -71,36 +83,62 @@ mod tests {
     impl Memory for Records {
         fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool> {
             let mut kept = self.0.get(host)?.keepsakes(host);
-            kept.find(|keepsake| keepsake.id == id).map(|keepsake| keepsake.definition == *definition)
+            kept.find(|keepsake| keepsake.id == id)
+                .map(|keepsake| keepsake.definition == *definition)
         }
     }
 
     fn tokens(manager: &str, worker: &str) -> Tokens {
-        Tokens::read(&json!({ "ID": "c1", "JoinTokens": { "Manager": manager, "Worker": worker } })).unwrap()
+        Tokens::read(&json!({ "ID": "c1", "JoinTokens": { "Manager": manager, "Worker": worker } }))
+            .unwrap()
     }
 
     fn fields(now: &Tokens, records: &[(&str, Tokens)]) -> Vec<String> {
-        let records = Records(records.iter().map(|(name, tokens)| (host(name), *tokens)).collect());
+        let records = Records(
+            records
+                .iter()
+                .map(|(name, tokens)| (host(name), *tokens))
+                .collect(),
+        );
         let managers = [host("docker01"), host("docker02")];
-        now.rotated(managers.iter(), &records).into_iter().map(|field| field.field).collect()
+        now.rotated(managers.iter(), &records)
+            .into_iter()
+            .map(|field| field.field)
+            .collect()
     }
 
     #[test]
     fn a_token_is_new_when_a_record_knows_another_and_none_knows_it() {
         let (old, new) = (tokens("m1", "w1"), tokens("m1", "w2"));
-        assert_eq!(fields(&new, &[("docker01", old)]), ["join token of workers"]);
+        assert_eq!(
+            fields(&new, &[("docker01", old)]),
+            ["join token of workers"]
+        );
         assert_eq!(fields(&tokens("m2", "w2"), &[("docker01", old)]).len(), 2);
         assert!(fields(&old, &[("docker01", old)]).is_empty());
-        assert!(fields(&new, &[("docker01", old), ("docker02", new)]).is_empty(), "one manager missed the last apply");
+        assert!(
+            fields(&new, &[("docker01", old), ("docker02", new)]).is_empty(),
+            "one manager missed the last apply"
+        );
         assert!(fields(&new, &[]).is_empty(), "nobody ever applied");
     }
 
     #[test]
     fn an_answer_without_tokens_says_nothing_and_tokens_are_never_printed() {
-        assert_eq!(Tokens::read(&json!({ "message": "This node is not a swarm manager." })), None);
-        assert_eq!(Tokens::read(&json!({ "JoinTokens": { "Manager": "", "Worker": "" } })), None);
+        assert_eq!(
+            Tokens::read(&json!({ "message": "This node is not a swarm manager." })),
+            None
+        );
+        assert_eq!(
+            Tokens::read(&json!({ "JoinTokens": { "Manager": "", "Worker": "" } })),
+            None
+        );
         let shown = format!("{:?}", tokens("SWMTKN-1-secret", "SWMTKN-1-other"));
         assert!(!shown.contains("SWMTKN"), "{shown}");
-        assert_ne!(tokens("a", "b"), tokens("b", "a"), "a token of workers is none of managers");
+        assert_ne!(
+            tokens("a", "b"),
+            tokens("b", "a"),
+            "a token of workers is none of managers"
+        );
     }
 }

@@ -44,7 +44,12 @@ struct Sent<'a> {
 impl<'a> Sent<'a> {
     /// A request without a body.
     fn new(method: &'a Method, path: &'a str) -> Self {
-        Self { method, path, headers: HeaderMap::new(), body: Bytes::new() }
+        Self {
+            method,
+            path,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+        }
     }
 }
 
@@ -71,14 +76,22 @@ impl Parcel {
     /// A JSON body.
     #[must_use]
     pub fn json(value: &Value) -> Self {
-        Self { body: Bytes::from(value.to_string()), content_type: Some("application/json"), registry_auth: None }
+        Self {
+            body: Bytes::from(value.to_string()),
+            content_type: Some("application/json"),
+            registry_auth: None,
+        }
     }
 
     /// A tar; none where it is empty.
     #[must_use]
     pub fn tar(archive: Bytes) -> Self {
         let content_type = (!archive.is_empty()).then_some("application/x-tar");
-        Self { body: archive, content_type, registry_auth: None }
+        Self {
+            body: archive,
+            content_type,
+            registry_auth: None,
+        }
     }
 
     /// The same with the value of `X-Registry-Auth`.
@@ -89,12 +102,19 @@ impl Parcel {
     }
 
     fn sent<'a>(&self, method: &'a Method, path: &'a str) -> Result<Sent<'a>, TransportError> {
-        let mut sent = Sent { body: self.body.clone(), ..Sent::new(method, path) };
+        let mut sent = Sent {
+            body: self.body.clone(),
+            ..Sent::new(method, path)
+        };
         if let Some(content_type) = self.content_type {
-            sent.headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+            sent.headers.insert(
+                header::CONTENT_TYPE,
+                header::HeaderValue::from_static(content_type),
+            );
         }
         if let Some(credentials) = &self.registry_auth {
-            let trouble = |error| TransportError::Unsendable(format!("credentials for a registry: {error}"));
+            let trouble =
+                |error| TransportError::Unsendable(format!("credentials for a registry: {error}"));
             let mut value = header::HeaderValue::from_str(credentials).map_err(trouble)?;
             value.set_sensitive(true);
             sent.headers.insert("x-registry-auth", value);
@@ -136,10 +156,19 @@ impl EngineClient {
             ping.await?
         };
         client.streams.add_permits(bearable.saturating_sub(1));
-        let newest = answer.headers().get("api-version").and_then(|value| ApiVersion::parse(value.to_str().ok()?));
+        let newest = answer
+            .headers()
+            .get("api-version")
+            .and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
-            let why = format!("what answers there is no Engine (status {})", answer.status());
-            return Err(TransportError::NoEngine { installed: true, why });
+            let why = format!(
+                "what answers there is no Engine (status {})",
+                answer.status()
+            );
+            return Err(TransportError::NoEngine {
+                installed: true,
+                why,
+            });
         };
         client.speak(newest.min(KNOWN_VERSION));
         Ok(client)
@@ -179,9 +208,12 @@ impl EngineClient {
     ) -> Result<(u16, Value), TransportError> {
         let mut renegotiated = false;
         loop {
-            let ApiVersion(major, minor) = *self.version.lock().unwrap_or_else(PoisonError::into_inner);
+            let ApiVersion(major, minor) =
+                *self.version.lock().unwrap_or_else(PoisonError::into_inner);
             let versioned = format!("/v{major}.{minor}{path}");
-            let answer = self.exchange(&parcel.sent(method, &versioned)?, timeout).await?;
+            let answer = self
+                .exchange(&parcel.sent(method, &versioned)?, timeout)
+                .await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
             if status == 400 && !renegotiated && is_about_version(&value) {
@@ -205,7 +237,12 @@ impl EngineClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
-        let sent = Sent { method, path, headers, body };
+        let sent = Sent {
+            method,
+            path,
+            headers,
+            body,
+        };
         self.exchange(&sent, timeout).await
     }
 
@@ -214,25 +251,42 @@ impl EngineClient {
     }
 
     fn rest(&self, sender: Sender) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
     }
 
     fn resting(&self) -> Option<Sender> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop()
     }
 
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
     async fn renegotiate(&self) -> Result<(), TransportError> {
-        let answer = self.exchange(&Sent::new(&Method::GET, "/version"), PING_LIMIT).await?;
+        let answer = self
+            .exchange(&Sent::new(&Method::GET, "/version"), PING_LIMIT)
+            .await?;
         let value = json(answer.body());
-        let version = |key: &str| value.get(key).and_then(Value::as_str).and_then(ApiVersion::parse);
+        let version = |key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .and_then(ApiVersion::parse)
+        };
         let newest = version("ApiVersion").unwrap_or(KNOWN_VERSION);
         let oldest = version("MinAPIVersion").unwrap_or(newest);
         self.speak(KNOWN_VERSION.min(newest).max(oldest));
         Ok(())
     }
 
-    async fn exchange(&self, sent: &Sent<'_>, timeout: Duration) -> Result<Response<Bytes>, TransportError> {
+    async fn exchange(
+        &self,
+        sent: &Sent<'_>,
+        timeout: Duration,
+    ) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
         let closed = |_| TransportError::Lost("the streams to the Engine are closed".into());
         let _permit = self.streams.acquire().await.map_err(closed)?;
@@ -251,10 +305,15 @@ impl EngineClient {
                     self.rest(sender);
                     return Ok(answer);
                 }
-                Ok(Err(broken)) if again && (broken.unsent || repeatable) && !is_limit(&broken.error) => {
+                Ok(Err(broken))
+                    if again && (broken.unsent || repeatable) && !is_limit(&broken.error) =>
+                {
                     again = false;
                     // Its fellows died with it when the Engine was restarted.
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+                    self.idle
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .clear();
                 }
                 Ok(Err(broken)) => return Err(broken.error),
                 Err(_) => return Err(TransportError::Timeout(timeout)),
@@ -266,7 +325,9 @@ impl EngineClient {
 async fn open(connection: &dyn Connection) -> Result<Sender, TransportError> {
     let handshake = async {
         let stream = connection.open_engine().await?;
-        http1::handshake(TokioIo::new(stream)).await.map_err(|error| TransportError::Lost(error.to_string()))
+        http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| TransportError::Lost(error.to_string()))
     };
     let (sender, stream) = match tokio::time::timeout(PING_LIMIT, handshake).await {
         Ok(result) => result?,
@@ -286,23 +347,48 @@ fn build(sent: &Sent<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
         headers.clone_from(&sent.headers);
         headers.insert(header::HOST, header::HeaderValue::from_static("docker"));
     }
-    let trouble = |error| TransportError::Unsendable(format!("a request for {}: {error}", sent.path));
+    let trouble =
+        |error| TransportError::Unsendable(format!("a request for {}: {error}", sent.path));
     request.body(Full::new(sent.body.clone())).map_err(trouble)
 }
 
-async fn send(sender: &mut Sender, request: Request<Full<Bytes>>) -> Result<Response<Bytes>, Broken> {
-    let lost = |error: &dyn std::fmt::Display| TransportError::Lost(format!("the Engine hung up: {error}"));
-    sender.ready().await.map_err(|error| Broken { error: lost(&error), unsent: true })?;
-    let answer = sender.try_send_request(request).await.map_err(|mut error| {
-        let unsent = error.take_message().is_some();
-        Broken { error: lost(error.error()), unsent }
+async fn send(
+    sender: &mut Sender,
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Bytes>, Broken> {
+    let lost = |error: &dyn std::fmt::Display| {
+        TransportError::Lost(format!("the Engine hung up: {error}"))
+    };
+    sender.ready().await.map_err(|error| Broken {
+        error: lost(&error),
+        unsent: true,
     })?;
+    let answer = sender
+        .try_send_request(request)
+        .await
+        .map_err(|mut error| {
+            let unsent = error.take_message().is_some();
+            Broken {
+                error: lost(error.error()),
+                unsent,
+            }
+        })?;
     let (parts, body) = answer.into_parts();
-    let collected = Limited::new(body, BODY_LIMIT).collect().await.map_err(|error| {
-        let limit = error.is::<http_body_util::LengthLimitError>();
-        let error = if limit { TransportError::TooMuchOutput(BODY_LIMIT) } else { lost(&error) };
-        Broken { error, unsent: false }
-    })?;
+    let collected = Limited::new(body, BODY_LIMIT)
+        .collect()
+        .await
+        .map_err(|error| {
+            let limit = error.is::<http_body_util::LengthLimitError>();
+            let error = if limit {
+                TransportError::TooMuchOutput(BODY_LIMIT)
+            } else {
+                lost(&error)
+            };
+            Broken {
+                error,
+                unsent: false,
+            }
+        })?;
     Ok(Response::from_parts(parts, collected.to_bytes()))
 }
 
@@ -312,13 +398,18 @@ fn is_limit(error: &TransportError) -> bool {
 
 /// "client version 1.47 is too old. Minimum supported API version is 1.50", or "too new".
 fn is_about_version(value: &Value) -> bool {
-    let message = value.get("message").and_then(Value::as_str).unwrap_or_default();
-    message.contains("client version") && (message.contains("too old") || message.contains("too new"))
+    let message = value
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    message.contains("client version")
+        && (message.contains("too old") || message.contains("too new"))
 }
 
 fn json(body: &Bytes) -> Value {
     if body.is_empty() {
         return Value::Null;
     }
-    serde_json::from_slice(body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
+    serde_json::from_slice(body)
+        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(body).into_owned()))
 }

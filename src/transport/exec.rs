@@ -69,8 +69,19 @@ impl Output {
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         let tail = lines[lines.len().saturating_sub(6)..].join("; ");
-        tail.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
+        tail.chars()
+            .map(|character| {
+                if character.is_control() {
+                    ' '
+                } else {
+                    character
+                }
+            })
+            .collect()
     }
 }

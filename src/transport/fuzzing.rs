@@ -41,14 +41,20 @@ impl Connection for Babbler {
 
 /// See [`crate::fuzzing::engine_api`].
 pub(crate) fn engine_api(bytes: &[u8]) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
         let work = async {
             let host: Arc<dyn Connection> = Arc::new(Babbler(bytes.to_vec()));
-            let Ok(client) = EngineClient::connect(host).await else { return };
+            let Ok(client) = EngineClient::connect(host).await else {
+                return;
+            };
             for method in [Method::GET, Method::POST] {
-                let answer = client.request(&method, "/info", None, Duration::from_secs(5)).await;
+                let answer = client
+                    .request(&method, "/info", None, Duration::from_secs(5))
+                    .await;
                 if let Ok((status, body)) = answer {
                     assert!((100..1000).contains(&status), "{status}");
                     // What is a text or JSON goes on as such; nothing of it is larger than what came.

@@ -26,7 +26,11 @@ pub struct LockSettings {
 
 impl Default for LockSettings {
     fn default() -> Self {
-        Self { path: DEFAULT_PATH.into(), heartbeat: Duration::from_secs(10), expiry: Duration::from_secs(60) }
+        Self {
+            path: DEFAULT_PATH.into(),
+            heartbeat: Duration::from_secs(10),
+            expiry: Duration::from_secs(60),
+        }
     }
 }
 
@@ -93,7 +97,11 @@ impl HostLock {
     /// # Errors
     /// [`TransportError::Locked`] when another run still holds it, [`TransportError::Lock`] when it cannot be made,
     /// others when the connection is lost.
-    pub async fn acquire(connection: Arc<dyn Connection>, owner: &str, wait: Duration) -> Result<Self, TransportError> {
+    pub async fn acquire(
+        connection: Arc<dyn Connection>,
+        owner: &str,
+        wait: Duration,
+    ) -> Result<Self, TransportError> {
         Self::acquire_with(connection, owner, wait, LockSettings::default()).await
     }
 
@@ -108,16 +116,29 @@ impl HostLock {
         settings: LockSettings,
     ) -> Result<Self, TransportError> {
         let token = format!("{:032x}", rand::random::<u128>());
-        let owner: String = owner.chars().map(|one| if one.is_control() { ' ' } else { one }).collect();
+        let owner: String = owner
+            .chars()
+            .map(|one| if one.is_control() { ' ' } else { one })
+            .collect();
         let start = Instant::now();
-        let shared =
-            Shared { connection, settings, token, gone: AtomicBool::new(false), last_beat: Mutex::new(Instant::now()) };
+        let shared = Shared {
+            connection,
+            settings,
+            token,
+            gone: AtomicBool::new(false),
+            last_beat: Mutex::new(Instant::now()),
+        };
         loop {
             let expiry = shared.settings.expiry.as_secs().to_string();
             let before = Instant::now();
-            let answer = shared.run(ACQUIRE, &[&owner, &std::process::id().to_string(), &expiry]).await?;
+            let answer = shared
+                .run(ACQUIRE, &[&owner, &std::process::id().to_string(), &expiry])
+                .await?;
             if answer.first().is_some_and(|word| word == "acquired") {
-                *shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = before;
+                *shared
+                    .last_beat
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = before;
                 break;
             }
             let left = wait.saturating_sub(start.elapsed());
@@ -128,13 +149,20 @@ impl HostLock {
         }
         let shared = Arc::new(shared);
         let heartbeat = AbortOnDropHandle::new(tokio::spawn(beat(Arc::clone(&shared))));
-        Ok(Self { shared, _heartbeat: heartbeat })
+        Ok(Self {
+            shared,
+            _heartbeat: heartbeat,
+        })
     }
 
     /// Whether the lock is still ours: the last heartbeat is young enough and nobody took it over. Ask before each step.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        let last = *self.shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = *self
+            .shared
+            .last_beat
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         !self.shared.gone.load(Ordering::Relaxed) && last.elapsed() < self.shared.settings.expiry
     }
 
@@ -143,7 +171,10 @@ impl HostLock {
     /// # Errors
     /// [`TransportError`] when the host cannot be reached; the lock then expires by itself.
     pub async fn release(self) -> Result<(), TransportError> {
-        let Self { shared, _heartbeat: heartbeat } = self;
+        let Self {
+            shared,
+            _heartbeat: heartbeat,
+        } = self;
         drop(heartbeat);
         shared.run(RELEASE, &[]).await.map(drop)
     }
@@ -155,7 +186,10 @@ async fn beat(shared: Arc<Shared>) {
         let before = Instant::now();
         match shared.run(BEAT, &[]).await {
             Ok(answer) if answer.first().is_some_and(|word| word == "kept") => {
-                *shared.last_beat.lock().unwrap_or_else(PoisonError::into_inner) = before;
+                *shared
+                    .last_beat
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner) = before;
             }
             Ok(_) => {
                 shared.gone.store(true, Ordering::Relaxed);
@@ -171,17 +205,33 @@ impl Shared {
     async fn run(&self, body: &str, further: &[&str]) -> Result<Vec<String>, TransportError> {
         let mut arguments = vec![self.settings.path.clone(), self.token.clone()];
         arguments.extend(further.iter().map(|&argument| argument.to_owned()));
-        let exec = Exec { arguments, timeout: Duration::from_secs(30), ..Exec::root(format!("{PREAMBLE}{body}")) };
+        let exec = Exec {
+            arguments,
+            timeout: Duration::from_secs(30),
+            ..Exec::root(format!("{PREAMBLE}{body}"))
+        };
         let output = self.connection.exec(exec).await?;
         if !output.success() {
-            return Err(TransportError::Lock(format!("{}: {}", self.settings.path, output.stderr_tail())));
+            return Err(TransportError::Lock(format!(
+                "{}: {}",
+                self.settings.path,
+                output.stderr_tail()
+            )));
         }
-        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        Ok(String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect())
     }
 }
 
 fn locked(answer: &[String]) -> TransportError {
     let field = |index: usize| answer.get(index).cloned().unwrap_or_default();
     let silent_for = Duration::from_secs(field(4).parse().unwrap_or(0));
-    TransportError::Locked { owner: field(1), process: field(2), since: field(3), silent_for }
+    TransportError::Locked {
+        owner: field(1),
+        process: field(2),
+        since: field(3),
+        silent_for,
+    }
 }

@@ -19,8 +19,8 @@ pub use engine_api::{EngineClient, Parcel};
 pub use error::TransportError;
 pub use exec::{Exec, Output, Privilege};
 pub use gate::{
-    BlankSwarm, ClientCall, ClientEnd, Gate, GateReads, GateWrites, PassedRead, PassedWrite, PrivateFolder, Recorded,
-    run_client,
+    BlankSwarm, ClientCall, ClientEnd, Gate, GateReads, GateWrites, PassedRead, PassedWrite,
+    PrivateFolder, Recorded, run_client,
 };
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;

@@ -48,8 +48,15 @@ pub async fn connect_with(
 impl Network {
     /// A network with the inventory's hosts; nothing is reached yet.
     pub fn new(options: ConnectOptions, hosts: impl IntoIterator<Item = Target>) -> Self {
-        let hosts = hosts.into_iter().map(|target| (target.name.clone(), target)).collect();
-        Self { options, hosts, ..Self::default() }
+        let hosts = hosts
+            .into_iter()
+            .map(|target| (target.name.clone(), target))
+            .collect();
+        Self {
+            options,
+            hosts,
+            ..Self::default()
+        }
     }
 
     /// A host with the settings of its SSH configuration.
@@ -77,7 +84,10 @@ impl Network {
     pub async fn scan(&self, target: &Target) -> Result<Vec<(String, String)>, TransportError> {
         let road = self.road(target, &[]).await?;
         let keys = scan(&road, target).await?;
-        Ok(keys.iter().filter_map(|key| known_line(target, key)).collect())
+        Ok(keys
+            .iter()
+            .filter_map(|key| known_line(target, key))
+            .collect())
     }
 
     /// Where warnings go about settings that cannot be followed; each comes once. Default: nowhere.
@@ -88,11 +98,19 @@ impl Network {
     }
 
     fn remember(&self, files: &[PathBuf], known: KnownHosts) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(files.to_vec(), known);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(files.to_vec(), known);
     }
 
     fn known_hosts(&self, files: &[PathBuf]) -> Result<KnownHosts, TransportError> {
-        let found = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(files).cloned();
+        let found = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(files)
+            .cloned();
         match found {
             Some(known) => Ok(known),
             None => {
@@ -122,14 +140,21 @@ impl Network {
         let list = match &target.ssh.proxy {
             Proxy::Direct => return Ok(Road::Tcp),
             Proxy::Command(command) => {
-                let original = self.hosts.get(&target.name).map_or(&target.address, |host| &host.address);
+                let original = self
+                    .hosts
+                    .get(&target.name)
+                    .map_or(&target.address, |host| &host.address);
                 let tokens = Tokens { target, original };
-                let command = tokens.replace(command).map_err(|why| trouble("ProxyCommand", why))?;
+                let command = tokens
+                    .replace(command)
+                    .map_err(|why| trouble("ProxyCommand", why))?;
                 return Ok(Road::Command(command));
             }
             Proxy::Jump(list) => list,
         };
-        let (before, last) = list.rsplit_once(',').map_or((None, list.as_str()), |(before, last)| (Some(before), last));
+        let (before, last) = list
+            .rsplit_once(',')
+            .map_or((None, list.as_str()), |(before, last)| (Some(before), last));
         let hop = hop::parse(last).map_err(|why| trouble("ProxyJump", why))?;
         let hop = self.resolve(&self.hop_target(target, &hop, before)).await?;
         let mut further: Vec<String> = way.to_vec();
@@ -144,11 +169,21 @@ impl Network {
             );
             return Err(trouble("ProxyJump", circle));
         }
-        let jump = self.jump(&hop, &label, &further).await.map_err(|error| TransportError::Jump {
-            hop: format!("the jump host {last} (ProxyJump of {}, {})", target.name, self.place(target, "proxy")),
-            error: Box::new(error),
-        })?;
-        Ok(Road::Through { jump, name: format!("the jump host {last}") })
+        let jump =
+            self.jump(&hop, &label, &further)
+                .await
+                .map_err(|error| TransportError::Jump {
+                    hop: format!(
+                        "the jump host {last} (ProxyJump of {}, {})",
+                        target.name,
+                        self.place(target, "proxy")
+                    ),
+                    error: Box::new(error),
+                })?;
+        Ok(Road::Through {
+            jump,
+            name: format!("the jump host {last}"),
+        })
     }
 
     /// A jump host: a host of the inventory with its own settings, or another one, which takes what the inventory says
@@ -157,17 +192,34 @@ impl Network {
         let mut found = match self.hosts.get(&HostName::new(&hop.host)) {
             Some(own) => own.clone(),
             None => {
-                let taken = ["identity_file", "agent", "known_hosts", "host_keys", "connect_timeout", "connect_wait"];
+                let taken = [
+                    "identity_file",
+                    "agent",
+                    "known_hosts",
+                    "host_keys",
+                    "connect_timeout",
+                    "connect_wait",
+                ];
                 let mut origins = target.origins.clone();
-                origins.retain(|setting, origin| taken.contains(setting) && *origin == Origin::Inventory);
+                origins.retain(|setting, origin| {
+                    taken.contains(setting) && *origin == Origin::Inventory
+                });
                 let given = |setting: &str| origins.contains_key(setting);
                 let fresh = Target::new(HostName::new(&hop.host), hop.host.clone());
                 Target {
                     user: local_user(),
-                    identity_files: if given("identity_file") { target.identity_files.clone() } else { Vec::new() },
+                    identity_files: if given("identity_file") {
+                        target.identity_files.clone()
+                    } else {
+                        Vec::new()
+                    },
                     agent: target.agent,
                     known_hosts: target.known_hosts.clone(),
-                    host_key_policy: if given("host_keys") { target.host_key_policy } else { fresh.host_key_policy },
+                    host_key_policy: if given("host_keys") {
+                        target.host_key_policy
+                    } else {
+                        fresh.host_key_policy
+                    },
                     connect_timeout: target.connect_timeout,
                     connect_wait: target.connect_wait,
                     password_command: target.password_command.clone(),
@@ -193,15 +245,27 @@ impl Network {
     }
 
     /// The one connection to a jump host. Who waits while another one fails to make it fails with it.
-    async fn jump(&self, hop: &Target, label: &str, way: &[String]) -> Result<Arc<SshConnection>, TransportError> {
+    async fn jump(
+        &self,
+        hop: &Target,
+        label: &str,
+        way: &[String],
+    ) -> Result<Arc<SshConnection>, TransportError> {
         let asked = Instant::now();
-        let key = format!("{label} {:?} {:?} {:?}", hop.ssh.proxy, hop.identity_files, hop.known_hosts);
+        let key = format!(
+            "{label} {:?} {:?} {:?}",
+            hop.ssh.proxy, hop.identity_files, hop.known_hosts
+        );
         let slot = {
             let mut jumps = self.jumps.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(jumps.entry(key).or_default())
         };
         let mut slot = slot.lock().await;
-        if let Some(connection) = slot.connection.as_ref().filter(|connection| !connection.is_lost()) {
+        if let Some(connection) = slot
+            .connection
+            .as_ref()
+            .filter(|connection| !connection.is_lost())
+        {
             return Ok(Arc::clone(connection));
         }
         if let Some((when, error)) = &slot.failed
@@ -225,7 +289,8 @@ impl Network {
     }
 }
 
-type BoxConnecting<'a> = Pin<Box<dyn Future<Output = Result<Arc<SshConnection>, TransportError>> + Send + 'a>>;
+type BoxConnecting<'a> =
+    Pin<Box<dyn Future<Output = Result<Arc<SshConnection>, TransportError>> + Send + 'a>>;
 
 /// A server, for finding circles.
 fn label(target: &Target) -> String {
@@ -247,28 +312,48 @@ pub(super) mod hop {
     pub fn parse(text: &str) -> Result<Hop, String> {
         let wrong = || format!("`{text}` is not [user@]host[:port]");
         let rest = text.trim();
-        let rest = rest.strip_prefix("ssh://").unwrap_or(rest).trim_end_matches('/');
-        let (user, rest) = rest.rsplit_once('@').map_or((None, rest), |(user, rest)| (Some(user), rest));
+        let rest = rest
+            .strip_prefix("ssh://")
+            .unwrap_or(rest)
+            .trim_end_matches('/');
+        let (user, rest) = rest
+            .rsplit_once('@')
+            .map_or((None, rest), |(user, rest)| (Some(user), rest));
         let (host, port) = match rest.strip_prefix('[') {
             Some(rest) => {
                 let (host, behind) = rest.split_once(']').ok_or_else(wrong)?;
                 (host, behind.strip_prefix(':'))
             }
             None if rest.matches(':').count() > 1 => (rest, None),
-            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
+            None => rest
+                .split_once(':')
+                .map_or((rest, None), |(host, port)| (host, Some(port))),
         };
-        let port = port.map(|port| port.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(wrong)).transpose()?;
+        let port = port
+            .map(|port| {
+                port.parse::<u16>()
+                    .ok()
+                    .filter(|port| *port > 0)
+                    .ok_or_else(wrong)
+            })
+            .transpose()?;
         let strange = |text: &str| {
             text.is_empty()
                 || text.starts_with('-')
-                || text
-                    .chars()
-                    .any(|letter| letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter))
+                || text.chars().any(|letter| {
+                    letter.is_whitespace()
+                        || letter.is_control()
+                        || "'`\"$\\;&<>|(){}".contains(letter)
+                })
         };
         if strange(host) || user.is_some_and(strange) {
             return Err(wrong());
         }
-        Ok(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
+        Ok(Hop {
+            user: user.map(str::to_owned),
+            host: host.to_owned(),
+            port,
+        })
     }
 
     #[cfg(test)]
@@ -278,15 +363,38 @@ pub(super) mod hop {
         #[test]
         fn every_form() {
             let hop = |user: Option<&str>, host: &str, port| {
-                Ok(Hop { user: user.map(str::to_owned), host: host.to_owned(), port })
+                Ok(Hop {
+                    user: user.map(str::to_owned),
+                    host: host.to_owned(),
+                    port,
+                })
             };
             assert_eq!(parse("bastion"), hop(None, "bastion", None));
-            assert_eq!(parse(" ann@bastion:2222 "), hop(Some("ann"), "bastion", Some(2222)));
-            assert_eq!(parse("ssh://ann@bastion:2222/"), hop(Some("ann"), "bastion", Some(2222)));
-            assert_eq!(parse("[fe80::1%eth0]:22"), hop(None, "fe80::1%eth0", Some(22)));
+            assert_eq!(
+                parse(" ann@bastion:2222 "),
+                hop(Some("ann"), "bastion", Some(2222))
+            );
+            assert_eq!(
+                parse("ssh://ann@bastion:2222/"),
+                hop(Some("ann"), "bastion", Some(2222))
+            );
+            assert_eq!(
+                parse("[fe80::1%eth0]:22"),
+                hop(None, "fe80::1%eth0", Some(22))
+            );
             assert_eq!(parse("2001:db8::5"), hop(None, "2001:db8::5", None));
             assert_eq!(parse("ann@corp@host"), hop(Some("ann@corp"), "host", None));
-            for wrong in ["", "host:0", "host:x", "@", "-oProxyCommand=x", "a b", "$(x)", "[::1", "u;x@host"] {
+            for wrong in [
+                "",
+                "host:0",
+                "host:x",
+                "@",
+                "-oProxyCommand=x",
+                "a b",
+                "$(x)",
+                "[::1",
+                "u;x@host",
+            ] {
                 assert!(parse(wrong).is_err(), "{wrong}");
             }
         }

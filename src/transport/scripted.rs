@@ -41,7 +41,11 @@ struct ScriptedEngine {
 /// An output with a status and text on stdout.
 #[must_use]
 pub fn output(status: i32, stdout: impl Into<Vec<u8>>) -> Output {
-    Output { status, stdout: stdout.into(), stderr: Vec::new() }
+    Output {
+        status,
+        stdout: stdout.into(),
+        stderr: Vec::new(),
+    }
 }
 
 impl ScriptedHost {
@@ -55,26 +59,42 @@ impl ScriptedHost {
     #[must_use]
     pub fn on(self, text: &str, output: Output) -> Self {
         let text = text.to_owned();
-        self.rule(Box::new(move |exec| exec.script.contains(&text)), Ok(output), false)
+        self.rule(
+            Box::new(move |exec| exec.script.contains(&text)),
+            Ok(output),
+            false,
+        )
     }
 
     /// Answers the next script that contains the text, once.
     #[must_use]
     pub fn once(self, text: &str, output: Output) -> Self {
         let text = text.to_owned();
-        self.rule(Box::new(move |exec| exec.script.contains(&text)), Ok(output), true)
+        self.rule(
+            Box::new(move |exec| exec.script.contains(&text)),
+            Ok(output),
+            true,
+        )
     }
 
     /// Fails the next script that contains the text, once.
     #[must_use]
     pub fn fail_once(self, text: &str, error: TransportError) -> Self {
         let text = text.to_owned();
-        self.rule(Box::new(move |exec| exec.script.contains(&text)), Err(error), true)
+        self.rule(
+            Box::new(move |exec| exec.script.contains(&text)),
+            Err(error),
+            true,
+        )
     }
 
     /// Answers every command for which the function holds.
     #[must_use]
-    pub fn on_match(self, matcher: impl Fn(&Exec) -> bool + Send + Sync + 'static, output: Output) -> Self {
+    pub fn on_match(
+        self,
+        matcher: impl Fn(&Exec) -> bool + Send + Sync + 'static,
+        output: Output,
+    ) -> Self {
         self.rule(Box::new(matcher), Ok(output), false)
     }
 
@@ -84,7 +104,9 @@ impl ScriptedHost {
     pub fn on_engine(mut self, method: &str, path: &str, status: u16, body: Value) -> Self {
         let engine = self.engine.get_or_insert_default();
         if let Some(engine) = Arc::get_mut(engine) {
-            engine.answers.push((method.into(), path.into(), status, body));
+            engine
+                .answers
+                .push((method.into(), path.into(), status, body));
         }
         self
     }
@@ -92,18 +114,30 @@ impl ScriptedHost {
     /// What was run, in order.
     #[must_use]
     pub fn ran(&self) -> Vec<Exec> {
-        self.ran.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.ran
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// What the Engine was asked, in order, without `/_ping`.
     #[must_use]
     pub fn asked(&self) -> Vec<EngineRequest> {
-        let asked = |engine: &Arc<ScriptedEngine>| engine.asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let asked = |engine: &Arc<ScriptedEngine>| {
+            engine
+                .asked
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone()
+        };
         self.engine.as_ref().map(asked).unwrap_or_default()
     }
 
     fn rule(self, matcher: Matcher, reply: Reply, once: bool) -> Self {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push_back((matcher, reply, once));
+        self.rules
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_back((matcher, reply, once));
         self
     }
 }
@@ -111,11 +145,16 @@ impl ScriptedHost {
 #[async_trait]
 impl Connection for ScriptedHost {
     async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
-        self.ran.lock().unwrap_or_else(PoisonError::into_inner).push(exec.clone());
+        self.ran
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(exec.clone());
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(index) = rules.iter().position(|(matcher, ..)| matcher(&exec)) else {
             let start: String = exec.script.trim().chars().take(120).collect();
-            return Err(TransportError::Unsendable(format!("this host was not told about `{start}`")));
+            return Err(TransportError::Unsendable(format!(
+                "this host was not told about `{start}`"
+            )));
         };
         let (_, reply, once) = &rules[index];
         let (reply, once) = (reply.clone(), *once);
@@ -127,7 +166,10 @@ impl Connection for ScriptedHost {
 
     async fn open_engine(&self) -> Result<EngineStream, TransportError> {
         let Some(engine) = self.engine.clone() else {
-            return Err(TransportError::NoEngine { installed: false, why: "this host was not given one".into() });
+            return Err(TransportError::NoEngine {
+                installed: false,
+                why: "this host was not given one".into(),
+            });
         };
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
@@ -164,9 +206,16 @@ impl ScriptedEngine {
             let mut body = vec![0; length];
             reader.read_exact(&mut body).await?;
             let mut words = head.split(' ');
-            let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+            let (method, path) = (
+                words.next().unwrap_or_default(),
+                words.next().unwrap_or_default(),
+            );
             let (status, value) = self.answer(method, path, &body);
-            let text = if value.is_null() { String::new() } else { value.to_string() };
+            let text = if value.is_null() {
+                String::new()
+            } else {
+                value.to_string()
+            };
             let answer = format!(
                 "HTTP/1.1 {status} x\r\nApi-Version: 1.47\r\nContent-Type: application/json\r\n\
                  Content-Length: {}\r\n\r\n{text}",
@@ -180,17 +229,34 @@ impl ScriptedEngine {
         if path == "/_ping" {
             return (200, Value::Null);
         }
-        let path = match path.strip_prefix("/v").and_then(|rest| rest.split_once('/')) {
+        let path = match path
+            .strip_prefix("/v")
+            .and_then(|rest| rest.split_once('/'))
+        {
             Some((_, rest)) => format!("/{rest}"),
             None => path.to_owned(),
         };
         let body = serde_json::from_slice(body).unwrap_or(Value::Null);
-        let found = self.answers.iter().find(|(known, at, ..)| known == method && *at == path);
+        let found = self
+            .answers
+            .iter()
+            .find(|(known, at, ..)| known == method && *at == path);
         let found = found.map(|(_, _, status, value)| (*status, value.clone()));
-        let answer =
-            found.unwrap_or_else(|| (404, serde_json::json!({ "message": "this Engine was not told about it" })));
-        let request = EngineRequest { method: method.into(), path, body };
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+        let answer = found.unwrap_or_else(|| {
+            (
+                404,
+                serde_json::json!({ "message": "this Engine was not told about it" }),
+            )
+        });
+        let request = EngineRequest {
+            method: method.into(),
+            path,
+            body,
+        };
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(request);
         answer
     }
 }
@@ -208,9 +274,14 @@ mod tests {
 
     #[tokio::test]
     async fn known_commands_are_answered_and_unknown_ones_fail() {
-        let host = ScriptedHost::new().once("date", output(1, "first")).on("date", output(0, "later"));
+        let host = ScriptedHost::new()
+            .once("date", output(1, "first"))
+            .on("date", output(0, "later"));
         assert_eq!(host.exec(Exec::root("date")).await.unwrap().status, 1);
-        assert_eq!(host.exec(Exec::root("date")).await.unwrap().stdout, b"later");
+        assert_eq!(
+            host.exec(Exec::root("date")).await.unwrap().stdout,
+            b"later"
+        );
         assert!(host.exec(Exec::root("reboot")).await.is_err());
         assert_eq!(host.ran().len(), 3);
         assert!(host.open_engine().await.is_err());
@@ -222,9 +293,26 @@ mod tests {
         let client = EngineClient::connect(host.clone()).await.unwrap();
         let limit = Duration::from_secs(5);
         let body = json!({ "ListenAddr": "0.0.0.0" });
-        assert_eq!(client.request(&Method::POST, "/swarm/init", Some(&body), limit).await.unwrap(), (200, json!("id")));
-        assert_eq!(client.request(&Method::GET, "/info", None, limit).await.unwrap().0, 404);
-        let paths: Vec<String> = host.asked().into_iter().map(|request| request.path).collect();
+        assert_eq!(
+            client
+                .request(&Method::POST, "/swarm/init", Some(&body), limit)
+                .await
+                .unwrap(),
+            (200, json!("id"))
+        );
+        assert_eq!(
+            client
+                .request(&Method::GET, "/info", None, limit)
+                .await
+                .unwrap()
+                .0,
+            404
+        );
+        let paths: Vec<String> = host
+            .asked()
+            .into_iter()
+            .map(|request| request.path)
+            .collect();
         assert_eq!(paths, ["/swarm/init", "/info"]);
         assert_eq!(host.asked()[0].body, body);
     }

@@ -14,7 +14,10 @@ const RUNS: usize = 5;
 /// Prints both counts.
 pub fn run(server: &Server, playbook: &str) {
     let proxy = Proxy::start(server.port(), ROUND_TRIP);
-    let (near, far) = (inventory(server, 1, server.port()), inventory(server, 1, proxy.port()));
+    let (near, far) = (
+        inventory(server, 1, server.port()),
+        inventory(server, 1, proxy.port()),
+    );
     let (mut nears, mut fars, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..=RUNS {
         let one = timed(&mut check(&near, playbook), &[0]).0;

@@ -16,7 +16,11 @@ pub struct Figures {
 /// Runs a command under time(1) and gives what it printed; its status must be one of these.
 pub fn timed(command: &mut Command, statuses: &[i32]) -> (Figures, String) {
     let mut whole = Command::new("/usr/bin/time");
-    whole.args(["-f", "\n@ %U %S %M"]).arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+    whole
+        .args(["-f", "\n@ %U %S %M"])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .stdin(Stdio::null());
     for (name, value) in command.get_envs() {
         match value {
             Some(value) => whole.env(name, value),
@@ -28,11 +32,28 @@ pub fn timed(command: &mut Command, statuses: &[i32]) -> (Figures, String) {
     let wall = started.elapsed().as_secs_f64();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let good = output.status.code().is_some_and(|status| statuses.contains(&status));
-    assert!(good, "{command:?} ended with {}:\n{stdout}\n{stderr}", output.status);
+    let good = output
+        .status
+        .code()
+        .is_some_and(|status| statuses.contains(&status));
+    assert!(
+        good,
+        "{command:?} ended with {}:\n{stdout}\n{stderr}",
+        output.status
+    );
     let line = stderr.lines().rfind(|line| line.starts_with("@ ")).unwrap();
-    let numbers: Vec<f64> = line[2..].split(' ').map(|number| number.parse().unwrap()).collect();
-    (Figures { wall, cpu: numbers[0] + numbers[1], memory_mib: numbers[2] / 1024.0 }, stdout)
+    let numbers: Vec<f64> = line[2..]
+        .split(' ')
+        .map(|number| number.parse().unwrap())
+        .collect();
+    (
+        Figures {
+            wall,
+            cpu: numbers[0] + numbers[1],
+            memory_mib: numbers[2] / 1024.0,
+        },
+        stdout,
+    )
 }
 
 /// The median of each figure by itself.
@@ -42,5 +63,9 @@ pub fn median(figures: &[Figures]) -> Figures {
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    Figures { wall: of(|one| one.wall), cpu: of(|one| one.cpu), memory_mib: of(|one| one.memory_mib) }
+    Figures {
+        wall: of(|one| one.wall),
+        cpu: of(|one| one.cpu),
+        memory_mib: of(|one| one.memory_mib),
+    }
 }

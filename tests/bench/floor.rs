@@ -17,7 +17,10 @@ struct AcceptAll;
 impl client::Handler for AcceptAll {
     type Error = russh::Error;
 
-    async fn check_server_key(&mut self, _key: &russh::keys::PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        _key: &russh::keys::PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         Ok(true)
     }
 }
@@ -26,24 +29,42 @@ impl client::Handler for AcceptAll {
 pub fn run(size: &str, port: &str, key: &str, script: &str) {
     let (size, port): (usize, u16) = (size.parse().unwrap(), port.parse().unwrap());
     let plain = script == TRUE;
-    let script: Arc<[u8]> = if plain { Arc::default() } else { std::fs::read(script).unwrap().into() };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let script: Arc<[u8]> = if plain {
+        Arc::default()
+    } else {
+        std::fs::read(script).unwrap().into()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
         let key = Arc::new(load_secret_key(key, None).unwrap());
-        let config = Arc::new(client::Config { nodelay: true, ..client::Config::default() });
+        let config = Arc::new(client::Config {
+            nodelay: true,
+            ..client::Config::default()
+        });
         let permits = Arc::new(Semaphore::new(FORKS));
         let mut all = tokio::task::JoinSet::new();
         for host in 0..size {
-            let (key, config, script, permits) = (key.clone(), config.clone(), script.clone(), permits.clone());
+            let (key, config, script, permits) =
+                (key.clone(), config.clone(), script.clone(), permits.clone());
             let address = super::server::address(host);
             all.spawn(async move {
                 let _permit = permits.acquire_owned().await;
-                let mut session = client::connect(config, (address.as_str(), port), AcceptAll).await.unwrap();
-                let login =
-                    session.authenticate_publickey("root", PrivateKeyWithHashAlg::new(key, None)).await.unwrap();
+                let mut session = client::connect(config, (address.as_str(), port), AcceptAll)
+                    .await
+                    .unwrap();
+                let login = session
+                    .authenticate_publickey("root", PrivateKeyWithHashAlg::new(key, None))
+                    .await
+                    .unwrap();
                 assert!(login.success());
                 let mut channel = session.channel_open_session().await.unwrap();
-                channel.exec(true, if plain { "true" } else { "sh" }).await.unwrap();
+                channel
+                    .exec(true, if plain { "true" } else { "sh" })
+                    .await
+                    .unwrap();
                 if !plain {
                     channel.data(&script[..]).await.unwrap();
                     channel.eof().await.unwrap();
@@ -57,7 +78,9 @@ pub fn run(size: &str, port: &str, key: &str, script: &str) {
                     }
                 }
                 assert!(status == Some(0) && (plain || bytes > 0));
-                let _ = session.disconnect(russh::Disconnect::ByApplication, "", "").await;
+                let _ = session
+                    .disconnect(russh::Disconnect::ByApplication, "", "")
+                    .await;
             });
         }
         while let Some(joined) = all.join_next().await {

@@ -28,7 +28,8 @@ pub fn run(server: &Server, playbook: &str, sizes: &[usize], runs: usize) {
     );
     for size in sizes.iter().copied() {
         let inventory = inventory(server, size, server.port());
-        let (mut trues, mut floors, mut checks, mut execs) = (Vec::new(), Vec::new(), Vec::new(), 0.0);
+        let (mut trues, mut floors, mut checks, mut execs) =
+            (Vec::new(), Vec::new(), Vec::new(), 0.0);
         for turn in 0..=runs {
             let plain = timed(&mut server.floor_of_true(size), &[0]).0;
             let floor = timed(&mut server.floor(size), &[0]).0;

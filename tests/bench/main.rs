@@ -2,8 +2,17 @@
 //! 127.0.0.0/8. `cargo bench --bench check -- hosts delay` runs these parts only; docs/performance.md has the figures.
 //!
 //! This is a measurement, not a test: it asserts that the work was done, and nothing about time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, missing_docs)]
-#![allow(clippy::cast_precision_loss, reason = "counts of hosts and bytes are far below 2^52")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    missing_docs
+)]
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "counts of hosts and bytes are far below 2^52"
+)]
 
 mod delay;
 mod figures;
@@ -22,22 +31,34 @@ mod work;
 const PARTS: [&str; 5] = ["startup", "hosts", "delay", "scale", "simulation"];
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["--floor", size, port, key, script] => return floor::run(size, port, key, script),
         ["--simulate", inventory, playbook] => return simulation::child(inventory, playbook),
         _ => {}
     }
-    let parts: Vec<&str> =
-        if arguments.is_empty() { PARTS.to_vec() } else { arguments.iter().map(String::as_str).collect() };
+    let parts: Vec<&str> = if arguments.is_empty() {
+        PARTS.to_vec()
+    } else {
+        arguments.iter().map(String::as_str).collect()
+    };
     for part in &parts {
         let known = PARTS.contains(part) || matches!(*part, "peers" | "stacks" | "swarm");
-        assert!(known, "there is no part `{part}`; there are {PARTS:?}, peers, stacks and swarm");
+        assert!(
+            known,
+            "there is no part `{part}`; there are {PARTS:?}, peers, stacks and swarm"
+        );
     }
     let server = server::Server::start();
     let playbook = work::converge(&server);
-    std::fs::write(server.path("script"), simulation::script(&work::inventory(&server, 1, server.port()), &playbook))
-        .unwrap();
+    std::fs::write(
+        server.path("script"),
+        simulation::script(&work::inventory(&server, 1, server.port()), &playbook),
+    )
+    .unwrap();
     for part in parts {
         match part {
             "startup" => startup::run(),

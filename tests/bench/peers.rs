@@ -26,11 +26,18 @@ struct Peer<'a> {
 /// Prints wall, processor time and memory of each, and how often skep's figure goes into theirs.
 pub fn run(server: &Server, playbook: &str) {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(VENV);
-    assert!(venv.join("bin/pyinfra").exists(), "{} has no peers: `make bench-peers` installs them", venv.display());
+    assert!(
+        venv.join("bin/pyinfra").exists(),
+        "{} has no peers: `make bench-peers` installs them",
+        venv.display()
+    );
     write_files(server);
     let peers = peers(server, playbook, &venv);
     println!("\npeers, 20 resources each, nothing to change, median\n");
-    println!("{:>5}  {:<26} {:>9} {:>9} {:>9}  {:>8} {:>8}", "N", "tool", "wall s", "cpu s", "MiB", "x wall", "x cpu");
+    println!(
+        "{:>5}  {:<26} {:>9} {:>9} {:>9}  {:>8} {:>8}",
+        "N", "tool", "wall s", "cpu s", "MiB", "x wall", "x cpu"
+    );
     for (size, runs) in SIZES {
         let mut all: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..runs {
@@ -60,10 +67,19 @@ fn peers<'a>(server: &'a Server, playbook: &'a str, venv: &'a Path) -> Vec<Peer<
     let ansible = |strategy: Option<&'static str>| {
         move |size: usize| {
             let mut command = Command::new(venv.join("bin/ansible-playbook"));
-            command.args(["--check", "-i", &hosts_file(server, size), &server.path("site.yml")]);
-            command.env("ANSIBLE_CONFIG", server.path("ansible.cfg")).env("PATH", path_with(venv));
+            command.args([
+                "--check",
+                "-i",
+                &hosts_file(server, size),
+                &server.path("site.yml"),
+            ]);
+            command
+                .env("ANSIBLE_CONFIG", server.path("ansible.cfg"))
+                .env("PATH", path_with(venv));
             if let Some(strategy) = strategy {
-                command.env("ANSIBLE_STRATEGY", strategy).env("ANSIBLE_STRATEGY_PLUGINS", mitogen(venv));
+                command
+                    .env("ANSIBLE_STRATEGY", strategy)
+                    .env("ANSIBLE_STRATEGY_PLUGINS", mitogen(venv));
             }
             command
         }
@@ -76,7 +92,11 @@ fn peers<'a>(server: &'a Server, playbook: &'a str, venv: &'a Path) -> Vec<Peer<
                 execs_per_host(output, size);
             },
         },
-        Peer { name: "ansible-core, pipelining", command: Box::new(ansible(None)), judge: no_change_in_recap },
+        Peer {
+            name: "ansible-core, pipelining",
+            command: Box::new(ansible(None)),
+            judge: no_change_in_recap,
+        },
         Peer {
             name: "ansible-core with mitogen",
             command: Box::new(ansible(Some("mitogen_linear"))),
@@ -95,7 +115,12 @@ fn peers<'a>(server: &'a Server, playbook: &'a str, venv: &'a Path) -> Vec<Peer<
                 ]);
                 command
             }),
-            judge: |output, _| assert!(!output.contains("Error") && !output.contains("error:"), "{output}"),
+            judge: |output, _| {
+                assert!(
+                    !output.contains("Error") && !output.contains("error:"),
+                    "{output}"
+                )
+            },
         },
     ]
 }
@@ -160,24 +185,40 @@ fn hosts_file(server: &Server, size: usize) -> String {
 
 fn pyinfra_inventory(server: &Server, size: usize) -> String {
     let path = server.path(&format!("inventory_{size}.py"));
-    let hosts: Vec<String> = (0..size).map(|host| format!("{:?}", address(host))).collect();
+    let hosts: Vec<String> = (0..size)
+        .map(|host| format!("{:?}", address(host)))
+        .collect();
     let data = format!(
         "{{\"ssh_user\": \"root\", \"ssh_port\": {}, \"ssh_key\": {:?}, \"ssh_known_hosts_file\": {:?}}}",
         server.port(),
         server.path("identity"),
         server.path("known_hosts")
     );
-    std::fs::write(&path, format!("all_hosts = ([{}], {data})\n", hosts.join(", "))).unwrap();
+    std::fs::write(
+        &path,
+        format!("all_hosts = ([{}], {data})\n", hosts.join(", ")),
+    )
+    .unwrap();
     path
 }
 
 /// The folder of mitogen's strategies, wherever this Python keeps its packages.
 fn mitogen(venv: &Path) -> PathBuf {
-    let libraries = std::fs::read_dir(venv.join("lib")).unwrap().map(|entry| entry.unwrap().path());
-    let strategies = libraries.map(|python| python.join("site-packages/ansible_mitogen/plugins/strategy"));
-    strategies.into_iter().find(|path| path.is_dir()).expect("mitogen is installed")
+    let libraries = std::fs::read_dir(venv.join("lib"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let strategies =
+        libraries.map(|python| python.join("site-packages/ansible_mitogen/plugins/strategy"));
+    strategies
+        .into_iter()
+        .find(|path| path.is_dir())
+        .expect("mitogen is installed")
 }
 
 fn path_with(venv: &Path) -> String {
-    format!("{}:{}", venv.join("bin").display(), std::env::var("PATH").unwrap_or_default())
+    format!(
+        "{}:{}",
+        venv.join("bin").display(),
+        std::env::var("PATH").unwrap_or_default()
+    )
 }

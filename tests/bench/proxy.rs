@@ -39,7 +39,10 @@ impl Proxy {
         let counter = turns.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let floor = Arc::new(Floor { server_spoke: AtomicBool::new(true), turns: counter.clone() });
+                let floor = Arc::new(Floor {
+                    server_spoke: AtomicBool::new(true),
+                    turns: counter.clone(),
+                });
                 thread::spawn(move || {
                     thread::sleep(round_trip);
                     // The handshake.
@@ -73,14 +76,22 @@ impl Proxy {
 /// Bytes and when they may go on; empty bytes are the end.
 type Queue = Arc<(Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar)>;
 
-fn relay(mut from: TcpStream, mut to: TcpStream, delay: Duration, floor: &Floor, from_server: bool) {
+fn relay(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    delay: Duration,
+    floor: &Floor,
+    from_server: bool,
+) {
     let queue: Queue = Queue::default();
     let sending = queue.clone();
     let sender = thread::spawn(move || {
         loop {
             let (due, bytes) = {
                 let (lock, ready) = &*sending;
-                let mut waiting = ready.wait_while(lock.lock().unwrap(), |waiting| waiting.is_empty()).unwrap();
+                let mut waiting = ready
+                    .wait_while(lock.lock().unwrap(), |waiting| waiting.is_empty())
+                    .unwrap();
                 waiting.pop_front().unwrap()
             };
             thread::sleep(due.saturating_duration_since(Instant::now()));
@@ -101,7 +112,9 @@ fn relay(mut from: TcpStream, mut to: TcpStream, delay: Duration, floor: &Floor,
             floor.turns.fetch_add(1, Ordering::SeqCst);
         }
         let (lock, ready) = &*queue;
-        lock.lock().unwrap().push_back((Instant::now() + delay, buffer[..length].to_vec()));
+        lock.lock()
+            .unwrap()
+            .push_back((Instant::now() + delay, buffer[..length].to_vec()));
         ready.notify_one();
         if length == 0 {
             break;

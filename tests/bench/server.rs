@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 /// benchmarks, which cost time and memory, nor leave any.
 const RECORD: &str = "/var/lib/skep";
 /// Whoever logs in finds an empty folder there, which ends with the server; the machine's own stays as it is.
-const WITH_A_CLEAN_RECORD: &str = r#"mount -t tmpfs -o mode=0700 skep "$1" && exec /usr/sbin/sshd -D -e -f "$2""#;
+const WITH_A_CLEAN_RECORD: &str =
+    r#"mount -t tmpfs -o mode=0700 skep "$1" && exec /usr/sbin/sshd -D -e -f "$2""#;
 
 /// The running server and its folder.
 pub struct Server {
@@ -26,11 +27,17 @@ impl Server {
     /// Starts it and waits until it listens.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         for name in ["host_key", "identity"] {
-            let made =
-                Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &path(name)]).status().unwrap();
+            let made = Command::new("ssh-keygen")
+                .args(["-q", "-t", "ed25519", "-N", "", "-f", &path(name)])
+                .status()
+                .unwrap();
             assert!(made.success());
         }
         std::fs::copy(path("identity.pub"), path("authorized_keys")).unwrap();
@@ -49,13 +56,27 @@ impl Server {
             std::fs::create_dir_all(Path::new(needed)).unwrap();
         }
         let process = Command::new("unshare")
-            .args(["--mount", "--propagation", "private", "--", "sh", "-c", WITH_A_CLEAN_RECORD, "sshd", RECORD])
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "--",
+                "sh",
+                "-c",
+                WITH_A_CLEAN_RECORD,
+                "sshd",
+                RECORD,
+            ])
             .arg(path("sshd_config"))
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
             .spawn()
             .expect("util-linux and sshd are installed");
-        let server = Self { folder, port, process };
+        let server = Self {
+            folder,
+            port,
+            process,
+        };
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
@@ -85,7 +106,13 @@ impl Server {
 
     fn floor_with(&self, size: usize, script: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--floor", &size.to_string(), &self.port.to_string(), &self.path("identity"), script]);
+        command.args([
+            "--floor",
+            &size.to_string(),
+            &self.port.to_string(),
+            &self.path("identity"),
+            script,
+        ]);
         command
     }
 }

@@ -23,8 +23,13 @@ const MARKER: usize = 37;
 
 /// Prints the cost for each size.
 pub fn run(server: &Server, playbook: &str) {
-    println!("\nsimulated hosts, 20 resources each: the engine without a network, median of {RUNS} runs");
-    println!("{:>6}  {:>8} {:>8} {:>9}  {:>14} {:>14}", "N", "wall s", "cpu s", "MiB", "wall ms/host", "cpu ms/host");
+    println!(
+        "\nsimulated hosts, 20 resources each: the engine without a network, median of {RUNS} runs"
+    );
+    println!(
+        "{:>6}  {:>8} {:>8} {:>9}  {:>14} {:>14}",
+        "N", "wall s", "cpu s", "MiB", "wall ms/host", "cpu ms/host"
+    );
     let mut least = None;
     for size in SIZES {
         let inventory = inventory(server, size, server.port());
@@ -33,7 +38,8 @@ pub fn run(server: &Server, playbook: &str) {
         let runs: Vec<_> = (0..RUNS).map(|_| timed(&mut command, &[0]).0).collect();
         let figures = median(&runs);
         let base = *least.get_or_insert(figures);
-        let each = |all: f64, few: f64| (all - few) * 1000.0 / (size.max(SIZES[0] + 1) - SIZES[0]) as f64;
+        let each =
+            |all: f64, few: f64| (all - few) * 1000.0 / (size.max(SIZES[0] + 1) - SIZES[0]) as f64;
         println!(
             "{size:>6}  {:>8.3} {:>8.3} {:>9.1}  {:>14.3} {:>14.3}",
             figures.wall,
@@ -58,17 +64,46 @@ pub fn script(inventory: &str, playbook: &str) -> String {
 }
 
 fn look_at(inventory: &str, playbook: &str, simulation: &Arc<Simulation>) {
-    let inventory = InventoryRequest { paths: vec![inventory.into()], extra_vars: Vec::new() };
-    let options = Options { limit: Vec::new(), tags: Vec::new(), skip_tags: Vec::new() };
-    let prepared = prepare(&Request { inventory, playbooks: vec![playbook.into()], options }).unwrap();
+    let inventory = InventoryRequest {
+        paths: vec![inventory.into()],
+        extra_vars: Vec::new(),
+    };
+    let options = Options {
+        limit: Vec::new(),
+        tags: Vec::new(),
+        skip_tags: Vec::new(),
+    };
+    let prepared = prepare(&Request {
+        inventory,
+        playbooks: vec![playbook.into()],
+        options,
+    })
+    .unwrap();
     let work = Arc::new(prepared.resolved);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let summary = runtime.block_on(async {
         let hosts: Vec<HostName> = work.hosts();
-        let fleet = Arc::new(Fleet::new(Arc::new(Simulated(simulation.clone())), hosts, Events::silent()));
-        look(&fleet, &work, FORKS, None, &tokio_util::sync::CancellationToken::new()).await
+        let fleet = Arc::new(Fleet::new(
+            Arc::new(Simulated(simulation.clone())),
+            hosts,
+            Events::silent(),
+        ));
+        look(
+            &fleet,
+            &work,
+            FORKS,
+            None,
+            &tokio_util::sync::CancellationToken::new(),
+        )
+        .await
     });
-    assert!(!summary.differs() && !summary.failed() && !summary.unreachable(), "the hosts are converged");
+    assert!(
+        !summary.differs() && !summary.failed() && !summary.unreachable(),
+        "the hosts are converged"
+    );
     assert_eq!(summary.hosts.len(), work.hosts().len());
 }
 
@@ -100,17 +135,31 @@ impl Connection for Host {
         let key = exec.script.replace(marker, "MARKER");
         let mut answers = self.0.answers.lock().unwrap();
         let answer = answers.entry(key).or_insert_with(|| {
-            let output = Command::new("sh").arg("-c").arg(exec.script.as_ref()).output().unwrap();
+            let output = Command::new("sh")
+                .arg("-c")
+                .arg(exec.script.as_ref())
+                .output()
+                .unwrap();
             *self.0.script.lock().unwrap() = exec.script.clone().into_owned();
-            String::from_utf8(output.stdout).unwrap().replace(marker, "MARKER").into()
+            String::from_utf8(output.stdout)
+                .unwrap()
+                .replace(marker, "MARKER")
+                .into()
         });
         let answer = answer.clone();
         drop(answers);
-        Ok(Output { status: 0, stdout: answer.replace("MARKER", marker).into_bytes(), stderr: Vec::new() })
+        Ok(Output {
+            status: 0,
+            stdout: answer.replace("MARKER", marker).into_bytes(),
+            stderr: Vec::new(),
+        })
     }
 
     async fn open_engine(&self) -> Result<EngineStream, TransportError> {
-        Err(TransportError::NoEngine { installed: false, why: "simulated".into() })
+        Err(TransportError::NoEngine {
+            installed: false,
+            why: "simulated".into(),
+        })
     }
 
     async fn close(&self) {}

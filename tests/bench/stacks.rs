@@ -49,7 +49,11 @@ fn stacks(server: &Server, name: &str, count: usize, services: usize) -> String 
         )
     };
     let compose: String = (0..services).map(service).collect();
-    std::fs::write(server.path(&format!("{name}.yml")), format!("version: \"3.8\"\nservices:\n{compose}")).unwrap();
+    std::fs::write(
+        server.path(&format!("{name}.yml")),
+        format!("version: \"3.8\"\nservices:\n{compose}"),
+    )
+    .unwrap();
     let resource = |index: usize| {
         format!(
             "  {{ stack = {{ name = \"{name}{index}\", sources = [\"{name}.yml\"], resolve_image = \"never\" }} }},\n"
@@ -59,7 +63,9 @@ fn stacks(server: &Server, name: &str, count: usize, services: usize) -> String 
     let playbook = server.path(&format!("{name}-stacks.toml"));
     std::fs::write(
         &playbook,
-        format!("[[plays]]\nname = \"Stacks\"\nhosts = \"managers\"\nresources = [\n{resources}]\n"),
+        format!(
+            "[[plays]]\nname = \"Stacks\"\nhosts = \"managers\"\nresources = [\n{resources}]\n"
+        ),
     )
     .unwrap();
     playbook
@@ -67,7 +73,9 @@ fn stacks(server: &Server, name: &str, count: usize, services: usize) -> String 
 
 fn check(server: &Server, inventory: &str, playbook: &str) -> Command {
     let mut command = skep();
-    command.args(["check", "-i", inventory, playbook]).env("XDG_STATE_HOME", server.path("state"));
+    command
+        .args(["check", "-i", inventory, playbook])
+        .env("XDG_STATE_HOME", server.path("state"));
     command
 }
 
@@ -91,10 +99,16 @@ fn preview(server: &Server, near: &str, playbook: &str) {
     ping.args(["ping", "-i", near]);
     let mut columns: [Vec<Figures>; 3] = Default::default();
     for turn in 0..=RUNS {
-        let row =
-            [timed(&mut check(server, near, playbook), &[0]).0, timed(&mut ping, &[0]).0, timed(&mut deploy, &[0]).0];
+        let row = [
+            timed(&mut check(server, near, playbook), &[0]).0,
+            timed(&mut ping, &[0]).0,
+            timed(&mut deploy, &[0]).0,
+        ];
         if turn > 0 {
-            columns.iter_mut().zip(row).for_each(|(column, figure)| column.push(figure));
+            columns
+                .iter_mut()
+                .zip(row)
+                .for_each(|(column, figure)| column.push(figure));
         }
     }
     let [check, ping, deploy] = columns.map(|column| median(&column).wall);
@@ -110,15 +124,35 @@ fn preview(server: &Server, near: &str, playbook: &str) {
 fn tunnel(near: &str, socket: &str) -> Tunnel {
     let table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
-    let (key, known) = (text(&table["defaults"]["identity_file"]), text(&table["defaults"]["known_hosts"]));
+    let (key, known) = (
+        text(&table["defaults"]["identity_file"]),
+        text(&table["defaults"]["known_hosts"]),
+    );
     let address = text(&table["hosts"]["docker01"]["address"]);
     let mut ssh = Command::new("ssh");
-    ssh.args(["-F", "none", "-i", &key, "-o", &format!("UserKnownHostsFile={known}"), "-o", "BatchMode=yes"]);
-    ssh.args(["-N", "-L", &format!("{socket}:/run/docker.sock"), &format!("root@{address}")]);
+    ssh.args([
+        "-F",
+        "none",
+        "-i",
+        &key,
+        "-o",
+        &format!("UserKnownHostsFile={known}"),
+        "-o",
+        "BatchMode=yes",
+    ]);
+    ssh.args([
+        "-N",
+        "-L",
+        &format!("{socket}:/run/docker.sock"),
+        &format!("root@{address}"),
+    ]);
     let tunnel = Tunnel(ssh.stdin(Stdio::null()).spawn().unwrap());
     let started = Instant::now();
     while !Path::new(socket).exists() {
-        assert!(started.elapsed() < Duration::from_secs(60), "ssh makes no socket");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "ssh makes no socket"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
     tunnel
@@ -136,7 +170,12 @@ fn round_trips(server: &Server, near: &str, playbook: &str) {
         if turn > 0 {
             nears.push(one);
             fars.push(other);
-            turns.push(relays.iter().map(|(_, relay)| relay.take_turns()).sum::<usize>());
+            turns.push(
+                relays
+                    .iter()
+                    .map(|(_, relay)| relay.take_turns())
+                    .sum::<usize>(),
+            );
         }
     }
     turns.sort_unstable();

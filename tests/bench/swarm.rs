@@ -20,8 +20,23 @@ pub(super) struct Lot {
 impl Lot {
     /// Nodes reached as root, by the inventory that is written there; `more` are further arguments.
     pub(super) fn up(part: &str, inventory: &str, more: &[&str]) -> Self {
-        let lot = Self { name: format!("t{}-{part}", std::process::id()) };
-        must(skep().args(["lab", "up", "--lot", &lot.name, "--user", "root", "--inventory", inventory]).args(more));
+        let lot = Self {
+            name: format!("t{}-{part}", std::process::id()),
+        };
+        must(
+            skep()
+                .args([
+                    "lab",
+                    "up",
+                    "--lot",
+                    &lot.name,
+                    "--user",
+                    "root",
+                    "--inventory",
+                    inventory,
+                ])
+                .args(more),
+        );
         lot
     }
 
@@ -43,7 +58,11 @@ pub(super) fn skep() -> Command {
 
 pub(super) fn must(command: &mut Command) {
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Prints what a check of the swarm takes near and far, and the turns of each connection.
@@ -54,7 +73,9 @@ pub fn run(server: &Server) {
     let (far, relays) = relayed(server, &near);
     let check = |inventory: &str| {
         let mut command = skep();
-        command.args(["check", "-i", inventory, PLAYBOOK]).env("XDG_STATE_HOME", server.path("state"));
+        command
+            .args(["check", "-i", inventory, PLAYBOOK])
+            .env("XDG_STATE_HOME", server.path("state"));
         command
     };
     let (mut nears, mut fars, mut turns) = (Vec::new(), Vec::new(), vec![Vec::new(); relays.len()]);
@@ -67,7 +88,10 @@ pub fn run(server: &Server) {
         if turn > 0 {
             nears.push(one);
             fars.push(other);
-            relays.iter().zip(&mut turns).for_each(|((_, relay), turns)| turns.push(relay.take_turns()));
+            relays
+                .iter()
+                .zip(&mut turns)
+                .for_each(|((_, relay), turns)| turns.push(relay.take_turns()));
         }
     }
     let (near, far) = (median(&nears).wall, median(&fars).wall);
@@ -91,7 +115,11 @@ pub(super) fn relayed(server: &Server, near: &str) -> (String, Vec<(String, Prox
     let mut relays = Vec::new();
     for (name, host) in table["hosts"].as_table_mut().unwrap().iter_mut() {
         let host = host.as_table_mut().unwrap();
-        let relay = Proxy::to(host["address"].as_str().unwrap().parse().unwrap(), 22, ROUND_TRIP);
+        let relay = Proxy::to(
+            host["address"].as_str().unwrap().parse().unwrap(),
+            22,
+            ROUND_TRIP,
+        );
         host.insert("address".into(), "127.0.0.1".into());
         host.insert("port".into(), i64::from(relay.port()).into());
         relays.push((name.clone(), relay));

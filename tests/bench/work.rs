@@ -14,13 +14,22 @@ pub const FORKS: usize = 100;
 
 /// Writes the playbook, applies it once, and gives its path.
 pub fn converge(server: &Server) -> String {
-    let mut text = String::from("[[plays]]\nname = \"converged\"\nhosts = \"all\"\nresources = [\n");
+    let mut text =
+        String::from("[[plays]]\nname = \"converged\"\nhosts = \"all\"\nresources = [\n");
     for index in 0..FOLDERS {
         let folder = server.path(&format!("data/{index}"));
-        let _ = writeln!(text, "  {{ directory = {{ path = \"{folder}\", mode = \"0750\" }} }},");
-        let _ =
-            writeln!(text, "  {{ file = {{ path = \"{folder}/settings\", content = \"setting = {index}\\n\" }} }},");
-        let _ = writeln!(text, "  {{ symlink = {{ path = \"{folder}/link\", target = \"settings\" }} }},");
+        let _ = writeln!(
+            text,
+            "  {{ directory = {{ path = \"{folder}\", mode = \"0750\" }} }},"
+        );
+        let _ = writeln!(
+            text,
+            "  {{ file = {{ path = \"{folder}/settings\", content = \"setting = {index}\\n\" }} }},"
+        );
+        let _ = writeln!(
+            text,
+            "  {{ symlink = {{ path = \"{folder}/link\", target = \"settings\" }} }},"
+        );
     }
     text.push_str(
         "  { group = { name = \"root\" } },\n  { user_in_group = { user = \"root\", group = \"root\" } },\n]\n",
@@ -28,9 +37,15 @@ pub fn converge(server: &Server) -> String {
     let playbook = server.path("playbook.toml");
     std::fs::write(&playbook, text).unwrap();
     let one = inventory(server, 1, server.port());
-    let applied =
-        Command::new(env!("CARGO_BIN_EXE_skep")).args(["apply", "--yes", "-i", &one, &playbook]).output().unwrap();
-    assert!(applied.status.success(), "{}", String::from_utf8_lossy(&applied.stderr));
+    let applied = Command::new(env!("CARGO_BIN_EXE_skep"))
+        .args(["apply", "--yes", "-i", &one, &playbook])
+        .output()
+        .unwrap();
+    assert!(
+        applied.status.success(),
+        "{}",
+        String::from_utf8_lossy(&applied.stderr)
+    );
     playbook
 }
 
@@ -43,7 +58,11 @@ pub fn inventory(server: &Server, size: usize, port: u16) -> String {
         server.path("known_hosts")
     );
     for host in 0..size {
-        let _ = writeln!(text, "[hosts.node{host:04}]\naddress = \"{}\"\ngroups = [\"all_nodes\"]", address(host));
+        let _ = writeln!(
+            text,
+            "[hosts.node{host:04}]\naddress = \"{}\"\ngroups = [\"all_nodes\"]",
+            address(host)
+        );
     }
     std::fs::write(&path, text).unwrap();
     path
@@ -54,21 +73,37 @@ pub fn check(inventory: &str, playbook: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
     command.args(["check", "-i", inventory, playbook, "--json"]);
     // A check keeps its history: not among that of whoever runs the benchmark.
-    command.env("XDG_STATE_HOME", std::path::Path::new(inventory).with_extension("state"));
+    command.env(
+        "XDG_STATE_HOME",
+        std::path::Path::new(inventory).with_extension("state"),
+    );
     command
 }
 
 /// Demands that all hosts are in sync, and gives the mean of the execs that the run's summary reports for each.
 pub fn execs_per_host(json: &str, size: usize) -> f64 {
-    let mut events = json.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let last = events.find(|event| event["event"] == "run_finished").unwrap();
-    let hosts = last.pointer("/summary/hosts").and_then(serde_json::Value::as_object).unwrap();
+    let mut events = json
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let last = events
+        .find(|event| event["event"] == "run_finished")
+        .unwrap();
+    let hosts = last
+        .pointer("/summary/hosts")
+        .and_then(serde_json::Value::as_object)
+        .unwrap();
     assert_eq!(hosts.len(), size);
     let clean = hosts.values().all(|host| {
         let resources = host["resources"].as_array().unwrap();
-        resources.len() == 3 * FOLDERS + 2 && resources.iter().all(|resource| resource["outcome"] == "unchanged")
+        resources.len() == 3 * FOLDERS + 2
+            && resources
+                .iter()
+                .all(|resource| resource["outcome"] == "unchanged")
     });
     assert!(clean, "the hosts are converged");
-    let execs: u64 = hosts.values().map(|host| host["execs"].as_u64().unwrap()).sum();
+    let execs: u64 = hosts
+        .values()
+        .map(|host| host["execs"].as_u64().unwrap())
+        .sum();
     f64::from(u32::try_from(execs).unwrap()) / f64::from(u32::try_from(size).unwrap())
 }

@@ -7,7 +7,10 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
-        if folder.extension().is_some_and(|extension| extension == "rs") {
+        if folder
+            .extension()
+            .is_some_and(|extension| extension == "rs")
+        {
             files.push((folder.clone(), std::fs::read_to_string(&folder).unwrap()));
             continue;
         }
@@ -37,14 +40,20 @@ fn code(path: &Path, text: &str) -> String {
         Some(position) if text[position..].contains('{') => &text[..position],
         _ => text,
     };
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[track_caller]
 fn nowhere(folder: &str, except: &[&str], forbidden: &[&str]) {
     let mut found = Vec::new();
     for (path, text) in sources(folder) {
-        if except.iter().any(|part| path.to_str().unwrap().contains(part)) {
+        if except
+            .iter()
+            .any(|part| path.to_str().unwrap().contains(part))
+        {
             continue;
         }
         let code = code(&path, &text);
@@ -77,11 +86,23 @@ fn kinds_do_no_io() {
 
 #[test]
 fn nothing_before_connect_opens_a_socket() {
-    for folder in ["src/inventory", "src/playbook", "src/document", "src/diagnostic"] {
+    for folder in [
+        "src/inventory",
+        "src/playbook",
+        "src/document",
+        "src/diagnostic",
+    ] {
         nowhere(
             folder,
             &[],
-            &["std::net::Tcp", "std::net::Udp", "tokio", "UnixStream", "crate::transport", "crate::engine"],
+            &[
+                "std::net::Tcp",
+                "std::net::Udp",
+                "tokio",
+                "UnixStream",
+                "crate::transport",
+                "crate::engine",
+            ],
         );
     }
 }
@@ -117,9 +138,17 @@ fn only_report_and_cli_print() {
 
 #[test]
 fn the_engine_knows_no_kind_no_command_line_and_no_report() {
-    let mut forbidden =
-        vec!["crate::cli".to_owned(), "crate::report".to_owned(), "crate::swarm".to_owned(), "clap".to_owned()];
-    forbidden.extend(skep::resource::KINDS.iter().map(|kind| format!("resource::{kind}")));
+    let mut forbidden = vec![
+        "crate::cli".to_owned(),
+        "crate::report".to_owned(),
+        "crate::swarm".to_owned(),
+        "clap".to_owned(),
+    ];
+    forbidden.extend(
+        skep::resource::KINDS
+            .iter()
+            .map(|kind| format!("resource::{kind}")),
+    );
     let forbidden: Vec<&str> = forbidden.iter().map(String::as_str).collect();
     nowhere("src/engine", &[], &forbidden);
 }
@@ -130,21 +159,63 @@ fn the_engine_knows_no_kind_no_command_line_and_no_report() {
 fn what_looks_cannot_act() {
     nowhere("src", &["engine/apply/permit.rs"], &["Permit(()"]);
     nowhere("src", &["engine/apply/run.rs"], &["Permit::grant"]);
-    nowhere("src/engine", &["src/engine/apply", "engine/host.rs", "engine/mod.rs"], &["apply::", "Permit", "Applier"]);
+    nowhere(
+        "src/engine",
+        &["src/engine/apply", "engine/host.rs", "engine/mod.rs"],
+        &["apply::", "Permit", "Applier"],
+    );
     // The one road without a permit takes gather's script, and a `GET`.
-    nowhere("src", &["engine/gather/mod.rs", "src/lab"], &[".ask(script"]);
-    nowhere("src/engine", &["engine/host.rs", "src/engine/apply"], &["Connection::exec", "connection.exec", "Exec::"]);
-    nowhere("src/engine", &["src/engine/apply"], &["\"POST\"", "\"DELETE\"", "\"PUT\"", "Method::POST", "Method::PUT"]);
+    nowhere(
+        "src",
+        &["engine/gather/mod.rs", "src/lab"],
+        &[".ask(script"],
+    );
+    nowhere(
+        "src/engine",
+        &["engine/host.rs", "src/engine/apply"],
+        &["Connection::exec", "connection.exec", "Exec::"],
+    );
+    nowhere(
+        "src/engine",
+        &["src/engine/apply"],
+        &[
+            "\"POST\"",
+            "\"DELETE\"",
+            "\"PUT\"",
+            "Method::POST",
+            "Method::PUT",
+        ],
+    );
     // No verb but `apply` reaches the acting half of the engine, nor a connection past the engine.
-    nowhere("src/cli", &["cli/apply.rs"], &["engine::apply", "RunOptions", "SwarmGuard", "Approve"]);
-    nowhere("src", &["src/engine", "src/transport", "src/cli"], &["dyn Connection", "HostLock", "Exec::"]);
-    nowhere("src/cli", &["cli/connect.rs"], &["dyn Connection", "HostLock", "Exec::"]);
+    nowhere(
+        "src/cli",
+        &["cli/apply.rs"],
+        &["engine::apply", "RunOptions", "SwarmGuard", "Approve"],
+    );
+    nowhere(
+        "src",
+        &["src/engine", "src/transport", "src/cli"],
+        &["dyn Connection", "HostLock", "Exec::"],
+    );
+    nowhere(
+        "src/cli",
+        &["cli/connect.rs"],
+        &["dyn Connection", "HostLock", "Exec::"],
+    );
     // And the words above do stand where they should: a rule about a name that is gone would hold nothing.
-    let host = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/host.rs")).unwrap();
-    for signature in ["async fn act(&self, _permit: &Permit", "fn connection(&self, _permit: &Permit"] {
+    let host =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/host.rs"))
+            .unwrap();
+    for signature in [
+        "async fn act(&self, _permit: &Permit",
+        "fn connection(&self, _permit: &Permit",
+    ] {
         assert!(host.contains(signature), "src/engine/host.rs: {signature}");
     }
-    assert!(!host.contains("pub async fn exec") && host.contains("        _permit: &Permit,\n        method: &str"));
+    assert!(
+        !host.contains("pub async fn exec")
+            && host.contains("        _permit: &Permit,\n        method: &str")
+    );
 }
 
 #[test]
@@ -154,14 +225,27 @@ fn anyhow_stays_in_the_command_line() {
 
 #[test]
 fn no_unwrap_and_nothing_unfinished_outside_tests() {
-    nowhere("src", &[], &[".unwrap()", ".expect(", "todo!(", "unimplemented!(", "dbg!("]);
+    nowhere(
+        "src",
+        &[],
+        &[
+            ".unwrap()",
+            ".expect(",
+            "todo!(",
+            "unimplemented!(",
+            "dbg!(",
+        ],
+    );
 }
 
 #[test]
 fn files_are_short_and_well_named() {
     let mut found = Vec::new();
     for (path, text) in sources("src") {
-        let lines = code(&path, &text).lines().filter(|line| !line.trim().is_empty()).count();
+        let lines = code(&path, &text)
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .count();
         let stem = path.file_stem().unwrap().to_str().unwrap();
         if lines > 400 || ["util", "utils", "common", "helper", "helpers", "imp"].contains(&stem) {
             found.push(format!("{} ({lines} lines)", path.display()));
@@ -175,9 +259,13 @@ fn files_are_short_and_well_named() {
 
 #[test]
 fn the_lock_file_stays_small() {
-    let lock = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
+    let lock =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
-    assert!(packages <= 300, "{packages} packages are locked; is the new one worth it?");
+    assert!(
+        packages <= 300,
+        "{packages} packages are locked; is the new one worth it?"
+    );
 }
 
 #[test]
@@ -189,7 +277,11 @@ fn no_test_file_is_forgotten() {
             let path = entry.unwrap().path();
             let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
             let listed = stem == "main" || main.contains(&format!("mod {stem};"));
-            assert!(listed, "{} is not listed in {binary}/main.rs", path.display());
+            assert!(
+                listed,
+                "{} is not listed in {binary}/main.rs",
+                path.display()
+            );
         }
     }
 }

@@ -16,7 +16,11 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
         .filter(|path| path.extension().is_some_and(|found| found == extension))
         .collect();
     files.sort();
-    assert!(!files.is_empty(), "{} has no .{extension}", folder.display());
+    assert!(
+        !files.is_empty(),
+        "{} has no .{extension}",
+        folder.display()
+    );
     files
 }
 
@@ -30,17 +34,28 @@ fn validate(inventory: &Path, playbook: &Path) -> (i32, String) {
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(text).unwrap(),
+    )
 }
 
 #[test]
 fn every_shipped_playbook_validates_with_every_shipped_inventory() {
-    let inventories: Vec<PathBuf> =
-        files("inventory", "toml").into_iter().filter(|path| path.file_name().unwrap() != "lab.toml").collect();
+    let inventories: Vec<PathBuf> = files("inventory", "toml")
+        .into_iter()
+        .filter(|path| path.file_name().unwrap() != "lab.toml")
+        .collect();
     for inventory in inventories {
         for playbook in files("playbooks", "toml") {
             let (code, text) = validate(&inventory, &playbook);
-            assert_eq!(code, 0, "{} with {}:\n{text}", playbook.display(), inventory.display());
+            assert_eq!(
+                code,
+                0,
+                "{} with {}:\n{text}",
+                playbook.display(),
+                inventory.display()
+            );
         }
     }
 }
@@ -48,8 +63,9 @@ fn every_shipped_playbook_validates_with_every_shipped_inventory() {
 /// The text of a kind's section in docs/resources.md.
 fn section(kind: &str) -> String {
     let text = std::fs::read_to_string(root().join("docs/resources.md")).unwrap();
-    let start =
-        text.find(&format!("\n## {kind}\n")).unwrap_or_else(|| panic!("docs/resources.md has no section `## {kind}`"));
+    let start = text
+        .find(&format!("\n## {kind}\n"))
+        .unwrap_or_else(|| panic!("docs/resources.md has no section `## {kind}`"));
     let rest = &text[start + 1..];
     rest[..rest[1..].find("\n## ").map_or(rest.len(), |end| end + 1)].to_owned()
 }
@@ -58,9 +74,15 @@ fn section(kind: &str) -> String {
 fn every_kind_is_documented_with_an_example_that_resolves() {
     for kind in skep::resource::KINDS {
         let section = section(kind);
-        assert!(section.contains("| field |"), "{kind} has a table of fields");
-        let examples: Vec<&str> =
-            section.split("```toml\n").skip(1).filter_map(|part| part.split("```").next()).collect();
+        assert!(
+            section.contains("| field |"),
+            "{kind} has a table of fields"
+        );
+        let examples: Vec<&str> = section
+            .split("```toml\n")
+            .skip(1)
+            .filter_map(|part| part.split("```").next())
+            .collect();
         assert!(!examples.is_empty(), "{kind} has an example");
         for example in examples {
             let folder = tempfile::tempdir().unwrap();
@@ -103,11 +125,18 @@ fn what_the_documents_link_to_is_there() {
     for folder in [".", "docs", "docs/decisions"] {
         for file in files(folder, "md") {
             let text = std::fs::read_to_string(&file).unwrap();
-            for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            for target in text
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next())
+            {
                 if target.contains("://") || target.starts_with('#') {
                     continue;
                 }
-                let path = file.parent().unwrap().join(target.split('#').next().unwrap());
+                let path = file
+                    .parent()
+                    .unwrap()
+                    .join(target.split('#').next().unwrap());
                 assert!(path.exists(), "{} links to {target}", file.display());
             }
         }

@@ -40,7 +40,10 @@ impl Site {
             .env_remove("SKEP_INVENTORY")
             .output()
             .unwrap();
-        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+        )
     }
 
     #[track_caller]
@@ -58,10 +61,21 @@ const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 #[test]
 fn vagrant_that_cannot_be_asked_is_one_sentence() {
     let site = Site::new();
-    site.refused(USUAL, "vagrant:", "there is no Vagrantfile in . or above it");
+    site.refused(
+        USUAL,
+        "vagrant:",
+        "there is no Vagrantfile in . or above it",
+    );
     site.refused(USUAL, "vagrant:none", "there is no folder none");
-    site.write("Vagrantfile", "Vagrant.configure('2') { |config| raise 'half-way' }\n");
-    site.refused(site.path("bin").to_str().unwrap(), "vagrant:", "vagrant is not installed");
+    site.write(
+        "Vagrantfile",
+        "Vagrant.configure('2') { |config| raise 'half-way' }\n",
+    );
+    site.refused(
+        site.path("bin").to_str().unwrap(),
+        "vagrant:",
+        "vagrant is not installed",
+    );
     // Real Vagrant, and a Vagrantfile that fails.
     site.refused(USUAL, "vagrant:", "`vagrant status` failed in ");
     site.write("Vagrantfile", "Vagrant.configure('2') { |config|\n");
@@ -71,7 +85,10 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
 #[test]
 fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
     let site = Site::new();
-    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one' }\n");
+    site.write(
+        "Vagrantfile",
+        "Vagrant.configure('2') { |config| config.vm.define 'one' }\n",
+    );
     // Real Vagrant behind a program that notes each question, and goes on when the other one has come, too.
     site.program(
         "bin/vagrant",
@@ -80,15 +97,21 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
     );
     let path = format!("{}:{USUAL}", site.path("bin").display());
     let asked = || {
-        let mut asked: Vec<_> =
-            std::fs::read_to_string(site.path("bin/asked")).unwrap().lines().map(str::to_owned).collect();
+        let mut asked: Vec<_> = std::fs::read_to_string(site.path("bin/asked"))
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect();
         asked.sort();
         asked
     };
     let list = || {
         let (code, text) = site.inventory(&path, &["-i", "vagrant:"]);
         assert!(
-            code == 0 && text.contains("not running: Vagrant says that it is not created; try `vagrant up one`"),
+            code == 0
+                && text.contains(
+                    "not running: Vagrant says that it is not created; try `vagrant up one`"
+                ),
             "{text}"
         );
     };
@@ -96,7 +119,10 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
     assert_eq!(asked(), ["ssh-config", "status"]);
     list();
     assert_eq!(asked().len(), 2, "what was said a moment ago is used again");
-    site.write("Vagrantfile", "Vagrant.configure('2') { |config| config.vm.define 'one', primary: true }\n");
+    site.write(
+        "Vagrantfile",
+        "Vagrant.configure('2') { |config| config.vm.define 'one', primary: true }\n",
+    );
     list();
     assert_eq!(asked().len(), 4, "the Vagrantfile has changed");
 }
@@ -113,17 +139,37 @@ fn what_a_machine_advertises_is_not_guessed() {
     let playbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("playbooks/swarm.toml");
     let validate = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
-        let output =
-            command.args(["validate", "-i", "vagrant:"]).arg(&playbook).current_dir(site.0.path()).output().unwrap();
-        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+        let output = command
+            .args(["validate", "-i", "vagrant:"])
+            .arg(&playbook)
+            .current_dir(site.0.path())
+            .output()
+            .unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8([output.stdout, output.stderr].concat()).unwrap(),
+        )
     };
     let (code, text) = validate();
-    assert!(code == 2 && text.contains("what one advertises is not known: SSH connects to the name `one`"), "{text}");
-    assert!(text.contains("set the host's variable swarm_address (or advertise)"), "{text}");
-    let addressed = machines.replace("{\"groups\":[\"m", "{\"address\":\"192.168.56.11\",\"groups\":[\"m");
+    assert!(
+        code == 2
+            && text.contains("what one advertises is not known: SSH connects to the name `one`"),
+        "{text}"
+    );
+    assert!(
+        text.contains("set the host's variable swarm_address (or advertise)"),
+        "{text}"
+    );
+    let addressed = machines.replace(
+        "{\"groups\":[\"m",
+        "{\"address\":\"192.168.56.11\",\"groups\":[\"m",
+    );
     site.write(
         ".vagrant/skep/cluster.json",
-        &addressed.replace("{\"groups\":[\"w", "{\"address\":\"192.168.56.12\",\"groups\":[\"w"),
+        &addressed.replace(
+            "{\"groups\":[\"w",
+            "{\"address\":\"192.168.56.12\",\"groups\":[\"w",
+        ),
     );
     let (code, text) = validate();
     assert_eq!(code, 0, "{text}");
@@ -147,45 +193,100 @@ fn every_shipped_setting_of_vagrant_validates() {
         let output = Command::new("vagrant")
             .args(["validate", "--ignore-provider"])
             .current_dir(site.0.path())
-            .envs([("SKEP_CLUSTER", setting), ("VAGRANT_HOME", "home"), ("VAGRANT_CHECKPOINT_DISABLE", "1")])
-            .env("VAGRANT_DOTFILE_PATH", format!(".of-{}", setting.replace('/', "-")))
+            .envs([
+                ("SKEP_CLUSTER", setting),
+                ("VAGRANT_HOME", "home"),
+                ("VAGRANT_CHECKPOINT_DISABLE", "1"),
+            ])
+            .env(
+                "VAGRANT_DOTFILE_PATH",
+                format!(".of-{}", setting.replace('/', "-")),
+            )
             .env_remove("VAGRANT_DEFAULT_PROVIDER")
             .output()
             .expect("vagrant is installed: .ci/install");
-        (output.status.code().unwrap(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+        (
+            output.status.code().unwrap(),
+            String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(),
+        )
     };
     for setting in &settings {
         let (code, text) = validate(setting);
         assert_eq!(code, 0, "{setting}: {text}");
         // The same file is TOML, and what skep is told is what it says.
-        let toml: toml::Table = std::fs::read_to_string(site.path(setting)).unwrap().parse().unwrap();
-        let told = site.path(&format!(".of-{}/skep/cluster.json", setting.replace('/', "-")));
-        let told: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(told).unwrap()).unwrap();
+        let toml: toml::Table = std::fs::read_to_string(site.path(setting))
+            .unwrap()
+            .parse()
+            .unwrap();
+        let told = site.path(&format!(
+            ".of-{}/skep/cluster.json",
+            setting.replace('/', "-")
+        ));
+        let told: serde_json::Value =
+            serde_json::from_str(&std::fs::read_to_string(told).unwrap()).unwrap();
         let machines = toml["machines"].as_table().unwrap();
-        assert_eq!(told["machines"].as_object().unwrap().len(), machines.len(), "{setting}");
+        assert_eq!(
+            told["machines"].as_object().unwrap().len(),
+            machines.len(),
+            "{setting}"
+        );
         for (name, machine) in machines {
             let machine = serde_json::to_value(machine).unwrap();
-            assert_eq!(told["machines"][name]["address"], machine["address"], "{setting}");
-            assert_eq!(told["machines"][name]["groups"], machine["groups"], "{setting}");
+            assert_eq!(
+                told["machines"][name]["address"], machine["address"],
+                "{setting}"
+            );
+            assert_eq!(
+                told["machines"][name]["groups"], machine["groups"],
+                "{setting}"
+            );
         }
-        assert_eq!(told["vars"], serde_json::to_value(&toml["vars"]).unwrap(), "{setting}");
+        assert_eq!(
+            told["vars"],
+            serde_json::to_value(&toml["vars"]).unwrap(),
+            "{setting}"
+        );
     }
     for (text, why) in [
-        ("[cluster]\nmemry = 5\n[machines.a]\naddress = \"1.2.3.4\"\n", "[cluster] has no `memry`"),
-        ("[machines.a]\naddress = \"1.2.3\"\n", "[machines.a] needs `address`"),
-        ("[machines.a]\naddress = \"1.2.3.4\"\n[machines.b]\naddress = \"1.2.3.4\"\n", "have the same address"),
+        (
+            "[cluster]\nmemry = 5\n[machines.a]\naddress = \"1.2.3.4\"\n",
+            "[cluster] has no `memry`",
+        ),
+        (
+            "[machines.a]\naddress = \"1.2.3\"\n",
+            "[machines.a] needs `address`",
+        ),
+        (
+            "[machines.a]\naddress = \"1.2.3.4\"\n[machines.b]\naddress = \"1.2.3.4\"\n",
+            "have the same address",
+        ),
         ("[machines.a]\naddress = 1.5\n", "bad.toml:2: "),
-        ("[machines.a]\naddress = \"1.2.3.4\"\nmemory = \"2 GB\"\n", "`memory`, which is not a whole number above 0"),
-        ("[machines.a]\naddress = \"1.2.3.4\"\ndata_disk = 0\n", "`data_disk`, which is not a whole number above 0"),
-        ("[machines.a]\naddress = \"1.2.3.4\"\ngroups = \"db\"\n", "`groups`, which is not a list of names"),
-        ("[cluster]\nbox = 7\n[machines.a]\naddress = \"1.2.3.4\"\n", "[cluster] has `box`, which is not a text"),
+        (
+            "[machines.a]\naddress = \"1.2.3.4\"\nmemory = \"2 GB\"\n",
+            "`memory`, which is not a whole number above 0",
+        ),
+        (
+            "[machines.a]\naddress = \"1.2.3.4\"\ndata_disk = 0\n",
+            "`data_disk`, which is not a whole number above 0",
+        ),
+        (
+            "[machines.a]\naddress = \"1.2.3.4\"\ngroups = \"db\"\n",
+            "`groups`, which is not a list of names",
+        ),
+        (
+            "[cluster]\nbox = 7\n[machines.a]\naddress = \"1.2.3.4\"\n",
+            "[cluster] has `box`, which is not a text",
+        ),
     ] {
         site.write("bad.toml", text);
         let (code, said) = validate("bad.toml");
         assert!(code != 0 && said.contains(why), "{why}: {said}");
     }
     let (code, said) = validate("none.toml");
-    assert!(code != 0 && said.contains("none.toml cannot be read (No such file or directory)"), "{said}");
+    assert!(
+        code != 0 && said.contains("none.toml cannot be read (No such file or directory)"),
+        "{said}"
+    );
 }
 
 /// As `terraform output -json` prints it (developer.hashicorp.com/terraform/cli/commands/output).
@@ -218,11 +319,20 @@ fn terraform_is_read_merged_and_kept() {
     );
     let path = site.path("bin");
     let path = path.to_str().unwrap();
-    site.write("more.toml", "[vars]\ndocker_users = [\"debian\"]\n[hosts.docker03]\naddress = \"203.0.113.3\"\n");
+    site.write(
+        "more.toml",
+        "[vars]\ndocker_users = [\"debian\"]\n[hosts.docker03]\naddress = \"203.0.113.3\"\n",
+    );
     let (code, text) = site.inventory(path, &["-i", "terraform:infra", "-i", "more.toml"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("docker01  debian@203.0.113.1:22  managers") && text.contains("docker03"), "{text}");
-    assert!(text.contains("docker_users = [\"debian\"]") && !text.contains("hunter2"), "{text}");
+    assert!(
+        text.contains("docker01  debian@203.0.113.1:22  managers") && text.contains("docker03"),
+        "{text}"
+    );
+    assert!(
+        text.contains("docker_users = [\"debian\"]") && !text.contains("hunter2"),
+        "{text}"
+    );
     let (code, kept) = site.inventory(path, &["-i", "terraform:infra", "--toml"]);
     assert_eq!(code, 0, "{kept}");
     site.write("kept.toml", &kept);
@@ -231,39 +341,80 @@ fn terraform_is_read_merged_and_kept() {
         assert_eq!(code, 0, "{text}");
         serde_json::from_str::<serde_json::Value>(&text).unwrap()
     };
-    assert_eq!(view("kept.toml")["hosts"], view("terraform:infra")["hosts"], "{kept}");
+    assert_eq!(
+        view("kept.toml")["hosts"],
+        view("terraform:infra")["hosts"],
+        "{kept}"
+    );
     // A timer reads files, not programs.
     site.write(
         "p.toml",
         "[[plays]]\nhosts = \"all\"\nresources = [{ symlink = { path = \"/a\", target = \"/b\" } }]\n",
     );
     let output = Command::new(env!("CARGO_BIN_EXE_skep"))
-        .args(["schedule", "install", "--print", "--every", "15m", "-i", "terraform:infra", "p.toml"])
+        .args([
+            "schedule",
+            "install",
+            "--print",
+            "--every",
+            "15m",
+            "-i",
+            "terraform:infra",
+            "p.toml",
+        ])
         .current_dir(site.0.path())
         .env("PATH", path)
         .output()
         .unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
-    assert!(text.contains("`skep inventory -i terraform:infra --toml`"), "{text}");
+    assert!(
+        text.contains("`skep inventory -i terraform:infra --toml`"),
+        "{text}"
+    );
     assert_eq!(output.status.code(), Some(2), "{text}");
-    site.refused("/nonexistent", "terraform:infra", "terraform is not installed");
+    site.refused(
+        "/nonexistent",
+        "terraform:infra",
+        "terraform is not installed",
+    );
     // As Terraform 0.15 and later draw it.
-    site.program("bin/terraform", "#!/bin/sh\nprintf '╷\\n│ Error: no state\\n│ \\n╵\\n' >&2\nexit 1\n");
-    site.refused(path, "terraform:infra", "`terraform output -json` failed in infra: no state");
+    site.program(
+        "bin/terraform",
+        "#!/bin/sh\nprintf '╷\\n│ Error: no state\\n│ \\n╵\\n' >&2\nexit 1\n",
+    );
+    site.refused(
+        path,
+        "terraform:infra",
+        "`terraform output -json` failed in infra: no state",
+    );
 }
 
 #[test]
 fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
     let site = Site::new();
-    site.write("hosts.ini", "[managers]\nm1 ansible_host=10.0.0.1\n[workers]\nw[1:2]\n[all:vars]\nansible_user=ann\n");
+    site.write(
+        "hosts.ini",
+        "[managers]\nm1 ansible_host=10.0.0.1\n[workers]\nw[1:2]\n[all:vars]\nansible_user=ann\n",
+    );
     let (code, text) = site.inventory("/nonexistent", &["-i", "ansible:hosts.ini"]);
     assert_eq!(code, 0, "{text}");
-    assert!(text.contains("m1  ann@10.0.0.1:22  managers") && text.contains("w2  ann@w2:22  workers"), "{text}");
+    assert!(
+        text.contains("m1  ann@10.0.0.1:22  managers") && text.contains("w2  ann@w2:22  workers"),
+        "{text}"
+    );
     site.write("hosts.yml", "all: {}\n");
-    site.refused("/nonexistent", "ansible:hosts.yml", "ansible-inventory is not installed");
+    site.refused(
+        "/nonexistent",
+        "ansible:hosts.yml",
+        "ansible-inventory is not installed",
+    );
     site.refused("/nonexistent", "ansible:none", "there is no file none");
     site.write("odd.ini", "[a]\nw[a:c]\n");
-    site.refused("/nonexistent", "ansible:odd.ini", "odd.ini:2: `w[a:c]` needs Ansible itself");
+    site.refused(
+        "/nonexistent",
+        "ansible:odd.ini",
+        "odd.ini:2: `w[a:c]` needs Ansible itself",
+    );
 }
 
 #[test]
@@ -282,7 +433,11 @@ fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
     );
     let read = view("/nonexistent", "hosts.ini");
     assert_eq!(read["hosts"]["w02"]["port"], 2222, "{read}");
-    assert_eq!(view(USUAL, "hosts.ini"), read, "Ansible's own answer for the same file");
+    assert_eq!(
+        view(USUAL, "hosts.ini"),
+        read,
+        "Ansible's own answer for the same file"
+    );
     site.write(
         "hosts.yml",
         "all:\n  vars: { ansible_user: ann, size: 3 }\n  hosts: { lone: { ansible_port: 2200 } }\n  children:\n    swarm:\n\
@@ -294,8 +449,9 @@ fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
     for (file, text) in [("odd.yml", "all: {\n"), ("odd.ini", "[managers\nm1\n")] {
         site.write(file, text);
         let source = format!("ansible:{file}");
-        let sentence =
-            format!("`ansible-inventory --list -i {file}` failed: Completely failed to parse inventory source");
+        let sentence = format!(
+            "`ansible-inventory --list -i {file}` failed: Completely failed to parse inventory source"
+        );
         site.refused(USUAL, &source, &sentence);
     }
 }
@@ -314,11 +470,19 @@ fn an_executable_prints_json() {
     site.program("one", both);
     site.program("other", both);
     let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "other"]);
-    assert!(code == 2 && text.contains("error: one and other have hosts of the same names: m1, m2\n"), "{text}");
+    assert!(
+        code == 2 && text.contains("error: one and other have hosts of the same names: m1, m2\n"),
+        "{text}"
+    );
     assert!(text.contains("1 error"), "{text}");
     site.write("own.toml", "[hosts.m2]\naddress = \"10.0.0.2\"\n");
     let (code, text) = site.inventory(USUAL, &["-i", "one", "-i", "own.toml"]);
-    assert!(code == 2 && text.contains("the host `m2` is defined twice") && text.contains("own.toml:1:8"), "{text}");
+    assert!(
+        code == 2
+            && text.contains("the host `m2` is defined twice")
+            && text.contains("own.toml:1:8"),
+        "{text}"
+    );
     site.program("list", "#!/bin/sh\necho no; exit 0\n");
     site.refused(USUAL, "list", "list: no inventory in JSON");
     site.program("list", "#!/bin/sh\necho 'the cloud is away' >&2; exit 7\n");
@@ -328,9 +492,15 @@ fn an_executable_prints_json() {
 #[test]
 fn what_does_not_run_is_listed_and_not_tried() {
     let site = Site::new();
-    site.write("i.toml", "[hosts.a]\naddress = \"127.0.0.1\"\nport = 1\nnot_running = \"it is off; try `on a`\"\n");
+    site.write(
+        "i.toml",
+        "[hosts.a]\naddress = \"127.0.0.1\"\nport = 1\nnot_running = \"it is off; try `on a`\"\n",
+    );
     let (code, text) = site.inventory(USUAL, &["-i", "i.toml"]);
-    assert!(code == 0 && text.contains("not running: it is off; try `on a`"), "{text}");
+    assert!(
+        code == 0 && text.contains("not running: it is off; try `on a`"),
+        "{text}"
+    );
     let output = Command::new(env!("CARGO_BIN_EXE_skep"))
         .args(["ping", "-i", "i.toml"])
         .current_dir(site.0.path())
@@ -338,5 +508,8 @@ fn what_does_not_run_is_listed_and_not_tried() {
         .unwrap();
     let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert_eq!(output.status.code(), Some(4), "{text}");
-    assert!(text.contains("not running: it is off; try `on a`") && !text.contains("refused"), "{text}");
+    assert!(
+        text.contains("not running: it is off; try `on a`") && !text.contains("refused"),
+        "{text}"
+    );
 }

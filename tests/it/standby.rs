@@ -20,8 +20,16 @@ struct Machine(ScriptedHost);
 #[async_trait::async_trait]
 impl Connection for Machine {
     async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
-        let output = Command::new("sh").arg("-c").arg(exec.script.as_ref()).output().unwrap();
-        Ok(Output { status: output.status.code().unwrap_or(1), stdout: output.stdout, stderr: output.stderr })
+        let output = Command::new("sh")
+            .arg("-c")
+            .arg(exec.script.as_ref())
+            .output()
+            .unwrap();
+        Ok(Output {
+            status: output.status.code().unwrap_or(1),
+            stdout: output.stdout,
+            stderr: output.stderr,
+        })
     }
     async fn open_engine(&self) -> Result<EngineStream, TransportError> {
         self.0.open_engine().await
@@ -48,12 +56,10 @@ fn manager(name: &str) -> ScriptedHost {
                 "Status": {"State": "ready", "Addr": format!("192.168.56.1{number}")}})
         })
         .collect();
-    ScriptedHost::new().on_engine("GET", "/info", 200, info).on_engine("GET", "/nodes", 200, json!(nodes)).on_engine(
-        "GET",
-        NETWORK,
-        200,
-        json!([]),
-    )
+    ScriptedHost::new()
+        .on_engine("GET", "/info", 200, info)
+        .on_engine("GET", "/nodes", 200, json!(nodes))
+        .on_engine("GET", NETWORK, 200, json!([]))
 }
 
 #[async_trait::async_trait]
@@ -62,7 +68,11 @@ impl Connector for Site {
         if self.0[host.as_str()] {
             return Ok(Arc::new(Machine(manager(host.as_str()))));
         }
-        Err(TransportError::Connect { address: host.to_string(), why: "no route to host".into(), retryable: false })
+        Err(TransportError::Connect {
+            address: host.to_string(),
+            why: "no route to host".into(),
+            retryable: false,
+        })
     }
 }
 
@@ -78,16 +88,40 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
         .map(|number| format!("[hosts.docker0{number}]\naddress = \"192.168.56.1{number}\"\ngroups = [\"managers\"]\nvars = {{ swarm_address = \"192.168.56.1{number}\" }}\n"))
         .collect();
     let request = Request {
-        inventory: InventoryRequest { paths: vec![write("inventory.toml", &hosts)], extra_vars: Vec::new() },
+        inventory: InventoryRequest {
+            paths: vec![write("inventory.toml", &hosts)],
+            extra_vars: Vec::new(),
+        },
         playbooks: vec![write("site.toml", plays)],
-        options: Options { limit: limit.iter().map(|one| (*one).to_owned()).collect(), ..Options::default() },
+        options: Options {
+            limit: limit.iter().map(|one| (*one).to_owned()).collect(),
+            ..Options::default()
+        },
     };
-    let work = Arc::new(prepare(&request).unwrap_or_else(|error| panic!("{error}")).resolved);
+    let work = Arc::new(
+        prepare(&request)
+            .unwrap_or_else(|error| panic!("{error}"))
+            .resolved,
+    );
     let site = Site(names.into_iter().zip(reached).collect());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     runtime.block_on(async {
-        let fleet = Arc::new(Fleet::new(Arc::new(site), names.map(HostName::new), Events::silent()));
-        look(&fleet, &work, 3, None, &tokio_util::sync::CancellationToken::new()).await
+        let fleet = Arc::new(Fleet::new(
+            Arc::new(site),
+            names.map(HostName::new),
+            Events::silent(),
+        ));
+        look(
+            &fleet,
+            &work,
+            3,
+            None,
+            &tokio_util::sync::CancellationToken::new(),
+        )
+        .await
     })
 }
 
@@ -97,18 +131,23 @@ fn of<'a>(summary: &'a RunSummary, host: &str) -> &'a HostOutcome {
 
 /// What was looked at on a host.
 fn resources(summary: &RunSummary, host: &str) -> Vec<(String, Outcome)> {
-    of(summary, host).resources.iter().map(|one| (one.resource.clone(), one.outcome.clone())).collect()
+    of(summary, host)
+        .resources
+        .iter()
+        .map(|one| (one.resource.clone(), one.outcome.clone()))
+        .collect()
 }
 
-const PLAYS: &str =
-    "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [{ network = { name = \"back\" } }]\n";
+const PLAYS: &str = "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [{ network = { name = \"back\" } }]\n";
 
 #[test]
 fn the_next_manager_carries_and_the_report_says_so() {
     let differs = vec![("network[back]".to_owned(), Outcome::Differs)];
     let summary = check([true, true, true], PLAYS, &[]);
     assert_eq!(resources(&summary, "docker01"), differs);
-    assert!(resources(&summary, "docker02").is_empty() && of(&summary, "docker02").notes.is_empty());
+    assert!(
+        resources(&summary, "docker02").is_empty() && of(&summary, "docker02").notes.is_empty()
+    );
 
     let summary = check([false, true, true], PLAYS, &[]);
     assert!(summary.unreachable());
@@ -120,20 +159,30 @@ fn the_next_manager_carries_and_the_report_says_so() {
         "{notes:?}"
     );
 
-    assert_eq!(resources(&check([false, false, true], PLAYS, &[]), "docker03"), differs);
+    assert_eq!(
+        resources(&check([false, false, true], PLAYS, &[]), "docker03"),
+        differs
+    );
 }
 
 #[test]
 fn what_nobody_could_look_at_is_said_and_is_not_clean() {
     let unread = |summary: &RunSummary| {
         let notes = of(summary, "docker01").notes.join("\n");
-        assert!(summary.unreachable() && notes.contains("not looked at: network[back]"), "{notes}");
+        assert!(
+            summary.unreachable() && notes.contains("not looked at: network[back]"),
+            "{notes}"
+        );
     };
     unread(&check([false, false, false], PLAYS, &[]));
     // The play has no other host.
     let alone = PLAYS.replace("\"managers\"", "\"docker01\"");
     let others = "[[plays]]\nhosts = \"all\"\nresources = [{ directory = { path = \"/usr\" } }]\n";
-    unread(&check([false, true, true], &format!("{alone}{others}"), &[]));
+    unread(&check(
+        [false, true, true],
+        &format!("{alone}{others}"),
+        &[],
+    ));
     // A part of the hosts takes nothing over: the carrier was not asked for, and is not missing.
     let summary = check([false, true, true], PLAYS, &["docker02"]);
     assert!(!summary.unreachable() && resources(&summary, "docker02").is_empty());
@@ -144,7 +193,13 @@ fn what_would_be_another_content_elsewhere_is_not_taken_over() {
     let plays = "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [\n  { network = { name = \"back\" } },\n  \
                  { network = { name = \"net-{{ host.name }}\" } },\n]\n";
     let summary = check([false, true, true], plays, &[]);
-    assert_eq!(resources(&summary, "docker02"), [("network[back]".to_owned(), Outcome::Differs)]);
+    assert_eq!(
+        resources(&summary, "docker02"),
+        [("network[back]".to_owned(), Outcome::Differs)]
+    );
     let notes = of(&summary, "docker01").notes.join("\n");
-    assert!(notes.contains("not looked at: network[net-docker01]"), "{notes}");
+    assert!(
+        notes.contains("not looked at: network[net-docker01]"),
+        "{notes}"
+    );
 }

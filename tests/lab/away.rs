@@ -14,18 +14,29 @@ const SWARM: [&str; 1] = ["playbooks/swarm.toml"];
 #[test]
 fn a_node_that_was_away_too_long_and_clocks_that_are_off() {
     let lot = Lot::up_with("away", &["--managers", "1", "--workers", "1"]);
-    lot.run("apply", "playbooks/docker.toml", &["playbooks/swarm.toml", "--yes"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["playbooks/swarm.toml", "--yes"],
+    )
+    .exits(0);
     clocks_that_are_off_are_told(&lot);
     a_certificate_that_ended_meanwhile_is_told_and_mended(&lot);
 }
 
 /// A program whose clock is off by this much; other measures of time stay as they are.
 fn with_clock(command: &mut Command, offset: &str) {
-    let library =
-        ["x86_64", "aarch64"].map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"));
-    let library =
-        library.iter().find(|library| Path::new(library).exists()).expect("libfaketime is installed: .ci/install");
-    command.envs([("LD_PRELOAD", library.as_str()), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")]);
+    let library = ["x86_64", "aarch64"]
+        .map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"));
+    let library = library
+        .iter()
+        .find(|library| Path::new(library).exists())
+        .expect("libfaketime is installed: .ci/install");
+    command.envs([
+        ("LD_PRELOAD", library.as_str()),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+    ]);
 }
 
 /// The nodes share this machine's clock, so it is skep's own that jumps: the difference is the same.
@@ -39,7 +50,12 @@ fn clocks_that_are_off_are_told(lot: &Lot) {
     for (offset, how) in [("+130m", "2 hours behind"), ("-130m", "2 hours ahead of")] {
         let said = check(offset).exits(3);
         for node in ["docker01", "docker02"] {
-            assert!(said.stdout.contains(&format!("clock of {node}: {how} this machine's")), "{}", said.stdout);
+            assert!(
+                said.stdout
+                    .contains(&format!("clock of {node}: {how} this machine's")),
+                "{}",
+                said.stdout
+            );
             let mend = format!(
                 "on {node}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock"
             );
@@ -58,10 +74,21 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
             with_clock(&mut command, offset);
         }
         let output = command.output().expect("openssl is installed");
-        assert!(output.status.success(), "openssl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "openssl {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     };
-    let [authority, key, node, public, ended, names] =
-        ["authority.crt", "authority.key", "node.crt", "node.pub", "ended.crt", "names"].map(|name| lot.path(name));
+    let [authority, key, node, public, ended, names] = [
+        "authority.crt",
+        "authority.key",
+        "node.crt",
+        "node.pub",
+        "ended.crt",
+        "names",
+    ]
+    .map(|name| lot.path(name));
     // The swarm is given an authority whose key is at hand, which signs what the node would hold after a long absence: its own name and
     // key, and an end that has passed.
     openssl(
@@ -87,28 +114,46 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
     lot.put("docker01", &authority, "/root/authority.crt");
     lot.put("docker01", &key, "/root/authority.key");
     lot.on("docker01", "docker swarm ca --rotate --quiet --ca-cert /root/authority.crt --ca-key /root/authority.key");
-    let renewed =
-        format!("test \"$(docker info -f '{{{{.Swarm.LocalNodeState}}}}')\" = active && grep -q . {CERTIFICATE}");
+    let renewed = format!(
+        "test \"$(docker info -f '{{{{.Swarm.LocalNodeState}}}}')\" = active && grep -q . {CERTIFICATE}"
+    );
     lot.until("docker02", &renewed, Duration::from_secs(120));
     lot.on("docker02", "systemctl stop docker.socket docker");
     lot.fetch("docker02", CERTIFICATE, "node.crt");
     let field = |name: &str| {
         let output = Command::new("openssl")
-            .args(["x509", "-in", &node, "-noout", "-subject", "-nameopt", "multiline"])
+            .args([
+                "x509",
+                "-in",
+                &node,
+                "-noout",
+                "-subject",
+                "-nameopt",
+                "multiline",
+            ])
             .output()
             .unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
-        let line =
-            text.lines().find(|line| line.trim_start().starts_with(name)).unwrap_or_else(|| panic!("{name}: {text}"));
+        let line = text
+            .lines()
+            .find(|line| line.trim_start().starts_with(name))
+            .unwrap_or_else(|| panic!("{name}: {text}"));
         line.split(" = ").nth(1).unwrap().to_owned()
     };
-    let (cluster, role, id) = (field("organizationName"), field("organizationalUnitName"), field("commonName"));
+    let (cluster, role, id) = (
+        field("organizationName"),
+        field("organizationalUnitName"),
+        field("commonName"),
+    );
     std::fs::write(
         &names,
         format!("subjectAltName=DNS:{role},DNS:{id}\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth,clientAuth\n"),
     )
     .unwrap();
-    openssl(&["x509", "-in", &node, "-noout", "-pubkey", "-out", &public], None);
+    openssl(
+        &["x509", "-in", &node, "-noout", "-pubkey", "-out", &public],
+        None,
+    );
     let subject = format!("/O={cluster}/OU={role}/CN={id}");
     openssl(
         &[
@@ -132,26 +177,52 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
         Some("-95d"),
     );
     lot.put("docker02", &ended, CERTIFICATE);
-    lot.on("docker02", &format!("chown root:root {CERTIFICATE} && chmod 644 {CERTIFICATE}"));
+    lot.on(
+        "docker02",
+        &format!("chown root:root {CERTIFICATE} && chmod 644 {CERTIFICATE}"),
+    );
     lot.fault("stop", "docker02");
     lot.fault("start", "docker02");
-    lot.until("docker01", "docker node ls | grep docker02 | grep -q Down", Duration::from_secs(120));
+    lot.until(
+        "docker01",
+        "docker node ls | grep docker02 | grep -q Down",
+        Duration::from_secs(120),
+    );
 
     // It is refused for good: its Engine does not renew what has ended.
-    let state = lot.on("docker02", "docker info -f '{{.Swarm.LocalNodeState}}: {{.Swarm.Error}}'");
-    assert!(!state.starts_with("active") && state.contains("certificate"), "{state}");
+    let state = lot.on(
+        "docker02",
+        "docker info -f '{{.Swarm.LocalNodeState}}: {{.Swarm.Error}}'",
+    );
+    assert!(
+        !state.starts_with("active") && state.contains("certificate"),
+        "{state}"
+    );
 
     let said = lot.run("check", "playbooks/docker.toml", &SWARM);
     assert!(
-        said.stdout.contains("certificate of docker02: ended 5 days ago -> renewed by the node"),
+        said.stdout
+            .contains("certificate of docker02: ended 5 days ago -> renewed by the node"),
         "{}\n{}",
         said.stdout,
         said.stderr
     );
     assert_ne!(said.code, 0);
-    said.says("docker02 was away for longer than its certificate lives: `skep apply` lets it join again");
-    lot.run("apply", "playbooks/docker.toml", &["playbooks/swarm.toml", "--yes"]).exits(0);
-    lot.run("check", "playbooks/docker.toml", &SWARM).exits(0).says("In sync");
-    let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}}' | sort");
+    said.says(
+        "docker02 was away for longer than its certificate lives: `skep apply` lets it join again",
+    );
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["playbooks/swarm.toml", "--yes"],
+    )
+    .exits(0);
+    lot.run("check", "playbooks/docker.toml", &SWARM)
+        .exits(0)
+        .says("In sync");
+    let nodes = lot.on(
+        "docker01",
+        "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
+    );
     assert_eq!(nodes, "docker01 Ready\ndocker02 Ready", "no ghost");
 }

@@ -32,49 +32,101 @@ fn faults_of_the_swarm_are_drift() {
 
     an_engine_of_another_version_is_told(&lot);
 
-    lot.on("docker01", "docker node update --availability drain docker03");
-    lot.web2py("check", &[]).exits(3).says("availability of docker03: drain -> active");
-    lot.on("docker01", "docker node update --availability active docker03");
+    lot.on(
+        "docker01",
+        "docker node update --availability drain docker03",
+    );
+    lot.web2py("check", &[])
+        .exits(3)
+        .says("availability of docker03: drain -> active");
+    lot.on(
+        "docker01",
+        "docker node update --availability active docker03",
+    );
 
     // It leaves and comes back by hand: a new node, and the old one is nobody's.
     let token = lot.on("docker01", "docker swarm join-token -q worker");
     let old = lot.on("docker03", "docker info --format '{{.Swarm.NodeID}}'");
     let address = lot.on("docker01", "docker info --format '{{.Swarm.NodeAddr}}'");
-    lot.on("docker03", &format!("docker swarm leave && docker swarm join --token {token} {address}:2377"));
+    lot.on(
+        "docker03",
+        &format!("docker swarm leave && docker swarm join --token {token} {address}:2377"),
+    );
     let said = lot.web2py("check", &[]).exits(3);
     let line = format!("node docker03 ({}): ", &old[..12]);
-    assert!(said.stdout.contains(&line) && said.stdout.contains("no host of the inventory"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains(&line) && said.stdout.contains("no host of the inventory"),
+        "{}",
+        said.stdout
+    );
 }
 
 /// A real Engine that says another version: the number in its program is another of the same length.
 fn an_engine_of_another_version_is_told(lot: &Lot) {
     let version = lot.on("docker02", "docker version --format '{{.Server.Version}}'");
     let last = version.chars().next_back().unwrap();
-    let other = format!("{}{}", &version[..version.len() - 1], if last == '1' { '2' } else { '1' });
+    let other = format!(
+        "{}{}",
+        &version[..version.len() - 1],
+        if last == '1' { '2' } else { '1' }
+    );
     let pattern = version.replace('.', "\\.");
     let restart_with = |change: &str, wanted: &str| {
         let stop = "systemctl stop docker.socket docker.service && systemctl reset-failed";
-        lot.on("docker02", &format!("program=$(command -v dockerd) && {stop} && {change} && systemctl start docker"));
-        let listed = "docker node inspect docker02 --format '{{.Description.Engine.EngineVersion}}'";
-        lot.until("docker01", &format!("{listed} | grep -qxF '{wanted}'"), Duration::from_secs(120));
+        lot.on(
+            "docker02",
+            &format!(
+                "program=$(command -v dockerd) && {stop} && {change} && systemctl start docker"
+            ),
+        );
+        let listed =
+            "docker node inspect docker02 --format '{{.Description.Engine.EngineVersion}}'";
+        lot.until(
+            "docker01",
+            &format!("{listed} | grep -qxF '{wanted}'"),
+            Duration::from_secs(120),
+        );
     };
-    restart_with(&format!("cp $program /root/dockerd && sed -i 's/{pattern}/{other}/g' $program"), &other);
+    restart_with(
+        &format!("cp $program /root/dockerd && sed -i 's/{pattern}/{other}/g' $program"),
+        &other,
+    );
     let said = lot.web2py("check", &[]).exits(3);
-    said.says("Engine versions: ").says(&format!("{other} (docker02)")).says("-> one version");
+    said.says("Engine versions: ")
+        .says(&format!("{other} (docker02)"))
+        .says("-> one version");
     restart_with("cp /root/dockerd $program", &version);
 }
 
 fn tokens_are_remembered_and_never_shown(lot: &Lot) {
     let token = |role: &str| lot.on("docker01", &format!("docker swarm join-token -q {role}"));
     let before = token("worker");
-    lot.on("docker01", "docker swarm join-token --quiet --rotate worker");
+    lot.on(
+        "docker01",
+        "docker swarm join-token --quiet --rotate worker",
+    );
     let after = token("worker");
     assert_ne!(before, after);
     let (report, page) = (lot.path("tokens.json"), lot.path("tokens.html"));
-    let said = lot.web2py("check", &["--report", &report, "--html", &page]).exits(3);
-    assert!(said.stdout.contains("join token of workers: rotated -> as at the last apply"), "{}", said.stdout);
-    assert!(!said.stdout.contains("join token of managers"), "{}", said.stdout);
-    assert!(said.stdout.contains("[changed behind our back]"), "{}", said.stdout);
+    let said = lot
+        .web2py("check", &["--report", &report, "--html", &page])
+        .exits(3);
+    assert!(
+        said.stdout
+            .contains("join token of workers: rotated -> as at the last apply"),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        !said.stdout.contains("join token of managers"),
+        "{}",
+        said.stdout
+    );
+    assert!(
+        said.stdout.contains("[changed behind our back]"),
+        "{}",
+        said.stdout
+    );
     let events = lot.web2py("check", &["--json", "-vv"]).exits(3);
     let record = lot.on("docker01", "cat /var/lib/skep/applied.json");
     assert!(record.contains("the join token of workers"), "{record}");
@@ -88,11 +140,16 @@ fn tokens_are_remembered_and_never_shown(lot: &Lot) {
         std::fs::read_to_string(&page).unwrap(),
     ] {
         for secret in [&before, &after, &token("manager")] {
-            assert!(!text.contains(secret.as_str()) && !text.contains(&secret[20..60]), "{text}");
+            assert!(
+                !text.contains(secret.as_str()) && !text.contains(&secret[20..60]),
+                "{text}"
+            );
         }
     }
     // Whoever rotated it on purpose says so by an apply.
-    lot.web2py("apply", &["--yes"]).exits(0).says("the join token of workers is another than after the last apply");
+    lot.web2py("apply", &["--yes"])
+        .exits(0)
+        .says("the join token of workers is another than after the last apply");
     lot.web2py("check", &[]).exits(0);
 }
 
@@ -100,9 +157,13 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
     let (report, metrics) = (lot.path("certificates.json"), lot.path("certificates.prom"));
     let outputs = ["--report", &report, "--metrics", &metrics];
     let until = |host: &str| {
-        let report: Value = serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
+        let report: Value =
+            serde_json::from_str(&std::fs::read_to_string(&report).unwrap()).unwrap();
         let members = report["cluster"]["members"].as_array().unwrap().clone();
-        let member = members.into_iter().find(|member| member["host"] == host).unwrap();
+        let member = members
+            .into_iter()
+            .find(|member| member["host"] == host)
+            .unwrap();
         member["certificate"]["until"].as_str().unwrap().to_owned()
     };
     lot.web2py("check", &outputs).exits(0);
@@ -110,33 +171,77 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
     let file = lot.on("docker02", &format!("cat {CERTIFICATE}"));
     let copy = lot.write("node.crt", &file);
     let openssl = std::process::Command::new("openssl")
-        .args(["x509", "-in", &copy, "-noout", "-enddate", "-dateopt", "iso_8601"])
+        .args([
+            "x509", "-in", &copy, "-noout", "-enddate", "-dateopt", "iso_8601",
+        ])
         .output();
-    if let Ok(openssl) = openssl.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned()) {
-        let end = openssl.trim().trim_start_matches("notAfter=").replace(' ', "T");
+    if let Ok(openssl) = openssl
+        .as_ref()
+        .map(|output| String::from_utf8_lossy(&output.stdout).into_owned())
+    {
+        let end = openssl
+            .trim()
+            .trim_start_matches("notAfter=")
+            .replace(' ', "T");
         assert_eq!(until("docker02"), end);
     }
     let text = std::fs::read_to_string(&metrics).unwrap();
-    assert_eq!(text.matches("skep_swarm_certificate_expiry_timestamp_seconds{").count(), 3, "{text}");
+    assert_eq!(
+        text.matches("skep_swarm_certificate_expiry_timestamp_seconds{")
+            .count(),
+        3,
+        "{text}"
+    );
 
     lot.on("docker02", &format!("cp -a {CERTIFICATE} /root/kept.crt"));
     let ended = lot.write("ended.crt", ENDED);
     lot.put("docker02", &ended, CERTIFICATE);
     let said = lot.web2py("check", &outputs).exits(3);
-    assert!(said.stdout.contains("certificate of docker02: ended "), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("certificate of docker02: ended "),
+        "{}",
+        said.stdout
+    );
     assert_eq!(until("docker02"), "2020-03-31T00:00:00Z");
 
     lot.fault("stop", "docker02");
     let said = lot.web2py("check", &outputs).exits(4);
-    let line = said.stdout.lines().find(|line| line.contains("certificate of docker02")).unwrap_or_default();
-    assert!(line.contains("as last seen; the node does not answer"), "{}", said.stdout);
-    lot.until("docker01", "docker node ls | grep docker02 | grep -q Down", std::time::Duration::from_secs(60));
+    let line = said
+        .stdout
+        .lines()
+        .find(|line| line.contains("certificate of docker02"))
+        .unwrap_or_default();
+    assert!(
+        line.contains("as last seen; the node does not answer"),
+        "{}",
+        said.stdout
+    );
+    lot.until(
+        "docker01",
+        "docker node ls | grep docker02 | grep -q Down",
+        std::time::Duration::from_secs(60),
+    );
     let said = lot.web2py("check", &[]).exits(4);
-    assert!(said.stdout.contains("state of docker02 (") && said.stdout.contains("): down -> ready"), "{}", said.stdout);
-    assert_eq!(until("docker02"), "2020-03-31T00:00:00Z", "the last that was seen");
+    assert!(
+        said.stdout.contains("state of docker02 (") && said.stdout.contains("): down -> ready"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(
+        until("docker02"),
+        "2020-03-31T00:00:00Z",
+        "the last that was seen"
+    );
 
     lot.fault("start", "docker02");
-    lot.on("docker02", &format!("cp -a /root/kept.crt {CERTIFICATE} && systemctl restart docker"));
-    lot.until("docker01", "docker node ls | grep docker02 | grep -q Ready", std::time::Duration::from_secs(120));
+    lot.on(
+        "docker02",
+        &format!("cp -a /root/kept.crt {CERTIFICATE} && systemctl restart docker"),
+    );
+    lot.until(
+        "docker01",
+        "docker node ls | grep docker02 | grep -q Ready",
+        std::time::Duration::from_secs(120),
+    );
     lot.web2py("check", &outputs).exits(0);
 }

@@ -3,7 +3,10 @@
 //! converges. A packet counts when the whole of it is there, so cuts are made beside the ends of packets, in both directions: 20 of
 //! these places, spread over each run; `SKEP_CUT_POINTS=packets` tries every one, `SKEP_CUT_POINTS=ends` the end of every packet and
 //! not the bytes beside it. `SKEP_CUT_POINTS=300` cuts each run after bytes instead, at 300 points of its length.
-#![allow(clippy::print_stderr, reason = "what a long run saw is read by people; other runs are captured")]
+#![allow(
+    clippy::print_stderr,
+    reason = "what a long run saw is read by people; other runs are captured"
+)]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -76,7 +79,11 @@ fn look(lot: &Lot, node: &str) -> State {
     let (things, rest) = text.split_once("left:").unwrap();
     let (left, record) = rest.split_once('\n').unwrap_or((rest, ""));
     let things = things.lines().map(|line| line.trim().to_owned()).collect();
-    State { things, left: left.trim().to_owned(), record: record.to_owned() }
+    State {
+        things,
+        left: left.trim().to_owned(),
+        record: record.to_owned(),
+    }
 }
 
 /// What went over the link in a whole run.
@@ -108,7 +115,10 @@ impl Trials {
         let (said, proxy) = self.over(verb, node, Weather::Fine);
         said.exits(code);
         assert_eq!(proxy.connections(), 1, "one connection a run");
-        Length { bytes: proxy.bytes(), packets: proxy.packets() }
+        Length {
+            bytes: proxy.bytes(),
+            packets: proxy.packets(),
+        }
     }
 
     /// Runs a verb over a link; gives what it said, and the link.
@@ -121,9 +131,12 @@ impl Trials {
             &format!("config{number}"),
             "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\nCiphers aes256-gcm@openssh.com\n",
         );
-        let settings = format!("user = \"root\"\nssh_config = {config:?}\nconnect_timeout = \"3s\"");
+        let settings =
+            format!("user = \"root\"\nssh_config = {config:?}\nconnect_timeout = \"3s\"");
         let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
-        let inventory = self.lot.inventory_of(&format!("link{number}.toml"), &settings, &[(node, &host)]);
+        let inventory =
+            self.lot
+                .inventory_of(&format!("link{number}.toml"), &settings, &[(node, &host)]);
         let mut arguments = vec![verb, "-i", &inventory, &self.playbook, "--color", "never"];
         if verb == "apply" {
             arguments.push("--yes");
@@ -132,7 +145,11 @@ impl Trials {
     }
 
     fn direct(&self, verb: &str, node: &str) -> Said {
-        let more: &[&str] = if verb == "apply" { &["--yes", "--limit", node] } else { &["--limit", node] };
+        let more: &[&str] = if verb == "apply" {
+            &["--yes", "--limit", node]
+        } else {
+            &["--limit", node]
+        };
         self.lot.run(verb, &self.playbook, more)
     }
 
@@ -141,12 +158,22 @@ impl Trials {
     fn is_clear(&self, trial: Trial, said: &Said) {
         let (_, node, _) = trial;
         let all = format!("{}{}", said.stderr, said.stdout);
-        let why = ["connection lost: ", "cannot connect to ", "HOST KEY CHANGED"];
-        let named =
-            all.contains(&format!("{node}: unreachable: ")) || all.contains("  unreachable: ") && all.contains(node);
-        let told =
-            matches!(said.code, 1 | 4) && named && why.iter().any(|why| all.contains(why)) && all.contains("try: ");
-        assert!(told, "{trial:?}: exit {}\n--- stdout\n{}\n--- stderr\n{}", said.code, said.stdout, said.stderr);
+        let why = [
+            "connection lost: ",
+            "cannot connect to ",
+            "HOST KEY CHANGED",
+        ];
+        let named = all.contains(&format!("{node}: unreachable: "))
+            || all.contains("  unreachable: ") && all.contains(node);
+        let told = matches!(said.code, 1 | 4)
+            && named
+            && why.iter().any(|why| all.contains(why))
+            && all.contains("try: ");
+        assert!(
+            told,
+            "{trial:?}: exit {}\n--- stdout\n{}\n--- stderr\n{}",
+            said.code, said.stdout, said.stderr
+        );
     }
 
     fn check(&self, trial: Trial) {
@@ -155,11 +182,20 @@ impl Trials {
         let (said, _) = self.over(verb, node, weather);
         if said.code != expected {
             self.is_clear(trial, &said);
-            assert!(!said.stdout.contains("In sync"), "{trial:?}: {}", said.stdout);
+            assert!(
+                !said.stdout.contains("In sync"),
+                "{trial:?}: {}",
+                said.stdout
+            );
             self.wrong.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        assert_eq!(answer(&said), self.answers[usize::from(node == DRIFTED)], "{trial:?}:\n{}", said.stdout);
+        assert_eq!(
+            answer(&said),
+            self.answers[usize::from(node == DRIFTED)],
+            "{trial:?}:\n{}",
+            said.stdout
+        );
         self.right.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -167,10 +203,23 @@ impl Trials {
         let (verb, node, weather) = trial;
         let (said, _) = self.over(verb, node, weather);
         let state = look(&self.lot, node);
-        let made = state.things.iter().zip(&self.new).filter(|(thing, new)| thing == new).count();
-        eprintln!("{weather:?}: exit {}, {made} of {} made", said.code, self.new.len());
+        let made = state
+            .things
+            .iter()
+            .zip(&self.new)
+            .filter(|(thing, new)| thing == new)
+            .count();
+        eprintln!(
+            "{weather:?}: exit {}, {made} of {} made",
+            said.code,
+            self.new.len()
+        );
         if said.code == 0 {
-            assert_eq!(state.things, self.new, "{trial:?} said that it was applied:\n{}", said.stdout);
+            assert_eq!(
+                state.things, self.new,
+                "{trial:?} said that it was applied:\n{}",
+                said.stdout
+            );
             self.right.fetch_add(1, Ordering::Relaxed);
         } else {
             self.is_clear(trial, &said);
@@ -185,11 +234,16 @@ impl Trials {
             );
         }
         assert_eq!(state.left, "", "{trial:?} left names behind");
-        let record = state.record.is_empty() || serde_json::from_str::<serde_json::Value>(&state.record).is_ok();
+        let record = state.record.is_empty()
+            || serde_json::from_str::<serde_json::Value>(&state.record).is_ok();
         assert!(record, "{trial:?} left half a record: {}", state.record);
         self.direct("apply", node).exits(0);
         let converged = look(&self.lot, node);
-        assert_eq!((converged.things, converged.left), (self.new.clone(), String::new()), "after {trial:?}");
+        assert_eq!(
+            (converged.things, converged.left),
+            (self.new.clone(), String::new()),
+            "after {trial:?}"
+        );
         self.direct("check", node).exits(0).says("In sync");
         self.lot.on(node, RESET);
     }
@@ -197,14 +251,21 @@ impl Trials {
     /// Works through trials of one node, several at once where nothing is changed.
     fn work(&self, queue: &Mutex<VecDeque<Trial>>) {
         loop {
-            let Some(trial) = queue.lock().unwrap().pop_front() else { return };
+            let Some(trial) = queue.lock().unwrap().pop_front() else {
+                return;
+            };
             let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                if trial.0 == "apply" { self.apply(trial) } else { self.check(trial) }
+                if trial.0 == "apply" {
+                    self.apply(trial)
+                } else {
+                    self.check(trial)
+                }
             }));
             if tried.is_err() {
                 // The panic was printed; what is left of it must not be the next one's.
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                self.lot.on(trial.1, if trial.0 == "apply" { RESET } else { ":" });
+                self.lot
+                    .on(trial.1, if trial.0 == "apply" { RESET } else { ":" });
             }
         }
     }
@@ -212,7 +273,11 @@ impl Trials {
 
 /// What a check says of each resource: all but how long it took.
 fn answer(said: &Said) -> Vec<String> {
-    said.stdout.lines().filter(|line| line.starts_with(' ')).map(str::to_owned).collect()
+    said.stdout
+        .lines()
+        .filter(|line| line.starts_with(' '))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// What `SKEP_CUT_POINTS` says: a number of points, or nothing that is one.
@@ -225,21 +290,33 @@ fn cuts(run: &Length) -> Vec<Weather> {
     let places = Proxy::places(run.packets);
     match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
         (Ok("packets"), _) => places,
-        (Ok("ends"), _) => places.into_iter().filter(|weather| weather.cuts_at_an_end()).collect(),
+        (Ok("ends"), _) => places
+            .into_iter()
+            .filter(|weather| weather.cuts_at_an_end())
+            .collect(),
         (_, Some(_)) => points(run).into_iter().map(Weather::CutAfter).collect(),
-        _ => (0..POINTS).map(|index| places[index * places.len() / POINTS]).collect(),
+        _ => (0..POINTS)
+            .map(|index| places[index * places.len() / POINTS])
+            .collect(),
     }
 }
 
 /// Points from the first byte to behind the last.
 fn points(run: &Length) -> Vec<u64> {
     let step = (run.bytes / asked().unwrap_or(POINTS) as u64).max(1);
-    (0..).map(|index| index * step + 1).take_while(|at| *at < run.bytes + step).collect()
+    (0..)
+        .map(|index| index * step + 1)
+        .take_while(|at| *at < run.bytes + step)
+        .collect()
 }
 
 fn trials(lot: Lot) -> Trials {
     let playbook = lot.write("link.toml", PLAYBOOK);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
     let (right, wrong, failed, next) = Default::default();
     let mut trials = Trials {
         lot,
@@ -268,15 +345,22 @@ fn whole_runs_over_links_that_break_anywhere() {
     let applied = trials.whole("apply", CHANGED[0], 0);
     trials.new = look(&trials.lot, CHANGED[0]).things;
     for (old, new) in trials.old.iter().zip(&trials.new) {
-        assert_ne!(old, new, "the playbook changes each thing that is looked at");
+        assert_ne!(
+            old, new,
+            "the playbook changes each thing that is looked at"
+        );
     }
     trials.lot.on(CHANGED[0], RESET);
     trials.direct("apply", IN_SYNC).exits(0);
-    trials.answers = [(IN_SYNC, 0), (DRIFTED, 3)].map(|(node, code)| answer(&trials.direct("check", node).exits(code)));
+    trials.answers = [(IN_SYNC, 0), (DRIFTED, 3)]
+        .map(|(node, code)| answer(&trials.direct("check", node).exits(code)));
     assert!(trials.answers[1].len() > 9, "{:?}", trials.answers);
     for (name, run) in [("a check", &checked), ("an apply", &applied)] {
         let [to_host, to_us] = run.packets;
-        eprintln!("{name} is {} bytes; {to_host} packets to the host, {to_us} back", run.bytes);
+        eprintln!(
+            "{name} is {} bytes; {to_host} packets to the host, {to_us} back",
+            run.bytes
+        );
     }
     eprintln!("ready after {:?}", started.elapsed());
 
@@ -308,8 +392,16 @@ fn whole_runs_over_links_that_break_anywhere() {
             looking[queue].push_back(("check", node, Weather::SilentAfter(at)));
         }
     }
-    looking[0].push_back(("check", DRIFTED, Weather::Delayed(Duration::from_millis(150))));
-    let queues: Vec<Mutex<VecDeque<Trial>>> = changing.into_iter().chain(looking).map(Mutex::new).collect();
+    looking[0].push_back((
+        "check",
+        DRIFTED,
+        Weather::Delayed(Duration::from_millis(150)),
+    ));
+    let queues: Vec<Mutex<VecDeque<Trial>>> = changing
+        .into_iter()
+        .chain(looking)
+        .map(Mutex::new)
+        .collect();
     let trials = &trials;
     std::thread::scope(|scope| {
         for queue in &queues {
@@ -318,7 +410,13 @@ fn whole_runs_over_links_that_break_anywhere() {
     });
     let [right, wrong, failed] =
         [&trials.right, &trials.wrong, &trials.failed].map(|count| count.load(Ordering::Relaxed));
-    eprintln!("{right} runs were right, {wrong} said what is wrong; {:?}", started.elapsed());
+    eprintln!(
+        "{right} runs were right, {wrong} said what is wrong; {:?}",
+        started.elapsed()
+    );
     assert_eq!(failed, 0, "trials that failed, shown above");
-    assert!(right >= 3 && wrong > 20, "{right} right, {wrong} clear errors");
+    assert!(
+        right >= 3 && wrong > 20,
+        "{right} right, {wrong} clear errors"
+    );
 }

@@ -8,12 +8,26 @@ const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docke
 #[test]
 fn the_five_drills() {
     let lot = Lot::up_with("drill", &["--managers", "3", "--workers", "2"]);
-    lot.run("apply", "playbooks/docker.toml", &["playbooks/swarm.toml", "--yes"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["playbooks/swarm.toml", "--yes"],
+    )
+    .exits(0);
     let inventory = lot.inventory();
     let text = std::fs::read_to_string(&inventory).unwrap();
-    let mirror = text.split("docker_repository = \"").nth(1).unwrap().split("/docker\"").next().unwrap();
+    let mirror = text
+        .split("docker_repository = \"")
+        .nth(1)
+        .unwrap()
+        .split("/docker\"")
+        .next()
+        .unwrap();
     for node in NODES {
-        lot.on(node, &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"));
+        lot.on(
+            node,
+            &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"),
+        );
     }
     // One task on each machine behind a published port, and two that may be anywhere.
     lot.on(
@@ -33,23 +47,39 @@ fn the_five_drills() {
     let marked = text.replace("disposable = true\n", "");
     assert_ne!(marked, text);
     std::fs::write(&inventory, &marked).unwrap();
-    drill(&["worker-loss"]).exits(2).says("docker01 is not disposable");
+    drill(&["worker-loss"])
+        .exits(2)
+        .says("docker01 is not disposable");
     std::fs::write(&inventory, &text).unwrap();
-    drill(&["load-balancer-host"]).exits(2).says("a host of the group `load_balancers` (or --host)");
+    drill(&["load-balancer-host"])
+        .exits(2)
+        .says("a host of the group `load_balancers` (or --host)");
     lot.on("docker04", "true");
 
     let held = |arguments: &[&str]| {
         let said = drill(arguments).exits(0).says("What should happen:");
         for line in ["requests to the others lost", "whole again after the start"] {
-            assert!(said.stdout.lines().any(|row| row.starts_with(line) && row.ends_with("yes")), "{}", said.stdout);
+            assert!(
+                said.stdout
+                    .lines()
+                    .any(|row| row.starts_with(line) && row.ends_with("yes")),
+                "{}",
+                said.stdout
+            );
         }
         said
     };
     held(&["worker-loss"]).says("docker04 will be stopped");
     held(&["two-workers"]).says("docker04, docker05 will be stopped");
     held(&["manager-loss"]).says("they choose a new leader");
-    held(&["load-balancer-host", "--host", "docker05"]).says("who only knows the lost machine's address");
-    held(&["two-managers"]).says("no majority").says("none for ");
-    let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}}' | sort");
+    held(&["load-balancer-host", "--host", "docker05"])
+        .says("who only knows the lost machine's address");
+    held(&["two-managers"])
+        .says("no majority")
+        .says("none for ");
+    let nodes = lot.on(
+        "docker01",
+        "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
+    );
     assert_eq!(nodes, NODES.map(|node| format!("{node} Ready")).join("\n"));
 }

@@ -17,10 +17,17 @@ impl Environment {
     fn new(machines: &str) -> Self {
         let process = std::process::id();
         let lot = format!("t{process}-vagrant");
-        let folder = tempfile::Builder::new().prefix(&format!("skept{process}v")).tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("skept{process}v"))
+            .tempdir()
+            .unwrap();
         // Not the shipped addresses: two runs on one machine do not meet.
         let subnet = format!("10.214.{}", process % 250);
-        let environment = Self { lot, folder, subnet };
+        let environment = Self {
+            lot,
+            folder,
+            subnet,
+        };
         for file in ["Vagrantfile", "settings.rb"] {
             std::fs::copy(root().join("vagrant").join(file), environment.path(file)).unwrap();
         }
@@ -36,11 +43,24 @@ impl Environment {
         // Not beside the Vagrantfile: a change there makes skep ask Vagrant anew.
         std::fs::create_dir(environment.path("notes")).unwrap();
         let calls = environment.path("notes/calls");
-        let text = format!("#!/bin/sh\necho \"$*\" >>{calls:?}\nexec {:?} \"$@\"\n", env!("CARGO_BIN_EXE_skep"));
+        let text = format!(
+            "#!/bin/sh\necho \"$*\" >>{calls:?}\nexec {:?} \"$@\"\n",
+            env!("CARGO_BIN_EXE_skep")
+        );
         std::fs::write(&program, text).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let inventory = environment.path("lab.toml");
-        let lot = ["lab", "up", "--lot", &environment.lot, "--managers", "0", "--workers", "0", "--inventory"];
+        let lot = [
+            "lab",
+            "up",
+            "--lot",
+            &environment.lot,
+            "--managers",
+            "0",
+            "--workers",
+            "0",
+            "--inventory",
+        ];
         skep(&[&lot, [inventory.to_str().unwrap()].as_slice()].concat()).exits(0);
         environment
     }
@@ -62,8 +82,8 @@ impl Environment {
 
     fn variables(&self) -> [(&'static str, PathBuf); 6] {
         let home = || std::env::var_os("HOME").map_or_else(|| "/root".into(), PathBuf::from);
-        let state =
-            std::env::var_os("SKEP_STATE_DIR").map_or_else(|| home().join(".local/state/skep/lab"), PathBuf::from);
+        let state = std::env::var_os("SKEP_STATE_DIR")
+            .map_or_else(|| home().join(".local/state/skep/lab"), PathBuf::from);
         [
             ("SKEP_STATE_DIR", state),
             ("SKEP", self.path("skep")),
@@ -81,9 +101,14 @@ impl Environment {
         for _ in 0..6 {
             let said = self.vagrant(&[&["up", "--provider=docker"], names].concat());
             let text = format!("{}{}", said.stdout, said.stderr);
-            if !["No such object", "No such container", "No such network", "is locked"]
-                .iter()
-                .any(|fault| text.contains(fault))
+            if ![
+                "No such object",
+                "No such container",
+                "No such network",
+                "is locked",
+            ]
+            .iter()
+            .any(|fault| text.contains(fault))
             {
                 said.exits(0);
                 return;
@@ -101,15 +126,29 @@ impl Environment {
         } else {
             [&[verb, "-i", &source], more].concat()
         };
-        Said::from(command(&arguments).envs(self.variables()).output().expect("skep starts"))
+        Said::from(
+            command(&arguments)
+                .envs(self.variables())
+                .output()
+                .expect("skep starts"),
+        )
     }
 
     /// Runs sh text in a machine, past skep and Vagrant.
     #[track_caller]
     fn on(&self, machine: &str, script: &str) -> String {
-        let container = std::fs::read_to_string(self.path(&format!(".vagrant/machines/{machine}/docker/id"))).unwrap();
-        let output = Command::new("docker").args(["exec", container.trim(), "sh", "-c", script]).output().unwrap();
-        assert!(output.status.success(), "`{script}` on {machine}: {}", String::from_utf8_lossy(&output.stderr));
+        let container =
+            std::fs::read_to_string(self.path(&format!(".vagrant/machines/{machine}/docker/id")))
+                .unwrap();
+        let output = Command::new("docker")
+            .args(["exec", container.trim(), "sh", "-c", script])
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "`{script}` on {machine}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
@@ -131,7 +170,9 @@ impl Drop for Environment {
         // Machines carry the lot's label: what Vagrant forgot goes with it.
         let _ = skep(&["lab", "down", "--lot", &self.lot]);
         let network = format!("vagrant_network_{}.0/24", self.subnet);
-        let _ = Command::new("docker").args(["network", "rm", &network]).output();
+        let _ = Command::new("docker")
+            .args(["network", "rm", &network])
+            .output();
     }
 }
 
@@ -150,25 +191,41 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
     // `vagrant up` alone makes the cluster: after the last machine skep is called, once for all. Before, machines are missing.
     let applied = || -> usize {
         let calls = std::fs::read_to_string(environment.path("notes/calls")).unwrap_or_default();
-        calls.lines().filter(|line| line.starts_with("apply ")).count()
+        calls
+            .lines()
+            .filter(|line| line.starts_with("apply "))
+            .count()
     };
     environment.up(&["docker03"]);
     assert_eq!(applied(), 0);
     environment.up(&[]);
     assert_eq!(applied(), 1);
-    environment.skep("check", &[playbook]).exits(0).says("In sync");
-    environment.skep("apply", &[playbook, "--yes"]).exits(0).says("Nothing to do");
+    environment
+        .skep("check", &[playbook])
+        .exits(0)
+        .says("In sync");
+    environment
+        .skep("apply", &[playbook, "--yes"])
+        .exits(0)
+        .says("Nothing to do");
     // From here on it is called by hand.
     let settings = environment.path("cluster.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
-    let without: Vec<&str> = text.lines().filter(|line| !line.starts_with("apply")).collect();
+    let without: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.starts_with("apply"))
+        .collect();
     std::fs::write(&settings, without.join("\n") + "\n").unwrap();
     let subnet = &environment.subnet;
     let whole = format!(
         "docker01 manager ready {subnet}.11 map[]\ndocker02 worker ready {subnet}.12 map[web2py.tier.db:true]\n\
          docker03 worker ready {subnet}.13 map[]"
     );
-    assert_eq!(environment.nodes(), whole, "each advertises its private address");
+    assert_eq!(
+        environment.nodes(),
+        whole,
+        "each advertises its private address"
+    );
 
     let known_hosts = environment.path(".vagrant/skep/known_hosts");
     let keys = || -> Vec<String> {
@@ -179,44 +236,97 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
     };
     let before = keys();
     environment.vagrant(&["destroy", "-f", "docker02"]).exits(0);
-    environment.skep("check", &[playbook]).exits(4).says("docker02").says("not created; try `vagrant up docker02`");
+    environment
+        .skep("check", &[playbook])
+        .exits(4)
+        .says("docker02")
+        .says("not created; try `vagrant up docker02`");
     environment.up(&["docker02"]);
     environment.skep("apply", &[playbook, "--yes"]).exits(0);
-    environment.skep("check", &[playbook]).exits(0).says("In sync");
-    assert_eq!(environment.nodes(), whole, "three nodes, no ghost, the same labels");
-    let after = keys();
-    assert_eq!(after.len(), 3, "the old machine's key is forgotten: {after:#?}");
-    assert_eq!(before.iter().filter(|key| after.contains(key)).count(), 2, "the new machine's key is another");
     environment
-        .skep("inventory", &["-i", &format!("vagrant:{}", environment.folder.path().display())])
+        .skep("check", &[playbook])
+        .exits(0)
+        .says("In sync");
+    assert_eq!(
+        environment.nodes(),
+        whole,
+        "three nodes, no ghost, the same labels"
+    );
+    let after = keys();
+    assert_eq!(
+        after.len(),
+        3,
+        "the old machine's key is forgotten: {after:#?}"
+    );
+    assert_eq!(
+        before.iter().filter(|key| after.contains(key)).count(),
+        2,
+        "the new machine's key is another"
+    );
+    environment
+        .skep(
+            "inventory",
+            &[
+                "-i",
+                &format!("vagrant:{}", environment.folder.path().display()),
+            ],
+        )
         .exits(2)
         .says("is given twice");
 
     // The same in one command. What `vagrant up` would apply is not applied by it, nor by a drill: a playbook that leaves a trace.
     let trace = environment.path("trace.toml");
-    let play =
-        "[[plays]]\nhosts = \"all\"\nresources = [{ file = { path = \"/etc/trace\", content = \"applied\\n\" } }]\n";
+    let play = "[[plays]]\nhosts = \"all\"\nresources = [{ file = { path = \"/etc/trace\", content = \"applied\\n\" } }]\n";
     std::fs::write(&trace, play).unwrap();
     let line = format!("[cluster]\napply = {trace:?}\n");
-    std::fs::write(&settings, (without.join("\n") + "\n").replace("[cluster]\n", &line)).unwrap();
+    std::fs::write(
+        &settings,
+        (without.join("\n") + "\n").replace("[cluster]\n", &line),
+    )
+    .unwrap();
     let old = environment.on("docker03", "cat /etc/machine-id");
-    environment.skep("node", &["rebuild", "docker03", playbook, "--yes"]).exits(0).says("docker03 is rebuilt");
+    environment
+        .skep("node", &["rebuild", "docker03", playbook, "--yes"])
+        .exits(0)
+        .says("docker03 is rebuilt");
     assert_ne!(environment.on("docker03", "cat /etc/machine-id"), old);
     assert_eq!(environment.nodes(), whole);
 
     let lab = std::fs::read_to_string(environment.path("lab.toml")).unwrap();
-    let mirror = lab.split("docker_repository = \"").nth(1).unwrap().split("/docker\"").next().unwrap();
+    let mirror = lab
+        .split("docker_repository = \"")
+        .nth(1)
+        .unwrap()
+        .split("/docker\"")
+        .next()
+        .unwrap();
     for machine in ["docker01", "docker02", "docker03"] {
-        environment.on(machine, &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"));
+        environment.on(
+            machine,
+            &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"),
+        );
     }
     environment.on(
         "docker01",
         "docker service create --no-resolve-image --name web --mode global --publish mode=host,target=80,published=8080 \
            drill:1 /bin/httpd -f -p 80 -h /etc",
     );
-    let said = environment.skep("drill", &["worker-loss"]).exits(0).says("docker02 will be stopped");
-    for line in ["lost nodes called down", "requests to the others lost", "whole again after the start"] {
-        assert!(said.stdout.lines().any(|row| row.starts_with(line) && row.ends_with("yes")), "{}", said.stdout);
+    let said = environment
+        .skep("drill", &["worker-loss"])
+        .exits(0)
+        .says("docker02 will be stopped");
+    for line in [
+        "lost nodes called down",
+        "requests to the others lost",
+        "whole again after the start",
+    ] {
+        assert!(
+            said.stdout
+                .lines()
+                .any(|row| row.starts_with(line) && row.ends_with("yes")),
+            "{}",
+            said.stdout
+        );
     }
     assert_eq!(environment.nodes(), whole);
     environment.on("docker02", "test ! -e /etc/trace");
@@ -230,5 +340,8 @@ fn a_cluster_from_nothing_and_a_machine_made_again() {
         .says("sudo is not installed on the host");
     environment.on("docker03", "mv /root/sudo /usr/bin/sudo");
     environment.skep("check", &[playbook]).exits(0);
-    assert!(!environment.path(".ssh").exists(), "the user's own known hosts are never touched");
+    assert!(
+        !environment.path(".ssh").exists(),
+        "the user's own known hosts are never touched"
+    );
 }

@@ -19,11 +19,27 @@ fn a_connection_killed_while_packages_are_installed_is_one_hosts_failure() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until("docker03", "pgrep -x dpkg >/dev/null", Duration::from_secs(120));
+    lot.until(
+        "docker03",
+        "pgrep -x dpkg >/dev/null",
+        Duration::from_secs(120),
+    );
     lot.on("docker03", KILL_CONNECTIONS);
     let said = Said::from(run.wait_with_output().unwrap());
-    assert!(said.code == 4 || said.code == 1, "exit {}\n{}\n{}", said.code, said.stdout, said.stderr);
-    let recap = |host: &str| said.stdout.lines().rfind(|line| line.starts_with(host)).unwrap().to_owned();
+    assert!(
+        said.code == 4 || said.code == 1,
+        "exit {}\n{}\n{}",
+        said.code,
+        said.stdout,
+        said.stderr
+    );
+    let recap = |host: &str| {
+        said.stdout
+            .lines()
+            .rfind(|line| line.starts_with(host))
+            .unwrap()
+            .to_owned()
+    };
     assert!(recap("docker03").contains("unreachable"), "{}", said.stdout);
     assert!(
         recap("docker02").contains("changed") && recap("docker01").contains("changed"),
@@ -31,9 +47,13 @@ fn a_connection_killed_while_packages_are_installed_is_one_hosts_failure() {
         said.stdout
     );
     let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}}'");
-    assert!(nodes.contains("docker02") && !nodes.contains("docker03"), "{nodes}");
+    assert!(
+        nodes.contains("docker02") && !nodes.contains("docker03"),
+        "{nodes}"
+    );
     // The lock of the lost connection expires, and what dpkg was doing is finished or repaired.
-    lot.web2py("apply", &["--yes", "--lock-wait", "2m"]).exits(0);
+    lot.web2py("apply", &["--yes", "--lock-wait", "2m"])
+        .exits(0);
     lot.web2py("check", &[]).exits(0).says("In sync");
 }
 
@@ -46,22 +66,41 @@ fn a_node_that_loses_power_is_said_and_the_others_finish() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until("docker03", "pgrep -x dpkg >/dev/null", Duration::from_secs(120));
+    lot.until(
+        "docker03",
+        "pgrep -x dpkg >/dev/null",
+        Duration::from_secs(120),
+    );
     lot.pull_the_plug("docker03");
     let said = Said::from(run.wait_with_output().unwrap());
-    assert!(said.code == 4 || said.code == 1, "exit {}\n{}\n{}", said.code, said.stdout, said.stderr);
+    assert!(
+        said.code == 4 || said.code == 1,
+        "exit {}\n{}\n{}",
+        said.code,
+        said.stdout,
+        said.stderr
+    );
     let said = said.says("docker03: unreachable");
     assert!(
-        said.stdout.lines().any(|line| line.starts_with("docker02") && line.contains("changed")),
+        said.stdout
+            .lines()
+            .any(|line| line.starts_with("docker02") && line.contains("changed")),
         "{}",
         said.stdout
     );
     // Off: never read as clean, never as removed, and no other host waits for it long.
     let started = Instant::now();
-    lot.web2py("check", &[]).exits(4).does_not_say("In sync").says("unreachable");
-    assert!(started.elapsed() < Duration::from_secs(60), "a dead host does not hold up the others");
+    lot.web2py("check", &[])
+        .exits(4)
+        .does_not_say("In sync")
+        .says("unreachable");
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "a dead host does not hold up the others"
+    );
     lot.fault("start", "docker03");
-    lot.web2py("apply", &["--yes", "--lock-wait", "2m"]).exits(0);
+    lot.web2py("apply", &["--yes", "--lock-wait", "2m"])
+        .exits(0);
     lot.web2py("check", &[]).exits(0).says("In sync");
 }
 
@@ -79,11 +118,21 @@ resources = [
 ]
 "#,
     );
-    let run =
-        lot.command("apply", &playbook, &["--yes"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    lot.until("docker01", "test -d /run/skep.lock", Duration::from_secs(20));
+    let run = lot
+        .command("apply", &playbook, &["--yes"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    lot.until(
+        "docker01",
+        "test -d /run/skep.lock",
+        Duration::from_secs(20),
+    );
     nix_interrupt(run.id());
-    let said = Said::from(run.wait_with_output().unwrap()).exits(130).says("interrupted");
+    let said = Said::from(run.wait_with_output().unwrap())
+        .exits(130)
+        .says("interrupted");
     drop(said);
     lot.on("docker01", "test -e /root/first");
     let (second, _) = lot.try_on("docker01", "test -e /root/second");
@@ -94,7 +143,10 @@ resources = [
 }
 
 fn nix_interrupt(process: u32) {
-    let status = std::process::Command::new("kill").args(["-INT", &process.to_string()]).status().unwrap();
+    let status = std::process::Command::new("kill")
+        .args(["-INT", &process.to_string()])
+        .status()
+        .unwrap();
     assert!(status.success());
 }
 
@@ -114,9 +166,23 @@ resources = [{ command = { run = "sleep 6; touch /root/first", creates = "/root/
         "[[plays]]\nname = \"other\"\nhosts = \"docker01\"\nresources = [{ directory = { path = \"/srv/other\" } }]\n",
     );
     let limit = ["--yes", "--limit", "docker01"];
-    let run = lot.command("apply", &playbook, &limit).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    lot.until("docker01", "test -d /run/skep.lock", Duration::from_secs(20));
+    let run = lot
+        .command("apply", &playbook, &limit)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    lot.until(
+        "docker01",
+        "test -d /run/skep.lock",
+        Duration::from_secs(20),
+    );
     lot.run("apply", &all, &limit).exits(1).says("lock");
-    lot.run("apply", &all, &["--yes", "--limit", "docker01", "--lock-wait", "30s"]).exits(0);
+    lot.run(
+        "apply",
+        &all,
+        &["--yes", "--limit", "docker01", "--lock-wait", "30s"],
+    )
+    .exits(0);
     Said::from(run.wait_with_output().unwrap()).exits(0);
 }

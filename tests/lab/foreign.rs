@@ -16,11 +16,27 @@ fn a_host_in_a_foreign_swarm_is_refused_and_left_as_it_was() {
         .lines()
         .chain(said.stderr.lines())
         .find(|line| line.contains("swarm_member") && line.contains("another swarm"));
-    assert!(refused.is_some(), "says why:\n{}\n{}", said.stdout, said.stderr);
-    assert!(said.stdout.contains("docker swarm leave"), "says what to try:\n{}", said.stdout);
+    assert!(
+        refused.is_some(),
+        "says why:\n{}\n{}",
+        said.stdout,
+        said.stderr
+    );
+    assert!(
+        said.stdout.contains("docker swarm leave"),
+        "says what to try:\n{}",
+        said.stdout
+    );
     assert_eq!(before, lot.on("docker03", state), "left as it was");
-    let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}}'");
-    assert_eq!(nodes.lines().filter(|line| line.contains("Ready")).count(), 2, "the others are a swarm: {nodes}");
+    let nodes = lot.on(
+        "docker01",
+        "docker node ls --format '{{.Hostname}} {{.Status}}'",
+    );
+    assert_eq!(
+        nodes.lines().filter(|line| line.contains("Ready")).count(),
+        2,
+        "the others are a swarm: {nodes}"
+    );
     lot.on("docker03", "docker swarm leave --force");
     lot.web2py("apply", &["--yes"]).exits(0);
     lot.web2py("check", &[]).exits(0).says("In sync");

@@ -26,8 +26,16 @@ const EVIL: &[&str] = &[
 #[track_caller]
 pub fn is_harmless(said: &Said) {
     for text in [without_colour(&said.stdout), without_colour(&said.stderr)] {
-        let raw = text.find(|one: char| (one.is_control() && !"\n\t".contains(one)) || one == '\u{202e}');
-        let around = raw.map(|at| text[at..].chars().take(60).collect::<String>().escape_debug().to_string());
+        let raw =
+            text.find(|one: char| (one.is_control() && !"\n\t".contains(one)) || one == '\u{202e}');
+        let around = raw.map(|at| {
+            text[at..]
+                .chars()
+                .take(60)
+                .collect::<String>()
+                .escape_debug()
+                .to_string()
+        });
         assert_eq!(around, None, "this reached the terminal raw");
     }
 }
@@ -38,7 +46,11 @@ fn without_colour(text: &str) -> String {
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         match part.split_once('m') {
-            Some((numbers, rest)) if numbers.chars().all(|one| one.is_ascii_digit() || one == ';') => {
+            Some((numbers, rest))
+                if numbers
+                    .chars()
+                    .all(|one| one.is_ascii_digit() || one == ';') =>
+            {
                 plain.push_str(rest)
             }
             _ => plain.push_str(&format!("\u{1b}[{part}")),
@@ -77,7 +89,11 @@ resources = [
             list.join(", ")
         ),
     );
-    for more in [&[][..], &["--json"], &["--color", "always", "--diff", "-vv"]] {
+    for more in [
+        &[][..],
+        &["--json"],
+        &["--color", "always", "--diff", "-vv"],
+    ] {
         is_harmless(&lot.run("plan", &playbook, more).exits(0));
     }
     is_harmless(&lot.run("apply", &playbook, &["--yes", "-vv"]).exits(0));
@@ -85,14 +101,27 @@ resources = [
     for evil in EVIL {
         let name = evil.trim();
         let folder = format!("/srv/h/{name}");
-        lot.on(NODE, &format!("test \"$(stat -c %U -- {})\" = vagrant", quoted(&folder)));
+        lot.on(
+            NODE,
+            &format!("test \"$(stat -c %U -- {})\" = vagrant", quoted(&folder)),
+        );
         let want = format!("{evil}\u{7}");
         for file in [format!("{folder}/-f {name}"), format!("{folder}/copy")] {
-            lot.on(NODE, &format!("printf %s {} | cmp - {}", quoted(&want), quoted(&file)));
+            lot.on(
+                NODE,
+                &format!("printf %s {} | cmp - {}", quoted(&want), quoted(&file)),
+            );
         }
     }
-    lot.on(NODE, &format!("test \"$(readlink /srv/h/link)\" = {}", quoted(EVIL[0])));
-    assert_eq!(lot.on(NODE, "find / -xdev -name 'pwned*' -o -xdev -name '.skep*'"), "", "a value was acted upon");
+    lot.on(
+        NODE,
+        &format!("test \"$(readlink /srv/h/link)\" = {}", quoted(EVIL[0])),
+    );
+    assert_eq!(
+        lot.on(NODE, "find / -xdev -name 'pwned*' -o -xdev -name '.skep*'"),
+        "",
+        "a value was acted upon"
+    );
 }
 
 /// A node whose every word is hostile, in the middle of a run that fails.
@@ -128,18 +157,35 @@ resources = [
         }
         is_harmless(&skep(&[&["status", "-i", &inventory], more].concat()).exits(1));
         is_harmless(&lot.run("plan", &playbook, more).exits(1));
-        is_harmless(&lot.run("check", &playbook, &[&["--skip-tags", "refused", "--diff"], more].concat()).exits(3));
         is_harmless(
-            &lot.run("apply", &playbook, &[&["--yes", "--tags", "fine"], more].concat()).exits(1).says("owned"),
+            &lot.run(
+                "check",
+                &playbook,
+                &[&["--skip-tags", "refused", "--diff"], more].concat(),
+            )
+            .exits(3),
+        );
+        is_harmless(
+            &lot.run(
+                "apply",
+                &playbook,
+                &[&["--yes", "--tags", "fine"], more].concat(),
+            )
+            .exits(1)
+            .says("owned"),
         );
     }
     let said = skep(&["facts", "-i", &inventory]).exits(0);
     assert!(
-        said.stdout.contains("Debian \\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}"),
+        said.stdout
+            .contains("Debian \\u{1b}]0;owned\\u{7}\\u{1b}[2J\\u{9b}"),
         "it is shown, escaped:\n{}",
         said.stdout
     );
-    lot.on(NODE, "rm /etc/docker/daemon.json /etc/os-release; ln -s ../usr/lib/os-release /etc/os-release");
+    lot.on(
+        NODE,
+        "rm /etc/docker/daemon.json /etc/os-release; ln -s ../usr/lib/os-release /etc/os-release",
+    );
 }
 
 /// Every failure says what is wrong in the host's own terms, leaves no scrap behind, and does not call the host lost.
@@ -148,28 +194,88 @@ fn odd_places(lot: &Lot) {
     let long = format!("/srv/{}", vec!["n".repeat(250); 15].join("/"));
     for (resource, why) in [
         (
-            format!("file = {{ path = \"/srv/full/f\", content = \"{}\" }}", "x".repeat(200_000)),
+            format!(
+                "file = {{ path = \"/srv/full/f\", content = \"{}\" }}",
+                "x".repeat(200_000)
+            ),
             "No space left on device",
         ),
-        (r#"file = { path = "/srv/ro/f", content = "x" }"#.into(), "Read-only file system"),
-        (r#"file = { path = "/srv/busy", content = "x" }"#.into(), "Device or resource busy"),
-        (r#"file = { path = "/srv/missing/f", content = "x" }"#.into(), "the directory /srv/missing is not there"),
-        (r#"symlink = { path = "/srv/missing/l", target = "x" }"#.into(), "the directory /srv/missing/ is not there"),
-        (r#"file = { path = "/srv/plain/f", content = "x" }"#.into(), "/srv/plain is not a directory"),
-        (r#"file = { path = "/srv/dangling", content = "x" }"#.into(), "set force = true to replace the link"),
-        (r#"directory = { path = "/srv/dirlink" }"#.into(), "/srv/dirlink is a symbolic link, not a directory"),
-        (r#"file = { path = "/srv/real", content = "x" }"#.into(), "/srv/real is a directory, not a file"),
-        (r#"file = { path = "/srv/f", content = "x", owner = "stranger" }"#.into(), "invalid user"),
-        (r#"user_in_group = { user = "stranger", group = "vagrant" }"#.into(), "there is no account stranger"),
-        (r#"sysctl = { key = "vm.swappiness", value = "garbage" }"#.into(), "the kernel does not take garbage"),
-        (r#"sysctl = { key = "net.ipv4.nosuch", value = 1 }"#.into(), "is its module loaded?"),
+        (
+            r#"file = { path = "/srv/ro/f", content = "x" }"#.into(),
+            "Read-only file system",
+        ),
+        (
+            r#"file = { path = "/srv/busy", content = "x" }"#.into(),
+            "Device or resource busy",
+        ),
+        (
+            r#"file = { path = "/srv/missing/f", content = "x" }"#.into(),
+            "the directory /srv/missing is not there",
+        ),
+        (
+            r#"symlink = { path = "/srv/missing/l", target = "x" }"#.into(),
+            "the directory /srv/missing/ is not there",
+        ),
+        (
+            r#"file = { path = "/srv/plain/f", content = "x" }"#.into(),
+            "/srv/plain is not a directory",
+        ),
+        (
+            r#"file = { path = "/srv/dangling", content = "x" }"#.into(),
+            "set force = true to replace the link",
+        ),
+        (
+            r#"directory = { path = "/srv/dirlink" }"#.into(),
+            "/srv/dirlink is a symbolic link, not a directory",
+        ),
+        (
+            r#"file = { path = "/srv/real", content = "x" }"#.into(),
+            "/srv/real is a directory, not a file",
+        ),
+        (
+            r#"file = { path = "/srv/f", content = "x", owner = "stranger" }"#.into(),
+            "invalid user",
+        ),
+        (
+            r#"user_in_group = { user = "stranger", group = "vagrant" }"#.into(),
+            "there is no account stranger",
+        ),
+        (
+            r#"sysctl = { key = "vm.swappiness", value = "garbage" }"#.into(),
+            "the kernel does not take garbage",
+        ),
+        (
+            r#"sysctl = { key = "net.ipv4.nosuch", value = 1 }"#.into(),
+            "is its module loaded?",
+        ),
     ] {
-        let playbook = lot.write("odd.toml", &format!("[[plays]]\nhosts = \"all\"\nresources = [{{ {resource} }}]\n"));
-        let said = lot.run("apply", &playbook, &["--yes"]).exits(1).says(why).does_not_say("unreachable");
-        assert!(said.stdout.contains("try: "), "{why} has a hint:\n{}", said.stdout);
+        let playbook = lot.write(
+            "odd.toml",
+            &format!("[[plays]]\nhosts = \"all\"\nresources = [{{ {resource} }}]\n"),
+        );
+        let said = lot
+            .run("apply", &playbook, &["--yes"])
+            .exits(1)
+            .says(why)
+            .does_not_say("unreachable");
+        assert!(
+            said.stdout.contains("try: "),
+            "{why} has a hint:\n{}",
+            said.stdout
+        );
     }
-    assert_eq!(lot.on(NODE, "find / -xdev -name '.skep*'; find /srv/full /srv/ro -type f"), "", "no scrap is left");
-    lot.on(NODE, "test \"$(cat /srv/busy)\" = old; umount /srv/full /srv/ro /srv/busy");
+    assert_eq!(
+        lot.on(
+            NODE,
+            "find / -xdev -name '.skep*'; find /srv/full /srv/ro -type f"
+        ),
+        "",
+        "no scrap is left"
+    );
+    lot.on(
+        NODE,
+        "test \"$(cat /srv/busy)\" = old; umount /srv/full /srv/ro /srv/busy",
+    );
     // Large, many, deep, empty: all in one run.
     let playbook = lot.write(
         "large.toml",
@@ -184,11 +290,18 @@ fn odd_places(lot: &Lot) {
     );
     lot.run("apply", &playbook, &["--yes"]).exits(0);
     assert_eq!(
-        lot.on(NODE, "wc -c </srv/large; wc -c </srv/empty; cat /srv/many99; ls /srv/many* | wc -l"),
+        lot.on(
+            NODE,
+            "wc -c </srv/large; wc -c </srv/empty; cat /srv/many99; ls /srv/many* | wc -l"
+        ),
         "1040000\n0\nn99100"
     );
     let said = lot.run("check", &playbook, &["--json"]).exits(0);
-    assert!(said.stdout.contains("\"execs\":1"), "104 resources are asked for in one exec:\n{}", said.stdout);
+    assert!(
+        said.stdout.contains("\"execs\":1"),
+        "104 resources are asked for in one exec:\n{}",
+        said.stdout
+    );
 }
 
 /// A run that was killed: others are told who holds the host, and may have it after a minute.
@@ -208,20 +321,38 @@ fn the_lock(lot: &Lot) {
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    lot.until(NODE, "test -s /run/skep.lock/owner", Duration::from_secs(10));
-    let said =
-        lot.run("apply", &quick, &["--yes"]).exits(1).says("locked by ann").says(&format!("process {}", run.id()));
+    lot.until(
+        NODE,
+        "test -s /run/skep.lock/owner",
+        Duration::from_secs(10),
+    );
+    let said = lot
+        .run("apply", &quick, &["--yes"])
+        .exits(1)
+        .says("locked by ann")
+        .says(&format!("process {}", run.id()));
     is_harmless(&said);
     let said = said.says("--lock-wait").does_not_say("unreachable");
     assert!(said.stdout.contains("last heartbeat"), "{}", said.stdout);
     lot.run("check", &quick, &[]).exits(3);
     run.kill().unwrap();
     run.wait().unwrap();
-    lot.run("apply", &quick, &["--yes"]).exits(1).says("locked by ann");
+    lot.run("apply", &quick, &["--yes"])
+        .exits(1)
+        .says("locked by ann");
     // A minute passes: the heartbeat is the fifth line, in seconds of uptime.
-    lot.on(NODE, "read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 58))/\" /run/skep.lock/owner");
-    let said = lot.run("apply", &quick, &["--yes", "--lock-wait", "20s"]).exits(0);
-    assert!(said.stderr.contains("waits: locked by ann"), "waiting is told:\n{}", said.stderr);
+    lot.on(
+        NODE,
+        "read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 58))/\" /run/skep.lock/owner",
+    );
+    let said = lot
+        .run("apply", &quick, &["--yes", "--lock-wait", "20s"])
+        .exits(0);
+    assert!(
+        said.stderr.contains("waits: locked by ann"),
+        "waiting is told:\n{}",
+        said.stderr
+    );
     lot.on(NODE, "! test -e /run/skep.lock");
 }
 

@@ -17,14 +17,27 @@ pub struct Life<'a> {
 
 /// A playbook of these resources, one a line.
 pub fn playbook(lot: &Lot, resources: &str) -> String {
-    let lines = resources.lines().map(|line| format!("  {{ {} }},\n", line.trim()));
-    lot.write("kind.toml", &format!("[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n", lines.collect::<String>()))
+    let lines = resources
+        .lines()
+        .map(|line| format!("  {{ {} }},\n", line.trim()));
+    lot.write(
+        "kind.toml",
+        &format!(
+            "[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n",
+            lines.collect::<String>()
+        ),
+    )
 }
 
 /// The lines of a plan that name fields: those right under a resource, without notes and without the lines of diffs.
 pub fn fields(stdout: &str) -> Vec<&str> {
     let own = |line: &&str| line.starts_with("      ") && !line.starts_with("       ");
-    stdout.lines().filter(own).map(str::trim).filter(|line| !line.starts_with("note:")).collect()
+    stdout
+        .lines()
+        .filter(own)
+        .map(str::trim)
+        .filter(|line| !line.starts_with("note:"))
+        .collect()
 }
 
 impl Life<'_> {
@@ -32,14 +45,23 @@ impl Life<'_> {
     pub fn lead(&self, lot: &Lot) {
         let present = playbook(lot, self.present);
         lot.run("check", &present, &[]).exits(3);
-        lot.run("apply", &present, &["--yes"]).exits(0).says("Applied");
+        lot.run("apply", &present, &["--yes"])
+            .exits(0)
+            .says("Applied");
         lot.run("check", &present, &[]).exits(0).says("In sync");
         for (script, expected) in self.tampers {
             lot.on(NODE, script);
             // All that the last tamper did is mended, or it would be named here, too.
             let said = lot.run("check", &present, &[]).exits(3);
-            assert_eq!(fields(&said.stdout), *expected, "after `{script}`:\n{}", said.stdout);
-            lot.run("apply", &present, &["--yes"]).exits(0).says("Applied");
+            assert_eq!(
+                fields(&said.stdout),
+                *expected,
+                "after `{script}`:\n{}",
+                said.stdout
+            );
+            lot.run("apply", &present, &["--yes"])
+                .exits(0)
+                .says("Applied");
         }
         lot.run("check", &present, &[]).exits(0).says("In sync");
         if let Some((resources, gone)) = self.absent {
@@ -47,7 +69,9 @@ impl Life<'_> {
             lot.run("check", &absent, &[]).exits(3);
             lot.run("apply", &absent, &["--yes"]).exits(0);
             lot.on(NODE, gone);
-            lot.run("apply", &absent, &["--yes"]).exits(0).says("Nothing to do");
+            lot.run("apply", &absent, &["--yes"])
+                .exits(0)
+                .says("Nothing to do");
         }
     }
 }
@@ -61,18 +85,34 @@ fn paths(lot: &Lot) {
         tampers: &[
             (
                 "printf 'one\\nTWO\\n' >/srv/f; chown 998 /srv/a/b; ln -sfn /tmp /srv/l",
-                &["content:", "owner: 998 -> 999", "target: /tmp -> /srv/keep", "owner: root -> vagrant"],
+                &[
+                    "content:",
+                    "owner: 998 -> 999",
+                    "target: /tmp -> /srv/keep",
+                    "owner: root -> vagrant",
+                ],
             ),
             (
                 "chown root /srv/f; chgrp root /srv/a/b; chown -h 5 /srv/l",
-                &["owner: root -> vagrant", "group: root -> vagrant", "owner: games -> vagrant"],
+                &[
+                    "owner: root -> vagrant",
+                    "group: root -> vagrant",
+                    "owner: games -> vagrant",
+                ],
             ),
             (
                 "chgrp root /srv/f; chmod g-s,o+rx /srv/a/b; chgrp -h 5 /srv/l",
-                &["group: root -> daemon", "mode: 0755 -> 2750", "group: tty -> root"],
+                &[
+                    "group: root -> daemon",
+                    "mode: 0755 -> 2750",
+                    "group: tty -> root",
+                ],
             ),
             ("chmod 4640 /srv/f", &["mode: 4640 -> 0640"]),
-            ("printf 'one\\ntwo' >/srv/f; chmod 0600 /srv/f", &["content:", "mode: 0600 -> 0640"]),
+            (
+                "printf 'one\\ntwo' >/srv/f; chmod 0600 /srv/f",
+                &["content:", "mode: 0600 -> 0640"],
+            ),
         ],
         absent: Some((
             r#"file = { path = "/srv/f", state = "absent" }
@@ -82,8 +122,13 @@ fn paths(lot: &Lot) {
         )),
     };
     life.lead(lot);
-    let full = playbook(lot, r#"directory = { path = "/srv/keep", state = "absent" }"#);
-    lot.run("apply", &full, &["--yes"]).exits(1).says("is not empty; recursive = true");
+    let full = playbook(
+        lot,
+        r#"directory = { path = "/srv/keep", state = "absent" }"#,
+    );
+    lot.run("apply", &full, &["--yes"])
+        .exits(1)
+        .says("is not empty; recursive = true");
     lot.on(NODE, "test -e /srv/keep/x");
 }
 
@@ -99,13 +144,22 @@ fn accounts_and_system(lot: &Lot) {
         tampers: &[
             (
                 "groupdel band; gpasswd -d vagrant crew; sed -i 's/^10.9.8.7.*/10.9.8.6 db db.lan/' /etc/hosts; echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians",
-                &["vagrant: not a member -> member of crew", "/etc/hosts:", "value: 0 -> 1"],
+                &[
+                    "vagrant: not a member -> member of crew",
+                    "/etc/hosts:",
+                    "value: 0 -> 1",
+                ],
             ),
             (
                 &format!(
                     "gpasswd -a games crew; grep -v db.lan /etc/hosts >/root/hosts; cat /root/hosts >/etc/hosts; sed -i 's/= 1/= 0/' {file}; echo 0 >/proc/sys/net/ipv4/conf/all/log_martians"
                 ),
-                &["games: member of crew -> not a member", "/etc/hosts:", &format!("{file}:"), "value: 0 -> 1"],
+                &[
+                    "games: member of crew -> not a member",
+                    "/etc/hosts:",
+                    &format!("{file}:"),
+                    "value: 0 -> 1",
+                ],
             ),
         ],
         absent: Some((
@@ -127,9 +181,18 @@ fn services(lot: &Lot) {
         tampers: &[
             ("systemctl stop demo", &["running: inactive -> yes"]),
             ("systemctl disable demo", &["enabled: no -> yes"]),
-            ("sleep 1.1; touch /etc/demo.conf; sleep 1.1", &["started: before /etc/demo.conf -> after"]),
-            ("kill -9 $(systemctl show -p MainPID --value demo); sleep 0.2", &["running: failed -> yes"]),
-            ("echo '# x' >>/etc/systemd/system/demo.service", &["unit files: changed on disk -> loaded"]),
+            (
+                "sleep 1.1; touch /etc/demo.conf; sleep 1.1",
+                &["started: before /etc/demo.conf -> after"],
+            ),
+            (
+                "kill -9 $(systemctl show -p MainPID --value demo); sleep 0.2",
+                &["running: failed -> yes"],
+            ),
+            (
+                "echo '# x' >>/etc/systemd/system/demo.service",
+                &["unit files: changed on disk -> loaded"],
+            ),
         ],
         absent: Some((
             r#"systemd_service = { name = "demo", enabled = false, running = false }"#,
@@ -139,13 +202,21 @@ fn services(lot: &Lot) {
     service.lead(lot);
     let masked = Life {
         present: r#"systemd_service = { name = "demo2", masked = false, running = true }"#,
-        tampers: &[("systemctl stop demo2; systemctl mask demo2", &["masked: yes -> no", "running: inactive -> yes"])],
+        tampers: &[(
+            "systemctl stop demo2; systemctl mask demo2",
+            &["masked: yes -> no", "running: inactive -> yes"],
+        )],
         absent: None,
     };
     lot.on(NODE, "cp /etc/systemd/system/demo.service /usr/lib/systemd/system/demo2.service; systemctl daemon-reload");
     masked.lead(lot);
-    let missing = playbook(lot, r#"systemd_service = { name = "nosuch", running = true }"#);
-    lot.run("apply", &missing, &["--yes"]).exits(1).says("there is no unit nosuch.service on this host");
+    let missing = playbook(
+        lot,
+        r#"systemd_service = { name = "nosuch", running = true }"#,
+    );
+    lot.run("apply", &missing, &["--yes"])
+        .exits(1)
+        .says("there is no unit nosuch.service on this host");
 }
 
 fn commands(lot: &Lot) {
@@ -158,26 +229,60 @@ fn commands(lot: &Lot) {
     assert_eq!(lot.on(NODE, "cat /srv/mark"), "root\ngiven");
     let unless = Life {
         present: r#"command = { argv = ["cp", "/etc/hostname", "/srv/copy"], unless = "cmp -s /etc/hostname /srv/copy" }"#,
-        tampers: &[("echo x >/srv/copy", &["run:", "unless: status 1 of cmp -s /etc/hostname /srv/copy -> status 0"])],
+        tampers: &[(
+            "echo x >/srv/copy",
+            &[
+                "run:",
+                "unless: status 1 of cmp -s /etc/hostname /srv/copy -> status 0",
+            ],
+        )],
         absent: None,
     };
     unless.lead(lot);
     let always = playbook(lot, r#"command = { run = "date", always = true }"#);
     lot.run("apply", &always, &["--yes"]).exits(0);
     for (command, why) in [
-        (r#"run = "echo out; echo why >&2; exit 7", always = true"#, "why"),
+        (
+            r#"run = "echo out; echo why >&2; exit 7", always = true"#,
+            "why",
+        ),
         (r#"run = "exit 7", always = true"#, "ended with status 7"),
-        (r#"run = "sleep 60", always = true, timeout = "1s""#, "no end within 1s"),
-        (r#"argv = ["no such program"], always = true"#, "there is no program no such program"),
-        (r#"run = "true", creates = "/srv/never""#, "/srv/never is not there"),
+        (
+            r#"run = "sleep 60", always = true, timeout = "1s""#,
+            "no end within 1s",
+        ),
+        (
+            r#"argv = ["no such program"], always = true"#,
+            "there is no program no such program",
+        ),
+        (
+            r#"run = "true", creates = "/srv/never""#,
+            "/srv/never is not there",
+        ),
     ] {
-        let said = lot.run("apply", &playbook(lot, &format!("command = {{ {command} }}")), &["--yes"]).exits(1);
+        let said = lot
+            .run(
+                "apply",
+                &playbook(lot, &format!("command = {{ {command} }}")),
+                &["--yes"],
+            )
+            .exits(1);
         assert!(said.stdout.contains(why), "{command}:\n{}", said.stdout);
     }
-    let stranger = playbook(lot, r#"command = { run = "true", always = true, user = "stranger" }"#);
-    let said = lot.run("apply", &stranger, &["--yes"]).exits(1).says("user stranger does not exist");
+    let stranger = playbook(
+        lot,
+        r#"command = { run = "true", always = true, user = "stranger" }"#,
+    );
+    let said = lot
+        .run("apply", &stranger, &["--yes"])
+        .exits(1)
+        .says("user stranger does not exist");
     said.does_not_say("unreachable");
-    assert_eq!(lot.on(NODE, "ps ax | grep -c '[s]leep 60' || :"), "0", "the timeout ended the command on the host");
+    assert_eq!(
+        lot.on(NODE, "ps ax | grep -c '[s]leep 60' || :"),
+        "0",
+        "the timeout ended the command on the host"
+    );
 }
 
 #[test]

@@ -7,8 +7,14 @@ fn daemon_json(lot: &Lot) {
     let life = Life {
         present: r#"daemon_json = { debug = true, log-driver = "json-file", log-opts = { max-size = "5m" }, insecure-registries = ["a:1", "b:2"] }"#,
         tampers: &[
-            ("sed -i 's/\"debug\": true/\"debug\": false/' /etc/docker/daemon.json", &["debug: false -> true"]),
-            ("sed -i 's/5m/6m/' /etc/docker/daemon.json", &[r#"log-opts: {"max-size":"6m"} -> {"max-size":"5m"}"#]),
+            (
+                "sed -i 's/\"debug\": true/\"debug\": false/' /etc/docker/daemon.json",
+                &["debug: false -> true"],
+            ),
+            (
+                "sed -i 's/5m/6m/' /etc/docker/daemon.json",
+                &[r#"log-opts: {"max-size":"6m"} -> {"max-size":"5m"}"#],
+            ),
         ],
         absent: None,
     };
@@ -18,8 +24,10 @@ fn daemon_json(lot: &Lot) {
         NODE,
         r#"sed -i 's/"a:1"/"foreign:9", "a:1"/; 0,/{/s/{/{ "shutdown-timeout": 20,/' /etc/docker/daemon.json"#,
     );
-    let fewer =
-        playbook(lot, r#"daemon_json = { debug = true, log-driver = "json-file", insecure-registries = ["a:1"] }"#);
+    let fewer = playbook(
+        lot,
+        r#"daemon_json = { debug = true, log-driver = "json-file", insecure-registries = ["a:1"] }"#,
+    );
     let said = lot.run("plan", &fewer, &[]).exits(0);
     assert_eq!(
         fields(&said.stdout),
@@ -31,7 +39,10 @@ fn daemon_json(lot: &Lot) {
     lot.run("apply", &fewer, &["--yes"]).exits(0);
     lot.run("check", &fewer, &[]).exits(0);
     let now = lot.on(NODE, "tr -d ' \\n' </etc/docker/daemon.json");
-    assert!(now.contains(r#""shutdown-timeout":20"#) && now.contains(r#"["foreign:9","a:1"]"#), "{now}");
+    assert!(
+        now.contains(r#""shutdown-timeout":20"#) && now.contains(r#"["foreign:9","a:1"]"#),
+        "{now}"
+    );
     assert!(!now.contains("log-opts") && !now.contains("b:2"), "{now}");
 }
 
@@ -47,8 +58,14 @@ fn what_the_engine_does_not_take(lot: &Lot) {
         );
         assert_eq!(before, after, "{what}");
     };
-    let unknown = playbook(lot, r#"daemon_json = { debug = true, no-such-key = "$(touch /pwned)" }"#);
-    lot.run("apply", &unknown, &["--yes"]).exits(1).says("the Engine refuses the new").says("no-such-key");
+    let unknown = playbook(
+        lot,
+        r#"daemon_json = { debug = true, no-such-key = "$(touch /pwned)" }"#,
+    );
+    lot.run("apply", &unknown, &["--yes"])
+        .exits(1)
+        .says("the Engine refuses the new")
+        .says("no-such-key");
     untouched("a key that the Engine does not know changed something");
 
     // Valid for the validator, and yet no Engine starts with it.
@@ -60,19 +77,39 @@ fn what_the_engine_does_not_take(lot: &Lot) {
         .exits(1)
         .says("the old one is in place again and the Engine runs")
         .says("nonesuch");
-    lot.on(NODE, "docker version >/dev/null && ! grep -r nonesuch /etc/docker /var/lib/skep");
+    lot.on(
+        NODE,
+        "docker version >/dev/null && ! grep -r nonesuch /etc/docker /var/lib/skep",
+    );
 
-    lot.on(NODE, r#"printf '{\n  "debug": true\n}\n{ "x": 1 }\n' >/etc/docker/daemon.json"#);
+    lot.on(
+        NODE,
+        r#"printf '{\n  "debug": true\n}\n{ "x": 1 }\n' >/etc/docker/daemon.json"#,
+    );
     let two = lot.on(NODE, "cat /etc/docker/daemon.json");
     let careful = playbook(lot, "daemon_json = { debug = true }");
     for verb in [&["plan"][..], &["check"], &["apply", "--yes"]] {
-        lot.run(verb[0], &careful, &verb[1..]).exits(1).says("line 4, column 1").says("replace_invalid = true");
+        lot.run(verb[0], &careful, &verb[1..])
+            .exits(1)
+            .says("line 4, column 1")
+            .says("replace_invalid = true");
     }
-    assert_eq!(lot.on(NODE, "cat /etc/docker/daemon.json"), two, "an invalid file is not overwritten unasked");
-    let replacing = playbook(lot, "daemon_json = { debug = true, replace_invalid = true }");
+    assert_eq!(
+        lot.on(NODE, "cat /etc/docker/daemon.json"),
+        two,
+        "an invalid file is not overwritten unasked"
+    );
+    let replacing = playbook(
+        lot,
+        "daemon_json = { debug = true, replace_invalid = true }",
+    );
     lot.run("apply", &replacing, &["--yes"]).exits(0);
     lot.run("check", &replacing, &[]).exits(0);
-    assert_eq!(lot.on(NODE, "cat /etc/docker/daemon.json.skep-invalid-*"), two, "a copy is kept");
+    assert_eq!(
+        lot.on(NODE, "cat /etc/docker/daemon.json.skep-invalid-*"),
+        two,
+        "a copy is kept"
+    );
     lot.on(NODE, "docker version >/dev/null; ! test -e /pwned");
 }
 
@@ -80,9 +117,18 @@ fn node_labels(lot: &Lot) {
     let life = Life {
         present: r#"node_labels = { "web2py.tier.db" = "true", "-x" = "\"; touch /pwned; $(touch /pwned)" }"#,
         tampers: &[
-            ("docker node update --label-rm web2py.tier.db docker01", &["label web2py.tier.db: (absent) -> true"]),
-            ("docker node update --label-add web2py.tier.db=no docker01", &["label web2py.tier.db: no -> true"]),
-            ("docker node update --label-add=-x=y docker01", &["label -x: y -> \"; touch /pwned; $(touch /pwned)"]),
+            (
+                "docker node update --label-rm web2py.tier.db docker01",
+                &["label web2py.tier.db: (absent) -> true"],
+            ),
+            (
+                "docker node update --label-add web2py.tier.db=no docker01",
+                &["label web2py.tier.db: no -> true"],
+            ),
+            (
+                "docker node update --label-add=-x=y docker01",
+                &["label -x: y -> \"; touch /pwned; $(touch /pwned)"],
+            ),
         ],
         absent: Some((
             r#"node_labels = { labels = {}, absent = ["web2py.tier.db", "-x"] }"#,
@@ -110,21 +156,35 @@ fn what_an_engine_says_is_shown_literally(lot: &Lot) {
             said.stdout
         );
     }
-    let exact = playbook(lot, r#"node_labels = { labels = { a = "b" }, mode = "exact" }"#);
-    let said = lot.run("plan", &exact, &[]).exits(0).says("v\\u{1b}[2J\\nproblem: none\\u{9b} -> (absent)");
+    let exact = playbook(
+        lot,
+        r#"node_labels = { labels = { a = "b" }, mode = "exact" }"#,
+    );
+    let said = lot
+        .run("plan", &exact, &[])
+        .exits(0)
+        .says("v\\u{1b}[2J\\nproblem: none\\u{9b} -> (absent)");
     crate::hostile::is_harmless(&said);
 }
 
 fn reading_touches_nothing_beside_an_engine(lot: &Lot) {
     let inventory = lot.inventory();
-    lot.on(NODE, "ln -sfn /tmp /home/vagrant/web2py/apache2/conf; echo '{}' >/etc/docker/daemon.json");
+    lot.on(
+        NODE,
+        "ln -sfn /tmp /home/vagrant/web2py/apache2/conf; echo '{}' >/etc/docker/daemon.json",
+    );
     let state = format!(
         "{}; docker info --format '{{{{json .Swarm.Cluster.Version}}}}'; docker node inspect docker01 --format '{{{{.Version}}}}'; systemctl show -p MainPID docker",
         crate::story::FINGERPRINT
     );
     let before = lot.on(NODE, &state);
-    assert!(before.contains("etc/docker/daemon.json") && before.contains("MainPID="), "the fingerprint sees something");
-    lot.web2py("plan", &["--diff"]).exits(0).says("RESTARTS THE ENGINE");
+    assert!(
+        before.contains("etc/docker/daemon.json") && before.contains("MainPID="),
+        "the fingerprint sees something"
+    );
+    lot.web2py("plan", &["--diff"])
+        .exits(0)
+        .says("RESTARTS THE ENGINE");
     lot.web2py("check", &["--json"]).exits(3);
     for verb in ["ping", "facts", "status"] {
         crate::skep::skep(&[verb, "-i", &inventory]).exits(0);

@@ -26,7 +26,8 @@ open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 
 fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
 
 /// Changes the version so that apt's binary cache still passes for fresh: dpkg's status keeps its size and its time.
-const STALE: &str = "apt-mark unhold skepdemo; apt-get check; touch -r /var/lib/dpkg/status /root/then
+const STALE: &str =
+    "apt-mark unhold skepdemo; apt-get check; touch -r /var/lib/dpkg/status /root/then
 size=$(stat -c %s /var/lib/dpkg/status)
 dpkg -i /opt/repo/skepdemo_2.0-1.deb; touch -r /root/then /var/lib/dpkg/status
 test \"$size\" = \"$(stat -c %s /var/lib/dpkg/status)\"";
@@ -37,23 +38,45 @@ fn packages(lot: &Lot) {
         present: r#"package = { name = "skepdemo", version = "1.0", hold = true, allow_downgrade = true }"#,
         tampers: &[
             ("apt-mark unhold skepdemo", &["hold skepdemo: no -> yes"]),
-            (STALE, &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"]),
-            ("dpkg --force-hold -r skepdemo", &["skepdemo: (absent) -> 1.0-1", "hold skepdemo: no -> yes"]),
+            (
+                STALE,
+                &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"],
+            ),
+            (
+                "dpkg --force-hold -r skepdemo",
+                &["skepdemo: (absent) -> 1.0-1", "hold skepdemo: no -> yes"],
+            ),
         ],
         absent: None,
     };
     demo.lead(lot);
-    let plan = |resource: &str| lot.run("plan", &playbook(lot, &format!("package = {{ {resource} }}")), &[]);
+    let plan = |resource: &str| {
+        lot.run(
+            "plan",
+            &playbook(lot, &format!("package = {{ {resource} }}")),
+            &[],
+        )
+    };
     plan(r#"name = "skepdemo", version = "2.*""#)
         .exits(1)
         .says("skepdemo is on hold on this host and would be changed");
-    plan(r#"name = "skepdemo""#).exits(0).does_not_say("to change");
-    let released = playbook(lot, r#"package = { name = "skepdemo", version = "2.*", hold = false }"#);
+    plan(r#"name = "skepdemo""#)
+        .exits(0)
+        .does_not_say("to change");
+    let released = playbook(
+        lot,
+        r#"package = { name = "skepdemo", version = "2.*", hold = false }"#,
+    );
     let said = lot.run("plan", &released, &[]).exits(0);
-    assert_eq!(fields(&said.stdout), ["hold skepdemo: yes -> no", "skepdemo: 1.0-1 -> 2.0-1"]);
+    assert_eq!(
+        fields(&said.stdout),
+        ["hold skepdemo: yes -> no", "skepdemo: 1.0-1 -> 2.0-1"]
+    );
     lot.run("apply", &released, &["--yes"]).exits(0);
     let lower = r#"name = "skepdemo", version = "1.0""#;
-    plan(lower).exits(1).says("skepdemo 2.0-1 would be replaced by the lower version 1.0-1");
+    plan(lower)
+        .exits(1)
+        .says("skepdemo 2.0-1 would be replaced by the lower version 1.0-1");
     let none = playbook(lot, r#"package = { name = "skepdemo", version = "9.*" }"#);
     lot.run("apply", &none, &["--yes"])
         .exits(1)
@@ -65,31 +88,66 @@ fn interruptions(lot: &Lot) {
     lot.on(NODE, ": >/var/lib/dpkg/updates/tmp.i");
     let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
     lot.run("check", &demo, &[]).exits(0);
-    lot.on(NODE, "rm /var/lib/dpkg/updates/tmp.i; : >/var/lib/dpkg/updates/0001");
-    lot.run("check", &demo, &[]).exits(3).says("dpkg: interrupted -> repaired");
+    lot.on(
+        NODE,
+        "rm /var/lib/dpkg/updates/tmp.i; : >/var/lib/dpkg/updates/0001",
+    );
+    lot.run("check", &demo, &[])
+        .exits(3)
+        .says("dpkg: interrupted -> repaired");
     lot.run("apply", &demo, &["--yes"]).exits(0);
     lot.on(NODE, "! test -e /var/lib/dpkg/updates/0001");
 
-    lot.on(NODE, "dpkg -r skepdemo; dpkg --unpack /opt/repo/skepdemo_1.0-1.deb");
+    lot.on(
+        NODE,
+        "dpkg -r skepdemo; dpkg --unpack /opt/repo/skepdemo_1.0-1.deb",
+    );
     let tree = playbook(lot, r#"package = { name = "tree" }"#);
     let said = lot.run("check", &tree, &[]).exits(3);
-    assert!(fields(&said.stdout).contains(&"dpkg: interrupted -> repaired"), "{}", said.stdout);
+    assert!(
+        fields(&said.stdout).contains(&"dpkg: interrupted -> repaired"),
+        "{}",
+        said.stdout
+    );
     lot.run("apply", &tree, &["--yes"]).exits(0);
     lot.run("check", &tree, &[]).exits(0);
-    assert_eq!(lot.on(NODE, "dpkg-query -W -f '${db:Status-Status}' skepdemo"), "installed");
+    assert_eq!(
+        lot.on(NODE, "dpkg-query -W -f '${db:Status-Status}' skepdemo"),
+        "installed"
+    );
 
     lot.on(NODE, "touch /run/fail");
     let other = playbook(lot, r#"package = { name = "skepother" }"#);
-    let said = lot.run("apply", &other, &["--yes"]).exits(1).says("because").does_not_say("\u{1b}");
-    assert!(!said.stdout.contains("Reading package lists"), "apt's progress is no reason:\n{}", said.stdout);
-    lot.run("plan", &other, &[]).exits(0).says("skepother: (half-configured) -> ");
+    let said = lot
+        .run("apply", &other, &["--yes"])
+        .exits(1)
+        .says("because")
+        .does_not_say("\u{1b}");
+    assert!(
+        !said.stdout.contains("Reading package lists"),
+        "apt's progress is no reason:\n{}",
+        said.stdout
+    );
+    lot.run("plan", &other, &[])
+        .exits(0)
+        .says("skepother: (half-configured) -> ");
     lot.on(NODE, "rm /run/fail");
     lot.run("apply", &other, &["--yes"]).exits(0);
-    let gone = playbook(lot, r#"package = { names = ["skepother", "skepdemo", "tree"], state = "absent" }"#);
+    let gone = playbook(
+        lot,
+        r#"package = { names = ["skepother", "skepdemo", "tree"], state = "absent" }"#,
+    );
     let said = lot.run("apply", &gone, &["--yes"]).exits(0);
-    assert!(said.stdout.contains("skepother: 3.0 -> (absent)"), "{}", said.stdout);
+    assert!(
+        said.stdout.contains("skepother: 3.0 -> (absent)"),
+        "{}",
+        said.stdout
+    );
     lot.run("check", &gone, &[]).exits(0);
-    lot.on(NODE, "! dpkg -s skepdemo && ! dpkg -s skepother && ! dpkg -s tree");
+    lot.on(
+        NODE,
+        "! dpkg -s skepdemo && ! dpkg -s skepother && ! dpkg -s tree",
+    );
 }
 
 fn patience(lot: &Lot) {
@@ -97,7 +155,10 @@ fn patience(lot: &Lot) {
     let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
     for lock in ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"] {
         // Without lists of packages, the step fetches them first and needs both locks.
-        lot.on(NODE, "dpkg -r skepdemo; rm -f /run/holding /var/lib/apt/lists/*Packages*");
+        lot.on(
+            NODE,
+            "dpkg -r skepdemo; rm -f /run/holding /var/lib/apt/lists/*Packages*",
+        );
         lot.on(
             NODE,
             &format!(
@@ -106,7 +167,10 @@ fn patience(lot: &Lot) {
         );
         let started = Instant::now();
         lot.run("apply", &demo, &["--yes"]).exits(0).says("Applied");
-        assert!(started.elapsed().as_secs_f32() > 1.5, "{lock} was held for 3 s, and nobody waited for it");
+        assert!(
+            started.elapsed().as_secs_f32() > 1.5,
+            "{lock} was held for 3 s, and nobody waited for it"
+        );
     }
     // A first boot that is not over: cloud-init may still install packages.
     lot.on(NODE, "dpkg -r skepdemo; printf '#!/bin/sh\\necho \"$*\" >>/run/asked; sleep 2; echo over >>/run/asked\\n' >/usr/local/bin/cloud-init; chmod 755 /usr/local/bin/cloud-init");
@@ -114,9 +178,16 @@ fn patience(lot: &Lot) {
     lot.on(NODE, "! test -e /run/asked");
     lot.run("apply", &demo, &["--yes"]).exits(0);
     assert_eq!(lot.on(NODE, "cat /run/asked"), "status --wait\nover");
-    lot.on(NODE, "dpkg -r skepdemo; mkdir -p /run/cloud-init; : >/run/cloud-init/result.json");
+    lot.on(
+        NODE,
+        "dpkg -r skepdemo; mkdir -p /run/cloud-init; : >/run/cloud-init/result.json",
+    );
     lot.run("apply", &demo, &["--yes"]).exits(0);
-    assert_eq!(lot.on(NODE, "cat /run/asked"), "status --wait\nover", "a first boot that is over is not waited for");
+    assert_eq!(
+        lot.on(NODE, "cat /run/asked"),
+        "status --wait\nover",
+        "a first boot that is over is not waited for"
+    );
 }
 
 fn repositories(lot: &Lot) {
@@ -134,7 +205,11 @@ fn repositories(lot: &Lot) {
         "old key /usr/share/keyrings/docker-archive-keyring.gpg: there -> (absent)",
         "old key /etc/apt/trusted.gpg.d/docker.gpg: there -> (absent)",
     ] {
-        assert!(fields(&said.stdout).contains(&expected), "the plan lacks {expected}:\n{}", said.stdout);
+        assert!(
+            fields(&said.stdout).contains(&expected),
+            "the plan lacks {expected}:\n{}",
+            said.stdout
+        );
     }
     let life = Life {
         present: &resource,
@@ -143,8 +218,14 @@ fn repositories(lot: &Lot) {
                 "sed -i 's/stable/test/' /etc/apt/sources.list.d/docker.sources",
                 &["/etc/apt/sources.list.d/docker.sources:"],
             ),
-            ("chmod 0600 /etc/apt/keyrings/docker.asc", &["mode of the key: 0600 -> 0644"]),
-            ("rm -f /var/lib/apt/lists/*_docker_*", &["package lists: (absent) -> fetched"]),
+            (
+                "chmod 0600 /etc/apt/keyrings/docker.asc",
+                &["mode of the key: 0600 -> 0644"],
+            ),
+            (
+                "rm -f /var/lib/apt/lists/*_docker_*",
+                &["package lists: (absent) -> fetched"],
+            ),
         ],
         absent: Some((
             r#"apt_repository = { name = "docker", state = "absent" }"#,
@@ -154,9 +235,17 @@ fn repositories(lot: &Lot) {
     life.lead(lot);
     lot.on(NODE, "! test -e /etc/apt/sources.list.d/docker.list && ! test -e /usr/share/keyrings/docker-archive-keyring.gpg && ! test -e /etc/apt/trusted.gpg.d/docker.gpg");
 
-    let wrong = playbook(lot, &format!("apt_repository = {{ name = \"wrong\", uri = \"{address}/nowhere\" }}"));
-    lot.run("apply", &wrong, &["--yes"]).exits(1).says("does not have a Release file");
-    lot.on(NODE, "! test -e /etc/apt/sources.list.d/wrong.sources && apt-get update");
+    let wrong = playbook(
+        lot,
+        &format!("apt_repository = {{ name = \"wrong\", uri = \"{address}/nowhere\" }}"),
+    );
+    lot.run("apply", &wrong, &["--yes"])
+        .exits(1)
+        .says("does not have a Release file");
+    lot.on(
+        NODE,
+        "! test -e /etc/apt/sources.list.d/wrong.sources && apt-get update",
+    );
 }
 
 #[test]

@@ -23,7 +23,10 @@ impl Lot {
     pub fn up_with(name: &str, more: &[&str]) -> Self {
         // The process is part of the name: two runs side by side do not meet, and what a killed run left can be told.
         let name = format!("t{}-{name}", std::process::id());
-        let lot = Self { name, folder: tempfile::tempdir().expect("a temporary folder") };
+        let lot = Self {
+            name,
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        };
         let inventory = lot.inventory();
         let mut arguments = vec!["lab", "up", "--lot", &lot.name, "--inventory", &inventory];
         if !more.contains(&"--user") {
@@ -41,7 +44,12 @@ impl Lot {
 
     /// A path in the test's own folder.
     pub fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).to_str().expect("a UTF-8 path").to_owned()
+        self.folder
+            .path()
+            .join(name)
+            .to_str()
+            .expect("a UTF-8 path")
+            .to_owned()
     }
 
     /// Writes a file in the test's own folder and gives its path.
@@ -58,7 +66,11 @@ impl Lot {
 
     /// Runs a verb with the lot's inventory and a playbook.
     pub fn run(&self, verb: &str, playbook: &str, more: &[&str]) -> Said {
-        Said::from(self.command(verb, playbook, more).output().expect("skep starts"))
+        Said::from(
+            self.command(verb, playbook, more)
+                .output()
+                .expect("skep starts"),
+        )
     }
 
     /// The same as a command that has not been started.
@@ -80,12 +92,16 @@ impl Lot {
         let whole = self.table();
         let defaults = |key: &str| whole["defaults"][key].as_str().unwrap().to_owned();
         let lines = std::fs::read_to_string(defaults("known_hosts")).unwrap();
-        let known: String =
-            lines.lines().filter_map(|line| line.split_once(' ')).map(|(_, key)| format!("* {key}\n")).collect();
+        let known: String = lines
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(_, key)| format!("* {key}\n"))
+            .collect();
         let known = self.write(&format!("{file}.known"), &known);
         let key = defaults("identity_file");
-        let mut text =
-            format!("[defaults]\nidentity_file = {key:?}\nknown_hosts = {known:?}\nagent = false\n{settings}\n");
+        let mut text = format!(
+            "[defaults]\nidentity_file = {key:?}\nknown_hosts = {known:?}\nagent = false\n{settings}\n"
+        );
         for (name, lines) in hosts {
             text.push_str(&format!("[hosts.{name}]\n{lines}\n"));
         }
@@ -94,11 +110,17 @@ impl Lot {
 
     /// The address of a node on the lot's bridge.
     pub fn address(&self, node: &str) -> String {
-        self.table()["hosts"][node]["address"].as_str().unwrap().to_owned()
+        self.table()["hosts"][node]["address"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     fn table(&self) -> toml::Table {
-        std::fs::read_to_string(self.inventory()).unwrap().parse().unwrap()
+        std::fs::read_to_string(self.inventory())
+            .unwrap()
+            .parse()
+            .unwrap()
     }
 
     /// Faults: `stop`, `start`, `cut`, `heal`.
@@ -113,12 +135,18 @@ impl Lot {
 
     /// Gives a running node another address on the lot's bridge. The inventory and the lot's own records keep the old one.
     pub fn move_to(&self, node: &str, address: &str) {
-        let (network, container) = (format!("skep-{}", self.name), format!("skep-{}-{node}", self.name));
+        let (network, container) = (
+            format!("skep-{}", self.name),
+            format!("skep-{}-{node}", self.name),
+        );
         for arguments in [
             &["network", "disconnect", &network, &container][..],
             &["network", "connect", "--ip", address, &network, &container],
         ] {
-            let done = Command::new("docker").args(arguments).status().expect("docker starts");
+            let done = Command::new("docker")
+                .args(arguments)
+                .status()
+                .expect("docker starts");
             assert!(done.success(), "docker {arguments:?}");
         }
     }
@@ -133,9 +161,16 @@ impl Lot {
 
     /// Runs sh text in a node; gives its status and what it printed.
     pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
-        let output = self.shell(node, script).stdin(Stdio::null()).output().expect("docker, or ssh, starts");
+        let output = self
+            .shell(node, script)
+            .stdin(Stdio::null())
+            .output()
+            .expect("docker, or ssh, starts");
         let text = [output.stdout, output.stderr].concat();
-        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).trim().to_owned())
+        (
+            output.status.code().unwrap_or(-1),
+            String::from_utf8_lossy(&text).trim().to_owned(),
+        )
     }
 
     /// Past skep: into a container by Docker, into a virtual machine by the `ssh` program.
@@ -143,12 +178,27 @@ impl Lot {
         let table = self.table();
         let Some(port) = table["hosts"][node].get("port") else {
             let mut command = Command::new("docker");
-            command.args(["exec", &format!("skep-{}-{node}", self.name), "sh", "-c", script]);
+            command.args([
+                "exec",
+                &format!("skep-{}-{node}", self.name),
+                "sh",
+                "-c",
+                script,
+            ]);
             return command;
         };
         let setting = |key: &str| table["defaults"][key].as_str().unwrap().to_owned();
         let mut command = Command::new("ssh");
-        command.args(["-F", "/dev/null", "-o", "BatchMode=yes", "-o", "IdentityAgent=none", "-o", "LogLevel=ERROR"]);
+        command.args([
+            "-F",
+            "/dev/null",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentityAgent=none",
+            "-o",
+            "LogLevel=ERROR",
+        ]);
         command.args(["-o", "ConnectTimeout=60", "-o", "ServerAliveInterval=30"]);
         command.args([
             "-o",
@@ -164,7 +214,10 @@ impl Lot {
     #[track_caller]
     pub fn put(&self, node: &str, file: &str, place: &str) {
         let target = format!("skep-{}-{node}:{place}", self.name);
-        let done = Command::new("docker").args(["cp", "-q", file, &target]).status().expect("docker starts");
+        let done = Command::new("docker")
+            .args(["cp", "-q", file, &target])
+            .status()
+            .expect("docker starts");
         assert!(done.success(), "{file} cannot be copied to {target}");
     }
 
@@ -172,8 +225,10 @@ impl Lot {
     #[track_caller]
     pub fn fetch(&self, node: &str, file: &str, name: &str) {
         let source = format!("skep-{}-{node}:{file}", self.name);
-        let done =
-            Command::new("docker").args(["cp", "-q", &source, &self.path(name)]).status().expect("docker starts");
+        let done = Command::new("docker")
+            .args(["cp", "-q", &source, &self.path(name)])
+            .status()
+            .expect("docker starts");
         assert!(done.success(), "{source} cannot be copied");
     }
 
@@ -186,7 +241,10 @@ impl Lot {
             if status == 0 {
                 return;
             }
-            assert!(started.elapsed() < limit, "`{script}` on {node} is still not so: {text}");
+            assert!(
+                started.elapsed() < limit,
+                "`{script}` on {node} is still not so: {text}"
+            );
             std::thread::sleep(Duration::from_millis(200));
         }
     }
@@ -195,7 +253,9 @@ impl Lot {
 impl Drop for Lot {
     fn drop(&mut self) {
         if std::env::var_os("SKEP_KEEP_LOTS").is_none() {
-            let _ = Command::new(env!("CARGO_BIN_EXE_skep")).args(["lab", "down", "--lot", &self.name]).output();
+            let _ = Command::new(env!("CARGO_BIN_EXE_skep"))
+                .args(["lab", "down", "--lot", &self.name])
+                .output();
         }
     }
 }

@@ -1,6 +1,12 @@
 //! The story on real machines: lab nodes with systemd, sshd, apt and their own Engines. Needs root and Docker on this machine;
 //! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    missing_docs
+)]
 
 mod address;
 mod applications;

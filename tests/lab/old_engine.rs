@@ -18,7 +18,10 @@ fn service(name: &str, more: &str) -> String {
 }
 
 fn compose(lot: &Lot, file: &str, services: &[String], rest: &str) {
-    lot.write(file, &format!("version: \"3.8\"\nservices:\n{}{rest}", services.concat()));
+    lot.write(
+        file,
+        &format!("version: \"3.8\"\nservices:\n{}{rest}", services.concat()),
+    );
 }
 
 /// The secret `token` and a stack.
@@ -33,31 +36,62 @@ fn playbook(lot: &Lot, name: &str, fields: &str) -> String {
 /// With the command of the nodes' own release.
 fn run(lot: &Lot, verb: &str, playbook: &str, more: &[&str]) -> Said {
     let path = format!("{}:{}", lot.path("old"), std::env::var("PATH").unwrap());
-    Said::from(lot.command(verb, playbook, more).env("PATH", path).output().unwrap()).does_not_say("hunter2")
+    Said::from(
+        lot.command(verb, playbook, more)
+            .env("PATH", path)
+            .output()
+            .unwrap(),
+    )
+    .does_not_say("hunter2")
 }
 
 fn provision(lot: &Lot) {
     let folder = root().join("playbooks");
-    let include = format!("include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n", folder.display());
-    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"]).exits(0);
+    let include = format!(
+        "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
+        folder.display()
+    );
+    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"])
+        .exits(0);
     make_small_image(lot, &NODES, "tiny:1");
     std::fs::create_dir(lot.path("old")).unwrap();
     lot.fetch("docker01", "/usr/bin/docker", "old/docker");
-    std::fs::set_permissions(lot.path("old/docker"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    let version = Command::new(lot.path("old/docker")).arg("--version").output().unwrap();
-    assert!(String::from_utf8_lossy(&version.stdout).contains("version 20.10"), "{version:?}");
-    assert!(lot.on("docker01", "docker version --format '{{.Server.Version}}'").starts_with("20.10"));
+    std::fs::set_permissions(
+        lot.path("old/docker"),
+        std::fs::Permissions::from_mode(0o755),
+    )
+    .unwrap();
+    let version = Command::new(lot.path("old/docker"))
+        .arg("--version")
+        .output()
+        .unwrap();
+    assert!(
+        String::from_utf8_lossy(&version.stdout).contains("version 20.10"),
+        "{version:?}"
+    );
+    assert!(
+        lot.on("docker01", "docker version --format '{{.Server.Version}}'")
+            .starts_with("20.10")
+    );
 }
 
 #[test]
 fn old_engines_and_a_carrier_that_is_lost() {
-    let lot = Lot::up_with("old", &["--suite", "bookworm", "--managers", "3", "--workers", "0"]);
+    let lot = Lot::up_with(
+        "old",
+        &["--suite", "bookworm", "--managers", "3", "--workers", "0"],
+    );
     provision(&lot);
     lot.write("token", "hunter2");
     lot.write("password", "hunter2");
     let external = "secrets: { password: { file: ./password }, token: { external: true } }\nnetworks: { back: { name: back, attachable: true } }\n";
     let app = service("app", ", secrets: [password, token], networks: [back]");
-    compose(&lot, "web.yml", &[app.clone(), service("gone", "")], external);
+    compose(
+        &lot,
+        "web.yml",
+        &[app.clone(), service("gone", "")],
+        external,
+    );
     let web = playbook(&lot, "web", "files = [\"password\"], prune = true");
     run(&lot, "plan", &web, &[])
         .exits(0)
@@ -67,10 +101,15 @@ fn old_engines_and_a_carrier_that_is_lost() {
     run(&lot, "check", &web, &[]).exits(0).says("In sync");
 
     compose(&lot, "web.yml", &[app], external);
-    run(&lot, "check", &web, &[]).exits(3).says("service web_gone: tiny:1, global -> (absent)");
+    run(&lot, "check", &web, &[])
+        .exits(3)
+        .says("service web_gone: tiny:1, global -> (absent)");
     run(&lot, "apply", &web, &["--yes"]).exits(0);
     run(&lot, "check", &web, &[]).exits(0);
-    assert_eq!(lot.on("docker01", "docker service ls --format '{{.Name}}'"), "web_app");
+    assert_eq!(
+        lot.on("docker01", "docker service ls --format '{{.Name}}'"),
+        "web_app"
+    );
 
     refusals(&lot);
     a_port_that_is_taken(&lot);
@@ -79,17 +118,38 @@ fn old_engines_and_a_carrier_that_is_lost() {
 
 fn refusals(lot: &Lot) {
     // A second stack would make the same network.
-    compose(lot, "blog.yml", &[service("app", ", networks: [back]")], "networks: { back: { name: back } }\n");
+    compose(
+        lot,
+        "blog.yml",
+        &[service("app", ", networks: [back]")],
+        "networks: { back: { name: back } }\n",
+    );
     run(lot, "apply", &playbook(lot, "blog", ""), &["--yes"])
         .exits(1)
         .says("the stack blog would make the network back, which is there already and belongs to the stack web");
     lot.write("large", &"x".repeat(600_000));
-    compose(lot, "large.yml", &[service("app", ", secrets: [large]")], "secrets: { large: { file: ./large } }\n");
-    run(lot, "apply", &playbook(lot, "large", "files = [\"large\"]"), &["--yes"])
-        .exits(1)
-        .says("the secret large_large has")
-        .says("at most 500 KiB");
-    assert_eq!(lot.on("docker01", "docker network ls -q --filter label=com.docker.stack.namespace=large"), "");
+    compose(
+        lot,
+        "large.yml",
+        &[service("app", ", secrets: [large]")],
+        "secrets: { large: { file: ./large } }\n",
+    );
+    run(
+        lot,
+        "apply",
+        &playbook(lot, "large", "files = [\"large\"]"),
+        &["--yes"],
+    )
+    .exits(1)
+    .says("the secret large_large has")
+    .says("at most 500 KiB");
+    assert_eq!(
+        lot.on(
+            "docker01",
+            "docker network ls -q --filter label=com.docker.stack.namespace=large"
+        ),
+        ""
+    );
 }
 
 /// By a program of the node's own: the swarm knows nothing of it.
@@ -97,12 +157,20 @@ fn a_port_that_is_taken(lot: &Lot) {
     let listen = "setsid perl -MIO::Socket::INET -e 'my $taken = IO::Socket::INET->new(LocalPort => 18099, Listen => 5) or die; sleep 3600' </dev/null >/dev/null 2>&1 &";
     NODES.iter().for_each(|node| {
         lot.on(node, listen);
-        lot.until(node, "ss -Hltn 'sport = :18099' | grep -q .", Duration::from_secs(30));
+        lot.until(
+            node,
+            "ss -Hltn 'sport = :18099' | grep -q .",
+            Duration::from_secs(30),
+        );
     });
     let ports = ", ports: [{ target: 80, published: 18099, mode: host }]";
     compose(lot, "port.yml", &[service("app", ports)], "");
     let port = playbook(lot, "port", "timeout = \"3m\"");
-    run(lot, "apply", &port, &["--yes"]).exits(1).says("port_app").says("address already in use").says("(on docker0");
+    run(lot, "apply", &port, &["--yes"])
+        .exits(1)
+        .says("port_app")
+        .says("address already in use")
+        .says("(on docker0");
     let absent = "[[plays]]\nhosts = \"managers\"\nresources = [{ stack = { name = \"port\", state = \"absent\" } }]\n";
     run(lot, "apply", &lot.write("absent.toml", absent), &["--yes"]).exits(0);
 }
@@ -111,15 +179,27 @@ fn the_carrier_is_lost(lot: &Lot, web: &str) {
     lot.pull_the_plug("docker01");
     // The two that are left elect a leader.
     lot.until("docker02", "docker service ls", Duration::from_secs(120));
-    lot.on("docker02", "docker service update -d --label-add by=hand web_app");
+    lot.on(
+        "docker02",
+        "docker service update -d --label-add by=hand web_app",
+    );
     run(lot, "check", web, &[])
         .exits(4)
         .says("docker02 carries secret[token], stack[web] for docker01, which cannot be read")
         .says("web_app label by: hand -> (absent)");
-    run(lot, "apply", web, &["--yes", "--limit", "docker01"]).exits(4).does_not_say("carries");
-    let labels = || lot.on("docker02", "docker service inspect web_app --format '{{.Spec.Labels}}'");
+    run(lot, "apply", web, &["--yes", "--limit", "docker01"])
+        .exits(4)
+        .does_not_say("carries");
+    let labels = || {
+        lot.on(
+            "docker02",
+            "docker service inspect web_app --format '{{.Spec.Labels}}'",
+        )
+    };
     assert!(labels().contains("by:hand"));
     // A global service may still count the task of the node that is gone: what differs is mended all the same.
-    run(lot, "apply", web, &["--yes"]).says("docker02 carries").does_not_say("defect");
+    run(lot, "apply", web, &["--yes"])
+        .says("docker02 carries")
+        .does_not_say("defect");
     assert!(!labels().contains("by:hand"), "{}", labels());
 }

@@ -27,73 +27,151 @@ resources = [
 
 fn brakes(lot: &Lot, rolling: &str) {
     lot.on("docker02", "touch /srv/bad");
-    let said = lot.run("apply", rolling, &["--yes", "-e", "word=abc"]).exits(1);
+    let said = lot
+        .run("apply", rolling, &["--yes", "-e", "word=abc"])
+        .exits(1);
     for (expected, why) in [
-        ("docker01  0   3        0        0       0        changed", "the first host finished"),
-        ("docker02  0   0        0        1       2        failed", "what failed, and what it did not get"),
+        (
+            "docker01  0   3        0        0       0        changed",
+            "the first host finished",
+        ),
+        (
+            "docker02  0   0        0        1       2        failed",
+            "what failed, and what it did not get",
+        ),
         (
             "docker03  0   0        0        0       3        left out",
             "nothing begins behind a failure, and no later play",
         ),
-        ("1 resource skipped: 1 failed before it, more than max_fail allows", "why"),
-        ("2 resources skipped: an earlier play left the host out", "why not the second play"),
+        (
+            "1 resource skipped: 1 failed before it, more than max_fail allows",
+            "why",
+        ),
+        (
+            "2 resources skipped: an earlier play left the host out",
+            "why not the second play",
+        ),
     ] {
-        assert!(said.stdout.contains(expected), "{why}: no `{expected}` in\n{}", said.stdout);
+        assert!(
+            said.stdout.contains(expected),
+            "{why}: no `{expected}` in\n{}",
+            said.stdout
+        );
     }
     lot.on("docker02", "! test -e /srv/after");
     lot.on("docker03", "! test -e /srv/after && ! test -e /srv/began");
     lot.on("docker02", "rm /srv/bad");
-    lot.run("apply", rolling, &["--yes", "-e", "word=abc"]).exits(0).says("Applied");
-    let time = |node: &str, file: &str| lot.on(node, &format!("cat /srv/{file}")).parse::<f64>().unwrap();
-    assert!(time("docker02", "done") <= time("docker03", "began"), "one at a time, in the inventory's order");
+    lot.run("apply", rolling, &["--yes", "-e", "word=abc"])
+        .exits(0)
+        .says("Applied");
+    let time = |node: &str, file: &str| {
+        lot.on(node, &format!("cat /srv/{file}"))
+            .parse::<f64>()
+            .unwrap()
+    };
+    assert!(
+        time("docker02", "done") <= time("docker03", "began"),
+        "one at a time, in the inventory's order"
+    );
 }
 
 fn selections(lot: &Lot, rolling: &str) {
     for (more, code, seen, unseen) in [
-        (&["--limit", "workers:!docker03"][..], 3, "docker02", "docker03"),
+        (
+            &["--limit", "workers:!docker03"][..],
+            3,
+            "docker02",
+            "docker03",
+        ),
         (&["--limit", "all[0]"], 3, "docker01", "docker02"),
-        (&["--limit", "docker0[1"], 2, "there is no group or host", "docker01\n"),
+        (
+            &["--limit", "docker0[1"],
+            2,
+            "there is no group or host",
+            "docker01\n",
+        ),
         (&["--tags", "private"], 3, "file[/srv/secret]", "/srv/after"),
         (&["--skip-tags", "private"], 0, "In sync", "/srv/secret"),
-        (&["--tags", "nosuch"], 2, "no resource has the tag", "docker01\n"),
+        (
+            &["--tags", "nosuch"],
+            2,
+            "no resource has the tag",
+            "docker01\n",
+        ),
         (&["--forks", "0"], 2, "--forks", "docker01\n"),
     ] {
-        let said = lot.run("check", rolling, &[&["-e", "word=other"], more].concat()).exits(code).says(seen);
+        let said = lot
+            .run("check", rolling, &[&["-e", "word=other"], more].concat())
+            .exits(code)
+            .says(seen);
         said.does_not_say(unseen).does_not_say("hush-");
     }
-    lot.run("check", rolling, &[]).exits(2).says("`word` is not defined");
+    lot.run("check", rolling, &[])
+        .exits(2)
+        .says("`word` is not defined");
 }
 
 fn words(lot: &Lot, rolling: &str) {
     let more = ["-e", "word=third", "--json", "-vvv"];
     for verb in [&["plan"][..], &["check"], &["apply", "--yes"]] {
-        let said = lot.run(verb[0], rolling, &[&verb[1..], &more].concat()).does_not_say("hush-").does_not_say("third");
+        let said = lot
+            .run(verb[0], rolling, &[&verb[1..], &more].concat())
+            .does_not_say("hush-")
+            .does_not_say("third");
         for line in said.stdout.lines() {
-            let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let event: serde_json::Value =
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
             assert_eq!(event["schema"], 1, "{line}");
         }
-        assert!(said.stdout.lines().any(|line| line.contains("run_finished")), "{}", said.stdout);
+        assert!(
+            said.stdout
+                .lines()
+                .any(|line| line.contains("run_finished")),
+            "{}",
+            said.stdout
+        );
     }
     let inventory = lot.inventory();
     for verb in ["ping", "facts", "status", "inventory"] {
         let said = skep(&[verb, "-i", &inventory, "--json"]);
         assert!(!said.stdout.is_empty());
-        said.stdout.lines().for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()));
+        said.stdout
+            .lines()
+            .for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()));
     }
     // Nobody at the terminal says yes; a plan that nobody reads to its end is no error.
-    lot.run("apply", rolling, &["-e", "word=new"]).exits(2).says("--yes");
+    lot.run("apply", rolling, &["-e", "word=new"])
+        .exits(2)
+        .says("--yes");
     let colour = |arguments: &[&str], plain: bool| {
         let mut run = lot.command("plan", rolling, &[&["-e", "word=new"], arguments].concat());
-        let said = Said::from(if plain { run.env("NO_COLOR", "1") } else { &mut run }.output().unwrap()).exits(0);
+        let said = Said::from(
+            if plain {
+                run.env("NO_COLOR", "1")
+            } else {
+                &mut run
+            }
+            .output()
+            .unwrap(),
+        )
+        .exits(0);
         said.stdout.contains('\u{1b}') || said.stderr.contains('\u{1b}')
     };
     assert!(colour(&["--color", "always"], false) && colour(&["--color", "always"], true));
     assert!(!colour(&["--color", "never"], false) && !colour(&[], false) && !colour(&[], true));
     let mut plan = lot.command("plan", rolling, &["-e", "word=new", "-vv"]);
-    let mut plan = plan.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut plan = plan
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(plan.stdout.take());
     let said = Said::from(plan.wait_with_output().unwrap()).exits(0);
-    assert!(!said.stderr.to_lowercase().contains("pipe") && !said.stderr.contains("panicked"), "{}", said.stderr);
+    assert!(
+        !said.stderr.to_lowercase().contains("pipe") && !said.stderr.contains("panicked"),
+        "{}",
+        said.stderr
+    );
 }
 
 fn ends(lot: &Lot, rolling: &str) {
@@ -114,7 +192,9 @@ fn ends(lot: &Lot, rolling: &str) {
     run("plan", &["--limit", "docker01"]).exits(0);
     run("plan", &["--limit", "docker01", "--exit-code"]).exits(3);
     lot.on("docker02", "rm -rf /srv/after; mkdir /srv/after");
-    run("check", &[]).exits(1).says("is a directory, not a file");
+    run("check", &[])
+        .exits(1)
+        .says("is a directory, not a file");
     run("apply", &["--yes"]).exits(1).says("unreachable");
     lot.on("docker01", "test -f /srv/after");
     lot.on("docker02", "rmdir /srv/after");

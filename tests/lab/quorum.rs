@@ -15,11 +15,15 @@ resources = [{ daemon_json = { insecure-registries = ["docker01:5000"], log-driv
 fn engines_of_a_swarm_restart_one_at_a_time() {
     let lot = Lot::up_with("quorum", &["--managers", "3", "--workers", "1"]);
     lot.web2py("apply", &["--yes"]).exits(0);
-    let managers =
-        lot.on("docker01", "docker node ls --filter role=manager --format '{{.Hostname}} {{.ManagerStatus}}' | sort");
+    let managers = lot.on(
+        "docker01",
+        "docker node ls --filter role=manager --format '{{.Hostname}} {{.ManagerStatus}}' | sort",
+    );
     assert_eq!(managers.lines().count(), 3, "{managers}");
     let playbook = lot.write("restart.toml", RESTART);
-    lot.run("plan", &playbook, &[]).exits(0).says("RESTARTS THE ENGINE");
+    lot.run("plan", &playbook, &[])
+        .exits(0)
+        .says("RESTARTS THE ENGINE");
     lot.run("apply", &playbook, &["--yes"]).exits(0);
     // Stop of one Engine and start of the next never overlap.
     let mut spans: Vec<(u64, u64)> = ["docker01", "docker02", "docker03", "docker04"]
@@ -35,27 +39,56 @@ fn engines_of_a_swarm_restart_one_at_a_time() {
         .collect();
     spans.sort_unstable();
     for pair in spans.windows(2) {
-        assert!(pair[0].1 <= pair[1].0, "two Engines were away at once: {spans:?}");
+        assert!(
+            pair[0].1 <= pair[1].0,
+            "two Engines were away at once: {spans:?}"
+        );
     }
     lot.run("check", &playbook, &[]).exits(0);
 
     // With one of three managers gone, a restart of another would leave one of three: refused, and --force says the risk.
     lot.fault("stop", "docker03");
     let again = lot.write("again.toml", &RESTART.replace("11m", "12m"));
-    let started = lot.on("docker02", "systemctl show -p ExecMainStartTimestamp docker");
-    let said = lot.run("apply", &again, &["--yes", "--limit", "docker02"]).exits(1);
+    let started = lot.on(
+        "docker02",
+        "systemctl show -p ExecMainStartTimestamp docker",
+    );
+    let said = lot
+        .run("apply", &again, &["--yes", "--limit", "docker02"])
+        .exits(1);
     let text = format!("{}{}", said.stdout, said.stderr);
-    assert!(text.contains("majority") && text.contains("--force"), "{text}");
-    assert_eq!(started, lot.on("docker02", "systemctl show -p ExecMainStartTimestamp docker"), "not restarted");
+    assert!(
+        text.contains("majority") && text.contains("--force"),
+        "{text}"
+    );
+    assert_eq!(
+        started,
+        lot.on(
+            "docker02",
+            "systemctl show -p ExecMainStartTimestamp docker"
+        ),
+        "not restarted"
+    );
     lot.until(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.ManagerStatus}}' | grep -x 'docker03 Unreachable'",
         Duration::from_secs(60),
     );
-    lot.web2py("check", &[]).exits(4).says("manager docker03 (").says("): unreachable -> reachable");
+    lot.web2py("check", &[])
+        .exits(4)
+        .says("manager docker03 (")
+        .says("): unreachable -> reachable");
     // Nor is one of the two that are left destroyed to be made again.
     let identity = lot.on("docker02", "cat /etc/machine-id");
-    let rebuild = ["node", "rebuild", "-i", &lot.inventory(), "--yes", "docker02", "playbooks/web2py.toml"];
+    let rebuild = [
+        "node",
+        "rebuild",
+        "-i",
+        &lot.inventory(),
+        "--yes",
+        "docker02",
+        "playbooks/web2py.toml",
+    ];
     skep(&rebuild).exits(2).says("majority");
     assert_eq!(lot.on("docker02", "cat /etc/machine-id"), identity);
     lot.fault("start", "docker03");
@@ -75,18 +108,24 @@ fn roles_are_mended() {
     };
     lot.on("docker01", "docker node promote docker04");
     is("docker04", true);
-    lot.web2py("check", &[]).exits(3).says("managers: 4 -> an odd number");
+    lot.web2py("check", &[])
+        .exits(3)
+        .says("managers: 4 -> an odd number");
     lot.on("docker01", "docker node demote docker03");
     is("docker03", false);
     is("docker04", true);
     let said = lot.web2py("check", &[]).exits(3);
     assert!(
-        said.stdout.contains("role: worker -> manager") && said.stdout.contains("role: manager -> worker"),
+        said.stdout.contains("role: worker -> manager")
+            && said.stdout.contains("role: manager -> worker"),
         "{}",
         said.stdout
     );
     lot.web2py("apply", &["--yes"]).exits(0);
     lot.web2py("check", &[]).exits(0).says("In sync");
-    let managers = lot.on("docker01", "docker node ls --filter role=manager --format '{{.Hostname}}' | sort");
+    let managers = lot.on(
+        "docker01",
+        "docker node ls --filter role=manager --format '{{.Hostname}}' | sort",
+    );
     assert_eq!(managers, "docker01\ndocker02\ndocker03");
 }

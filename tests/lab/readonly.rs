@@ -10,10 +10,22 @@ const NODE: &str = "docker01";
 #[track_caller]
 fn only_reads(trace: &Trace, programs: &[&str]) {
     for program in programs {
-        assert!(trace.programs.contains(*program), "the trace saw no {program}: {:?}", trace.programs);
+        assert!(
+            trace.programs.contains(*program),
+            "the trace saw no {program}: {:?}",
+            trace.programs
+        );
     }
-    assert!(trace.writes.is_empty(), "check wrote:\n{}", trace.writes.join("\n"));
-    let asked: Vec<&String> = trace.requests.iter().filter(|request| !request.starts_with("GET /")).collect();
+    assert!(
+        trace.writes.is_empty(),
+        "check wrote:\n{}",
+        trace.writes.join("\n")
+    );
+    let asked: Vec<&String> = trace
+        .requests
+        .iter()
+        .filter(|request| !request.starts_with("GET /"))
+        .collect();
     assert!(asked.is_empty(), "the Engine was asked to act: {asked:?}");
 }
 
@@ -25,23 +37,49 @@ fn check_only_reads_whatever_the_node_is_like() {
     let bare = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(3)));
     only_reads(&bare, &["find", "dpkg-query", "getent"]);
 
-    let applied = while_traced(&lot, NODE, || drop(lot.web2py("apply", &["--yes"]).exits(0)));
-    assert!(applied.writes.iter().any(|line| line.contains("/etc/docker/")), "apply's own writes are seen");
-    assert!(applied.requests.iter().any(|request| request.starts_with("POST /")), "{:?}", applied.requests);
+    let applied = while_traced(&lot, NODE, || {
+        drop(lot.web2py("apply", &["--yes"]).exits(0))
+    });
+    assert!(
+        applied
+            .writes
+            .iter()
+            .any(|line| line.contains("/etc/docker/")),
+        "apply's own writes are seen"
+    );
+    assert!(
+        applied
+            .requests
+            .iter()
+            .any(|request| request.starts_with("POST /")),
+        "{:?}",
+        applied.requests
+    );
 
     let converged = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(0)));
     only_reads(&converged, &["find", "dpkg-query", "systemctl"]);
-    assert!(converged.requests.iter().any(|request| request.ends_with("/info")), "{:?}", converged.requests);
+    assert!(
+        converged
+            .requests
+            .iter()
+            .any(|request| request.ends_with("/info")),
+        "{:?}",
+        converged.requests
+    );
 
     lot.on(NODE, "printf '{}' >/etc/docker/daemon.json; ln -sfn /tmp /home/vagrant/web2py/apache2/conf; gpasswd -d vagrant docker");
     lot.on(NODE, "docker node update --availability drain docker01");
     let drifted = while_traced(&lot, NODE, || {
         // No resource says how available the node is: it is the cluster that drifted.
-        let said =
-            lot.web2py("check", &[]).exits(3).says("cluster[swarm]").says("availability of docker01: drain -> active");
+        let said = lot
+            .web2py("check", &[])
+            .exits(3)
+            .says("cluster[swarm]")
+            .says("availability of docker01: drain -> active");
         // The certificate is new, and the only node is in the inventory.
         assert!(
-            !said.stdout.contains("certificate") && !said.stdout.contains("no host of the inventory"),
+            !said.stdout.contains("certificate")
+                && !said.stdout.contains("no host of the inventory"),
             "{}",
             said.stdout
         );

@@ -9,38 +9,75 @@ fn machines_are_rebuilt_in_one_command() {
     lot.web2py("apply", &["--yes"]).exits(0);
     let inventory = lot.inventory();
     let rebuild = |arguments: &[&str]| -> Said {
-        skep(&[&["node", "rebuild", "-i", &inventory, "--yes"], arguments, &["playbooks/web2py.toml"]].concat())
+        skep(
+            &[
+                &["node", "rebuild", "-i", &inventory, "--yes"],
+                arguments,
+                &["playbooks/web2py.toml"],
+            ]
+            .concat(),
+        )
     };
     let identity = |node: &str| lot.on(node, "cat /etc/machine-id");
-    let labels = || lot.on("docker01", "docker node inspect docker02 --format '{{.Spec.Labels}}'");
+    let labels = || {
+        lot.on(
+            "docker01",
+            "docker node inspect docker02 --format '{{.Spec.Labels}}'",
+        )
+    };
 
     // The only manager: nothing is destroyed unless a new cluster is meant.
     let before = identity("docker01");
-    rebuild(&["docker01"]).exits(2).says("docker01 is the only manager").says("--new-cluster");
-    rebuild(&["docker09"]).exits(2).says("there is no host `docker09`");
+    rebuild(&["docker01"])
+        .exits(2)
+        .says("docker01 is the only manager")
+        .says("--new-cluster");
+    rebuild(&["docker09"])
+        .exits(2)
+        .says("there is no host `docker09`");
     assert_eq!(identity("docker01"), before);
     let cluster = || lot.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
     let old = cluster();
-    rebuild(&["docker01", "--new-cluster"]).exits(0).says("docker01 is rebuilt");
+    rebuild(&["docker01", "--new-cluster"])
+        .exits(0)
+        .says("docker01 is rebuilt");
     assert_ne!(identity("docker01"), before);
     assert_ne!(cluster(), old);
     lot.web2py("check", &[]).exits(0).says("In sync");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
 
     // The database node: its label promises data, and the new machine has none.
-    rebuild(&["docker02"]).exits(1).says("docker02 is back without its labels: /srv/web2py/mysql5/datadir is empty");
+    rebuild(&["docker02"])
+        .exits(1)
+        .says("docker02 is back without its labels: /srv/web2py/mysql5/datadir is empty");
     assert_eq!(labels(), "map[]");
-    let nodes = || lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}}' | sort");
+    let nodes = || {
+        lot.on(
+            "docker01",
+            "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
+        )
+    };
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
     // A play that brings the data back from where it is kept: the label comes with it.
     let restore = lot.write(
         "restore.toml",
         "[[plays]]\nhosts = \"docker02\"\nresources = [{ file = { path = \"/srv/web2py/mysql5/datadir/ibdata1\", content = \"rows\" } }]\n",
     );
-    let both = ["node", "rebuild", "-i", &inventory, "--yes", "docker02", "playbooks/web2py.toml", &restore];
+    let both = [
+        "node",
+        "rebuild",
+        "-i",
+        &inventory,
+        "--yes",
+        "docker02",
+        "playbooks/web2py.toml",
+        &restore,
+    ];
     skep(&both).exits(0).says("docker02 is rebuilt");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
-    rebuild(&["docker02", "--data-empty"]).exits(0).says("docker02 is rebuilt");
+    rebuild(&["docker02", "--data-empty"])
+        .exits(0)
+        .says("docker02 is rebuilt");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
     lot.web2py("check", &[]).exits(0).says("In sync");

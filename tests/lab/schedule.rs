@@ -24,7 +24,10 @@ pub fn a_timer_checks_and_drift_fails_the_unit(lot: &Lot, node: &str) {
         &format!("systemd-analyze security --threshold={MOST_EXPOSURE} --no-pager skep-check.service >/dev/null"),
     );
     assert_eq!(
-        lot.on(node, "systemctl is-active skep-check.timer; systemctl is-enabled skep-check.timer"),
+        lot.on(
+            node,
+            "systemctl is-active skep-check.timer; systemctl is-enabled skep-check.timer"
+        ),
         "active\nenabled"
     );
 
@@ -35,9 +38,17 @@ pub fn a_timer_checks_and_drift_fails_the_unit(lot: &Lot, node: &str) {
             Duration::from_secs(30),
         );
         let text = lot.on(node, "skep schedule show");
-        assert!(text.contains(exit), "{text}\n{}", lot.on(node, "journalctl -u skep-check.service --no-pager"));
+        assert!(
+            text.contains(exit),
+            "{text}\n{}",
+            lot.on(node, "journalctl -u skep-check.service --no-pager")
+        );
     };
-    assert_ne!(lot.try_on(node, "systemctl start skep-check.service").0, 0, "drift fails the unit");
+    assert_ne!(
+        lot.try_on(node, "systemctl start skep-check.service").0,
+        0,
+        "drift fails the unit"
+    );
     shown("exit code 3, drift");
     lot.on(node, r"mkdir -p '/srv/5$ 100% a\b'");
     lot.on(node, "systemctl start skep-check.service");
@@ -48,7 +59,10 @@ pub fn a_timer_checks_and_drift_fails_the_unit(lot: &Lot, node: &str) {
         "cd '/srv/my cluster'; f=$(ls /var/lib/skep-check/skep/check-*.lock) && XDG_STATE_HOME=/var/lib/skep-check \
          flock $f skep check --single -e 'odd=5$ 100% a\\b' -i inventory.toml playbook.toml",
     );
-    assert!(status == 1 && text.contains("still runs"), "{status}: {text}");
+    assert!(
+        status == 1 && text.contains("still runs"),
+        "{status}: {text}"
+    );
 
     lot.on(
         node,
@@ -57,7 +71,13 @@ pub fn a_timer_checks_and_drift_fails_the_unit(lot: &Lot, node: &str) {
     lot.on(node, "echo '[Timer]' >/etc/systemd/system/skep-check.timer");
     for verb in [odd, "skep schedule remove"] {
         let (status, text) = lot.try_on(node, verb);
-        assert!(status == 2 && text.contains("was not written by `skep schedule`"), "{status}: {text}");
+        assert!(
+            status == 2 && text.contains("was not written by `skep schedule`"),
+            "{status}: {text}"
+        );
     }
-    assert_eq!(lot.on(node, "cat /etc/systemd/system/skep-check.timer"), "[Timer]");
+    assert_eq!(
+        lot.on(node, "cat /etc/systemd/system/skep-check.timer"),
+        "[Timer]"
+    );
 }

@@ -11,11 +11,18 @@ const TOKEN: &str = "SWMTKN-";
 #[test]
 fn join_tokens_are_seen_nowhere() {
     let lot = Lot::up("secrets");
-    lot.run("apply", "playbooks/docker.toml", &["--yes"]).exits(0);
+    lot.run("apply", "playbooks/docker.toml", &["--yes"])
+        .exits(0);
     // Each node notes every command line and environment that it ever sees while the others join.
     let watch = "exec >/dev/null 2>&1; rm -f /root/seen; while [ ! -e /root/stop ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a '[S]WMTKN-1' >>/root/seen; echo x >>/root/samples; done";
     for node in ["docker01", "docker02", "docker03"] {
-        lot.on(node, &format!("setsid sh -c {} </dev/null >/dev/null 2>&1 & sleep 0.1", quoted(watch)));
+        lot.on(
+            node,
+            &format!(
+                "setsid sh -c {} </dev/null >/dev/null 2>&1 & sleep 0.1",
+                quoted(watch)
+            ),
+        );
     }
     let run = lot
         .command("apply", "playbooks/swarm.toml", &["--yes", "-vvv"])
@@ -36,16 +43,35 @@ fn join_tokens_are_seen_nowhere() {
         }
         seen
     });
-    let said = Said::from(run.wait_with_output().unwrap()).exits(0).does_not_say(TOKEN);
-    assert!(said.stderr.contains("skep"), "-vvv says something:\n{}", said.stderr);
+    let said = Said::from(run.wait_with_output().unwrap())
+        .exits(0)
+        .does_not_say(TOKEN);
+    assert!(
+        said.stderr.contains("skep"),
+        "-vvv says something:\n{}",
+        said.stderr
+    );
     assert!(!sampler.join().unwrap().contains(TOKEN));
-    let tokens = lot.on("docker01", "docker swarm join-token -q worker; docker swarm join-token -q manager");
-    assert!(tokens.starts_with(TOKEN), "there are tokens to be found: {tokens}");
+    let tokens = lot.on(
+        "docker01",
+        "docker swarm join-token -q worker; docker swarm join-token -q manager",
+    );
+    assert!(
+        tokens.starts_with(TOKEN),
+        "there are tokens to be found: {tokens}"
+    );
     for node in ["docker01", "docker02", "docker03"] {
         lot.on(node, "touch /root/stop; sleep 0.3");
         let samples: usize = lot.on(node, "wc -l </root/samples").parse().unwrap();
-        assert!(samples > 20, "the watch on {node} saw only {samples} moments");
-        assert_eq!(lot.on(node, "cat /root/seen"), "", "a command line of {node} held a token");
+        assert!(
+            samples > 20,
+            "the watch on {node} saw only {samples} moments"
+        );
+        assert_eq!(
+            lot.on(node, "cat /root/seen"),
+            "",
+            "a command line of {node} held a token"
+        );
         // The Engine's own state below /var/lib/docker/swarm is its business; all else is ours.
         let found = lot.on(node, "grep -rlas SWMTKN-1 /etc /root /home /srv /tmp /run /var/log /var/lib/skep 2>/dev/null | head; journalctl --no-pager 2>/dev/null | grep -c SWMTKN-1 || :");
         assert_eq!(found, "0", "a file or the journal of {node} holds a token");
@@ -60,7 +86,10 @@ fn join_tokens_are_seen_nowhere() {
         ),
     );
     assert!(lot.on("docker02", "cat /root/seen").contains("canary"));
-    let json = lot.command("plan", "playbooks/swarm.toml", &["--json"]).output().unwrap();
+    let json = lot
+        .command("plan", "playbooks/swarm.toml", &["--json"])
+        .output()
+        .unwrap();
     assert!(!String::from_utf8_lossy(&json.stdout).contains(TOKEN));
 }
 

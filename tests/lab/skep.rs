@@ -11,7 +11,11 @@ pub fn root() -> &'static Path {
 /// A command of the built binary, in the repository's folder.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
-    command.args(arguments).current_dir(root()).stdin(Stdio::null()).env_remove("SSH_AUTH_SOCK");
+    command
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .env_remove("SSH_AUTH_SOCK");
     command
 }
 
@@ -35,7 +39,11 @@ impl Said {
     /// Fails the test with all that was printed unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "exit code\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "exit code\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -43,7 +51,11 @@ impl Said {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(said, "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            said,
+            "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -51,7 +63,11 @@ impl Said {
     #[track_caller]
     pub fn does_not_say(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(!said, "`{text}` was said\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            !said,
+            "`{text}` was said\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }

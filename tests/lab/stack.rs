@@ -43,14 +43,19 @@ fn service(body: &str) -> String {
 }
 
 fn playbook(lot: &Lot, name: &str, fields: &str) -> String {
-    let text = format!("[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [{{ stack = {{ {fields} }} }}]\n");
+    let text = format!(
+        "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [{{ stack = {{ {fields} }} }}]\n"
+    );
     lot.write(&format!("{name}.toml"), &text)
 }
 
 /// A run whose private folders are made where the test can see that none is left.
 fn run(lot: &Lot, verb: &str, playbook: &str, more: &[&str]) -> Said {
     let mut command = lot.command(verb, playbook, more);
-    let output = command.env("XDG_RUNTIME_DIR", lot.path("run")).output().unwrap();
+    let output = command
+        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .output()
+        .unwrap();
     let left: Vec<_> = std::fs::read_dir(lot.path("run")).unwrap().collect();
     assert!(left.is_empty(), "private folders are left: {left:?}");
     Said::from(output).does_not_say("hunter2")
@@ -61,13 +66,21 @@ fn web(lot: &Lot) -> String {
     lot.write("app.env", "TOKEN=hunter2\n");
     lot.write("password", "hunter2");
     lot.write("settings", "one");
-    let files = r#"files = ["app.env", "password", "settings"], variables = { PASSWORD = "hunter2" }"#;
-    playbook(lot, "web", &format!(r#"name = "web", sources = ["web.yml"], {files}, timeout = "90s""#))
+    let files =
+        r#"files = ["app.env", "password", "settings"], variables = { PASSWORD = "hunter2" }"#;
+    playbook(
+        lot,
+        "web",
+        &format!(r#"name = "web", sources = ["web.yml"], {files}, timeout = "90s""#),
+    )
 }
 
 fn provision(lot: &Lot) {
     let folder = root().join("playbooks");
-    let include = format!("include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n", folder.display());
+    let include = format!(
+        "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
+        folder.display()
+    );
     run(lot, "apply", &lot.write("swarm.toml", &include), &["--yes"]).exits(0);
     make_small_image(lot, &NODES, "tiny:1");
     make_small_image(lot, &NODES, "tiny:2");
@@ -95,12 +108,26 @@ fn a_stack_is_previewed_deployed_watched_and_mended() {
 
     provision(&lot);
     let before = objects(&lot);
-    run(&lot, "plan", &web, &["--exit-code"]).exits(3).says("network web_default").says("service web_db");
+    run(&lot, "plan", &web, &["--exit-code"])
+        .exits(3)
+        .says("network web_default")
+        .says("service web_db");
     assert_eq!(objects(&lot), before, "a plan made something");
-    run(&lot, "apply", &web, &["--yes"]).exits(0).says("web_app: 2/2 running");
-    let running = lot.on("docker01", "docker service ls --format '{{.Name}} {{.Replicas}}'");
-    assert!(running.contains("web_app 2/2 (max 1 per node)") && running.contains("web_db 1/1"), "{running}");
-    run(&lot, "check", &web, &[]).exits(0).says("In sync").does_not_say("defect");
+    run(&lot, "apply", &web, &["--yes"])
+        .exits(0)
+        .says("web_app: 2/2 running");
+    let running = lot.on(
+        "docker01",
+        "docker service ls --format '{{.Name}} {{.Replicas}}'",
+    );
+    assert!(
+        running.contains("web_app 2/2 (max 1 per node)") && running.contains("web_db 1/1"),
+        "{running}"
+    );
+    run(&lot, "check", &web, &[])
+        .exits(0)
+        .says("In sync")
+        .does_not_say("defect");
 
     drift(&lot, &web);
     versions(&lot);
@@ -114,8 +141,15 @@ fn missing_command(lot: &Lot, web: &str) {
     // Its own ssh, and nothing else.
     std::fs::create_dir(lot.path("bin")).unwrap();
     let mut command = lot.command("plan", web, &[]);
-    let output = command.env("PATH", lot.path("bin")).env("XDG_RUNTIME_DIR", lot.path("run")).output().unwrap();
-    Said::from(output).exits(1).says("the `docker` command is not on this machine").says("docker-cli");
+    let output = command
+        .env("PATH", lot.path("bin"))
+        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .output()
+        .unwrap();
+    Said::from(output)
+        .exits(1)
+        .says("the `docker` command is not on this machine")
+        .says("docker-cli");
 }
 
 fn interrupted(lot: &Lot, web: &str) {
@@ -123,14 +157,24 @@ fn interrupted(lot: &Lot, web: &str) {
     std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", lot.path("bin"), std::env::var("PATH").unwrap());
     let mut command = lot.command("plan", web, &[]);
-    let mut child = command.env("PATH", path).env("XDG_RUNTIME_DIR", lot.path("run")).spawn().unwrap();
+    let mut child = command
+        .env("PATH", path)
+        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .spawn()
+        .unwrap();
     let entries = || std::fs::read_dir(lot.path("run")).unwrap().count();
     let started = Instant::now();
     while entries() == 0 {
-        assert!(started.elapsed() < Duration::from_secs(60), "the command was not started");
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "the command was not started"
+        );
         std::thread::sleep(Duration::from_millis(50));
     }
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(entries(), 0, "Ctrl-C left a private folder");
 }
@@ -147,8 +191,10 @@ fn drift(lot: &Lot, web: &str) {
         .does_not_say("force");
     run(lot, "apply", web, &["--yes"]).exits(0);
     run(lot, "check", web, &[]).exits(0);
-    let image =
-        lot.on("docker01", "docker service inspect web_db --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'");
+    let image = lot.on(
+        "docker01",
+        "docker service inspect web_db --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
+    );
     assert_eq!(image, "tiny:1");
 }
 
@@ -178,21 +224,39 @@ fn refusals(lot: &Lot, web: &str) {
         .says("web_settings-v2");
     lot.write("settings", "one");
 
-    lot.write("wrong.yml", &service("  app:\n    image: tiny:1\n    imagge: x"));
+    lot.write(
+        "wrong.yml",
+        &service("  app:\n    image: tiny:1\n    imagge: x"),
+    );
     let wrong = playbook(lot, "wrong", r#"name = "wrong", sources = ["wrong.yml"]"#);
-    run(lot, "apply", &wrong, &["--yes"]).exits(1).says("wrong.yml, line 5").says("imagge");
+    run(lot, "apply", &wrong, &["--yes"])
+        .exits(1)
+        .says("wrong.yml, line 5")
+        .says("imagge");
 
     let external = "  app: { image: 'tiny:1', secrets: [gone], networks: [lost] }\nsecrets: { gone: { external: true } }\n\
                     networks: { lost: { external: true } }";
     lot.write("external.yml", &service(external));
-    let external = playbook(lot, "external", r#"name = "external", sources = ["external.yml"]"#);
-    run(lot, "plan", &external, &[]).exits(0).says("not in the swarm now").says("network lost, secret gone");
-    run(lot, "apply", &external, &["--yes"]).exits(1).says("network lost, secret gone").says("nothing was done");
+    let external = playbook(
+        lot,
+        "external",
+        r#"name = "external", sources = ["external.yml"]"#,
+    );
+    run(lot, "plan", &external, &[])
+        .exits(0)
+        .says("not in the swarm now")
+        .says("network lost, secret gone");
+    run(lot, "apply", &external, &["--yes"])
+        .exits(1)
+        .says("network lost, secret gone")
+        .says("nothing was done");
 
     let taken = "  app: { image: 'tiny:1', networks: [shared] }\nnetworks: { shared: { name: web_default } }";
     lot.write("taken.yml", &service(taken));
     let taken = playbook(lot, "taken", r#"name = "taken", sources = ["taken.yml"]"#);
-    run(lot, "plan", &taken, &[]).exits(1).says("belongs to the stack web");
+    run(lot, "plan", &taken, &[])
+        .exits(1)
+        .says("belongs to the stack web");
     assert_eq!(objects(lot), before, "something was deployed");
 }
 
@@ -205,19 +269,33 @@ fn failures(lot: &Lot) {
     );
     lot.write("bad.yml", &service(&body));
     // A registry that is not there costs time at each look.
-    let bad = playbook(lot, "bad", r#"name = "bad", sources = ["bad.yml"], timeout = "60s", resolve_image = "never""#);
-    let said = run(lot, "apply", &bad, &["--yes"]).exits(1).says("what was deployed stays");
+    let bad = playbook(
+        lot,
+        "bad",
+        r#"name = "bad", sources = ["bad.yml"], timeout = "60s", resolve_image = "never""#,
+    );
+    let said = run(lot, "apply", &bad, &["--yes"])
+        .exits(1)
+        .says("what was deployed stays");
     // Whichever is known first ends the waiting; each is told as it is seen.
     for (service, word) in [
         ("bad_dies", "non-zero exit (3) (on docker0"),
         ("bad_nowhere", "no suitable node"),
-        ("bad_unknown", "No such image: nowhere.invalid/none:9 (on docker0"),
+        (
+            "bad_unknown",
+            "No such image: nowhere.invalid/none:9 (on docker0",
+        ),
     ] {
-        let told = said.stderr.lines().any(|line| line.contains(service) && line.contains(word));
+        let told = said
+            .stderr
+            .lines()
+            .any(|line| line.contains(service) && line.contains(word));
         assert!(told, "{service}: {word}\n{}", said.stderr);
     }
     // A later look sees it too, though there is nothing to deploy.
-    run(lot, "check", &bad, &[]).exits(3).says("running tasks: 0 -> 1");
+    run(lot, "check", &bad, &[])
+        .exits(3)
+        .says("running tasks: 0 -> 1");
 }
 
 fn rollback(lot: &Lot, web: &str) {
@@ -235,14 +313,23 @@ fn rollback(lot: &Lot, web: &str) {
         .says("non-zero exit (7) (on docker01)");
     lot.write("web.yml", COMPOSE);
     // On a busy machine tasks take their time to come back.
-    let lacking = "docker service ls --filter name=web_ --format '{{.Replicas}}' | grep -e '^0/' -e '^1/2'";
-    lot.until("docker01", &format!("! ({lacking})"), Duration::from_secs(60));
+    let lacking =
+        "docker service ls --filter name=web_ --format '{{.Replicas}}' | grep -e '^0/' -e '^1/2'";
+    lot.until(
+        "docker01",
+        &format!("! ({lacking})"),
+        Duration::from_secs(60),
+    );
     run(lot, "check", web, &[]).exits(0);
 }
 
 fn removal(lot: &Lot) {
     for name in ["bad", "web", "versions"] {
-        let absent = playbook(lot, "absent", &format!(r#"name = "{name}", state = "absent""#));
+        let absent = playbook(
+            lot,
+            "absent",
+            &format!(r#"name = "{name}", state = "absent""#),
+        );
         run(lot, "apply", &absent, &["--yes"]).exits(0);
         run(lot, "check", &absent, &[]).exits(0);
     }

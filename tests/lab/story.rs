@@ -24,57 +24,124 @@ pub fn plan_touches_nothing(lot: &Lot) {
         "user_in_group",
         "insecure-registries",
     ] {
-        assert!(said.stdout.contains(expected), "the plan lacks {expected}:\n{}", said.stdout);
+        assert!(
+            said.stdout.contains(expected),
+            "the plan lacks {expected}:\n{}",
+            said.stdout
+        );
     }
     lot.web2py("plan", &[]).exits(0);
     for (node, before) in nodes.iter().zip(before) {
         let after = lot.on(node, FINGERPRINT);
-        let differing: Vec<&str> = after.lines().filter(|line| !before.contains(line)).collect();
+        let differing: Vec<&str> = after
+            .lines()
+            .filter(|line| !before.contains(line))
+            .collect();
         assert_eq!(before, after, "plan touched {node}: {differing:?}");
     }
 }
 
 pub fn cluster_is_as_asked(lot: &Lot, distribution: &str) {
-    let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}} {{.Status}} {{.ManagerStatus}}'");
+    let nodes = lot.on(
+        "docker01",
+        "docker node ls --format '{{.Hostname}} {{.Status}} {{.ManagerStatus}}'",
+    );
     let mut nodes: Vec<&str> = nodes.lines().map(str::trim).collect();
     nodes.sort_unstable();
-    assert_eq!(nodes, ["docker01 Ready Leader", "docker02 Ready", "docker03 Ready"]);
-    let label =
-        |node: &str| lot.on("docker01", &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"));
+    assert_eq!(
+        nodes,
+        ["docker01 Ready Leader", "docker02 Ready", "docker03 Ready"]
+    );
+    let label = |node: &str| {
+        lot.on(
+            "docker01",
+            &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"),
+        )
+    };
     assert_eq!(label("docker02"), r#"{"web2py.tier.db":"true"}"#);
     assert_eq!(label("docker03"), "{}");
     for node in ["docker01", "docker02", "docker03"] {
-        for package in ["docker-ce", "docker-ce-cli", "containerd.io", "docker-buildx-plugin", "docker-compose-plugin"]
-        {
-            assert_eq!(lot.on(node, &format!("dpkg-query -W -f '${{db:Status-Status}}' {package}")), "installed");
+        for package in [
+            "docker-ce",
+            "docker-ce-cli",
+            "containerd.io",
+            "docker-buildx-plugin",
+            "docker-compose-plugin",
+        ] {
+            assert_eq!(
+                lot.on(
+                    node,
+                    &format!("dpkg-query -W -f '${{db:Status-Status}}' {package}")
+                ),
+                "installed"
+            );
         }
         let policy = lot.on(node, "apt-cache policy docker-ce");
-        assert!(policy.contains(&format!("/linux/{distribution}")), "docker-ce came from the repository: {policy}");
-        assert!(lot.on(node, "id -nG vagrant").split(' ').any(|group| group == "docker"));
+        assert!(
+            policy.contains(&format!("/linux/{distribution}")),
+            "docker-ce came from the repository: {policy}"
+        );
+        assert!(
+            lot.on(node, "id -nG vagrant")
+                .split(' ')
+                .any(|group| group == "docker")
+        );
         lot.on(node, "su - vagrant -c 'docker version' >/dev/null");
-        let registries = lot.on(node, "docker info --format '{{json .RegistryConfig.IndexConfigs}}'");
+        let registries = lot.on(
+            node,
+            "docker info --format '{{json .RegistryConfig.IndexConfigs}}'",
+        );
         assert!(registries.contains("docker01:5000"), "{registries}");
         assert_eq!(
             lot.on(node, "stat -c %N /home/vagrant/web2py/mysql5/datadir"),
             "'/home/vagrant/web2py/mysql5/datadir' -> '/srv/web2py/mysql5/datadir'"
         );
-        assert_eq!(lot.on(node, "stat -Lc '%u %a' /home/vagrant/web2py/mysql5/datadir"), "999 750");
-        for link in ["apache2/conf", "apache2/htdocs", "mysql5/mysql_cnf", "mysql5/init"] {
-            assert_eq!(lot.on(node, &format!("readlink /home/vagrant/web2py/{link}")), format!("/srv/web2py/{link}"));
+        assert_eq!(
+            lot.on(node, "stat -Lc '%u %a' /home/vagrant/web2py/mysql5/datadir"),
+            "999 750"
+        );
+        for link in [
+            "apache2/conf",
+            "apache2/htdocs",
+            "mysql5/mysql_cnf",
+            "mysql5/init",
+        ] {
+            assert_eq!(
+                lot.on(node, &format!("readlink /home/vagrant/web2py/{link}")),
+                format!("/srv/web2py/{link}")
+            );
         }
         // The variables of the stack point where the links are.
         lot.on(node, ". /home/vagrant/web2py/env_for_cluster.sh && test -d \"$MYSQL_DATA_DIR\" -a -d \"$MYSQL_CONF_DIR\" -a -d \"$APACHE_HTDOCS_DIR\"");
-        assert!(lot.on(node, "getent hosts docker02").contains("10."), "nodes know each other by name");
+        assert!(
+            lot.on(node, "getent hosts docker02").contains("10."),
+            "nodes know each other by name"
+        );
     }
 }
 
 pub fn nothing_is_left_to_do(lot: &Lot) {
-    let started = |node: &str| lot.on(node, "systemctl show -p ExecMainStartTimestamp,MainPID,NRestarts docker");
+    let started = |node: &str| {
+        lot.on(
+            node,
+            "systemctl show -p ExecMainStartTimestamp,MainPID,NRestarts docker",
+        )
+    };
     let before: Vec<String> = ["docker01", "docker02", "docker03"].map(started).into();
     let said = lot.web2py("check", &[]).exits(0).says("In sync");
-    assert!(!said.stdout.contains("  ~ ") && !said.stdout.contains("  + "), "{}", said.stdout);
-    lot.web2py("apply", &["--yes"]).exits(0).says("Nothing to do");
-    assert_eq!(before, ["docker01", "docker02", "docker03"].map(started), "no Engine was restarted");
+    assert!(
+        !said.stdout.contains("  ~ ") && !said.stdout.contains("  + "),
+        "{}",
+        said.stdout
+    );
+    lot.web2py("apply", &["--yes"])
+        .exits(0)
+        .says("Nothing to do");
+    assert_eq!(
+        before,
+        ["docker01", "docker02", "docker03"].map(started),
+        "no Engine was restarted"
+    );
 }
 
 #[test]

@@ -13,7 +13,9 @@ init_module,finit_module,delete_module,sethostname,setdomainname,settimeofday,cl
 connect,execve,write,writev,sendto,sendmsg,close";
 
 /// Calls that are no change by themselves: they tell who ran and who was spoken to.
-const HARMLESS: [&str; 7] = ["connect", "execve", "write", "writev", "sendto", "sendmsg", "close"];
+const HARMLESS: [&str; 7] = [
+    "connect", "execve", "write", "writev", "sendto", "sendmsg", "close",
+];
 
 /// What a login writes by itself, whoever logs in and whatever for: pam_loginuid, sshd's protection from the OOM killer,
 /// pam_motd's text, and the records of who was logged in.
@@ -65,7 +67,11 @@ pub fn while_traced(lot: &Lot, node: &str, work: impl FnOnce()) -> Trace {
     lot.until(node, attached, Duration::from_secs(10));
     work();
     lot.on(node, "kill -INT $(cat /tmp/tracer.pid)");
-    lot.until(node, "! kill -0 $(cat /tmp/tracer.pid) 2>/dev/null", Duration::from_secs(10));
+    lot.until(
+        node,
+        "! kill -0 $(cat /tmp/tracer.pid) 2>/dev/null",
+        Duration::from_secs(10),
+    );
     read(&lot.on(node, "cat /tmp/trace"))
 }
 
@@ -75,21 +81,39 @@ fn read(text: &str) -> Trace {
     // Process and descriptor of each open connection to the Engine.
     let mut engine: BTreeSet<(&str, &str)> = BTreeSet::new();
     for line in text.lines() {
-        let Some((process, call)) = line.split_once(' ').map(|(process, rest)| (process, rest.trim_start())) else {
+        let Some((process, call)) = line
+            .split_once(' ')
+            .map(|(process, rest)| (process, rest.trim_start()))
+        else {
             continue;
         };
-        let Some((name, arguments)) = call.split_once('(') else { continue };
-        if !name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_') {
+        let Some((name, arguments)) = call.split_once('(') else {
+            continue;
+        };
+        if !name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+        {
             continue;
         }
         let descriptor = arguments.split(['<', ',', ')']).next().unwrap_or_default();
         match name {
             "execve" if !line.contains("ENOENT") => {
-                trace.programs.insert(quoted(arguments).rsplit('/').next().unwrap_or_default().to_owned());
+                trace.programs.insert(
+                    quoted(arguments)
+                        .rsplit('/')
+                        .next()
+                        .unwrap_or_default()
+                        .to_owned(),
+                );
             }
             "execve" => {}
             "connect" if arguments.contains("AF_UNIX") => {
-                let path = arguments.split("sun_path=").nth(1).map(quoted).unwrap_or_default();
+                let path = arguments
+                    .split("sun_path=")
+                    .nth(1)
+                    .map(quoted)
+                    .unwrap_or_default();
                 if path.ends_with("/docker.sock") {
                     engine.insert((process, descriptor));
                 } else if !SOCKETS.iter().any(|known| path.starts_with(known)) {
@@ -99,16 +123,24 @@ fn read(text: &str) -> Trace {
             "close" => {
                 engine.remove(&(process, descriptor));
             }
-            "write" | "writev" | "sendto" | "sendmsg" if engine.contains(&(process, descriptor)) => {
+            "write" | "writev" | "sendto" | "sendmsg"
+                if engine.contains(&(process, descriptor)) =>
+            {
                 let request = quoted(arguments).split("\\r\\n").next().unwrap_or_default();
-                trace.requests.push(request.trim_end_matches(" HTTP/1.1").to_owned());
+                trace
+                    .requests
+                    .push(request.trim_end_matches(" HTTP/1.1").to_owned());
             }
             name if HARMLESS.contains(&name) => {}
             // A file without a name, in memory: apt's copy of a signed list while it reads it.
             "openat" if quoted(arguments) == "/dev/shm" && arguments.contains("O_TMPFILE") => {}
             "open" | "openat" | "openat2" if !opens_for_writing(arguments) => {}
             _ => {
-                let path = if arguments.contains('"') { quoted(arguments) } else { pointed(arguments) };
+                let path = if arguments.contains('"') {
+                    quoted(arguments)
+                } else {
+                    pointed(arguments)
+                };
                 if !LOGIN.iter().any(|known| path.starts_with(known)) {
                     trace.writes.push(line.to_owned());
                 }
@@ -119,7 +151,16 @@ fn read(text: &str) -> Trace {
 }
 
 fn opens_for_writing(arguments: &str) -> bool {
-    ["O_WRONLY", "O_RDWR", "O_CREAT", "O_TRUNC", "O_APPEND", "O_TMPFILE"].iter().any(|flag| arguments.contains(flag))
+    [
+        "O_WRONLY",
+        "O_RDWR",
+        "O_CREAT",
+        "O_TRUNC",
+        "O_APPEND",
+        "O_TMPFILE",
+    ]
+    .iter()
+    .any(|flag| arguments.contains(flag))
 }
 
 /// The first text in double quotes.
@@ -129,5 +170,8 @@ fn quoted(arguments: &str) -> &str {
 
 /// What the first descriptor points to: `6</run/file>`.
 fn pointed(arguments: &str) -> &str {
-    arguments.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or("", |(path, _)| path)
+    arguments
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'))
+        .map_or("", |(path, _)| path)
 }

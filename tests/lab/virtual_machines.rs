@@ -102,11 +102,18 @@ impl Machines {
     fn up() -> Self {
         let lot = Lot::up_with("vm", &["--virtual-machines"]);
         let playbooks = root().join("playbooks");
-        let playbook = lot.write("machines.toml", &PLAYBOOK.replace("PLAYBOOKS", playbooks.to_str().unwrap()));
+        let playbook = lot.write(
+            "machines.toml",
+            &PLAYBOOK.replace("PLAYBOOKS", playbooks.to_str().unwrap()),
+        );
         lot.write("mesh.yml", COMPOSE);
         lot.write("hungry.yml", HUNGRY);
         let stack = lot.write("stack.toml", STACK);
-        Self { lot, playbook, stack }
+        Self {
+            lot,
+            playbook,
+            stack,
+        }
     }
 
     /// The inventory with other words for what is advertised.
@@ -114,13 +121,22 @@ impl Machines {
         let text = std::fs::read_to_string(self.lot.inventory()).unwrap();
         let text: Vec<String> = text
             .lines()
-            .map(|line| if line.starts_with("vars = ") { replacement(line) } else { line.to_owned() })
+            .map(|line| {
+                if line.starts_with("vars = ") {
+                    replacement(line)
+                } else {
+                    line.to_owned()
+                }
+            })
             .collect();
         self.lot.write(name, &text.join("\n"))
     }
 
     fn container(&self, node: &str, service: &str) -> String {
-        self.lot.on(node, &format!("docker ps -q --filter label=com.docker.swarm.service.name={service}"))
+        self.lot.on(
+            node,
+            &format!("docker ps -q --filter label=com.docker.swarm.service.name={service}"),
+        )
     }
 }
 
@@ -128,28 +144,55 @@ impl Machines {
 fn the_nat_is_told_from_the_private_network(machines: &Machines) {
     let plan = |inventory: &str| crate::skep::skep(&["plan", "-i", inventory, &machines.playbook]);
     let none = machines.advertising("none.toml", |_| String::new());
-    plan(&none).exits(2).says("no other node can reach docker01 at 127.0.0.1").says("swarm_address");
-    let nat = machines.advertising("nat.toml", |_| format!("vars = {{ swarm_address = \"{NAT}\" }}"));
-    plan(&nat).exits(2).says(&format!("docker01 would advertise {NAT}"));
-    let card = machines.advertising("card.toml", |_| "vars = { swarm_address = \"eth0\" }".to_owned());
+    plan(&none)
+        .exits(2)
+        .says("no other node can reach docker01 at 127.0.0.1")
+        .says("swarm_address");
+    let nat = machines.advertising("nat.toml", |_| {
+        format!("vars = {{ swarm_address = \"{NAT}\" }}")
+    });
+    plan(&nat)
+        .exits(2)
+        .says(&format!("docker01 would advertise {NAT}"));
+    let card = machines.advertising("card.toml", |_| {
+        "vars = { swarm_address = \"eth0\" }".to_owned()
+    });
     plan(&card).exits(0).says(&format!("docker01 has {NAT}"));
     for node in NODES {
-        assert!(machines.lot.on(node, "ip -4 -o addr show eth0").contains(&format!(" {NAT}/24 ")));
+        assert!(
+            machines
+                .lot
+                .on(node, "ip -4 -o addr show eth0")
+                .contains(&format!(" {NAT}/24 "))
+        );
     }
 }
 
 fn each_advertises_its_private_address(machines: &Machines) {
-    for (node, address) in NODES.iter().zip(["192.168.56.11", "192.168.56.12", "192.168.56.13"]) {
-        let said = machines.lot.on(node, "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeAddr}}'");
+    for (node, address) in NODES
+        .iter()
+        .zip(["192.168.56.11", "192.168.56.12", "192.168.56.13"])
+    {
+        let said = machines.lot.on(
+            node,
+            "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeAddr}}'",
+        );
         assert_eq!(said, format!("active {address}"), "{node}");
     }
-    machines.lot.on("docker01", "test $(docker node ls --format '{{.Status}}' | grep -c Ready) = 3");
+    machines.lot.on(
+        "docker01",
+        "test $(docker node ls --format '{{.Status}}' | grep -c Ready) = 3",
+    );
 }
 
 /// The manager has no task of `web`, and answers too; both tasks are reached through each node's published port.
 fn every_node_answers_on_the_published_port(machines: &Machines) {
     let lot = &machines.lot;
-    assert_eq!(machines.container("docker01", "mesh_web"), "", "the manager has no task");
+    assert_eq!(
+        machines.container("docker01", "mesh_web"),
+        "",
+        "the manager has no task"
+    );
     for asking in NODES {
         for address in ["192.168.56.11", "192.168.56.12", "192.168.56.13"] {
             let both = format!(
@@ -162,14 +205,24 @@ fn every_node_answers_on_the_published_port(machines: &Machines) {
 
 fn names_lead_to_virtual_addresses(machines: &Machines) {
     let lot = &machines.lot;
-    let listed =
-        lot.on("docker01", "docker service inspect -f '{{range .Endpoint.VirtualIPs}}{{.Addr}} {{end}}' mesh_web");
-    assert!(listed.split_whitespace().count() == 2, "ingress and mesh: {listed}");
+    let listed = lot.on(
+        "docker01",
+        "docker service inspect -f '{{range .Endpoint.VirtualIPs}}{{.Addr}} {{end}}' mesh_web",
+    );
+    assert!(
+        listed.split_whitespace().count() == 2,
+        "ingress and mesh: {listed}"
+    );
     for node in NODES {
         let client = machines.container(node, "mesh_client");
-        let named = lot.on(node, &format!("docker exec {client} nslookup web 127.0.0.11"));
-        let address =
-            listed.split_whitespace().map(|one| one.split('/').next().unwrap()).find(|one| named.contains(one));
+        let named = lot.on(
+            node,
+            &format!("docker exec {client} nslookup web 127.0.0.11"),
+        );
+        let address = listed
+            .split_whitespace()
+            .map(|one| one.split('/').next().unwrap())
+            .find(|one| named.contains(one));
         let address = address.unwrap_or_else(|| panic!("{named}\nhas none of {listed}"));
         let ask = format!(
             "for i in 1 2 3 4 5 6; do docker exec {client} wget -q -T 20 -O - http://{address}/task; done | sort -u | wc -l | grep -qx 2"
@@ -181,30 +234,57 @@ fn names_lead_to_virtual_addresses(machines: &Machines) {
 fn content_comes_from_the_export(machines: &Machines) {
     let lot = &machines.lot;
     assert_eq!(
-        lot.on("docker03", "curl -sS --fail --max-time 20 http://192.168.56.12:8080/"),
+        lot.on(
+            "docker03",
+            "curl -sS --fail --max-time 20 http://192.168.56.12:8080/"
+        ),
         "from the export of docker01"
     );
     for node in ["docker02", "docker03"] {
         let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
-        assert!(mounts.starts_with(":/srv/content ") && mounts.contains("addr=192.168.56.11"), "{mounts}");
+        assert!(
+            mounts.starts_with(":/srv/content ") && mounts.contains("addr=192.168.56.11"),
+            "{mounts}"
+        );
         lot.on("docker01", &format!("test -s /srv/content/{node}"));
     }
     lot.on("docker01", "echo changed >/srv/content/index.html");
-    lot.until("docker01", "curl -sS --fail --max-time 20 http://192.168.56.13:8080/ | grep -qx changed", PATIENCE);
-    lot.on("docker01", "echo 'from the export of docker01' >/srv/content/index.html");
+    lot.until(
+        "docker01",
+        "curl -sS --fail --max-time 20 http://192.168.56.13:8080/ | grep -qx changed",
+        PATIENCE,
+    );
+    lot.on(
+        "docker01",
+        "echo 'from the export of docker01' >/srv/content/index.html",
+    );
 }
 
 /// The kernel ends the task, and skep says so with the node and the limit.
 fn limits_of_memory_are_real(machines: &Machines) {
     let lot = &machines.lot;
     let web = machines.container("docker02", "mesh_web");
-    assert_eq!(lot.on("docker02", &format!("docker exec {web} cat /sys/fs/cgroup/memory.max")), "67108864");
+    assert_eq!(
+        lot.on(
+            "docker02",
+            &format!("docker exec {web} cat /sys/fs/cgroup/memory.max")
+        ),
+        "67108864"
+    );
     let playbook = lot.write("hungry.toml", HUNGRY_STACK);
-    let said = lot.run("apply", &playbook, &["--yes", "--limit", "docker01"]).exits(1);
-    let said = said.says("hungry_eater 0/1 running").says("non-zero exit (137)").says("on docker02");
+    let said = lot
+        .run("apply", &playbook, &["--yes", "--limit", "docker01"])
+        .exits(1);
+    let said = said
+        .says("hungry_eater 0/1 running")
+        .says("non-zero exit (137)")
+        .says("on docker02");
     said.says("limit of 32 MiB");
     // Docker itself does not always say `OOMKilled`: the kernel does.
-    lot.on("docker02", "dmesg | grep -q 'Memory cgroup out of memory: Killed process .*(dd)'");
+    lot.on(
+        "docker02",
+        "dmesg | grep -q 'Memory cgroup out of memory: Killed process .*(dd)'",
+    );
     lot.on("docker01", "docker stack rm hungry");
 }
 
@@ -212,7 +292,9 @@ fn limits_of_memory_are_real(machines: &Machines) {
 fn machines_are_cut_stopped_and_come_back(machines: &Machines) {
     let lot = &machines.lot;
     let state = |wanted: &str| {
-        format!("docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -qx 'docker03 {wanted}'")
+        format!(
+            "docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -qx 'docker03 {wanted}'"
+        )
     };
     lot.fault("cut", "docker03");
     lot.until("docker01", &state("Down"), PATIENCE);
@@ -223,7 +305,11 @@ fn machines_are_cut_stopped_and_come_back(machines: &Machines) {
     lot.fault("start", "docker03");
     lot.until("docker01", &state("Ready"), PATIENCE);
     // What was on it is there again: disk, membership, mounts.
-    lot.until("docker01", "test $(docker service ps -q -f desired-state=running mesh_web | wc -l) = 2", PATIENCE);
+    lot.until(
+        "docker01",
+        "test $(docker service ps -q -f desired-state=running mesh_web | wc -l) = 2",
+        PATIENCE,
+    );
 }
 
 #[test]
@@ -248,7 +334,9 @@ fn what_needs_a_kernel_of_its_own() {
     step("the export");
     content_comes_from_the_export(&machines);
     step("a clean check");
-    lot.run("check", &machines.stack, &[]).exits(0).says("In sync");
+    lot.run("check", &machines.stack, &[])
+        .exits(0)
+        .says("In sync");
     step("limits of memory");
     limits_of_memory_are_real(&machines);
     step("machines cut off and stopped");
@@ -259,5 +347,7 @@ fn what_needs_a_kernel_of_its_own() {
         "test $(docker service ls --format '{{.Replicas}}' | grep -c -e '2/2' -e '3/3') = 2",
         PATIENCE,
     );
-    lot.run("check", &machines.stack, &[]).exits(0).says("In sync");
+    lot.run("check", &machines.stack, &[])
+        .exits(0)
+        .says("In sync");
 }

@@ -19,8 +19,16 @@ services:
 
 /// The label and the volume on one of the workers, and the stack that needs them.
 fn playbook(lot: &Lot, holder: &str, directory: bool) -> String {
-    let other = if holder == "docker02" { "docker03" } else { "docker02" };
-    let directory = if directory { "{ directory = { path = \"/srv/db/data\" } },\n  " } else { "" };
+    let other = if holder == "docker02" {
+        "docker03"
+    } else {
+        "docker02"
+    };
+    let directory = if directory {
+        "{ directory = { path = \"/srv/db/data\" } },\n  "
+    } else {
+        ""
+    };
     let text = format!(
         "[[plays]]\nname = \"Data\"\nhosts = \"{holder}\"\nresources = [\n  {directory}\
          {{ node_labels = {{ labels = {{ db = \"true\" }}, data = {{ db = \"/srv/db\" }} }} }},\n]\n\
@@ -34,24 +42,46 @@ const STACK: &str = "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [
 /// Tasks move a while after a label did.
 fn until_it_runs_on(lot: &Lot, node: &str) {
     let running = "docker service ps web_db --filter desired-state=running --format '{{.Node}} {{.CurrentState}}'";
-    lot.until("docker01", &format!("{running} | grep -q '^{node} Running'"), Duration::from_secs(120));
+    lot.until(
+        "docker01",
+        &format!("{running} | grep -q '^{node} Running'"),
+        Duration::from_secs(120),
+    );
 }
 
 #[test]
 fn data_is_waited_for_and_not_left_behind() {
     let lot = Lot::up("volume");
     let folder = root().join("playbooks");
-    let include = format!("include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n", folder.display());
-    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"]).exits(0);
+    let include = format!(
+        "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
+        folder.display()
+    );
+    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"])
+        .exits(0);
     make_small_image(&lot, &["docker02", "docker03"], "tiny:1");
     lot.write("web.yml", COMPOSE);
 
     // A label set by hand, and no directory: nothing is deployed, where tasks would only fail.
     let stack = lot.write("stack.toml", STACK);
-    lot.on("docker01", "docker node update --label-add db=true docker02");
-    lot.run("plan", &stack, &[]).exits(0).says("web_db mounts /srv/db/data, which is not on docker02");
-    lot.run("apply", &stack, &["--yes"]).exits(1).says("which is not on docker02").says("nothing was done");
-    assert_eq!(lot.on("docker01", "docker service ls -q; docker network ls -q --filter name=web_"), "");
+    lot.on(
+        "docker01",
+        "docker node update --label-add db=true docker02",
+    );
+    lot.run("plan", &stack, &[])
+        .exits(0)
+        .says("web_db mounts /srv/db/data, which is not on docker02");
+    lot.run("apply", &stack, &["--yes"])
+        .exits(1)
+        .says("which is not on docker02")
+        .says("nothing was done");
+    assert_eq!(
+        lot.on(
+            "docker01",
+            "docker service ls -q; docker network ls -q --filter name=web_"
+        ),
+        ""
+    );
     lot.on("docker01", "docker node update --label-rm db docker02");
 
     // Promised, and not there: neither label nor service.
@@ -61,7 +91,13 @@ fn data_is_waited_for_and_not_left_behind() {
         .says("the directory /srv/db is not there")
         .says("no node has the label of web_db (db), and /srv/db/data with it");
     assert_eq!(lot.on("docker01", "docker service ls -q"), "");
-    assert_eq!(lot.on("docker01", "docker node inspect docker02 --format '{{.Spec.Labels}}'"), "map[]");
+    assert_eq!(
+        lot.on(
+            "docker01",
+            "docker node inspect docker02 --format '{{.Spec.Labels}}'"
+        ),
+        "map[]"
+    );
 
     let two = playbook(&lot, "docker02", true);
     lot.run("plan", &two, &[]).exits(0).says("volume db");
@@ -70,12 +106,21 @@ fn data_is_waited_for_and_not_left_behind() {
     until_it_runs_on(&lot, "docker02");
     let cluster = lot.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
     let marker = lot.on("docker02", "cat /srv/db/.skep-volume");
-    assert!(marker.contains(&format!("cluster = \"{cluster}\"\nvolume = \"db\"")), "{marker}");
+    assert!(
+        marker.contains(&format!("cluster = \"{cluster}\"\nvolume = \"db\"")),
+        "{marker}"
+    );
 
     // A label on a second node, by hand: a task could start there on nothing.
     lot.on("docker02", "echo precious >/srv/db/data/rows");
-    lot.on("docker01", "docker node update --label-add db=true docker03");
-    lot.run("check", &stack, &[]).exits(1).says("web_db may start on docker03").says("the volume db is on docker02");
+    lot.on(
+        "docker01",
+        "docker node update --label-add db=true docker03",
+    );
+    lot.run("check", &stack, &[])
+        .exits(1)
+        .says("web_db may start on docker03")
+        .says("the volume db is on docker02");
     lot.on("docker01", "docker node update --label-rm db docker03");
 
     // The playbook moves the label to an empty disk: refused, with what would be lost.
@@ -84,23 +129,38 @@ fn data_is_waited_for_and_not_left_behind() {
         .exits(1)
         .says("the volume db is on docker02, in /srv/db (1 file, 9 bytes), and would be left behind")
         .says("docker02 has the volume db, in /srv/db: without the label db=true what needs it would stop");
-    let labels =
-        |node: &str| lot.on("docker01", &format!("docker node inspect {node} --format '{{{{.Spec.Labels}}}}'"));
+    let labels = |node: &str| {
+        lot.on(
+            "docker01",
+            &format!("docker node inspect {node} --format '{{{{.Spec.Labels}}}}'"),
+        )
+    };
     assert_eq!(
         (labels("docker02").as_str(), labels("docker03").as_str()),
         ("map[db:true]", "map[]"),
         "nothing was stopped"
     );
-    assert_ne!(lot.try_on("docker03", "ls /srv/db/.skep-volume").0, 0, "an empty disk was marked");
+    assert_ne!(
+        lot.try_on("docker03", "ls /srv/db/.skep-volume").0,
+        0,
+        "an empty disk was marked"
+    );
     lot.run("apply", &two, &["--yes"]).exits(0);
     until_it_runs_on(&lot, "docker02");
 
     // The disk is not mounted: the marker is gone, and with it the leave to deploy.
     lot.on("docker02", "mv /srv/db /srv/away && mkdir -p /srv/db/data");
-    lot.run("check", &two, &[]).exits(1).says("the volume db of docker02 is gone");
+    lot.run("check", &two, &[])
+        .exits(1)
+        .says("the volume db of docker02 is gone");
     lot.write("web.yml", &COMPOSE.replace("3600", "7200"));
-    lot.run("apply", &stack, &["--yes"]).exits(1).says("/srv/db/.skep-volume is not on docker02");
-    lot.on("docker02", "rmdir /srv/db/data /srv/db && mv /srv/away /srv/db");
+    lot.run("apply", &stack, &["--yes"])
+        .exits(1)
+        .says("/srv/db/.skep-volume is not on docker02");
+    lot.on(
+        "docker02",
+        "rmdir /srv/db/data /srv/db && mv /srv/away /srv/db",
+    );
     lot.run("apply", &two, &["--yes"]).exits(0);
 
     // Brought along with its marker, it moves.
@@ -109,7 +169,9 @@ fn data_is_waited_for_and_not_left_behind() {
     lot.fetch("docker02", "/root/db.tar", "db.tar");
     lot.put("docker03", &archive, "/root/db.tar");
     lot.on("docker03", "tar -C /srv -xf /root/db.tar");
-    lot.run("apply", &three, &["--yes"]).exits(0).says("what docker02 still has in /srv/db is the volume db no longer");
+    lot.run("apply", &three, &["--yes"])
+        .exits(0)
+        .says("what docker02 still has in /srv/db is the volume db no longer");
     until_it_runs_on(&lot, "docker03");
     lot.run("check", &three, &[]).exits(0);
 }

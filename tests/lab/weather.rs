@@ -41,8 +41,17 @@ impl Run<'_> {
 
 /// A playbook of these resources, one a line.
 pub fn playbook(lot: &Lot, name: &str, resources: &str) -> String {
-    let lines = resources.trim().lines().map(|line| format!("  {{ {} }},\n", line.trim()));
-    lot.write(name, &format!("[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n", lines.collect::<String>()))
+    let lines = resources
+        .trim()
+        .lines()
+        .map(|line| format!("  {{ {} }},\n", line.trim()));
+    lot.write(
+        name,
+        &format!(
+            "[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n",
+            lines.collect::<String>()
+        ),
+    )
 }
 
 /// sh text that makes an account with the lot's key: name, login shell, sudo rule (`-` for none).
@@ -67,19 +76,41 @@ fn a_long_and_lossy_way(lot: &Lot, node: &str) {
                 "iptables -w {verb} {chain} -p tcp --{port} 22 -m statistic --mode random --probability 0.05 -j DROP"
             )
         };
-        lot.try_on(node, &format!("{} && {}", rule("INPUT", "dport"), rule("OUTPUT", "sport")))
+        lot.try_on(
+            node,
+            &format!("{} && {}", rule("INPUT", "dport"), rule("OUTPUT", "sport")),
+        )
     };
     let (status, text) = rules("-A");
     if status != 0 {
-        eprintln!("note: this kernel drops no packets by chance ({text}): the way is long, not lossy");
+        eprintln!(
+            "note: this kernel drops no packets by chance ({text}): the way is long, not lossy"
+        );
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
     let far = Weather::Delayed(Duration::from_millis(150));
     let proxy = runtime.block_on(Proxy::start(&lot.address(node), 22, far));
     let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
-    let inventory = lot.inventory_of("far.toml", "user = \"root\"\nconnect_timeout = \"30s\"", &[(node, &host)]);
-    let playbook = playbook(lot, "far-book.toml", r#"file = { path = "/srv/far", content = "{{ 'far\n' * 20000 }}" }"#);
-    Run { inventory: &inventory, playbook: &playbook, password: None }.settles(&[]);
+    let inventory = lot.inventory_of(
+        "far.toml",
+        "user = \"root\"\nconnect_timeout = \"30s\"",
+        &[(node, &host)],
+    );
+    let playbook = playbook(
+        lot,
+        "far-book.toml",
+        r#"file = { path = "/srv/far", content = "{{ 'far\n' * 20000 }}" }"#,
+    );
+    Run {
+        inventory: &inventory,
+        playbook: &playbook,
+        password: None,
+    }
+    .settles(&[]);
     assert_eq!(lot.on(node, "wc -c </srv/far"), "80000");
     if status == 0 {
         assert_eq!(rules("-D").0, 0);
@@ -92,28 +123,60 @@ fn many_hosts_behind_a_jump_host(lot: &Lot) {
         jump,
         "printf 'MaxSessions 1\\nMaxStartups 1:100:1\\nPasswordAuthentication no\\n' >/etc/ssh/sshd_config.d/low.conf; systemctl restart ssh",
     );
-    let mut hosts = vec![(jump.to_owned(), format!("unmanaged = true\naddress = {:?}", lot.address(jump)))];
+    let mut hosts = vec![(
+        jump.to_owned(),
+        format!("unmanaged = true\naddress = {:?}", lot.address(jump)),
+    )];
     for node in ["docker01", "docker02", "docker03"] {
-        hosts.push((node.into(), format!("proxy_jump = \"docker04\"\naddress = {:?}", lot.address(node))));
+        hosts.push((
+            node.into(),
+            format!(
+                "proxy_jump = \"docker04\"\naddress = {:?}",
+                lot.address(node)
+            ),
+        ));
     }
-    let hosts: Vec<(&str, &str)> = hosts.iter().map(|(name, lines)| (name.as_str(), lines.as_str())).collect();
+    let hosts: Vec<(&str, &str)> = hosts
+        .iter()
+        .map(|(name, lines)| (name.as_str(), lines.as_str()))
+        .collect();
     let inventory = lot.inventory_of("jump.toml", "user = \"root\"", &hosts);
     let playbook = lot.write(
         "behind.toml",
         "[[plays]]\nhosts = \"all:!docker04\"\nresources = [{ file = { path = \"/srv/behind\", content = \"{{ host.name }}\" } }]\n",
     );
-    let run = Run { inventory: &inventory, playbook: &playbook, password: None };
-    let logins =
-        || -> u32 { lot.on(jump, "journalctl -u ssh --no-pager | grep -c 'Accepted publickey' || :").parse().unwrap() };
+    let run = Run {
+        inventory: &inventory,
+        playbook: &playbook,
+        password: None,
+    };
+    let logins = || -> u32 {
+        lot.on(
+            jump,
+            "journalctl -u ssh --no-pager | grep -c 'Accepted publickey' || :",
+        )
+        .parse()
+        .unwrap()
+    };
     let before = logins();
     for (verb, code) in [("check", 3), ("apply", 0), ("check", 0)] {
         run.verb(verb, &[]).exits(code);
     }
-    assert_eq!(logins() - before, 3, "one connection to the jump host a run");
+    assert_eq!(
+        logins() - before,
+        3,
+        "one connection to the jump host a run"
+    );
     for node in ["docker01", "docker02", "docker03"] {
         assert_eq!(lot.on(node, "cat /srv/behind"), node);
-        let from = lot.on(node, "journalctl -u ssh --no-pager | grep 'Accepted publickey' | tail -n 1");
-        assert!(from.contains(&format!("from {} ", lot.address(jump))), "{from}");
+        let from = lot.on(
+            node,
+            "journalctl -u ssh --no-pager | grep 'Accepted publickey' | tail -n 1",
+        );
+        assert!(
+            from.contains(&format!("from {} ", lot.address(jump))),
+            "{from}"
+        );
     }
 }
 
@@ -121,15 +184,32 @@ fn a_machine_that_boots(lot: &Lot) {
     let node = "docker02";
     lot.fault("stop", node);
     let address = lot.address(node);
-    let playbook = playbook(lot, "boot.toml", r#"file = { path = "/srv/booted", content = "yes" }"#);
-    let settings = |user: &str, wait: &str| format!("{user}\nconnect_timeout = \"3s\"\nconnect_wait = \"{wait}\"");
+    let playbook = playbook(
+        lot,
+        "boot.toml",
+        r#"file = { path = "/srv/booted", content = "yes" }"#,
+    );
+    let settings = |user: &str, wait: &str| {
+        format!("{user}\nconnect_timeout = \"3s\"\nconnect_wait = \"{wait}\"")
+    };
     let (root, early) = ("user = \"root\"", "user = \"early\"\nbecome = true");
     let host = format!("address = {address:?}");
     let off = lot.inventory_of("off.toml", &settings(root, "0s"), &[(node, &host)]);
-    let off = Run { inventory: &off, playbook: &playbook, password: None };
-    off.verb("apply", &[]).exits(4).says("cannot connect to").says("is the machine up");
+    let off = Run {
+        inventory: &off,
+        playbook: &playbook,
+        password: None,
+    };
+    off.verb("apply", &[])
+        .exits(4)
+        .says("cannot connect to")
+        .says("is the machine up");
     let patient = lot.inventory_of("patient.toml", &settings(root, "90s"), &[(node, &host)]);
-    let patient = Run { inventory: &patient, playbook: &playbook, password: None };
+    let patient = Run {
+        inventory: &patient,
+        playbook: &playbook,
+        password: None,
+    };
     std::thread::scope(|scope| {
         let booting = scope.spawn(|| lot.fault("start", node));
         patient.verb("apply", &[]).exits(0).says("Applied");
@@ -139,14 +219,26 @@ fn a_machine_that_boots(lot: &Lot) {
     // sshd is there, and PAM lets nobody but root in until the boot is over.
     lot.on(node, &format!("{ACCOUNT} account early /bin/sh 'early ALL=(ALL) NOPASSWD: ALL'; echo '\"System is booting up. Unprivileged users are not permitted to log in yet.\"' >/run/nologin"));
     let inventory = lot.inventory_of("early.toml", &settings(early, "0s"), &[(node, &host)]);
-    Run { inventory: &inventory, ..off }.verb("check", &[]).exits(4).says("the machine is booting up");
+    Run {
+        inventory: &inventory,
+        ..off
+    }
+    .verb("check", &[])
+    .exits(4)
+    .says("the machine is booting up");
     let inventory = lot.inventory_of("late.toml", &settings(early, "30s"), &[(node, &host)]);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(1));
             lot.on(node, "rm /run/nologin");
         });
-        Run { inventory: &inventory, playbook: &playbook, password: None }.verb("check", &[]).exits(0);
+        Run {
+            inventory: &inventory,
+            playbook: &playbook,
+            password: None,
+        }
+        .verb("check", &[])
+        .exits(0);
     });
 }
 

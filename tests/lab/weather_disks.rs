@@ -5,7 +5,10 @@ use crate::lot::Lot;
 use crate::weather::{Run, playbook};
 
 pub fn disks(lot: &Lot, node: &str) {
-    let host = format!("address = {:?}\nuser = \"vagrant\"\nbecome = true", lot.address(node));
+    let host = format!(
+        "address = {:?}\nuser = \"vagrant\"\nbecome = true",
+        lot.address(node)
+    );
     let inventory = lot.inventory_of("disks.toml", "", &[(node, &host)]);
     nothing_to_write_to_and_nothing_to_run(lot, node, &inventory);
     a_full_disk(lot, node, &inventory);
@@ -31,9 +34,20 @@ fn nothing_to_write_to_and_nothing_to_run(lot: &Lot, node: &str, inventory: &str
            command = { run = "id -un >/srv/who", user = "vagrant", creates = "/srv/who" }
            command = { run = "tree --version >/srv/version", creates = "/srv/version" }"#,
     );
-    lot.on(node, "install -m 0666 /dev/null /srv/who; rm /srv/who; chmod 0777 /srv");
-    Run { inventory, playbook: &playbook, password: None }.settles(&[]);
-    lot.on(node, "umount /home /root /var/tmp; mount -o remount,exec /tmp; chmod 0755 /srv");
+    lot.on(
+        node,
+        "install -m 0666 /dev/null /srv/who; rm /srv/who; chmod 0777 /srv",
+    );
+    Run {
+        inventory,
+        playbook: &playbook,
+        password: None,
+    }
+    .settles(&[]);
+    lot.on(
+        node,
+        "umount /home /root /var/tmp; mount -o remount,exec /tmp; chmod 0755 /srv",
+    );
 }
 
 fn a_full_disk(lot: &Lot, node: &str, inventory: &str) {
@@ -45,19 +59,33 @@ fn a_full_disk(lot: &Lot, node: &str, inventory: &str) {
            file = { path = "/srv/full/f", content = "{{ 'new\n' * 3000 }}", mode = "0640" }
            file = { path = "/srv/behind", content = "x" }"#,
     );
-    let run = Run { inventory, playbook: &playbook, password: None };
+    let run = Run {
+        inventory,
+        playbook: &playbook,
+        password: None,
+    };
     run.verb("check", &[]).exits(3);
-    let said = run.verb("apply", &[]).exits(1).says("file[/srv/full/f]").says("No space left on device");
+    let said = run
+        .verb("apply", &[])
+        .exits(1)
+        .says("file[/srv/full/f]")
+        .says("No space left on device");
     said.says("try: ").does_not_say("unreachable");
     assert_eq!(
-        lot.on(node, "cat /srv/full/f; ls -A /srv/full; cat /srv/before; ls /srv/behind 2>/dev/null || :"),
+        lot.on(
+            node,
+            "cat /srv/full/f; ls -A /srv/full; cat /srv/before; ls /srv/behind 2>/dev/null || :"
+        ),
         "old\nf\nrest\nx"
     );
     run.verb("check", &[]).exits(3);
     lot.on(node, "rm /srv/full/rest");
     run.verb("apply", &[]).exits(0).says("Applied");
     run.verb("check", &[]).exits(0);
-    assert_eq!(lot.on(node, "wc -c </srv/full/f; ls -A /srv/full"), "12000\nf");
+    assert_eq!(
+        lot.on(node, "wc -c </srv/full/f; ls -A /srv/full"),
+        "12000\nf"
+    );
     lot.on(node, "umount /srv/full");
 }
 
@@ -79,17 +107,37 @@ fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
     ];
     for resource in resources {
         let playbook = playbook(lot, "etc.toml", resource);
-        let run = Run { inventory, playbook: &playbook, password: None };
-        let said = run.verb("apply", &[]).exits(1).does_not_say("unreachable").says("try: ");
-        let why = ["No space left on device", "failure while writing changes", "cannot "]
-            .iter()
-            .any(|why| said.stdout.contains(why));
+        let run = Run {
+            inventory,
+            playbook: &playbook,
+            password: None,
+        };
+        let said = run
+            .verb("apply", &[])
+            .exits(1)
+            .does_not_say("unreachable")
+            .says("try: ");
+        let why = [
+            "No space left on device",
+            "failure while writing changes",
+            "cannot ",
+        ]
+        .iter()
+        .any(|why| said.stdout.contains(why));
         assert!(why, "{resource}:\n{}", said.stdout);
-        assert_eq!(lot.on(node, sums), before, "{resource} left /etc half-changed");
+        assert_eq!(
+            lot.on(node, sums),
+            before,
+            "{resource} left /etc half-changed"
+        );
     }
     lot.on(node, "rm /etc/rest /etc/rest2");
     let playbook = playbook(lot, "etc.toml", &resources.join("\n"));
-    let run = Run { inventory, playbook: &playbook, password: None };
+    let run = Run {
+        inventory,
+        playbook: &playbook,
+        password: None,
+    };
     run.verb("apply", &[]).exits(0);
     run.verb("check", &[]).exits(0).says("In sync");
     lot.on(node, "umount /etc; umount /run/etc");
@@ -97,17 +145,39 @@ fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
 
 fn no_room_for_records_and_locks(lot: &Lot, node: &str, inventory: &str) {
     lot.on(node, "mkdir -p /var/lib/skep; mount -t tmpfs -o size=4k tmpfs /var/lib/skep; dd if=/dev/zero of=/var/lib/skep/rest 2>/dev/null || :");
-    let one = playbook(lot, "record.toml", r#"file = { path = "/srv/record", content = "x" }"#);
-    let run = Run { inventory, playbook: &one, password: None };
-    run.verb("apply", &[]).exits(0).says("what was applied could not be recorded").says("No space left on device");
-    assert_eq!(lot.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"), "rest");
+    let one = playbook(
+        lot,
+        "record.toml",
+        r#"file = { path = "/srv/record", content = "x" }"#,
+    );
+    let run = Run {
+        inventory,
+        playbook: &one,
+        password: None,
+    };
+    run.verb("apply", &[])
+        .exits(0)
+        .says("what was applied could not be recorded")
+        .says("No space left on device");
+    assert_eq!(
+        lot.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"),
+        "rest"
+    );
     run.verb("check", &[]).exits(0);
     lot.on(
         node,
         "dd if=/dev/zero of=/run/rest bs=64k 2>/dev/null; dd if=/dev/zero of=/run/rest2 bs=512 2>/dev/null || :",
     );
-    let two = playbook(lot, "lock.toml", r#"file = { path = "/srv/lock", content = "x" }"#);
-    let run = Run { inventory, playbook: &two, password: None };
+    let two = playbook(
+        lot,
+        "lock.toml",
+        r#"file = { path = "/srv/lock", content = "x" }"#,
+    );
+    let run = Run {
+        inventory,
+        playbook: &two,
+        password: None,
+    };
     run.verb("apply", &[])
         .exits(1)
         .says("cannot lock the host")
@@ -133,17 +203,38 @@ fn a_read_only_system(lot: &Lot, node: &str, inventory: &str) {
     ];
     for resource in resources {
         let playbook = playbook(lot, "ro.toml", resource);
-        let run = Run { inventory, playbook: &playbook, password: None };
+        let run = Run {
+            inventory,
+            playbook: &playbook,
+            password: None,
+        };
         run.verb("check", &[]).exits(3);
-        let said = run.verb("apply", &[]).exits(1).does_not_say("unreachable").says("try: ");
+        let said = run
+            .verb("apply", &[])
+            .exits(1)
+            .does_not_say("unreachable")
+            .says("try: ");
         assert!(
-            said.stdout.contains("ead-only file system") || said.stdout.contains("cannot lock /etc"),
+            said.stdout.contains("ead-only file system")
+                || said.stdout.contains("cannot lock /etc"),
             "{resource}:\n{}",
             said.stdout
         );
     }
-    assert_eq!(lot.on(node, "cat /srv/ro; ls -A /srv | grep skep || :"), "old");
-    lot.on(node, "rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh");
+    assert_eq!(
+        lot.on(node, "cat /srv/ro; ls -A /srv | grep skep || :"),
+        "old"
+    );
+    lot.on(
+        node,
+        "rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh",
+    );
     let playbook = playbook(lot, "rw.toml", &resources.join("\n"));
-    Run { inventory, playbook: &playbook, password: None }.verb("apply", &[]).exits(0);
+    Run {
+        inventory,
+        playbook: &playbook,
+        password: None,
+    }
+    .verb("apply", &[])
+    .exits(0);
 }

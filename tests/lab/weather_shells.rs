@@ -28,7 +28,9 @@ noise() {
 pub fn shells_and_languages(lot: &Lot, node: &str) {
     let accounts: String = SHELLS
         .iter()
-        .map(|(name, shell)| format!("account {name} {shell} '{name} ALL=(ALL) NOPASSWD: ALL'; noise {name}\n"))
+        .map(|(name, shell)| {
+            format!("account {name} {shell} '{name} ALL=(ALL) NOPASSWD: ALL'; noise {name}\n")
+        })
         .collect();
     lot.on(
         node,
@@ -48,9 +50,13 @@ pub fn shells_and_languages(lot: &Lot, node: &str) {
 
 fn each_login_shell(lot: &Lot, node: &str) {
     let address = lot.address(node);
-    let lines = SHELLS.map(|(name, _)| format!("address = {address:?}\nuser = {name:?}\nbecome = true"));
-    let hosts: Vec<(&str, &str)> =
-        SHELLS.iter().zip(&lines).map(|((name, _), lines)| (*name, lines.as_str())).collect();
+    let lines =
+        SHELLS.map(|(name, _)| format!("address = {address:?}\nuser = {name:?}\nbecome = true"));
+    let hosts: Vec<(&str, &str)> = SHELLS
+        .iter()
+        .zip(&lines)
+        .map(|((name, _), lines)| (*name, lines.as_str()))
+        .collect();
     let inventory = lot.inventory_of("shells.toml", "", &hosts);
     let playbook = playbook(
         lot,
@@ -60,13 +66,22 @@ fn each_login_shell(lot: &Lot, node: &str) {
            user_in_group = { user = "{{ host.name }}", group = "games", prove = "id -nG | grep -qw games" }
            command = { run = "id -un >/srv/{{ host.name }}/who; cat >>/srv/{{ host.name }}/who", stdin = "!! given", user = "{{ host.name }}", creates = "/srv/{{ host.name }}/who" }"#,
     );
-    let run = Run { inventory: &inventory, playbook: &playbook, password: None };
+    let run = Run {
+        inventory: &inventory,
+        playbook: &playbook,
+        password: None,
+    };
     run.verb("check", &[]).exits(3);
     // One at a time: to a lock they are one machine.
     for (name, _) in SHELLS {
-        run.verb("apply", &["--limit", name]).exits(0).says("Applied");
+        run.verb("apply", &["--limit", name])
+            .exits(0)
+            .says("Applied");
         assert_eq!(
-            lot.on(node, &format!("cat /srv/{name}/who; wc -l </srv/{name}/text")),
+            lot.on(
+                node,
+                &format!("cat /srv/{name}/who; wc -l </srv/{name}/text")
+            ),
             format!("{name}\n!! given2000")
         );
     }
@@ -74,12 +89,27 @@ fn each_login_shell(lot: &Lot, node: &str) {
 }
 
 fn a_shell_that_ends_at_once(lot: &Lot, node: &str) {
-    let host = format!("address = {:?}\nuser = \"exits\"\nbecome = true", lot.address(node));
+    let host = format!(
+        "address = {:?}\nuser = \"exits\"\nbecome = true",
+        lot.address(node)
+    );
     let inventory = lot.inventory_of("exits.toml", "", &[("exits", &host)]);
-    let playbook = playbook(lot, "exits-book.toml", r#"file = { path = "/srv/exits", content = "x" }"#);
-    let run = Run { inventory: &inventory, playbook: &playbook, password: None };
+    let playbook = playbook(
+        lot,
+        "exits-book.toml",
+        r#"file = { path = "/srv/exits", content = "x" }"#,
+    );
+    let run = Run {
+        inventory: &inventory,
+        playbook: &playbook,
+        password: None,
+    };
     for verb in ["check", "apply"] {
-        let said = run.verb(verb, &[]).exits(4).says("exits").says("its login shell ended with status 0");
+        let said = run
+            .verb(verb, &[])
+            .exits(4)
+            .says("exits")
+            .says("its login shell ended with status 0");
         said.says("try: ").does_not_say("In sync");
     }
     lot.on(node, "! test -e /srv/exits");
@@ -89,10 +119,25 @@ fn german(lot: &Lot, node: &str) {
     let address = lot.address(node);
     let host = |user: &str| format!("address = {address:?}\nuser = {user:?}\nbecome = true");
     let inventory = lot.inventory_of("german.toml", "", &[("german", &host("german"))]);
-    let whole: toml::Table = std::fs::read_to_string(&inventory).unwrap().parse().unwrap();
-    let key = whole["defaults"]["identity_file"].as_str().unwrap().to_owned();
+    let whole: toml::Table = std::fs::read_to_string(&inventory)
+        .unwrap()
+        .parse()
+        .unwrap();
+    let key = whole["defaults"]["identity_file"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let speaks = Command::new("ssh")
-        .args(["-F", "none", "-i", &key, "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"])
+        .args([
+            "-F",
+            "none",
+            "-i",
+            &key,
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+        ])
         .args([
             &format!("german@{address}"),
             "dpkg -i /nowhere; sudo gpasswd -a german nowhere; apt-get install nowhere",
@@ -102,7 +147,10 @@ fn german(lot: &Lot, node: &str) {
         .output()
         .unwrap();
     let speaks = String::from_utf8_lossy(&speaks.stderr).into_owned();
-    assert!(speaks.contains("Fehler") && speaks.contains("existiert nicht"), "this machine speaks German: {speaks}");
+    assert!(
+        speaks.contains("Fehler") && speaks.contains("existiert nicht"),
+        "this machine speaks German: {speaks}"
+    );
     let plan = playbook(
         lot,
         "german-book.toml",
@@ -112,24 +160,54 @@ fn german(lot: &Lot, node: &str) {
            sysctl = { key = "net.ipv4.conf.lo.log_martians", value = 1 }
            file = { path = "/etc/Grüße", content = "äöü\n" }"#,
     );
-    Run { inventory: &inventory, playbook: &plan, password: None }.settles(&[]);
-    lot.on(node, "dpkg -s tree >/dev/null && systemctl is-active cron && grep -q ä /etc/Grüße");
+    Run {
+        inventory: &inventory,
+        playbook: &plan,
+        password: None,
+    }
+    .settles(&[]);
+    lot.on(
+        node,
+        "dpkg -s tree >/dev/null && systemctl is-active cron && grep -q ä /etc/Grüße",
+    );
     // What fails is understood, whatever language it would be told in.
     for (resource, why) in [
         (r#"package = { names = ["nowhere"] }"#, "nowhere"),
-        (r#"file = { path = "/nowhere/x", content = "" }"#, "the directory /nowhere is not there"),
+        (
+            r#"file = { path = "/nowhere/x", content = "" }"#,
+            "the directory /nowhere is not there",
+        ),
         (r#"file = { path = "/proc/x", content = "" }"#, "/proc"),
-        (r#"user_in_group = { user = "niemand", group = "games" }"#, "there is no account niemand"),
+        (
+            r#"user_in_group = { user = "niemand", group = "games" }"#,
+            "there is no account niemand",
+        ),
     ] {
         let plan = playbook(lot, "german-bad.toml", resource);
-        let run = Run { inventory: &inventory, playbook: &plan, password: None };
-        let said = run.verb("apply", &[]).exits(1).says(why).does_not_say("unreachable");
-        let german = ["nicht", "Datei", "Fehler", "kein"].iter().any(|word| said.stdout.contains(word));
+        let run = Run {
+            inventory: &inventory,
+            playbook: &plan,
+            password: None,
+        };
+        let said = run
+            .verb("apply", &[])
+            .exits(1)
+            .says(why)
+            .does_not_say("unreachable");
+        let german = ["nicht", "Datei", "Fehler", "kein"]
+            .iter()
+            .any(|word| said.stdout.contains(word));
         assert!(!german, "{}", said.stdout);
     }
     let stranger = lot.inventory_of("fremd.toml", "", &[("fremd", &host("fremd"))]);
     for password in [None, Some("secret of fremd")] {
-        let run = Run { inventory: &stranger, playbook: &plan, password };
-        run.verb("check", &[]).exits(4).says(&format!("fremd@{address} cannot become root: "));
+        let run = Run {
+            inventory: &stranger,
+            playbook: &plan,
+            password,
+        };
+        run.verb("check", &[])
+            .exits(4)
+            .says(&format!("fremd@{address} cannot become root: "));
     }
 }

@@ -21,18 +21,27 @@ pub fn ways_to_root(lot: &Lot, node: &str) {
                  ln -s ../lib/cargo/bin/sudo /usr/bin/sudo; rm /etc/sudoers.d/strict; sudo --version 2>&1 | grep sudo-rs",
             );
         }
-        let accounts: &[(&str, bool)] =
-            if sudo == "sudo" { &[("strict", true), ("plain", true)] } else { &[("plain", true), ("free", false)] };
+        let accounts: &[(&str, bool)] = if sudo == "sudo" {
+            &[("strict", true), ("plain", true)]
+        } else {
+            &[("plain", true), ("free", false)]
+        };
         for (account, asks) in accounts {
             who_may(lot, node, &format!("{account}-{sudo}"), account, *asks);
         }
         who_may_not(lot, node, sudo);
     }
-    lot.on(node, "rm /usr/bin/sudo; dpkg-divert --quiet --rename --remove /usr/bin/sudo");
+    lot.on(
+        node,
+        "rm /usr/bin/sudo; dpkg-divert --quiet --rename --remove /usr/bin/sudo",
+    );
 }
 
 fn inventory(lot: &Lot, node: &str, account: &str) -> String {
-    let host = format!("address = {:?}\nuser = {account:?}\nbecome = true", lot.address(node));
+    let host = format!(
+        "address = {:?}\nuser = {account:?}\nbecome = true",
+        lot.address(node)
+    );
     lot.inventory_of(&format!("{account}.toml"), "", &[(account, &host)])
 }
 
@@ -48,32 +57,66 @@ fn who_may(lot: &Lot, node: &str, mark: &str, account: &str, asks: bool) {
         ),
     );
     let password = format!("secret of {account}");
-    Run { inventory: &inventory, playbook: &playbook, password: asks.then_some(&password) }.settles(&[]);
+    Run {
+        inventory: &inventory,
+        playbook: &playbook,
+        password: asks.then_some(&password),
+    }
+    .settles(&[]);
     assert_eq!(
-        lot.on(node, &format!("stat -c %U /srv/{mark}/text; cat /srv/{mark}/who; wc -c </srv/{mark}/text")),
+        lot.on(
+            node,
+            &format!("stat -c %U /srv/{mark}/text; cat /srv/{mark}/who; wc -c </srv/{mark}/text")
+        ),
         format!("root\n{account}\n90000")
     );
     if asks {
         let address = lot.address(node);
-        let none = Run { inventory: &inventory, playbook: &playbook, password: None };
+        let none = Run {
+            inventory: &inventory,
+            playbook: &playbook,
+            password: None,
+        };
         none.verb("check", &[])
             .exits(4)
             .says(&format!("{account}@{address} cannot become root: "))
             .says("--ask-become-pass");
-        let wrong = Run { password: Some("wrong"), ..none };
-        let said = wrong.verb("check", &[]).exits(4).says(&format!("{account}@{address} cannot become root: "));
-        said.says("does not take the password").says("--ask-become-pass").does_not_say("wrong\n");
+        let wrong = Run {
+            password: Some("wrong"),
+            ..none
+        };
+        let said = wrong
+            .verb("check", &[])
+            .exits(4)
+            .says(&format!("{account}@{address} cannot become root: "));
+        said.says("does not take the password")
+            .says("--ask-become-pass")
+            .does_not_say("wrong\n");
     }
 }
 
 fn who_may_not(lot: &Lot, node: &str, sudo: &str) {
     let inventory = inventory(lot, node, "stranger");
-    let playbook = playbook(lot, "stranger-book.toml", r#"file = { path = "/srv/stranger", content = "x" }"#);
+    let playbook = playbook(
+        lot,
+        "stranger-book.toml",
+        r#"file = { path = "/srv/stranger", content = "x" }"#,
+    );
     for password in [None, Some("secret of stranger")] {
-        let said = Run { inventory: &inventory, playbook: &playbook, password }.verb("apply", &[]).exits(4);
-        let said = said.says(&format!("stranger@{} cannot become root: ", lot.address(node)));
+        let said = Run {
+            inventory: &inventory,
+            playbook: &playbook,
+            password,
+        }
+        .verb("apply", &[])
+        .exits(4);
+        let said = said.says(&format!(
+            "stranger@{} cannot become root: ",
+            lot.address(node)
+        ));
         if password.is_some() || sudo == "sudo-rs" {
-            said.says("NOPASSWD").does_not_say("does not take the password");
+            said.says("NOPASSWD")
+                .does_not_say("does not take the password");
         }
     }
     lot.on(node, "! test -e /srv/stranger");

@@ -33,7 +33,13 @@ pub enum Weather {
 impl Weather {
     /// Whether all of a packet goes through and nothing of the next one.
     pub fn cuts_at_an_end(self) -> bool {
-        matches!(self, Self::CutAtPacket(Place { beside: Beside::At, .. }))
+        matches!(
+            self,
+            Self::CutAtPacket(Place {
+                beside: Beside::At,
+                ..
+            })
+        )
     }
 }
 
@@ -83,7 +89,11 @@ impl Proxy {
         let own = listener.local_addr().unwrap().port();
         let (gone, address) = (Arc::new(Gone::default()), address.to_owned());
         let relay = tokio::spawn(listen(listener, (address, port), weather, gone.clone()));
-        Self { port: own, gone, relay }
+        Self {
+            port: own,
+            gone,
+            relay,
+        }
     }
 
     /// Bytes that came from either side so far.
@@ -102,7 +112,9 @@ impl Proxy {
         for to in [To::Host, To::Us] {
             for packet in 1..=packets[to as usize] {
                 let beside = [Beside::Before, Beside::At, Beside::Behind];
-                places.extend(beside.map(|beside| Weather::CutAtPacket(Place { to, packet, beside })));
+                places.extend(
+                    beside.map(|beside| Weather::CutAtPacket(Place { to, packet, beside })),
+                );
             }
         }
         places
@@ -133,7 +145,9 @@ async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone
         gone.connections.fetch_add(1, Ordering::Relaxed);
         let (to, gone) = (to.clone(), gone.clone());
         connections.spawn(async move {
-            let Ok(far) = TcpStream::connect((to.0.as_str(), to.1)).await else { return };
+            let Ok(far) = TcpStream::connect((to.0.as_str(), to.1)).await else {
+                return;
+            };
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             tokio::select! {
@@ -146,7 +160,13 @@ async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone
     while connections.join_next().await.is_some() {}
 }
 
-async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather: Weather, gone: &Gone) {
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut out: OwnedWriteHalf,
+    to: To,
+    weather: Weather,
+    gone: &Gone,
+) {
     let mut buffer = vec![0; 4096];
     let mut packets = Packets::new();
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
@@ -167,7 +187,8 @@ async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather:
             }
             Weather::Fine | Weather::CutAtPacket(_) => {
                 let ends = packets.ends(&buffer[..length]);
-                let ended = gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
+                let ended =
+                    gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
                 if let Weather::CutAtPacket(place) = weather
                     && place.to == to
                 {
@@ -176,7 +197,11 @@ async fn pass(mut from: OwnedReadHalf, mut out: OwnedWriteHalf, to: To, weather:
             }
             _ => {}
         }
-        if out.write_all(&buffer[..cut.unwrap_or(length)]).await.is_err() {
+        if out
+            .write_all(&buffer[..cut.unwrap_or(length)])
+            .await
+            .is_err()
+        {
             return;
         }
         if cut.is_some() {

@@ -24,7 +24,11 @@ pub struct Packets {
 
 impl Packets {
     pub fn new() -> Self {
-        Self { phase: Phase::Greeting, header: Vec::new(), left: 0 }
+        Self {
+            phase: Phase::Greeting,
+            header: Vec::new(),
+            left: 0,
+        }
     }
 
     /// How many of the next bytes belong to each packet that ends among them. The greeting counts as the first one.
@@ -52,8 +56,15 @@ impl Packets {
             self.header.push(byte);
             if self.header.len() == header {
                 let length = u32::from_be_bytes(self.header[..4].try_into().unwrap()) as usize;
-                assert!(length < 1 << 20, "these are no lengths of packets: another cipher?");
-                self.left = if self.phase == Phase::Clear { length - 2 } else { length + TAG };
+                assert!(
+                    length < 1 << 20,
+                    "these are no lengths of packets: another cipher?"
+                );
+                self.left = if self.phase == Phase::Clear {
+                    length - 2
+                } else {
+                    length + TAG
+                };
             }
             return false;
         }
@@ -77,7 +88,14 @@ mod tests {
     fn ends_are_found_in_whatever_pieces_the_bytes_come() {
         let clear = |code: u8| [&[0, 0, 0, 12, 10, code][..], &[0; 10]].concat();
         let sealed = [&[0, 0, 0, 32][..], &[7; 32 + TAG]].concat();
-        let parts = [b"SSH-2.0-x\r\n".to_vec(), clear(20), clear(31), clear(NEWKEYS), sealed.clone(), sealed];
+        let parts = [
+            b"SSH-2.0-x\r\n".to_vec(),
+            clear(20),
+            clear(31),
+            clear(NEWKEYS),
+            sealed.clone(),
+            sealed,
+        ];
         let whole = parts.concat();
         let mut wanted: Vec<usize> = Vec::new();
         for part in &parts {

@@ -26,7 +26,10 @@ impl From<TransportError> for Halt {
         if error.loses_host() {
             return Self::Lost(error);
         }
-        Self::Failed { why: error.to_string(), hint: error.hint() }
+        Self::Failed {
+            why: error.to_string(),
+            hint: error.hint(),
+        }
     }
 }
 
@@ -48,13 +51,18 @@ pub(super) enum Again {
 }
 
 fn refused(refusal: Refusal) -> Halt {
-    Halt::Failed { why: refusal.why, hint: refusal.hint }
+    Halt::Failed {
+        why: refusal.why,
+        hint: refusal.hint,
+    }
 }
 
 fn step_hint(error: &StepError) -> String {
     match error {
         StepError::Transport(error) => error.hint(),
-        StepError::Wait { .. } => "look at `journalctl -u docker` on the host, then run again".into(),
+        StepError::Wait { .. } => {
+            "look at `journalctl -u docker` on the host, then run again".into()
+        }
         StepError::Late(_) => "bring a manager of the swarm back first, then run again".into(),
         StepError::Lacks { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
         _ => "mend the cause on the host and run again: what was done is seen and kept".into(),
@@ -63,15 +71,30 @@ fn step_hint(error: &StepError) -> String {
 
 impl Applier {
     /// Performs one change: lock, turn, guard, steps, wait until the host is whole.
-    pub(super) async fn change(&self, host: &Host, task: &Task, change: &Change) -> Result<Acted, Halt> {
+    pub(super) async fn change(
+        &self,
+        host: &Host,
+        task: &Task,
+        change: &Change,
+    ) -> Result<Acted, Halt> {
         let events = self.fleet.events();
         let (name, resource) = (host.name().clone(), task.resource.id());
         if let Some(how) = difference(task.change.as_ref(), change) {
-            events.send(Event::ForecastDiffers { host: name.clone(), resource: resource.clone(), how }).await;
+            events
+                .send(Event::ForecastDiffers {
+                    host: name.clone(),
+                    resource: resource.clone(),
+                    how,
+                })
+                .await;
         }
         self.locks.hold(&self.permit, host, events).await?;
         let disturbing = change.disturbs >= Disturbance::EngineRestart;
-        let mut turn = if disturbing { Some(self.turn(&name).await) } else { None };
+        let mut turn = if disturbing {
+            Some(self.turn(&name).await)
+        } else {
+            None
+        };
         if let Some(away) = turn.as_ref().and_then(|turn| turn.as_ref()) {
             return Err(Halt::Failed {
                 why: format!("not disturbed: {away} was, and is not back"),
@@ -79,15 +102,36 @@ impl Applier {
             });
         }
         if disturbing {
-            for note in self.guard.before(&name, change, self.fleet.as_ref()).await.map_err(refused)? {
-                events.send(Event::Note { host: Some(name.clone()), text: note }).await;
+            for note in self
+                .guard
+                .before(&name, change, self.fleet.as_ref())
+                .await
+                .map_err(refused)?
+            {
+                events
+                    .send(Event::Note {
+                        host: Some(name.clone()),
+                        text: note,
+                    })
+                    .await;
             }
         }
         let view = ChangeView::from(change);
-        events.send(Event::ChangeStarted { host: name.clone(), resource: resource.clone(), change: view }).await;
+        events
+            .send(Event::ChangeStarted {
+                host: name.clone(),
+                resource: resource.clone(),
+                change: view,
+            })
+            .await;
         let mut acted = self.steps(host, &resource, change).await;
         if disturbing && matches!(acted, Ok(Acted::Done)) {
-            acted = self.guard.after(&name, change, self.fleet.as_ref()).await.map(|()| Acted::Done).map_err(refused);
+            acted = self
+                .guard
+                .after(&name, change, self.fleet.as_ref())
+                .await
+                .map(|()| Acted::Done)
+                .map_err(refused);
         }
         // Whatever went wrong with one Engine would go wrong with the next: none is disturbed behind it.
         if let (Some(turn), Err(_)) = (&mut turn, &acted) {
@@ -101,9 +145,14 @@ impl Applier {
         let (events, name) = (self.fleet.events(), host.name());
         for step in &change.steps {
             self.locks.check(host).await?;
-            let (host_name, resource, words) = (name.clone(), resource.to_owned(), step.summary.clone());
+            let (host_name, resource, words) =
+                (name.clone(), resource.to_owned(), step.summary.clone());
             events
-                .send(Event::StepStarted { host: host_name.clone(), resource: resource.clone(), step: words.clone() })
+                .send(Event::StepStarted {
+                    host: host_name.clone(),
+                    resource: resource.clone(),
+                    step: words.clone(),
+                })
                 .await;
             let started = Instant::now();
             match perform(&self.permit, &self.fleet, host, step).await {
@@ -115,11 +164,21 @@ impl Applier {
                 }
                 Err(error) => {
                     let hint = step_hint(&error);
-                    return Err(Halt::Failed { why: format!("{words}: {error}"), hint });
+                    return Err(Halt::Failed {
+                        why: format!("{words}: {error}"),
+                        hint,
+                    });
                 }
             }
             let millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-            events.send(Event::StepFinished { host: host_name, resource, step: words, millis }).await;
+            events
+                .send(Event::StepFinished {
+                    host: host_name,
+                    resource,
+                    step: words,
+                    millis,
+                })
+                .await;
         }
         Ok(Acted::Done)
     }
@@ -129,7 +188,13 @@ impl Applier {
             return turn;
         }
         let why = "another host's Engine is being disturbed".to_owned();
-        self.fleet.events().send(Event::Waiting { host: host.clone(), why }).await;
+        self.fleet
+            .events()
+            .send(Event::Waiting {
+                host: host.clone(),
+                why,
+            })
+            .await;
         self.disturbance.lock().await
     }
 }

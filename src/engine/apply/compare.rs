@@ -10,18 +10,34 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
         return Some("was in sync when the plan was made".into());
     };
     // A forecast without details promised that they would come.
-    let promised = forecast.fields.iter().any(|known| known.after == Shown::KnownAfterApply)
-        || forecast.steps.iter().any(|step| matches!(step.act, Act::KnownAfterApply));
+    let promised = forecast
+        .fields
+        .iter()
+        .any(|known| known.after == Shown::KnownAfterApply)
+        || forecast
+            .steps
+            .iter()
+            .any(|step| matches!(step.act, Act::KnownAfterApply));
     let surprises: Vec<String> = change
         .fields
         .iter()
         .filter_map(|field| {
-            let known = forecast.fields.iter().find(|known| known.field == field.field);
+            let known = forecast
+                .fields
+                .iter()
+                .find(|known| known.field == field.field);
             match known {
                 None if promised => None,
                 None => Some(format!("{} was not in the plan", field.field)),
-                Some(known) if known.after == Shown::KnownAfterApply || is_the_same(known, field) => None,
-                Some(_) => Some(format!("{} would become another value than planned", field.field)),
+                Some(known)
+                    if known.after == Shown::KnownAfterApply || is_the_same(known, field) =>
+                {
+                    None
+                }
+                Some(_) => Some(format!(
+                    "{} would become another value than planned",
+                    field.field
+                )),
             }
         })
         .collect();
@@ -41,8 +57,12 @@ fn is_the_same(planned: &FieldChange, now: &FieldChange) -> bool {
 /// How often each line comes, less how often it goes; lines that stay are none.
 fn edits<'a>(before: &'a str, after: &'a str) -> BTreeMap<&'a str, i64> {
     let mut count: BTreeMap<&str, i64> = BTreeMap::new();
-    before.lines().for_each(|line| *count.entry(line).or_default() -= 1);
-    after.lines().for_each(|line| *count.entry(line).or_default() += 1);
+    before
+        .lines()
+        .for_each(|line| *count.entry(line).or_default() -= 1);
+    after
+        .lines()
+        .for_each(|line| *count.entry(line).or_default() += 1);
     count.retain(|_, count| *count != 0);
     count
 }
@@ -61,7 +81,10 @@ mod tests {
         let planned = change("mode", Shown::text("0644"));
         assert_eq!(difference(Some(&planned), &planned), None);
         assert_eq!(
-            difference(Some(&change("version", Shown::KnownAfterApply)), &change("version", Shown::text("1"))),
+            difference(
+                Some(&change("version", Shown::KnownAfterApply)),
+                &change("version", Shown::text("1"))
+            ),
             None
         );
         assert!(difference(Some(&planned), &change("mode", Shown::text("0600"))).is_some());
@@ -71,19 +94,40 @@ mod tests {
     #[test]
     fn lines_that_come_and_go_are_compared_and_not_the_whole_file() {
         let lines = |before: &str, after: &str| {
-            Change::new(Action::Update).field("/etc/hosts", Shown::Lines(before.into()), Shown::Lines(after.into()))
+            Change::new(Action::Update).field(
+                "/etc/hosts",
+                Shown::Lines(before.into()),
+                Shown::Lines(after.into()),
+            )
         };
         let planned = lines("a\nold\n", "a\nb\n");
-        assert_eq!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nb\n")), None);
-        assert_eq!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nb\n")), None, "the very file that was planned");
-        assert!(difference(Some(&planned), &lines("a\nx\nold\n", "b\nx\n")).is_some(), "a goes too");
-        assert!(difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nold\nb\n")).is_some(), "old stays");
+        assert_eq!(
+            difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nb\n")),
+            None
+        );
+        assert_eq!(
+            difference(Some(&planned), &lines("a\nx\nold\n", "a\nb\n")),
+            None,
+            "the very file that was planned"
+        );
+        assert!(
+            difference(Some(&planned), &lines("a\nx\nold\n", "b\nx\n")).is_some(),
+            "a goes too"
+        );
+        assert!(
+            difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nold\nb\n")).is_some(),
+            "old stays"
+        );
     }
 
     #[test]
     fn what_was_not_known_yet_may_bring_its_details() {
-        let planned = change("service web", Shown::text("web:1")).step(Step::known_after_apply("run it"));
-        assert_eq!(difference(Some(&planned), &change("image", Shown::text("web:1"))), None);
+        let planned =
+            change("service web", Shown::text("web:1")).step(Step::known_after_apply("run it"));
+        assert_eq!(
+            difference(Some(&planned), &change("image", Shown::text("web:1"))),
+            None
+        );
         assert!(difference(Some(&planned), &change("service web", Shown::text("web:2"))).is_some());
     }
 }

@@ -30,7 +30,11 @@ const UNATTACHED_FOR: Duration = Duration::from_secs(60);
 const MOST_FAILURES: usize = 3;
 
 /// Waits, and reports each service's way.
-pub(super) async fn converge(fleet: &Fleet, host: &Host, stack: &Converge) -> Result<(), StepError> {
+pub(super) async fn converge(
+    fleet: &Fleet,
+    host: &Host,
+    stack: &Converge,
+) -> Result<(), StepError> {
     let started = Instant::now();
     let mut watch = Watch::default();
     let mut seen = started;
@@ -46,27 +50,42 @@ pub(super) async fn converge(fleet: &Fleet, host: &Host, stack: &Converge) -> Re
                 if watch.stable_for(&standings) >= STABLE_FOR {
                     return Ok(());
                 }
-                let waiting = standings.iter().filter(|standing| !standing.settled).map(Standing::words);
+                let waiting = standings
+                    .iter()
+                    .filter(|standing| !standing.settled)
+                    .map(Standing::words);
                 waiting.collect::<Vec<_>>().join("; ")
             }
             // A manager may change while tasks move: the next look asks whoever answers then.
             Err(error) if seen.elapsed() >= BLIND_FOR => {
-                let why = format!("{error}: whether the services run is not known; what was deployed stays");
-                return Err(StepError::NotConverged { why, hint: hint(&stack.name) });
+                let why = format!(
+                    "{error}: whether the services run is not known; what was deployed stays"
+                );
+                return Err(StepError::NotConverged {
+                    why,
+                    hint: hint(&stack.name),
+                });
             }
             Err(error) => error.to_string(),
         };
         if started.elapsed() >= stack.deadline {
             let limit = humantime::format_duration(stack.deadline);
-            let why = format!("not all services run after {limit}: {last_trouble}; what was deployed stays");
-            return Err(StepError::NotConverged { why, hint: hint(&stack.name) });
+            let why = format!(
+                "not all services run after {limit}: {last_trouble}; what was deployed stays"
+            );
+            return Err(StepError::NotConverged {
+                why,
+                hint: hint(&stack.name),
+            });
         }
         tokio::time::sleep(LOOK_STEP).await;
     }
 }
 
 fn hint(name: &str) -> String {
-    format!("look at `docker stack ps --no-trunc {name}` on a manager; raise `timeout` if it only needs longer")
+    format!(
+        "look at `docker stack ps --no-trunc {name}` on a manager; raise `timeout` if it only needs longer"
+    )
 }
 
 type Lists = (Vec<Value>, Vec<Value>, Vec<Value>);
@@ -118,11 +137,16 @@ struct Watch {
 impl Watch {
     fn follow(&mut self, services: &[Value], tasks: &[Value], nodes: &[Value]) -> Vec<Standing> {
         let past = self.past.get_or_insert_with(|| judge::ended(tasks));
-        let standings: Vec<Standing> =
-            services.iter().map(|service| judge(service, &Seen { tasks, nodes, past })).collect();
+        let standings: Vec<Standing> = services
+            .iter()
+            .map(|service| judge(service, &Seen { tasks, nodes, past }))
+            .collect();
         let now = Instant::now();
         for standing in &standings {
-            let troubles = [(standing.unplaced, &mut self.unplaced), (standing.unattached > 0, &mut self.unattached)];
+            let troubles = [
+                (standing.unplaced, &mut self.unplaced),
+                (standing.unattached > 0, &mut self.unattached),
+            ];
             for (is_so, since) in troubles {
                 if is_so {
                     since.entry(standing.service.clone()).or_insert(now);
@@ -141,27 +165,40 @@ impl Watch {
 
     fn stable_for(&self, standings: &[Standing]) -> Duration {
         // A stack without services has nothing to wait for.
-        if standings.is_empty() { STABLE_FOR } else { self.settled.map_or(Duration::ZERO, |since| since.elapsed()) }
+        if standings.is_empty() {
+            STABLE_FOR
+        } else {
+            self.settled.map_or(Duration::ZERO, |since| since.elapsed())
+        }
     }
 
     fn verdict(&self, standings: &[Standing]) -> Option<StepError> {
         let lost = |standing: &&Standing| {
-            let unplaced = self.unplaced.get(&standing.service).is_some_and(|since| since.elapsed() >= UNPLACED_FOR);
+            let unplaced = self
+                .unplaced
+                .get(&standing.service)
+                .is_some_and(|since| since.elapsed() >= UNPLACED_FOR);
             // Failures at the network count once it has had its time.
-            let unattached =
-                self.unattached.get(&standing.service).is_some_and(|since| since.elapsed() >= UNATTACHED_FOR);
+            let unattached = self
+                .unattached
+                .get(&standing.service)
+                .is_some_and(|since| since.elapsed() >= UNATTACHED_FOR);
             let failures = standing.failures + if unattached { standing.unattached } else { 0 };
             standing.over || unplaced || (failures >= MOST_FAILURES && !standing.settled)
         };
         let first = standings.iter().find(lost)?;
         // Whatever else is wrong is told with it: one run names all that is to be mended.
-        let told =
-            standings.iter().filter(|standing| lost(standing) || (!standing.settled && standing.trouble.is_some()));
+        let told = standings
+            .iter()
+            .filter(|standing| lost(standing) || (!standing.settled && standing.trouble.is_some()));
         let words: Vec<String> = told.map(Standing::words).collect();
         let hint = format!(
             "look at `docker service ps --no-trunc {0}` and `docker service logs {0}` on a manager",
             first.service
         );
-        Some(StepError::NotConverged { why: format!("{}; what was deployed stays", words.join("; ")), hint })
+        Some(StepError::NotConverged {
+            why: format!("{}; what was deployed stays", words.join("; ")),
+            hint,
+        })
     }
 }

@@ -32,14 +32,26 @@ const GOING: Duration = Duration::from_secs(3);
 /// Whether a network of the stack vanished between the command's look and its use.
 fn is_going(said: &str) -> bool {
     let last = said.lines().last().unwrap_or_default();
-    last.contains("failed to create service") && last.contains("network") && last.contains("not found")
+    last.contains("failed to create service")
+        && last.contains("network")
+        && last.contains("not found")
 }
 
 /// Runs the command to its end.
-pub(super) async fn deploy(permit: &Arc<Permit>, fleet: &Fleet, deploy: &Deploy) -> Result<(), StepError> {
+pub(super) async fn deploy(
+    permit: &Arc<Permit>,
+    fleet: &Fleet,
+    deploy: &Deploy,
+) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
     let host = fleet.host(&manager).await?;
-    let gate = Arc::new(Gate::open(host.clone(), Arc::new(Writes { host, permit: permit.clone() })));
+    let gate = Arc::new(Gate::open(
+        host.clone(),
+        Arc::new(Writes {
+            host,
+            permit: permit.clone(),
+        }),
+    ));
     let said = match stack_client::run(&gate, &deploy.deployment, deploy.timeout).await? {
         Ok(_) => return Ok(()),
         Err(said) => said,
@@ -52,12 +64,18 @@ pub(super) async fn deploy(permit: &Arc<Permit>, fleet: &Fleet, deploy: &Deploy)
         tokio::time::sleep(GOING).await;
         return Err(StepError::OutOfSequence);
     }
-    let done: Vec<String> = gate.recorded().iter().map(|write| format!("{write:?}")).collect();
+    let done: Vec<String> = gate
+        .recorded()
+        .iter()
+        .map(|write| format!("{write:?}"))
+        .collect();
     let half = match done.as_slice() {
         [] => "nothing was written".to_owned(),
         done => format!("before that it wrote: {}", done.join(", ")),
     };
-    Err(StepError::Failed { said: format!("{said} ({half})") })
+    Err(StepError::Failed {
+        said: format!("{said} ({half})"),
+    })
 }
 
 #[cfg(test)]
@@ -71,8 +89,14 @@ mod tests {
                 "Creating service web_a\nfailed to create service web_a: Error response from daemon: network web_default not found",
                 true,
             ),
-            ("failed to create service web_a: Error response from daemon: secret not found: x", false),
-            ("network \"lost\" is declared as external, but could not be found", false),
+            (
+                "failed to create service web_a: Error response from daemon: secret not found: x",
+                false,
+            ),
+            (
+                "network \"lost\" is declared as external, but could not be found",
+                false,
+            ),
             ("", false),
         ] {
             assert_eq!(is_going(said), expected, "{said}");

@@ -13,18 +13,32 @@ use crate::transport::Parcel;
 const LINES: usize = 6;
 
 /// What a registry that answers 500 to a push mostly lacks.
-const FULL: &str =
-    "the registry cannot write: look at its service's log, and whether the disk of its directory is full (df)";
+const FULL: &str = "the registry cannot write: look at its service's log, and whether the disk of its directory is full (df)";
 
 /// Builds, loads or pushes.
 pub(super) async fn send(permit: &Permit, host: &Host, call: &ImageCall) -> Result<(), StepError> {
     // A push is refused without this header, also where nobody must say who they are: `{}`.
-    let auth = call.credentials.as_ref().map_or_else(|| "e30=".to_owned(), Credentials::header);
-    let parcel = Parcel::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
-    let (status, answer) = host.request(permit, "POST", &call.path, &parcel, call.timeout).await?;
+    let auth = call
+        .credentials
+        .as_ref()
+        .map_or_else(|| "e30=".to_owned(), Credentials::header);
+    let parcel =
+        Parcel::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
+    let (status, answer) = host
+        .request(permit, "POST", &call.path, &parcel, call.timeout)
+        .await?;
     if !(200..300).contains(&status) {
-        let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given").trim().to_owned();
-        return Err(StepError::Engine { host: host.name().clone(), status, message });
+        let message = answer
+            .get("message")
+            .and_then(Value::as_str)
+            .unwrap_or("no reason given")
+            .trim()
+            .to_owned();
+        return Err(StepError::Engine {
+            host: host.name().clone(),
+            status,
+            message,
+        });
     }
     match failure(&answer) {
         Some(said) => Err(StepError::Failed { said }),
@@ -37,12 +51,24 @@ fn failure(answer: &Value) -> Option<String> {
     let messages: Vec<Value> = match answer {
         // One message alone is read as what it is.
         Value::Object(_) => vec![answer.clone()],
-        Value::String(text) => text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect(),
+        Value::String(text) => text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect(),
         _ => Vec::new(),
     };
-    let error = messages.iter().find_map(|message| message.get("error").and_then(Value::as_str))?;
-    let said: String = messages.iter().filter_map(|message| message.get("stream").and_then(Value::as_str)).collect();
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let error = messages
+        .iter()
+        .find_map(|message| message.get("error").and_then(Value::as_str))?;
+    let said: String = messages
+        .iter()
+        .filter_map(|message| message.get("stream").and_then(Value::as_str))
+        .collect();
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     // All that an Engine tells of a registry that cannot write is the status of its answer.
     let more = error.contains("500 Internal Server Error").then_some(FULL);
     let tail = lines[lines.len().saturating_sub(LINES)..]
@@ -51,7 +77,18 @@ fn failure(answer: &Value) -> Option<String> {
         .chain([error.trim()])
         .chain(more)
         .collect::<Vec<_>>();
-    Some(tail.join("; ").chars().map(|character| if character.is_control() { ' ' } else { character }).collect())
+    Some(
+        tail.join("; ")
+            .chars()
+            .map(|character| {
+                if character.is_control() {
+                    ' '
+                } else {
+                    character
+                }
+            })
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -65,8 +102,14 @@ mod tests {
             failure(&Value::String(text.into())).as_deref(),
             Some("Step 1/2 : FROM x; Step 2/2 : RUN false; returned 1")
         );
-        assert_eq!(failure(&serde_json::json!({"error": "no space"})).as_deref(), Some("no space"));
-        assert_eq!(failure(&Value::String("{\"stream\":\"fine\"}\n{\"aux\":{}}".into())), None);
+        assert_eq!(
+            failure(&serde_json::json!({"error": "no space"})).as_deref(),
+            Some("no space")
+        );
+        assert_eq!(
+            failure(&Value::String("{\"stream\":\"fine\"}\n{\"aux\":{}}".into())),
+            None
+        );
         assert_eq!(failure(&Value::Null), None);
         // Seen with docker-registry 2.8.3 on a file system without room, and Engine 26.1.5.
         let full = serde_json::json!({"error": "received unexpected HTTP status: 500 Internal Server Error"});

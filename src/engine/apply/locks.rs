@@ -20,14 +20,23 @@ pub(super) struct Locks {
 impl Locks {
     /// No lock yet; `wait` is how long another run's lock is waited for.
     pub(super) fn new(owner: String, wait: Duration) -> Self {
-        Self { owner, wait, held: Mutex::default() }
+        Self {
+            owner,
+            wait,
+            held: Mutex::default(),
+        }
     }
 
     /// Takes the host's lock unless this run has it.
     ///
     /// # Errors
     /// [`TransportError::Locked`] when another run still has it after the wait.
-    pub(super) async fn hold(&self, permit: &Permit, host: &Host, events: &Events) -> Result<(), TransportError> {
+    pub(super) async fn hold(
+        &self,
+        permit: &Permit,
+        host: &Host,
+        events: &Events,
+    ) -> Result<(), TransportError> {
         // The map is not held while waiting: another host's lock must not wait for this one's.
         if self.held.lock().await.contains_key(host.name()) {
             return Ok(());
@@ -35,7 +44,12 @@ impl Locks {
         let acquire = |wait| HostLock::acquire(host.connection(permit).clone(), &self.owner, wait);
         let lock = match acquire(Duration::ZERO).await {
             Err(locked @ TransportError::Locked { .. }) if !self.wait.is_zero() => {
-                events.send(Event::Waiting { host: host.name().clone(), why: locked.to_string() }).await;
+                events
+                    .send(Event::Waiting {
+                        host: host.name().clone(),
+                        why: locked.to_string(),
+                    })
+                    .await;
                 acquire(self.wait).await?
             }
             other => other?,
@@ -50,16 +64,22 @@ impl Locks {
     /// [`TransportError::Lock`] when it is not.
     pub(super) async fn check(&self, host: &Host) -> Result<(), TransportError> {
         match self.held.lock().await.get(host.name()) {
-            Some(lock) if !lock.is_held() => {
-                Err(TransportError::Lock("this run was silent for too long and lost its lock; run again".into()))
-            }
+            Some(lock) if !lock.is_held() => Err(TransportError::Lock(
+                "this run was silent for too long and lost its lock; run again".into(),
+            )),
             _ => Ok(()),
         }
     }
 
     /// Releases all of them, a host that is gone included: its lock expires by itself.
     pub(super) async fn release(&self) {
-        let held: Vec<HostLock> = self.held.lock().await.drain().map(|(_, lock)| lock).collect();
+        let held: Vec<HostLock> = self
+            .held
+            .lock()
+            .await
+            .drain()
+            .map(|(_, lock)| lock)
+            .collect();
         let mut releasing = tokio::task::JoinSet::new();
         for lock in held {
             releasing.spawn(lock.release());

@@ -12,14 +12,16 @@ use super::deploy::deploy;
 use crate::engine::{Engines, Fleet, Host};
 use crate::inventory::HostName;
 use crate::resource::{
-    Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile, keyed_digest,
+    Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
+    keyed_digest,
 };
 use crate::transport::{Exec, Parcel, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
 /// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its
 /// standard error is such a signal (PIPE).
-const PRELUDE: &str = "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
+const PRELUDE: &str =
+    "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
 
 /// Time between two questions of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
@@ -85,7 +87,12 @@ pub(super) enum StepError {
 }
 
 /// Performs one step on a host.
-pub(super) async fn perform(permit: &Arc<Permit>, fleet: &Fleet, host: &Host, step: &Step) -> Result<(), StepError> {
+pub(super) async fn perform(
+    permit: &Arc<Permit>,
+    fleet: &Fleet,
+    host: &Host,
+    step: &Step,
+) -> Result<(), StepError> {
     match &step.act {
         Act::Script(script) => run_script(permit, host, script).await,
         Act::WriteFile(file) => write_file(permit, host, file).await,
@@ -94,7 +101,10 @@ pub(super) async fn perform(permit: &Arc<Permit>, fleet: &Fleet, host: &Host, st
         Act::Wait(wait) => wait_for(fleet, host, wait).await,
         Act::Deploy(stack) => deploy(permit, fleet, stack).await,
         Act::Converge(stack) => converge(fleet, host, stack).await,
-        Act::Lacks { why, hint } => Err(StepError::Lacks { why: why.clone(), hint: hint.clone() }),
+        Act::Lacks { why, hint } => Err(StepError::Lacks {
+            why: why.clone(),
+            hint: hint.clone(),
+        }),
         Act::KnownAfterApply => Err(StepError::NotKnown),
     }
 }
@@ -119,14 +129,27 @@ impl<'a> Input<'a> {
                 argument: Some(text),
                 stream: b"",
             },
-            _ => Self { before: "", after: "", argument: None, stream: stdin },
+            _ => Self {
+                before: "",
+                after: "",
+                argument: None,
+                stream: stdin,
+            },
         }
     }
 }
 
 async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(), StepError> {
-    let Input { before, after, argument, stream } = Input::of(&script.stdin);
-    let arguments = argument.map(str::to_owned).into_iter().chain(script.arguments.iter().cloned());
+    let Input {
+        before,
+        after,
+        argument,
+        stream,
+    } = Input::of(&script.stdin);
+    let arguments = argument
+        .map(str::to_owned)
+        .into_iter()
+        .chain(script.arguments.iter().cloned());
     let ended = run(
         permit,
         host,
@@ -143,7 +166,9 @@ async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(),
     match (ended, &script.user) {
         // The host is fine; it is this account that cannot act there.
         (Err(StepError::Transport(TransportError::NoShell(why))), Some(user)) => {
-            Err(StepError::Failed { said: format!("{user} cannot run it: {why}") })
+            Err(StepError::Failed {
+                said: format!("{user} cannot run it: {why}"),
+            })
         }
         (ended, _) => ended,
     }
@@ -155,7 +180,11 @@ async fn run(permit: &Permit, host: &Host, exec: Exec) -> Result<(), StepError> 
         return Ok(());
     }
     let said = output.stderr_tail();
-    let said = if said.is_empty() { format!("ended with status {}", output.status) } else { said };
+    let said = if said.is_empty() {
+        format!("ended with status {}", output.status)
+    } else {
+        said
+    };
     Err(StepError::Failed { said })
 }
 
@@ -197,7 +226,12 @@ async fn write_file(permit: &Permit, host: &Host, file: &WriteFile) -> Result<()
     .await
 }
 
-async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineCall) -> Result<(), StepError> {
+async fn call_engine(
+    permit: &Permit,
+    fleet: &Fleet,
+    host: &Host,
+    call: &EngineCall,
+) -> Result<(), StepError> {
     let mut body = call.body.clone();
     for late in &call.late {
         let value = read_late(fleet, late).await?;
@@ -208,15 +242,24 @@ async fn call_engine(permit: &Permit, fleet: &Fleet, host: &Host, call: &EngineC
         let slot = body.as_mut().and_then(|body| set(body, &into));
         *slot.ok_or(StepError::NotKnown)? = value.into();
     }
-    let owner =
-        if call.managers.is_empty() { host.name().clone() } else { live_manager(fleet, &call.managers).await? };
+    let owner = if call.managers.is_empty() {
+        host.name().clone()
+    } else {
+        live_manager(fleet, &call.managers).await?
+    };
     let engine = fleet.host(&owner).await?;
     let parcel = body.as_ref().map(Parcel::json).unwrap_or_default();
-    let (status, answer) = engine.request(permit, call.method, &call.path, &parcel, call.timeout).await?;
+    let (status, answer) = engine
+        .request(permit, call.method, &call.path, &parcel, call.timeout)
+        .await?;
     if (200..300).contains(&status) {
         return Ok(());
     }
-    let message = answer.get("message").and_then(Value::as_str).unwrap_or("no reason given").to_owned();
+    let message = answer
+        .get("message")
+        .and_then(Value::as_str)
+        .unwrap_or("no reason given")
+        .to_owned();
     Err(refused_by(owner, status, message))
 }
 
@@ -227,7 +270,11 @@ fn refused_by(host: HostName, status: u16, message: String) -> StepError {
     } else if message.contains("code = DeadlineExceeded") {
         StepError::Undecided
     } else {
-        StepError::Engine { host, status, message }
+        StepError::Engine {
+            host,
+            status,
+            message,
+        }
     }
 }
 
@@ -235,14 +282,29 @@ fn refused_by(host: HostName, status: u16, message: String) -> StepError {
 async fn make(fleet: &Fleet, made: &Made) -> Result<Option<(String, String)>, StepError> {
     match made {
         Made::Nothing => Ok(None),
-        Made::RandomKey { into } => Ok(Some((into.clone(), Base64::encode_string(&rand::random::<[u8; 32]>())))),
+        Made::RandomKey { into } => Ok(Some((
+            into.clone(),
+            Base64::encode_string(&rand::random::<[u8; 32]>()),
+        ))),
         Made::Seal(seal) => {
             let hosts = seal.managers.clone();
-            let late = Late { hosts, path: seal.path.clone(), pointer: seal.pointer.clone(), into: String::new() };
+            let late = Late {
+                hosts,
+                path: seal.path.clone(),
+                pointer: seal.pointer.clone(),
+                into: String::new(),
+            };
             let key = read_late(fleet, &late).await?;
-            let key = key.as_str().and_then(|text| Base64::decode_vec(text).ok()).filter(|key| !key.is_empty());
-            let key = key.ok_or_else(|| StepError::Late(format!("what {} holds is no key", seal.path)))?;
-            Ok(Some((seal.into.clone(), keyed_digest(&key, &seal.name, &seal.content))))
+            let key = key
+                .as_str()
+                .and_then(|text| Base64::decode_vec(text).ok())
+                .filter(|key| !key.is_empty());
+            let key =
+                key.ok_or_else(|| StepError::Late(format!("what {} holds is no key", seal.path)))?;
+            Ok(Some((
+                seal.into.clone(),
+                keyed_digest(&key, &seal.name, &seal.content),
+            )))
         }
     }
 }
@@ -250,20 +312,34 @@ async fn make(fleet: &Fleet, made: &Made) -> Result<Option<(String, String)>, St
 /// The place that a pointer names, made when only its last key is missing.
 fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
     let (parent, key) = pointer.rsplit_once('/')?;
-    Some(body.pointer_mut(parent)?.as_object_mut()?.entry(key).or_insert(Value::Null))
+    Some(
+        body.pointer_mut(parent)?
+            .as_object_mut()?
+            .entry(key)
+            .or_insert(Value::Null),
+    )
 }
 
 /// The first of these hosts whose Engine is a manager of a swarm now.
-pub(super) async fn live_manager(fleet: &Fleet, managers: &[HostName]) -> Result<HostName, StepError> {
+pub(super) async fn live_manager(
+    fleet: &Fleet,
+    managers: &[HostName],
+) -> Result<HostName, StepError> {
     for manager in managers {
         let info = fleet.get(manager, "/info").await;
-        let in_control = info.ok().and_then(|info| info.pointer("/Swarm/ControlAvailable")).and_then(Value::as_bool);
+        let in_control = info
+            .ok()
+            .and_then(|info| info.pointer("/Swarm/ControlAvailable"))
+            .and_then(Value::as_bool);
         if in_control == Some(true) {
             return Ok(manager.clone());
         }
     }
     let names: Vec<&str> = managers.iter().map(HostName::as_str).collect();
-    Err(StepError::Late(format!("none of {} answers as a manager of the swarm", names.join(", "))))
+    Err(StepError::Late(format!(
+        "none of {} answers as a manager of the swarm",
+        names.join(", ")
+    )))
 }
 
 /// Reads a value that no plan may hold. It lives in the request's body only.
@@ -271,37 +347,57 @@ async fn read_late(fleet: &Fleet, late: &Late) -> Result<Value, StepError> {
     let mut reasons = Vec::new();
     for host in &late.hosts {
         match fleet.get(host, &late.path).await {
-            EngineAnswer::Response { status: 200..=299, body } => match body.pointer(&late.pointer) {
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => match body.pointer(&late.pointer) {
                 Some(value) if !value.is_null() => return Ok(value.clone()),
                 _ => reasons.push(format!("{host}: the answer lacks {}", late.pointer)),
             },
             EngineAnswer::Response { body, .. } => {
-                let message = body.get("message").and_then(Value::as_str).unwrap_or("refused");
+                let message = body
+                    .get("message")
+                    .and_then(Value::as_str)
+                    .unwrap_or("refused");
                 reasons.push(format!("{host}: {message}"));
             }
             EngineAnswer::Absent => reasons.push(format!("{host}: has no Engine")),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => reasons.push(format!("{host}: {why}")),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => {
+                reasons.push(format!("{host}: {why}"))
+            }
         }
     }
-    Err(StepError::Late(format!("no live manager gave what this step needs ({})", reasons.join("; "))))
+    Err(StepError::Late(format!(
+        "no live manager gave what this step needs ({})",
+        reasons.join("; ")
+    )))
 }
 
 async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepError> {
     let started = tokio::time::Instant::now();
     let own = [host.name().clone()];
-    let owners: &[HostName] = if wait.managers.is_empty() { &own } else { &wait.managers };
+    let owners: &[HostName] = if wait.managers.is_empty() {
+        &own
+    } else {
+        &wait.managers
+    };
     let mut seen = String::from("no answer");
     loop {
         for owner in owners {
             match fleet.get(owner, &wait.path).await {
-                EngineAnswer::Response { status: 200..=299, body } => {
+                EngineAnswer::Response {
+                    status: 200..=299,
+                    body,
+                } => {
                     let value = body.pointer(&wait.pointer).unwrap_or(&Value::Null);
                     if *value == wait.equals {
                         return Ok(());
                     }
                     seen = format!("{value}");
-                    if let Some(error) =
-                        body.pointer("/Swarm/Error").and_then(Value::as_str).filter(|error| !error.is_empty())
+                    if let Some(error) = body
+                        .pointer("/Swarm/Error")
+                        .and_then(Value::as_str)
+                        .filter(|error| !error.is_empty())
                     {
                         seen = format!("{seen} ({error})");
                     }
@@ -312,8 +408,14 @@ async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepErr
             }
         }
         if started.elapsed() >= wait.deadline {
-            let what = format!("{} of {} should be {}, is {seen}", wait.pointer, wait.path, wait.equals);
-            return Err(StepError::Wait { what, after: wait.deadline });
+            let what = format!(
+                "{} of {} should be {}, is {seen}",
+                wait.pointer, wait.path, wait.equals
+            );
+            return Err(StepError::Wait {
+                what,
+                after: wait.deadline,
+            });
         }
         tokio::time::sleep(WAIT_STEP).await;
     }
@@ -326,19 +428,31 @@ mod tests {
     #[test]
     fn input_comes_with_the_script_unless_it_cannot_be_an_argument() {
         let input = Input::of(b"it's $HOME\n");
-        assert_eq!((input.argument, input.stream), (Some("it's $HOME\n"), &b""[..]));
+        assert_eq!(
+            (input.argument, input.stream),
+            (Some("it's $HOME\n"), &b""[..])
+        );
         assert!(input.before.starts_with("skep_input=$1; shift;") && input.after.ends_with('}'));
         for stream in [&b""[..], b"a\0b", b"\xff"] {
             let input = Input::of(stream);
-            assert_eq!((input.before, input.after, input.argument, input.stream), ("", "", None, stream));
+            assert_eq!(
+                (input.before, input.after, input.argument, input.stream),
+                ("", "", None, stream)
+            );
         }
     }
     #[test]
     fn what_managers_could_not_decide_is_tried_again() {
         let said = |message: &str| refused_by(HostName::new("docker01"), 500, message.to_owned());
-        assert!(matches!(said("rpc error: code = Unknown desc = update out of sequence"), StepError::OutOfSequence));
+        assert!(matches!(
+            said("rpc error: code = Unknown desc = update out of sequence"),
+            StepError::OutOfSequence
+        ));
         let late = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
         assert!(matches!(said(late), StepError::Undecided));
-        assert!(matches!(said("rpc error: code = NotFound desc = node x not found"), StepError::Engine { .. }));
+        assert!(matches!(
+            said("rpc error: code = NotFound desc = node x not found"),
+            StepError::Engine { .. }
+        ));
     }
 }

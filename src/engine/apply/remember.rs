@@ -48,7 +48,11 @@ pub(super) fn known(forecast: &Forecast) -> HashMap<HostName, Known> {
             .filter_map(|task| Some((task.resource.id(), task.resource.definition()?)))
             .collect(),
     };
-    forecast.hosts.iter().map(|(name, host)| (name.clone(), of_host(host))).collect()
+    forecast
+        .hosts
+        .iter()
+        .map(|(name, host)| (name.clone(), of_host(host)))
+        .collect()
 }
 
 /// Writes the records that say something new. What is not as asked keeps its old entry. A record that cannot be written is a
@@ -62,27 +66,48 @@ pub(super) async fn remember(
     keepsakes: &[Keepsake],
     forks: usize,
 ) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     let permits = Arc::new(Semaphore::new(forks.max(1)));
     let mut writing = JoinSet::new();
     for (name, outcome) in &summary.hosts {
-        let Some(before) = known.get(name).filter(|_| outcome.unreachable.is_none()) else { continue };
+        let Some(before) = known.get(name).filter(|_| outcome.unreachable.is_none()) else {
+            continue;
+        };
         let mut applied = applied(before, outcome);
         for keepsake in keepsakes.iter().filter(|keepsake| keepsake.host == *name) {
             if before.record.remembers(&keepsake.id, &keepsake.definition) == Some(false) {
-                let text = format!("{} is another than after the last apply; it is taken for ours now", keepsake.id);
-                fleet.events().send(Event::Note { host: Some(name.clone()), text }).await;
+                let text = format!(
+                    "{} is another than after the last apply; it is taken for ours now",
+                    keepsake.id
+                );
+                fleet
+                    .events()
+                    .send(Event::Note {
+                        host: Some(name.clone()),
+                        text,
+                    })
+                    .await;
             }
             applied.push((keepsake.id.clone(), keepsake.definition, false));
         }
-        let Some(content) = before.record.renewed(&applied, now) else { continue };
+        let Some(content) = before.record.renewed(&applied, now) else {
+            continue;
+        };
         let (fleet, permit, locks) = (fleet.clone(), permit.clone(), locks.clone());
         let (permits, name) = (permits.clone(), name.clone());
         writing.spawn(async move {
             let _turn = permits.acquire_owned().await;
             if let Err(why) = write(&fleet, &permit, &locks, &name, content).await {
                 let text = format!("what was applied could not be recorded in {PATH}: {why}");
-                fleet.events().send(Event::Note { host: Some(name), text }).await;
+                fleet
+                    .events()
+                    .send(Event::Note {
+                        host: Some(name),
+                        text,
+                    })
+                    .await;
             }
         });
     }
@@ -98,21 +123,34 @@ async fn write(
 ) -> Result<(), StepError> {
     let host = fleet.host(name).await?;
     locks.hold(permit, &host, fleet.events()).await?;
-    let step = Step::script("record what was applied", WRITE, [PATH.to_owned(), content.len().to_string()]);
+    let step = Step::script(
+        "record what was applied",
+        WRITE,
+        [PATH.to_owned(), content.len().to_string()],
+    );
     perform(permit, fleet, &host, &step.with_stdin(content)).await
 }
 
 /// Resources that are as asked at the end of the run: id, definition, and whether this run changed them.
 fn applied(known: &Known, outcome: &HostOutcome) -> Vec<(String, Definition, bool)> {
-    let of_id = |id: &str| outcome.resources.iter().filter(move |resource| resource.resource == id).collect::<Vec<_>>();
+    let of_id = |id: &str| {
+        outcome
+            .resources
+            .iter()
+            .filter(move |resource| resource.resource == id)
+            .collect::<Vec<_>>()
+    };
     let fine = |outcome: &Outcome| matches!(outcome, Outcome::Unchanged | Outcome::Changed);
     known
         .definitions
         .iter()
         .filter_map(|(id, definition)| {
             let resources = of_id(id);
-            let all_fine = !resources.is_empty() && resources.iter().all(|resource| fine(&resource.outcome));
-            let changed = resources.iter().any(|resource| resource.outcome == Outcome::Changed);
+            let all_fine =
+                !resources.is_empty() && resources.iter().all(|resource| fine(&resource.outcome));
+            let changed = resources
+                .iter()
+                .any(|resource| resource.outcome == Outcome::Changed);
             all_fine.then(|| (id.clone(), *definition, changed))
         })
         .collect()

@@ -65,24 +65,63 @@ pub async fn apply(
         });
         let (waiting, known, standbys) = (first.waiting(), known(&first), first.standbys.clone());
         let summary = play_by_play(&applier, work, first, options.forks).await;
-        let summary = verify(fleet, work, options.forks, stop, summary, (&waiting, &standbys)).await;
+        let summary = verify(
+            fleet,
+            work,
+            options.forks,
+            stop,
+            summary,
+            (&waiting, &standbys),
+        )
+        .await;
         let keepsakes = keepsakes(fleet, options).await;
-        remember(fleet, &permit, &locks, &known, &summary, &keepsakes, options.forks).await;
+        remember(
+            fleet,
+            &permit,
+            &locks,
+            &known,
+            &summary,
+            &keepsakes,
+            options.forks,
+        )
+        .await;
         locks.release().await;
         summary
     } else if !first.interrupted && !first.has_work() {
         // Nothing to ask for: what is as asked already counts as applied from now on.
         let known = known(&first);
-        let summary = RunSummary { interrupted: false, hosts: first.into_outcomes(), millis: 0 };
+        let summary = RunSummary {
+            interrupted: false,
+            hosts: first.into_outcomes(),
+            millis: 0,
+        };
         let (permit, keepsakes) = (Arc::new(Permit::grant()), keepsakes(fleet, options).await);
-        remember(fleet, &permit, &locks, &known, &summary, &keepsakes, options.forks).await;
+        remember(
+            fleet,
+            &permit,
+            &locks,
+            &known,
+            &summary,
+            &keepsakes,
+            options.forks,
+        )
+        .await;
         locks.release().await;
         summary
     } else {
-        RunSummary { interrupted: first.interrupted, hosts: first.into_outcomes(), millis: 0 }
+        RunSummary {
+            interrupted: first.interrupted,
+            hosts: first.into_outcomes(),
+            millis: 0,
+        }
     };
     summary.millis = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    fleet.events().send(Event::RunFinished { summary: summary.clone() }).await;
+    fleet
+        .events()
+        .send(Event::RunFinished {
+            summary: summary.clone(),
+        })
+        .await;
     summary
 }
 
@@ -93,7 +132,12 @@ async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<Keepsake> {
     }
 }
 
-async fn play_by_play(applier: &Arc<Applier>, work: &Resolved, first: Forecast, forks: usize) -> RunSummary {
+async fn play_by_play(
+    applier: &Arc<Applier>,
+    work: &Resolved,
+    first: Forecast,
+    forks: usize,
+) -> RunSummary {
     let mut hosts: IndexMap<HostName, HostOutcome> = IndexMap::new();
     let mut tasks: IndexMap<HostName, Vec<Task>> = IndexMap::new();
     for (name, host) in first.hosts {
@@ -101,18 +145,33 @@ async fn play_by_play(applier: &Arc<Applier>, work: &Resolved, first: Forecast, 
         if host.outcome.unreachable.is_some() || host.outcome.failed() {
             hosts.insert(name, left_alone(host.outcome));
         } else {
-            hosts.insert(name.clone(), HostOutcome { execs: host.outcome.execs, ..HostOutcome::default() });
+            hosts.insert(
+                name.clone(),
+                HostOutcome {
+                    execs: host.outcome.execs,
+                    ..HostOutcome::default()
+                },
+            );
             tasks.insert(name, host.tasks);
         }
     }
     for (index, play) in work.plays.iter().enumerate() {
         let mut mine: Vec<(HostName, Vec<Task>)> = Vec::new();
         for (name, tasks) in &tasks {
-            let tasks: Vec<Task> = tasks.iter().filter(|task| task.play == index).cloned().collect();
+            let tasks: Vec<Task> = tasks
+                .iter()
+                .filter(|task| task.play == index)
+                .cloned()
+                .collect();
             let host = hosts.entry(name.clone()).or_default();
-            let interrupted = applier.stop.is_cancelled().then_some("the run was interrupted");
+            let interrupted = applier
+                .stop
+                .is_cancelled()
+                .then_some("the run was interrupted");
             match passed_over(host).or(interrupted) {
-                Some(because) => host.resources.extend(skip_all(&play.name, &tasks, because).resources),
+                Some(because) => host
+                    .resources
+                    .extend(skip_all(&play.name, &tasks, because).resources),
                 None if tasks.is_empty() => {}
                 None => mine.push((name.clone(), tasks)),
             }
@@ -121,11 +180,24 @@ async fn play_by_play(applier: &Arc<Applier>, work: &Resolved, first: Forecast, 
             continue;
         }
         let names = mine.iter().map(|(name, _)| name.clone()).collect();
-        applier.fleet.events().send(Event::PlayStarted { play: play.name.clone(), hosts: names }).await;
+        applier
+            .fleet
+            .events()
+            .send(Event::PlayStarted {
+                play: play.name.clone(),
+                hosts: names,
+            })
+            .await;
         let at_once = play.serial.unwrap_or(forks).min(forks);
-        applier.play(&play.name, mine, at_once, play.max_fail, &mut hosts).await;
+        applier
+            .play(&play.name, mine, at_once, play.max_fail, &mut hosts)
+            .await;
     }
-    RunSummary { hosts, interrupted: applier.stop.is_cancelled(), millis: 0 }
+    RunSummary {
+        hosts,
+        interrupted: applier.stop.is_cancelled(),
+        millis: 0,
+    }
 }
 
 /// Why a host gets no further play. Its plays are in order: one that it missed is not jumped.
@@ -145,8 +217,9 @@ fn passed_over(host: &HostOutcome) -> Option<&'static str> {
 fn left_alone(mut outcome: HostOutcome) -> HostOutcome {
     for resource in &mut outcome.resources {
         if resource.outcome == Outcome::Differs {
-            resource.outcome =
-                Outcome::Skipped { because: "the host is left as it is: it could not be read, or was refused".into() };
+            resource.outcome = Outcome::Skipped {
+                because: "the host is left as it is: it could not be read, or was refused".into(),
+            };
         }
     }
     outcome
@@ -163,7 +236,9 @@ async fn verify(
     (waiting, standbys): (&[HostName], &Standbys),
 ) -> RunSummary {
     let changed = |host: &HostOutcome| {
-        host.unreachable.is_none() && !host.failed() && host.count(|outcome| *outcome == Outcome::Changed) > 0
+        host.unreachable.is_none()
+            && !host.failed()
+            && host.count(|outcome| *outcome == Outcome::Changed) > 0
     };
     let again: Vec<HostName> = summary
         .hosts
@@ -174,19 +249,36 @@ async fn verify(
     if again.is_empty() || stop.is_cancelled() {
         return summary;
     }
-    let second = forecast(&Arc::new(fleet.quiet()), work, again, forks, None, Some(standbys), stop).await;
+    let second = forecast(
+        &Arc::new(fleet.quiet()),
+        work,
+        again,
+        forks,
+        None,
+        Some(standbys),
+        stop,
+    )
+    .await;
     for (name, after) in second.hosts {
-        let Some(host) = summary.hosts.get_mut(&name) else { continue };
+        let Some(host) = summary.hosts.get_mut(&name) else {
+            continue;
+        };
         if waiting.contains(&name) {
             *host = known_late(after.outcome);
             continue;
         }
         host.unreachable = after.outcome.unreachable.map(|trouble| Trouble {
-            why: format!("applied, but lost before it could be verified: {}", trouble.why),
+            why: format!(
+                "applied, but lost before it could be verified: {}",
+                trouble.why
+            ),
             hint: trouble.hint,
         });
         for resource in after.outcome.resources {
-            let repeats = resource.change.as_ref().is_some_and(|change| change.repeats);
+            let repeats = resource
+                .change
+                .as_ref()
+                .is_some_and(|change| change.repeats);
             if resource.outcome == Outcome::Unchanged || repeats {
                 continue;
             }

@@ -39,7 +39,9 @@ pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outco
 
 fn still(field: &FieldChange) -> String {
     match (&field.before, &field.after) {
-        (Shown::Text(before), Shown::Text(after)) => format!("{} is {before}, not {after}", field.field),
+        (Shown::Text(before), Shown::Text(after)) => {
+            format!("{} is {before}, not {after}", field.field)
+        }
         (_, Shown::Text(after)) => format!("{} is not {after}", field.field),
         _ => field.field.clone(),
     }
@@ -49,7 +51,18 @@ fn still(field: &FieldChange) -> String {
 pub(super) fn skip_all(play: &str, tasks: &[Task], because: &str) -> HostOutcome {
     let resources = tasks
         .iter()
-        .map(|task| ResourceOutcome::new(play, task.resource.id(), Outcome::Skipped { because: because.to_owned() }))
+        .map(|task| {
+            ResourceOutcome::new(
+                play,
+                task.resource.id(),
+                Outcome::Skipped {
+                    because: because.to_owned(),
+                },
+            )
+        })
         .collect();
-    HostOutcome { resources, ..HostOutcome::default() }
+    HostOutcome {
+        resources,
+        ..HostOutcome::default()
+    }
 }

@@ -30,11 +30,15 @@ pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers 
     }
     let mut all = Answers::default();
     while let Some(asked) = asking.join_next().await {
-        let Ok((name, answers, queries)) = asked else { continue };
+        let Ok((name, answers, queries)) = asked else {
+            continue;
+        };
         for query in queries {
             let answer = match &answers {
                 Ok(answers) => answers.get(&query).cloned(),
-                Err(why) => Err(ProbeError::Elsewhere(format!("{name} cannot be read: {why}"))),
+                Err(why) => Err(ProbeError::Elsewhere(format!(
+                    "{name} cannot be read: {why}"
+                ))),
             };
             all.insert(query.at(&name), answer);
         }

@@ -28,7 +28,13 @@ pub(super) fn parse(text: &str) -> Facts {
             "machine_id" => facts.machine_id = value,
             "processors" => facts.processors = value.parse().unwrap_or_default(),
             "memory_kib" => facts.memory_mib = value.parse::<u64>().unwrap_or_default() / 1024,
-            "uptime" => facts.uptime = value.split('.').next().and_then(|part| part.parse().ok()).unwrap_or_default(),
+            "uptime" => {
+                facts.uptime = value
+                    .split('.')
+                    .next()
+                    .and_then(|part| part.parse().ok())
+                    .unwrap_or_default()
+            }
             "clock" => facts.clock = value.parse().unwrap_or_default(),
             "address" => facts.addresses.push(value),
             _ => {}
@@ -60,7 +66,14 @@ mod tests {
         let facts = parse(text);
         assert_eq!(facts.hostname, "docker01");
         assert_eq!(facts.memory_mib, 2000);
-        assert_eq!((facts.id.as_str(), facts.version.as_str(), facts.codename.as_str()), ("debian", "13", "trixie"));
+        assert_eq!(
+            (
+                facts.id.as_str(),
+                facts.version.as_str(),
+                facts.codename.as_str()
+            ),
+            ("debian", "13", "trixie")
+        );
         assert_eq!(facts.addresses, ["192.168.56.11"]);
         assert_eq!((facts.uptime, facts.clock), (12, 1_700_000_000));
     }

@@ -22,7 +22,9 @@ fn queries() -> BTreeSet<Query> {
         Query::Package(text("x")),
         Query::Package(text("y")),
         Query::PackageVersions(text("x")),
-        Query::AptSimulation { arguments: vec![text("x")] },
+        Query::AptSimulation {
+            arguments: vec![text("x")],
+        },
         Query::DpkgAudit,
         Query::Unit(text("u.service")),
         Query::Unit(text("v.service")),
@@ -30,26 +32,36 @@ fn queries() -> BTreeSet<Query> {
         Query::Group(text("staff")),
         Query::Sysctl(text("vm.swappiness")),
         Query::Program(text("docker")),
-        Query::Test { script: text("true") },
+        Query::Test {
+            script: text("true"),
+        },
     ])
 }
 
 /// See [`crate::fuzzing::gather`]; gives the words that would be shown.
 pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
-    let Some((&mode, bytes)) = bytes.split_first() else { return Vec::new() };
+    let Some((&mode, bytes)) = bytes.split_first() else {
+        return Vec::new();
+    };
     let queries = queries();
     let queries: Vec<&Query> = queries.iter().collect();
     let parts = script::sections(&queries);
     if mode.is_multiple_of(2) {
         let framed = sections::split(MARKER, bytes);
-        let held: usize = framed.values().map(|frame| frame.stdout.len() + frame.stderr.len()).sum();
+        let held: usize = framed
+            .values()
+            .map(|frame| frame.stdout.len() + frame.stderr.len())
+            .sum();
         // Bytes that are no text take three each in `stderr`.
         assert!(held <= bytes.len() * 3, "{held} of {}", bytes.len());
         let answers = answers(&parts, bytes);
         return words(&queries, &answers);
     }
     let payload = bytes;
-    if payload.windows(MARKER.len()).any(|part| part == MARKER.as_bytes()) {
+    if payload
+        .windows(MARKER.len())
+        .any(|part| part == MARKER.as_bytes())
+    {
         return Vec::new();
     }
     let quiet = answers(&parts, &honest(&parts, b""));
@@ -61,7 +73,13 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
             assert_eq!(loud.get(query), quiet.get(query), "{query:?}");
         }
     }
-    assert_eq!(loud.path("/a").ok().flatten().and_then(|state| state.content.as_deref()), Some(payload));
+    assert_eq!(
+        loud.path("/a")
+            .ok()
+            .flatten()
+            .and_then(|state| state.content.as_deref()),
+        Some(payload)
+    );
     words(&queries, &loud)
 }
 
@@ -78,7 +96,10 @@ fn answers(parts: &[script::Section<'_>], output: &[u8]) -> Answers {
 
 /// Everything that was asked, as text: reasons and values that a report may show.
 fn words(queries: &[&Query], answers: &Answers) -> Vec<String> {
-    assert!(answers.len() <= queries.len(), "an answer to what nobody asked");
+    assert!(
+        answers.len() <= queries.len(),
+        "an answer to what nobody asked"
+    );
     queries
         .iter()
         .map(|query| match answers.get(query) {

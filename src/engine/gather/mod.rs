@@ -33,13 +33,18 @@ pub async fn gather(
     host: &Host,
     queries: &BTreeSet<Query>,
 ) -> Result<Answers, TransportError> {
-    let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries.iter().partition(|query| matches!(query, Query::Stack(_)));
-    let (engine, others): (Vec<&Query>, Vec<&Query>) =
-        rest.into_iter().partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
-    let (elsewhere, others): (Vec<&Query>, Vec<&Query>) =
-        others.into_iter().partition(|query| matches!(query, Query::At { .. }));
-    let (values, shell): (Vec<&Query>, Vec<&Query>) =
-        others.into_iter().partition(|query| matches!(query, Query::Value(_)));
+    let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries
+        .iter()
+        .partition(|query| matches!(query, Query::Stack(_)));
+    let (engine, others): (Vec<&Query>, Vec<&Query>) = rest
+        .into_iter()
+        .partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
+    let (elsewhere, others): (Vec<&Query>, Vec<&Query>) = others
+        .into_iter()
+        .partition(|query| matches!(query, Query::At { .. }));
+    let (values, shell): (Vec<&Query>, Vec<&Query>) = others
+        .into_iter()
+        .partition(|query| matches!(query, Query::Value(_)));
     let (from_shell, from_engines, from_here, from_stacks, from_elsewhere) = tokio::join!(
         ask_shell(host, &shell),
         ask_engines(fleet, round, host, &engine),
@@ -61,7 +66,9 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
     }
     let marker = format!("skep-{:032x}", rand::random::<u128>());
     let sections = script::sections(queries);
-    let output = host.ask(script::text(&marker, &sections), GATHER_TIMEOUT).await?;
+    let output = host
+        .ask(script::text(&marker, &sections), GATHER_TIMEOUT)
+        .await?;
     let framed = sections::split(&marker, &output.stdout);
     let mut answers = Answers::default();
     for (index, section) in sections.iter().enumerate() {
@@ -69,9 +76,18 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
             Some(frame) => parse::answer(section, frame, &mut answers),
             None => {
                 for query in section.queries() {
-                    let why =
-                        format!("the answer did not arrive whole (status {}): {}", output.status, output.stderr_tail());
-                    answers.insert(query.clone(), Err(ProbeError::Failed { what: format!("{query:?}"), why }));
+                    let why = format!(
+                        "the answer did not arrive whole (status {}): {}",
+                        output.status,
+                        output.stderr_tail()
+                    );
+                    answers.insert(
+                        query.clone(),
+                        Err(ProbeError::Failed {
+                            what: format!("{query:?}"),
+                            why,
+                        }),
+                    );
                 }
             }
         }
@@ -85,7 +101,10 @@ async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
     for query in queries {
         if let Query::Value(source) = query {
             let value = fleet.value(source).await.map(Answer::Value);
-            let value = value.map_err(|why| ProbeError::Failed { what: format!("{source:?}"), why });
+            let value = value.map_err(|why| ProbeError::Failed {
+                what: format!("{source:?}"),
+                why,
+            });
             answers.insert((*query).clone(), value);
         }
     }
@@ -100,7 +119,9 @@ async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Quer
                 let owner = other.as_ref().unwrap_or(host.name());
                 round.read(fleet, owner, path).await
             }
-            Query::Distribution { image, credentials } => host.distribution(image, credentials.as_ref()).await,
+            Query::Distribution { image, credentials } => {
+                host.distribution(image, credentials.as_ref()).await
+            }
             _ => return None,
         };
         Some(((*query).clone(), Ok(Answer::Engine(answer))))

@@ -6,8 +6,8 @@ use super::facts;
 use super::script::Section;
 use super::sections::Frame;
 use crate::resource::{
-    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, Holding, PackageState, PathState, PathType,
-    ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
+    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, Holding, PackageState,
+    PathState, PathType, ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
 };
 
 /// Status by which a probe says "not there", where its own words would be ambiguous.
@@ -25,8 +25,15 @@ pub(super) fn answer(section: &Section<'_>, frame: &Frame, answers: &mut Answers
 }
 
 fn failed(what: &str, frame: &Frame) -> ProbeError {
-    let why = if frame.stderr.is_empty() { format!("status {}", frame.status) } else { frame.stderr.clone() };
-    ProbeError::Failed { what: what.into(), why }
+    let why = if frame.stderr.is_empty() {
+        format!("status {}", frame.status)
+    } else {
+        frame.stderr.clone()
+    };
+    ProbeError::Failed {
+        what: what.into(),
+        why,
+    }
 }
 
 fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
@@ -38,11 +45,19 @@ fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
         found.insert(path.to_owned(), path_state(fields));
     }
     for query in queries {
-        let Query::Path { path, .. } = query else { continue };
+        let Query::Path { path, .. } = query else {
+            continue;
+        };
         let answer = match (found.get(path), troubles.about(path)) {
             (Some(Some(state)), _) => Ok(Answer::Path(Some(state.clone()))),
-            (Some(None), _) => Err(ProbeError::Failed { what: path.clone(), why: "find printed no state".into() }),
-            (None, Some(why)) => Err(ProbeError::Failed { what: path.clone(), why: why.to_owned() }),
+            (Some(None), _) => Err(ProbeError::Failed {
+                what: path.clone(),
+                why: "find printed no state".into(),
+            }),
+            (None, Some(why)) => Err(ProbeError::Failed {
+                what: path.clone(),
+                why: why.to_owned(),
+            }),
             (None, None) => Ok(Answer::Path(None)),
         };
         answers.insert((*query).clone(), answer);
@@ -66,14 +81,23 @@ impl<'a> Troubles<'a> {
                 _ => None,
             })
             .collect();
-        let longest = asked.iter().map(|path| path.len()).max().unwrap_or_default();
-        let absent = |line: &str| line.ends_with("No such file or directory") || line.ends_with("Not a directory");
+        let longest = asked
+            .iter()
+            .map(|path| path.len())
+            .max()
+            .unwrap_or_default();
+        let absent = |line: &str| {
+            line.ends_with("No such file or directory") || line.ends_with("Not a directory")
+        };
         let mut troubles = Self::default();
         for line in stderr.lines().filter(|line| !absent(line)) {
             let rest = line.strip_prefix("find: '").unwrap_or_default();
             // A path may itself hold what stands behind it.
             let ends = rest.match_indices("': ").map(|(end, _)| &rest[..end]);
-            match ends.take_while(|path| path.len() <= longest).find(|path| asked.contains(path)) {
+            match ends
+                .take_while(|path| path.len() <= longest)
+                .find(|path| asked.contains(path))
+            {
                 Some(path) => {
                     troubles.of_path.entry(path).or_insert(line);
                 }
@@ -104,7 +128,12 @@ fn path_state(fields: &str) -> Option<PathState> {
     let group = fields.next()?.to_owned();
     let gid = fields.next()?.parse().ok()?;
     let size = fields.next()?.parse().ok()?;
-    let modified = fields.next()?.split('.').next()?.parse().unwrap_or_default();
+    let modified = fields
+        .next()?
+        .split('.')
+        .next()?
+        .parse()
+        .unwrap_or_default();
     let target = fields.next()?;
     Some(PathState {
         kind,
@@ -121,9 +150,13 @@ fn path_state(fields: &str) -> Option<PathState> {
 }
 
 fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
-    let Query::Path { path, .. } = query else { return };
+    let Query::Path { path, .. } = query else {
+        return;
+    };
     // The paths' section stands first: without a state there, this answer keeps its reason.
-    let Ok(Some(state)) = answers.path(path).map(Option::<&PathState>::cloned) else { return };
+    let Ok(Some(state)) = answers.path(path).map(Option::<&PathState>::cloned) else {
+        return;
+    };
     if state.kind != PathType::File {
         return;
     }
@@ -132,7 +165,10 @@ fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
     } else if frame.stdout.len() as u64 > CONTENT_LIMIT {
         Ok(Answer::Path(Some(state)))
     } else {
-        Ok(Answer::Path(Some(PathState { content: Some(frame.stdout.clone()), ..state })))
+        Ok(Answer::Path(Some(PathState {
+            content: Some(frame.stdout.clone()),
+            ..state
+        })))
     };
     answers.insert(query.clone(), answer);
 }
@@ -150,7 +186,11 @@ fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
         };
         let state = states.entry(name).or_default();
         match status {
-            "installed" => state.installed = version.filter(|version| !version.is_empty()).map(str::to_owned),
+            "installed" => {
+                state.installed = version
+                    .filter(|version| !version.is_empty())
+                    .map(str::to_owned)
+            }
             "not-installed" => {}
             other if state.installed.is_none() => state.broken = Some(other.to_owned()),
             _ => {}
@@ -158,11 +198,15 @@ fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
         state.held |= want == "hold";
     }
     for query in queries {
-        let Query::Package(name) = query else { continue };
+        let Query::Package(name) = query else {
+            continue;
+        };
         let answer = if frame.status > 1 {
             Err(failed("dpkg's database", frame))
         } else {
-            Ok(Answer::Package(states.get(name.as_str()).cloned().unwrap_or_default()))
+            Ok(Answer::Package(
+                states.get(name.as_str()).cloned().unwrap_or_default(),
+            ))
         };
         answers.insert((*query).clone(), answer);
     }
@@ -174,7 +218,9 @@ fn units(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
     let mut blocks = text.trim().split("\n\n");
     for query in queries {
         let answer = match blocks.next() {
-            Some(block) if frame.status == 0 && !block.is_empty() => Ok(Answer::Unit(unit_state(block))),
+            Some(block) if frame.status == 0 && !block.is_empty() => {
+                Ok(Answer::Unit(unit_state(block)))
+            }
             _ => Err(failed("systemd's units", frame)),
         };
         answers.insert((*query).clone(), answer);
@@ -184,7 +230,11 @@ fn units(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
 fn unit_state(block: &str) -> UnitState {
     let mut state = UnitState::default();
     for (key, value) in block.lines().filter_map(|line| line.split_once('=')) {
-        let value = if key.ends_with("Timestamp") { seconds(value).to_string() } else { value.to_owned() };
+        let value = if key.ends_with("Timestamp") {
+            seconds(value).to_string()
+        } else {
+            value.to_owned()
+        };
         state.properties.insert(key.to_owned(), value);
     }
     state
@@ -192,7 +242,11 @@ fn unit_state(block: &str) -> UnitState {
 
 /// Seconds since 1970 of systemd's own form in UTC, `Sat 2026-11-21 09:35:44 UTC`; 0 when the unit never had that state.
 fn seconds(timestamp: &str) -> u64 {
-    let date = timestamp.split(' ').nth(1).zip(timestamp.split(' ').nth(2)).map(|(day, time)| format!("{day}T{time}Z"));
+    let date = timestamp
+        .split(' ')
+        .nth(1)
+        .zip(timestamp.split(' ').nth(2))
+        .map(|(day, time)| format!("{day}T{time}Z"));
     date.and_then(|date| humantime::parse_rfc3339_weak(&date).ok())
         .and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok())
         .map_or(0, |since| since.as_secs())
@@ -203,7 +257,9 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
     // These two answer with their status or with apt's own reasons.
     match query {
         Query::Test { .. } => return Ok(Answer::Test(frame.status)),
-        Query::AptSimulation { .. } => return Ok(Answer::AptSimulation(apt_simulation(&text, frame))),
+        Query::AptSimulation { .. } => {
+            return Ok(Answer::AptSimulation(apt_simulation(&text, frame)));
+        }
         Query::Sysctl(_) if frame.status == ABSENT => return Ok(Answer::Sysctl(None)),
         Query::Catalogue { .. } if frame.status == ABSENT => return Ok(Answer::Catalogue(None)),
         Query::Holding { .. } if frame.status == ABSENT => return Ok(Answer::Holding(None)),
@@ -216,16 +272,26 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
     Ok(match query {
         Query::Facts => Answer::Facts(facts::parse(&text)),
         Query::AptSources => Answer::AptSources(source_files(&text)),
-        Query::AptLists => Answer::AptLists(text.lines().filter(|name| !name.is_empty()).map(str::to_owned).collect()),
+        Query::AptLists => Answer::AptLists(
+            text.lines()
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
         Query::PackageVersions(_) => Answer::PackageVersions(versions(&text)),
-        Query::DpkgAudit => {
-            Answer::DpkgAudit(text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect())
-        }
+        Query::DpkgAudit => Answer::DpkgAudit(
+            text.lines()
+                .filter(|line| !line.trim().is_empty())
+                .map(str::to_owned)
+                .collect(),
+        ),
         Query::Catalogue { .. } => Answer::Catalogue(Some(tagged(&text))),
         Query::User(_) => Answer::User(user(&text)),
         Query::Group(_) => Answer::Group(group(&text)),
         Query::Sysctl(_) => Answer::Sysctl(Some(text.trim().to_owned())),
-        Query::Program(_) => Answer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty())),
+        Query::Program(_) => {
+            Answer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty()))
+        }
         _ => return Err(ProbeError::NotAsked(format!("{query:?}"))),
     })
 }
@@ -234,15 +300,20 @@ fn source_files(text: &str) -> Vec<SourceFile> {
     let mut parts = text.split('\0');
     let mut files = Vec::new();
     while let (Some(path), Some(content)) = (parts.next(), parts.next()) {
-        files.push(SourceFile { path: path.to_owned(), content: content.to_owned() });
+        files.push(SourceFile {
+            path: path.to_owned(),
+            content: content.to_owned(),
+        });
     }
     files
 }
 
 /// Number of files and of their bytes. A directory that could not be read whole is not taken for an empty one.
 fn holding(query: &Query, text: &str, frame: &Frame) -> Result<Answer, ProbeError> {
-    let counted =
-        text.trim().split_once(' ').and_then(|(files, bytes)| Some((files.parse().ok()?, bytes.parse().ok()?)));
+    let counted = text
+        .trim()
+        .split_once(' ')
+        .and_then(|(files, bytes)| Some((files.parse().ok()?, bytes.parse().ok()?)));
     match counted {
         Some((files, bytes)) if files > 0 || frame.stderr.is_empty() => {
             Ok(Answer::Holding(Some(Holding { files, bytes })))
@@ -258,7 +329,11 @@ fn tagged(text: &str) -> Vec<Tagged> {
         let (repository, rest) = path.split_once("/_manifests/tags/")?;
         let tag = rest.strip_suffix("/current/link")?;
         let [repository, tag, digest] = [repository, tag, digest.trim()].map(str::to_owned);
-        Some(Tagged { repository, tag, digest })
+        Some(Tagged {
+            repository,
+            tag,
+            digest,
+        })
     };
     let mut all: Vec<Tagged> = text.lines().filter_map(one).collect();
     all.sort();
@@ -267,8 +342,13 @@ fn tagged(text: &str) -> Vec<Tagged> {
 
 fn versions(text: &str) -> Vec<String> {
     let mut seen = HashSet::new();
-    let all = text.lines().filter_map(|line| line.split('|').nth(1)).map(str::trim);
-    all.filter(|version| seen.insert(*version)).map(str::to_owned).collect()
+    let all = text
+        .lines()
+        .filter_map(|line| line.split('|').nth(1))
+        .map(str::trim);
+    all.filter(|version| seen.insert(*version))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn user(text: &str) -> Option<UserState> {
@@ -279,15 +359,31 @@ fn user(text: &str) -> Option<UserState> {
     let mut fields = fields.skip(1);
     let home = fields.next()?.to_owned();
     let shell = fields.next()?.to_owned();
-    let groups = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
-    Some(UserState { uid, gid, home, shell, groups })
+    let groups = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
+    Some(UserState {
+        uid,
+        gid,
+        home,
+        shell,
+        groups,
+    })
 }
 
 fn group(text: &str) -> Option<GroupState> {
     let mut fields = text.lines().next()?.split(':').skip(2);
     let gid = fields.next()?.parse().ok()?;
-    let members =
-        fields.next().unwrap_or_default().split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let members = fields
+        .next()
+        .unwrap_or_default()
+        .split(',')
+        .filter(|name| !name.is_empty())
+        .map(str::to_owned)
+        .collect();
     Some(GroupState { gid, members })
 }
 
@@ -314,13 +410,19 @@ fn apt_action(line: &str) -> Option<AptAction> {
     let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     // A name of a foreign architecture carries it: `libc6:i386`.
     let name = name.split(':').next().unwrap_or(name).to_owned();
-    let from = rest.strip_prefix('[').and_then(|rest| rest.split(']').next()).map(str::to_owned);
+    let from = rest
+        .strip_prefix('[')
+        .and_then(|rest| rest.split(']').next())
+        .map(str::to_owned);
     match verb {
         "Inst" => {
             let to = rest.split_once('(')?.1.split([' ', ')']).next()?.to_owned();
             Some(AptAction::Install { name, from, to })
         }
-        "Remv" | "Purg" => Some(AptAction::Remove { name, from: from.unwrap_or_default() }),
+        "Remv" | "Purg" => Some(AptAction::Remove {
+            name,
+            from: from.unwrap_or_default(),
+        }),
         _ => None,
     }
 }

@@ -25,7 +25,9 @@ impl<'a> Section<'a> {
     /// The queries that the section answers.
     pub(super) fn queries(&self) -> Vec<&'a Query> {
         match self {
-            Self::Paths(queries) | Self::Packages(queries) | Self::Units(queries) => queries.clone(),
+            Self::Paths(queries) | Self::Packages(queries) | Self::Units(queries) => {
+                queries.clone()
+            }
             Self::Content(query) | Self::Single(query) => vec![query],
         }
     }
@@ -69,7 +71,10 @@ pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<Section<'a>> {
 pub(super) fn text(marker: &str, sections: &[Section<'_>]) -> String {
     let mut script = String::from("export LC_ALL=C TZ=UTC0\numask 077\ncd /\n");
     // A section is framed by lines with the marker; its status and standard error follow its output.
-    let _ = write!(script, "section() {{ i=$1; shift; printf '\\n%s begin %s\\n' {marker} \"$i\"; ");
+    let _ = write!(
+        script,
+        "section() {{ i=$1; shift; printf '\\n%s begin %s\\n' {marker} \"$i\"; "
+    );
     let _ = writeln!(
         script,
         "e=$( {{ \"$@\" </dev/null >&3; }} 2>&1 ); s=$?; printf '\\n%s end %s %s\\n%s\\n%s done %s\\n' {marker} \"$i\" \"$s\" \"$e\" {marker} \"$i\"; }}"
@@ -77,7 +82,11 @@ pub(super) fn text(marker: &str, sections: &[Section<'_>]) -> String {
     script.push_str("exec 3>&1\n");
     for (index, section) in sections.iter().enumerate() {
         // Functions are defined one by one, so that a failing probe fails alone.
-        let _ = writeln!(script, "probe() {{\n{}\n}}\nsection {index} probe", body(section));
+        let _ = writeln!(
+            script,
+            "probe() {{\n{}\n}}\nsection {index} probe",
+            body(section)
+        );
     }
     script
 }
@@ -94,7 +103,10 @@ fn body(section: &Section<'_>) -> String {
         }
         Section::Content(Query::Path { path, .. }) => {
             let path = quote(path);
-            format!("if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi", CONTENT_LIMIT + 1)
+            format!(
+                "if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi",
+                CONTENT_LIMIT + 1
+            )
         }
         Section::Packages(queries) => {
             let names = queries.iter().filter_map(|query| match query {
@@ -102,14 +114,21 @@ fn body(section: &Section<'_>) -> String {
                 _ => None,
             });
             let format = r"${Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n";
-            format!("dpkg-query --show --showformat={} -- {}", quote(format), list(names))
+            format!(
+                "dpkg-query --show --showformat={} -- {}",
+                quote(format),
+                list(names)
+            )
         }
         Section::Units(queries) => {
             let names = queries.iter().filter_map(|query| match query {
                 Query::Unit(name) => Some(name.as_str()),
                 _ => None,
             });
-            format!("systemctl show --no-pager --property={UNIT_PROPERTIES} -- {}", list(names))
+            format!(
+                "systemctl show --no-pager --property={UNIT_PROPERTIES} -- {}",
+                list(names)
+            )
         }
         Section::Content(_) => String::from(":"),
         Section::Single(query) => single(query),
@@ -125,7 +144,8 @@ ExecMainStartTimestamp,ActiveEnterTimestamp,Result";
 const APT_MEMORY: &str = "TMPDIR=/dev/shm";
 
 /// apt's own options for reading only: no locks, caches in memory.
-const APT_READ_ONLY: &str = "-o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=";
+const APT_READ_ONLY: &str =
+    "-o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=";
 
 fn single(query: &Query) -> String {
     match query {
@@ -189,7 +209,10 @@ fn single(query: &Query) -> String {
 
 /// sysctl.d(5): dots and slashes both separate, and which of them comes first does; the other is then part of a name.
 fn sysctl_path(key: &str) -> String {
-    if key.find(['.', '/']).is_some_and(|first| key[first..].starts_with('/')) {
+    if key
+        .find(['.', '/'])
+        .is_some_and(|first| key[first..].starts_with('/'))
+    {
         return key.to_owned();
     }
     let swap = |character| match character {

@@ -32,13 +32,23 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
     while let Some(found) = find(&output[from..], needle.as_bytes()) {
         let at = from + found;
         let words = at + needle.len();
-        let Some(length) = output[words..].iter().position(|byte| *byte == b'\n') else { break };
+        let Some(length) = output[words..].iter().position(|byte| *byte == b'\n') else {
+            break;
+        };
         let line_end = words + length;
         // The line's own end may be the beginning of the next one.
         from = line_end;
         match (Line::parse(&output[words..line_end]), &mut open) {
-            (Some(Line::Begin(index)), _) => open = Some(Open { index, content: line_end + 1, stdout: None }),
-            (Some(Line::End(index, status)), Some(frame)) if frame.index == index && frame.stdout.is_none() => {
+            (Some(Line::Begin(index)), _) => {
+                open = Some(Open {
+                    index,
+                    content: line_end + 1,
+                    stdout: None,
+                })
+            }
+            (Some(Line::End(index, status)), Some(frame))
+                if frame.index == index && frame.stdout.is_none() =>
+            {
                 // The line end before the marker belongs to the frame, so an empty output ends before it begins.
                 let stdout = output.get(frame.content..at).unwrap_or_default().to_vec();
                 frame.stdout = Some((status, stdout));
@@ -46,16 +56,27 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
             }
             (Some(Line::Done(index)), Some(frame)) if frame.index == index => {
                 if let Some((status, stdout)) = frame.stdout.take() {
-                    let stderr = String::from_utf8_lossy(output.get(frame.content..at).unwrap_or_default());
-                    let whole = Frame { status, stdout, stderr: stderr.trim().to_owned() };
-                    frames.entry(index).and_modify(|first| *first = None).or_insert(Some(whole));
+                    let stderr =
+                        String::from_utf8_lossy(output.get(frame.content..at).unwrap_or_default());
+                    let whole = Frame {
+                        status,
+                        stdout,
+                        stderr: stderr.trim().to_owned(),
+                    };
+                    frames
+                        .entry(index)
+                        .and_modify(|first| *first = None)
+                        .or_insert(Some(whole));
                 }
                 open = None;
             }
             _ => {}
         }
     }
-    frames.into_iter().filter_map(|(index, frame)| Some((index, frame?))).collect()
+    frames
+        .into_iter()
+        .filter_map(|(index, frame)| Some((index, frame?)))
+        .collect()
 }
 
 /// A frame that has begun.
@@ -100,8 +121,22 @@ mod tests {
     fn frames_keep_bytes_and_ignore_noise() {
         let output = b"Welcome!\n\nM begin 0\na\n\0b\n\nM end 0 0\n\nM done 0\nnoise\n\nM begin 1\n\nM end 1 3\noops\nM done 1\n";
         let frames = split("M", output);
-        assert_eq!(frames[&0], Frame { status: 0, stdout: b"a\n\0b\n".to_vec(), stderr: String::new() });
-        assert_eq!(frames[&1], Frame { status: 3, stdout: Vec::new(), stderr: "oops".into() });
+        assert_eq!(
+            frames[&0],
+            Frame {
+                status: 0,
+                stdout: b"a\n\0b\n".to_vec(),
+                stderr: String::new()
+            }
+        );
+        assert_eq!(
+            frames[&1],
+            Frame {
+                status: 3,
+                stdout: Vec::new(),
+                stderr: "oops".into()
+            }
+        );
     }
 
     #[test]

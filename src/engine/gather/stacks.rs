@@ -9,7 +9,9 @@ use tokio::task::JoinSet;
 
 use super::Fleet;
 use crate::engine::stack_client;
-use crate::resource::{Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite};
+use crate::resource::{
+    Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
+};
 use crate::transport::{BlankSwarm, Gate, GateReads, Recorded, TransportError};
 
 /// Limit of time for one preview.
@@ -24,10 +26,15 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
     let mut asking = JoinSet::new();
     let mut answers = Answers::default();
     for query in queries {
-        let Query::Stack(question) = query else { continue };
+        let Query::Stack(question) = query else {
+            continue;
+        };
         let reads: Result<Arc<dyn GateReads>, TransportError> = match question.managers.first() {
             // The command asks one thing after the other: each preview gets a stream of its own, so that they do not queue up.
-            Some(manager) => fleet.host(manager).await.map(|host| Arc::new(host.beside()) as Arc<dyn GateReads>),
+            Some(manager) => fleet
+                .host(manager)
+                .await
+                .map(|host| Arc::new(host.beside()) as Arc<dyn GateReads>),
             None => Ok(Arc::new(BlankSwarm)),
         };
         let (query, question, permits) = ((*query).clone(), question.clone(), permits.clone());
@@ -37,7 +44,9 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
                 Ok(reads) => preview(reads, &question).await,
                 Err(error) => Err(error),
             };
-            let answer = answer.map(Answer::Stack).map_err(|error| trouble(&question, &error));
+            let answer = answer
+                .map(Answer::Stack)
+                .map_err(|error| trouble(&question, &error));
             (query, answer)
         });
     }
@@ -50,18 +59,39 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
 }
 
 fn trouble(question: &StackQuestion, error: &TransportError) -> ProbeError {
-    let what = format!("what `docker stack deploy {}` would do", question.deployment.name);
-    let hint = if *error == TransportError::NoClient { format!(": {}", error.hint()) } else { String::new() };
-    ProbeError::Failed { what, why: format!("{error}{hint}") }
+    let what = format!(
+        "what `docker stack deploy {}` would do",
+        question.deployment.name
+    );
+    let hint = if *error == TransportError::NoClient {
+        format!(": {}", error.hint())
+    } else {
+        String::new()
+    };
+    ProbeError::Failed {
+        what,
+        why: format!("{error}{hint}"),
+    }
 }
 
-async fn preview(reads: Arc<dyn GateReads>, question: &StackQuestion) -> Result<StackAnswer, TransportError> {
+async fn preview(
+    reads: Arc<dyn GateReads>,
+    question: &StackQuestion,
+) -> Result<StackAnswer, TransportError> {
     let gate = Arc::new(Gate::preview(reads));
     let said = match stack_client::run(&gate, &question.deployment, PREVIEW_TIMEOUT).await? {
         Ok(said) => said,
         Err(said) => return Ok(StackAnswer::Refused(said)),
     };
-    let write = |write: Recorded| StackWrite { method: write.method, path: write.path, body: write.body };
+    let write = |write: Recorded| StackWrite {
+        method: write.method,
+        path: write.path,
+        body: write.body,
+    };
     let writes = gate.recorded().into_iter().map(write).collect();
-    Ok(StackAnswer::Previewed(Preview { writes, missing: gate.missing(), said }))
+    Ok(StackAnswer::Previewed(Preview {
+        writes,
+        missing: gate.missing(),
+        said,
+    }))
 }

@@ -11,12 +11,17 @@ fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
     let queries: BTreeSet<Query> = queries.into_iter().collect();
     let queries: Vec<&Query> = queries.iter().collect();
     let parts = script::sections(&queries);
-    let output = Command::new("sh").arg("-c").arg(script::text("MARK", &parts)).output().unwrap();
+    let output = Command::new("sh")
+        .arg("-c")
+        .arg(script::text("MARK", &parts))
+        .output()
+        .unwrap();
     let framed = sections::split("MARK", &output.stdout);
     let mut answers = Answers::default();
     for (index, part) in parts.iter().enumerate() {
-        let frame =
-            framed.get(&index).unwrap_or_else(|| panic!("{part:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        let frame = framed
+            .get(&index)
+            .unwrap_or_else(|| panic!("{part:?}: {}", String::from_utf8_lossy(&output.stderr)));
         parse::answer(part, frame, &mut answers);
     }
     answers
@@ -25,19 +30,35 @@ fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
 #[test]
 fn paths_with_hostile_names_are_read_literally() {
     let folder = tempfile::tempdir().unwrap();
-    let hostile = folder.path().join("a'; touch pwned; $(touch pwned) \"\n\\-é");
+    let hostile = folder
+        .path()
+        .join("a'; touch pwned; $(touch pwned) \"\n\\-é");
     std::fs::write(&hostile, b"bytes\n\0\xff\n\n").unwrap();
     let link = folder.path().join("link");
     std::os::unix::fs::symlink("/no/where\tat all", &link).unwrap();
     let missing = folder.path().join("missing/deeper");
     let name = |path: &std::path::Path| path.to_str().unwrap().to_owned();
-    let answers = ask([Query::content(name(&hostile)), Query::path(name(&link)), Query::content(name(&missing))]);
+    let answers = ask([
+        Query::content(name(&hostile)),
+        Query::path(name(&link)),
+        Query::content(name(&missing)),
+    ]);
     let file = answers.path(&name(&hostile)).unwrap().unwrap();
-    assert_eq!((file.kind, file.content.as_deref()), (PathType::File, Some(&b"bytes\n\0\xff\n\n"[..])));
+    assert_eq!(
+        (file.kind, file.content.as_deref()),
+        (PathType::File, Some(&b"bytes\n\0\xff\n\n"[..]))
+    );
     let link = answers.path(&name(&link)).unwrap().unwrap();
-    assert_eq!((link.kind, link.target.as_deref()), (PathType::Symlink, Some("/no/where\tat all")));
+    assert_eq!(
+        (link.kind, link.target.as_deref()),
+        (PathType::Symlink, Some("/no/where\tat all"))
+    );
     assert_eq!(answers.path(&name(&missing)), Ok(None));
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "nothing was run");
+    assert_eq!(
+        std::fs::read_dir(folder.path()).unwrap().count(),
+        2,
+        "nothing was run"
+    );
 }
 
 #[test]
@@ -53,7 +74,9 @@ fn accounts_packages_and_parameters_are_states_when_absent() {
         Query::Sysctl("skep.no.such".into()),
         Query::Program("sh".into()),
         Query::Program("skep-no-such-program".into()),
-        Query::Test { script: "exit 7".into() },
+        Query::Test {
+            script: "exit 7".into(),
+        },
         Query::Facts,
     ]);
     let root = answers.user("root").unwrap().clone().unwrap();
@@ -63,7 +86,10 @@ fn accounts_packages_and_parameters_are_states_when_absent() {
     assert_eq!(answers.group("root").unwrap().as_ref().unwrap().gid, 0);
     assert_eq!(answers.group("skep-nobody-has-this"), Ok(&None));
     assert!(answers.package("dpkg").unwrap().installed.is_some());
-    assert_eq!(answers.package("skep-no-such-package").unwrap().installed, None);
+    assert_eq!(
+        answers.package("skep-no-such-package").unwrap().installed,
+        None
+    );
     assert!(answers.sysctl("net.ipv4.ip_forward").unwrap().is_some());
     assert_eq!(answers.sysctl("skep.no.such"), Ok(&None));
     assert!(answers.program("sh").unwrap().is_some());
@@ -83,10 +109,18 @@ fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
     let answers = ask([Query::path(path.as_str()), Query::path(missing.as_str())]);
     let error = answers.path(&path).unwrap_err().to_string();
     assert!(error.contains("Too many levels"), "{error}");
-    assert_eq!(answers.path(&missing), Ok(None), "one path's trouble is not another's");
+    assert_eq!(
+        answers.path(&missing),
+        Ok(None),
+        "one path's trouble is not another's"
+    );
     // A name that find writes otherwise than it was asked: whose trouble it is cannot be told.
     let odd = name(one.join("it's"));
-    assert!(ask([Query::path(odd.as_str()), Query::path(missing.as_str())]).path(&missing).is_err());
+    assert!(
+        ask([Query::path(odd.as_str()), Query::path(missing.as_str())])
+            .path(&missing)
+            .is_err()
+    );
 }
 
 #[test]
@@ -96,32 +130,64 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
     std::fs::create_dir_all(full.join("data/lost+found")).unwrap();
     std::fs::write(full.join(".skep-volume"), b"marker").unwrap();
     let name = full.to_str().unwrap().to_owned();
-    let holding = || ask([Query::Holding { directory: name.clone() }]).holding(&name).copied();
+    let holding = || {
+        ask([Query::Holding {
+            directory: name.clone(),
+        }])
+        .holding(&name)
+        .copied()
+    };
     assert_eq!(holding(), Ok(Some(Holding { files: 0, bytes: 0 })));
     std::fs::write(full.join("data/rows"), b"12345").unwrap();
     std::fs::write(full.join("data/a\nb"), b"").unwrap();
     assert_eq!(holding(), Ok(Some(Holding { files: 2, bytes: 5 })));
-    assert_eq!(ask([Query::Holding { directory: "/no/such".into() }]).holding("/no/such"), Ok(&None));
+    assert_eq!(
+        ask([Query::Holding {
+            directory: "/no/such".into()
+        }])
+        .holding("/no/such"),
+        Ok(&None)
+    );
 }
 
 #[test]
 fn apt_is_asked_without_touching_its_caches() {
     let answers = ask([
-        Query::AptSimulation { arguments: vec!["skep-no-such-package".into()] },
+        Query::AptSimulation {
+            arguments: vec!["skep-no-such-package".into()],
+        },
         Query::PackageVersions("skep-no-such-package".into()),
         Query::AptSources,
         Query::AptLists,
         Query::DpkgAudit,
     ]);
-    let simulation = answers.apt_simulation(&["skep-no-such-package".into()]).unwrap();
-    assert!(format!("{simulation:?}").contains("Unable to locate package skep-no-such-package"), "{simulation:?}");
-    assert!(answers.package_versions("skep-no-such-package").unwrap().is_empty());
-    assert!(answers.apt_sources().unwrap().iter().any(|file| file.path.starts_with("/etc/apt/")));
+    let simulation = answers
+        .apt_simulation(&["skep-no-such-package".into()])
+        .unwrap();
+    assert!(
+        format!("{simulation:?}").contains("Unable to locate package skep-no-such-package"),
+        "{simulation:?}"
+    );
+    assert!(
+        answers
+            .package_versions("skep-no-such-package")
+            .unwrap()
+            .is_empty()
+    );
+    assert!(
+        answers
+            .apt_sources()
+            .unwrap()
+            .iter()
+            .any(|file| file.path.starts_with("/etc/apt/"))
+    );
     let lists = answers.apt_lists().unwrap();
-    let fetched = std::fs::read_dir("/var/lib/apt/lists").unwrap().filter(|entry| {
-        let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
-        name.ends_with("_InRelease") || name.ends_with("_Release")
-    });
+    let fetched = std::fs::read_dir("/var/lib/apt/lists")
+        .unwrap()
+        .filter(|entry| {
+            let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
+            name.ends_with("_InRelease") || name.ends_with("_Release")
+        });
     assert_eq!(lists.len(), fetched.count(), "{lists:?}");
     assert!(answers.dpkg_audit().is_ok());
 }

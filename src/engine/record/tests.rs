@@ -48,20 +48,37 @@ fn answers(mode: u32, content: &[u8]) -> Answers {
 }
 
 fn applied(content: &str) -> Vec<u8> {
-    Record::Absent.renewed(&[("file[/etc/x]".into(), definition(content), false)], 7).unwrap()
+    Record::Absent
+        .renewed(&[("file[/etc/x]".into(), definition(content), false)], 7)
+        .unwrap()
 }
 
 #[test]
 fn the_record_tells_who_changed_what() {
     let record = Record::read(&answers(0o600, &applied("old")));
     assert!(record.complaint().is_none());
-    assert_eq!(record.cause(thing("old").as_ref(), false), Cause::ChangedBehindOurBack);
-    assert_eq!(record.cause(thing("new").as_ref(), false), Cause::NotYetApplied);
-    assert_eq!(record.cause(thing("old").as_ref(), true), Cause::NotYetApplied);
-    assert_eq!(Record::Absent.cause(thing("old").as_ref(), false), Cause::NeverApplied);
+    assert_eq!(
+        record.cause(thing("old").as_ref(), false),
+        Cause::ChangedBehindOurBack
+    );
+    assert_eq!(
+        record.cause(thing("new").as_ref(), false),
+        Cause::NotYetApplied
+    );
+    assert_eq!(
+        record.cause(thing("old").as_ref(), true),
+        Cause::NotYetApplied
+    );
+    assert_eq!(
+        Record::Absent.cause(thing("old").as_ref(), false),
+        Cause::NeverApplied
+    );
     let mut differs = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Differs);
     record.explain(thing("old").as_ref(), &mut differs);
-    assert_eq!((differs.cause, differs.last_applied), (Some(Cause::ChangedBehindOurBack), Some(7)));
+    assert_eq!(
+        (differs.cause, differs.last_applied),
+        (Some(Cause::ChangedBehindOurBack), Some(7))
+    );
     let mut fine = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Unchanged);
     record.explain(thing("old").as_ref(), &mut fine);
     assert_eq!((fine.cause, fine.last_applied), (None, None));
@@ -82,7 +99,9 @@ fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
         let complaint = record.complaint().unwrap_or_else(|| panic!("{why}"));
         assert!(complaint.contains(why), "{complaint}");
         assert_eq!(record.cause(thing("x").as_ref(), false), Cause::Unknown);
-        let renewed = record.renewed(&[("file[/etc/x]".into(), definition("x"), false)], 9).unwrap();
+        let renewed = record
+            .renewed(&[("file[/etc/x]".into(), definition("x"), false)], 9)
+            .unwrap();
         assert!(matches!(Record::parse(&renewed), Record::Known(_)));
     }
 }
@@ -94,9 +113,16 @@ fn it_is_written_only_when_it_says_something_new() {
     assert!(same(false).is_none());
     assert!(same(true).is_some(), "the time of a change is news");
     assert!(record.renewed(&[], 9).is_none());
-    let more = record.renewed(&[("group[y]".into(), definition("y"), false)], 9).unwrap();
-    let Record::Known(document) = Record::parse(&more) else { panic!("it reads itself") };
-    assert_eq!(document.resources["file[/etc/x]"].applied, 7, "what other playbooks applied stays");
+    let more = record
+        .renewed(&[("group[y]".into(), definition("y"), false)], 9)
+        .unwrap();
+    let Record::Known(document) = Record::parse(&more) else {
+        panic!("it reads itself")
+    };
+    assert_eq!(
+        document.resources["file[/etc/x]"].applied, 7,
+        "what other playbooks applied stays"
+    );
 }
 
 #[test]
@@ -106,8 +132,18 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
         Record::Known(document) => document.resources["file[/etc/x]"].wanted.clone(),
         _ => panic!("it reads itself"),
     };
-    assert_ne!(digests(&one), digests(&other), "two hosts never show that they hold the same");
-    let many: Vec<_> = (0..6000).map(|number| (format!("file[/{number:060}]"), definition("x"), true)).collect();
+    assert_ne!(
+        digests(&one),
+        digests(&other),
+        "two hosts never show that they hold the same"
+    );
+    let many: Vec<_> = (0..6000)
+        .map(|number| (format!("file[/{number:060}]"), definition("x"), true))
+        .collect();
     let text = Record::Absent.renewed(&many, 1).unwrap();
-    assert!(text.len() <= SIZE_LIMIT && text.len() > SIZE_LIMIT / 2, "{}", text.len());
+    assert!(
+        text.len() <= SIZE_LIMIT && text.len() > SIZE_LIMIT / 2,
+        "{}",
+        text.len()
+    );
 }

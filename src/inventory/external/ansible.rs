@@ -15,14 +15,25 @@ pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let about = format!("The hosts of Ansible's inventory {}.", file.display());
     let path = whole.to_string_lossy().into_owned();
-    let asked = program::run(OsStr::new("ansible-inventory"), &["--list", "-i", &path], Path::new(""), "");
+    let asked = program::run(
+        OsStr::new("ansible-inventory"),
+        &["--list", "-i", &path],
+        Path::new(""),
+        "",
+    );
     match asked {
         Ok(said) if said.success => dynamic::read(&said.stdout, &about),
         Ok(said) => {
             let why = program::last_line(&said.stderr);
-            let why = ["ERROR! ", "[ERROR]: "].iter().find_map(|mark| why.strip_prefix(mark)).unwrap_or(why);
-            Err(Trouble::new(format!("`ansible-inventory --list -i {}` failed: {why}", file.display()))
-                .hint("run it by hand"))
+            let why = ["ERROR! ", "[ERROR]: "]
+                .iter()
+                .find_map(|mark| why.strip_prefix(mark))
+                .unwrap_or(why);
+            Err(Trouble::new(format!(
+                "`ansible-inventory --list -i {}` failed: {why}",
+                file.display()
+            ))
+            .hint("run it by hand"))
         }
         Err(trouble) if trouble.why.contains("not installed") => without_ansible(file, &about),
         Err(trouble) => Err(trouble),
@@ -30,7 +41,9 @@ pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
 }
 
 fn without_ansible(file: &Path, about: &str) -> Result<Written, Trouble> {
-    let is_yaml = file.extension().is_some_and(|extension| extension == "yml" || extension == "yaml");
+    let is_yaml = file
+        .extension()
+        .is_some_and(|extension| extension == "yml" || extension == "yaml");
     if is_yaml || file.is_dir() {
         return Err(Trouble::new(format!(
             "{} can only be read by Ansible itself, and ansible-inventory is not installed",
@@ -40,5 +53,6 @@ fn without_ansible(file: &Path, about: &str) -> Result<Written, Trouble> {
     }
     let text = std::fs::read_to_string(file)
         .map_err(|error| Trouble::new(format!("cannot read {}: {error}", file.display())))?;
-    ini::read(&text, about).map_err(|(line, why)| Trouble::new(format!("{}:{line}: {why}", file.display())))
+    ini::read(&text, about)
+        .map_err(|(line, why)| Trouble::new(format!("{}:{line}: {why}", file.display())))
 }

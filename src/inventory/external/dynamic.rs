@@ -14,13 +14,27 @@ use crate::document::is_secret_key;
 /// Runs an executable with `--list`, as Ansible does.
 pub(super) fn of_program(file: &Path) -> Result<Written, Trouble> {
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
-    let said = program::run(whole.as_os_str(), &["--list"], Path::new(""), "make it executable")?;
+    let said = program::run(
+        whole.as_os_str(),
+        &["--list"],
+        Path::new(""),
+        "make it executable",
+    )?;
     if !said.success {
         let why = program::last_line(&said.stderr);
-        return Err(Trouble::new(format!("`{} --list` failed: {why}", file.display())).hint("run it by hand"));
+        return Err(
+            Trouble::new(format!("`{} --list` failed: {why}", file.display()))
+                .hint("run it by hand"),
+        );
     }
-    read(&said.stdout, &format!("The hosts that `{} --list` printed.", file.display()))
-        .map_err(|trouble| Trouble { why: format!("{}: {}", file.display(), trouble.why), ..trouble })
+    read(
+        &said.stdout,
+        &format!("The hosts that `{} --list` printed.", file.display()),
+    )
+    .map_err(|trouble| Trouble {
+        why: format!("{}: {}", file.display(), trouble.why),
+        ..trouble
+    })
 }
 
 /// Reads the JSON.
@@ -29,9 +43,16 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, Trouble> {
         Trouble::new(format!("no inventory in JSON: {error}"))
             .hint("it prints an object of groups: { \"managers\": { \"hosts\": [\"docker01\"] }, \"_meta\": { \"hostvars\": {} } }")
     })?;
-    let mut written = Written { about: about.to_owned(), ..Written::default() };
+    let mut written = Written {
+        about: about.to_owned(),
+        ..Written::default()
+    };
     let mut hosts: IndexMap<String, Machine> = IndexMap::new();
-    let variables = groups.get("_meta").and_then(|meta| meta["hostvars"].as_object()).cloned().unwrap_or_default();
+    let variables = groups
+        .get("_meta")
+        .and_then(|meta| meta["hostvars"].as_object())
+        .cloned()
+        .unwrap_or_default();
     // `all` and `ungrouped` are names of Ansible's own, for what every inventory has.
     let own = ["_meta", "all", "ungrouped"];
     for (name, group) in &groups {
@@ -42,14 +63,23 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, Trouble> {
                 machine.groups.push(name.clone());
             }
         }
-        let vars: BTreeMap<String, Value> =
-            group["vars"].as_object().cloned().unwrap_or_default().into_iter().collect();
+        let vars: BTreeMap<String, Value> = group["vars"]
+            .as_object()
+            .cloned()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         if own.contains(&name.as_str()) {
             written.vars.extend(plain(vars));
             continue;
         }
-        let children: Vec<String> =
-            group["children"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let children: Vec<String> = group["children"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
         for child in &children {
             written.groups.entry(child.clone()).or_default();
         }
@@ -80,7 +110,9 @@ pub(super) fn settle(machine: &mut Machine, vars: Map<String, Value>) {
         };
         let value = match (setting, &value) {
             ("port", Value::String(text)) => text.parse::<u16>().map_or(value.clone(), Into::into),
-            ("become", Value::String(text)) => matches!(text.to_lowercase().as_str(), "true" | "yes" | "1").into(),
+            ("become", Value::String(text)) => {
+                matches!(text.to_lowercase().as_str(), "true" | "yes" | "1").into()
+            }
             _ => value,
         };
         machine.set(setting, value);
@@ -89,7 +121,9 @@ pub(super) fn settle(machine: &mut Machine, vars: Map<String, Value>) {
 
 /// Variables without those that only Ansible means, and without secrets: an inventory holds none.
 pub(super) fn plain(vars: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
-    vars.into_iter().filter(|(name, _)| !name.starts_with("ansible_") && !is_secret_key(name)).collect()
+    vars.into_iter()
+        .filter(|(name, _)| !name.starts_with("ansible_") && !is_secret_key(name))
+        .collect()
 }
 
 #[cfg(test)]
@@ -107,16 +141,31 @@ mod tests {
         let read: toml::Table = text.parse().unwrap();
         assert_eq!(read["hosts"]["a"]["port"].as_integer(), Some(2222));
         assert_eq!(read["hosts"]["a"]["become"].as_bool(), Some(true));
-        assert_eq!(read["hosts"]["a"]["vars"].as_table().unwrap().len(), 1, "{text}");
+        assert_eq!(
+            read["hosts"]["a"]["vars"].as_table().unwrap().len(),
+            1,
+            "{text}"
+        );
         assert_eq!(read["hosts"]["b"]["groups"].to_string(), "[\"workers\"]");
         assert!(read["hosts"].get("c").is_some() && read["hosts"]["c"].get("groups").is_none());
-        assert_eq!(read["groups"]["swarm"]["children"].to_string(), "[\"managers\", \"workers\"]");
-        assert_eq!(read["groups"]["managers"]["vars"]["size"].as_integer(), Some(3));
+        assert_eq!(
+            read["groups"]["swarm"]["children"].to_string(),
+            "[\"managers\", \"workers\"]"
+        );
+        assert_eq!(
+            read["groups"]["managers"]["vars"]["size"].as_integer(),
+            Some(3)
+        );
         assert_eq!(read["vars"]["registry"].as_str(), Some("a:5000"));
     }
 
     #[test]
     fn no_json_is_said() {
-        assert!(super::read("[]", "x").unwrap_err().why.starts_with("no inventory in JSON"));
+        assert!(
+            super::read("[]", "x")
+                .unwrap_err()
+                .why
+                .starts_with("no inventory in JSON")
+        );
     }
 }

@@ -18,7 +18,10 @@ enum Section {
 
 /// Reads the text; an error is a line, from 1, and what is wrong with it.
 pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> {
-    let mut written = Written { about: about.to_owned(), ..Written::default() };
+    let mut written = Written {
+        about: about.to_owned(),
+        ..Written::default()
+    };
     let mut hosts: IndexMap<String, (Vec<String>, Map<String, Value>)> = IndexMap::new();
     let mut group_vars: IndexMap<String, Map<String, Value>> = IndexMap::new();
     let mut section = Section::Hosts(None);
@@ -40,18 +43,26 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                 "hosts" => Section::Hosts((!is_own).then(|| group.to_owned())),
                 "vars" => Section::Vars(group.to_owned()),
                 "children" => Section::Children(group.to_owned()),
-                other => return Err(wrong(format!("`[{group}:{other}]` is no section of an inventory"))),
+                other => {
+                    return Err(wrong(format!(
+                        "`[{group}:{other}]` is no section of an inventory"
+                    )));
+                }
             };
             continue;
         }
         match &section {
             Section::Hosts(group) => {
                 let words = words(line).map_err(wrong)?;
-                let Some((pattern, pairs)) = words.split_first() else { continue };
+                let Some((pattern, pairs)) = words.split_first() else {
+                    continue;
+                };
                 // `web1:2222` is a host with its port; what else holds colons (an IPv6 address) has several.
                 let (pattern, port) = match pattern.rsplit_once(':') {
                     Some((name, port)) if !name.contains(':') && !port.ends_with(']') => {
-                        let number = port.parse::<u16>().map_err(|_| wrong(format!("`{port}` is no port")))?;
+                        let number = port
+                            .parse::<u16>()
+                            .map_err(|_| wrong(format!("`{port}` is no port")))?;
                         (name, Some(number))
                     }
                     _ => (pattern.as_str(), None),
@@ -61,18 +72,30 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                     if let Some(port) = port {
                         vars.insert("ansible_port".into(), port.into());
                     }
-                    groups.extend(group.iter().filter(|group| !groups.contains(group)).cloned().collect::<Vec<_>>());
+                    groups.extend(
+                        group
+                            .iter()
+                            .filter(|group| !groups.contains(group))
+                            .cloned()
+                            .collect::<Vec<_>>(),
+                    );
                     for pair in pairs {
-                        let (key, text) =
-                            pair.split_once('=').ok_or_else(|| wrong(format!("`{pair}` is not key=value")))?;
+                        let (key, text) = pair
+                            .split_once('=')
+                            .ok_or_else(|| wrong(format!("`{pair}` is not key=value")))?;
                         vars.insert(key.to_owned(), value(text));
                     }
                 }
             }
             Section::Vars(group) => {
-                let (key, text) = line.split_once('=').ok_or_else(|| wrong(format!("`{line}` is not key=value")))?;
+                let (key, text) = line
+                    .split_once('=')
+                    .ok_or_else(|| wrong(format!("`{line}` is not key=value")))?;
                 let text = text.trim().trim_matches(['"', '\'']);
-                group_vars.entry(group.clone()).or_default().insert(key.trim().to_owned(), value(text));
+                group_vars
+                    .entry(group.clone())
+                    .or_default()
+                    .insert(key.trim().to_owned(), value(text));
             }
             Section::Children(group) => {
                 let words = words(line).map_err(wrong)?;
@@ -81,7 +104,12 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                 };
                 written.groups.entry(child.clone()).or_default();
                 if group != "all" {
-                    written.groups.entry(group.clone()).or_default().1.push(child.clone());
+                    written
+                        .groups
+                        .entry(group.clone())
+                        .or_default()
+                        .1
+                        .push(child.clone());
                 }
             }
         }
@@ -96,14 +124,20 @@ fn spread(
     group_vars: &mut IndexMap<String, Map<String, Value>>,
     written: &mut Written,
 ) {
-    let within = |groups: &[String], wanted: &str, all: &BTreeMap<String, (BTreeMap<String, Value>, Vec<String>)>| {
+    let within = |groups: &[String],
+                  wanted: &str,
+                  all: &BTreeMap<String, (BTreeMap<String, Value>, Vec<String>)>| {
         let (mut next, mut seen) = (vec![wanted.to_owned()], Vec::new());
         while let Some(group) = next.pop() {
             if groups.contains(&group) {
                 return true;
             }
             if !seen.contains(&group) {
-                next.extend(all.get(&group).map(|(_, children)| children.clone()).unwrap_or_default());
+                next.extend(
+                    all.get(&group)
+                        .map(|(_, children)| children.clone())
+                        .unwrap_or_default(),
+                );
                 seen.push(group);
             }
         }
@@ -114,7 +148,10 @@ fn spread(
     for (group, vars) in group_vars.iter() {
         let connection = vars.iter().filter(|(name, _)| name.starts_with("ansible_"));
         for (name, value) in connection {
-            for (groups, own) in hosts.values_mut().filter(|(groups, _)| within(groups, group, &written.groups)) {
+            for (groups, own) in hosts
+                .values_mut()
+                .filter(|(groups, _)| within(groups, group, &written.groups))
+            {
                 let _ = groups;
                 own.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -123,11 +160,19 @@ fn spread(
         if group == "all" {
             written.vars.extend(rest);
         } else {
-            written.groups.entry(group.clone()).or_default().0.extend(rest);
+            written
+                .groups
+                .entry(group.clone())
+                .or_default()
+                .0
+                .extend(rest);
         }
     }
     for (name, (groups, vars)) in std::mem::take(hosts) {
-        let mut machine = Machine { groups, ..Machine::default() };
+        let mut machine = Machine {
+            groups,
+            ..Machine::default()
+        };
         settle(&mut machine, vars);
         written.hosts.push((name, machine));
     }
@@ -173,8 +218,12 @@ fn words(line: &str) -> Result<Vec<String>, String> {
 
 /// `web[01:03]` is web01, web02, web03; one range a name.
 fn range(pattern: &str) -> Result<Vec<String>, String> {
-    let Some((before, rest)) = pattern.split_once('[') else { return Ok(vec![pattern.to_owned()]) };
-    let refused = || format!("`{pattern}` needs Ansible itself: only one range of numbers is read without it");
+    let Some((before, rest)) = pattern.split_once('[') else {
+        return Ok(vec![pattern.to_owned()]);
+    };
+    let refused = || {
+        format!("`{pattern}` needs Ansible itself: only one range of numbers is read without it")
+    };
     let (inside, after) = rest.split_once(']').ok_or_else(refused)?;
     let (first, last) = inside.split_once(':').ok_or_else(refused)?;
     let number = |text: &str| text.parse::<u32>().map_err(|_| refused());
@@ -183,7 +232,9 @@ fn range(pattern: &str) -> Result<Vec<String>, String> {
         return Err(refused());
     }
     let width = first.len();
-    Ok((from..=to).map(|at| format!("{before}{at:0width$}{after}")).collect())
+    Ok((from..=to)
+        .map(|at| format!("{before}{at:0width$}{after}"))
+        .collect())
 }
 
 #[cfg(test)]
@@ -200,10 +251,23 @@ mod tests {
         let read: toml::Table = read(TEXT, "x").unwrap().text().parse().unwrap();
         let host = |name: &str| read["hosts"][name].clone();
         assert_eq!(host("lone")["user"].as_str(), Some("bob"));
-        assert_eq!(host("m1")["user"].as_str(), Some("ann"), "the nearer group is stronger");
+        assert_eq!(
+            host("m1")["user"].as_str(),
+            Some("ann"),
+            "the nearer group is stronger"
+        );
         assert_eq!(host("m1")["vars"]["note"].as_str(), Some("two words"));
-        assert_eq!((host("w02")["port"].as_integer(), host("w02")["become"].as_bool()), (Some(2222), Some(true)));
-        assert_eq!(read["groups"]["swarm"]["vars"]["registry"].as_str(), Some("m1:5000"));
+        assert_eq!(
+            (
+                host("w02")["port"].as_integer(),
+                host("w02")["become"].as_bool()
+            ),
+            (Some(2222), Some(true))
+        );
+        assert_eq!(
+            read["groups"]["swarm"]["vars"]["registry"].as_str(),
+            Some("m1:5000")
+        );
         assert_eq!(read["vars"]["size"].as_integer(), Some(3));
     }
 

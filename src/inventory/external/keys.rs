@@ -8,13 +8,22 @@ use std::path::Path;
 /// What known hosts call the machine with this identity.
 pub(super) fn alias(identity: &str) -> String {
     // An identity is a word already; what a known_hosts file would read as a pattern cannot be part of one.
-    let word: String = identity.chars().filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-').collect();
+    let word: String = identity
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
+        .collect();
     format!("vagrant-{}", word.to_ascii_lowercase())
 }
 
 /// Takes machines out of the file that are there no more. A file that cannot be changed keeps them: they match nobody.
 pub(super) fn forget_all_but(file: &Path, living: &BTreeSet<String>) {
-    let Ok(mut open) = std::fs::OpenOptions::new().read(true).write(true).open(file) else { return };
+    let Ok(mut open) = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(file)
+    else {
+        return;
+    };
     // Whoever writes a new key down holds this lock too.
     if open.lock().is_err() {
         return;
@@ -23,7 +32,11 @@ pub(super) fn forget_all_but(file: &Path, living: &BTreeSet<String>) {
     if open.read_to_string(&mut before).is_err() {
         return;
     }
-    let lives = |line: &&str| line.split_ascii_whitespace().next().is_some_and(|name| living.contains(name));
+    let lives = |line: &&str| {
+        line.split_ascii_whitespace()
+            .next()
+            .is_some_and(|name| living.contains(name))
+    };
     let after: String = before.split_inclusive('\n').filter(lives).collect();
     if after != before && open.rewind().is_ok() && open.set_len(0).is_ok() {
         let _ = open.write_all(after.as_bytes());
@@ -39,9 +52,16 @@ mod tests {
     fn the_dead_are_forgotten_and_the_living_stay() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known_hosts");
-        std::fs::write(&file, "vagrant-a1 ssh-ed25519 K1\nvagrant-b2 ssh-ed25519 K2\nvagrant-a1 ssh-rsa K3\n").unwrap();
+        std::fs::write(
+            &file,
+            "vagrant-a1 ssh-ed25519 K1\nvagrant-b2 ssh-ed25519 K2\nvagrant-a1 ssh-rsa K3\n",
+        )
+        .unwrap();
         forget_all_but(&file, &BTreeSet::from(["vagrant-a1".to_owned()]));
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "vagrant-a1 ssh-ed25519 K1\nvagrant-a1 ssh-rsa K3\n");
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "vagrant-a1 ssh-ed25519 K1\nvagrant-a1 ssh-rsa K3\n"
+        );
         forget_all_but(&folder.path().join("none"), &BTreeSet::new());
         assert!(!folder.path().join("none").exists());
     }

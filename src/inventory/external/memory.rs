@@ -37,8 +37,14 @@ pub(super) fn recall(file: &Path, mark: u64) -> Option<Answer> {
 
 /// Keeps an answer; where that is not possible, Vagrant is asked each time.
 pub(super) fn remember(file: &Path, mark: u64, answer: &Answer) {
-    let kept = Kept { mark, at: SystemTime::now(), answer: answer.clone() };
-    let (Ok(text), Some(folder)) = (serde_json::to_vec(&kept), file.parent()) else { return };
+    let kept = Kept {
+        mark,
+        at: SystemTime::now(),
+        answer: answer.clone(),
+    };
+    let (Ok(text), Some(folder)) = (serde_json::to_vec(&kept), file.parent()) else {
+        return;
+    };
     if std::fs::create_dir_all(folder).is_ok()
         && let Ok(mut new) = tempfile::NamedTempFile::new_in(folder)
         && std::io::Write::write_all(&mut new, &text).is_ok()
@@ -53,7 +59,12 @@ pub(super) fn mark(root: &Path, machines: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     let mut variables: Vec<(String, String)> = std::env::vars_os()
-        .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+        .map(|(name, value)| {
+            (
+                name.to_string_lossy().into_owned(),
+                value.to_string_lossy().into_owned(),
+            )
+        })
         .filter(|(name, _)| name.starts_with("VAGRANT_") || name.starts_with("SKEP_"))
         .collect();
     variables.sort();
@@ -65,7 +76,11 @@ pub(super) fn mark(root: &Path, machines: &Path) -> u64 {
 }
 
 fn folder(path: &Path, deeper: u32, hasher: &mut DefaultHasher) {
-    let mut entries: Vec<_> = std::fs::read_dir(path).into_iter().flatten().flatten().collect();
+    let mut entries: Vec<_> = std::fs::read_dir(path)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let Ok(data) = entry.metadata() else { continue };
@@ -93,8 +108,14 @@ mod tests {
         std::fs::write(folder.path().join("Vagrantfile"), "x").unwrap();
         let mark_now = || mark(folder.path(), &machines);
         let (first, file) = (mark_now(), folder.path().join(".vagrant/skep/answer.json"));
-        let machine = Status { provider: "docker".into(), state: "running".into() };
-        let answer = Answer { machines: IndexMap::from([("a".into(), machine)]), ..Answer::default() };
+        let machine = Status {
+            provider: "docker".into(),
+            state: "running".into(),
+        };
+        let answer = Answer {
+            machines: IndexMap::from([("a".into(), machine)]),
+            ..Answer::default()
+        };
         assert_eq!(recall(&file, first), None);
         remember(&file, first, &answer);
         assert_eq!(mark_now(), first, "what is kept is no change");
@@ -113,7 +134,11 @@ mod tests {
     fn an_old_answer_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("answer.json");
-        let kept = Kept { mark: 7, at: SystemTime::now() - LIFETIME, answer: Answer::default() };
+        let kept = Kept {
+            mark: 7,
+            at: SystemTime::now() - LIFETIME,
+            answer: Answer::default(),
+        };
         std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
         assert_eq!(recall(&file, 7), None);
     }

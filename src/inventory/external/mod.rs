@@ -43,7 +43,10 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn new(why: impl Into<String>) -> Self {
-        Self { why: why.into(), hint: None }
+        Self {
+            why: why.into(),
+            hint: None,
+        }
     }
 
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -81,8 +84,12 @@ impl External {
         if let Some(file) = named("ansible:") {
             return Some(Self::Ansible(file));
         }
-        let is_toml = path.extension().is_some_and(|extension| extension == "toml");
-        let data = std::fs::metadata(path).ok().filter(|data| data.is_file() && !is_toml)?;
+        let is_toml = path
+            .extension()
+            .is_some_and(|extension| extension == "toml");
+        let data = std::fs::metadata(path)
+            .ok()
+            .filter(|data| data.is_file() && !is_toml)?;
         (data.permissions().mode() & 0o111 != 0).then(|| Self::Program(path.to_path_buf()))
     }
 
@@ -96,7 +103,10 @@ impl External {
         };
         let written = written.map_err(|trouble| -> Diagnostics {
             let at = Place::new(&Source::new(argument, ""), 0..0);
-            Diagnostic::error(trouble.why).at(at).maybe_hint(trouble.hint).into()
+            Diagnostic::error(trouble.why)
+                .at(at)
+                .maybe_hint(trouble.hint)
+                .into()
         })?;
         Document::parse(Source::new(argument, written.text()))
     }
@@ -109,10 +119,22 @@ mod tests {
 
     #[test]
     fn arguments_name_their_source() {
-        assert_eq!(External::of(Path::new("vagrant:")), Some(External::Vagrant("".into())));
-        assert_eq!(External::of(Path::new("vagrant:../a b")), Some(External::Vagrant("../a b".into())));
-        assert_eq!(External::of(Path::new("terraform:infra")), Some(External::Terraform("infra".into())));
-        assert_eq!(External::of(Path::new("ansible:hosts.ini")), Some(External::Ansible("hosts.ini".into())));
+        assert_eq!(
+            External::of(Path::new("vagrant:")),
+            Some(External::Vagrant("".into()))
+        );
+        assert_eq!(
+            External::of(Path::new("vagrant:../a b")),
+            Some(External::Vagrant("../a b".into()))
+        );
+        assert_eq!(
+            External::of(Path::new("terraform:infra")),
+            Some(External::Terraform("infra".into()))
+        );
+        assert_eq!(
+            External::of(Path::new("ansible:hosts.ini")),
+            Some(External::Ansible("hosts.ini".into()))
+        );
         assert_eq!(External::of(Path::new("inventory")), None);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("list");
@@ -122,6 +144,10 @@ mod tests {
         assert_eq!(External::of(&file), Some(External::Program(file.clone())));
         let toml = folder.path().join("i.toml");
         std::fs::rename(&file, &toml).unwrap();
-        assert_eq!(External::of(&toml), None, "a TOML file that happens to be executable is a TOML file");
+        assert_eq!(
+            External::of(&toml),
+            None,
+            "a TOML file that happens to be executable is a TOML file"
+        );
     }
 }

@@ -26,14 +26,32 @@ pub(super) struct Said {
 /// Runs a program in a folder to its end.
 ///
 /// `install` says how it is had, for when it is missing.
-pub(super) fn run(program: &OsStr, arguments: &[&str], folder: &Path, install: &str) -> Result<Said, Trouble> {
-    let name = Path::new(program).file_name().unwrap_or(program).to_string_lossy().into_owned();
+pub(super) fn run(
+    program: &OsStr,
+    arguments: &[&str],
+    folder: &Path,
+    install: &str,
+) -> Result<Said, Trouble> {
+    let name = Path::new(program)
+        .file_name()
+        .unwrap_or(program)
+        .to_string_lossy()
+        .into_owned();
     let line = [&[name.as_str()], arguments].concat().join(" ");
     let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.env("VAGRANT_CHECKPOINT_DISABLE", "1").env("VAGRANT_NO_COLOR", "1").env("TF_IN_AUTOMATION", "1");
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+        .env("VAGRANT_CHECKPOINT_DISABLE", "1")
+        .env("VAGRANT_NO_COLOR", "1")
+        .env("TF_IN_AUTOMATION", "1");
     // Without it Ansible warns of a file that it cannot read, and goes on with no hosts.
-    command.env("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True").env("ANSIBLE_NOCOLOR", "1");
+    command
+        .env("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True")
+        .env("ANSIBLE_NOCOLOR", "1");
     // A group of its own: what it starts ends with it when it takes too long.
     command.process_group(0);
     if !folder.as_os_str().is_empty() {
@@ -51,18 +69,27 @@ pub(super) fn run(program: &OsStr, arguments: &[&str], folder: &Path, install: &
     let readers = (reader(child.stdout.take()), reader(child.stderr.take()));
     let success = wait(&mut child, TIME_LIMIT).ok_or_else(|| {
         let limit = humantime::format_duration(TIME_LIMIT);
-        Trouble::new(format!("`{line}` did not end within {limit} and was stopped"))
-            .hint("run it by hand, and look what it waits for")
+        Trouble::new(format!(
+            "`{line}` did not end within {limit} and was stopped"
+        ))
+        .hint("run it by hand, and look what it waits for")
     })?;
     let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
     };
-    Ok(Said { success, stdout: text(readers.0), stderr: text(readers.1) })
+    Ok(Said {
+        success,
+        stdout: text(readers.0),
+        stderr: text(readers.1),
+    })
 }
 
 /// The last line that says something, for an error's sentence.
 pub(super) fn last_line(text: &str) -> &str {
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("it says nothing")
+    text.lines()
+        .map(str::trim)
+        .rfind(|line| !line.is_empty())
+        .unwrap_or("it says nothing")
 }
 
 fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
@@ -86,7 +113,10 @@ fn wait(child: &mut Child, limit: Duration) -> Option<bool> {
             _ => {
                 // Its children too; `kill` fails only when all have just ended.
                 let group = format!("-{}", child.id());
-                let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+                let _ = Command::new("kill")
+                    .args(["-KILL", "--", &group])
+                    .stderr(Stdio::null())
+                    .status();
                 let _ = child.kill();
                 let _ = child.wait();
                 return None;
@@ -102,15 +132,33 @@ mod tests {
 
     #[test]
     fn what_it_says_is_kept() {
-        let said = run(OsStr::new("sh"), &["-c", "echo out; echo err >&2; exit 3"], Path::new("/"), "").unwrap();
-        assert_eq!((said.success, said.stdout.as_str(), said.stderr.as_str()), (false, "out\n", "err\n"));
+        let said = run(
+            OsStr::new("sh"),
+            &["-c", "echo out; echo err >&2; exit 3"],
+            Path::new("/"),
+            "",
+        )
+        .unwrap();
+        assert_eq!(
+            (said.success, said.stdout.as_str(), said.stderr.as_str()),
+            (false, "out\n", "err\n")
+        );
         assert_eq!(last_line("a\n b \n\n"), "b");
     }
 
     #[test]
     fn a_missing_program_and_a_missing_folder_are_told_apart() {
-        let trouble = run(OsStr::new("skep-no-such"), &["x"], Path::new("/"), "install it").unwrap_err();
-        assert_eq!(trouble.why, "`skep-no-such x` cannot be run: skep-no-such is not installed");
+        let trouble = run(
+            OsStr::new("skep-no-such"),
+            &["x"],
+            Path::new("/"),
+            "install it",
+        )
+        .unwrap_err();
+        assert_eq!(
+            trouble.why,
+            "`skep-no-such x` cannot be run: skep-no-such is not installed"
+        );
         assert_eq!(trouble.hint.as_deref(), Some("install it"));
         let trouble = run(OsStr::new("sh"), &[], Path::new("/no/such"), "").unwrap_err();
         assert_eq!(trouble.why, "there is no folder /no/such");
@@ -118,7 +166,11 @@ mod tests {
 
     #[test]
     fn what_takes_too_long_is_stopped() {
-        let mut child = Command::new("sleep").arg("60").process_group(0).spawn().unwrap();
+        let mut child = Command::new("sleep")
+            .arg("60")
+            .process_group(0)
+            .spawn()
+            .unwrap();
         assert_eq!(wait(&mut child, Duration::from_millis(20)), None);
     }
 }

@@ -11,58 +11,109 @@ use serde_json::{Map, Value};
 
 use super::{Machine, Trouble, Written, program};
 
-const SHAPE: &str =
-    "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
+const SHAPE: &str = "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
 /// Keys of a host that are settings, as in an inventory file.
-const SETTINGS: &[&str] =
-    &["address", "port", "user", "become", "identity_file", "proxy_jump", "host_keys", "known_hosts"];
+const SETTINGS: &[&str] = &[
+    "address",
+    "port",
+    "user",
+    "become",
+    "identity_file",
+    "proxy_jump",
+    "host_keys",
+    "known_hosts",
+];
 
 /// Asks `terraform`, or `tofu` where only that is installed.
 pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
-    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
-    let install = "install Terraform or OpenTofu, or keep the hosts in a file: `skep inventory --toml`";
-    let ask = |name: &str| program::run(OsStr::new(name), &["output", "-json", "-no-color"], folder, install);
+    let folder = if folder.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        folder
+    };
+    let install =
+        "install Terraform or OpenTofu, or keep the hosts in a file: `skep inventory --toml`";
+    let ask = |name: &str| {
+        program::run(
+            OsStr::new(name),
+            &["output", "-json", "-no-color"],
+            folder,
+            install,
+        )
+    };
     let said = match ask("terraform") {
-        Err(trouble) if trouble.why.contains("not installed") => ask("tofu").map_err(|_| trouble)?,
+        Err(trouble) if trouble.why.contains("not installed") => {
+            ask("tofu").map_err(|_| trouble)?
+        }
         said => said?,
     };
     if !said.success {
         let why = error(&said.stderr);
-        return Err(Trouble::new(format!("`terraform output -json` failed in {}: {why}", folder.display()))
-            .hint("run it there by hand; `terraform init` may be needed first"));
+        return Err(Trouble::new(format!(
+            "`terraform output -json` failed in {}: {why}",
+            folder.display()
+        ))
+        .hint("run it there by hand; `terraform init` may be needed first"));
     }
     read(&said.stdout, folder)
 }
 
 /// The sentence of an error, which is drawn into a box.
 fn error(text: &str) -> &str {
-    let mut lines =
-        text.lines().map(|line| line.trim_matches(|letter: char| letter.is_whitespace() || "╷│╵".contains(letter)));
-    lines.find_map(|line| line.strip_prefix("Error: ")).unwrap_or_else(|| program::last_line(text))
+    let mut lines = text.lines().map(|line| {
+        line.trim_matches(|letter: char| letter.is_whitespace() || "╷│╵".contains(letter))
+    });
+    lines
+        .find_map(|line| line.strip_prefix("Error: "))
+        .unwrap_or_else(|| program::last_line(text))
 }
 
 fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
-    let outputs: Map<String, Value> = serde_json::from_str(text)
-        .map_err(|error| Trouble::new(format!("`terraform output -json` printed no JSON: {error}")))?;
-    let outputs_of = |name: &str| outputs.get(name).filter(|output| output["sensitive"] != Value::Bool(true));
+    let outputs: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
+        Trouble::new(format!("`terraform output -json` printed no JSON: {error}"))
+    })?;
+    let outputs_of = |name: &str| {
+        outputs
+            .get(name)
+            .filter(|output| output["sensitive"] != Value::Bool(true))
+    };
     let (whole, hosts) = match (outputs_of("skep"), outputs_of("hosts")) {
         (Some(output), _) => (output["value"].clone(), output["value"]["hosts"].clone()),
         (None, Some(output)) => (Value::Null, output["value"].clone()),
         (None, None) => {
-            let why = if outputs.is_empty() { "it has none (was it applied?)" } else { "it has others only" };
-            let message = format!("Terraform in {} has no output `skep` or `hosts`: {why}", folder.display());
+            let why = if outputs.is_empty() {
+                "it has none (was it applied?)"
+            } else {
+                "it has others only"
+            };
+            let message = format!(
+                "Terraform in {} has no output `skep` or `hosts`: {why}",
+                folder.display()
+            );
             return Err(Trouble::new(message).hint(SHAPE));
         }
     };
     let Value::Object(hosts) = hosts else {
         return Err(Trouble::new("Terraform's output holds no table of hosts").hint(SHAPE));
     };
-    let about = format!("The hosts of Terraform in {}, as they were when this was written.", folder.display());
-    let mut written = Written { about, disposable: whole["disposable"] == Value::Bool(true), ..Written::default() };
+    let about = format!(
+        "The hosts of Terraform in {}, as they were when this was written.",
+        folder.display()
+    );
+    let mut written = Written {
+        about,
+        disposable: whole["disposable"] == Value::Bool(true),
+        ..Written::default()
+    };
     if let Some(vars) = whole["vars"].as_object() {
         written.vars = vars.clone().into_iter().collect();
     }
-    for group in whole["groups"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+    for group in whole["groups"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+    {
         written.groups.insert(group.to_owned(), Default::default());
     }
     for (name, host) in hosts {
@@ -80,28 +131,42 @@ fn machine(name: &str, host: &Value) -> Result<Machine, Trouble> {
                 match SETTINGS.iter().find(|setting| *setting == key) {
                     // All values of a Terraform map have one type: numbers may come as text.
                     Some(&"port") => {
-                        let number = value.as_str().and_then(|text| text.parse::<u16>().ok()).map(Value::from);
+                        let number = value
+                            .as_str()
+                            .and_then(|text| text.parse::<u16>().ok())
+                            .map(Value::from);
                         machine.set("port", number.unwrap_or_else(|| value.clone()));
                     }
                     Some(setting) => machine.set(setting, value.clone()),
                     None if key == "groups" => {
                         let groups = value.as_array().into_iter().flatten();
-                        machine.groups = groups.filter_map(Value::as_str).map(str::to_owned).collect();
+                        machine.groups = groups
+                            .filter_map(Value::as_str)
+                            .map(str::to_owned)
+                            .collect();
                     }
                     None if key == "vars" => {
-                        machine.vars = value.as_object().cloned().unwrap_or_default().into_iter().collect();
+                        machine.vars = value
+                            .as_object()
+                            .cloned()
+                            .unwrap_or_default()
+                            .into_iter()
+                            .collect();
                     }
                     None => {
-                        return Err(Trouble::new(format!("Terraform's host `{name}` has an unknown key `{key}`"))
-                            .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
+                        return Err(Trouble::new(format!(
+                            "Terraform's host `{name}` has an unknown key `{key}`"
+                        ))
+                        .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
                     }
                 }
             }
         }
         _ => {
-            return Err(
-                Trouble::new(format!("Terraform's host `{name}` is neither an address nor a table")).hint(SHAPE)
-            );
+            return Err(Trouble::new(format!(
+                "Terraform's host `{name}` is neither an address nor a table"
+            ))
+            .hint(SHAPE));
         }
     }
     Ok(machine)
@@ -118,28 +183,60 @@ mod tests {
             "hosts":{"a":{"address":"10.0.0.1","port":"2222","groups":["managers"],"user":null,
             "vars":{"swarm_address":"10.1.0.1"}}}}}}"#;
         let text = read(whole, Path::new("x")).unwrap().text();
-        assert!(text.contains("[hosts.a]\naddress = \"10.0.0.1\"\nport = 2222\ngroups = [\"managers\"]"), "{text}");
-        assert!(text.contains("[groups.db]") && text.contains("registry = \"a:5000\""), "{text}");
-        let plain = r#"{"hosts":{"sensitive":false,"type":["map","string"],"value":{"a":"10.0.0.1"}}}"#;
-        assert!(read(plain, Path::new("x")).unwrap().text().contains("[hosts.a]\naddress = \"10.0.0.1\""));
+        assert!(
+            text.contains(
+                "[hosts.a]\naddress = \"10.0.0.1\"\nport = 2222\ngroups = [\"managers\"]"
+            ),
+            "{text}"
+        );
+        assert!(
+            text.contains("[groups.db]") && text.contains("registry = \"a:5000\""),
+            "{text}"
+        );
+        let plain =
+            r#"{"hosts":{"sensitive":false,"type":["map","string"],"value":{"a":"10.0.0.1"}}}"#;
+        assert!(
+            read(plain, Path::new("x"))
+                .unwrap()
+                .text()
+                .contains("[hosts.a]\naddress = \"10.0.0.1\"")
+        );
     }
 
     #[test]
     fn the_sentence_of_an_error_is_found_in_its_box() {
         let boxed = "╷\n│ Error: Unclosed configuration block\n│ \n│   on main.tf line 1:\n╵\n\n";
         assert_eq!(error(boxed), "Unclosed configuration block");
-        assert_eq!(error("\nError: No state file\n\nIt is needed.\n"), "No state file");
+        assert_eq!(
+            error("\nError: No state file\n\nIt is needed.\n"),
+            "No state file"
+        );
         assert_eq!(error("killed\n"), "killed");
     }
 
     #[test]
     fn what_is_wrong_is_one_sentence() {
         for (text, why) in [
-            ("{}", "has no output `skep` or `hosts`: it has none (was it applied?)"),
-            (r#"{"hosts":{"sensitive":true,"value":{"a":"b"}}}"#, "it has others only"),
-            (r#"{"hosts":{"sensitive":false,"value":["a"]}}"#, "no table of hosts"),
-            (r#"{"hosts":{"sensitive":false,"value":{"a":{"adress":"b"}}}}"#, "unknown key `adress`"),
-            (r#"{"hosts":{"sensitive":false,"value":{"a":7}}}"#, "neither an address nor a table"),
+            (
+                "{}",
+                "has no output `skep` or `hosts`: it has none (was it applied?)",
+            ),
+            (
+                r#"{"hosts":{"sensitive":true,"value":{"a":"b"}}}"#,
+                "it has others only",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":["a"]}}"#,
+                "no table of hosts",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":{"a":{"adress":"b"}}}}"#,
+                "unknown key `adress`",
+            ),
+            (
+                r#"{"hosts":{"sensitive":false,"value":{"a":7}}}"#,
+                "neither an address nor a table",
+            ),
             ("no json", "printed no JSON"),
         ] {
             let said = read(text, Path::new("x")).unwrap_err().why;

@@ -15,7 +15,8 @@ use super::{Machine, Trouble, Written, keys, program};
 /// How often a command is tried whose machine another Vagrant holds, and the pause between.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
-const INSTALL: &str = "install Vagrant (Debian: apt-get install vagrant), or name an inventory file with `-i`";
+const INSTALL: &str =
+    "install Vagrant (Debian: apt-get install vagrant), or name an inventory file with `-i`";
 
 /// What the Vagrantfile says about its machines.
 #[derive(Debug, Default, Deserialize)]
@@ -47,7 +48,10 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
     let environment = Environment::find(folder)?;
     let machines_folder = environment.dotfiles.join("machines");
     let own = environment.dotfiles.join("skep");
-    let (mark, kept) = (memory::mark(&environment.root, &machines_folder), own.join("answer.json"));
+    let (mark, kept) = (
+        memory::mark(&environment.root, &machines_folder),
+        own.join("answer.json"),
+    );
     let answer = match memory::recall(&kept, mark) {
         Some(answer) => answer,
         None => {
@@ -59,14 +63,31 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
     };
     let cluster = read_cluster(&own.join("cluster.json"))?;
     let known_hosts = own.join("known_hosts");
-    let about =
-        format!("The machines of Vagrant in {}, as they were when this was written.", environment.root.display());
-    let mut written = Written { about, disposable: true, vars: cluster.vars, ..Written::default() };
-    written.groups.extend(cluster.groups.into_iter().map(|group| (group, Default::default())));
+    let about = format!(
+        "The machines of Vagrant in {}, as they were when this was written.",
+        environment.root.display()
+    );
+    let mut written = Written {
+        about,
+        disposable: true,
+        vars: cluster.vars,
+        ..Written::default()
+    };
+    written.groups.extend(
+        cluster
+            .groups
+            .into_iter()
+            .map(|group| (group, Default::default())),
+    );
     let mut living = BTreeSet::new();
     for (name, machine) in &answer.machines {
         let roles = cluster.machines.get(name);
-        let identity = identity(&machines_folder.join(name).join(&machine.provider).join("id"));
+        let identity = identity(
+            &machines_folder
+                .join(name)
+                .join(&machine.provider)
+                .join("id"),
+        );
         let mut host = Machine::default();
         if let Some(road) = answer.roads.get(name) {
             host.set("address", road.address.as_str());
@@ -98,7 +119,8 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
             host.groups.clone_from(&roles.groups);
             host.vars.clone_from(&roles.vars);
             if let Some(address) = &roles.address {
-                host.vars.insert("swarm_address".into(), address.as_str().into());
+                host.vars
+                    .insert("swarm_address".into(), address.as_str().into());
             }
         }
         written.hosts.push((name.clone(), host));
@@ -109,31 +131,45 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
 
 /// The folder of the Vagrantfile.
 pub(super) fn root(folder: &Path) -> Option<PathBuf> {
-    Environment::find(folder).ok().map(|environment| environment.root)
+    Environment::find(folder)
+        .ok()
+        .map(|environment| environment.root)
 }
 
 impl Environment {
     /// The folder of the Vagrantfile: this one, its `vagrant/`, or, as Vagrant itself does, the nearest one above.
     fn find(folder: &Path) -> Result<Self, Trouble> {
         let name = std::env::var("VAGRANT_VAGRANTFILE").unwrap_or_else(|_| "Vagrantfile".into());
-        let here = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        let here = if folder.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            folder
+        };
         if !here.is_dir() {
-            return Err(Trouble::new(format!("there is no folder {}", here.display()))
-                .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"));
+            return Err(
+                Trouble::new(format!("there is no folder {}", here.display()))
+                    .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"),
+            );
         }
         let whole = std::path::absolute(here).unwrap_or_else(|_| here.to_path_buf());
         let inside = whole.join("vagrant");
-        let above = whole.ancestors().find(|folder| folder.join(&name).is_file());
+        let above = whole
+            .ancestors()
+            .find(|folder| folder.join(&name).is_file());
         let root = match above {
             Some(root) if root == whole => whole.clone(),
             _ if folder.as_os_str().is_empty() && inside.join(&name).is_file() => inside,
             Some(root) => root.to_path_buf(),
             None => {
-                return Err(Trouble::new(format!("there is no {name} in {} or above it", here.display()))
-                    .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"));
+                return Err(Trouble::new(format!(
+                    "there is no {name} in {} or above it",
+                    here.display()
+                ))
+                .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"));
             }
         };
-        let dotfiles = root.join(std::env::var_os("VAGRANT_DOTFILE_PATH").unwrap_or_else(|| ".vagrant".into()));
+        let dotfiles = root
+            .join(std::env::var_os("VAGRANT_DOTFILE_PATH").unwrap_or_else(|| ".vagrant".into()));
         Ok(Self { root, dotfiles })
     }
 }
@@ -145,29 +181,53 @@ fn ask(root: &Path) -> Result<Answer, Trouble> {
     let (said, roads) = std::thread::scope(|scope| {
         let roads = scope.spawn(|| vagrant(&["ssh-config"]));
         let said = vagrant(&["status", "--machine-readable"]);
-        (said, roads.join().unwrap_or_else(|_| Err(Trouble::new("`vagrant ssh-config` was not run"))))
+        (
+            said,
+            roads
+                .join()
+                .unwrap_or_else(|_| Err(Trouble::new("`vagrant ssh-config` was not run"))),
+        )
     });
     let (said, mut roads) = (said?, ssh_config(&roads?.stdout));
     if !said.success {
-        let why = failure(&said.stdout).map_or_else(|| first_sentence(&said.stderr), |(_, words)| words);
+        let why =
+            failure(&said.stdout).map_or_else(|| first_sentence(&said.stderr), |(_, words)| words);
         return Err(Trouble::new(format!("`vagrant status` failed in {}: {why}", root.display()))
             .hint("run `vagrant status` there by hand; `vagrant validate` looks for mistakes in the Vagrantfile"));
     }
     let machines = status(&said.stdout);
     if machines.is_empty() {
-        return Err(Trouble::new(format!("`vagrant status` lists no machine in {}", root.display())));
+        return Err(Trouble::new(format!(
+            "`vagrant status` lists no machine in {}",
+            root.display()
+        )));
     }
-    let running = |name: &String| machines.get(name).is_some_and(|machine| machine.state == "running");
+    let running = |name: &String| {
+        machines
+            .get(name)
+            .is_some_and(|machine| machine.state == "running")
+    };
     roads.retain(|name, _| running(name));
-    let missing: Vec<&str> =
-        machines.keys().filter(|name| running(name) && !roads.contains_key(*name)).map(String::as_str).collect();
+    let missing: Vec<&str> = machines
+        .keys()
+        .filter(|name| running(name) && !roads.contains_key(*name))
+        .map(String::as_str)
+        .collect();
     if !missing.is_empty() {
         let said = vagrant(&[&["ssh-config"], missing.as_slice()].concat())?;
         roads.extend(ssh_config(&said.stdout));
         if let Some(name) = missing.iter().find(|name| !roads.contains_key(**name)) {
-            let why = first_sentence(if said.stderr.trim().is_empty() { &said.stdout } else { &said.stderr });
-            return Err(Trouble::new(format!("`vagrant ssh-config {name}` does not say how it is reached: {why}"))
-                .hint(format!("run `vagrant reload {name}`; or `vagrant destroy {name}` and `vagrant up {name}`")));
+            let why = first_sentence(if said.stderr.trim().is_empty() {
+                &said.stdout
+            } else {
+                &said.stderr
+            });
+            return Err(Trouble::new(format!(
+                "`vagrant ssh-config {name}` does not say how it is reached: {why}"
+            ))
+            .hint(format!(
+                "run `vagrant reload {name}`; or `vagrant destroy {name}` and `vagrant up {name}`"
+            )));
         }
     }
     Ok(Answer { machines, roads })
@@ -178,7 +238,9 @@ fn patiently(arguments: &[&str], root: &Path) -> Result<program::Said, Trouble> 
     let mut tries = 0;
     loop {
         let said = program::run(OsStr::new("vagrant"), arguments, root, INSTALL)?;
-        let locked = |text: &str| text.contains("because it is locked") || text.contains("Errors::MachineLocked");
+        let locked = |text: &str| {
+            text.contains("because it is locked") || text.contains("Errors::MachineLocked")
+        };
         tries += 1;
         if said.success || tries == LOCK_TRIES || !(locked(&said.stdout) || locked(&said.stderr)) {
             return Ok(said);
@@ -192,7 +254,9 @@ fn not_running(name: &str, state: &str) -> String {
     match state {
         "saved" => format!("Vagrant says that it is suspended; try `vagrant resume {name}`"),
         "preparing" => {
-            format!("Vagrant stopped half-way while making it; try `vagrant destroy -f {name} && vagrant up {name}`")
+            format!(
+                "Vagrant stopped half-way while making it; try `vagrant destroy -f {name} && vagrant up {name}`"
+            )
         }
         _ => format!("Vagrant says that it is {words}; try `vagrant up {name}`"),
     }
@@ -209,11 +273,19 @@ fn read_cluster(file: &Path) -> Result<Cluster, Trouble> {
         Ok(text) => text,
         // A Vagrantfile that says nothing to skep: the machines are in no group.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Cluster::default()),
-        Err(error) => return Err(Trouble::new(format!("cannot read {}: {error}", file.display()))),
+        Err(error) => {
+            return Err(Trouble::new(format!(
+                "cannot read {}: {error}",
+                file.display()
+            )));
+        }
     };
     serde_json::from_str(&text).map_err(|error| {
-        Trouble::new(format!("{} is not what the Vagrantfile should write: {error}", file.display()))
-            .hint("remove the file; any `vagrant` command writes it again")
+        Trouble::new(format!(
+            "{} is not what the Vagrantfile should write: {error}",
+            file.display()
+        ))
+        .hint("remove the file; any `vagrant` command writes it again")
     })
 }
 
@@ -227,7 +299,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let why = inventory(folder.path()).unwrap_err().why;
         assert!(why.starts_with("there is no Vagrantfile in "), "{why}");
-        assert_eq!(inventory(Path::new("/no/such")).unwrap_err().why, "there is no folder /no/such");
+        assert_eq!(
+            inventory(Path::new("/no/such")).unwrap_err().why,
+            "there is no folder /no/such"
+        );
     }
 
     #[test]

@@ -28,7 +28,8 @@ pub(super) fn status(text: &str) -> IndexMap<String, Status> {
     let mut machines: IndexMap<String, Status> = IndexMap::new();
     for line in text.lines() {
         let mut parts = line.splitn(4, ',');
-        let (Some(_), Some(machine), Some(kind), Some(data)) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(_), Some(machine), Some(kind), Some(data)) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             continue;
         };
@@ -47,16 +48,28 @@ pub(super) fn status(text: &str) -> IndexMap<String, Status> {
 
 /// The error that ended Vagrant, in its own words.
 pub(super) fn failure(text: &str) -> Option<(String, String)> {
-    let line = text.lines().find(|line| line.split(',').nth(2) == Some("error-exit"))?;
+    let line = text
+        .lines()
+        .find(|line| line.split(',').nth(2) == Some("error-exit"))?;
     let (class, words) = line.splitn(4, ',').nth(3)?.split_once(',')?;
     Some((class.to_owned(), first_sentence(&plain(words))))
 }
 
 /// The first sentence of a text of several lines. Paragraphs that only announce the next one, with a colon, say nothing yet.
 pub(super) fn first_sentence(text: &str) -> String {
-    let paragraphs = || text.split("\n\n").map(str::trim).filter(|paragraph| !paragraph.is_empty());
-    let paragraph = paragraphs().find(|paragraph| !paragraph.ends_with(':')).or_else(|| paragraphs().last());
-    let line = paragraph.unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let paragraphs = || {
+        text.split("\n\n")
+            .map(str::trim)
+            .filter(|paragraph| !paragraph.is_empty())
+    };
+    let paragraph = paragraphs()
+        .find(|paragraph| !paragraph.ends_with(':'))
+        .or_else(|| paragraphs().last());
+    let line = paragraph
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
     match line.find(". ") {
         Some(end) => line[..end].to_owned(),
         None => line.trim_end_matches('.').to_owned(),
@@ -67,13 +80,23 @@ pub(super) fn first_sentence(text: &str) -> String {
 pub(super) fn ssh_config(text: &str) -> IndexMap<String, Road> {
     let mut roads: IndexMap<String, Road> = IndexMap::new();
     for line in text.lines() {
-        let Some((keyword, value)) = line.trim().split_once(char::is_whitespace) else { continue };
+        let Some((keyword, value)) = line.trim().split_once(char::is_whitespace) else {
+            continue;
+        };
         let value = value.trim().trim_matches('"');
         if keyword == "Host" {
-            roads.insert(value.to_owned(), Road { port: 22, ..Road::default() });
+            roads.insert(
+                value.to_owned(),
+                Road {
+                    port: 22,
+                    ..Road::default()
+                },
+            );
             continue;
         }
-        let Some((_, road)) = roads.last_mut() else { continue };
+        let Some((_, road)) = roads.last_mut() else {
+            continue;
+        };
         match keyword {
             "HostName" => value.clone_into(&mut road.address),
             "User" => value.clone_into(&mut road.user),
@@ -88,7 +111,9 @@ pub(super) fn ssh_config(text: &str) -> IndexMap<String, Road> {
 }
 
 fn plain(text: &str) -> String {
-    text.replace("%!(VAGRANT_COMMA)", ",").replace("\\n", "\n").replace("\\r", "")
+    text.replace("%!(VAGRANT_COMMA)", ",")
+        .replace("\\n", "\n")
+        .replace("\\r", "")
 }
 
 #[cfg(test)]
@@ -108,9 +133,21 @@ mod tests {
         let machines = status(STATUS);
         let found: Vec<(&str, &str, &str)> = machines
             .iter()
-            .map(|(name, machine)| (name.as_str(), machine.provider.as_str(), machine.state.as_str()))
+            .map(|(name, machine)| {
+                (
+                    name.as_str(),
+                    machine.provider.as_str(),
+                    machine.state.as_str(),
+                )
+            })
             .collect();
-        assert_eq!(found, [("docker01", "docker", "running"), ("docker02", "virtualbox", "poweroff")]);
+        assert_eq!(
+            found,
+            [
+                ("docker01", "docker", "running"),
+                ("docker02", "virtualbox", "poweroff")
+            ]
+        );
         assert!(status("garbage\n1,2\n,,,\n").is_empty());
     }
 
@@ -120,11 +157,17 @@ mod tests {
             environment or target machine is required to run this\\ncommand. Run `vagrant init`%!(VAGRANT_COMMA) or\n";
         let (class, words) = failure(text).unwrap_or_default();
         assert_eq!(class, "Vagrant::Errors::NoEnvironmentError");
-        assert_eq!(words, "A Vagrant environment or target machine is required to run this command");
+        assert_eq!(
+            words,
+            "A Vagrant environment or target machine is required to run this command"
+        );
         assert_eq!(failure(STATUS), None);
         let early = "Vagrant failed to initialize at a very early stage:\n\nThere is a syntax error in the following Vagrantfile. It \
             is\nreproduced below:\n\n/v/Vagrantfile:2: syntax error,\nunexpected end\n";
-        assert_eq!(first_sentence(early), "/v/Vagrantfile:2: syntax error, unexpected end");
+        assert_eq!(
+            first_sentence(early),
+            "/v/Vagrantfile:2: syntax error, unexpected end"
+        );
         assert_eq!(first_sentence("Only this:\n"), "Only this:");
     }
 
@@ -143,6 +186,9 @@ mod tests {
         };
         assert_eq!(roads.get("docker01"), Some(&one));
         let two = roads.get("two").cloned().unwrap_or_default();
-        assert_eq!((two.port, two.keys.len(), two.proxy_command.as_deref()), (22, 2, Some("ssh x -W %h:%p")));
+        assert_eq!(
+            (two.port, two.keys.len(), two.proxy_command.as_deref()),
+            (22, 2, Some("ssh x -W %h:%p"))
+        );
     }
 }

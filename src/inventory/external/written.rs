@@ -52,7 +52,8 @@ impl Written {
         for (group, (vars, children)) in &self.groups {
             let _ = writeln!(text, "\n[groups.{}]", key(group));
             if !children.is_empty() {
-                let children: Vec<Value> = children.iter().map(|child| child.as_str().into()).collect();
+                let children: Vec<Value> =
+                    children.iter().map(|child| child.as_str().into()).collect();
                 let _ = writeln!(text, "children = {}", toml(&Value::Array(children)));
             }
             if !vars.is_empty() {
@@ -66,7 +67,11 @@ impl Written {
                 let _ = writeln!(text, "{setting} = {}", toml(value));
             }
             if !machine.groups.is_empty() {
-                let groups: Vec<Value> = machine.groups.iter().map(|group| group.as_str().into()).collect();
+                let groups: Vec<Value> = machine
+                    .groups
+                    .iter()
+                    .map(|group| group.as_str().into())
+                    .collect();
                 let _ = writeln!(text, "groups = {}", toml(&Value::Array(groups)));
             }
             if !machine.vars.is_empty() {
@@ -88,8 +93,10 @@ fn lines(text: &mut String, vars: &BTreeMap<String, Value>) {
 }
 
 fn key(name: &str) -> String {
-    let bare =
-        !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
+    let bare = !name.is_empty()
+        && name
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'));
     if bare { name.to_owned() } else { string(name) }
 }
 
@@ -100,14 +107,23 @@ fn toml(value: &Value) -> String {
         Value::Number(number) => number.to_string(),
         Value::String(text) => string(text),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().filter(|item| !item.is_null()).map(toml).collect();
+            let items: Vec<String> = items
+                .iter()
+                .filter(|item| !item.is_null())
+                .map(toml)
+                .collect();
             format!("[{}]", items.join(", "))
         }
         Value::Object(entries) => {
             let entries = entries.iter().filter(|(_, value)| !value.is_null());
-            let entries: Vec<String> =
-                entries.map(|(name, value)| format!("{} = {}", key(name), toml(value))).collect();
-            if entries.is_empty() { "{}".into() } else { format!("{{ {} }}", entries.join(", ")) }
+            let entries: Vec<String> = entries
+                .map(|(name, value)| format!("{} = {}", key(name), toml(value)))
+                .collect();
+            if entries.is_empty() {
+                "{}".into()
+            } else {
+                format!("{{ {} }}", entries.join(", "))
+            }
         }
     }
 }
@@ -143,10 +159,16 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let hostile = "a \"quoted\" \\ text\nof two lines\u{7}";
-        let mut machine = Machine { groups: vec!["a.b".into()], ..Machine::default() };
+        let mut machine = Machine {
+            groups: vec!["a.b".into()],
+            ..Machine::default()
+        };
         machine.set("address", "10.0.0.1");
         machine.set("port", 2222);
-        machine.vars.insert("deep".into(), json!({ "list": [1, "x", { "y": true }], "nothing": null }));
+        machine.vars.insert(
+            "deep".into(),
+            json!({ "list": [1, "x", { "y": true }], "nothing": null }),
+        );
         machine.vars.insert("text".into(), hostile.into());
         let written = Written {
             about: "one\ntwo".into(),
@@ -154,7 +176,10 @@ mod tests {
             vars: BTreeMap::from([("empty".into(), json!({})), ("none".into(), Value::Null)]),
             groups: BTreeMap::from([(
                 "all.of".into(),
-                (BTreeMap::from([("v".into(), json!(1.5))]), vec!["a.b".into()]),
+                (
+                    BTreeMap::from([("v".into(), json!(1.5))]),
+                    vec!["a.b".into()],
+                ),
             )]),
             hosts: vec![("web.1".into(), machine)],
         };
@@ -163,9 +188,15 @@ mod tests {
         let read: toml::Table = text.parse().unwrap();
         let read = serde_json::to_value(read).unwrap();
         assert_eq!(read["hosts"]["web.1"]["vars"]["text"], hostile);
-        assert_eq!(read["hosts"]["web.1"]["vars"]["deep"], json!({ "list": [1, "x", { "y": true }] }));
+        assert_eq!(
+            read["hosts"]["web.1"]["vars"]["deep"],
+            json!({ "list": [1, "x", { "y": true }] })
+        );
         assert_eq!(read["hosts"]["web.1"]["port"], 2222);
-        assert_eq!(read["groups"]["all.of"], json!({ "children": ["a.b"], "vars": { "v": 1.5 } }));
+        assert_eq!(
+            read["groups"]["all.of"],
+            json!({ "children": ["a.b"], "vars": { "v": 1.5 } })
+        );
         assert_eq!(read["vars"], json!({ "empty": {} }));
         assert_eq!(read["disposable"], true);
     }

@@ -19,19 +19,28 @@ const PORTS: std::ops::Range<u16> = 22_000..23_000;
 
 /// The private network. Every lot has the same one, on a cable of its own.
 pub(super) fn private_network() -> Network {
-    Network { name: "private".to_owned(), gateway: Ipv4Addr::new(192, 168, 56, 1) }
+    Network {
+        name: "private".to_owned(),
+        gateway: Ipv4Addr::new(192, 168, 56, 1),
+    }
 }
 
 /// Gives each node that has none a port of loopback for its SSH: free now, and of no other node of the lot.
 pub(super) fn give_ports(lot: &mut Lot) -> Result<(), LabError> {
     let mut taken: BTreeSet<u16> = lot.nodes.iter().filter_map(|node| node.port).collect();
     // Lots that are made at the same time begin at different places.
-    let start = u16::from_le_bytes([digest(lot.name.as_str())[0], digest(lot.name.as_str())[1]]) % 1000;
+    let start =
+        u16::from_le_bytes([digest(lot.name.as_str())[0], digest(lot.name.as_str())[1]]) % 1000;
     for node in lot.nodes.iter_mut().filter(|node| node.port.is_none()) {
         let ports = (0..1000).map(|step| PORTS.start + (start + step) % 1000);
-        let free = |port: &u16| !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+        let free = |port: &u16| {
+            !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
+        };
         let Some(port) = ports.into_iter().find(free) else {
-            return Err(LabError::NoPort { first: PORTS.start, last: PORTS.end - 1 });
+            return Err(LabError::NoPort {
+                first: PORTS.start,
+                last: PORTS.end - 1,
+            });
         };
         taken.insert(port);
         node.port = Some(port);
@@ -43,7 +52,11 @@ pub(super) fn give_ports(lot: &mut Lot) -> Result<(), LabError> {
 /// which no other lot has. Packets stay on loopback.
 pub(super) fn cable(lot: &Lot, state: &StateDirectory) -> String {
     let digest = digest(&format!("{} {}", state.path().display(), lot.name));
-    let port = lot.nodes.first().and_then(|node| node.port).unwrap_or(PORTS.start);
+    let port = lot
+        .nodes
+        .first()
+        .and_then(|node| node.port)
+        .unwrap_or(PORTS.start);
     format!("239.213.{}.{}:{port}", digest[0], digest[1])
 }
 
@@ -61,7 +74,10 @@ mod tests {
     fn ports_are_free_differ_and_stay() {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDirectory::at(folder.path()).unwrap();
-        let options = LabOptions { state: state.clone(), ..LabOptions::new("lab").unwrap() };
+        let options = LabOptions {
+            state: state.clone(),
+            ..LabOptions::new("lab").unwrap()
+        };
         let mut lot = Lot::new(&options, "/tmp/lab.toml".into());
         lot.grow(1, 1, &private_network());
         give_ports(&mut lot).unwrap();
@@ -76,6 +92,9 @@ mod tests {
         assert!(second[2] > first[1] + 1, "{second:?}");
         assert_eq!(lot.nodes[2].address.to_string(), "192.168.56.13");
         let cable = cable(&lot, &state);
-        assert!(cable.starts_with("239.213.") && cable.ends_with(&format!(":{}", first[0])), "{cable}");
+        assert!(
+            cable.starts_with("239.213.") && cable.ends_with(&format!(":{}", first[0])),
+            "{cable}"
+        );
     }
 }

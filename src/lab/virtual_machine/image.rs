@@ -18,7 +18,9 @@ pub(super) struct Disk {
 impl Disk {
     /// The one in this folder.
     pub(super) fn at(folder: &Path) -> Self {
-        Self { folder: folder.to_path_buf() }
+        Self {
+            folder: folder.to_path_buf(),
+        }
     }
 
     /// Where it is.
@@ -43,20 +45,34 @@ impl Disk {
 }
 
 /// The disk of a suite, built when it is missing.
-pub(super) fn ensure(state: &StateDirectory, suite: Suite, progress: Progress<'_>) -> Result<Disk, LabError> {
+pub(super) fn ensure(
+    state: &StateDirectory,
+    suite: Suite,
+    progress: Progress<'_>,
+) -> Result<Disk, LabError> {
     let hash = recipe::hash(suite, &host::architecture()?);
-    let place = state.cache().join(format!("machine-{}-{hash}", suite.name()));
+    let place = state
+        .cache()
+        .join(format!("machine-{}-{hash}", suite.name()));
     let _lock = state.lock("build", progress)?;
     if !place.exists() {
-        build(state, suite, &place, progress)
-            .map_err(|error| error.while_doing(format!("building the disk of {} machines", suite.name())))?;
+        build(state, suite, &place, progress).map_err(|error| {
+            error.while_doing(format!("building the disk of {} machines", suite.name()))
+        })?;
     }
     Ok(Disk { folder: place })
 }
 
-fn build(state: &StateDirectory, suite: Suite, place: &Path, progress: Progress<'_>) -> Result<(), LabError> {
+fn build(
+    state: &StateDirectory,
+    suite: Suite,
+    place: &Path,
+    progress: Progress<'_>,
+) -> Result<(), LabError> {
     let mirror = host::debian_mirror();
-    progress(&format!("building the disk of virtual machines from {mirror} (mmdebstrap, mkfs.ext4), some minutes"));
+    progress(&format!(
+        "building the disk of virtual machines from {mirror} (mmdebstrap, mkfs.ext4), some minutes"
+    ));
     make_folder(&state.cache())?;
     let work = tempfile::Builder::new()
         .prefix("image-machine-")
@@ -64,13 +80,24 @@ fn build(state: &StateDirectory, suite: Suite, place: &Path, progress: Progress<
         .map_err(LabError::file("create", &state.cache()))?;
     let at = |name: &str| work.path().join(name);
     let (setup, tree, built) = (at("setup"), at("tree"), at("built"));
-    write_file(&setup, format!("{}\n{SETUP}", node_recipe::TREE_SETUP).as_bytes(), 0o644)?;
+    write_file(
+        &setup,
+        format!("{}\n{SETUP}", node_recipe::TREE_SETUP).as_bytes(),
+        0o644,
+    )?;
     make_folder(&built)?;
-    let packages: Vec<&str> = node_recipe::NODE_PACKAGES.iter().chain(PACKAGES).copied().collect();
+    let packages: Vec<&str> = node_recipe::NODE_PACKAGES
+        .iter()
+        .chain(PACKAGES)
+        .copied()
+        .collect();
     Tool::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase", "--format=directory"])
         .arguments([format!("--include={}", packages.join(","))])
-        .arguments([format!("--customize-hook=chroot \"$1\" sh -s < {}", image::quoted(&setup))])
+        .arguments([format!(
+            "--customize-hook=chroot \"$1\" sh -s < {}",
+            image::quoted(&setup)
+        )])
         .arguments(image::proxies())
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(1800)
@@ -78,11 +105,16 @@ fn build(state: &StateDirectory, suite: Suite, place: &Path, progress: Progress<
     // Copied from this machine for the building; each machine gets its own.
     for name in ["etc/resolv.conf", "etc/hostname", "etc/hosts"] {
         let path = tree.join(name);
-        fs::remove_file(&path).or_else(absent).map_err(LabError::file("remove", &path))?;
+        fs::remove_file(&path)
+            .or_else(absent)
+            .map_err(LabError::file("remove", &path))?;
     }
     let disk = Disk { folder: built };
     // A tree just made has one kernel, and its RAM disk.
-    for (pattern, target) in [("vmlinuz-", disk.kernel()), ("initrd.img-", disk.initial_ram_disk())] {
+    for (pattern, target) in [
+        ("vmlinuz-", disk.kernel()),
+        ("initrd.img-", disk.initial_ram_disk()),
+    ] {
         let found = boot_file(&tree.join("boot"), pattern)?;
         fs::copy(&found, &target).map_err(LabError::file("copy", &found))?;
     }
@@ -98,15 +130,23 @@ fn build(state: &StateDirectory, suite: Suite, place: &Path, progress: Progress<
 }
 
 fn absent(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+    if error.kind() == std::io::ErrorKind::NotFound {
+        Ok(())
+    } else {
+        Err(error)
+    }
 }
 
 fn boot_file(folder: &Path, prefix: &str) -> Result<PathBuf, LabError> {
     let entries = fs::read_dir(folder).map_err(LabError::file("read", folder))?;
-    let found = entries.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-    found.map(|entry| entry.path()).ok_or_else(|| LabError::File {
-        action: "find",
-        path: folder.join(format!("{prefix}*")),
-        cause: std::io::ErrorKind::NotFound.into(),
-    })
+    let found = entries
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    found
+        .map(|entry| entry.path())
+        .ok_or_else(|| LabError::File {
+            action: "find",
+            path: folder.join(format!("{prefix}*")),
+            cause: std::io::ErrorKind::NotFound.into(),
+        })
 }

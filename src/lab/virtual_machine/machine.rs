@@ -40,7 +40,11 @@ impl Machine {
             identity_file: lot.identity_file(state),
             known_hosts: lot.known_hosts(state),
         };
-        Self { name: node.name.clone(), folder: state.lot(&lot.name).join(&node.name), remote }
+        Self {
+            name: node.name.clone(),
+            folder: state.lot(&lot.name).join(&node.name),
+            remote,
+        }
     }
 
     /// Makes the folder with all that the first boot needs, unless it is there; gives the machine's line for `known_hosts`.
@@ -54,20 +58,31 @@ impl Machine {
         make_folder(&self.folder)?;
         let socket = self.folder.join("monitor");
         if socket.as_os_str().len() > SOCKET_LIMIT {
-            return Err(LabError::LongPath { path: socket, limit: SOCKET_LIMIT });
+            return Err(LabError::LongPath {
+                path: socket,
+                limit: SOCKET_LIMIT,
+            });
         }
         let secret = self.folder.join("host_key");
         let public = key::pair(&secret, &self.name)?;
         let host_key = fs::read_to_string(&secret).map_err(LabError::file("read", &secret))?;
-        write_file(&self.folder.join("seed"), &seed::disk(node, &host_key, more), 0o600)?;
+        write_file(
+            &self.folder.join("seed"),
+            &seed::disk(node, &host_key, more),
+            0o600,
+        )?;
         let place = self.folder.join("disk.qcow2");
         if !place.exists() {
-            progress(&format!("{}: making it at {}, SSH on 127.0.0.1:{}", self.name, node.address, self.remote.port));
+            progress(&format!(
+                "{}: making it at {}, SSH on 127.0.0.1:{}",
+                self.name, node.address, self.remote.port
+            ));
             // Half a disk never has its name; the base is told by a link, so that a later recipe does not change a machine.
             let half = self.folder.join("disk.half");
             let base = self.base();
             let _ = fs::remove_file(&base);
-            std::os::unix::fs::symlink(disk.folder(), &base).map_err(LabError::file("link", &base))?;
+            std::os::unix::fs::symlink(disk.folder(), &base)
+                .map_err(LabError::file("link", &base))?;
             Tool::new("qemu-img")
                 .arguments(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
                 .arguments([&disk.file_system(), &half])
@@ -76,18 +91,32 @@ impl Machine {
             fs::rename(&half, &place).map_err(LabError::file("rename", &half))?;
         }
         let words: Vec<&str> = public.split_whitespace().take(2).collect();
-        Ok(format!("[127.0.0.1]:{} {}\n", self.remote.port, words.join(" ")))
+        Ok(format!(
+            "[127.0.0.1]:{} {}\n",
+            self.remote.port,
+            words.join(" ")
+        ))
     }
 
     /// Starts it, unless it runs; does not wait.
-    pub(super) fn launch(&self, lot: &Lot, state: &StateDirectory, mirror: &Mirror) -> Result<(), LabError> {
+    pub(super) fn launch(
+        &self,
+        lot: &Lot,
+        state: &StateDirectory,
+        mirror: &Mirror,
+    ) -> Result<(), LabError> {
         if process::running(&self.folder).is_some() {
             return Ok(());
         }
         let base = self.base();
         let base = base.canonicalize().map_err(LabError::file("find", &base))?;
         self.mark_cut(false)?;
-        let number = lot.nodes.iter().position(|node| node.name == self.name).unwrap_or_default() + 1;
+        let number = lot
+            .nodes
+            .iter()
+            .position(|node| node.name == self.name)
+            .unwrap_or_default()
+            + 1;
         Start {
             name: &lot.container(&self.name),
             folder: &self.folder,
@@ -102,9 +131,15 @@ impl Machine {
     }
 
     /// Starts it and waits until it has booted.
-    pub(crate) fn start(&self, lot: &Lot, state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabError> {
-        let mirror =
-            mirror::built(state, lot.suite)?.ok_or_else(|| LabError::NoMirror { lot: lot.name.to_string() })?;
+    pub(crate) fn start(
+        &self,
+        lot: &Lot,
+        state: &StateDirectory,
+        progress: Progress<'_>,
+    ) -> Result<(), LabError> {
+        let mirror = mirror::built(state, lot.suite)?.ok_or_else(|| LabError::NoMirror {
+            lot: lot.name.to_string(),
+        })?;
         self.launch(lot, state, &mirror)?;
         self.wait_for_boot(progress)
     }
@@ -113,14 +148,23 @@ impl Machine {
     pub(super) fn wait_for_boot(&self, progress: Progress<'_>) -> Result<(), LabError> {
         let started = Instant::now();
         let mut last = String::new();
-        while started.elapsed() < Duration::from_secs(BOOT_SECONDS) && process::running(&self.folder).is_some() {
+        while started.elapsed() < Duration::from_secs(BOOT_SECONDS)
+            && process::running(&self.folder).is_some()
+        {
             match self.remote.shell("systemctl is-system-running || :", 60) {
                 Ok(said) => match said.trim() {
                     "running" => return Ok(()),
                     "degraded" => {
-                        let units = self.shell("systemctl --failed --plain --no-legend | cut -d ' ' -f 1", 60)?;
+                        let units = self.shell(
+                            "systemctl --failed --plain --no-legend | cut -d ' ' -f 1",
+                            60,
+                        )?;
                         let units: Vec<&str> = units.split_whitespace().collect();
-                        progress(&format!("note: {} booted with failed units: {}", self.name, units.join(", ")));
+                        progress(&format!(
+                            "note: {} booted with failed units: {}",
+                            self.name,
+                            units.join(", ")
+                        ));
                         return Ok(());
                     }
                     other => last = format!("systemd says `{other}`"),
@@ -130,7 +174,9 @@ impl Machine {
             std::thread::sleep(Duration::from_secs(1));
         }
         let console = self.folder.join("console.log");
-        let said = fs::read(&console).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+        let said = fs::read(&console)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default();
         Err(LabError::MachineBoot {
             node: self.name.clone(),
             seconds: started.elapsed().as_secs(),
@@ -177,7 +223,9 @@ impl Machine {
 
     /// Runs a shell script in it as root.
     pub(crate) fn shell(&self, script: &str, seconds: u64) -> Result<String, LabError> {
-        self.remote.shell(script, seconds).map_err(|error| error.while_doing(format!("in {}", self.name)))
+        self.remote
+            .shell(script, seconds)
+            .map_err(|error| error.while_doing(format!("in {}", self.name)))
     }
 
     /// Takes its power and its disk away.
@@ -201,7 +249,9 @@ impl Machine {
             return write_file(&mark, b"", 0o644);
         }
         match fs::remove_file(&mark) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LabError::file("remove", &mark)(error)),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(LabError::file("remove", &mark)(error))
+            }
             _ => Ok(()),
         }
     }
@@ -237,7 +287,8 @@ fn busybox(lot: &Path, mirror: &Mirror) -> Result<PathBuf, LabError> {
             .arguments([mirror.folder.join("images/busybox.tar")])
             .arguments(["./bin/busybox"])
             .run()?;
-        fs::rename(folder.path().join("bin/busybox"), &place).map_err(LabError::file("write", &place))?;
+        fs::rename(folder.path().join("bin/busybox"), &place)
+            .map_err(LabError::file("write", &place))?;
     }
     Ok(place)
 }

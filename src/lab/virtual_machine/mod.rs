@@ -27,5 +27,8 @@ fn check_host() -> Result<(), LabError> {
     if architecture == ARCHITECTURE {
         return Ok(());
     }
-    Err(LabError::Architecture { architecture, known: ARCHITECTURE })
+    Err(LabError::Architecture {
+        architecture,
+        known: ARCHITECTURE,
+    })
 }

@@ -14,9 +14,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Runs one command.
 pub(super) fn ask(socket: &Path, command: &str, arguments: &Value) -> Result<(), LabError> {
-    let failed = |reason: String| LabError::Monitor { command: command.to_owned(), socket: socket.into(), reason };
+    let failed = |reason: String| LabError::Monitor {
+        command: command.to_owned(),
+        socket: socket.into(),
+        reason,
+    };
     let stream = UnixStream::connect(socket).map_err(|error| failed(error.to_string()))?;
-    for set in [stream.set_read_timeout(Some(PATIENCE)), stream.set_write_timeout(Some(PATIENCE))] {
+    for set in [
+        stream.set_read_timeout(Some(PATIENCE)),
+        stream.set_write_timeout(Some(PATIENCE)),
+    ] {
         set.map_err(|error| failed(error.to_string()))?;
     }
     speak(&stream, BufReader::new(&stream), command, arguments).map_err(failed)
@@ -32,13 +39,19 @@ fn speak(
     if greeting.get("QMP").is_none() {
         return Err(format!("it is no QEMU: {greeting}"));
     }
-    for request in [json!({ "execute": "qmp_capabilities" }), json!({ "execute": command, "arguments": arguments })] {
+    for request in [
+        json!({ "execute": "qmp_capabilities" }),
+        json!({ "execute": command, "arguments": arguments }),
+    ] {
         writeln!(to, "{request}").map_err(|error| error.to_string())?;
         // Events may come between.
         loop {
             let said = line(&mut from)?;
             if let Some(error) = said.get("error") {
-                return Err(error["desc"].as_str().unwrap_or("it does not say why").to_owned());
+                return Err(error["desc"]
+                    .as_str()
+                    .unwrap_or("it does not say why")
+                    .to_owned());
             }
             if said.get("return").is_some() {
                 break;
@@ -68,18 +81,40 @@ mod tests {
     fn events_are_passed_over() {
         let said = format!("{GREETING}{{\"event\": \"POWERDOWN\"}}\n{{\"return\": {{}}}}\n");
         let mut asked = Vec::new();
-        speak(&mut asked, said.as_bytes(), "set_link", &json!({ "name": "private", "up": false })).unwrap();
+        speak(
+            &mut asked,
+            said.as_bytes(),
+            "set_link",
+            &json!({ "name": "private", "up": false }),
+        )
+        .unwrap();
         let asked = String::from_utf8(asked).unwrap();
         let lines: Vec<&str> = asked.lines().collect();
         assert_eq!(lines.len(), 2);
-        assert!(lines[1].contains("\"set_link\"") && lines[1].contains("\"private\""), "{asked}");
+        assert!(
+            lines[1].contains("\"set_link\"") && lines[1].contains("\"private\""),
+            "{asked}"
+        );
     }
 
     #[test]
     fn errors_are_told() {
-        let said = format!("{GREETING}{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"no such device\"}}}}\n");
-        assert_eq!(speak(Vec::new(), said.as_bytes(), "set_link", &json!({})).unwrap_err(), "no such device");
-        assert!(speak(Vec::new(), &b"{}\n"[..], "set_link", &json!({})).unwrap_err().contains("no QEMU"));
-        assert!(speak(Vec::new(), GREETING.as_bytes(), "set_link", &json!({})).unwrap_err().contains("closed"));
+        let said = format!(
+            "{GREETING}{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"no such device\"}}}}\n"
+        );
+        assert_eq!(
+            speak(Vec::new(), said.as_bytes(), "set_link", &json!({})).unwrap_err(),
+            "no such device"
+        );
+        assert!(
+            speak(Vec::new(), &b"{}\n"[..], "set_link", &json!({}))
+                .unwrap_err()
+                .contains("no QEMU")
+        );
+        assert!(
+            speak(Vec::new(), GREETING.as_bytes(), "set_link", &json!({}))
+                .unwrap_err()
+                .contains("closed")
+        );
     }
 }

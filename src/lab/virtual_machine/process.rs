@@ -58,7 +58,12 @@ impl Start<'_> {
     fn arguments(&self) -> Vec<String> {
         let file = |name: &str| listed(&self.folder.join(name));
         // Each request starts a program of its own: nothing listens on this machine, and nothing is left behind.
-        let offer = format!("{} httpd -i -h {}", quoted(self.busybox), quoted(self.packages)).replace(',', ",,");
+        let offer = format!(
+            "{} httpd -i -h {}",
+            quoted(self.busybox),
+            quoted(self.packages)
+        )
+        .replace(',', ",,");
         let words = [
             ("-name", self.name.to_owned()),
             // Emulated: slower than KVM, and the same on every machine. Kernels fault on QEMU 7.2's cmpxchg16b.
@@ -67,10 +72,22 @@ impl Start<'_> {
             ("-smp", "1".to_owned()),
             ("-m", MEMORY.to_string()),
             ("-kernel", self.disk.kernel().display().to_string()),
-            ("-initrd", self.disk.initial_ram_disk().display().to_string()),
+            (
+                "-initrd",
+                self.disk.initial_ram_disk().display().to_string(),
+            ),
             ("-append", KERNEL_ARGUMENTS.to_owned()),
-            ("-drive", format!("file={},format=qcow2,if=virtio,cache=unsafe,discard=unmap", file("disk.qcow2"))),
-            ("-drive", format!("file={},format=raw,if=virtio,readonly=on", file("seed"))),
+            (
+                "-drive",
+                format!(
+                    "file={},format=qcow2,if=virtio,cache=unsafe,discard=unmap",
+                    file("disk.qcow2")
+                ),
+            ),
+            (
+                "-drive",
+                format!("file={},format=raw,if=virtio,readonly=on", file("seed")),
+            ),
             (
                 "-netdev",
                 // `restrict`: no way out, not to this machine either, but for what is named here.
@@ -80,20 +97,42 @@ impl Start<'_> {
                 ),
             ),
             // The same address on every machine, as with VirtualBox.
-            ("-device", format!("virtio-net-pci,netdev={NAT_CARD},mac=52:54:00:12:34:56,romfile=")),
-            ("-netdev", format!("socket,id={PRIVATE_CARD},mcast={},localaddr=127.0.0.1", self.cable)),
             (
                 "-device",
-                format!("virtio-net-pci,netdev={PRIVATE_CARD},mac=52:54:00:38:00:{:02x},romfile=", self.number),
+                format!("virtio-net-pci,netdev={NAT_CARD},mac=52:54:00:12:34:56,romfile="),
+            ),
+            (
+                "-netdev",
+                format!(
+                    "socket,id={PRIVATE_CARD},mcast={},localaddr=127.0.0.1",
+                    self.cable
+                ),
+            ),
+            (
+                "-device",
+                format!(
+                    "virtio-net-pci,netdev={PRIVATE_CARD},mac=52:54:00:38:00:{:02x},romfile=",
+                    self.number
+                ),
             ),
             ("-device", "virtio-rng-pci".to_owned()),
             ("-display", "none".to_owned()),
             ("-serial", format!("file:{}", file("console.log"))),
-            ("-qmp", format!("unix:{},server=on,wait=off", file("monitor"))),
-            ("-pidfile", self.folder.join(PROCESS_FILE).display().to_string()),
+            (
+                "-qmp",
+                format!("unix:{},server=on,wait=off", file("monitor")),
+            ),
+            (
+                "-pidfile",
+                self.folder.join(PROCESS_FILE).display().to_string(),
+            ),
         ];
         let flags = ["-nodefaults", "-no-user-config", "-daemonize"].map(str::to_owned);
-        words.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).chain(flags).collect()
+        words
+            .into_iter()
+            .flat_map(|(option, value)| [option.to_owned(), value])
+            .chain(flags)
+            .collect()
     }
 }
 
@@ -101,7 +140,11 @@ const PROCESS_FILE: &str = "process";
 
 /// The process of the machine in this folder, when it runs.
 pub(super) fn running(folder: &Path) -> Option<u32> {
-    let process: u32 = fs::read_to_string(folder.join(PROCESS_FILE)).ok()?.trim().parse().ok()?;
+    let process: u32 = fs::read_to_string(folder.join(PROCESS_FILE))
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
     // The number may by now be another program's: this one names the folder.
     let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
     let words = String::from_utf8_lossy(&words).into_owned();
@@ -126,7 +169,9 @@ pub(super) fn kill(folder: &Path) -> Result<(), LabError> {
     let Some(process) = running(folder) else {
         return Ok(());
     };
-    let killed = Tool::new("kill").arguments(["-9", &process.to_string()]).finish()?;
+    let killed = Tool::new("kill")
+        .arguments(["-9", &process.to_string()])
+        .finish()?;
     if wait_for_end(folder, Duration::from_secs(END_SECONDS)) {
         return Ok(());
     }
@@ -171,7 +216,11 @@ mod tests {
     fn another_program_with_its_number_is_not_the_machine() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(running(folder.path()), None);
-        fs::write(folder.path().join(PROCESS_FILE), std::process::id().to_string()).unwrap();
+        fs::write(
+            folder.path().join(PROCESS_FILE),
+            std::process::id().to_string(),
+        )
+        .unwrap();
         assert_eq!(running(folder.path()), None);
         kill(folder.path()).unwrap();
     }

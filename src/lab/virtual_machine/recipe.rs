@@ -4,7 +4,12 @@ use crate::lab::options::Suite;
 use crate::lab::recipe;
 
 /// Packages besides those of a node that is a container: a kernel, and what finds hardware.
-pub(super) const PACKAGES: &[&str] = &["linux-image-cloud-amd64", "initramfs-tools", "udev", "hostname"];
+pub(super) const PACKAGES: &[&str] = &[
+    "linux-image-cloud-amd64",
+    "initramfs-tools",
+    "udev",
+    "hostname",
+];
 
 /// Run in the new tree, behind the setup that containers get.
 pub(super) const SETUP: &str = include_str!("tree_setup.sh");
@@ -17,7 +22,13 @@ const FORM: &str = "2";
 
 /// Names the disk of a suite.
 pub(super) fn hash(suite: Suite, architecture: &str) -> String {
-    recipe::hash(&[&recipe::node_hash(suite, architecture), &PACKAGES.join(" "), SETUP, DISK_SIZE, FORM])
+    recipe::hash(&[
+        &recipe::node_hash(suite, architecture),
+        &PACKAGES.join(" "),
+        SETUP,
+        DISK_SIZE,
+        FORM,
+    ])
 }
 
 #[cfg(test)]
@@ -27,6 +38,9 @@ mod tests {
     #[test]
     fn releases_have_disks_of_their_own() {
         assert_ne!(hash(Suite::Trixie, "amd64"), hash(Suite::Bookworm, "amd64"));
-        assert_ne!(hash(Suite::Trixie, "amd64"), recipe::node_hash(Suite::Trixie, "amd64"));
+        assert_ne!(
+            hash(Suite::Trixie, "amd64"),
+            recipe::node_hash(Suite::Trixie, "amd64")
+        );
     }
 }

@@ -53,7 +53,10 @@ mod tests {
         let disk = disk(&node, "KEY\n", "echo more\n");
         assert_eq!(disk.len() % SECTOR, 0);
         let text = String::from_utf8_lossy(&disk).into_owned();
-        assert!(text.contains("Address=192.168.56.12/24\n") && text.contains("\nKEY\nSKEP_LAB_END\n)"), "{text}");
+        assert!(
+            text.contains("Address=192.168.56.12/24\n") && text.contains("\nKEY\nSKEP_LAB_END\n)"),
+            "{text}"
+        );
         assert!(text.trim_end().ends_with("echo more"));
     }
 }

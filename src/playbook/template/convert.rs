@@ -10,14 +10,21 @@ use crate::document::{Entry, Node, Value};
 pub(super) fn to_value(node: &Node) -> Template {
     match &node.value {
         Value::String(text) => text.as_str().into(),
-        Value::Integer(text) => text.parse::<i64>().map_or_else(|_| text.as_str().into(), Into::into),
-        Value::Float(text) => text.replace('_', "").parse::<f64>().map_or_else(|_| text.as_str().into(), Into::into),
+        Value::Integer(text) => text
+            .parse::<i64>()
+            .map_or_else(|_| text.as_str().into(), Into::into),
+        Value::Float(text) => text
+            .replace('_', "")
+            .parse::<f64>()
+            .map_or_else(|_| text.as_str().into(), Into::into),
         Value::Boolean(boolean) => (*boolean).into(),
         Value::Datetime(datetime) => datetime.to_string().into(),
         Value::Array(items) => items.iter().map(to_value).collect::<Vec<_>>().into(),
-        Value::Table(entries) => {
-            Template::from_pairs(entries.iter().map(|entry| (entry.key.as_str(), to_value(&entry.node))))
-        }
+        Value::Table(entries) => Template::from_pairs(
+            entries
+                .iter()
+                .map(|entry| (entry.key.as_str(), to_value(&entry.node))),
+        ),
     }
 }
 
@@ -41,7 +48,9 @@ pub(super) fn to_node(value: &Template, span: &Range<usize>) -> Result<Option<No
 
 fn items(value: &Template, span: &Range<usize>) -> Result<Vec<Node>, String> {
     let items = value.try_iter().map_err(|error| error.to_string())?;
-    items.filter_map(|item| to_node(&item, span).transpose()).collect()
+    items
+        .filter_map(|item| to_node(&item, span).transpose())
+        .collect()
 }
 
 fn entries(value: &Template, span: &Range<usize>) -> Result<Vec<Entry>, String> {
@@ -49,7 +58,11 @@ fn entries(value: &Template, span: &Range<usize>) -> Result<Vec<Entry>, String> 
     for key in value.try_iter().map_err(|error| error.to_string())? {
         let item = value.get_item(&key).map_err(|error| error.to_string())?;
         if let Some(node) = to_node(&item, span)? {
-            entries.push(Entry { key: key.to_string(), key_span: span.clone(), node });
+            entries.push(Entry {
+                key: key.to_string(),
+                key_span: span.clone(),
+                node,
+            });
         }
     }
     Ok(entries)
@@ -57,5 +70,9 @@ fn entries(value: &Template, span: &Range<usize>) -> Result<Vec<Entry>, String> 
 
 fn float(value: &Template) -> String {
     let number = f64::try_from(value.clone()).unwrap_or(f64::NAN);
-    if number.is_nan() { "nan".into() } else { format!("{number:?}") }
+    if number.is_nan() {
+        "nan".into()
+    } else {
+        format!("{number:?}")
+    }
 }

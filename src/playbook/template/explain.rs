@@ -29,7 +29,10 @@ pub(super) struct Explained {
 /// The innermost template error: includes wrap the errors of what they include.
 pub(super) fn innermost(error: &Error) -> &Error {
     let mut error = error;
-    while let Some(inner) = error.source().and_then(|source| source.downcast_ref::<Error>()) {
+    while let Some(inner) = error
+        .source()
+        .and_then(|source| source.downcast_ref::<Error>())
+    {
         error = inner;
     }
     error
@@ -58,17 +61,23 @@ pub(super) fn explain_error(scope: &Arc<Scope>, error: &Error, text: &str) -> Ex
                 ErrorKind::UnknownFilter => unknown(
                     &message,
                     &[
-                        "default", "to_json", "sha256", "join", "map", "lower", "upper", "replace", "string", "int",
-                        "length",
+                        "default", "to_json", "sha256", "join", "map", "lower", "upper", "replace",
+                        "string", "int", "length",
                     ],
                 ),
-                ErrorKind::UnknownFunction => unknown(&message, &["hosts_in", "range", "dict", "namespace"]),
+                ErrorKind::UnknownFunction => {
+                    unknown(&message, &["hosts_in", "range", "dict", "namespace"])
+                }
                 ErrorKind::SyntaxError => {
                     Some("text that is no template goes between {% raw %} and {% endraw %}".into())
                 }
                 _ => None,
             };
-            Explained { message, hint, range: error.range() }
+            Explained {
+                message,
+                hint,
+                range: error.range(),
+            }
         }
     }
 }
@@ -78,31 +87,59 @@ fn unknown(message: &str, known: &[&str]) -> Option<String> {
     did_you_mean(name, known.iter().copied())
 }
 
-fn undefined(scope: &Arc<Scope>, text: &str, range: Option<Range<usize>>, is_expression: bool) -> Explained {
-    let meant = range.clone().and_then(|range| text.get(range)).unwrap_or(text);
+fn undefined(
+    scope: &Arc<Scope>,
+    text: &str,
+    range: Option<Range<usize>>,
+    is_expression: bool,
+) -> Explained {
+    let meant = range
+        .clone()
+        .and_then(|range| text.get(range))
+        .unwrap_or(text);
     let mut names: Vec<String> = undeclared(text, is_expression);
     // The failing expression first, then the rest of the template.
     names.sort_by_key(|name| (!meant.contains(name.as_str()), name.clone()));
     let root = scope.root();
-    let missing = names.iter().find_map(|name| first_missing(scope, &root, name));
+    let missing = names
+        .iter()
+        .find_map(|name| first_missing(scope, &root, name));
     let Some((owner, path)) = missing else {
-        return Explained { message: format!("`{}` is not defined", meant.trim()), hint: None, range };
+        return Explained {
+            message: format!("`{}` is not defined", meant.trim()),
+            hint: None,
+            range,
+        };
     };
     let hint = match &owner {
         None => did_you_mean(&path, scope.names())
             .filter(|hint| hint.starts_with("did"))
-            .or_else(|| Some("define it under [vars], or write `{{ name | default(...) }}`".into())),
+            .or_else(|| {
+                Some("define it under [vars], or write `{{ name | default(...) }}`".into())
+            }),
         Some(owner) => {
-            let fields: Vec<String> =
-                owner.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default();
+            let fields: Vec<String> = owner
+                .try_iter()
+                .map(|keys| keys.map(|key| key.to_string()).collect())
+                .unwrap_or_default();
             let name = path.rsplit('.').next().unwrap_or_default();
             did_you_mean(name, fields.iter().map(String::as_str))
         }
     };
     let position = text.find(&path).map(|at| at..at + path.len());
-    let exact =
-        range.as_ref().filter(|range| position.as_ref().is_none_or(|position| !contains(range, position))).cloned();
-    Explained { message: format!("`{path}` is not defined"), hint, range: exact.or(position) }
+    let exact = range
+        .as_ref()
+        .filter(|range| {
+            position
+                .as_ref()
+                .is_none_or(|position| !contains(range, position))
+        })
+        .cloned();
+    Explained {
+        message: format!("`{path}` is not defined"),
+        hint,
+        range: exact.or(position),
+    }
 }
 
 fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
@@ -112,9 +149,13 @@ fn contains(outer: &Range<usize>, inner: &Range<usize>) -> bool {
 fn undeclared(text: &str, is_expression: bool) -> Vec<String> {
     let environment = Environment::new();
     let names = if is_expression {
-        environment.compile_expression(text).map(|expression| expression.undeclared_variables(true))
+        environment
+            .compile_expression(text)
+            .map(|expression| expression.undeclared_variables(true))
     } else {
-        environment.template_from_str(text).map(|template| template.undeclared_variables(true))
+        environment
+            .template_from_str(text)
+            .map(|template| template.undeclared_variables(true))
     };
     names.unwrap_or_default().into_iter().collect()
 }
@@ -128,7 +169,13 @@ fn first_missing(scope: &Scope, root: &Value, name: &str) -> Option<(Option<Valu
         path.push_str(if position == 0 { "" } else { "." });
         path.push_str(part);
         if next.is_undefined() {
-            let is_global = position == 0 && scope.world.folder.environment.globals().any(|(global, _)| global == part);
+            let is_global = position == 0
+                && scope
+                    .world
+                    .folder
+                    .environment
+                    .globals()
+                    .any(|(global, _)| global == part);
             return (!is_global).then(|| ((position > 0).then_some(value), path));
         }
         value = next;

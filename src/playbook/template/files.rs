@@ -23,17 +23,29 @@ pub(in crate::playbook) struct PlaybookFiles {
 impl PlaybookFiles {
     /// Files as one scope sees them.
     pub(in crate::playbook) fn new(scope: &Arc<Scope>) -> Self {
-        Self { scope: Arc::clone(scope), asked: Mutex::default(), read: Mutex::default() }
+        Self {
+            scope: Arc::clone(scope),
+            asked: Mutex::default(),
+            read: Mutex::default(),
+        }
     }
 
     /// The file that was asked for last.
     pub(in crate::playbook) fn last_asked(&self) -> Option<String> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.asked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The digest of all that was read and rendered, for the resource's definition.
     pub(in crate::playbook) fn digest(&self) -> Vec<u8> {
-        self.read.lock().unwrap_or_else(PoisonError::into_inner).clone().finalize().to_vec()
+        self.read
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+            .finalize()
+            .to_vec()
     }
 
     fn note(&self, content: &[u8]) {
@@ -95,22 +107,46 @@ impl PlaybookFiles {
     fn explain(&self, path: &str, error: &minijinja::Error) -> Invalid {
         let folder = &self.scope.world.folder;
         let name = error.name().unwrap_or(path);
-        let text = error.template_source().map(str::to_owned).unwrap_or_default();
+        let text = error
+            .template_source()
+            .map(str::to_owned)
+            .unwrap_or_default();
         let mut explained = explain_error(&self.scope, error, &text);
         if error.kind() == ErrorKind::TemplateNotFound {
             // The template itself was found before it was rendered: only an include can be missing here.
-            let included = error.detail().and_then(|detail| detail.split(['"', '\'']).nth(1)).unwrap_or("?");
+            let included = error
+                .detail()
+                .and_then(|detail| detail.split(['"', '\'']).nth(1))
+                .unwrap_or("?");
             let missing = folder.missing("template", included);
             (explained.message, explained.hint) = (missing.message, missing.hint);
         }
         let line = error.line().unwrap_or(1);
-        let invalid = Invalid::new("", format!("template {name}, line {line}: {}", explained.message));
+        let invalid = Invalid::new(
+            "",
+            format!("template {name}, line {line}: {}", explained.message),
+        );
         if let Some(file) = folder.find(name).filter(|_| !text.is_empty()) {
             let source = Source::new(file, text);
-            let start_of_line = source.text().split_inclusive('\n').take(line - 1).map(str::len).sum::<usize>();
-            let place = Place::new(&source, explained.range.unwrap_or(start_of_line..start_of_line));
-            self.scope.keep(Diagnostic::error(&invalid.message).at(place).maybe_hint(explained.hint.clone()));
+            let start_of_line = source
+                .text()
+                .split_inclusive('\n')
+                .take(line - 1)
+                .map(str::len)
+                .sum::<usize>();
+            let place = Place::new(
+                &source,
+                explained.range.unwrap_or(start_of_line..start_of_line),
+            );
+            self.scope.keep(
+                Diagnostic::error(&invalid.message)
+                    .at(place)
+                    .maybe_hint(explained.hint.clone()),
+            );
         }
-        Invalid { hint: explained.hint, ..invalid }
+        Invalid {
+            hint: explained.hint,
+            ..invalid
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
+};
 
 use crate::document::Source;
 use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
@@ -24,7 +26,11 @@ impl Folder {
     /// The folder of a playbook's file.
     pub(in crate::playbook) fn of(playbook: &Path) -> Arc<Self> {
         let folder = playbook.parent().unwrap_or(Path::new("")).to_path_buf();
-        let beside = if folder.as_os_str().is_empty() { PathBuf::from("..") } else { folder.join("..") };
+        let beside = if folder.as_os_str().is_empty() {
+            PathBuf::from("..")
+        } else {
+            folder.join("..")
+        };
         let roots = vec![
             folder.join("templates"),
             beside.join("templates"),
@@ -33,7 +39,11 @@ impl Folder {
             folder,
         ];
         let environment = environment(roots.clone());
-        Arc::new(Self { roots, environment, read: Mutex::default() })
+        Arc::new(Self {
+            roots,
+            environment,
+            read: Mutex::default(),
+        })
     }
 
     /// The file of a name, if it is there.
@@ -49,10 +59,14 @@ impl Folder {
         if let Some(content) = read.get(&path) {
             return Ok(content.to_vec());
         }
-        let unreadable = |error: std::io::Error| invalid(format!("cannot read {}: {error}", path.display()));
+        let unreadable =
+            |error: std::io::Error| invalid(format!("cannot read {}: {error}", path.display()));
         let size = std::fs::metadata(&path).map_err(unreadable)?.len();
         if size > CONTENT_LIMIT {
-            let message = format!("{} is {size} bytes large, the limit is {CONTENT_LIMIT}", path.display());
+            let message = format!(
+                "{} is {size} bytes large, the limit is {CONTENT_LIMIT}",
+                path.display()
+            );
             return Err(invalid(message).hint("fetch large files with a package or a `command`"));
         }
         let content = std::fs::read(&path).map_err(unreadable)?;
@@ -62,7 +76,11 @@ impl Folder {
 
     /// Everything below a folder, see [`super::tree`].
     pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, Invalid> {
-        let found = self.roots.iter().map(|root| tidy(&root.join(name))).find(|path| path.is_dir());
+        let found = self
+            .roots
+            .iter()
+            .map(|root| tidy(&root.join(name)))
+            .find(|path| path.is_dir());
         super::tree::read(&found.ok_or_else(|| self.missing("folder", name))?)
     }
 
@@ -74,8 +92,13 @@ impl Folder {
 
     /// What to say about a file that is not there.
     pub(super) fn missing(&self, what: &str, name: &str) -> Invalid {
-        let places: Vec<String> = self.roots.iter().map(|root| tidy(&root.join(name)).display().to_string()).collect();
-        Invalid::new("", format!("there is no {what} `{name}`")).hint(format!("looked for {}", places.join(", ")))
+        let places: Vec<String> = self
+            .roots
+            .iter()
+            .map(|root| tidy(&root.join(name)).display().to_string())
+            .collect();
+        Invalid::new("", format!("there is no {what} `{name}`"))
+            .hint(format!("looked for {}", places.join(", ")))
     }
 }
 
@@ -90,15 +113,20 @@ fn find(roots: &[PathBuf], name: &str) -> Option<PathBuf> {
         Some(rest) => PathBuf::from(std::env::var_os("HOME")?).join(rest),
         None => PathBuf::from(name),
     };
-    roots.iter().map(|root| tidy(&root.join(&name))).find(|path| path.is_file())
+    roots
+        .iter()
+        .map(|root| tidy(&root.join(&name)))
+        .find(|path| path.is_file())
 }
 
 /// `a/../b` as `b`, for messages; a leading `..` stays.
 fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for component in path.components() {
-        let can_pop =
-            tidied.components().next_back().is_some_and(|last| matches!(last, std::path::Component::Normal(_)));
+        let can_pop = tidied
+            .components()
+            .next_back()
+            .is_some_and(|last| matches!(last, std::path::Component::Normal(_)));
         match component {
             std::path::Component::ParentDir if can_pop => {
                 tidied.pop();
@@ -117,7 +145,11 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
     environment.set_auto_escape_callback(|_| AutoEscape::None);
     // Errors then carry the template's text, which is shown at the place that failed.
     environment.set_debug(true);
-    let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
@@ -125,9 +157,15 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
     // What a service has loaded can be told by the digest of its configuration.
     environment.add_filter("sha256", |text: String| sha256(text.as_bytes()));
     environment.set_loader(move |name| {
-        let Some(path) = find(&roots, name) else { return Ok(None) };
+        let Some(path) = find(&roots, name) else {
+            return Ok(None);
+        };
         let source = Source::read(&path).map_err(|errors| {
-            let message = errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>().join("; ");
+            let message = errors
+                .iter()
+                .map(|error| error.message.clone())
+                .collect::<Vec<_>>()
+                .join("; ");
             Error::new(ErrorKind::InvalidOperation, message)
         })?;
         Ok(Some(source.text().to_owned()))

@@ -20,11 +20,17 @@ pub(in crate::playbook) fn render_node(
     source: &Arc<Source>,
     node: &Node,
 ) -> Result<Node, Diagnostics> {
-    let mut renderer = Renderer { scope, source, failures: Diagnostics::default() };
+    let mut renderer = Renderer {
+        scope,
+        source,
+        failures: Diagnostics::default(),
+    };
     match renderer.node(node) {
         _ if renderer.failures.has_errors() => Err(renderer.failures),
         Some(node) => Ok(node),
-        None => Err(Diagnostic::error("the template gave `none`").at(Place::new(source, node.span.clone())).into()),
+        None => Err(Diagnostic::error("the template gave `none`")
+            .at(Place::new(source, node.span.clone()))
+            .into()),
     }
 }
 
@@ -39,8 +45,15 @@ impl Renderer<'_> {
     fn node(&mut self, node: &Node) -> Option<Node> {
         let value = match &node.value {
             Value::String(text) if is_template(text) => return self.text(text, &node.span),
-            Value::Array(items) => Value::Array(items.iter().filter_map(|item| self.node(item)).collect()),
-            Value::Table(entries) => Value::Table(entries.iter().filter_map(|entry| self.entry(entry)).collect()),
+            Value::Array(items) => {
+                Value::Array(items.iter().filter_map(|item| self.node(item)).collect())
+            }
+            Value::Table(entries) => Value::Table(
+                entries
+                    .iter()
+                    .filter_map(|entry| self.entry(entry))
+                    .collect(),
+            ),
             other => other.clone(),
         };
         Some(Node::new(value, node.span.clone()))
@@ -48,8 +61,9 @@ impl Renderer<'_> {
 
     fn text(&mut self, text: &str, span: &Range<usize>) -> Option<Node> {
         let place = || Place::new(self.source, span.clone());
-        let made = render_text(self.scope, self.source, text, span)
-            .and_then(|value| to_node(&value, span).map_err(|message| Diagnostic::error(message).at(place()).into()));
+        let made = render_text(self.scope, self.source, text, span).and_then(|value| {
+            to_node(&value, span).map_err(|message| Diagnostic::error(message).at(place()).into())
+        });
         made.unwrap_or_else(|failures| {
             self.failures.extend(failures);
             None
@@ -69,7 +83,11 @@ impl Renderer<'_> {
             entry.key.clone()
         };
         let node = self.node(&entry.node)?;
-        Some(Entry { key, key_span: entry.key_span.clone(), node })
+        Some(Entry {
+            key,
+            key_span: entry.key_span.clone(),
+            node,
+        })
     }
 }
 
@@ -86,13 +104,22 @@ pub(in crate::playbook) fn render_list(
         Value::String(text) => evaluate(scope, source, text, &node.span)?,
         _ => super::convert::to_value(&render_node(scope, source, node)?),
     };
-    let is_list = matches!(value.kind(), minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable);
+    let is_list = matches!(
+        value.kind(),
+        minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable
+    );
     let place = || Place::new(source, node.span.clone());
     if !is_list {
         let message = format!("`loop` needs a list, this gives a {}", value.kind());
-        return Err(Diagnostic::error(message).at(place()).hint("e.g. `loop = \"{{ docker_users }}\"`").into());
+        return Err(Diagnostic::error(message)
+            .at(place())
+            .hint("e.g. `loop = \"{{ docker_users }}\"`")
+            .into());
     }
-    value.try_iter().map(Iterator::collect).map_err(|error| Diagnostic::error(error.to_string()).at(place()).into())
+    value
+        .try_iter()
+        .map(Iterator::collect)
+        .map_err(|error| Diagnostic::error(error.to_string()).at(place()).into())
 }
 
 /// Whether a `when` holds.
@@ -131,14 +158,18 @@ fn render_text(
     span: &Range<usize>,
 ) -> Result<Template, Diagnostics> {
     let environment = &scope.world.folder.environment;
-    let rendered = match sole_expression(text).filter(|(inner, _)| environment.compile_expression_owned(*inner).is_ok())
+    let rendered = match sole_expression(text)
+        .filter(|(inner, _)| environment.compile_expression_owned(*inner).is_ok())
     {
         Some((inner, offset)) => expression(scope, inner, offset),
-        None => environment.render_str(text, scope.root()).map(Template::from).map_err(|error| Failure {
-            error: Some(error),
-            text: text.to_owned(),
-            offset: 0,
-        }),
+        None => environment
+            .render_str(text, scope.root())
+            .map(Template::from)
+            .map_err(|error| Failure {
+                error: Some(error),
+                text: text.to_owned(),
+                offset: 0,
+            }),
     };
     rendered.map_err(|failure| report(scope, source, text, span, &failure).into())
 }
@@ -154,16 +185,41 @@ fn sole_expression(text: &str) -> Option<(&str, usize)> {
 }
 
 fn expression(scope: &Arc<Scope>, text: &str, offset: usize) -> Result<Template, Failure> {
-    let failure = |error| Failure { error, text: text.to_owned(), offset };
-    let compiled = scope.world.folder.environment.compile_expression_owned(text.to_owned());
-    let value = compiled.and_then(|compiled| compiled.eval(scope.root())).map_err(|error| failure(Some(error)))?;
+    let failure = |error| Failure {
+        error,
+        text: text.to_owned(),
+        offset,
+    };
+    let compiled = scope
+        .world
+        .folder
+        .environment
+        .compile_expression_owned(text.to_owned());
+    let value = compiled
+        .and_then(|compiled| compiled.eval(scope.root()))
+        .map_err(|error| failure(Some(error)))?;
     // An expression hands out what a template would refuse to print.
-    if value.is_undefined() { Err(failure(None)) } else { Ok(value) }
+    if value.is_undefined() {
+        Err(failure(None))
+    } else {
+        Ok(value)
+    }
 }
 
-fn report(scope: &Arc<Scope>, source: &Arc<Source>, text: &str, span: &Range<usize>, failure: &Failure) -> Diagnostic {
+fn report(
+    scope: &Arc<Scope>,
+    source: &Arc<Source>,
+    text: &str,
+    span: &Range<usize>,
+    failure: &Failure,
+) -> Diagnostic {
     let place_of = |range: Option<Range<usize>>| match range {
-        Some(range) => within(source, span, text, range.start + failure.offset..range.end + failure.offset),
+        Some(range) => within(
+            source,
+            span,
+            text,
+            range.start + failure.offset..range.end + failure.offset,
+        ),
         None => Place::new(source, span.clone()),
     };
     // A variable has said why it failed; looking for undefined names would only fail in it again.
@@ -172,14 +228,19 @@ fn report(scope: &Arc<Scope>, source: &Arc<Source>, text: &str, span: &Range<usi
         return reason.related(place_of(range), "it is used here");
     }
     let explained = explain(scope, failure);
-    Diagnostic::error(explained.message).at(place_of(explained.range)).maybe_hint(explained.hint)
+    Diagnostic::error(explained.message)
+        .at(place_of(explained.range))
+        .maybe_hint(explained.hint)
 }
 
 /// A range of a string's value as a range of the file; the whole string when escapes lie between.
 fn within(source: &Arc<Source>, span: &Range<usize>, text: &str, range: Range<usize>) -> Place {
     let raw = source.text().get(span.clone()).unwrap_or_default();
     match raw.find(text) {
-        Some(at) => Place::new(source, span.start + at + range.start..span.start + at + range.end),
+        Some(at) => Place::new(
+            source,
+            span.start + at + range.start..span.start + at + range.end,
+        ),
         None => Place::new(source, span.clone()),
     }
 }

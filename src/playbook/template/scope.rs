@@ -27,7 +27,11 @@ pub(in crate::playbook) struct Scope {
 
 impl Scope {
     /// A scope without `item`.
-    pub(in crate::playbook) fn new(world: &Arc<World>, host: &HostName, facts: FactsView) -> Arc<Self> {
+    pub(in crate::playbook) fn new(
+        world: &Arc<World>,
+        host: &HostName,
+        facts: FactsView,
+    ) -> Arc<Self> {
         Self::with_item(world, host, facts, None)
     }
 
@@ -39,7 +43,14 @@ impl Scope {
         item: Option<Value>,
     ) -> Arc<Self> {
         let (world, host) = (Arc::clone(world), host.clone());
-        Arc::new(Self { world, host, facts, item, rendering: Mutex::default(), stash: Mutex::default() })
+        Arc::new(Self {
+            world,
+            host,
+            facts,
+            item,
+            rendering: Mutex::default(),
+            stash: Mutex::default(),
+        })
     }
 
     /// The scope as the context of a template.
@@ -65,13 +76,19 @@ impl Scope {
             }
             Err(chain) => {
                 let message = format!("variables refer to each other in a circle: {chain}");
-                Err(Diagnostic::error(message).at(place.clone()).hint("give one of them a plain value").into())
+                Err(Diagnostic::error(message)
+                    .at(place.clone())
+                    .hint("give one of them a plain value")
+                    .into())
             }
         };
         Some(match rendered {
             Ok(node) => to_value(&node),
             Err(failures) => {
-                failures.into_iter().take(1).for_each(|failure| self.keep(failure));
+                failures
+                    .into_iter()
+                    .take(1)
+                    .for_each(|failure| self.keep(failure));
                 Value::from(Error::new(
                     ErrorKind::InvalidOperation,
                     format!("the variable `{name}` cannot be rendered"),
@@ -106,8 +123,16 @@ impl Scope {
 
     /// Every name at top level, for suggestions.
     pub(super) fn names(&self) -> Vec<&str> {
-        let vars = self.world.vars.get(&self.host).into_iter().flat_map(|vars| vars.keys().map(String::as_str));
-        let builtin = RESERVED.iter().copied().filter(|name| *name != "item" || self.item.is_some());
+        let vars = self
+            .world
+            .vars
+            .get(&self.host)
+            .into_iter()
+            .flat_map(|vars| vars.keys().map(String::as_str));
+        let builtin = RESERVED
+            .iter()
+            .copied()
+            .filter(|name| *name != "item" || self.item.is_some());
         vars.chain(builtin).chain(["user"]).collect()
     }
 }
@@ -128,7 +153,11 @@ impl Object for Scope {
             "hosts_in" => Some(self.world.hosts_in()),
             name => self.variable(name).or_else(|| match name {
                 // Both a connection setting and, often, a variable: the variable wins.
-                "user" => self.world.inventory.host(&self.host).map(|host| host.target.user.as_str().into()),
+                "user" => self
+                    .world
+                    .inventory
+                    .host(&self.host)
+                    .map(|host| host.target.user.as_str().into()),
                 _ => None,
             }),
         }
@@ -144,7 +173,13 @@ impl Object for VarsObject {
     }
 
     fn enumerate(self: &Arc<Self>) -> Enumerator {
-        let names = self.0.world.vars.get(&self.0.host).into_iter().flat_map(|vars| vars.keys());
+        let names = self
+            .0
+            .world
+            .vars
+            .get(&self.0.host)
+            .into_iter()
+            .flat_map(|vars| vars.keys());
         Enumerator::Values(names.map(|name| Value::from(name.as_str())).collect())
     }
 }

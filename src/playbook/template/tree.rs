@@ -15,7 +15,12 @@ pub(super) fn read(folder: &Path) -> Result<Vec<TreeEntry>, Invalid> {
     Ok(entries)
 }
 
-fn walk(folder: &Path, prefix: &str, entries: &mut Vec<TreeEntry>, room: &mut u64) -> Result<(), Invalid> {
+fn walk(
+    folder: &Path,
+    prefix: &str,
+    entries: &mut Vec<TreeEntry>,
+    room: &mut u64,
+) -> Result<(), Invalid> {
     let mut found = std::fs::read_dir(folder)
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
         .map_err(|error| unreadable(folder, &error))?;
@@ -23,10 +28,15 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<TreeEntry>, room: &mut u6
     for entry in found {
         let place = entry.path();
         let Ok(name) = entry.file_name().into_string() else {
-            return Err(Invalid::new("", format!("{} has a name that is not UTF-8", place.display())));
+            return Err(Invalid::new(
+                "",
+                format!("{} has a name that is not UTF-8", place.display()),
+            ));
         };
         let path = format!("{prefix}{name}");
-        let metadata = entry.metadata().map_err(|error| unreadable(&place, &error))?;
+        let metadata = entry
+            .metadata()
+            .map_err(|error| unreadable(&place, &error))?;
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o100 != 0;
         let content = if metadata.is_dir() {
             TreeContent::Folder
@@ -38,10 +48,17 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<TreeEntry>, room: &mut u6
             *room = room.saturating_sub(content.len() as u64);
             TreeContent::File(content)
         } else {
-            return Err(Invalid::new("", format!("{} is a device, socket or pipe", place.display())));
+            return Err(Invalid::new(
+                "",
+                format!("{} is a device, socket or pipe", place.display()),
+            ));
         };
         let is_folder = content == TreeContent::Folder;
-        entries.push(TreeEntry { path: path.clone(), executable, content });
+        entries.push(TreeEntry {
+            path: path.clone(),
+            executable,
+            content,
+        });
         if is_folder {
             walk(&place, &format!("{path}/"), entries, room)?;
         }
@@ -51,9 +68,14 @@ fn walk(folder: &Path, prefix: &str, entries: &mut Vec<TreeEntry>, room: &mut u6
 
 /// A file of at most `limit` bytes.
 pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, Invalid> {
-    let size = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?.len();
+    let size = std::fs::metadata(path)
+        .map_err(|error| unreadable(path, &error))?
+        .len();
     if size > limit {
-        let message = format!("{} is {size} bytes large, and there is room for {limit}", path.display());
+        let message = format!(
+            "{} is {size} bytes large, and there is room for {limit}",
+            path.display()
+        );
         return Err(Invalid::new("", message).hint("leave out what the image does not need"));
     }
     std::fs::read(path).map_err(|error| unreadable(path, &error))
@@ -78,9 +100,20 @@ mod tests {
         std::fs::write(at("a"), "1").unwrap();
         std::os::unix::fs::symlink("a", at("c")).unwrap();
         let entries = read(folder.path()).unwrap();
-        let names: Vec<(&str, bool)> = entries.iter().map(|entry| (entry.path.as_str(), entry.executable)).collect();
-        assert_eq!(names, [("a", false), ("b", false), ("b/run", true), ("c", false)]);
+        let names: Vec<(&str, bool)> = entries
+            .iter()
+            .map(|entry| (entry.path.as_str(), entry.executable))
+            .collect();
+        assert_eq!(
+            names,
+            [("a", false), ("b", false), ("b/run", true), ("c", false)]
+        );
         assert_eq!(entries[3].content, TreeContent::Link("a".into()));
-        assert!(file(&at("a"), 0).unwrap_err().message.contains("room for 0"));
+        assert!(
+            file(&at("a"), 0)
+                .unwrap_err()
+                .message
+                .contains("room for 0")
+        );
     }
 }

@@ -28,21 +28,39 @@ pub(super) struct Variable {
 
 impl World {
     /// The inventory with a playbook's variables, and the folder of its templates.
-    pub(in crate::playbook) fn new(inventory: &Arc<Inventory>, playbook: &Vars, folder: &Arc<Folder>) -> Arc<Self> {
-        let variable =
-            |var: &Var| Variable { var: var.clone(), plain: (!var.node.has_template()).then(|| to_value(&var.node)) };
+    pub(in crate::playbook) fn new(
+        inventory: &Arc<Inventory>,
+        playbook: &Vars,
+        folder: &Arc<Folder>,
+    ) -> Arc<Self> {
+        let variable = |var: &Var| Variable {
+            var: var.clone(),
+            plain: (!var.node.has_template()).then(|| to_value(&var.node)),
+        };
         let vars = inventory.hosts().map(|(name, host)| {
             let mut merged = playbook.clone();
             merged.overlay(&host.vars);
-            (name.clone(), merged.0.iter().map(|(name, var)| (name.clone(), variable(var))).collect())
+            (
+                name.clone(),
+                merged
+                    .0
+                    .iter()
+                    .map(|(name, var)| (name.clone(), variable(var)))
+                    .collect(),
+            )
         });
-        Arc::new(Self { inventory: Arc::clone(inventory), folder: Arc::clone(folder), vars: vars.collect() })
+        Arc::new(Self {
+            inventory: Arc::clone(inventory),
+            folder: Arc::clone(folder),
+            vars: vars.collect(),
+        })
     }
 
     /// Every host as kinds see it, with playbook variables and templates taken into account.
     pub(in crate::playbook) fn roster(self: &Arc<Self>) -> Roster {
         let entry = |(name, host): (&HostName, &crate::inventory::Host)| {
-            let swarm_address = Scope::new(self, name, FactsView::unknown()).variable("swarm_address");
+            let swarm_address =
+                Scope::new(self, name, FactsView::unknown()).variable("swarm_address");
             let entry = RosterEntry {
                 address: host.target.address.clone(),
                 swarm_address: swarm_address.and_then(|value| value.as_str().map(str::to_owned)),
@@ -50,19 +68,34 @@ impl World {
             };
             (name.clone(), entry)
         };
-        Roster { hosts: self.inventory.hosts().map(entry).collect() }
+        Roster {
+            hosts: self.inventory.hosts().map(entry).collect(),
+        }
     }
 
     /// A host as templates see it.
     pub(super) fn host(self: &Arc<Self>, name: &HostName) -> Value {
-        Value::from_object(HostObject { world: Arc::clone(self), name: name.clone() })
+        Value::from_object(HostObject {
+            world: Arc::clone(self),
+            name: name.clone(),
+        })
     }
 
     /// Every group with its hosts.
     pub(super) fn groups(self: &Arc<Self>) -> Value {
-        let groups = self.inventory.groups().keys().map(String::as_str).chain(["all"]);
+        let groups = self
+            .inventory
+            .groups()
+            .keys()
+            .map(String::as_str)
+            .chain(["all"]);
         let members = |group: &str| self.inventory.select(group).unwrap_or_default();
-        let hosts = |group| members(group).iter().map(|host| self.host(host)).collect::<Vec<Value>>();
+        let hosts = |group| {
+            members(group)
+                .iter()
+                .map(|host| self.host(host))
+                .collect::<Vec<Value>>()
+        };
         Value::from_pairs(groups.map(|group| (Value::from(group), Value::from(hosts(group)))))
     }
 
@@ -71,15 +104,33 @@ impl World {
         let world = Arc::clone(self);
         Value::from_function(move |pattern: String, _: Kwargs| -> Result<Value, Error> {
             let hosts = world.inventory.select(&pattern).map_err(|error| {
-                let hint = error.hint.map(|hint| format!(": {hint}")).unwrap_or_default();
-                Error::new(ErrorKind::InvalidOperation, format!("hosts_in(\"{pattern}\"): {}{hint}", error.message))
+                let hint = error
+                    .hint
+                    .map(|hint| format!(": {hint}"))
+                    .unwrap_or_default();
+                Error::new(
+                    ErrorKind::InvalidOperation,
+                    format!("hosts_in(\"{pattern}\"): {}{hint}", error.message),
+                )
             })?;
-            Ok(hosts.iter().map(|host| world.host(host)).collect::<Vec<Value>>().into())
+            Ok(hosts
+                .iter()
+                .map(|host| world.host(host))
+                .collect::<Vec<Value>>()
+                .into())
         })
     }
 }
 
-const HOST_FIELDS: &[&str] = &["name", "address", "port", "user", "swarm_address", "groups", "vars"];
+const HOST_FIELDS: &[&str] = &[
+    "name",
+    "address",
+    "port",
+    "user",
+    "swarm_address",
+    "groups",
+    "vars",
+];
 
 /// One host: a table of [`HOST_FIELDS`] that prints as its name.
 #[derive(Debug)]
@@ -96,8 +147,16 @@ impl Object for HostObject {
             "address" => Some(host.target.address.as_str().into()),
             "port" => Some(host.target.port.into()),
             "user" => Some(host.target.user.as_str().into()),
-            "groups" => Some(host.groups.iter().map(|group| Value::from(group.as_str())).collect::<Vec<_>>().into()),
-            "swarm_address" => Scope::new(&self.world, &self.name, FactsView::unknown()).variable("swarm_address"),
+            "groups" => Some(
+                host.groups
+                    .iter()
+                    .map(|group| Value::from(group.as_str()))
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
+            "swarm_address" => {
+                Scope::new(&self.world, &self.name, FactsView::unknown()).variable("swarm_address")
+            }
             "vars" => Some(Scope::new(&self.world, &self.name, FactsView::unknown()).vars()),
             _ => None,
         }

@@ -21,7 +21,9 @@ pub fn html_text(report: &Report) -> Result<String, minijinja::Error> {
     environment.add_template("page.html", PAGE)?;
     let page = view::page(report);
     let nonce = format!("{:032x}", rand::random::<u128>());
-    environment.get_template("page.html")?.render(context! { nonce, ..Value::from(Serde(&page)) })
+    environment
+        .get_template("page.html")?
+        .render(context! { nonce, ..Value::from(Serde(&page)) })
 }
 
 #[cfg(test)]

@@ -9,13 +9,20 @@ use crate::drift::report::{Cluster, Drift, Field, HostReport, Member, Trouble, V
 use crate::drift::{About, HostState, IgnoreRules, Report, Sieved, assemble};
 use crate::engine::Cause;
 
-const EVIL: &str = "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}\u{1b}[31m";
+const EVIL: &str =
+    "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}\u{1b}[31m";
 
 fn report(text: &str) -> Report {
     let rules = IgnoreRules::default();
     let (inventory, playbooks) = (vec![text.into()], vec![text.into()]);
-    let about =
-        About { started: SystemTime::UNIX_EPOCH, inventory, playbooks, exit_code: 1, rules: &rules, cluster: None };
+    let about = About {
+        started: SystemTime::UNIX_EPOCH,
+        inventory,
+        playbooks,
+        exit_code: 1,
+        rules: &rules,
+        cluster: None,
+    };
     let mut report = assemble(&Sieved::default(), &about);
     let drift = Drift {
         play: text.into(),
@@ -32,14 +39,21 @@ fn report(text: &str) -> Report {
                 before: Value::Lines(format!("{text}\nb\n")),
                 after: Value::Lines("a\nb\n".into()),
             },
-            Field { field: "owner".into(), before: Value::Text(text.into()), after: Value::Secret },
+            Field {
+                field: "owner".into(),
+                before: Value::Text(text.into()),
+                after: Value::Secret,
+            },
         ],
         notes: vec![text.into()],
     };
     report.hosts = vec![HostReport {
         host: "docker01".into(),
         state: HostState::Drift,
-        unreachable: Some(Trouble { why: text.into(), hint: text.into() }),
+        unreachable: Some(Trouble {
+            why: text.into(),
+            hint: text.into(),
+        }),
         notes: vec![text.into()],
         resources: 1,
         drift: vec![drift],
@@ -58,7 +72,12 @@ fn report(text: &str) -> Report {
         ..Member::default()
     };
     let members = vec![member(Some("docker01")), member(None)];
-    report.cluster = Some(Cluster { members, managers: 2, voters: 1, problems: vec![text.into()] });
+    report.cluster = Some(Cluster {
+        members,
+        managers: 2,
+        voters: 1,
+        problems: vec![text.into()],
+    });
     report
 }
 
@@ -67,23 +86,59 @@ fn nothing_that_a_host_says_becomes_markup() {
     let page = html_text(&report(EVIL)).unwrap();
     let harmless = html_text(&report("harmless")).unwrap();
     for tag in ["<script", "</script", "<img", "<li", "<span", "<td"] {
-        assert_eq!(page.matches(tag).count(), harmless.matches(tag).count(), "{tag}");
+        assert_eq!(
+            page.matches(tag).count(),
+            harmless.matches(tag).count(),
+            "{tag}"
+        );
     }
-    assert!(!page.contains("onerror='") && !page.contains('\u{1b}'), "quotes are escaped, controls are shown");
-    assert!(page.contains("{{ 7 * 7 }}") && !page.contains("49m"), "a text is no template");
+    assert!(
+        !page.contains("onerror='") && !page.contains('\u{1b}'),
+        "quotes are escaped, controls are shown"
+    );
+    assert!(
+        page.contains("{{ 7 * 7 }}") && !page.contains("49m"),
+        "a text is no template"
+    );
 }
 
 #[test]
 fn the_page_loads_nothing_and_runs_its_own_script_only() {
     let page = html_text(&report("x")).unwrap();
-    for forbidden in ["http://", "https://", "src=", "@import", "url(", "innerHTML"] {
+    for forbidden in [
+        "http://",
+        "https://",
+        "src=",
+        "@import",
+        "url(",
+        "innerHTML",
+    ] {
         assert!(!page.contains(forbidden), "{forbidden}");
     }
-    let policy = page.split("Content-Security-Policy").nth(1).unwrap().split('>').next().unwrap();
-    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
-    let nonce = policy.split("script-src 'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    let policy = page
+        .split("Content-Security-Policy")
+        .nth(1)
+        .unwrap()
+        .split('>')
+        .next()
+        .unwrap();
+    assert!(
+        policy.contains("default-src 'none'") && !policy.contains("unsafe"),
+        "{policy}"
+    );
+    let nonce = policy
+        .split("script-src 'nonce-")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
     assert!(nonce.len() == 32 && page.contains(&format!("<script nonce=\"{nonce}\">")));
-    assert_ne!(html_text(&report("x")).unwrap(), page, "the nonce is new each time");
+    assert_ne!(
+        html_text(&report("x")).unwrap(),
+        page,
+        "the nonce is new each time"
+    );
 }
 
 #[test]

@@ -72,8 +72,16 @@ pub(super) fn page(report: &Report) -> Page<'_> {
     findings.sort_unstable();
     findings.dedup();
     let cluster = report.cluster.as_ref();
-    let notes = report.hosts.iter().flat_map(|host| host.notes.iter().map(|note| format!("{}: {note}", host.host)));
-    let problems = cluster.map(|cluster| cluster.problems.clone()).unwrap_or_default().into_iter().chain(notes);
+    let notes = report.hosts.iter().flat_map(|host| {
+        host.notes
+            .iter()
+            .map(|note| format!("{}: {note}", host.host))
+    });
+    let problems = cluster
+        .map(|cluster| cluster.problems.clone())
+        .unwrap_or_default()
+        .into_iter()
+        .chain(notes);
     Page {
         verdict: report.state.words(),
         state: class(report.state),
@@ -81,13 +89,18 @@ pub(super) fn page(report: &Report) -> Page<'_> {
         inventory: literal(&report.inventory.join(", ")).into_owned(),
         started: &report.started,
         last_success: report.last_success.as_deref(),
-        seconds: format!("{:.1}", std::time::Duration::from_millis(report.millis).as_secs_f64()),
+        seconds: format!(
+            "{:.1}",
+            std::time::Duration::from_millis(report.millis).as_secs_f64()
+        ),
         tool: &report.tool,
         schema: report.schema,
         totals: &report.totals,
         managers: cluster.map_or(0, |cluster| cluster.managers),
         voters: cluster.map_or(0, |cluster| cluster.voters),
-        problems: problems.map(|problem| literal(&problem).into_owned()).collect(),
+        problems: problems
+            .map(|problem| literal(&problem).into_owned())
+            .collect(),
         expired: &report.expired_rules,
         nodes: nodes(report),
         findings,
@@ -97,25 +110,59 @@ pub(super) fn page(report: &Report) -> Page<'_> {
 
 /// The class of a state in the page's style.
 fn class(state: HostState) -> &'static str {
-    if state == HostState::NotLookedAt { "none" } else { state.key() }
+    if state == HostState::NotLookedAt {
+        "none"
+    } else {
+        state.key()
+    }
 }
 
 /// Managers first, then workers, then hosts outside the swarm, then nodes that no host is.
 fn nodes(report: &Report) -> Vec<Node> {
-    let members = report.cluster.as_ref().map(|cluster| cluster.members.as_slice()).unwrap_or_default();
-    let of_host = |host: &str| members.iter().find(|member| member.host.as_deref() == Some(host));
-    let mut nodes: Vec<Node> = report.hosts.iter().map(|host| node_of_host(host, of_host(&host.host))).collect();
+    let members = report
+        .cluster
+        .as_ref()
+        .map(|cluster| cluster.members.as_slice())
+        .unwrap_or_default();
+    let of_host = |host: &str| {
+        members
+            .iter()
+            .find(|member| member.host.as_deref() == Some(host))
+    };
+    let mut nodes: Vec<Node> = report
+        .hosts
+        .iter()
+        .map(|host| node_of_host(host, of_host(&host.host)))
+        .collect();
     nodes.sort_by_key(|node| match node.role.as_str() {
         "manager" => 0,
         "worker" => 1,
         _ => 2,
     });
-    let all_read = report.hosts.iter().all(|host| matches!(host.state, HostState::InSync | HostState::Drift));
-    nodes.extend(members.iter().filter(|member| member.host.is_none()).map(|member| {
-        // A host that was not read may be this very node.
-        let whose = if all_read { "in no inventory" } else { "of no host that was read" };
-        node(member.hostname.clone(), Some(member), "none", "?".into(), whose.to_owned())
-    }));
+    let all_read = report
+        .hosts
+        .iter()
+        .all(|host| matches!(host.state, HostState::InSync | HostState::Drift));
+    nodes.extend(
+        members
+            .iter()
+            .filter(|member| member.host.is_none())
+            .map(|member| {
+                // A host that was not read may be this very node.
+                let whose = if all_read {
+                    "in no inventory"
+                } else {
+                    "of no host that was read"
+                };
+                node(
+                    member.hostname.clone(),
+                    Some(member),
+                    "none",
+                    "?".into(),
+                    whose.to_owned(),
+                )
+            }),
+    );
     nodes
 }
 
@@ -123,9 +170,14 @@ fn node_of_host(host: &HostReport, member: Option<&Member>) -> Node {
     let count = |number: usize, words: &str| format!("{number} {words}");
     let (sign, words) = match host.state {
         HostState::InSync => ("✓".into(), host.state.words().to_owned()),
-        HostState::Drift => (host.drift.len().to_string(), count(host.drift.len(), "differ")),
+        HostState::Drift => (
+            host.drift.len().to_string(),
+            count(host.drift.len(), "differ"),
+        ),
         HostState::Failed => ("!".into(), count(host.failed.len(), "could not be read")),
-        HostState::Unreachable | HostState::NotLookedAt => ("?".into(), host.state.words().to_owned()),
+        HostState::Unreachable | HostState::NotLookedAt => {
+            ("?".into(), host.state.words().to_owned())
+        }
     };
     let mut node = node(host.host.clone(), member, class(host.state), sign, words);
     if !host.ignored.is_empty() {
@@ -134,7 +186,13 @@ fn node_of_host(host: &HostReport, member: Option<&Member>) -> Node {
     node
 }
 
-fn node(name: String, member: Option<&Member>, state: &'static str, sign: String, words: String) -> Node {
+fn node(
+    name: String,
+    member: Option<&Member>,
+    state: &'static str,
+    sign: String,
+    words: String,
+) -> Node {
     let mut node = Node {
         name: literal(&name).into_owned(),
         role: String::new(),
@@ -146,17 +204,27 @@ fn node(name: String, member: Option<&Member>, state: &'static str, sign: String
         labels: Vec::new(),
     };
     // Without an ID it is a host of which the swarm says nothing.
-    let Some(member) = member.filter(|member| !member.node_id.is_empty()) else { return node };
+    let Some(member) = member.filter(|member| !member.node_id.is_empty()) else {
+        return node;
+    };
     node.role.clone_from(&member.role);
     node.leader = member.leader;
     let standing = [&member.state, &member.availability].map(String::as_str);
     // What goes without saying is left out.
-    let odd = standing.into_iter().filter(|word| !["ready", "active", ""].contains(word));
-    node.lines.extend(odd.map(|word| format!("swarm: {}", literal(word))));
+    let odd = standing
+        .into_iter()
+        .filter(|word| !["ready", "active", ""].contains(word));
+    node.lines
+        .extend(odd.map(|word| format!("swarm: {}", literal(word))));
     if !member.engine_version.is_empty() {
-        node.lines.push(format!("Engine {}", literal(&member.engine_version)));
+        node.lines
+            .push(format!("Engine {}", literal(&member.engine_version)));
     }
-    node.labels = member.labels.iter().map(|(key, value)| literal(&format!("{key}={value}")).into_owned()).collect();
+    node.labels = member
+        .labels
+        .iter()
+        .map(|(key, value)| literal(&format!("{key}={value}")).into_owned())
+        .collect();
     node
 }
 
@@ -177,10 +245,15 @@ fn rows(report: &Report) -> Vec<Row> {
                 ..row(host, "could not be read", "failed")
             });
         }
-        rows.extend(host.drift.iter().map(|drift| drift_row(host, drift, drift.cause.words(), "drift")));
+        rows.extend(
+            host.drift
+                .iter()
+                .map(|drift| drift_row(host, drift, drift.cause.words(), "drift")),
+        );
         rows.extend(host.ignored.iter().map(|ignored| {
             let mut row = drift_row(host, &ignored.drift, "ignored", "none");
-            row.words.push(("ignored because", literal(&ignored.reason).into_owned()));
+            row.words
+                .push(("ignored because", literal(&ignored.reason).into_owned()));
             row.words.push(("until", ignored.expires.clone()));
             row
         }));
@@ -190,25 +263,52 @@ fn rows(report: &Report) -> Vec<Row> {
 
 fn row(host: &HostReport, finding: &'static str, state: &'static str) -> Row {
     let host = literal(&host.host).into_owned();
-    Row { host, resource: String::new(), finding, state, since: String::new(), fields: Vec::new(), words: Vec::new() }
+    Row {
+        host,
+        resource: String::new(),
+        finding,
+        state,
+        since: String::new(),
+        fields: Vec::new(),
+        words: Vec::new(),
+    }
 }
 
 fn trouble_words(why: &str, hint: &str) -> Vec<(&'static str, String)> {
-    let words = [("why", literal(why).into_owned()), ("try", literal(hint).into_owned())];
-    words.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+    let words = [
+        ("why", literal(why).into_owned()),
+        ("try", literal(hint).into_owned()),
+    ];
+    words
+        .into_iter()
+        .filter(|(_, text)| !text.is_empty())
+        .collect()
 }
 
 fn drift_row(host: &HostReport, drift: &Drift, finding: &'static str, state: &'static str) -> Row {
-    let mut words: Vec<(&'static str, String)> =
-        drift.notes.iter().map(|note| ("note", literal(note).into_owned())).collect();
+    let mut words: Vec<(&'static str, String)> = drift
+        .notes
+        .iter()
+        .map(|note| ("note", literal(note).into_owned()))
+        .collect();
     if drift.disturbs != "nothing" {
         words.push(("applying it disturbs", drift.disturbs.replace('_', " ")));
     }
-    words.extend(drift.last_applied.iter().map(|when| ("last applied", when.clone())));
+    words.extend(
+        drift
+            .last_applied
+            .iter()
+            .map(|when| ("last applied", when.clone())),
+    );
     words.push(("play", literal(&drift.play).into_owned()));
     Row {
         resource: literal(&drift.resource).into_owned(),
-        since: drift.since.as_deref().unwrap_or_default().replace('T', " ").replace('Z', ""),
+        since: drift
+            .since
+            .as_deref()
+            .unwrap_or_default()
+            .replace('T', " ")
+            .replace('Z', ""),
         fields: drift.fields.iter().map(field).collect(),
         words,
         ..row(host, finding, state)

@@ -39,14 +39,18 @@ impl KeySource {
             (None, Some(file), None) => context.files.source(file)?,
             (None, None, Some(inline)) => format!("{}\n", inline.trim()).into_bytes(),
             _ => {
-                return Err(Invalid::new("key", "a key comes from one place")
-                    .hint("write key = { url = \"...\" }, { file = \"...\" } or { inline = \"...\" }"));
+                return Err(Invalid::new("key", "a key comes from one place").hint(
+                    "write key = { url = \"...\" }, { file = \"...\" } or { inline = \"...\" }",
+                ));
             }
         };
         let key = Key::Given(given);
         match &key {
-            Key::Given(bytes) if !key.is_armoured() && bytes.first().is_none_or(|first| *first < 0x80) => {
-                Err(Invalid::new("key", "this is not an OpenPGP public key").hint(format!("it begins with {ARMOUR}")))
+            Key::Given(bytes)
+                if !key.is_armoured() && bytes.first().is_none_or(|first| *first < 0x80) =>
+            {
+                Err(Invalid::new("key", "this is not an OpenPGP public key")
+                    .hint(format!("it begins with {ARMOUR}")))
             }
             _ => Ok(key),
         }
@@ -94,7 +98,11 @@ mv -f -T -- "$beside.text" "$2"
 
 /// Fetches a key into its file.
 pub fn fetch(url: &str, path: &str) -> Step {
-    Step::script(format!("fetch the key {url} into {path}"), FETCH, [url, path])
+    Step::script(
+        format!("fetch the key {url} into {path}"),
+        FETCH,
+        [url, path],
+    )
 }
 
 #[cfg(test)]
@@ -107,14 +115,25 @@ mod tests {
     fn fetched(body: &[u8]) -> Result<Vec<u8>, String> {
         let scratch = Scratch::new();
         std::fs::write(scratch.path("body"), body).unwrap();
-        let curl = format!("#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncat '{}' >\"$2\"\n", scratch.path("body"));
+        let curl = format!(
+            "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncat '{}' >\"$2\"\n",
+            scratch.path("body")
+        );
         std::fs::write(scratch.path("curl"), curl).unwrap();
         trial::run("chmod 755 \"$1\"", &[scratch.path("curl")], b"", &[]).unwrap();
         let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
         let key = scratch.path("keyrings/$(x).asc");
-        trial::run(FETCH, &["https://x/$(touch pwned)".to_owned(), key.clone()], b"", &[("PATH", &path)])?;
+        trial::run(
+            FETCH,
+            &["https://x/$(touch pwned)".to_owned(), key.clone()],
+            b"",
+            &[("PATH", &path)],
+        )?;
         assert_eq!(trial::look(&key).unwrap().mode, 0o644);
-        assert_eq!(std::fs::read_dir(scratch.path("keyrings")).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(scratch.path("keyrings")).unwrap().count(),
+            1
+        );
         Ok(std::fs::read(key).unwrap())
     }
 
@@ -124,7 +143,11 @@ mod tests {
         assert_eq!(fetched(armoured.as_bytes()).unwrap(), armoured.as_bytes());
         assert_eq!(fetched(b"\x99").unwrap(), armoured.as_bytes());
         for page in [&b"<html>Not found</html>"[..], b""] {
-            assert!(fetched(page).unwrap_err().contains("is not an OpenPGP public key"));
+            assert!(
+                fetched(page)
+                    .unwrap_err()
+                    .contains("is not an OpenPGP public key")
+            );
         }
     }
 }

@@ -8,8 +8,8 @@ mod plan;
 use serde::Deserialize;
 
 use super::{
-    Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType, ProbeError, Query, Refusal,
-    SourceFile, State,
+    Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, SourceFile, State,
 };
 use key::{Key, KeySource};
 
@@ -69,18 +69,26 @@ impl Kind for AptRepository {
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
         // Apt ignores files with other characters (sources.list(5)).
-        check_words("name", [&self.name], |one| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.'))?;
+        check_words("name", [&self.name], |one| {
+            one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.')
+        })?;
         if self.state == State::Absent {
             return Ok(());
         }
         check_uri("uri", &self.uri, &["https://", "http://", "file:/"])?;
-        let word = |one: char| one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.' | '/' | '~' | '+');
+        let word = |one: char| {
+            one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.' | '/' | '~' | '+')
+        };
         check_words("suite", &self.suite, word)?;
         check_words("components", &self.components, word)?;
-        check_words("architectures", &self.architectures, |one| one.is_ascii_alphanumeric() || one == '-')?;
+        check_words("architectures", &self.architectures, |one| {
+            one.is_ascii_alphanumeric() || one == '-'
+        })?;
         if self.components.is_empty() && !self.is_exact() {
-            return Err(Invalid::new("components", "a suite has at least one component")
-                .hint("write components = [\"main\"], or a suite that ends in \"/\""));
+            return Err(
+                Invalid::new("components", "a suite has at least one component")
+                    .hint("write components = [\"main\"], or a suite that ends in \"/\""),
+            );
         }
         self.bound_key = self.key.as_ref().map(|key| key.bind(context)).transpose()?;
         Ok(())
@@ -91,14 +99,23 @@ impl Kind for AptRepository {
         queries.extend(self.key_path().map(Query::content));
         queries.extend(self.old_key_paths().into_iter().map(Query::path));
         if self.state == State::Present {
-            queries.extend([Query::Facts, Query::AptSources, Query::AptLists, Query::path(KEYRINGS)]);
+            queries.extend([
+                Query::Facts,
+                Query::AptSources,
+                Query::AptLists,
+                Query::path(KEYRINGS),
+            ]);
         }
         queries
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
         let present = self.state == State::Present;
-        let facts = if present { Some(answers.facts()?.clone()) } else { None };
+        let facts = if present {
+            Some(answers.facts()?.clone())
+        } else {
+            None
+        };
         let fetched = match facts.as_ref().and_then(|facts| self.list_names(facts)) {
             None => None,
             Some(names) => Some(answers.apt_lists()?.iter().any(|list| names.contains(list))),
@@ -114,7 +131,11 @@ impl Kind for AptRepository {
             sources: path(&self.sources_path())?,
             keyrings: if present { path(KEYRINGS)? } else { None },
             key: self.key_path().map(|key| path(&key)).transpose()?.flatten(),
-            files: if present { answers.apt_sources()?.clone() } else { Vec::new() },
+            files: if present {
+                answers.apt_sources()?.clone()
+            } else {
+                Vec::new()
+            },
             facts,
             old_keys,
             fetched,
@@ -123,10 +144,17 @@ impl Kind for AptRepository {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let files = [&observed.sources, &observed.key];
-        if let Some(other) = files.into_iter().flatten().find(|path| path.kind != PathType::File) {
+        if let Some(other) = files
+            .into_iter()
+            .flatten()
+            .find(|path| path.kind != PathType::File)
+        {
             let what = other.kind.with_article();
             return Err(Refusal {
-                why: format!("{what} stands where a file of the repository {} belongs", self.name),
+                why: format!(
+                    "{what} stands where a file of the repository {} belongs",
+                    self.name
+                ),
                 hint: format!("look at {} and below {KEYRINGS}", self.sources_path()),
             });
         }
@@ -150,7 +178,11 @@ impl AptRepository {
     }
 
     fn key_path(&self) -> Option<String> {
-        let extension = if self.bound_key.as_ref()?.is_armoured() { "asc" } else { "gpg" };
+        let extension = if self.bound_key.as_ref()?.is_armoured() {
+            "asc"
+        } else {
+            "gpg"
+        };
         Some(format!("{KEYRINGS}/{}.{extension}", self.name))
     }
 
@@ -158,9 +190,15 @@ impl AptRepository {
     fn old_key_paths(&self) -> Vec<String> {
         let own = self.key_path();
         let folders = [KEYRINGS, "/etc/apt/trusted.gpg.d"];
-        let paths = folders.iter().flat_map(|folder| ["asc", "gpg"].map(|end| format!("{folder}/{}.{end}", self.name)));
+        let paths = folders
+            .iter()
+            .flat_map(|folder| ["asc", "gpg"].map(|end| format!("{folder}/{}.{end}", self.name)));
         // Without a key of its own, what stands under its name may be what apt is meant to trust.
-        paths.filter(|path| Some(path) != own.as_ref() && (own.is_some() || self.state == State::Absent)).collect()
+        paths
+            .filter(|path| {
+                Some(path) != own.as_ref() && (own.is_some() || self.state == State::Absent)
+            })
+            .collect()
     }
 
     fn suite<'a>(&'a self, facts: &'a Facts) -> &'a str {
@@ -168,7 +206,9 @@ impl AptRepository {
     }
 
     fn is_exact(&self) -> bool {
-        self.suite.as_ref().is_some_and(|suite| suite.ends_with('/'))
+        self.suite
+            .as_ref()
+            .is_some_and(|suite| suite.ends_with('/'))
     }
 
     /// The deb822 file (sources.list(5)).
@@ -183,7 +223,11 @@ impl AptRepository {
             lines.push(format!("Components: {}", self.components.join(" ")));
         }
         let own = [facts.architecture.clone()];
-        let architectures = if self.architectures.is_empty() { &own[..] } else { &self.architectures };
+        let architectures = if self.architectures.is_empty() {
+            &own[..]
+        } else {
+            &self.architectures
+        };
         lines.push(format!("Architectures: {}", architectures.join(" ")));
         lines.extend(self.key_path().map(|key| format!("Signed-By: {key}")));
         lines.join("\n") + "\n"
@@ -191,13 +235,25 @@ impl AptRepository {
 
     /// Names of the files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
     fn list_names(&self, facts: &Facts) -> Option<[String; 2]> {
-        let address = self.uri.strip_prefix("https://").or_else(|| self.uri.strip_prefix("http://"))?;
-        let name = format!("{}/dists/{}", address.trim_end_matches('/'), self.suite(facts));
-        let plain = |one: char| one.is_ascii_alphanumeric() || matches!(one, '.' | '-' | ':' | '/' | '_' | '~');
+        let address = self
+            .uri
+            .strip_prefix("https://")
+            .or_else(|| self.uri.strip_prefix("http://"))?;
+        let name = format!(
+            "{}/dists/{}",
+            address.trim_end_matches('/'),
+            self.suite(facts)
+        );
+        let plain = |one: char| {
+            one.is_ascii_alphanumeric() || matches!(one, '.' | '-' | ':' | '/' | '_' | '~')
+        };
         if self.is_exact() || !name.chars().all(plain) {
             return None;
         }
-        let name = name.replace('_', "%5f").replace('~', "%7e").replace('/', "_");
+        let name = name
+            .replace('_', "%5f")
+            .replace('~', "%7e")
+            .replace('/', "_");
         Some(["InRelease", "Release"].map(|end| format!("{name}_{end}")))
     }
 }
@@ -220,10 +276,18 @@ fn check_words<'a>(
 /// Addresses have no spaces, quotes or brackets (they would break apt's files) and no password (anybody may read those).
 fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), Invalid> {
     let allowed = |one: char| one.is_ascii_graphic() && !"\"'`\\<>[]{}|^#@$;".contains(one);
-    let scheme = schemes.iter().find(|scheme| uri.starts_with(**scheme) && uri.len() > scheme.len());
+    let scheme = schemes
+        .iter()
+        .find(|scheme| uri.starts_with(**scheme) && uri.len() > scheme.len());
     if scheme.is_none() || !uri.chars().all(allowed) || uri.len() > 2000 {
-        return Err(Invalid::new(field, format!("{uri:?} is not the address of a repository or key"))
-            .hint(format!("it begins with {}, and has no spaces, quotes or password", schemes.join(" or "))));
+        return Err(Invalid::new(
+            field,
+            format!("{uri:?} is not the address of a repository or key"),
+        )
+        .hint(format!(
+            "it begins with {}, and has no spaces, quotes or password",
+            schemes.join(" or ")
+        )));
     }
     Ok(())
 }

@@ -1,7 +1,9 @@
 //! From a repository's files to the change: first the key, then the source, then older entries away, then the lists.
 
 use super::super::apt::apt_step;
-use super::super::{Act, Action, Change, Facts, Mode, PathState, Refusal, Shown, Step, WriteFile, sha256};
+use super::super::{
+    Act, Action, Change, Facts, Mode, PathState, Refusal, Shown, Step, WriteFile, sha256,
+};
 use super::leftover::{self, Leftover, Wanted};
 use super::{AptRepository, KEYRINGS, Key, Repository, key};
 
@@ -24,17 +26,36 @@ const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
 const MODE: Mode = Mode(0o644);
 
 /// The change that makes the repository be there, if any.
-pub fn present(repository: &AptRepository, observed: &Repository, facts: &Facts) -> Result<Option<Change>, Refusal> {
+pub fn present(
+    repository: &AptRepository,
+    observed: &Repository,
+    facts: &Facts,
+) -> Result<Option<Change>, Refusal> {
     let path = repository.sources_path();
     let list = repository.list_path();
-    let wanted = Wanted { file: &path, list: &list, uri: &repository.uri, suite: repository.suite(facts) };
+    let wanted = Wanted {
+        file: &path,
+        list: &list,
+        uri: &repository.uri,
+        suite: repository.suite(facts),
+    };
     let (leftovers, mut old_keys) = leftover::find(&observed.files, wanted)?;
     old_keys.retain(|old| Some(old) != repository.key_path().as_ref());
-    old_keys.extend(observed.old_keys.iter().filter(|old| !named(&observed.files, &leftovers, old)).cloned());
+    old_keys.extend(
+        observed
+            .old_keys
+            .iter()
+            .filter(|old| !named(&observed.files, &leftovers, old))
+            .cloned(),
+    );
     old_keys.sort();
     old_keys.dedup();
 
-    let action = if observed.sources.is_none() { Action::Create } else { Action::Update };
+    let action = if observed.sources.is_none() {
+        Action::Create
+    } else {
+        Action::Update
+    };
     let mut change = with_key(repository, observed, Change::new(action));
     let content = repository.sources(facts);
     change = with_file(change, &path, observed.sources.as_ref(), content.as_bytes());
@@ -43,8 +64,16 @@ pub fn present(repository: &AptRepository, observed: &Repository, facts: &Facts)
     }
     for old in &old_keys {
         change = change
-            .field(format!("old key {old}"), Shown::text("there"), Shown::Absent)
-            .step(Step::script(format!("remove the old key {old}"), REMOVE, [old]));
+            .field(
+                format!("old key {old}"),
+                Shown::text("there"),
+                Shown::Absent,
+            )
+            .step(Step::script(
+                format!("remove the old key {old}"),
+                REMOVE,
+                [old],
+            ));
     }
     let unfetched = observed.fetched == Some(false);
     if unfetched {
@@ -53,8 +82,16 @@ pub fn present(repository: &AptRepository, observed: &Repository, facts: &Facts)
     if change.fields.is_empty() {
         return Ok(None);
     }
-    let age = if observed.sources.is_none() { "new" } else { "old" };
-    Ok(Some(change.step(apt_step(format!("fetch the package lists of {}", repository.name), UPDATE, [path, age.to_owned()]))))
+    let age = if observed.sources.is_none() {
+        "new"
+    } else {
+        "old"
+    };
+    Ok(Some(change.step(apt_step(
+        format!("fetch the package lists of {}", repository.name),
+        UPDATE,
+        [path, age.to_owned()],
+    ))))
 }
 
 /// The change that takes the repository's own files away, if any.
@@ -85,28 +122,49 @@ fn named(files: &[super::SourceFile], leftovers: &[Leftover], key: &str) -> bool
 }
 
 fn with_key(repository: &AptRepository, observed: &Repository, change: Change) -> Change {
-    let (Some(wanted), Some(path)) = (&repository.bound_key, repository.key_path()) else { return change };
+    let (Some(wanted), Some(path)) = (&repository.bound_key, repository.key_path()) else {
+        return change;
+    };
     let change = match &observed.keyrings {
         Some(_) => change,
-        None => change.step(Step::script(format!("make the directory {KEYRINGS}"), KEYRINGS_FOLDER, [KEYRINGS])),
+        None => change.step(Step::script(
+            format!("make the directory {KEYRINGS}"),
+            KEYRINGS_FOLDER,
+            [KEYRINGS],
+        )),
     };
     let before = observed.key.as_ref();
     match wanted {
         Key::Given(bytes) => {
             let digest = |bytes: &[u8]| Shown::text(format!("sha256:{}", sha256(bytes)));
-            let same = before.is_some_and(|key| key.content.as_ref() == Some(bytes) && key.mode == MODE.0);
+            let same =
+                before.is_some_and(|key| key.content.as_ref() == Some(bytes) && key.mode == MODE.0);
             if same {
                 return change;
             }
-            let shown = before.map_or(Shown::Absent, |key| digest(key.content.as_deref().unwrap_or_default()));
-            change.field("key", shown, digest(bytes)).step(write(&path, bytes))
+            let shown = before.map_or(Shown::Absent, |key| {
+                digest(key.content.as_deref().unwrap_or_default())
+            });
+            change
+                .field("key", shown, digest(bytes))
+                .step(write(&path, bytes))
         }
         Key::Fetched(url) => match before.filter(|key| key.size > 0) {
-            None => change.field("key", Shown::Absent, Shown::text(url)).step(key::fetch(url, &path)),
+            None => change
+                .field("key", Shown::Absent, Shown::text(url))
+                .step(key::fetch(url, &path)),
             // Apt reads keys as an account of its own: a key that only root can read is of no use.
             Some(key) if key.mode != MODE.0 => change
-                .field("mode of the key", Shown::text(Mode(key.mode).to_string()), Shown::text(MODE.to_string()))
-                .step(Step::script(format!("make {path} readable"), "chmod 0644 -- \"$1\"\n", [path])),
+                .field(
+                    "mode of the key",
+                    Shown::text(Mode(key.mode).to_string()),
+                    Shown::text(MODE.to_string()),
+                )
+                .step(Step::script(
+                    format!("make {path} readable"),
+                    "chmod 0644 -- \"$1\"\n",
+                    [path],
+                )),
             Some(_) => change,
         },
     }
@@ -117,13 +175,21 @@ fn with_file(change: Change, path: &str, before: Option<&PathState>, content: &[
     let mode = before.map_or(MODE.0, |file| file.mode);
     let mut change = change;
     if old != Some(content) {
-        change = change.field(path, old.map_or(Shown::Absent, Shown::content), Shown::content(content));
+        change = change.field(
+            path,
+            old.map_or(Shown::Absent, Shown::content),
+            Shown::content(content),
+        );
     }
     if mode != MODE.0 {
         let (before, after) = (Mode(mode).to_string(), MODE.to_string());
         change = change.field("mode", Shown::text(before), Shown::text(after));
     }
-    if old == Some(content) && mode == MODE.0 { change } else { change.step(write(path, content)) }
+    if old == Some(content) && mode == MODE.0 {
+        change
+    } else {
+        change.step(write(path, content))
+    }
 }
 
 fn without_leftover(change: Change, leftover: Leftover) -> Change {
@@ -132,10 +198,14 @@ fn without_leftover(change: Change, leftover: Leftover) -> Change {
     match leftover.after {
         None => change
             .field(&path, before, Shown::Absent)
-            .step(Step::script(format!("remove the older entry {path}"), REMOVE, [path])),
-        Some(after) => {
-            change.field(&path, before, Shown::content(after.as_bytes())).step(write(&path, after.as_bytes()))
-        }
+            .step(Step::script(
+                format!("remove the older entry {path}"),
+                REMOVE,
+                [path],
+            )),
+        Some(after) => change
+            .field(&path, before, Shown::content(after.as_bytes()))
+            .step(write(&path, after.as_bytes())),
     }
 }
 
@@ -144,6 +214,12 @@ fn write(path: &str, content: &[u8]) -> Step {
     let root = || "root".to_owned();
     Step {
         summary: format!("write {path}"),
-        act: Act::WriteFile(WriteFile { path, content, owner: root(), group: root(), mode: MODE.0 }),
+        act: Act::WriteFile(WriteFile {
+            path,
+            content,
+            owner: root(),
+            group: root(),
+            mode: MODE.0,
+        }),
     }
 }

@@ -9,8 +9,8 @@ use serde::Deserialize;
 
 use super::hosts_entry::is_host_name;
 use super::{
-    AbsolutePath, Action, Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step,
+    AbsolutePath, Action, Answers, Change, Facts, HostContext, Invalid, Kind, Observation,
+    PathState, PathType, ProbeError, Query, Refusal, Shown, Step,
 };
 use crate::swarm::Validity;
 
@@ -66,26 +66,39 @@ impl Kind for Certificate {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.names.is_empty() {
-            return Err(Invalid::new("names", "no name is given").hint("names = [\"registry.dream\"]"));
+            return Err(
+                Invalid::new("names", "no name is given").hint("names = [\"registry.dream\"]")
+            );
         }
         for name in &self.names {
             if name.parse::<std::net::IpAddr>().is_err() && !is_host_name(name) {
-                return Err(Invalid::new("names", format!("{name:?} is neither a host name nor an address")));
+                return Err(Invalid::new(
+                    "names",
+                    format!("{name:?} is neither a host name nor an address"),
+                ));
             }
         }
         if self.renew_before >= self.days || self.days > self.authority_days {
-            return Err(Invalid::new("days", "renew_before must be below days, and days no more than authority_days")
-                .hint("the defaults are 30, 365 and 3650"));
+            return Err(Invalid::new(
+                "days",
+                "renew_before must be below days, and days no more than authority_days",
+            )
+            .hint("the defaults are 30, 365 and 3650"));
         }
         if self.authority_days > 36_500 {
-            return Err(Invalid::new("authority_days", "an authority for over 100 years is none"));
+            return Err(Invalid::new(
+                "authority_days",
+                "an authority for over 100 years is none",
+            ));
         }
         Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
         vec![
-            Query::Test { script: self.script() },
+            Query::Test {
+                script: self.script(),
+            },
             Query::content(self.file("server.crt")),
             Query::path(self.file("server.key")),
             Query::path(self.file("ca.key")),
@@ -100,13 +113,17 @@ impl Kind for Certificate {
         let mut loose = Vec::new();
         for name in ["ca.key", "server.key"] {
             let file = answers.path(&self.file(name))?;
-            if file.is_some_and(|file| file.kind != PathType::File || file.uid != 0 || file.mode & 0o077 != 0) {
+            if file.is_some_and(|file| {
+                file.kind != PathType::File || file.uid != 0 || file.mode & 0o077 != 0
+            }) {
                 loose.push(name.to_owned());
             }
         }
         Ok(Observation::Known(Seen {
             status: *answers.test(&self.script())?,
-            until: content.and_then(Validity::read).map(|validity| validity.until),
+            until: content
+                .and_then(Validity::read)
+                .map(|validity| validity.until),
             clock: facts.clock,
             loose,
         }))
@@ -115,7 +132,9 @@ impl Kind for Certificate {
     fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
         if seen.status == probe::NO_OPENSSL {
             // In a forecast it may come with the package before it in the playbook; the step says it again.
-            return Ok(Some(self.change(seen).note("openssl is not on the host yet: add package = { name = \"openssl\" } before")));
+            return Ok(Some(self.change(seen).note(
+                "openssl is not on the host yet: add package = { name = \"openssl\" } before",
+            )));
         }
         if seen.status == 0 && seen.loose.is_empty() {
             return Ok(None);
@@ -130,7 +149,11 @@ impl Certificate {
     }
 
     fn script(&self) -> String {
-        probe::script(self.directory.as_str(), &self.names, u64::from(self.renew_before) * DAY)
+        probe::script(
+            self.directory.as_str(),
+            &self.names,
+            u64::from(self.renew_before) * DAY,
+        )
     }
 
     fn change(&self, seen: &Seen) -> Change {
@@ -138,19 +161,35 @@ impl Certificate {
             let mut change = Change::new(Action::Update);
             for name in &seen.loose {
                 change = change
-                    .field(format!("{name} is for"), Shown::text("more than root"), Shown::text("root alone"))
+                    .field(
+                        format!("{name} is for"),
+                        Shown::text("more than root"),
+                        Shown::text("root alone"),
+                    )
                     .step(Step::script(
                         format!("close {}", self.file(name)),
                         "chown -h 0:0 -- \"$1\"\nchmod 0600 -- \"$1\"\n",
                         [self.file(name)],
                     ));
             }
-            return change.note("whoever could read a key may have a copy: remove both files to have new ones");
+            return change.note(
+                "whoever could read a key may have a copy: remove both files to have new ones",
+            );
         }
         let all = seen.status < probe::CERTIFICATE || seen.status == probe::NO_OPENSSL;
         let is_new = seen.until.is_none();
-        let mut change = Change::new(if is_new { Action::Create } else { Action::Update });
-        let before = |is_new: bool| if is_new { Shown::Absent } else { Shown::text(probe::words(seen.status)) };
+        let mut change = Change::new(if is_new {
+            Action::Create
+        } else {
+            Action::Update
+        });
+        let before = |is_new: bool| {
+            if is_new {
+                Shown::Absent
+            } else {
+                Shown::text(probe::words(seen.status))
+            }
+        };
         if all {
             change = change.field(
                 "authority",
@@ -162,23 +201,41 @@ impl Certificate {
             }
         }
         let left = |until: i64| {
-            let days = (until - i64::try_from(seen.clock).unwrap_or(i64::MAX)) / i64::try_from(DAY).unwrap_or(1);
-            let why = if all { "signed by another authority" } else { probe::words(seen.status) };
+            let days = (until - i64::try_from(seen.clock).unwrap_or(i64::MAX))
+                / i64::try_from(DAY).unwrap_or(1);
+            let why = if all {
+                "signed by another authority"
+            } else {
+                probe::words(seen.status)
+            };
             format!("{why} ({days} days left)")
         };
         change = change.field(
             "certificate",
-            seen.until.map_or(Shown::Absent, |until| Shown::text(left(until))),
+            seen.until
+                .map_or(Shown::Absent, |until| Shown::text(left(until))),
             Shown::text(format!("for {} days: {}", self.days, self.names.join(", "))),
         );
         let mut arguments = vec![
             self.directory.to_string(),
-            if all { "all".into() } else { "certificate".into() },
+            if all {
+                "all".into()
+            } else {
+                "certificate".into()
+            },
             self.days.to_string(),
             self.authority_days.to_string(),
         ];
         arguments.extend(self.names.iter().cloned());
-        let what = if all { "make an authority and a certificate" } else { "make a certificate" };
-        change.step(Step::script(format!("{what} in {}", self.directory), ISSUE, arguments))
+        let what = if all {
+            "make an authority and a certificate"
+        } else {
+            "make a certificate"
+        };
+        change.step(Step::script(
+            format!("{what} in {}", self.directory),
+            ISSUE,
+            arguments,
+        ))
     }
 }

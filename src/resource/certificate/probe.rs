@@ -22,7 +22,11 @@ pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
          [ \"$(openssl pkey -in server.key -pubout)\" = \"$(openssl x509 -in server.crt -noout -pubkey)\" ] || exit 23\n"
     );
     for name in names {
-        let option = if name.parse::<IpAddr>().is_ok() { "-checkip" } else { "-checkhost" };
+        let option = if name.parse::<IpAddr>().is_ok() {
+            "-checkip"
+        } else {
+            "-checkhost"
+        };
         script.push_str(&format!(
             "openssl x509 -in server.crt -noout {option} {} | grep -q 'does match' || exit 24\n",
             quote(name)

@@ -64,7 +64,9 @@ pub(super) fn read(content: &[u8]) -> Result<Table, String> {
         let text = error.to_string();
         let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
         let reason = match reason.as_str() {
-            "trailing characters" => "the document ends before this and something follows, maybe a second document",
+            "trailing characters" => {
+                "the document ends before this and something follows, maybe a second document"
+            }
             other => other,
         };
         format!("line {}, column {}: {reason}", error.line(), error.column())
@@ -81,7 +83,9 @@ pub(super) fn write(table: &Table) -> Vec<u8> {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     // Text keys into memory: nothing here can fail.
-    let _ = table.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, format));
+    let _ = table.serialize(&mut serde_json::Serializer::with_formatter(
+        &mut bytes, format,
+    ));
     bytes.push(b'\n');
     bytes
 }
@@ -96,10 +100,18 @@ pub(super) fn from_toml(value: toml::Value) -> Result<Json, String> {
         toml::Value::Boolean(value) => Json::Scalar(value.into()),
         toml::Value::Integer(value) => Json::Scalar(value.into()),
         toml::Value::Float(value) if value.is_finite() => Json::Scalar(value.into()),
-        toml::Value::Array(values) => Json::List(values.into_iter().map(from_toml).collect::<Result<_, _>>()?),
-        toml::Value::Table(table) => {
-            Json::Table(table.into_iter().map(|(key, value)| Ok((key, from_toml(value)?))).collect::<Result<_, String>>()?)
-        }
+        toml::Value::Array(values) => Json::List(
+            values
+                .into_iter()
+                .map(from_toml)
+                .collect::<Result<_, _>>()?,
+        ),
+        toml::Value::Table(table) => Json::Table(
+            table
+                .into_iter()
+                .map(|(key, value)| Ok((key, from_toml(value)?)))
+                .collect::<Result<_, String>>()?,
+        ),
         other => return Err(format!("{} is no value of JSON", other.type_str())),
     })
 }

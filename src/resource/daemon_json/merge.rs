@@ -51,7 +51,10 @@ pub(super) struct Merged {
 
 /// Merges.
 pub(super) fn merge(last: &Table, live: &Table, wanted: &Table) -> Merged {
-    let mut merged = Merged { document: live.clone(), ..Merged::default() };
+    let mut merged = Merged {
+        document: live.clone(),
+        ..Merged::default()
+    };
     for (key, value) in wanted {
         let after = match live.get(key) {
             Some(Json::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
@@ -85,8 +88,11 @@ pub(super) fn merge(last: &Table, live: &Table, wanted: &Table) -> Merged {
 /// Live elements that are wanted or foreign, in their order, then the wanted ones that are missing.
 fn merge_list(last: Option<&Json>, live: &[Json], wanted: &[Json]) -> Vec<Json> {
     let applied = last.map(Json::elements).unwrap_or_default();
-    let mut list: Vec<Json> =
-        live.iter().filter(|element| wanted.contains(element) || !applied.contains(element)).cloned().collect();
+    let mut list: Vec<Json> = live
+        .iter()
+        .filter(|element| wanted.contains(element) || !applied.contains(element))
+        .cloned()
+        .collect();
     for element in wanted {
         if !list.contains(element) {
             list.push(element.clone());
@@ -105,6 +111,10 @@ impl Merged {
                 self.document.shift_remove(key);
             }
         }
-        self.differences.push(Difference { key: key.into(), before: before.cloned(), after });
+        self.differences.push(Difference {
+            key: key.into(),
+            before: before.cloned(),
+            after,
+        });
     }
 }

@@ -16,8 +16,8 @@ use sha2::{Digest, Sha256};
 use self::document::{Json, Table};
 use self::merge::{Difference, Merged};
 use super::{
-    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, PathState, PathType, ProbeError,
-    Query, Refusal, Shown, Step,
+    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, PathState,
+    PathType, ProbeError, Query, Refusal, Shown, Step,
 };
 
 /// The Engine's configuration file.
@@ -45,16 +45,23 @@ impl<'de> Deserialize<'de> for DaemonJson {
             None => false,
             Some(toml::Value::Boolean(value)) => value,
             Some(other) => {
-                let message = format!("invalid type: {}, expected a boolean for `replace_invalid`", other.type_str());
+                let message = format!(
+                    "invalid type: {}, expected a boolean for `replace_invalid`",
+                    other.type_str()
+                );
                 return Err(D::Error::custom(message));
             }
         };
         let mut wanted = Table::new();
         for (key, value) in table {
-            let value = document::from_toml(value).map_err(|why| D::Error::custom(format!("`{key}`: {why}")))?;
+            let value = document::from_toml(value)
+                .map_err(|why| D::Error::custom(format!("`{key}`: {why}")))?;
             wanted.insert(key, value);
         }
-        Ok(Self { wanted, replace_invalid })
+        Ok(Self {
+            wanted,
+            replace_invalid,
+        })
     }
 }
 
@@ -97,7 +104,11 @@ impl Kind for DaemonJson {
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
         let mut notes = Vec::new();
-        let last = match answers.path(RECORD)?.and_then(|record| record.content.as_deref()).map(document::read) {
+        let last = match answers
+            .path(RECORD)?
+            .and_then(|record| record.content.as_deref())
+            .map(document::read)
+        {
             None => Table::new(),
             Some(Ok(record)) => record,
             Some(Err(why)) => {
@@ -106,36 +117,72 @@ impl Kind for DaemonJson {
             }
         };
         let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
-        let not_loaded = if running { loaded::missing(&self.wanted, answers.engine("/info")?) } else { Vec::new() };
-        Ok(Observation::Known(Seen { file: answers.path(PATH)?.cloned(), last, running, not_loaded, notes }))
+        let not_loaded = if running {
+            loaded::missing(&self.wanted, answers.engine("/info")?)
+        } else {
+            Vec::new()
+        };
+        Ok(Observation::Known(Seen {
+            file: answers.path(PATH)?.cloned(),
+            last,
+            running,
+            not_loaded,
+            notes,
+        }))
     }
 
     fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
         let (live, invalid) = self.live(seen.file.as_ref())?;
-        let Merged { document, differences, notes } = merge::merge(&seen.last, &live, &self.wanted);
+        let Merged {
+            document,
+            differences,
+            notes,
+        } = merge::merge(&seen.last, &live, &self.wanted);
         let is_new = seen.file.is_none() && !self.wanted.is_empty();
-        let mut change = Change::new(if seen.file.is_none() { Action::Create } else { Action::Update });
+        let mut change = Change::new(if seen.file.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        });
         let mut keep = String::new();
         if let Some((why, content)) = invalid {
             keep = format!("{PATH}.skep-invalid-{}", short_hash(content));
-            change = change.field("content", Shown::text(format!("not JSON ({why})")), Shown::text("valid JSON"));
+            change = change.field(
+                "content",
+                Shown::text(format!("not JSON ({why})")),
+                Shown::text("valid JSON"),
+            );
             change = change.note(format!("a copy of the invalid file is kept as {keep}"));
         }
         for difference in &differences {
             change = show(change, &difference.key, difference);
         }
         // A file that is right while the Engine runs with an older one: edited, and never reloaded.
-        let pending: Vec<&Difference> =
-            seen.not_loaded.iter().filter(|missing| !differences.iter().any(|known| known.key == missing.key)).collect();
+        let pending: Vec<&Difference> = seen
+            .not_loaded
+            .iter()
+            .filter(|missing| !differences.iter().any(|known| known.key == missing.key))
+            .collect();
         for difference in &pending {
-            change = show(change, &format!("{} (in the running Engine)", difference.key), difference);
+            change = show(
+                change,
+                &format!("{} (in the running Engine)", difference.key),
+                difference,
+            );
         }
         if change.fields.is_empty() && !is_new {
             return Ok(None);
         }
         let mode = match () {
             () if !seen.running => "none",
-            () if keep.is_empty() && differences.iter().chain(pending).all(Difference::is_reloadable) => "reload",
+            () if keep.is_empty()
+                && differences
+                    .iter()
+                    .chain(pending)
+                    .all(Difference::is_reloadable) =>
+            {
+                "reload"
+            }
             () => "restart",
         };
         change.disturbs = match mode {
@@ -143,27 +190,52 @@ impl Kind for DaemonJson {
             "reload" => Disturbance::Reload,
             _ => Disturbance::Nothing,
         };
-        change.notes.extend(notes.into_iter().chain(seen.notes.iter().cloned()));
+        change
+            .notes
+            .extend(notes.into_iter().chain(seen.notes.iter().cloned()));
         let content = document::write(&document);
-        let arguments =
-            [PATH.into(), RECORD.into(), mode.to_owned(), content.len().to_string(), keep, PATIENCE.to_string()];
+        let arguments = [
+            PATH.into(),
+            RECORD.into(),
+            mode.to_owned(),
+            content.len().to_string(),
+            keep,
+            PATIENCE.to_string(),
+        ];
         let summary = match mode {
             "none" => format!("write {PATH}"),
             mode => format!("write {PATH} and {mode} the Engine"),
         };
         let stdin = [content, document::write(&self.wanted)].concat();
-        Ok(Some(change.step(Step::script(summary, SWAP, arguments).with_stdin(stdin).with_timeout(SWAP_TIMEOUT))))
+        Ok(Some(
+            change.step(
+                Step::script(summary, SWAP, arguments)
+                    .with_stdin(stdin)
+                    .with_timeout(SWAP_TIMEOUT),
+            ),
+        ))
     }
 }
 
 impl DaemonJson {
     /// The live document; with the reason and the bytes when it is not one and may be replaced.
     #[expect(clippy::type_complexity, reason = "used once, just above")]
-    fn live<'a>(&self, file: Option<&'a PathState>) -> Result<(Table, Option<(String, &'a [u8])>), Refusal> {
-        let Some(file) = file else { return Ok((Table::new(), None)) };
-        let Some(content) = file.content.as_deref().filter(|_| file.kind == PathType::File) else {
+    fn live<'a>(
+        &self,
+        file: Option<&'a PathState>,
+    ) -> Result<(Table, Option<(String, &'a [u8])>), Refusal> {
+        let Some(file) = file else {
+            return Ok((Table::new(), None));
+        };
+        let Some(content) = file
+            .content
+            .as_deref()
+            .filter(|_| file.kind == PathType::File)
+        else {
             return Err(Refusal {
-                why: format!("{PATH} is not a file that skep can read (a link, a directory, or larger than 1 MiB)"),
+                why: format!(
+                    "{PATH} is not a file that skep can read (a link, a directory, or larger than 1 MiB)"
+                ),
                 hint: "put a regular file in its place".into(),
             });
         };
@@ -172,19 +244,28 @@ impl DaemonJson {
             Err(why) if self.replace_invalid => Ok((Table::new(), Some((why, content)))),
             Err(why) => Err(Refusal {
                 why: format!("{PATH} is not valid JSON: {why}"),
-                hint: "mend the file by hand, or set replace_invalid = true (a copy is kept)".into(),
+                hint: "mend the file by hand, or set replace_invalid = true (a copy is kept)"
+                    .into(),
             }),
         }
     }
 }
 
 fn show(change: Change, field: &str, difference: &Difference) -> Change {
-    let shown = |value: &Option<Json>| value.as_ref().map_or(Shown::Absent, |value| Shown::text(value.to_string()));
+    let shown = |value: &Option<Json>| {
+        value
+            .as_ref()
+            .map_or(Shown::Absent, |value| Shown::text(value.to_string()))
+    };
     change.field(field, shown(&difference.before), shown(&difference.after))
 }
 
 fn short_hash(content: &[u8]) -> String {
-    Sha256::digest(content).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(content)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What the Engine would refuse, or what would keep it from starting.
@@ -193,7 +274,10 @@ fn check(key: &str, value: &Json) -> Result<(), Invalid> {
     if key.contains('_') {
         return invalid(
             format!("`{key}` is neither a key of daemon.json nor a word of this kind"),
-            format!("Docker's keys use hyphens: {}; this kind has replace_invalid", key.replace('_', "-")),
+            format!(
+                "Docker's keys use hyphens: {}; this kind has replace_invalid",
+                key.replace('_', "-")
+            ),
         );
     }
     match key {

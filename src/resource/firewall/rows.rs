@@ -25,13 +25,28 @@ const COMMENT: &str = "comment=736b6570";
 
 /// The rows of a file that allow something from somewhere to a port of this host, on every interface. Others are nobody's business here.
 pub(super) fn read(file: &str) -> Vec<Live> {
-    file.lines().filter_map(|line| line.strip_prefix("### tuple ### ")).filter_map(one).collect()
+    file.lines()
+        .filter_map(|line| line.strip_prefix("### tuple ### "))
+        .filter_map(one)
+        .collect()
 }
 
 /// `allow tcp 2377 0.0.0.0/0 any 192.168.56.12 in comment=...`: action, protocol, port and address here, port and address there.
 fn one(tuple: &str) -> Option<Live> {
     let words: Vec<&str> = tuple.split_whitespace().collect();
-    let [action, protocol, port, to, from_port, from, direction, more @ ..] = words.as_slice() else { return None };
+    let [
+        action,
+        protocol,
+        port,
+        to,
+        from_port,
+        from,
+        direction,
+        more @ ..,
+    ] = words.as_slice()
+    else {
+        return None;
+    };
     let any = |address: &str| matches!(address, "0.0.0.0/0" | "::/0");
     let plain = *action == "allow" && *direction == "in" && *from_port == "any" && any(to);
     // An application's rows have its name behind the direction.
@@ -39,7 +54,11 @@ fn one(tuple: &str) -> Option<Live> {
         row: Row {
             protocol: (*protocol).to_owned(),
             port: (*port).to_owned(),
-            from: if any(from) { "any".into() } else { (*from).to_owned() },
+            from: if any(from) {
+                "any".into()
+            } else {
+                (*from).to_owned()
+            },
         },
         ours: more.contains(&COMMENT),
     })
@@ -47,6 +66,9 @@ fn one(tuple: &str) -> Option<Live> {
 
 /// Whether ufw is to run: `ENABLED=yes` in /etc/ufw/ufw.conf.
 pub(super) fn enabled(configuration: &str) -> bool {
-    let value = configuration.lines().filter_map(|line| line.trim().strip_prefix("ENABLED=")).next_back();
+    let value = configuration
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("ENABLED="))
+        .next_back();
     value.is_some_and(|value| value.trim().trim_matches('"').eq_ignore_ascii_case("yes"))
 }

@@ -12,7 +12,13 @@ pub(super) fn tar(entries: &[TreeEntry]) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
     for entry in entries {
         let mut header = tar::Header::new_gnu();
-        header.set_mode(if entry.executable || entry.content == TreeContent::Folder { 0o755 } else { 0o644 });
+        header.set_mode(
+            if entry.executable || entry.content == TreeContent::Folder {
+                0o755
+            } else {
+                0o644
+            },
+        );
         header.set_mtime(0);
         header.set_uid(0);
         header.set_gid(0);
@@ -51,23 +57,46 @@ pub(super) fn digest<'a>(tar: &[u8], with: impl IntoIterator<Item = &'a str>) ->
 
 /// The image in an archive of `docker save`: its name there and its ID, which is the digest of its configuration.
 pub(super) fn saved(archive: &[u8]) -> Result<(String, String), Invalid> {
-    let invalid = |why: &str| Invalid::new("archive", format!("the archive is no image that `docker save` wrote: {why}"));
+    let invalid = |why: &str| {
+        Invalid::new(
+            "archive",
+            format!("the archive is no image that `docker save` wrote: {why}"),
+        )
+    };
     let read = |name: &str| -> Option<Vec<u8>> {
         let mut tar = tar::Archive::new(archive);
-        let mut found = tar.entries().ok()?.filter_map(Result::ok).find(|entry| {
-            entry.path().is_ok_and(|path| path.to_str() == Some(name))
-        })?;
+        let mut found = tar
+            .entries()
+            .ok()?
+            .filter_map(Result::ok)
+            .find(|entry| entry.path().is_ok_and(|path| path.to_str() == Some(name)))?;
         let mut content = Vec::new();
         found.read_to_end(&mut content).ok()?;
         Some(content)
     };
     let manifest = read("manifest.json").ok_or_else(|| invalid("it has no manifest.json"))?;
-    let manifest: serde_json::Value = serde_json::from_slice(&manifest).map_err(|error| invalid(&error.to_string()))?;
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&manifest).map_err(|error| invalid(&error.to_string()))?;
     let images = manifest.as_array().map(Vec::as_slice).unwrap_or_default();
-    let [image] = images else { return Err(invalid(&format!("it holds {} images, not one", images.len()))) };
-    let tag = image.pointer("/RepoTags/0").and_then(serde_json::Value::as_str);
-    let tag = tag.ok_or_else(|| invalid("the image in it has no name").hint("save it by its name, not by its ID"))?;
-    let config = image.get("Config").and_then(serde_json::Value::as_str).and_then(read);
+    let [image] = images else {
+        return Err(invalid(&format!(
+            "it holds {} images, not one",
+            images.len()
+        )));
+    };
+    let tag = image
+        .pointer("/RepoTags/0")
+        .and_then(serde_json::Value::as_str);
+    let tag = tag.ok_or_else(|| {
+        invalid("the image in it has no name").hint("save it by its name, not by its ID")
+    })?;
+    let config = image
+        .get("Config")
+        .and_then(serde_json::Value::as_str)
+        .and_then(read);
     let config = config.ok_or_else(|| invalid("its configuration is missing"))?;
-    Ok((tag.to_owned(), format!("sha256:{}", crate::resource::sha256(&config))))
+    Ok((
+        tag.to_owned(),
+        format!("sha256:{}", crate::resource::sha256(&config)),
+    ))
 }

@@ -8,12 +8,18 @@ use crate::swarm::{LiveSwarm, Node};
 
 /// Labels as volumes remember them: `key=value`.
 pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
-    labels.iter().map(|(key, value)| format!("{key}={value}")).collect()
+    labels
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect()
 }
 
 /// Those that the node has and shall not have.
 fn going(node: &Node, wanted: &BTreeMap<String, String>) -> Vec<String> {
-    let going = node.labels.iter().filter(|(key, value)| wanted.get(*key) != Some(*value));
+    let going = node
+        .labels
+        .iter()
+        .filter(|(key, value)| wanted.get(*key) != Some(*value));
     going.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
@@ -32,7 +38,9 @@ pub(super) fn observe(
         Observation::Known(noted) => noted,
         Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
     };
-    noted.retain(|volume| volume.node == node.id && volume.labels.iter().any(|label| going.contains(label)));
+    noted.retain(|volume| {
+        volume.node == node.id && volume.labels.iter().any(|label| going.contains(label))
+    });
     Ok(Observation::Known(noted))
 }
 
@@ -48,5 +56,8 @@ pub(super) fn hold(host: &HostName, volume: &DataVolume) -> Step {
         "bring the data with its marker to the node that shall have the label, and apply; to give the volume up: `docker config rm {}` on a manager",
         DataVolume::config_name(&volume.name)
     );
-    Step { summary: format!("take labels from the node of {host}"), act: Act::Lacks { why, hint } }
+    Step {
+        summary: format!("take labels from the node of {host}"),
+        act: Act::Lacks { why, hint },
+    }
 }

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{
-    Answers, AptAction, AptSimulation, Change, HostContext, Invalid, Kind, Observation, PackageState, ProbeError, Query,
-    Refusal, State,
+    Answers, AptAction, AptSimulation, Change, HostContext, Invalid, Kind, Observation,
+    PackageState, ProbeError, Query, Refusal, State,
 };
 pub use version::{VersionPattern, Versions};
 
@@ -67,7 +67,11 @@ impl TryFrom<String> for PackageName {
     fn try_from(name: String) -> Result<Self, String> {
         let letter = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit();
         let all = name.chars().all(|one| letter(one) || "+-.".contains(one));
-        if name.starts_with(letter) && all && (2..=128).contains(&name.len()) && !name.ends_with('-') {
+        if name.starts_with(letter)
+            && all
+            && (2..=128).contains(&name.len())
+            && !name.ends_with('-')
+        {
             return Ok(Self(name));
         }
         Err(format!(
@@ -92,9 +96,15 @@ enum Forecast {
     /// Nothing needs to be installed or removed.
     Nothing,
     /// Apt's own simulation.
-    Known { arguments: Vec<String>, actions: Vec<AptAction> },
+    Known {
+        arguments: Vec<String>,
+        actions: Vec<AptAction>,
+    },
     /// Apt cannot say yet, in its own words.
-    Unknown { arguments: Vec<String>, words: Vec<String> },
+    Unknown {
+        arguments: Vec<String>,
+        words: Vec<String>,
+    },
 }
 
 impl Kind for Package {
@@ -108,28 +118,50 @@ impl Kind for Package {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
         if self.name.is_some() == self.names.is_some() || self.names().next().is_none() {
-            return Err(Invalid::new("names", "either `name` or `names` is given, with at least one package")
-                .hint("write name = \"jq\" or names = [\"jq\", \"curl\"]"));
+            return Err(Invalid::new(
+                "names",
+                "either `name` or `names` is given, with at least one package",
+            )
+            .hint("write name = \"jq\" or names = [\"jq\", \"curl\"]"));
         }
-        if let Some(both) = self.conflicts.iter().find(|one| self.names().any(|name| name == *one)) {
-            return Err(Invalid::new("conflicts", format!("{} is both wanted and in conflict", both.as_str())));
+        if let Some(both) = self
+            .conflicts
+            .iter()
+            .find(|one| self.names().any(|name| name == *one))
+        {
+            return Err(Invalid::new(
+                "conflicts",
+                format!("{} is both wanted and in conflict", both.as_str()),
+            ));
         }
         if let Versions::Each(patterns) = &self.version
-            && let Some(stranger) = patterns.keys().find(|one| !self.names().any(|name| name == *one))
+            && let Some(stranger) = patterns
+                .keys()
+                .find(|one| !self.names().any(|name| name == *one))
         {
-            return Err(Invalid::new("version", format!("{} is not in `names`", stranger.as_str()))
-                .hint("add it to `names`, or remove its version"));
+            return Err(Invalid::new(
+                "version",
+                format!("{} is not in `names`", stranger.as_str()),
+            )
+            .hint("add it to `names`, or remove its version"));
         }
-        let more = self.version != Versions::Any || self.hold.is_some() || !self.conflicts.is_empty();
+        let more =
+            self.version != Versions::Any || self.hold.is_some() || !self.conflicts.is_empty();
         if self.state == State::Absent && more {
-            return Err(Invalid::new("state", "`version`, `hold` and `conflicts` are about packages that are installed")
-                .hint("remove them, or the line `state = \"absent\"`"));
+            return Err(Invalid::new(
+                "state",
+                "`version`, `hold` and `conflicts` are about packages that are installed",
+            )
+            .hint("remove them, or the line `state = \"absent\"`"));
         }
         Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
-        let packages = self.names().chain(&self.conflicts).map(|name| Query::Package(name.0.clone()));
+        let packages = self
+            .names()
+            .chain(&self.conflicts)
+            .map(|name| Query::Package(name.0.clone()));
         packages.chain([Query::DpkgAudit]).collect()
     }
 
@@ -138,16 +170,30 @@ impl Kind for Package {
         let states = states.map(|name| Ok((name.0.clone(), answers.package(&name.0)?.clone())));
         let states = states.collect::<Result<BTreeMap<_, _>, ProbeError>>()?;
         let audit = answers.dpkg_audit()?.clone();
-        let known = |forecast| Ok(Observation::Known(Packages { states: states.clone(), audit: audit.clone(), forecast }));
+        let known = |forecast| {
+            Ok(Observation::Known(Packages {
+                states: states.clone(),
+                audit: audit.clone(),
+                forecast,
+            }))
+        };
 
         let unmet = self.unmet(&states);
-        let removals: Vec<String> = self.removals(&states).map(|name| format!("{name}-")).collect();
+        let removals: Vec<String> = self
+            .removals(&states)
+            .map(|name| format!("{name}-"))
+            .collect();
         if unmet.is_empty() && removals.is_empty() {
             return known(Forecast::Nothing);
         }
         let patterned = unmet.iter().filter(|name| self.version.of(name).is_some());
-        let versions: Vec<Query> = patterned.map(|name| Query::PackageVersions(name.0.clone())).collect();
-        let unknown: Vec<Query> = versions.into_iter().filter(|query| !answers.contains(query)).collect();
+        let versions: Vec<Query> = patterned
+            .map(|name| Query::PackageVersions(name.0.clone()))
+            .collect();
+        let unknown: Vec<Query> = versions
+            .into_iter()
+            .filter(|query| !answers.contains(query))
+            .collect();
         if !unknown.is_empty() {
             return Ok(Observation::Needs(unknown));
         }
@@ -169,7 +215,9 @@ impl Kind for Package {
         if !words.is_empty() {
             return known(Forecast::Unknown { arguments, words });
         }
-        let simulation = Query::AptSimulation { arguments: arguments.clone() };
+        let simulation = Query::AptSimulation {
+            arguments: arguments.clone(),
+        };
         if !answers.contains(&simulation) {
             return Ok(Observation::Needs(vec![simulation]));
         }
@@ -192,8 +240,14 @@ impl Package {
     /// Wanted packages that are missing, or of another version.
     fn unmet(&self, states: &BTreeMap<String, PackageState>) -> Vec<&PackageName> {
         let met = |name: &PackageName| {
-            let installed = states.get(&name.0).and_then(|state| state.installed.as_deref());
-            installed.is_some_and(|installed| self.version.of(name).is_none_or(|pattern| pattern.matches(installed)))
+            let installed = states
+                .get(&name.0)
+                .and_then(|state| state.installed.as_deref());
+            installed.is_some_and(|installed| {
+                self.version
+                    .of(name)
+                    .is_none_or(|pattern| pattern.matches(installed))
+            })
         };
         match self.state {
             State::Present => self.names().filter(|name| !met(name)).collect(),
@@ -202,9 +256,17 @@ impl Package {
     }
 
     /// Names of packages that are there and shall not be.
-    fn removals<'a>(&'a self, states: &'a BTreeMap<String, PackageState>) -> impl Iterator<Item = &'a str> {
-        let wanted_gone = self.names().filter(|_| self.state == State::Absent).chain(&self.conflicts);
-        wanted_gone.map(PackageName::as_str).filter(|name| states.get(*name).is_some_and(is_there))
+    fn removals<'a>(
+        &'a self,
+        states: &'a BTreeMap<String, PackageState>,
+    ) -> impl Iterator<Item = &'a str> {
+        let wanted_gone = self
+            .names()
+            .filter(|_| self.state == State::Absent)
+            .chain(&self.conflicts);
+        wanted_gone
+            .map(PackageName::as_str)
+            .filter(|name| states.get(*name).is_some_and(is_there))
     }
 
     /// Options of apt-get that change what it would do, for the simulation and the installation alike.
@@ -226,14 +288,21 @@ impl Package {
 
 /// Installed, or left half-way; configuration files alone do not count.
 fn is_there(state: &PackageState) -> bool {
-    state.installed.is_some() || state.broken.as_deref().is_some_and(|word| word != "config-files")
+    state.installed.is_some()
+        || state
+            .broken
+            .as_deref()
+            .is_some_and(|word| word != "config-files")
 }
 
 fn no_match(name: &str, pattern: &VersionPattern, candidates: &[String]) -> String {
     let pattern = pattern.as_str();
     match candidates.first() {
         None => format!("apt knows no version of {name} yet"),
-        Some(_) => format!("no version of {name} that apt knows matches {pattern}: {}", candidates.join(", ")),
+        Some(_) => format!(
+            "no version of {name} that apt knows matches {pattern}: {}",
+            candidates.join(", ")
+        ),
     }
 }
 

@@ -6,12 +6,22 @@ use super::super::{Action, AptAction, Change, Disturbance, Refusal, Shown, State
 use super::{Forecast, Package, PackageName, Packages, is_there, script, version};
 
 /// Packages whose change or removal restarts or stops the Engine and its containers.
-const ENGINE: &[&str] = &["docker-ce", "docker.io", "moby-engine", "containerd.io", "containerd", "moby-containerd"];
+const ENGINE: &[&str] = &[
+    "docker-ce",
+    "docker.io",
+    "moby-engine",
+    "containerd.io",
+    "containerd",
+    "moby-containerd",
+];
 
 /// See [`super::Kind::plan`].
 pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Refusal> {
     let mut change = Change::new(action(package, observed));
-    let broken = observed.states.values().filter_map(|state| state.broken.as_deref());
+    let broken = observed
+        .states
+        .values()
+        .filter_map(|state| state.broken.as_deref());
     let broken = broken.filter(|word| *word != "config-files").count() > 0;
     if broken || !observed.audit.is_empty() {
         change = repair(change, observed);
@@ -21,8 +31,12 @@ pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Re
     }
     change = match &observed.forecast {
         Forecast::Nothing => change,
-        Forecast::Known { arguments, actions } => known(package, observed, change, arguments, actions)?,
-        Forecast::Unknown { arguments, words } => unknown(package, observed, change, arguments, words)?,
+        Forecast::Known { arguments, actions } => {
+            known(package, observed, change, arguments, actions)?
+        }
+        Forecast::Unknown { arguments, words } => {
+            unknown(package, observed, change, arguments, words)?
+        }
     };
     if package.hold == Some(true) {
         change = hold(package, observed, change, true);
@@ -31,7 +45,9 @@ pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Re
 }
 
 fn action(package: &Package, observed: &Packages) -> Action {
-    let any = package.names().any(|name| observed.states.get(&name.0).is_some_and(is_there));
+    let any = package
+        .names()
+        .any(|name| observed.states.get(&name.0).is_some_and(is_there));
     match package.state {
         State::Absent => Action::Delete,
         State::Present if any => Action::Update,
@@ -40,9 +56,18 @@ fn action(package: &Package, observed: &Packages) -> Action {
 }
 
 fn repair(change: Change, observed: &Packages) -> Change {
-    let engine = observed.audit.iter().any(|line| line.split_whitespace().any(|word| ENGINE.contains(&word)));
-    let engine = engine || observed.states.iter().any(|(name, state)| state.broken.is_some() && is_engine(name));
-    let mut change = change.field("dpkg", Shown::text("interrupted"), Shown::text("repaired")).step(script::repair());
+    let engine = observed
+        .audit
+        .iter()
+        .any(|line| line.split_whitespace().any(|word| ENGINE.contains(&word)));
+    let engine = engine
+        || observed
+            .states
+            .iter()
+            .any(|(name, state)| state.broken.is_some() && is_engine(name));
+    let mut change = change
+        .field("dpkg", Shown::text("interrupted"), Shown::text("repaired"))
+        .step(script::repair());
     if engine {
         change.disturbs = Disturbance::EngineRestart;
     }
@@ -60,18 +85,28 @@ fn hold(package: &Package, observed: &Packages, mut change: Change, wanted: bool
         let held = observed.states.get(name).is_some_and(|state| state.held);
         if held != wanted {
             let (before, after) = if wanted { ("no", "yes") } else { ("yes", "no") };
-            change = change.field(format!("hold {name}"), Shown::text(before), Shown::text(after));
+            change = change.field(
+                format!("hold {name}"),
+                Shown::text(before),
+                Shown::text(after),
+            );
         }
         if held != wanted || installing {
             names.push(name);
         }
     }
-    if names.is_empty() { change } else { change.step(script::mark(wanted, &names)) }
+    if names.is_empty() {
+        change
+    } else {
+        change.step(script::mark(wanted, &names))
+    }
 }
 
 /// What is there of a package, for a plan.
 fn before(observed: &Packages, name: &str) -> Shown {
-    let Some(state) = observed.states.get(name) else { return Shown::Absent };
+    let Some(state) = observed.states.get(name) else {
+        return Shown::Absent;
+    };
     match (&state.installed, &state.broken) {
         (Some(version), _) => Shown::text(version),
         (None, Some(word)) if word != "config-files" => Shown::text(format!("({word})")),
@@ -89,27 +124,43 @@ fn known(
     for action in actions {
         refuse(package, observed, action)?;
         let (name, before, after) = match action {
-            AptAction::Install { name, from, to } => {
-                (name, from.as_ref().map_or(Shown::Absent, Shown::text), Shown::text(to))
-            }
+            AptAction::Install { name, from, to } => (
+                name,
+                from.as_ref().map_or(Shown::Absent, Shown::text),
+                Shown::text(to),
+            ),
             AptAction::Remove { name, from } => (name, Shown::text(from), Shown::Absent),
         };
         if is_engine(name) && before != Shown::Absent {
             change.disturbs = Disturbance::EngineRestart;
         }
-        let named = package.names().chain(&package.conflicts).any(|one| one.as_str() == name);
-        let field = if named { name.clone() } else { format!("{name} (dependency)") };
+        let named = package
+            .names()
+            .chain(&package.conflicts)
+            .any(|one| one.as_str() == name);
+        let field = if named {
+            name.clone()
+        } else {
+            format!("{name} (dependency)")
+        };
         change = change.field(field, before, after);
     }
     // A half-configured package is finished by the repair, and apt has nothing more to say about it.
-    let unmentioned = package.unmet(&observed.states).into_iter().map(PackageName::as_str);
+    let unmentioned = package
+        .unmet(&observed.states)
+        .into_iter()
+        .map(PackageName::as_str);
     for name in unmentioned.filter(|name| !actions.iter().any(|action| name_of(action) == *name)) {
         change = change.field(name, before(observed, name), Shown::KnownAfterApply);
     }
     if actions.is_empty() && change.fields.is_empty() {
         return Ok(change);
     }
-    Ok(change.step(script::install(summary(package, arguments), false, arguments)))
+    Ok(change.step(script::install(
+        summary(package, arguments),
+        false,
+        arguments,
+    )))
 }
 
 fn unknown(
@@ -136,22 +187,35 @@ fn unknown(
     }
     let update = !unmet.is_empty();
     let what = summary(package, arguments);
-    let summary = if update { format!("fetch the package lists, then {what}") } else { what };
+    let summary = if update {
+        format!("fetch the package lists, then {what}")
+    } else {
+        what
+    };
     let words = words.join("; ");
-    Ok(change.step(script::install(summary, update, arguments)).note(format!("apt cannot say yet what it would do: {words}")))
+    Ok(change
+        .step(script::install(summary, update, arguments))
+        .note(format!("apt cannot say yet what it would do: {words}")))
 }
 
 /// The step in words: `install docker-ce 28.*, remove docker.io`.
 fn summary(package: &Package, arguments: &[String]) -> String {
     let mut parts = Vec::new();
-    for argument in arguments.iter().filter(|argument| !argument.starts_with('-')) {
+    for argument in arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+    {
         parts.push(match argument.strip_suffix('-') {
             Some(name) => format!("remove {name}"),
             None => format!("install {}", argument.replacen(['=', '?'], " ", 1)),
         });
     }
     if parts.is_empty() {
-        parts.extend(package.names().map(|name| format!("install {}", name.as_str())));
+        parts.extend(
+            package
+                .names()
+                .map(|name| format!("install {}", name.as_str())),
+        );
     }
     parts.join(", ")
 }
@@ -179,7 +243,10 @@ fn refuse(package: &Package, observed: &Packages, action: &AptAction) -> Result<
 }
 
 fn refuse_held(package: &Package, observed: &Packages, name: &str) -> Result<(), Refusal> {
-    let held = observed.states.get(name).is_some_and(|state| state.held && state.installed.is_some());
+    let held = observed
+        .states
+        .get(name)
+        .is_some_and(|state| state.held && state.installed.is_some());
     if !held || package.hold.is_some() {
         return Ok(());
     }
@@ -192,7 +259,9 @@ fn refuse_held(package: &Package, observed: &Packages, name: &str) -> Result<(),
 impl Package {
     fn may_go(&self, name: &str) -> bool {
         let absent = self.names().filter(|_| self.state == State::Absent);
-        absent.chain(&self.conflicts).any(|one| one.as_str() == name)
+        absent
+            .chain(&self.conflicts)
+            .any(|one| one.as_str() == name)
     }
 }
 

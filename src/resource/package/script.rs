@@ -52,17 +52,31 @@ const MARK: &str = r#"patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache:
 /// Installs and removes in one transaction.
 pub fn install(summary: String, update: bool, arguments: &[String]) -> Step {
     let update = if update { "update" } else { "-" };
-    apt_step(summary, INSTALL, [update.to_owned()].into_iter().chain(arguments.iter().cloned()))
+    apt_step(
+        summary,
+        INSTALL,
+        [update.to_owned()]
+            .into_iter()
+            .chain(arguments.iter().cloned()),
+    )
 }
 
 /// Finishes what an interrupted dpkg left half-done.
 pub fn repair() -> Step {
-    apt_step("finish the interrupted work of dpkg", REPAIR, Vec::<String>::new())
+    apt_step(
+        "finish the interrupted work of dpkg",
+        REPAIR,
+        Vec::<String>::new(),
+    )
 }
 
 /// Sets or takes away the hold of packages.
 pub fn mark(hold: bool, names: &[&str]) -> Step {
-    let (verb, summary) = if hold { ("hold", "hold") } else { ("unhold", "release the hold of") };
+    let (verb, summary) = if hold {
+        ("hold", "hold")
+    } else {
+        ("unhold", "release the hold of")
+    };
     let arguments: Vec<&str> = [verb].into_iter().chain(names.iter().copied()).collect();
     apt_step(format!("{summary} {}", names.join(", ")), MARK, arguments)
 }
@@ -81,12 +95,16 @@ mod tests {
         let madison = "printf ' docker-ce | %s | https://x noble/stable amd64 Packages\\n' 5:29.0.0-1~u 5:28.3.1-1~u \
                        5:28.0.0-1~u; echo ' docker-ce | 5:28.9.9-1 | https://x noble/stable Sources'";
         for (name, answer) in [("apt-get", ""), ("apt-cache", madison)] {
-            let text = format!("#!/bin/sh\n[ {name} = apt-cache ] || printf '[%s]' \"$@\" >>'{log}'\n{answer}\n");
+            let text = format!(
+                "#!/bin/sh\n[ {name} = apt-cache ] || printf '[%s]' \"$@\" >>'{log}'\n{answer}\n"
+            );
             std::fs::write(scratch.path(name), text).unwrap();
             trial::run("chmod 755 \"$1\"", &[scratch.path(name)], b"", &[]).unwrap();
         }
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let Act::Script(script) = install(String::new(), update, &arguments).act else { panic!("a script") };
+        let Act::Script(script) = install(String::new(), update, &arguments).act else {
+            panic!("a script")
+        };
         let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
         let result = trial::run(&script.script, &script.arguments, b"", &[("PATH", &path)]);
         (result, std::fs::read_to_string(log).unwrap_or_default())
@@ -94,9 +112,19 @@ mod tests {
 
     #[test]
     fn apt_gets_the_very_arguments() {
-        let (result, log) = try_it(false, &["--no-install-recommends", "docker-ce=5:28.3.1-1~u", "docker.io-"]);
+        let (result, log) = try_it(
+            false,
+            &[
+                "--no-install-recommends",
+                "docker-ce=5:28.3.1-1~u",
+                "docker.io-",
+            ],
+        );
         result.unwrap();
-        assert!(log.ends_with("[install][--no-install-recommends][docker-ce=5:28.3.1-1~u][docker.io-]"), "{log}");
+        assert!(
+            log.ends_with("[install][--no-install-recommends][docker-ce=5:28.3.1-1~u][docker.io-]"),
+            "{log}"
+        );
         assert!(log.starts_with("[-y]"), "no update was asked for: {log}");
     }
 
@@ -104,7 +132,11 @@ mod tests {
     fn a_pattern_is_looked_up_after_the_update() {
         let (result, log) = try_it(true, &["docker-ce?28.*", "jq"]);
         result.unwrap();
-        assert!(log.starts_with("[-q][update]") && log.ends_with("[install][docker-ce=5:28.3.1-1~u][jq]"), "{log}");
+        assert!(
+            log.starts_with("[-q][update]")
+                && log.ends_with("[install][docker-ce=5:28.3.1-1~u][jq]"),
+            "{log}"
+        );
         for pattern in ["28.0.0", "5:28.0.0-1~u"] {
             let (result, log) = try_it(false, &[&format!("docker-ce?{pattern}")]);
             result.unwrap();
@@ -116,7 +148,12 @@ mod tests {
     fn a_pattern_without_a_match_fails_and_says_what_there_is() {
         let (result, log) = try_it(true, &["docker-ce?27.*"]);
         let error = result.unwrap_err();
-        assert!(error.contains("no version of docker-ce matches 27.*; apt knows: 5:29.0.0-1~u 5:28.3.1-1~u"), "{error}");
+        assert!(
+            error.contains(
+                "no version of docker-ce matches 27.*; apt knows: 5:29.0.0-1~u 5:28.3.1-1~u"
+            ),
+            "{error}"
+        );
         assert_eq!(log, "[-q][update]", "nothing is installed");
     }
 }

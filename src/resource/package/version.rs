@@ -28,8 +28,15 @@ impl VersionPattern {
     #[must_use]
     pub fn matches(&self, version: &str) -> bool {
         let pattern = &self.0;
-        let forms = [pattern.clone(), format!("*:{pattern}"), format!("{pattern}-*"), format!("*:{pattern}-*")];
-        forms.iter().any(|form| glob(form.as_bytes(), version.as_bytes()))
+        let forms = [
+            pattern.clone(),
+            format!("*:{pattern}"),
+            format!("{pattern}-*"),
+            format!("*:{pattern}-*"),
+        ];
+        forms
+            .iter()
+            .any(|form| glob(form.as_bytes(), version.as_bytes()))
     }
 }
 
@@ -37,14 +44,19 @@ impl TryFrom<String> for VersionPattern {
     type Error = String;
 
     fn try_from(pattern: String) -> Result<Self, String> {
-        let first = pattern.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '*');
-        let rest = pattern.chars().all(|one| one.is_ascii_alphanumeric() || ".+~:*-".contains(one));
+        let first =
+            pattern.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '*');
+        let rest = pattern
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || ".+~:*-".contains(one));
         // apt-get(8) reads a sign at the end of an argument as "install" or "remove".
         let last = !pattern.ends_with(['+', '-']);
         if first && rest && last && pattern.len() <= 128 && pattern.matches('*').count() <= 4 {
             return Ok(Self(pattern));
         }
-        Err(format!("{pattern:?} is neither a version nor a pattern such as \"28.*\""))
+        Err(format!(
+            "{pattern:?} is neither a version nor a pattern such as \"28.*\""
+        ))
     }
 }
 
@@ -88,7 +100,9 @@ impl<'de> Visitor<'de> for VersionsVisitor {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Versions, E> {
-        VersionPattern::try_from(text.to_owned()).map(Versions::All).map_err(E::custom)
+        VersionPattern::try_from(text.to_owned())
+            .map(Versions::All)
+            .map_err(E::custom)
     }
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Versions, M::Error> {
@@ -133,7 +147,10 @@ fn compare_part(left: &str, right: &str) -> Ordering {
         }
         let (first, left_rest) = number(left);
         let (second, right_rest) = number(right);
-        let order = first.len().cmp(&second.len()).then_with(|| first.cmp(second));
+        let order = first
+            .len()
+            .cmp(&second.len())
+            .then_with(|| first.cmp(second));
         if order != Ordering::Equal {
             return order;
         }
@@ -167,16 +184,32 @@ mod tests {
 
     #[test]
     fn a_pattern_means_versions_with_epoch_and_revision() {
-        let matches = |pattern: &str, version| VersionPattern::try_from(pattern.to_owned()).unwrap().matches(version);
+        let matches = |pattern: &str, version| {
+            VersionPattern::try_from(pattern.to_owned())
+                .unwrap()
+                .matches(version)
+        };
         let docker = "5:28.3.1-1~ubuntu.24.04~noble";
-        for pattern in ["28.*", "5:28.*", "28.3.1", "5:28.3.1", "28.3.1-1~ubuntu.24.04~noble", docker, "*"] {
+        for pattern in [
+            "28.*",
+            "5:28.*",
+            "28.3.1",
+            "5:28.3.1",
+            "28.3.1-1~ubuntu.24.04~noble",
+            docker,
+            "*",
+        ] {
             assert!(matches(pattern, docker), "{pattern}");
         }
-        for pattern in ["2.*", "8.*", "28", "28.3", "27.*", "4:28.*", "28.3.1-1", "3.1"] {
+        for pattern in [
+            "2.*", "8.*", "28", "28.3", "27.*", "4:28.*", "28.3.1-1", "3.1",
+        ] {
             assert!(!matches(pattern, docker), "{pattern}");
         }
         assert!(!matches("28.*", "5:27.28.1-1"));
-        for bad in ["", "28 ", "$(id)", "28;", "[0-9]", "28?", "-28", "2\n8", "28-", "*****"] {
+        for bad in [
+            "", "28 ", "$(id)", "28;", "[0-9]", "28?", "-28", "2\n8", "28-", "*****",
+        ] {
             assert!(VersionPattern::try_from(bad.to_owned()).is_err(), "{bad:?}");
         }
     }

@@ -20,12 +20,19 @@ impl Registry {
         }
         if let Some(file) = &seen.trust {
             let path = self.trust_path();
-            let before = file.content.as_deref().map_or_else(|| Shown::text("there"), |content| Shown::text(fingerprint(content)));
+            let before = file.content.as_deref().map_or_else(
+                || Shown::text("there"),
+                |content| Shown::text(fingerprint(content)),
+            );
             // Its folder is the Engine's for this registry: what else is in it was put there by others, and keeps it.
             let script = "rm -f -- \"$1\"\nrmdir --ignore-fail-on-non-empty -- \"${1%/*}\"\n";
             change = change
                 .field(&path, before, Shown::Absent)
-                .step(Step::script(format!("remove {path}"), script, [path.as_str()]));
+                .step(Step::script(
+                    format!("remove {path}"),
+                    script,
+                    [path.as_str()],
+                ));
         }
         Ok((!change.fields.is_empty()).then_some(change))
     }
@@ -34,26 +41,53 @@ impl Registry {
         let own = self.name();
         // A service of this name that is not this registry is somebody else's.
         let ours = |service: &&Value| {
-            let label = service.pointer("/Spec/Labels").and_then(|labels| labels.get(LABEL));
+            let label = service
+                .pointer("/Spec/Labels")
+                .and_then(|labels| labels.get(LABEL));
             label.and_then(Value::as_str) == Some(own.as_str())
         };
         if let Some(service) = server.service.as_ref().filter(ours) {
-            let image = service.pointer("/Spec/TaskTemplate/ContainerSpec/Image").and_then(Value::as_str).unwrap_or_default();
-            let id = service.get("ID").and_then(Value::as_str).unwrap_or(&self.service);
+            let image = service
+                .pointer("/Spec/TaskTemplate/ContainerSpec/Image")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let id = service
+                .get("ID")
+                .and_then(Value::as_str)
+                .unwrap_or(&self.service);
             let summary = format!("remove the service {}", self.service);
             change = change
-                .field(format!("service {}", self.service), Shown::text(image), Shown::Absent)
-                .step(request(summary, &server.managers, "DELETE", format!("/services/{id}"), None))
-                .note("nodes that have not pulled its images cannot start services of them any more");
+                .field(
+                    format!("service {}", self.service),
+                    Shown::text(image),
+                    Shown::Absent,
+                )
+                .step(request(
+                    summary,
+                    &server.managers,
+                    "DELETE",
+                    format!("/services/{id}"),
+                    None,
+                ))
+                .note(
+                    "nodes that have not pulled its images cannot start services of them any more",
+                );
             if server.directory.is_some() {
-                change = change.note(format!("its images stay in {} of {}", self.directory, self.host));
+                change = change.note(format!(
+                    "its images stay in {} of {}",
+                    self.directory, self.host
+                ));
             }
         }
         if server.htpasswd.is_some() {
             let path = self.htpasswd_path();
             change = change
                 .field("users", Shown::text(&path), Shown::Absent)
-                .step(Step::script(format!("remove {path}"), "rm -f -- \"$1\"\n", [path.as_str()]));
+                .step(Step::script(
+                    format!("remove {path}"),
+                    "rm -f -- \"$1\"\n",
+                    [path.as_str()],
+                ));
         }
         change
     }

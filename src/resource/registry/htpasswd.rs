@@ -26,8 +26,14 @@ impl Password {
 }
 
 /// What of a file is not as asked.
-pub(super) fn differences(users: &BTreeMap<String, Password>, file: &str) -> Vec<(String, &'static str, &'static str)> {
-    let have: BTreeMap<&str, &str> = file.lines().filter_map(|line| line.split_once(':')).collect();
+pub(super) fn differences(
+    users: &BTreeMap<String, Password>,
+    file: &str,
+) -> Vec<(String, &'static str, &'static str)> {
+    let have: BTreeMap<&str, &str> = file
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
     let mut differences = Vec::new();
     for (user, password) in users {
         match have.get(user.as_str()) {
@@ -49,15 +55,21 @@ pub(super) fn differences(users: &BTreeMap<String, Password>, file: &str) -> Vec
 /// # Errors
 /// The words of bcrypt, when the machine gives no random salt.
 pub(super) fn file(users: &BTreeMap<String, Password>, before: &str) -> Result<String, String> {
-    let have: BTreeMap<&str, &str> = before.lines().filter_map(|line| line.split_once(':')).collect();
+    let have: BTreeMap<&str, &str> = before
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .collect();
     let mut text = String::new();
     for (user, password) in users {
-        let kept = have.get(user.as_str()).filter(|hash| bcrypt::verify(&password.0, hash).unwrap_or(false));
+        let kept = have
+            .get(user.as_str())
+            .filter(|hash| bcrypt::verify(&password.0, hash).unwrap_or(false));
         let hash = match kept {
             Some(hash) => (*hash).to_owned(),
             // The registry (Go) takes `2y`, as htpasswd writes it.
             None => {
-                let parts = bcrypt::hash_with_result(&password.0, COST).map_err(|error| error.to_string())?;
+                let parts = bcrypt::hash_with_result(&password.0, COST)
+                    .map_err(|error| error.to_string())?;
                 parts.format_for_version(bcrypt::Version::TwoY)
             }
         };

@@ -41,7 +41,12 @@ pub struct Node {
 
 impl Registry {
     pub(super) fn questions(&self) -> Vec<Query> {
-        let mut queries = self.bound.hosts_entry.iter().flat_map(Kind::queries).collect::<Vec<_>>();
+        let mut queries = self
+            .bound
+            .hosts_entry
+            .iter()
+            .flat_map(Kind::queries)
+            .collect::<Vec<_>>();
         if self.may_be_trusted() {
             queries.push(Query::content(self.trust_path()));
         }
@@ -60,7 +65,9 @@ impl Registry {
     }
 
     pub(super) fn look(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
-        let Some(me) = &self.bound.me else { return Err(ProbeError::NotAsked("the host".into())) };
+        let Some(me) = &self.bound.me else {
+            return Err(ProbeError::NotAsked("the host".into()));
+        };
         let sight = match Sight::look(me, &self.bound.managers, answers)? {
             Look::Needs(queries) => return Ok(Observation::Needs(queries)),
             Look::Done(sight) => sight,
@@ -69,21 +76,35 @@ impl Registry {
         let mut service = None;
         if let Some(manager) = managers.first() {
             let path = format!("/services/{}", self.service);
-            let query = if manager == me { Query::engine(&path) } else { Query::engine_of(manager.clone(), &path) };
+            let query = if manager == me {
+                Query::engine(&path)
+            } else {
+                Query::engine_of(manager.clone(), &path)
+            };
             if !answers.contains(&query) {
                 return Ok(Observation::Needs(vec![query]));
             }
-            let answer = if manager == me { answers.engine(&path)? } else { answers.engine_of(manager, &path)? };
+            let answer = if manager == me {
+                answers.engine(&path)?
+            } else {
+                answers.engine_of(manager, &path)?
+            };
             service = read_service(manager, answer)?;
         } else if let Some(why) = sight.others.iter().find_map(|(_, view)| view.unknown()) {
-            return Err(ProbeError::Elsewhere(format!("no manager of the swarm answers: {why}")));
+            return Err(ProbeError::Elsewhere(format!(
+                "no manager of the swarm answers: {why}"
+            )));
         }
         let content = |path: String| -> Result<Option<Vec<u8>>, ProbeError> {
             Ok(answers.path(&path)?.and_then(|file| file.content.clone()))
         };
         let published = || {
-            let label = service.as_ref().and_then(|service: &Value| service.pointer("/Spec/Labels"));
-            label.and_then(|labels| labels.get(super::service::LABEL_AUTHORITY)).and_then(Value::as_str)
+            let label = service
+                .as_ref()
+                .and_then(|service: &Value| service.pointer("/Spec/Labels"));
+            label
+                .and_then(|labels| labels.get(super::service::LABEL_AUTHORITY))
+                .and_then(Value::as_str)
         };
         let authority = match &self.certificate {
             Some(directory) if self.bound.server => content(format!("{directory}/ca.crt"))?,
@@ -94,9 +115,18 @@ impl Registry {
             let own = sight.own.info().filter(|info| info.state == "active");
             let node = own.map(|info| {
                 let nodes = sight.nodes.as_ref().and_then(|nodes| nodes.as_ref().ok());
-                let found = nodes.and_then(|nodes| nodes.iter().find(|node| node.id == info.node_id));
-                let labels = found.map(|node| node.labels.iter().map(|(key, value)| format!("{key}={value}")).collect());
-                Node { id: info.node_id.clone(), labels: labels.unwrap_or_default() }
+                let found =
+                    nodes.and_then(|nodes| nodes.iter().find(|node| node.id == info.node_id));
+                let labels = found.map(|node| {
+                    node.labels
+                        .iter()
+                        .map(|(key, value)| format!("{key}={value}"))
+                        .collect()
+                });
+                Node {
+                    id: info.node_id.clone(),
+                    labels: labels.unwrap_or_default(),
+                }
             });
             let certificate = match &self.certificate {
                 Some(directory) => content(format!("{directory}/server.crt"))?,
@@ -114,9 +144,22 @@ impl Registry {
         } else {
             None
         };
-        let trust = if self.may_be_trusted() { answers.path(&self.trust_path())?.cloned() } else { None };
-        let hosts = if self.bound.hosts_entry.is_some() { answers.path("/etc/hosts")?.cloned() } else { None };
-        Ok(Observation::Known(Seen { hosts, trust, authority, server }))
+        let trust = if self.may_be_trusted() {
+            answers.path(&self.trust_path())?.cloned()
+        } else {
+            None
+        };
+        let hosts = if self.bound.hosts_entry.is_some() {
+            answers.path("/etc/hosts")?.cloned()
+        } else {
+            None
+        };
+        Ok(Observation::Known(Seen {
+            hosts,
+            trust,
+            authority,
+            server,
+        }))
     }
 
     /// Who takes a registry away need not say that it had a certificate.
@@ -126,13 +169,22 @@ impl Registry {
 }
 
 fn read_service(manager: &HostName, answer: &EngineAnswer) -> Result<Option<Value>, ProbeError> {
-    let failed = |why: String| Err(ProbeError::Elsewhere(format!("{manager} does not say what the service is: {why}")));
+    let failed = |why: String| {
+        Err(ProbeError::Elsewhere(format!(
+            "{manager} does not say what the service is: {why}"
+        )))
+    };
     match answer {
-        EngineAnswer::Response { status: 200..=299, body } => Ok(Some(body.clone())),
+        EngineAnswer::Response {
+            status: 200..=299,
+            body,
+        } => Ok(Some(body.clone())),
         EngineAnswer::Response { status: 404, .. } => Ok(None),
-        EngineAnswer::Response { status, body } => {
-            failed(body.get("message").and_then(Value::as_str).map_or(format!("status {status}"), str::to_owned))
-        }
+        EngineAnswer::Response { status, body } => failed(
+            body.get("message")
+                .and_then(Value::as_str)
+                .map_or(format!("status {status}"), str::to_owned),
+        ),
         EngineAnswer::Absent => failed("it has no Engine any more".into()),
         EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
     }

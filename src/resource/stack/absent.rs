@@ -19,11 +19,31 @@ pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Op
     }
     let mut change = Change::new(Action::Delete);
     let remove = |change: Change, sort: &str, object: &Value| {
-        let name = object.get("Name").or_else(|| object.pointer("/Spec/Name")).and_then(Value::as_str).unwrap_or("?");
-        let id = object.get("ID").or_else(|| object.get("Id")).and_then(Value::as_str).unwrap_or_default();
+        let name = object
+            .get("Name")
+            .or_else(|| object.pointer("/Spec/Name"))
+            .and_then(Value::as_str)
+            .unwrap_or("?");
+        let id = object
+            .get("ID")
+            .or_else(|| object.get("Id"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
         let one = sort.trim_end_matches('s');
-        let step = request(format!("remove the {one} {name}"), managers, "DELETE", format!("/{sort}/{id}"), None);
-        change.field(format!("{one} {name}"), Shown::text("present"), Shown::Absent).step(step)
+        let step = request(
+            format!("remove the {one} {name}"),
+            managers,
+            "DELETE",
+            format!("/{sort}/{id}"),
+            None,
+        );
+        change
+            .field(
+                format!("{one} {name}"),
+                Shown::text("present"),
+                Shown::Absent,
+            )
+            .step(step)
     };
     for service in live.own_services(&stack.name) {
         change = remove(change, "services", service);
@@ -33,7 +53,10 @@ pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Op
         summary: format!("wait until the tasks of {} are gone", stack.name),
         act: Act::Wait(Wait {
             managers: managers.to_vec(),
-            path: format!("/tasks?filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{}%22%3Atrue%7D%7D", stack.name),
+            path: format!(
+                "/tasks?filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{}%22%3Atrue%7D%7D",
+                stack.name
+            ),
             pointer: String::new(),
             equals: Value::Array(Vec::new()),
             deadline: TASKS_GONE,

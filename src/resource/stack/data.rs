@@ -4,7 +4,10 @@
 use serde_json::Value;
 
 use super::super::data_volume::{MARKER, owner};
-use super::super::{Answers, DataVolume, EngineAnswer, HostContext, PathState, PathType, Preview, ProbeError, Query, Refusal};
+use super::super::{
+    Answers, DataVolume, EngineAnswer, HostContext, PathState, PathType, Preview, ProbeError,
+    Query, Refusal,
+};
 use super::LiveStack;
 use crate::inventory::HostName;
 use crate::swarm::{Info, Node, host_part};
@@ -47,32 +50,68 @@ impl Hosts {
             let address = entry.swarm_address.as_deref().unwrap_or(&entry.address);
             (name.clone(), host_part(address).to_owned())
         });
-        Self { all: all.collect(), own: context.host.to_string() }
+        Self {
+            all: all.collect(),
+            own: context.host.to_string(),
+        }
     }
 
     /// The host that may be this node: by its address, else by its name. Its Engine is asked whether it is.
     fn candidate(&self, node: &Node) -> Option<&HostName> {
-        let by_address = self.all.iter().find(|(_, address)| *address == node.address);
-        by_address.or_else(|| self.all.iter().find(|(name, _)| name.as_str() == node.hostname)).map(|(name, _)| name)
+        let by_address = self
+            .all
+            .iter()
+            .find(|(_, address)| *address == node.address);
+        by_address
+            .or_else(|| {
+                self.all
+                    .iter()
+                    .find(|(name, _)| name.as_str() == node.hostname)
+            })
+            .map(|(name, _)| name)
     }
 
     fn identity(&self, host: &HostName) -> Query {
-        if host.as_str() == self.own { Query::engine("/info") } else { Query::engine_of(host.clone(), "/info") }
+        if host.as_str() == self.own {
+            Query::engine("/info")
+        } else {
+            Query::engine_of(host.clone(), "/info")
+        }
     }
 
     /// The node's host, or why it is not known.
-    fn find<'a>(&'a self, node: &Node, answers: &Answers, needs: &mut Vec<Query>) -> Result<&'a HostName, String> {
-        let unknown = || format!("no host of the inventory is the node {} ({})", node.hostname, node.short_id());
+    fn find<'a>(
+        &'a self,
+        node: &Node,
+        answers: &Answers,
+        needs: &mut Vec<Query>,
+    ) -> Result<&'a HostName, String> {
+        let unknown = || {
+            format!(
+                "no host of the inventory is the node {} ({})",
+                node.hostname,
+                node.short_id()
+            )
+        };
         let host = self.candidate(node).ok_or_else(unknown)?;
         let query = self.identity(host);
         if !answers.contains(&query) {
             needs.push(query);
             return Err(String::new());
         }
-        let answer = if host.as_str() == self.own { answers.engine("/info") } else { answers.engine_of(host, "/info") };
+        let answer = if host.as_str() == self.own {
+            answers.engine("/info")
+        } else {
+            answers.engine_of(host, "/info")
+        };
         match answer {
-            Ok(EngineAnswer::Response { status: 200..=299, body }) if Info::read(body).node_id == node.id => Ok(host),
-            Ok(EngineAnswer::Unreachable(why) | EngineAnswer::Down(why)) => Err(format!("{host} cannot be read: {why}")),
+            Ok(EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            }) if Info::read(body).node_id == node.id => Ok(host),
+            Ok(EngineAnswer::Unreachable(why) | EngineAnswer::Down(why)) => {
+                Err(format!("{host} cannot be read: {why}"))
+            }
             _ => Err(unknown()),
         }
     }
@@ -81,7 +120,9 @@ impl Hosts {
 /// Refuses where a task could start on a node that has not the volume.
 pub(super) fn check_labels(live: &LiveStack, preview: &Preview) -> Result<(), Refusal> {
     for pinned in pinned(live, preview) {
-        let Some(volume) = pinned.volume else { continue };
+        let Some(volume) = pinned.volume else {
+            continue;
+        };
         if let Some(node) = pinned.nodes.iter().find(|node| node.id != volume.node) {
             return Err(Refusal {
                 why: format!(
@@ -101,13 +142,21 @@ pub(super) fn check_labels(live: &LiveStack, preview: &Preview) -> Result<(), Re
 }
 
 /// Looks at the directories of services that are to be deployed; or what must be answered first.
-pub(super) fn look(live: &LiveStack, preview: &Preview, hosts: &Hosts, answers: &Answers) -> Result<Vec<Finding>, Vec<Query>> {
+pub(super) fn look(
+    live: &LiveStack,
+    preview: &Preview,
+    hosts: &Hosts,
+    answers: &Answers,
+) -> Result<Vec<Finding>, Vec<Query>> {
     let (mut findings, mut needs) = (Vec::new(), Vec::new());
     for pinned in pinned(live, preview) {
         let found = match pinned.volume {
             _ if pinned.nodes.is_empty() => {
                 let (service, labels) = (pinned.service, &pinned.labels);
-                Some(Finding::Lacks(format!("no node has the label of {service} ({labels}), and {} with it", pinned.source)))
+                Some(Finding::Lacks(format!(
+                    "no node has the label of {service} ({labels}), and {} with it",
+                    pinned.source
+                )))
             }
             Some(volume) => declared(&pinned, volume, hosts, answers, &mut needs),
             None => undeclared(&pinned, hosts, answers, &mut needs),
@@ -116,7 +165,11 @@ pub(super) fn look(live: &LiveStack, preview: &Preview, hosts: &Hosts, answers: 
     }
     needs.sort_unstable();
     needs.dedup();
-    if needs.is_empty() { Ok(findings) } else { Err(needs) }
+    if needs.is_empty() {
+        Ok(findings)
+    } else {
+        Err(needs)
+    }
 }
 
 fn declared(
@@ -127,14 +180,22 @@ fn declared(
     needs: &mut Vec<Query>,
 ) -> Option<Finding> {
     let node = pinned.nodes.iter().find(|node| node.id == volume.node)?;
-    let lacks = |why: String| Some(Finding::Lacks(format!("{} needs the volume {}, and {why}", pinned.service, volume.name)));
+    let lacks = |why: String| {
+        Some(Finding::Lacks(format!(
+            "{} needs the volume {}, and {why}",
+            pinned.service, volume.name
+        )))
+    };
     let host = match hosts.find(node, answers, needs) {
         Ok(host) => host,
         Err(why) => return lacks(why),
     };
     let marker = format!("{}/{MARKER}", volume.path);
     let link = Some(volume.link.as_str()).filter(|link| !link.is_empty());
-    let asked: Vec<&str> = [marker.as_str(), pinned.source].into_iter().chain(link).collect();
+    let asked: Vec<&str> = [marker.as_str(), pinned.source]
+        .into_iter()
+        .chain(link)
+        .collect();
     let state = match read(host, &asked, answers, needs) {
         Ok(states) => states,
         Err(why) => return lacks(why),
@@ -142,9 +203,16 @@ fn declared(
     match state.first().cloned().flatten() {
         None => return lacks(format!("{marker} is not on {host} (is its disk mounted?)")),
         Some(found) if found.content.as_deref() != Some(volume.marker.as_bytes()) => {
-            let said = String::from_utf8_lossy(found.content.as_deref().unwrap_or_default()).into_owned();
+            let said =
+                String::from_utf8_lossy(found.content.as_deref().unwrap_or_default()).into_owned();
             return Some(Finding::Refused(Refusal {
-                why: format!("{} needs the volume {}, and {} of {host} holds {}", pinned.service, volume.name, volume.path, owner(&said)),
+                why: format!(
+                    "{} needs the volume {}, and {} of {host} holds {}",
+                    pinned.service,
+                    volume.name,
+                    volume.path,
+                    owner(&said)
+                ),
                 hint: "mount the right disk on the node that has the label".into(),
             }));
         }
@@ -153,64 +221,136 @@ fn declared(
     if state.get(1).is_none_or(Option::is_none) {
         return lacks(format!("{} is not on {host}", pinned.source));
     }
-    let leads = |state: &PathState| state.kind == PathType::Symlink && state.target.as_deref() == Some(&volume.path);
+    let leads = |state: &PathState| {
+        state.kind == PathType::Symlink && state.target.as_deref() == Some(&volume.path)
+    };
     match (link, state.get(2).cloned().flatten()) {
-        (Some(link), found) if !found.as_ref().is_some_and(leads) => lacks(format!("{link} of {host} is no link to {}", volume.path)),
+        (Some(link), found) if !found.as_ref().is_some_and(leads) => {
+            lacks(format!("{link} of {host} is no link to {}", volume.path))
+        }
         _ => None,
     }
 }
 
 /// What no label promises is at least there somewhere: the Engine makes no directory for a service, its tasks would only fail.
-fn undeclared(pinned: &Pinned<'_>, hosts: &Hosts, answers: &Answers, needs: &mut Vec<Query>) -> Option<Finding> {
+fn undeclared(
+    pinned: &Pinned<'_>,
+    hosts: &Hosts,
+    answers: &Answers,
+    needs: &mut Vec<Query>,
+) -> Option<Finding> {
     let mut look = |node: &&Node| {
         let host = hosts.find(node, answers, needs)?;
-        Ok((host.as_str(), read(host, &[pinned.source], answers, needs)?.iter().any(Option::is_some)))
+        Ok((
+            host.as_str(),
+            read(host, &[pinned.source], answers, needs)?
+                .iter()
+                .any(Option::is_some),
+        ))
     };
     // All of them are asked at once.
-    let looked: Vec<Result<(&str, bool), String>> = pinned.nodes.iter().filter(|node| node.state == "ready").map(&mut look).collect();
+    let looked: Vec<Result<(&str, bool), String>> = pinned
+        .nodes
+        .iter()
+        .filter(|node| node.state == "ready")
+        .map(&mut look)
+        .collect();
     // What cannot be looked at is not known to be missing.
     let looked = looked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
     if let Some((host, _)) = looked.iter().find(|(_, is_there)| *is_there) {
-        let words = "no label promises it as a volume, so whether it holds the right data is not checked";
-        return pinned.new.then(|| Finding::Note(format!("{} mounts {} of {host}: {words}", pinned.service, pinned.source)));
+        let words =
+            "no label promises it as a volume, so whether it holds the right data is not checked";
+        return pinned.new.then(|| {
+            Finding::Note(format!(
+                "{} mounts {} of {host}: {words}",
+                pinned.service, pinned.source
+            ))
+        });
     }
     let without: Vec<&str> = looked.iter().map(|(host, _)| *host).collect();
-    (!without.is_empty())
-        .then(|| Finding::Lacks(format!("{} mounts {}, which is not on {}", pinned.service, pinned.source, without.join(", "))))
+    (!without.is_empty()).then(|| {
+        Finding::Lacks(format!(
+            "{} mounts {}, which is not on {}",
+            pinned.service,
+            pinned.source,
+            without.join(", ")
+        ))
+    })
 }
 
 /// Paths of a host with their content; `Err` with no words when they are asked first.
-fn read(host: &HostName, paths: &[&str], answers: &Answers, needs: &mut Vec<Query>) -> Result<Vec<Option<PathState>>, String> {
-    let missing: Vec<Query> = paths.iter().map(|path| Query::content(*path).at(host)).filter(|query| !answers.contains(query)).collect();
+fn read(
+    host: &HostName,
+    paths: &[&str],
+    answers: &Answers,
+    needs: &mut Vec<Query>,
+) -> Result<Vec<Option<PathState>>, String> {
+    let missing: Vec<Query> = paths
+        .iter()
+        .map(|path| Query::content(*path).at(host))
+        .filter(|query| !answers.contains(query))
+        .collect();
     if !missing.is_empty() {
         needs.extend(missing);
         return Err(String::new());
     }
-    let states = paths.iter().map(|path| answers.content_at(host, path).cloned()).collect::<Result<_, ProbeError>>();
+    let states = paths
+        .iter()
+        .map(|path| answers.content_at(host, path).cloned())
+        .collect::<Result<_, ProbeError>>();
     states.map_err(|error| error.to_string())
 }
 
 fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
-    let text = |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text =
+        |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut all = Vec::new();
-    for write in preview.writes.iter().filter(|write| write.method == "POST" && write.path.starts_with("/services/")) {
-        let list = |pointer: &str| write.body.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    for write in preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
+    {
+        let list = |pointer: &str| {
+            write
+                .body
+                .pointer(pointer)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
         let constraints: Vec<Constraint<'_>> = list("/TaskTemplate/Placement/Constraints")
             .filter_map(|constraint| Constraint::read(constraint.as_str()?))
             .collect();
         if !constraints.iter().any(Constraint::binds_by_label) {
             continue;
         }
-        let bind = constraints.iter().filter(|one| one.binds_by_label()).map(|one| one.key.trim_start_matches("node.labels."));
+        let bind = constraints
+            .iter()
+            .filter(|one| one.binds_by_label())
+            .map(|one| one.key.trim_start_matches("node.labels."));
         let labels = bind.collect::<Vec<_>>().join(", ");
-        let nodes: Vec<&Node> = live.nodes.iter().filter(|node| constraints.iter().all(|one| one.allows(node))).collect();
-        for mount in list("/TaskTemplate/ContainerSpec/Mounts").filter(|mount| text(mount, "Type") == "bind") {
+        let nodes: Vec<&Node> = live
+            .nodes
+            .iter()
+            .filter(|node| constraints.iter().all(|one| one.allows(node)))
+            .collect();
+        for mount in
+            list("/TaskTemplate/ContainerSpec/Mounts").filter(|mount| text(mount, "Type") == "bind")
+        {
             let source = text(mount, "Source");
-            let made_by_the_engine = mount.pointer("/BindOptions/CreateMountpoint") == Some(&Value::Bool(true));
+            let made_by_the_engine =
+                mount.pointer("/BindOptions/CreateMountpoint") == Some(&Value::Bool(true));
             let volume = live.volumes.iter().find(|volume| volume.covers(source));
             if volume.is_some() || !made_by_the_engine {
                 let (service, new) = (text(&write.body, "Name"), write.path.ends_with("/create"));
-                all.push(Pinned { service, source, labels: labels.clone(), nodes: nodes.clone(), volume, new });
+                all.push(Pinned {
+                    service,
+                    source,
+                    labels: labels.clone(),
+                    nodes: nodes.clone(),
+                    volume,
+                    new,
+                });
             }
         }
     }
@@ -232,7 +372,11 @@ impl<'a> Constraint<'a> {
             (None, Some(unequal)) => (unequal, false),
             (None, None) => return None,
         };
-        Some(Self { key: text[..at].trim(), equal, value: text[at + 2..].trim() })
+        Some(Self {
+            key: text[..at].trim(),
+            equal,
+            value: text[at + 2..].trim(),
+        })
     }
 
     fn binds_by_label(&self) -> bool {

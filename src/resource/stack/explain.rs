@@ -4,13 +4,27 @@ use super::super::{Deployment, Refusal};
 
 /// Why the stack cannot be deployed.
 pub(super) fn refusal(deployment: &Deployment, said: &str) -> Refusal {
-    let lines: Vec<&str> = said.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = said
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     // The last line is the error; warnings come before it.
-    let error = lines.last().copied().unwrap_or("the docker command failed and said nothing");
+    let error = lines
+        .last()
+        .copied()
+        .unwrap_or("the docker command failed and said nothing");
     let place = place(deployment, error);
     let error = error.strip_prefix("yaml: ").unwrap_or(error);
-    let why = if place.is_empty() { format!("`docker stack deploy` refuses: {error}") } else { format!("{place}: {error}") };
-    Refusal { why, hint: hint(error).into() }
+    let why = if place.is_empty() {
+        format!("`docker stack deploy` refuses: {error}")
+    } else {
+        format!("{place}: {error}")
+    };
+    Refusal {
+        why,
+        hint: hint(error).into(),
+    }
 }
 
 fn hint(error: &str) -> &'static str {
@@ -20,7 +34,9 @@ fn hint(error: &str) -> &'static str {
         "give the variable in `variables`: nothing of this machine's environment is seen by the compose files"
     } else if error.contains("swarm manager") {
         "look at `skep status`"
-    } else if error.contains("Unsupported Compose file version") || error.contains("Additional property name") {
+    } else if error.contains("Unsupported Compose file version")
+        || error.contains("Additional property name")
+    {
         "use a newer `docker` command on this machine, or write `version: \"3.8\"` as the compose file's first line"
     } else {
         "correct the compose file; nothing was deployed"
@@ -33,7 +49,10 @@ fn place(deployment: &Deployment, error: &str) -> String {
         [one] => one.clone(),
         all => format!("one of {}", all.join(", ")),
     };
-    if let Some(line) = error.strip_prefix("yaml: line ").and_then(|rest| rest.split(':').next()) {
+    if let Some(line) = error
+        .strip_prefix("yaml: line ")
+        .and_then(|rest| rest.split(':').next())
+    {
         return match line.parse::<u32>() {
             Ok(_) => names(),
             Err(_) => String::new(),
@@ -43,12 +62,27 @@ fn place(deployment: &Deployment, error: &str) -> String {
         return names();
     }
     // `services.web.ports.0 Does not match format 'ports'`, `services.web Additional property foo is not allowed`
-    let Some(path) = error.split_whitespace().next().filter(|path| path.contains('.')) else { return String::new() };
-    let mut keys: Vec<&str> = path.split('.').filter(|key| key.parse::<u32>().is_err()).collect();
-    if !matches!(keys.first(), Some(&("services" | "networks" | "volumes" | "secrets" | "configs"))) {
+    let Some(path) = error
+        .split_whitespace()
+        .next()
+        .filter(|path| path.contains('.'))
+    else {
+        return String::new();
+    };
+    let mut keys: Vec<&str> = path
+        .split('.')
+        .filter(|key| key.parse::<u32>().is_err())
+        .collect();
+    if !matches!(
+        keys.first(),
+        Some(&("services" | "networks" | "volumes" | "secrets" | "configs"))
+    ) {
         return String::new();
     }
-    let extra = error.split("Additional property ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let extra = error
+        .split("Additional property ")
+        .nth(1)
+        .and_then(|rest| rest.split_whitespace().next());
     keys.extend(extra);
     let found = deployment.compose.iter().rev().find_map(|name| {
         let text = String::from_utf8_lossy(deployment.files.get(name)?).into_owned();
@@ -67,8 +101,14 @@ fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
     for key in keys {
         let (number, indent) = lines.by_ref().find_map(|(number, line)| {
             let indent = line.len() - line.trim_start().len();
-            let rest = line.trim_start().trim_start_matches(['"', '\'']).strip_prefix(key)?;
-            let is_key = rest.trim_start_matches(['"', '\'']).trim_start().starts_with(':');
+            let rest = line
+                .trim_start()
+                .trim_start_matches(['"', '\''])
+                .strip_prefix(key)?;
+            let is_key = rest
+                .trim_start_matches(['"', '\''])
+                .trim_start()
+                .starts_with(':');
             (is_key && depth.is_none_or(|depth| indent > depth)).then_some((number, indent))
         })?;
         (found, depth) = (Some(number + 1), Some(indent));
@@ -83,24 +123,52 @@ mod tests {
     const COMPOSE: &str = "version: \"3.8\"\nservices:\n  db:\n    image: x\n  web:\n    image: x\n    \"foo\": y\n    ports: [\"a:b\"]\n";
 
     fn why(compose: &[&str], said: &str) -> String {
-        let files = compose.iter().map(|name| ((*name).to_owned(), COMPOSE.as_bytes().to_vec())).collect();
+        let files = compose
+            .iter()
+            .map(|name| ((*name).to_owned(), COMPOSE.as_bytes().to_vec()))
+            .collect();
         let compose = compose.iter().map(|name| (*name).to_owned()).collect();
-        refusal(&Deployment { compose, files, ..Deployment::default() }, said).why
+        refusal(
+            &Deployment {
+                compose,
+                files,
+                ..Deployment::default()
+            },
+            said,
+        )
+        .why
     }
 
     #[test]
     fn the_place_is_named_as_far_as_it_is_known() {
         for (said, expected) in [
-            ("yaml: line 4: mapping values are not allowed in this context", "web.yml: line 4: mapping values"),
-            ("services.web Additional property foo is not allowed", "web.yml, line 7: services.web"),
-            ("services.web.ports.0 Does not match format 'ports'", "web.yml, line 8: services.web.ports.0"),
-            ("services.gone.ports.0 Does not match", "web.yml: services.gone"),
-            ("open web.env: no such file or directory", "`docker stack deploy` refuses: open web.env"),
+            (
+                "yaml: line 4: mapping values are not allowed in this context",
+                "web.yml: line 4: mapping values",
+            ),
+            (
+                "services.web Additional property foo is not allowed",
+                "web.yml, line 7: services.web",
+            ),
+            (
+                "services.web.ports.0 Does not match format 'ports'",
+                "web.yml, line 8: services.web.ports.0",
+            ),
+            (
+                "services.gone.ports.0 Does not match",
+                "web.yml: services.gone",
+            ),
+            (
+                "open web.env: no such file or directory",
+                "`docker stack deploy` refuses: open web.env",
+            ),
             ("", "said nothing"),
         ] {
             let why = why(&["web.yml"], said);
             assert!(why.contains(expected), "{said}: {why}");
         }
-        assert!(why(&["a.yml", "b.yml"], "yaml: line 4: x").starts_with("one of a.yml, b.yml: line 4"));
+        assert!(
+            why(&["a.yml", "b.yml"], "yaml: line 4: x").starts_with("one of a.yml, b.yml: line 4")
+        );
     }
 }

@@ -30,7 +30,8 @@ pub struct LiveStack {
 impl LiveStack {
     /// What is to be read for a stack; its name needs no escape.
     pub(super) fn paths(stack: &str) -> [String; 6] {
-        let filter = format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
+        let filter =
+            format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
         [
             "/services?status=true".into(),
             "/networks".into(),
@@ -46,7 +47,10 @@ impl LiveStack {
         let filter = format!(
             "filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%7D"
         );
-        Self::paths(stack).into_iter().chain([format!("/tasks?{filter}")]).collect()
+        Self::paths(stack)
+            .into_iter()
+            .chain([format!("/tasks?{filter}")])
+            .collect()
     }
 
     /// Whether the swarm has lost a node.
@@ -56,10 +60,22 @@ impl LiveStack {
 
     /// Reads the bodies that came for those paths.
     pub(super) fn read(bodies: &[Value]) -> Self {
-        let list = |index: usize| bodies.get(index).and_then(Value::as_array).cloned().unwrap_or_default();
-        let nodes: Vec<Node> = list(4).iter().filter_map(|node| Node::read(node).ok()).collect();
+        let list = |index: usize| {
+            bodies
+                .get(index)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
+        let nodes: Vec<Node> = list(4)
+            .iter()
+            .filter_map(|node| Node::read(node).ok())
+            .collect();
         Self {
-            running_tasks: bodies.get(6).and_then(Value::as_array).map(|tasks| running(tasks, &nodes)),
+            running_tasks: bodies
+                .get(6)
+                .and_then(Value::as_array)
+                .map(|tasks| running(tasks, &nodes)),
             nodes,
             services: list(0),
             networks: list(1),
@@ -79,14 +95,19 @@ impl LiveStack {
 
     /// Services that the stack made.
     pub(super) fn own_services<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
-        let owner = |service: &'a Value| service.pointer("/Spec/Labels")?.get(STACK_LABEL)?.as_str();
-        self.services.iter().filter(move |service| owner(service) == Some(stack))
+        let owner =
+            |service: &'a Value| service.pointer("/Spec/Labels")?.get(STACK_LABEL)?.as_str();
+        self.services
+            .iter()
+            .filter(move |service| owner(service) == Some(stack))
     }
 
     /// Networks that the stack made.
     pub(super) fn own_networks<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
         let owner = |network: &'a Value| network.get("Labels")?.get(STACK_LABEL)?.as_str();
-        self.networks.iter().filter(move |network| owner(network) == Some(stack))
+        self.networks
+            .iter()
+            .filter(move |network| owner(network) == Some(stack))
     }
 }
 
@@ -95,11 +116,22 @@ fn is_lost(node: &Node) -> bool {
 }
 
 fn running(tasks: &[Value], nodes: &[Node]) -> BTreeMap<String, u64> {
-    let text = |task: &Value, pointer: &str| task.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let lost: Vec<&str> = nodes.iter().filter(|node| is_lost(node)).map(|node| node.id.as_str()).collect();
+    let text = |task: &Value, pointer: &str| {
+        task.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let lost: Vec<&str> = nodes
+        .iter()
+        .filter(|node| is_lost(node))
+        .map(|node| node.id.as_str())
+        .collect();
     let mut running = BTreeMap::new();
     for task in tasks {
-        if text(task, "/Status/State") == "running" && !lost.contains(&text(task, "/NodeID").as_str()) {
+        if text(task, "/Status/State") == "running"
+            && !lost.contains(&text(task, "/NodeID").as_str())
+        {
             *running.entry(text(task, "/ServiceID")).or_default() += 1;
         }
     }
@@ -109,6 +141,10 @@ fn running(tasks: &[Value], nodes: &[Node]) -> BTreeMap<String, u64> {
 // By hand: services hold environments.
 impl std::fmt::Debug for LiveStack {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "LiveStack({} services in the swarm)", self.services.len())
+        write!(
+            formatter,
+            "LiveStack({} services in the swarm)",
+            self.services.len()
+        )
     }
 }

@@ -22,8 +22,8 @@ use serde::Deserialize;
 pub use self::live::LiveStack;
 use super::cluster::{ClusterSite, Found, default_managers};
 use super::{
-    Answers, Change, Deployment, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal, Scope,
-    StackAnswer, StackQuestion, State,
+    Answers, Change, Deployment, HostContext, Invalid, Kind, Observation, ProbeError, Query,
+    Refusal, Scope, StackAnswer, StackQuestion, State,
 };
 
 /// A stack.
@@ -110,8 +110,10 @@ impl Kind for Stack {
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
         check_name(&self.name)?;
-        self.limit = humantime::parse_duration(&self.timeout)
-            .map_err(|error| Invalid::new("timeout", format!("`{}` is no time: {error}", self.timeout)).hint("for example \"5m\""))?;
+        self.limit = humantime::parse_duration(&self.timeout).map_err(|error| {
+            Invalid::new("timeout", format!("`{}` is no time: {error}", self.timeout))
+                .hint("for example \"5m\"")
+        })?;
         self.site = ClusterSite::of(context, &self.managers)?;
         if self.state == State::Absent {
             return Ok(());
@@ -131,21 +133,42 @@ impl Kind for Stack {
     }
 
     fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let mut found = match self.site.observe(&LiveStack::paths(&self.name), answers, LiveStack::read)? {
-            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
-            Observation::Known(found) => found,
-        };
+        let mut found =
+            match self
+                .site
+                .observe(&LiveStack::paths(&self.name), answers, LiveStack::read)?
+            {
+                Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+                Observation::Known(found) => found,
+            };
         let managers = match (&found, &self.deployment) {
-            (Found::Refused(_), _) | (_, None) => return Ok(Observation::Known(Observed { found, preview: None, data: Vec::new() })),
+            (Found::Refused(_), _) | (_, None) => {
+                return Ok(Observation::Known(Observed {
+                    found,
+                    preview: None,
+                    data: Vec::new(),
+                }));
+            }
             (Found::NoSwarm, _) => Vec::new(),
             (Found::Live(_, managers), _) => managers.clone(),
         };
         let deployment = self.deployment.clone().unwrap_or_default();
-        let question = StackQuestion { managers, deployment };
+        let question = StackQuestion {
+            managers,
+            deployment,
+        };
         let query = Query::Stack(question.clone());
-        let mut needs = if answers.contains(&query) { Vec::new() } else { vec![query] };
+        let mut needs = if answers.contains(&query) {
+            Vec::new()
+        } else {
+            vec![query]
+        };
         if matches!(&found, Found::Live(live, _) if live.has_lost_a_node()) {
-            match self.site.observe(&LiveStack::paths_with_tasks(&self.name), answers, LiveStack::read)? {
+            match self.site.observe(
+                &LiveStack::paths_with_tasks(&self.name),
+                answers,
+                LiveStack::read,
+            )? {
                 Observation::Known(with_tasks) => found = with_tasks,
                 Observation::Needs(more) => needs.extend(more),
             }
@@ -156,7 +179,9 @@ impl Kind for Stack {
         let preview = answers.stack(&question)?.clone();
         let data = match (&found, &preview) {
             // Disks are looked at only when something is to be deployed.
-            (Found::Live(live, managers), StackAnswer::Previewed(writes)) if plan::deploys(self, (live, managers), &preview) => {
+            (Found::Live(live, managers), StackAnswer::Previewed(writes))
+                if plan::deploys(self, (live, managers), &preview) =>
+            {
                 match data::look(live, writes, &self.hosts, answers) {
                     Ok(findings) => findings,
                     Err(needs) => return Ok(Observation::Needs(needs)),
@@ -164,14 +189,25 @@ impl Kind for Stack {
             }
             _ => Vec::new(),
         };
-        Ok(Observation::Known(Observed { found, preview: Some(preview), data }))
+        Ok(Observation::Known(Observed {
+            found,
+            preview: Some(preview),
+            data,
+        }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match &observed.found {
             Found::Refused(refusal) => Err(refusal.clone()),
-            Found::Live(live, managers) if self.state == State::Absent => Ok(absent::plan(self, live, managers)),
-            Found::Live(live, managers) => plan::plan(self, Some((live, managers)), observed.preview.as_ref(), &observed.data),
+            Found::Live(live, managers) if self.state == State::Absent => {
+                Ok(absent::plan(self, live, managers))
+            }
+            Found::Live(live, managers) => plan::plan(
+                self,
+                Some((live, managers)),
+                observed.preview.as_ref(),
+                &observed.data,
+            ),
             Found::NoSwarm => plan::plan(self, None, observed.preview.as_ref(), &[]),
         }
     }
@@ -191,30 +227,48 @@ impl Stack {
     fn deployment(&self, context: &HostContext<'_>) -> Result<Deployment, Invalid> {
         let mut files = BTreeMap::new();
         let mut compose: Vec<String> = Vec::new();
-        let add = |files: &mut BTreeMap<String, Vec<u8>>, field: &str, name: &str, content: Vec<u8>| {
-            let parts = std::path::Path::new(name).components();
-            if !parts.into_iter().all(|part| matches!(part, std::path::Component::Normal(_))) {
-                return Err(Invalid::new(field, format!("`{name}` leads out of the folder of the stack"))
+        let add =
+            |files: &mut BTreeMap<String, Vec<u8>>, field: &str, name: &str, content: Vec<u8>| {
+                let parts = std::path::Path::new(name).components();
+                if !parts
+                    .into_iter()
+                    .all(|part| matches!(part, std::path::Component::Normal(_)))
+                {
+                    return Err(Invalid::new(
+                        field,
+                        format!("`{name}` leads out of the folder of the stack"),
+                    )
                     .hint("name files by paths without `..`"));
-            }
-            match files.insert(name.to_owned(), content) {
-                None => Ok(()),
-                Some(_) => Err(Invalid::new(field, format!("`{name}` is named twice")).hint("name it once")),
-            }
-        };
+                }
+                match files.insert(name.to_owned(), content) {
+                    None => Ok(()),
+                    Some(_) => Err(Invalid::new(field, format!("`{name}` is named twice"))
+                        .hint("name it once")),
+                }
+            };
         for name in &self.sources {
             add(&mut files, "sources", name, context.files.source(name)?)?;
             compose.push(name.clone());
         }
         for name in &self.templates {
-            add(&mut files, "templates", name, context.files.template(name)?.into_bytes())?;
+            add(
+                &mut files,
+                "templates",
+                name,
+                context.files.template(name)?.into_bytes(),
+            )?;
             compose.push(name.clone());
         }
         for name in &self.files {
             add(&mut files, "files", name, context.files.source(name)?)?;
         }
         for name in &self.file_templates {
-            add(&mut files, "file_templates", name, context.files.template(name)?.into_bytes())?;
+            add(
+                &mut files,
+                "file_templates",
+                name,
+                context.files.template(name)?.into_bytes(),
+            )?;
         }
         Ok(Deployment {
             name: self.name.clone(),
@@ -237,8 +291,13 @@ impl Stack {
             let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
             let reserved = name.starts_with("DOCKER_") || matches!(name.as_str(), "PATH" | "HOME");
             if name.is_empty() || !name.bytes().all(usable) || reserved {
-                return Err(Invalid::new("variables", format!("`{name}` cannot be a variable of the compose files"))
-                    .hint("use letters, digits and `_`; PATH, HOME and DOCKER_... belong to the command"));
+                return Err(Invalid::new(
+                    "variables",
+                    format!("`{name}` cannot be a variable of the compose files"),
+                )
+                .hint(
+                    "use letters, digits and `_`; PATH, HOME and DOCKER_... belong to the command",
+                ));
             }
             let text = match value {
                 toml::Value::String(text) => text.clone(),
@@ -246,12 +305,18 @@ impl Stack {
                 toml::Value::Integer(value) => value.to_string(),
                 toml::Value::Float(value) => value.to_string(),
                 other => {
-                    return Err(Invalid::new("variables", format!("`{name}` is of type {}", other.type_str()))
-                        .hint("a variable is text or a number"));
+                    return Err(Invalid::new(
+                        "variables",
+                        format!("`{name}` is of type {}", other.type_str()),
+                    )
+                    .hint("a variable is text or a number"));
                 }
             };
             if text.contains('\0') {
-                return Err(Invalid::new("variables", format!("`{name}` contains a NUL byte")));
+                return Err(Invalid::new(
+                    "variables",
+                    format!("`{name}` contains a NUL byte"),
+                ));
             }
             variables.insert(name.clone(), text);
         }
@@ -262,11 +327,16 @@ impl Stack {
 /// The command takes more, but the name is a part of host names in the stack's networks and of filters.
 fn check_name(name: &str) -> Result<(), Invalid> {
     let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if name.len() <= 60 && name.bytes().all(usable) && name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+    if name.len() <= 60
+        && name.bytes().all(usable)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+    {
         return Ok(());
     }
-    Err(Invalid::new("name", format!("`{name}` cannot be the name of a stack"))
-        .hint("use letters, digits, `-` and `_`, at most 60, a letter or digit first"))
+    Err(
+        Invalid::new("name", format!("`{name}` cannot be the name of a stack"))
+            .hint("use letters, digits, `-` and `_`, at most 60, a letter or digit first"),
+    )
 }
 
 #[cfg(test)]

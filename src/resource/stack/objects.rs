@@ -7,7 +7,10 @@ use super::LiveStack;
 use super::plan::whole;
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Largest contents that the Engine takes, in bytes (swarmkit's `ValidateSecretPayload` and `MaxConfigSize`).
@@ -20,28 +23,58 @@ fn check_size(sort: &str, body: &Value, size: usize, most: usize) -> Result<(), 
         return Ok(());
     }
     Err(Refusal {
-        why: format!("the {sort} {} has {} KiB; the swarm takes at most {} KiB", text(body, "/Name"), size.div_ceil(1024), most / 1024),
-        hint: "put what is large into an image or a volume, and only what is secret or set into it".into(),
+        why: format!(
+            "the {sort} {} has {} KiB; the swarm takes at most {} KiB",
+            text(body, "/Name"),
+            size.div_ceil(1024),
+            most / 1024
+        ),
+        hint: "put what is large into an image or a volume, and only what is secret or set into it"
+            .into(),
     })
 }
 
 /// Adds what differs.
-pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, change: &mut Change) -> Result<(), Refusal> {
+pub(super) fn compare(
+    stack: &str,
+    live: &LiveStack,
+    preview: &Preview,
+    change: &mut Change,
+) -> Result<(), Refusal> {
     for write in &preview.writes {
         let path = write.path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
             ["networks", "create"] => network(stack, live, write, change)?,
             ["secrets", "create"] => {
-                let length = write.body.get("DataLength").and_then(Value::as_u64).unwrap_or_default();
-                check_size("secret", &write.body, usize::try_from(length).unwrap_or(usize::MAX) / 4 * 3, MOST_SECRET)?;
-                whole(change, format!("secret {}", text(&write.body, "/Name")), Shown::Absent, Shown::Secret);
+                let length = write
+                    .body
+                    .get("DataLength")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default();
+                check_size(
+                    "secret",
+                    &write.body,
+                    usize::try_from(length).unwrap_or(usize::MAX) / 4 * 3,
+                    MOST_SECRET,
+                )?;
+                whole(
+                    change,
+                    format!("secret {}", text(&write.body, "/Name")),
+                    Shown::Absent,
+                    Shown::Secret,
+                );
             }
             ["configs", "create"] => {
                 let size = decoded_size(text(&write.body, "/Data"));
                 check_size("config", &write.body, size, MOST_CONFIG)?;
                 let shown = Shown::text(format!("{size} bytes"));
-                whole(change, format!("config {}", text(&write.body, "/Name")), Shown::Absent, shown);
+                whole(
+                    change,
+                    format!("config {}", text(&write.body, "/Name")),
+                    Shown::Absent,
+                    shown,
+                );
             }
             ["configs", id, "update"] => config(live, id, write)?,
             _ => {}
@@ -50,10 +83,22 @@ pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, change: 
     Ok(())
 }
 
-fn network(stack: &str, live: &LiveStack, write: &StackWrite, change: &mut Change) -> Result<(), Refusal> {
+fn network(
+    stack: &str,
+    live: &LiveStack,
+    write: &StackWrite,
+    change: &mut Change,
+) -> Result<(), Refusal> {
     let name = text(&write.body, "/Name");
-    if let Some(other) = live.networks.iter().find(|network| text(network, "/Name") == name) {
-        let owner = other.get("Labels").and_then(|labels| labels.get(STACK_LABEL)).and_then(Value::as_str);
+    if let Some(other) = live
+        .networks
+        .iter()
+        .find(|network| text(network, "/Name") == name)
+    {
+        let owner = other
+            .get("Labels")
+            .and_then(|labels| labels.get(STACK_LABEL))
+            .and_then(Value::as_str);
         let whose = match owner {
             Some(owner) => format!("belongs to the stack {owner}"),
             None => "belongs to no stack".into(),
@@ -68,8 +113,17 @@ fn network(stack: &str, live: &LiveStack, write: &StackWrite, change: &mut Chang
         driver => driver,
     };
     let mut words = vec![driver.to_owned()];
-    let subnets = write.body.pointer("/IPAM/Config").and_then(Value::as_array).into_iter().flatten();
-    words.extend(subnets.map(|config| text(config, "/Subnet").to_owned()).filter(|subnet| !subnet.is_empty()));
+    let subnets = write
+        .body
+        .pointer("/IPAM/Config")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    words.extend(
+        subnets
+            .map(|config| text(config, "/Subnet").to_owned())
+            .filter(|subnet| !subnet.is_empty()),
+    );
     for (key, word) in [("Attachable", "attachable"), ("Internal", "internal")] {
         if write.body.get(key) == Some(&Value::Bool(true)) {
             words.push(word.into());
@@ -78,20 +132,31 @@ fn network(stack: &str, live: &LiveStack, write: &StackWrite, change: &mut Chang
     if write.body.pointer("/Options/encrypted").is_some() {
         words.push("encrypted".into());
     }
-    whole(change, format!("network {name}"), Shown::Absent, Shown::text(words.join(", ")));
+    whole(
+        change,
+        format!("network {name}"),
+        Shown::Absent,
+        Shown::text(words.join(", ")),
+    );
     Ok(())
 }
 
 /// The command writes every config again; the Engine takes that only when the content is the same.
 fn config(live: &LiveStack, id: &str, write: &StackWrite) -> Result<(), Refusal> {
-    let Some(there) = live.configs.iter().find(|config| text(config, "/ID") == id) else { return Ok(()) };
+    let Some(there) = live.configs.iter().find(|config| text(config, "/ID") == id) else {
+        return Ok(());
+    };
     if text(there, "/Spec/Data") == text(&write.body, "/Data") {
         return Ok(());
     }
     let name = text(&write.body, "/Name");
     Err(Refusal {
-        why: format!("the content of the config {name} has changed, and a config cannot be changed once it is made"),
-        hint: format!("give it a name that goes with its content, such as `name: {name}-v2` under its key in the compose file (a template can put a digest there)"),
+        why: format!(
+            "the content of the config {name} has changed, and a config cannot be changed once it is made"
+        ),
+        hint: format!(
+            "give it a name that goes with its content, such as `name: {name}-v2` under its key in the compose file (a template can put a digest there)"
+        ),
     })
 }
 
@@ -106,7 +171,13 @@ mod tests {
 
     #[test]
     fn base64_is_counted() {
-        for (text, bytes) in [("", 0), ("YQ==", 1), ("YWI=", 2), ("YWJj", 3), ("YWJjZA==", 4)] {
+        for (text, bytes) in [
+            ("", 0),
+            ("YQ==", 1),
+            ("YWI=", 2),
+            ("YWJj", 3),
+            ("YWJjZA==", 4),
+        ] {
             assert_eq!(decoded_size(text), bytes, "{text}");
         }
     }

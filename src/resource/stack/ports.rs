@@ -19,17 +19,31 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<
         .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
         .map(|write| (name_of(&write.body), published(&write.body)))
         .collect();
-    for service in live.services.iter().filter_map(|service| service.get("Spec")) {
+    for service in live
+        .services
+        .iter()
+        .filter_map(|service| service.get("Spec"))
+    {
         // A service that this deploy writes is judged by what it will publish.
         if wanted.iter().all(|(name, _)| *name != name_of(service)) {
-            taken.extend(published(service).into_iter().map(|port| (port, name_of(service))));
+            taken.extend(
+                published(service)
+                    .into_iter()
+                    .map(|port| (port, name_of(service))),
+            );
         }
     }
     for (name, ports) in &wanted {
         for port in ports {
-            if let Some(other) = taken.insert(port.clone(), name).filter(|other| other != name) {
+            if let Some(other) = taken
+                .insert(port.clone(), name)
+                .filter(|other| other != name)
+            {
                 return Err(Refusal {
-                    why: format!("the stack {stack} would publish {}/{} for {name}, which {other} publishes already", port.0, port.1),
+                    why: format!(
+                        "the stack {stack} would publish {}/{} for {name}, which {other} publishes already",
+                        port.0, port.1
+                    ),
                     hint: "choose another published port, or remove the other service first".into(),
                 });
             }
@@ -40,15 +54,30 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<
 
 /// Services that take the same port of their nodes cannot stand side by side: said, since where tasks go is the swarm's to choose.
 pub(super) fn note_shared(live: &LiveStack, preview: &Preview, change: &mut Change) {
-    let writes = preview.writes.iter().filter(|write| write.method == "POST" && write.path.starts_with("/services/"));
+    let writes = preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"));
     for write in writes {
         let name = name_of(&write.body);
-        let theirs = live.services.iter().filter_map(|service| service.get("Spec")).filter(|spec| name_of(spec) != name);
+        let theirs = live
+            .services
+            .iter()
+            .filter_map(|service| service.get("Spec"))
+            .filter(|spec| name_of(spec) != name);
         for other in theirs {
             let there = of_nodes(other);
-            for port in of_nodes(&write.body).into_iter().filter(|port| there.contains(port)) {
+            for port in of_nodes(&write.body)
+                .into_iter()
+                .filter(|port| there.contains(port))
+            {
                 let words = "of their nodes: no node can run both";
-                change.notes.push(format!("{name} and {} publish {}/{} {words}", name_of(other), port.0, port.1));
+                change.notes.push(format!(
+                    "{name} and {} publish {}/{} {words}",
+                    name_of(other),
+                    port.0,
+                    port.1
+                ));
             }
         }
     }
@@ -69,12 +98,28 @@ fn of_nodes(spec: &Value) -> Vec<Port> {
 }
 
 fn ports(spec: &Value, of_mode: impl Fn(&str) -> bool) -> Vec<Port> {
-    let ports = spec.pointer("/EndpointSpec/Ports").and_then(Value::as_array).into_iter().flatten();
+    let ports = spec
+        .pointer("/EndpointSpec/Ports")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     ports
-        .filter(|port| of_mode(port.get("PublishMode").and_then(Value::as_str).unwrap_or_default()))
+        .filter(|port| {
+            of_mode(
+                port.get("PublishMode")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            )
+        })
         .filter_map(|port| {
-            let number = port.get("PublishedPort").and_then(Value::as_u64).filter(|number| *number > 0)?;
-            let protocol = port.get("Protocol").and_then(Value::as_str).unwrap_or("tcp");
+            let number = port
+                .get("PublishedPort")
+                .and_then(Value::as_u64)
+                .filter(|number| *number > 0)?;
+            let protocol = port
+                .get("Protocol")
+                .and_then(Value::as_str)
+                .unwrap_or("tcp");
             Some((number, protocol.to_owned()))
         })
         .collect()

@@ -10,39 +10,87 @@ use super::plan::whole;
 use super::specification::{Part, Parts, parts};
 
 fn name_of(specification: &Value) -> &str {
-    specification.get("Name").and_then(Value::as_str).unwrap_or_default()
+    specification
+        .get("Name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// Adds what differs.
-pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, prune: bool, change: &mut Change) {
-    let text = |value: &'_ Value, key: &str| value.get(key).and_then(Value::as_str).map(str::to_owned).unwrap_or_default();
-    let named: Vec<(String, String)> = live.networks.iter().map(|network| (text(network, "Id"), text(network, "Name"))).collect();
-    let networks: HashMap<&str, &str> = named.iter().map(|(id, name)| (id.as_str(), name.as_str())).collect();
+pub(super) fn compare(
+    stack: &str,
+    live: &LiveStack,
+    preview: &Preview,
+    prune: bool,
+    change: &mut Change,
+) {
+    let text = |value: &'_ Value, key: &str| {
+        value
+            .get(key)
+            .and_then(Value::as_str)
+            .map(str::to_owned)
+            .unwrap_or_default()
+    };
+    let named: Vec<(String, String)> = live
+        .networks
+        .iter()
+        .map(|network| (text(network, "Id"), text(network, "Name")))
+        .collect();
+    let networks: HashMap<&str, &str> = named
+        .iter()
+        .map(|(id, name)| (id.as_str(), name.as_str()))
+        .collect();
     let mine: Vec<&Value> = live.own_services(stack).collect();
     let mut wanted = BTreeSet::new();
     let (mut restarts, mut stays) = (Vec::new(), Vec::new());
-    for write in preview.writes.iter().filter(|write| write.method == "POST" && write.path.starts_with("/services/")) {
+    for write in preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
+    {
         let name = name_of(&write.body);
         wanted.insert(name);
         let after = parts(&write.body, &networks);
-        let there = mine.iter().filter_map(|service| service.get("Spec")).find(|spec| name_of(spec) == name);
+        let there = mine
+            .iter()
+            .filter_map(|service| service.get("Spec"))
+            .find(|spec| name_of(spec) == name);
         let Some(there) = there else {
-            whole(change, format!("service {name}"), Shown::Absent, Shown::text(summary(&after)));
+            whole(
+                change,
+                format!("service {name}"),
+                Shown::Absent,
+                Shown::text(summary(&after)),
+            );
             continue;
         };
         let fields = difference(name, &parts(there, &networks), &after);
         if fields.is_empty() {
             continue;
         }
-        let list = if fields.iter().any(|(_, restarts)| *restarts) { &mut restarts } else { &mut stays };
+        let list = if fields.iter().any(|(_, restarts)| *restarts) {
+            &mut restarts
+        } else {
+            &mut stays
+        };
         list.push(name.to_owned());
-        change.fields.extend(fields.into_iter().map(|(field, _)| field));
+        change
+            .fields
+            .extend(fields.into_iter().map(|(field, _)| field));
     }
-    let gone = mine.iter().filter_map(|service| service.get("Spec")).filter(|spec| !wanted.contains(name_of(spec)));
+    let gone = mine
+        .iter()
+        .filter_map(|service| service.get("Spec"))
+        .filter(|spec| !wanted.contains(name_of(spec)));
     let mut kept = Vec::new();
     for spec in gone {
         if prune {
-            whole(change, format!("service {}", name_of(spec)), Shown::text(summary(&parts(spec, &networks))), Shown::Absent);
+            whole(
+                change,
+                format!("service {}", name_of(spec)),
+                Shown::text(summary(&parts(spec, &networks))),
+                Shown::Absent,
+            );
         } else {
             kept.push(name_of(spec).to_owned());
         }
@@ -50,7 +98,10 @@ pub(super) fn compare(stack: &str, live: &LiveStack, preview: &Preview, prune: b
     for (names, words) in [
         (restarts, "tasks are replaced"),
         (stays, "tasks that run are not replaced"),
-        (kept, "no longer in the compose files, and kept: `prune = true` would remove it"),
+        (
+            kept,
+            "no longer in the compose files, and kept: `prune = true` would remove it",
+        ),
     ] {
         if !names.is_empty() {
             change.notes.push(format!("{}: {words}", names.join(", ")));
@@ -71,10 +122,15 @@ fn summary(parts: &Parts) -> String {
         (None, None) => {}
     }
     for (field, part) in parts {
-        let listed = ["constraints", "resources"].iter().any(|start| field.starts_with(start));
+        let listed = ["constraints", "resources"]
+            .iter()
+            .any(|start| field.starts_with(start));
         if field.starts_with("port ") {
             words.push(part.text.clone());
-        } else if ["mount ", "secret ", "config "].iter().any(|start| field.starts_with(start)) {
+        } else if ["mount ", "secret ", "config "]
+            .iter()
+            .any(|start| field.starts_with(start))
+        {
             words.push(field.clone());
         } else if listed {
             words.push(format!("{field} {}", part.text));
@@ -101,8 +157,16 @@ fn difference(service: &str, before: &Parts, after: &Parts) -> Vec<(FieldChange,
             Some(Part { secret: true, .. }) => Shown::Secret,
             Some(part) => Shown::text(&part.text),
         };
-        let restarts = old.is_some_and(|part| part.restarts) || new.is_some_and(|part| part.restarts);
-        fields.push((FieldChange { field: format!("{service} {name}"), before: shown(old), after: shown(new) }, restarts));
+        let restarts =
+            old.is_some_and(|part| part.restarts) || new.is_some_and(|part| part.restarts);
+        fields.push((
+            FieldChange {
+                field: format!("{service} {name}"),
+                before: shown(old),
+                after: shown(new),
+            },
+            restarts,
+        ));
     }
     fields
 }
@@ -111,7 +175,12 @@ fn difference(service: &str, before: &Parts, after: &Parts) -> Vec<(FieldChange,
 fn same_image(live: &str, wanted: &str) -> bool {
     let tagged = |image: &str| {
         let last = image.rsplit('/').next().unwrap_or_default();
-        if last.contains(':') || image.contains('@') { image.to_owned() } else { format!("{image}:latest") }
+        if last.contains(':') || image.contains('@') {
+            image.to_owned()
+        } else {
+            format!("{image}:latest")
+        }
     };
-    live == wanted || (!wanted.contains('@') && live.split('@').next().map(tagged) == Some(tagged(wanted)))
+    live == wanted
+        || (!wanted.contains('@') && live.split('@').next().map(tagged) == Some(tagged(wanted)))
 }

@@ -26,13 +26,19 @@ pub(super) type Parts = BTreeMap<String, Part>;
 
 /// Takes a specification apart. `networks` gives names for the IDs by which live services name their networks.
 pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Parts {
-    let mut taken = Taken { rest: specification.clone(), parts: Parts::new() };
+    let mut taken = Taken {
+        rest: specification.clone(),
+        parts: Parts::new(),
+    };
     taken.names_and_labels();
     taken.mode();
     taken.environment();
     taken.lists(networks);
     taken.placement();
-    for (path, field) in [("/TaskTemplate/ContainerSpec/Args", "command"), ("/TaskTemplate/ContainerSpec/Command", "entrypoint")] {
+    for (path, field) in [
+        ("/TaskTemplate/ContainerSpec/Args", "command"),
+        ("/TaskTemplate/ContainerSpec/Command", "entrypoint"),
+    ] {
         let list = taken.take(path);
         if list.as_array().is_some_and(|list| !list.is_empty()) {
             taken.put(field, shown::words(&list), true);
@@ -49,11 +55,21 @@ struct Taken {
 
 impl Taken {
     fn take(&mut self, pointer: &str) -> Value {
-        self.rest.pointer_mut(pointer).map(Value::take).unwrap_or_default()
+        self.rest
+            .pointer_mut(pointer)
+            .map(Value::take)
+            .unwrap_or_default()
     }
 
     fn put(&mut self, field: impl Into<String>, text: impl Into<String>, restarts: bool) {
-        self.parts.insert(field.into(), Part { text: text.into(), secret: false, restarts });
+        self.parts.insert(
+            field.into(),
+            Part {
+                text: text.into(),
+                secret: false,
+                restarts,
+            },
+        );
     }
 
     fn names_and_labels(&mut self) {
@@ -62,16 +78,34 @@ impl Taken {
         self.put("image", image.as_str().unwrap_or_default(), true);
         // It counts up when a person forces an update: nothing that a compose file asks for.
         self.take("/TaskTemplate/ForceUpdate");
-        for (pointer, word, restarts) in [("/Labels", "label", false), ("/TaskTemplate/ContainerSpec/Labels", "container label", true)] {
-            let Value::Object(labels) = self.take(pointer) else { continue };
-            for (key, value) in labels.into_iter().filter(|(key, _)| !OWN_LABELS.contains(&key.as_str())) {
-                self.put(format!("{word} {key}"), value.as_str().unwrap_or_default(), restarts);
+        for (pointer, word, restarts) in [
+            ("/Labels", "label", false),
+            (
+                "/TaskTemplate/ContainerSpec/Labels",
+                "container label",
+                true,
+            ),
+        ] {
+            let Value::Object(labels) = self.take(pointer) else {
+                continue;
+            };
+            for (key, value) in labels
+                .into_iter()
+                .filter(|(key, _)| !OWN_LABELS.contains(&key.as_str()))
+            {
+                self.put(
+                    format!("{word} {key}"),
+                    value.as_str().unwrap_or_default(),
+                    restarts,
+                );
             }
         }
     }
 
     fn mode(&mut self) {
-        let Value::Object(mode) = self.take("/Mode") else { return };
+        let Value::Object(mode) = self.take("/Mode") else {
+            return;
+        };
         for (key, value) in mode {
             match key.as_str() {
                 "Replicated" => {
@@ -88,11 +122,17 @@ impl Taken {
     }
 
     fn environment(&mut self) {
-        let Value::Array(list) = self.take("/TaskTemplate/ContainerSpec/Env") else { return };
+        let Value::Array(list) = self.take("/TaskTemplate/ContainerSpec/Env") else {
+            return;
+        };
         for entry in list.iter().filter_map(Value::as_str) {
             let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
             // A value may be a password, and often is.
-            let part = Part { text: value.to_owned(), secret: true, restarts: true };
+            let part = Part {
+                text: value.to_owned(),
+                secret: true,
+                restarts: true,
+            };
             self.parts.insert(format!("environment {key}"), part);
         }
     }
@@ -100,28 +140,57 @@ impl Taken {
     fn lists(&mut self, networks: &HashMap<&str, &str>) {
         for port in self.list("/EndpointSpec/Ports") {
             let words = shown::port(&port);
-            self.put(format!("port {}", words.split(' ').next().unwrap_or_default()), words, true);
+            self.put(
+                format!("port {}", words.split(' ').next().unwrap_or_default()),
+                words,
+                true,
+            );
         }
         for mount in self.list("/TaskTemplate/ContainerSpec/Mounts") {
-            let target = mount.get("Target").and_then(Value::as_str).unwrap_or_default();
+            let target = mount
+                .get("Target")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             self.put(format!("mount {target}"), shown::mount(&mount), true);
         }
-        for (pointer, word) in [("/TaskTemplate/ContainerSpec/Secrets", "secret"), ("/TaskTemplate/ContainerSpec/Configs", "config")] {
+        for (pointer, word) in [
+            ("/TaskTemplate/ContainerSpec/Secrets", "secret"),
+            ("/TaskTemplate/ContainerSpec/Configs", "config"),
+        ] {
             for reference in self.list(pointer) {
-                let key = if word == "secret" { "SecretName" } else { "ConfigName" };
-                let name = reference.get(key).and_then(Value::as_str).unwrap_or_default();
+                let key = if word == "secret" {
+                    "SecretName"
+                } else {
+                    "ConfigName"
+                };
+                let name = reference
+                    .get(key)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default();
                 self.put(format!("{word} {name}"), shown::file(&reference), true);
             }
         }
         // Very old clients put them beside the template.
         let attached = [self.list("/TaskTemplate/Networks"), self.list("/Networks")].concat();
         for network in attached {
-            let target = network.get("Target").and_then(Value::as_str).unwrap_or_default();
+            let target = network
+                .get("Target")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             let name = networks.get(target).copied().unwrap_or(target);
-            let mut aliases: Vec<&str> =
-                network.get("Aliases").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+            let mut aliases: Vec<&str> = network
+                .get("Aliases")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
             aliases.sort_unstable();
-            let text = if aliases.is_empty() { "attached".to_owned() } else { format!("as {}", aliases.join(", ")) };
+            let text = if aliases.is_empty() {
+                "attached".to_owned()
+            } else {
+                format!("as {}", aliases.join(", "))
+            };
             self.put(format!("network {name}"), text, true);
         }
     }
@@ -153,14 +222,22 @@ impl Taken {
 
     /// All else, by its own names.
     fn remainder(&mut self) {
-        let Value::Object(mut rest) = self.rest.take() else { return };
+        let Value::Object(mut rest) = self.rest.take() else {
+            return;
+        };
         let task = rest.remove("TaskTemplate");
-        let container = task.as_ref().and_then(|task| task.get("ContainerSpec")).cloned();
+        let container = task
+            .as_ref()
+            .and_then(|task| task.get("ContainerSpec"))
+            .cloned();
         for (key, value) in rest {
             let restarts = key == "EndpointSpec";
             self.flatten(&key, &words_of(&key), value, restarts);
         }
-        for (key, value) in into_object(task).into_iter().filter(|(key, _)| key != "ContainerSpec") {
+        for (key, value) in into_object(task)
+            .into_iter()
+            .filter(|(key, _)| key != "ContainerSpec")
+        {
             self.flatten(&key, &words_of(&key), value, true);
         }
         for (key, value) in into_object(container) {

@@ -17,17 +17,30 @@ pub(super) const NAT_ADDRESS: &str = "10.0.2.15";
 pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<Place, Invalid> {
     let ours = Addresses::of_group(context.roster, &member.managers);
     if ours.managers.is_empty() {
-        return Err(Invalid::new("managers", format!("no host is in the group `{}`", member.managers))
-            .hint("name the group whose hosts manage the swarm, or put a host into it"));
+        return Err(Invalid::new(
+            "managers",
+            format!("no host is in the group `{}`", member.managers),
+        )
+        .hint("name the group whose hosts manage the swarm, or put a host into it"));
     }
     if member.init && member.role == Role::Worker {
-        return Err(Invalid::new("init", "a worker cannot start a swarm").hint("set role = \"manager\", or leave init out"));
+        return Err(Invalid::new("init", "a worker cannot start a swarm")
+            .hint("set role = \"manager\", or leave init out"));
     }
     if member.init && !ours.managers.iter().any(|(name, _)| name == context.host) {
-        let message = format!("{} may start the swarm and is not in the group `{}`", context.host, member.managers);
-        return Err(Invalid::new("init", message).hint("put it into the group, or the other hosts cannot find the swarm"));
+        let message = format!(
+            "{} may start the swarm and is not in the group `{}`",
+            context.host, member.managers
+        );
+        return Err(Invalid::new("init", message)
+            .hint("put it into the group, or the other hosts cannot find the swarm"));
     }
-    let entry = context.roster.hosts.get(context.host).cloned().unwrap_or_default();
+    let entry = context
+        .roster
+        .hosts
+        .get(context.host)
+        .cloned()
+        .unwrap_or_default();
     let explicit = member.advertise.clone().or(entry.swarm_address);
     let advertise_is_explicit = explicit.is_some();
     let advertise = match explicit {
@@ -46,11 +59,19 @@ pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<P
     if let Some(data_path) = &member.data_path {
         check_address("data_path", data_path)?;
         if port_of(data_path).is_some() {
-            return Err(Invalid::new("data_path", format!("`{data_path}` has a port")).hint("leave the port out"));
+            return Err(
+                Invalid::new("data_path", format!("`{data_path}` has a port"))
+                    .hint("leave the port out"),
+            );
         }
     }
     check_address("listen", &member.listen)?;
-    Ok(Place { host: context.host.clone(), advertise, advertise_is_explicit, ours })
+    Ok(Place {
+        host: context.host.clone(),
+        advertise,
+        advertise_is_explicit,
+        ours,
+    })
 }
 
 /// An IP or an interface, with or without a port: what the Engine takes.
@@ -58,22 +79,34 @@ fn check_address(field: &str, address: &str) -> Result<(), Invalid> {
     let host = host_part(address);
     let is_interface = !host.is_empty()
         && host.len() <= INTERFACE_NAME_LIMIT
-        && host.chars().all(|character| character.is_ascii_alphanumeric() || "._-@".contains(character))
-        && !host.chars().all(|character| character.is_ascii_digit() || character == '.');
+        && host
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "._-@".contains(character))
+        && !host
+            .chars()
+            .all(|character| character.is_ascii_digit() || character == '.');
     if host.parse::<IpAddr>().is_ok() || is_interface {
         return Ok(());
     }
-    Err(Invalid::new(field, format!("`{address}` is neither an IP address nor the name of a network interface"))
-        .hint("for example 192.168.56.11, 192.168.56.11:2377 or eth1"))
+    Err(Invalid::new(
+        field,
+        format!("`{address}` is neither an IP address nor the name of a network interface"),
+    )
+    .hint("for example 192.168.56.11, 192.168.56.11:2377 or eth1"))
 }
 
 /// An advertised address must mean this host, and only this one, to all others.
 fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Invalid> {
-    let Ok(address) = host_part(advertise).parse::<IpAddr>() else { return Ok(()) };
+    let Ok(address) = host_part(advertise).parse::<IpAddr>() else {
+        return Ok(());
+    };
     let alone = context.roster.hosts.len() < 2;
     if address.is_unspecified() || (address.is_loopback() && !alone) {
-        return Err(Invalid::new("advertise", format!("no other node can reach {} at {address}", context.host))
-            .hint("set the host's variable swarm_address to its address in the network of the nodes"));
+        return Err(Invalid::new(
+            "advertise",
+            format!("no other node can reach {} at {address}", context.host),
+        )
+        .hint("set the host's variable swarm_address to its address in the network of the nodes"));
     }
     if host_part(advertise) == NAT_ADDRESS && !alone {
         return Err(Invalid::new(
@@ -83,28 +116,49 @@ fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Inv
         .hint("set the host's variable swarm_address to its address in the private network"));
     }
     let twin = context.roster.hosts.iter().find(|(name, entry)| {
-        *name != context.host && entry.swarm_address.as_deref().is_some_and(|other| host_part(other) == host_part(advertise))
+        *name != context.host
+            && entry
+                .swarm_address
+                .as_deref()
+                .is_some_and(|other| host_part(other) == host_part(advertise))
     });
     match twin {
-        Some((name, _)) => Err(Invalid::new("advertise", format!("{} and {name} both advertise {address}", context.host))
-            .hint("give each host its own swarm_address")),
+        Some((name, _)) => Err(Invalid::new(
+            "advertise",
+            format!("{} and {name} both advertise {address}", context.host),
+        )
+        .hint("give each host its own swarm_address")),
         None => Ok(()),
     }
 }
 
 /// Pools are checked here because the Engine finds a clash only when the overlay networks are already broken.
 pub(super) fn check_pools(member: &SwarmMember, roster: &Roster) -> Result<(), Invalid> {
-    let invalid = |message: String, hint: &str| Err(Invalid::new("address_pool", message).hint(hint));
+    let invalid =
+        |message: String, hint: &str| Err(Invalid::new("address_pool", message).hint(hint));
     for (index, pool) in member.address_pool.iter().enumerate() {
         if pool.trunc() != *pool {
-            return invalid(format!("{pool} has bits behind its prefix"), &format!("write {}", pool.trunc()));
+            return invalid(
+                format!("{pool} has bits behind its prefix"),
+                &format!("write {}", pool.trunc()),
+            );
         }
         if pool.prefix_len() > member.subnet_size || member.subnet_size > 29 {
-            let message = format!("a subnet of size /{} cannot be cut from {pool}", member.subnet_size);
-            return Err(Invalid::new("subnet_size", message).hint("it lies between the pool's prefix length and 29"));
+            let message = format!(
+                "a subnet of size /{} cannot be cut from {pool}",
+                member.subnet_size
+            );
+            return Err(Invalid::new("subnet_size", message)
+                .hint("it lies between the pool's prefix length and 29"));
         }
-        if let Some(other) = member.address_pool[..index].iter().find(|other| other.contains(pool) || pool.contains(*other)) {
-            return invalid(format!("{pool} and {other} overlap"), "give pools that share no address");
+        if let Some(other) = member.address_pool[..index]
+            .iter()
+            .find(|other| other.contains(pool) || pool.contains(*other))
+        {
+            return invalid(
+                format!("{pool} and {other} overlap"),
+                "give pools that share no address",
+            );
         }
         for (name, entry) in &roster.hosts {
             let address = entry.swarm_address.as_deref().unwrap_or(&entry.address);

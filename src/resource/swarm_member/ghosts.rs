@@ -22,16 +22,29 @@ pub(super) struct Ghosts {
 
 /// Finds the entries. A host whose own membership is unclear has no ghosts: one of the entries may be itself.
 pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) -> Ghosts {
-    let Some(swarm) = &standing.swarm else { return Ghosts::default() };
+    let Some(swarm) = &standing.swarm else {
+        return Ghosts::default();
+    };
     let own = match &standing.membership {
         Membership::Member(node) => Some(node.id.as_str()),
         Membership::Stopped(_) | Membership::Returning(_) => return Ghosts::default(),
         _ => None,
     };
-    let hostname = if standing.info.name.is_empty() { hostname } else { &standing.info.name };
+    let hostname = if standing.info.name.is_empty() {
+        hostname
+    } else {
+        &standing.info.name
+    };
     let address = host_part(&member.place.advertise);
-    let mut ghosts = Ghosts { managers: swarm.peers_of(&member.place.host), ..Ghosts::default() };
-    for node in swarm.nodes.iter().filter(|node| node.hostname == hostname && own != Some(node.id.as_str())) {
+    let mut ghosts = Ghosts {
+        managers: swarm.peers_of(&member.place.host),
+        ..Ghosts::default()
+    };
+    for node in swarm
+        .nodes
+        .iter()
+        .filter(|node| node.hostname == hostname && own != Some(node.id.as_str()))
+    {
         // A host that just left is called down only after some heartbeats; a member's twin that is up is somebody else.
         if own.is_some() && node.state != "down" {
             continue;
@@ -44,9 +57,16 @@ pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) ->
             ));
             continue;
         }
-        match may_lose(&swarm.nodes, &node.id, &format!("the ghost {}", node.id), Loss::Demotion) {
+        match may_lose(
+            &swarm.nodes,
+            &node.id,
+            &format!("the ghost {}", node.id),
+            Loss::Demotion,
+        ) {
             Ok(_) => ghosts.ours.push(node.clone()),
-            Err(refusal) => ghosts.notes.push(format!("ghost node {} stays: {}", node.id, refusal.why)),
+            Err(refusal) => ghosts
+                .notes
+                .push(format!("ghost node {} stays: {}", node.id, refusal.why)),
         }
     }
     ghosts
@@ -72,21 +92,41 @@ impl Ghosts {
                 change
             });
         }
-        let joins = change.as_ref().is_some_and(|change| change.action == Action::Create);
+        let joins = change
+            .as_ref()
+            .is_some_and(|change| change.action == Action::Create);
         let mut change = change.unwrap_or_else(|| Change::new(Action::Update));
         if !joins {
             change = self.bury_voters(change);
         }
         for ghost in &self.ours {
-            change = change.field(format!("ghost node {}", ghost.id), Shown::text(&ghost.state), Shown::text("removed"));
+            change = change.field(
+                format!("ghost node {}", ghost.id),
+                Shown::text(&ghost.state),
+                Shown::text("removed"),
+            );
             let path = format!("/nodes/{}", ghost.id);
             if ghost.state != "down" {
                 let summary = format!("wait until ghost node {} is down", ghost.short_id());
-                change = change.step(wait(summary, self.managers.clone(), &path, "/Status/State", "down", DOWN_WITHIN));
+                change = change.step(wait(
+                    summary,
+                    self.managers.clone(),
+                    &path,
+                    "/Status/State",
+                    "down",
+                    DOWN_WITHIN,
+                ));
             }
             // Without force: the Engine itself then refuses a node that is not down.
             let summary = format!("remove ghost node {}", ghost.short_id());
-            change = change.step(call(summary, self.managers.clone(), "DELETE", &path, None, Vec::new()));
+            change = change.step(call(
+                summary,
+                self.managers.clone(),
+                "DELETE",
+                &path,
+                None,
+                Vec::new(),
+            ));
         }
         change.notes.extend(self.notes.iter().cloned());
         Some(change)
@@ -99,7 +139,14 @@ impl Ghosts {
         let view = format!("/nodes/{}", ghost.id);
         let name = ghost.short_id();
         [
-            call(format!("demote ghost node {name}"), self.managers.clone(), "POST", update, Some(spec), Vec::new()),
+            call(
+                format!("demote ghost node {name}"),
+                self.managers.clone(),
+                "POST",
+                update,
+                Some(spec),
+                Vec::new(),
+            ),
             wait(
                 format!("wait until ghost node {name} has no vote"),
                 self.managers.clone(),

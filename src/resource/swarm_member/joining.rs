@@ -19,43 +19,88 @@ pub(super) const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 const SWARM_WITHIN: Duration = Duration::from_secs(120);
 
 /// The change that brings the host in.
-pub(super) fn plan(member: &SwarmMember, standing: &Standing, ghosts: &Ghosts) -> Result<Change, Refusal> {
+pub(super) fn plan(
+    member: &SwarmMember,
+    standing: &Standing,
+    ghosts: &Ghosts,
+) -> Result<Change, Refusal> {
     let host = &member.place.host;
     let mut change = Change::new(Action::Create);
     change = match &standing.membership {
         Membership::HalfJoined { state, error } => change
             .field("state", Shown::text(state), Shown::text("active"))
-            .note(format!("{host} went half-way into a swarm ({state}: {error}); it leaves and joins again"))
+            .note(format!(
+                "{host} went half-way into a swarm ({state}: {error}); it leaves and joins again"
+            ))
             .step(leave())
-            .step(wait_own("wait until it has left", "/Swarm/LocalNodeState", "inactive")),
+            .step(wait_own(
+                "wait until it has left",
+                "/Swarm/LocalNodeState",
+                "inactive",
+            )),
         Membership::Removed { node_id } => change
-            .field("node ID", Shown::text(format!("{node_id} (removed)")), Shown::KnownAfterApply)
-            .note(format!("the managers no longer know node {node_id} of {host}; it leaves and joins again"))
+            .field(
+                "node ID",
+                Shown::text(format!("{node_id} (removed)")),
+                Shown::KnownAfterApply,
+            )
+            .note(format!(
+                "the managers no longer know node {node_id} of {host}; it leaves and joins again"
+            ))
             .step(leave())
-            .step(wait_own("wait until it has left", "/Swarm/LocalNodeState", "inactive")),
+            .step(wait_own(
+                "wait until it has left",
+                "/Swarm/LocalNodeState",
+                "inactive",
+            )),
         _ => change.field("node ID", Shown::Absent, Shown::KnownAfterApply),
     };
     change = change
         .field("role", Shown::Absent, Shown::text(member.role.word()))
-        .field("advertise", Shown::Absent, Shown::text(&member.place.advertise));
+        .field(
+            "advertise",
+            Shown::Absent,
+            Shown::text(&member.place.advertise),
+        );
     if let Some(availability) = member.availability {
-        change = change.field("availability", Shown::Absent, Shown::text(availability.word()));
+        change = change.field(
+            "availability",
+            Shown::Absent,
+            Shown::text(availability.word()),
+        );
     }
     if let Some(swarm) = &standing.swarm {
-        return Ok(join(member, ghosts.bury_voters(change), swarm.peers_of(host), remote_addresses(member, Some(swarm))));
+        return Ok(join(
+            member,
+            ghosts.bury_voters(change),
+            swarm.peers_of(host),
+            remote_addresses(member, Some(swarm)),
+        ));
     }
-    let Some((first, _)) = member.place.ours.managers.first() else { return Ok(change) };
+    let Some((first, _)) = member.place.ours.managers.first() else {
+        return Ok(change);
+    };
     if first != host {
         let summary = format!("wait until {first} manages a swarm");
         let change = change
             .note(format!("no manager of the group holds a swarm yet; {first}, the first of the group, starts it"))
             .step(wait(summary, vec![first.clone()], "/info", "/Swarm/ControlAvailable", true, SWARM_WITHIN));
-        return Ok(join(member, change, vec![first.clone()], remote_addresses(member, None)));
+        return Ok(join(
+            member,
+            change,
+            vec![first.clone()],
+            remote_addresses(member, None),
+        ));
     }
     if !member.init {
         return Err(Refusal {
-            why: format!("no manager of the group `{}` holds a swarm, and {host} may not start one", member.managers),
-            hint: format!("set init = true for {host} if a new swarm is meant; if one exists, put its manager first in the group"),
+            why: format!(
+                "no manager of the group `{}` holds a swarm, and {host} may not start one",
+                member.managers
+            ),
+            hint: format!(
+                "set init = true for {host} if a new swarm is meant; if one exists, put its manager first in the group"
+            ),
         });
     }
     Ok(start(member, change))
@@ -67,17 +112,41 @@ fn start(member: &SwarmMember, mut change: Change) -> Change {
     body["ForceNewCluster"] = false.into();
     body["Spec"] = json!({});
     if !member.address_pool.is_empty() {
-        let pools: Vec<String> = member.address_pool.iter().map(ToString::to_string).collect();
-        change = change.field("address_pool", Shown::Absent, Shown::text(format!("{} by /{}", pools.join(", "), member.subnet_size)));
+        let pools: Vec<String> = member
+            .address_pool
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        change = change.field(
+            "address_pool",
+            Shown::Absent,
+            Shown::text(format!("{} by /{}", pools.join(", "), member.subnet_size)),
+        );
         body["DefaultAddrPool"] = pools.into();
         body["SubnetSize"] = member.subnet_size.into();
     }
     change
-        .step(call("start the swarm", Vec::new(), "POST", "/swarm/init", Some(body), Vec::new()))
-        .step(wait_own("wait until it manages the swarm", "/Swarm/ControlAvailable", true))
+        .step(call(
+            "start the swarm",
+            Vec::new(),
+            "POST",
+            "/swarm/init",
+            Some(body),
+            Vec::new(),
+        ))
+        .step(wait_own(
+            "wait until it manages the swarm",
+            "/Swarm/ControlAvailable",
+            true,
+        ))
 }
 
-fn join(member: &SwarmMember, change: Change, managers: Vec<HostName>, remotes: Vec<String>) -> Change {
+fn join(
+    member: &SwarmMember,
+    change: Change,
+    managers: Vec<HostName>,
+    remotes: Vec<String>,
+) -> Change {
     let mut body = body(member);
     body["RemoteAddrs"] = remotes.into();
     body["JoinToken"] = Value::Null;
@@ -89,10 +158,25 @@ fn join(member: &SwarmMember, change: Change, managers: Vec<HostName>, remotes: 
     };
     let summary = format!("join the swarm as {}", member.role.word());
     let change = change
-        .step(call(summary, Vec::new(), "POST", "/swarm/join", Some(body), vec![token]))
-        .step(wait_own("wait until the node is active", "/Swarm/LocalNodeState", "active"));
+        .step(call(
+            summary,
+            Vec::new(),
+            "POST",
+            "/swarm/join",
+            Some(body),
+            vec![token],
+        ))
+        .step(wait_own(
+            "wait until the node is active",
+            "/Swarm/LocalNodeState",
+            "active",
+        ));
     match member.role {
-        Role::Manager => change.step(wait_own("wait until it manages the swarm", "/Swarm/ControlAvailable", true)),
+        Role::Manager => change.step(wait_own(
+            "wait until it manages the swarm",
+            "/Swarm/ControlAvailable",
+            true,
+        )),
         Role::Worker => change,
     }
 }
@@ -118,18 +202,32 @@ fn remote_addresses(member: &SwarmMember, swarm: Option<&LiveSwarm>) -> Vec<Stri
         .filter(|node| node.is_reachable_manager())
         .filter_map(|node| Some(node.manager.as_ref()?.addr.clone()))
         // Some Engines show a manager at 0.0.0.0 (moby/moby#34722); that is no place to join.
-        .filter(|address| !matches!(host_part(address), "" | "0.0.0.0" | "::") && host_part(address) != own)
+        .filter(|address| {
+            !matches!(host_part(address), "" | "0.0.0.0" | "::") && host_part(address) != own
+        })
         .collect();
     if !live.is_empty() {
         return live;
     }
-    let known = member.place.ours.managers.iter().filter(|(name, _)| *name != member.place.host);
+    let known = member
+        .place
+        .ours
+        .managers
+        .iter()
+        .filter(|(name, _)| *name != member.place.host);
     known.map(|(_, address)| with_port(address)).collect()
 }
 
 /// Only for a host that has no place in the swarm: what it leaves is nothing.
 fn leave() -> Step {
-    call("leave what it is half in", Vec::new(), "POST", "/swarm/leave?force=true", None, Vec::new())
+    call(
+        "leave what it is half in",
+        Vec::new(),
+        "POST",
+        "/swarm/leave?force=true",
+        None,
+        Vec::new(),
+    )
 }
 
 /// A step that calls an Engine: the own one when `managers` is empty.
@@ -141,8 +239,19 @@ pub(super) fn call(
     body: Option<Value>,
     late: Vec<Late>,
 ) -> Step {
-    let call = EngineCall { managers, method, path: path.into(), body, late, made: Made::Nothing, timeout: JOIN_TIMEOUT };
-    Step { summary: summary.into(), act: Act::Engine(call) }
+    let call = EngineCall {
+        managers,
+        method,
+        path: path.into(),
+        body,
+        late,
+        made: Made::Nothing,
+        timeout: JOIN_TIMEOUT,
+    };
+    Step {
+        summary: summary.into(),
+        act: Act::Engine(call),
+    }
 }
 
 /// A step that waits for a field of an Engine's answer.
@@ -154,8 +263,17 @@ pub(super) fn wait(
     equals: impl Into<Value>,
     deadline: Duration,
 ) -> Step {
-    let wait = Wait { managers, path: path.into(), pointer: pointer.into(), equals: equals.into(), deadline };
-    Step { summary: summary.into(), act: Act::Wait(wait) }
+    let wait = Wait {
+        managers,
+        path: path.into(),
+        pointer: pointer.into(),
+        equals: equals.into(),
+        deadline,
+    };
+    Step {
+        summary: summary.into(),
+        act: Act::Wait(wait),
+    }
 }
 
 /// The same for the host's own `/info`.

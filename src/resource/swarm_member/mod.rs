@@ -61,7 +61,12 @@ struct Place {
 
 impl Default for Place {
     fn default() -> Self {
-        Self { host: HostName::new(""), advertise: String::new(), advertise_is_explicit: false, ours: Addresses::default() }
+        Self {
+            host: HostName::new(""),
+            advertise: String::new(),
+            advertise_is_explicit: false,
+            ours: Addresses::default(),
+        }
     }
 }
 
@@ -182,7 +187,11 @@ impl SwarmMember {
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {
         let advertised = crate::swarm::host_part(&self.place.advertise);
         let is_address = advertised.parse::<std::net::IpAddr>().is_ok();
-        if !is_address && addresses.iter().any(|address| address == addresses::NAT_ADDRESS) {
+        if !is_address
+            && addresses
+                .iter()
+                .any(|address| address == addresses::NAT_ADDRESS)
+        {
             // Which address a card has is the Engine's to find out, and too late here.
             let (host, nat) = (&self.place.host, addresses::NAT_ADDRESS);
             return change.note(format!(
@@ -190,10 +199,16 @@ impl SwarmMember {
                  node can reach {host}; say the address instead of the interface"
             ));
         }
-        if !is_address || addresses.is_empty() || addresses.iter().any(|address| address == advertised) {
+        if !is_address
+            || addresses.is_empty()
+            || addresses.iter().any(|address| address == advertised)
+        {
             return change;
         }
         let host = &self.place.host;
-        change.note(format!("{host} has no address {advertised} (it has {})", addresses.join(", ")))
+        change.note(format!(
+            "{host} has no address {advertised} (it has {})",
+            addresses.join(", ")
+        ))
     }
 }

@@ -13,18 +13,39 @@ const DAY: i64 = 86_400;
 type Cluster = (BTreeMap<HostName, Sighting>, Vec<Node>);
 
 fn sighting(info: &serde_json::Value) -> Sighting {
-    let certificate = Some(Validity { from: NOW - 10 * DAY, until: NOW + 80 * DAY });
+    let certificate = Some(Validity {
+        from: NOW - 10 * DAY,
+        until: NOW + 80 * DAY,
+    });
     let engine = EngineView::Answered(Info::read(info));
-    Sighting { engine, certificate, certificate_is_old: false, says_availability: false }
+    Sighting {
+        engine,
+        certificate,
+        certificate_is_old: false,
+        says_availability: false,
+    }
 }
 
 fn healthy() -> Cluster {
     let members = BTreeMap::from([
-        (host("docker01"), sighting(&manager("docker01", "n1", "10.0.0.1", "c1"))),
-        (host("docker02"), sighting(&worker("docker02", "n2", "10.0.0.2", ("n1", "10.0.0.1:2377")))),
+        (
+            host("docker01"),
+            sighting(&manager("docker01", "n1", "10.0.0.1", "c1")),
+        ),
+        (
+            host("docker02"),
+            sighting(&worker(
+                "docker02",
+                "n2",
+                "10.0.0.2",
+                ("n1", "10.0.0.1:2377"),
+            )),
+        ),
     ]);
-    let nodes =
-        json!([voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"), node("n2", "docker02", "10.0.0.2")]);
+    let nodes = json!([
+        voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
+        node("n2", "docker02", "10.0.0.2")
+    ]);
     (members, Node::list(&nodes).unwrap())
 }
 
@@ -34,7 +55,17 @@ fn lines((members, nodes): &Cluster, everything: bool) -> Vec<String> {
         other => format!("{other:?}"),
     };
     let fields = cluster_drift(members, nodes, everything, NOW);
-    fields.iter().map(|field| format!("{}: {} -> {}", field.field, word(&field.before), word(&field.after))).collect()
+    fields
+        .iter()
+        .map(|field| {
+            format!(
+                "{}: {} -> {}",
+                field.field,
+                word(&field.before),
+                word(&field.after)
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -45,16 +76,33 @@ fn a_whole_cluster_has_no_drift() {
 #[test]
 fn each_fault_is_a_field() {
     type Spoil<'a> = &'a dyn Fn(&mut Cluster);
-    let second = |standing: &str| Node::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap();
+    let second = |standing: &str| {
+        Node::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap()
+    };
     let cases: [(Spoil<'_>, &[&str]); 10] = [
-        (&|(_, nodes)| nodes[1].state = "down".into(), &["state of docker02: down -> ready"]),
-        (&|(_, nodes)| nodes[1].availability = "drain".into(), &["availability of docker02: drain -> active"]),
-        (&|(_, nodes)| nodes[1] = second("reachable"), &["managers: 2 -> an odd number"]),
+        (
+            &|(_, nodes)| nodes[1].state = "down".into(),
+            &["state of docker02: down -> ready"],
+        ),
+        (
+            &|(_, nodes)| nodes[1].availability = "drain".into(),
+            &["availability of docker02: drain -> active"],
+        ),
+        (
+            &|(_, nodes)| nodes[1] = second("reachable"),
+            &["managers: 2 -> an odd number"],
+        ),
         (
             &|(_, nodes)| nodes[1] = second("unreachable"),
-            &["manager docker02: unreachable -> reachable", "managers: 2 -> an odd number"],
+            &[
+                "manager docker02: unreachable -> reachable",
+                "managers: 2 -> an odd number",
+            ],
         ),
-        (&|(_, nodes)| nodes[0].manager.as_mut().unwrap().leader = false, &["leader: Absent -> one of the managers"]),
+        (
+            &|(_, nodes)| nodes[0].manager.as_mut().unwrap().leader = false,
+            &["leader: Absent -> one of the managers"],
+        ),
         (
             &|(_, nodes)| nodes[1].engine_version = "27.0.1".into(),
             &["Engine versions: 20.10.24 (docker01), 27.0.1 (docker02) -> one version"],
@@ -65,21 +113,38 @@ fn each_fault_is_a_field() {
         ),
         (
             &|(members, _)| {
-                members.get_mut(&host("docker02")).unwrap().certificate.as_mut().unwrap().until = NOW + DAY + 3601
+                members
+                    .get_mut(&host("docker02"))
+                    .unwrap()
+                    .certificate
+                    .as_mut()
+                    .unwrap()
+                    .until = NOW + DAY + 3601
             },
             &["certificate of docker02: ends in 25 hours -> renewed by the node"],
         ),
         (
             &|(members, _)| {
                 let off = members.get_mut(&host("docker02")).unwrap();
-                off.certificate = Some(Validity { from: NOW - 85 * DAY, until: NOW + 3700 });
+                off.certificate = Some(Validity {
+                    from: NOW - 85 * DAY,
+                    until: NOW + 3700,
+                });
                 off.certificate_is_old = true;
             },
-            &["certificate of docker02: ends in 1 hour, as last seen; the node does not answer -> renewed by the node"],
+            &[
+                "certificate of docker02: ends in 1 hour, as last seen; the node does not answer -> renewed by the node",
+            ],
         ),
         (
             &|(members, _)| {
-                members.get_mut(&host("docker01")).unwrap().certificate.as_mut().unwrap().until = NOW - 7300
+                members
+                    .get_mut(&host("docker01"))
+                    .unwrap()
+                    .certificate
+                    .as_mut()
+                    .unwrap()
+                    .until = NOW - 7300
             },
             &["certificate of docker01: ended 2 hours ago -> renewed by the node"],
         ),
@@ -94,19 +159,36 @@ fn each_fault_is_a_field() {
 #[test]
 fn what_was_not_looked_at_is_no_ghost() {
     let mut cluster = healthy();
-    cluster.1.push(Node::read(&node("n9", "docker09", "10.0.0.9")).unwrap());
-    assert_eq!(lines(&cluster, false), Vec::<String>::new(), "a limited check");
-    cluster.0.insert(host("docker03"), sighting(&inactive("docker03")));
+    cluster
+        .1
+        .push(Node::read(&node("n9", "docker09", "10.0.0.9")).unwrap());
+    assert_eq!(
+        lines(&cluster, false),
+        Vec::<String>::new(),
+        "a limited check"
+    );
+    cluster
+        .0
+        .insert(host("docker03"), sighting(&inactive("docker03")));
     assert_eq!(lines(&cluster, true).len(), 1);
-    cluster.0.get_mut(&host("docker03")).unwrap().engine = EngineView::Unreachable("no route".into());
-    assert_eq!(lines(&cluster, true), Vec::<String>::new(), "it may be the host that could not be read");
+    cluster.0.get_mut(&host("docker03")).unwrap().engine =
+        EngineView::Unreachable("no route".into());
+    assert_eq!(
+        lines(&cluster, true),
+        Vec::<String>::new(),
+        "it may be the host that could not be read"
+    );
 }
 
 #[test]
 fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
     let mut cluster = healthy();
     cluster.1[1].availability = "drain".into();
-    cluster.0.get_mut(&host("docker02")).unwrap().says_availability = true;
+    cluster
+        .0
+        .get_mut(&host("docker02"))
+        .unwrap()
+        .says_availability = true;
     assert_eq!(lines(&cluster, true), Vec::<String>::new());
 }
 
@@ -114,8 +196,10 @@ fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
 fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
     let mut cluster = healthy();
     let mut at = |left: i64| {
-        cluster.0.get_mut(&host("docker01")).unwrap().certificate =
-            Some(Validity { from: NOW + left - 100 * DAY, until: NOW + left });
+        cluster.0.get_mut(&host("docker01")).unwrap().certificate = Some(Validity {
+            from: NOW + left - 100 * DAY,
+            until: NOW + left,
+        });
         lines(&cluster, true).len()
     };
     assert_eq!((at(20 * DAY), at(16 * DAY), at(14 * DAY)), (0, 0, 1));
@@ -131,13 +215,27 @@ fn a_clock_that_jumped_is_told_with_what_mends_it() {
         cluster
     };
     assert_eq!(lines(&clock(250), true), Vec::<String>::new());
-    assert_eq!(lines(&clock(-7300), true), ["clock of docker02: 2 hours behind this machine's -> the same time"]);
-    assert_eq!(lines(&clock(400), true), ["clock of docker02: 6 minutes ahead of this machine's -> the same time"]);
-    let mended = |(members, nodes): &Cluster| mends(&cluster_drift(members, nodes, true, NOW)).join("\n");
-    assert!(mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`"));
+    assert_eq!(
+        lines(&clock(-7300), true),
+        ["clock of docker02: 2 hours behind this machine's -> the same time"]
+    );
+    assert_eq!(
+        lines(&clock(400), true),
+        ["clock of docker02: 6 minutes ahead of this machine's -> the same time"]
+    );
+    let mended =
+        |(members, nodes): &Cluster| mends(&cluster_drift(members, nodes, true, NOW)).join("\n");
+    assert!(
+        mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`")
+    );
     assert_eq!(mended(&healthy()), "");
     let mut away = healthy();
-    away.0.get_mut(&host("docker02")).unwrap().certificate =
-        Some(Validity { from: NOW - 100 * DAY, until: NOW - 10 * DAY });
-    assert!(mended(&away).contains("docker02 was away for longer than its certificate lives: `skep apply`"));
+    away.0.get_mut(&host("docker02")).unwrap().certificate = Some(Validity {
+        from: NOW - 100 * DAY,
+        until: NOW - 10 * DAY,
+    });
+    assert!(
+        mended(&away)
+            .contains("docker02 was away for longer than its certificate lives: `skep apply`")
+    );
 }

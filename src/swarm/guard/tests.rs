@@ -16,7 +16,10 @@ struct Scripted(Mutex<HashMap<String, Vec<EngineAnswer>>>);
 
 impl Scripted {
     fn with(self, name: &str, path: &str, answers: impl IntoIterator<Item = EngineAnswer>) -> Self {
-        self.0.lock().unwrap().insert(format!("{name} {path}"), answers.into_iter().collect());
+        self.0
+            .lock()
+            .unwrap()
+            .insert(format!("{name} {path}"), answers.into_iter().collect());
         self
     }
 }
@@ -41,7 +44,11 @@ fn restart() -> Change {
 }
 
 fn guard(force: bool) -> SwarmGuard {
-    SwarmGuard { force, patience: Duration::from_millis(60), pause: Duration::from_millis(5) }
+    SwarmGuard {
+        force,
+        patience: Duration::from_millis(60),
+        pause: Duration::from_millis(5),
+    }
 }
 
 fn two(second: &str) -> EngineAnswer {
@@ -61,14 +68,33 @@ fn second() -> EngineAnswer {
 
 #[tokio::test]
 async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
-    let engines =
-        || Scripted::default().with("docker01", "/info", [first()]).with("docker01", "/nodes", [two("reachable")]);
-    let refusal = guard(false).before(&host("docker01"), &restart(), &engines()).await.unwrap_err();
-    assert!(refusal.why.contains("below the majority of 2"), "{}", refusal.why);
-    let notes = guard(true).before(&host("docker01"), &restart(), &engines()).await.unwrap();
+    let engines = || {
+        Scripted::default()
+            .with("docker01", "/info", [first()])
+            .with("docker01", "/nodes", [two("reachable")])
+    };
+    let refusal = guard(false)
+        .before(&host("docker01"), &restart(), &engines())
+        .await
+        .unwrap_err();
+    assert!(
+        refusal.why.contains("below the majority of 2"),
+        "{}",
+        refusal.why
+    );
+    let notes = guard(true)
+        .before(&host("docker01"), &restart(), &engines())
+        .await
+        .unwrap();
     assert!(notes[0].contains("force-new-cluster"), "{notes:?}");
     let reload = Change::new(Action::Update).disturbing(Disturbance::Reload);
-    assert!(guard(false).before(&host("docker01"), &reload, &engines()).await.unwrap().is_empty());
+    assert!(
+        guard(false)
+            .before(&host("docker01"), &reload, &engines())
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[tokio::test]
@@ -88,11 +114,21 @@ async fn a_manager_that_does_not_answer_counts_as_lost_before_the_swarm_hears_of
             .with("docker01", "/nodes", [three.clone()])
             .with("docker02", "/info", [second()])
             .with("docker03", "/info", [third]);
-        let verdict = guard(false).before(&host("docker01"), &restart(), &engines).await;
+        let verdict = guard(false)
+            .before(&host("docker01"), &restart(), &engines)
+            .await;
         assert_eq!(verdict.is_ok(), allowed, "{verdict:?}");
         if let Err(refusal) = verdict {
-            assert!(refusal.why.contains("leaves 1 of 3 managers reachable"), "{}", refusal.why);
-            assert!(refusal.why.contains("docker03 does not answer: "), "{}", refusal.why);
+            assert!(
+                refusal.why.contains("leaves 1 of 3 managers reachable"),
+                "{}",
+                refusal.why
+            );
+            assert!(
+                refusal.why.contains("docker03 does not answer: "),
+                "{}",
+                refusal.why
+            );
         }
     }
 }
@@ -108,34 +144,64 @@ async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
         (EngineAnswer::Unreachable("no route".into()), false),
     ] {
         let engines = Scripted::default().with("docker03", "/info", [answer.clone()]);
-        let verdict = guard(false).before(&host("docker03"), &restart(), &engines).await;
+        let verdict = guard(false)
+            .before(&host("docker03"), &restart(), &engines)
+            .await;
         assert_eq!(verdict.is_ok(), allowed, "{answer:?}");
     }
     // A manager whose nodes nobody lists: how many others there are is unknown.
-    let blind = EngineAnswer::Response { status: 503, body: json!({"message": "The swarm does not have a leader."}) };
-    let engines = Scripted::default().with("docker01", "/info", [first()]).with("docker01", "/nodes", [blind]);
-    let refusal = guard(false).before(&host("docker01"), &restart(), &engines).await.unwrap_err();
-    assert!(refusal.why.contains("does not have a leader"), "{}", refusal.why);
+    let blind = EngineAnswer::Response {
+        status: 503,
+        body: json!({"message": "The swarm does not have a leader."}),
+    };
+    let engines = Scripted::default()
+        .with("docker01", "/info", [first()])
+        .with("docker01", "/nodes", [blind]);
+    let refusal = guard(false)
+        .before(&host("docker01"), &restart(), &engines)
+        .await
+        .unwrap_err();
+    assert!(
+        refusal.why.contains("does not have a leader"),
+        "{}",
+        refusal.why
+    );
 }
 
 #[tokio::test]
 async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
     let down = EngineAnswer::Down("starting".into());
-    let engines = Scripted::default().with("docker02", "/info", [down.clone(), second()]).with(
-        "docker02",
-        "/nodes",
-        [two("unreachable"), two("reachable")],
-    );
-    guard(false).after(&host("docker02"), &restart(), &engines).await.unwrap();
+    let engines = Scripted::default()
+        .with("docker02", "/info", [down.clone(), second()])
+        .with("docker02", "/nodes", [two("unreachable"), two("reachable")]);
+    guard(false)
+        .after(&host("docker02"), &restart(), &engines)
+        .await
+        .unwrap();
 
     for (info, nodes, word) in [
         (down, two("reachable"), "starting"),
         (second(), two("unreachable"), "do not reach it"),
         (second(), good(json!([])), "not listed"),
-        (second(), good(json!([voter(node("n2", "docker02", "10.0.0.2"), false, "reachable")])), "no leader"),
+        (
+            second(),
+            good(json!([voter(
+                node("n2", "docker02", "10.0.0.2"),
+                false,
+                "reachable"
+            )])),
+            "no leader",
+        ),
     ] {
-        let engines = Scripted::default().with("docker02", "/info", [info]).with("docker02", "/nodes", [nodes]);
-        let refusal = guard(false).after(&host("docker02"), &restart(), &engines).await.unwrap_err();
+        let engines = Scripted::default().with("docker02", "/info", [info]).with(
+            "docker02",
+            "/nodes",
+            [nodes],
+        );
+        let refusal = guard(false)
+            .after(&host("docker02"), &restart(), &engines)
+            .await
+            .unwrap_err();
         assert!(refusal.why.contains(word), "{}", refusal.why);
     }
 }
@@ -144,22 +210,55 @@ async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
 async fn a_worker_is_back_when_a_manager_says_ready() {
     let info = worker("docker03", "n3", "10.0.0.3", ("n1", "10.0.0.1:2377"));
     let leader = voter(node("n1", "docker01", "10.0.0.1"), true, "reachable");
-    let list = |state: &str| good(json!([leader, set(node("n3", "docker03", "10.0.0.3"), "/Status/State", state)]));
-    let engines = |lists: Vec<EngineAnswer>| {
-        Scripted::default().with("docker03", "/info", [good(info.clone())]).with("docker01", "/nodes", lists)
+    let list = |state: &str| {
+        good(json!([
+            leader,
+            set(node("n3", "docker03", "10.0.0.3"), "/Status/State", state)
+        ]))
     };
-    guard(false).after(&host("docker03"), &restart(), &engines(vec![list("down"), list("ready")])).await.unwrap();
-    assert!(guard(false).after(&host("docker03"), &restart(), &engines(vec![list("down")])).await.is_err());
+    let engines = |lists: Vec<EngineAnswer>| {
+        Scripted::default()
+            .with("docker03", "/info", [good(info.clone())])
+            .with("docker01", "/nodes", lists)
+    };
+    guard(false)
+        .after(
+            &host("docker03"),
+            &restart(),
+            &engines(vec![list("down"), list("ready")]),
+        )
+        .await
+        .unwrap();
+    assert!(
+        guard(false)
+            .after(&host("docker03"), &restart(), &engines(vec![list("down")]))
+            .await
+            .is_err()
+    );
 }
 
 #[tokio::test]
 async fn after_a_demotion_the_others_must_decide() {
     let lost = Change::new(Action::Update).disturbing(Disturbance::ManagerLoss);
-    let one = good(json!([voter(node("n1", "docker01", "10.0.0.1"), true, "reachable")]));
-    let engines =
-        Scripted::default().with("docker01", "/info", [first()]).with("docker01", "/nodes", [two("unreachable"), one]);
-    guard(false).after(&host("docker02"), &lost, &engines).await.unwrap();
-    let engines =
-        Scripted::default().with("docker01", "/info", [first()]).with("docker01", "/nodes", [two("unreachable")]);
-    assert!(guard(false).after(&host("docker02"), &lost, &engines).await.is_err());
+    let one = good(json!([voter(
+        node("n1", "docker01", "10.0.0.1"),
+        true,
+        "reachable"
+    )]));
+    let engines = Scripted::default()
+        .with("docker01", "/info", [first()])
+        .with("docker01", "/nodes", [two("unreachable"), one]);
+    guard(false)
+        .after(&host("docker02"), &lost, &engines)
+        .await
+        .unwrap();
+    let engines = Scripted::default()
+        .with("docker01", "/info", [first()])
+        .with("docker01", "/nodes", [two("unreachable")]);
+    assert!(
+        guard(false)
+            .after(&host("docker02"), &lost, &engines)
+            .await
+            .is_err()
+    );
 }

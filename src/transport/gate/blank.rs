@@ -26,14 +26,21 @@ impl GateReads for BlankSwarm {
                 let swarm = json!({ "LocalNodeState": "active", "ControlAvailable": true });
                 answer(StatusCode::OK, &json!({ "Swarm": swarm }))
             }
-            "/version" => answer(StatusCode::OK, &json!({ "ApiVersion": VERSION, "MinAPIVersion": VERSION })),
+            "/version" => answer(
+                StatusCode::OK,
+                &json!({ "ApiVersion": VERSION, "MinAPIVersion": VERSION }),
+            ),
             "/services" | "/networks" | "/secrets" | "/configs" | "/tasks" | "/nodes" => {
                 answer(StatusCode::OK, &json!([]))
             }
             _ => message(StatusCode::NOT_FOUND, "there is no swarm yet"),
         };
-        found.headers_mut().insert("api-version", HeaderValue::from_static(VERSION));
-        found.headers_mut().insert("ostype", HeaderValue::from_static("linux"));
+        found
+            .headers_mut()
+            .insert("api-version", HeaderValue::from_static(VERSION));
+        found
+            .headers_mut()
+            .insert("ostype", HeaderValue::from_static("linux"));
         Ok(found)
     }
 }

@@ -47,11 +47,18 @@ pub async fn run_client(gate: &Arc<Gate>, call: &ClientCall) -> Result<ClientEnd
     folder.fill(&call.files)?;
     let served = Served::start(gate.clone(), &folder)?;
     let mut command = Command::new("docker");
-    command.args(&call.arguments).current_dir(folder.path()).kill_on_drop(true);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(&call.arguments)
+        .current_dir(folder.path())
+        .kill_on_drop(true);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.env_clear().envs(&call.environment);
     for name in ["PATH", "HOME"] {
-        if let Some(value) = std::env::var_os(name).filter(|_| !call.environment.contains_key(name)) {
+        if let Some(value) = std::env::var_os(name).filter(|_| !call.environment.contains_key(name))
+        {
             command.env(name, value);
         }
     }
@@ -63,12 +70,23 @@ pub async fn run_client(gate: &Arc<Gate>, call: &ClientCall) -> Result<ClientEnd
         command.env("DOCKER_CONFIG", folder.path().join(".docker"));
     }
     // Behind the given environment: nothing in it may lead the command elsewhere.
-    command.env("DOCKER_HOST", served.address()).env_remove("DOCKER_CONTEXT").env_remove("DOCKER_API_VERSION");
-    command.env_remove("DOCKER_TLS_VERIFY").env_remove("DOCKER_CERT_PATH");
+    command
+        .env("DOCKER_HOST", served.address())
+        .env_remove("DOCKER_CONTEXT")
+        .env_remove("DOCKER_API_VERSION");
+    command
+        .env_remove("DOCKER_TLS_VERIFY")
+        .env_remove("DOCKER_CERT_PATH");
     let output = match tokio::time::timeout(call.timeout, command.output()).await {
         Ok(Ok(output)) => output,
-        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => return Err(TransportError::NoClient),
-        Ok(Err(error)) => return Err(TransportError::Local(format!("`docker` cannot be started: {error}"))),
+        Ok(Err(error)) if error.kind() == ErrorKind::NotFound => {
+            return Err(TransportError::NoClient);
+        }
+        Ok(Err(error)) => {
+            return Err(TransportError::Local(format!(
+                "`docker` cannot be started: {error}"
+            )));
+        }
         Err(_) => return Err(TransportError::Timeout(call.timeout)),
     };
     if let Some(error) = gate.trouble() {
@@ -76,5 +94,8 @@ pub async fn run_client(gate: &Arc<Gate>, call: &ClientCall) -> Result<ClientEnd
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).replace(&format!("{}/", folder.path().display()), "");
-    Ok(ClientEnd { success: output.status.success(), said: said.trim().to_owned() })
+    Ok(ClientEnd {
+        success: output.status.success(),
+        said: said.trim().to_owned(),
+    })
 }

@@ -99,46 +99,84 @@ impl Gate {
     /// A gate that lets nothing through but reads.
     #[must_use]
     pub fn preview(reads: Arc<dyn GateReads>) -> Self {
-        Self { reads, writes: None, planned: Mutex::default(), recorded: Mutex::default(), trouble: Mutex::default() }
+        Self {
+            reads,
+            writes: None,
+            planned: Mutex::default(),
+            recorded: Mutex::default(),
+            trouble: Mutex::default(),
+        }
     }
 
     /// A gate that lets writes through.
     #[must_use]
     pub fn open(reads: Arc<dyn GateReads>, writes: Arc<dyn GateWrites>) -> Self {
-        Self { writes: Some(writes), ..Self::preview(reads) }
+        Self {
+            writes: Some(writes),
+            ..Self::preview(reads)
+        }
     }
 
     /// Every write so far, in order.
     #[must_use]
     pub fn recorded(&self) -> Vec<Recorded> {
-        self.recorded.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.recorded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// External objects that were asked for and are not there, as `secret db_password`; a preview made them up.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
-        self.planned.lock().unwrap_or_else(PoisonError::into_inner).missing.iter().cloned().collect()
+        self.planned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .missing
+            .iter()
+            .cloned()
+            .collect()
     }
 
     /// The first failure of the road to the Engine.
     #[must_use]
     pub fn trouble(&self) -> Option<TransportError> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Answers one request of the command.
     async fn answer(&self, request: Request<Bytes>) -> Response<Bytes> {
         let (parts, body) = request.into_parts();
-        let path = parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        let path = parts
+            .uri
+            .path_and_query()
+            .map_or_else(|| "/".to_owned(), ToString::to_string);
         let headers = kept(&parts.headers);
         let answer = if parts.method == Method::GET || parts.method == Method::HEAD {
-            self.read(PassedRead { head: parts.method == Method::HEAD, path, headers }).await
+            self.read(PassedRead {
+                head: parts.method == Method::HEAD,
+                path,
+                headers,
+            })
+            .await
         } else {
-            self.write(PassedWrite { method: parts.method, path, headers, body }).await
+            self.write(PassedWrite {
+                method: parts.method,
+                path,
+                headers,
+                body,
+            })
+            .await
         };
         answer.unwrap_or_else(|error| {
             let answer = message(StatusCode::BAD_GATEWAY, &error.to_string());
-            self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            self.trouble
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .get_or_insert(error);
             answer
         })
     }
@@ -157,21 +195,36 @@ impl Gate {
     async fn write(&self, mut write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
         let path = plain_path(&write.path).to_owned();
         let mut body = serde_json::from_slice(&write.body).unwrap_or(Value::Null);
-        let shown = self.planned.lock().unwrap_or_else(PoisonError::into_inner).shown.clone();
+        let shown = self
+            .planned
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .shown
+            .clone();
         if path.starts_with("/services/") && versions::rename(&shown, &mut body) {
             write.body = Bytes::from(body.to_string());
         }
-        let record = Recorded { method: write.method.to_string(), path, body: without_secrets(&write.path, body) };
+        let record = Recorded {
+            method: write.method.to_string(),
+            path,
+            body: without_secrets(&write.path, body),
+        };
         let Some(writes) = &self.writes else {
             let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
             let answer = planned.answer(&record);
             drop(planned);
-            self.recorded.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            self.recorded
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(record);
             return Ok(answer);
         };
         let answer = writes.write(write).await?;
         if answer.status().is_success() {
-            self.recorded.lock().unwrap_or_else(PoisonError::into_inner).push(record);
+            self.recorded
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(record);
         }
         Ok(answer)
     }
@@ -179,9 +232,15 @@ impl Gate {
 
 /// The path without `/v1.41`.
 fn plain_path(path: &str) -> &str {
-    let Some(rest) = path.strip_prefix("/v") else { return path };
+    let Some(rest) = path.strip_prefix("/v") else {
+        return path;
+    };
     match rest.split_once('/') {
-        Some((version, _)) if version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') => {
+        Some((version, _))
+            if version
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || byte == b'.') =>
+        {
             &rest[version.len()..]
         }
         _ => path,
@@ -190,7 +249,11 @@ fn plain_path(path: &str) -> &str {
 
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let names = [header::CONTENT_TYPE.as_str(), "x-registry-auth"];
-    headers.iter().filter(|(name, _)| names.contains(&name.as_str())).map(|(n, v)| (n.clone(), v.clone())).collect()
+    headers
+        .iter()
+        .filter(|(name, _)| names.contains(&name.as_str()))
+        .map(|(n, v)| (n.clone(), v.clone()))
+        .collect()
 }
 
 /// A secret's data goes to the Engine and nowhere else.
@@ -198,7 +261,10 @@ fn without_secrets(path: &str, mut body: Value) -> Value {
     if plain_path(path).starts_with("/secrets/")
         && let Some(object) = body.as_object_mut()
     {
-        let length = object.remove("Data").and_then(|data| Some(data.as_str()?.len())).unwrap_or_default();
+        let length = object
+            .remove("Data")
+            .and_then(|data| Some(data.as_str()?.len()))
+            .unwrap_or_default();
         object.insert("DataLength".into(), length.into());
     }
     body
@@ -206,7 +272,11 @@ fn without_secrets(path: &str, mut body: Value) -> Value {
 
 /// An answer in JSON.
 fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
-    let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
+    let bytes = if body.is_null() {
+        Bytes::new()
+    } else {
+        Bytes::from(body.to_string())
+    };
     let mut answer = Response::new(bytes);
     *answer.status_mut() = status;
     let json = header::HeaderValue::from_static("application/json");

@@ -16,12 +16,19 @@ use super::versions::newest;
 const IMAGE_LABEL: &str = "com.docker.stack.image";
 
 /// The answer as the command gets it.
-pub(super) fn lay_over(planned: &mut Planned, preview: bool, path: &str, found: Response<Bytes>) -> Response<Bytes> {
+pub(super) fn lay_over(
+    planned: &mut Planned,
+    preview: bool,
+    path: &str,
+    found: Response<Bytes>,
+) -> Response<Bytes> {
     let (plain, query) = path.split_once('?').unwrap_or((path, ""));
     let parts: Vec<&str> = plain.trim_start_matches('/').split('/').collect();
     match parts.as_slice() {
         [sort] if SORTS.contains(sort) && found.status().is_success() => {
-            let Ok(Value::Array(mut list)) = serde_json::from_slice(found.body()) else { return found };
+            let Ok(Value::Array(mut list)) = serde_json::from_slice(found.body()) else {
+                return found;
+            };
             if *sort == "services" {
                 list.iter_mut().for_each(forget_foreign_image);
             }
@@ -33,14 +40,21 @@ pub(super) fn lay_over(planned: &mut Planned, preview: bool, path: &str, found: 
             }
             replaced(found, &Value::Array(list))
         }
-        [sort, name] if preview && SORTS.contains(sort) && found.status() == StatusCode::NOT_FOUND => {
+        [sort, name]
+            if preview && SORTS.contains(sort) && found.status() == StatusCode::NOT_FOUND =>
+        {
             let name = percent_decode_str(name).decode_utf8_lossy().into_owned();
-            let known = planned.of(sort).find(|object| name_of(object) == name || id_of(object) == name).cloned();
+            let known = planned
+                .of(sort)
+                .find(|object| name_of(object) == name || id_of(object) == name)
+                .cloned();
             match known {
                 Some(object) => answer(StatusCode::OK, &object),
                 // The command looks for a network by its name only when it is external; for secrets and configs of its own it
                 // looks first, and makes them when they are missing.
-                None if *sort == "networks" => answer(StatusCode::OK, &made_up(planned, sort, &name)),
+                None if *sort == "networks" => {
+                    answer(StatusCode::OK, &made_up(planned, sort, &name))
+                }
                 None => found,
             }
         }
@@ -64,7 +78,10 @@ fn complete(planned: &mut Planned, sort: &str, query: &str, list: &mut Vec<Value
         if list.iter().any(|object| name_of(object) == name) {
             continue;
         }
-        let known = planned.of(sort).find(|object| name_of(object) == name).cloned();
+        let known = planned
+            .of(sort)
+            .find(|object| name_of(object) == name)
+            .cloned();
         list.push(match known {
             Some(object) => object,
             None if matches!(sort, "secrets" | "configs") => made_up(planned, sort, name),
@@ -77,19 +94,30 @@ fn complete(planned: &mut Planned, sort: &str, query: &str, list: &mut Vec<Value
 }
 
 fn made_up(planned: &mut Planned, sort: &str, name: &str) -> Value {
-    planned.missing.insert(format!("{} {name}", sort.trim_end_matches('s')));
+    planned
+        .missing
+        .insert(format!("{} {name}", sort.trim_end_matches('s')));
     planned.add(sort, &serde_json::json!({ "Name": name }));
     planned.of(sort).last().cloned().unwrap_or_default()
 }
 
 /// Names that a list was asked for: `{"name":{"a":true}}`, or `{"name":["a"]}` of old clients.
 fn names(query: &str) -> BTreeSet<String> {
-    let filters = query.split('&').find_map(|pair| pair.strip_prefix("filters=")).unwrap_or_default();
-    let text = percent_decode_str(&filters.replace('+', " ")).decode_utf8_lossy().into_owned();
+    let filters = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("filters="))
+        .unwrap_or_default();
+    let text = percent_decode_str(&filters.replace('+', " "))
+        .decode_utf8_lossy()
+        .into_owned();
     let filters: Value = serde_json::from_str(&text).unwrap_or_default();
     match filters.get("name") {
         Some(Value::Object(map)) => map.keys().cloned().collect(),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        Some(Value::Array(list)) => list
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -97,8 +125,16 @@ fn names(query: &str) -> BTreeSet<String> {
 /// The command takes a service's image as unchanged when this label says so, whatever the service runs in fact: where somebody
 /// gave the service another image, the label must not hide it.
 fn forget_foreign_image(service: &mut Value) {
-    let runs = service.pointer("/Spec/TaskTemplate/ContainerSpec/Image").and_then(Value::as_str).map(str::to_owned);
-    let Some(labels) = service.pointer_mut("/Spec/Labels").and_then(Value::as_object_mut) else { return };
+    let runs = service
+        .pointer("/Spec/TaskTemplate/ContainerSpec/Image")
+        .and_then(Value::as_str)
+        .map(str::to_owned);
+    let Some(labels) = service
+        .pointer_mut("/Spec/Labels")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
     let said = labels.get(IMAGE_LABEL).and_then(Value::as_str);
     if let (Some(runs), Some(said)) = (runs, said)
         && runs != said

@@ -37,7 +37,9 @@ impl Planned {
                 let id = self.add(sort, &record.body);
                 answer(StatusCode::CREATED, &json!({ "Id": id, "ID": id }))
             }
-            ("POST", [sort, _, "update"]) if SORTS.contains(sort) => answer(StatusCode::OK, &json!({})),
+            ("POST", [sort, _, "update"]) if SORTS.contains(sort) => {
+                answer(StatusCode::OK, &json!({}))
+            }
             ("DELETE", [sort, id]) if SORTS.contains(sort) => {
                 self.removed.insert((*id).to_owned());
                 answer(StatusCode::OK, &json!({}))
@@ -66,16 +68,27 @@ impl Planned {
 
     /// Planned objects of a sort.
     pub(super) fn of<'a>(&'a self, sort: &'a str) -> impl Iterator<Item = &'a Value> {
-        self.objects.iter().filter(move |(known, _)| known == sort).map(|(_, object)| object)
+        self.objects
+            .iter()
+            .filter(move |(known, _)| known == sort)
+            .map(|(_, object)| object)
     }
 }
 
 /// Name of an object as a read shows it.
 pub(super) fn name_of(object: &Value) -> &str {
-    object.get("Name").or_else(|| object.pointer("/Spec/Name")).and_then(Value::as_str).unwrap_or_default()
+    object
+        .get("Name")
+        .or_else(|| object.pointer("/Spec/Name"))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// ID of an object as a read shows it.
 pub(super) fn id_of(object: &Value) -> &str {
-    object.get("ID").or_else(|| object.get("Id")).and_then(Value::as_str).unwrap_or_default()
+    object
+        .get("ID")
+        .or_else(|| object.get("Id"))
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }

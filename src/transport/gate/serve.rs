@@ -60,7 +60,10 @@ async fn serve(gate: Arc<Gate>, stream: UnixStream) {
         let gate = gate.clone();
         async move { Ok::<_, Infallible>(one(&gate, request).await) }
     });
-    if let Err(error) = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await {
+    if let Err(error) = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await
+    {
         tracing::debug!(%error, "a client of the gate went away");
     }
 }
@@ -69,12 +72,21 @@ async fn one(gate: &Gate, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     tracing::debug!(method = %parts.method, path = %parts.uri.path(), "gate");
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
-        return message(StatusCode::PAYLOAD_TOO_LARGE, "the request is larger than skep's gate lets through")
-            .map(Full::new);
+        return message(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "the request is larger than skep's gate lets through",
+        )
+        .map(Full::new);
     };
-    let mut answer = gate.answer(Request::from_parts(parts, body.to_bytes())).await;
+    let mut answer = gate
+        .answer(Request::from_parts(parts, body.to_bytes()))
+        .await;
     // They belong to the other stream.
-    for name in [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::CONNECTION] {
+    for name in [
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::CONNECTION,
+    ] {
         answer.headers_mut().remove(name);
     }
     answer.map(Full::new)

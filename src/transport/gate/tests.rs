@@ -21,9 +21,10 @@ impl GateReads for Small {
         Ok(match plain_path(&read.path) {
             "/services" => answer(StatusCode::OK, &service("tiny:1@sha256:ab")),
             "/services?foreign" => answer(StatusCode::OK, &service("tiny:2")),
-            path if path.starts_with("/secrets?") => {
-                answer(StatusCode::OK, &json!([{"ID": "x1", "Spec": {"Name": "old"}}]))
-            }
+            path if path.starts_with("/secrets?") => answer(
+                StatusCode::OK,
+                &json!([{"ID": "x1", "Spec": {"Name": "old"}}]),
+            ),
             "/broken" => return Err(TransportError::Lost("gone".into())),
             _ => message(StatusCode::NOT_FOUND, "no such thing"),
         })
@@ -38,38 +39,94 @@ struct Client {
 impl Client {
     fn of(gate: &Arc<Gate>) -> Self {
         let folder = PrivateFolder::new().unwrap();
-        Self { _served: Served::start(gate.clone(), &folder).unwrap(), folder }
+        Self {
+            _served: Served::start(gate.clone(), &folder).unwrap(),
+            folder,
+        }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let stream = tokio::net::UnixStream::connect(self.folder.path().join(".gate")).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let stream = tokio::net::UnixStream::connect(self.folder.path().join(".gate"))
+            .await
+            .unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         tokio::spawn(connection);
-        let bytes = if body.is_null() { Bytes::new() } else { Bytes::from(body.to_string()) };
-        let request = Request::builder().method(method).uri(path).header("host", "x").body(Full::new(bytes)).unwrap();
+        let bytes = if body.is_null() {
+            Bytes::new()
+        } else {
+            Bytes::from(body.to_string())
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "x")
+            .body(Full::new(bytes))
+            .unwrap();
         let answer = sender.send_request(request).await.unwrap();
         let status = answer.status().as_u16();
         let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+        (
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        )
     }
 }
 
-const OLD_AND_NEW: &str = "/v1.41/secrets?filters=%7B%22name%22%3A%7B%22old%22%3Atrue%2C%22new%22%3Atrue%7D%7D";
+const OLD_AND_NEW: &str =
+    "/v1.41/secrets?filters=%7B%22name%22%3A%7B%22old%22%3Atrue%2C%22new%22%3Atrue%7D%7D";
 
 #[tokio::test]
 async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
     let gate = Arc::new(Gate::preview(Arc::new(Small)));
     let client = Client::of(&gate);
     let secret = json!({"Name": "new", "Data": "aHVudGVyMg==", "Labels": {"a": "b"}});
-    assert_eq!(client.ask("POST", "/v1.41/secrets/create", secret).await.0, 201);
+    assert_eq!(
+        client.ask("POST", "/v1.41/secrets/create", secret).await.0,
+        201
+    );
     let (_, list) = client.ask("GET", OLD_AND_NEW, Value::Null).await;
-    let names: Vec<&str> = list.as_array().unwrap().iter().map(planned::name_of).collect();
+    let names: Vec<&str> = list
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(planned::name_of)
+        .collect();
     assert_eq!(names, ["old", "new"]);
-    assert_eq!(client.ask("GET", "/v1.41/secrets/new", Value::Null).await.0, 200);
-    assert_eq!(client.ask("GET", "/v1.41/secrets/other", Value::Null).await.0, 404);
-    assert_eq!(client.ask("POST", "/v1.41/services/s1/update?version=3", json!({"Name": "web_app"})).await.0, 200);
-    assert_eq!(client.ask("DELETE", "/v1.41/services/s1", Value::Null).await.0, 200);
-    assert_eq!(client.ask("GET", "/v1.41/services", Value::Null).await.1, json!([]));
+    assert_eq!(
+        client.ask("GET", "/v1.41/secrets/new", Value::Null).await.0,
+        200
+    );
+    assert_eq!(
+        client
+            .ask("GET", "/v1.41/secrets/other", Value::Null)
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        client
+            .ask(
+                "POST",
+                "/v1.41/services/s1/update?version=3",
+                json!({"Name": "web_app"})
+            )
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        client
+            .ask("DELETE", "/v1.41/services/s1", Value::Null)
+            .await
+            .0,
+        200
+    );
+    assert_eq!(
+        client.ask("GET", "/v1.41/services", Value::Null).await.1,
+        json!([])
+    );
     // What it does not know, it does not call a success.
     for (method, path) in [
         ("POST", "/v1.41/swarm/leave"),
@@ -77,11 +134,31 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
         ("DELETE", "/v1.41/nodes/x"),
         ("POST", "/containers/create"),
     ] {
-        assert_eq!(client.ask(method, path, Value::Null).await.0, 501, "{method} {path}");
+        assert_eq!(
+            client.ask(method, path, Value::Null).await.0,
+            501,
+            "{method} {path}"
+        );
     }
-    let recorded: Vec<String> = gate.recorded().iter().map(|write| format!("{write:?}")).collect();
-    assert_eq!(recorded[..3], ["POST /secrets/create", "POST /services/s1/update?version=3", "DELETE /services/s1"]);
-    assert!(gate.recorded().iter().all(|write| !write.body.to_string().contains("aHVudGVyMg")), "no secret is kept");
+    let recorded: Vec<String> = gate
+        .recorded()
+        .iter()
+        .map(|write| format!("{write:?}"))
+        .collect();
+    assert_eq!(
+        recorded[..3],
+        [
+            "POST /secrets/create",
+            "POST /services/s1/update?version=3",
+            "DELETE /services/s1"
+        ]
+    );
+    assert!(
+        gate.recorded()
+            .iter()
+            .all(|write| !write.body.to_string().contains("aHVudGVyMg")),
+        "no secret is kept"
+    );
     assert!(gate.missing().is_empty());
 }
 
@@ -91,7 +168,9 @@ async fn external_objects_that_are_missing_are_made_up_and_named() {
     let client = Client::of(&gate);
     let (_, list) = client.ask("GET", OLD_AND_NEW, Value::Null).await;
     assert_eq!(list.as_array().unwrap().len(), 2);
-    let (status, network) = client.ask("GET", "/v1.41/networks/shared", Value::Null).await;
+    let (status, network) = client
+        .ask("GET", "/v1.41/networks/shared", Value::Null)
+        .await;
     assert_eq!((status, network["Scope"].as_str()), (200, Some("swarm")));
     assert_eq!(gate.missing(), ["network shared", "secret new"]);
 }
@@ -100,7 +179,8 @@ async fn external_objects_that_are_missing_are_made_up_and_named() {
 async fn a_foreign_image_is_not_hidden_by_the_label() {
     let client = Client::of(&Arc::new(Gate::preview(Arc::new(Small))));
     let label = async |path: &str| {
-        client.ask("GET", path, Value::Null).await.1[0]["Spec"]["Labels"]["com.docker.stack.image"].clone()
+        client.ask("GET", path, Value::Null).await.1[0]["Spec"]["Labels"]["com.docker.stack.image"]
+            .clone()
     };
     assert_eq!(label("/v1.41/services").await, "tiny:1");
     assert_eq!(label("/v1.41/services?foreign").await, Value::Null);
@@ -118,7 +198,11 @@ async fn an_open_gate_passes_writes_and_makes_nothing_up() {
                 write.path,
                 String::from_utf8_lossy(&write.body)
             ));
-            let status = if write.path.contains("refused") { StatusCode::CONFLICT } else { StatusCode::CREATED };
+            let status = if write.path.contains("refused") {
+                StatusCode::CONFLICT
+            } else {
+                StatusCode::CREATED
+            };
             Ok(answer(status, &json!({"ID": "real"})))
         }
     }
@@ -126,14 +210,34 @@ async fn an_open_gate_passes_writes_and_makes_nothing_up() {
     let gate = Arc::new(Gate::open(Arc::new(Small), writes.clone()));
     let client = Client::of(&gate);
     assert_eq!(
-        client.ask("POST", "/v1.41/secrets/create", json!({"Data": "eA=="})).await,
+        client
+            .ask("POST", "/v1.41/secrets/create", json!({"Data": "eA=="}))
+            .await,
         (201, json!({"ID": "real"}))
     );
-    assert_eq!(client.ask("POST", "/v1.41/refused", Value::Null).await.0, 409);
-    assert_eq!(writes.0.lock().unwrap()[0], r#"POST /v1.41/secrets/create {"Data":"eA=="}"#);
+    assert_eq!(
+        client.ask("POST", "/v1.41/refused", Value::Null).await.0,
+        409
+    );
+    assert_eq!(
+        writes.0.lock().unwrap()[0],
+        r#"POST /v1.41/secrets/create {"Data":"eA=="}"#
+    );
     assert_eq!(gate.recorded().len(), 1, "a write that was refused is none");
-    assert_eq!(client.ask("GET", OLD_AND_NEW, Value::Null).await.1.as_array().unwrap().len(), 1);
-    assert_eq!(client.ask("GET", "/networks/shared", Value::Null).await.0, 404);
+    assert_eq!(
+        client
+            .ask("GET", OLD_AND_NEW, Value::Null)
+            .await
+            .1
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(
+        client.ask("GET", "/networks/shared", Value::Null).await.0,
+        404
+    );
     assert_eq!(client.ask("GET", "/broken", Value::Null).await.0, 502);
     assert!(matches!(gate.trouble(), Some(TransportError::Lost(_))));
 }

@@ -17,11 +17,21 @@ pub(super) type Shown = BTreeMap<String, String>;
 /// The newest version of a name among these objects, as if it had that name.
 pub(super) fn newest(shown: &mut Shown, list: &[Value], name: &str) -> Option<Value> {
     let number = |object: &&Value| {
-        let label = object.pointer("/Spec/Labels").and_then(|labels| labels.get(NAME_LABEL)).and_then(Value::as_str);
-        let number = name_of(object).strip_prefix(name)?.strip_prefix('-')?.parse::<u64>().ok()?;
+        let label = object
+            .pointer("/Spec/Labels")
+            .and_then(|labels| labels.get(NAME_LABEL))
+            .and_then(Value::as_str);
+        let number = name_of(object)
+            .strip_prefix(name)?
+            .strip_prefix('-')?
+            .parse::<u64>()
+            .ok()?;
         (label == Some(name)).then_some(number)
     };
-    let found = list.iter().filter(|object| number(object).is_some()).max_by_key(number)?;
+    let found = list
+        .iter()
+        .filter(|object| number(object).is_some())
+        .max_by_key(number)?;
     shown.insert(id_of(found).to_owned(), name_of(found).to_owned());
     let mut object = found.clone();
     object["Spec"]["Name"] = name.into();
@@ -31,11 +41,18 @@ pub(super) fn newest(shown: &mut Shown, list: &[Value], name: &str) -> Option<Va
 /// Gives a service's references the names that the objects have; whether any was changed.
 pub(super) fn rename(shown: &Shown, service: &mut Value) -> bool {
     let mut changed = false;
-    for (list, id, name) in [("Secrets", "SecretID", "SecretName"), ("Configs", "ConfigID", "ConfigName")] {
-        let references =
-            service.pointer_mut(&format!("/TaskTemplate/ContainerSpec/{list}")).and_then(Value::as_array_mut);
+    for (list, id, name) in [
+        ("Secrets", "SecretID", "SecretName"),
+        ("Configs", "ConfigID", "ConfigName"),
+    ] {
+        let references = service
+            .pointer_mut(&format!("/TaskTemplate/ContainerSpec/{list}"))
+            .and_then(Value::as_array_mut);
         for reference in references.into_iter().flatten() {
-            let real = reference.get(id).and_then(Value::as_str).and_then(|id| shown.get(id));
+            let real = reference
+                .get(id)
+                .and_then(Value::as_str)
+                .and_then(|id| shown.get(id));
             if let Some(real) = real {
                 reference[name] = real.as_str().into();
                 changed = true;
@@ -70,7 +87,11 @@ mod tests {
         assert!(rename(&shown, &mut service));
         let secrets = &service["TaskTemplate"]["ContainerSpec"]["Secrets"];
         assert_eq!(
-            (&secrets[0]["SecretName"], &secrets[0]["File"]["Name"], &secrets[1]["SecretName"]),
+            (
+                &secrets[0]["SecretName"],
+                &secrets[0]["File"]["Name"],
+                &secrets[1]["SecretName"]
+            ),
             (&json!("db-10"), &json!("db"), &json!("z"))
         );
         assert!(!rename(&Shown::default(), &mut service));

@@ -15,14 +15,27 @@ pub fn vouches(
     name: &str,
     certificate: &Certificate,
 ) -> Result<Result<(), String>, TransportError> {
-    let own = || entries.iter().filter(|entry| pattern::matches(&entry.patterns, name));
-    let is_in = |entry: &&Entry| {
-        entry.key.key_data() == certificate.signature_key() || entry.key.key_data() == certificate.public_key()
+    let own = || {
+        entries
+            .iter()
+            .filter(|entry| pattern::matches(&entry.patterns, name))
     };
-    if let Some(entry) = own().filter(|entry| entry.role == Role::Revoked).find(is_in) {
-        return Err(TransportError::HostKeyRevoked { address: name.to_owned(), place: entry.place() });
+    let is_in = |entry: &&Entry| {
+        entry.key.key_data() == certificate.signature_key()
+            || entry.key.key_data() == certificate.public_key()
+    };
+    if let Some(entry) = own()
+        .filter(|entry| entry.role == Role::Revoked)
+        .find(is_in)
+    {
+        return Err(TransportError::HostKeyRevoked {
+            address: name.to_owned(),
+            place: entry.place(),
+        });
     }
-    let authorities: Vec<&Entry> = own().filter(|entry| entry.role == Role::Authority).collect();
+    let authorities: Vec<&Entry> = own()
+        .filter(|entry| entry.role == Role::Authority)
+        .collect();
     Ok(judge(&authorities, address, certificate))
 }
 
@@ -31,7 +44,10 @@ fn judge(authorities: &[&Entry], address: &str, certificate: &Certificate) -> Re
         return Err("it is not a host's".into());
     }
     let by = PublicKey::from(certificate.signature_key().clone()).fingerprint(HashAlg::Sha256);
-    let known: Vec<_> = authorities.iter().map(|entry| entry.key.fingerprint(HashAlg::Sha256)).collect();
+    let known: Vec<_> = authorities
+        .iter()
+        .map(|entry| entry.key.fingerprint(HashAlg::Sha256))
+        .collect();
     if !known.contains(&by) {
         return Err("no known authority signed it".into());
     }
@@ -46,6 +62,10 @@ fn judge(authorities: &[&Entry], address: &str, certificate: &Certificate) -> Re
     if let Some((option, _)) = certificate.critical_options().iter().next() {
         return Err(format!("its critical option {option} is not known"));
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-    certificate.validate_at(now, &known).map_err(|_| "its time is over or not come, or its signature is wrong".into())
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |now| now.as_secs());
+    certificate
+        .validate_at(now, &known)
+        .map_err(|_| "its time is over or not come, or its signature is wrong".into())
 }

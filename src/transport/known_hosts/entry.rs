@@ -68,7 +68,13 @@ fn parse_line(line: &str, file: &Arc<PathBuf>, number: usize) -> Option<Entry> {
     }
     let patterns = fields.next()?.parse().ok()?;
     let key = PublicKey::from_openssh(&format!("{} {}", fields.next()?, fields.next()?)).ok()?;
-    Some(Entry { role, patterns, key, file: Arc::clone(file), line: number })
+    Some(Entry {
+        role,
+        patterns,
+        key,
+        file: Arc::clone(file),
+        line: number,
+    })
 }
 
 #[cfg(test)]
@@ -76,7 +82,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
+    const KEY: &str =
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
 
     #[test]
     fn tabs_comments_line_ends_and_markers() {
@@ -85,8 +92,10 @@ mod tests {
             KEY.replace(' ', "\t")
         );
         let entries = parse(&text, Path::new("/k"));
-        let seen: Vec<(Role, usize, String)> =
-            entries.iter().map(|entry| (entry.role, entry.line, entry.patterns.to_string())).collect();
+        let seen: Vec<(Role, usize, String)> = entries
+            .iter()
+            .map(|entry| (entry.role, entry.line, entry.patterns.to_string()))
+            .collect();
         assert_eq!(
             seen,
             [

@@ -25,7 +25,11 @@ pub struct Forgotten {
 /// [`TransportError::KnownHosts`] when the file cannot be read or written; it is as it was then, or in `FILE.old`.
 pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, TransportError> {
     if !file.exists() {
-        return Ok(Forgotten { file: file.to_path_buf(), lines: Vec::new(), patterns: Vec::new() });
+        return Ok(Forgotten {
+            file: file.to_path_buf(),
+            lines: Vec::new(),
+            patterns: Vec::new(),
+        });
     }
     let name = pattern::lookup_name(address, port);
     let mut locked = learn::open_locked(file)?;
@@ -34,20 +38,32 @@ pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, Transp
     if forgotten.lines.is_empty() {
         return Ok(forgotten);
     }
-    let trouble =
-        |error: std::io::Error| TransportError::KnownHosts { path: file.to_path_buf(), why: error.to_string() };
+    let trouble = |error: std::io::Error| TransportError::KnownHosts {
+        path: file.to_path_buf(),
+        why: error.to_string(),
+    };
     let mut old = file.as_os_str().to_owned();
     old.push(".old");
     std::fs::copy(file, PathBuf::from(old)).map_err(trouble)?;
     // In place: a new file under the old name would not be the one that others wait for the lock of.
-    locked.set_len(0).and_then(|()| locked.rewind()).map_err(trouble)?;
-    locked.write_all(after.as_bytes()).and_then(|()| locked.sync_all()).map_err(trouble)?;
+    locked
+        .set_len(0)
+        .and_then(|()| locked.rewind())
+        .map_err(trouble)?;
+    locked
+        .write_all(after.as_bytes())
+        .and_then(|()| locked.sync_all())
+        .map_err(trouble)?;
     Ok(forgotten)
 }
 
 /// The text without the server, and what became of which line.
 pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Forgotten) {
-    let mut forgotten = Forgotten { file: file.to_path_buf(), lines: Vec::new(), patterns: Vec::new() };
+    let mut forgotten = Forgotten {
+        file: file.to_path_buf(),
+        lines: Vec::new(),
+        patterns: Vec::new(),
+    };
     let mut after = String::with_capacity(before.len());
     for (index, line) in before.split_inclusive('\n').enumerate() {
         match without(line, name) {
@@ -74,7 +90,10 @@ enum Kept {
 }
 
 fn without(line: &str, name: &str) -> Option<Kept> {
-    let hosts = line.split_ascii_whitespace().next().filter(|first| !first.starts_with(['#', '@']))?;
+    let hosts = line
+        .split_ascii_whitespace()
+        .next()
+        .filter(|first| !first.starts_with(['#', '@']))?;
     let patterns: HostPatterns = hosts.parse().ok()?;
     if !pattern::matches(&patterns, name) {
         return None;
@@ -86,9 +105,15 @@ fn without(line: &str, name: &str) -> Option<Kept> {
         return Some(Kept::Pattern);
     }
     // Nothing between two commas is no name: a line left with that alone would have its next word for one.
-    let others: Vec<&str> =
-        hosts.split(',').filter(|host| !host.is_empty() && !host.eq_ignore_ascii_case(name)).collect();
-    let rest = if others.is_empty() { String::new() } else { line.replacen(hosts, &others.join(","), 1) };
+    let others: Vec<&str> = hosts
+        .split(',')
+        .filter(|host| !host.is_empty() && !host.eq_ignore_ascii_case(name))
+        .collect();
+    let rest = if others.is_empty() {
+        String::new()
+    } else {
+        line.replacen(hosts, &others.join(","), 1)
+    };
     Some(Kept::Rest(rest))
 }
 
@@ -108,18 +133,32 @@ mod tests {
         );
         std::fs::write(&file, &text).unwrap();
         let forgotten = forget(&file, "web", 22).unwrap();
-        assert_eq!((forgotten.lines, forgotten.patterns), (vec![2, 3, 4], vec![6]));
+        assert_eq!(
+            (forgotten.lines, forgotten.patterns),
+            (vec![2, 3, 4], vec![6])
+        );
         let wanted = "# web\n10.0.0.1,other ssh-ed25519 B\n@cert-authority web ssh-ed25519 D\nw* ssh-ed25519 E\n\
             [web]:2222 ssh-ed25519 F\nlast ssh-ed25519 G";
         assert_eq!(std::fs::read_to_string(&file).unwrap(), wanted);
-        assert_eq!(std::fs::read_to_string(folder.path().join("known_hosts.old")).unwrap(), text);
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("known_hosts.old")).unwrap(),
+            text
+        );
         std::fs::write(&file, "web, ssh-ed25519 H\n,web,,db ssh-ed25519 I\n").unwrap();
         assert_eq!(forget(&file, "web", 22).unwrap().lines, [1, 2]);
-        assert_eq!(std::fs::read_to_string(&file).unwrap(), "db ssh-ed25519 I\n");
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap(),
+            "db ssh-ed25519 I\n"
+        );
         std::fs::write(&file, wanted).unwrap();
         assert!(forget(&file, "nobody", 22).unwrap().lines.is_empty());
         assert_eq!(forget(&file, "web", 2222).unwrap().lines, [5]);
-        assert!(forget(&folder.path().join("none"), "web", 22).unwrap().lines.is_empty());
+        assert!(
+            forget(&folder.path().join("none"), "web", 22)
+                .unwrap()
+                .lines
+                .is_empty()
+        );
         assert!(!folder.path().join("none").exists());
     }
 }

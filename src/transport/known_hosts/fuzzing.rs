@@ -18,14 +18,27 @@ const KEYS: [&str; 2] = [
 pub(crate) fn known_hosts(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (name, text) = text.split_once('\n').unwrap_or(("web", &text));
-    let name = pattern::lookup_name(name, if name.len().is_multiple_of(2) { 22 } else { 2222 });
+    let name = pattern::lookup_name(
+        name,
+        if name.len().is_multiple_of(2) {
+            22
+        } else {
+            2222
+        },
+    );
     let file = Path::new("/known_hosts");
     let entries = entry::parse(text, file);
     assert!(entries.len() <= text.lines().count());
     for key in KEYS {
-        let Ok(shown) = PublicKey::from_openssh(key) else { continue };
-        let own = entries.iter().filter(|entry| pattern::matches(&entry.patterns, &name));
-        let of_key: Vec<_> = own.filter(|entry| entry.key.key_data() == shown.key_data()).collect();
+        let Ok(shown) = PublicKey::from_openssh(key) else {
+            continue;
+        };
+        let own = entries
+            .iter()
+            .filter(|entry| pattern::matches(&entry.patterns, &name));
+        let of_key: Vec<_> = own
+            .filter(|entry| entry.key.key_data() == shown.key_data())
+            .collect();
         let verdict = judge(&entries, &name, &shown);
         let revoked = of_key.iter().any(|entry| entry.role == Role::Revoked);
         let named = of_key.iter().any(|entry| entry.role == Role::HostKey);
@@ -35,20 +48,33 @@ pub(crate) fn known_hosts(bytes: &[u8]) {
             Verdict::Changed(_) | Verdict::Unknown => assert!(!named && !revoked),
         }
         // The base64 text of the key is in every line that names it.
-        let words = key.split(' ').nth(1).unwrap_or_default().trim_end_matches('=');
-        assert!(!named || text.contains(words), "known by a key that nobody wrote down");
+        let words = key
+            .split(' ')
+            .nth(1)
+            .unwrap_or_default()
+            .trim_end_matches('=');
+        assert!(
+            !named || text.contains(words),
+            "known by a key that nobody wrote down"
+        );
     }
     let (after, forgotten) = forget::text_without(text, &name, file);
     assert!(after.len() <= text.len());
     let (again, more) = forget::text_without(&after, &name, file);
-    assert!(again == after && more.lines.is_empty(), "forgetting twice finds more: {more:?}");
+    assert!(
+        again == after && more.lines.is_empty(),
+        "forgetting twice finds more: {more:?}"
+    );
     if forgotten.lines.is_empty() {
         assert_eq!(after, text);
     }
     // What is revoked or vouched for stays so.
     let special = |text: &str| {
         let entries = entry::parse(text, file);
-        entries.iter().filter(|entry| entry.role != Role::HostKey).count()
+        entries
+            .iter()
+            .filter(|entry| entry.role != Role::HostKey)
+            .count()
     };
     assert_eq!(special(&after), special(text));
 }

@@ -10,15 +10,30 @@ use russh::keys::PublicKey;
 use super::TransportError;
 
 fn trouble(path: &Path, error: &impl std::fmt::Display) -> TransportError {
-    TransportError::KnownHosts { path: path.to_path_buf(), why: error.to_string() }
+    TransportError::KnownHosts {
+        path: path.to_path_buf(),
+        why: error.to_string(),
+    }
 }
 
 /// Opens the file, made when missing (its folder too, mode 0700), and waits for its lock. Dropping the file unlocks it.
 pub fn open_locked(path: &Path) -> Result<File, TransportError> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(|error| trouble(path, &error))?;
+    if let Some(folder) = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+    {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|error| trouble(path, &error))?;
     }
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(path);
     let file = file.map_err(|error| trouble(path, &error))?;
     file.lock().map_err(|error| trouble(path, &error))?;
     Ok(file)
@@ -27,20 +42,36 @@ pub fn open_locked(path: &Path) -> Result<File, TransportError> {
 /// The whole text of the locked file.
 pub fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
     let mut bytes = Vec::new();
-    file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map_err(|error| trouble(path, &error))?;
+    file.rewind()
+        .and_then(|()| file.read_to_end(&mut bytes))
+        .map_err(|error| trouble(path, &error))?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Appends a line in one write, after a line end where the last line has none.
-pub fn append(file: &mut File, path: &Path, name: &str, key: &PublicKey) -> Result<(), TransportError> {
+pub fn append(
+    file: &mut File,
+    path: &Path,
+    name: &str,
+    key: &PublicKey,
+) -> Result<(), TransportError> {
     let mut key = key.clone();
     key.set_comment("");
     let key = key.to_openssh().map_err(|error| trouble(path, &error))?;
     let before = text(file, path)?;
-    let gap = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
+    let gap = if before.is_empty() || before.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     let line = format!("{gap}{name} {}\n", key.trim_end());
-    file.write_all(line.as_bytes()).map_err(|error| trouble(path, &error))?;
+    file.write_all(line.as_bytes())
+        .map_err(|error| trouble(path, &error))?;
     // /dev/null, a favourite of generated configurations, cannot be synced.
     let is_file = file.metadata().is_ok_and(|data| data.is_file());
-    if is_file { file.sync_data().map_err(|error| trouble(path, &error)) } else { Ok(()) }
+    if is_file {
+        file.sync_data().map_err(|error| trouble(path, &error))
+    } else {
+        Ok(())
+    }
 }

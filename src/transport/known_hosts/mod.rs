@@ -49,15 +49,19 @@ impl KnownHosts {
         for file in files {
             entries.extend(read(file)?);
         }
-        Ok(Self { files: files.into(), entries: Arc::new(Mutex::new(entries)) })
+        Ok(Self {
+            files: files.into(),
+            entries: Arc::new(Mutex::new(entries)),
+        })
     }
 
     /// Key types under which a host is known, so that the server can be asked for one of them.
     pub(super) fn key_types(&self, address: &str, port: u16) -> Vec<Algorithm> {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let own =
-            entries.iter().filter(|entry| entry.role == Role::HostKey && pattern::matches(&entry.patterns, &name));
+        let own = entries.iter().filter(|entry| {
+            entry.role == Role::HostKey && pattern::matches(&entry.patterns, &name)
+        });
         own.map(|entry| entry.key.algorithm()).collect()
     }
 
@@ -65,7 +69,9 @@ impl KnownHosts {
     pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().any(|entry| entry.role == Role::Authority && pattern::matches(&entry.patterns, &name))
+        entries
+            .iter()
+            .any(|entry| entry.role == Role::Authority && pattern::matches(&entry.patterns, &name))
     }
 
     /// Whether a known authority vouches for a host's certificate: signed by it, for this host, and valid now. The
@@ -99,17 +105,30 @@ impl KnownHosts {
         hash: bool,
     ) -> Result<(), TransportError> {
         let name = pattern::lookup_name(address, port);
-        let verdict = judge(&self.entries.lock().unwrap_or_else(PoisonError::into_inner), &name, shown);
+        let verdict = judge(
+            &self.entries.lock().unwrap_or_else(PoisonError::into_inner),
+            &name,
+            shown,
+        );
         match (verdict, policy) {
             (Verdict::Known, _) => Ok(()),
-            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => self.learn(name, shown.clone(), hash).await,
+            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => {
+                self.learn(name, shown.clone(), hash).await
+            }
             (verdict, _) => refuse(verdict, &name, shown),
         }
     }
 
     /// Writes a new key down. The file is read again under its lock: another run may have been faster.
-    async fn learn(&self, name: String, shown: PublicKey, hash: bool) -> Result<(), TransportError> {
-        let Some(file) = self.files.first().cloned() else { return Ok(()) };
+    async fn learn(
+        &self,
+        name: String,
+        shown: PublicKey,
+        hash: bool,
+    ) -> Result<(), TransportError> {
+        let Some(file) = self.files.first().cloned() else {
+            return Ok(());
+        };
         let entries = Arc::clone(&self.entries);
         let work = move || {
             let mut locked = learn::open_locked(&file)?;
@@ -117,7 +136,11 @@ impl KnownHosts {
             match judge(&now, &name, &shown) {
                 Verdict::Known => {}
                 Verdict::Unknown => {
-                    let written = if hash { pattern::hashed(&name) } else { name.clone() };
+                    let written = if hash {
+                        pattern::hashed(&name)
+                    } else {
+                        name.clone()
+                    };
                     learn::append(&mut locked, &file, &written, &shown)?;
                 }
                 verdict => return refuse(verdict, &name, &shown),
@@ -139,21 +162,39 @@ fn read(file: &Path) -> Result<Vec<Entry>, TransportError> {
     match std::fs::read(file) {
         Ok(bytes) => Ok(entry::parse(&String::from_utf8_lossy(&bytes), file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(TransportError::KnownHosts { path: file.to_path_buf(), why: error.to_string() }),
+        Err(error) => Err(TransportError::KnownHosts {
+            path: file.to_path_buf(),
+            why: error.to_string(),
+        }),
     }
 }
 
 fn judge(entries: &[Entry], name: &str, shown: &PublicKey) -> Verdict {
-    let own: Vec<&Entry> = entries.iter().filter(|entry| pattern::matches(&entry.patterns, name)).collect();
+    let own: Vec<&Entry> = entries
+        .iter()
+        .filter(|entry| pattern::matches(&entry.patterns, name))
+        .collect();
     let same_key = |entry: &&&Entry| entry.key.key_data() == shown.key_data();
-    if let Some(entry) = own.iter().filter(|entry| entry.role == Role::Revoked).find(same_key) {
+    if let Some(entry) = own
+        .iter()
+        .filter(|entry| entry.role == Role::Revoked)
+        .find(same_key)
+    {
         return Verdict::Revoked((*entry).clone());
     }
-    let keys: Vec<&Entry> = own.into_iter().filter(|entry| entry.role == Role::HostKey).collect();
-    if keys.iter().any(|entry| entry.key.key_data() == shown.key_data()) {
+    let keys: Vec<&Entry> = own
+        .into_iter()
+        .filter(|entry| entry.role == Role::HostKey)
+        .collect();
+    if keys
+        .iter()
+        .any(|entry| entry.key.key_data() == shown.key_data())
+    {
         return Verdict::Known;
     }
-    let same_type = keys.iter().find(|entry| entry.key.algorithm() == shown.algorithm());
+    let same_type = keys
+        .iter()
+        .find(|entry| entry.key.algorithm() == shown.algorithm());
     match same_type.or(keys.first()) {
         Some(entry) => Verdict::Changed((*entry).clone()),
         None => Verdict::Unknown,
@@ -165,8 +206,14 @@ fn refuse(verdict: Verdict, name: &str, shown: &PublicKey) -> Result<(), Transpo
     let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
     Err(match verdict {
         Verdict::Known => return Ok(()),
-        Verdict::Unknown => TransportError::HostKeyUnknown { address, fingerprint },
-        Verdict::Revoked(entry) => TransportError::HostKeyRevoked { address, place: entry.place() },
+        Verdict::Unknown => TransportError::HostKeyUnknown {
+            address,
+            fingerprint,
+        },
+        Verdict::Revoked(entry) => TransportError::HostKeyRevoked {
+            address,
+            place: entry.place(),
+        },
         Verdict::Changed(entry) => TransportError::HostKeyChanged {
             address,
             known: entry.key.fingerprint(HashAlg::Sha256).to_string(),

@@ -8,14 +8,20 @@ use sha1::Sha1;
 #[must_use]
 pub fn lookup_name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
-    if port == 22 { address } else { format!("[{address}]:{port}") }
+    if port == 22 {
+        address
+    } else {
+        format!("[{address}]:{port}")
+    }
 }
 
 /// Whether the list of patterns holds for the name. A matching `!` pattern takes the whole line out.
 #[must_use]
 pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
-        HostPatterns::HashedName { salt, hash } => hash_of(salt, name).is_some_and(|own| own == *hash),
+        HostPatterns::HashedName { salt, hash } => {
+            hash_of(salt, name).is_some_and(|own| own == *hash)
+        }
         HostPatterns::Patterns(patterns) => {
             let mut found = false;
             for pattern in patterns {
@@ -35,8 +41,14 @@ pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
 #[must_use]
 pub fn hashed(name: &str) -> String {
     let salt: [u8; 20] = rand::random();
-    let Some(hash) = hash_of(&salt, name) else { return name.to_owned() };
-    HostPatterns::HashedName { salt: salt.to_vec(), hash }.to_string()
+    let Some(hash) = hash_of(&salt, name) else {
+        return name.to_owned();
+    };
+    HostPatterns::HashedName {
+        salt: salt.to_vec(),
+        hash,
+    }
+    .to_string()
 }
 
 fn hash_of(salt: &[u8], name: &str) -> Option<[u8; 20]> {
@@ -85,7 +97,10 @@ mod tests {
     fn plain_names_and_ports() {
         assert!(holds("docker01,10.0.0.1", "docker01", 22));
         assert!(holds("Docker01", "DOCKER01", 22));
-        assert!(!holds("docker01", "docker01", 2222), "another port is another server");
+        assert!(
+            !holds("docker01", "docker01", 2222),
+            "another port is another server"
+        );
         assert!(holds("[docker01]:2222", "docker01", 2222));
         assert!(!holds("[docker01]:2222", "docker01", 22));
         assert!(!holds("docker0", "docker01", 22));
@@ -96,9 +111,20 @@ mod tests {
         assert!(holds("*.example.org", "a.b.example.org", 22));
         assert!(!holds("*.example.org", "example.org", 22));
         assert!(holds("docker0?", "docker07", 22));
-        assert!(!holds("*.example.org,!bad.example.org", "bad.example.org", 22));
-        assert!(!holds("!bad.example.org,*.example.org", "bad.example.org", 22));
-        assert!(!holds("!bad.example.org", "good.example.org", 22), "an exception alone matches nothing");
+        assert!(!holds(
+            "*.example.org,!bad.example.org",
+            "bad.example.org",
+            22
+        ));
+        assert!(!holds(
+            "!bad.example.org,*.example.org",
+            "bad.example.org",
+            22
+        ));
+        assert!(
+            !holds("!bad.example.org", "good.example.org", 22),
+            "an exception alone matches nothing"
+        );
         assert!(holds("a*b*c", "a-b-b-c", 22));
         assert!(!holds("a*b*c", "a-b-b-d", 22));
         assert!(holds("*", "x", 22));
@@ -107,7 +133,10 @@ mod tests {
     #[test]
     fn names_hashed_here_are_found_again() {
         let patterns = hashed("[web]:2222");
-        assert!(patterns.starts_with("|1|") && !patterns.contains("web"), "{patterns}");
+        assert!(
+            patterns.starts_with("|1|") && !patterns.contains("web"),
+            "{patterns}"
+        );
         assert!(matches(&patterns.parse().unwrap(), "[web]:2222"));
         assert_ne!(patterns, hashed("[web]:2222"), "each has a salt of its own");
     }
@@ -115,7 +144,9 @@ mod tests {
     #[test]
     fn hashed_names() {
         // As `ssh-keygen -H` wrote it for `[localhost]:2222`.
-        let patterns = "|1|moWpKxq6z+ONMmZv/wS+dfxv8FI=|pQ68rUKmIAqos2KprW8hry36xsE=".parse().unwrap();
+        let patterns = "|1|moWpKxq6z+ONMmZv/wS+dfxv8FI=|pQ68rUKmIAqos2KprW8hry36xsE="
+            .parse()
+            .unwrap();
         assert!(matches(&patterns, "[localhost]:2222"));
         assert!(!matches(&patterns, "localhost"));
     }

@@ -10,7 +10,10 @@ use russh::keys::{PrivateKey, key::safe_rng};
 use super::*;
 
 fn key(algorithm: Algorithm) -> PublicKey {
-    PrivateKey::random(&mut safe_rng(), algorithm).unwrap().public_key().clone()
+    PrivateKey::random(&mut safe_rng(), algorithm)
+        .unwrap()
+        .public_key()
+        .clone()
 }
 
 fn ed25519() -> PublicKey {
@@ -18,25 +21,36 @@ fn ed25519() -> PublicKey {
 }
 
 fn ecdsa() -> PublicKey {
-    key(Algorithm::Ecdsa { curve: russh::keys::EcdsaCurve::NistP256 })
+    key(Algorithm::Ecdsa {
+        curve: russh::keys::EcdsaCurve::NistP256,
+    })
 }
 
 fn line(prefix: &str, key: &PublicKey) -> String {
     format!("{prefix} {}\n", key.to_openssh().unwrap())
 }
 
-async fn verdict(text: &str, shown: &PublicKey, policy: HostKeyPolicy) -> Result<(), TransportError> {
+async fn verdict(
+    text: &str,
+    shown: &PublicKey,
+    policy: HostKeyPolicy,
+) -> Result<(), TransportError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, text).unwrap();
-    KnownHosts::load(&[path]).unwrap().verify("docker01", 22, shown, policy, false).await
+    KnownHosts::load(&[path])
+        .unwrap()
+        .verify("docker01", 22, shown, policy, false)
+        .await
 }
 
 #[tokio::test]
 async fn any_of_several_keys_of_one_type_will_do() {
     let (first, second) = (ed25519(), ed25519());
     let text = line("docker01", &first) + &line("docker01", &second);
-    verdict(&text, &second, HostKeyPolicy::Strict).await.unwrap();
+    verdict(&text, &second, HostKeyPolicy::Strict)
+        .await
+        .unwrap();
     verdict(&text, &first, HostKeyPolicy::Strict).await.unwrap();
 }
 
@@ -44,8 +58,16 @@ async fn any_of_several_keys_of_one_type_will_do() {
 async fn a_changed_key_is_refused_with_both_fingerprints_and_the_place() {
     let (known, shown) = (ed25519(), ed25519());
     let text = format!("# comment\n\n{}", line("docker01", &known));
-    let error = verdict(&text, &shown, HostKeyPolicy::AcceptNew).await.unwrap_err();
-    let TransportError::HostKeyChanged { known: said_known, place, shown: said_shown, .. } = error else {
+    let error = verdict(&text, &shown, HostKeyPolicy::AcceptNew)
+        .await
+        .unwrap_err();
+    let TransportError::HostKeyChanged {
+        known: said_known,
+        place,
+        shown: said_shown,
+        ..
+    } = error
+    else {
         panic!("{error}")
     };
     assert_eq!(said_known, known.fingerprint(HashAlg::Sha256).to_string());
@@ -56,23 +78,42 @@ async fn a_changed_key_is_refused_with_both_fingerprints_and_the_place() {
 #[tokio::test]
 async fn known_under_another_type_is_changed_not_new() {
     let text = line("docker01", &ecdsa());
-    let error = verdict(&text, &ed25519(), HostKeyPolicy::AcceptNew).await.unwrap_err();
-    assert!(matches!(error, TransportError::HostKeyChanged { .. }), "{error}");
+    let error = verdict(&text, &ed25519(), HostKeyPolicy::AcceptNew)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, TransportError::HostKeyChanged { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_even_when_it_is_also_known() {
     let shown = ed25519();
     let text = line("docker01", &shown) + &line("@revoked *", &shown);
-    let error = verdict(&text, &shown, HostKeyPolicy::AcceptNew).await.unwrap_err();
-    assert!(matches!(&error, TransportError::HostKeyRevoked { place, .. } if place.ends_with(":2")), "{error}");
+    let error = verdict(&text, &shown, HostKeyPolicy::AcceptNew)
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, TransportError::HostKeyRevoked { place, .. } if place.ends_with(":2")),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn an_authority_is_not_a_host_key() {
     let shown = ed25519();
-    let error = verdict(&line("@cert-authority *", &shown), &shown, HostKeyPolicy::Strict).await.unwrap_err();
-    assert!(matches!(error, TransportError::HostKeyUnknown { .. }), "{error}");
+    let error = verdict(
+        &line("@cert-authority *", &shown),
+        &shown,
+        HostKeyPolicy::Strict,
+    )
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(error, TransportError::HostKeyUnknown { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -83,8 +124,15 @@ async fn a_new_key_is_written_once_with_mode_0600_by_however_many() {
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
         // Loaded apart, as by runs of their own: only the lock and the second look keep them from each other.
-        let (known, shown) = (KnownHosts::load(std::slice::from_ref(&path)).unwrap(), shown.clone());
-        tasks.spawn(async move { known.verify("Docker01", 2222, &shown, HostKeyPolicy::AcceptNew, false).await });
+        let (known, shown) = (
+            KnownHosts::load(std::slice::from_ref(&path)).unwrap(),
+            shown.clone(),
+        );
+        tasks.spawn(async move {
+            known
+                .verify("Docker01", 2222, &shown, HostKeyPolicy::AcceptNew, false)
+                .await
+        });
     }
     for result in tasks.join_all().await {
         result.unwrap();
@@ -92,7 +140,10 @@ async fn a_new_key_is_written_once_with_mode_0600_by_however_many() {
     let text = std::fs::read_to_string(&path).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.starts_with("[docker01]:2222 ssh-ed25519 "), "{text}");
-    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
 }
 
 #[tokio::test]
@@ -101,9 +152,16 @@ async fn a_last_line_without_end_is_not_joined() {
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, line("other", &ed25519()).trim_end()).unwrap();
     let known = KnownHosts::load(std::slice::from_ref(&path)).unwrap();
-    known.verify("docker01", 22, &ed25519(), HostKeyPolicy::AcceptNew, false).await.unwrap();
+    known
+        .verify("docker01", 22, &ed25519(), HostKeyPolicy::AcceptNew, false)
+        .await
+        .unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 2);
-    assert_eq!(known.key_types("docker01", 22), [Algorithm::Ed25519], "what is learned is known at once");
+    assert_eq!(
+        known.key_types("docker01", 22),
+        [Algorithm::Ed25519],
+        "what is learned is known at once"
+    );
 }
 
 #[test]
@@ -112,5 +170,8 @@ fn an_unreadable_file_is_an_error_and_a_missing_one_is_empty() {
     KnownHosts::load(&[folder.path().join("missing")]).unwrap();
     // A directory cannot be read as a file, not even by root.
     let error = KnownHosts::load(&[folder.path().to_path_buf()]).unwrap_err();
-    assert!(matches!(error, TransportError::KnownHosts { .. }), "{error}");
+    assert!(
+        matches!(error, TransportError::KnownHosts { .. }),
+        "{error}"
+    );
 }

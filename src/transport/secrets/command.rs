@@ -16,11 +16,17 @@ const LIMIT: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`TransportError::Secret`] when it fails or prints nothing. No message holds what it printed.
-pub async fn first_line(command: &str, setting: &'static str) -> Result<SecretString, TransportError> {
+pub async fn first_line(
+    command: &str,
+    setting: &'static str,
+) -> Result<SecretString, TransportError> {
     let trouble = |why: String| TransportError::Secret { setting, why };
     let mut shell = Command::new("sh");
     shell.args(["-c", command]).kill_on_drop(true);
-    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    shell
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     super::hide_secrets(&mut shell);
     let output = match tokio::time::timeout(LIMIT, shell.output()).await {
         Ok(result) => result.map_err(|error| trouble(format!("sh cannot be started: {error}")))?,
@@ -30,7 +36,10 @@ pub async fn first_line(command: &str, setting: &'static str) -> Result<SecretSt
     if !output.status.success() {
         return Err(trouble(format!("the command ended with {}", output.status)));
     }
-    let line = printed.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = printed
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok("") => Err(trouble("the command printed nothing".into())),
@@ -48,13 +57,23 @@ mod tests {
 
     #[tokio::test]
     async fn the_first_line_counts_and_failures_say_no_secret() {
-        let secret = first_line("printf 'one two\\r\\nthree\\n'", "password_command").await.unwrap();
+        let secret = first_line("printf 'one two\\r\\nthree\\n'", "password_command")
+            .await
+            .unwrap();
         assert_eq!(secret.expose_secret(), "one two");
-        for (command, wanted) in
-            [("echo hunter2; exit 3", "exit status: 3"), ("true", "printed nothing"), ("printf '\\377'", "no text")]
-        {
-            let error = first_line(command, "password_command").await.unwrap_err().to_string();
-            assert!(error.contains(wanted) && error.contains("password_command"), "{error}");
+        for (command, wanted) in [
+            ("echo hunter2; exit 3", "exit status: 3"),
+            ("true", "printed nothing"),
+            ("printf '\\377'", "no text"),
+        ] {
+            let error = first_line(command, "password_command")
+                .await
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains(wanted) && error.contains("password_command"),
+                "{error}"
+            );
             assert!(!error.contains("hunter2"), "{error}");
         }
     }

@@ -37,7 +37,11 @@ pub struct Known {
 }
 
 /// Environment variables that hold secrets: programs that are started do not get them.
-const VARIABLES: &[&str] = &["SKEP_SSH_PASSWORD", "SKEP_BECOME_PASSWORD", "SKEP_KEY_PASSPHRASE"];
+const VARIABLES: &[&str] = &[
+    "SKEP_SSH_PASSWORD",
+    "SKEP_BECOME_PASSWORD",
+    "SKEP_KEY_PASSPHRASE",
+];
 
 /// Keeps secrets of the environment from a program.
 pub(super) fn hide_secrets(command: &mut tokio::process::Command) {
@@ -65,24 +69,44 @@ impl fmt::Debug for Secrets {
 impl Secrets {
     /// What is known, and who can be asked for the rest.
     pub fn new(known: Known, asker: Option<Arc<dyn Ask>>) -> Self {
-        Self { known, asker, ..Self::default() }
+        Self {
+            known,
+            asker,
+            ..Self::default()
+        }
     }
 
     /// The password to log in with, when there is one.
     ///
     /// # Errors
     /// [`TransportError::Secret`] when the host's command for it fails.
-    pub(super) async fn password(&self, target: &Target) -> Result<Option<SecretString>, TransportError> {
-        self.choose(self.known.password.as_ref(), target.password_command.as_deref(), "password_command").await
+    pub(super) async fn password(
+        &self,
+        target: &Target,
+    ) -> Result<Option<SecretString>, TransportError> {
+        self.choose(
+            self.known.password.as_ref(),
+            target.password_command.as_deref(),
+            "password_command",
+        )
+        .await
     }
 
     /// The password for sudo, when there is one.
     ///
     /// # Errors
     /// [`TransportError::Secret`] when the host's command for it fails.
-    pub(super) async fn become_password(&self, target: &Target) -> Result<Option<SecretString>, TransportError> {
+    pub(super) async fn become_password(
+        &self,
+        target: &Target,
+    ) -> Result<Option<SecretString>, TransportError> {
         let command = target.become_password_command.as_deref();
-        self.choose(self.known.become_password.as_ref(), command, "become_password_command").await
+        self.choose(
+            self.known.become_password.as_ref(),
+            command,
+            "become_password_command",
+        )
+        .await
     }
 
     /// A host's own command is closer to it than what was given for all hosts.
@@ -92,7 +116,9 @@ impl Secrets {
         command: Option<&str>,
         setting: &'static str,
     ) -> Result<Option<SecretString>, TransportError> {
-        let Some(command) = command else { return Ok(known.cloned()) };
+        let Some(command) = command else {
+            return Ok(known.cloned());
+        };
         let mut printed = self.printed.lock().await;
         if let Some(result) = printed.get(command) {
             return result.clone().map(Some);
@@ -113,7 +139,14 @@ impl Secrets {
 
     /// Unlocks a key, asking at most once a run. Afterwards [`Passphrases::unlocked`] has it, or it stays locked.
     pub(super) async fn unlock(&self, path: &std::path::Path, key: russh::keys::PrivateKey) {
-        self.passphrases.unlock(path, key, self.known.passphrase.as_ref(), self.asker.as_deref()).await;
+        self.passphrases
+            .unlock(
+                path,
+                key,
+                self.known.passphrase.as_ref(),
+                self.asker.as_deref(),
+            )
+            .await;
     }
 
     /// Whether a locked key has a chance.

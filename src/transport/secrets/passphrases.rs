@@ -27,11 +27,21 @@ pub struct Passphrases {
 impl Passphrases {
     /// The unlocked key; `Some(None)` when it was tried and stays locked.
     pub fn unlocked(&self, path: &Path) -> Option<Outcome> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(path)
+            .cloned()
     }
 
     /// Tries the known passphrase, then asks up to three times.
-    pub async fn unlock(&self, path: &Path, key: PrivateKey, known: Option<&SecretString>, asker: Option<&dyn Ask>) {
+    pub async fn unlock(
+        &self,
+        path: &Path,
+        key: PrivateKey,
+        known: Option<&SecretString>,
+        asker: Option<&dyn Ask>,
+    ) {
         let _one_at_a_time = self.asking.lock().await;
         if self.unlocked(path).is_some() {
             return;
@@ -43,14 +53,19 @@ impl Passphrases {
         if let Some(asker) = asker.filter(|_| outcome.is_none()) {
             let question = format!("Passphrase of {}: ", path.display());
             for _ in 0..PROMPTS {
-                let Some(passphrase) = asker.ask(&question).await else { break };
+                let Some(passphrase) = asker.ask(&question).await else {
+                    break;
+                };
                 outcome = decrypt(&key, passphrase).await;
                 if outcome.is_some() {
                     break;
                 }
             }
         }
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), outcome);
+        self.keys
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_path_buf(), outcome);
     }
 }
 

@@ -30,13 +30,17 @@ pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
             let printed = output(shell, "sh", &[]).await?;
             Ok(SecretBytes::new(without_line_break(printed)))
         }
-        ValueSource::Age { ciphertext, .. } => open_age(ciphertext, std::env::var_os(IDENTITY)).await,
+        ValueSource::Age { ciphertext, .. } => {
+            open_age(ciphertext, std::env::var_os(IDENTITY)).await
+        }
     }
 }
 
 async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<SecretBytes, String> {
     let identity = identity.ok_or_else(|| {
-        format!("no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)")
+        format!(
+            "no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)"
+        )
     })?;
     let mut age = Command::new("age");
     age.args(["--decrypt", "--identity"]).arg(identity);
@@ -45,21 +49,35 @@ async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<Secre
 
 async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec<u8>, String> {
     hide_secrets(&mut command);
-    command.kill_on_drop(true).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .kill_on_drop(true)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     let run = async {
-        let mut child = command
-            .spawn()
-            .map_err(|error| format!("{program} cannot be started: {error}; try: apt-get install {program}"))?;
+        let mut child = command.spawn().map_err(|error| {
+            format!("{program} cannot be started: {error}; try: apt-get install {program}")
+        })?;
         if let Some(mut stdin) = child.stdin.take() {
             // A program that does not read all of it says so by its status.
             let _ = stdin.write_all(input).await;
         }
-        child.wait_with_output().await.map_err(|error| error.to_string())
+        child
+            .wait_with_output()
+            .await
+            .map_err(|error| error.to_string())
     };
-    let output = tokio::time::timeout(LIMIT, run)
-        .await
-        .map_err(|_| format!("{program} did not end within {}", humantime::format_duration(LIMIT)))??;
-    if output.status.success() { Ok(output.stdout) } else { Err(format!("{program} ended with {}", output.status)) }
+    let output = tokio::time::timeout(LIMIT, run).await.map_err(|_| {
+        format!(
+            "{program} did not end within {}",
+            humantime::format_duration(LIMIT)
+        )
+    })??;
+    if output.status.success() {
+        Ok(output.stdout)
+    } else {
+        Err(format!("{program} ended with {}", output.status))
+    }
 }
 
 /// As `$(...)` does, but one line break only: more may belong to the value.
@@ -81,13 +99,27 @@ mod tests {
     #[tokio::test]
     async fn values_come_whole_and_failures_say_no_value() {
         let command = |text: &str| ValueSource::Command(text.into());
-        let value = read_value(&command("printf 'one\\ntwo\\n\\n'")).await.unwrap();
+        let value = read_value(&command("printf 'one\\ntwo\\n\\n'"))
+            .await
+            .unwrap();
         assert_eq!(value.expose(), b"one\ntwo\n");
-        let error = read_value(&command("echo hunter2; exit 3")).await.unwrap_err();
-        assert!(error.contains("exit status: 3") && !error.contains("hunter2"), "{error}");
-        let error = read_value(&ValueSource::Environment("SKEP_NO_SUCH_VARIABLE".into())).await.unwrap_err();
-        assert_eq!(error, "it is not set; try: export SKEP_NO_SUCH_VARIABLE=...");
-        let path = read_value(&ValueSource::Environment("PATH".into())).await.unwrap();
+        let error = read_value(&command("echo hunter2; exit 3"))
+            .await
+            .unwrap_err();
+        assert!(
+            error.contains("exit status: 3") && !error.contains("hunter2"),
+            "{error}"
+        );
+        let error = read_value(&ValueSource::Environment("SKEP_NO_SUCH_VARIABLE".into()))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error,
+            "it is not set; try: export SKEP_NO_SUCH_VARIABLE=..."
+        );
+        let path = read_value(&ValueSource::Environment("PATH".into()))
+            .await
+            .unwrap();
         assert_eq!(path.expose(), std::env::var("PATH").unwrap().as_bytes());
     }
     /// The real program: a key is made, a value encrypted to it, and read; another key does not open it.
@@ -95,9 +127,16 @@ mod tests {
     async fn age_files_are_opened_with_the_identity_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let run = |program: &str, arguments: &[&str]| {
-            let output =
-                std::process::Command::new(program).args(arguments).current_dir(folder.path()).output().unwrap();
-            assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+            let output = std::process::Command::new(program)
+                .args(arguments)
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success(),
+                "{program}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             output.stdout
         };
         for name in ["mine", "other"] {
@@ -105,16 +144,31 @@ mod tests {
         }
         let recipient = String::from_utf8(run("age-keygen", &["-y", "mine"])).unwrap();
         std::fs::write(folder.path().join("plain"), b"hunter2\n\0 and more").unwrap();
-        let ciphertext = run("age", &["--encrypt", "--recipient", recipient.trim(), "plain"]);
+        let ciphertext = run(
+            "age",
+            &["--encrypt", "--recipient", recipient.trim(), "plain"],
+        );
         let identity = |name: &str| folder.path().join(name).into_os_string();
         let opened = open_age(&ciphertext, Some(identity("mine"))).await.unwrap();
-        assert_eq!(opened.expose(), b"hunter2\n\0 and more", "to the last byte: no line break is taken away");
+        assert_eq!(
+            opened.expose(),
+            b"hunter2\n\0 and more",
+            "to the last byte: no line break is taken away"
+        );
         for (name, word) in [("other", "age ended with"), ("none", "age ended with")] {
-            let error = open_age(&ciphertext, Some(identity(name))).await.unwrap_err();
-            assert!(error.contains(word) && !error.contains("hunter2"), "{error}");
+            let error = open_age(&ciphertext, Some(identity(name)))
+                .await
+                .unwrap_err();
+            assert!(
+                error.contains(word) && !error.contains("hunter2"),
+                "{error}"
+            );
         }
         let half = &ciphertext[..ciphertext.len() - 1];
-        assert!(open_age(half, Some(identity("mine"))).await.is_err(), "a value that was cut is none");
+        assert!(
+            open_age(half, Some(identity("mine"))).await.is_err(),
+            "a value that was cut is none"
+        );
         let error = open_age(&ciphertext, None).await.unwrap_err();
         assert!(error.contains("export SKEP_AGE_IDENTITY=FILE"), "{error}");
     }

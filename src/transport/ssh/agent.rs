@@ -24,16 +24,25 @@ pub struct Agent {
 }
 
 /// Reaches the agent that the host's settings name. The second value says why there is none although one is named.
-pub async fn reach(target: &Target, options: &ConnectOptions, patience: &Patience) -> (Option<Agent>, Option<String>) {
+pub async fn reach(
+    target: &Target,
+    options: &ConnectOptions,
+    patience: &Patience,
+) -> (Option<Agent>, Option<String>) {
     let socket = match &target.ssh.identity_agent {
         _ if !target.agent => None,
         IdentityAgent::Off => None,
         IdentityAgent::Environment => options.agent_socket.clone(),
         IdentityAgent::Socket(path) => Some(path.clone()),
     };
-    let Some(socket) = socket else { return (None, None) };
+    let Some(socket) = socket else {
+        return (None, None);
+    };
     let name = place(target, &socket);
-    match patience.while_helped(format!("{name} to say what it holds"), list(&socket)).await {
+    match patience
+        .while_helped(format!("{name} to say what it holds"), list(&socket))
+        .await
+    {
         Ok(agent) => (Some(Agent { name, ..agent }), None),
         Err(why) => {
             tracing::debug!(why, "no agent answers");
@@ -53,14 +62,24 @@ fn place(target: &Target, socket: &Path) -> String {
 
 async fn list(socket: &Path) -> Result<Agent, String> {
     let words = |error: russh::keys::Error| error.to_string();
-    let mut client = AgentClient::connect_uds(PathBuf::from(socket)).await.map_err(words)?;
+    let mut client = AgentClient::connect_uds(PathBuf::from(socket))
+        .await
+        .map_err(words)?;
     let identities = client.request_identities().await.map_err(words)?;
     let (mut keys, mut certificates) = (Vec::new(), Vec::new());
     for identity in identities {
         match identity {
             AgentIdentity::PublicKey { key, comment } => keys.push((key, comment)),
-            AgentIdentity::Certificate { certificate, comment } => certificates.push((certificate, comment)),
+            AgentIdentity::Certificate {
+                certificate,
+                comment,
+            } => certificates.push((certificate, comment)),
         }
     }
-    Ok(Agent { name: String::new(), client, keys, certificates })
+    Ok(Agent {
+        name: String::new(),
+        client,
+        keys,
+        certificates,
+    })
 }

@@ -20,8 +20,12 @@ pub fn config(
     certificates: bool,
     keepalive: Duration,
 ) -> Result<Arc<client::Config>, TransportError> {
-    let alive = target.ssh.keepalive.filter(|alive| !alive.interval.is_zero());
-    let (interval, count) = alive.map_or((keepalive, 3), |alive| (alive.interval, alive.count.max(1)));
+    let alive = target
+        .ssh
+        .keepalive
+        .filter(|alive| !alive.interval.is_zero());
+    let (interval, count) =
+        alive.map_or((keepalive, 3), |alive| (alive.interval, alive.count.max(1)));
     Ok(Arc::new(client::Config {
         preferred: preferred(target, known_types, certificates)?,
         keepalive_interval: Some(interval),
@@ -35,15 +39,26 @@ pub fn config(
     }))
 }
 
-fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> Result<Preferred, TransportError> {
+fn preferred(
+    target: &Target,
+    known_types: &[Algorithm],
+    certificates: bool,
+) -> Result<Preferred, TransportError> {
     let mut preferred = Preferred::DEFAULT;
     let ssh = &target.ssh;
     // Finite-field exchanges cost the client up to 340 ms each: only for who names them. The entries that stay include
     // the two markers (RFC 8308 extensions, strict exchange), without which RSA keys fail and Terrapin works.
-    let markers = [kex::EXTENSION_SUPPORT_AS_CLIENT, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT];
+    let markers = [
+        kex::EXTENSION_SUPPORT_AS_CLIENT,
+        kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+    ];
     let mut exchanges = preferred.kex.to_vec();
     // For servers held to NIST's curves; last, so that nobody else gets them.
-    exchanges.extend([kex::ECDH_SHA2_NISTP256, kex::ECDH_SHA2_NISTP384, kex::ECDH_SHA2_NISTP521]);
+    exchanges.extend([
+        kex::ECDH_SHA2_NISTP256,
+        kex::ECDH_SHA2_NISTP384,
+        kex::ECDH_SHA2_NISTP521,
+    ]);
     let mut offered = exchanges.clone();
     offered.retain(|name| !name.as_ref().starts_with("diffie-hellman"));
     match &ssh.key_exchanges {
@@ -52,7 +67,9 @@ fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> 
             // russh's list has the markers of both sides.
             for list in [&mut exchanges, &mut offered] {
                 list.retain(|name| {
-                    !["ext-info-", "kex-strict-"].iter().any(|marker| name.as_ref().starts_with(marker))
+                    !["ext-info-", "kex-strict-"]
+                        .iter()
+                        .any(|marker| name.as_ref().starts_with(marker))
                 });
             }
             exchanges = chosen(target, "KexAlgorithms", wanted, &exchanges, &offered)?;
@@ -77,11 +94,15 @@ fn preferred(target: &Target, known_types: &[Algorithm], certificates: bool) -> 
     let mut certified = keys.clone();
     if let Some(wanted) = &ssh.host_key_algorithms {
         let certificates = certified.iter().map(Algorithm::to_certificate_type);
-        let offered: Vec<String> = certificates.chain(keys.iter().map(ToString::to_string)).collect();
+        let offered: Vec<String> = certificates
+            .chain(keys.iter().map(ToString::to_string))
+            .collect();
         let wanted = wish::resolved(wanted, &offered);
         certified.retain(|algorithm| wanted.contains(&algorithm.to_certificate_type()));
         keys = match chosen_by(&wanted, &keys, ToString::to_string) {
-            keys if keys.is_empty() && certified.is_empty() => return Err(nothing_left(target, "HostKeyAlgorithms")),
+            keys if keys.is_empty() && certified.is_empty() => {
+                return Err(nothing_left(target, "HostKeyAlgorithms"));
+            }
             keys => keys,
         };
     }
@@ -101,13 +122,26 @@ fn chosen<N: AsRef<str> + Copy>(
     ours: &[N],
     offered: &[N],
 ) -> Result<Vec<N>, TransportError> {
-    let offered: Vec<String> = offered.iter().map(|name| name.as_ref().to_owned()).collect();
-    let names = chosen_by(&wish::resolved(wanted, &offered), ours, |name| name.as_ref().to_owned());
-    if names.is_empty() { Err(nothing_left(target, setting)) } else { Ok(names) }
+    let offered: Vec<String> = offered
+        .iter()
+        .map(|name| name.as_ref().to_owned())
+        .collect();
+    let names = chosen_by(&wish::resolved(wanted, &offered), ours, |name| {
+        name.as_ref().to_owned()
+    });
+    if names.is_empty() {
+        Err(nothing_left(target, setting))
+    } else {
+        Ok(names)
+    }
 }
 
 fn chosen_by<N: Clone>(wanted: &[String], ours: &[N], name: impl Fn(&N) -> String) -> Vec<N> {
-    wanted.iter().filter_map(|wanted| ours.iter().find(|one| name(one) == *wanted)).cloned().collect()
+    wanted
+        .iter()
+        .filter_map(|wanted| ours.iter().find(|one| name(one) == *wanted))
+        .cloned()
+        .collect()
 }
 
 fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
@@ -119,10 +153,18 @@ fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
 }
 
 /// The host takes none of what is offered. Waiting does not help.
-pub fn nothing_in_common(target: &Target, kind: &AlgorithmKind, ours: &[String], theirs: &[String]) -> TransportError {
+pub fn nothing_in_common(
+    target: &Target,
+    kind: &AlgorithmKind,
+    ours: &[String],
+    theirs: &[String],
+) -> TransportError {
     let (setting, given) = match kind {
         AlgorithmKind::Kex => ("KexAlgorithms", target.ssh.key_exchanges.is_some()),
-        AlgorithmKind::Key => ("HostKeyAlgorithms", target.ssh.host_key_algorithms.is_some()),
+        AlgorithmKind::Key => (
+            "HostKeyAlgorithms",
+            target.ssh.host_key_algorithms.is_some(),
+        ),
         AlgorithmKind::Cipher => ("Ciphers", target.ssh.ciphers.is_some()),
         AlgorithmKind::Mac => ("MACs", target.ssh.macs.is_some()),
         _ => ("Compression", false),
@@ -133,16 +175,34 @@ pub fn nothing_in_common(target: &Target, kind: &AlgorithmKind, ours: &[String],
     };
     let list = |names: &[String]| {
         let words = names.join(", ");
-        words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(400).collect::<String>()
+        words
+            .chars()
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .take(400)
+            .collect::<String>()
     };
-    let why = format!("{} takes none of {}; it offers {}", target.address, list(ours), list(theirs));
-    TransportError::Settings { setting: setting.into(), place, why }
+    let why = format!(
+        "{} takes none of {}; it offers {}",
+        target.address,
+        list(ours),
+        list(theirs)
+    );
+    TransportError::Settings {
+        setting: setting.into(),
+        place,
+        why,
+    }
 }
 
 fn same_type(known: &Algorithm, offered: &Algorithm) -> bool {
     matches!(
         (known, offered),
-        (Algorithm::Rsa { .. }, Algorithm::Rsa { hash: Some(HashAlg::Sha256 | HashAlg::Sha512) })
+        (
+            Algorithm::Rsa { .. },
+            Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256 | HashAlg::Sha512)
+            }
+        )
     ) || known == offered
 }
 
@@ -164,19 +224,42 @@ mod tests {
     fn no_finite_fields_and_the_markers_stay() {
         let preferred = preferred(&target(), &[], false).unwrap();
         let names = names(&preferred.kex);
-        assert!(!names.iter().any(|name| name.contains("diffie")), "{names:?}");
-        for wanted in ["mlkem768x25519-sha256", "curve25519-sha256", "ext-info-c", "kex-strict-c-v00@openssh.com"] {
+        assert!(
+            !names.iter().any(|name| name.contains("diffie")),
+            "{names:?}"
+        );
+        for wanted in [
+            "mlkem768x25519-sha256",
+            "curve25519-sha256",
+            "ext-info-c",
+            "kex-strict-c-v00@openssh.com",
+        ] {
             assert!(names.contains(&wanted), "{wanted} in {names:?}");
         }
         assert_eq!(preferred.cipher.first(), Some(&cipher::AES_256_GCM));
-        assert!(preferred.host_key_certificates.is_empty(), "nobody to vouch for them");
+        assert!(
+            preferred.host_key_certificates.is_empty(),
+            "nobody to vouch for them"
+        );
     }
 
     #[test]
     fn known_types_come_first_and_sha1_never() {
-        let keys = preferred(&target(), &[Algorithm::Rsa { hash: None }], true).unwrap().key;
-        assert_eq!(keys.first(), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
-        assert_eq!(keys.get(1), Some(&Algorithm::Rsa { hash: Some(HashAlg::Sha256) }));
+        let keys = preferred(&target(), &[Algorithm::Rsa { hash: None }], true)
+            .unwrap()
+            .key;
+        assert_eq!(
+            keys.first(),
+            Some(&Algorithm::Rsa {
+                hash: Some(HashAlg::Sha512)
+            })
+        );
+        assert_eq!(
+            keys.get(1),
+            Some(&Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256)
+            })
+        );
         assert!(!keys.contains(&Algorithm::Rsa { hash: None }));
         assert!(keys.contains(&Algorithm::Ed25519));
     }
@@ -185,18 +268,34 @@ mod tests {
     fn lists_of_the_user_are_followed_as_far_as_they_are_known() {
         let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
         let mut target = target();
-        target.ssh.key_exchanges =
-            list(&["sntrup761x25519-sha512", "diffie-hellman-group14-sha256", "curve25519-sha256"]);
+        target.ssh.key_exchanges = list(&[
+            "sntrup761x25519-sha512",
+            "diffie-hellman-group14-sha256",
+            "curve25519-sha256",
+        ]);
         target.ssh.ciphers = list(&["chacha20-poly1305@openssh.com", "aes256-ctr"]);
         target.ssh.macs = list(&["umac-64@openssh.com", "hmac-sha2-256"]);
-        target.ssh.host_key_algorithms = list(&["rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com"]);
+        target.ssh.host_key_algorithms =
+            list(&["rsa-sha2-256", "ssh-ed25519-cert-v01@openssh.com"]);
         let chosen = preferred(&target, &[Algorithm::Ed25519], true).unwrap();
-        let exchanges =
-            ["diffie-hellman-group14-sha256", "curve25519-sha256", "ext-info-c", "kex-strict-c-v00@openssh.com"];
+        let exchanges = [
+            "diffie-hellman-group14-sha256",
+            "curve25519-sha256",
+            "ext-info-c",
+            "kex-strict-c-v00@openssh.com",
+        ];
         assert_eq!(names(&chosen.kex), exchanges);
-        assert_eq!(names(&chosen.cipher), ["chacha20-poly1305@openssh.com", "aes256-ctr"]);
+        assert_eq!(
+            names(&chosen.cipher),
+            ["chacha20-poly1305@openssh.com", "aes256-ctr"]
+        );
         assert_eq!(names(&chosen.mac), ["hmac-sha2-256"]);
-        assert_eq!(*chosen.key, [Algorithm::Rsa { hash: Some(HashAlg::Sha256) }]);
+        assert_eq!(
+            *chosen.key,
+            [Algorithm::Rsa {
+                hash: Some(HashAlg::Sha256)
+            }]
+        );
         assert_eq!(*chosen.host_key_certificates, [Algorithm::Ed25519]);
         // Without the program `ssh` nobody has resolved signs.
         target.ssh.key_exchanges = list(&["-mlkem*", "*nistp*"]);
@@ -204,18 +303,43 @@ mod tests {
         target.ssh.macs = list(&["+umac-64@openssh.com"]);
         target.ssh.host_key_algorithms = list(&["-*-cert-v01@openssh.com", "ecdsa-*"]);
         let changed = preferred(&target, &[], true).unwrap();
-        let exchanges =
-            ["curve25519-sha256", "curve25519-sha256@libssh.org", "ext-info-c", "kex-strict-c-v00@openssh.com"];
+        let exchanges = [
+            "curve25519-sha256",
+            "curve25519-sha256@libssh.org",
+            "ext-info-c",
+            "kex-strict-c-v00@openssh.com",
+        ];
         assert_eq!(names(&changed.kex), exchanges);
-        assert_eq!(names(&changed.cipher)[..2], ["aes128-ctr", "aes256-gcm@openssh.com"]);
+        assert_eq!(
+            names(&changed.cipher)[..2],
+            ["aes128-ctr", "aes256-gcm@openssh.com"]
+        );
         assert_eq!(changed.mac, Preferred::DEFAULT.mac);
-        assert!(changed.host_key_certificates.is_empty() && changed.key.contains(&Algorithm::Ed25519));
-        assert!(!changed.key.iter().any(|algorithm| matches!(algorithm, Algorithm::Ecdsa { .. })));
+        assert!(
+            changed.host_key_certificates.is_empty() && changed.key.contains(&Algorithm::Ed25519)
+        );
+        assert!(
+            !changed
+                .key
+                .iter()
+                .any(|algorithm| matches!(algorithm, Algorithm::Ecdsa { .. }))
+        );
         target.ssh.key_exchanges = list(&["+diffie-hellman-group14-sha256"]);
         let more = preferred(&target, &[], false).unwrap();
-        assert_eq!(names(&more.kex).iter().filter(|name| name.starts_with("diffie")).count(), 1);
+        assert_eq!(
+            names(&more.kex)
+                .iter()
+                .filter(|name| name.starts_with("diffie"))
+                .count(),
+            1
+        );
         target.ssh.macs = list(&["umac-64@openssh.com"]);
         let error = preferred(&target, &[], false).unwrap_err();
-        assert!(error.to_string().starts_with("MACs (the SSH configuration of web)"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .starts_with("MACs (the SSH configuration of web)"),
+            "{error}"
+        );
     }
 }

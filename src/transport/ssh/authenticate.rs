@@ -76,7 +76,11 @@ pub async fn log_in(
         no_agent,
         remaining: None,
     };
-    if login.run().await? { Ok(()) } else { Err(login.refused()) }
+    if login.run().await? {
+        Ok(())
+    } else {
+        Err(login.refused())
+    }
 }
 
 impl Login<'_> {
@@ -84,7 +88,12 @@ impl Login<'_> {
         let wanted: Vec<MethodKind> = match &self.target.ssh.methods {
             None => METHODS.iter().map(|(_, kind)| *kind).collect(),
             Some(names) => {
-                let kind = |name: &String| METHODS.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind);
+                let kind = |name: &String| {
+                    METHODS
+                        .iter()
+                        .find(|(known, _)| known == name)
+                        .map(|(_, kind)| *kind)
+                };
                 names.iter().filter_map(kind).collect()
             }
         };
@@ -107,8 +116,14 @@ impl Login<'_> {
             return Ok(false);
         }
         // Nothing to offer: the server may want nothing.
-        let result = self.handle.authenticate_none(self.target.user.as_str()).await;
-        Ok(self.judge(MethodKind::None, result.map_err(|error| error.to_string())).await? == Progress::In)
+        let result = self
+            .handle
+            .authenticate_none(self.target.user.as_str())
+            .await;
+        Ok(self
+            .judge(MethodKind::None, result.map_err(|error| error.to_string()))
+            .await?
+            == Progress::In)
     }
 
     async fn once(&mut self, wanted: &[MethodKind]) -> Result<Progress, TransportError> {
@@ -130,7 +145,9 @@ impl Login<'_> {
 
     /// Whether the server may still take the method.
     pub(super) fn takes(&self, method: MethodKind) -> bool {
-        self.remaining.as_ref().is_none_or(|remaining| remaining.contains(&method))
+        self.remaining
+            .as_ref()
+            .is_none_or(|remaining| remaining.contains(&method))
     }
 
     /// What the server's answer to a method means.
@@ -142,14 +159,24 @@ impl Login<'_> {
         match result {
             Ok(AuthResult::Success) => Ok(Progress::In),
             // russh says "failure, nothing remains" for a connection that is gone.
-            Ok(AuthResult::Failure { remaining_methods, partial_success }) if !remaining_methods.is_empty() => {
+            Ok(AuthResult::Failure {
+                remaining_methods,
+                partial_success,
+            }) if !remaining_methods.is_empty() => {
                 tracing::debug!(?method, partial_success, "not logged in yet");
                 self.remaining = Some(remaining_methods);
-                Ok(if partial_success { Progress::Half } else { Progress::Refused })
+                Ok(if partial_success {
+                    Progress::Half
+                } else {
+                    Progress::Refused
+                })
             }
             Ok(AuthResult::Failure { .. }) | Err(_) => match self.cause.ending().await {
                 Some(ending) if ending.too_many_keys => Err(self.refused()),
-                Some(ending) => Err(TransportError::Lost(format!("during login: {}", ending.why))),
+                Some(ending) => Err(TransportError::Lost(format!(
+                    "during login: {}",
+                    ending.why
+                ))),
                 None if self.handle.is_closed() => Err(TransportError::Lost("during login".into())),
                 None => Ok(Progress::Refused),
             },
@@ -165,13 +192,20 @@ impl Login<'_> {
                     tried.push_str("there is none to offer");
                 }
                 if let Some(TransportError::Key { path, place, why }) = unusable {
-                    tried.push_str(&format!("; not usable: {} ({place}): {why}", path.display()));
+                    tried.push_str(&format!(
+                        "; not usable: {} ({place}): {why}",
+                        path.display()
+                    ));
                 }
                 if let Some(why) = &self.no_agent {
                     tried.push_str(&format!("; {why}"));
                 }
                 let (user, address) = (self.target.user.clone(), self.target.address.clone());
-                TransportError::Authentication { user, address, tried }
+                TransportError::Authentication {
+                    user,
+                    address,
+                    tried,
+                }
             }
         }
     }

@@ -54,9 +54,16 @@ pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap
     // The subshell keeps `exit`, traps and variables of the script away from what is printed after it.
     text.extend_from_slice(b"\n(eval ");
     quote(&exec.script, "the script", &mut text)?;
-    text.extend_from_slice(format!(")\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes());
+    text.extend_from_slice(
+        format!(")\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes(),
+    );
     let command = command_line(&exec.privilege, exec.timeout, elevation, text.len(), mark)?;
-    Ok(Bootstrap { command, text, begin: begin.into_bytes(), end: end.into_bytes() })
+    Ok(Bootstrap {
+        command,
+        text,
+        begin: begin.into_bytes(),
+        end: end.into_bytes(),
+    })
 }
 
 /// `dd` with full blocks reads exactly that many bytes of a pipe and leaves the rest to the script; `head -c` of some
@@ -69,7 +76,9 @@ fn command_line(
     mark: u128,
 ) -> Result<String, TransportError> {
     // Zero means "no limit" to `timeout`.
-    let seconds = timeout.clamp(Duration::from_millis(1), LONGEST).as_secs_f64();
+    let seconds = timeout
+        .clamp(Duration::from_millis(1), LONGEST)
+        .as_secs_f64();
     let inner = Inner {
         prefix: &format!("timeout -k {KILL_AFTER} {seconds:.3} "),
         script: &format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#),
@@ -89,8 +98,19 @@ pub fn end_group(
 ) -> Result<String, TransportError> {
     let script = format!("kill -s TERM -- -{group}; sleep 1; kill -s KILL -- -{group}");
     // Root ends what root started for another account.
-    let privilege = if matches!(privilege, Privilege::User(_)) { &Privilege::Root } else { privilege };
-    elevation.command(privilege, &Inner { prefix: "", script: &script }, mark)
+    let privilege = if matches!(privilege, Privilege::User(_)) {
+        &Privilege::Root
+    } else {
+        privilege
+    };
+    elevation.command(
+        privilege,
+        &Inner {
+            prefix: "",
+            script: &script,
+        },
+        mark,
+    )
 }
 
 /// Single quotes keep every byte but themselves.
@@ -98,7 +118,11 @@ fn quote(value: &str, what: &str, text: &mut Vec<u8>) -> Result<(), TransportErr
     text.push(b'\'');
     for byte in value.bytes() {
         match byte {
-            0 => return Err(TransportError::Unsendable(format!("{what} contains a NUL byte"))),
+            0 => {
+                return Err(TransportError::Unsendable(format!(
+                    "{what} contains a NUL byte"
+                )));
+            }
             b'\'' => text.extend_from_slice(br"'\''"),
             byte => text.push(byte),
         }

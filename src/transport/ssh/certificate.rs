@@ -12,7 +12,9 @@ pub fn of_key(public: &PublicKey, path: &Path, files: &[PathBuf]) -> Vec<Certifi
     let beside = PathBuf::from(beside);
     let mut found: Vec<Certificate> = Vec::new();
     for file in files.iter().chain([&beside]) {
-        let Some(certificate) = read(file) else { continue };
+        let Some(certificate) = read(file) else {
+            continue;
+        };
         if certificate.public_key() == public.key_data() && !found.contains(&certificate) {
             found.push(certificate);
         }

@@ -33,7 +33,10 @@ struct Failure {
 
 impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
-        Self { error, dropped: false }
+        Self {
+            error,
+            dropped: false,
+        }
     }
 }
 
@@ -71,8 +74,9 @@ pub async fn connect_by(
         let elapsed = start.elapsed();
         let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
         // Whoever has to stand back for others does not lose time of its own.
-        let again =
-            failure.dropped && dropped < DROPPED_RETRIES && elapsed.saturating_sub(queued) < target.connect_timeout;
+        let again = failure.dropped
+            && dropped < DROPPED_RETRIES
+            && elapsed.saturating_sub(queued) < target.connect_timeout;
         if !waits && !again {
             return Err(failure.error);
         }
@@ -96,10 +100,21 @@ async fn attempt(
     options: &ConnectOptions,
 ) -> Result<SshConnection, Failure> {
     let deadline = Instant::now() + target.connect_timeout.min(LONGEST);
-    let late = |what: &str| connect_error(target, format!("{what} within {}", words(target.connect_timeout)), true);
+    let late = |what: &str| {
+        connect_error(
+            target,
+            format!("{what} within {}", words(target.connect_timeout)),
+            true,
+        )
+    };
     let (address, port) = target.known_name();
     let certificates = known.has_authority(address, port);
-    let config = algorithms::config(target, &known.key_types(address, port), certificates, options.keepalive)?;
+    let config = algorithms::config(
+        target,
+        &known.key_types(address, port),
+        certificates,
+        options.keepalive,
+    )?;
     let become_password = options.secrets.become_password(target).await?;
 
     let (link, said) = match timeout_at(deadline, road.open(target)).await {
@@ -109,7 +124,8 @@ async fn attempt(
     // Whatever ends this attempt early also ends russh's session task, which would keep the socket.
     let token = CancellationToken::new();
     let guard = token.clone().drop_guard();
-    let stream = QuickStream::new(link, token).map_err(|error| connect_error(target, error.to_string(), true))?;
+    let stream = QuickStream::new(link, token)
+        .map_err(|error| connect_error(target, error.to_string(), true))?;
 
     let cause = LostCause::new();
     let handler = Handler {
@@ -120,31 +136,56 @@ async fn attempt(
         hash: target.ssh.hash_known_hosts,
         cause: cause.clone(),
     };
-    let mut handle = match timeout_at(deadline, client::connect_stream(config, stream, handler)).await {
-        Ok(Ok(handle)) => handle,
-        Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
-        Err(_) => return Err(late("no SSH greeting and key exchange").into()),
-    };
+    let mut handle =
+        match timeout_at(deadline, client::connect_stream(config, stream, handler)).await {
+            Ok(Ok(handle)) => handle,
+            Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
+            Err(_) => return Err(late("no SSH greeting and key exchange").into()),
+        };
     let patience = Patience::until(deadline);
-    match patience.limit(authenticate::log_in(&mut handle, target, options, &cause, &patience)).await {
+    match patience
+        .limit(authenticate::log_in(
+            &mut handle,
+            target,
+            options,
+            &cause,
+            &patience,
+        ))
+        .await
+    {
         // Debian 13's sshd closes the connection when PAM lets nobody in.
-        Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_))) if cause.is_booting() => {
+        Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_)))
+            if cause.is_booting() =>
+        {
             let why = "the machine is booting up and lets nobody in yet".to_owned();
             return Err(connect_error(target, why, true).into());
         }
         Some(result) => result?,
         None => {
-            let waited = patience.helper().map(|helper| format!(": waited for {helper}")).unwrap_or_default();
+            let waited = patience
+                .helper()
+                .map(|helper| format!(": waited for {helper}"))
+                .unwrap_or_default();
             return Err(connect_error(
                 target,
-                format!("no end of the login within {}{waited}", words(target.connect_timeout)),
+                format!(
+                    "no end of the login within {}{waited}",
+                    words(target.connect_timeout)
+                ),
                 waited.is_empty(),
             )
             .into());
         }
     }
     let elevation = Elevation::new(target, become_password);
-    Ok(SshConnection::new(handle, cause, guard, elevation, road.clone(), options))
+    Ok(SshConnection::new(
+        handle,
+        cause,
+        guard,
+        elevation,
+        road.clone(),
+        options,
+    ))
 }
 
 /// `said` is what a local command on the way said about it.
@@ -153,7 +194,10 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
         HandlerError::Ours(_) => false,
         HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => true,
         HandlerError::Russh(russh::Error::IO(error)) => {
-            matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof)
+            matches!(
+                error.kind(),
+                ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+            )
         }
         HandlerError::Russh(_) => false,
     };
@@ -169,7 +213,10 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
             }
             // A program that ends is no busy server, unless it is `ssh` and another server dropped it.
             let dropped_it = said.is_empty() || said.contains("kex_exchange_identification");
-            Failure { error: connect_error(target, why, dropped), dropped: dropped && dropped_it }
+            Failure {
+                error: connect_error(target, why, dropped),
+                dropped: dropped && dropped_it,
+            }
         }
     }
 }

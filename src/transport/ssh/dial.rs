@@ -37,10 +37,13 @@ impl Road {
     pub async fn open(&self, target: &Target) -> Result<(Link, Words), TransportError> {
         match self {
             Self::Tcp => Ok((Link::Tcp(dial(target).await?), Words::default())),
-            Self::Through { jump, name } => Ok((through(jump, name, target).await?, Words::default())),
+            Self::Through { jump, name } => {
+                Ok((through(jump, name, target).await?, Words::default()))
+            }
             Self::Command(command) => {
-                let (stream, words) = ProxyCommand::start(command)
-                    .map_err(|error| connect_error(target, format!("its ProxyCommand: {error}"), false))?;
+                let (stream, words) = ProxyCommand::start(command).map_err(|error| {
+                    connect_error(target, format!("its ProxyCommand: {error}"), false)
+                })?;
                 Ok((Link::Other(Box::new(stream)), words))
             }
         }
@@ -49,34 +52,60 @@ impl Road {
 
 /// A connection that failed, to a target.
 pub fn connect_error(target: &Target, why: String, retryable: bool) -> TransportError {
-    TransportError::Connect { address: format!("{}:{}", target.address, target.port), why, retryable }
+    TransportError::Connect {
+        address: format!("{}:{}", target.address, target.port),
+        why,
+        retryable,
+    }
 }
 
-async fn through(jump: &SshConnection, name: &str, target: &Target) -> Result<Link, TransportError> {
+async fn through(
+    jump: &SshConnection,
+    name: &str,
+    target: &Target,
+) -> Result<Link, TransportError> {
     let (address, port) = (target.address.clone(), u32::from(target.port));
-    match jump.handle.channel_open_direct_tcpip(address, port, "127.0.0.1", 0).await {
+    match jump
+        .handle
+        .channel_open_direct_tcpip(address, port, "127.0.0.1", 0)
+        .await
+    {
         Ok(channel) => Ok(Link::Other(Box::new(channel.into_stream()))),
         Err(russh::Error::ChannelOpenFailure(reason)) => {
-            let words = jump.cause.refusal().await.unwrap_or_else(|| format!("{reason:?}"));
+            let words = jump
+                .cause
+                .refusal()
+                .await
+                .unwrap_or_else(|| format!("{reason:?}"));
             let (why, retryable) = match reason {
-                ChannelOpenFailure::AdministrativelyProhibited => {
-                    (format!("{name} forbids forwarding ({words}); its sshd needs AllowTcpForwarding"), false)
-                }
+                ChannelOpenFailure::AdministrativelyProhibited => (
+                    format!(
+                        "{name} forbids forwarding ({words}); its sshd needs AllowTcpForwarding"
+                    ),
+                    false,
+                ),
                 _ => (format!("{name} cannot reach it: {words}"), true),
             };
             Err(connect_error(target, why, retryable))
         }
         Err(_) => {
             let error = Box::new(jump.cause.lost().await);
-            Err(TransportError::Jump { hop: name.to_owned(), error })
+            Err(TransportError::Jump {
+                hop: name.to_owned(),
+                error,
+            })
         }
     }
 }
 
 async fn dial(target: &Target) -> Result<TcpStream, TransportError> {
-    let trouble = |why: String| TransportError::Resolve { name: target.address.clone(), why };
-    let found =
-        lookup_host((target.address.as_str(), target.port)).await.map_err(|error| trouble(error.to_string()))?;
+    let trouble = |why: String| TransportError::Resolve {
+        name: target.address.clone(),
+        why,
+    };
+    let found = lookup_host((target.address.as_str(), target.port))
+        .await
+        .map_err(|error| trouble(error.to_string()))?;
     let fits = |address: &SocketAddr| match target.ssh.family {
         AddressFamily::Any => true,
         AddressFamily::Inet => address.is_ipv4(),
@@ -84,7 +113,9 @@ async fn dial(target: &Target) -> Result<TcpStream, TransportError> {
     };
     let addresses: Vec<SocketAddr> = found.filter(fits).collect();
     if addresses.is_empty() {
-        return Err(trouble("it has no address (of the wanted AddressFamily)".into()));
+        return Err(trouble(
+            "it has no address (of the wanted AddressFamily)".into(),
+        ));
     }
     let source = match &target.ssh.bind_address {
         Some(address) => Some(source(target, address).await?),
@@ -97,13 +128,22 @@ async fn dial(target: &Target) -> Result<TcpStream, TransportError> {
             Err(error) => last = error,
         }
     }
-    let hopeless = matches!(last.kind(), ErrorKind::PermissionDenied | ErrorKind::InvalidInput);
+    let hopeless = matches!(
+        last.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::InvalidInput
+    );
     Err(connect_error(target, last.to_string(), !hopeless))
 }
 
 async fn dial_one(address: SocketAddr, source: Option<IpAddr>) -> std::io::Result<TcpStream> {
-    let Some(source) = source else { return TcpStream::connect(address).await };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let Some(source) = source else {
+        return TcpStream::connect(address).await;
+    };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.bind(SocketAddr::new(source, 0))?;
     socket.connect(address).await
 }
@@ -114,6 +154,11 @@ async fn source(target: &Target, address: &str) -> Result<IpAddr, TransportError
         place: format!("the SSH configuration of {}", target.name),
         why,
     };
-    let mut found = lookup_host((address, 0)).await.map_err(|error| trouble(format!("{address}: {error}")))?;
-    found.next().map(|address| address.ip()).ok_or_else(|| trouble(format!("{address} has no address")))
+    let mut found = lookup_host((address, 0))
+        .await
+        .map_err(|error| trouble(format!("{address}: {error}")))?;
+    found
+        .next()
+        .map(|address| address.ip())
+        .ok_or_else(|| trouble(format!("{address} has no address")))
 }

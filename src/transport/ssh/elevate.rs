@@ -74,12 +74,21 @@ impl Elevation {
 
     /// An error that names login and host.
     pub fn error(&self, why: impl Into<String>) -> TransportError {
-        TransportError::Privilege { user: self.user.clone(), address: self.address.clone(), why: why.into() }
+        TransportError::Privilege {
+            user: self.user.clone(),
+            address: self.address.clone(),
+            why: why.into(),
+        }
     }
 
     /// The command line for a privilege: `inner` runs as the wanted account, `ready` is printed there first when a
     /// password may be asked for. `inner` holds no single quotes but around its last word.
-    pub fn command(&self, privilege: &Privilege, inner: &Inner<'_>, mark: u128) -> Result<String, TransportError> {
+    pub fn command(
+        &self,
+        privilege: &Privilege,
+        inner: &Inner<'_>,
+        mark: u128,
+    ) -> Result<String, TransportError> {
         let as_user = account(&self.become_user)?;
         let Inner { prefix, script } = inner;
         let plain = |prefix: &str| format!("{prefix}sh -c '{script}'");
@@ -89,7 +98,9 @@ impl Elevation {
         };
         if !self.is_needed(privilege) {
             let own = match privilege {
-                Privilege::Root if as_user != "root" && self.user == "root" => format!("{RUNUSER} -u {as_user} -- "),
+                Privilege::Root if as_user != "root" && self.user == "root" => {
+                    format!("{RUNUSER} -u {as_user} -- ")
+                }
                 Privilege::Login | Privilege::Root | Privilege::User(_) => String::new(),
             };
             return Ok(plain(&format!("{own}{prefix}{run_as}")));
@@ -99,7 +110,11 @@ impl Elevation {
             Privilege::User(name) if as_user != "root" => (account(name)?, String::new()),
             _ => (as_user, run_as),
         };
-        let who = if as_user == "root" { String::new() } else { format!("-u {as_user} ") };
+        let who = if as_user == "root" {
+            String::new()
+        } else {
+            format!("-u {as_user} ")
+        };
         let command = match &self.password {
             None => plain(&format!("env LC_ALL=C sudo -n {who}-- {prefix}{run_as}")),
             Some(_) => format!(
@@ -108,12 +123,19 @@ impl Elevation {
                 Dialogue::ready(mark),
             ),
         };
-        Ok(if self.terminal.load(Ordering::Relaxed) { with_terminal(&command) } else { command })
+        Ok(if self.terminal.load(Ordering::Relaxed) {
+            with_terminal(&command)
+        } else {
+            command
+        })
     }
 
     /// Follows what sudo says; `None` when it has nothing to ask.
     pub fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<Dialogue> {
-        let password = self.password.clone().filter(|_| self.is_needed(privilege))?;
+        let password = self
+            .password
+            .clone()
+            .filter(|_| self.is_needed(privilege))?;
         Some(Dialogue {
             question: Dialogue::question(mark),
             ready: Dialogue::ready(mark),
@@ -205,15 +227,25 @@ impl Dialogue {
     /// Takes the next bytes of stderr.
     pub fn hear(&mut self, bytes: &[u8]) -> Heard {
         self.tail.extend_from_slice(bytes);
-        let find = |text: &[u8], wanted: &str| text.windows(wanted.len()).position(|part| part == wanted.as_bytes());
+        let find = |text: &[u8], wanted: &str| {
+            text.windows(wanted.len())
+                .position(|part| part == wanted.as_bytes())
+        };
         if find(&self.tail, &self.ready).is_some() {
             return Heard::Ready;
         }
         if let Some(at) = find(&self.tail, &self.question) {
             self.tail.drain(..at + self.question.len());
-            return if std::mem::replace(&mut self.asked, true) { Heard::Again } else { Heard::Question };
+            return if std::mem::replace(&mut self.asked, true) {
+                Heard::Again
+            } else {
+                Heard::Question
+            };
         }
-        let excess = self.tail.len().saturating_sub(self.question.len().max(self.ready.len()));
+        let excess = self
+            .tail
+            .len()
+            .saturating_sub(self.question.len().max(self.ready.len()));
         self.tail.drain(..excess);
         Heard::Nothing
     }
@@ -227,7 +259,8 @@ impl Dialogue {
             Heard::Nothing => Ok(Next::Wait),
             Heard::Ready => Ok(Next::Run),
             Heard::Question => {
-                let mut line = Zeroizing::new(Vec::with_capacity(self.password.expose_secret().len() + 1));
+                let mut line =
+                    Zeroizing::new(Vec::with_capacity(self.password.expose_secret().len() + 1));
                 line.extend_from_slice(self.password.expose_secret().as_bytes());
                 line.push(b'\n');
                 Ok(Next::Say(Bytes::from_owner(line)))
@@ -245,10 +278,15 @@ impl Dialogue {
 /// puts the question into its own: `[sudo: QUESTION] Password: `.
 pub fn behind_question(said: &[u8]) -> &[u8] {
     const MARK: &[u8] = b"-password";
-    let before = said.windows(5 + 32 + MARK.len()).rposition(|part| part.starts_with(b"skep-") && part.ends_with(MARK));
+    let before = said
+        .windows(5 + 32 + MARK.len())
+        .rposition(|part| part.starts_with(b"skep-") && part.ends_with(MARK));
     let rest = before.map_or(said, |at| &said[at + 5 + 32 + MARK.len()..]);
-    match rest.strip_prefix(b"]").and_then(|rest| rest.iter().position(|byte| *byte == b':').map(|at| &rest[at + 1..]))
-    {
+    match rest.strip_prefix(b"]").and_then(|rest| {
+        rest.iter()
+            .position(|byte| *byte == b':')
+            .map(|at| &rest[at + 1..])
+    }) {
         Some(rest) => rest.trim_ascii_start(),
         None => rest,
     }
@@ -278,7 +316,10 @@ impl std::fmt::Debug for Next {
 fn account(name: &str) -> Result<&str, TransportError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if name.is_empty() || name.starts_with('-') || !name.bytes().all(plain) {
-        return Err(TransportError::Unsendable(format!("`{}` is not the name of an account", name.escape_debug())));
+        return Err(TransportError::Unsendable(format!(
+            "`{}` is not the name of an account",
+            name.escape_debug()
+        )));
     }
     Ok(name)
 }
@@ -293,24 +334,48 @@ mod tests {
     fn what_is_printed_for_debugging_holds_no_password() {
         let secret = || Some(SecretString::from("hunter2"));
         let elevation = Elevation::new(&Target::new(HostName::new("web"), "web".into()), secret());
-        let known = Known { password: secret(), become_password: secret(), passphrase: secret() };
+        let known = Known {
+            password: secret(),
+            become_password: secret(),
+            passphrase: secret(),
+        };
         let secrets = std::sync::Arc::new(Secrets::new(known, None));
-        let options = ConnectOptions { secrets, ..ConnectOptions::default() };
-        let printed = format!("{elevation:?} {options:?} {:?}", Next::Say(Bytes::from_static(b"hunter2\n")));
-        assert!(printed.contains("REDACTED") && printed.contains("Secrets(..)"), "{printed}");
+        let options = ConnectOptions {
+            secrets,
+            ..ConnectOptions::default()
+        };
+        let printed = format!(
+            "{elevation:?} {options:?} {:?}",
+            Next::Say(Bytes::from_static(b"hunter2\n"))
+        );
+        assert!(
+            printed.contains("REDACTED") && printed.contains("Secrets(..)"),
+            "{printed}"
+        );
         assert!(!printed.contains("hunter2"), "{printed}");
     }
 
     #[test]
     fn reasons_stand_behind_the_question() {
         let question = Dialogue::question(7);
-        let reason = |text: String| String::from_utf8_lossy(behind_question(text.as_bytes())).into_owned();
+        let reason =
+            |text: String| String::from_utf8_lossy(behind_question(text.as_bytes())).into_owned();
         assert_eq!(
-            reason(format!("a lecture\n{question}\n{question}timeout: no such file\n")),
+            reason(format!(
+                "a lecture\n{question}\n{question}timeout: no such file\n"
+            )),
             "timeout: no such file\n"
         );
-        assert_eq!(reason(format!("[sudo: {question}] Password: \nsudo: I'm sorry ann\n")), "sudo: I'm sorry ann\n");
-        assert_eq!(reason("sudo: a-password: skep-".into()), "sudo: a-password: skep-");
+        assert_eq!(
+            reason(format!(
+                "[sudo: {question}] Password: \nsudo: I'm sorry ann\n"
+            )),
+            "sudo: I'm sorry ann\n"
+        );
+        assert_eq!(
+            reason("sudo: a-password: skep-".into()),
+            "sudo: a-password: skep-"
+        );
     }
 
     #[test]
@@ -323,7 +388,10 @@ mod tests {
             asked: false,
         };
         let question = Dialogue::question(7);
-        assert_eq!(dialogue.hear(b"We trust you have received the usual lecture\n\n"), Heard::Nothing);
+        assert_eq!(
+            dialogue.hear(b"We trust you have received the usual lecture\n\n"),
+            Heard::Nothing
+        );
         assert_eq!(dialogue.hear(&question.as_bytes()[..9]), Heard::Nothing);
         assert_eq!(dialogue.hear(&question.as_bytes()[9..]), Heard::Question);
         assert_eq!(dialogue.hear(b"Sorry, try again.\n"), Heard::Nothing);

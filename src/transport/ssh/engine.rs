@@ -30,7 +30,11 @@ exit 0
 /// # Errors
 /// [`TransportError::NoEngine`] when none answers.
 pub async fn open(connection: &SshConnection) -> Result<EngineStream, TransportError> {
-    match connection.handle.channel_open_direct_streamlocal(connection.engine_socket.as_str()).await {
+    match connection
+        .handle
+        .channel_open_direct_streamlocal(connection.engine_socket.as_str())
+        .await
+    {
         Ok(channel) => {
             connection.engine_straight.store(true, Ordering::Relaxed);
             Ok(Box::new(channel.into_stream()))
@@ -45,40 +49,79 @@ pub async fn open(connection: &SshConnection) -> Result<EngineStream, TransportE
 
 /// The refusal has no words: the login may lack the right, sshd may forbid forwarding, or nothing listens.
 async fn roundabout(connection: &SshConnection) -> Result<EngineStream, TransportError> {
-    let privilege = if connection.elevation.is_possible() { Privilege::Root } else { Privilege::Login };
+    let privilege = if connection.elevation.is_possible() {
+        Privilege::Root
+    } else {
+        Privilege::Login
+    };
     let socket = connection.engine_socket.clone();
-    let look =
-        Exec { arguments: vec![socket.clone()], privilege, timeout: Duration::from_secs(20), ..Exec::root(LOOK) };
+    let look = Exec {
+        arguments: vec![socket.clone()],
+        privilege,
+        timeout: Duration::from_secs(20),
+        ..Exec::root(LOOK)
+    };
     let output = connection.exec(look).await?;
     let seen = String::from_utf8_lossy(&output.stdout).into_owned();
     let installed = seen.contains("socket") || seen.contains("program");
     if !seen.contains("socket") {
-        let why = if installed { format!("{socket} does not exist") } else { "it is not installed".into() };
+        let why = if installed {
+            format!("{socket} does not exist")
+        } else {
+            "it is not installed".into()
+        };
         return Err(TransportError::NoEngine { installed, why });
     }
     if !seen.contains("program") {
-        let why =
-            format!("{socket} is closed to {} and there is no `docker` program to reach it", connection.elevation.user);
+        let why = format!(
+            "{socket} is closed to {} and there is no `docker` program to reach it",
+            connection.elevation.user
+        );
         return Err(TransportError::NoEngine { installed, why });
     }
-    tokio::time::timeout(ANSWER_LIMIT, dial_stdio(connection, &socket)).await.unwrap_or_else(|_| {
-        let why = format!("no answer within {}", humantime::format_duration(ANSWER_LIMIT));
-        Err(TransportError::NoEngine { installed: true, why })
-    })
+    tokio::time::timeout(ANSWER_LIMIT, dial_stdio(connection, &socket))
+        .await
+        .unwrap_or_else(|_| {
+            let why = format!(
+                "no answer within {}",
+                humantime::format_duration(ANSWER_LIMIT)
+            );
+            Err(TransportError::NoEngine {
+                installed: true,
+                why,
+            })
+        })
 }
 
-async fn dial_stdio(connection: &SshConnection, socket: &str) -> Result<EngineStream, TransportError> {
+async fn dial_stdio(
+    connection: &SshConnection,
+    socket: &str,
+) -> Result<EngineStream, TransportError> {
     let elevation = &connection.elevation;
-    let privilege = if elevation.is_possible() { Privilege::Root } else { Privilege::Login };
+    let privilege = if elevation.is_possible() {
+        Privilege::Root
+    } else {
+        Privilege::Login
+    };
     elevation.check(&privilege)?;
     let Some(socket) = plain(socket) else {
-        return Err(TransportError::Unsendable(format!("`{}` cannot be the Engine's socket", socket.escape_debug())));
+        return Err(TransportError::Unsendable(format!(
+            "`{}` cannot be the Engine's socket",
+            socket.escape_debug()
+        )));
     };
     let (mut channel, permit) = connection.session().await?;
     let number: u128 = rand::random();
     let mark = format!("skep-{number:032x}-begin");
     let script = format!("echo {mark}; exec docker -H unix://{socket} system dial-stdio");
-    let command = elevation.command(&privilege, &Inner { prefix: "", script: &script }, number)?;
+    let command = elevation.command(
+        &privilege,
+        &Inner {
+            prefix: "",
+            script: &script,
+        },
+        number,
+    )?;
     let mut dialogue = elevation.dialogue(&privilege, number);
     if channel.exec(true, command).await.is_err() {
         return Err(connection.cause.lost().await);
@@ -93,24 +136,39 @@ async fn dial_stdio(connection: &SshConnection, socket: &str) -> Result<EngineSt
             Some(ChannelMsg::Data { data }) => keep_tail(&mut noise, &data),
             Some(ChannelMsg::ExtendedData { data, .. }) => {
                 keep_tail(&mut stderr, &data);
-                match dialogue.as_mut().map(|dialogue| dialogue.follow(&data, elevation)).transpose()? {
+                match dialogue
+                    .as_mut()
+                    .map(|dialogue| dialogue.follow(&data, elevation))
+                    .transpose()?
+                {
                     Some(Next::Say(line)) => drop(channel.data_bytes(line).await),
                     Some(Next::Run) => dialogue = None,
                     Some(Next::Wait) | None => {}
                 }
             }
-            Some(ChannelMsg::Close | ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. }) | None => {
+            Some(
+                ChannelMsg::Close | ChannelMsg::ExitStatus { .. } | ChannelMsg::ExitSignal { .. },
+            )
+            | None => {
                 let why = String::from_utf8_lossy(&stderr).trim().to_owned();
-                return Err(TransportError::NoEngine { installed: true, why });
+                return Err(TransportError::NoEngine {
+                    installed: true,
+                    why,
+                });
             }
             Some(_) => {}
         }
     }
-    let mut stream = SessionStream { inner: channel.into_stream(), _permit: permit };
-    ping(&mut stream).await.map_err(|error| TransportError::NoEngine {
-        installed: true,
-        why: format!("{socket} is there but does not answer ({error})"),
-    })?;
+    let mut stream = SessionStream {
+        inner: channel.into_stream(),
+        _permit: permit,
+    };
+    ping(&mut stream)
+        .await
+        .map_err(|error| TransportError::NoEngine {
+            installed: true,
+            why: format!("{socket} is there but does not answer ({error})"),
+        })?;
     Ok(Box::new(stream))
 }
 
@@ -132,7 +190,9 @@ fn plain(path: &str) -> Option<&str> {
 /// `dial-stdio` starts even when nothing listens: one exchange shows that somebody does. The answer to HEAD has no
 /// body, so the stream is clean behind it.
 async fn ping(stream: &mut SessionStream) -> std::io::Result<()> {
-    stream.write_all(b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n").await?;
+    stream
+        .write_all(b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
+        .await?;
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() > 16 * 1024 {
@@ -140,7 +200,11 @@ async fn ping(stream: &mut SessionStream) -> std::io::Result<()> {
         }
         head.push(stream.read_u8().await?);
     }
-    if head.starts_with(b"HTTP/1.1 ") { Ok(()) } else { Err(std::io::Error::other("it does not speak HTTP")) }
+    if head.starts_with(b"HTTP/1.1 ") {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("it does not speak HTTP"))
+    }
 }
 
 /// A session's stream; it counts against the sessions of its connection for as long as it lives.
@@ -160,15 +224,25 @@ impl AsyncRead for SessionStream {
 }
 
 impl AsyncWrite for SessionStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(context, bytes)
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_flush(context)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.inner).poll_shutdown(context)
     }
 }

@@ -24,12 +24,25 @@ impl Frame {
     pub fn new(begin: &[u8], end: &[u8], limit: usize) -> Self {
         let (begin, end, detail) = (begin.to_vec(), end.to_vec(), String::new());
         let (begun, ended, overflowed, keeps_tail) = (false, false, false, false);
-        Self { begin, end, kept: Vec::new(), begun, detail, ended, limit, overflowed, keeps_tail }
+        Self {
+            begin,
+            end,
+            kept: Vec::new(),
+            begun,
+            detail,
+            ended,
+            limit,
+            overflowed,
+            keeps_tail,
+        }
     }
 
     /// A stream of which the last `limit` bytes are kept.
     pub fn tail(begin: &[u8], end: &[u8], limit: usize) -> Self {
-        Self { keeps_tail: true, ..Self::new(begin, end, limit) }
+        Self {
+            keeps_tail: true,
+            ..Self::new(begin, end, limit)
+        }
     }
 
     /// Takes the next bytes.
@@ -52,7 +65,11 @@ impl Frame {
             self.kept.truncate(at);
             self.ended = true;
         }
-        let allowed = if self.ended { self.limit } else { self.limit.saturating_add(self.end.len()) };
+        let allowed = if self.ended {
+            self.limit
+        } else {
+            self.limit.saturating_add(self.end.len())
+        };
         if self.kept.len() > allowed {
             if self.keeps_tail {
                 let excess = self.kept.len() - allowed;
@@ -65,9 +82,13 @@ impl Frame {
 
     /// Takes away everything up to the end of the first marker's line.
     fn begin_found(&mut self) -> bool {
-        let Some(at) = find(&self.kept, &self.begin, 0) else { return false };
+        let Some(at) = find(&self.kept, &self.begin, 0) else {
+            return false;
+        };
         let after = at + self.begin.len();
-        let Some(length) = self.kept[after..].iter().position(|byte| *byte == b'\n') else { return false };
+        let Some(length) = self.kept[after..].iter().position(|byte| *byte == b'\n') else {
+            return false;
+        };
         self.detail = String::from_utf8_lossy(&self.kept[after..after + length]).into_owned();
         self.kept.drain(..=after + length);
         self.begun = true;
@@ -143,14 +164,34 @@ mod tests {
     #[test]
     fn limits() {
         let cut = |text: &str, mut frame: Frame| {
-            text.as_bytes().chunks(3).for_each(|piece| frame.push(piece));
-            (frame.overflowed(), String::from_utf8(frame.into_body()).unwrap())
+            text.as_bytes()
+                .chunks(3)
+                .for_each(|piece| frame.push(piece));
+            (
+                frame.overflowed(),
+                String::from_utf8(frame.into_body()).unwrap(),
+            )
         };
-        assert_eq!(cut("<b>\n12345<e>", Frame::new(b"<b>", b"<e>", 5)), (false, "12345".into()));
+        assert_eq!(
+            cut("<b>\n12345<e>", Frame::new(b"<b>", b"<e>", 5)),
+            (false, "12345".into())
+        );
         assert!(cut("<b>\n123456<e>", Frame::new(b"<b>", b"<e>", 5)).0);
-        assert!(cut("<b>\n1234567890", Frame::new(b"<b>", b"<e>", 5)).0, "without end too");
-        assert_eq!(cut("<b>\n1234567890<e>", Frame::tail(b"<b>", b"<e>", 5)), (false, "67890".into()));
-        assert_eq!(cut("<b>\n1234567890", Frame::tail(b"<b>", b"<e>", 5)), (false, "67890".into()));
-        assert_eq!(cut("only noise", Frame::new(b"<b>", b"<e>", 5)), (false, "only noise".into()));
+        assert!(
+            cut("<b>\n1234567890", Frame::new(b"<b>", b"<e>", 5)).0,
+            "without end too"
+        );
+        assert_eq!(
+            cut("<b>\n1234567890<e>", Frame::tail(b"<b>", b"<e>", 5)),
+            (false, "67890".into())
+        );
+        assert_eq!(
+            cut("<b>\n1234567890", Frame::tail(b"<b>", b"<e>", 5)),
+            (false, "67890".into())
+        );
+        assert_eq!(
+            cut("only noise", Frame::new(b"<b>", b"<e>", 5)),
+            (false, "only noise".into())
+        );
     }
 }

@@ -5,15 +5,29 @@ use super::frame::Frame;
 
 /// See [`crate::fuzzing::stream`].
 pub(crate) fn stream(bytes: &[u8]) {
-    let Some((&first, bytes)) = bytes.split_first() else { return };
+    let Some((&first, bytes)) = bytes.split_first() else {
+        return;
+    };
     let limit = usize::from(first) * 4;
     let cut = |size: usize, mut frame: Frame| {
         bytes.chunks(size).for_each(|piece| frame.push(piece));
-        let (begun, ended, over, detail) =
-            (frame.begun(), frame.ended(), frame.overflowed(), frame.detail().to_owned());
+        let (begun, ended, over, detail) = (
+            frame.begun(),
+            frame.ended(),
+            frame.overflowed(),
+            frame.detail().to_owned(),
+        );
         let body = frame.into_body();
-        let most = if begun { limit + b"<end>".len() + size } else { 16 * 1024 };
-        assert!(body.len() <= most, "{} bytes are kept of at most {limit}", body.len());
+        let most = if begun {
+            limit + b"<end>".len() + size
+        } else {
+            16 * 1024
+        };
+        assert!(
+            body.len() <= most,
+            "{} bytes are kept of at most {limit}",
+            body.len()
+        );
         (begun, ended, over, detail, body)
     };
     for tail in [false, true] {

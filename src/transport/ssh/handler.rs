@@ -35,7 +35,11 @@ pub struct LostCause {
 impl LostCause {
     /// Nothing is lost yet.
     pub fn new() -> Self {
-        Self { ending: Arc::new(watch::Sender::new(None)), booting: Arc::default(), refusals: Arc::default() }
+        Self {
+            ending: Arc::new(watch::Sender::new(None)),
+            booting: Arc::default(),
+            refusals: Arc::default(),
+        }
     }
 
     /// Leaves the reason; the first one stays.
@@ -58,7 +62,11 @@ impl LostCause {
     pub async fn refusal(&self) -> Option<String> {
         // russh tells the opener first.
         for _ in 0..50 {
-            let words = self.refusals.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let words = self
+                .refusals
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop_front();
             if words.is_some() {
                 return words;
             }
@@ -84,13 +92,20 @@ impl LostCause {
     /// The reason, once it is there; channels end a little before it is known.
     pub async fn ending(&self) -> Option<Ending> {
         let mut receiver = self.ending.subscribe();
-        let waited = tokio::time::timeout(Duration::from_millis(500), receiver.wait_for(Option::is_some)).await;
+        let waited = tokio::time::timeout(
+            Duration::from_millis(500),
+            receiver.wait_for(Option::is_some),
+        )
+        .await;
         waited.ok()?.ok()?.clone()
     }
 
     /// The error for a connection found gone.
     pub async fn lost(&self) -> TransportError {
-        let why = self.ending().await.map_or_else(|| "it ended without a reason".to_owned(), |ending| ending.why);
+        let why = self.ending().await.map_or_else(
+            || "it ended without a reason".to_owned(),
+            |ending| ending.why,
+        );
         TransportError::Lost(why)
     }
 }
@@ -139,7 +154,10 @@ macro_rules! refuse {
 impl client::Handler for Handler {
     type Error = HandlerError;
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        shown: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         let key = match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => key.clone(),
             PublicKeyOrCertificate::Certificate(certificate) => {
@@ -151,7 +169,9 @@ impl client::Handler for Handler {
                 certificate.public_key().clone().into()
             }
         };
-        self.known.verify(&self.address, self.port, &key, self.policy, self.hash).await?;
+        self.known
+            .verify(&self.address, self.port, &key, self.policy, self.hash)
+            .await?;
         Ok(true)
     }
 
@@ -170,19 +190,29 @@ impl client::Handler for Handler {
         _: &str,
         _: &mut Session,
     ) -> Result<(), Self::Error> {
-        self.cause.note_refusal(if description.is_empty() { "no reason given" } else { description });
+        self.cause.note_refusal(if description.is_empty() {
+            "no reason given"
+        } else {
+            description
+        });
         tracing::debug!(?reason, description, "a channel was not opened");
         Ok(())
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+    async fn disconnected(
+        &mut self,
+        reason: DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
         let ending = match reason {
             DisconnectReason::ReceivedDisconnect(info) => Ending {
                 too_many_keys: matches!(info.reason_code, Disconnect::NoMoreAuthMethodsAvailable)
                     || info.message.starts_with("Too many authentication failures"),
                 why: format!("the host ended it: {}", harmless(info.message.trim())),
             },
-            DisconnectReason::Error(error) => Ending { why: plain_words(&error), too_many_keys: false },
+            DisconnectReason::Error(error) => Ending {
+                why: plain_words(&error),
+                too_many_keys: false,
+            },
         };
         self.cause.set(ending);
         Ok(())
@@ -202,17 +232,25 @@ impl client::Handler for Handler {
 
 /// A server's own words, for messages: short and without control characters.
 fn harmless(words: &str) -> String {
-    words.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(200).collect()
+    words
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .take(200)
+        .collect()
 }
 
 /// russh's short names, in words a user can act on.
 pub fn plain_words(error: &HandlerError) -> String {
     match error {
-        HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => "the host closed it".into(),
+        HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => {
+            "the host closed it".into()
+        }
         HandlerError::Russh(russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout) => {
             "the host was silent for too long".into()
         }
-        HandlerError::Russh(russh::Error::IO(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+        HandlerError::Russh(russh::Error::IO(error))
+            if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+        {
             "the host closed it".into()
         }
         HandlerError::Russh(russh::Error::IO(error)) => error.to_string(),

@@ -40,12 +40,18 @@ pub fn start(key: Arc<PrivateKey>) -> AgentClient<DuplexStream> {
 }
 
 fn sign(key: &PrivateKey, request: &[u8]) -> Option<Vec<u8>> {
-    let (&SIGN_REQUEST, mut rest) = request.split_first()? else { return None };
+    let (&SIGN_REQUEST, mut rest) = request.split_first()? else {
+        return None;
+    };
     // Whose signature is wanted: there is but one key.
     Vec::<u8>::decode(&mut rest).ok()?;
     let data = Vec::<u8>::decode(&mut rest).ok()?;
     let flags = u32::decode(&mut rest).ok()?;
-    let hash = if flags & RSA_SHA2_256 == 0 { HashAlg::Sha512 } else { HashAlg::Sha256 };
+    let hash = if flags & RSA_SHA2_256 == 0 {
+        HashAlg::Sha512
+    } else {
+        HashAlg::Sha256
+    };
     let signature: Signature = match key.key_data() {
         KeypairData::Rsa(key) => (key, Some(hash)).try_sign(&data).ok()?,
         key => key.try_sign(&data).ok()?,

@@ -34,7 +34,9 @@ impl KeyFile {
 pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => zeroize::Zeroizing::new(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(public_beside(path)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(public_beside(path));
+        }
         Err(error) => return Err(error.to_string()),
     };
     if let Ok(public) = PublicKey::from_openssh(text.trim()) {
@@ -43,26 +45,34 @@ pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let data = std::fs::metadata(path).map_err(|error| error.to_string())?;
     if data.mode() & 0o077 != 0 && data.uid() == own_number() {
         let mode = data.mode() & 0o777;
-        return Err(format!("others may read it (mode {mode:04o}); `chmod 600` it, as ssh demands too"));
+        return Err(format!(
+            "others may read it (mode {mode:04o}); `chmod 600` it, as ssh demands too"
+        ));
     }
     // The OpenSSH form keeps its public half in the clear, which finds the key in the agent.
     if let Ok(key) = PrivateKey::from_openssh(text.as_str()) {
         let key = Box::new(key);
-        return Ok(Some(if key.is_encrypted() { KeyFile::Locked(key) } else { KeyFile::Ready(key) }));
+        return Ok(Some(if key.is_encrypted() {
+            KeyFile::Locked(key)
+        } else {
+            KeyFile::Ready(key)
+        }));
     }
-    russh::keys::decode_secret_key(&text, None).map(|key| Some(KeyFile::Ready(Box::new(key)))).map_err(|error| {
-        match error {
+    russh::keys::decode_secret_key(&text, None)
+        .map(|key| Some(KeyFile::Ready(Box::new(key))))
+        .map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => {
                 "it is encrypted in an old form; `ssh-keygen -p -f` writes it anew".into()
             }
             error => error.to_string(),
-        }
-    })
+        })
 }
 
 fn public_beside(path: &Path) -> Option<KeyFile> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".pub");
     let text = std::fs::read_to_string(beside).ok()?;
-    PublicKey::from_openssh(text.trim()).ok().map(|key| KeyFile::Public(Box::new(key)))
+    PublicKey::from_openssh(text.trim())
+        .ok()
+        .map(|key| KeyFile::Public(Box::new(key)))
 }

@@ -109,14 +109,19 @@ impl SshConnection {
         let guard = Arc::clone(&self.guard);
         let end = async move |group: u32| {
             let number = rand::random();
-            let Ok(command) = bootstrap::end_group(group, &privilege, &elevation, number) else { return };
-            let Ok(mut channel) = handle.channel_open_session().await else { return };
+            let Ok(command) = bootstrap::end_group(group, &privilege, &elevation, number) else {
+                return;
+            };
+            let Ok(mut channel) = handle.channel_open_session().await else {
+                return;
+            };
             let mut dialogue = elevation.dialogue(&privilege, number);
             if channel.exec(false, command).await.is_ok() {
                 while let Some(message) = channel.wait().await {
                     if let ChannelMsg::ExtendedData { data, .. } = message
-                        && let Some(Ok(Next::Say(line))) =
-                            dialogue.as_mut().map(|dialogue| dialogue.follow(&data, &elevation))
+                        && let Some(Ok(Next::Say(line))) = dialogue
+                            .as_mut()
+                            .map(|dialogue| dialogue.follow(&data, &elevation))
                     {
                         let _ = channel.data_bytes(line).await;
                     }
@@ -143,12 +148,26 @@ impl SshConnection {
             dialogue: self.elevation.dialogue(&exec.privilege, number),
         };
         let end_group = self.end_group(exec.privilege.clone());
-        session::run(channel, permit, exec, bootstrap, self.cause.clone(), way, end_group).await
+        session::run(
+            channel,
+            permit,
+            exec,
+            bootstrap,
+            self.cause.clone(),
+            way,
+            end_group,
+        )
+        .await
     }
 
     /// A session channel that was opened because a command was expected.
     async fn expected_session(&self) -> Option<Session> {
-        let next = || self.expected.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let next = || {
+            self.expected
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .pop()
+        };
         // Beyond one that the host refused there may be one that it granted, and that nobody else could use.
         while let Some(opening) = next() {
             if let Ok(Some(session)) = opening.await {
@@ -165,20 +184,26 @@ impl SshConnection {
             return Ok(session);
         }
         let sessions = Arc::clone(&self.sessions);
-        let Ok(permit) = sessions.acquire_owned().await else { return Err(self.cause.lost().await) };
+        let Ok(permit) = sessions.acquire_owned().await else {
+            return Err(self.cause.lost().await);
+        };
         for tries in 1..=20 {
             match self.handle.channel_open_session().await {
                 Ok(channel) => return Ok((channel, permit)),
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     if self.sessions.available_permits() + 1 >= MOST_SESSIONS && tries > 3 {
-                        return Err(TransportError::NoShell(format!("the host opens no session ({reason:?})")));
+                        return Err(TransportError::NoShell(format!(
+                            "the host opens no session ({reason:?})"
+                        )));
                     }
                     tokio::time::sleep(Duration::from_millis(50) * tries).await;
                 }
                 Err(_) => return Err(self.cause.lost().await),
             }
         }
-        Err(TransportError::NoShell("the host opens no further session (MaxSessions)".into()))
+        Err(TransportError::NoShell(
+            "the host opens no further session (MaxSessions)".into(),
+        ))
     }
 }
 
@@ -186,7 +211,8 @@ impl SshConnection {
 impl Connection for SshConnection {
     async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
         // What sudo wants of this host is not known before the first command through it.
-        let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven()).then(|| exec.clone());
+        let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven())
+            .then(|| exec.clone());
         match (self.run(exec).await, spare) {
             (Err(error), Some(again)) if self.elevation.learn(&error) => self.run(again).await,
             (result, _) => result,
@@ -201,20 +227,34 @@ impl Connection for SshConnection {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..commands {
             // Nobody waits for a place: where there is none, the command itself will.
-            let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else { return };
+            let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
+                return;
+            };
             let handle = Arc::clone(&self.handle);
-            expected.push(tokio::spawn(async move { Some((handle.channel_open_session().await.ok()?, permit)) }));
+            expected.push(tokio::spawn(async move {
+                Some((handle.channel_open_session().await.ok()?, permit))
+            }));
         }
     }
 
     fn engine_streams(&self) -> usize {
-        if self.engine_straight.load(Ordering::Relaxed) { MOST_ENGINE_STREAMS } else { 1 }
+        if self.engine_straight.load(Ordering::Relaxed) {
+            MOST_ENGINE_STREAMS
+        } else {
+            1
+        }
     }
 
     async fn close(&self) {
-        self.cause.set(Ending { why: "it was closed on this side".into(), too_many_keys: false });
+        self.cause.set(Ending {
+            why: "it was closed on this side".into(),
+            too_many_keys: false,
+        });
         let goodbye = async {
-            let _ = self.handle.disconnect(Disconnect::ByApplication, "done", "").await;
+            let _ = self
+                .handle
+                .disconnect(Disconnect::ByApplication, "done", "")
+                .await;
             // Queued is not sent: the session's end of the queue closes when it has ended.
             while !self.handle.is_closed() {
                 tokio::time::sleep(Duration::from_millis(2)).await;

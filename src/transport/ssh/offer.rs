@@ -71,11 +71,19 @@ impl Login<'_> {
         };
         let public = found.public().clone();
         let name = path.display().to_string();
-        let mut certificates = certificate::of_key(&public, path, &self.target.ssh.certificate_files);
+        let mut certificates =
+            certificate::of_key(&public, path, &self.target.ssh.certificate_files);
         let held = self.agent_holds(&public);
         if let Some(agent) = &self.agent {
-            let of_agent = agent.certificates.iter().map(|(certificate, _)| certificate);
-            certificates.extend(of_agent.filter(|one| one.public_key() == public.key_data()).cloned());
+            let of_agent = agent
+                .certificates
+                .iter()
+                .map(|(certificate, _)| certificate);
+            certificates.extend(
+                of_agent
+                    .filter(|one| one.public_key() == public.key_data())
+                    .cloned(),
+            );
         }
         let key = match found {
             KeyFile::Ready(key) => Some(Arc::new(*key)),
@@ -85,7 +93,11 @@ impl Login<'_> {
                 None => return Ok(Progress::Refused),
             },
             KeyFile::Public(_) => {
-                self.unusable(path, configured, "it is a public key, and no agent holds its private half");
+                self.unusable(
+                    path,
+                    configured,
+                    "it is a public key, and no agent holds its private half",
+                );
                 return Ok(Progress::Refused);
             }
         };
@@ -102,7 +114,12 @@ impl Login<'_> {
     }
 
     /// The key without its passphrase, or why it stays locked.
-    async fn unlock(&mut self, path: &Path, configured: bool, key: PrivateKey) -> Option<Arc<PrivateKey>> {
+    async fn unlock(
+        &mut self,
+        path: &Path,
+        configured: bool,
+        key: PrivateKey,
+    ) -> Option<Arc<PrivateKey>> {
         let secrets = &self.options.secrets;
         if secrets.can_unlock() && secrets.passphrases().unlocked(path).is_none() {
             self.patience.while_asking(secrets.unlock(path, key)).await;
@@ -113,7 +130,9 @@ impl Login<'_> {
         }
         let why = match unlocked {
             Some(_) => "it is encrypted and the passphrase does not fit",
-            None => "it is encrypted, the agent does not hold it, and nobody can be asked for its passphrase",
+            None => {
+                "it is encrypted, the agent does not hold it, and nobody can be asked for its passphrase"
+            }
         };
         self.unusable(path, configured, why);
         None
@@ -127,7 +146,9 @@ impl Login<'_> {
             _ => "looked for by default",
         };
         let (path, place, why) = (path.to_path_buf(), place.to_owned(), why.to_owned());
-        self.offered.unusable.get_or_insert(TransportError::Key { path, place, why });
+        self.offered
+            .unusable
+            .get_or_insert(TransportError::Key { path, place, why });
     }
 
     async fn key(&mut self, key: Arc<PrivateKey>, name: &str) -> Result<Progress, TransportError> {
@@ -137,8 +158,15 @@ impl Login<'_> {
         }
         let hash = self.hash_for(&public.algorithm()).await?;
         let key = PrivateKeyWithHashAlg::new(key, hash);
-        let result = self.handle.authenticate_publickey(self.target.user.as_str(), key).await;
-        self.judge(MethodKind::PublicKey, result.map_err(|error| error.to_string())).await
+        let result = self
+            .handle
+            .authenticate_publickey(self.target.user.as_str(), key)
+            .await;
+        self.judge(
+            MethodKind::PublicKey,
+            result.map_err(|error| error.to_string()),
+        )
+        .await
     }
 
     /// Offers a certificate, signed with the key when it is here, else by the agent.
@@ -157,15 +185,24 @@ impl Login<'_> {
             // By itself russh signs an RSA certificate with SHA-1 only, which every server refuses.
             (Some(key), _) if hash.is_some() => {
                 let mut signer = key_agent::start(key);
-                let signed = self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer);
+                let signed =
+                    self.handle
+                        .authenticate_certificate_with(user, certificate, hash, &mut signer);
                 signed.await.map_err(|error| error.to_string())
             }
-            (Some(key), _) => {
-                self.handle.authenticate_openssh_cert(user, key, certificate).await.map_err(|error| error.to_string())
-            }
+            (Some(key), _) => self
+                .handle
+                .authenticate_openssh_cert(user, key, certificate)
+                .await
+                .map_err(|error| error.to_string()),
             (None, Some(agent)) => {
                 let helper = format!("{} to sign with {name}", agent.name);
-                let signed = self.handle.authenticate_certificate_with(user, certificate, hash, &mut agent.client);
+                let signed = self.handle.authenticate_certificate_with(
+                    user,
+                    certificate,
+                    hash,
+                    &mut agent.client,
+                );
                 let result = self.patience.while_helped(helper, signed).await;
                 match result {
                     Err(error) if !self.handle.is_closed() => {
@@ -184,19 +221,30 @@ impl Login<'_> {
 
     /// Offers everything the agent holds.
     async fn whole_agent(&mut self) -> Result<Progress, TransportError> {
-        let Some(agent) = &self.agent else { return Ok(Progress::Refused) };
+        let Some(agent) = &self.agent else {
+            return Ok(Progress::Refused);
+        };
         let (certificates, keys) = (agent.certificates.clone(), agent.keys.clone());
         for (certificate, comment) in certificates {
-            if self.offered.keys.iter().any(|one| one.key_data() == certificate.public_key()) {
+            if self
+                .offered
+                .keys
+                .iter()
+                .any(|one| one.key_data() == certificate.public_key())
+            {
                 continue;
             }
-            let progress = self.certificate(certificate, None, &format!("agent: {comment}")).await?;
+            let progress = self
+                .certificate(certificate, None, &format!("agent: {comment}"))
+                .await?;
             if progress != Progress::Refused {
                 return Ok(progress);
             }
         }
         for (public, comment) in keys {
-            let progress = self.through_agent(public, &format!("agent: {comment}")).await?;
+            let progress = self
+                .through_agent(public, &format!("agent: {comment}"))
+                .await?;
             if progress != Progress::Refused {
                 return Ok(progress);
             }
@@ -206,18 +254,28 @@ impl Login<'_> {
 
     fn agent_holds(&self, public: &PublicKey) -> bool {
         let identities = self.agent.iter().flat_map(|agent| &agent.keys);
-        identities.into_iter().any(|(held, _)| held.key_data() == public.key_data())
+        identities
+            .into_iter()
+            .any(|(held, _)| held.key_data() == public.key_data())
     }
 
-    async fn through_agent(&mut self, public: PublicKey, name: &str) -> Result<Progress, TransportError> {
+    async fn through_agent(
+        &mut self,
+        public: PublicKey,
+        name: &str,
+    ) -> Result<Progress, TransportError> {
         if !self.note(&public, name) {
             return Ok(Progress::Refused);
         }
         let hash = self.hash_for(&public.algorithm()).await?;
-        let Some(agent) = self.agent.as_mut() else { return Ok(Progress::Refused) };
+        let Some(agent) = self.agent.as_mut() else {
+            return Ok(Progress::Refused);
+        };
         let user = self.target.user.as_str();
         let helper = format!("{} to sign with {name}", agent.name);
-        let signed = self.handle.authenticate_publickey_with(user, public, hash, &mut agent.client);
+        let signed = self
+            .handle
+            .authenticate_publickey_with(user, public, hash, &mut agent.client);
         match self.patience.while_helped(helper, signed).await {
             Ok(result) => self.judge(MethodKind::PublicKey, Ok(result)).await,
             // An agent that will not sign (a prompt was declined) leaves the session usable for the next key.
@@ -225,7 +283,10 @@ impl Login<'_> {
                 tracing::debug!(%error, name, "the agent did not sign");
                 Ok(Progress::Refused)
             }
-            Err(error) => self.judge(MethodKind::PublicKey, Err(error.to_string())).await,
+            Err(error) => {
+                self.judge(MethodKind::PublicKey, Err(error.to_string()))
+                    .await
+            }
         }
     }
 
@@ -233,7 +294,11 @@ impl Login<'_> {
     fn note(&mut self, public: &PublicKey, name: &str) -> bool {
         if self.offered.count >= MOST_KEYS
             || !self.takes(MethodKind::PublicKey)
-            || self.offered.keys.iter().any(|one| one.key_data() == public.key_data())
+            || self
+                .offered
+                .keys
+                .iter()
+                .any(|one| one.key_data() == public.key_data())
         {
             return false;
         }
@@ -250,7 +315,9 @@ impl Login<'_> {
             return Ok(None);
         }
         if self.offered.rsa_hash.is_none() {
-            let Ok(best) = self.handle.best_supported_rsa_hash().await else { return Err(self.cause.lost().await) };
+            let Ok(best) = self.handle.best_supported_rsa_hash().await else {
+                return Err(self.cause.lost().await);
+            };
             // A server that says nothing about signatures is old, but none is so old that it lacks SHA-256.
             self.offered.rsa_hash = Some(best.unwrap_or(Some(HashAlg::Sha256)));
         }

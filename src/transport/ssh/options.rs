@@ -28,9 +28,14 @@ impl Default for ConnectOptions {
         let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
         Self {
             engine_socket: "/var/run/docker.sock".into(),
-            agent_socket: std::env::var_os("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from),
+            agent_socket: std::env::var_os("SSH_AUTH_SOCK")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from),
             keepalive: Duration::from_secs(15),
-            default_identities: names.iter().map(|name| home.join(".ssh").join(name)).collect(),
+            default_identities: names
+                .iter()
+                .map(|name| home.join(".ssh").join(name))
+                .collect(),
             secrets: Arc::default(),
         }
     }

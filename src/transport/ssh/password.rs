@@ -14,13 +14,22 @@ const MOST_ROUNDS: usize = 8;
 impl Login<'_> {
     /// Sends the password, when there is one.
     pub(super) async fn password(&mut self) -> Result<Progress, TransportError> {
-        let Some(password) = self.options.secrets.password(self.target).await? else { return Ok(Progress::Refused) };
+        let Some(password) = self.options.secrets.password(self.target).await? else {
+            return Ok(Progress::Refused);
+        };
         if std::mem::replace(&mut self.password_sent, true) {
             return Ok(Progress::Refused);
         }
         self.tried.push("password".into());
-        let result = self.handle.authenticate_password(self.target.user.as_str(), password.expose_secret()).await;
-        self.judge(MethodKind::Password, result.map_err(|error| error.to_string())).await
+        let result = self
+            .handle
+            .authenticate_password(self.target.user.as_str(), password.expose_secret())
+            .await;
+        self.judge(
+            MethodKind::Password,
+            result.map_err(|error| error.to_string()),
+        )
+        .await
     }
 
     /// Answers the server's questions: a hidden one with the password, others by asking the user. Nobody is asked
@@ -35,17 +44,32 @@ impl Login<'_> {
         }
         self.tried.push("keyboard-interactive".into());
         let user = self.target.user.clone();
-        let mut response = self.handle.authenticate_keyboard_interactive_start(user, None).await;
+        let mut response = self
+            .handle
+            .authenticate_keyboard_interactive_start(user, None)
+            .await;
         let mut password = password.filter(|_| !self.password_sent);
         for _ in 0..MOST_ROUNDS {
             let prompts = match response {
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
                 Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(Progress::In),
-                Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
-                    let failure = AuthResult::Failure { remaining_methods, partial_success };
-                    return self.judge(MethodKind::KeyboardInteractive, Ok(failure)).await;
+                Ok(KeyboardInteractiveAuthResponse::Failure {
+                    remaining_methods,
+                    partial_success,
+                }) => {
+                    let failure = AuthResult::Failure {
+                        remaining_methods,
+                        partial_success,
+                    };
+                    return self
+                        .judge(MethodKind::KeyboardInteractive, Ok(failure))
+                        .await;
                 }
-                Err(error) => return self.judge(MethodKind::KeyboardInteractive, Err(error.to_string())).await,
+                Err(error) => {
+                    return self
+                        .judge(MethodKind::KeyboardInteractive, Err(error.to_string()))
+                        .await;
+                }
             };
             let mut answers = Vec::with_capacity(prompts.len());
             for prompt in prompts {
@@ -55,18 +79,29 @@ impl Login<'_> {
                     Some(password) => Some(password),
                     None => self.ask(&prompt.prompt).await,
                 };
-                let Some(answer) = answer else { return Ok(Progress::Refused) };
+                let Some(answer) = answer else {
+                    return Ok(Progress::Refused);
+                };
                 answers.push(answer.expose_secret().to_owned());
             }
-            response = self.handle.authenticate_keyboard_interactive_respond(answers).await;
+            response = self
+                .handle
+                .authenticate_keyboard_interactive_respond(answers)
+                .await;
         }
         Ok(Progress::Refused)
     }
 
     /// Asks the user what the server asks, without the control characters that it may have put in.
     async fn ask(&self, question: &str) -> Option<SecretString> {
-        let question: String = question.chars().filter(|letter| !letter.is_control()).take(200).collect();
+        let question: String = question
+            .chars()
+            .filter(|letter| !letter.is_control())
+            .take(200)
+            .collect();
         let question = format!("{}@{}: {}", self.target.user, self.target.address, question);
-        self.patience.while_asking(self.options.secrets.answer(&question)).await
+        self.patience
+            .while_asking(self.options.secrets.answer(&question))
+            .await
     }
 }

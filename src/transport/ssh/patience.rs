@@ -22,15 +22,24 @@ struct State {
 impl Patience {
     /// Until then.
     pub fn until(deadline: Instant) -> Self {
-        Self(Arc::new(Mutex::new(State { deadline, helper: None })))
+        Self(Arc::new(Mutex::new(State {
+            deadline,
+            helper: None,
+        })))
     }
 
     fn deadline(&self) -> Instant {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).deadline
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .deadline
     }
 
     fn set(&self, deadline: Instant) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).deadline = deadline;
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .deadline = deadline;
     }
 
     /// Does something that a program on this side must answer. That time counts, and when it is over, the program is to blame.
@@ -43,7 +52,11 @@ impl Patience {
 
     /// Who on this side did not answer in time.
     pub fn helper(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).helper.clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .helper
+            .clone()
     }
 
     /// Does something for which the user is waited for; that time does not count.

@@ -23,9 +23,15 @@ impl Words {
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
         let tail = lines[lines.len().saturating_sub(3)..].join("; ");
-        tail.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        tail.chars()
+            .map(|letter| if letter.is_control() { ' ' } else { letter })
+            .collect()
     }
 
     fn push(&self, bytes: &[u8]) {
@@ -50,8 +56,13 @@ impl ProxyCommand {
     /// When no shell can be started.
     pub fn start(command: &str) -> io::Result<(Self, Words)> {
         let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", &format!("exec {command}")]).kill_on_drop(true);
-        shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        shell
+            .args(["-c", &format!("exec {command}")])
+            .kill_on_drop(true);
+        shell
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         hide_secrets(&mut shell);
         let mut child = shell.spawn()?;
         let words = Words::default();
@@ -66,7 +77,14 @@ impl ProxyCommand {
                 kept.push(&buffer[..count]);
             }
         });
-        Ok((Self { stdin, stdout, _child: child }, words))
+        Ok((
+            Self {
+                stdin,
+                stdout,
+                _child: child,
+            },
+            words,
+        ))
     }
 }
 
@@ -81,7 +99,11 @@ impl AsyncRead for ProxyCommand {
 }
 
 impl AsyncWrite for ProxyCommand {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stdin).poll_write(context, bytes)
     }
 

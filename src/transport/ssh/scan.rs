@@ -20,7 +20,10 @@ struct Looker(Arc<Mutex<Option<PublicKey>>>);
 impl client::Handler for Looker {
     type Error = HandlerError;
 
-    async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
+    async fn check_server_key(
+        &mut self,
+        shown: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
         if let PublicKeyOrCertificate::PublicKey { key, .. } = shown {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(key.clone());
         }
@@ -36,8 +39,10 @@ pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, Transp
     let base = super::algorithms::config(target, &[], false, Duration::from_secs(15))?;
     let mut types: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in base.preferred.key.iter() {
-        let same =
-            |list: &&mut Vec<Algorithm>| list.iter().any(|one| one.clone().is_rsa() && algorithm.clone().is_rsa());
+        let same = |list: &&mut Vec<Algorithm>| {
+            list.iter()
+                .any(|one| one.clone().is_rsa() && algorithm.clone().is_rsa())
+        };
         match types.iter_mut().find(same) {
             Some(list) => list.push(algorithm.clone()),
             None => types.push(vec![algorithm.clone()]),
@@ -46,7 +51,10 @@ pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, Transp
     let mut found = Vec::new();
     let mut trouble = None;
     for algorithms in types {
-        let mut config = client::Config { nodelay: true, ..client::Config::default() };
+        let mut config = client::Config {
+            nodelay: true,
+            ..client::Config::default()
+        };
         config.inactivity_timeout = Some(target.connect_timeout);
         config.preferred = base.preferred.clone();
         config.preferred.key = algorithms.into();
@@ -55,13 +63,20 @@ pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, Transp
             .map_err(|_| connect_error(target, "no answer in time".into(), true))??;
         let token = CancellationToken::new();
         let _guard = token.clone().drop_guard();
-        let stream = QuickStream::new(link, token).map_err(|error| connect_error(target, error.to_string(), true))?;
+        let stream = QuickStream::new(link, token)
+            .map_err(|error| connect_error(target, error.to_string(), true))?;
         let key = Arc::new(Mutex::new(None));
         let shaking = client::connect_stream(Arc::new(config), stream, Looker(Arc::clone(&key)));
         match timeout(target.connect_timeout, shaking).await {
             Ok(Err(error)) => trouble = Some(plain_words(&error)),
             Ok(Ok(_)) => {}
-            Err(_) => return Err(connect_error(target, "no key exchange in time".into(), true)),
+            Err(_) => {
+                return Err(connect_error(
+                    target,
+                    "no key exchange in time".into(),
+                    true,
+                ));
+            }
         }
         found.extend(key.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -79,5 +94,8 @@ pub fn line(target: &Target, key: &PublicKey) -> Option<(String, String)> {
     key.set_comment("");
     let text = key.to_openssh().ok()?;
     let name = crate::transport::known_hosts::lookup_name(address, port);
-    Some((format!("{name} {}", text.trim_end()), key.fingerprint(HashAlg::Sha256).to_string()))
+    Some((
+        format!("{name} {}", text.trim_end()),
+        key.fingerprint(HashAlg::Sha256).to_string(),
+    ))
 }

@@ -78,7 +78,11 @@ pub async fn run(
 ) -> Result<Output, TransportError> {
     let (reader, writer) = channel.split();
     let writer = Arc::new(writer);
-    if writer.exec(true, bootstrap.command.into_bytes()).await.is_err() {
+    if writer
+        .exec(true, bootstrap.command.into_bytes())
+        .await
+        .is_err()
+    {
         return Err(cause.lost().await);
     }
     let (gate, opened) = oneshot::channel();
@@ -116,7 +120,12 @@ pub async fn run(
 }
 
 /// The text, then the input, then the end. Errors show elsewhere: the channel ends.
-async fn write_input(writer: Arc<ChannelWriteHalf<Msg>>, opened: oneshot::Receiver<()>, text: Vec<u8>, stdin: Vec<u8>) {
+async fn write_input(
+    writer: Arc<ChannelWriteHalf<Msg>>,
+    opened: oneshot::Receiver<()>,
+    text: Vec<u8>,
+    stdin: Vec<u8>,
+) {
     if opened.await.is_err() {
         return;
     }
@@ -143,15 +152,40 @@ impl Running {
             () = cancel.cancelled() => Err(TransportError::Lost("given up".into())),
         };
         input.abort();
-        let Self { mut reader, writer, stdout, stderr, status, started, limit, elevation, end_group, cause, .. } = self;
+        let Self {
+            mut reader,
+            writer,
+            stdout,
+            stderr,
+            status,
+            started,
+            limit,
+            elevation,
+            end_group,
+            cause,
+            ..
+        } = self;
         let sudo = self.through_sudo.then_some(&*elevation);
         let group: Option<u32> = stdout.detail().parse().ok();
-        let outcome = read.and_then(|()| verdict(stdout, stderr, status, started.elapsed() >= limit, limit, sudo));
+        let outcome = read.and_then(|()| {
+            verdict(
+                stdout,
+                stderr,
+                status,
+                started.elapsed() >= limit,
+                limit,
+                sudo,
+            )
+        });
         let _ = sender.send(outcome);
         // Without a terminal, closing a channel does not end what runs on the other side, and sshd passes signals on for
         // some logins only (not for root's).
         let group = group.filter(|group| status.is_none() && *group > 1 && !cause.is_lost());
-        let patience = if group.is_some() { END_PATIENCE } else { CLOSE_PATIENCE };
+        let patience = if group.is_some() {
+            END_PATIENCE
+        } else {
+            CLOSE_PATIENCE
+        };
         let end = async {
             if let Some(group) = group {
                 end_group(group).await;
@@ -160,7 +194,9 @@ impl Running {
         // Drained to the last: the command may still print. The host closes first wherever it can, since russh hears
         // no more of a channel that was closed here first; and the host counts a session until it is closed.
         let rest = async { while reader.wait().await.is_some() {} };
-        let closed = tokio::time::timeout(patience, async { tokio::join!(end, rest) }).await.is_ok();
+        let closed = tokio::time::timeout(patience, async { tokio::join!(end, rest) })
+            .await
+            .is_ok();
         if !closed {
             let _ = writer.close().await;
         }
@@ -169,7 +205,9 @@ impl Running {
 
     /// Gives sudo the password when it asks, and opens the gate for the input when it is done.
     async fn converse(&mut self, heard: &[u8]) -> Result<(), TransportError> {
-        let Some(dialogue) = &mut self.dialogue else { return Ok(()) };
+        let Some(dialogue) = &mut self.dialogue else {
+            return Ok(());
+        };
         match dialogue.follow(heard, &self.elevation)? {
             Next::Wait => {}
             // A connection that is gone shows on the channel.
@@ -201,10 +239,16 @@ impl Running {
                     self.stderr.push(&data);
                     self.converse(&data).await?;
                 }
-                Some(ChannelMsg::ExitStatus { exit_status }) => self.status = i32::try_from(exit_status).ok(),
-                Some(ChannelMsg::ExitSignal { signal_name, .. }) => self.status = Some(128 + number(&signal_name)),
+                Some(ChannelMsg::ExitStatus { exit_status }) => {
+                    self.status = i32::try_from(exit_status).ok()
+                }
+                Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
+                    self.status = Some(128 + number(&signal_name))
+                }
                 Some(ChannelMsg::Failure) => {
-                    return Err(TransportError::NoShell("the host refuses to run commands".into()));
+                    return Err(TransportError::NoShell(
+                        "the host refuses to run commands".into(),
+                    ));
                 }
                 Some(ChannelMsg::Close) => closed = true,
                 Some(_) => {}
@@ -234,19 +278,33 @@ fn verdict(
         return Err(TransportError::Timeout(limit));
     }
     if begun && !ended && status == 0 {
-        return Err(TransportError::Lost("the shell ended before its script".into()));
+        return Err(TransportError::Lost(
+            "the shell ended before its script".into(),
+        ));
     }
-    let output = Output { status, stdout: stdout.into_body(), stderr: stderr.into_body() };
+    let output = Output {
+        status,
+        stdout: stdout.into_body(),
+        stderr: stderr.into_body(),
+    };
     if begun {
         if let Some(elevation) = sudo {
             elevation.prove();
         }
         return Ok(output);
     }
-    let why = Output { stderr: behind_question(&output.stderr).to_vec(), ..output }.stderr_tail();
+    let why = Output {
+        stderr: behind_question(&output.stderr).to_vec(),
+        ..output
+    }
+    .stderr_tail();
     match sudo {
-        Some(elevation) if why.contains("sudo") || why.contains("Sorry, user") => Err(elevation.error(why)),
-        _ if why.is_empty() => Err(TransportError::NoShell(format!("its login shell ended with status {status}"))),
+        Some(elevation) if why.contains("sudo") || why.contains("Sorry, user") => {
+            Err(elevation.error(why))
+        }
+        _ if why.is_empty() => Err(TransportError::NoShell(format!(
+            "its login shell ended with status {status}"
+        ))),
         _ => Err(TransportError::NoShell(why)),
     }
 }

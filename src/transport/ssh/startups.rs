@@ -65,7 +65,14 @@ impl Startups {
 
 impl Door {
     fn open() -> Self {
-        Self { state: Mutex::new(State { under_way: 0, most: usize::MAX, well: 0 }), left: Notify::new() }
+        Self {
+            state: Mutex::new(State {
+                under_way: 0,
+                most: usize::MAX,
+                well: 0,
+            }),
+            left: Notify::new(),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -113,7 +120,9 @@ mod tests {
     use super::*;
 
     async fn fits(startups: &Startups) -> Option<Place> {
-        tokio::time::timeout(Duration::from_millis(20), startups.enter("web".into())).await.ok()
+        tokio::time::timeout(Duration::from_millis(20), startups.enter("web".into()))
+            .await
+            .ok()
     }
 
     #[tokio::test]
@@ -125,14 +134,20 @@ mod tests {
         }
         // Three of twenty were taken, and all the others dropped.
         places.drain(3..).for_each(Place::dropped);
-        assert!(fits(&startups).await.is_none(), "three are under way, and that is all it takes");
+        assert!(
+            fits(&startups).await.is_none(),
+            "three are under way, and that is all it takes"
+        );
         let _elsewhere = startups.enter("db".into()).await;
         for round in 0..=ROUNDS {
             let most = 3 + usize::from(round == ROUNDS);
             while places.len() < most {
                 places.push(startups.enter("web".into()).await);
             }
-            assert!(fits(&startups).await.is_none(), "{most} at once in round {round}");
+            assert!(
+                fits(&startups).await.is_none(),
+                "{most} at once in round {round}"
+            );
             if round < ROUNDS {
                 places.drain(..).for_each(Place::logged_in);
             }
@@ -144,7 +159,11 @@ mod tests {
         });
         tokio::task::yield_now().await;
         drop(places.pop());
-        assert!(tokio::time::timeout(Duration::from_secs(10), waiting).await.is_ok());
+        assert!(
+            tokio::time::timeout(Duration::from_secs(10), waiting)
+                .await
+                .is_ok()
+        );
     }
 
     #[tokio::test]

@@ -45,7 +45,11 @@ impl QuickStream {
         if let Link::Tcp(stream) = &inner {
             stream.set_nodelay(true)?;
         }
-        let stream = Self { inner, quick_reads: QUICK_READS, cancelled: Box::pin(token.cancelled_owned()) };
+        let stream = Self {
+            inner,
+            quick_reads: QUICK_READS,
+            cancelled: Box::pin(token.cancelled_owned()),
+        };
         stream.ask_quick();
         Ok(stream)
     }
@@ -67,7 +71,10 @@ impl AsyncRead for QuickStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         if self.cancelled.as_mut().poll(context).is_ready() {
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, "given up")));
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "given up",
+            )));
         }
         let result = ready!(self.inner.pinned().poll_read(context, buffer));
         if self.quick_reads > 0 {
@@ -79,7 +86,11 @@ impl AsyncRead for QuickStream {
 }
 
 impl AsyncWrite for QuickStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         self.inner.pinned().poll_write(context, bytes)
     }
 

@@ -6,19 +6,34 @@ use crate::transport::known_hosts::glob;
 
 /// The names that are wished for, in order. A sign stands before the first name and means the whole list.
 pub fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
-    let Some((first, rest)) = wished.split_first() else { return Vec::new() };
-    let Some(sign) = first.chars().next().filter(|sign| matches!(sign, '+' | '-' | '^')) else {
+    let Some((first, rest)) = wished.split_first() else {
+        return Vec::new();
+    };
+    let Some(sign) = first
+        .chars()
+        .next()
+        .filter(|sign| matches!(sign, '+' | '-' | '^'))
+    else {
         return wished.to_vec();
     };
-    let named: Vec<String> = std::iter::once(first[1..].to_owned()).chain(rest.iter().cloned()).collect();
+    let named: Vec<String> = std::iter::once(first[1..].to_owned())
+        .chain(rest.iter().cloned())
+        .collect();
     let other = |list: &[String], than: &[String]| -> Vec<String> {
-        list.iter().filter(|name| !than.contains(name)).cloned().collect()
+        list.iter()
+            .filter(|name| !than.contains(name))
+            .cloned()
+            .collect()
     };
     match sign {
         '+' => [offered.to_vec(), other(&named, offered)].concat(),
         '^' => [named.clone(), other(offered, &named)].concat(),
         _ => {
-            let goes = |name: &String| named.iter().any(|pattern| glob(pattern.as_bytes(), name.as_bytes()));
+            let goes = |name: &String| {
+                named
+                    .iter()
+                    .any(|pattern| glob(pattern.as_bytes(), name.as_bytes()))
+            };
             offered.iter().filter(|name| !goes(name)).cloned().collect()
         }
     }
@@ -35,10 +50,18 @@ mod tests {
     #[test]
     fn signs_change_what_is_offered() {
         let offered = words("a-1,a-2,b");
-        for (wished, wanted) in
-            [("c,b", "c,b"), ("+c,b", "a-1,a-2,b,c"), ("^b,c", "b,c,a-1,a-2"), ("-a-*", "b"), ("-b,nothing", "a-1,a-2")]
-        {
-            assert_eq!(resolved(&words(wished), &offered), words(wanted), "{wished}");
+        for (wished, wanted) in [
+            ("c,b", "c,b"),
+            ("+c,b", "a-1,a-2,b,c"),
+            ("^b,c", "b,c,a-1,a-2"),
+            ("-a-*", "b"),
+            ("-b,nothing", "a-1,a-2"),
+        ] {
+            assert_eq!(
+                resolved(&words(wished), &offered),
+                words(wanted),
+                "{wished}"
+            );
         }
         assert!(resolved(&words("-*"), &offered).is_empty());
     }

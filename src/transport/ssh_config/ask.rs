@@ -37,7 +37,12 @@ impl Question<'_> {
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["-G".into()];
         let Some(target) = self.target else {
-            arguments.extend(["-F".into(), "none".into(), "--".into(), "skep-defaults".into()]);
+            arguments.extend([
+                "-F".into(),
+                "none".into(),
+                "--".into(),
+                "skep-defaults".into(),
+            ]);
             return arguments;
         };
         if let Some(file) = self.file {
@@ -61,24 +66,42 @@ impl Question<'_> {
     pub async fn ask(&self) -> Result<Asked, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
-            place: self.file.map_or_else(|| "~/.ssh/config".to_owned(), |file| file.display().to_string()),
+            place: self.file.map_or_else(
+                || "~/.ssh/config".to_owned(),
+                |file| file.display().to_string(),
+            ),
             why,
         };
         let mut command = Command::new(self.program);
-        command.args(self.arguments()).stdin(Stdio::null()).kill_on_drop(true);
+        command
+            .args(self.arguments())
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
         hide_secrets(&mut command);
         let output = match tokio::time::timeout(LIMIT, command.output()).await {
             Ok(Ok(output)) => output,
-            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Asked::NoProgram),
+            Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Asked::NoProgram);
+            }
             Ok(Err(error)) => return Err(trouble(format!("`ssh -G` cannot be started: {error}"))),
-            Err(_) => return Err(trouble(format!("`ssh -G` does not answer within {} s", LIMIT.as_secs()))),
+            Err(_) => {
+                return Err(trouble(format!(
+                    "`ssh -G` does not answer within {} s",
+                    LIMIT.as_secs()
+                )));
+            }
         };
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
-            let words: Vec<&str> =
-                words.lines().map(str::trim).filter(|line| !line.starts_with("Pseudo-terminal")).collect();
+            let words: Vec<&str> = words
+                .lines()
+                .map(str::trim)
+                .filter(|line| !line.starts_with("Pseudo-terminal"))
+                .collect();
             return Err(trouble(words.join("; ")));
         }
-        Ok(Asked::Printed(Printed::parse(&String::from_utf8_lossy(&output.stdout))))
+        Ok(Asked::Printed(Printed::parse(&String::from_utf8_lossy(
+            &output.stdout,
+        ))))
     }
 }

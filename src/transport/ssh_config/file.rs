@@ -32,12 +32,20 @@ pub struct Read {
 /// [`TransportError::Settings`] with file and line, for what `ssh` would refuse too.
 pub fn read(target: &Target, given: Option<&Path>) -> Result<Read, TransportError> {
     let user = std::env::home_dir().unwrap_or_default().join(".ssh");
-    let usual = [(user.join("config"), user.clone()), ("/etc/ssh/ssh_config".into(), "/etc/ssh".into())];
+    let usual = [
+        (user.join("config"), user.clone()),
+        ("/etc/ssh/ssh_config".into(), "/etc/ssh".into()),
+    ];
     let files = match given {
         Some(file) => vec![(file.to_path_buf(), user)],
         None => usual.to_vec(),
     };
-    let mut reader = Reader { target, values: BTreeMap::new(), unread: Vec::new(), ignored: Vec::new() };
+    let mut reader = Reader {
+        target,
+        values: BTreeMap::new(),
+        unread: Vec::new(),
+        ignored: Vec::new(),
+    };
     for (file, folder) in files {
         match std::fs::read_to_string(&file) {
             Ok(text) => reader.text(&text, &file, &folder, 0)?,
@@ -49,7 +57,11 @@ pub fn read(target: &Target, given: Option<&Path>) -> Result<Read, TransportErro
 }
 
 fn trouble(place: String, why: String) -> TransportError {
-    TransportError::Settings { setting: "the SSH configuration".into(), place, why }
+    TransportError::Settings {
+        setting: "the SSH configuration".into(),
+        place,
+        why,
+    }
 }
 
 struct Reader<'a> {
@@ -61,11 +73,19 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn text(&mut self, text: &str, file: &Path, folder: &Path, depth: usize) -> Result<(), TransportError> {
+    fn text(
+        &mut self,
+        text: &str,
+        file: &Path,
+        folder: &Path,
+        depth: usize,
+    ) -> Result<(), TransportError> {
         let mut active = true;
         for (index, text) in text.lines().enumerate() {
             let place = format!("{}:{}", file.display(), index + 1);
-            let Some(line) = line::parse(text).map_err(|why| trouble(place.clone(), why))? else { continue };
+            let Some(line) = line::parse(text).map_err(|why| trouble(place.clone(), why))? else {
+                continue;
+            };
             if line.arguments.is_empty() && line.rest.is_empty() {
                 return Err(trouble(place, format!("{} has no argument", line.keyword)));
             }
@@ -88,12 +108,17 @@ impl Reader<'_> {
                     return Err(trouble(place, "files include each other too deeply".into()));
                 }
                 "include" => {
-                    for file in line.arguments.iter().flat_map(|pattern| include::files(pattern, folder)) {
+                    for file in line
+                        .arguments
+                        .iter()
+                        .flat_map(|pattern| include::files(pattern, folder))
+                    {
                         self.file(&file, folder, depth + 1)?;
                     }
                 }
                 "ignoreunknown" => {
-                    self.ignored.extend(line.arguments[0].split(',').map(str::to_ascii_lowercase));
+                    self.ignored
+                        .extend(line.arguments[0].split(',').map(str::to_ascii_lowercase));
                 }
                 _ => self.setting(line, place)?,
             }
@@ -108,23 +133,42 @@ impl Reader<'_> {
     }
 
     fn setting(&mut self, line: line::Line, place: String) -> Result<(), TransportError> {
-        let line::Line { keyword, arguments, rest } = line;
+        let line::Line {
+            keyword,
+            arguments,
+            rest,
+        } = line;
         let keyword = match keyword.as_str() {
-            "challengeresponseauthentication" | "skeyauthentication" => "kbdinteractiveauthentication".to_owned(),
+            "challengeresponseauthentication" | "skeyauthentication" => {
+                "kbdinteractiveauthentication".to_owned()
+            }
             _ => keyword,
         };
         let followed = super::overlay::is_read(&keyword);
-        if !followed && self.ignored.iter().any(|pattern| glob(pattern.as_bytes(), keyword.as_bytes())) {
+        if !followed
+            && self
+                .ignored
+                .iter()
+                .any(|pattern| glob(pattern.as_bytes(), keyword.as_bytes()))
+        {
             return Ok(());
         }
         if followed && arguments.len() > 1 && !SEVERAL.contains(&keyword.as_str()) {
-            return Err(trouble(place, format!("{keyword} has more than one argument")));
+            return Err(trouble(
+                place,
+                format!("{keyword} has more than one argument"),
+            ));
         }
-        let value = if keyword == "proxycommand" { rest } else { arguments.join(" ") };
+        let value = if keyword == "proxycommand" {
+            rest
+        } else {
+            arguments.join(" ")
+        };
         let value = normal(&keyword, value).map_err(|why| trouble(place.clone(), why))?;
         // Of the two ways, the one that is named first.
         let proxied = ["proxyjump", "proxycommand"];
-        let taken = proxied.contains(&keyword.as_str()) && proxied.iter().any(|one| self.values.contains_key(*one));
+        let taken = proxied.contains(&keyword.as_str())
+            && proxied.iter().any(|one| self.values.contains_key(*one));
         let values = self.values.entry(keyword.clone()).or_default();
         let adds = LISTS.contains(&keyword.as_str()) && !values.contains(&value);
         if adds || values.is_empty() && !taken {
@@ -137,7 +181,9 @@ impl Reader<'_> {
         let mut found = false;
         for pattern in patterns {
             match pattern.strip_prefix('!') {
-                Some(exception) if glob(exception.as_bytes(), self.target.address.as_bytes()) => return false,
+                Some(exception) if glob(exception.as_bytes(), self.target.address.as_bytes()) => {
+                    return false;
+                }
                 Some(_) => {}
                 None => found |= glob(pattern.as_bytes(), self.target.address.as_bytes()),
             }
@@ -150,8 +196,12 @@ impl Reader<'_> {
         let mut holds = true;
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            let (negated, name) = word.strip_prefix('!').map_or((false, word.as_str()), |name| (true, name));
-            let (name, given) = name.split_once('=').map_or((name, None), |(name, value)| (name, Some(value)));
+            let (negated, name) = word
+                .strip_prefix('!')
+                .map_or((false, word.as_str()), |name| (true, name));
+            let (name, given) = name
+                .split_once('=')
+                .map_or((name, None), |(name, value)| (name, Some(value)));
             let name = name.to_ascii_lowercase();
             let subject = match name.as_str() {
                 "all" => {
@@ -164,7 +214,9 @@ impl Reader<'_> {
                 "localuser" => local_user(),
                 _ => return Err(words.fold(word.clone(), |all, next| format!("{all} {next}"))),
             };
-            let Some(list) = given.or_else(|| words.next().map(String::as_str)) else { return Err(word.clone()) };
+            let Some(list) = given.or_else(|| words.next().map(String::as_str)) else {
+                return Err(word.clone());
+            };
             holds &= in_list(list, &subject) != negated;
         }
         Ok(holds)
@@ -172,7 +224,10 @@ impl Reader<'_> {
 
     fn host_name(&self) -> String {
         let original = &self.target.address;
-        let set = self.values.get("hostname").and_then(|values| values.first());
+        let set = self
+            .values
+            .get("hostname")
+            .and_then(|values| values.first());
         set.map_or_else(|| original.clone(), |name| expanded(name, original))
     }
 
@@ -180,7 +235,11 @@ impl Reader<'_> {
         if self.target.is_given("user") {
             return self.target.user.clone();
         }
-        self.values.get("user").and_then(|values| values.first()).cloned().unwrap_or_else(local_user)
+        self.values
+            .get("user")
+            .and_then(|values| values.first())
+            .cloned()
+            .unwrap_or_else(local_user)
     }
 
     fn end(mut self) -> Read {
@@ -189,14 +248,21 @@ impl Reader<'_> {
             *values = vec![name];
         }
         self.values.retain(|_, values| !values.is_empty());
-        self.values.entry("serveralivecountmax".into()).or_insert_with(|| vec!["3".into()]);
-        Read { printed: Printed::from(self.values), unread: self.unread }
+        self.values
+            .entry("serveralivecountmax".into())
+            .or_insert_with(|| vec!["3".into()]);
+        Read {
+            printed: Printed::from(self.values),
+            unread: self.unread,
+        }
     }
 }
 
 /// `%h` and `%%`, the tokens of `HostName`.
 fn expanded(name: &str, host: &str) -> String {
-    name.replace("%%", "\0").replace("%h", host).replace('\0', "%")
+    name.replace("%%", "\0")
+        .replace("%h", host)
+        .replace('\0', "%")
 }
 
 /// A list of patterns of `Match`, of which a negated one that holds decides.
@@ -214,12 +280,17 @@ fn in_list(list: &str, subject: &str) -> bool {
 
 /// A value as `ssh -G` prints it, where the two differ.
 fn normal(keyword: &str, value: String) -> Result<String, String> {
-    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("{keyword}: `{text}` is not a number"));
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("{keyword}: `{text}` is not a number"))
+    };
     Ok(match keyword {
-        "port" if !matches!(value.parse::<u16>(), Ok(1..)) => return Err(format!("port: `{value}` is none")),
-        "connecttimeout" | "serveraliveinterval" if value != "none" => {
-            seconds(&value).ok_or_else(|| format!("{keyword}: `{value}` is not a time"))?.to_string()
+        "port" if !matches!(value.parse::<u16>(), Ok(1..)) => {
+            return Err(format!("port: `{value}` is none"));
         }
+        "connecttimeout" | "serveraliveinterval" if value != "none" => seconds(&value)
+            .ok_or_else(|| format!("{keyword}: `{value}` is not a time"))?
+            .to_string(),
         "serveralivecountmax" => number(&value)?.to_string(),
         "identitiesonly"
         | "hashknownhosts"
@@ -266,8 +337,18 @@ fn seconds(text: &str) -> Option<u64> {
 impl Read {
     /// Reads a text alone, without any file that it may include.
     pub(super) fn of_text(text: &str, target: &Target) -> Result<Self, TransportError> {
-        let mut reader = Reader { target, values: BTreeMap::new(), unread: Vec::new(), ignored: Vec::new() };
-        reader.text(text, Path::new("/config"), Path::new("/nowhere"), DEEPEST_INCLUDE)?;
+        let mut reader = Reader {
+            target,
+            values: BTreeMap::new(),
+            unread: Vec::new(),
+            ignored: Vec::new(),
+        };
+        reader.text(
+            text,
+            Path::new("/config"),
+            Path::new("/nowhere"),
+            DEEPEST_INCLUDE,
+        )?;
         Ok(reader.end())
     }
 }

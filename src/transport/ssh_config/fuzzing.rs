@@ -25,29 +25,64 @@ pub(crate) fn settings(bytes: &[u8]) {
 fn laid_over(printed: &Printed, defaults: &Printed) {
     let plain = Target::new(HostName::new("web"), "web".into());
     let mut given = plain.clone();
-    let settings =
-        ["user", "port", "identity_file", "known_hosts", "host_keys", "proxy", "connect_timeout", "agent", "address"];
-    given.origins.extend(settings.map(|setting| (setting, Origin::Inventory)));
+    let settings = [
+        "user",
+        "port",
+        "identity_file",
+        "known_hosts",
+        "host_keys",
+        "proxy",
+        "connect_timeout",
+        "agent",
+        "address",
+    ];
+    given
+        .origins
+        .extend(settings.map(|setting| (setting, Origin::Inventory)));
     for (target, is_given) in [(plain, false), (given, true)] {
-        let Ok((found, warnings)) = overlay::overlay(&target, printed, defaults, Path::new("/config")) else {
+        let Ok((found, warnings)) =
+            overlay::overlay(&target, printed, defaults, Path::new("/config"))
+        else {
             continue;
         };
         assert!(warnings.len() <= printed.keywords().count() + 1);
         if is_given {
             assert_eq!(
-                (&found.user, found.port, &found.identity_files, &found.known_hosts, found.host_key_policy),
-                (&target.user, target.port, &target.identity_files, &target.known_hosts, target.host_key_policy)
+                (
+                    &found.user,
+                    found.port,
+                    &found.identity_files,
+                    &found.known_hosts,
+                    found.host_key_policy
+                ),
+                (
+                    &target.user,
+                    target.port,
+                    &target.identity_files,
+                    &target.known_hosts,
+                    target.host_key_policy
+                )
             );
-            assert_eq!((&found.ssh.proxy, found.connect_timeout), (&target.ssh.proxy, target.connect_timeout));
+            assert_eq!(
+                (&found.ssh.proxy, found.connect_timeout),
+                (&target.ssh.proxy, target.connect_timeout)
+            );
         }
         match &found.ssh.proxy {
             Proxy::Command(command) => {
-                let _ = Tokens { target: &found, original: "web" }.replace(command);
+                let _ = Tokens {
+                    target: &found,
+                    original: "web",
+                }
+                .replace(command);
             }
             Proxy::Jump(list) => list.split(',').for_each(|one| {
                 if let Ok(hop) = hop::parse(one) {
                     // Whatever goes on into tokens and messages is one plain word.
-                    assert!(!hop.host.starts_with('-') && !hop.host.contains(char::is_whitespace), "{hop:?}");
+                    assert!(
+                        !hop.host.starts_with('-') && !hop.host.contains(char::is_whitespace),
+                        "{hop:?}"
+                    );
                 }
             }),
             Proxy::Direct => {}

@@ -20,13 +20,23 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
-    let end = line.find(|letter: char| letter.is_ascii_whitespace() || letter == '=').unwrap_or(line.len());
+    let end = line
+        .find(|letter: char| letter.is_ascii_whitespace() || letter == '=')
+        .unwrap_or(line.len());
     let rest = line[end..].trim_ascii_start();
     // One equals sign may stand between the two.
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_ascii_start();
     let keyword = line[..end].trim_matches('"').to_ascii_lowercase();
-    let arguments = if keyword == "proxycommand" { Vec::new() } else { words(rest)? };
-    Ok(Some(Line { keyword, arguments, rest: rest.to_owned() }))
+    let arguments = if keyword == "proxycommand" {
+        Vec::new()
+    } else {
+        words(rest)?
+    };
+    Ok(Some(Line {
+        keyword,
+        arguments,
+        rest: rest.to_owned(),
+    }))
 }
 
 /// Words as `ssh` cuts them: quotes of both sorts keep spaces, a backslash keeps a quote, itself or a space, and a word that
@@ -44,9 +54,9 @@ fn words(text: &str) -> Result<Vec<String>, String> {
         while let Some(letter) = letters.next() {
             match (letter, quote) {
                 ('\\', _)
-                    if letters
-                        .peek()
-                        .is_some_and(|next| "\"'\\".contains(*next) || quote.is_none() && *next == ' ') =>
+                    if letters.peek().is_some_and(|next| {
+                        "\"'\\".contains(*next) || quote.is_none() && *next == ' '
+                    }) =>
                 {
                     word.extend(letters.next());
                 }
@@ -78,9 +88,15 @@ mod tests {
         assert_eq!(parse("HostName\tweb").unwrap().unwrap().keyword, "hostname");
         assert_eq!(arguments("Port=22"), ["22"]);
         assert_eq!(arguments("Port = 22 # the usual"), ["22"]);
-        assert_eq!(arguments("Host web# \"a b\" 'c d'\"e\" f\\ g"), ["web#", "a b", "c de", "f g"]);
+        assert_eq!(
+            arguments("Host web# \"a b\" 'c d'\"e\" f\\ g"),
+            ["web#", "a b", "c de", "f g"]
+        );
         assert_eq!(arguments("User \"a\\\"b\" \\x"), ["a\"b", "\\x"]);
-        assert_eq!(parse("ProxyCommand = nc \"%h\" # x").unwrap().unwrap().rest, "nc \"%h\" # x");
+        assert_eq!(
+            parse("ProxyCommand = nc \"%h\" # x").unwrap().unwrap().rest,
+            "nc \"%h\" # x"
+        );
         assert!(parse("Host \"web").is_err());
     }
 }

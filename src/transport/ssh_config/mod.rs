@@ -63,11 +63,21 @@ impl SshConfig {
         let file = match &target.ssh_config {
             SshConfigFile::Off => None,
             SshConfigFile::File(path) => Some(path.clone()),
-            SshConfigFile::Usual => self.usual.get_or_init(async || presence::usual()).await.clone(),
+            SshConfigFile::Usual => self
+                .usual
+                .get_or_init(async || presence::usual())
+                .await
+                .clone(),
         };
-        let Some(file) = file else { return Ok(target.clone()) };
+        let Some(file) = file else {
+            return Ok(target.clone());
+        };
         let given = matches!(target.ssh_config, SshConfigFile::File(_)).then_some(file.as_path());
-        let question = |target| ask::Question { program: &self.program, file: given, target };
+        let question = |target| ask::Question {
+            program: &self.program,
+            file: given,
+            target,
+        };
         let permit = self.permits.acquire().await;
         let printed = match question(Some(target)).ask().await? {
             Asked::Printed(printed) => printed,
@@ -78,10 +88,12 @@ impl SshConfig {
                 return Ok(target);
             }
         };
-        let defaults = self.defaults.get_or_try_init(async || match question(None).ask().await? {
-            Asked::Printed(printed) => Ok(printed),
-            Asked::NoProgram => Ok(Printed::default()),
-        });
+        let defaults = self
+            .defaults
+            .get_or_try_init(async || match question(None).ask().await? {
+                Asked::Printed(printed) => Ok(printed),
+                Asked::NoProgram => Ok(Printed::default()),
+            });
         let defaults = defaults.await?;
         drop(permit);
         let (target, warnings) = overlay::overlay(target, &printed, defaults, &file)?;
@@ -102,7 +114,11 @@ impl SshConfig {
 }
 
 /// The host with what skep itself reads of the files.
-fn by_itself(target: &Target, given: Option<&Path>, file: &Path) -> Result<(Target, Vec<String>), TransportError> {
+fn by_itself(
+    target: &Target,
+    given: Option<&Path>,
+    file: &Path,
+) -> Result<(Target, Vec<String>), TransportError> {
     let read = file::read(target, given)?;
     let (target, warnings) = overlay::overlay(target, &read.printed, &Printed::default(), file)?;
     Ok((target, [read.unread, warnings].concat()))

@@ -15,19 +15,30 @@ impl Printed {
     pub fn parse(text: &str) -> Self {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
-            let Some((keyword, value)) = line.trim_end().split_once(' ') else { continue };
+            let Some((keyword, value)) = line.trim_end().split_once(' ') else {
+                continue;
+            };
             let value = value.trim();
             if !keyword.is_empty() && !value.is_empty() {
-                values.entry(keyword.to_ascii_lowercase()).or_default().push(value.to_owned());
+                values
+                    .entry(keyword.to_ascii_lowercase())
+                    .or_default()
+                    .push(value.to_owned());
             }
         }
-        Self { values, by_ssh: true }
+        Self {
+            values,
+            by_ssh: true,
+        }
     }
 
     /// Settings that were read elsewhere; keywords in lower case.
     #[must_use]
     pub fn from(values: BTreeMap<String, Vec<String>>) -> Self {
-        Self { values, by_ssh: false }
+        Self {
+            values,
+            by_ssh: false,
+        }
     }
 
     /// Whether the words are those of `ssh`. Before it prints, it replaces the tokens of IdentityAgent and UserKnownHostsFile,
@@ -53,9 +64,18 @@ impl Printed {
     /// the default anyway makes no difference.
     #[must_use]
     pub fn beyond(&self, defaults: &Self) -> Self {
-        let differs = |(keyword, values): &(&String, &Vec<String>)| defaults.values.get(*keyword) != Some(*values);
-        let values = self.values.iter().filter(differs).map(|(keyword, values)| (keyword.clone(), values.clone()));
-        Self { values: values.collect(), by_ssh: self.by_ssh }
+        let differs = |(keyword, values): &(&String, &Vec<String>)| {
+            defaults.values.get(*keyword) != Some(*values)
+        };
+        let values = self
+            .values
+            .iter()
+            .filter(differs)
+            .map(|(keyword, values)| (keyword.clone(), values.clone()));
+        Self {
+            values: values.collect(),
+            by_ssh: self.by_ssh,
+        }
     }
 
     /// Every keyword, sorted.
@@ -70,11 +90,16 @@ mod tests {
 
     #[test]
     fn what_a_file_changes_is_found() {
-        let defaults = Printed::parse("host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n");
-        let printed =
-            Printed::parse("host web\nport 2222\nidentityfile ~/a\nidentityfile ~/b\nciphers y \nempty\nProxyJump a,b");
+        let defaults =
+            Printed::parse("host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n");
+        let printed = Printed::parse(
+            "host web\nport 2222\nidentityfile ~/a\nidentityfile ~/b\nciphers y \nempty\nProxyJump a,b",
+        );
         let beyond = printed.beyond(&defaults);
-        assert_eq!(beyond.keywords().collect::<Vec<_>>(), ["ciphers", "host", "port", "proxyjump"]);
+        assert_eq!(
+            beyond.keywords().collect::<Vec<_>>(),
+            ["ciphers", "host", "port", "proxyjump"]
+        );
         assert_eq!(beyond.one("ciphers"), Some("y"));
         assert_eq!(printed.all("identityfile").len(), 2);
         assert!(Printed::parse("\n \nx\n").values.is_empty());

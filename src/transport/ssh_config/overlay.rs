@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::TransportError;
 use super::output::Printed;
 use super::tokens::{self, Tokens};
-use crate::inventory::{AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, Origin, Proxy, Target};
+use crate::inventory::{
+    AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, Origin, Proxy, Target,
+};
 
 /// Keywords that are read below.
 const READ: &[&str] = &[
@@ -114,7 +116,14 @@ pub fn overlay(
 ) -> Result<(Target, Vec<String>), TransportError> {
     let beyond = printed.beyond(defaults);
     let original = target.address.clone();
-    let mut overlay = Overlay { target: target.clone(), printed, beyond, original, file, warnings: Vec::new() };
+    let mut overlay = Overlay {
+        target: target.clone(),
+        printed,
+        beyond,
+        original,
+        file,
+        warnings: Vec::new(),
+    };
     overlay.name_and_login();
     overlay.host_keys()?;
     overlay.keys()?;
@@ -146,19 +155,28 @@ impl Overlay<'_> {
     }
 
     fn name_and_login(&mut self) {
-        if let Some(name) = self.printed.one("hostname").filter(|name| *name != self.original) {
+        if let Some(name) = self
+            .printed
+            .one("hostname")
+            .filter(|name| *name != self.original)
+        {
             self.target.address = name.to_owned();
             self.target.origins.insert("address", Origin::SshConfig);
         }
         if let Some(user) = self.changed("user", "user") {
             self.target.user = user;
         }
-        if let Some(port) = self.changed("port", "port").and_then(|port| port.parse().ok()) {
+        if let Some(port) = self
+            .changed("port", "port")
+            .and_then(|port| port.parse().ok())
+        {
             self.target.port = port;
         }
         // For `ssh` zero is no limit but the system's. A run waits for all of its hosts: skep's own stays.
         if self.beyond.one("connecttimeout") != Some("0")
-            && let Some(limit) = self.changed("connecttimeout", "connect_timeout").and_then(|limit| limit.parse().ok())
+            && let Some(limit) = self
+                .changed("connecttimeout", "connect_timeout")
+                .and_then(|limit| limit.parse().ok())
         {
             self.target.connect_timeout = Duration::from_secs(limit);
         }
@@ -168,7 +186,10 @@ impl Overlay<'_> {
         if let Some(alias) = self.changed("hostkeyalias", "HostKeyAlias") {
             self.target.ssh.host_key_alias = Some(alias);
         }
-        match self.changed("stricthostkeychecking", "host_keys").as_deref() {
+        match self
+            .changed("stricthostkeychecking", "host_keys")
+            .as_deref()
+        {
             Some("true" | "yes") => self.target.host_key_policy = HostKeyPolicy::Strict,
             Some("false" | "no" | "off") => {
                 self.target.host_key_policy = HostKeyPolicy::AcceptNew;
@@ -181,11 +202,19 @@ impl Overlay<'_> {
             None => {}
         }
         let hashes = self.changed("hashknownhosts", "HashKnownHosts");
-        self.target.ssh.hash_known_hosts = hashes.is_some_and(|value| value == "yes" || value == "true");
+        self.target.ssh.hash_known_hosts =
+            hashes.is_some_and(|value| value == "yes" || value == "true");
         let named = ["userknownhostsfile", "globalknownhostsfile"];
-        if named.iter().any(|keyword| self.changed(keyword, "known_hosts").is_some()) {
+        if named
+            .iter()
+            .any(|keyword| self.changed(keyword, "known_hosts").is_some())
+        {
             let [users, everybodys] = named.map(|keyword| {
-                let files = self.printed.all(keyword).iter().flat_map(|list| list.split_ascii_whitespace());
+                let files = self
+                    .printed
+                    .all(keyword)
+                    .iter()
+                    .flat_map(|list| list.split_ascii_whitespace());
                 files.filter(|file| *file != "none").collect::<Vec<_>>()
             });
             let mut files = Vec::new();
@@ -201,25 +230,38 @@ impl Overlay<'_> {
 
     fn keys(&mut self) -> Result<(), TransportError> {
         if self.changed("identityfile", "identity_file").is_some() {
-            let files = self.beyond.all("identityfile").iter().filter(|file| *file != "none");
-            self.target.identity_files = files.map(|file| self.path("IdentityFile", file)).collect::<Result<_, _>>()?;
+            let files = self
+                .beyond
+                .all("identityfile")
+                .iter()
+                .filter(|file| *file != "none");
+            self.target.identity_files = files
+                .map(|file| self.path("IdentityFile", file))
+                .collect::<Result<_, _>>()?;
         }
         if self.changed("certificatefile", "CertificateFile").is_some() {
-            let files = self.beyond.all("certificatefile").iter().filter(|file| *file != "none");
-            self.target.ssh.certificate_files =
-                files.map(|file| self.path("CertificateFile", file)).collect::<Result<_, _>>()?;
+            let files = self
+                .beyond
+                .all("certificatefile")
+                .iter()
+                .filter(|file| *file != "none");
+            self.target.ssh.certificate_files = files
+                .map(|file| self.path("CertificateFile", file))
+                .collect::<Result<_, _>>()?;
         }
         if let Some(value) = self.changed("identitiesonly", "IdentitiesOnly") {
             self.target.ssh.identities_only = value == "yes";
         }
         if let Some(agent) = self.changed("identityagent", "IdentityAgent") {
-            let variable = agent.strip_prefix('$').filter(|name| !name.starts_with('{'));
+            let variable = agent
+                .strip_prefix('$')
+                .filter(|name| !name.starts_with('{'));
             self.target.ssh.identity_agent = match (agent.as_str(), variable) {
                 ("none", _) => IdentityAgent::Off,
                 ("SSH_AUTH_SOCK", _) => IdentityAgent::Environment,
-                (_, Some(name)) => {
-                    std::env::var_os(name).map_or(IdentityAgent::Off, |path| IdentityAgent::Socket(PathBuf::from(path)))
-                }
+                (_, Some(name)) => std::env::var_os(name).map_or(IdentityAgent::Off, |path| {
+                    IdentityAgent::Socket(PathBuf::from(path))
+                }),
                 (path, None) => IdentityAgent::Socket(self.path_of_ssh("IdentityAgent", path)?),
             };
         }
@@ -228,9 +270,17 @@ impl Overlay<'_> {
 
     fn road(&mut self) {
         if let Some(jump) = self.changed("proxyjump", "proxy") {
-            self.target.ssh.proxy = if jump == "none" { Proxy::Direct } else { Proxy::Jump(jump) };
+            self.target.ssh.proxy = if jump == "none" {
+                Proxy::Direct
+            } else {
+                Proxy::Jump(jump)
+            };
         } else if let Some(command) = self.changed("proxycommand", "proxy") {
-            self.target.ssh.proxy = if command == "none" { Proxy::Direct } else { Proxy::Command(command) };
+            self.target.ssh.proxy = if command == "none" {
+                Proxy::Direct
+            } else {
+                Proxy::Command(command)
+            };
         }
         match self.changed("addressfamily", "AddressFamily").as_deref() {
             Some("inet") => self.target.ssh.family = AddressFamily::Inet,
@@ -238,10 +288,18 @@ impl Overlay<'_> {
             _ => {}
         }
         self.target.ssh.bind_address = self.changed("bindaddress", "BindAddress");
-        let interval = self.changed("serveraliveinterval", "ServerAliveInterval").and_then(|text| text.parse().ok());
-        let count = self.printed.one("serveralivecountmax").and_then(|text| text.parse().ok());
+        let interval = self
+            .changed("serveraliveinterval", "ServerAliveInterval")
+            .and_then(|text| text.parse().ok());
+        let count = self
+            .printed
+            .one("serveralivecountmax")
+            .and_then(|text| text.parse().ok());
         if let (Some(interval), Some(count)) = (interval, count) {
-            self.target.ssh.keepalive = Some(Keepalive { interval: Duration::from_secs(interval), count });
+            self.target.ssh.keepalive = Some(Keepalive {
+                interval: Duration::from_secs(interval),
+                count,
+            });
         }
     }
 
@@ -256,7 +314,12 @@ impl Overlay<'_> {
         let host_keys = list("hostkeyalgorithms", "HostKeyAlgorithms");
         let preferred = list("preferredauthentications", "PreferredAuthentications");
         let ssh = &mut self.target.ssh;
-        (ssh.key_exchanges, ssh.ciphers, ssh.macs, ssh.host_key_algorithms) = (key_exchanges, ciphers, macs, host_keys);
+        (
+            ssh.key_exchanges,
+            ssh.ciphers,
+            ssh.macs,
+            ssh.host_key_algorithms,
+        ) = (key_exchanges, ciphers, macs, host_keys);
         let switches = [
             ("pubkeyauthentication", "publickey"),
             ("kbdinteractiveauthentication", "keyboard-interactive"),
@@ -268,33 +331,52 @@ impl Overlay<'_> {
             .map(|(_, method)| *method)
             .collect();
         if preferred.is_some() || !off.is_empty() {
-            let all = || ["publickey", "keyboard-interactive", "password"].map(str::to_owned).to_vec();
+            let all = || {
+                ["publickey", "keyboard-interactive", "password"]
+                    .map(str::to_owned)
+                    .to_vec()
+            };
             let mut methods = preferred.unwrap_or_else(all);
             methods.retain(|method| !off.contains(&method.as_str()));
             ssh.methods = Some(methods);
-            self.target.origins.insert("PreferredAuthentications", Origin::SshConfig);
+            self.target
+                .origins
+                .insert("PreferredAuthentications", Origin::SshConfig);
         }
     }
 
     fn unsupported(&mut self) {
-        let known = |keyword: &&str| !READ.contains(keyword) && !WITHOUT_MEANING_HERE.contains(keyword);
+        let known =
+            |keyword: &&str| !READ.contains(keyword) && !WITHOUT_MEANING_HERE.contains(keyword);
         let met: Vec<&str> = self.beyond.keywords().filter(known).collect();
         self.warnings.extend(met.iter().map(|keyword| {
-            format!("{}: the setting {keyword} is not supported and not followed", self.file.display())
+            format!(
+                "{}: the setting {keyword} is not supported and not followed",
+                self.file.display()
+            )
         }));
     }
 
     /// A path whose tokens `ssh` replaces before it prints it.
     fn path_of_ssh(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
-        if self.printed.is_by_ssh() { Ok(tokens::in_home(text)) } else { self.path(setting, text) }
+        if self.printed.is_by_ssh() {
+            Ok(tokens::in_home(text))
+        } else {
+            self.path(setting, text)
+        }
     }
 
     fn path(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
-        let tokens = Tokens { target: &self.target, original: &self.original };
-        tokens.path(text.trim_matches('"')).map_err(|why| TransportError::Settings {
-            setting: setting.into(),
-            place: self.file.display().to_string(),
-            why,
-        })
+        let tokens = Tokens {
+            target: &self.target,
+            original: &self.original,
+        };
+        tokens
+            .path(text.trim_matches('"'))
+            .map_err(|why| TransportError::Settings {
+                setting: setting.into(),
+                place: self.file.display().to_string(),
+                why,
+            })
     }
 }

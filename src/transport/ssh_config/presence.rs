@@ -4,15 +4,26 @@
 use std::path::{Path, PathBuf};
 
 /// Lines of Debian's own `/etc/ssh/ssh_config` that change nothing here.
-const HARMLESS: &[&str] = &["host *", "sendenv", "hashknownhosts", "gssapi", "include /etc/ssh/ssh_config.d/"];
+const HARMLESS: &[&str] = &[
+    "host *",
+    "sendenv",
+    "hashknownhosts",
+    "gssapi",
+    "include /etc/ssh/ssh_config.d/",
+];
 
 /// The file that speaks, when one does.
 #[must_use]
 pub fn usual() -> Option<PathBuf> {
-    let user = std::env::home_dir().map(|home| home.join(".ssh/config")).filter(|path| speaks(path));
+    let user = std::env::home_dir()
+        .map(|home| home.join(".ssh/config"))
+        .filter(|path| speaks(path));
     user.or_else(|| {
         let system = PathBuf::from("/etc/ssh/ssh_config");
-        let further = std::fs::read_dir("/etc/ssh/ssh_config.d").into_iter().flatten().flatten();
+        let further = std::fs::read_dir("/etc/ssh/ssh_config.d")
+            .into_iter()
+            .flatten()
+            .flatten();
         let mut all = std::iter::once(system).chain(further.map(|entry| entry.path()));
         all.find(|path| speaks(path))
     })
@@ -29,7 +40,9 @@ fn speaks(path: &Path) -> bool {
 pub(super) fn has_effect(line: &str) -> bool {
     let line = line.trim().to_ascii_lowercase();
     let words = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-    !words.is_empty() && !words.starts_with('#') && !HARMLESS.iter().any(|harmless| words.starts_with(harmless))
+    !words.is_empty()
+        && !words.starts_with('#')
+        && !HARMLESS.iter().any(|harmless| words.starts_with(harmless))
 }
 
 #[cfg(test)]
@@ -40,7 +53,13 @@ mod tests {
     fn debians_own_file_says_nothing() {
         let debian = "# x\nInclude /etc/ssh/ssh_config.d/*.conf\n\nHost *\n#   Port 22\n    SendEnv LANG LC_*\n    HashKnownHosts yes\n    GSSAPIAuthentication yes\n";
         assert!(!debian.lines().any(has_effect));
-        for line in ["Port 2222", "  ProxyJump  b", "Host web", "Include ~/.ssh/more", "Match all"] {
+        for line in [
+            "Port 2222",
+            "  ProxyJump  b",
+            "Host web",
+            "Include ~/.ssh/more",
+            "Match all",
+        ] {
             assert!(has_effect(line), "{line}");
         }
     }

@@ -7,7 +7,10 @@ use super::*;
 use crate::inventory::{HostKeyPolicy, HostName, IdentityAgent, Origin, Proxy};
 
 /// The host `web` under a configuration, and the warnings about it.
-async fn resolved(config: &str, given: impl FnOnce(&mut Target)) -> (Result<Target, TransportError>, Vec<String>) {
+async fn resolved(
+    config: &str,
+    given: impl FnOnce(&mut Target),
+) -> (Result<Target, TransportError>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, config).unwrap();
@@ -31,9 +34,15 @@ async fn every_supported_setting_is_read() {
     let (target, warnings) = resolved(config, |_| {}).await;
     let target = target.unwrap();
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert_eq!((target.address.as_str(), target.port, target.user.as_str()), ("web.example.org", 2222, "ann"));
+    assert_eq!(
+        (target.address.as_str(), target.port, target.user.as_str()),
+        ("web.example.org", 2222, "ann")
+    );
     let home = std::env::home_dir().unwrap();
-    assert_eq!(target.identity_files, [home.join(".ssh/a-web.example.org"), "/b".into()]);
+    assert_eq!(
+        target.identity_files,
+        [home.join(".ssh/a-web.example.org"), "/b".into()]
+    );
     assert_eq!(target.known_hosts, ["/k1", "/k2", "/k3"].map(PathBuf::from));
     assert_eq!(target.host_key_policy, HostKeyPolicy::Strict);
     assert_eq!(target.connect_timeout, Duration::from_secs(7));
@@ -41,43 +50,76 @@ async fn every_supported_setting_is_read() {
     assert_eq!(ssh.proxy, Proxy::Jump("one,ann@two:23".into()));
     assert_eq!(ssh.host_key_alias.as_deref(), Some("alias"));
     assert!(ssh.identities_only && ssh.hash_known_hosts);
-    assert_eq!(ssh.identity_agent, IdentityAgent::Socket("/run/agent".into()));
+    assert_eq!(
+        ssh.identity_agent,
+        IdentityAgent::Socket("/run/agent".into())
+    );
     assert_eq!(ssh.certificate_files, [PathBuf::from("/c-cert.pub")]);
-    assert_eq!(ssh.keepalive.map(|alive| (alive.interval, alive.count)), Some((Duration::from_secs(5), 2)));
+    assert_eq!(
+        ssh.keepalive.map(|alive| (alive.interval, alive.count)),
+        Some((Duration::from_secs(5), 2))
+    );
     let one = |name: &str| Some(vec![name.to_owned()]);
-    assert_eq!((&ssh.key_exchanges, &ssh.ciphers), (&one("curve25519-sha256"), &one("aes256-ctr")));
-    assert_eq!((&ssh.macs, &ssh.host_key_algorithms), (&one("hmac-sha2-256"), &one("ssh-ed25519")));
+    assert_eq!(
+        (&ssh.key_exchanges, &ssh.ciphers),
+        (&one("curve25519-sha256"), &one("aes256-ctr"))
+    );
+    assert_eq!(
+        (&ssh.macs, &ssh.host_key_algorithms),
+        (&one("hmac-sha2-256"), &one("ssh-ed25519"))
+    );
     assert_eq!(ssh.methods, one("publickey"));
     assert_eq!(ssh.bind_address.as_deref(), Some("::1"));
-    assert!(target.origins.values().all(|origin| *origin == Origin::SshConfig), "{:?}", target.origins);
+    assert!(
+        target
+            .origins
+            .values()
+            .all(|origin| *origin == Origin::SshConfig),
+        "{:?}",
+        target.origins
+    );
 }
 
 #[tokio::test]
 async fn the_inventory_wins_and_is_known_to_the_rules() {
-    let config =
-        "Match user ann\n Port 2200\n ProxyCommand nc %h %p\nMatch all\n User bob\n Port 2201\n IdentityFile /b\n";
+    let config = "Match user ann\n Port 2200\n ProxyCommand nc %h %p\nMatch all\n User bob\n Port 2201\n IdentityFile /b\n";
     let (target, _) = resolved(config, |target| {
         target.user = "ann".into();
         target.identity_files = vec!["/own".into()];
-        target.origins.extend([("user", Origin::Inventory), ("identity_file", Origin::Inventory)]);
+        target.origins.extend([
+            ("user", Origin::Inventory),
+            ("identity_file", Origin::Inventory),
+        ]);
     })
     .await;
     let target = target.unwrap();
-    assert_eq!((target.user.as_str(), target.port), ("ann", 2200), "`Match user` sees the inventory's user");
+    assert_eq!(
+        (target.user.as_str(), target.port),
+        ("ann", 2200),
+        "`Match user` sees the inventory's user"
+    );
     assert_eq!(target.identity_files, [PathBuf::from("/own")]);
     assert_eq!(target.ssh.proxy, Proxy::Command("nc %h %p".into()));
     assert_eq!(target.origins["port"], Origin::SshConfig);
 
     let (target, _) = resolved("ConnectTimeout 0\n", |_| {}).await;
     let target = target.unwrap();
-    assert_eq!(target.connect_timeout, Duration::from_secs(10), "no limit is none to set");
+    assert_eq!(
+        target.connect_timeout,
+        Duration::from_secs(10),
+        "no limit is none to set"
+    );
     assert!(!target.origins.contains_key("connect_timeout"));
 
     let (target, _) = resolved("ProxyJump bastion\n", |target| {
         target.origins.insert("proxy", Origin::Inventory);
     })
     .await;
-    assert_eq!(target.unwrap().ssh.proxy, Proxy::Direct, "`proxy_jump = \"none\"` switches it off");
+    assert_eq!(
+        target.unwrap().ssh.proxy,
+        Proxy::Direct,
+        "`proxy_jump = \"none\"` switches it off"
+    );
 }
 
 #[tokio::test]
@@ -86,8 +128,18 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
     let (target, warnings) = resolved(config, |_| {}).await;
     assert_eq!(target.unwrap().host_key_policy, HostKeyPolicy::AcceptNew);
     assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings.iter().any(|text| text.contains("verifyhostkeydns is not supported")), "{warnings:?}");
-    assert!(warnings.iter().any(|text| text.contains("a changed one is refused")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|text| text.contains("verifyhostkeydns is not supported")),
+        "{warnings:?}"
+    );
+    assert!(
+        warnings
+            .iter()
+            .any(|text| text.contains("a changed one is refused")),
+        "{warnings:?}"
+    );
 
     let (target, _) = resolved("Host web\n NoSuchSetting yes\n", |_| {}).await;
     let error = target.unwrap_err();
@@ -95,13 +147,17 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
     let (target, _) = resolved("Host web\n IdentityFile ${SKEP_NO_SUCH_NAME}/x\n", |_| {}).await;
     let error = target.unwrap_err();
     assert!(
-        error.to_string().starts_with("IdentityFile (") && error.to_string().contains("SKEP_NO_SUCH_NAME"),
+        error.to_string().starts_with("IdentityFile (")
+            && error.to_string().contains("SKEP_NO_SUCH_NAME"),
         "{error}"
     );
 }
 
 /// What skep makes of a configuration without `ssh`, and its warnings.
-fn without_the_program(config: &str, given: impl FnOnce(&mut Target)) -> (Result<Target, TransportError>, Vec<String>) {
+fn without_the_program(
+    config: &str,
+    given: impl FnOnce(&mut Target),
+) -> (Result<Target, TransportError>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, config).unwrap();
@@ -118,10 +174,20 @@ fn without_the_program(config: &str, given: impl FnOnce(&mut Target)) -> (Result
 #[tokio::test]
 async fn without_the_program_the_same_comes_out() {
     let include = tempfile::tempdir().unwrap();
-    std::fs::write(include.path().join("a.conf"), "User included\nHost web\n Port 77\nHost other\n Port 78\n").unwrap();
+    std::fs::write(
+        include.path().join("a.conf"),
+        "User included\nHost web\n Port 77\nHost other\n Port 78\n",
+    )
+    .unwrap();
     std::fs::write(include.path().join("b.conf"), "Host *\n ConnectTimeout 9\n").unwrap();
-    let included = format!("Host w*\n Include {}/*.conf\n HostName inner\nHost *\n Port 1\n", include.path().display());
-    let elsewhere = format!("Host other\n Include {}/*.conf\nHost *\n Port 1\n", include.path().display());
+    let included = format!(
+        "Host w*\n Include {}/*.conf\n HostName inner\nHost *\n Port 1\n",
+        include.path().display()
+    );
+    let elsewhere = format!(
+        "Host other\n Include {}/*.conf\nHost *\n Port 1\n",
+        include.path().display()
+    );
     let configs = [
         "Host web\n HostName %h.example.org\n Port 2222\n User ann\n IdentityFile ~/.ssh/a-%h\n IdentityFile /b\n IdentityFile /b\n",
         "Host web\n IdentitiesOnly yes\n IdentityAgent /run/agent\n CertificateFile /c-cert.pub\n",
@@ -153,16 +219,31 @@ async fn without_the_program_the_same_comes_out() {
         let plain = |target: Result<Target, TransportError>| {
             let mut target = target.unwrap_or_else(|error| panic!("{config}: {error}"));
             // Where the two files lie differs, and a default that a file names is no setting of it for `ssh -G`.
-            (target.ssh_config, target.origins) = (SshConfigFile::Off, std::collections::BTreeMap::new());
+            (target.ssh_config, target.origins) =
+                (SshConfigFile::Off, std::collections::BTreeMap::new());
             target
         };
-        assert_eq!(format!("{:#?}", plain(read)), format!("{:#?}", plain(asked)), "{config}");
+        assert_eq!(
+            format!("{:#?}", plain(read)),
+            format!("{:#?}", plain(asked)),
+            "{config}"
+        );
         assert!(warnings.is_empty(), "{config}: {warnings:?}");
     }
-    for refused in ["Port x\n", "Port 0\n", "User a b\n", "Host \"web\n", "Port\n", "ConnectTimeout soon\n"] {
+    for refused in [
+        "Port x\n",
+        "Port 0\n",
+        "User a b\n",
+        "Host \"web\n",
+        "Port\n",
+        "ConnectTimeout soon\n",
+    ] {
         let (asked, _) = resolved(refused, |_| {}).await;
         let (read, _) = without_the_program(refused, |_| {});
-        assert!(asked.is_err() && read.is_err(), "{refused}: {asked:?} {read:?}");
+        assert!(
+            asked.is_err() && read.is_err(),
+            "{refused}: {asked:?} {read:?}"
+        );
         let said = read.unwrap_err().to_string();
         assert!(said.contains("config:1"), "{said}");
     }
@@ -177,11 +258,23 @@ fn without_the_program_what_cannot_be_followed_is_named_and_the_inventory_wins()
         target.origins.insert("identity_file", Origin::Inventory);
     });
     let target = target.unwrap();
-    assert_eq!((target.port, target.user.as_str(), &target.ssh.proxy), (2201, "ann", &Proxy::Direct));
+    assert_eq!(
+        (target.port, target.user.as_str(), &target.ssh.proxy),
+        (2201, "ann", &Proxy::Direct)
+    );
     assert_eq!(target.identity_files, [PathBuf::from("/own")]);
     assert_eq!(target.origins["port"], Origin::SshConfig);
-    assert_eq!(target.ssh.ciphers, Some(vec!["+aes128-cbc".to_owned()]), "changes skep's own list");
-    let named = |words: &str| assert!(warnings.iter().any(|text| text.contains(words)), "{words}: {warnings:?}");
+    assert_eq!(
+        target.ssh.ciphers,
+        Some(vec!["+aes128-cbc".to_owned()]),
+        "changes skep's own list"
+    );
+    let named = |words: &str| {
+        assert!(
+            warnings.iter().any(|text| text.contains(words)),
+            "{words}: {warnings:?}"
+        )
+    };
     named("config:1: only the program `ssh` can say whether `Match exec test -e / host web` holds");
     named("the setting nosuchsetting is not supported");
     named("the setting verifyhostkeydns is not supported");
@@ -195,7 +288,10 @@ async fn without_the_program_warnings_come_once_and_the_switch_off_holds() {
     std::fs::write(&file, "Match exec true\n User x\nMatch all\n Port 2222\n").unwrap();
     let mut target = Target::new(HostName::new("web"), "web".into());
     target.ssh_config = SshConfigFile::File(file);
-    let asked = SshConfig { program: folder.path().join("no-ssh"), ..SshConfig::default() };
+    let asked = SshConfig {
+        program: folder.path().join("no-ssh"),
+        ..SshConfig::default()
+    };
     for _ in 0..2 {
         assert_eq!(asked.resolve(&target).await.unwrap().port, 2222);
     }

@@ -40,10 +40,18 @@ impl Tokens<'_> {
                 Some('p') => result.push_str(&self.target.port.to_string()),
                 Some('r') => result.push_str(&self.target.user),
                 Some('k') => {
-                    result.push_str(self.target.ssh.host_key_alias.as_deref().unwrap_or(self.original));
+                    result.push_str(
+                        self.target
+                            .ssh
+                            .host_key_alias
+                            .as_deref()
+                            .unwrap_or(self.original),
+                    );
                 }
                 Some('u') => result.push_str(&local_user()),
-                Some('d') => result.push_str(&std::env::home_dir().unwrap_or_default().to_string_lossy()),
+                Some('d') => {
+                    result.push_str(&std::env::home_dir().unwrap_or_default().to_string_lossy())
+                }
                 Some('i') => result.push_str(&own_number().to_string()),
                 Some('L') => result.push_str(machine().split('.').next().unwrap_or_default()),
                 Some('l') => result.push_str(&machine()),
@@ -58,9 +66,13 @@ impl Tokens<'_> {
         let mut result = String::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
-            let Some((name, behind)) = after.split_once('}') else { return Err(format!("`{text}` lacks a }}")) };
+            let Some((name, behind)) = after.split_once('}') else {
+                return Err(format!("`{text}` lacks a }}"));
+            };
             result.push_str(before);
-            result.push_str(&std::env::var(name).map_err(|_| format!("${{{name}}} of `{text}` is not set"))?);
+            result.push_str(
+                &std::env::var(name).map_err(|_| format!("${{{name}}} of `{text}` is not set"))?,
+            );
             rest = behind;
         }
         result.push_str(rest);
@@ -79,7 +91,10 @@ pub fn in_home(text: &str) -> PathBuf {
 }
 
 fn machine() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 /// The number of the user this runs as. Not the owner of `/proc/self`: that is root for a process that leaves no core.
@@ -97,16 +112,39 @@ mod tests {
     fn tokens_and_home_and_variables() {
         let mut target = Target::new(HostName::new("web"), "10.0.0.7".into());
         (target.user, target.port) = ("ann".into(), 2222);
-        let tokens = Tokens { target: &target, original: "web" };
-        assert_eq!(tokens.replace("nc %h %p as %r for %n 100%%").unwrap(), "nc 10.0.0.7 2222 as ann for web 100%");
-        assert_eq!(tokens.replace("%d/x").unwrap(), format!("{}/x", std::env::home_dir().unwrap().display()));
-        assert_eq!(tokens.replace("%u@%i").unwrap(), format!("{}@{}", local_user(), own_number()));
-        assert_eq!(tokens.path("~/k-%h").unwrap(), std::env::home_dir().unwrap().join("k-10.0.0.7"));
-        assert_eq!(tokens.path("${HOME}/k").unwrap(), std::env::home_dir().unwrap().join("k"));
+        let tokens = Tokens {
+            target: &target,
+            original: "web",
+        };
+        assert_eq!(
+            tokens.replace("nc %h %p as %r for %n 100%%").unwrap(),
+            "nc 10.0.0.7 2222 as ann for web 100%"
+        );
+        assert_eq!(
+            tokens.replace("%d/x").unwrap(),
+            format!("{}/x", std::env::home_dir().unwrap().display())
+        );
+        assert_eq!(
+            tokens.replace("%u@%i").unwrap(),
+            format!("{}@{}", local_user(), own_number())
+        );
+        assert_eq!(
+            tokens.path("~/k-%h").unwrap(),
+            std::env::home_dir().unwrap().join("k-10.0.0.7")
+        );
+        assert_eq!(
+            tokens.path("${HOME}/k").unwrap(),
+            std::env::home_dir().unwrap().join("k")
+        );
         for wrong in ["%", "%Z", "a%"] {
             assert!(tokens.replace(wrong).is_err(), "{wrong}");
         }
-        assert!(tokens.path("${SKEP_NO_SUCH_NAME}").unwrap_err().contains("SKEP_NO_SUCH_NAME"));
+        assert!(
+            tokens
+                .path("${SKEP_NO_SUCH_NAME}")
+                .unwrap_err()
+                .contains("SKEP_NO_SUCH_NAME")
+        );
         assert!(tokens.path("${HOME").is_err());
     }
 }

@@ -11,7 +11,10 @@ fn causes_tell_who_changed_what() {
     site.playbook(
         "{ file = { path = 'HOST/motd', template = 'motd.j2' } },\n{ directory = { path = 'HOST/data', mode = '0750' } },",
     );
-    site.run("check", &[]).exits(3).says("[never applied]").does_not_say("[not yet applied]");
+    site.run("check", &[])
+        .exits(3)
+        .says("[never applied]")
+        .does_not_say("[not yet applied]");
     site.run("apply", &["--yes"]).exits(0);
     site.run("check", &[]).exits(0).says("In sync");
     let record = site.on(0, &format!("stat -c '%a %U' {RECORD}; cat {RECORD}"));
@@ -19,21 +22,34 @@ fn causes_tell_who_changed_what() {
 
     let before = site.on(0, &format!("stat -c '%i %Y' {RECORD}"));
     site.run("apply", &["--yes"]).exits(0).says("Nothing to do");
-    assert_eq!(site.on(0, &format!("stat -c '%i %Y' {RECORD}")), before, "nothing new, nothing written");
+    assert_eq!(
+        site.on(0, &format!("stat -c '%i %Y' {RECORD}")),
+        before,
+        "nothing new, nothing written"
+    );
 
     site.write("host-a/motd", "edited by hand\n");
-    site.run("check", &[]).exits(3).says("[changed behind our back]").does_not_say("[not yet applied]");
+    site.run("check", &[])
+        .exits(3)
+        .says("[changed behind our back]")
+        .does_not_say("[not yet applied]");
     // What a template says is part of what is asked for.
     site.write("host-a/motd", "hello\n");
     site.write("motd.j2", "hello again\n");
-    site.run("check", &[]).exits(3).says("[not yet applied]").does_not_say("[changed behind our back]");
+    site.run("check", &[])
+        .exits(3)
+        .says("[not yet applied]")
+        .does_not_say("[changed behind our back]");
 
     // Tags and other playbooks leave the rest of the record alone.
     let first = site.read("playbook.toml");
     site.playbook("{ file = { path = 'HOST/other', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);
     site.write("playbook.toml", &first);
-    site.run("check", &[]).exits(3).says("[not yet applied]").does_not_say("[never applied]");
+    site.run("check", &[])
+        .exits(3)
+        .says("[not yet applied]")
+        .does_not_say("[never applied]");
 }
 
 #[test]
@@ -43,7 +59,10 @@ fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
     site.run("apply", &["--yes"]).exits(0);
     for (damage, why) in [
         (format!("printf '{{' >{RECORD}"), "damaged"),
-        (format!("printf '{{\"version\":99}}' >{RECORD}"), "version 99"),
+        (
+            format!("printf '{{\"version\":99}}' >{RECORD}"),
+            "version 99",
+        ),
         (format!("chmod 644 {RECORD}"), "only root"),
     ] {
         site.on(0, &damage);
@@ -52,7 +71,10 @@ fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
         assert!(!said.stdout.contains("hunter2"));
         site.run("apply", &["--yes"]).exits(0);
         site.write("host-a/x", "else");
-        site.run("check", &[]).exits(3).says("[changed behind our back]").does_not_say("not used");
+        site.run("check", &[])
+            .exits(3)
+            .says("[changed behind our back]")
+            .does_not_say("not used");
     }
 }
 
@@ -61,7 +83,9 @@ fn a_record_that_cannot_be_written_is_said_and_the_host_is_as_asked() {
     let site = Site::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.on(0, "mount -o remount,ro /var/lib/skep");
-    site.run("apply", &["--yes"]).exits(0).says("could not be recorded");
+    site.run("apply", &["--yes"])
+        .exits(0)
+        .says("could not be recorded");
     assert_eq!(site.read("host-a/x"), "x");
     site.run("check", &[]).exits(0).says("In sync");
 }

@@ -18,23 +18,40 @@ fn history_shows_when_drift_began_and_ended() {
     let (first, second) = (site.json("first.json"), site.json("second.json"));
     assert_ne!(first["started"], second["started"]);
     let since = &second["hosts"][0]["drift"][0]["since"];
-    assert_eq!(*since, first["started"], "it began with the check that found it first");
+    assert_eq!(
+        *since, first["started"],
+        "it began with the check that found it first"
+    );
 
     let said = site.run("history", &[]).exits(0).stdout;
-    let line = |resource: &str| said.lines().find(|line| line.contains(resource)).unwrap_or_else(|| panic!("{said}"));
+    let line = |resource: &str| {
+        said.lines()
+            .find(|line| line.contains(resource))
+            .unwrap_or_else(|| panic!("{said}"))
+    };
     assert!(
-        line("/x]").contains(since.as_str().unwrap()) && line("/x]").contains("now") && line("/x]").ends_with(".xx")
+        line("/x]").contains(since.as_str().unwrap())
+            && line("/x]").contains("now")
+            && line("/x]").ends_with(".xx")
     );
-    assert!(line("/y]").contains(second["started"].as_str().unwrap()) && line("/y]").ends_with(".x."));
+    assert!(
+        line("/y]").contains(second["started"].as_str().unwrap()) && line("/y]").ends_with(".x.")
+    );
     assert!(said.contains("▁█▅"), "{said}");
-    site.run("history", &["--tags", "other"]).exits(0).says("no report is kept");
+    site.run("history", &["--tags", "other"])
+        .exits(0)
+        .says("no report is kept");
 
     // A limit of reports, and of age.
     site.run("check", &["--keep", "2"]).exits(3);
     site.run("history", &[]).exits(0).says("2 checks");
-    site.run("history", &["--max-age", "0s"]).exits(0).says("removed");
+    site.run("history", &["--max-age", "0s"])
+        .exits(0)
+        .says("removed");
     site.run("check", &["--keep", "0"]).exits(3);
-    site.run("history", &["--json"]).exits(0).says("\"schema\": 1");
+    site.run("history", &["--json"])
+        .exits(0)
+        .says("\"schema\": 1");
 }
 
 #[test]

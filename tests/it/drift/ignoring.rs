@@ -18,59 +18,130 @@ const RULE: &str = "[[ignore]]\nhosts = 'a'\nresource = 'file[*/x]'\nfield = 'mo
 fn ignored_drift_is_listed_and_counted_and_an_expired_rule_is_reported() {
     let site = drifted();
     site.run("check", &[]).exits(3);
-    site.write("inventory/ignore.toml", &format!("{RULE}expires = '2999-12-31'\n"));
-    let said = site.run("check", &["--report", "r.json"]).exits(0).says("1 ignored").says("the auditors asked");
+    site.write(
+        "inventory/ignore.toml",
+        &format!("{RULE}expires = '2999-12-31'\n"),
+    );
+    let said = site
+        .run("check", &["--report", "r.json"])
+        .exits(0)
+        .says("1 ignored")
+        .says("the auditors asked");
     assert!(said.stdout.contains("In sync"), "{}", said.stdout);
     let report = site.json("r.json");
     assert_eq!(report["totals"]["ignored"], 1);
-    assert_eq!(report["hosts"][0]["ignored"][0]["fields"][0]["field"], "mode");
+    assert_eq!(
+        report["hosts"][0]["ignored"][0]["fields"][0]["field"],
+        "mode"
+    );
     assert_eq!(report["hosts"][0]["drift"], serde_json::json!([]));
 
-    assert_eq!(of_x(&site, "planned", 0), ("ignored".into(), vec!["mode".into()]));
-    assert_eq!(of_x(&site, "run_finished", 0), ("ignored".into(), vec!["mode".into()]));
+    assert_eq!(
+        of_x(&site, "planned", 0),
+        ("ignored".into(), vec!["mode".into()])
+    );
+    assert_eq!(
+        of_x(&site, "run_finished", 0),
+        ("ignored".into(), vec!["mode".into()])
+    );
 
     site.write("host-a/x", "other");
-    assert_eq!(of_x(&site, "planned", 3), ("differs".into(), vec!["mode".into()]));
-    let said = site.run("check", &[]).exits(3).says("1 ignored").says("content");
-    assert!(!said.stdout.contains("mode: 0600"), "the other field alone is drift:\n{}", said.stdout);
+    assert_eq!(
+        of_x(&site, "planned", 3),
+        ("differs".into(), vec!["mode".into()])
+    );
+    let said = site
+        .run("check", &[])
+        .exits(3)
+        .says("1 ignored")
+        .says("content");
+    assert!(
+        !said.stdout.contains("mode: 0600"),
+        "the other field alone is drift:\n{}",
+        said.stdout
+    );
 
-    site.write("inventory/ignore.toml", &format!("{RULE}expires = '2020-12-31'\n"));
+    site.write(
+        "inventory/ignore.toml",
+        &format!("{RULE}expires = '2020-12-31'\n"),
+    );
     assert_eq!(of_x(&site, "planned", 3), ("differs".into(), Vec::new()));
-    site.run("check", &["--report", "r.json"]).exits(3).says("mode: 0600").says("expired on 2020-12-31");
-    assert_eq!(site.json("r.json")["expired_rules"][0]["expires"], "2020-12-31");
+    site.run("check", &["--report", "r.json"])
+        .exits(3)
+        .says("mode: 0600")
+        .says("expired on 2020-12-31");
+    assert_eq!(
+        site.json("r.json")["expired_rules"][0]["expires"],
+        "2020-12-31"
+    );
 }
 
 /// Outcome and ignored fields of `x` in an event of `--json`.
 #[track_caller]
 fn of_x(site: &Site, event: &str, code: i32) -> (String, Vec<String>) {
     let said = site.run("check", &["--json"]).exits(code);
-    let lines = said.stdout.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let line = lines.into_iter().find(|line| line["event"] == event).unwrap();
-    let resources = line.get("resources").or_else(|| line.pointer("/summary/hosts/a/resources")).unwrap();
+    let lines = said
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let line = lines
+        .into_iter()
+        .find(|line| line["event"] == event)
+        .unwrap();
+    let resources = line
+        .get("resources")
+        .or_else(|| line.pointer("/summary/hosts/a/resources"))
+        .unwrap();
     let all = resources.as_array().unwrap();
-    let x = all.iter().find(|resource| resource["resource"].as_str().unwrap().ends_with("/x]")).unwrap();
-    let marks = x["ignored"].as_array().into_iter().flatten().flat_map(|mark| mark["fields"].as_array().unwrap());
-    (x["outcome"].as_str().unwrap().into(), marks.map(|field| field.as_str().unwrap().into()).collect())
+    let x = all
+        .iter()
+        .find(|resource| resource["resource"].as_str().unwrap().ends_with("/x]"))
+        .unwrap();
+    let marks = x["ignored"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|mark| mark["fields"].as_array().unwrap());
+    (
+        x["outcome"].as_str().unwrap().into(),
+        marks.map(|field| field.as_str().unwrap().into()).collect(),
+    )
 }
 
 #[test]
 fn a_broken_file_of_rules_stops_the_check_before_any_host_is_contacted() {
     let site = Site::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
-    site.write("rules.toml", "[[ignore]]\nhosts = 'a'\nresource = '*'\nexpires = 'soon'\n");
-    let said = site.run("check", &["--ignore", "rules.toml"]).exits(2).says("needs `reason`").says("rules.toml:4:11");
+    site.write(
+        "rules.toml",
+        "[[ignore]]\nhosts = 'a'\nresource = '*'\nexpires = 'soon'\n",
+    );
+    let said = site
+        .run("check", &["--ignore", "rules.toml"])
+        .exits(2)
+        .says("needs `reason`")
+        .says("rules.toml:4:11");
     assert!(said.stdout.is_empty());
-    site.run("check", &["--ignore", "missing.toml"]).exits(2).says("missing.toml");
-    assert!(!site.hosts[0].log().contains("Accepted"), "nobody logged in");
+    site.run("check", &["--ignore", "missing.toml"])
+        .exits(2)
+        .says("missing.toml");
+    assert!(
+        !site.hosts[0].log().contains("Accepted"),
+        "nobody logged in"
+    );
 }
 
 #[test]
 fn findings_are_chosen_by_fail_on() {
     let mut site = drifted();
-    site.run("check", &["--fail-on", "unreachable,failed"]).exits(0).says("DRIFT");
+    site.run("check", &["--fail-on", "unreachable,failed"])
+        .exits(0)
+        .says("DRIFT");
     site.run("check", &["--fail-on", "drift"]).exits(3);
     site.run("check", &["--fail-on", "nothing"]).exits(2);
     site.hosts[0].stop();
     site.run("check", &[]).exits(4);
-    site.run("check", &["--fail-on", "drift,failed"]).exits(0).says("unreachable");
+    site.run("check", &["--fail-on", "drift,failed"])
+        .exits(0)
+        .says("unreachable");
 }

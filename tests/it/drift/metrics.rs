@@ -16,24 +16,41 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
     let is_name = |name: &str| {
         !name.is_empty()
             && !name.starts_with(|letter: char| letter.is_ascii_digit())
-            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            && name
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
     };
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').expect("a help text");
-            assert!(is_name(name) && !help.is_empty() && helped.insert(name.to_owned()), "{line}");
+            assert!(
+                is_name(name) && !help.is_empty() && helped.insert(name.to_owned()),
+                "{line}"
+            );
             current = name.to_owned();
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a type");
-            assert!(name == current && kind == "gauge" && typed.insert(name.to_owned()), "{line}");
+            assert!(
+                name == current && kind == "gauge" && typed.insert(name.to_owned()),
+                "{line}"
+            );
         } else {
-            let (name, rest) = line.split_once('{').unwrap_or_else(|| panic!("labels: {line}"));
-            assert!(name == current && typed.contains(name), "its metric was declared right before: {line}");
-            let (labels, value) = rest.rsplit_once("} ").unwrap_or_else(|| panic!("a value: {line}"));
+            let (name, rest) = line
+                .split_once('{')
+                .unwrap_or_else(|| panic!("labels: {line}"));
+            assert!(
+                name == current && typed.contains(name),
+                "its metric was declared right before: {line}"
+            );
+            let (labels, value) = rest
+                .rsplit_once("} ")
+                .unwrap_or_else(|| panic!("a value: {line}"));
             let mut rest = labels;
             let mut keys = BTreeSet::new();
             while !rest.is_empty() {
-                let (key, after) = rest.split_once("=\"").unwrap_or_else(|| panic!("a label: {line}"));
+                let (key, after) = rest
+                    .split_once("=\"")
+                    .unwrap_or_else(|| panic!("a label: {line}"));
                 assert!(is_name(key) && keys.insert(key), "{line}");
                 let mut escaped = false;
                 let end = after.find(|letter| {
@@ -45,7 +62,12 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
                 rest = rest.strip_prefix(',').unwrap_or(rest);
             }
             let value: f64 = value.parse().unwrap_or_else(|_| panic!("a number: {line}"));
-            assert!(series.insert(format!("{name}{{{labels}}}"), value).is_none(), "twice: {line}");
+            assert!(
+                series
+                    .insert(format!("{name}{{{labels}}}"), value)
+                    .is_none(),
+                "twice: {line}"
+            );
         }
     }
     series
@@ -53,7 +75,11 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 
 fn promtool(what: &str, text: &str) {
     // Metrics are read from standard input, rules from a file.
-    let file: &[&str] = if what == "rules" { &["/dev/stdin"] } else { &[] };
+    let file: &[&str] = if what == "rules" {
+        &["/dev/stdin"]
+    } else {
+        &[]
+    };
     let started = Command::new("promtool")
         .args(["check", what])
         .args(file)
@@ -63,11 +89,19 @@ fn promtool(what: &str, text: &str) {
         .spawn();
     match started {
         Ok(mut child) => {
-            child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+            child
+                .stdin
+                .take()
+                .unwrap()
+                .write_all(text.as_bytes())
+                .unwrap();
             let output = child.wait_with_output().unwrap();
             let said = [output.stdout, output.stderr].concat();
             let said = String::from_utf8_lossy(&said);
-            assert!(output.status.success() && (said.is_empty() || what == "rules"), "{said}");
+            assert!(
+                output.status.success() && (said.is_empty() || what == "rules"),
+                "{said}"
+            );
         }
         Err(_) => eprintln!("promtool is not installed: the {what} were not checked by it"),
     }
@@ -82,9 +116,15 @@ fn metrics_are_valid_and_say_what_was_found() {
     let text = site.read("m.prom");
     promtool("metrics", &text);
     let series = parse(&text);
-    assert_eq!(series[r#"skep_hosts{playbook="playbook",state="in_sync"}"#], 3.0);
+    assert_eq!(
+        series[r#"skep_hosts{playbook="playbook",state="in_sync"}"#],
+        3.0
+    );
     let success = series[r#"skep_check_last_success_timestamp_seconds{playbook="playbook"}"#];
-    assert_eq!(success, series[r#"skep_check_timestamp_seconds{playbook="playbook"}"#]);
+    assert_eq!(
+        success,
+        series[r#"skep_check_timestamp_seconds{playbook="playbook"}"#]
+    );
 
     std::thread::sleep(std::time::Duration::from_millis(1100));
     site.write("host-a/x", "other");
@@ -95,20 +135,49 @@ fn metrics_are_valid_and_say_what_was_found() {
     promtool("metrics", &text);
     let series = parse(&text);
     for (name, value) in [
-        (r#"skep_host_state{playbook="playbook",host="a",state="drift"}"#, 1.0),
-        (r#"skep_host_state{playbook="playbook",host="a",state="in_sync"}"#, 0.0),
-        (r#"skep_host_state{playbook="playbook",host="b",state="unreachable"}"#, 1.0),
-        (r#"skep_host_drifted_resources{playbook="playbook",host="a"}"#, 2.0),
-        (r#"skep_drifted_resources{playbook="playbook",kind="file"}"#, 2.0),
-        (r#"skep_drifted_resources{playbook="playbook",kind="package"}"#, 0.0),
+        (
+            r#"skep_host_state{playbook="playbook",host="a",state="drift"}"#,
+            1.0,
+        ),
+        (
+            r#"skep_host_state{playbook="playbook",host="a",state="in_sync"}"#,
+            0.0,
+        ),
+        (
+            r#"skep_host_state{playbook="playbook",host="b",state="unreachable"}"#,
+            1.0,
+        ),
+        (
+            r#"skep_host_drifted_resources{playbook="playbook",host="a"}"#,
+            2.0,
+        ),
+        (
+            r#"skep_drifted_resources{playbook="playbook",kind="file"}"#,
+            2.0,
+        ),
+        (
+            r#"skep_drifted_resources{playbook="playbook",kind="package"}"#,
+            0.0,
+        ),
         (r#"skep_unreachable_hosts{playbook="playbook"}"#, 1.0),
         (r#"skep_check_exit_code{playbook="playbook"}"#, 4.0),
-        (r#"skep_check_last_success_timestamp_seconds{playbook="playbook"}"#, success),
+        (
+            r#"skep_check_last_success_timestamp_seconds{playbook="playbook"}"#,
+            success,
+        ),
     ] {
         assert_eq!(series.get(name), Some(&value), "{name} in\n{text}");
     }
-    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(site.path("m.prom")).unwrap().permissions());
-    assert_eq!(mode & 0o777, 0o644, "the node exporter runs as another user");
+    let mode = std::os::unix::fs::PermissionsExt::mode(
+        &std::fs::metadata(site.path("m.prom"))
+            .unwrap()
+            .permissions(),
+    );
+    assert_eq!(
+        mode & 0o777,
+        0o644,
+        "the node exporter runs as another user"
+    );
 }
 
 #[test]
@@ -123,11 +192,18 @@ fn the_documented_metrics_and_the_alerts_are_about_metrics_that_exist() {
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let names = |text: &str| -> BTreeSet<String> {
         let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
-        words.filter(|word| word.starts_with("skep_")).map(str::to_owned).collect()
+        words
+            .filter(|word| word.starts_with("skep_"))
+            .map(str::to_owned)
+            .collect()
     };
     let written = names(&read("src/report/metrics.rs"));
     assert!(written.len() > 10, "{written:?}");
-    assert_eq!(names(&read("docs/drift.md")), written, "docs/drift.md names exactly what is written");
+    assert_eq!(
+        names(&read("docs/drift.md")),
+        written,
+        "docs/drift.md names exactly what is written"
+    );
     let alerts = read("docs/examples/alerts.yml");
     let unknown: Vec<String> = names(&alerts).difference(&written).cloned().collect();
     assert!(unknown.is_empty(), "{unknown:?}");

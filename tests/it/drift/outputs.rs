@@ -15,29 +15,67 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
     site.write("full/r.json", "old");
     let said = site.run(
         "check",
-        &["--report", "full/r.json", "--metrics", "no/such/m.prom", "--junit", "old.xml", "--html", "h.html"],
+        &[
+            "--report",
+            "full/r.json",
+            "--metrics",
+            "no/such/m.prom",
+            "--junit",
+            "old.xml",
+            "--html",
+            "h.html",
+        ],
     );
     let kept = site.read("full/r.json");
     let left = std::fs::read_dir(site.path("full")).unwrap().count();
     crate::ssh::sshd::must("umount", &[&full]);
-    said.exits(1).says("In sync").says("cannot write full/r.json").says("cannot write no/such/m.prom");
-    assert_eq!((kept.as_str(), left), ("old", 1), "a full disk: the old file stays, nothing half is left");
-    assert!(site.read("old.xml").contains("<testsuites"), "the one that could be written was");
-    assert!(site.read("h.html").contains("as the playbook says"), "and the page");
+    said.exits(1)
+        .says("In sync")
+        .says("cannot write full/r.json")
+        .says("cannot write no/such/m.prom");
+    assert_eq!(
+        (kept.as_str(), left),
+        ("old", 1),
+        "a full disk: the old file stays, nothing half is left"
+    );
+    assert!(
+        site.read("old.xml").contains("<testsuites"),
+        "the one that could be written was"
+    );
+    assert!(
+        site.read("h.html").contains("as the playbook says"),
+        "and the page"
+    );
 
     let closed = site.path("closed").display().to_string();
     std::fs::create_dir(&closed).unwrap();
-    crate::ssh::sshd::must("mount", &["-t", "tmpfs", "-o", "ro,size=4k", "none", &closed]);
+    crate::ssh::sshd::must(
+        "mount",
+        &["-t", "tmpfs", "-o", "ro,size=4k", "none", &closed],
+    );
     let said = site.run("check", &["--metrics", "closed/m.prom"]);
     crate::ssh::sshd::must("umount", &[&closed]);
-    said.exits(1).says("cannot write closed/m.prom: Read-only file system");
+    said.exits(1)
+        .says("cannot write closed/m.prom: Read-only file system");
 
     site.write("host-a/x", "other");
-    site.run("check", &["--metrics", "no/such/m.prom"]).exits(3).says("cannot write");
-    let said = site.run("check", &["--json", "--report", "/dev/stderr"]).exits(3);
-    assert!(said.stderr.contains("\"schema\": 1"), "what is no file is written to: {}", said.stderr);
-    let last: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["event"], &last["report"]["state"]), (&"report".into(), &"drift".into()));
+    site.run("check", &["--metrics", "no/such/m.prom"])
+        .exits(3)
+        .says("cannot write");
+    let said = site
+        .run("check", &["--json", "--report", "/dev/stderr"])
+        .exits(3);
+    assert!(
+        said.stderr.contains("\"schema\": 1"),
+        "what is no file is written to: {}",
+        said.stderr
+    );
+    let last: serde_json::Value =
+        serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!(
+        (&last["event"], &last["report"]["state"]),
+        (&"report".into(), &"drift".into())
+    );
 }
 
 #[test]
@@ -47,18 +85,33 @@ fn junit_counts_what_it_lists() {
     site.run("apply", &["--yes"]).exits(0);
     site.write("host-a/x", "<![CDATA[\u{1b}[31m");
     site.hosts[1].stop();
-    site.write("inventory/ignore.toml", "[[ignore]]\nhosts='c'\nresource='*'\nreason='\"r\"'\nexpires='2999-01-01'\n");
+    site.write(
+        "inventory/ignore.toml",
+        "[[ignore]]\nhosts='c'\nresource='*'\nreason='\"r\"'\nexpires='2999-01-01'\n",
+    );
     std::fs::remove_file(site.path("host-c/x")).unwrap();
     site.run("check", &["--junit", "j.xml"]).exits(4);
     let text = site.read("j.xml");
-    assert!(text.contains("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\""), "{text}");
-    for (element, count) in [("<testcase ", 5), ("<failure ", 1), ("<error ", 1), ("<skipped ", 1), ("<testsuite ", 3)]
-    {
+    assert!(
+        text.contains("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\""),
+        "{text}"
+    );
+    for (element, count) in [
+        ("<testcase ", 5),
+        ("<failure ", 1),
+        ("<error ", 1),
+        ("<skipped ", 1),
+        ("<testsuite ", 3),
+    ] {
         assert_eq!(text.matches(element).count(), count, "{element} in {text}");
     }
     // Read by somebody else's parser of XML.
     let parser = "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])";
-    match std::process::Command::new("python3").args(["-c", parser]).arg(site.path("j.xml")).status() {
+    match std::process::Command::new("python3")
+        .args(["-c", parser])
+        .arg(site.path("j.xml"))
+        .status()
+    {
         Ok(status) => assert!(status.success(), "{text}"),
         Err(_) => eprintln!("python3 is not installed: the XML was not parsed"),
     }
@@ -69,7 +122,10 @@ fn people_are_told_when_the_state_changed_and_only_then() {
     let site = Site::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);
-    let check = |code: i32| site.run("check", &["--notify", "cat >>told; echo >>count"]).exits(code);
+    let check = |code: i32| {
+        site.run("check", &["--notify", "cat >>told; echo >>count"])
+            .exits(code)
+    };
     let told = || std::fs::read_to_string(site.path("count")).map_or(0, |text| text.len());
     check(0);
     assert_eq!(told(), 0, "that all is well is no news");
@@ -84,9 +140,13 @@ fn people_are_told_when_the_state_changed_and_only_then() {
     assert_eq!(told(), 2, "that all is well again is news");
 
     site.write("host-a/x", "other");
-    site.run("check", &["--notify", "exit 7"]).exits(3).says("exit status: 7");
+    site.run("check", &["--notify", "exit 7"])
+        .exits(3)
+        .says("exit status: 7");
     check(3);
     assert_eq!(told(), 3, "a command that failed has told nobody");
     site.write("host-a/x", "x");
-    site.run("check", &["--notify", "exit 7"]).exits(1).says("exit status: 7");
+    site.run("check", &["--notify", "exit 7"])
+        .exits(1)
+        .says("exit status: 7");
 }

@@ -12,8 +12,14 @@ fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut
         match word.as_str() {
             "$schema" | "title" | "description" | "$defs" => {}
             "const" if rule != value => say(format!("{value} is not {rule}")),
-            "enum" if !rule.as_array().unwrap().contains(value) => say(format!("{value} is none of {rule}")),
-            "minimum" if value.as_i64().is_some_and(|number| number < rule.as_i64().unwrap()) => {
+            "enum" if !rule.as_array().unwrap().contains(value) => {
+                say(format!("{value} is none of {rule}"))
+            }
+            "minimum"
+                if value
+                    .as_i64()
+                    .is_some_and(|number| number < rule.as_i64().unwrap()) =>
+            {
                 say("too small".into())
             }
             "type" if !is_of(value, rule.as_str().unwrap()) => say(format!("{value} is no {rule}")),
@@ -22,8 +28,10 @@ fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut
                 let shape = rule.as_str().unwrap().trim_matches(['^', '$']);
                 let shape = shape.replace("[0-9]{4}", "0000").replace("[0-9]{2}", "00");
                 let given = value.as_str().unwrap_or_default();
-                let given: String =
-                    given.chars().map(|letter| if letter.is_ascii_digit() { '0' } else { letter }).collect();
+                let given: String = given
+                    .chars()
+                    .map(|letter| if letter.is_ascii_digit() { '0' } else { letter })
+                    .collect();
                 if shape != given {
                     say(format!("{value} is not like {rule}"));
                 }
@@ -49,8 +57,9 @@ fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut
                 }
             }
             "$ref" => {
-                let target =
-                    root.pointer(rule.as_str().unwrap().trim_start_matches('#')).expect("the reference is there");
+                let target = root
+                    .pointer(rule.as_str().unwrap().trim_start_matches('#'))
+                    .expect("the reference is there");
                 validate(root, target, value, path, wrong);
             }
             "allOf" => {
@@ -95,16 +104,33 @@ fn unpublished(root: &Value, schema: &Value, value: &Value, path: &str, found: &
             todo.extend(root.pointer(target.trim_start_matches('#')));
         }
         for word in ["allOf", "anyOf"] {
-            todo.extend(schema.get(word).and_then(Value::as_array).into_iter().flatten());
+            todo.extend(
+                schema
+                    .get(word)
+                    .and_then(Value::as_array)
+                    .into_iter()
+                    .flatten(),
+            );
         }
-        known.extend(schema.get("properties").and_then(Value::as_object).cloned().unwrap_or_default());
+        known.extend(
+            schema
+                .get("properties")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default(),
+        );
         if let (Some(items), Some(values)) = (schema.get("items"), value.as_array()) {
             for value in values {
                 unpublished(root, items, value, path, found);
             }
         }
     }
-    for (key, value) in value.as_object().into_iter().flatten().filter(|_| !known.is_empty()) {
+    for (key, value) in value
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|_| !known.is_empty())
+    {
         match known.get(key) {
             Some(schema) => unpublished(root, schema, value, &format!("{path}/{key}"), found),
             None => found.push(format!("{path}/{key}")),
@@ -131,13 +157,19 @@ fn real_reports_are_as_the_published_schema_says() {
     let rule = "hosts = 'b'\nresource = 'directory[*]'\nreason = 'known'\n";
     site.write(
         "inventory/ignore.toml",
-        &format!("[[ignore]]\n{rule}expires = '2999-01-01'\n[[ignore]]\n{rule}expires = '2001-01-01'\n"),
+        &format!(
+            "[[ignore]]\n{rule}expires = '2999-01-01'\n[[ignore]]\n{rule}expires = '2001-01-01'\n"
+        ),
     );
     site.run("check", &["--report", "r.json"]).exits(1);
     let report = site.json("r.json");
     assert_eq!(report["state"], "failed", "{report:#}");
-    let states: Vec<&str> =
-        report["hosts"].as_array().unwrap().iter().map(|host| host["state"].as_str().unwrap()).collect();
+    let states: Vec<&str> = report["hosts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|host| host["state"].as_str().unwrap())
+        .collect();
     assert_eq!(states, ["drift", "in_sync", "failed", "unreachable"]);
     let mut wrong = Vec::new();
     validate(&schema, &schema, &report, "", &mut wrong);
@@ -145,8 +177,14 @@ fn real_reports_are_as_the_published_schema_says() {
     assert!(wrong.is_empty(), "{wrong:#?}\n{report:#}");
     let text = site.read("r.json");
     assert!(!text.contains("hunter"), "secrets are masked: {text}");
-    assert_eq!(report["hosts"][0]["drift"][0]["fields"][0]["before"], serde_json::json!({ "type": "secret" }));
-    assert_eq!(report["hosts"][0]["drift"][0]["cause"], "changed_behind_our_back");
+    assert_eq!(
+        report["hosts"][0]["drift"][0]["fields"][0]["before"],
+        serde_json::json!({ "type": "secret" })
+    );
+    assert_eq!(
+        report["hosts"][0]["drift"][0]["cause"],
+        "changed_behind_our_back"
+    );
 
     // The validator itself finds what is wrong.
     let mut broken = report.clone();

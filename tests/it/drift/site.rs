@@ -28,7 +28,11 @@ impl Said {
     /// Fails the test with all that was printed unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -36,7 +40,11 @@ impl Said {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(said, "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            said,
+            "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
@@ -44,7 +52,11 @@ impl Said {
     #[track_caller]
     pub fn does_not_say(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(!said, "`{text}` was said\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            !said,
+            "`{text}` was said\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 }
@@ -52,8 +64,10 @@ impl Said {
 impl Site {
     /// This many hosts, none with any file.
     pub fn new(count: usize) -> Self {
-        let site =
-            Self { hosts: (0..count).map(|_| Sshd::start_apart("")).collect(), folder: tempfile::tempdir().unwrap() };
+        let site = Self {
+            hosts: (0..count).map(|_| Sshd::start_apart("")).collect(),
+            folder: tempfile::tempdir().unwrap(),
+        };
         std::fs::create_dir_all(site.path("inventory")).unwrap();
         let mut text = String::new();
         for (name, host) in "abcdefgh".chars().zip(&site.hosts) {

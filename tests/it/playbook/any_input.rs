@@ -91,10 +91,23 @@ proptest! {
 #[test]
 fn nesting_without_end_is_an_error() {
     for opening in ["a = ", "[vars]\na = "] {
-        load("inventory.toml", format!("{opening}{}", "[".repeat(100_000)).as_bytes());
-        load("inventory.toml", format!("{opening}{}", "{b=".repeat(100_000)).as_bytes());
+        load(
+            "inventory.toml",
+            format!("{opening}{}", "[".repeat(100_000)).as_bytes(),
+        );
+        load(
+            "inventory.toml",
+            format!("{opening}{}", "{b=".repeat(100_000)).as_bytes(),
+        );
     }
-    let deep = format!("{INVENTORY}[vars]\na = {}1{}\n", "[".repeat(400), "]".repeat(400));
+    let deep = format!(
+        "{INVENTORY}[vars]\na = {}1{}\n",
+        "[".repeat(400),
+        "]".repeat(400)
+    );
     load("inventory.toml", deep.as_bytes());
-    load("playbooks/site.toml", format!("[[plays]]\nhosts='all'\nwhen = '{}'\n", "(".repeat(100_000)).as_bytes());
+    load(
+        "playbooks/site.toml",
+        format!("[[plays]]\nhosts='all'\nwhen = '{}'\n", "(".repeat(100_000)).as_bytes(),
+    );
 }

@@ -37,7 +37,10 @@ fn wrong_types_and_values_are_told_apart() {
             "inventory.toml:10:13: `host_keys` cannot be \"accept\"; did you mean `accept-new`?",
         ]
     );
-    assert_eq!(lines[7], "inventory.toml:11:8: `-x` is no login name; e.g. `user = \"vagrant\"`");
+    assert_eq!(
+        lines[7],
+        "inventory.toml:11:8: `-x` is no login name; e.g. `user = \"vagrant\"`"
+    );
     assert_eq!(lines.len(), 8);
 }
 
@@ -45,13 +48,18 @@ fn wrong_types_and_values_are_told_apart() {
 fn a_host_twice_in_one_file() {
     let lines = refused("[hosts.a]\naddress = '10.0.0.1'\n[hosts.a]\naddress = '10.0.0.2'\n");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].starts_with("inventory.toml:3:8: `a` is defined twice; "), "{lines:?}");
+    assert!(
+        lines[0].starts_with("inventory.toml:3:8: `a` is defined twice; "),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_host_twice_over_two_files_shows_both_places() {
     let project = Project::new(&[("more.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n")]);
-    let errors = project.prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"]).unwrap_err();
+    let errors = project
+        .prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"])
+        .unwrap_err();
     insta::assert_snapshot!(project.shown(&errors), @r#"
     error: the host `docker02` is defined twice
      --> more.toml:1:8
@@ -72,10 +80,17 @@ fn a_host_twice_over_two_files_shows_both_places() {
 
 #[test]
 fn a_folder_is_one_inventory() {
-    let project =
-        Project::new(&[("inv/b.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n"), ("inv/a.toml", INVENTORY)]);
-    let errors = project.prepare_files(&["inv"], &["playbooks/site.toml"]).unwrap_err();
-    assert!(project.lines(&errors)[0].starts_with("inv/b.toml:1:8: the host `docker02` is defined twice"));
+    let project = Project::new(&[
+        ("inv/b.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n"),
+        ("inv/a.toml", INVENTORY),
+    ]);
+    let errors = project
+        .prepare_files(&["inv"], &["playbooks/site.toml"])
+        .unwrap_err();
+    assert!(
+        project.lines(&errors)[0]
+            .starts_with("inv/b.toml:1:8: the host `docker02` is defined twice")
+    );
 }
 
 #[test]
@@ -83,7 +98,10 @@ fn an_empty_inventory() {
     for inventory in ["", "[defaults]\nuser = 'x'\n", "[hosts]\n"] {
         let lines = refused(inventory);
         assert_eq!(lines.len(), 1, "{lines:?}");
-        assert!(lines[0].starts_with("inventory.toml:1:1: the inventory has no hosts; add a host: "), "{lines:?}");
+        assert!(
+            lines[0].starts_with("inventory.toml:1:1: the inventory has no hosts; add a host: "),
+            "{lines:?}"
+        );
     }
 }
 
@@ -109,7 +127,9 @@ fn a_file_that_is_not_utf_8() {
     let lines = project.error_lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("inventory.toml:2:14: "), "{lines:?}");
-    assert!(lines[0].ends_with("inventory.toml is not UTF-8: the byte at offset 23 is wrong; save the file as UTF-8"));
+    assert!(lines[0].ends_with(
+        "inventory.toml is not UTF-8: the byte at offset 23 is wrong; save the file as UTF-8"
+    ));
 }
 
 #[test]
@@ -118,22 +138,36 @@ fn a_file_of_10_mb() {
     project.write("inventory.toml", vec![b'#'; 10_000_000]);
     let lines = project.error_lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
-    assert!(lines[0].contains("inventory.toml is 10000000 bytes large, the limit is 1048576"), "{lines:?}");
+    assert!(
+        lines[0].contains("inventory.toml is 10000000 bytes large, the limit is 1048576"),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_file_that_is_not_there() {
     let project = Project::new(&[]);
-    let errors = project.prepare_files(&["none.toml"], &["none/either.toml"]).unwrap_err();
+    let errors = project
+        .prepare_files(&["none.toml"], &["none/either.toml"])
+        .unwrap_err();
     let lines = project.lines(&errors);
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].starts_with("none.toml:1:1: cannot read none.toml: No such file"), "{lines:?}");
-    assert!(lines[1].starts_with("none/either.toml:1:1: cannot read none/either.toml: No such file"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("none.toml:1:1: cannot read none.toml: No such file"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[1].starts_with("none/either.toml:1:1: cannot read none/either.toml: No such file"),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn a_host_that_no_play_reaches() {
-    let project = Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,db'\nresources = []\n")]);
+    let project = Project::new(&[(
+        "playbooks/site.toml",
+        "[[plays]]\nhosts = 'managers,db'\nresources = []\n",
+    )]);
     assert_eq!(
         project.error_lines(),
         [
@@ -146,10 +180,16 @@ fn a_host_that_no_play_reaches() {
 fn a_mistyped_group_of_a_host_is_suggested() {
     let inventory = "[hosts.a]\ngroups = ['managers']\n[hosts.b]\ngroups = ['manager']\n";
     let playbook = "[[plays]]\nhosts = 'managers'\nresources = []\n";
-    let lines = Project::new(&[("inventory.toml", inventory), ("playbooks/site.toml", playbook)]).error_lines();
+    let lines = Project::new(&[
+        ("inventory.toml", inventory),
+        ("playbooks/site.toml", playbook),
+    ])
+    .error_lines();
     assert_eq!(lines.len(), 1);
     assert!(
-        lines[0].contains("`b`: its groups are manager; is `manager` meant to be `managers`? Else put it"),
+        lines[0].contains(
+            "`b`: its groups are manager; is `manager` meant to be `managers`? Else put it"
+        ),
         "{lines:?}"
     );
 }
@@ -158,8 +198,16 @@ fn a_mistyped_group_of_a_host_is_suggested() {
 fn a_host_may_be_left_out_on_purpose() {
     let inventory = format!("{INVENTORY}[hosts.old]\naddress = '10.0.0.1'\nunmanaged = true\n");
     let playbook = "[[plays]]\nhosts = 'managers:workers'\nresources = []\n";
-    Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", playbook)]).prepare().unwrap();
-    let mut limited = Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,db'\nresources = []\n")]);
+    Project::new(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", playbook),
+    ])
+    .prepare()
+    .unwrap();
+    let mut limited = Project::new(&[(
+        "playbooks/site.toml",
+        "[[plays]]\nhosts = 'managers,db'\nresources = []\n",
+    )]);
     limited.options.limit = vec!["db".into()];
     limited.prepare().unwrap();
 }
@@ -198,9 +246,24 @@ fn every_syntax_error_of_every_file_is_told() {
         ("playbooks/site.toml", "[[plays]\nhosts = 'all'\n"),
     ]);
     let lines = project.error_lines();
-    assert!(lines.iter().any(|line| line.starts_with("inventory.toml:2:")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("inventory.toml:3:")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:1:")), "{lines:?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("inventory.toml:2:")),
+        "{lines:?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("inventory.toml:3:")),
+        "{lines:?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("playbooks/site.toml:1:")),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -216,11 +279,17 @@ fn variables_cannot_hide_what_templates_offer() {
 
 #[test]
 fn secrets_are_masked_in_the_line_that_is_shown() {
-    let project = Project::new(&[("inventory.toml", "[hosts.a]\nbecome_password = \"hunter2\"\n")]);
+    let project = Project::new(&[(
+        "inventory.toml",
+        "[hosts.a]\nbecome_password = \"hunter2\"\n",
+    )]);
     let shown = project.errors();
     assert!(shown.contains("become_password = *********"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    let broken = Project::new(&[("inventory.toml", "[hosts.a]\napi_token = \"hunter2\nport = 1\n")]);
+    let broken = Project::new(&[(
+        "inventory.toml",
+        "[hosts.a]\napi_token = \"hunter2\nport = 1\n",
+    )]);
     let shown = broken.errors();
     assert!(shown.contains("inventory.toml:2:"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
@@ -229,9 +298,24 @@ fn secrets_are_masked_in_the_line_that_is_shown() {
 #[test]
 fn extra_variables_that_are_none() {
     let mut project = Project::new(&[("vars.toml", "a = \n")]);
-    project.extra_vars = vec!["novalue".into(), "host=1".into(), format!("@{}", project.path("vars.toml").display())];
+    project.extra_vars = vec![
+        "novalue".into(),
+        "host=1".into(),
+        format!("@{}", project.path("vars.toml").display()),
+    ];
     let lines = project.error_lines();
-    assert!(lines[0].starts_with("-e:1:1: `-e novalue` is not key=value; write "), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("-e:1:1: no variable can be called `host`")), "{lines:?}");
-    assert!(lines.iter().any(|line| line.starts_with("vars.toml:1:")), "{lines:?}");
+    assert!(
+        lines[0].starts_with("-e:1:1: `-e novalue` is not key=value; write "),
+        "{lines:?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("-e:1:1: no variable can be called `host`")),
+        "{lines:?}"
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with("vars.toml:1:")),
+        "{lines:?}"
+    );
 }

@@ -45,16 +45,23 @@ fn wrong_types() {
 
 #[test]
 fn one_resource_has_one_kind() {
-    let lines = refused(&playbook("{ symlink = { path = '/a', target = '/b' }, command = { run = 'true' } }"));
+    let lines = refused(&playbook(
+        "{ symlink = { path = '/a', target = '/b' }, command = { run = 'true' } }",
+    ));
     assert_eq!(lines.len(), 1, "{lines:?}");
     // Before the kind `command` is known to the build, it is an unknown key; either way it is refused at its place.
-    assert!(lines[0].starts_with("playbooks/site.toml:4:45: "), "{lines:?}");
+    assert!(
+        lines[0].starts_with("playbooks/site.toml:4:45: "),
+        "{lines:?}"
+    );
 }
 
 #[test]
 fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
-    let project =
-        Project::new(&[("playbooks/site.toml", "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n")]);
+    let project = Project::new(&[(
+        "playbooks/site.toml",
+        "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n",
+    )]);
     insta::assert_snapshot!(project.errors(), @r"
     error: there is no group or host `worker`
      --> playbooks/site.toml:2:19
@@ -70,7 +77,8 @@ fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
 
 #[test]
 fn a_group_may_be_declared_to_be_empty() {
-    let text = "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'standby'\nresources = []\n";
+    let text =
+        "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'standby'\nresources = []\n";
     assert_eq!(
         refused(text),
         [
@@ -78,7 +86,10 @@ fn a_group_may_be_declared_to_be_empty() {
         ]
     );
     let inventory = format!("{}[groups.standby]\n", super::project::INVENTORY);
-    let project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", text)]);
+    let project = Project::new(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", text),
+    ]);
     let prepared = project.prepare().unwrap();
     assert!(prepared.resolved.plays[1].hosts.is_empty() && prepared.resolved.warnings.is_empty());
 }
@@ -98,7 +109,10 @@ fn plays_need_hosts_and_playbooks_need_plays() {
         ]
     );
     let lines = refused("[vars]\na = 1\n");
-    assert!(lines[0].starts_with("playbooks/site.toml:1:1: the playbook has no plays; write [[plays]]"), "{lines:?}");
+    assert!(
+        lines[0].starts_with("playbooks/site.toml:1:1: the playbook has no plays; write [[plays]]"),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -130,28 +144,50 @@ fn a_playbook_that_includes_itself() {
 #[test]
 fn an_include_that_is_not_there_or_is_wrong() {
     let project = Project::new(&[
-        ("playbooks/site.toml", "include = ['none.toml', { fil = 'b.toml' }, { file = 'b.toml' }, 5]\n"),
-        ("playbooks/b.toml", "[[plays]]\nhosts = 'all'\nresources = [{ symlnk = {} }]\n"),
+        (
+            "playbooks/site.toml",
+            "include = ['none.toml', { fil = 'b.toml' }, { file = 'b.toml' }, 5]\n",
+        ),
+        (
+            "playbooks/b.toml",
+            "[[plays]]\nhosts = 'all'\nresources = [{ symlnk = {} }]\n",
+        ),
     ]);
     let lines = project.error_lines();
     assert_eq!(lines.len(), 5, "{lines:#?}");
-    assert_eq!(lines[0], "playbooks/site.toml:1:27: unknown key `fil` in an include; did you mean `file`?");
+    assert_eq!(
+        lines[0],
+        "playbooks/site.toml:1:27: unknown key `fil` in an include; did you mean `file`?"
+    );
     assert!(lines[1].starts_with("playbooks/site.toml:1:25: this include has no `file`"));
     assert!(lines[2].starts_with("playbooks/site.toml:1:66: `include` must be a string"));
-    assert!(lines[3].starts_with("playbooks/site.toml:1:12: cannot include playbooks/none.toml: No such file"));
+    assert!(
+        lines[3].starts_with(
+            "playbooks/site.toml:1:12: cannot include playbooks/none.toml: No such file"
+        )
+    );
     assert!(lines[4].starts_with("playbooks/b.toml:3:16: unknown kind `symlnk`"));
 }
 
 #[test]
 fn the_same_error_on_many_hosts_is_said_once_and_counted() {
-    let inventory: String = (0..100).map(|number| format!("[hosts.node{number}]\n")).collect();
+    let inventory: String = (0..100)
+        .map(|number| format!("[hosts.node{number}]\n"))
+        .collect();
     let project = Project::new(&[
         ("inventory.toml", inventory.as_str()),
-        ("playbooks/site.toml", &playbook("{ symlink = { path = '/{{ nme }}', target = '/b' } }")),
+        (
+            "playbooks/site.toml",
+            &playbook("{ symlink = { path = '/{{ nme }}', target = '/b' } }"),
+        ),
     ]);
     let errors = project.prepare().unwrap_err();
     assert_eq!(errors.len(), 1);
-    assert!(errors.render(false).contains("note: on 100 hosts: node0, node1, node2 and 97 more"));
+    assert!(
+        errors
+            .render(false)
+            .contains("note: on 100 hosts: node0, node1, node2 and 97 more")
+    );
     assert_eq!(errors.to_json()[0]["hosts"].as_array().unwrap().len(), 100);
 }
 
@@ -170,14 +206,23 @@ fn unknown_tags_and_limits_are_errors() {
     );
     project.options.tags.clear();
     project.options.limit = vec!["managers:&workers".into()];
-    assert_eq!(project.error_lines(), ["--limit:1:1: `--limit` leaves no host"]);
+    assert_eq!(
+        project.error_lines(),
+        ["--limit:1:1: `--limit` leaves no host"]
+    );
 }
 
 #[test]
 fn errors_of_inventory_playbook_and_templates_come_together() {
     let project = Project::new(&[
-        ("inventory.toml", "[defaults]\nusr = 'x'\n[hosts.a]\naddress = '1.2.3'\n"),
-        ("playbooks/site.toml", &playbook("{ symlink = { path = '/{{ nope }}', target = '/b' } },\n{ symlnk = {} }")),
+        (
+            "inventory.toml",
+            "[defaults]\nusr = 'x'\n[hosts.a]\naddress = '1.2.3'\n",
+        ),
+        (
+            "playbooks/site.toml",
+            &playbook("{ symlink = { path = '/{{ nope }}', target = '/b' } },\n{ symlnk = {} }"),
+        ),
     ]);
     let lines = project.error_lines();
     assert_eq!(lines.len(), 4, "{lines:#?}");
@@ -188,8 +233,16 @@ fn json_has_file_line_column_and_hint() {
     let project = Project::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
     let errors = project.prepare().unwrap_err().to_json();
     assert_eq!(errors.as_array().unwrap().len(), 1);
-    assert!(errors[0]["file"].as_str().unwrap().ends_with("playbooks/site.toml"));
-    assert_eq!((errors[0]["line"].as_u64(), errors[0]["column"].as_u64()), (Some(4), Some(3)));
+    assert!(
+        errors[0]["file"]
+            .as_str()
+            .unwrap()
+            .ends_with("playbooks/site.toml")
+    );
+    assert_eq!(
+        (errors[0]["line"].as_u64(), errors[0]["column"].as_u64()),
+        (Some(4), Some(3))
+    );
     assert_eq!(errors[0]["hint"], "did you mean `symlink`?");
     assert_eq!(errors[0]["severity"], "error");
 }

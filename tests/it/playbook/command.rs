@@ -6,27 +6,52 @@ use super::project::{Project, playbook};
 
 fn skep(project: &Project, arguments: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = Command::cargo_bin("skep").unwrap();
-    command.current_dir(project.path("")).env_remove("SKEP_INVENTORY").args(arguments).assert()
+    command
+        .current_dir(project.path(""))
+        .env_remove("SKEP_INVENTORY")
+        .args(arguments)
+        .assert()
 }
 
 #[test]
 fn validate_exits_0_and_counts() {
     let project = Project::new(&[]);
-    skep(&project, &["validate", "-i", "inventory.toml", "playbooks/site.toml"])
-        .code(0)
-        .stdout("valid: 3 hosts, 1 plays, 3 resources\n")
-        .stderr("");
+    skep(
+        &project,
+        &["validate", "-i", "inventory.toml", "playbooks/site.toml"],
+    )
+    .code(0)
+    .stdout("valid: 3 hosts, 1 plays, 3 resources\n")
+    .stderr("");
 }
 
 #[test]
 fn validate_exits_2_and_says_where() {
     let project = Project::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
-    let assert = skep(&project, &["validate", "-i", "inventory.toml", "playbooks/site.toml"]).code(2).stdout("");
+    let assert = skep(
+        &project,
+        &["validate", "-i", "inventory.toml", "playbooks/site.toml"],
+    )
+    .code(2)
+    .stdout("");
     let stderr = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-    assert!(stderr.contains(" --> playbooks/site.toml:4:3\n"), "{stderr}");
+    assert!(
+        stderr.contains(" --> playbooks/site.toml:4:3\n"),
+        "{stderr}"
+    );
     assert!(!stderr.contains('\u{1b}'), "no colour without a terminal");
-    let assert =
-        skep(&project, &["validate", "--json", "-i", "inventory.toml", "playbooks/site.toml"]).code(2).stderr("");
+    let assert = skep(
+        &project,
+        &[
+            "validate",
+            "--json",
+            "-i",
+            "inventory.toml",
+            "playbooks/site.toml",
+        ],
+    )
+    .code(2)
+    .stderr("");
     let object: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
     assert_eq!(object["valid"], false);
     assert_eq!(object["diagnostics"][0]["line"], 4);
@@ -35,7 +60,9 @@ fn validate_exits_2_and_says_where() {
 #[test]
 fn the_only_inventory_is_found_and_several_are_not_guessed_at() {
     let project = Project::new(&[("inventory/a.toml", super::project::INVENTORY)]);
-    skep(&project, &["inventory", "--limit", "db"]).code(0).stdout("docker02  vagrant@192.168.56.12:22  workers, db\n");
+    skep(&project, &["inventory", "--limit", "db"])
+        .code(0)
+        .stdout("docker02  vagrant@192.168.56.12:22  workers, db\n");
     project.write("inventory/b.toml", "");
     let assert = skep(&project, &["inventory"]).code(2);
     assert!(
@@ -51,9 +78,16 @@ fn inventory_as_json_is_merged_and_hides_secrets() {
         "i.toml",
         "[vars]\nregistry_password = 'hunter2'\na = 1\n[hosts.x]\naddress = '10.0.0.1'\ngroups = ['g']\nvars = { a = 2 }\n",
     )]);
-    let assert = skep(&project, &["inventory", "--json", "-i", "i.toml", "-e", "b=[1]"]).code(0);
+    let assert = skep(
+        &project,
+        &["inventory", "--json", "-i", "i.toml", "-e", "b=[1]"],
+    )
+    .code(0);
     let object: serde_json::Value = serde_json::from_slice(&assert.get_output().stdout).unwrap();
-    assert_eq!(object["hosts"]["x"]["vars"], serde_json::json!({ "registry_password": "(secret)", "a": 2, "b": [1] }));
+    assert_eq!(
+        object["hosts"]["x"]["vars"],
+        serde_json::json!({ "registry_password": "(secret)", "a": 2, "b": [1] })
+    );
     assert_eq!(object["groups"], serde_json::json!({ "g": ["x"] }));
     assert_eq!(object["hosts"]["x"]["connect_timeout"], "10s");
 }

@@ -6,20 +6,36 @@ const DOCUMENT: &str = include_str!("../../../docs/files.md");
 
 /// Names in the first column of the table that follows a heading line.
 fn first_column(heading: &str) -> Vec<&'static str> {
-    let start = DOCUMENT.find(heading).unwrap_or_else(|| panic!("{heading} is missing"));
-    let rows = DOCUMENT[start..].lines().skip(2).take_while(|line| line.starts_with('|'));
+    let start = DOCUMENT
+        .find(heading)
+        .unwrap_or_else(|| panic!("{heading} is missing"));
+    let rows = DOCUMENT[start..]
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
     rows.filter_map(|row| row.split('`').nth(1)).collect()
 }
 
 #[test]
 fn the_example_resolves() {
-    let example = DOCUMENT.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+    let example = DOCUMENT
+        .split("```toml\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
     let project = Project::new(&[
         ("playbooks/site.toml", example),
         ("playbooks/docker.toml", "[vars]\nswarm_size = 3\n"),
-        ("playbooks/swarm.toml", "[[plays]]\nhosts = 'all'\nresources = []\n"),
+        (
+            "playbooks/swarm.toml",
+            "[[plays]]\nhosts = 'all'\nresources = []\n",
+        ),
     ]);
-    let prepared = project.prepare().unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
+    let prepared = project
+        .prepare()
+        .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
     let goals = &prepared.resolved.plays[1].goals[0];
     assert_eq!(goals.len(), 2);
     assert_eq!(goals[0].tags, ["db", "data"]);
@@ -29,10 +45,14 @@ fn the_example_resolves() {
 fn every_listed_setting_is_known_and_every_known_one_is_listed() {
     let listed = first_column("| connection setting |");
     for setting in &listed {
-        let project = Project::new(&[("inventory.toml", &format!("[hosts.a]\n{setting} = {{}}\n"))]);
+        let project =
+            Project::new(&[("inventory.toml", &format!("[hosts.a]\n{setting} = {{}}\n"))]);
         let lines = project.error_lines();
         assert!(
-            lines[0].starts_with(&format!("inventory.toml:2:{}: `{setting}` must be ", setting.len() + 4)),
+            lines[0].starts_with(&format!(
+                "inventory.toml:2:{}: `{setting}` must be ",
+                setting.len() + 4
+            )),
             "{lines:?}"
         );
     }
@@ -40,8 +60,14 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
     let project = Project::new(&[("inventory.toml", "[hosts.a]\nzzzzzzzzzzzzzzzzzz = 1\n")]);
     let errors = project.prepare().unwrap_err();
     let known = errors.iter().next().unwrap().hint.clone().unwrap();
-    let known: Vec<&str> = known.trim_start_matches("known here: ").split(", ").collect();
-    for key in known.iter().filter(|key| !["address", "groups", "vars", "unmanaged", "not_running"].contains(key)) {
+    let known: Vec<&str> = known
+        .trim_start_matches("known here: ")
+        .split(", ")
+        .collect();
+    for key in known
+        .iter()
+        .filter(|key| !["address", "groups", "vars", "unmanaged", "not_running"].contains(key))
+    {
         assert!(listed.contains(key), "{key} is not in docs/files.md");
     }
     assert_eq!(known.len(), listed.len() + 5);
@@ -49,16 +75,26 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
 
 #[test]
 fn every_listed_pattern_selects() {
-    let inventory =
-        "[hosts.docker01]\ngroups=['managers','a','b']\n[hosts.web1]\ngroups=['a']\n[hosts.x]\ngroups=['a','b']\n";
+    let inventory = "[hosts.docker01]\ngroups=['managers','a','b']\n[hosts.web1]\ngroups=['a']\n[hosts.x]\ngroups=['a','b']\n";
     let project = Project::new(&[("inventory.toml", inventory)]);
-    let inventory = skep::inventory::Inventory::load(&[project.path("inventory.toml")], &[]).unwrap();
+    let inventory =
+        skep::inventory::Inventory::load(&[project.path("inventory.toml")], &[]).unwrap();
     let start = DOCUMENT.find("| pattern | hosts |").unwrap();
-    let rows: Vec<&str> = DOCUMENT[start..].lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<&str> = DOCUMENT[start..]
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'))
+        .collect();
     assert!(rows.len() >= 6);
-    for pattern in rows.iter().flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2)) {
+    for pattern in rows
+        .iter()
+        .flat_map(|row| row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2))
+    {
         assert!(
-            !inventory.select(pattern).unwrap_or_else(|error| panic!("{pattern}: {error}")).is_empty(),
+            !inventory
+                .select(pattern)
+                .unwrap_or_else(|error| panic!("{pattern}: {error}"))
+                .is_empty(),
             "{pattern}"
         );
     }

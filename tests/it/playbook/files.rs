@@ -8,18 +8,24 @@ use super::project::{Project, playbook};
 
 /// The content that the first host's first goal would write, as its change shows it.
 fn content(project: &Project) -> String {
-    let prepared = project.prepare().unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
+    let prepared = project
+        .prepare()
+        .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
     let goal = &prepared.resolved.plays[0].goals[0][0];
     let resource = match &goal.resource {
         GoalResource::Bound(resource) => resource.clone(),
-        GoalResource::Deferred(deferred) => {
-            deferred.bind(&sample_facts("docker01", "10.0.0.1")[0].facts).unwrap().remove(0)
-        }
+        GoalResource::Deferred(deferred) => deferred
+            .bind(&sample_facts("docker01", "10.0.0.1")[0].facts)
+            .unwrap()
+            .remove(0),
     };
-    let answers = resource.queries().into_iter().fold(Answers::default(), |answers, query| match query {
-        Query::Path { .. } => answers.with(query, skep::resource::Answer::Path(None)),
-        other => panic!("not expected: {other:?}"),
-    });
+    let answers = resource
+        .queries()
+        .into_iter()
+        .fold(Answers::default(), |answers, query| match query {
+            Query::Path { .. } => answers.with(query, skep::resource::Answer::Path(None)),
+            other => panic!("not expected: {other:?}"),
+        });
     match resource.examine(&answers).unwrap() {
         Examination::Differs(change) => format!("{:?}", change.fields),
         _ => panic!("a file that is absent differs"),
@@ -32,13 +38,27 @@ fn file(fields: &str) -> String {
 
 #[test]
 fn templates_are_found_beside_and_above_the_playbook() {
-    for place in ["templates/x.conf", "playbooks/templates/x.conf", "playbooks/x.conf"] {
+    for place in [
+        "templates/x.conf",
+        "playbooks/templates/x.conf",
+        "playbooks/x.conf",
+    ] {
         let text = file("template = 'x.conf'");
-        let project = Project::new(&[("playbooks/site.toml", &text), (place, "name={{ host.name }}\n")]);
-        assert!(content(&project).contains("name=docker01\\n"), "{place}: {}", content(&project));
+        let project = Project::new(&[
+            ("playbooks/site.toml", &text),
+            (place, "name={{ host.name }}\n"),
+        ]);
+        assert!(
+            content(&project).contains("name=docker01\\n"),
+            "{place}: {}",
+            content(&project)
+        );
     }
     let text = file("source = 'x.conf'");
-    let project = Project::new(&[("playbooks/site.toml", &text), ("playbooks/x.conf", "{{ as it is }}\n")]);
+    let project = Project::new(&[
+        ("playbooks/site.toml", &text),
+        ("playbooks/x.conf", "{{ as it is }}\n"),
+    ]);
     assert!(content(&project).contains("{{ as it is }}\\n"));
 }
 
@@ -53,7 +73,10 @@ fn templates_include_others_and_loop_over_hosts() {
         ("templates/head.conf", "<head {{ host.name }}>\n"),
     ]);
     let shown = content(&project);
-    assert!(shown.contains("<head docker01>\\n- docker02=192.168.56.12\\n- docker03=192.168.56.13\\n"), "{shown}");
+    assert!(
+        shown.contains("<head docker01>\\n- docker02=192.168.56.12\\n- docker03=192.168.56.13\\n"),
+        "{shown}"
+    );
 }
 
 #[test]
@@ -61,7 +84,9 @@ fn a_template_has_a_digest() {
     let project = Project::new(&[
         (
             "playbooks/site.toml",
-            &file("content = \"{% set text %}{% include 'x.conf' %}{% endset %}{{ text | sha256 }}\""),
+            &file(
+                "content = \"{% set text %}{% include 'x.conf' %}{% endset %}{{ text | sha256 }}\"",
+            ),
         ),
         ("templates/x.conf", "name={{ host.name }}\n"),
     ]);
@@ -78,13 +103,19 @@ fn a_template_that_uses_facts_defers_its_file() {
         ("templates/inner.conf", "{{ facts.codename }}"),
     ]);
     let prepared = project.prepare().unwrap();
-    assert!(matches!(prepared.resolved.plays[0].goals[0][0].resource, GoalResource::Deferred(_)));
+    assert!(matches!(
+        prepared.resolved.plays[0].goals[0][0].resource,
+        GoalResource::Deferred(_)
+    ));
     assert!(content(&project).contains("jammy"));
 }
 
 #[test]
 fn a_missing_template_lists_the_places_looked_at() {
-    let project = Project::new(&[("playbooks/site.toml", &file("template = 'nginx.conf', mode = '0644'"))]);
+    let project = Project::new(&[(
+        "playbooks/site.toml",
+        &file("template = 'nginx.conf', mode = '0644'"),
+    )]);
     insta::assert_snapshot!(project.errors(), @r"
     error: file: there is no template `nginx.conf`
      --> playbooks/site.toml:4:40
@@ -100,7 +131,8 @@ fn a_missing_template_lists_the_places_looked_at() {
     let project = Project::new(&[("playbooks/site.toml", &file("source = 'none/x'"))]);
     let lines = project.error_lines();
     assert!(
-        lines[0].starts_with("playbooks/site.toml:4:38: file: there is no file `none/x`; looked for "),
+        lines[0]
+            .starts_with("playbooks/site.toml:4:38: file: there is no file `none/x`; looked for "),
         "{lines:?}"
     );
 }
@@ -145,10 +177,14 @@ fn a_template_with_a_syntax_error_or_a_missing_include() {
     ]);
     let lines = project.error_lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(lines[0].contains("templates/a.conf:2:") && lines[0].contains("not a valid template"), "{lines:#?}");
+    assert!(
+        lines[0].contains("templates/a.conf:2:") && lines[0].contains("not a valid template"),
+        "{lines:#?}"
+    );
     assert!(lines[1].starts_with("templates/b.conf:1:"), "{lines:#?}");
     assert!(
-        lines[1].contains("there is no template `none.conf`; looked for playbooks/templates/none.conf"),
+        lines[1]
+            .contains("there is no template `none.conf`; looked for playbooks/templates/none.conf"),
         "{lines:#?}"
     );
 }
@@ -165,9 +201,18 @@ fn templates_that_are_too_large_or_not_utf_8() {
     project.write("templates/b.conf", b"\xff\xfe");
     let lines = project.error_lines();
     assert_eq!(lines.len(), 3, "{lines:#?}");
-    assert!(lines[0].contains("a.conf is 10000000 bytes large, the limit is 1048576"), "{lines:#?}");
-    assert!(lines[1].contains("b.conf is not UTF-8: the byte at offset 0 is wrong"), "{lines:#?}");
-    assert!(lines[2].contains("a.conf is 10000000 bytes large"), "{lines:#?}");
+    assert!(
+        lines[0].contains("a.conf is 10000000 bytes large, the limit is 1048576"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].contains("b.conf is not UTF-8: the byte at offset 0 is wrong"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[2].contains("a.conf is 10000000 bytes large"),
+        "{lines:#?}"
+    );
 }
 
 #[test]
@@ -179,20 +224,47 @@ fn a_mode_that_is_not_octal_is_shown_at_its_value() {
         ),
     )]);
     let lines = project.error_lines();
-    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:4:37: directory")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:5:37: directory")), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.starts_with("playbooks/site.toml:6:24: directory")), "{lines:#?}");
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("playbooks/site.toml:4:37: directory")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("playbooks/site.toml:5:37: directory")),
+        "{lines:#?}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.starts_with("playbooks/site.toml:6:24: directory")),
+        "{lines:#?}"
+    );
 }
 
 #[test]
 fn a_rendered_secret_stays_out_of_messages() {
-    let inventory = format!("{}[hosts.docker01.vars]\ndb_password = ['hunter2']\n", "[hosts.docker01]\n");
+    let inventory = format!(
+        "{}[hosts.docker01.vars]\ndb_password = ['hunter2']\n",
+        "[hosts.docker01]\n"
+    );
     let text = playbook(
         "{ file = { path = '/a', content = '{{ db_password }}' } },\n{ file = { path = '/a', content = 'x', password = 'hunter2' } },\n{ directory = { path = '/a', mode = '{{ db_password[0] }}' } },\n{ group = { name = '{{ db_password[0] }}! x' } }",
     );
-    let project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    let project = Project::new(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", &text),
+    ]);
     let shown = project.errors();
-    assert!(shown.contains("unknown key `password`") && shown.contains("password = *********"), "{shown}");
-    assert!(shown.contains("error: directory: ") && shown.contains("error: group"), "{shown}");
+    assert!(
+        shown.contains("unknown key `password`") && shown.contains("password = *********"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("error: directory: ") && shown.contains("error: group"),
+        "{shown}"
+    );
     assert!(!shown.contains("hunter2"), "{shown}");
 }

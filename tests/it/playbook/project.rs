@@ -40,11 +40,16 @@ resources = [{ symlink = { path = "/a", target = "/b" } }]
 impl Project {
     /// A project of these files; `inventory.toml` and `playbooks/site.toml` are fine unless they are given.
     pub fn new(files: &[(&str, &str)]) -> Self {
-        let project =
-            Self { folder: tempfile::tempdir().unwrap(), options: Options::default(), extra_vars: Vec::new() };
+        let project = Self {
+            folder: tempfile::tempdir().unwrap(),
+            options: Options::default(),
+            extra_vars: Vec::new(),
+        };
         project.write("inventory.toml", INVENTORY);
         project.write("playbooks/site.toml", PLAYBOOK);
-        files.iter().for_each(|(name, content)| project.write(name, content));
+        files
+            .iter()
+            .for_each(|(name, content)| project.write(name, content));
         project
     }
 
@@ -62,10 +67,17 @@ impl Project {
         self.prepare_files(&["inventory.toml"], &["playbooks/site.toml"])
     }
 
-    pub fn prepare_files(&self, inventories: &[&str], playbooks: &[&str]) -> Result<Prepared, Diagnostics> {
+    pub fn prepare_files(
+        &self,
+        inventories: &[&str],
+        playbooks: &[&str],
+    ) -> Result<Prepared, Diagnostics> {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect();
         prepare(&Request {
-            inventory: InventoryRequest { paths: paths(inventories), extra_vars: self.extra_vars.clone() },
+            inventory: InventoryRequest {
+                paths: paths(inventories),
+                extra_vars: self.extra_vars.clone(),
+            },
             playbooks: paths(playbooks),
             options: self.options.clone(),
         })
@@ -77,15 +89,26 @@ impl Project {
     }
 
     pub fn shown(&self, diagnostics: &Diagnostics) -> String {
-        diagnostics.render(false).replace(&format!("{}/", self.folder.path().display()), "")
+        diagnostics
+            .render(false)
+            .replace(&format!("{}/", self.folder.path().display()), "")
     }
 
     /// Each error or warning as `file:line:column: message; hint`.
     pub fn lines(&self, diagnostics: &Diagnostics) -> Vec<String> {
         let line = |diagnostic: &skep::diagnostic::Diagnostic| {
-            let place = diagnostic.place.as_ref().map(ToString::to_string).unwrap_or_default();
-            let hint = diagnostic.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-            format!("{place}: {}{hint}", diagnostic.message).replace(&format!("{}/", self.folder.path().display()), "")
+            let place = diagnostic
+                .place
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let hint = diagnostic
+                .hint
+                .as_ref()
+                .map(|hint| format!("; {hint}"))
+                .unwrap_or_default();
+            format!("{place}: {}{hint}", diagnostic.message)
+                .replace(&format!("{}/", self.folder.path().display()), "")
         };
         diagnostics.iter().map(line).collect()
     }

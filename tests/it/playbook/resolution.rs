@@ -8,8 +8,11 @@ use super::project::{INVENTORY, Project, playbook};
 /// Every goal as `host kind[name]`; a deferred one as `host kind?`.
 fn goals(prepared: &Prepared) -> Vec<String> {
     let plays = prepared.resolved.plays.iter();
-    let goals =
-        plays.flat_map(|play| play.goals.iter().flat_map(|(host, goals)| goals.iter().map(move |goal| (host, goal))));
+    let goals = plays.flat_map(|play| {
+        play.goals
+            .iter()
+            .flat_map(|(host, goals)| goals.iter().map(move |goal| (host, goal)))
+    });
     goals
         .map(|(host, goal)| match &goal.resource {
             GoalResource::Bound(resource) => format!("{host} {}", resource.id()),
@@ -34,7 +37,10 @@ fn link(path: &str) -> String {
 fn stronger_variables_replace_weaker_ones() {
     let names = ["p", "i", "g", "c", "h", "e"];
     let given = |from: usize, layer: &str| -> String {
-        names[from..].iter().map(|name| format!("v_{name} = '{layer}'\n")).collect()
+        names[from..]
+            .iter()
+            .map(|name| format!("v_{name} = '{layer}'\n"))
+            .collect()
     };
     let inventory = format!(
         "[hosts.a]\ngroups = ['child']\n[hosts.a.vars]\n{}[vars]\n{}[groups.parent]\nchildren = ['child']\n[groups.parent.vars]\n{}[groups.child.vars]\n{}",
@@ -43,9 +49,15 @@ fn stronger_variables_replace_weaker_ones() {
         given(2, "group"),
         given(3, "child"),
     );
-    let paths: String = names.iter().map(|name| link(&format!("/{name}/{{{{ v_{name} }}}}"))).collect();
+    let paths: String = names
+        .iter()
+        .map(|name| link(&format!("/{name}/{{{{ v_{name} }}}}")))
+        .collect();
     let text = format!("{}[vars]\n{}", playbook(&paths), given(0, "playbook"));
-    let mut project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    let mut project = Project::new(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", &text),
+    ]);
     project.extra_vars = vec!["v_e=extra".into()];
     assert_eq!(
         goals(&project.prepare().unwrap()),
@@ -71,12 +83,21 @@ fn extra_variables_are_toml_where_they_can_be() {
         ]
         .concat(),
     );
-    let mut project =
-        Project::new(&[("playbooks/site.toml", &text), ("vars.toml", "from_file = { x = 'y' }\nword = 'weak'\n")]);
+    let mut project = Project::new(&[
+        ("playbooks/site.toml", &text),
+        ("vars.toml", "from_file = { x = 'y' }\nword = 'weak'\n"),
+    ]);
     project.options.limit = vec!["docker01".into()];
     let file = format!("@{}", project.path("vars.toml").display());
-    project.extra_vars =
-        [file.as_str(), "number=41", "flag=true", "list=[\"p\", \"q\"]", "word=a b"].map(str::to_owned).to_vec();
+    project.extra_vars = [
+        file.as_str(),
+        "number=41",
+        "flag=true",
+        "list=[\"p\", \"q\"]",
+        "word=a b",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     assert_eq!(
         goals(&project.prepare().unwrap()),
         [
@@ -101,9 +122,15 @@ fn the_built_in_names() {
         "/groups/{{ groups.db | map(attribute='name') | join }}/{{ groups.all | length }}",
         "/vars/{{ vars.user | default('unset') }}",
     ];
-    let text =
-        playbook(&paths.map(|path| format!("{{ symlink = {{ path = \"{path}\", target = '/b' }} }},\n")).concat());
-    let goals = resolved(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    let text = playbook(
+        &paths
+            .map(|path| format!("{{ symlink = {{ path = \"{path}\", target = '/b' }} }},\n"))
+            .concat(),
+    );
+    let goals = resolved(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", &text),
+    ]);
     assert_eq!(
         goals[..7],
         [
@@ -125,7 +152,9 @@ fn the_built_in_names() {
 fn a_lone_expression_keeps_its_type() {
     let text = format!(
         "{}[vars]\ntable = {{ path = '/t', target = '/b' }}\nnothing = '{{{{ none }}}}'\n",
-        playbook("{ symlink = '{{ table }}' },\n{ symlink = { path = '/o', target = '/b', force = '{{ none }}' } }")
+        playbook(
+            "{ symlink = '{{ table }}' },\n{ symlink = { path = '/o', target = '/b', force = '{{ none }}' } }"
+        )
     );
     let goals = resolved(&[("playbooks/site.toml", &text)]);
     assert_eq!(goals[..2], ["docker01 symlink[/t]", "docker01 symlink[/o]"]);
@@ -136,34 +165,60 @@ fn conditions_leave_out_resources_and_plays() {
     let text = "[[plays]]\nhosts = 'all'\nwhen = \"'workers' in host.groups\"\nresources = [\n  { symlink = { path = '/a', target = '/b' } },\n  { symlink = { path = '/db', target = '/b' }, when = \"{{ 'db' in host.groups }}\" },\n  { symlink = { path = '/never', target = '{{ undefined_here }}' }, when = false },\n]\n";
     assert_eq!(
         resolved(&[("playbooks/site.toml", text)]),
-        ["docker02 symlink[/a]", "docker02 symlink[/db]", "docker03 symlink[/a]"]
+        [
+            "docker02 symlink[/a]",
+            "docker02 symlink[/db]",
+            "docker03 symlink[/a]"
+        ]
     );
 }
 
 #[test]
 fn resources_with_facts_wait_for_them() {
-    let inventory = INVENTORY.replace("[defaults]", "[vars]\nindirect = '{{ facts.codename }}'\n[defaults]");
+    let inventory = INVENTORY.replace(
+        "[defaults]",
+        "[vars]\nindirect = '{{ facts.codename }}'\n[defaults]",
+    );
     let text = playbook(
         "{ symlink = { path = '/{{ indirect }}', target = '/b' } },\n{ symlink = { path = '/{{ item }}', target = '/b' }, loop = '{{ facts.addresses }}' },\n{ symlink = { path = '/c', target = '/b' }, when = \"facts.id == 'debian'\" },\n{ symlink = { path = '/d', target = '/b' } },",
     );
-    let mut project = Project::new(&[("inventory.toml", &inventory), ("playbooks/site.toml", &text)]);
+    let mut project = Project::new(&[
+        ("inventory.toml", &inventory),
+        ("playbooks/site.toml", &text),
+    ]);
     project.options.limit = vec!["docker01".into()];
     let prepared = project.prepare().unwrap();
     assert_eq!(
         goals(&prepared),
-        ["docker01 symlink?", "docker01 symlink?", "docker01 symlink?", "docker01 symlink[/d]"]
+        [
+            "docker01 symlink?",
+            "docker01 symlink?",
+            "docker01 symlink?",
+            "docker01 symlink[/d]"
+        ]
     );
     let play = &prepared.resolved.plays[0];
     let bind = |release: &str| -> Vec<String> {
-        let sample = sample_facts("docker01", "10.0.0.9").into_iter().find(|sample| sample.release == release).unwrap();
-        let deferred = play.goals[&HostName::new("docker01")].iter().filter_map(|goal| match &goal.resource {
-            GoalResource::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
-            GoalResource::Bound(_) => None,
-        });
+        let sample = sample_facts("docker01", "10.0.0.9")
+            .into_iter()
+            .find(|sample| sample.release == release)
+            .unwrap();
+        let deferred = play.goals[&HostName::new("docker01")]
+            .iter()
+            .filter_map(|goal| match &goal.resource {
+                GoalResource::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
+                GoalResource::Bound(_) => None,
+            });
         deferred.flatten().map(|resource| resource.id()).collect()
     };
-    assert_eq!(bind("Ubuntu 26.04"), ["symlink[/resolute]", "symlink[/10.0.0.9]"]);
-    assert_eq!(bind("Debian 12"), ["symlink[/bookworm]", "symlink[/10.0.0.9]", "symlink[/c]"]);
+    assert_eq!(
+        bind("Ubuntu 26.04"),
+        ["symlink[/resolute]", "symlink[/10.0.0.9]"]
+    );
+    assert_eq!(
+        bind("Debian 12"),
+        ["symlink[/bookworm]", "symlink[/10.0.0.9]", "symlink[/c]"]
+    );
 }
 
 #[test]
@@ -208,21 +263,45 @@ fn tags_choose_resources() {
     let text = "[[plays]]\nhosts = 'managers'\ntags = ['play']\nresources = [\n  { symlink = { path = '/one', target = '/b' }, tags = ['one'] },\n  { symlink = { path = '/two', target = '/b' }, tags = 'two' },\n  { symlink = { path = '/always', target = '/b' }, tags = ['always'] },\n]\n[[plays]]\nhosts = 'all'\nresources = [{ symlink = { path = '/rest', target = '/b' } }]\n";
     let mut project = Project::new(&[("playbooks/site.toml", text)]);
     project.options.tags = vec!["one".into()];
-    assert_eq!(goals(&project.prepare().unwrap()), ["docker01 symlink[/one]", "docker01 symlink[/always]"]);
+    assert_eq!(
+        goals(&project.prepare().unwrap()),
+        ["docker01 symlink[/one]", "docker01 symlink[/always]"]
+    );
     project.options.tags = vec!["play".into()];
     project.options.skip_tags = vec!["two".into()];
-    assert_eq!(goals(&project.prepare().unwrap()), ["docker01 symlink[/one]", "docker01 symlink[/always]"]);
+    assert_eq!(
+        goals(&project.prepare().unwrap()),
+        ["docker01 symlink[/one]", "docker01 symlink[/always]"]
+    );
 }
 
 #[test]
 fn plays_keep_their_order_settings_and_places() {
     let text = "[[plays]]\nname = 'First'\nhosts = ['db', 'docker01']\nserial = 2\nmax_fail = 0\nresources = [\n  { symlink = { path = '/a', target = '/b' } },\n]\n[[plays]]\nhosts = 'workers'\nresources = []\n";
-    let prepared = Project::new(&[("playbooks/site.toml", text)]).prepare().unwrap();
-    let [first, second] = prepared.resolved.plays.as_slice() else { panic!() };
-    assert_eq!((first.name.as_str(), first.serial, first.max_fail), ("First", Some(2), Some(0)));
-    assert_eq!(first.hosts, [HostName::new("docker01"), HostName::new("docker02")]);
-    assert!(first.goals[0][0].place.to_string().ends_with("playbooks/site.toml:7:5"));
-    assert_eq!((second.name.as_str(), second.serial, second.max_fail), ("workers", None, None));
+    let prepared = Project::new(&[("playbooks/site.toml", text)])
+        .prepare()
+        .unwrap();
+    let [first, second] = prepared.resolved.plays.as_slice() else {
+        panic!()
+    };
+    assert_eq!(
+        (first.name.as_str(), first.serial, first.max_fail),
+        ("First", Some(2), Some(0))
+    );
+    assert_eq!(
+        first.hosts,
+        [HostName::new("docker01"), HostName::new("docker02")]
+    );
+    assert!(
+        first.goals[0][0]
+            .place
+            .to_string()
+            .ends_with("playbooks/site.toml:7:5")
+    );
+    assert_eq!(
+        (second.name.as_str(), second.serial, second.max_fail),
+        ("workers", None, None)
+    );
     assert_eq!(second.goals.len(), 2);
 }
 

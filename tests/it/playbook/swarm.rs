@@ -5,29 +5,60 @@ use super::project::{INVENTORY, Project, playbook};
 /// Two managers that can find each other.
 fn managers() -> String {
     let with_address = |text: String, host: &str, address: &str| {
-        text.replace(&format!("[hosts.{host}]"), &format!("[hosts.{host}]\nvars = {{ swarm_address = '{address}' }}"))
+        text.replace(
+            &format!("[hosts.{host}]"),
+            &format!("[hosts.{host}]\nvars = {{ swarm_address = '{address}' }}"),
+        )
     };
-    let text = INVENTORY.replace("groups = [\"workers\", \"db\"]", "groups = [\"managers\", \"db\"]");
-    with_address(with_address(text, "docker01", "192.168.56.11"), "docker02", "192.168.56.12")
+    let text = INVENTORY.replace(
+        "groups = [\"workers\", \"db\"]",
+        "groups = [\"managers\", \"db\"]",
+    );
+    with_address(
+        with_address(text, "docker01", "192.168.56.11"),
+        "docker02",
+        "192.168.56.12",
+    )
 }
 
 #[test]
 fn two_managers_told_to_start_the_swarm() {
     let text = "[[plays]]\nhosts = 'docker01'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n\
                 [[plays]]\nhosts = 'docker02,docker03'\nresources = [\n  { swarm_member = { role = 'manager', init = true }, when = \"'managers' in host.groups\" },\n]\n";
-    let project = Project::new(&[("inventory.toml", &managers()), ("playbooks/site.toml", text)]);
+    let project = Project::new(&[
+        ("inventory.toml", &managers()),
+        ("playbooks/site.toml", text),
+    ]);
     let errors = project.prepare().unwrap_err();
     let only = errors.iter().next().unwrap();
     assert_eq!(errors.len(), 1, "{}", project.shown(&errors));
-    assert_eq!(only.message, "2 hosts claim `swarm init`, only one may: docker01, docker02");
-    assert!(only.place.as_ref().unwrap().to_string().ends_with("playbooks/site.toml:7:5"));
-    assert!(only.related[0].0.to_string().ends_with("playbooks/site.toml:3:16"));
+    assert_eq!(
+        only.message,
+        "2 hosts claim `swarm init`, only one may: docker01, docker02"
+    );
+    assert!(
+        only.place
+            .as_ref()
+            .unwrap()
+            .to_string()
+            .ends_with("playbooks/site.toml:7:5")
+    );
+    assert!(
+        only.related[0]
+            .0
+            .to_string()
+            .ends_with("playbooks/site.toml:3:16")
+    );
 }
 
 #[test]
 fn a_play_that_tells_all_managers_to_start_it() {
     let text = "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'managers'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n";
-    let lines = Project::new(&[("inventory.toml", &managers()), ("playbooks/site.toml", text)]).error_lines();
+    let lines = Project::new(&[
+        ("inventory.toml", &managers()),
+        ("playbooks/site.toml", text),
+    ])
+    .error_lines();
     assert_eq!(
         lines,
         [
@@ -35,7 +66,12 @@ fn a_play_that_tells_all_managers_to_start_it() {
         ]
     );
     let one = text.replace("'managers'", "'managers[0]'");
-    Project::new(&[("inventory.toml", &managers()), ("playbooks/site.toml", &one)]).prepare().unwrap();
+    Project::new(&[
+        ("inventory.toml", &managers()),
+        ("playbooks/site.toml", &one),
+    ])
+    .prepare()
+    .unwrap();
 }
 
 #[test]
@@ -43,9 +79,22 @@ fn a_label_that_docker_refuses_is_shown_at_its_name() {
     let text = playbook(
         "{ node_labels = { \"fine\" = \"true\", \"not fine\" = \"x\" } },\n{ node_labels = { \"a=b\" = \"x\" } }",
     );
-    let lines = Project::new(&[("inventory.toml", &managers()), ("playbooks/site.toml", &text)]).error_lines();
+    let lines = Project::new(&[
+        ("inventory.toml", &managers()),
+        ("playbooks/site.toml", &text),
+    ])
+    .error_lines();
     assert_eq!(lines.len(), 2, "{lines:#?}");
-    assert!(lines[0].starts_with("playbooks/site.toml:4:36: node_labels"), "{lines:#?}");
-    assert!(lines[0].contains("\"not fine\" contains white space"), "{lines:#?}");
-    assert!(lines[1].starts_with("playbooks/site.toml:5:19: node_labels"), "{lines:#?}");
+    assert!(
+        lines[0].starts_with("playbooks/site.toml:4:36: node_labels"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[0].contains("\"not fine\" contains white space"),
+        "{lines:#?}"
+    );
+    assert!(
+        lines[1].starts_with("playbooks/site.toml:5:19: node_labels"),
+        "{lines:#?}"
+    );
 }

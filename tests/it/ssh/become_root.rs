@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use skep::inventory::Target;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, Known, KnownHosts, Privilege, Secrets, SshConnection, TransportError,
-    connect_with,
+    ConnectOptions, Connection, Exec, Known, KnownHosts, Privilege, Secrets, SshConnection,
+    TransportError, connect_with,
 };
 
 use super::commands::marker;
@@ -17,20 +17,40 @@ const PASSWORD: &str = "it's a $ecret, \"really\"";
 
 /// Surroundings that know a password for sudo.
 fn knowing(password: &str) -> ConnectOptions {
-    let known = Known { become_password: Some(password.into()), ..Known::default() };
-    ConnectOptions { secrets: Arc::new(Secrets::new(known, None)), ..bare_options() }
+    let known = Known {
+        become_password: Some(password.into()),
+        ..Known::default()
+    };
+    ConnectOptions {
+        secrets: Arc::new(Secrets::new(known, None)),
+        ..bare_options()
+    }
 }
 
 async fn reach(sshd: &Sshd, account: &Account, options: &ConnectOptions) -> Arc<SshConnection> {
-    let target = Target { user: account.name.clone(), become_root: true, ..sshd.target() };
-    connect_with(&target, &KnownHosts::load(&target.known_hosts).unwrap(), options).await.unwrap()
+    let target = Target {
+        user: account.name.clone(),
+        become_root: true,
+        ..sshd.target()
+    };
+    connect_with(
+        &target,
+        &KnownHosts::load(&target.known_hosts).unwrap(),
+        options,
+    )
+    .await
+    .unwrap()
 }
 
 /// An account with a password that sudo asks for, and further rules.
 fn account(shell: &str, rules: &str) -> Account {
     let account = Account::new(shell);
     account.set_password(PASSWORD);
-    account.sudoers(&format!("{}{1} ALL=(ALL) ALL\n", rules.replace("USER", &account.name), account.name));
+    account.sudoers(&format!(
+        "{}{1} ALL=(ALL) ALL\n",
+        rules.replace("USER", &account.name),
+        account.name
+    ));
     account
 }
 
@@ -46,16 +66,34 @@ async fn a_password_under_every_rule_that_people_have() {
         "Defaults:USER secure_path=/usr/bin:/bin\n",
         "Defaults:USER passprompt_override, pwfeedback, insults\n",
     ];
-    for (rule, shell) in rules.iter().zip(["/bin/bash", "/bin/dash", "/usr/bin/fish", "/bin/tcsh"].iter().cycle()) {
+    for (rule, shell) in rules.iter().zip(
+        ["/bin/bash", "/bin/dash", "/usr/bin/fish", "/bin/tcsh"]
+            .iter()
+            .cycle(),
+    ) {
         let account = account(shell, rule);
         std::fs::write(account.home(".bashrc"), "echo noise\n").unwrap();
         let connection = reach(&sshd, &account, &knowing(PASSWORD)).await;
         for _ in 0..2 {
             let bytes: Vec<u8> = (0..=255_u8).cycle().take(300_000).collect();
-            let exec = Exec { stdin: bytes.clone(), ..Exec::root("id -un >&2; command -v useradd >&2; cat; exit 4") };
-            let output = connection.exec(exec).await.unwrap_or_else(|error| panic!("{rule} {shell}: {error}"));
-            assert!(output.stdout == bytes, "{rule}: {} bytes", output.stdout.len());
-            assert_eq!(String::from_utf8_lossy(&output.stderr), "root\n/usr/sbin/useradd\n", "{rule}");
+            let exec = Exec {
+                stdin: bytes.clone(),
+                ..Exec::root("id -un >&2; command -v useradd >&2; cat; exit 4")
+            };
+            let output = connection
+                .exec(exec)
+                .await
+                .unwrap_or_else(|error| panic!("{rule} {shell}: {error}"));
+            assert!(
+                output.stdout == bytes,
+                "{rule}: {} bytes",
+                output.stdout.len()
+            );
+            assert_eq!(
+                String::from_utf8_lossy(&output.stderr),
+                "root\n/usr/sbin/useradd\n",
+                "{rule}"
+            );
             assert_eq!(output.status, 4, "{rule}");
         }
     }
@@ -69,12 +107,25 @@ async fn the_password_shows_nowhere_and_is_never_the_scripts_input() {
     let free = Account::with_sudo("/bin/dash");
     for account in [&plain, &free] {
         let connection = reach(&sshd, account, &knowing(PASSWORD)).await;
-        assert!(connection.exec(Exec::root("cat")).await.unwrap().stdout.is_empty());
+        assert!(
+            connection
+                .exec(Exec::root("cat"))
+                .await
+                .unwrap()
+                .stdout
+                .is_empty()
+        );
         let look = "pattern=$(cat); for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do\n\
             if printf '%s' \"$pattern\" | grep -qaF -f - \"$file\" 2>/dev/null; then echo \"$file\"; fi; done; env";
-        let exec = Exec { stdin: PASSWORD.as_bytes().to_vec(), ..Exec::root(look) };
+        let exec = Exec {
+            stdin: PASSWORD.as_bytes().to_vec(),
+            ..Exec::root(look)
+        };
         let seen = String::from_utf8(connection.exec(exec).await.unwrap().stdout).unwrap();
-        assert!(!seen.contains("/proc/") && !seen.contains(PASSWORD), "{seen}");
+        assert!(
+            !seen.contains("/proc/") && !seen.contains(PASSWORD),
+            "{seen}"
+        );
     }
     assert!(!sshd.log().contains(PASSWORD));
 }
@@ -87,10 +138,16 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
     for _ in 0..2 {
         let start = std::time::Instant::now();
         let error = connection.exec(Exec::root("echo ran")).await.unwrap_err();
-        let TransportError::Privilege { user, address, why } = &error else { panic!("{error}") };
+        let TransportError::Privilege { user, address, why } = &error else {
+            panic!("{error}")
+        };
         assert_eq!((user, address), (&account.name, &sshd.address));
         assert!(why.contains("does not take the password"), "{error}");
-        assert!(error.hint().contains("--ask-become-pass"), "{}", error.hint());
+        assert!(
+            error.hint().contains("--ask-become-pass"),
+            "{}",
+            error.hint()
+        );
         assert!(start.elapsed() < Duration::from_secs(8));
     }
     // Whoever is not in sudoers hears that, not that the password were wrong.
@@ -98,20 +155,37 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
     stranger.set_password(PASSWORD);
     let connection = reach(&sshd, &stranger, &knowing(PASSWORD)).await;
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
-    assert!(error.to_string().contains("not in the sudoers file"), "{error}");
-    assert!(error.to_string().contains(&format!("{}@{}", stranger.name, sshd.address)), "{error}");
+    assert!(
+        error.to_string().contains("not in the sudoers file"),
+        "{error}"
+    );
+    assert!(
+        error
+            .to_string()
+            .contains(&format!("{}@{}", stranger.name, sshd.address)),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold_behind_a_password_and_a_terminal() {
     let sshd = Sshd::start("");
-    let account = account("/bin/bash", "Defaults:USER requiretty, timestamp_timeout=0\n");
+    let account = account(
+        "/bin/bash",
+        "Defaults:USER requiretty, timestamp_timeout=0\n",
+    );
     let connection = reach(&sshd, &account, &knowing(PASSWORD)).await;
     assert!(connection.exec(Exec::root("true")).await.unwrap().success());
     let text = marker();
     let limit = Duration::from_secs(1);
-    let exec = Exec { timeout: limit, ..Exec::root(format!("sleep {text} & sleep {text}; true")) };
-    assert_eq!(connection.exec(exec).await.unwrap_err(), TransportError::Timeout(limit));
+    let exec = Exec {
+        timeout: limit,
+        ..Exec::root(format!("sleep {text} & sleep {text}; true"))
+    };
+    assert_eq!(
+        connection.exec(exec).await.unwrap_err(),
+        TransportError::Timeout(limit)
+    );
     gone(&text).await;
     let exec = Exec::root(format!("sleep {text}; true"));
     let given_up = tokio::time::timeout(Duration::from_secs(2), connection.exec(exec)).await;
@@ -125,17 +199,32 @@ async fn others_than_root() {
     let sshd = Sshd::start("");
     let login = account("/bin/bash", "");
     let other = Account::new("/bin/dash");
-    let mut target =
-        Target { user: login.name.clone(), become_root: true, become_user: other.name.clone(), ..sshd.target() };
+    let mut target = Target {
+        user: login.name.clone(),
+        become_root: true,
+        become_user: other.name.clone(),
+        ..sshd.target()
+    };
     let known = KnownHosts::load(&target.known_hosts).unwrap();
     let as_whom = async |target: &Target, privilege: Privilege| {
-        let connection = connect_with(target, &known, &knowing(PASSWORD)).await.unwrap();
-        let output = connection.exec(Exec { privilege, ..Exec::root("id -un") }).await.unwrap();
+        let connection = connect_with(target, &known, &knowing(PASSWORD))
+            .await
+            .unwrap();
+        let output = connection
+            .exec(Exec {
+                privilege,
+                ..Exec::root("id -un")
+            })
+            .await
+            .unwrap();
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };
     assert_eq!(as_whom(&target, Privilege::Root).await, other.name);
     assert_eq!(as_whom(&target, Privilege::Login).await, login.name);
-    assert_eq!(as_whom(&target, Privilege::User("games".into())).await, "games");
+    assert_eq!(
+        as_whom(&target, Privilege::User("games".into())).await,
+        "games"
+    );
     (target.user, target.become_root) = ("root".into(), false);
     assert_eq!(as_whom(&target, Privilege::Root).await, other.name);
 }
@@ -145,11 +234,24 @@ async fn a_command_gives_the_password() {
     let sshd = Sshd::start("");
     let account = account("/bin/dash", "");
     std::fs::write(sshd.path("secret"), format!("{PASSWORD}\nmore\n")).unwrap();
-    let mut target = Target { user: account.name.clone(), become_root: true, ..sshd.target() };
+    let mut target = Target {
+        user: account.name.clone(),
+        become_root: true,
+        ..sshd.target()
+    };
     target.become_password_command = Some(format!("cat {}", sshd.path("secret").display()));
     let connection = super::reach(&target).await.unwrap();
     assert!(connection.exec(Exec::root("true")).await.unwrap().success());
     target.become_password_command = Some("echo no; exit 9".into());
     let error = super::reach(&target).await.err().unwrap();
-    assert!(matches!(&error, TransportError::Secret { setting: "become_password_command", .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            TransportError::Secret {
+                setting: "become_password_command",
+                ..
+            }
+        ),
+        "{error}"
+    );
 }

@@ -40,7 +40,10 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
     let elsewhere = sshd.path("certificate.pub");
     std::fs::rename(&beside, &elsewhere).unwrap();
     let mut target = sshd.target();
-    assert!(matches!(reach(&target).await.err().unwrap(), TransportError::Authentication { .. }));
+    assert!(matches!(
+        reach(&target).await.err().unwrap(),
+        TransportError::Authentication { .. }
+    ));
     target.ssh.certificate_files = vec![elsewhere.clone()];
     reach(&target).await.unwrap();
 
@@ -48,15 +51,31 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
     let agent = Agent::start(sshd.folder.path());
     agent.add(&key);
     std::fs::rename(&beside, &elsewhere).unwrap();
-    let options = skep::transport::ConnectOptions { agent_socket: Some(agent.socket.clone()), ..bare_options() };
-    let target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
-    connect_with(&target, &KnownHosts::load(&target.known_hosts).unwrap(), &options).await.unwrap();
+    let options = skep::transport::ConnectOptions {
+        agent_socket: Some(agent.socket.clone()),
+        ..bare_options()
+    };
+    let target = Target {
+        agent: true,
+        identity_files: Vec::new(),
+        ..sshd.target()
+    };
+    connect_with(
+        &target,
+        &KnownHosts::load(&target.known_hosts).unwrap(),
+        &options,
+    )
+    .await
+    .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
     // As installed, and a server that wants SHA-512 and nothing else.
-    for only in ["", "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com\n"] {
+    for only in [
+        "",
+        "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com\n",
+    ] {
         let (mut sshd, authority, _) = certifying();
         sshd.stop();
         let config = std::fs::read_to_string(sshd.path("config")).unwrap();
@@ -66,7 +85,10 @@ async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
         sshd.run();
         let key = keygen(sshd.folder.path(), "rsa", &["-t", "rsa", "-b", "2048"]);
         sign(&authority, &["-I", "rsa", "-n", "root"], &key);
-        let target = Target { identity_files: vec![key.clone()], ..sshd.target() };
+        let target = Target {
+            identity_files: vec![key.clone()],
+            ..sshd.target()
+        };
         let ours = reach(&target).await.map(drop);
         assert!(ssh(&target).status.success(), "ssh: {}", sshd.log());
         assert_eq!(ours, Ok(()), "{}", sshd.log());
@@ -88,37 +110,87 @@ async fn a_hosts_certificate_by_a_known_authority() {
     let good: &[&str] = &["-h", "-I", "host", "-n", &address];
     let cases: [(&str, &[&str], &str, bool); 7] = [
         ("certified", good, "@cert-authority * AUTHORITY", true),
-        ("nobody vouches", good, "@cert-authority other.example.org AUTHORITY", false),
-        ("for another host", &["-h", "-I", "host", "-n", "other"], "@cert-authority * AUTHORITY", false),
-        ("for a pattern", &["-h", "-I", "host", "-n", "127.*"], "@cert-authority * AUTHORITY", false),
-        ("for nobody", &["-h", "-I", "host"], "@cert-authority * AUTHORITY", true),
+        (
+            "nobody vouches",
+            good,
+            "@cert-authority other.example.org AUTHORITY",
+            false,
+        ),
+        (
+            "for another host",
+            &["-h", "-I", "host", "-n", "other"],
+            "@cert-authority * AUTHORITY",
+            false,
+        ),
+        (
+            "for a pattern",
+            &["-h", "-I", "host", "-n", "127.*"],
+            "@cert-authority * AUTHORITY",
+            false,
+        ),
+        (
+            "for nobody",
+            &["-h", "-I", "host"],
+            "@cert-authority * AUTHORITY",
+            true,
+        ),
         (
             "too old",
             &["-h", "-I", "h", "-n", &address, "-V", "20200101:20210101"],
             "@cert-authority * AUTHORITY",
             false,
         ),
-        ("revoked", good, "@cert-authority * AUTHORITY\n@revoked * AUTHORITY", false),
+        (
+            "revoked",
+            good,
+            "@cert-authority * AUTHORITY\n@revoked * AUTHORITY",
+            false,
+        ),
     ];
     for (name, arguments, lines, accepted) in cases {
         sign(&authority, arguments, &key);
-        std::fs::write(&target.known_hosts[0], lines.replace("AUTHORITY", &public(&authority)) + "\n").unwrap();
+        std::fs::write(
+            &target.known_hosts[0],
+            lines.replace("AUTHORITY", &public(&authority)) + "\n",
+        )
+        .unwrap();
         sshd.run();
         let ours = reach(&target).await.map(drop);
         let theirs = ssh(&target);
         sshd.stop();
         std::fs::remove_file(sshd.path("log")).unwrap();
         assert_eq!(ours.is_ok(), accepted, "{name}: {ours:?}");
-        assert_eq!(theirs.status.success(), accepted, "ssh, {name}: {}", String::from_utf8_lossy(&theirs.stderr));
+        assert_eq!(
+            theirs.status.success(),
+            accepted,
+            "ssh, {name}: {}",
+            String::from_utf8_lossy(&theirs.stderr)
+        );
     }
 }
 
 /// What `ssh` says to the same.
 fn ssh(target: &Target) -> std::process::Output {
     std::process::Command::new("ssh")
-        .args(["-F", "none", "-o", "BatchMode=yes", "-o", strictness(target), "-o"])
-        .arg(format!("UserKnownHostsFile={}", target.known_hosts[0].display()))
-        .args(["-i", target.identity_files[0].to_str().unwrap(), "-p", &target.port.to_string()])
+        .args([
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            strictness(target),
+            "-o",
+        ])
+        .arg(format!(
+            "UserKnownHostsFile={}",
+            target.known_hosts[0].display()
+        ))
+        .args([
+            "-i",
+            target.identity_files[0].to_str().unwrap(),
+            "-p",
+            &target.port.to_string(),
+        ])
         .args([&format!("root@{}", target.address), "true"])
         .output()
         .unwrap()

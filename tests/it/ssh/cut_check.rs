@@ -1,7 +1,10 @@
 //! A whole `skep check` of a real sshd over a link that is cut, one byte before, at and one byte behind the end of each packet in
 //! either direction; `SKEP_CUT_POINTS=bytes` cuts after every byte. Wherever it is, the answer is the one of a good link, or a clear
 //! error and never "in sync". `tests/lab/cuts.rs` does so with `apply`, on whole nodes.
-#![allow(clippy::print_stderr, reason = "what a long walk saw is read by people; other runs are captured")]
+#![allow(
+    clippy::print_stderr,
+    reason = "what a long walk saw is read by people; other runs are captured"
+)]
 
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -36,8 +39,13 @@ fn check(sshd: &Sshd, number: usize, port: u16) -> Output {
     let inventory = sshd.path(&format!("inventory{number}.toml"));
     std::fs::write(&inventory, text).unwrap();
     let mut skep = Command::new(env!("CARGO_BIN_EXE_skep"));
-    skep.args(["check", "--color", "never", "-i"]).arg(&inventory).arg(sshd.path("play.toml"));
-    let output = skep.env("SKEP_STATE_DIR", sshd.path("state")).output().unwrap();
+    skep.args(["check", "--color", "never", "-i"])
+        .arg(&inventory)
+        .arg(sshd.path("play.toml"));
+    let output = skep
+        .env("SKEP_STATE_DIR", sshd.path("state"))
+        .output()
+        .unwrap();
     std::fs::remove_file(inventory).unwrap();
     output
 }
@@ -45,7 +53,10 @@ fn check(sshd: &Sshd, number: usize, port: u16) -> Output {
 /// What was said of each resource.
 fn answer(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout);
-    text.lines().filter(|line| line.starts_with(' ')).map(str::to_owned).collect()
+    text.lines()
+        .filter(|line| line.starts_with(' '))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Whether the answer is right; if it is neither that nor a clear error, why.
@@ -53,27 +64,53 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
     if output.status.code() == Some(3) && answer(output) == wanted {
         return Ok(true);
     }
-    let all = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let why = ["connection lost: ", "cannot connect to "].iter().any(|why| all.contains(why));
+    let all = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let why = ["connection lost: ", "cannot connect to "]
+        .iter()
+        .any(|why| all.contains(why));
     // The link is cut, never slow: whoever ran out of time did not come as far as that.
-    let clear = output.status.code() == Some(4) && why && all.contains("web") && all.contains("try: ");
+    let clear =
+        output.status.code() == Some(4) && why && all.contains("web") && all.contains("try: ");
     let clear = clear && !all.contains(" within ");
-    if clear && !all.contains("In sync") { Ok(false) } else { Err(format!("{:?}\n{all}", output.status)) }
+    if clear && !all.contains("In sync") {
+        Ok(false)
+    } else {
+        Err(format!("{:?}\n{all}", output.status))
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     // Whatever was applied to this machine is not a part of the answer.
     let sshd = Arc::new(Sshd::start_apart("MaxStartups 1000"));
-    std::fs::write(sshd.path("known_hosts"), format!("web {}\n", public(&sshd.path("host_ed25519")))).unwrap();
-    std::fs::write(sshd.path("ciphers"), "Host *\nCiphers aes256-gcm@openssh.com\n").unwrap();
-    std::fs::write(sshd.path("play.toml"), PLAYBOOK.replace("FOLDER", sshd.folder.path().to_str().unwrap())).unwrap();
+    std::fs::write(
+        sshd.path("known_hosts"),
+        format!("web {}\n", public(&sshd.path("host_ed25519"))),
+    )
+    .unwrap();
+    std::fs::write(
+        sshd.path("ciphers"),
+        "Host *\nCiphers aes256-gcm@openssh.com\n",
+    )
+    .unwrap();
+    std::fs::write(
+        sshd.path("play.toml"),
+        PLAYBOOK.replace("FOLDER", sshd.folder.path().to_str().unwrap()),
+    )
+    .unwrap();
     std::fs::write(sshd.path("same"), "same\n").unwrap();
     std::fs::write(sshd.path("other"), "old\n").unwrap();
     let link = Proxy::start(&sshd.address, sshd.port, Weather::Fine).await;
     let whole = tokio::task::block_in_place(|| check(&sshd, 0, link.port));
     let wanted = Arc::new(answer(&whole));
-    assert!(whole.status.code() == Some(3) && wanted.len() > 2, "{whole:?}");
+    assert!(
+        whole.status.code() == Some(3) && wanted.len() > 2,
+        "{whole:?}"
+    );
     assert_eq!(link.connections(), 1);
     let weathers: Vec<Weather> = match std::env::var("SKEP_CUT_POINTS").as_deref() {
         Ok("bytes") => (1..=link.bytes() + 100).map(Weather::CutAfter).collect(),
@@ -88,17 +125,39 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
             let link = Proxy::start(&sshd.address, sshd.port, weather).await;
             let port = link.port;
             let run = tokio::task::spawn_blocking(move || check(&sshd, index + 1, port));
-            let output = tokio::time::timeout(Duration::from_secs(600), run).await.expect("it ends").unwrap();
+            let output = tokio::time::timeout(Duration::from_secs(600), run)
+                .await
+                .expect("it ends")
+                .unwrap();
             verdict(&output, &wanted).map_err(|why| format!("{weather:?}: {why}"))
         });
     }
     let results = trials.join_all().await;
-    let failed: Vec<&String> = results.iter().filter_map(|result| result.as_ref().err()).collect();
-    assert!(failed.is_empty(), "{} of {}: {:#?}", failed.len(), results.len(), &failed[..failed.len().min(3)]);
+    let failed: Vec<&String> = results
+        .iter()
+        .filter_map(|result| result.as_ref().err())
+        .collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {}: {:#?}",
+        failed.len(),
+        results.len(),
+        &failed[..failed.len().min(3)]
+    );
     let right = results.iter().filter(|result| **result == Ok(true)).count();
     let clear = results.len() - right;
-    let ends = Proxy::places(packets).into_iter().filter(|weather| weather.cuts_at_an_end()).count();
+    let ends = Proxy::places(packets)
+        .into_iter()
+        .filter(|weather| weather.cuts_at_an_end())
+        .count();
     assert_eq!(ends as u64, packets[0] + packets[1]);
-    eprintln!("{bytes} bytes, {packets:?} packets: {right} right, {clear} clear errors, {:?}", started.elapsed());
-    assert!(clear > results.len() / 2 && right > 0, "{clear} of {}", results.len());
+    eprintln!(
+        "{bytes} bytes, {packets:?} packets: {right} right, {clear} clear errors, {:?}",
+        started.elapsed()
+    );
+    assert!(
+        clear > results.len() / 2 && right > 0,
+        "{clear} of {}",
+        results.len()
+    );
 }

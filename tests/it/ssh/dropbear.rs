@@ -31,11 +31,30 @@ async fn commands_through_dropbear() {
     super::sshd::must("chmod", &["-R", "go-rwx", folder.to_str().unwrap()]);
     let host_key = sshd.path("dropbear_key").display().to_string();
     super::sshd::must("dropbearkey", &["-t", "ed25519", "-f", &host_key]);
-    let port = TcpListener::bind((sshd.address.as_str(), 0)).unwrap().local_addr().unwrap().port();
+    let port = TcpListener::bind((sshd.address.as_str(), 0))
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let listen = format!("{}:{port}", sshd.address);
     let mut dropbear = Command::new("dropbear");
-    dropbear.args(["-F", "-E", "-s", "-r", &host_key, "-p", &listen, "-P", sshd.path("pid").to_str().unwrap()]);
-    let _dropbear = Dropbear(dropbear.stderr(Stdio::null()).spawn().expect("dropbear-bin is installed"));
+    dropbear.args([
+        "-F",
+        "-E",
+        "-s",
+        "-r",
+        &host_key,
+        "-p",
+        &listen,
+        "-P",
+        sshd.path("pid").to_str().unwrap(),
+    ]);
+    let _dropbear = Dropbear(
+        dropbear
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("dropbear-bin is installed"),
+    );
 
     let mut target = sshd.target();
     (target.user, target.port, target.become_root) = (account.name.clone(), port, true);
@@ -49,8 +68,14 @@ async fn commands_through_dropbear() {
             ..Exec::root("id -un; echo \"$1\"; wc -c")
         };
         let output = connection.exec(exec).await.unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "root\na'b\n1048576\n");
-        assert_eq!(connection.exec(Exec::root("exit 9")).await.unwrap().status, 9);
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "root\na'b\n1048576\n"
+        );
+        assert_eq!(
+            connection.exec(Exec::root("exit 9")).await.unwrap().status,
+            9
+        );
         connection.close().await;
     }
 }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use skep::inventory::Target;
 use skep::transport::{
-    ConnectOptions, Connection, EngineClient, Known, KnownHosts, Method, Secrets, SshConnection, TransportError,
-    connect_with,
+    ConnectOptions, Connection, EngineClient, Known, KnownHosts, Method, Secrets, SshConnection,
+    TransportError, connect_with,
 };
 
 use super::engine_server::{Act, EngineServer, echo};
@@ -19,10 +19,23 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// Connects; the Engine's socket is `engine` in the server's folder.
 async fn reach(sshd: &Sshd, target: &Target) -> Arc<SshConnection> {
     let engine_socket = sshd.path("engine").display().to_string();
-    let known = Known { become_password: Some("it's a $ecret".into()), ..Known::default() };
+    let known = Known {
+        become_password: Some("it's a $ecret".into()),
+        ..Known::default()
+    };
     let secrets = Arc::new(Secrets::new(known, None));
-    let options = ConnectOptions { engine_socket, secrets, ..bare_options() };
-    connect_with(target, &KnownHosts::load(&target.known_hosts).unwrap(), &options).await.unwrap()
+    let options = ConnectOptions {
+        engine_socket,
+        secrets,
+        ..bare_options()
+    };
+    connect_with(
+        target,
+        &KnownHosts::load(&target.known_hosts).unwrap(),
+        &options,
+    )
+    .await
+    .unwrap()
 }
 
 async fn client_of(
@@ -36,22 +49,46 @@ async fn client_of(
 }
 
 fn docker_program() {
-    let found = std::process::Command::new("sh").args(["-c", "command -v docker"]).output().unwrap();
-    assert!(found.status.success(), "this test needs the docker program (its socket is not touched)");
+    let found = std::process::Command::new("sh")
+        .args(["-c", "command -v docker"])
+        .output()
+        .unwrap();
+    assert!(
+        found.status.success(),
+        "this test needs the docker program (its socket is not touched)"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_carry_the_older_of_both_versions() {
-    for (engine, used) in [("1.41", "1.41"), ("1.47", "1.47"), ("1.53", "1.47"), ("1.9", "1.9")] {
+    for (engine, used) in [
+        ("1.41", "1.41"),
+        ("1.47", "1.47"),
+        ("1.53", "1.47"),
+        ("1.9", "1.9"),
+    ] {
         let (_sshd, server, client) = client_of(echo(engine)).await;
         let body = json!({ "Name": "quote\" and ünï" });
-        let (status, value) =
-            client.request(&Method::POST, "/swarm/update?version=7", Some(&body), LIMIT).await.unwrap();
+        let (status, value) = client
+            .request(&Method::POST, "/swarm/update?version=7", Some(&body), LIMIT)
+            .await
+            .unwrap();
         assert_eq!(status, 200);
-        assert_eq!(value, json!({ "line": format!("POST /v{used}/swarm/update?version=7"), "body": body }));
-        let (_, value) = client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+        assert_eq!(
+            value,
+            json!({ "line": format!("POST /v{used}/swarm/update?version=7"), "body": body })
+        );
+        let (_, value) = client
+            .request(&Method::GET, "/info", None, LIMIT)
+            .await
+            .unwrap();
         assert_eq!(value["line"], format!("GET /v{used}/info"));
-        assert_eq!(server.seen().len(), 3, "one ping, one stream: {:?}", server.seen());
+        assert_eq!(
+            server.seen().len(),
+            3,
+            "one ping, one stream: {:?}",
+            server.seen()
+        );
     }
 }
 
@@ -67,13 +104,24 @@ async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
         }
     })
     .await;
-    let answer = client.request(&Method::POST, "/swarm/leave", None, LIMIT).await.unwrap();
+    let answer = client
+        .request(&Method::POST, "/swarm/leave", None, LIMIT)
+        .await
+        .unwrap();
     assert_eq!(answer, (204, serde_json::Value::Null));
-    client.request(&Method::POST, "/swarm/leave", None, LIMIT).await.unwrap();
+    client
+        .request(&Method::POST, "/swarm/leave", None, LIMIT)
+        .await
+        .unwrap();
     let lines = server.seen();
     assert_eq!(
         lines[1..],
-        ["POST /v1.47/swarm/leave", "GET /version", "POST /v1.50/swarm/leave", "POST /v1.50/swarm/leave"]
+        [
+            "POST /v1.47/swarm/leave",
+            "GET /version",
+            "POST /v1.50/swarm/leave",
+            "POST /v1.50/swarm/leave"
+        ]
     );
 }
 
@@ -81,15 +129,26 @@ async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
 async fn failures_are_answers_and_text_is_text() {
     let (_sshd, _server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
         "/_ping" => Act::Answer(200, "Api-Version: 1.47\r\n".into(), b"OK".to_vec()),
-        "/v1.47/swarm" => {
-            Act::Answer(503, String::new(), br#"{"message":"This node is not a swarm manager."}"#.to_vec())
-        }
+        "/v1.47/swarm" => Act::Answer(
+            503,
+            String::new(),
+            br#"{"message":"This node is not a swarm manager."}"#.to_vec(),
+        ),
         _ => Act::Answer(200, String::new(), b"{\"a\":1}\n{\"b\":2}\n".to_vec()),
     })
     .await;
-    let (status, value) = client.request(&Method::GET, "/swarm", None, LIMIT).await.unwrap();
-    assert_eq!((status, &value["message"]), (503, &json!("This node is not a swarm manager.")));
-    let (_, value) = client.request(&Method::POST, "/images/create", None, LIMIT).await.unwrap();
+    let (status, value) = client
+        .request(&Method::GET, "/swarm", None, LIMIT)
+        .await
+        .unwrap();
+    assert_eq!(
+        (status, &value["message"]),
+        (503, &json!("This node is not a swarm manager."))
+    );
+    let (_, value) = client
+        .request(&Method::POST, "/images/create", None, LIMIT)
+        .await
+        .unwrap();
     assert_eq!(value, json!("{\"a\":1}\n{\"b\":2}\n"));
 }
 
@@ -100,7 +159,10 @@ async fn an_engine_that_was_restarted_is_reached_again() {
         server.drop_streams().await;
         // The end of the stream may not have come through yet for the first of these.
         tokio::time::sleep(Duration::from_millis(200)).await;
-        client.request(&method, "/after", None, LIMIT).await.unwrap();
+        client
+            .request(&method, "/after", None, LIMIT)
+            .await
+            .unwrap();
         assert_eq!(server.count(&format!("{method} /v1.47/after")), 1);
     }
 }
@@ -112,12 +174,23 @@ async fn what_changes_something_is_never_sent_twice() {
         line => echo("1.47")(line, body),
     })
     .await;
-    let error = client.request(&Method::POST, "/die", Some(&json!({})), LIMIT).await.unwrap_err();
+    let error = client
+        .request(&Method::POST, "/die", Some(&json!({})), LIMIT)
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::Lost(_)), "{error}");
     assert_eq!(server.count("POST /v1.47/die"), 1);
-    client.request(&Method::GET, "/alive", None, LIMIT).await.unwrap();
+    client
+        .request(&Method::GET, "/alive", None, LIMIT)
+        .await
+        .unwrap();
     // A read is repeated, and only once.
-    assert!(client.request(&Method::GET, "/die", None, LIMIT).await.is_err());
+    assert!(
+        client
+            .request(&Method::GET, "/die", None, LIMIT)
+            .await
+            .is_err()
+    );
     assert_eq!(server.count("GET /v1.47/die"), 2);
 }
 
@@ -129,8 +202,21 @@ async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
     })
     .await;
     let limit = Duration::from_millis(300);
-    assert_eq!(client.request(&Method::GET, "/hang", None, limit).await.unwrap_err(), TransportError::Timeout(limit));
-    assert_eq!(client.request(&Method::GET, "/info", None, LIMIT).await.unwrap().0, 200);
+    assert_eq!(
+        client
+            .request(&Method::GET, "/hang", None, limit)
+            .await
+            .unwrap_err(),
+        TransportError::Timeout(limit)
+    );
+    assert_eq!(
+        client
+            .request(&Method::GET, "/info", None, LIMIT)
+            .await
+            .unwrap()
+            .0,
+        200
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -146,16 +232,28 @@ async fn much_at_once_and_too_much() {
     for number in 0..20 {
         let client = Arc::clone(&client);
         tasks.spawn(async move {
-            let (_, value) = client.request(&Method::GET, &format!("/tasks/{number}"), None, LIMIT).await.unwrap();
+            let (_, value) = client
+                .request(&Method::GET, &format!("/tasks/{number}"), None, LIMIT)
+                .await
+                .unwrap();
             assert_eq!(value["line"], format!("GET /v1.47/tasks/{number}"));
         });
     }
     tasks.join_all().await;
-    let (_, value) = client.request(&Method::GET, "/large", None, LIMIT).await.unwrap();
+    let (_, value) = client
+        .request(&Method::GET, "/large", None, LIMIT)
+        .await
+        .unwrap();
     assert_eq!(value.as_str().map_or(0, str::len), 8 << 20);
-    let error = client.request(&Method::GET, "/huge", None, Duration::from_secs(60)).await.unwrap_err();
+    let error = client
+        .request(&Method::GET, "/huge", None, Duration::from_secs(60))
+        .await
+        .unwrap_err();
     assert_eq!(error, TransportError::TooMuchOutput(64 << 20));
-    client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+    client
+        .request(&Method::GET, "/info", None, LIMIT)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -192,26 +290,50 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
     let allowed = Sshd::start("");
     let account = Account::with_sudo("/bin/bash");
     std::fs::write(account.home(".bashrc"), "echo noise\n").unwrap();
-    let through_sudo = Target { user: account.name.clone(), become_root: true, ..allowed.target() };
+    let through_sudo = Target {
+        user: account.name.clone(),
+        become_root: true,
+        ..allowed.target()
+    };
     // sudo wants a password, of an account whose start files are noisy too.
     let with_password = Sshd::start("");
     let asked = Account::new("/bin/bash");
     asked.set_password("it's a $ecret");
-    asked.sudoers(&format!("Defaults:{0} timestamp_timeout=0, lecture=always\n{0} ALL=(ALL) ALL\n", asked.name));
+    asked.sudoers(&format!(
+        "Defaults:{0} timestamp_timeout=0, lecture=always\n{0} ALL=(ALL) ALL\n",
+        asked.name
+    ));
     std::fs::write(asked.home(".bashrc"), "echo noise\n").unwrap();
-    let through_password = Target { user: asked.name.clone(), become_root: true, ..with_password.target() };
-    let servers = [(&forbidden, &as_root), (&allowed, &through_sudo), (&with_password, &through_password)];
+    let through_password = Target {
+        user: asked.name.clone(),
+        become_root: true,
+        ..with_password.target()
+    };
+    let servers = [
+        (&forbidden, &as_root),
+        (&allowed, &through_sudo),
+        (&with_password, &through_password),
+    ];
     for (sshd, target) in servers {
         let server = EngineServer::start(&sshd.path("engine"), echo("1.47"));
         super::sshd::must("chmod", &["600", sshd.path("engine").to_str().unwrap()]);
         let connection = reach(sshd, target).await;
         let client = EngineClient::connect(connection.clone()).await.unwrap();
         for _ in 0..3 {
-            client.request(&Method::GET, "/info", None, LIMIT).await.unwrap();
+            client
+                .request(&Method::GET, "/info", None, LIMIT)
+                .await
+                .unwrap();
         }
         assert_eq!(server.count("GET /v1.47/info"), 3);
         // The stream holds a session; the others stay usable.
-        assert!(connection.exec(skep::transport::Exec::root("true")).await.unwrap().success());
+        assert!(
+            connection
+                .exec(skep::transport::Exec::root("true"))
+                .await
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -223,16 +345,39 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
     let error = connection.open_engine().await.err().unwrap();
     // This machine has the program, so an Engine counts as installed.
     let expected = sshd.path("engine").display().to_string() + " does not exist";
-    assert_eq!(error, TransportError::NoEngine { installed: true, why: expected });
+    assert_eq!(
+        error,
+        TransportError::NoEngine {
+            installed: true,
+            why: expected
+        }
+    );
 
     // A socket that nobody listens on, as after a crash.
     drop(std::os::unix::net::UnixListener::bind(sshd.path("engine")).unwrap());
-    let error = EngineClient::connect(connection.clone()).await.err().unwrap();
-    assert!(matches!(&error, TransportError::NoEngine { installed: true, .. }), "{error}");
+    let error = EngineClient::connect(connection.clone())
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(
+            &error,
+            TransportError::NoEngine {
+                installed: true,
+                ..
+            }
+        ),
+        "{error}"
+    );
 
     // Something that is no Engine.
     std::fs::remove_file(sshd.path("engine")).unwrap();
-    let _server = EngineServer::start(&sshd.path("engine"), |_, _| Act::Answer(404, String::new(), b"what?".to_vec()));
+    let _server = EngineServer::start(&sshd.path("engine"), |_, _| {
+        Act::Answer(404, String::new(), b"what?".to_vec())
+    });
     let error = EngineClient::connect(connection).await.err().unwrap();
-    assert!(matches!(&error, TransportError::NoEngine { why, .. } if why.contains("no Engine")), "{error}");
+    assert!(
+        matches!(&error, TransportError::NoEngine { why, .. } if why.contains("no Engine")),
+        "{error}"
+    );
 }

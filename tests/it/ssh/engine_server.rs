@@ -27,17 +27,29 @@ pub struct EngineServer {
 }
 
 impl EngineServer {
-    pub fn start(socket: &Path, behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static) -> Self {
+    pub fn start(
+        socket: &Path,
+        behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
         let behaviour: Behaviour = Arc::new(behaviour);
-        let (requests, streams) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(JoinSet::new())));
+        let (requests, streams) = (
+            Arc::new(Mutex::new(Vec::new())),
+            Arc::new(Mutex::new(JoinSet::new())),
+        );
         let (log, all) = (Arc::clone(&requests), Arc::clone(&streams));
         let accepting = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                all.lock().unwrap().spawn(serve(stream, Arc::clone(&behaviour), Arc::clone(&log)));
+                all.lock()
+                    .unwrap()
+                    .spawn(serve(stream, Arc::clone(&behaviour), Arc::clone(&log)));
             }
         });
-        Self { requests, streams, accepting }
+        Self {
+            requests,
+            streams,
+            accepting,
+        }
     }
 
     /// Closes every stream, as a restart of the Engine does.
@@ -72,7 +84,9 @@ async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<Stri
         loop {
             let mut line = String::new();
             reader.read_line(&mut line).await.unwrap();
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            let Some((name, value)) = line.trim_end().split_once(':') else {
+                break;
+            };
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse().unwrap();
             }
@@ -85,8 +99,15 @@ async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<Stri
             Act::HangUp => return,
             Act::Silence => std::future::pending().await,
             Act::Answer(status, headers, body) => {
-                let length = if line.starts_with("HEAD ") { 0 } else { body.len() };
-                let head = format!("HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n", body.len());
+                let length = if line.starts_with("HEAD ") {
+                    0
+                } else {
+                    body.len()
+                };
+                let head = format!(
+                    "HTTP/1.1 {status} x\r\n{headers}Content-Length: {}\r\n\r\n",
+                    body.len()
+                );
                 writer.write_all(head.as_bytes()).await.unwrap();
                 writer.write_all(&body[..length]).await.unwrap();
             }
@@ -101,7 +122,11 @@ pub fn echo(version: &'static str) -> impl Fn(&str, &[u8]) -> Act + Send + Sync 
         _ => {
             let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
             let echoed = serde_json::json!({ "line": line, "body": body });
-            Act::Answer(200, "Content-Type: application/json\r\n".into(), echoed.to_string().into_bytes())
+            Act::Answer(
+                200,
+                "Content-Type: application/json\r\n".into(),
+                echoed.to_string().into_bytes(),
+            )
         }
     }
 }

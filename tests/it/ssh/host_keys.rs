@@ -17,9 +17,17 @@ async fn unknown_keys_under_both_policies() {
     let mut target = sshd.target();
     target.host_key_policy = HostKeyPolicy::Strict;
     let error = reach(&target).await.err().unwrap();
-    let TransportError::HostKeyUnknown { fingerprint: said, .. } = &error else { panic!("{error}") };
+    let TransportError::HostKeyUnknown {
+        fingerprint: said, ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
     assert_eq!(*said, fingerprint(&sshd.path("host_ed25519")));
-    assert!(!sshd.path("known_hosts").exists(), "strict writes nothing down");
+    assert!(
+        !sshd.path("known_hosts").exists(),
+        "strict writes nothing down"
+    );
 
     target.host_key_policy = HostKeyPolicy::AcceptNew;
     reach(&target).await.unwrap();
@@ -31,10 +39,25 @@ async fn unknown_keys_under_both_policies() {
     reach(&target).await.unwrap();
     // OpenSSH reads what we wrote.
     let name = format!("[{}]:{}", sshd.address, sshd.port);
-    super::sshd::must("ssh-keygen", &["-F", &name, "-f", sshd.path("known_hosts").to_str().unwrap()]);
+    super::sshd::must(
+        "ssh-keygen",
+        &[
+            "-F",
+            &name,
+            "-f",
+            sshd.path("known_hosts").to_str().unwrap(),
+        ],
+    );
     // And we read what OpenSSH hashes.
-    super::sshd::must("ssh-keygen", &["-q", "-H", "-f", sshd.path("known_hosts").to_str().unwrap()]);
-    assert!(!std::fs::read_to_string(sshd.path("known_hosts")).unwrap().contains(&sshd.address));
+    super::sshd::must(
+        "ssh-keygen",
+        &["-q", "-H", "-f", sshd.path("known_hosts").to_str().unwrap()],
+    );
+    assert!(
+        !std::fs::read_to_string(sshd.path("known_hosts"))
+            .unwrap()
+            .contains(&sshd.address)
+    );
     reach(&target).await.unwrap();
 }
 
@@ -45,9 +68,20 @@ async fn a_new_name_is_written_as_a_hash_where_that_is_asked_for() {
     target.ssh.hash_known_hosts = true;
     reach(&target).await.unwrap();
     let text = std::fs::read_to_string(sshd.path("known_hosts")).unwrap();
-    assert!(text.starts_with("|1|") && !text.contains(&sshd.address), "{text}");
+    assert!(
+        text.starts_with("|1|") && !text.contains(&sshd.address),
+        "{text}"
+    );
     let name = format!("[{}]:{}", sshd.address, sshd.port);
-    super::sshd::must("ssh-keygen", &["-F", &name, "-f", sshd.path("known_hosts").to_str().unwrap()]);
+    super::sshd::must(
+        "ssh-keygen",
+        &[
+            "-F",
+            &name,
+            "-f",
+            sshd.path("known_hosts").to_str().unwrap(),
+        ],
+    );
     target.host_key_policy = HostKeyPolicy::Strict;
     reach(&target).await.unwrap();
 }
@@ -56,9 +90,21 @@ async fn a_new_name_is_written_as_a_hash_where_that_is_asked_for() {
 async fn a_changed_key_is_refused_with_both_fingerprints() {
     let sshd = Sshd::start("");
     let old = keygen(sshd.folder.path(), "old", &["-t", "ed25519"]);
-    std::fs::write(sshd.path("known_hosts"), format!("# first line\n{}", line(&sshd, &old))).unwrap();
+    std::fs::write(
+        sshd.path("known_hosts"),
+        format!("# first line\n{}", line(&sshd, &old)),
+    )
+    .unwrap();
     let error = reach(&sshd.target()).await.err().unwrap();
-    let TransportError::HostKeyChanged { known, shown, place, .. } = &error else { panic!("{error}") };
+    let TransportError::HostKeyChanged {
+        known,
+        shown,
+        place,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
     assert_eq!(*known, fingerprint(&old));
     assert_eq!(*shown, fingerprint(&sshd.path("host_ed25519")));
     assert_eq!(*place, format!("{}:2", sshd.path("known_hosts").display()));
@@ -69,9 +115,16 @@ async fn a_changed_key_is_refused_with_both_fingerprints() {
 async fn a_revoked_key_is_refused() {
     let sshd = Sshd::start("");
     let key = sshd.path("host_ed25519");
-    std::fs::write(sshd.path("known_hosts"), format!("{}@revoked * {}\n", line(&sshd, &key), public(&key))).unwrap();
+    std::fs::write(
+        sshd.path("known_hosts"),
+        format!("{}@revoked * {}\n", line(&sshd, &key), public(&key)),
+    )
+    .unwrap();
     let error = reach(&sshd.target()).await.err().unwrap();
-    assert!(matches!(error, TransportError::HostKeyRevoked { .. }), "{error}");
+    assert!(
+        matches!(error, TransportError::HostKeyRevoked { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -79,12 +132,21 @@ async fn the_server_is_asked_for_the_type_that_is_known() {
     let mut sshd = Sshd::prepare("", &["ed25519", "ecdsa", "rsa"]);
     sshd.run();
     for kind in ["rsa", "ecdsa", "ed25519"] {
-        std::fs::write(sshd.path("known_hosts"), line(&sshd, &sshd.path(&format!("host_{kind}")))).unwrap();
-        reach(&sshd.target()).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        std::fs::write(
+            sshd.path("known_hosts"),
+            line(&sshd, &sshd.path(&format!("host_{kind}"))),
+        )
+        .unwrap();
+        reach(&sshd.target())
+            .await
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
     // Known by a type that the server does not have: somebody else may answer.
     let other = keygen(sshd.folder.path(), "p521", &["-t", "ecdsa", "-b", "521"]);
     std::fs::write(sshd.path("known_hosts"), line(&sshd, &other)).unwrap();
     let error = reach(&sshd.target()).await.err().unwrap();
-    assert!(matches!(error, TransportError::HostKeyChanged { .. }), "{error}");
+    assert!(
+        matches!(error, TransportError::HostKeyChanged { .. }),
+        "{error}"
+    );
 }

@@ -9,7 +9,10 @@ use super::root;
 use super::sshd::Sshd;
 
 fn settings(sshd: &Sshd) -> LockSettings {
-    LockSettings { path: sshd.path("lock").display().to_string(), ..LockSettings::default() }
+    LockSettings {
+        path: sshd.path("lock").display().to_string(),
+        ..LockSettings::default()
+    }
 }
 
 async fn acquire(
@@ -25,17 +28,35 @@ async fn acquire(
 async fn one_holds_it_and_others_hear_who() {
     let (sshd, connection) = root().await;
     let settings = settings(&sshd);
-    let lock = acquire(&connection, "anna@laptop\nx", Duration::ZERO, &settings).await.unwrap();
+    let lock = acquire(&connection, "anna@laptop\nx", Duration::ZERO, &settings)
+        .await
+        .unwrap();
     assert!(lock.is_held());
-    let error = acquire(&connection, "ben@desk", Duration::ZERO, &settings).await.err().unwrap();
-    let TransportError::Locked { owner, process, since, .. } = &error else { panic!("{error}") };
-    assert_eq!((owner.as_str(), process.as_str()), ("anna@laptop x", std::process::id().to_string().as_str()));
+    let error = acquire(&connection, "ben@desk", Duration::ZERO, &settings)
+        .await
+        .err()
+        .unwrap();
+    let TransportError::Locked {
+        owner,
+        process,
+        since,
+        ..
+    } = &error
+    else {
+        panic!("{error}")
+    };
+    assert_eq!(
+        (owner.as_str(), process.as_str()),
+        ("anna@laptop x", std::process::id().to_string().as_str())
+    );
     assert!(since.ends_with("UTC") && since.len() == 23, "{since}");
 
     // Who waits gets it once it is free.
     let waiter = {
         let (connection, settings) = (connection.clone(), settings.clone());
-        tokio::spawn(async move { acquire(&connection, "ben@desk", Duration::from_secs(10), &settings).await })
+        tokio::spawn(async move {
+            acquire(&connection, "ben@desk", Duration::from_secs(10), &settings).await
+        })
     };
     tokio::time::sleep(Duration::from_millis(300)).await;
     lock.release().await.unwrap();
@@ -46,12 +67,20 @@ async fn one_holds_it_and_others_hear_who() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_heartbeat_keeps_it_beyond_its_expiry() {
     let (sshd, connection) = root().await;
-    let settings =
-        LockSettings { heartbeat: Duration::from_millis(300), expiry: Duration::from_secs(2), ..settings(&sshd) };
-    let lock = acquire(&connection, "anna", Duration::ZERO, &settings).await.unwrap();
+    let settings = LockSettings {
+        heartbeat: Duration::from_millis(300),
+        expiry: Duration::from_secs(2),
+        ..settings(&sshd)
+    };
+    let lock = acquire(&connection, "anna", Duration::ZERO, &settings)
+        .await
+        .unwrap();
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(4) {
-        let error = acquire(&connection, "ben", Duration::ZERO, &settings).await.err().unwrap();
+        let error = acquire(&connection, "ben", Duration::ZERO, &settings)
+            .await
+            .err()
+            .unwrap();
         assert!(matches!(error, TransportError::Locked { .. }), "{error}");
         assert!(lock.is_held());
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -62,23 +91,44 @@ async fn a_heartbeat_keeps_it_beyond_its_expiry() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
     let (sshd, connection) = root().await;
-    let dead = LockSettings { heartbeat: Duration::from_secs(3600), expiry: Duration::from_secs(1), ..settings(&sshd) };
-    let old = acquire(&connection, "dead", Duration::ZERO, &dead).await.unwrap();
+    let dead = LockSettings {
+        heartbeat: Duration::from_secs(3600),
+        expiry: Duration::from_secs(1),
+        ..settings(&sshd)
+    };
+    let old = acquire(&connection, "dead", Duration::ZERO, &dead)
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(2500)).await;
     assert!(!old.is_held(), "its holder knows");
 
-    let new = LockSettings { heartbeat: Duration::from_millis(300), expiry: Duration::from_secs(1), ..dead };
+    let new = LockSettings {
+        heartbeat: Duration::from_millis(300),
+        expiry: Duration::from_secs(1),
+        ..dead
+    };
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..12 {
         let (connection, settings) = (connection.clone(), new.clone());
-        tasks.spawn(async move { acquire(&connection, &format!("run {number}"), Duration::ZERO, &settings).await });
+        tasks.spawn(async move {
+            acquire(
+                &connection,
+                &format!("run {number}"),
+                Duration::ZERO,
+                &settings,
+            )
+            .await
+        });
     }
     let locks: Vec<HostLock> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(locks.len(), 1);
     // The old holder's release must not take the new one's lock away.
     old.release().await.unwrap();
     assert!(sshd.path("lock").exists());
-    let error = acquire(&connection, "late", Duration::ZERO, &new).await.err().unwrap();
+    let error = acquire(&connection, "late", Duration::ZERO, &new)
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, TransportError::Locked { .. }), "{error}");
 }
 
@@ -88,8 +138,18 @@ async fn an_expired_lock_goes_to_exactly_one_however_often() {
     let slow = tempfile::tempdir().unwrap();
     let program = slow.path().join("rm");
     std::fs::write(&program, "#!/bin/sh\nsleep 0.2\nexec /bin/rm \"$@\"\n").unwrap();
-    super::sshd::must("chmod", &["755", slow.path().to_str().unwrap(), program.to_str().unwrap()]);
-    let sshd = Sshd::start(&format!("SetEnv SHLVL=1 PATH={}:/usr/bin:/bin", slow.path().display()));
+    super::sshd::must(
+        "chmod",
+        &[
+            "755",
+            slow.path().to_str().unwrap(),
+            program.to_str().unwrap(),
+        ],
+    );
+    let sshd = Sshd::start(&format!(
+        "SetEnv SHLVL=1 PATH={}:/usr/bin:/bin",
+        slow.path().display()
+    ));
     let connection = super::reach(&sshd.target()).await.unwrap();
     let settings = settings(&sshd);
     for round in 0..2 {
@@ -98,7 +158,15 @@ async fn an_expired_lock_goes_to_exactly_one_however_often() {
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..8 {
             let (connection, settings) = (connection.clone(), settings.clone());
-            tasks.spawn(async move { acquire(&connection, &format!("run {number}"), Duration::ZERO, &settings).await });
+            tasks.spawn(async move {
+                acquire(
+                    &connection,
+                    &format!("run {number}"),
+                    Duration::ZERO,
+                    &settings,
+                )
+                .await
+            });
         }
         let locks: Vec<HostLock> = tasks.join_all().await.into_iter().flatten().collect();
         assert_eq!(locks.len(), 1, "round {round}");
@@ -111,8 +179,13 @@ async fn an_expired_lock_goes_to_exactly_one_however_often() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_taken_away_is_noticed() {
     let (sshd, connection) = root().await;
-    let settings = LockSettings { heartbeat: Duration::from_millis(100), ..settings(&sshd) };
-    let lock = acquire(&connection, "anna", Duration::ZERO, &settings).await.unwrap();
+    let settings = LockSettings {
+        heartbeat: Duration::from_millis(100),
+        ..settings(&sshd)
+    };
+    let lock = acquire(&connection, "anna", Duration::ZERO, &settings)
+        .await
+        .unwrap();
     std::fs::remove_dir_all(sshd.path("lock")).unwrap();
     let start = Instant::now();
     while lock.is_held() {
@@ -122,13 +195,21 @@ async fn a_lock_taken_away_is_noticed() {
     // A file cut short, as by a full disk, is nobody's.
     std::fs::create_dir(sshd.path("lock")).unwrap();
     std::fs::write(sshd.path("lock").join("owner"), "token\n").unwrap();
-    acquire(&connection, "ben", Duration::ZERO, &settings).await.unwrap();
+    acquire(&connection, "ben", Duration::ZERO, &settings)
+        .await
+        .unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lock_that_cannot_be_made_is_an_error() {
     let (sshd, connection) = root().await;
-    let settings = LockSettings { path: "/proc/skep.lock".into(), ..settings(&sshd) };
-    let error = acquire(&connection, "anna", Duration::ZERO, &settings).await.err().unwrap();
+    let settings = LockSettings {
+        path: "/proc/skep.lock".into(),
+        ..settings(&sshd)
+    };
+    let error = acquire(&connection, "anna", Duration::ZERO, &settings)
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(error, TransportError::Lock(_)), "{error}");
 }

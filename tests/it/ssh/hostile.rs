@@ -22,11 +22,38 @@ impl Grabber {
         let results = [
             ("session", handle.channel_open_session().await.is_ok()),
             ("agent", handle.channel_open_agent().await.is_ok()),
-            ("direct-tcpip", handle.channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 1).await.is_ok()),
-            ("direct-streamlocal", handle.channel_open_direct_streamlocal("/run/docker.sock").await.is_ok()),
-            ("forwarded-tcpip", handle.channel_open_forwarded_tcpip("127.0.0.1", 22, "127.0.0.1", 1).await.is_ok()),
-            ("forwarded-streamlocal", handle.channel_open_forwarded_streamlocal("/run/x").await.is_ok()),
-            ("x11", handle.channel_open_x11("127.0.0.1", 6000).await.is_ok()),
+            (
+                "direct-tcpip",
+                handle
+                    .channel_open_direct_tcpip("127.0.0.1", 22, "127.0.0.1", 1)
+                    .await
+                    .is_ok(),
+            ),
+            (
+                "direct-streamlocal",
+                handle
+                    .channel_open_direct_streamlocal("/run/docker.sock")
+                    .await
+                    .is_ok(),
+            ),
+            (
+                "forwarded-tcpip",
+                handle
+                    .channel_open_forwarded_tcpip("127.0.0.1", 22, "127.0.0.1", 1)
+                    .await
+                    .is_ok(),
+            ),
+            (
+                "forwarded-streamlocal",
+                handle
+                    .channel_open_forwarded_streamlocal("/run/x")
+                    .await
+                    .is_ok(),
+            ),
+            (
+                "x11",
+                handle.channel_open_x11("127.0.0.1", 6000).await.is_ok(),
+            ),
         ];
         *self.opened.lock().unwrap() = results.to_vec();
     }
@@ -35,7 +62,11 @@ impl Grabber {
 impl Handler for Grabber {
     type Error = russh::Error;
 
-    async fn auth_publickey(&mut self, _: &str, _: russh::server::VerifiedPublicKey<'_>) -> Result<Auth, Self::Error> {
+    async fn auth_publickey(
+        &mut self,
+        _: &str,
+        _: russh::server::VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
         Ok(Auth::Accept)
     }
 
@@ -49,13 +80,23 @@ impl Handler for Grabber {
         Ok(())
     }
 
-    async fn exec_request(&mut self, channel: ChannelId, _: &[u8], session: &mut Session) -> Result<(), Self::Error> {
+    async fn exec_request(
+        &mut self,
+        channel: ChannelId,
+        _: &[u8],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
         session.channel_success(channel)?;
         let (handle, grabber) = (session.handle(), self.clone());
         tokio::spawn(async move {
             grabber.grab(handle.clone()).await;
-            let _ =
-                handle.disconnect(russh::Disconnect::ByApplication, "\u{1b}[2Jowned\u{7}".into(), String::new()).await;
+            let _ = handle
+                .disconnect(
+                    russh::Disconnect::ByApplication,
+                    "\u{1b}[2Jowned\u{7}".into(),
+                    String::new(),
+                )
+                .await;
         });
         Ok(())
     }
@@ -65,7 +106,10 @@ impl Handler for Grabber {
 async fn channels_that_a_server_opens_are_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
-    let config = Arc::new(Config { keys: vec![key], ..Config::default() });
+    let config = Arc::new(Config {
+        keys: vec![key],
+        ..Config::default()
+    });
     let grabber = Grabber::default();
     let sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
@@ -73,7 +117,9 @@ async fn channels_that_a_server_opens_are_refused() {
     let server = grabber.clone();
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
-        let session = russh::server::run_stream(config, socket, server).await.unwrap();
+        let session = russh::server::run_stream(config, socket, server)
+            .await
+            .unwrap();
         let _ = session.await;
     });
     let connection = reach(&target).await.unwrap();
@@ -82,13 +128,17 @@ async fn channels_that_a_server_opens_are_refused() {
     assert_eq!(opened.len(), 7, "{error}");
     assert!(opened.iter().all(|(_, opened)| !opened), "{opened:?}");
     // Its last words do not move the cursor.
-    let TransportError::Lost(why) = &error else { panic!("{error}") };
-    assert!(why.contains("owned") && !why.contains(char::is_control), "{why:?}");
+    let TransportError::Lost(why) = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        why.contains("owned") && !why.contains(char::is_control),
+        "{why:?}"
+    );
 }
 
 /// What a host may answer to any command: on both outputs, before and instead of what was asked.
-const ESCAPES: &str =
-    r"printf '\033[2J\033]0;owned\007\033[31mred\r\233\n'; printf '\033[1;1H\033[8mhidden\r' >&2; exit 7";
+const ESCAPES: &str = r"printf '\033[2J\033]0;owned\007\033[31mred\r\233\n'; printf '\033[1;1H\033[8mhidden\r' >&2; exit 7";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_host_writes_escape_codes_to_the_terminal() {
@@ -103,10 +153,19 @@ async fn no_host_writes_escape_codes_to_the_terminal() {
         let mut sshd = Sshd::prepare(&command, &["ed25519"]);
         std::fs::write(sshd.path("banner"), "\u{1b}[2Jwelcome\u{7}\r\n").unwrap();
         let config = std::fs::read_to_string(sshd.path("config")).unwrap();
-        std::fs::write(sshd.path("config"), format!("Banner {}\n{config}", sshd.path("banner").display())).unwrap();
+        std::fs::write(
+            sshd.path("config"),
+            format!("Banner {}\n{config}", sshd.path("banner").display()),
+        )
+        .unwrap();
         sshd.run();
         let inventory = sshd.path("inventory.toml");
-        let known = format!("[{}]:{} {}\n", sshd.address, sshd.port, public(&sshd.path("host_ed25519")));
+        let known = format!(
+            "[{}]:{} {}\n",
+            sshd.address,
+            sshd.port,
+            public(&sshd.path("host_ed25519"))
+        );
         std::fs::write(sshd.path("known_hosts"), known).unwrap();
         let text = format!(
             "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\nuser = 'root'\nssh_config = false\n\
@@ -127,7 +186,10 @@ async fn no_host_writes_escape_codes_to_the_terminal() {
         ];
         for verb in verbs {
             let mut skep = Command::new(env!("CARGO_BIN_EXE_skep"));
-            skep.args(verb).arg("-i").arg(&inventory).env("SKEP_STATE_DIR", sshd.path("state"));
+            skep.args(verb)
+                .arg("-i")
+                .arg(&inventory)
+                .env("SKEP_STATE_DIR", sshd.path("state"));
             let output = tokio::task::block_in_place(|| skep.output().unwrap());
             let shown = [output.stdout, output.stderr].concat();
             assert!(!shown.is_empty());

@@ -8,8 +8,18 @@ use super::sshd::{Sshd, bare_options, keygen, public};
 
 /// A host's target as an inventory would have it: all of it given there.
 fn named(sshd: &Sshd, name: &str) -> Target {
-    let mut target = Target { name: HostName::new(name), ..sshd.target() };
-    for setting in ["user", "port", "identity_file", "agent", "known_hosts", "host_keys"] {
+    let mut target = Target {
+        name: HostName::new(name),
+        ..sshd.target()
+    };
+    for setting in [
+        "user",
+        "port",
+        "identity_file",
+        "agent",
+        "known_hosts",
+        "host_keys",
+    ] {
         target.origins.insert(setting, Origin::Inventory);
     }
     target
@@ -23,17 +33,25 @@ fn through(mut target: Target, hops: &str) -> Target {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_hosts_behind_two_hops_share_one_connection() {
-    let (first, second, last) =
-        (Sshd::start("MaxSessions 2"), Sshd::start("MaxSessions 2"), Sshd::start("MaxStartups 200"));
+    let (first, second, last) = (
+        Sshd::start("MaxSessions 2"),
+        Sshd::start("MaxSessions 2"),
+        Sshd::start("MaxStartups 200"),
+    );
     // Each with keys of its own.
     let hosts = [named(&first, "first"), named(&second, "second")];
     let network = std::sync::Arc::new(Network::new(bare_options(), hosts));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..100 {
-        let (network, target) = (network.clone(), through(named(&last, "last"), "first,second"));
+        let (network, target) = (
+            network.clone(),
+            through(named(&last, "last"), "first,second"),
+        );
         tasks.spawn(async move {
             let connection = network.connect(&target).await?;
-            connection.exec(Exec::root("echo \"$SSH_CONNECTION\"")).await
+            connection
+                .exec(Exec::root("echo \"$SSH_CONNECTION\""))
+                .await
         });
     }
     for result in tasks.join_all().await {
@@ -41,11 +59,17 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
         assert!(text.contains(&last.address), "{text}");
     }
     let logins = |sshd: &Sshd| sshd.log().matches("Accepted publickey").count();
-    assert_eq!((logins(&first), logins(&second), logins(&last)), (1, 1, 100));
+    assert_eq!(
+        (logins(&first), logins(&second), logins(&last)),
+        (1, 1, 100)
+    );
     // A jump host that fell over is reached anew.
     first.kill_sessions();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    network.connect(&through(named(&last, "last"), "first,second")).await.unwrap();
+    network
+        .connect(&through(named(&last, "last"), "first,second"))
+        .await
+        .unwrap();
     assert_eq!(logins(&first), 2);
 }
 
@@ -53,44 +77,92 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
 async fn each_hop_is_verified_and_its_trouble_is_named() {
     let (jump, last) = (Sshd::start(""), Sshd::start(""));
     let other = keygen(jump.folder.path(), "other", &["-t", "ed25519"]);
-    std::fs::write(jump.path("known_hosts"), format!("[{}]:{} {}\n", jump.address, jump.port, public(&other))).unwrap();
+    std::fs::write(
+        jump.path("known_hosts"),
+        format!("[{}]:{} {}\n", jump.address, jump.port, public(&other)),
+    )
+    .unwrap();
     let network = Network::new(bare_options(), [named(&jump, "jump")]);
-    let error = network.connect(&through(named(&last, "last"), "jump")).await.err().unwrap();
-    let TransportError::Jump { hop, error: inner } = &error else { panic!("{error}") };
-    assert!(hop.contains("jump") && hop.contains("last") && hop.contains("inventory"), "{hop}");
-    assert!(matches!(**inner, TransportError::HostKeyChanged { .. }), "{inner}");
+    let error = network
+        .connect(&through(named(&last, "last"), "jump"))
+        .await
+        .err()
+        .unwrap();
+    let TransportError::Jump { hop, error: inner } = &error else {
+        panic!("{error}")
+    };
+    assert!(
+        hop.contains("jump") && hop.contains("last") && hop.contains("inventory"),
+        "{hop}"
+    );
+    assert!(
+        matches!(**inner, TransportError::HostKeyChanged { .. }),
+        "{inner}"
+    );
     assert!(!error.is_retryable());
-    assert_eq!(last.log().matches("Connection from").count(), 0, "nobody went on");
+    assert_eq!(
+        last.log().matches("Connection from").count(),
+        0,
+        "nobody went on"
+    );
 
     let forbids = Sshd::start("AllowTcpForwarding no");
     let network = Network::new(bare_options(), [named(&forbids, "jump")]);
-    let error = network.connect(&through(named(&last, "last"), "jump")).await.err().unwrap();
+    let error = network
+        .connect(&through(named(&last, "last"), "jump"))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("AllowTcpForwarding"), "{error}");
 
     // Nothing listens behind it: in the server's own words.
     let (jump, nobody) = (Sshd::start(""), Sshd::prepare("", &["ed25519"]));
     let network = Network::new(bare_options(), [named(&jump, "jump")]);
-    let error = network.connect(&through(named(&nobody, "last"), "jump")).await.err().unwrap();
+    let error = network
+        .connect(&through(named(&nobody, "last"), "jump"))
+        .await
+        .err()
+        .unwrap();
     assert!(error.to_string().contains("Connection refused"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn circles_and_unknown_hops_are_told() {
     let (one, two) = (Sshd::start(""), Sshd::start(""));
-    let hosts = [through(named(&one, "one"), "two"), through(named(&two, "two"), "one")];
+    let hosts = [
+        through(named(&one, "one"), "two"),
+        through(named(&two, "two"), "one"),
+    ];
     let network = Network::new(bare_options(), hosts.clone());
     let error = network.connect(&hosts[0]).await.err().unwrap();
-    assert!(error.to_string().contains("lead in a circle: one of two is on the way already"), "{error}");
-    assert_eq!(one.log().matches("Connection from").count() + two.log().matches("Connection from").count(), 0);
+    assert!(
+        error
+            .to_string()
+            .contains("lead in a circle: one of two is on the way already"),
+        "{error}"
+    );
+    assert_eq!(
+        one.log().matches("Connection from").count() + two.log().matches("Connection from").count(),
+        0
+    );
 
     let mut lost = through(named(&one, "one"), "no-such-host.invalid");
     lost.ssh_config = SshConfigFile::Off;
     let error = network.connect(&lost).await.err().unwrap();
-    let TransportError::Jump { hop, error: inner } = &error else { panic!("{error}") };
+    let TransportError::Jump { hop, error: inner } = &error else {
+        panic!("{error}")
+    };
     assert!(hop.contains("no-such-host.invalid"), "{hop}");
     assert!(matches!(**inner, TransportError::Resolve { .. }), "{inner}");
-    let error = network.connect(&through(named(&one, "one"), "a b")).await.err().unwrap();
-    assert!(matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyJump"), "{error}");
+    let error = network
+        .connect(&through(named(&one, "one"), "a b"))
+        .await
+        .err()
+        .unwrap();
+    assert!(
+        matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyJump"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -115,26 +187,43 @@ async fn a_command_as_the_way() {
     assert!(error.to_string().contains("no way"), "{error}");
     target.ssh.proxy = Proxy::Command("nc %Z".into());
     let error = reach(&target).await.err().unwrap();
-    assert!(matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyCommand"), "{error}");
+    assert!(
+        matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyCommand"),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn addresses_of_the_other_family() {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let config = std::fs::read_to_string(sshd.path("config")).unwrap();
-    std::fs::write(sshd.path("config"), format!("ListenAddress [::1]:{}\n{config}", sshd.port)).unwrap();
+    std::fs::write(
+        sshd.path("config"),
+        format!("ListenAddress [::1]:{}\n{config}", sshd.port),
+    )
+    .unwrap();
     sshd.run();
     let mut target = sshd.target();
     target.address = "::1".into();
     let connection = reach(&target).await.unwrap();
     assert!(connection.exec(Exec::root("true")).await.unwrap().success());
     target.ssh.family = skep::inventory::AddressFamily::Inet;
-    assert!(matches!(reach(&target).await.err().unwrap(), TransportError::Resolve { .. }));
+    assert!(matches!(
+        reach(&target).await.err().unwrap(),
+        TransportError::Resolve { .. }
+    ));
     target.address = sshd.address.clone();
     target.ssh.bind_address = Some("127.0.0.9".into());
     let connection = reach(&target).await.unwrap();
-    let output = connection.exec(Exec::root("echo \"$SSH_CONNECTION\"")).await.unwrap();
-    assert!(output.stdout.starts_with(b"127.0.0.9 "), "{}", String::from_utf8_lossy(&output.stdout));
+    let output = connection
+        .exec(Exec::root("echo \"$SSH_CONNECTION\""))
+        .await
+        .unwrap();
+    assert!(
+        output.stdout.starts_with(b"127.0.0.9 "),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 /// A network of its own, with a pair of linked interfaces; goes with the value.
@@ -158,14 +247,20 @@ impl Apart {
 
     fn sh(&self, script: &str) -> String {
         let output = self.run("sh").args(["-c", script]).output().unwrap();
-        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{script}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 }
 
 impl Drop for Apart {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("ip").args(["netns", "del", &self.0]).status();
+        let _ = std::process::Command::new("ip")
+            .args(["netns", "del", &self.0])
+            .status();
     }
 }
 
@@ -176,19 +271,29 @@ async fn a_link_local_address_with_its_zone() {
     let of = |device: &str| {
         let script = "for n in $(seq 100); do ip -6 -o addr show dev \"$1\" scope link -tentative \
             | sed -n 's/.*inet6 \\([^/]*\\).*/\\1/p' | grep . && exit; sleep 0.1; done; exit 1";
-        apart.sh(&script.replace("\"$1\"", device)).trim().to_owned()
+        apart
+            .sh(&script.replace("\"$1\"", device))
+            .trim()
+            .to_owned()
     };
     of("near");
     let address = of("far");
     assert!(address.starts_with("fe80::"), "{address}");
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let config = std::fs::read_to_string(sshd.path("config")).unwrap();
-    let (old, new) = (format!("{}:{}", sshd.address, sshd.port), format!("[{address}%far]:{}", sshd.port));
+    let (old, new) = (
+        format!("{}:{}", sshd.address, sshd.port),
+        format!("[{address}%far]:{}", sshd.port),
+    );
     std::fs::write(sshd.path("config"), config.replace(&old, &new)).unwrap();
     sshd.run_by(&mut apart.run("/usr/sbin/sshd"));
     let zoned = format!("{address}%near");
     let key = public(&sshd.path("host_ed25519"));
-    std::fs::write(sshd.path("known_hosts"), format!("[{zoned}]:{} {key}\n", sshd.port)).unwrap();
+    std::fs::write(
+        sshd.path("known_hosts"),
+        format!("[{zoned}]:{} {key}\n", sshd.port),
+    )
+    .unwrap();
     let inventory = |address: &str| {
         let text = format!(
             "[defaults]\nknown_hosts = 'known_hosts'\nhost_keys = 'strict'\nagent = false\nuser = 'root'\nssh_config = false\n\
@@ -199,20 +304,46 @@ async fn a_link_local_address_with_its_zone() {
     };
     let ping = || {
         let mut skep = apart.run(env!("CARGO_BIN_EXE_skep"));
-        skep.args(["ping", "-i"]).arg(sshd.path("inventory.toml")).output().unwrap()
+        skep.args(["ping", "-i"])
+            .arg(sshd.path("inventory.toml"))
+            .output()
+            .unwrap()
     };
     inventory(&zoned);
     let output = ping();
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stderr), sshd.log());
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stderr),
+        sshd.log()
+    );
     // Without its zone nobody knows which way it is meant.
     inventory(&address);
     assert_eq!(ping().status.code(), Some(4));
-    let options = ["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=3", "-o"];
+    let options = [
+        "-F",
+        "none",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=3",
+        "-o",
+    ];
     let mut ssh = apart.run("ssh");
     ssh.args(options)
-        .arg(format!("UserKnownHostsFile={}", sshd.path("known_hosts").display()))
+        .arg(format!(
+            "UserKnownHostsFile={}",
+            sshd.path("known_hosts").display()
+        ))
         .arg("-i")
         .arg(sshd.path("client"));
-    let output = ssh.args(["-p", &sshd.port.to_string(), "-l", "root", &zoned, "true"]).output().unwrap();
-    assert!(output.status.success(), "ssh: {}", String::from_utf8_lossy(&output.stderr));
+    let output = ssh
+        .args(["-p", &sshd.port.to_string(), "-l", "root", &zoned, "true"])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "ssh: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

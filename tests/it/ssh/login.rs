@@ -20,7 +20,13 @@ pub struct Agent {
 impl Agent {
     pub fn start(folder: &std::path::Path) -> Self {
         let socket = folder.join("agent");
-        let process = Command::new("ssh-agent").arg("-D").arg("-a").arg(&socket).stdout(Stdio::null()).spawn().unwrap();
+        let process = Command::new("ssh-agent")
+            .arg("-D")
+            .arg("-a")
+            .arg(&socket)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let deadline = Instant::now() + Duration::from_secs(5);
         while !socket.exists() {
             assert!(Instant::now() < deadline, "ssh-agent does not start");
@@ -30,8 +36,17 @@ impl Agent {
     }
 
     pub fn add(&self, key: &std::path::Path) {
-        let output = Command::new("ssh-add").arg("-q").arg(key).env("SSH_AUTH_SOCK", &self.socket).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("ssh-add")
+            .arg("-q")
+            .arg(key)
+            .env("SSH_AUTH_SOCK", &self.socket)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }
 
@@ -56,14 +71,23 @@ async fn every_type_of_key_and_of_host_key() {
             ("rsa-pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"]),
         ];
         // Every client key against one host key; the others are there for the host's sake.
-        let kinds = if host_key == "ed25519" { &kinds[..] } else { &kinds[..1] };
+        let kinds = if host_key == "ed25519" {
+            &kinds[..]
+        } else {
+            &kinds[..1]
+        };
         for (name, arguments) in kinds {
             let key = keygen(sshd.folder.path(), name, arguments);
             sshd.authorize(&public(&key));
             let mut target = sshd.target();
             target.identity_files = vec![key];
-            let connection = reach(&target).await.unwrap_or_else(|error| panic!("{name} at {host_key}: {error}"));
-            assert_eq!(connection.exec(Exec::root("echo in")).await.unwrap().stdout, b"in\n");
+            let connection = reach(&target)
+                .await
+                .unwrap_or_else(|error| panic!("{name} at {host_key}: {error}"));
+            assert_eq!(
+                connection.exec(Exec::root("echo in")).await.unwrap().stdout,
+                b"in\n"
+            );
         }
     }
 }
@@ -75,7 +99,10 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     let agent = Agent::start(folder);
     agent.add(&sshd.path("client"));
     let rsa = keygen(folder, "rsa", &["-t", "rsa", "-b", "2048"]);
-    let options = skep::transport::ConnectOptions { agent_socket: Some(agent.socket.clone()), ..bare_options() };
+    let options = skep::transport::ConnectOptions {
+        agent_socket: Some(agent.socket.clone()),
+        ..bare_options()
+    };
     let mut target = sshd.target();
     let known = KnownHosts::load(&target.known_hosts).unwrap();
 
@@ -87,10 +114,19 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     let other = keygen(folder, "other", &["-t", "ed25519"]);
     target.identity_files = vec![other.clone()];
     connect_with(&target, &known, &options).await.unwrap();
-    let (refused, taken) = (super::sshd::fingerprint(&other), super::sshd::fingerprint(&sshd.path("client")));
+    let (refused, taken) = (
+        super::sshd::fingerprint(&other),
+        super::sshd::fingerprint(&sshd.path("client")),
+    );
     let log = sshd.log();
-    assert!(log.contains("Failed publickey for root from 127.0.0.1 port"), "{log}");
-    assert!(log.rfind(&refused).unwrap() < log.rfind(&taken).unwrap(), "{log}");
+    assert!(
+        log.contains("Failed publickey for root from 127.0.0.1 port"),
+        "{log}"
+    );
+    assert!(
+        log.rfind(&refused).unwrap() < log.rfind(&taken).unwrap(),
+        "{log}"
+    );
 
     // `IdentitiesOnly`: what the agent has besides is not offered.
     target.ssh.identities_only = true;
@@ -104,7 +140,19 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     // The file is encrypted and the agent has its key: an RSA one, which needs the right hash.
     agent.add(&rsa);
     sshd.authorize(&public(&rsa));
-    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", "secret", "-f", rsa.to_str().unwrap()]);
+    must(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-p",
+            "-P",
+            "",
+            "-N",
+            "secret",
+            "-f",
+            rsa.to_str().unwrap(),
+        ],
+    );
     target.identity_files = vec![rsa.clone()];
     connect_with(&target, &known, &options).await.unwrap();
 
@@ -121,7 +169,11 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
 async fn keys_that_cannot_be_used_are_named() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
-    let cases = [("missing", None), ("garbage", Some("not a key\n")), ("empty", Some(""))];
+    let cases = [
+        ("missing", None),
+        ("garbage", Some("not a key\n")),
+        ("empty", Some("")),
+    ];
     for (name, text) in cases {
         let path = sshd.path(name);
         if let Some(text) = text {
@@ -129,7 +181,10 @@ async fn keys_that_cannot_be_used_are_named() {
         }
         target.identity_files = vec![path.clone()];
         let error = reach(&target).await.err().unwrap();
-        assert!(matches!(&error, TransportError::Key { path: named, .. } if *named == path), "{name}: {error}");
+        assert!(
+            matches!(&error, TransportError::Key { path: named, .. } if *named == path),
+            "{name}: {error}"
+        );
     }
     // One that cannot be used does not hide one that can.
     target.identity_files.push(sshd.path("client"));
@@ -141,9 +196,14 @@ async fn refused_keys_are_listed_and_five_are_the_most() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     let names = ["a", "b", "c", "d", "e", "f"];
-    target.identity_files = names.iter().map(|name| keygen(sshd.folder.path(), name, &["-t", "ed25519"])).collect();
+    target.identity_files = names
+        .iter()
+        .map(|name| keygen(sshd.folder.path(), name, &["-t", "ed25519"]))
+        .collect();
     let error = reach(&target).await.err().unwrap();
-    let TransportError::Authentication { user, tried, .. } = &error else { panic!("{error}") };
+    let TransportError::Authentication { user, tried, .. } = &error else {
+        panic!("{error}")
+    };
     assert_eq!(user, "root");
     assert_eq!(tried.split(", ").count(), 5, "{tried}");
     assert!(!error.is_retryable());
@@ -154,16 +214,23 @@ async fn a_server_that_counts_keys_more_strictly_is_no_lost_connection() {
     let sshd = Sshd::start("MaxAuthTries 2");
     let mut target = sshd.target();
     let names = ["a", "b", "c", "d"];
-    target.identity_files = names.iter().map(|name| keygen(sshd.folder.path(), name, &["-t", "ed25519"])).collect();
+    target.identity_files = names
+        .iter()
+        .map(|name| keygen(sshd.folder.path(), name, &["-t", "ed25519"]))
+        .collect();
     let error = reach(&target).await.err().unwrap();
-    assert!(matches!(error, TransportError::Authentication { .. }), "{error}");
+    assert!(
+        matches!(error, TransportError::Authentication { .. }),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_dropped_during_login_is_lost_not_refused() {
     // sshd runs the program for each key that is offered; meanwhile its own process is killed.
-    let sshd =
-        Sshd::start("AuthorizedKeysCommand /bin/sleep 5\nAuthorizedKeysCommandUser root\nPubkeyAuthOptions none");
+    let sshd = Sshd::start(
+        "AuthorizedKeysCommand /bin/sleep 5\nAuthorizedKeysCommandUser root\nPubkeyAuthOptions none",
+    );
     std::fs::write(sshd.path("authorized_keys"), "").unwrap();
     let target = sshd.target();
     let attempt = tokio::spawn(async move { reach(&target).await.err() });
@@ -208,21 +275,45 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
     // One that does not even say what it holds: nobody accepts.
     let mute = sshd.path("mute");
     let _listener = std::os::unix::net::UnixListener::bind(&mute).unwrap();
-    for (socket, words) in [(&signs_never, "to sign with agent: client"), (&mute, "to say what it holds")] {
-        let options = ConnectOptions { agent_socket: Some(socket.clone()), ..bare_options() };
-        let mut target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
+    for (socket, words) in [
+        (&signs_never, "to sign with agent: client"),
+        (&mute, "to say what it holds"),
+    ] {
+        let options = ConnectOptions {
+            agent_socket: Some(socket.clone()),
+            ..bare_options()
+        };
+        let mut target = Target {
+            agent: true,
+            identity_files: Vec::new(),
+            ..sshd.target()
+        };
         target.connect_timeout = Duration::from_secs(2);
         let start = Instant::now();
         let known = KnownHosts::load(&target.known_hosts).unwrap();
         let error = connect_with(&target, &known, &options).await.err().unwrap();
-        assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            start.elapsed()
+        );
         let said = error.to_string();
-        assert!(said.contains(words) && said.contains(&socket.display().to_string()), "{said}");
-        assert!(said.contains("(SSH_AUTH_SOCK)") && !error.is_retryable(), "{said}");
+        assert!(
+            said.contains(words) && said.contains(&socket.display().to_string()),
+            "{said}"
+        );
+        assert!(
+            said.contains("(SSH_AUTH_SOCK)") && !error.is_retryable(),
+            "{said}"
+        );
     }
     let deadline = Instant::now() + Duration::from_secs(10);
     while sshd.log().matches("Connection closed by").count() < 2 {
-        assert!(Instant::now() < deadline, "the connection stays: {}", sshd.log());
+        assert!(
+            Instant::now() < deadline,
+            "the connection stays: {}",
+            sshd.log()
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -231,14 +322,31 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
 async fn an_agent_that_is_gone_is_named_with_its_setting() {
     let sshd = Sshd::start("");
     let gone = sshd.path("gone");
-    let options = ConnectOptions { agent_socket: Some(gone.clone()), ..bare_options() };
-    let mut target = Target { agent: true, identity_files: Vec::new(), ..sshd.target() };
+    let options = ConnectOptions {
+        agent_socket: Some(gone.clone()),
+        ..bare_options()
+    };
+    let mut target = Target {
+        agent: true,
+        identity_files: Vec::new(),
+        ..sshd.target()
+    };
     for source in ["SSH_AUTH_SOCK", "IdentityAgent of the SSH configuration"] {
         let known = KnownHosts::load(&target.known_hosts).unwrap();
         let error = connect_with(&target, &known, &options).await.err().unwrap();
         let said = error.to_string();
-        assert!(said.contains(&format!("the agent at {} ({source}) does not answer", gone.display())), "{said}");
-        assert!(error.hint().contains("start that agent"), "{}", error.hint());
+        assert!(
+            said.contains(&format!(
+                "the agent at {} ({source}) does not answer",
+                gone.display()
+            )),
+            "{said}"
+        );
+        assert!(
+            error.hint().contains("start that agent"),
+            "{}",
+            error.hint()
+        );
         target.ssh.identity_agent = IdentityAgent::Socket(gone.clone());
     }
     // It is no hindrance where a key will do.
@@ -253,9 +361,16 @@ async fn a_locked_account_is_refused_where_sshd_looks_at_passwords_itself() {
         must("usermod", &["-p", password, &account.name]);
         // The later `UsePAM no` of every test's server does not count: the first value does.
         let sshd = Sshd::start(&format!("UsePAM {pam}"));
-        let target = Target { user: account.name.clone(), ..sshd.target() };
+        let target = Target {
+            user: account.name.clone(),
+            ..sshd.target()
+        };
         let result = reach(&target).await.map(drop);
-        assert_eq!(result.is_ok(), reached, "{password}, UsePAM {pam}: {result:?}");
+        assert_eq!(
+            result.is_ok(),
+            reached,
+            "{password}, UsePAM {pam}: {result:?}"
+        );
         if let Err(error) = result {
             assert!(
                 matches!(&error, TransportError::Authentication { tried, .. } if tried.contains("client")),
@@ -274,7 +389,19 @@ async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
     std::fs::copy(sshd.path("client"), &open).unwrap();
     must("chmod", &["640", open.to_str().unwrap()]);
     std::fs::copy(sshd.path("client"), &locked).unwrap();
-    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", "secret", "-f", locked.to_str().unwrap()]);
+    must(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-p",
+            "-P",
+            "",
+            "-N",
+            "secret",
+            "-f",
+            locked.to_str().unwrap(),
+        ],
+    );
     std::fs::create_dir(&folder).unwrap();
     let cases = [
         (open, "mode 0640"),
@@ -283,15 +410,28 @@ async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
         (sshd.path("missing"), "there is no such file"),
     ];
     for (path, words) in cases {
-        for (origin, setting) in
-            [(None, "identity_file of the inventory"), (Some(()), "IdentityFile of the SSH configuration")]
-        {
-            let mut target = Target { identity_files: vec![path.clone()], ..sshd.target() };
-            target.origins.extend(origin.map(|()| ("identity_file", skep::inventory::Origin::SshConfig)));
+        for (origin, setting) in [
+            (None, "identity_file of the inventory"),
+            (Some(()), "IdentityFile of the SSH configuration"),
+        ] {
+            let mut target = Target {
+                identity_files: vec![path.clone()],
+                ..sshd.target()
+            };
+            target
+                .origins
+                .extend(origin.map(|()| ("identity_file", skep::inventory::Origin::SshConfig)));
             let error = reach(&target).await.err().unwrap();
             let said = error.to_string();
-            assert!(said.contains(&format!("{} ({setting}): ", path.display())) && said.contains(words), "{said}");
-            assert!(error.hint().contains("readable private key"), "{}", error.hint());
+            assert!(
+                said.contains(&format!("{} ({setting}): ", path.display())) && said.contains(words),
+                "{said}"
+            );
+            assert!(
+                error.hint().contains("readable private key"),
+                "{}",
+                error.hint()
+            );
         }
     }
 }

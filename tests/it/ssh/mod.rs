@@ -34,7 +34,12 @@ use sshd::{Sshd, bare_options};
 
 /// Connects with nothing of this machine's own keys.
 pub async fn reach(target: &Target) -> Result<Arc<SshConnection>, TransportError> {
-    connect_with(target, &KnownHosts::load(&target.known_hosts)?, &bare_options()).await
+    connect_with(
+        target,
+        &KnownHosts::load(&target.known_hosts)?,
+        &bare_options(),
+    )
+    .await
 }
 
 /// A server and a connection to it as root.
@@ -56,7 +61,11 @@ pub fn running(text: &str) -> Vec<String> {
 pub async fn gone(text: &str) {
     let start = std::time::Instant::now();
     while !running(text).is_empty() {
-        assert!(start.elapsed() < std::time::Duration::from_secs(4), "left behind: {:?}", running(text));
+        assert!(
+            start.elapsed() < std::time::Duration::from_secs(4),
+            "left behind: {:?}",
+            running(text)
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

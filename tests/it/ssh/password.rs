@@ -25,20 +25,36 @@ impl Ask for Answers {
 }
 
 fn knowing(password: &str) -> ConnectOptions {
-    let known = Known { password: Some(password.into()), ..Known::default() };
-    ConnectOptions { secrets: Arc::new(Secrets::new(known, None)), ..bare_options() }
+    let known = Known {
+        password: Some(password.into()),
+        ..Known::default()
+    };
+    ConnectOptions {
+        secrets: Arc::new(Secrets::new(known, None)),
+        ..bare_options()
+    }
 }
 
 async fn enter(target: &Target, options: &ConnectOptions) -> Result<(), TransportError> {
     let connection = connect_with(target, &KnownHosts::load(&target.known_hosts)?, options).await?;
     assert!(
-        connection.exec(Exec { privilege: skep::transport::Privilege::Login, ..Exec::root("true") }).await?.success()
+        connection
+            .exec(Exec {
+                privilege: skep::transport::Privilege::Login,
+                ..Exec::root("true")
+            })
+            .await?
+            .success()
     );
     Ok(())
 }
 
 fn without_keys(sshd: &Sshd, account: &Account) -> Target {
-    Target { user: account.name.clone(), identity_files: Vec::new(), ..sshd.target() }
+    Target {
+        user: account.name.clone(),
+        identity_files: Vec::new(),
+        ..sshd.target()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,11 +68,16 @@ async fn a_password_by_both_methods_is_sent_once() {
     ] {
         let sshd = Sshd::start(further);
         let target = without_keys(&sshd, &account);
-        enter(&target, &knowing(PASSWORD)).await.unwrap_or_else(|error| panic!("{further}: {error}"));
+        enter(&target, &knowing(PASSWORD))
+            .await
+            .unwrap_or_else(|error| panic!("{further}: {error}"));
         let error = enter(&target, &knowing("wrong")).await.unwrap_err();
-        let TransportError::Authentication { tried, .. } = &error else { panic!("{error}") };
+        let TransportError::Authentication { tried, .. } = &error else {
+            panic!("{error}")
+        };
         assert!(!tried.contains("wrong"), "{tried}");
-        let failures = sshd.log().matches("Failed password").count() + sshd.log().matches("Failed keyboard").count();
+        let failures = sshd.log().matches("Failed password").count()
+            + sshd.log().matches("Failed keyboard").count();
         assert!(failures <= 1, "{further}: {}", sshd.log());
         // Without a password nobody guesses.
         let error = enter(&target, &bare_options()).await.unwrap_err();
@@ -77,18 +98,36 @@ async fn a_key_and_a_password() {
     let account = Account::new("/bin/dash");
     account.set_password(PASSWORD);
     let sshd = Sshd::start("AuthenticationMethods publickey,password\nPasswordAuthentication yes");
-    let target = Target { user: account.name.clone(), ..sshd.target() };
+    let target = Target {
+        user: account.name.clone(),
+        ..sshd.target()
+    };
     enter(&target, &knowing(PASSWORD)).await.unwrap();
     assert!(enter(&target, &bare_options()).await.is_err());
 
     let sshd = Sshd::start(
         "AuthenticationMethods publickey,keyboard-interactive\nKbdInteractiveAuthentication yes\nUsePAM yes",
     );
-    let target = Target { user: account.name.clone(), ..sshd.target() };
+    let target = Target {
+        user: account.name.clone(),
+        ..sshd.target()
+    };
     let asker = Arc::new(Answers(PASSWORD, AtomicUsize::new(0)));
     let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
-    enter(&target, &ConnectOptions { secrets, ..bare_options() }).await.unwrap();
-    assert_eq!(asker.1.load(Ordering::Relaxed), 1, "the server's question went to the user");
+    enter(
+        &target,
+        &ConnectOptions {
+            secrets,
+            ..bare_options()
+        },
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        asker.1.load(Ordering::Relaxed),
+        1,
+        "the server's question went to the user"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,11 +135,31 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
     let sshd = Sshd::start("");
     let key = keygen(sshd.folder.path(), "locked", &["-t", "ed25519"]);
     sshd.authorize(&public(&key));
-    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", "opensesame", "-a", "2", "-f", key.to_str().unwrap()]);
-    let target = Target { identity_files: vec![key.clone()], ..sshd.target() };
+    must(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-p",
+            "-P",
+            "",
+            "-N",
+            "opensesame",
+            "-a",
+            "2",
+            "-f",
+            key.to_str().unwrap(),
+        ],
+    );
+    let target = Target {
+        identity_files: vec![key.clone()],
+        ..sshd.target()
+    };
     let asker = Arc::new(Answers("opensesame", AtomicUsize::new(0)));
     let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
-    let options = ConnectOptions { secrets, ..bare_options() };
+    let options = ConnectOptions {
+        secrets,
+        ..bare_options()
+    };
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..4 {
         let (target, options) = (target.clone(), options.clone());
@@ -111,13 +170,27 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
     }
     assert_eq!(asker.1.load(Ordering::Relaxed), 1);
 
-    let known = Known { passphrase: Some("opensesame".into()), ..Known::default() };
-    let options = ConnectOptions { secrets: Arc::new(Secrets::new(known, None)), ..bare_options() };
+    let known = Known {
+        passphrase: Some("opensesame".into()),
+        ..Known::default()
+    };
+    let options = ConnectOptions {
+        secrets: Arc::new(Secrets::new(known, None)),
+        ..bare_options()
+    };
     enter(&target, &options).await.unwrap();
 
     let asker = Arc::new(Answers("wrong", AtomicUsize::new(0)));
     let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
-    let error = enter(&target, &ConnectOptions { secrets, ..bare_options() }).await.unwrap_err();
+    let error = enter(
+        &target,
+        &ConnectOptions {
+            secrets,
+            ..bare_options()
+        },
+    )
+    .await
+    .unwrap_err();
     assert!(
         matches!(&error, TransportError::Key { path, why, .. } if *path == key && why.contains("does not fit")),
         "{error}"
@@ -130,7 +203,10 @@ async fn a_key_that_others_may_read_is_refused_as_ssh_does() {
     let sshd = Sshd::start("");
     must("chmod", &["644", sshd.path("client").to_str().unwrap()]);
     let error = super::reach(&sshd.target()).await.err().unwrap();
-    assert!(matches!(&error, TransportError::Key { why, .. } if why.contains("0644")), "{error}");
+    assert!(
+        matches!(&error, TransportError::Key { why, .. } if why.contains("0644")),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

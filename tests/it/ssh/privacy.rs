@@ -30,21 +30,57 @@ async fn no_log_however_loud_holds_a_password_or_passphrase() {
     let sshd = Sshd::start("PasswordAuthentication yes\nAuthenticationMethods publickey,password");
     let key = keygen(sshd.folder.path(), "locked", &["-t", "ed25519"]);
     sshd.authorize(&public(&key));
-    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", PHRASE, "-a", "2", "-f", key.to_str().unwrap()]);
-    let inventory = inventory(&sshd, &account.name, "identity_file = 'locked'\nbecome = true");
+    must(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-p",
+            "-P",
+            "",
+            "-N",
+            PHRASE,
+            "-a",
+            "2",
+            "-f",
+            key.to_str().unwrap(),
+        ],
+    );
+    let inventory = inventory(
+        &sshd,
+        &account.name,
+        "identity_file = 'locked'\nbecome = true",
+    );
     for json in [false, true] {
         let mut skep = Command::new(env!("CARGO_BIN_EXE_skep"));
-        skep.args(["facts", "-vvv", "-i"]).arg(&inventory).env("SKEP_LOG", "trace").env("RUST_LOG", "trace");
+        skep.args(["facts", "-vvv", "-i"])
+            .arg(&inventory)
+            .env("SKEP_LOG", "trace")
+            .env("RUST_LOG", "trace");
         skep.args(json.then_some("--json"));
-        skep.env("SKEP_SSH_PASSWORD", LOGIN).env("SKEP_BECOME_PASSWORD", LOGIN).env("SKEP_KEY_PASSPHRASE", PHRASE);
+        skep.env("SKEP_SSH_PASSWORD", LOGIN)
+            .env("SKEP_BECOME_PASSWORD", LOGIN)
+            .env("SKEP_KEY_PASSPHRASE", PHRASE);
         let output = tokio::task::block_in_place(|| skep.output().unwrap());
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
         assert!(output.status.success(), "{out}{err}");
-        assert!(err.contains("TRACE") || err.contains("DEBUG"), "the log is loud: {err}");
+        assert!(
+            err.contains("TRACE") || err.contains("DEBUG"),
+            "the log is loud: {err}"
+        );
         for secret in [LOGIN, PHRASE] {
-            assert!(!out.contains(secret) && !err.contains(secret), "{secret} in {out}{err}");
+            assert!(
+                !out.contains(secret) && !err.contains(secret),
+                "{secret} in {out}{err}"
+            );
             // As bytes in a list, which is how a packet would be printed.
-            let bytes = secret.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+            let bytes = secret
+                .bytes()
+                .map(|byte| byte.to_string())
+                .collect::<Vec<_>>()
+                .join(", ");
             assert!(!err.contains(&bytes), "{secret} as numbers in {err}");
         }
     }
@@ -68,21 +104,40 @@ async fn the_process_leaves_no_core_and_lets_nobody_look() {
         .arg(&program)
         .args(["ping", "-i"])
         .arg(&inventory);
-    command.env("SKEP_SSH_PASSWORD", LOGIN).stdout(Stdio::null()).stderr(Stdio::null()).current_dir("/");
+    command
+        .env("SKEP_SSH_PASSWORD", LOGIN)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .current_dir("/");
     let mut process = command.uid(number).gid(number).spawn().unwrap();
     let folder = std::path::PathBuf::from(format!("/proc/{}", process.id()));
     let (_held, _) = listener.accept().unwrap();
     let limits = std::fs::read_to_string(folder.join("limits")).unwrap();
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
     let fields: Vec<&str> = core.split_ascii_whitespace().collect();
     assert_eq!(fields[4..6], ["0", "0"], "{core}");
     // proc(5): the entries of a process that is not dumpable belong to root, whoever runs it.
     let status = std::fs::read_to_string(folder.join("status")).unwrap();
     assert!(status.contains(&format!("Uid:\t{number}\t")), "{status}");
-    assert_eq!(std::fs::metadata(folder.join("environ")).unwrap().uid(), 0, "it is dumpable");
+    assert_eq!(
+        std::fs::metadata(folder.join("environ")).unwrap().uid(),
+        0,
+        "it is dumpable"
+    );
     let look = format!("cat {0}/environ {0}/mem", folder.display());
-    let seen = Command::new("sh").args(["-c", &look]).uid(number).gid(number).output().unwrap();
-    assert!(seen.stdout.is_empty(), "the same account reads its environment");
+    let seen = Command::new("sh")
+        .args(["-c", &look])
+        .uid(number)
+        .gid(number)
+        .output()
+        .unwrap();
+    assert!(
+        seen.stdout.is_empty(),
+        "the same account reads its environment"
+    );
     must("kill", &["-s", "ABRT", &process.id().to_string()]);
     let deadline = Instant::now() + Duration::from_secs(10);
     let status = loop {
@@ -93,5 +148,8 @@ async fn the_process_leaves_no_core_and_lets_nobody_look() {
         std::thread::sleep(Duration::from_millis(20));
     };
     use std::os::unix::process::ExitStatusExt;
-    assert!(status.signal() == Some(6) && !status.core_dumped(), "{status:?}");
+    assert!(
+        status.signal() == Some(6) && !status.core_dumped(),
+        "{status:?}"
+    );
 }

@@ -10,11 +10,18 @@ use super::sshd::{Account, Sshd};
 use super::{gone, reach, running};
 
 fn target(sshd: &Sshd, account: &Account) -> Target {
-    Target { user: account.name.clone(), become_root: true, ..sshd.target() }
+    Target {
+        user: account.name.clone(),
+        become_root: true,
+        ..sshd.target()
+    }
 }
 
 fn installed(program: &str) -> &str {
-    assert!(std::path::Path::new(program).exists(), "this test needs {program} (packages sudo, fish, tcsh)");
+    assert!(
+        std::path::Path::new(program).exists(),
+        "this test needs {program} (packages sudo, fish, tcsh)"
+    );
     program
 }
 
@@ -26,22 +33,47 @@ async fn root_through_sudo_from_every_login_shell() {
         let account = Account::with_sudo(installed(shell));
         // Start files that speak on both outputs, as users' do.
         for file in [".bashrc", ".profile", ".tcshrc", ".cshrc"] {
-            std::fs::write(account.home(file), "echo noise without a question\necho skep-\n").unwrap();
+            std::fs::write(
+                account.home(file),
+                "echo noise without a question\necho skep-\n",
+            )
+            .unwrap();
         }
         std::fs::create_dir_all(account.home(".config/fish")).unwrap();
-        std::fs::write(account.home(".config/fish/config.fish"), "echo noise\necho noise >&2\n").unwrap();
+        std::fs::write(
+            account.home(".config/fish/config.fish"),
+            "echo noise\necho noise >&2\n",
+        )
+        .unwrap();
         let connection = reach(&target(&sshd, &account)).await.unwrap();
         let exec = Exec {
             arguments: vec!["it's $HOME !! \\ \n".into()],
             stdin: vec![b's'; 300_000],
             ..Exec::root("id -u; printf '%s' \"$1\"; wc -c; echo seen >&2; exit 4")
         };
-        let output = connection.exec(exec).await.unwrap_or_else(|error| panic!("{shell}: {error}"));
-        assert_eq!(String::from_utf8(output.stdout).unwrap(), "0\nit's $HOME !! \\ \n300000\n", "{shell}");
-        assert_eq!(String::from_utf8(output.stderr).unwrap(), "seen\n", "{shell}");
+        let output = connection
+            .exec(exec)
+            .await
+            .unwrap_or_else(|error| panic!("{shell}: {error}"));
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "0\nit's $HOME !! \\ \n300000\n",
+            "{shell}"
+        );
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "seen\n",
+            "{shell}"
+        );
         assert_eq!(output.status, 4, "{shell}");
-        let login = Exec { privilege: Privilege::Login, ..Exec::root("id -un") };
-        assert_eq!(connection.exec(login).await.unwrap().stdout, format!("{}\n", account.name).into_bytes());
+        let login = Exec {
+            privilege: Privilege::Login,
+            ..Exec::root("id -un")
+        };
+        assert_eq!(
+            connection.exec(login).await.unwrap().stdout,
+            format!("{}\n", account.name).into_bytes()
+        );
     }
 }
 
@@ -49,20 +81,43 @@ async fn root_through_sudo_from_every_login_shell() {
 async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
     let sshd = Sshd::start("");
     let account = Account::with_sudo("/bin/bash");
-    account.sudoers(&format!("Defaults:{0} use_pty\n{0} ALL=(ALL) NOPASSWD: ALL\n", account.name));
+    account.sudoers(&format!(
+        "Defaults:{0} use_pty\n{0} ALL=(ALL) NOPASSWD: ALL\n",
+        account.name
+    ));
     let connection = reach(&target(&sshd, &account)).await.unwrap();
     let bytes: Vec<u8> = (0..=255_u8).cycle().take(1 << 20).collect();
-    let output = connection.exec(Exec { stdin: bytes.clone(), ..Exec::root("cat") }).await.unwrap();
-    assert!(output.stdout == bytes, "a terminal in between changes no byte ({} came)", output.stdout.len());
+    let output = connection
+        .exec(Exec {
+            stdin: bytes.clone(),
+            ..Exec::root("cat")
+        })
+        .await
+        .unwrap();
+    assert!(
+        output.stdout == bytes,
+        "a terminal in between changes no byte ({} came)",
+        output.stdout.len()
+    );
 
     let text = marker();
     let limit = Duration::from_millis(700);
-    let exec = Exec { timeout: limit, ..Exec::root(format!("sleep {text} & sleep {text}; true")) };
-    assert_eq!(connection.exec(exec).await.unwrap_err(), TransportError::Timeout(limit));
+    let exec = Exec {
+        timeout: limit,
+        ..Exec::root(format!("sleep {text} & sleep {text}; true"))
+    };
+    assert_eq!(
+        connection.exec(exec).await.unwrap_err(),
+        TransportError::Timeout(limit)
+    );
     assert_eq!(running(&text), Vec::<String>::new(), "children of root too");
 
     let exec = Exec::root(format!("sleep {text}; true"));
-    assert!(tokio::time::timeout(Duration::from_millis(800), connection.exec(exec)).await.is_err());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(800), connection.exec(exec))
+            .await
+            .is_err()
+    );
     gone(&text).await;
 }
 
@@ -81,7 +136,10 @@ async fn no_right_to_sudo_is_said_so() {
     with_password.sudoers(&format!("{} ALL=(ALL) ALL\n", with_password.name));
     let connection = reach(&target(&sshd, &with_password)).await.unwrap();
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
-    assert!(matches!(&error, TransportError::Privilege { why, .. } if why.contains("password is required")), "{error}");
+    assert!(
+        matches!(&error, TransportError::Privilege { why, .. } if why.contains("password is required")),
+        "{error}"
+    );
 
     let narrow = Account::new("/bin/dash");
     narrow.sudoers(&format!("{} ALL=(ALL) NOPASSWD: /bin/true\n", narrow.name));
@@ -91,11 +149,22 @@ async fn no_right_to_sudo_is_said_so() {
 
     let mut plain = target(&sshd, &narrow);
     plain.become_root = false;
-    let error = reach(&plain).await.unwrap().exec(Exec::root("true")).await.unwrap_err();
-    assert!(matches!(&error, TransportError::Privilege { why, .. } if why.contains("become")), "{error}");
+    let error = reach(&plain)
+        .await
+        .unwrap()
+        .exec(Exec::root("true"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&error, TransportError::Privilege { why, .. } if why.contains("become")),
+        "{error}"
+    );
     // A script that speaks of sudo and fails is no lack of privilege.
     let script = "echo 'sudo: a password is required' >&2; exit 1";
-    let login = Exec { privilege: Privilege::Login, ..Exec::root(script) };
+    let login = Exec {
+        privilege: Privilege::Login,
+        ..Exec::root(script)
+    };
     assert_eq!(connection.exec(login).await.unwrap().status, 1);
 }
 
@@ -104,11 +173,24 @@ async fn an_account_without_a_shell_runs_nothing() {
     let sshd = Sshd::start("");
     for shell in ["/usr/sbin/nologin", "/bin/true"] {
         let account = Account::with_sudo(shell);
-        let error = reach(&target(&sshd, &account)).await.unwrap().exec(Exec::root("true")).await.unwrap_err();
-        assert!(matches!(error, TransportError::NoShell(_)), "{shell}: {error}");
+        let error = reach(&target(&sshd, &account))
+            .await
+            .unwrap()
+            .exec(Exec::root("true"))
+            .await
+            .unwrap_err();
+        assert!(
+            matches!(error, TransportError::NoShell(_)),
+            "{shell}: {error}"
+        );
     }
     let sshd = Sshd::start("ForceCommand echo only this");
-    let error = reach(&sshd.target()).await.unwrap().exec(Exec::root("true")).await.unwrap_err();
+    let error = reach(&sshd.target())
+        .await
+        .unwrap()
+        .exec(Exec::root("true"))
+        .await
+        .unwrap_err();
     assert!(matches!(error, TransportError::NoShell(_)), "{error}");
 }
 
@@ -121,9 +203,18 @@ async fn other_accounts_with_their_groups_of_now() {
     for target in [sshd.target(), target(&sshd, &login)] {
         let connection = reach(&target).await.unwrap();
         let privilege = Privilege::User(other.name.clone());
-        let exec = Exec { privilege, stdin: b"in".to_vec(), ..Exec::root("id -un; id -Gn; echo $HOME; cat") };
+        let exec = Exec {
+            privilege,
+            stdin: b"in".to_vec(),
+            ..Exec::root("id -un; id -Gn; echo $HOME; cat")
+        };
         let output = connection.exec(exec).await.unwrap();
         let wanted = format!("{0}\n{0} games\n/home/{0}\nin", other.name);
-        assert_eq!(String::from_utf8_lossy(&output.stdout), wanted, "{}", output.stderr_tail());
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            wanted,
+            "{}",
+            output.stderr_tail()
+        );
     }
 }

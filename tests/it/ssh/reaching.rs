@@ -25,7 +25,11 @@ async fn a_busy_sshd_that_drops_connections_is_tried_again() {
     for result in tasks.join_all().await {
         result.unwrap();
     }
-    assert!(sshd.log().contains("MaxStartups"), "the server dropped some: {}", sshd.log());
+    assert!(
+        sshd.log().contains("MaxStartups"),
+        "the server dropped some: {}",
+        sshd.log()
+    );
 }
 
 /// Hosts that share a way into their servers, all reached at once.
@@ -45,18 +49,32 @@ async fn all_at_once(network: Network, target: Target, count: usize) {
 async fn what_a_busy_sshd_takes_at_once_is_learned() {
     let sshd = Sshd::start("MaxStartups 2:100:2");
     let link = Proxy::start(&sshd.address, sshd.port, Weather::Fine).await;
-    let target = Target { address: "127.0.0.1".into(), port: link.port, ..sshd.target() };
+    let target = Target {
+        address: "127.0.0.1".into(),
+        port: link.port,
+        ..sshd.target()
+    };
     let count = 40;
     all_at_once(Network::new(bare_options(), []), target, count).await;
-    assert!(sshd.log().contains("MaxStartups"), "the server dropped some: {}", sshd.log());
+    assert!(
+        sshd.log().contains("MaxStartups"),
+        "the server dropped some: {}",
+        sshd.log()
+    );
     // All knock at once at first; after that most get in at their next try.
     let knocks = link.connections();
-    assert!(knocks < 3 * count as u64, "{knocks} connections for {count} logins");
+    assert!(
+        knocks < 3 * count as u64,
+        "{knocks} connections for {count} logins"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
-    let (bastion, last) = (Sshd::start("MaxStartups 1:100:1"), Sshd::start("MaxStartups 100"));
+    let (bastion, last) = (
+        Sshd::start("MaxStartups 1:100:1"),
+        Sshd::start("MaxStartups 100"),
+    );
     let mut target = last.target();
     target.ssh.proxy = skep::inventory::Proxy::Command(format!(
         "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i {} -p {} root@{} -W %h:%p",
@@ -65,7 +83,11 @@ async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
         bastion.address
     ));
     all_at_once(Network::new(bare_options(), []), target, 12).await;
-    assert!(bastion.log().contains("MaxStartups"), "the bastion dropped some: {}", bastion.log());
+    assert!(
+        bastion.log().contains("MaxStartups"),
+        "the bastion dropped some: {}",
+        bastion.log()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,19 +105,38 @@ async fn a_name_that_nobody_knows_yet_is_waited_for() {
     // A resolver of its own: names come from a file that this test writes.
     let apart = "mount --bind \"$1/hosts\" /etc/hosts && mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf && shift && exec \"$@\"";
     let mut skep = Command::new("unshare");
-    skep.args(["--mount", "sh", "-c", apart, "sh"]).arg(sshd.folder.path()).arg(env!("CARGO_BIN_EXE_skep"));
-    skep.args(["ping", "-vv", "-i"]).arg(&inventory).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    skep.args(["--mount", "sh", "-c", apart, "sh"])
+        .arg(sshd.folder.path())
+        .arg(env!("CARGO_BIN_EXE_skep"));
+    skep.args(["ping", "-vv", "-i"])
+        .arg(&inventory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let log = std::fs::File::create(sshd.path("said")).unwrap();
     let mut process = skep.env("SKEP_LOG", "debug").stderr(log).spawn().unwrap();
     let said = || std::fs::read_to_string(sshd.path("said")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     while !said().contains("cannot resolve late.skep.test") {
-        assert!(Instant::now() < deadline && process.try_wait().unwrap().is_none(), "it gave up: {}", said());
+        assert!(
+            Instant::now() < deadline && process.try_wait().unwrap().is_none(),
+            "it gave up: {}",
+            said()
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    std::fs::write(sshd.path("hosts"), format!("127.0.0.1 localhost\n{} late.skep.test\n", sshd.address)).unwrap();
+    std::fs::write(
+        sshd.path("hosts"),
+        format!("127.0.0.1 localhost\n{} late.skep.test\n", sshd.address),
+    )
+    .unwrap();
     let output = tokio::task::block_in_place(|| process.wait_with_output().unwrap());
-    assert!(output.status.success(), "{}{}", String::from_utf8_lossy(&output.stdout), said());
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        said()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -112,8 +153,21 @@ async fn a_silent_server_is_given_up_in_time_and_its_socket_is_freed() {
     socket.writable().await.unwrap();
     socket.try_write(b"SSH-2.0-Silent\r\n").unwrap();
     let error = attempt.await.unwrap().unwrap();
-    assert!(matches!(error, TransportError::Connect { retryable: true, .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(
+        matches!(
+            error,
+            TransportError::Connect {
+                retryable: true,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
     let mut rest = Vec::new();
     let end = tokio::time::timeout(Duration::from_secs(2), socket.read_to_end(&mut rest)).await;
     assert!(end.is_ok(), "the socket of the attempt stays open");
@@ -125,8 +179,20 @@ async fn a_host_that_boots_is_waited_for() {
     let mut target = sshd.target();
     let start = Instant::now();
     let error = reach(&target).await.err().unwrap();
-    assert!(matches!(error, TransportError::Connect { retryable: true, .. }), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(1), "one try by default");
+    assert!(
+        matches!(
+            error,
+            TransportError::Connect {
+                retryable: true,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "one try by default"
+    );
 
     (target.connect_wait, target.connect_timeout) = (Duration::from_secs(20), Duration::MAX);
     let attempt = tokio::spawn(async move { reach(&target).await });
@@ -143,7 +209,11 @@ async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
     target.connect_wait = Duration::from_secs(1);
     let start = Instant::now();
     assert!(reach(&target).await.is_err());
-    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!(
+        (Duration::from_secs(1)..Duration::from_secs(5)).contains(&start.elapsed()),
+        "{:?}",
+        start.elapsed()
+    );
 
     // A refused key does not get better with time.
     let sshd = Sshd::start("");
@@ -151,18 +221,32 @@ async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
     target.connect_wait = Duration::from_secs(30);
     std::fs::write(sshd.path("authorized_keys"), "").unwrap();
     let start = Instant::now();
-    assert!(matches!(reach(&target).await, Err(TransportError::Authentication { .. })));
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert!(matches!(
+        reach(&target).await,
+        Err(TransportError::Authentication { .. })
+    ));
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_boots_refuses_for_a_while_only() {
     // As systemd's pam_nologin says it, before the refusal.
     let sshd = Sshd::prepare("", &["ed25519"]);
-    std::fs::write(sshd.path("banner"), "System is booting up. Unprivileged users are not permitted to log in yet.\n")
-        .unwrap();
+    std::fs::write(
+        sshd.path("banner"),
+        "System is booting up. Unprivileged users are not permitted to log in yet.\n",
+    )
+    .unwrap();
     let config = std::fs::read_to_string(sshd.path("config")).unwrap();
-    std::fs::write(sshd.path("config"), format!("Banner {}\n{config}", sshd.path("banner").display())).unwrap();
+    std::fs::write(
+        sshd.path("config"),
+        format!("Banner {}\n{config}", sshd.path("banner").display()),
+    )
+    .unwrap();
     let key = std::fs::read_to_string(sshd.path("authorized_keys")).unwrap();
     std::fs::write(sshd.path("authorized_keys"), "").unwrap();
     let mut sshd = sshd;
@@ -194,7 +278,8 @@ async fn what_is_no_ssh_server_and_what_has_no_address() {
     std::thread::spawn(move || {
         use std::io::Write;
         for socket in listener.incoming().take(12) {
-            let _ = socket.and_then(|mut socket| socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
+            let _ =
+                socket.and_then(|mut socket| socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));
         }
     });
     let error = reach(&target).await.err().unwrap();
@@ -203,20 +288,41 @@ async fn what_is_no_ssh_server_and_what_has_no_address() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_algorithm_in_common_names_the_setting_and_is_not_tried_again() {
-    let sshd = Sshd::start("Ciphers aes256-gcm@openssh.com\nKexAlgorithms diffie-hellman-group14-sha256");
+    let sshd =
+        Sshd::start("Ciphers aes256-gcm@openssh.com\nKexAlgorithms diffie-hellman-group14-sha256");
     let mut target = sshd.target();
     target.connect_wait = Duration::from_secs(60);
     let start = Instant::now();
     let error = reach(&target).await.err().unwrap();
     // What skep offers by itself has none; what the user names does not help when it is not what the host has.
-    assert!(error.to_string().starts_with("KexAlgorithms (skep's own list): "), "{error}");
-    assert!(error.hint().contains("name an algorithm of the host in KexAlgorithms"), "{}", error.hint());
+    assert!(
+        error
+            .to_string()
+            .starts_with("KexAlgorithms (skep's own list): "),
+        "{error}"
+    );
+    assert!(
+        error
+            .hint()
+            .contains("name an algorithm of the host in KexAlgorithms"),
+        "{}",
+        error.hint()
+    );
     target.ssh.key_exchanges = Some(vec!["diffie-hellman-group14-sha256".into()]);
     target.ssh.ciphers = Some(vec!["aes128-ctr".into()]);
     let error = reach(&target).await.err().unwrap();
     let said = error.to_string();
-    assert!(said.starts_with(&format!("Ciphers (the SSH configuration of {}): ", target.name)), "{said}");
-    assert!(said.contains("none of aes128-ctr; it offers aes256-gcm@openssh.com"), "{said}");
+    assert!(
+        said.starts_with(&format!(
+            "Ciphers (the SSH configuration of {}): ",
+            target.name
+        )),
+        "{said}"
+    );
+    assert!(
+        said.contains("none of aes128-ctr; it offers aes256-gcm@openssh.com"),
+        "{said}"
+    );
     assert!(!error.is_retryable() && start.elapsed() < Duration::from_secs(50));
     target.ssh.ciphers = Some(vec!["aes256-gcm@openssh.com".into()]);
     reach(&target).await.unwrap();

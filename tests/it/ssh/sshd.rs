@@ -15,7 +15,11 @@ static NEXT: AtomicU32 = AtomicU32::new(2);
 
 /// Runs a program and demands success.
 pub fn must(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().expect(program);
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect(program);
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{program} {arguments:?}: {stderr}");
     String::from_utf8(output.stdout).unwrap()
@@ -32,12 +36,19 @@ pub fn keygen(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
 
 /// The public half of a key file, as one line.
 pub fn public(path: &Path) -> String {
-    std::fs::read_to_string(path.with_extension("pub")).unwrap().trim().to_owned()
+    std::fs::read_to_string(path.with_extension("pub"))
+        .unwrap()
+        .trim()
+        .to_owned()
 }
 
 /// SHA256 fingerprint as `ssh-keygen` says it.
 pub fn fingerprint(path: &Path) -> String {
-    must("ssh-keygen", &["-lf", path.to_str().unwrap()]).split(' ').nth(1).unwrap().to_owned()
+    must("ssh-keygen", &["-lf", path.to_str().unwrap()])
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .to_owned()
 }
 
 /// A server, perhaps not started yet.
@@ -62,14 +73,30 @@ impl Sshd {
     /// Everything but the process.
     pub fn prepare(further: &str, host_keys: &[&str]) -> Self {
         std::fs::create_dir_all("/run/sshd").expect("these tests run as root");
-        let folder = tempfile::Builder::new().prefix("skep-sshd-").tempdir().unwrap();
+        let folder = tempfile::Builder::new()
+            .prefix("skep-sshd-")
+            .tempdir()
+            .unwrap();
         // sshd reads the keys as the account that logs in.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let address = format!("127.{}.{}.{}", 1 + std::process::id() % 200, number / 250, 2 + number % 250);
-        let port = TcpListener::bind((address.as_str(), 0)).unwrap().local_addr().unwrap().port();
+        let address = format!(
+            "127.{}.{}.{}",
+            1 + std::process::id() % 200,
+            number / 250,
+            2 + number % 250
+        );
+        let port = TcpListener::bind((address.as_str(), 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let client = keygen(folder.path(), "client", &["-t", "ed25519"]);
-        std::fs::write(folder.path().join("authorized_keys"), public(&client) + "\n").unwrap();
+        std::fs::write(
+            folder.path().join("authorized_keys"),
+            public(&client) + "\n",
+        )
+        .unwrap();
         let mut config = format!(
             "{further}\nListenAddress {address}:{port}\nAuthorizedKeysFile {0}/authorized_keys\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\nUseDNS no\nLogLevel VERBOSE\n",
@@ -85,7 +112,12 @@ impl Sshd {
             config.push_str("Match User root\n  SetEnv SHLVL=1\n");
         }
         std::fs::write(folder.path().join("config"), config).unwrap();
-        Self { folder, address, port, process: None }
+        Self {
+            folder,
+            address,
+            port,
+            process: None,
+        }
     }
 
     /// A running server that sees a `/var/lib/skep` and a `/run` of its own, so that runs on it leave nothing on this machine
@@ -117,7 +149,11 @@ impl Sshd {
         self.process = Some(process);
         let deadline = Instant::now() + Duration::from_secs(10);
         while !std::fs::read_to_string(&log).is_ok_and(|text| text.contains("Server listening")) {
-            assert!(Instant::now() < deadline, "sshd does not listen: {:?}", std::fs::read_to_string(&log));
+            assert!(
+                Instant::now() < deadline,
+                "sshd does not listen: {:?}",
+                std::fs::read_to_string(&log)
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
     }
@@ -155,7 +191,10 @@ impl Sshd {
     /// Kills the server's side of every connection, as a crash of the machine would.
     pub fn kill_sessions(&self) {
         for pid in children(self.process.as_ref().map(Child::id).expect("it runs")) {
-            let _ = Command::new("kill").args(["-9", &pid.to_string()]).stderr(Stdio::null()).status();
+            let _ = Command::new("kill")
+                .args(["-9", &pid.to_string()])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 
@@ -185,13 +224,20 @@ impl Drop for Sshd {
 }
 
 fn children(pid: u32) -> Vec<u32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    let text =
+        std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_ascii_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }
 
 /// Surroundings without an agent and without keys of the machine's user.
 pub fn bare_options() -> ConnectOptions {
-    ConnectOptions { agent_socket: None, default_identities: Vec::new(), ..ConnectOptions::default() }
+    ConnectOptions {
+        agent_socket: None,
+        default_identities: Vec::new(),
+        ..ConnectOptions::default()
+    }
 }
 
 /// An account made for a test and removed with the value.
@@ -221,9 +267,17 @@ impl Account {
     /// Gives it a password. The hash is a quick one: it stands for nothing but this test.
     pub fn set_password(&self, password: &str) {
         use std::io::Write;
-        let mut process =
-            Command::new("chpasswd").args(["-c", "SHA512", "-s", "1000"]).stdin(Stdio::piped()).spawn().unwrap();
-        process.stdin.take().unwrap().write_all(format!("{}:{password}\n", self.name).as_bytes()).unwrap();
+        let mut process = Command::new("chpasswd")
+            .args(["-c", "SHA512", "-s", "1000"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(format!("{}:{password}\n", self.name).as_bytes())
+            .unwrap();
         assert!(process.wait().unwrap().success());
     }
 
@@ -247,6 +301,9 @@ impl Account {
 impl Drop for Account {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.sudoers_path());
-        let _ = Command::new("userdel").args(["-r", "-f", &self.name]).stderr(Stdio::null()).status();
+        let _ = Command::new("userdel")
+            .args(["-r", "-f", &self.name])
+            .stderr(Stdio::null())
+            .status();
     }
 }

@@ -23,10 +23,26 @@ fn each_secret_is_asked_for_once_and_is_not_shown() {
     let account = Account::new("/bin/dash");
     account.set_password(LOGIN);
     account.sudoers(&format!("{} ALL=(ALL) ALL\n", account.name));
-    let sshd = Sshd::start("MaxStartups 100\nPasswordAuthentication yes\nAuthenticationMethods publickey,password");
+    let sshd = Sshd::start(
+        "MaxStartups 100\nPasswordAuthentication yes\nAuthenticationMethods publickey,password",
+    );
     let key = keygen(sshd.folder.path(), "locked", &["-t", "ed25519"]);
     sshd.authorize(&public(&key));
-    must("ssh-keygen", &["-q", "-p", "-P", "", "-N", PHRASE, "-a", "2", "-f", key.to_str().unwrap()]);
+    must(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-p",
+            "-P",
+            "",
+            "-N",
+            PHRASE,
+            "-a",
+            "2",
+            "-f",
+            key.to_str().unwrap(),
+        ],
+    );
     let inventory = sshd.path("inventory.toml");
     let mut text = format!(
         "[defaults]\nknown_hosts = 'known_hosts'\nagent = false\nssh_config = false\nhost_keys = 'accept-new'\n\
@@ -45,25 +61,47 @@ fn each_secret_is_asked_for_once_and_is_not_shown() {
         inventory.display()
     );
     let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]).env("SHELL", "/bin/sh").env("SKEP_STATE_DIR", sshd.path("state"));
-    let mut process = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let (mut keyboard, mut screen) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+    script
+        .args(["-qec", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("SKEP_STATE_DIR", sshd.path("state"));
+    let mut process = script
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut keyboard, mut screen) = (
+        process.stdin.take().unwrap(),
+        process.stdout.take().unwrap(),
+    );
     let shown = Arc::new(Mutex::new(String::new()));
     let seen = shown.clone();
     let reader = std::thread::spawn(move || {
         let mut buffer = [0; 4096];
         while let Ok(length @ 1..) = screen.read(&mut buffer) {
-            seen.lock().unwrap().push_str(&String::from_utf8_lossy(&buffer[..length]));
+            seen.lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&buffer[..length]));
         }
     });
     let shows = |words: &str| shown.lock().unwrap().contains(words);
     let phrase = format!("Passphrase of {}: ", key.display());
-    for (question, answer) in [("Password to log in: ", LOGIN), ("Password for sudo: ", LOGIN), (&*phrase, PHRASE)] {
-        until(&format!("{question}: {}", shown.lock().unwrap()), || shows(question));
+    for (question, answer) in [
+        ("Password to log in: ", LOGIN),
+        ("Password for sudo: ", LOGIN),
+        (&*phrase, PHRASE),
+    ] {
+        until(&format!("{question}: {}", shown.lock().unwrap()), || {
+            shows(question)
+        });
         // A quick typist's letters would be shown before the terminal is told not to.
         let terminal = std::fs::read_to_string(&terminal).unwrap();
-        until("letters are hidden", || must("stty", &["-F", terminal.trim(), "-a"]).contains(" -echo "));
-        keyboard.write_all(format!("{answer}\n").as_bytes()).unwrap();
+        until("letters are hidden", || {
+            must("stty", &["-F", terminal.trim(), "-a"]).contains(" -echo ")
+        });
+        keyboard
+            .write_all(format!("{answer}\n").as_bytes())
+            .unwrap();
     }
     let mut ended = None;
     until("skep ends", || {

@@ -23,17 +23,31 @@ fn every_test_that_the_table_of_traps_names_exists() {
     sources(&root.join("tests/it/ssh"), &mut code);
     let docs = std::fs::read_to_string(root.join("docs/ssh.md")).unwrap();
     let (_, table) = docs.split_once("| trap | test |\n|---|---|\n").unwrap();
-    let rows: Vec<&str> = table.lines().take_while(|line| line.starts_with('|')).collect();
+    let rows: Vec<&str> = table
+        .lines()
+        .take_while(|line| line.starts_with('|'))
+        .collect();
     assert!(rows.len() >= 25, "{} of 25 traps have a row", rows.len());
     for row in rows {
-        let names: Vec<&str> = row.rsplit('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect();
+        let names: Vec<&str> = row
+            .rsplit('|')
+            .nth(1)
+            .unwrap()
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .collect();
         assert!(!names.is_empty(), "no test: {row}");
         for name in names {
             // The attribute of a test stands right above its function.
-            let found = [format!("async fn {name}()"), format!("fn {name}()"), format!("fn {name}(\n")]
-                .iter()
-                .filter_map(|signature| code.find(signature.as_str()))
-                .any(|at| code[at.saturating_sub(120)..at].contains("test"));
+            let found = [
+                format!("async fn {name}()"),
+                format!("fn {name}()"),
+                format!("fn {name}(\n"),
+            ]
+            .iter()
+            .filter_map(|signature| code.find(signature.as_str()))
+            .any(|at| code[at.saturating_sub(120)..at].contains("test"));
             assert!(found, "no test is called {name}: {row}");
         }
     }

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep::inventory::Target;
-use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, SshConnection, TransportError, connect_with};
+use skep::transport::{
+    ConnectOptions, Connection, Exec, KnownHosts, SshConnection, TransportError, connect_with,
+};
 
 use super::sshd::{Sshd, bare_options};
 use crate::proxy::{Proxy, Weather};
@@ -14,29 +16,53 @@ async fn proxy(sshd: &Sshd, weather: Weather) -> Proxy {
 }
 
 fn target(sshd: &Sshd, port: u16) -> Target {
-    let mut target = Target { address: "127.0.0.1".into(), port, ..sshd.target() };
+    let mut target = Target {
+        address: "127.0.0.1".into(),
+        port,
+        ..sshd.target()
+    };
     target.connect_timeout = Duration::from_secs(3);
     target
 }
 
 async fn reach(target: &Target) -> Result<Arc<SshConnection>, TransportError> {
-    let options = ConnectOptions { keepalive: Duration::from_millis(300), ..bare_options() };
+    let options = ConnectOptions {
+        keepalive: Duration::from_millis(300),
+        ..bare_options()
+    };
     connect_with(target, &KnownHosts::load(&target.known_hosts)?, &options).await
 }
 
 /// A small apply: a file that is written beside its place and moved there.
-const CHANGE: &str = "set -e; cat >\"$1.new\"; test \"$(wc -c <\"$1.new\")\" = \"$2\"; mv \"$1.new\" \"$1\"";
+const CHANGE: &str =
+    "set -e; cat >\"$1.new\"; test \"$(wc -c <\"$1.new\")\" = \"$2\"; mv \"$1.new\" \"$1\"";
 
-async fn change(connection: &SshConnection, file: &std::path::Path, text: &[u8]) -> Result<bool, TransportError> {
+async fn change(
+    connection: &SshConnection,
+    file: &std::path::Path,
+    text: &[u8],
+) -> Result<bool, TransportError> {
     let arguments = vec![file.display().to_string(), text.len().to_string()];
-    let exec = Exec { arguments, stdin: text.to_vec(), timeout: Duration::from_secs(5), ..Exec::root(CHANGE) };
+    let exec = Exec {
+        arguments,
+        stdin: text.to_vec(),
+        timeout: Duration::from_secs(5),
+        ..Exec::root(CHANGE)
+    };
     Ok(connection.exec(exec).await?.success())
 }
 
 /// Looks, changes, looks: what a run does; gives what is there at the end.
-async fn run(target: &Target, file: &std::path::Path, text: &[u8]) -> Result<Vec<u8>, TransportError> {
+async fn run(
+    target: &Target,
+    file: &std::path::Path,
+    text: &[u8],
+) -> Result<Vec<u8>, TransportError> {
     let connection = reach(target).await?;
-    let look = || Exec { arguments: vec![file.display().to_string()], ..Exec::root("cat \"$1\" 2>/dev/null; exit 0") };
+    let look = || Exec {
+        arguments: vec![file.display().to_string()],
+        ..Exec::root("cat \"$1\" 2>/dev/null; exit 0")
+    };
     if connection.exec(look()).await?.stdout != text {
         change(&connection, file, text).await?;
     }
@@ -50,7 +76,10 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
     let file = sshd.path("state");
     let (old, new) = (b"old ".repeat(50), b"new ".repeat(60));
     std::fs::write(&file, &old).unwrap();
-    assert_eq!(run(&target(&sshd, link.port), &file, &new).await.unwrap(), new);
+    assert_eq!(
+        run(&target(&sshd, link.port), &file, &new).await.unwrap(),
+        new
+    );
     let whole = link.bytes();
     assert!(whole > 4000, "{whole}");
     let (mut errors, mut step) = (0, 0);
@@ -62,23 +91,41 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
             std::fs::write(&file, &old).unwrap();
             let _ = std::fs::remove_file(sshd.path("known_hosts"));
             let link = proxy(&sshd, *weather).await;
-            match run(&Target { connect_timeout: Duration::from_millis(400), ..target(&sshd, link.port) }, &file, &new)
-                .await
+            match run(
+                &Target {
+                    connect_timeout: Duration::from_millis(400),
+                    ..target(&sshd, link.port)
+                },
+                &file,
+                &new,
+            )
+            .await
             {
                 Ok(seen) => assert_eq!(seen, new, "{weather:?}"),
                 Err(error) => {
                     errors += 1;
-                    assert!(error.loses_host() && !error.hint().is_empty(), "{weather:?}: {error}");
+                    assert!(
+                        error.loses_host() && !error.hint().is_empty(),
+                        "{weather:?}: {error}"
+                    );
                 }
             }
             let left = std::fs::read(&file).unwrap();
-            assert!(left == old || left == new, "{weather:?}: half changed: {}", String::from_utf8_lossy(&left));
+            assert!(
+                left == old || left == new,
+                "{weather:?}: half changed: {}",
+                String::from_utf8_lossy(&left)
+            );
         }
     }
     assert!(errors > 20, "{errors}");
     let _ = std::fs::remove_file(sshd.path("known_hosts"));
     assert_eq!(super::reach(&sshd.target()).await.map(drop), Ok(()));
-    assert_eq!(run(&sshd.target(), &file, &new).await.unwrap(), new, "the next run converges");
+    assert_eq!(
+        run(&sshd.target(), &file, &new).await.unwrap(),
+        new,
+        "the next run converges"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -94,8 +141,15 @@ async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
     let start = Instant::now();
     let command = Exec::root("for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.2; done; sleep 30");
     let error = connection.exec(command).await.unwrap_err();
-    assert!(matches!(&error, TransportError::Lost(why) if why.contains("silent")), "{error}");
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(
+        matches!(&error, TransportError::Lost(why) if why.contains("silent")),
+        "{error}"
+    );
+    assert!(
+        start.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        start.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,15 +158,35 @@ async fn a_long_way_is_only_slow() {
     let link = proxy(&sshd, Weather::Delayed(Duration::from_millis(150))).await;
     let mut target = target(&sshd, link.port);
     target.connect_timeout = Duration::from_secs(10);
-    let connection =
-        connect_with(&target, &KnownHosts::load(&target.known_hosts).unwrap(), &bare_options()).await.unwrap();
-    assert_eq!(connection.exec(Exec::root("echo there")).await.unwrap().stdout, b"there\n");
+    let connection = connect_with(
+        &target,
+        &KnownHosts::load(&target.known_hosts).unwrap(),
+        &bare_options(),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        connection
+            .exec(Exec::root("echo there"))
+            .await
+            .unwrap()
+            .stdout,
+        b"there\n"
+    );
 }
 
 fn memory() -> u64 {
     let text = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_ascii_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
+    line.split_ascii_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        / 1024
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,9 +196,21 @@ async fn output_without_end_does_not_fill_the_memory() {
     let before = memory();
     // 1 GB of stderr, of which the end is kept; then as much of stdout as is allowed.
     let much = Exec::root("head -c 1073741824 /dev/zero >&2; echo end >&2");
-    let output = connection.exec(Exec { timeout: Duration::from_secs(600), ..much }).await.unwrap();
+    let output = connection
+        .exec(Exec {
+            timeout: Duration::from_secs(600),
+            ..much
+        })
+        .await
+        .unwrap();
     assert!(output.stderr.ends_with(b"end\n") && output.stderr.len() <= 64 * 1024);
-    let error = connection.exec(Exec { output_limit: 1 << 20, ..Exec::root("cat /dev/zero") }).await.unwrap_err();
+    let error = connection
+        .exec(Exec {
+            output_limit: 1 << 20,
+            ..Exec::root("cat /dev/zero")
+        })
+        .await
+        .unwrap_err();
     assert_eq!(error, TransportError::TooMuchOutput(1 << 20));
     let grown = memory().saturating_sub(before);
     assert!(grown < 150, "{grown} MB");

@@ -48,14 +48,20 @@ struct Guestbook<'a> {
 impl<'a> Guestbook<'a> {
     /// The lot's inventory, with each worker's size.
     fn new(lot: &'a Lot) -> Self {
-        let mut table: toml::Table = std::fs::read_to_string(lot.inventory()).unwrap().parse().unwrap();
+        let mut table: toml::Table = std::fs::read_to_string(lot.inventory())
+            .unwrap()
+            .parse()
+            .unwrap();
         for (name, host) in table["hosts"].as_table_mut().unwrap() {
             let size = match name.as_str() {
                 "docker01" => continue,
                 BIG => "big",
                 _ => "small",
             };
-            host["vars"].as_table_mut().unwrap().insert("size".to_owned(), size.into());
+            host["vars"]
+                .as_table_mut()
+                .unwrap()
+                .insert("size".to_owned(), size.into());
         }
         let inventory = lot.write("sizes.toml", &toml::to_string(&table).unwrap());
         Self { lot, inventory }
@@ -74,16 +80,28 @@ impl<'a> Guestbook<'a> {
         let mut arguments = vec![verb, "-i", &self.inventory, PLAYBOOK];
         arguments.extend(values.iter().flat_map(|value| ["-e", value]));
         arguments.extend(more);
-        Said::from(crate::skep::command(&arguments).output().expect("skep starts"))
+        Said::from(
+            crate::skep::command(&arguments)
+                .output()
+                .expect("skep starts"),
+        )
     }
 
     /// One request to the front, from outside.
     fn front(&self, more: &[&str]) -> Result<String, String> {
         let address = format!("http://{}/", self.lot.address("docker01"));
-        let output = Command::new("curl").args(["-sS", "--fail", "--max-time", "60"]).args(more).arg(address).output();
+        let output = Command::new("curl")
+            .args(["-sS", "--fail", "--max-time", "60"])
+            .args(more)
+            .arg(address)
+            .output();
         let output = output.expect("curl");
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+        if output.status.success() {
+            Ok(text(&output.stdout))
+        } else {
+            Err(text(&output.stderr))
+        }
     }
 
     #[track_caller]
@@ -102,7 +120,10 @@ impl<'a> Guestbook<'a> {
         loop {
             match self.front(&[]) {
                 Ok(text) if text.contains(&format!("<li>{name}: was here</li>")) => return,
-                said => assert!(started.elapsed() < PATIENCE, "{name} is not in the book: {said:?}"),
+                said => assert!(
+                    started.elapsed() < PATIENCE,
+                    "{name} is not in the book: {said:?}"
+                ),
             }
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -145,9 +166,15 @@ impl<'a> Guestbook<'a> {
                 nodes = self.nodes_of("web");
             }
             moved.store(true, Ordering::Relaxed);
-            let asked = asking.join().unwrap().unwrap_or_else(|lost| panic!("{lost}"));
+            let asked = asking
+                .join()
+                .unwrap()
+                .unwrap_or_else(|lost| panic!("{lost}"));
             assert!(asked > 10, "only {asked} requests were made");
-            assert!(!nodes.iter().any(|node| node == lost), "the instance of {lost} did not move: {nodes:?}");
+            assert!(
+                !nodes.iter().any(|node| node == lost),
+                "the instance of {lost} did not move: {nodes:?}"
+            );
             nodes
         })
     }
@@ -156,7 +183,12 @@ impl<'a> Guestbook<'a> {
 #[test]
 fn the_guestbook_outlives_a_node() {
     let lot = Lot::up_with("guestbook", &["--managers", "1", "--workers", "3"]);
-    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
+    )
+    .exits(0);
     lot.image("services", &["docker01", BIG]);
     lot.image("registry", &["docker01"]);
     lot.on("docker01", PYTHON);
@@ -164,13 +196,20 @@ fn the_guestbook_outlives_a_node() {
     lot.on(BIG, "mkdir -p /root/mongo");
     lot.put(
         BIG,
-        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/applications/guestbook/mongod.py"),
+        concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/tests/lab/applications/guestbook/mongod.py"
+        ),
         "/root/mongo/mongod.py",
     );
     lot.on(BIG, DATABASE);
     let guestbook = Guestbook::new(&lot);
 
-    guestbook.run("plan", &[]).exits(0).says("stack[guestbook]").says("label size big");
+    guestbook
+        .run("plan", &[])
+        .exits(0)
+        .says("stack[guestbook]")
+        .says("label size big");
     guestbook.run("apply", &["--yes"]).exits(0);
     guestbook.run("check", &[]).exits(0).says("In sync");
     assert_eq!(guestbook.nodes_of("mongodb"), [BIG]);
@@ -181,10 +220,16 @@ fn the_guestbook_outlives_a_node() {
 
     // The plug of a node with an instance is pulled, not that of the database.
     let before = guestbook.nodes_of("web");
-    assert!(before.len() == 2 && before[0] != before[1], "never two on one node: {before:?}");
+    assert!(
+        before.len() == 2 && before[0] != before[1],
+        "never two on one node: {before:?}"
+    );
     let lost = before.iter().find(|node| *node != BIG).unwrap();
     let after = guestbook.lose(lost);
-    assert!(after.len() == 2 && after[0] != after[1], "never two on one node: {after:?}");
+    assert!(
+        after.len() == 2 && after[0] != after[1],
+        "never two on one node: {after:?}"
+    );
     guestbook.sign("Grace");
     guestbook.until_signed_by("Grace");
 
@@ -192,7 +237,9 @@ fn the_guestbook_outlives_a_node() {
     lot.fault("start", lost);
     lot.until(
         "docker01",
-        &format!("docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -x '{lost} Ready'"),
+        &format!(
+            "docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -x '{lost} Ready'"
+        ),
         PATIENCE,
     );
     guestbook.run("check", &[]).exits(0).says("In sync");
@@ -202,7 +249,11 @@ fn the_guestbook_outlives_a_node() {
     let database = "docker ps -q --filter label=com.docker.swarm.service.name=guestbook_mongodb";
     let killed = lot.on(BIG, database);
     lot.on(BIG, &format!("docker kill {killed}"));
-    lot.until(BIG, &format!("new=$({database}) && [ -n \"$new\" ] && [ \"$new\" != {killed} ]"), PATIENCE);
+    lot.until(
+        BIG,
+        &format!("new=$({database}) && [ -n \"$new\" ] && [ \"$new\" != {killed} ]"),
+        PATIENCE,
+    );
     guestbook.until_signed_by("Ada");
     guestbook.until_signed_by("Grace");
 }

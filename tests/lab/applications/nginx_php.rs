@@ -33,9 +33,16 @@ fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
 
 /// What a request gets, or why it gets nothing.
 fn get(url: &str, seconds: &str) -> Result<String, String> {
-    let output = Command::new("curl").args(["-sS", "--fail", "--max-time", seconds, url]).output().expect("curl");
+    let output = Command::new("curl")
+        .args(["-sS", "--fail", "--max-time", seconds, url])
+        .output()
+        .expect("curl");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
 /// The node that a page says it comes from.
@@ -46,7 +53,9 @@ fn node_of(page: &str) -> Option<&str> {
 /// The nodes that answer to forty requests at a balancer.
 fn behind(address: &str) -> BTreeSet<String> {
     let pages = (0..40).filter_map(|_| get(&format!("http://{address}/"), "20").ok());
-    pages.filter_map(|page| node_of(&page).map(str::to_owned)).collect()
+    pages
+        .filter_map(|page| node_of(&page).map(str::to_owned))
+        .collect()
 }
 
 /// Waits until exactly these nodes are behind a balancer.
@@ -58,7 +67,10 @@ fn until_behind(address: &str, wanted: &[&str]) {
         if seen == wanted {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "behind {address}: {seen:?}, wanted {wanted:?}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "behind {address}: {seen:?}, wanted {wanted:?}"
+        );
     }
 }
 
@@ -95,7 +107,12 @@ impl Visitors {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             let (answered, lost) = thread.join().unwrap();
-            assert!(lost.is_empty(), "{} of {} requests were lost: {lost:#?}", lost.len(), answered + lost.len());
+            assert!(
+                lost.is_empty(),
+                "{} of {} requests were lost: {lost:#?}",
+                lost.len(),
+                answered + lost.len()
+            );
             assert!(answered > 3, "a visitor was answered {answered} times");
         }
     }
@@ -104,7 +121,12 @@ impl Visitors {
 #[test]
 fn nginx_and_php_behind_balancers() {
     let lot = Lot::up_with("nginx", &["--managers", "3", "--workers", "2"]);
-    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
+    )
+    .exits(0);
     lot.image("services", &[]);
     lot.image("registry", &["docker01"]);
     let address = |node: &str| lot.address(node);
@@ -117,7 +139,10 @@ fn nginx_and_php_behind_balancers() {
         assert_eq!(node_of(&page), Some(node), "{page}");
         assert!(page.contains("<h1>nginx and PHP 8</h1>"), "{page}");
         // A request that is longer than a reload, wherever it falls.
-        lot.on(node, "echo '<?php sleep(2); echo \"slow\";' >/srv/nginx-php/www/slow.php");
+        lot.on(
+            node,
+            "echo '<?php sleep(2); echo \"slow\";' >/srv/nginx-php/www/slow.php",
+        );
     }
     for balancer in BALANCERS {
         until_behind(&address(balancer), &NODES);
@@ -125,7 +150,13 @@ fn nginx_and_php_behind_balancers() {
     let page = get(&format!("http://{}/", address("docker02")), "20").unwrap();
     // This machine's own address on the lot's bridge, where the packages are served.
     let inventory = std::fs::read_to_string(lot.inventory()).unwrap();
-    let here = inventory.split("docker_repository = \"http://").nth(1).unwrap().split('/').next().unwrap();
+    let here = inventory
+        .split("docker_repository = \"http://")
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
     assert!(page.contains(&format!("Your address is {here}.")), "{page}");
 
     the_list_changes_and_nobody_notices(&lot);
@@ -134,11 +165,14 @@ fn nginx_and_php_behind_balancers() {
 }
 
 fn the_list_changes_and_nobody_notices(lot: &Lot) {
-    let urls =
-        BALANCERS.iter().flat_map(|node| ["", "slow.php"].map(|path| format!("http://{}/{path}", lot.address(node))));
+    let urls = BALANCERS.iter().flat_map(|node| {
+        ["", "slow.php"].map(|path| format!("http://{}/{path}", lot.address(node)))
+    });
     let visitors = Visitors::of(urls);
     let without = ["-e", "nginx_php_web=all:!docker05"];
-    run(lot, "plan", &without).exits(0).says("command[reload the balancer]");
+    run(lot, "plan", &without)
+        .exits(0)
+        .says("command[reload the balancer]");
     run(lot, "apply", &[&["--yes"], &without[..]].concat()).exits(0);
     for balancer in BALANCERS {
         until_behind(&lot.address(balancer), &NODES[..4]);
@@ -153,11 +187,20 @@ fn the_list_changes_and_nobody_notices(lot: &Lot) {
     visitors.lost_nothing();
 
     // A list that somebody else has changed and loaded is drift, and goes.
-    let container = "$(docker ps -q --filter label=com.docker.swarm.service.name=nginx-php_balancer)";
+    let container =
+        "$(docker ps -q --filter label=com.docker.swarm.service.name=nginx-php_balancer)";
     let meddle = "sed -i /docker04/d /srv/nginx-php/balancer/nginx.conf";
-    lot.on("docker03", &format!("{meddle} && docker exec {container} nginx -c /balancer/nginx.conf -s reload"));
-    until_behind(&lot.address("docker03"), &["docker01", "docker02", "docker03", "docker05"]);
-    run(lot, "check", &[]).exits(3).says("file[/srv/nginx-php/balancer/nginx.conf]");
+    lot.on(
+        "docker03",
+        &format!("{meddle} && docker exec {container} nginx -c /balancer/nginx.conf -s reload"),
+    );
+    until_behind(
+        &lot.address("docker03"),
+        &["docker01", "docker02", "docker03", "docker05"],
+    );
+    run(lot, "check", &[])
+        .exits(3)
+        .says("file[/srv/nginx-php/balancer/nginx.conf]");
     run(lot, "apply", &["--yes"]).exits(0);
     until_behind(&lot.address("docker03"), &NODES);
 }
@@ -166,7 +209,11 @@ fn a_manager_loses_its_power(lot: &Lot) {
     let others = ["docker02", "docker03"];
     let visitors = Visitors::of(others.map(|node| format!("http://{}/", lot.address(node))));
     lot.pull_the_plug("docker01");
-    lot.until("docker02", "docker node ls --format '{{.Hostname}} {{.Status}}' | grep -qx 'docker01 Down'", PATIENCE);
+    lot.until(
+        "docker02",
+        "docker node ls --format '{{.Hostname}} {{.Status}}' | grep -qx 'docker01 Down'",
+        PATIENCE,
+    );
     for balancer in others {
         until_behind(&lot.address(balancer), &NODES[1..]);
     }
@@ -184,23 +231,47 @@ fn a_manager_loses_its_power(lot: &Lot) {
         if said.code == 0 {
             return;
         }
-        assert!(started.elapsed() < PATIENCE, "the cluster is not whole:\n{}{}", said.stdout, said.stderr);
+        assert!(
+            started.elapsed() < PATIENCE,
+            "the cluster is not whole:\n{}{}",
+            said.stdout,
+            said.stderr
+        );
     }
 }
 
 /// Packages and exports, and the server itself where the kernel has one.
 fn the_server_of_the_pages(lot: &Lot) {
-    let said = run(lot, "apply", &["--yes", "--limit", "docker05", "--tags", "storage", "-e", "nginx_php_content=nfs"]);
+    let said = run(
+        lot,
+        "apply",
+        &[
+            "--yes",
+            "--limit",
+            "docker05",
+            "--tags",
+            "storage",
+            "-e",
+            "nginx_php_content=nfs",
+        ],
+    );
     let exports = lot.on("docker05", "cat /etc/exports.d/nginx-php.exports");
     let table = lot.on("docker05", "cat /var/lib/nfs/etab");
     for node in NODES {
         let address = lot.address(node);
-        assert!(exports.contains(&format!(" {address}(ro,sync,no_subtree_check)")), "{exports}");
-        assert!(table.contains(&format!("/srv/nginx-php/www\t{address}(ro,")), "{table}");
+        assert!(
+            exports.contains(&format!(" {address}(ro,sync,no_subtree_check)")),
+            "{exports}"
+        );
+        assert!(
+            table.contains(&format!("/srv/nginx-php/www\t{address}(ro,")),
+            "{table}"
+        );
     }
     if said.code == 0 {
         lot.on("docker05", "systemctl is-active nfs-server");
     } else {
-        said.exits(1).says("Dependency failed for nfs-server.service");
+        said.exits(1)
+            .says("Dependency failed for nfs-server.service");
     }
 }

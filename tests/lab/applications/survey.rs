@@ -55,20 +55,38 @@ impl Survey<'_> {
         let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
         arguments.extend(more);
         let mut command = self.lot.command(verb, PLAYBOOK, &arguments);
-        Said::from(command.env("SURVEY_PASSWORD", PASSWORD).output().expect("skep starts")).does_not_say("hunter2")
+        Said::from(
+            command
+                .env("SURVEY_PASSWORD", PASSWORD)
+                .output()
+                .expect("skep starts"),
+        )
+        .does_not_say("hunter2")
     }
 
     /// What the form says on the first node that answers, asked from outside.
     fn answers(&self) -> String {
         let get = |node: &&str| curl(&[&format!("http://{}:2154/answers", self.lot.address(node))]);
-        ["docker01", "docker02", "docker03"].iter().find_map(get).unwrap_or_default()
+        ["docker01", "docker02", "docker03"]
+            .iter()
+            .find_map(get)
+            .unwrap_or_default()
     }
 
     fn answer(&self, name: &str) {
         let form = format!("name={name}&coat=tortie&donut=strawberry");
-        let post = |node: &&str| curl(&["--data", &form, &format!("http://{}:2154/", self.lot.address(node))]);
+        let post = |node: &&str| {
+            curl(&[
+                "--data",
+                &form,
+                &format!("http://{}:2154/", self.lot.address(node)),
+            ])
+        };
         assert!(
-            ["docker01", "docker02", "docker03"].iter().find_map(post).is_some(),
+            ["docker01", "docker02", "docker03"]
+                .iter()
+                .find_map(post)
+                .is_some(),
             "no node takes the answer of {name}"
         );
     }
@@ -90,15 +108,26 @@ impl Survey<'_> {
 
 /// What a request gets, when its status is a good one.
 fn curl(arguments: &[&str]) -> Option<String> {
-    let output =
-        Command::new("curl").args(["-sS", "--fail", "--max-time", "5"]).args(arguments).output().expect("curl");
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new("curl")
+        .args(["-sS", "--fail", "--max-time", "5"])
+        .args(arguments)
+        .output()
+        .expect("curl");
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[test]
 fn the_survey_runs_and_keeps_its_answers() {
     let lot = Lot::up("survey");
-    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
+    )
+    .exits(0);
     lot.image("services", &[]);
     lot.image("registry", &["docker01"]);
     let account = lot.on("docker02", DATABASE).trim().to_owned();
@@ -114,12 +143,19 @@ fn the_survey_runs_and_keeps_its_answers() {
     survey.until_answers_have("Pika");
 
     // The database's container is killed: a new one finds the data.
-    lot.on("docker02", "docker kill $(docker ps -q --filter label=com.docker.swarm.service.name=survey_db)");
+    lot.on(
+        "docker02",
+        "docker kill $(docker ps -q --filter label=com.docker.swarm.service.name=survey_db)",
+    );
     survey.until_answers_have("Pika");
 
     // Down and up: `check` says what is gone, `apply` brings it back, with its answers.
     // Its network may be in use for a moment longer: `docker stack rm` then takes the rest away, and fails.
-    lot.until("docker01", "docker stack rm survey", Duration::from_secs(120));
+    lot.until(
+        "docker01",
+        "docker stack rm survey",
+        Duration::from_secs(120),
+    );
     // It returns before it is done: networks and tasks go on each node later.
     for node in ["docker01", "docker02", "docker03"] {
         let gone = "! docker ps -a --format '{{.Names}}' | grep -q ^survey_ && ! docker network ls --format '{{.Name}}' | grep -q ^survey_";
@@ -130,9 +166,25 @@ fn the_survey_runs_and_keeps_its_answers() {
     survey.until_answers_have("Pika");
 
     // Scaled, and with the queue between.
-    survey.run("apply", &["--yes", "-e", "survey_replicas=3", "-e", "survey_queue=true"]).exits(0);
+    survey
+        .run(
+            "apply",
+            &[
+                "--yes",
+                "-e",
+                "survey_replicas=3",
+                "-e",
+                "survey_queue=true",
+            ],
+        )
+        .exits(0);
     survey.answer("Momo");
     survey.until_answers_have("Momo");
-    survey.run("check", &["-e", "survey_replicas=3", "-e", "survey_queue=true"]).exits(0);
+    survey
+        .run(
+            "check",
+            &["-e", "survey_replicas=3", "-e", "survey_queue=true"],
+        )
+        .exits(0);
     skep(&["status", "-i", &lot.inventory()]).exits(0);
 }

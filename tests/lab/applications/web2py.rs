@@ -87,17 +87,26 @@ impl Web2py<'_> {
         arguments.extend(values.iter().flat_map(|value| ["-e", value]));
         arguments.extend(more);
         let mut command = crate::skep::command(&arguments);
-        command.env("WEB2PY_PASSWORD", "hunter2 and more").env("WEB2PY_ROOT_PASSWORD", "hunter2 of root");
+        command
+            .env("WEB2PY_PASSWORD", "hunter2 and more")
+            .env("WEB2PY_ROOT_PASSWORD", "hunter2 of root");
         Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
     }
 
     /// The lot's inventory with these hosts alone, each in these groups.
     fn inventory(&self, name: &str, hosts: &[(&str, &[&str])]) -> String {
-        let mut table: toml::Table = std::fs::read_to_string(self.lot.inventory()).unwrap().parse().unwrap();
+        let mut table: toml::Table = std::fs::read_to_string(self.lot.inventory())
+            .unwrap()
+            .parse()
+            .unwrap();
         let all = table["hosts"].as_table_mut().unwrap();
         all.retain(|host, _| hosts.iter().any(|(kept, _)| **kept == *host));
         for (host, groups) in hosts {
-            all[*host]["groups"] = groups.iter().map(|group| toml::Value::from(*group)).collect::<Vec<_>>().into();
+            all[*host]["groups"] = groups
+                .iter()
+                .map(|group| toml::Value::from(*group))
+                .collect::<Vec<_>>()
+                .into();
         }
         table.insert("groups".to_owned(), toml::toml! { workers = {} }.into());
         self.lot.write(name, &toml::to_string(&table).unwrap())
@@ -112,7 +121,10 @@ impl Web2py<'_> {
             let said = curl(&[&address]);
             match said {
                 Ok(text) if text.contains(wanted) => return text,
-                said => assert!(started.elapsed() < PATIENCE, "`{wanted}` did not come from {address}: {said:?}"),
+                said => assert!(
+                    started.elapsed() < PATIENCE,
+                    "`{wanted}` did not come from {address}: {said:?}"
+                ),
             }
             std::thread::sleep(Duration::from_millis(500));
         }
@@ -124,13 +136,19 @@ impl Web2py<'_> {
         let address = format!("http://{}/", self.lot.address(node));
         let started = Instant::now();
         while let Err(said) = curl(&["--data-urlencode", &format!("text={text}"), &address]) {
-            assert!(started.elapsed() < PATIENCE, "{address} takes no note: {said}");
+            assert!(
+                started.elapsed() < PATIENCE,
+                "{address} takes no note: {said}"
+            );
             std::thread::sleep(Duration::from_millis(500));
         }
     }
 
     fn label(&self, node: &str) -> String {
-        self.lot.on("docker01", &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"))
+        self.lot.on(
+            "docker01",
+            &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"),
+        )
     }
 
     /// Nodes on which tasks of a service run.
@@ -144,18 +162,31 @@ impl Web2py<'_> {
 
 /// What a request gets, when its status is a good one; else why not.
 fn curl(arguments: &[&str]) -> Result<String, String> {
-    let output =
-        Command::new("curl").args(["-sS", "--fail", "--max-time", "10"]).args(arguments).output().expect("curl");
+    let output = Command::new("curl")
+        .args(["-sS", "--fail", "--max-time", "10"])
+        .args(arguments)
+        .output()
+        .expect("curl");
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    if output.status.success() {
+        Ok(text(&output.stdout))
+    } else {
+        Err(text(&output.stderr))
+    }
 }
 
-const DATABASE_CONTAINER: &str = "docker ps -q --filter label=com.docker.swarm.service.name=web2py_mysql5";
+const DATABASE_CONTAINER: &str =
+    "docker ps -q --filter label=com.docker.swarm.service.name=web2py_mysql5";
 
 #[test]
 fn web2py_runs_on_one_node_and_on_three() {
     let lot = Lot::up("web2py");
-    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
+    )
+    .exits(0);
     // What images are made of is on docker01 alone: the others have what they pull.
     lot.image("services", &["docker01"]);
     lot.image("registry", &["docker01"]);
@@ -164,9 +195,21 @@ fn web2py_runs_on_one_node_and_on_three() {
     let web2py = Web2py { lot: &lot };
 
     let one = web2py.inventory("one.toml", &[("docker01", &["managers", "db"])]);
-    let single = ["-e", "web2py_registry=", "-e", "web2py_replicas=1", "-e", "web2py_python_replicas=1"];
-    web2py.run("plan", &one, &single).exits(0).says("stack[web2py]");
-    web2py.run("apply", &one, &[&single[..], &["--yes"]].concat()).exits(0);
+    let single = [
+        "-e",
+        "web2py_registry=",
+        "-e",
+        "web2py_replicas=1",
+        "-e",
+        "web2py_python_replicas=1",
+    ];
+    web2py
+        .run("plan", &one, &single)
+        .exits(0)
+        .says("stack[web2py]");
+    web2py
+        .run("apply", &one, &[&single[..], &["--yes"]].concat())
+        .exits(0);
     web2py.run("check", &one, &single).exits(0).says("In sync");
     web2py.note("docker01", "from one node");
     web2py.until_says("docker01", "/", "from one node");
@@ -178,19 +221,44 @@ fn web2py_runs_on_one_node_and_on_three() {
 fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     let tiers = ["workers", "web", "app"];
     let first: &[&str] = &["managers", "registry", "db", "web", "app"];
-    let all = web2py.inventory("all.toml", &[("docker01", first), ("docker02", &tiers), ("docker03", &tiers)]);
+    let all = web2py.inventory(
+        "all.toml",
+        &[
+            ("docker01", first),
+            ("docker02", &tiers),
+            ("docker03", &tiers),
+        ],
+    );
     lot.on("docker02", "mkdir -p /srv/web2py/apache2/htdocs/static && echo 'served by Apache' >/srv/web2py/apache2/htdocs/static/own.txt");
     web2py.run("apply", &all, &["--yes"]).exits(0);
     web2py.run("check", &all, &[]).exits(0).says("In sync");
-    assert_eq!(web2py.nodes_of("web2py_apache2"), "docker01 docker02 docker03");
-    assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02 docker03");
-    assert_eq!(web2py.label("docker03"), r#"{"web2py.tier.app":"true","web2py.tier.web":"true"}"#);
+    assert_eq!(
+        web2py.nodes_of("web2py_apache2"),
+        "docker01 docker02 docker03"
+    );
+    assert_eq!(
+        web2py.nodes_of("web2py_python"),
+        "docker01 docker02 docker03"
+    );
+    assert_eq!(
+        web2py.label("docker03"),
+        r#"{"web2py.tier.app":"true","web2py.tier.web":"true"}"#
+    );
     let images = skep(&["status", "-i", &all, "--images"]).exits(0).stdout;
     for image in ["web2py_apache2", "web2py_python", "web2py_mysql5"] {
-        assert!(images.contains(image), "{image} is not in the registry:\n{images}");
+        assert!(
+            images.contains(image),
+            "{image} is not in the registry:\n{images}"
+        );
     }
-    let pulled = lot.on("docker02", "docker image ls --format '{{.Repository}}' | sort -u");
-    assert_eq!(pulled, "docker01:5000/web2py_apache2\ndocker01:5000/web2py_python", "all that docker02 has was pulled");
+    let pulled = lot.on(
+        "docker02",
+        "docker image ls --format '{{.Repository}}' | sort -u",
+    );
+    assert_eq!(
+        pulled, "docker01:5000/web2py_apache2\ndocker01:5000/web2py_python",
+        "all that docker02 has was pulled"
+    );
 
     // Through every node, in and out; the row of the single node is still there.
     for node in NODES {
@@ -198,7 +266,10 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     }
     for node in NODES {
         let said = web2py.until_says(node, "/", "through docker03");
-        assert!(said.contains("from one node") && said.contains("through docker01"), "{node} says: {said}");
+        assert!(
+            said.contains("from one node") && said.contains("through docker01"),
+            "{node} says: {said}"
+        );
     }
     web2py.until_says("docker02", "/static/own.txt", "served by Apache");
 
@@ -219,16 +290,35 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
         "docker exec $({DATABASE_CONTAINER}) sh -c 'mariadb --no-defaults -N -S /tmp/mysqld.sock -uroot -p\"$(cat $MYSQL_ROOT_PASSWORD_FILE)\" web2py -e \"{query}\"'"
     );
     let rows = lot.on("docker01", &ask);
-    for row in ["from one node", "through docker02", "after the kill", "200\tutf8mb4"] {
-        assert!(rows.contains(row), "`{row}` is not in the database:\n{rows}");
+    for row in [
+        "from one node",
+        "through docker02",
+        "after the kill",
+        "200\tutf8mb4",
+    ] {
+        assert!(
+            rows.contains(row),
+            "`{row}` is not in the database:\n{rows}"
+        );
     }
 
     // Untagged: docker03 has no application any more, and its Apache reaches those of the others.
-    let fewer =
-        web2py.inventory("fewer.toml", &[("docker01", first), ("docker02", &tiers), ("docker03", &["workers", "web"])]);
+    let fewer = web2py.inventory(
+        "fewer.toml",
+        &[
+            ("docker01", first),
+            ("docker02", &tiers),
+            ("docker03", &["workers", "web"]),
+        ],
+    );
     let two = ["-e", "web2py_python_replicas=2"];
-    web2py.run("plan", &fewer, &two).exits(0).says("label web2py.tier.app: true -> (absent)");
-    web2py.run("apply", &fewer, &[&two[..], &["--yes"]].concat()).exits(0);
+    web2py
+        .run("plan", &fewer, &two)
+        .exits(0)
+        .says("label web2py.tier.app: true -> (absent)");
+    web2py
+        .run("apply", &fewer, &[&two[..], &["--yes"]].concat())
+        .exits(0);
     assert_eq!(web2py.label("docker03"), r#"{"web2py.tier.web":"true"}"#);
     assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02");
     web2py.until_says("docker03", "/", "after the kill");
@@ -244,14 +334,29 @@ fn the_database_does_not_move_to_an_empty_disk(web2py: &Web2py<'_>) {
         ("docker03", &["workers", "web"]),
     ];
     let moved = web2py.inventory("moved.toml", &hosts);
-    let said = web2py.run("plan", &moved, &["-e", "web2py_python_replicas=2"]).exits(1);
+    let said = web2py
+        .run("plan", &moved, &["-e", "web2py_python_replicas=2"])
+        .exits(1);
     said.says("would bring services to docker02, whose /srv/web2py/mysql5/datadir is empty")
         .says("the volume web2py is on docker01");
-    web2py.lot.on("docker01", "grep -q web2py /srv/web2py/mysql5/datadir/.skep-volume");
-    web2py.lot.on("docker02", "! test -e /srv/web2py/mysql5/datadir/.skep-volume");
+    web2py.lot.on(
+        "docker01",
+        "grep -q web2py /srv/web2py/mysql5/datadir/.skep-volume",
+    );
+    web2py.lot.on(
+        "docker02",
+        "! test -e /srv/web2py/mysql5/datadir/.skep-volume",
+    );
     // Nor does it stop where it is.
-    let said = web2py.run("apply", &moved, &["--yes", "-e", "web2py_python_replicas=2"]).exits(1);
-    said.says("docker01 has the volume web2py").says("without the label web2py.tier.db=true what needs it would stop");
+    let said = web2py
+        .run(
+            "apply",
+            &moved,
+            &["--yes", "-e", "web2py_python_replicas=2"],
+        )
+        .exits(1);
+    said.says("docker01 has the volume web2py")
+        .says("without the label web2py.tier.db=true what needs it would stop");
     assert!(web2py.label("docker01").contains("web2py.tier.db"));
     web2py.until_says("docker03", "/", "after the kill");
 }

@@ -51,18 +51,33 @@ impl WordPress {
         arguments.extend(more);
         let mut command = self.lot.command(verb, PLAYBOOK, &arguments);
         command.envs([("LB_ADMIN_USER", "admin"), ("LB_ADMIN_PASS", password)]);
-        command.envs([("WP_DB_PASS", "hunter2 of wp"), ("DB_ROOT_PASS", "hunter2 of root")]);
+        command.envs([
+            ("WP_DB_PASS", "hunter2 of wp"),
+            ("DB_ROOT_PASS", "hunter2 of root"),
+        ]);
         Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
     }
 
     /// Asks a node from outside; gives the status (0: no answer) and the body.
     fn get(&self, node: &str, rest: &str, password: Option<&str>, more: &[&str]) -> (u16, String) {
         let mut command = Command::new("curl");
-        command.args(["-sS", "--location", "--max-time", "100", "--write-out", "\n%{http_code}"]).args(more);
+        command
+            .args([
+                "-sS",
+                "--location",
+                "--max-time",
+                "100",
+                "--write-out",
+                "\n%{http_code}",
+            ])
+            .args(more);
         if let Some(password) = password {
             command.args(["--user", &format!("admin:{password}")]);
         }
-        let output = command.arg(format!("http://{}{rest}", self.lot.address(node))).output().expect("curl");
+        let output = command
+            .arg(format!("http://{}{rest}", self.lot.address(node)))
+            .output()
+            .expect("curl");
         let text = String::from_utf8_lossy(&output.stdout);
         let (body, status) = text.rsplit_once('\n').unwrap_or_default();
         (status.parse().unwrap_or_default(), body.to_owned())
@@ -74,14 +89,24 @@ impl WordPress {
         until(wanted.1, || {
             let (status, body) = self.get(node, rest, password, &[]);
             let good = status == wanted.0 && body.contains(wanted.1);
-            if good { Ok(()) } else { Err(format!("{node}{rest}: {status}\n{body}")) }
+            if good {
+                Ok(())
+            } else {
+                Err(format!("{node}{rest}: {status}\n{body}"))
+            }
         });
     }
 
     /// What Prometheus says, asked through its Caddy.
     fn prometheus(&self, path: &str) -> Value {
-        let (status, body) = self.get("docker01", &format!(":9090/api/v1/{path}"), Some(PASSWORDS[1]), &[]);
-        serde_json::from_str(&body).unwrap_or_else(|_| serde_json::json!({ "status": status, "body": body }))
+        let (status, body) = self.get(
+            "docker01",
+            &format!(":9090/api/v1/{path}"),
+            Some(PASSWORDS[1]),
+            &[],
+        );
+        serde_json::from_str(&body)
+            .unwrap_or_else(|_| serde_json::json!({ "status": status, "body": body }))
     }
 
     /// Waits until an alert fires for a service, or does no longer.
@@ -89,13 +114,19 @@ impl WordPress {
     fn until_alert(&self, service: &str, fires: bool) {
         until(service, || {
             let said = self.prometheus("alerts");
-            let Some(alerts) = said["data"]["alerts"].as_array() else { return Err(said.to_string()) };
+            let Some(alerts) = said["data"]["alerts"].as_array() else {
+                return Err(said.to_string());
+            };
             let found = alerts.iter().any(|alert| {
                 alert["labels"]["alertname"] == "ServiceLacksReplicas"
                     && alert["labels"]["service"] == service
                     && alert["state"] == "firing"
             });
-            if found == fires { Ok(()) } else { Err(said.to_string()) }
+            if found == fires {
+                Ok(())
+            } else {
+                Err(said.to_string())
+            }
         });
     }
 }
@@ -105,14 +136,18 @@ impl WordPress {
 fn until(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let started = Instant::now();
     while let Err(why) = attempt() {
-        assert!(started.elapsed() < PATIENCE, "`{what}` is still not so: {why}");
+        assert!(
+            started.elapsed() < PATIENCE,
+            "`{what}` is still not so: {why}"
+        );
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
 fn prepared() -> WordPress {
     let lot = Lot::up_with("wordpress", &["--managers", "1", "--workers", "1"]);
-    lot.run("apply", "playbooks/docker.toml", &["--yes"]).exits(0);
+    lot.run("apply", "playbooks/docker.toml", &["--yes"])
+        .exits(0);
     lot.image("services", &[]);
     lot.image("busybox", &[]);
     lot.image("registry", &["docker01"]);
@@ -122,18 +157,36 @@ fn prepared() -> WordPress {
             scope.spawn(move || lot.on(node, STAND_INS));
         }
     });
-    let account = |name: &str| lot.on("docker02", &format!("docker run --rm services:lab id -u {name}"));
+    let account = |name: &str| {
+        lot.on(
+            "docker02",
+            &format!("docker run --rm services:lab id -u {name}"),
+        )
+    };
     let accounts = [account("mysql"), account("www-data")];
     WordPress { lot, accounts }
 }
 
 /// WordPress is installed as a person would, with a title that is then in the database.
 fn install(system: &WordPress) {
-    system.until("docker01", ":80/wp-admin/install.php", None, (200, "weblog_title"));
+    system.until(
+        "docker01",
+        ":80/wp-admin/install.php",
+        None,
+        (200, "weblog_title"),
+    );
     let form = "weblog_title=Kept+in+a+skep&user_name=admin&admin_password=admin-of-it&admin_password2=admin-of-it&pw_weak=on\
                 &admin_email=admin@domain.test&blog_public=0&language=";
-    let (status, body) = system.get("docker01", ":80/wp-admin/install.php?step=2", None, &["--data", form]);
-    assert!(status == 200 && body.contains("Success"), "{status}\n{body}");
+    let (status, body) = system.get(
+        "docker01",
+        ":80/wp-admin/install.php?step=2",
+        None,
+        &["--data", form],
+    );
+    assert!(
+        status == 200 && body.contains("Success"),
+        "{status}\n{body}"
+    );
 }
 
 /// 401 without the password, or with another; 200 with it.
@@ -159,13 +212,19 @@ fn adminer_reaches_the_database(system: &WordPress) {
         arguments.extend(["--data-urlencode", field]);
     }
     let (status, body) = system.get("docker01", ":8888/", Some(PASSWORDS[0]), &arguments);
-    assert!(status == 200 && body.contains("wp_posts"), "{status}\n{body}");
+    assert!(
+        status == 200 && body.contains("wp_posts"),
+        "{status}\n{body}"
+    );
 }
 
 fn development(system: &WordPress) {
     let lot = &system.lot;
     let run = |verb: &str, more: &[&str]| system.run(verb, "development", PASSWORDS[0], more);
-    run("plan", &[]).exits(0).says("stack[wpstack]").does_not_say("prometheus");
+    run("plan", &[])
+        .exits(0)
+        .says("stack[wpstack]")
+        .does_not_say("prometheus");
     run("apply", &["--yes"]).exits(0);
     install(system);
     for node in NODES {
@@ -175,8 +234,14 @@ fn development(system: &WordPress) {
     adminer_reaches_the_database(system);
     run("check", &[]).exits(0).says("In sync");
     // docker01 pushed, docker02 pulled, over TLS.
-    let pulled = lot.on("docker02", "docker image ls --digests --format '{{.Repository}}@{{.Digest}}'");
-    assert!(pulled.contains("registry.dream:5001/wordpress-caddy@sha256:"), "{pulled}");
+    let pulled = lot.on(
+        "docker02",
+        "docker image ls --digests --format '{{.Repository}}@{{.Digest}}'",
+    );
+    assert!(
+        pulled.contains("registry.dream:5001/wordpress-caddy@sha256:"),
+        "{pulled}"
+    );
     lot.on(
         "docker02",
         "curl -sf --cacert /etc/docker/certs.d/registry.dream:5001/ca.crt https://registry.dream:5001/v2/",
@@ -197,32 +262,68 @@ fn development(system: &WordPress) {
 fn monitored(system: &WordPress) {
     until("all targets are up", || {
         let said = system.prometheus("targets?state=active");
-        let targets = said["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
-        let up = targets.iter().filter(|target| target["health"] == "up").count();
-        if up == 5 && targets.len() == 5 { Ok(()) } else { Err(said.to_string()) }
+        let targets = said["data"]["activeTargets"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let up = targets
+            .iter()
+            .filter(|target| target["health"] == "up")
+            .count();
+        if up == 5 && targets.len() == 5 {
+            Ok(())
+        } else {
+            Err(said.to_string())
+        }
     });
     until("both probes succeed", || {
         let said = system.prometheus("query?query=probe_http_status_code+and+probe_success==1");
-        let results = said["data"]["result"].as_array().cloned().unwrap_or_default();
-        let mut seen: Vec<_> =
-            results.iter().map(|one| (one["metric"]["job"].as_str(), one["value"][1].as_str())).collect();
+        let results = said["data"]["result"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default();
+        let mut seen: Vec<_> = results
+            .iter()
+            .map(|one| (one["metric"]["job"].as_str(), one["value"][1].as_str()))
+            .collect();
         seen.sort_unstable();
-        let wanted = [(Some("adminer"), Some("401")), (Some("wordpress"), Some("200"))];
-        if seen == wanted { Ok(()) } else { Err(said.to_string()) }
+        let wanted = [
+            (Some("adminer"), Some("401")),
+            (Some("wordpress"), Some("200")),
+        ];
+        if seen == wanted {
+            Ok(())
+        } else {
+            Err(said.to_string())
+        }
     });
     for port in [":3000/", ":9090/", ":9115/"] {
         assert_eq!(system.get("docker02", port, None, &[]).0, 401, "{port}");
     }
-    let dashboard = std::fs::read_to_string(root().join("templates/wordpress/grafana_services.json")).unwrap();
+    let dashboard =
+        std::fs::read_to_string(root().join("templates/wordpress/grafana_services.json")).unwrap();
     let dashboard: Value = serde_json::from_str(&dashboard).unwrap();
-    system.until("docker02", ":3000/api/search", Some(PASSWORDS[1]), (200, dashboard["title"].as_str().unwrap()));
+    system.until(
+        "docker02",
+        ":3000/api/search",
+        Some(PASSWORDS[1]),
+        (200, dashboard["title"].as_str().unwrap()),
+    );
     for panel in dashboard["panels"].as_array().unwrap() {
         let query = format!("query={}", panel["targets"][0]["expr"].as_str().unwrap());
         let proxied = ":3000/api/datasources/proxy/uid/prometheus/api/v1/query";
         until(&query, || {
-            let (status, body) =
-                system.get("docker02", proxied, Some(PASSWORDS[1]), &["--get", "--data-urlencode", &query]);
-            if body.contains(r#""metric""#) { Ok(()) } else { Err(format!("{status} {body}")) }
+            let (status, body) = system.get(
+                "docker02",
+                proxied,
+                Some(PASSWORDS[1]),
+                &["--get", "--data-urlencode", &query],
+            );
+            if body.contains(r#""metric""#) {
+                Ok(())
+            } else {
+                Err(format!("{status} {body}"))
+            }
         });
     }
 }
@@ -237,14 +338,22 @@ fn production(system: &WordPress) {
     monitored(system);
 
     // More than can run: one node has the data, and takes one task.
-    lot.on("docker01", "docker service scale --detach wpstack_wordpress=3");
+    lot.on(
+        "docker01",
+        "docker service scale --detach wpstack_wordpress=3",
+    );
     system.until_alert("wpstack_wordpress", true);
-    run("check", &[]).exits(3).says("wpstack_wordpress replicas: 3 -> 1");
+    run("check", &[])
+        .exits(3)
+        .says("wpstack_wordpress replicas: 3 -> 1");
     run("apply", &["--yes"]).exits(0);
     system.until_alert("wpstack_wordpress", false);
 
     // Back to development, the monitoring would go.
-    system.run("plan", "development", PASSWORDS[1], &[]).exits(0).says("monitoring_prometheus");
+    system
+        .run("plan", "development", PASSWORDS[1], &[])
+        .exits(0)
+        .says("monitoring_prometheus");
 
     // Of a node that is lost nothing counts as live, whatever was last heard of it.
     lot.pull_the_plug("docker02");

@@ -41,27 +41,50 @@ fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
 fn every_page_comes_from_one_export() {
     let step = |what: &str| eprintln!("== {what}");
     step("three more machines boot");
-    let lot = Lot::up_with("vm-nginx", &["--virtual-machines", "--managers", "3", "--workers", "0"]);
+    let lot = Lot::up_with(
+        "vm-nginx",
+        &["--virtual-machines", "--managers", "3", "--workers", "0"],
+    );
     step("Engines and images");
-    lot.run("apply", "playbooks/docker.toml", &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"]).exits(0);
+    lot.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
+    )
+    .exits(0);
     for image in ["registry", "busybox", "services"] {
         lot.image(image, &["docker01"]);
     }
     lot.on("docker01", BASE);
     for node in ["docker02", "docker03"] {
-        lot.on(node, "curl -sS --fail http://192.168.56.11:9000/base.tar | docker load -q");
+        lot.on(
+            node,
+            "curl -sS --fail http://192.168.56.11:9000/base.tar | docker load -q",
+        );
     }
     lot.on("docker01", "docker stop -t 1 offer");
     step("nginx and PHP on three managers");
     run(&lot, "apply", &["--yes"]).exits(0);
     run(&lot, "check", &[]).exits(0).says("In sync");
     step("pages from the export");
-    lot.on("docker03", "echo '<?php echo \"one place\";' >/srv/nginx-php/www/where.php");
+    lot.on(
+        "docker03",
+        "echo '<?php echo \"one place\";' >/srv/nginx-php/www/where.php",
+    );
     for (node, address) in NODES.iter().zip(ADDRESSES) {
         let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
-        assert!(mounts.contains(":/srv/nginx-php/www ") && mounts.contains("addr=192.168.56.13"), "{mounts}");
-        let said = lot.on("docker01", &format!("curl -sS --fail --max-time 30 http://{address}:8081/"));
-        assert!(said.contains(&format!("You have reached {node}.")), "{said}");
+        assert!(
+            mounts.contains(":/srv/nginx-php/www ") && mounts.contains("addr=192.168.56.13"),
+            "{mounts}"
+        );
+        let said = lot.on(
+            "docker01",
+            &format!("curl -sS --fail --max-time 30 http://{address}:8081/"),
+        );
+        assert!(
+            said.contains(&format!("You have reached {node}.")),
+            "{said}"
+        );
         lot.until(
             "docker01",
             &format!("curl -sS --fail --max-time 30 http://{address}:8081/where.php | grep -qx 'one place'"),

@@ -36,18 +36,30 @@ pub(super) struct Standing {
 impl Standing {
     /// For people: `web_app 0/1 running: No such image: x (on docker02)`.
     pub(super) fn words(&self) -> String {
-        let why = self.trouble.as_ref().map_or_else(String::new, |why| format!(": {why}"));
-        format!("{} {}/{} running{why}", self.service, self.running, self.desired)
+        let why = self
+            .trouble
+            .as_ref()
+            .map_or_else(String::new, |why| format!(": {why}"));
+        format!(
+            "{} {}/{} running{why}",
+            self.service, self.running, self.desired
+        )
     }
 }
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
 }
 
 /// States that a task does not leave.
 fn is_over(task: &Value) -> bool {
-    matches!(text(task, "/Status/State"), "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned")
+    matches!(
+        text(task, "/Status/State"),
+        "complete" | "shutdown" | "failed" | "rejected" | "remove" | "orphaned"
+    )
 }
 
 fn is_failed(task: &Value) -> bool {
@@ -73,29 +85,58 @@ fn at_its_network(task: &Value) -> bool {
 
 /// IDs of the tasks that have ended.
 pub(super) fn ended(tasks: &[Value]) -> BTreeSet<String> {
-    tasks.iter().filter(|task| is_over(task)).map(|task| text(task, "/ID").to_owned()).collect()
+    tasks
+        .iter()
+        .filter(|task| is_over(task))
+        .map(|task| text(task, "/ID").to_owned())
+        .collect()
 }
 
 /// Where a service stands.
 pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
     let id = text(service, "/ID");
     let template = comparable(service.pointer("/Spec/TaskTemplate"));
-    let mine: Vec<&Value> = seen.tasks.iter().filter(|task| text(task, "/ServiceID") == id).collect();
-    let current: Vec<&Value> = mine.iter().copied().filter(|task| comparable(task.get("Spec")) == template).collect();
-    let wanted_running: Vec<&Value> =
-        mine.iter().copied().filter(|task| text(task, "/DesiredState") == "running").collect();
-    let old = wanted_running.iter().any(|task| comparable(task.get("Spec")) != template);
+    let mine: Vec<&Value> = seen
+        .tasks
+        .iter()
+        .filter(|task| text(task, "/ServiceID") == id)
+        .collect();
+    let current: Vec<&Value> = mine
+        .iter()
+        .copied()
+        .filter(|task| comparable(task.get("Spec")) == template)
+        .collect();
+    let wanted_running: Vec<&Value> = mine
+        .iter()
+        .copied()
+        .filter(|task| text(task, "/DesiredState") == "running")
+        .collect();
+    let old = wanted_running
+        .iter()
+        .any(|task| comparable(task.get("Spec")) != template);
 
-    let job = service.pointer("/Spec/Mode/ReplicatedJob").or_else(|| service.pointer("/Spec/Mode/GlobalJob"));
-    let replicas =
-        service.pointer("/Spec/Mode/Replicated").map(|mode| mode.get("Replicas").and_then(Value::as_u64).unwrap_or(1));
-    let state = |wanted: &'static str| current.iter().filter(move |task| text(task, "/Status/State") == wanted);
+    let job = service
+        .pointer("/Spec/Mode/ReplicatedJob")
+        .or_else(|| service.pointer("/Spec/Mode/GlobalJob"));
+    let replicas = service
+        .pointer("/Spec/Mode/Replicated")
+        .map(|mode| mode.get("Replicas").and_then(Value::as_u64).unwrap_or(1));
+    let state = |wanted: &'static str| {
+        current
+            .iter()
+            .filter(move |task| text(task, "/Status/State") == wanted)
+    };
     let running = match job {
         Some(_) => state("complete").count(),
-        None => state("running").filter(|task| text(task, "/DesiredState") == "running").count(),
+        None => state("running")
+            .filter(|task| text(task, "/DesiredState") == "running")
+            .count(),
     };
     let desired = match (job, replicas) {
-        (Some(job), _) => job.get("TotalCompletions").and_then(Value::as_u64).unwrap_or(1),
+        (Some(job), _) => job
+            .get("TotalCompletions")
+            .and_then(Value::as_u64)
+            .unwrap_or(1),
         (None, Some(replicas)) => replicas,
         // A global service has a task for each node that it fits.
         (None, None) => wanted_running.len() as u64,
@@ -109,19 +150,35 @@ pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
     // Tasks of the version before may end badly while they are told to go: only where that one is wanted again, what failed is
     // the version that was to replace it.
     let whose = if taken_back { &mine } else { &current };
-    let failed: Vec<&Value> = whose.iter().copied().filter(|task| is_failed(task)).collect();
-    let new = failed.iter().filter(|task| !seen.past.contains(text(task, "/ID")));
-    let (unattached, failures): (Vec<&&Value>, Vec<&&Value>) = new.partition(|task| at_its_network(task));
-    let leaving = mine.iter().any(|task| text(task, "/DesiredState") == "shutdown" && !is_over(task));
-    let unplaced = wanted_running
+    let failed: Vec<&Value> = whose
         .iter()
-        .find(|task| text(task, "/Status/State") == "pending" && !text(task, "/Status/Err").is_empty());
+        .copied()
+        .filter(|task| is_failed(task))
+        .collect();
+    let new = failed
+        .iter()
+        .filter(|task| !seen.past.contains(text(task, "/ID")));
+    let (unattached, failures): (Vec<&&Value>, Vec<&&Value>) =
+        new.partition(|task| at_its_network(task));
+    let leaving = mine
+        .iter()
+        .any(|task| text(task, "/DesiredState") == "shutdown" && !is_over(task));
+    let unplaced = wanted_running.iter().find(|task| {
+        text(task, "/Status/State") == "pending" && !text(task, "/Status/Err").is_empty()
+    });
 
     let nowhere = global && desired == 0 && !in_motion;
     let settled = running == desired && !(old || in_motion || taken_back || nowhere);
     // With no task left that could come to run, nothing further happens by itself.
-    let abandoned = running < desired && !failed.is_empty() && mine.iter().all(|task| is_over(task)) && !in_motion;
-    let trouble = if settled { None } else { trouble(service, taken_back, unplaced.copied(), &failed, seen.nodes) };
+    let abandoned = running < desired
+        && !failed.is_empty()
+        && mine.iter().all(|task| is_over(task))
+        && !in_motion;
+    let trouble = if settled {
+        None
+    } else {
+        trouble(service, taken_back, unplaced.copied(), &failed, seen.nodes)
+    };
     Standing {
         service: text(service, "/Spec/Name").to_owned(),
         running,
@@ -143,33 +200,65 @@ fn trouble(
     nodes: &[Value],
 ) -> Option<String> {
     // What an Engine says of its own cleaning, when a task went, hides why it went.
-    let tells = |task: &Value| !text(task, "/Status/Err").starts_with("error while removing network");
-    let last = failed.iter().max_by_key(|task| (tells(task), text(task, "/Status/Timestamp")));
-    let last = last.map(|task| format!("{}{}{}", text(task, "/Status/Err"), killed(task), on_node(task, nodes)));
+    let tells =
+        |task: &Value| !text(task, "/Status/Err").starts_with("error while removing network");
+    let last = failed
+        .iter()
+        .max_by_key(|task| (tells(task), text(task, "/Status/Timestamp")));
+    let last = last.map(|task| {
+        format!(
+            "{}{}{}",
+            text(task, "/Status/Err"),
+            killed(task),
+            on_node(task, nodes)
+        )
+    });
     if taken_back {
         let how = match text(service, "/UpdateStatus/State") {
             "paused" => "the update was stopped half-way",
             "rollback_paused" => "the update was rolled back, and that failed too",
             _ => "the update was rolled back",
         };
-        let words = [Some(how.to_owned()), Some(text(service, "/UpdateStatus/Message").to_owned()), last];
-        return Some(words.into_iter().flatten().filter(|word| !word.is_empty()).collect::<Vec<_>>().join("; "));
+        let words = [
+            Some(how.to_owned()),
+            Some(text(service, "/UpdateStatus/Message").to_owned()),
+            last,
+        ];
+        return Some(
+            words
+                .into_iter()
+                .flatten()
+                .filter(|word| !word.is_empty())
+                .collect::<Vec<_>>()
+                .join("; "),
+        );
     }
-    unplaced.map(|task| text(task, "/Status/Err").to_owned()).or(last)
+    unplaced
+        .map(|task| text(task, "/Status/Err").to_owned())
+        .or(last)
 }
 
 /// 137 is 128 and the number of SIGKILL. The kernel sends it to what takes more memory than it may; the swarm does not say who did.
 fn killed(task: &Value) -> String {
-    let limit = task.pointer("/Spec/Resources/Limits/MemoryBytes").and_then(Value::as_u64).filter(|limit| *limit > 0);
+    let limit = task
+        .pointer("/Spec/Resources/Limits/MemoryBytes")
+        .and_then(Value::as_u64)
+        .filter(|limit| *limit > 0);
     match limit.filter(|_| text(task, "/Status/Err").contains("(137)")) {
-        Some(limit) => format!(", killed as when it takes more memory than its limit of {} MiB", limit >> 20),
+        Some(limit) => format!(
+            ", killed as when it takes more memory than its limit of {} MiB",
+            limit >> 20
+        ),
         None => String::new(),
     }
 }
 
 fn on_node(task: &Value, nodes: &[Value]) -> String {
     let id = text(task, "/NodeID");
-    let name = nodes.iter().find(|node| text(node, "/ID") == id).map(|node| text(node, "/Description/Hostname"));
+    let name = nodes
+        .iter()
+        .find(|node| text(node, "/ID") == id)
+        .map(|node| text(node, "/Description/Hostname"));
     match name.filter(|name| !name.is_empty()) {
         Some(name) => format!(" (on {name})"),
         None => String::new(),
@@ -205,19 +294,50 @@ mod tests {
 
     fn look(service: &Value, tasks: &[Value]) -> Standing {
         let nodes = [json!({"ID": "n2", "Description": {"Hostname": "docker02"}})];
-        judge(service, &Seen { tasks, nodes: &nodes, past: &["past".to_owned()].into() })
+        judge(
+            service,
+            &Seen {
+                tasks,
+                nodes: &nodes,
+                past: &["past".to_owned()].into(),
+            },
+        )
     }
 
     #[test]
     fn running_as_wanted_is_settled_and_old_versions_do_not_count() {
         let two = json!({"Replicated": {"Replicas": 2}});
         let running = |id, image| task(id, image, "running", "running", "");
-        let standing = look(&service(&two, ""), &[running("a", "new"), running("b", "new")]);
-        assert!(standing.settled && standing.trouble.is_none(), "{standing:?}");
-        let standing = look(&service(&two, ""), &[running("a", "new"), running("b", "old")]);
-        assert_eq!((standing.running, standing.desired, standing.settled), (1, 2, false));
-        assert!(!look(&service(&two, "updating"), &[running("a", "new"), running("b", "new")]).settled);
-        assert!(look(&service(&json!({"Global": {}}), "completed"), &[running("a", "new")]).settled);
+        let standing = look(
+            &service(&two, ""),
+            &[running("a", "new"), running("b", "new")],
+        );
+        assert!(
+            standing.settled && standing.trouble.is_none(),
+            "{standing:?}"
+        );
+        let standing = look(
+            &service(&two, ""),
+            &[running("a", "new"), running("b", "old")],
+        );
+        assert_eq!(
+            (standing.running, standing.desired, standing.settled),
+            (1, 2, false)
+        );
+        assert!(
+            !look(
+                &service(&two, "updating"),
+                &[running("a", "new"), running("b", "new")]
+            )
+            .settled
+        );
+        assert!(
+            look(
+                &service(&json!({"Global": {}}), "completed"),
+                &[running("a", "new")]
+            )
+            .settled
+        );
     }
 
     #[test]
@@ -226,15 +346,26 @@ mod tests {
         let tasks = [
             task("a", "new", "running", "running", ""),
             task("bb", "old", "shutdown", "failed", "task: non-zero exit (3)"),
-            task("ccc", "old", "shutdown", "failed", "error while removing network: unknown network"),
+            task(
+                "ccc",
+                "old",
+                "shutdown",
+                "failed",
+                "error while removing network: unknown network",
+            ),
         ];
-        for (state, word) in
-            [("rollback_completed", "rolled back"), ("paused", "half-way"), ("rollback_paused", "failed too")]
-        {
+        for (state, word) in [
+            ("rollback_completed", "rolled back"),
+            ("paused", "half-way"),
+            ("rollback_paused", "failed too"),
+        ] {
             let standing = look(&service(&one, state), &tasks);
             assert!(standing.over && !standing.settled, "{standing:?}");
             let words = standing.words();
-            assert!(words.contains(word) && words.contains("non-zero exit (3) (on docker02)"), "{words}");
+            assert!(
+                words.contains(word) && words.contains("non-zero exit (3) (on docker02)"),
+                "{words}"
+            );
         }
         assert!(!look(&service(&one, "rollback_started"), &tasks).over);
     }
@@ -243,10 +374,20 @@ mod tests {
     fn failures_count_from_now_on() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let failed = |id| task(id, "new", "shutdown", "rejected", "No such image: new:1");
-        let standing =
-            look(&service(&one, ""), &[failed("past"), failed("b"), task("c", "new", "running", "preparing", "")]);
+        let standing = look(
+            &service(&one, ""),
+            &[
+                failed("past"),
+                failed("b"),
+                task("c", "new", "running", "preparing", ""),
+            ],
+        );
         assert_eq!((standing.failures, standing.over), (1, false));
-        assert!(standing.words().contains("No such image: new:1 (on docker02)"));
+        assert!(
+            standing
+                .words()
+                .contains("No such image: new:1 (on docker02)")
+        );
         // With nothing left that could run, it is over.
         assert!(look(&service(&one, ""), &[failed("past")]).over);
     }
@@ -257,12 +398,18 @@ mod tests {
         let failed = |id, why| task(id, "new", "shutdown", "rejected", why);
         let tasks = [
             failed("a", "network web_default not found"),
-            failed("b", "attaching to network failed, make sure your network options are correct"),
+            failed(
+                "b",
+                "attaching to network failed, make sure your network options are correct",
+            ),
             failed("c", "No such image: new:1"),
             task("d", "new", "running", "preparing", ""),
         ];
         let standing = look(&service(&one, ""), &tasks);
-        assert_eq!((standing.failures, standing.unattached, standing.over), (1, 2, false));
+        assert_eq!(
+            (standing.failures, standing.unattached, standing.over),
+            (1, 2, false)
+        );
     }
 
     #[test]
@@ -280,7 +427,9 @@ mod tests {
         };
         let said = words(Some(32 << 20), "task: non-zero exit (137)");
         assert!(
-            said.ends_with("(137), killed as when it takes more memory than its limit of 32 MiB (on docker02)"),
+            said.ends_with(
+                "(137), killed as when it takes more memory than its limit of 32 MiB (on docker02)"
+            ),
             "{said}"
         );
         assert!(!words(None, "task: non-zero exit (137)").contains("memory"));
@@ -291,7 +440,10 @@ mod tests {
     fn how_the_old_version_ends_is_no_failure() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let old = task("b", "old", "shutdown", "failed", "No such container");
-        let standing = look(&service(&one, "updating"), &[old, task("a", "new", "running", "starting", "")]);
+        let standing = look(
+            &service(&one, "updating"),
+            &[old, task("a", "new", "running", "starting", "")],
+        );
         assert_eq!((standing.failures, standing.trouble), (0, None));
     }
 
@@ -306,9 +458,15 @@ mod tests {
             "no suitable node (scheduling constraints not satisfied on 3 nodes)",
         );
         let standing = look(&service(&one, ""), std::slice::from_ref(&pending));
-        assert!(standing.unplaced && standing.words().contains("no suitable node"), "{standing:?}");
+        assert!(
+            standing.unplaced && standing.words().contains("no suitable node"),
+            "{standing:?}"
+        );
         let leaving = task("b", "old", "shutdown", "running", "");
-        assert!(!look(&service(&one, ""), &[pending, leaving]).unplaced, "the node may come free");
+        assert!(
+            !look(&service(&one, ""), &[pending, leaving]).unplaced,
+            "the node may come free"
+        );
         assert!(look(&service(&json!({"Global": {}}), ""), &[]).unplaced);
     }
 }

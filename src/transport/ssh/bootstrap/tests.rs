@@ -30,10 +30,18 @@ fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     let strip = |bytes: &[u8]| {
         let mut frame = Frame::new(&bootstrap.begin, &bootstrap.end, usize::MAX);
         frame.push(bytes);
-        assert!(frame.ended(), "no end marker: {}", String::from_utf8_lossy(bytes));
+        assert!(
+            frame.ended(),
+            "no end marker: {}",
+            String::from_utf8_lossy(bytes)
+        );
         frame.into_body()
     };
-    (output.status.code().unwrap(), strip(&output.stdout), strip(&output.stderr))
+    (
+        output.status.code().unwrap(),
+        strip(&output.stdout),
+        strip(&output.stderr),
+    )
 }
 
 /// A login that is root, or becomes it.
@@ -51,9 +59,18 @@ fn script(text: &'static str) -> Exec {
 
 #[test]
 fn the_script_is_taken_as_given() {
-    assert_eq!(run(&script("printf x; exit 3 # no line end")), (3, b"x".to_vec(), b"".to_vec()));
+    assert_eq!(
+        run(&script("printf x; exit 3 # no line end")),
+        (3, b"x".to_vec(), b"".to_vec())
+    );
     assert_eq!(run(&script("cat <<X\nhere\nX")).1, b"here\n");
-    assert_eq!(run(&script("trap 'printf bye' EXIT; printf 'a'\\''b'; kill -TERM $(exec sh -c 'echo $PPID')")).0, 143);
+    assert_eq!(
+        run(&script(
+            "trap 'printf bye' EXIT; printf 'a'\\''b'; kill -TERM $(exec sh -c 'echo $PPID')"
+        ))
+        .0,
+        143
+    );
     let (status, _, stderr) = run(&script("if then ) fi"));
     assert_eq!(status, 2, "a syntax error ends the script, not the frame");
     assert!(String::from_utf8_lossy(&stderr).contains("yntax error"));
@@ -62,7 +79,10 @@ fn the_script_is_taken_as_given() {
 #[test]
 fn standard_input_is_what_was_given_and_no_byte_more() {
     let stdin: Vec<u8> = (0..=255_u8).cycle().take(100_000).collect();
-    let exec = Exec { stdin: stdin.clone(), ..script("cat") };
+    let exec = Exec {
+        stdin: stdin.clone(),
+        ..script("cat")
+    };
     assert_eq!(run(&exec).1, stdin);
     assert_eq!(run(&script("cat | wc -c")).1, b"0\n");
 }
@@ -71,14 +91,31 @@ fn standard_input_is_what_was_given_and_no_byte_more() {
 fn a_text_that_is_cut_short_runs_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let witness = folder.path().join("ran");
-    let exec = Exec { arguments: vec![witness.display().to_string()], ..script(": 'it'; echo x >\"$1\"; : 'more'") };
+    let exec = Exec {
+        arguments: vec![witness.display().to_string()],
+        ..script(": 'it'; echo x >\"$1\"; : 'more'")
+    };
     let bootstrap = build(&exec, &login(false), 7).unwrap();
-    let closed = bootstrap.text.windows(2).rposition(|pair| pair == b"')").unwrap() + 1;
+    let closed = bootstrap
+        .text
+        .windows(2)
+        .rposition(|pair| pair == b"')")
+        .unwrap()
+        + 1;
     for cut in (0..=closed).step_by(5).chain(closed - 40..=closed) {
         let mut command = Command::new("/bin/dash");
-        command.args(["-c", &bootstrap.command]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+            .args(["-c", &bootstrap.command])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(&bootstrap.text[..cut]).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(&bootstrap.text[..cut])
+            .unwrap();
         child.wait().unwrap();
         assert!(!witness.exists(), "cut at {cut}");
     }
@@ -94,18 +131,47 @@ fn nothing_of_the_frame_leaks_into_the_script() {
 
 #[test]
 fn what_cannot_be_sent_is_an_error() {
-    let error = build(&Exec { arguments: vec!["a".into(), "b\0".into()], ..script("") }, &login(false), 7).unwrap_err();
-    assert_eq!(error, TransportError::Unsendable("argument 2 contains a NUL byte".into()));
+    let error = build(
+        &Exec {
+            arguments: vec!["a".into(), "b\0".into()],
+            ..script("")
+        },
+        &login(false),
+        7,
+    )
+    .unwrap_err();
+    assert_eq!(
+        error,
+        TransportError::Unsendable("argument 2 contains a NUL byte".into())
+    );
     for name in ["", "-x", "a b", "a;b", "$(x)"] {
-        let error =
-            build(&Exec { privilege: Privilege::User(name.into()), ..script("") }, &login(false), 7).unwrap_err();
+        let error = build(
+            &Exec {
+                privilege: Privilege::User(name.into()),
+                ..script("")
+            },
+            &login(false),
+            7,
+        )
+        .unwrap_err();
         assert!(matches!(error, TransportError::Unsendable(_)), "{name}");
     }
 }
 
 #[test]
 fn privileges_choose_the_command_line() {
-    let line = |privilege, sudo| build(&Exec { privilege, ..script("") }, &login(sudo), 7).unwrap().command;
+    let line = |privilege, sudo| {
+        build(
+            &Exec {
+                privilege,
+                ..script("")
+            },
+            &login(sudo),
+            7,
+        )
+        .unwrap()
+        .command
+    };
     assert!(line(Privilege::Root, false).starts_with("timeout -k 5 60.000 sh -c "));
     assert!(line(Privilege::Root, true).starts_with("env LC_ALL=C sudo -n -- timeout "));
     assert!(line(Privilege::Login, true).starts_with("timeout "));
