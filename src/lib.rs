@@ -29,6 +29,7 @@ pub mod fuzzing;
 pub mod inventory;
 pub mod lab;
 pub mod machine;
+pub mod names;
 pub mod playbook;
 pub mod report;
 pub mod resource;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::engine::{Engines, Fleet};
-use crate::inventory::{HostName, Inventory};
+use crate::inventory::Inventory;
+use crate::names::HostName;
 use crate::swarm::overview::{Overview, overview};
 use crate::swarm::{EngineView, Node, SwarmLookout, SwarmSeen};
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::login::LoginOptions;
 use crate::engine::Connector;
-use crate::inventory::{HostName, Inventory, Target};
+use crate::inventory::{Inventory, Target};
+use crate::names::HostName;
 use crate::report::{Screen, literal};
 use crate::resource::{SecretBytes, ValueSource};
 use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};

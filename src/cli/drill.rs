@@ -14,8 +14,9 @@ use super::interrupt::stop_on_interrupt;
 use super::selection::{InventorySelection, reject};
 use crate::drill::{Measured, Member, Prober, Row, Scenario, cast, published_port, rows, watch};
 use crate::engine::{Events, Fleet};
-use crate::inventory::{HostName, Inventory};
+use crate::inventory::Inventory;
 use crate::machine::Machines;
+use crate::names::HostName;
 use crate::report::{Screen, Table};
 use crate::swarm::{Role, host_part, overview::Overview};
 

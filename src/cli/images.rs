@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::engine::gather::gather;
 use crate::engine::{Engines, Fleet, Round};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::report::{Table, literal};
 use crate::resource::image::percent;
 use crate::resource::registry::{LABEL, LABEL_DIRECTORY};

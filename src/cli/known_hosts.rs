@@ -6,7 +6,8 @@ use super::Common;
 use super::connect::SshConnector;
 use super::exit_code::Exit;
 use super::selection::{InventorySelection, reject};
-use crate::inventory::{HostName, Inventory, Target};
+use crate::inventory::{Inventory, Target};
+use crate::names::HostName;
 use crate::report::literal;
 use crate::transport::forget;
 

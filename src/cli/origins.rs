@@ -1,6 +1,7 @@
 //! Where each connection setting of a host came from, for `skep ping -v`.
 
-use crate::inventory::{HostName, IdentityAgent, Origin, Proxy, Target};
+use crate::inventory::{IdentityAgent, Origin, Proxy, Target};
+use crate::names::HostName;
 use crate::report::{Table, literal};
 use crate::transport::TransportError;
 

@@ -6,8 +6,9 @@ use clap::Args;
 
 use super::login::LoginOptions;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Place, Source};
-use crate::inventory::{HostName, IGNORE_FILE, Inventory, InventoryRequest};
+use crate::diagnostic::{Place, Source};
+use crate::inventory::{IGNORE_FILE, Inventory, InventoryRequest};
+use crate::names::HostName;
 use crate::playbook::{Options, Prepared, Request, prepare};
 use crate::report::Screen;
 

@@ -1,7 +1,7 @@
 //! Diagnostics for programs: one object each.
 
 use super::{Diagnostic, Diagnostics, Severity};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// A diagnostic as JSON shows it.
 #[derive(serde::Serialize)]
@@ -42,8 +42,8 @@ fn shown(diagnostic: &Diagnostic) -> Shown<'_> {
         severity: diagnostic.severity,
         message: &diagnostic.message,
         file: place.map(|place| place.source.path().display().to_string()),
-        line: place.map(crate::document::Place::line),
-        column: place.map(crate::document::Place::column),
+        line: place.map(crate::diagnostic::Place::line),
+        column: place.map(crate::diagnostic::Place::column),
         hint: diagnostic.hint.as_deref(),
         hosts: diagnostic.hosts.iter().collect(),
         releases: diagnostic.releases.iter().map(String::as_str).collect(),

@@ -3,11 +3,15 @@
 
 mod json;
 mod render;
+mod secret;
+mod source;
 
 use indexmap::IndexSet;
 
-use crate::document::Place;
-use crate::inventory::HostName;
+pub use secret::{is_secret_key, mask, touches_secret, without_quoted_text};
+pub use source::{FILE_LIMIT, Place, Source};
+
+use crate::names::HostName;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]

@@ -4,8 +4,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use indexmap::IndexSet;
 
 use super::{Diagnostic, Diagnostics, Severity};
-use crate::document::{Place, mask};
-use crate::inventory::HostName;
+use crate::diagnostic::{Place, mask};
+use crate::names::HostName;
 
 /// Hosts that are named before the rest is counted.
 const HOSTS_SHOWN: usize = 3;

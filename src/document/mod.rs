@@ -5,12 +5,8 @@ mod nearest;
 mod node;
 mod parse;
 mod reader;
-mod secret;
-mod source;
 
 pub use nearest::{did_you_mean, nearest};
 pub use node::{Entry, Node, Value, is_template};
 pub use parse::{Document, parse_value};
 pub use reader::Reader;
-pub use secret::{is_secret_key, mask, touches_secret, without_quoted_text};
-pub use source::{FILE_LIMIT, Place, Source};

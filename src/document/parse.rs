@@ -7,8 +7,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Entry, Node, Place, Source, Value};
+use super::{Entry, Node, Value};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Place, Source};
 
 /// Syntax errors of one file that are told: what comes after so many follows from them.
 const ERRORS_SHOWN: usize = 20;

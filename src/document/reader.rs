@@ -3,8 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Entry, Node, Place, Source, Value, did_you_mean};
+use super::{Entry, Node, Value, did_you_mean};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Place, Source};
 
 /// Reads one file's fields. Each method returns `None` after having written down why.
 pub struct Reader<'a> {

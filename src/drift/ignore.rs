@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
+use crate::diagnostic::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Entry, Node, Place, Reader, Value};
-use crate::inventory::{HostName, IGNORE_FILE, Inventory, matches_glob};
+use crate::document::{Document, Entry, Node, Reader, Value};
+use crate::inventory::{IGNORE_FILE, Inventory, matches_glob};
+use crate::names::HostName;
 
 const KEYS: [&str; 5] = ["hosts", "resource", "field", "reason", "expires"];
 

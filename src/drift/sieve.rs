@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::IgnoreRules;
 use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Drift that a rule ignores.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::HostState;
 use super::report::{Drift, HostReport, Member, Report};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::Validity;
 
 /// Fills in what only earlier reports know: since when each resource differs, and the last success. `earlier` comes newest

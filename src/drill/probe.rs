@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Between two requests to one machine.
 const INTERVAL: Duration = Duration::from_millis(200);

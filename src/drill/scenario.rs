@@ -1,6 +1,6 @@
 //! Who is lost in a drill, and what should hold then. Pure.
 
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::Role;
 
 /// A drill.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Cast, Tally, Watched};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// A new leader is chosen within this; raft's own election takes about 3 s.
 pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engines as _, Fleet};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::EngineAnswer;
 use crate::swarm::{Info, Node};
 

@@ -30,7 +30,7 @@ use super::examine::Look;
 use super::forecast::{Task, resource_outcome};
 use super::outcome::{HostOutcome, Outcome, ResourceOutcome, Trouble};
 use super::{Fleet, Guard, Host};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::Resource;
 use crate::transport::TransportError;
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::outcome::{ChangeView, ResourceOutcome, RunSummary, Trouble};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Version of the events' form in `--json`; it grows when a field changes its meaning or goes away.
 pub const EVENT_SCHEMA: u32 = 1;

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use super::event::{Event, Events};
 use super::guard::Engines;
 use super::host::Host;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{EngineAnswer, SecretBytes, ValueSource};
 use crate::transport::{Connection, TransportError};
 

@@ -14,7 +14,7 @@ use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, T
 use super::record::Record;
 use super::standby::{Standbys, choose, stand_in};
 use super::{Fleet, Host, Lookout, Memory};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
 use crate::resource::{
     Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource,

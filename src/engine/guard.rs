@@ -1,7 +1,7 @@
 //! The gate before a disturbing change and the wait behind it. The rules themselves are the swarm's (`swarm::guard`);
 //! the engine only knows that there is somebody to ask.
 
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Change, EngineAnswer, Refusal};
 
 /// Who allows a disturbing change, and waits until its host is whole again.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::apply::Permit;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Credentials, EngineAnswer};
 use crate::transport::{
     Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite,

@@ -3,7 +3,7 @@
 
 use super::guard::Engines;
 use super::outcome::ResourceOutcome;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Answers, Definition, Query};
 
 /// Who looks at the whole during `check`.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Action, Disturbance, FieldChange};
 
 /// What came of one resource on one host.

@@ -10,7 +10,7 @@ use super::Fleet;
 use super::event::Event;
 use super::examine::Look;
 use super::forecast::{HostForecast, Task, resource_outcome};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved, ResolvedPlay};
 use crate::resource::{Resource, Scope, scope};
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::Vars;
 use super::vars::is_identifier;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Entry, Node, Place, Reader, Source, Value, parse_value};
+use crate::diagnostic::{Place, Source};
+use crate::document::{Document, Entry, Node, Reader, Value, parse_value};
 
 /// Reads `-e` arguments in order; a later one is stronger. A value is read as TOML where it is TOML (`5`, `true`,
 /// `["a"]`), else as a string.

@@ -3,8 +3,9 @@
 use indexmap::{IndexMap, IndexSet};
 
 use super::Vars;
+use crate::diagnostic::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Entry, Place, Reader, did_you_mean};
+use crate::document::{Entry, Reader, did_you_mean};
 
 /// One group.
 #[derive(Debug, Clone, Default)]

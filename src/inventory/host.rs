@@ -3,8 +3,10 @@
 use indexmap::IndexMap;
 
 use super::settings::{KEYS, Settings, hint_for};
-use super::{HostName, Target, Vars, address};
-use crate::document::{Entry, Place, Reader, did_you_mean};
+use super::{Target, Vars, address};
+use crate::diagnostic::Place;
+use crate::document::{Entry, Reader, did_you_mean};
+use crate::names::HostName;
 
 /// One host of the inventory.
 #[derive(Debug, Clone)]

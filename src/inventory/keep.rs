@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::external::{Machine, Written};
-use super::{Host, HostName, Inventory, Proxy, SshConfigFile};
-use crate::document::is_secret_key;
+use super::{Host, Inventory, Proxy, SshConfigFile};
+use crate::diagnostic::is_secret_key;
+use crate::names::HostName;
 
 impl Inventory {
     /// These hosts as the text of an inventory file. Every setting stands with its host; variables whose name says that they are

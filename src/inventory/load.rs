@@ -9,10 +9,12 @@ use super::external::External;
 use super::groups;
 use super::host::{HostTable, check_group_name};
 use super::settings::{KEYS, Settings, hint_for};
-use super::{Group, Host, HostName, Target, Vars, extra_vars};
+use super::{Group, Host, Target, Vars, extra_vars};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Entry, Place, Reader, Source, did_you_mean};
-use crate::resource::{Roster, RosterEntry};
+use crate::diagnostic::{Place, Source};
+use crate::document::{Document, Entry, Reader, did_you_mean};
+use crate::inventory::{Roster, RosterEntry};
+use crate::names::HostName;
 
 /// Beside an inventory, and none: the rules of what drift is ignored (`drift::IgnoreRules`).
 pub const IGNORE_FILE: &str = "ignore.toml";

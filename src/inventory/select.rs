@@ -6,8 +6,9 @@ use std::ops::Range;
 
 use indexmap::IndexSet;
 
-use super::{HostName, Inventory};
+use super::Inventory;
 use crate::document::nearest;
+use crate::names::HostName;
 
 /// Why a pattern selects nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

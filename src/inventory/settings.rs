@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{HostKeyPolicy, HostName, Origin, Proxy, SshConfigFile, SshSettings, Target};
-use crate::document::{Entry, Node, Reader, is_secret_key};
+use super::{HostKeyPolicy, Origin, Proxy, SshConfigFile, SshSettings, Target};
+use crate::diagnostic::is_secret_key;
+use crate::document::{Entry, Node, Reader};
+use crate::names::HostName;
 
 /// Keys that `[defaults]` and hosts share.
 pub(super) const KEYS: &[&str] = &[

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostName, SshSettings};
+use super::SshSettings;
+use crate::names::HostName;
 
 /// Where the value of a setting came from. Settings that are in no map of origins have their default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

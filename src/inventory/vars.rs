@@ -2,7 +2,8 @@
 
 use indexmap::IndexMap;
 
-use crate::document::{Entry, Node, Place, Reader};
+use crate::diagnostic::Place;
+use crate::document::{Entry, Node, Reader};
 
 /// Names that templates already use; a variable cannot have them.
 pub const RESERVED: &[&str] = &["host", "groups", "facts", "vars", "item", "hosts_in"];

@@ -2,8 +2,9 @@
 
 use indexmap::IndexMap;
 
-use super::{Host, HostKeyPolicy, HostName, Inventory};
-use crate::document::is_secret_key;
+use super::{Host, HostKeyPolicy, Inventory};
+use crate::diagnostic::is_secret_key;
+use crate::names::HostName;
 
 /// The merged inventory.
 #[derive(Debug, serde::Serialize)]

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use crate::inventory::{HostName, Inventory, vagrant_root};
+use crate::inventory::{Inventory, vagrant_root};
 use crate::lab::{self, Lab, LabError, StateDirectory};
+use crate::names::HostName;
 
 /// Who keeps a machine.
 #[derive(Debug, Clone)]

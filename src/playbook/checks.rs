@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
+use crate::diagnostic::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Place, nearest};
-use crate::inventory::{HostName, Inventory};
+use crate::document::nearest;
+use crate::inventory::Inventory;
+use crate::names::HostName;
 use crate::resource::Resource;
 
 use super::Playbook;
@@ -125,7 +127,7 @@ pub(super) fn unreached(
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-    use crate::document::Source;
+    use crate::diagnostic::Source;
     use crate::resource::{Answers, Examination, ExamineError, Query};
 
     struct Claims(Option<&'static str>);

@@ -12,12 +12,11 @@ use super::template::{
     FactsView, PlaybookFiles, Scope, World, render_condition, render_list, render_node,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{
-    Node, Place, Value, did_you_mean, is_secret_key, is_template, nearest, touches_secret,
-    without_quoted_text,
-};
-use crate::inventory::HostName;
-use crate::resource::{BuildError, Defined, HostContext, Invalid, Resource, Roster, build};
+use crate::diagnostic::{Place, is_secret_key, touches_secret, without_quoted_text};
+use crate::document::{Node, Value, did_you_mean, is_template, nearest};
+use crate::inventory::Roster;
+use crate::names::HostName;
+use crate::resource::{BuildError, Defined, HostContext, Invalid, Resource, build};
 
 /// A resource bound to a host.
 pub(super) struct Bound {

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use super::play::{Play, Surroundings, read_tags};
 use super::template::Folder;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Node, Place, Reader, Source, Value};
+use crate::diagnostic::{Place, Source};
+use crate::document::{Document, Node, Reader, Value};
 use crate::inventory::Vars;
 
 /// Plays in the order in which they run.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::rendered::Fixed;
 use super::template::Folder;
-use crate::document::{Entry, Node, Place, Reader, Source, Value, did_you_mean};
+use crate::diagnostic::{Place, Source};
+use crate::document::{Entry, Node, Reader, Value, did_you_mean};
 use crate::inventory::Vars;
 use crate::resource::KINDS;
 

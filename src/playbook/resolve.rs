@@ -13,9 +13,11 @@ use super::tags::TagFilter;
 use super::template::{FactsView, World};
 use super::{Play, Playbook, Unit};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::document::{Place, Source};
-use crate::inventory::{HostName, Inventory};
-use crate::resource::{Definition, Resource, Roster, Scope, scope};
+use crate::diagnostic::{Place, Source};
+use crate::inventory::Inventory;
+use crate::inventory::Roster;
+use crate::names::HostName;
+use crate::resource::{Definition, Resource, Scope, scope};
 
 /// Hosts of a play that stand by: no swarm has more managers than seven for good reason, and each costs binding.
 const MOST_STANDBYS: usize = 6;

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use super::{Playbook, Unit};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Place, Source, did_you_mean};
+use crate::diagnostic::{Place, Source};
+use crate::document::did_you_mean;
 
 /// The tag of resources that run whatever `--tags` says, unless they are skipped by name.
 const ALWAYS: &str = "always";

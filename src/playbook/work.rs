@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::{Goal, GoalResource, Resolved};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::Resource;
 
 impl Resolved {

@@ -10,7 +10,7 @@ use super::Screen;
 use crate::drift::{IgnoreRules, ignored_fields};
 use crate::engine::event::{EVENT_SCHEMA, Event};
 use crate::engine::{Outcome, ResourceOutcome};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 #[derive(Serialize)]
 struct Line<'a> {

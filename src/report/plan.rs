@@ -274,7 +274,7 @@ pub fn plan_totals(summary: &RunSummary) -> String {
 mod tests {
     use super::*;
     use crate::engine::ResourceOutcome;
-    use crate::inventory::HostName;
+    use crate::names::HostName;
 
     fn text(before: Shown, after: Shown) -> String {
         let change = ChangeView {

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::{Screen, hosts_text, literal};
 use crate::engine::event::Event;
 use crate::engine::{Outcome, ResourceOutcome};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Lines of hosts at work that are drawn at once; more would not fit a terminal.
 const MOST_LINES: usize = 16;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{EngineAnswer, Holding, Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;

@@ -6,7 +6,7 @@ use super::{
     Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal,
     STEP_TIMEOUT, Step,
 };
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{Addresses, Objects, Reading};
 
 /// The default of the field `managers` of cluster kinds.

@@ -1,9 +1,8 @@
 //! What a kind may know when it is bound to a host: names and data that were loaded before any connection.
 
-use indexmap::IndexMap;
-
 use super::Invalid;
-use crate::inventory::HostName;
+use crate::inventory::Roster;
+use crate::names::HostName;
 
 /// A host's surroundings, for [`super::Kind::bind`].
 pub struct HostContext<'a> {
@@ -15,34 +14,6 @@ pub struct HostContext<'a> {
     pub roster: &'a Roster,
     /// Templates and source files, already read (a kind does no I/O).
     pub files: &'a dyn Files,
-}
-
-/// Every host of the inventory as kinds see it.
-#[derive(Debug, Clone, Default)]
-pub struct Roster {
-    /// By name, in the inventory's order.
-    pub hosts: IndexMap<HostName, RosterEntry>,
-}
-
-/// One host of the [`Roster`].
-#[derive(Debug, Clone, Default)]
-pub struct RosterEntry {
-    /// Where SSH connects: a name or an address.
-    pub address: String,
-    /// The variable `swarm_address`, when the host has it: what the swarm advertises.
-    pub swarm_address: Option<String>,
-    /// Groups that the host is in.
-    pub groups: Vec<String>,
-}
-
-impl Roster {
-    /// Hosts of a group, in the inventory's order.
-    pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a HostName> {
-        self.hosts
-            .iter()
-            .filter(move |(_, entry)| entry.groups.iter().any(|name| name == group))
-            .map(|(name, _)| name)
-    }
 }
 
 /// Files beside the playbook, read by the playbook's loader.

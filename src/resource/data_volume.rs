@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::cluster::request;
 use super::{Answers, Observation, ProbeError, Step};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{LiveSwarm, read_from};
 
 /// Name of the marker in the volume's directory.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// The label by which all of a stack's objects are known.
 pub const STACK_LABEL: &str = "com.docker.stack.namespace";

@@ -13,7 +13,7 @@ use super::{
     Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query,
     Refusal, STEP_TIMEOUT, Scope, Shown, State, Step, Wait,
 };
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// An overlay network.
 #[derive(Debug, Clone, Deserialize)]

@@ -15,7 +15,7 @@ use super::{
     Act, Action, Answers, Change, DataVolume, EngineCall, HostContext, Invalid, Kind, Made,
     Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
 };
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{Addresses, Look, Membership, Sight, Standing, settled};
 
 /// What is done about labels that the playbook does not name.

@@ -4,7 +4,7 @@
 //! so a kind simply names all that it must know.
 
 use super::ValueSource;
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// One read-only question to a host or to an Engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

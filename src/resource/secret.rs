@@ -173,7 +173,7 @@ impl Secret {
         &self,
         value: &SecretBytes,
         versions: &Versions,
-        managers: &[crate::inventory::HostName],
+        managers: &[crate::names::HostName],
     ) -> Option<Change> {
         let current = versions.current();
         let digest = versions

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Converge, Credentials, Deploy};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Time that a step may take when it does not say otherwise: two minutes.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(120);

@@ -10,9 +10,10 @@ use std::process::{Command, Stdio};
 
 use super::{
     Act, Answer, Answers, Change, Examination, ExamineError, Files, HostContext, Invalid, Kind,
-    PathState, PathType, Query, Refusal, Resource, Roster, Shown,
+    PathState, PathType, Query, Refusal, Resource, Shown,
 };
-use crate::inventory::HostName;
+use crate::inventory::Roster;
+use crate::names::HostName;
 
 /// File names that a careless script would run, expand or take for an option.
 pub const HOSTILE_NAMES: &[&str] = &[

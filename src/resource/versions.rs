@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::cluster::request;
 use super::{Act, Made, Refusal, Seal, SecretBytes, Step};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// The name that a playbook gives.
 const LABEL_NAME: &str = "skep.name";

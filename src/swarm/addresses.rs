@@ -1,7 +1,7 @@
 //! Addresses of the group's managers as the inventory knows them, and the small rules about `host:port`.
 
-use crate::inventory::HostName;
-use crate::resource::Roster;
+use crate::inventory::Roster;
+use crate::names::HostName;
 
 /// Port of cluster management traffic where nothing else is said (Docker's default).
 pub const SWARM_PORT: u16 = 2377;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::certificate::Validity;
 use super::{EngineView, Node, Voters};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{FieldChange, Shown};
 
 /// What was seen of one host that should be a member.

@@ -12,7 +12,7 @@ use super::tokens::{self, Tokens};
 use super::{EngineView, Node};
 use crate::engine::outcome::ChangeView;
 use crate::engine::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Action, Answers, Disturbance, EngineAnswer, Query};
 
 /// The node's own certificate and its authority's behind it; the key is in another file. Engines whose `data-root` is elsewhere

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{EngineView, Node, Validity, Voters};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// One line of the table: a host of the inventory, or a node that no host of the inventory is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

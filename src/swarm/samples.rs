@@ -4,8 +4,9 @@
 
 use serde_json::{Value, json};
 
-use crate::inventory::HostName;
-use crate::resource::{Answer, Answers, EngineAnswer, Query, Roster, RosterEntry};
+use crate::inventory::{Roster, RosterEntry};
+use crate::names::HostName;
+use crate::resource::{Answer, Answers, EngineAnswer, Query};
 
 /// A host name.
 pub fn host(name: &str) -> HostName {

@@ -2,7 +2,7 @@
 //! manager that gives one. Reading is in rounds, because who can list the nodes is known only after `/info`.
 
 use super::{Info, Node};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Answers, EngineAnswer, ProbeError, Query};
 
 /// What is known of one Engine.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::Role;
 use crate::engine::{Keepsake, Memory};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Definition, FieldChange, Shown};
 
 /// Where a manager tells them.

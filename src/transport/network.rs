@@ -10,7 +10,8 @@ use std::time::Instant;
 use super::ssh::{ConnectOptions, Road, SshConnection, Startups, connect_by, known_line, scan};
 use super::ssh_config::{SshConfig, Tokens};
 use super::{KnownHosts, TransportError};
-use crate::inventory::{HostName, Origin, Proxy, Target, local_user};
+use crate::inventory::{Origin, Proxy, Target, local_user};
+use crate::names::HostName;
 
 /// Everything a run shares to reach its hosts.
 #[derive(Default)]

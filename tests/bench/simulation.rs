@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use skep::engine::{Connector, Events, Fleet, look};
-use skep::inventory::{HostName, InventoryRequest};
+use skep::inventory::InventoryRequest;
+use skep::names::HostName;
 use skep::playbook::{Options, Request, prepare};
 use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use skep::engine::{Connector, Events, Fleet, HostOutcome, Outcome, RunSummary, look};
-use skep::inventory::{HostName, InventoryRequest};
+use skep::inventory::InventoryRequest;
+use skep::names::HostName;
 use skep::playbook::{Options, Request, prepare};
 use skep::transport::scripted::ScriptedHost;
 use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};

@@ -9,7 +9,7 @@ use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
 use super::perform::{StepError, perform};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Change, Disturbance, Refusal};
 use crate::transport::TransportError;
 

@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::Permit;
 use crate::engine::{Event, Events, Host};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::transport::{HostLock, TransportError};
 
 /// Locks held by this run.

@@ -10,7 +10,7 @@ use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
 use crate::engine::{Engines, Fleet, Host};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{
     Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
     keyed_digest,

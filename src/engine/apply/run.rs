@@ -16,7 +16,7 @@ use crate::engine::forecast::{Forecast, Task, forecast};
 use crate::engine::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
 use crate::engine::standby::Standbys;
 use crate::engine::{Fleet, Guard, Keepsake, Lookout};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::playbook::Resolved;
 
 /// Who says yes to a forecast.

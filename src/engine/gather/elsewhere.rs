@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
 use super::{Fleet, ask_shell};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Answers, ProbeError, Query};
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.

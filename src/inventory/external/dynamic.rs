@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::{Machine, Trouble, Written, program};
-use crate::document::is_secret_key;
+use crate::diagnostic::is_secret_key;
 
 /// Runs an executable with `--list`, as Ansible does.
 pub(super) fn of_program(file: &Path) -> Result<Written, Trouble> {

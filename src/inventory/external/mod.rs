@@ -17,7 +17,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Place, Source};
+use crate::diagnostic::{Place, Source};
+use crate::document::Document;
 
 pub(super) use written::{Machine, Written};
 

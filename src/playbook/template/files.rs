@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::Scope;
 use super::explain::{explain_error, innermost};
 use crate::diagnostic::Diagnostic;
-use crate::document::{Place, Source};
+use crate::diagnostic::{Place, Source};
 use crate::resource::{Files, Invalid, TreeContent, TreeEntry};
 
 /// Reads and renders for one resource on one host.

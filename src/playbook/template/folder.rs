@@ -8,7 +8,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
 };
 
-use crate::document::Source;
+use crate::diagnostic::Source;
 use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
 
 /// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.

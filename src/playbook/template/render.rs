@@ -9,7 +9,8 @@ use super::Scope;
 use super::convert::to_node;
 use super::explain::{Failure, explain};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Entry, Node, Place, Source, Value, is_template};
+use crate::diagnostic::{Place, Source};
+use crate::document::{Entry, Node, Value, is_template};
 
 /// Renders a tree. A key whose value is `none` is left out.
 ///

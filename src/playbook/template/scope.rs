@@ -10,7 +10,8 @@ use super::convert::to_value;
 use super::render::render_node;
 use super::{FactsView, World};
 use crate::diagnostic::Diagnostic;
-use crate::inventory::{HostName, RESERVED};
+use crate::inventory::RESERVED;
+use crate::names::HostName;
 
 /// The names that a template can use on one host.
 #[derive(Debug)]

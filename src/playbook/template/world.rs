@@ -8,8 +8,9 @@ use minijinja::{Error, ErrorKind};
 
 use super::convert::to_value;
 use super::{FactsView, Folder, Scope};
-use crate::inventory::{HostName, Inventory, Var, Vars};
-use crate::resource::{Roster, RosterEntry};
+use crate::inventory::{Inventory, Var, Vars};
+use crate::inventory::{Roster, RosterEntry};
+use crate::names::HostName;
 
 /// The inventory as the templates of one playbook see it.
 #[derive(Debug)]

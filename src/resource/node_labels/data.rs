@@ -9,7 +9,7 @@ use super::super::{
     AbsolutePath, Act, Answers, Change, DataVolume, Holding, Invalid, Observation, PathState,
     PathType, ProbeError, Query, Refusal, Shown, Step, WriteFile,
 };
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{LiveSwarm, Node};
 
 /// Directories without a name, which only `skep node rebuild` looks at, and volumes by name.

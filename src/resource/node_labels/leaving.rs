@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::{Act, Answers, DataVolume, Observation, ProbeError, Step};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{LiveSwarm, Node};
 
 /// Labels as volumes remember them: `key=value`.

@@ -23,7 +23,7 @@ use super::{
     AbsolutePath, Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState,
     PathType, ProbeError, Query, Refusal, Shown, State, Step, WriteFile,
 };
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{Addresses, host_part};
 
 /// A private registry; the same table goes to every host that uses it.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::super::cluster::request;
 use super::super::{Act, Action, Change, STACK_LABEL, Shown, Step, Wait};
 use super::{LiveStack, Stack};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// Tasks get ten seconds to stop unless their service says otherwise.
 const TASKS_GONE: Duration = Duration::from_secs(120);

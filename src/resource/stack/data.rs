@@ -9,7 +9,7 @@ use super::super::{
     Query, Refusal,
 };
 use super::LiveStack;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{Info, Node, host_part};
 
 /// What stands against a deploy, or is to be said with it.

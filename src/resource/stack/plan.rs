@@ -7,7 +7,7 @@ use super::super::{
 };
 use super::data::{self, Finding};
 use super::{LiveStack, Stack, explain, objects, ports, running, service};
-use crate::inventory::HostName;
+use crate::names::HostName;
 
 /// What differs; `None` when nothing does. `live` is what there is, with managers to act through; without it there is no swarm.
 pub(super) fn plan(

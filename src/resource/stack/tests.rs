@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::trial::{self, TrialFiles};
 use crate::resource::{Act, Action, Preview, STACK_LABEL, StackWrite, Step};
 use crate::swarm::samples::node;
@@ -53,8 +53,8 @@ fn stack(more: &str) -> Stack {
     );
     let mut stack: Stack = toml::from_str(&format!("{TABLE}\n{more}")).unwrap();
     let host = HostName::new("one");
-    let mut roster = crate::resource::Roster::default();
-    let entry = crate::resource::RosterEntry {
+    let mut roster = crate::inventory::Roster::default();
+    let entry = crate::inventory::RosterEntry {
         groups: vec!["all".into()],
         ..Default::default()
     };

@@ -4,7 +4,8 @@
 use std::net::IpAddr;
 
 use super::{Place, SwarmMember};
-use crate::resource::{HostContext, Invalid, Roster};
+use crate::inventory::Roster;
+use crate::resource::{HostContext, Invalid};
 use crate::swarm::{Addresses, Role, host_part, port_of};
 
 /// Longest name of a network interface (Linux's IFNAMSIZ without its NUL).

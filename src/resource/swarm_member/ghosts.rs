@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::SwarmMember;
 use super::joining::{ACTIVE_WITHIN, call, wait};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Action, Change, Shown, Step};
 use crate::swarm::{Loss, Membership, Node, Standing, host_part, may_lose};
 

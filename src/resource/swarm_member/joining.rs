@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::SwarmMember;
 use super::ghosts::Ghosts;
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::resource::{Act, Action, Change, EngineCall, Late, Made, Refusal, Shown, Step, Wait};
 use crate::swarm::{LiveSwarm, Membership, Role, Standing, host_part, with_port};
 

@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::cluster::default_managers;
 use super::{Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal};
-use crate::inventory::HostName;
+use crate::names::HostName;
 use crate::swarm::{Addresses, Look, Membership, Role, Sight, Standing, settled};
 
 /// Membership of a host in the swarm.

@@ -210,7 +210,7 @@ fn same_type(known: &Algorithm, offered: &Algorithm) -> bool {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::inventory::HostName;
+    use crate::names::HostName;
 
     fn target() -> Target {
         Target::new(HostName::new("web"), "web".into())

@@ -327,7 +327,7 @@ fn account(name: &str) -> Result<&str, TransportError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inventory::HostName;
+    use crate::names::HostName;
     use crate::transport::{ConnectOptions, Known, Secrets};
 
     #[test]

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::output::Printed;
 use super::tokens::Tokens;
 use super::{file, overlay, presence};
-use crate::inventory::{HostName, Origin, Proxy, Target};
+use crate::inventory::{Origin, Proxy, Target};
+use crate::names::HostName;
 use crate::transport::network::hop;
 
 /// See [`crate::fuzzing::settings`].

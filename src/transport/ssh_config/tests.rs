@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::inventory::{HostKeyPolicy, HostName, IdentityAgent, Origin, Proxy};
+use crate::inventory::{HostKeyPolicy, IdentityAgent, Origin, Proxy};
+use crate::names::HostName;
 
 /// The host `web` under a configuration, and the warnings about it.
 async fn resolved(

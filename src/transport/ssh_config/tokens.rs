@@ -106,7 +106,7 @@ pub fn own_number() -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::inventory::HostName;
+    use crate::names::HostName;
 
     #[test]
     fn tokens_and_home_and_variables() {

@@ -1,6 +1,6 @@
 //! What files that are fine resolve to.
 
-use skep::inventory::HostName;
+use skep::names::HostName;
 use skep::playbook::{GoalResource, Prepared, sample_facts};
 
 use super::project::{INVENTORY, Project, playbook};

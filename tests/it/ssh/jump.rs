@@ -1,6 +1,7 @@
 //! Jump hosts, proxy commands, IPv6.
 
-use skep::inventory::{HostName, Origin, Proxy, SshConfigFile, Target};
+use skep::inventory::{Origin, Proxy, SshConfigFile, Target};
+use skep::names::HostName;
 use skep::transport::{Connection, Exec, Network, TransportError};
 
 use super::reach;

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use skep::inventory::{HostName, SshConfigFile, Target};
+use skep::inventory::{SshConfigFile, Target};
+use skep::names::HostName;
 use skep::transport::{Connection, Exec, Network, Privilege};
 
 use super::sshd::{Sshd, bare_options, keygen, must, public};

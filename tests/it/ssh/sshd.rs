@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use skep::inventory::{HostKeyPolicy, HostName, SshConfigFile, Target};
+use skep::inventory::{HostKeyPolicy, SshConfigFile, Target};
+use skep::names::HostName;
 use skep::transport::ConnectOptions;
 
 static NEXT: AtomicU32 = AtomicU32::new(2);

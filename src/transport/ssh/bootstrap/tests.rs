@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use super::*;
-use crate::inventory::{HostName, Target};
+use crate::inventory::Target;
+use crate::names::HostName;
 use crate::transport::ssh::frame::Frame;
 
 /// Runs the command line as a login shell would; gives status, framed stdout, framed stderr.
