@@ -7,7 +7,7 @@
 //! resolve   select hosts, merge vars, render           `playbook`                   no network
 //! connect   one SSH connection per host                `transport`
 //! gather    all queries of a host in one exec          `engine::gather`
-//! plan      answers -> observed -> change              `resource` (pure kinds)
+//! plan      answers -> observed -> change              `kinds` (pure)
 //! guard     refuse what would hurt                     `engine::guard`, `swarm`
 //! apply     perform steps, host by host in order       `engine::apply`
 //! verify    gather again: every plan must be empty     `engine::apply`
@@ -27,12 +27,13 @@ pub mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod inventory;
+pub mod kinds;
 pub mod lab;
 pub mod machine;
+pub mod model;
 pub mod names;
 pub mod playbook;
 pub mod report;
-pub mod resource;
 pub mod schedule;
 pub mod swarm;
 pub mod transport;

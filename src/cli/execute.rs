@@ -13,11 +13,11 @@ use super::selection::Selection;
 use crate::drift::IgnoreRules;
 use crate::engine::{self, Engines as _, Event, Events, Fleet, RunSummary};
 use crate::inventory::Inventory;
+use crate::kinds::swarm_member::SwarmMember;
+use crate::model::Kind as _;
 use crate::names::HostName;
 use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
 use crate::report::{Screen, report_json, report_progress};
-use crate::resource::Kind as _;
-use crate::resource::swarm_member::SwarmMember;
 use crate::swarm::{SwarmLookout, Validity, Wanted};
 
 /// A run that has been prepared: what the engine needs, whatever the verb.

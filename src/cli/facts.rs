@@ -6,8 +6,8 @@ use super::Common;
 use super::exit_code::Exit;
 use super::selection::{InventorySelection, reject};
 use super::survey::ask;
+use crate::model::Query;
 use crate::report::literal;
-use crate::resource::Query;
 
 /// Show what each host is: release, architecture, addresses, memory. Reads only.
 #[derive(clap::Args)]

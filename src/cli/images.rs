@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 
 use crate::engine::gather::gather;
 use crate::engine::{Engines, Fleet, Round};
+use crate::kinds::image::percent;
+use crate::kinds::registry::{LABEL, LABEL_DIRECTORY};
+use crate::model::{Query, Tagged};
 use crate::names::HostName;
 use crate::report::{Table, literal};
-use crate::resource::image::percent;
-use crate::resource::registry::{LABEL, LABEL_DIRECTORY};
-use crate::resource::{Query, Tagged};
 use crate::swarm::overview::Overview;
 
 /// One registry.

@@ -16,12 +16,12 @@ use super::selection::{InventorySelection, Selection, reject};
 use super::survey::ask;
 use crate::engine::{Engines as _, Events};
 use crate::inventory::Inventory;
+use crate::kinds::node_labels::NodeLabels;
 use crate::machine::Machines;
+use crate::model::{Defined, Query};
 use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Prepared};
 use crate::report::Screen;
-use crate::resource::node_labels::NodeLabels;
-use crate::resource::{Defined, Query};
 use crate::swarm::{Loss, Node, may_lose};
 
 /// Work on one machine of the cluster.

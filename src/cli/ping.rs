@@ -8,8 +8,8 @@ use super::exit_code::Exit;
 use super::origins;
 use super::selection::{InventorySelection, reject};
 use super::survey::ask;
+use crate::model::Query;
 use crate::report::Table;
-use crate::resource::Query;
 
 /// Say whether each host can be reached and whether the login becomes root there. Reads only.
 #[derive(clap::Args)]

@@ -13,9 +13,9 @@ use super::selection::InventorySelection;
 use crate::engine::gather::gather;
 use crate::engine::{Events, Fleet, Round};
 use crate::inventory::Inventory;
+use crate::model::{Answers, Query};
 use crate::names::HostName;
 use crate::report::Screen;
-use crate::resource::{Answers, Query};
 use crate::transport::TransportError;
 
 /// What one host answered, and how long the connection and the answer took.

@@ -8,7 +8,7 @@ use super::report::{
 };
 use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
 use crate::engine::{Cause, HostOutcome, Outcome, ResourceOutcome};
-use crate::resource::Shown;
+use crate::model::Shown;
 use crate::swarm::Validity;
 use crate::swarm::overview::Overview;
 
@@ -130,7 +130,7 @@ fn drift(resource: &ResourceOutcome) -> Option<Drift> {
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default()
     };
-    let field = |field: &crate::resource::FieldChange| Field {
+    let field = |field: &crate::model::FieldChange| Field {
         field: field.field.clone(),
         before: value(&field.before),
         after: value(&field.after),

@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::drift::IgnoreRule;
     use crate::engine::outcome::ChangeView;
-    use crate::resource::{Action, Change, Shown};
+    use crate::model::{Action, Change, Shown};
 
     fn rule(resource: &str, field: Option<&str>) -> IgnoreRule {
         IgnoreRule {

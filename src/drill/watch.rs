@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::{Engines as _, Fleet};
+use crate::model::EngineAnswer;
 use crate::names::HostName;
-use crate::resource::EngineAnswer;
 use crate::swarm::{Info, Node};
 
 /// Between two looks.

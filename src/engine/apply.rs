@@ -30,8 +30,8 @@ use super::examine::Look;
 use super::forecast::{Task, resource_outcome};
 use super::outcome::{HostOutcome, Outcome, ResourceOutcome, Trouble};
 use super::{Fleet, Guard, Host};
+use crate::model::Resource;
 use crate::names::HostName;
-use crate::resource::Resource;
 use crate::transport::TransportError;
 
 /// Plans made anew when the swarm's version of an object moved on in between, or its managers did not agree in time.

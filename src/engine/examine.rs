@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::gather::gather;
 use super::{Fleet, Host, Round};
-use crate::resource::{Answers, Change, Examination, ExamineError, ProbeError, Query, Resource};
+use crate::model::{Answers, Change, Examination, ExamineError, ProbeError, Query, Resource};
 use crate::transport::TransportError;
 
 /// Rounds of further questions before a kind is taken to ask in circles.

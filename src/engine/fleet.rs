@@ -10,8 +10,8 @@ use tokio::sync::OnceCell;
 use super::event::{Event, Events};
 use super::guard::Engines;
 use super::host::Host;
+use crate::model::{EngineAnswer, SecretBytes, ValueSource};
 use crate::names::HostName;
-use crate::resource::{EngineAnswer, SecretBytes, ValueSource};
 use crate::transport::{Connection, TransportError};
 
 /// Opens connections. The command line gives one that speaks SSH; tests give scripted hosts.

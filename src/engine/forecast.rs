@@ -14,11 +14,9 @@ use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, T
 use super::record::Record;
 use super::standby::{Standbys, choose, stand_in};
 use super::{Fleet, Host, Lookout, Memory};
+use crate::model::{Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource};
 use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
-use crate::resource::{
-    Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource,
-};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.

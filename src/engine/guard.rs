@@ -1,8 +1,8 @@
 //! The gate before a disturbing change and the wait behind it. The rules themselves are the swarm's (`swarm::guard`);
 //! the engine only knows that there is somebody to ask.
 
+use crate::model::{Change, EngineAnswer, Refusal};
 use crate::names::HostName;
-use crate::resource::{Change, EngineAnswer, Refusal};
 
 /// Who allows a disturbing change, and waits until its host is whole again.
 #[async_trait::async_trait]

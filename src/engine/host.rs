@@ -11,8 +11,8 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::apply::Permit;
+use crate::model::{Credentials, EngineAnswer};
 use crate::names::HostName;
-use crate::resource::{Credentials, EngineAnswer};
 use crate::transport::{
     Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite,
     TransportError,

@@ -3,8 +3,8 @@
 
 use super::guard::Engines;
 use super::outcome::ResourceOutcome;
+use crate::model::{Answers, Definition, Query};
 use crate::names::HostName;
-use crate::resource::{Answers, Definition, Query};
 
 /// Who looks at the whole during `check`.
 #[async_trait::async_trait]

@@ -3,8 +3,8 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use crate::model::{Action, Disturbance, FieldChange};
 use crate::names::HostName;
-use crate::resource::{Action, Disturbance, FieldChange};
 
 /// What came of one resource on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -112,8 +112,8 @@ pub struct ChangeView {
     pub notes: Vec<String>,
 }
 
-impl From<&crate::resource::Change> for ChangeView {
-    fn from(change: &crate::resource::Change) -> Self {
+impl From<&crate::model::Change> for ChangeView {
+    fn from(change: &crate::model::Change) -> Self {
         Self {
             action: change.action,
             fields: change.fields.clone(),

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::outcome::{Cause, Outcome, ResourceOutcome};
-use crate::resource::{Answers, Definition, PathType, Query, Resource};
+use crate::model::{Answers, Definition, PathType, Query, Resource};
 
 /// Where it is, on every host.
 pub(super) const PATH: &str = "/var/lib/skep/applied.json";

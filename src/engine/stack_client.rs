@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Host;
-use crate::resource::{Deployment, EngineAnswer, STACK_LABEL};
+use crate::model::{Deployment, EngineAnswer, STACK_LABEL};
 use crate::transport::{ClientCall, Gate, TransportError, run_client};
 
 /// Runs `docker stack deploy`; what it said, as an error when it failed.

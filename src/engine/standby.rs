@@ -10,9 +10,10 @@ use super::Fleet;
 use super::event::Event;
 use super::examine::Look;
 use super::forecast::{HostForecast, Task, resource_outcome};
+use crate::kinds::scope;
+use crate::model::{Resource, Scope};
 use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved, ResolvedPlay};
-use crate::resource::{Resource, Scope, scope};
 
 /// Hosts that carry instead, by index of the play.
 pub(super) type Standbys = BTreeMap<usize, HostName>;

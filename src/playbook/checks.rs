@@ -9,8 +9,8 @@ use crate::diagnostic::Place;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::nearest;
 use crate::inventory::Inventory;
+use crate::model::Resource;
 use crate::names::HostName;
-use crate::resource::Resource;
 
 use super::Playbook;
 
@@ -128,7 +128,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use crate::diagnostic::Source;
-    use crate::resource::{Answers, Examination, ExamineError, Query};
+    use crate::model::{Answers, Examination, ExamineError, Query};
 
     struct Claims(Option<&'static str>);
 

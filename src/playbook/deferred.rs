@@ -6,7 +6,7 @@ use super::Unit;
 use super::expand::{Site, expand};
 use super::template::FactsView;
 use crate::diagnostic::Diagnostics;
-use crate::resource::{Facts, Resource};
+use crate::model::{Facts, Resource};
 
 /// A resource of one host, as far as it can be known without asking the host.
 #[derive(Clone)]

@@ -15,8 +15,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{Place, is_secret_key, touches_secret, without_quoted_text};
 use crate::document::{Node, Value, did_you_mean, is_template, nearest};
 use crate::inventory::Roster;
+use crate::kinds::{BuildError, build};
+use crate::model::{Defined, HostContext, Invalid, Resource};
 use crate::names::HostName;
-use crate::resource::{BuildError, Defined, HostContext, Invalid, Resource, build};
 
 /// A resource bound to a host.
 pub(super) struct Bound {

@@ -7,7 +7,7 @@ use super::template::Folder;
 use crate::diagnostic::{Place, Source};
 use crate::document::{Entry, Node, Reader, Value, did_you_mean};
 use crate::inventory::Vars;
-use crate::resource::KINDS;
+use crate::kinds::KINDS;
 
 /// Keys that may stand beside the kind in a resource's table.
 pub const META_KEYS: &[&str] = &["tags", "when", "loop"];

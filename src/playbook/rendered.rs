@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::document::Node;
-use crate::resource::DefinitionStart;
+use crate::model::DefinitionStart;
 
 /// A rendered table.
 pub(super) struct Rendered {

@@ -16,8 +16,9 @@ use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
 use crate::diagnostic::{Place, Source};
 use crate::inventory::Inventory;
 use crate::inventory::Roster;
+use crate::kinds::scope;
+use crate::model::{Definition, Resource, Scope};
 use crate::names::HostName;
-use crate::resource::{Definition, Resource, Scope, scope};
 
 /// Hosts of a play that stand by: no swarm has more managers than seven for good reason, and each costs binding.
 const MOST_STANDBYS: usize = 6;

@@ -1,6 +1,6 @@
 //! Facts of every supported release, so that resources which use `facts` are checked without a network.
 
-use crate::resource::Facts;
+use crate::model::Facts;
 
 /// Facts as a fresh host of a release would have them.
 #[derive(Debug, Clone)]

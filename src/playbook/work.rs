@@ -5,8 +5,8 @@ use std::sync::Arc;
 use indexmap::IndexSet;
 
 use super::{Goal, GoalResource, Resolved};
+use crate::model::Resource;
 use crate::names::HostName;
-use crate::resource::Resource;
 
 impl Resolved {
     /// Every host of any play, in the order in which plays name them.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::whole_file::{WriteError, write_whole};
 use crate::drift::report::{Field, Value};
 use crate::drift::{REPORT_SCHEMA, Report};
-use crate::resource::sha256;
+use crate::model::sha256;
 
 /// Longest value that is kept, in bytes: the history tells when things drifted, not every line of it.
 const LONGEST_VALUE: usize = 2048;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::drift::{HostState, Report};
-use crate::resource::KINDS;
+use crate::kinds::KINDS;
 
 /// The text. Every series carries the label `playbook`, so that the files of several timers do not clash.
 #[must_use]

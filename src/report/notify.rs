@@ -7,7 +7,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use crate::drift::Report;
-use crate::resource::sha256;
+use crate::model::sha256;
 
 /// Limit of time for the command.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);

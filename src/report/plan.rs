@@ -10,7 +10,7 @@ use super::diff::diff_lines;
 use super::literal;
 use crate::engine::outcome::ChangeView;
 use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
-use crate::resource::{Action, Disturbance, FieldChange, Shown};
+use crate::model::{Action, Disturbance, FieldChange, Shown};
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Default)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::certificate::Validity;
 use super::{EngineView, Node, Voters};
+use crate::model::{FieldChange, Shown};
 use crate::names::HostName;
-use crate::resource::{FieldChange, Shown};
 
 /// What was seen of one host that should be a member.
 #[derive(Debug, Clone)]

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep};
 
 use super::{EngineView, Info, Loss, Node, Voters, may_lose};
 use crate::engine::{Engines, Guard};
+use crate::model::{Change, Disturbance, EngineAnswer, Refusal};
 use crate::names::HostName;
-use crate::resource::{Change, Disturbance, EngineAnswer, Refusal};
 
 /// How long a restarted node may take to be Ready and Reachable again.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -12,8 +12,8 @@ use super::tokens::{self, Tokens};
 use super::{EngineView, Node};
 use crate::engine::outcome::ChangeView;
 use crate::engine::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
+use crate::model::{Action, Answers, Disturbance, EngineAnswer, Query};
 use crate::names::HostName;
-use crate::resource::{Action, Answers, Disturbance, EngineAnswer, Query};
 
 /// The node's own certificate and its authority's behind it; the key is in another file. Engines whose `data-root` is elsewhere
 /// have none here, and then nothing is said.
@@ -285,7 +285,7 @@ fn named(outcome: Outcome) -> ResourceOutcome {
     ResourceOutcome::new("the cluster", "cluster[swarm]", outcome)
 }
 
-fn outcome(fields: Vec<crate::resource::FieldChange>) -> ResourceOutcome {
+fn outcome(fields: Vec<crate::model::FieldChange>) -> ResourceOutcome {
     if fields.is_empty() {
         return named(Outcome::Unchanged);
     }

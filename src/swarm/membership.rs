@@ -2,8 +2,8 @@
 //! decides. What cannot be known stays unknown: it is never read as absence, so it never leads to a second swarm.
 
 use super::{Addresses, EngineView, Info, Node, Sight};
+use crate::model::{ProbeError, Refusal};
 use crate::names::HostName;
-use crate::resource::{ProbeError, Refusal};
 
 /// What this host is in our swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]

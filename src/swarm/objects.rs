@@ -2,8 +2,8 @@
 //! The host that carries the resource is asked first, in its first exchange; the others only when it does not manage.
 
 use super::{Addresses, Look, Sight, Standing, settled};
+use crate::model::{Answers, EngineAnswer, ProbeError, Query, Refusal};
 use crate::names::HostName;
-use crate::resource::{Answers, EngineAnswer, ProbeError, Query, Refusal};
 
 /// What is known of the swarm that a cluster resource belongs to.
 #[derive(Debug, Clone, PartialEq)]

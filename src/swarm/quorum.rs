@@ -2,7 +2,7 @@
 //! (Docker's "Administer and maintain a swarm"); nothing here may let it fall below that.
 
 use super::Node;
-use crate::resource::Refusal;
+use crate::model::Refusal;
 
 /// The voters of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]

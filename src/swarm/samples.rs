@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use crate::inventory::{Roster, RosterEntry};
+use crate::model::{Answer, Answers, EngineAnswer, Query};
 use crate::names::HostName;
-use crate::resource::{Answer, Answers, EngineAnswer, Query};
 
 /// A host name.
 pub fn host(name: &str) -> HostName {
@@ -104,36 +104,33 @@ pub fn and(answers: Answers, name: &str, path: &str, answer: EngineAnswer) -> An
 /// No files at all.
 pub struct NoFiles;
 
-impl crate::resource::Files for NoFiles {
-    fn source(&self, path: &str) -> Result<Vec<u8>, crate::resource::Invalid> {
-        Err(crate::resource::Invalid::new("source", path))
+impl crate::model::Files for NoFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, crate::model::Invalid> {
+        Err(crate::model::Invalid::new("source", path))
     }
 
-    fn tree(
-        &self,
-        path: &str,
-    ) -> Result<Vec<crate::resource::TreeEntry>, crate::resource::Invalid> {
-        Err(crate::resource::Invalid::new("context", path))
+    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, crate::model::Invalid> {
+        Err(crate::model::Invalid::new("context", path))
     }
 
-    fn archive(&self, path: &str) -> Result<Vec<u8>, crate::resource::Invalid> {
-        Err(crate::resource::Invalid::new("archive", path))
+    fn archive(&self, path: &str) -> Result<Vec<u8>, crate::model::Invalid> {
+        Err(crate::model::Invalid::new("archive", path))
     }
 
-    fn template(&self, path: &str) -> Result<String, crate::resource::Invalid> {
-        Err(crate::resource::Invalid::new("source", path))
+    fn template(&self, path: &str) -> Result<String, crate::model::Invalid> {
+        Err(crate::model::Invalid::new("source", path))
     }
 }
 
 /// A kind from its table, bound to a host.
-pub fn bound<K: crate::resource::Kind>(
+pub fn bound<K: crate::model::Kind>(
     table: &str,
     name: &str,
     roster: &Roster,
-) -> Result<K, crate::resource::Invalid> {
+) -> Result<K, crate::model::Invalid> {
     let mut kind: K = toml::from_str(table).unwrap_or_else(|error| panic!("{error}"));
     let host = host(name);
-    kind.bind(&crate::resource::HostContext {
+    kind.bind(&crate::model::HostContext {
         host: &host,
         login_user: "vagrant",
         roster,
@@ -143,8 +140,8 @@ pub fn bound<K: crate::resource::Kind>(
 }
 
 /// Calls and waits of a change, one line each: `POST /swarm/join {...}` and `wait /info /Swarm/... = ...`.
-pub fn acts(change: &crate::resource::Change) -> Vec<String> {
-    use crate::resource::Act;
+pub fn acts(change: &crate::model::Change) -> Vec<String> {
+    use crate::model::Act;
     let names = |hosts: &[HostName]| {
         if hosts.is_empty() {
             "own".into()

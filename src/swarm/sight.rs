@@ -2,8 +2,8 @@
 //! manager that gives one. Reading is in rounds, because who can list the nodes is known only after `/info`.
 
 use super::{Info, Node};
+use crate::model::{Answers, EngineAnswer, ProbeError, Query};
 use crate::names::HostName;
-use crate::resource::{Answers, EngineAnswer, ProbeError, Query};
 
 /// What is known of one Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -72,7 +72,7 @@ fn section(kind: &str) -> String {
 
 #[test]
 fn every_kind_is_documented_with_an_example_that_resolves() {
-    for kind in skep::resource::KINDS {
+    for kind in skep::kinds::KINDS {
         let section = section(kind);
         assert!(
             section.contains("| field |"),

@@ -9,8 +9,8 @@ use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
 use super::perform::{StepError, perform};
+use crate::model::{Change, Disturbance, Refusal};
 use crate::names::HostName;
-use crate::resource::{Change, Disturbance, Refusal};
 use crate::transport::TransportError;
 
 /// Why a host's work ends early.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::resource::{Act, Change, FieldChange, Shown};
+use crate::model::{Act, Change, FieldChange, Shown};
 
 /// How a change differs from its forecast, in one sentence; `None` when it is what was forecast.
 pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<String> {
@@ -70,7 +70,7 @@ fn edits<'a>(before: &'a str, after: &'a str) -> BTreeMap<&'a str, i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resource::{Action, Step};
+    use crate::model::{Action, Step};
 
     fn change(field: &str, after: Shown) -> Change {
         Change::new(Action::Update).field(field, Shown::Absent, after)

@@ -14,7 +14,7 @@ use super::perform::{StepError, live_manager};
 use crate::engine::event::Event;
 use crate::engine::stack_client::{filter, list};
 use crate::engine::{Fleet, Host};
-use crate::resource::Converge;
+use crate::model::Converge;
 
 /// Time between two looks.
 const LOOK_STEP: Duration = Duration::from_millis(500);

@@ -10,7 +10,7 @@ use hyper::Response;
 use super::Permit;
 use super::perform::{StepError, live_manager};
 use crate::engine::{Fleet, Host, stack_client};
-use crate::resource::Deploy;
+use crate::model::Deploy;
 use crate::transport::{Gate, GateWrites, PassedWrite, TransportError};
 
 /// A manager, with leave to write to it.

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Permit;
 use super::perform::StepError;
 use crate::engine::Host;
-use crate::resource::{Credentials, ImageCall};
+use crate::model::{Credentials, ImageCall};
 use crate::transport::Parcel;
 
 /// Lines that an error shows of what was said before it: the builder's own words say where it stopped.

@@ -10,11 +10,11 @@ use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
 use crate::engine::{Engines, Fleet, Host};
-use crate::names::HostName;
-use crate::resource::{
+use crate::model::{
     Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
     keyed_digest,
 };
+use crate::names::HostName;
 use crate::transport::{Exec, Parcel, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal

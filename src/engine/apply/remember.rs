@@ -15,8 +15,8 @@ use crate::engine::forecast::{Forecast, HostForecast};
 use crate::engine::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::engine::record::{PATH, Record};
 use crate::engine::{Fleet, Keepsake};
+use crate::model::{Definition, Step};
 use crate::names::HostName;
-use crate::resource::{Definition, Step};
 
 /// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
 /// early.

@@ -6,7 +6,7 @@ use super::super::examine::Examined;
 use super::super::forecast::Task;
 use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
 use super::change::{Acted, Again};
-use crate::resource::{Action, Change, FieldChange, Shown};
+use crate::model::{Action, Change, FieldChange, Shown};
 
 /// The outcome after the steps: the plan must be empty now, but for commands that always run.
 pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outcome {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
 use super::{Fleet, ask_shell};
+use crate::model::{Answers, ProbeError, Query};
 use crate::names::HostName;
-use crate::resource::{Answers, ProbeError, Query};
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.
 pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers {

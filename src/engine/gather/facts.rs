@@ -1,6 +1,6 @@
 //! The facts of a host: the probe's script, and its parser.
 
-use crate::resource::Facts;
+use crate::model::Facts;
 
 /// Prints `key=value` lines, then os-release behind a line `--`.
 pub(super) const SCRIPT: &str = r#"echo "hostname=$(uname -n)"

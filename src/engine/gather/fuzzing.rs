@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{parse, script, sections};
-use crate::resource::{Answers, Query};
+use crate::model::{Answers, Query};
 
 /// In a run it is 128 random bits; no file on a host can hold it.
 const MARKER: &str = "MARKER";

@@ -17,7 +17,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{Fleet, Host, Round};
-use crate::resource::{Answer, Answers, ProbeError, Query};
+use crate::model::{Answer, Answers, ProbeError, Query};
 use crate::transport::TransportError;
 
 /// Limit of time for one gather: apt's simulation on a slow disk is the longest part.

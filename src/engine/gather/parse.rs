@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use super::facts;
 use super::script::Section;
 use super::sections::Frame;
-use crate::resource::{
+use crate::model::{
     Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, Holding, PackageState,
     PathState, PathType, ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
 };

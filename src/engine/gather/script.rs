@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use crate::resource::{CONTENT_LIMIT, Query};
+use crate::model::{CONTENT_LIMIT, Query};
 
 /// A part of the script whose output is framed and parsed as one.
 #[derive(Debug, PartialEq, Eq)]
@@ -135,7 +135,7 @@ fn body(section: &Section<'_>) -> String {
     }
 }
 
-/// Properties of [`crate::resource::UnitState`].
+/// Properties of [`crate::model::UnitState`].
 const UNIT_PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,MainPID,\
 ExecMainStartTimestamp,ActiveEnterTimestamp,Result";
 

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Fleet;
 use crate::engine::stack_client;
-use crate::resource::{
+use crate::model::{
     Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
 };
 use crate::transport::{BlankSwarm, Gate, GateReads, Recorded, TransportError};

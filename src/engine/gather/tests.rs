@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{parse, script, sections};
-use crate::resource::{Answers, Holding, PathType, Query};
+use crate::model::{Answers, Holding, PathType, Query};
 
 fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
     let queries: BTreeSet<Query> = queries.into_iter().collect();

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::resource::{Answer, Defined, Examination, ExamineError, PathState, PathType};
+use crate::model::{Answer, Defined, Examination, ExamineError, PathState, PathType};
 
 struct Thing;
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use minijinja::value::{Enumerator, Object, Serde, Value};
 
-use crate::resource::Facts;
+use crate::model::Facts;
 
 /// What templates see as `facts`.
 #[derive(Debug, Clone)]

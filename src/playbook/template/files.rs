@@ -9,7 +9,7 @@ use super::Scope;
 use super::explain::{explain_error, innermost};
 use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{Place, Source};
-use crate::resource::{Files, Invalid, TreeContent, TreeEntry};
+use crate::model::{Files, Invalid, TreeContent, TreeEntry};
 
 /// Reads and renders for one resource on one host.
 pub(in crate::playbook) struct PlaybookFiles {

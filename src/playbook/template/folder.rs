@@ -9,7 +9,7 @@ use minijinja::{
 };
 
 use crate::diagnostic::Source;
-use crate::resource::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
+use crate::model::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
 
 /// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.
 const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;

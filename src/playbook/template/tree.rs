@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::resource::{Invalid, TreeContent, TreeEntry};
+use crate::model::{Invalid, TreeContent, TreeEntry};
 
 /// Most bytes of a folder (256 MiB): it is held in memory while it is sent.
 const LIMIT: u64 = 256 * 1024 * 1024;

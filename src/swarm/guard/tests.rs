@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use serde_json::json;
 
 use super::*;
-use crate::resource::Action;
+use crate::model::Action;
 use crate::swarm::samples::*;
 
 /// Answers by `host path`; several answers to one question are given one after the other, the last one again and again.

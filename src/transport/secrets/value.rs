@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
 use super::hide_secrets;
-use crate::resource::{SecretBytes, ValueSource};
+use crate::model::{SecretBytes, ValueSource};
 
 /// A password manager may ask its user meanwhile.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,8 +1,8 @@
 //! Templates and source files: where they are looked for, what they see, and how they fail. What kinds refuse is shown at
 //! the field that they refuse.
 
+use skep::model::{Answers, Examination, Query};
 use skep::playbook::{GoalResource, sample_facts};
-use skep::resource::{Answers, Examination, Query};
 
 use super::project::{Project, playbook};
 
@@ -23,7 +23,7 @@ fn content(project: &Project) -> String {
         .queries()
         .into_iter()
         .fold(Answers::default(), |answers, query| match query {
-            Query::Path { .. } => answers.with(query, skep::resource::Answer::Path(None)),
+            Query::Path { .. } => answers.with(query, skep::model::Answer::Path(None)),
             other => panic!("not expected: {other:?}"),
         });
     match resource.examine(&answers).unwrap() {

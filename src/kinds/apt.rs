@@ -1,0 +1,97 @@
+//! Shell text that every step around apt and dpkg begins with: no questions, no service restarted behind our back, and
+//! patience with cloud-init, unattended upgrades and whoever else holds one of apt's locks.
+
+use std::time::Duration;
+
+use crate::model::Step;
+
+/// Time that a step of apt may take, waiting included: half an hour.
+pub const APT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+// Both locks are waited for in one way, by trying again: `DPkg::Lock::Timeout` covers neither `apt-get update` (the
+// lists' lock) nor dpkg itself. Lines that begin with `E:` count only: apt also prints `Waiting for cache lock`
+// before it fails for another reason.
+const PRELUDE: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
+wait_for_cloud_init() {
+  command -v cloud-init >/dev/null 2>&1 || return 0
+  [ ! -e /run/cloud-init/result.json ] || return 0
+  timeout 600 cloud-init status --wait >/dev/null 2>&1 || true
+}
+patiently() {
+  while :; do
+    status=0
+    output=$("$@" 2>&1 </dev/null) || status=$?
+    if [ "$status" -eq 0 ]; then
+      printf '%s\n' "$output"
+      return 0
+    fi
+    case $output in
+      *"E: Could not get lock"* | *"E: Unable to lock directory"* | *"E: Unable to acquire the dpkg frontend lock"*) ;;
+      *"frontend lock was locked by another process"* | *"status database is locked by another process"*) ;;
+      *)
+        # What went well on the way only hides the reason.
+        printf '%s\n' "$output" | grep -v -E '^(Selecting|Preparing|Unpacking|Setting up|Processing|Removing|Get:|Hit:|Fetched|Reading|Building|\(Reading)' >&2 || :
+        return "$status"
+        ;;
+    esac
+    if [ "$(date +%s)" -ge "$deadline" ]; then
+      printf '%s\n' "$output" "apt was busy for more than ten minutes" >&2
+      return "$status"
+    fi
+    sleep 2
+  done
+}
+wait_for_cloud_init
+deadline=$(($(date +%s) + 600))
+"#;
+
+/// A step of apt or dpkg: `body` may call `patiently COMMAND ...`.
+pub fn apt_step<A: Into<String>>(
+    summary: impl Into<String>,
+    body: &'static str,
+    arguments: impl IntoIterator<Item = A>,
+) -> Step {
+    Step::script(summary, format!("{PRELUDE}{body}"), arguments).with_timeout(APT_TIMEOUT)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial::{self, Scratch};
+    use super::PRELUDE;
+
+    fn try_it(apt: &str) -> (Result<String, String>, usize) {
+        let scratch = Scratch::new();
+        let (program, count) = (scratch.path("apt-get"), scratch.path("count"));
+        let text = format!("#!/bin/sh\necho x >>'{count}'\ntries=$(wc -l <'{count}')\n{apt}\n");
+        let body = format!("{PRELUDE}patiently \"$1\" update\n");
+        std::fs::write(&program, text).unwrap();
+        trial::run("chmod 755 \"$1\"", std::slice::from_ref(&program), b"", &[]).unwrap();
+        let result = trial::run(&body, &[program], b"", &[]);
+        (
+            result,
+            std::fs::read_to_string(count).unwrap().lines().count(),
+        )
+    }
+
+    #[test]
+    fn a_held_lock_is_waited_for() {
+        let busy = "echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt)' >&2; exit 100";
+        let (result, tries) = try_it(&format!("[ \"$tries\" -ge 2 ] || {{ {busy}; }}\necho done"));
+        assert_eq!((result.unwrap().trim(), tries), ("done", 2));
+    }
+
+    #[test]
+    fn any_other_failure_fails_at_once_with_the_words_of_apt() {
+        let waited = "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend";
+        let (result, tries) = try_it(&format!(
+            "echo '{waited}'\necho 'E: Unable to locate package x' >&2\nexit 100"
+        ));
+        let error = result.unwrap_err();
+        assert!(
+            error.contains("Unable to locate package x") && error.contains("100"),
+            "{error}"
+        );
+        assert_eq!(tries, 1);
+    }
+}

@@ -1,0 +1,153 @@
+//! The key of a repository: fetched by the host, or given with the playbook.
+
+use serde::Deserialize;
+
+use crate::model::{HostContext, Invalid, Step};
+
+/// The first line of an armoured key (RFC 9580, 6.2).
+const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
+
+/// Where the key comes from; exactly one is given.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeySource {
+    /// Fetched by the host when it has no key yet.
+    url: Option<String>,
+    /// A file beside the playbook, armoured or binary.
+    file: Option<String>,
+    /// The armoured key itself.
+    inline: Option<String>,
+}
+
+/// A key that was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Key {
+    /// To be fetched by the host; kept armoured.
+    Fetched(String),
+    /// Known; armoured or binary.
+    Given(Vec<u8>),
+}
+
+impl KeySource {
+    /// Reads the key, or takes its address.
+    pub fn bind(&self, context: &HostContext<'_>) -> Result<Key, Invalid> {
+        let given = match (&self.url, &self.file, &self.inline) {
+            (Some(url), None, None) => {
+                super::check_uri("key.url", url, &["https://", "http://"])?;
+                return Ok(Key::Fetched(url.clone()));
+            }
+            (None, Some(file), None) => context.files.source(file)?,
+            (None, None, Some(inline)) => format!("{}\n", inline.trim()).into_bytes(),
+            _ => {
+                return Err(Invalid::new("key", "a key comes from one place").hint(
+                    "write key = { url = \"...\" }, { file = \"...\" } or { inline = \"...\" }",
+                ));
+            }
+        };
+        let key = Key::Given(given);
+        match &key {
+            Key::Given(bytes)
+                if !key.is_armoured() && bytes.first().is_none_or(|first| *first < 0x80) =>
+            {
+                Err(Invalid::new("key", "this is not an OpenPGP public key")
+                    .hint(format!("it begins with {ARMOUR}")))
+            }
+            _ => Ok(key),
+        }
+    }
+}
+
+impl Key {
+    /// Whether it is text. Apt tells both apart by the file's extension, `asc` or `gpg`.
+    pub fn is_armoured(&self) -> bool {
+        match self {
+            Self::Fetched(_) => true,
+            Self::Given(bytes) => bytes.starts_with(ARMOUR.as_bytes()),
+        }
+    }
+}
+
+/// `$1` address, `$2` file. Bare hosts have neither curl nor wget, but always apt's own helper. A binary key is
+/// armoured, because its file is named before it is known.
+const FETCH: &str = r#"mkdir -p -- "${2%/*}/"
+beside="${2%/*}/.skep-key-$$"
+trap 'rm -f -- "$beside" "$beside.text"' EXIT
+if command -v curl >/dev/null 2>&1; then
+  curl -fsSLg --retry 3 --connect-timeout 20 --max-time 90 -o "$beside" --url "$1"
+elif command -v wget >/dev/null 2>&1; then
+  wget -nv -T 20 -t 3 -O "$beside" -- "$1"
+else
+  /usr/lib/apt/apt-helper download-file "$1" "$beside" >/dev/null
+fi
+first=$(od -A n -t u1 -N 1 "$beside" | tr -d ' ')
+if grep -q -e '-----BEGIN PGP PUBLIC KEY BLOCK-----' "$beside"; then
+  cat <"$beside" >"$beside.text"
+elif [ "${first:-0}" -ge 128 ]; then
+  {
+    printf '%s\n\n' '-----BEGIN PGP PUBLIC KEY BLOCK-----'
+    base64 <"$beside"
+    printf '%s\n' '-----END PGP PUBLIC KEY BLOCK-----'
+  } >"$beside.text"
+else
+  printf '%s is not an OpenPGP public key\n' "$1" >&2
+  exit 1
+fi
+chmod 0644 "$beside.text"
+mv -f -T -- "$beside.text" "$2"
+"#;
+
+/// Fetches a key into its file.
+pub fn fetch(url: &str, path: &str) -> Step {
+    Step::script(
+        format!("fetch the key {url} into {path}"),
+        FETCH,
+        [url, path],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::super::trial::{self, Scratch};
+    use super::*;
+
+    /// Fetches with a stand-in for curl that answers with `body`.
+    fn fetched(body: &[u8]) -> Result<Vec<u8>, String> {
+        let scratch = Scratch::new();
+        std::fs::write(scratch.path("body"), body).unwrap();
+        let curl = format!(
+            "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncat '{}' >\"$2\"\n",
+            scratch.path("body")
+        );
+        std::fs::write(scratch.path("curl"), curl).unwrap();
+        trial::run("chmod 755 \"$1\"", &[scratch.path("curl")], b"", &[]).unwrap();
+        let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
+        let key = scratch.path("keyrings/$(x).asc");
+        trial::run(
+            FETCH,
+            &["https://x/$(touch pwned)".to_owned(), key.clone()],
+            b"",
+            &[("PATH", &path)],
+        )?;
+        assert_eq!(trial::look(&key).unwrap().mode, 0o644);
+        assert_eq!(
+            std::fs::read_dir(scratch.path("keyrings")).unwrap().count(),
+            1
+        );
+        Ok(std::fs::read(key).unwrap())
+    }
+
+    #[test]
+    fn keys_arrive_armoured_and_pages_of_errors_do_not() {
+        let armoured = format!("{ARMOUR}\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n");
+        assert_eq!(fetched(armoured.as_bytes()).unwrap(), armoured.as_bytes());
+        assert_eq!(fetched(b"\x99").unwrap(), armoured.as_bytes());
+        for page in [&b"<html>Not found</html>"[..], b""] {
+            assert!(
+                fetched(page)
+                    .unwrap_err()
+                    .contains("is not an OpenPGP public key")
+            );
+        }
+    }
+}

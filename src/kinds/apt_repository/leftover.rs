@@ -1,0 +1,315 @@
+//! Older entries for the same repository: one-line lists and deb822 files of other names. Two entries for one repository
+//! with different keys stop apt altogether ("Conflicting values set for option Signed-By").
+
+use std::collections::BTreeSet;
+
+use crate::model::{Refusal, SourceFile};
+
+/// What a file below /etc/apt shall become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leftover {
+    /// The file.
+    pub path: String,
+    /// Its content as it is.
+    pub before: String,
+    /// Its content without the repository; `None` when nothing else is in it and it goes.
+    pub after: Option<String>,
+}
+
+/// The repository whose other entries are looked for: the same address and the same suite.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The file that shall name it.
+    pub file: &'a str,
+    /// The one-line list of the same name, superseded whatever it says.
+    pub list: &'a str,
+    /// Address.
+    pub uri: &'a str,
+    /// Suite.
+    pub suite: &'a str,
+}
+
+impl Wanted<'_> {
+    fn is(&self, uri: &str, suite: &str) -> bool {
+        uri.trim_end_matches('/') == self.uri.trim_end_matches('/') && suite == self.suite
+    }
+}
+
+/// Older entries, and the key files that only they name.
+pub fn find(
+    files: &[SourceFile],
+    wanted: Wanted<'_>,
+) -> Result<(Vec<Leftover>, Vec<String>), Refusal> {
+    let (mut leftovers, mut orphans, mut used) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for file in files.iter().filter(|file| file.path != wanted.file) {
+        let after = if file.path == wanted.list {
+            String::new()
+        } else if file.path.ends_with(".list") {
+            without_lines(&file.content, wanted)
+        } else if file.path.ends_with(".sources") {
+            without_paragraphs(file, wanted)?
+        } else {
+            continue;
+        };
+        used.extend(keys(&after));
+        if after != file.content {
+            orphans.extend(keys(&file.content));
+            let goes = is_empty(&after) && file.path != "/etc/apt/sources.list";
+            let (path, before) = (file.path.clone(), file.content.clone());
+            leftovers.push(Leftover {
+                path,
+                before,
+                after: (!goes).then_some(after),
+            });
+        }
+    }
+    let orphans = orphans
+        .into_iter()
+        .filter(|key| !used.contains(key) && may_remove(key))
+        .collect();
+    Ok((leftovers, orphans))
+}
+
+/// Whether nothing but comments is left.
+fn is_empty(content: &str) -> bool {
+    content
+        .lines()
+        .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
+}
+
+/// Comments the repository's lines out; all others stay byte for byte.
+fn without_lines(content: &str, wanted: Wanted<'_>) -> String {
+    let keep = |line: &str| match one_line(line) {
+        Some((uri, suite)) if wanted.is(uri, suite) => format!("# {line}"),
+        _ => line.to_owned(),
+    };
+    content.split_inclusive('\n').map(keep).collect()
+}
+
+/// Address and suite of `deb [options] uri suite component...` (sources.list(5)).
+fn one_line(line: &str) -> Option<(&str, &str)> {
+    let line = line.split('#').next().unwrap_or_default().trim();
+    let rest = line
+        .strip_prefix("deb-src")
+        .or_else(|| line.strip_prefix("deb"))?;
+    let rest = rest.strip_prefix([' ', '\t', '['])?.trim_start();
+    let rest = rest.split_once(']').map_or(rest, |(_, rest)| rest);
+    let mut words = rest.split_whitespace();
+    Some((words.next()?, words.next()?))
+}
+
+/// Leaves the repository's paragraphs out (deb822(5)).
+fn without_paragraphs(file: &SourceFile, wanted: Wanted<'_>) -> Result<String, Refusal> {
+    let mut kept = String::new();
+    for paragraph in paragraphs(&file.content) {
+        let (uris, suites) = (field(&paragraph, "URIs"), field(&paragraph, "Suites"));
+        let named = uris
+            .iter()
+            .any(|uri| suites.iter().any(|suite| wanted.is(uri, suite)));
+        let disabled = field(&paragraph, "Enabled")
+            .first()
+            .is_some_and(|word| matches!(word.as_str(), "no" | "false"));
+        if !named || disabled {
+            kept.push_str(&paragraph);
+        } else if uris.len() > 1 || suites.len() > 1 {
+            return Err(Refusal {
+                why: format!("{} names this repository together with others", file.path),
+                hint: format!(
+                    "take {} {} out of that file by hand",
+                    wanted.uri, wanted.suite
+                ),
+            });
+        }
+    }
+    Ok(kept)
+}
+
+/// Paragraphs with the empty lines that follow them, so that together they are the whole.
+fn paragraphs(content: &str) -> Vec<String> {
+    let mut paragraphs = vec![String::new()];
+    let mut ended = false;
+    for line in content.split_inclusive('\n') {
+        let empty = line.trim().is_empty();
+        if ended && !empty {
+            paragraphs.push(String::new());
+        }
+        ended = empty;
+        if let Some(last) = paragraphs.last_mut() {
+            last.push_str(line);
+        }
+    }
+    paragraphs
+}
+
+/// Words of a field, on its own and on following lines that begin with a space.
+fn field(paragraph: &str, name: &str) -> Vec<String> {
+    let (mut words, mut within) = (Vec::new(), false);
+    for line in paragraph.lines().filter(|line| !line.starts_with('#')) {
+        if line.starts_with([' ', '\t']) {
+            words.extend(
+                line.split_whitespace()
+                    .filter(|_| within)
+                    .map(str::to_owned),
+            );
+            continue;
+        }
+        let (key, value) = line.split_once(':').unwrap_or((line, ""));
+        within = key.trim().eq_ignore_ascii_case(name);
+        words.extend(
+            value
+                .split_whitespace()
+                .filter(|_| within)
+                .map(str::to_owned),
+        );
+    }
+    words
+}
+
+/// Key files that a source file names in lines that count.
+fn keys(content: &str) -> Vec<String> {
+    let lines = content
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let value = |line: &str| {
+        let at = line.to_ascii_lowercase().find("signed-by")?;
+        let value = line[at + "signed-by".len()..].trim_start_matches([':', '=', ' ', '\t', '"']);
+        let value = value.split([']', ' ', ',', '"']).next().unwrap_or_default();
+        value.starts_with('/').then(|| value.to_owned())
+    };
+    lines.filter_map(value).collect()
+}
+
+/// Keys that an administrator put there; never those of the distribution.
+fn may_remove(key: &str) -> bool {
+    let Some((folder, name)) = key.rsplit_once('/') else {
+        return false;
+    };
+    let ours = matches!(
+        folder,
+        "/etc/apt/keyrings" | "/etc/apt/trusted.gpg.d" | "/usr/share/keyrings"
+    );
+    ours && !name.starts_with("debian-") && !name.starts_with("ubuntu-")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            file: "/etc/apt/sources.list.d/docker.sources",
+            list: "/etc/apt/sources.list.d/docker.list",
+            uri: "https://download.docker.com/linux/ubuntu",
+            suite: "noble",
+        }
+    }
+
+    fn after(path: &str, content: &str) -> (Vec<Option<String>>, Vec<String>) {
+        let files = [SourceFile {
+            path: path.into(),
+            content: content.into(),
+        }];
+        let (leftovers, keys) = find(&files, wanted()).unwrap();
+        (leftovers.into_iter().map(|one| one.after).collect(), keys)
+    }
+
+    const LINE: &str = "deb [arch=amd64 signed-by=/usr/share/keyrings/d.gpg] https://download.docker.com/linux/ubuntu/ noble stable\n";
+
+    #[test]
+    fn one_line_lists() {
+        assert_eq!(
+            after("/etc/apt/sources.list.d/x.list", LINE),
+            (vec![None], vec!["/usr/share/keyrings/d.gpg".into()])
+        );
+        let archive = "deb http://archive.ubuntu.com/ubuntu noble main\n";
+        let mixed = format!("{archive}{LINE}");
+        let commented = (
+            vec![Some(format!("{archive}# {LINE}"))],
+            vec!["/usr/share/keyrings/d.gpg".into()],
+        );
+        assert_eq!(after("/etc/apt/sources.list", &mixed), commented);
+        // Never removed, even when nothing is left in it.
+        assert_eq!(
+            after("/etc/apt/sources.list", LINE).0,
+            [Some(format!("# {LINE}"))]
+        );
+        for other in [
+            archive,
+            &format!("# {LINE}"),
+            &LINE.replace("noble", "jammy"),
+            &LINE.replace("ubuntu", "debian"),
+        ] {
+            assert_eq!(
+                after("/etc/apt/sources.list.d/x.list", other).0,
+                [],
+                "{other}"
+            );
+        }
+        assert_eq!(
+            after("/etc/apt/sources.list.d/docker.list", archive).0,
+            [None],
+            "the same name is superseded"
+        );
+    }
+
+    #[test]
+    fn deb822_files() {
+        let ours = "Types: deb\nURIs: https://download.docker.com/linux/ubuntu\nSuites:\n noble\nComponents: stable\n\
+                    Signed-By: /etc/apt/keyrings/old.gpg\n";
+        let other = "Types: deb\nURIs: http://archive.ubuntu.com/ubuntu\nSuites: noble noble-updates\nComponents: main\n\
+                     Signed-By: /usr/share/keyrings/ubuntu-archive-keyring.gpg\n";
+        assert_eq!(
+            after("/etc/apt/sources.list.d/x.sources", ours),
+            (vec![None], vec!["/etc/apt/keyrings/old.gpg".into()])
+        );
+        assert_eq!(
+            after(
+                "/etc/apt/sources.list.d/x.sources",
+                &format!("{ours}\n{other}")
+            )
+            .0,
+            [Some(other.into())]
+        );
+        assert_eq!(
+            after(
+                "/etc/apt/sources.list.d/x.sources",
+                &format!("Enabled: no\n{ours}")
+            )
+            .0,
+            []
+        );
+        assert_eq!(
+            after(wanted().file, ours).0,
+            [],
+            "its own file is no leftover"
+        );
+        let shared = ours.replace(" noble", " noble jammy");
+        let files = [SourceFile {
+            path: "/etc/apt/sources.list.d/x.sources".into(),
+            content: shared,
+        }];
+        assert!(
+            find(&files, wanted())
+                .unwrap_err()
+                .why
+                .contains("together with others")
+        );
+    }
+
+    #[test]
+    fn a_key_that_another_source_names_stays() {
+        let files = [
+            SourceFile {
+                path: "/etc/apt/sources.list.d/x.list".into(),
+                content: LINE.into(),
+            },
+            SourceFile {
+                path: "/etc/apt/sources.list.d/y.list".into(),
+                content: LINE.replace("noble", "jammy"),
+            },
+        ];
+        let (leftovers, keys) = find(&files, wanted()).unwrap();
+        assert_eq!((leftovers.len(), keys), (1, Vec::new()));
+    }
+}

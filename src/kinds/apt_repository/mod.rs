@@ -1,0 +1,297 @@
+//! `apt_repository`: a repository as a deb822 file with its own key (`Signed-By`), and without older entries for it
+//! elsewhere. Its lists are fetched at once, so that a wrong address or key is seen here.
+
+mod key;
+mod leftover;
+mod plan;
+
+use serde::Deserialize;
+
+use super::State;
+use crate::model::{
+    Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, SourceFile,
+};
+use key::{Key, KeySource};
+
+/// A repository of Debian packages.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AptRepository {
+    /// Name of its files: /etc/apt/sources.list.d/NAME.sources and /etc/apt/keyrings/NAME.asc.
+    name: String,
+    /// Address: `https://`, `http://` or `file:/`.
+    #[serde(default)]
+    uri: String,
+    /// Suite, or an exact path that ends in `/`. Default: the release's code name, e.g. `noble`.
+    suite: Option<String>,
+    /// Components. Default `["main"]`; left out with an exact path.
+    #[serde(default = "main_component")]
+    components: Vec<String>,
+    /// Architectures. Default: dpkg's own.
+    #[serde(default)]
+    architectures: Vec<String>,
+    /// Key: `{ url = ... }` (fetched by the host when it has none yet), `{ file = ... }` or `{ inline = ... }`.
+    /// Default: the keys that apt trusts already.
+    key: Option<KeySource>,
+    /// `"present"` (default) or `"absent"` (its own files are removed).
+    #[serde(default)]
+    state: State,
+    /// Set by [`Kind::bind`].
+    #[serde(skip)]
+    bound_key: Option<Key>,
+}
+
+fn main_component() -> Vec<String> {
+    vec!["main".to_owned()]
+}
+
+/// The repository's files as they are.
+#[derive(Debug)]
+pub struct Repository {
+    facts: Option<Facts>,
+    sources: Option<PathState>,
+    keyrings: Option<PathState>,
+    key: Option<PathState>,
+    /// Files of other names that hold an older key: they are there.
+    old_keys: Vec<String>,
+    files: Vec<SourceFile>,
+    /// Whether apt has fetched it; `None` when that cannot be told from the file names.
+    fetched: Option<bool>,
+}
+
+impl Kind for AptRepository {
+    const NAME: &'static str = "apt_repository";
+    type Observed = Repository;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        // Apt ignores files with other characters (sources.list(5)).
+        check_words("name", [&self.name], |one| {
+            one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.')
+        })?;
+        if self.state == State::Absent {
+            return Ok(());
+        }
+        check_uri("uri", &self.uri, &["https://", "http://", "file:/"])?;
+        let word = |one: char| {
+            one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.' | '/' | '~' | '+')
+        };
+        check_words("suite", &self.suite, word)?;
+        check_words("components", &self.components, word)?;
+        check_words("architectures", &self.architectures, |one| {
+            one.is_ascii_alphanumeric() || one == '-'
+        })?;
+        if self.components.is_empty() && !self.is_exact() {
+            return Err(
+                Invalid::new("components", "a suite has at least one component")
+                    .hint("write components = [\"main\"], or a suite that ends in \"/\""),
+            );
+        }
+        self.bound_key = self.key.as_ref().map(|key| key.bind(context)).transpose()?;
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let mut queries = vec![Query::content(self.sources_path())];
+        queries.extend(self.key_path().map(Query::content));
+        queries.extend(self.old_key_paths().into_iter().map(Query::path));
+        if self.state == State::Present {
+            queries.extend([
+                Query::Facts,
+                Query::AptSources,
+                Query::AptLists,
+                Query::path(KEYRINGS),
+            ]);
+        }
+        queries
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let present = self.state == State::Present;
+        let facts = if present {
+            Some(answers.facts()?.clone())
+        } else {
+            None
+        };
+        let fetched = match facts.as_ref().and_then(|facts| self.list_names(facts)) {
+            None => None,
+            Some(names) => Some(answers.apt_lists()?.iter().any(|list| names.contains(list))),
+        };
+        let mut old_keys = Vec::new();
+        for path in self.old_key_paths() {
+            if answers.path(&path)?.is_some() {
+                old_keys.push(path);
+            }
+        }
+        let path = |path: &str| answers.path(path).map(|state| state.cloned());
+        Ok(Observation::Known(Repository {
+            sources: path(&self.sources_path())?,
+            keyrings: if present { path(KEYRINGS)? } else { None },
+            key: self.key_path().map(|key| path(&key)).transpose()?.flatten(),
+            files: if present {
+                answers.apt_sources()?.clone()
+            } else {
+                Vec::new()
+            },
+            facts,
+            old_keys,
+            fetched,
+        }))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let files = [&observed.sources, &observed.key];
+        if let Some(other) = files
+            .into_iter()
+            .flatten()
+            .find(|path| path.kind != PathType::File)
+        {
+            let what = other.kind.with_article();
+            return Err(Refusal {
+                why: format!(
+                    "{what} stands where a file of the repository {} belongs",
+                    self.name
+                ),
+                hint: format!("look at {} and below {KEYRINGS}", self.sources_path()),
+            });
+        }
+        match &observed.facts {
+            Some(facts) => plan::present(self, observed, facts),
+            None => Ok(plan::absent(self, observed)),
+        }
+    }
+}
+
+/// Where the keys of repositories live (sources.list(5)).
+const KEYRINGS: &str = "/etc/apt/keyrings";
+
+impl AptRepository {
+    fn sources_path(&self) -> String {
+        format!("/etc/apt/sources.list.d/{}.sources", self.name)
+    }
+
+    fn list_path(&self) -> String {
+        format!("/etc/apt/sources.list.d/{}.list", self.name)
+    }
+
+    fn key_path(&self) -> Option<String> {
+        let extension = if self.bound_key.as_ref()?.is_armoured() {
+            "asc"
+        } else {
+            "gpg"
+        };
+        Some(format!("{KEYRINGS}/{}.{extension}", self.name))
+    }
+
+    /// Where keys of the same name may be left from older days.
+    fn old_key_paths(&self) -> Vec<String> {
+        let own = self.key_path();
+        let folders = [KEYRINGS, "/etc/apt/trusted.gpg.d"];
+        let paths = folders
+            .iter()
+            .flat_map(|folder| ["asc", "gpg"].map(|end| format!("{folder}/{}.{end}", self.name)));
+        // Without a key of its own, what stands under its name may be what apt is meant to trust.
+        paths
+            .filter(|path| {
+                Some(path) != own.as_ref() && (own.is_some() || self.state == State::Absent)
+            })
+            .collect()
+    }
+
+    fn suite<'a>(&'a self, facts: &'a Facts) -> &'a str {
+        self.suite.as_deref().unwrap_or(&facts.codename)
+    }
+
+    fn is_exact(&self) -> bool {
+        self.suite
+            .as_ref()
+            .is_some_and(|suite| suite.ends_with('/'))
+    }
+
+    /// The deb822 file (sources.list(5)).
+    fn sources(&self, facts: &Facts) -> String {
+        let mut lines = vec![
+            "# Managed by skep: changes made here are undone.".to_owned(),
+            "Types: deb".to_owned(),
+            format!("URIs: {}", self.uri),
+            format!("Suites: {}", self.suite(facts)),
+        ];
+        if !self.is_exact() {
+            lines.push(format!("Components: {}", self.components.join(" ")));
+        }
+        let own = [facts.architecture.clone()];
+        let architectures = if self.architectures.is_empty() {
+            &own[..]
+        } else {
+            &self.architectures
+        };
+        lines.push(format!("Architectures: {}", architectures.join(" ")));
+        lines.extend(self.key_path().map(|key| format!("Signed-By: {key}")));
+        lines.join("\n") + "\n"
+    }
+
+    /// Names of the files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
+    fn list_names(&self, facts: &Facts) -> Option<[String; 2]> {
+        let address = self
+            .uri
+            .strip_prefix("https://")
+            .or_else(|| self.uri.strip_prefix("http://"))?;
+        let name = format!(
+            "{}/dists/{}",
+            address.trim_end_matches('/'),
+            self.suite(facts)
+        );
+        let plain = |one: char| {
+            one.is_ascii_alphanumeric() || matches!(one, '.' | '-' | ':' | '/' | '_' | '~')
+        };
+        if self.is_exact() || !name.chars().all(plain) {
+            return None;
+        }
+        let name = name
+            .replace('_', "%5f")
+            .replace('~', "%7e")
+            .replace('/', "_");
+        Some(["InRelease", "Release"].map(|end| format!("{name}_{end}")))
+    }
+}
+
+fn check_words<'a>(
+    field: &str,
+    words: impl IntoIterator<Item = &'a String>,
+    allowed: impl Fn(char) -> bool,
+) -> Result<(), Invalid> {
+    for word in words {
+        let begins = word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '.');
+        if !begins || word.starts_with("..") || word.len() > 128 || !word.chars().all(&allowed) {
+            return Err(Invalid::new(field, format!("{word:?} cannot be used here"))
+                .hint("write letters, digits and signs such as \"-\", without spaces"));
+        }
+    }
+    Ok(())
+}
+
+/// Addresses have no spaces, quotes or brackets (they would break apt's files) and no password (anybody may read those).
+fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), Invalid> {
+    let allowed = |one: char| one.is_ascii_graphic() && !"\"'`\\<>[]{}|^#@$;".contains(one);
+    let scheme = schemes
+        .iter()
+        .find(|scheme| uri.starts_with(**scheme) && uri.len() > scheme.len());
+    if scheme.is_none() || !uri.chars().all(allowed) || uri.len() > 2000 {
+        return Err(Invalid::new(
+            field,
+            format!("{uri:?} is not the address of a repository or key"),
+        )
+        .hint(format!(
+            "it begins with {}, and has no spaces, quotes or password",
+            schemes.join(" or ")
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,226 @@
+//! From a repository's files to the change: first the key, then the source, then older entries away, then the lists.
+
+use super::super::Mode;
+use super::super::apt::apt_step;
+use super::leftover::{self, Leftover, Wanted};
+use super::{AptRepository, KEYRINGS, Key, Repository, key};
+use crate::model::{
+    Act, Action, Change, Facts, PathState, Refusal, Shown, Step, WriteFile, sha256,
+};
+
+/// `$1` the repository's file: only its lists are fetched, and every warning about them is an error. `$2` is `new` when
+/// the file was just made: one that apt cannot use is taken away again, or it would fail every later `apt-get update`.
+const UPDATE: &str = r#"patiently apt-get -q -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- \
+  -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update || {
+  status=$?
+  [ "$2" != new ] || rm -f -- "$1"
+  exit "$status"
+}
+"#;
+
+const REMOVE: &str = r#"rm -f -- "$@"
+"#;
+
+const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
+"#;
+
+const MODE: Mode = Mode(0o644);
+
+/// The change that makes the repository be there, if any.
+pub fn present(
+    repository: &AptRepository,
+    observed: &Repository,
+    facts: &Facts,
+) -> Result<Option<Change>, Refusal> {
+    let path = repository.sources_path();
+    let list = repository.list_path();
+    let wanted = Wanted {
+        file: &path,
+        list: &list,
+        uri: &repository.uri,
+        suite: repository.suite(facts),
+    };
+    let (leftovers, mut old_keys) = leftover::find(&observed.files, wanted)?;
+    old_keys.retain(|old| Some(old) != repository.key_path().as_ref());
+    old_keys.extend(
+        observed
+            .old_keys
+            .iter()
+            .filter(|old| !named(&observed.files, &leftovers, old))
+            .cloned(),
+    );
+    old_keys.sort();
+    old_keys.dedup();
+
+    let action = if observed.sources.is_none() {
+        Action::Create
+    } else {
+        Action::Update
+    };
+    let mut change = with_key(repository, observed, Change::new(action));
+    let content = repository.sources(facts);
+    change = with_file(change, &path, observed.sources.as_ref(), content.as_bytes());
+    for one in leftovers {
+        change = without_leftover(change, one);
+    }
+    for old in &old_keys {
+        change = change
+            .field(
+                format!("old key {old}"),
+                Shown::text("there"),
+                Shown::Absent,
+            )
+            .step(Step::script(
+                format!("remove the old key {old}"),
+                REMOVE,
+                [old],
+            ));
+    }
+    let unfetched = observed.fetched == Some(false);
+    if unfetched {
+        change = change.field("package lists", Shown::Absent, Shown::text("fetched"));
+    }
+    if change.fields.is_empty() {
+        return Ok(None);
+    }
+    let age = if observed.sources.is_none() {
+        "new"
+    } else {
+        "old"
+    };
+    Ok(Some(change.step(apt_step(
+        format!("fetch the package lists of {}", repository.name),
+        UPDATE,
+        [path, age.to_owned()],
+    ))))
+}
+
+/// The change that takes the repository's own files away, if any.
+pub fn absent(repository: &AptRepository, observed: &Repository) -> Option<Change> {
+    let mut change = Change::new(Action::Delete);
+    let mut paths = Vec::new();
+    if let Some(sources) = &observed.sources {
+        let before = Shown::content(sources.content.as_deref().unwrap_or_default());
+        change = change.field(repository.sources_path(), before, Shown::Absent);
+        paths.push(repository.sources_path());
+    }
+    for key in &observed.old_keys {
+        change = change.field(key, Shown::text("there"), Shown::Absent);
+        paths.push(key.clone());
+    }
+    let step = Step::script(format!("remove {}", paths.join(", ")), REMOVE, &paths);
+    (!paths.is_empty()).then(|| change.step(step))
+}
+
+/// Whether a source that stays names the key.
+fn named(files: &[super::SourceFile], leftovers: &[Leftover], key: &str) -> bool {
+    let own = |path: &str| leftovers.iter().find(|one| one.path == path);
+    files.iter().any(|file| match own(&file.path) {
+        Some(one) => one.after.as_ref().is_some_and(|after| after.contains(key)),
+        // The repository's own file is written again, with its new key.
+        None => file.content.contains(key) && !file.content.starts_with("# Managed by skep"),
+    })
+}
+
+fn with_key(repository: &AptRepository, observed: &Repository, change: Change) -> Change {
+    let (Some(wanted), Some(path)) = (&repository.bound_key, repository.key_path()) else {
+        return change;
+    };
+    let change = match &observed.keyrings {
+        Some(_) => change,
+        None => change.step(Step::script(
+            format!("make the directory {KEYRINGS}"),
+            KEYRINGS_FOLDER,
+            [KEYRINGS],
+        )),
+    };
+    let before = observed.key.as_ref();
+    match wanted {
+        Key::Given(bytes) => {
+            let digest = |bytes: &[u8]| Shown::text(format!("sha256:{}", sha256(bytes)));
+            let same =
+                before.is_some_and(|key| key.content.as_ref() == Some(bytes) && key.mode == MODE.0);
+            if same {
+                return change;
+            }
+            let shown = before.map_or(Shown::Absent, |key| {
+                digest(key.content.as_deref().unwrap_or_default())
+            });
+            change
+                .field("key", shown, digest(bytes))
+                .step(write(&path, bytes))
+        }
+        Key::Fetched(url) => match before.filter(|key| key.size > 0) {
+            None => change
+                .field("key", Shown::Absent, Shown::text(url))
+                .step(key::fetch(url, &path)),
+            // Apt reads keys as an account of its own: a key that only root can read is of no use.
+            Some(key) if key.mode != MODE.0 => change
+                .field(
+                    "mode of the key",
+                    Shown::text(Mode(key.mode).to_string()),
+                    Shown::text(MODE.to_string()),
+                )
+                .step(Step::script(
+                    format!("make {path} readable"),
+                    "chmod 0644 -- \"$1\"\n",
+                    [path],
+                )),
+            Some(_) => change,
+        },
+    }
+}
+
+fn with_file(change: Change, path: &str, before: Option<&PathState>, content: &[u8]) -> Change {
+    let old = before.and_then(|file| file.content.as_deref());
+    let mode = before.map_or(MODE.0, |file| file.mode);
+    let mut change = change;
+    if old != Some(content) {
+        change = change.field(
+            path,
+            old.map_or(Shown::Absent, Shown::content),
+            Shown::content(content),
+        );
+    }
+    if mode != MODE.0 {
+        let (before, after) = (Mode(mode).to_string(), MODE.to_string());
+        change = change.field("mode", Shown::text(before), Shown::text(after));
+    }
+    if old == Some(content) && mode == MODE.0 {
+        change
+    } else {
+        change.step(write(path, content))
+    }
+}
+
+fn without_leftover(change: Change, leftover: Leftover) -> Change {
+    let path = leftover.path;
+    let before = Shown::content(leftover.before.as_bytes());
+    match leftover.after {
+        None => change
+            .field(&path, before, Shown::Absent)
+            .step(Step::script(
+                format!("remove the older entry {path}"),
+                REMOVE,
+                [path],
+            )),
+        Some(after) => change
+            .field(&path, before, Shown::content(after.as_bytes()))
+            .step(write(&path, after.as_bytes())),
+    }
+}
+
+fn write(path: &str, content: &[u8]) -> Step {
+    let (path, content) = (path.to_owned(), content.to_vec());
+    let root = || "root".to_owned();
+    Step {
+        summary: format!("write {path}"),
+        act: Act::WriteFile(WriteFile {
+            path,
+            content,
+            owner: root(),
+            group: root(),
+            mode: MODE.0,
+        }),
+    }
+}

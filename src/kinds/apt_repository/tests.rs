@@ -1,0 +1,284 @@
+//! What `apt_repository` plans on hosts in each state, as tables of answers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::super::trial::{self, TrialFiles};
+use super::*;
+use crate::model::{Act, Action, Answer};
+
+const DOCKER: &str = "name = 'docker'\nuri = 'https://download.docker.com/linux/ubuntu'\ncomponents = ['stable']\n\
+                      key = { url = 'https://download.docker.com/linux/ubuntu/gpg' }";
+const SOURCES: &str = "/etc/apt/sources.list.d/docker.sources";
+const LISTS: &str = "download.docker.com_linux_ubuntu_dists_noble_InRelease";
+const WANTED: &str = "# Managed by skep: changes made here are undone.\nTypes: deb\n\
+    URIs: https://download.docker.com/linux/ubuntu\nSuites: noble\nComponents: stable\nArchitectures: amd64\n\
+    Signed-By: /etc/apt/keyrings/docker.asc\n";
+
+fn lists(names: &[&str]) -> Answer {
+    Answer::AptLists(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+fn bare() -> Answers {
+    let facts = Facts {
+        codename: "noble".into(),
+        architecture: "amd64".into(),
+        ..Facts::default()
+    };
+    let mut answers = Answers::default()
+        .with(Query::Facts, Answer::Facts(facts))
+        .with(Query::AptSources, Answer::AptSources(Vec::new()))
+        .with(Query::AptLists, lists(&[]))
+        .with(Query::content(SOURCES), Answer::Path(None))
+        .with(
+            Query::content("/etc/apt/keyrings/docker.asc"),
+            Answer::Path(None),
+        )
+        .with(
+            Query::path(KEYRINGS),
+            trial::path_answer(PathType::Directory, 0o755),
+        );
+    for path in [
+        "/etc/apt/keyrings/docker.gpg",
+        "/etc/apt/keyrings/docker.asc",
+    ] {
+        answers = answers.with(Query::path(path), Answer::Path(None));
+    }
+    for path in [
+        "/etc/apt/trusted.gpg.d/docker.asc",
+        "/etc/apt/trusted.gpg.d/docker.gpg",
+    ] {
+        answers = answers.with(Query::path(path), Answer::Path(None));
+    }
+    answers
+}
+
+fn ready() -> Answers {
+    bare()
+        .with(Query::content(SOURCES), trial::file_answer(WANTED))
+        .with(
+            Query::content("/etc/apt/keyrings/docker.asc"),
+            trial::file_answer("key"),
+        )
+        .with(Query::AptLists, lists(&[LISTS]))
+}
+
+fn summaries(change: &Change) -> Vec<&str> {
+    change
+        .steps
+        .iter()
+        .map(|step| step.summary.as_str())
+        .collect()
+}
+
+#[test]
+fn a_bare_host_gets_key_source_and_lists() {
+    let docker: AptRepository = trial::kind(DOCKER);
+    let change = trial::plan(&docker, &bare()).unwrap();
+    assert_eq!(change.action, Action::Create);
+    assert_eq!(
+        trial::fields(&change),
+        [
+            "key: - => https://download.docker.com/linux/ubuntu/gpg".to_owned(),
+            format!("{SOURCES}: - => {WANTED}"),
+            "package lists: - => fetched".to_owned()
+        ]
+    );
+    assert_eq!(
+        summaries(&change),
+        [
+            "fetch the key https://download.docker.com/linux/ubuntu/gpg into /etc/apt/keyrings/docker.asc",
+            "write /etc/apt/sources.list.d/docker.sources",
+            "fetch the package lists of docker"
+        ]
+    );
+    assert!(trial::plan(&docker, &ready()).is_none());
+}
+
+#[test]
+fn an_update_that_failed_is_tried_again() {
+    let docker: AptRepository = trial::kind(DOCKER);
+    let change = trial::plan(&docker, &ready().with(Query::AptLists, lists(&[]))).unwrap();
+    assert_eq!(
+        (trial::fields(&change), change.steps.len()),
+        (vec!["package lists: - => fetched".into()], 1)
+    );
+    // Some mirrors sign beside the index and have no InRelease.
+    let detached = ready().with(
+        Query::AptLists,
+        lists(&[&LISTS.replace("InRelease", "Release")]),
+    );
+    assert!(trial::plan(&docker, &detached).is_none());
+}
+
+#[test]
+fn what_drifted_is_made_right() {
+    let docker: AptRepository = trial::kind(DOCKER);
+    let edited = ready().with(Query::content(SOURCES), trial::file_answer("Types: deb\n"));
+    assert_eq!(
+        trial::fields(&trial::plan(&docker, &edited).unwrap()),
+        [format!("{SOURCES}: Types: deb\n => {WANTED}")]
+    );
+    let empty_key = ready().with(
+        Query::content("/etc/apt/keyrings/docker.asc"),
+        trial::file_answer(""),
+    );
+    assert!(summaries(&trial::plan(&docker, &empty_key).unwrap())[0].starts_with("fetch the key"));
+    let Answer::Path(Some(key)) = trial::file_answer("key") else {
+        panic!()
+    };
+    let closed = Answer::Path(Some(PathState { mode: 0o600, ..key }));
+    let closed = ready().with(Query::content("/etc/apt/keyrings/docker.asc"), closed);
+    assert_eq!(
+        trial::fields(&trial::plan(&docker, &closed).unwrap()),
+        ["mode of the key: 0600 => 0644"]
+    );
+    let directory = ready().with(
+        Query::content(SOURCES),
+        trial::path_answer(PathType::Directory, 0o755),
+    );
+    trial::refusal(&docker, &directory);
+}
+
+#[test]
+fn older_entries_and_keys_go() {
+    let docker: AptRepository = trial::kind(DOCKER);
+    let line = "deb [signed-by=/etc/apt/keyrings/docker.gpg] https://download.docker.com/linux/ubuntu noble stable\n";
+    let list = SourceFile {
+        path: "/etc/apt/sources.list.d/download.list".into(),
+        content: line.into(),
+    };
+    let own = SourceFile {
+        path: SOURCES.into(),
+        content: WANTED.into(),
+    };
+    let old = ready()
+        .with(Query::AptSources, Answer::AptSources(vec![list, own]))
+        .with(
+            Query::path("/etc/apt/keyrings/docker.gpg"),
+            trial::file_answer("old"),
+        )
+        .with(
+            Query::path("/etc/apt/trusted.gpg.d/docker.asc"),
+            trial::file_answer("old"),
+        );
+    assert_eq!(
+        trial::fields(&trial::plan(&docker, &old).unwrap()),
+        [
+            format!("/etc/apt/sources.list.d/download.list: {line} => -"),
+            "old key /etc/apt/keyrings/docker.gpg: there => -".to_owned(),
+            "old key /etc/apt/trusted.gpg.d/docker.asc: there => -".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn keys_come_from_the_playbook_too() {
+    let armoured =
+        "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n";
+    let files = TrialFiles(
+        [
+            ("docker.asc", armoured.into()),
+            ("docker.gpg", vec![0x99, 1]),
+            ("motd", b"hello".into()),
+        ]
+        .into(),
+    );
+    let table =
+        |key: &str| DOCKER.replace("url = 'https://download.docker.com/linux/ubuntu/gpg'", key);
+    for key in [
+        "file = 'docker.asc'".to_owned(),
+        format!("inline = '''{armoured}'''"),
+    ] {
+        let docker: AptRepository = trial::kind_with(&table(&key), &files);
+        let change = trial::plan(&docker, &ready()).unwrap();
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!("{:?}", change.steps[0])
+        };
+        assert_eq!(
+            (file.path.as_str(), file.content.as_slice()),
+            ("/etc/apt/keyrings/docker.asc", armoured.as_bytes())
+        );
+        let same = ready().with(
+            Query::content("/etc/apt/keyrings/docker.asc"),
+            trial::file_answer(armoured),
+        );
+        assert!(trial::plan(&docker, &same).is_none());
+    }
+    let binary: AptRepository = trial::kind_with(&table("file = 'docker.gpg'"), &files);
+    assert_eq!(binary.key_path().unwrap(), "/etc/apt/keyrings/docker.gpg");
+    for bad in [
+        "inline = 'hello'",
+        "inline = ''",
+        "url = 'https://x/k', inline = 'x'",
+        "url = 'gopher://x'",
+        "size = 1",
+    ] {
+        trial::invalid::<AptRepository>(&table(bad));
+    }
+}
+
+#[test]
+fn absence() {
+    let gone: AptRepository = trial::kind("name = 'docker'\nstate = 'absent'");
+    assert!(trial::plan(&gone, &bare()).is_none());
+    let there = ready().with(
+        Query::path("/etc/apt/keyrings/docker.asc"),
+        trial::file_answer("key"),
+    );
+    // A real host answers with one state for both queries of a path.
+    let change = trial::plan(&gone, &there).unwrap();
+    assert_eq!(change.action, Action::Delete);
+    assert_eq!(
+        trial::arguments(&change),
+        [[SOURCES, "/etc/apt/keyrings/docker.asc"]]
+    );
+}
+
+#[test]
+fn names_of_lists_are_those_of_apt() {
+    let lists = |uri: &str, suite: &str| {
+        let table = format!("name = 'x'\nuri = '{uri}'\nsuite = '{suite}'");
+        trial::kind::<AptRepository>(&table)
+            .list_names(&Facts::default())
+            .map(|[path, _]| path)
+    };
+    let updates = "deb.debian.org_debian_dists_bookworm-updates_InRelease";
+    assert_eq!(
+        lists("http://deb.debian.org/debian/", "bookworm-updates").as_deref(),
+        Some(updates)
+    );
+    let escaped = "m:8080_a%5fb_dists_s_InRelease";
+    assert_eq!(lists("http://m:8080/a_b", "s").as_deref(), Some(escaped));
+    assert_eq!(lists("file:/srv/debs", "s"), None);
+    assert_eq!(lists("http://m/flat", "./"), None);
+}
+
+#[test]
+fn bad_input_is_refused() {
+    for (table, field) in [
+        ("name = '../x'\nuri = 'https://x/'", "../x"),
+        ("name = '-x'\nuri = 'https://x/'", "-x"),
+        ("name = 'x'", "address"),
+        ("name = 'x'\nuri = 'https://'", "address"),
+        ("name = 'x'\nuri = 'https://x/$(id)'", "address"),
+        ("name = 'x'\nuri = \"https://x/\\nSuites: y\"", "address"),
+        ("name = 'x'\nuri = 'https://me:secret@x/'", "address"),
+        ("name = 'x'\nuri = 'https://x/'\nsuite = 'a b'", "a b"),
+        (
+            "name = 'x'\nuri = 'https://x/'\ncomponents = [\"a\\nb\"]",
+            "cannot be used",
+        ),
+        (
+            "name = 'x'\nuri = 'https://x/'\ncomponents = []",
+            "component",
+        ),
+        (
+            "name = 'x'\nuri = 'https://x/'\narchitectures = ['a,b']",
+            "a,b",
+        ),
+        ("name = 'x'\nurl = 'https://x/'", "unknown field"),
+    ] {
+        let error = trial::invalid::<AptRepository>(table);
+        assert!(error.contains(field), "{table}: {error}");
+    }
+}

@@ -1,0 +1,242 @@
+//! `certificate`: a certificate for a server of this host, signed by an authority of its own, both made on the host and renewed
+//! before they end. The keys are made where they stay: no key is ever on the operator's machine, in a plan, or on a wire.
+
+mod probe;
+#[cfg(test)]
+mod tests;
+
+use serde::Deserialize;
+
+use super::AbsolutePath;
+use super::hosts_entry::is_host_name;
+use crate::model::{
+    Action, Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, Step,
+};
+use crate::swarm::Validity;
+
+const ISSUE: &str = include_str!("issue.sh");
+const DAY: u64 = 86_400;
+
+/// `ca.crt`, `ca.key`, `server.crt` and `server.key` in a directory; keys are readable by root alone.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// Where the four files are.
+    directory: AbsolutePath,
+    /// Host names and addresses that the server answers to.
+    names: Vec<String>,
+    /// Days for which the certificate is good. Default 365.
+    #[serde(default = "default_days")]
+    days: u32,
+    /// Renewed when it has less than these days left. Default 30.
+    #[serde(default = "default_renew")]
+    renew_before: u32,
+    /// Days for which the authority is good. Default 3650.
+    #[serde(default = "default_authority_days")]
+    authority_days: u32,
+}
+
+fn default_days() -> u32 {
+    365
+}
+fn default_renew() -> u32 {
+    30
+}
+fn default_authority_days() -> u32 {
+    3650
+}
+
+/// What is in the directory.
+#[derive(Debug)]
+pub struct Seen {
+    status: i32,
+    until: Option<i64>,
+    clock: u64,
+    /// Key files that somebody else than root may read, or that are not root's.
+    loose: Vec<String>,
+}
+
+impl Kind for Certificate {
+    const NAME: &'static str = "certificate";
+    type Observed = Seen;
+
+    fn name(&self) -> String {
+        self.names.first().cloned().unwrap_or_default()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.names.is_empty() {
+            return Err(
+                Invalid::new("names", "no name is given").hint("names = [\"registry.dream\"]")
+            );
+        }
+        for name in &self.names {
+            if name.parse::<std::net::IpAddr>().is_err() && !is_host_name(name) {
+                return Err(Invalid::new(
+                    "names",
+                    format!("{name:?} is neither a host name nor an address"),
+                ));
+            }
+        }
+        if self.renew_before >= self.days || self.days > self.authority_days {
+            return Err(Invalid::new(
+                "days",
+                "renew_before must be below days, and days no more than authority_days",
+            )
+            .hint("the defaults are 30, 365 and 3650"));
+        }
+        if self.authority_days > 36_500 {
+            return Err(Invalid::new(
+                "authority_days",
+                "an authority for over 100 years is none",
+            ));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![
+            Query::Test {
+                script: self.script(),
+            },
+            Query::content(self.file("server.crt")),
+            Query::path(self.file("server.key")),
+            Query::path(self.file("ca.key")),
+            Query::Facts,
+        ]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+        let facts: &Facts = answers.facts()?;
+        let certificate = answers.path(&self.file("server.crt"))?;
+        let content = certificate.and_then(|file: &PathState| file.content.as_deref());
+        let mut loose = Vec::new();
+        for name in ["ca.key", "server.key"] {
+            let file = answers.path(&self.file(name))?;
+            if file.is_some_and(|file| {
+                file.kind != PathType::File || file.uid != 0 || file.mode & 0o077 != 0
+            }) {
+                loose.push(name.to_owned());
+            }
+        }
+        Ok(Observation::Known(Seen {
+            status: *answers.test(&self.script())?,
+            until: content
+                .and_then(Validity::read)
+                .map(|validity| validity.until),
+            clock: facts.clock,
+            loose,
+        }))
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+        if seen.status == probe::NO_OPENSSL {
+            // In a forecast it may come with the package before it in the playbook; the step says it again.
+            return Ok(Some(self.change(seen).note(
+                "openssl is not on the host yet: add package = { name = \"openssl\" } before",
+            )));
+        }
+        if seen.status == 0 && seen.loose.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(self.change(seen)))
+    }
+}
+
+impl Certificate {
+    fn file(&self, name: &str) -> String {
+        format!("{}/{name}", self.directory)
+    }
+
+    fn script(&self) -> String {
+        probe::script(
+            self.directory.as_str(),
+            &self.names,
+            u64::from(self.renew_before) * DAY,
+        )
+    }
+
+    fn change(&self, seen: &Seen) -> Change {
+        if seen.status == 0 {
+            let mut change = Change::new(Action::Update);
+            for name in &seen.loose {
+                change = change
+                    .field(
+                        format!("{name} is for"),
+                        Shown::text("more than root"),
+                        Shown::text("root alone"),
+                    )
+                    .step(Step::script(
+                        format!("close {}", self.file(name)),
+                        "chown -h 0:0 -- \"$1\"\nchmod 0600 -- \"$1\"\n",
+                        [self.file(name)],
+                    ));
+            }
+            return change.note(
+                "whoever could read a key may have a copy: remove both files to have new ones",
+            );
+        }
+        let all = seen.status < probe::CERTIFICATE || seen.status == probe::NO_OPENSSL;
+        let is_new = seen.until.is_none();
+        let mut change = Change::new(if is_new {
+            Action::Create
+        } else {
+            Action::Update
+        });
+        let before = |is_new: bool| {
+            if is_new {
+                Shown::Absent
+            } else {
+                Shown::text(probe::words(seen.status))
+            }
+        };
+        if all {
+            change = change.field(
+                "authority",
+                before(matches!(seen.status, 10 | probe::NO_OPENSSL)),
+                Shown::text(format!("new, for {} days", self.authority_days)),
+            );
+            if !is_new {
+                change = change.note("a new authority: every host that trusted the old one must get it (`registry` does that)");
+            }
+        }
+        let left = |until: i64| {
+            let days = (until - i64::try_from(seen.clock).unwrap_or(i64::MAX))
+                / i64::try_from(DAY).unwrap_or(1);
+            let why = if all {
+                "signed by another authority"
+            } else {
+                probe::words(seen.status)
+            };
+            format!("{why} ({days} days left)")
+        };
+        change = change.field(
+            "certificate",
+            seen.until
+                .map_or(Shown::Absent, |until| Shown::text(left(until))),
+            Shown::text(format!("for {} days: {}", self.days, self.names.join(", "))),
+        );
+        let mut arguments = vec![
+            self.directory.to_string(),
+            if all {
+                "all".into()
+            } else {
+                "certificate".into()
+            },
+            self.days.to_string(),
+            self.authority_days.to_string(),
+        ];
+        arguments.extend(self.names.iter().cloned());
+        let what = if all {
+            "make an authority and a certificate"
+        } else {
+            "make a certificate"
+        };
+        change.step(Step::script(
+            format!("{what} in {}", self.directory),
+            ISSUE,
+            arguments,
+        ))
+    }
+}

@@ -1,0 +1,137 @@
+//! What kinds of the cluster share: where they look from, the round of reading, and requests to whichever manager answers.
+
+use serde_json::Value;
+
+use crate::model::{
+    Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal,
+    STEP_TIMEOUT, Step,
+};
+use crate::names::HostName;
+use crate::swarm::{Addresses, Objects, Reading};
+
+/// The default of the field `managers` of cluster kinds.
+pub(super) fn default_managers() -> String {
+    "managers".into()
+}
+
+/// Where a cluster resource looks from: the host that carries it, and the managers of its group.
+#[derive(Debug, Clone)]
+pub struct ClusterSite {
+    host: HostName,
+    ours: Addresses,
+}
+
+impl Default for ClusterSite {
+    fn default() -> Self {
+        Self {
+            host: HostName::new(""),
+            ours: Addresses::default(),
+        }
+    }
+}
+
+/// What a cluster resource found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found<T> {
+    /// There is no swarm yet.
+    NoSwarm,
+    /// Acting on this swarm would hurt.
+    Refused(Refusal),
+    /// Its objects, and working managers to act through.
+    Live(T, Vec<HostName>),
+}
+
+impl ClusterSite {
+    /// Takes host and managers from the inventory.
+    ///
+    /// # Errors
+    /// [`Invalid`] when no host is in the group.
+    pub fn of(context: &HostContext<'_>, group: &str) -> Result<Self, Invalid> {
+        let ours = Addresses::of_group(context.roster, group);
+        if ours.managers.is_empty() {
+            return Err(
+                Invalid::new("managers", format!("no host is in the group `{group}`"))
+                    .hint("name the group whose hosts manage the swarm"),
+            );
+        }
+        Ok(Self {
+            host: context.host.clone(),
+            ours,
+        })
+    }
+
+    /// What the first round asks.
+    #[must_use]
+    pub fn queries(&self, paths: &[String]) -> Vec<Query> {
+        Objects::queries(&self.host, &self.ours, paths)
+    }
+
+    /// Reads the swarm's objects: `read` gets one body a path.
+    ///
+    /// # Errors
+    /// [`ProbeError`] when they cannot be known.
+    pub fn observe<T>(
+        &self,
+        paths: &[String],
+        answers: &Answers,
+        read: impl FnOnce(&[Value]) -> T,
+    ) -> Result<Observation<Found<T>>, ProbeError> {
+        Ok(
+            match Objects::read(&self.host, &self.ours, paths, answers)? {
+                Reading::Needs(queries) => Observation::Needs(queries),
+                Reading::Done(Objects::NoSwarm) => Observation::Known(Found::NoSwarm),
+                Reading::Done(Objects::Refused(refusal)) => {
+                    Observation::Known(Found::Refused(refusal))
+                }
+                Reading::Done(Objects::Read { managers, bodies }) => {
+                    Observation::Known(Found::Live(read(&bodies), managers))
+                }
+            },
+        )
+    }
+}
+
+/// A request to the first of these hosts that manages the swarm.
+pub(super) fn request(
+    summary: String,
+    managers: &[HostName],
+    method: &'static str,
+    path: String,
+    body: Option<Value>,
+) -> Step {
+    let managers = managers.to_vec();
+    let call = EngineCall {
+        managers,
+        method,
+        path,
+        body,
+        late: Vec::new(),
+        made: Made::Nothing,
+        timeout: STEP_TIMEOUT,
+    };
+    Step {
+        summary,
+        act: Act::Engine(call),
+    }
+}
+
+/// The path that lists objects with this in their name. Filters match parts of names too: the one that is equal is taken
+/// by the reader.
+pub(super) fn named(list: &str, name: &str) -> String {
+    format!("{list}?filters=%7B%22name%22%3A%5B%22{name}%22%5D%7D")
+}
+
+/// What the Engine takes as the name of a network, secret or config: letters, digits, `-`, `_` and `.`, at both ends a
+/// letter or digit, at most `longest` characters.
+pub(super) fn check_object_name(field: &str, name: &str, longest: usize) -> Result<(), Invalid> {
+    let ends = |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
+    let all = name
+        .chars()
+        .all(|one| one.is_ascii_alphanumeric() || "-_.".contains(one));
+    if all && name.len() <= longest && ends(name.chars().next()) && ends(name.chars().last()) {
+        return Ok(());
+    }
+    Err(Invalid::new(field, format!("{name:?} cannot be a name in the swarm")).hint(format!(
+        "letters, digits, \"-\", \"_\" and \".\", at both ends a letter or digit, at most {longest} characters"
+    )))
+}

@@ -1,0 +1,433 @@
+//! `command`: the escape hatch. It says itself when it need not run (`creates`, `unless`), so that a second run changes
+//! nothing; each time it would run the plan shows it whole, under `!`.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{AbsolutePath, AccountName};
+use crate::model::{
+    Act, Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, ProbeError,
+    Query, Refusal, STEP_TIMEOUT, Shown, Step,
+};
+
+/// Most characters of a command that make its name.
+const NAME_LENGTH: usize = 60;
+
+/// A command.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Command {
+    /// What messages call it. Default: the first 60 characters of the command.
+    name: Option<String>,
+    /// POSIX shell text; the first command in it that fails ends it. Either `run` or `argv` is given.
+    run: Option<String>,
+    /// A program and its arguments, taken literally, without a shell.
+    argv: Option<Vec<String>>,
+    /// It need not run when this path is there, and must have made it when it has run.
+    creates: Option<AbsolutePath>,
+    /// It need not run when this shell text ends with status 0. Runs as root at every plan and check: it must only read.
+    unless: Option<String>,
+    /// Run it at every apply. Default `false`; then `creates` or `unless` is given.
+    #[serde(default)]
+    always: bool,
+    /// The account that runs it. Default `root`.
+    user: Option<AccountName>,
+    /// What it reads from standard input; never shown. Default: nothing.
+    #[serde(default)]
+    stdin: String,
+    /// Limit of time, e.g. `"10m"`. Default `"2m"`.
+    timeout: Option<String>,
+    /// What running it disturbs: `"nothing"` (default), `"reload"`, `"service_restart"` or `"engine_restart"` (one host
+    /// at a time, with the quorum watched).
+    #[serde(default)]
+    disturbs: Disturbs,
+    /// Set by [`Kind::bind`].
+    #[serde(skip)]
+    limit: Duration,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Disturbs {
+    #[default]
+    Nothing,
+    Reload,
+    ServiceRestart,
+    EngineRestart,
+}
+
+/// Why the command need not run, or must.
+#[derive(Debug)]
+pub struct Conditions {
+    /// Whether the path of `creates` is there.
+    created: Option<bool>,
+    /// Exit status of `unless`.
+    status: Option<i32>,
+}
+
+/// `$1` shell text.
+const RUN: &str = r#"exec sh -e -c "$1"
+"#;
+
+/// The program and its arguments. `env --` would take `NAME=value` for a variable, so the shell looks the program up.
+const EXECUTE: &str = r#"command -v -- "$1" >/dev/null || {
+  printf 'there is no program %s on this host\n' "$1" >&2
+  exit 127
+}
+"$@"
+"#;
+
+/// `$1` path.
+const VERIFY: &str = r#"[ -e "$1" ] || [ -L "$1" ] || {
+  printf 'the command ended well, but %s is not there\n' "$1" >&2
+  exit 1
+}
+"#;
+
+impl Kind for Command {
+    const NAME: &'static str = "command";
+    type Observed = Conditions;
+
+    fn name(&self) -> String {
+        let name = self.name.clone().unwrap_or_else(|| self.text());
+        // Quotes stay as they are written: only what would break the line is escaped.
+        let shown = |one: char| {
+            if one.is_control() {
+                one.escape_default().to_string()
+            } else {
+                one.to_string()
+            }
+        };
+        name.trim().chars().take(NAME_LENGTH).map(shown).collect()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        let empty = self.run.as_ref().is_some_and(|run| run.trim().is_empty())
+            || self
+                .argv
+                .as_ref()
+                .is_some_and(|argv| argv.first().is_none_or(String::is_empty));
+        if self.run.is_some() == self.argv.is_some() || empty {
+            return Err(
+                Invalid::new("run", "either `run` or `argv` is given, and not empty")
+                    .hint("write run = \"make install\" or argv = [\"make\", \"install\"]"),
+            );
+        }
+        let texts = self
+            .argv
+            .iter()
+            .flatten()
+            .chain(&self.run)
+            .chain(&self.unless);
+        if texts.into_iter().any(|text| text.contains('\0')) {
+            return Err(Invalid::new(
+                "run",
+                "a command cannot hold the character NUL",
+            ));
+        }
+        // It travels as an argument, so that the command never reads a part of it.
+        if self.stdin.contains('\0') {
+            return Err(Invalid::new(
+                "stdin",
+                "the input of a command cannot hold the character NUL",
+            ));
+        }
+        if self
+            .argv
+            .as_ref()
+            .is_some_and(|argv| argv[0].starts_with('-'))
+        {
+            return Err(Invalid::new(
+                "argv",
+                "the name of a program does not begin with \"-\"",
+            ));
+        }
+        let conditional = self.creates.is_some() || self.unless.is_some();
+        if conditional == self.always {
+            return Err(Invalid::new(
+                "always",
+                "a command says when it need not run, or that it always runs",
+            )
+            .hint("add `creates` or `unless`, or always = true, which is a change at every run"));
+        }
+        if self
+            .unless
+            .as_ref()
+            .is_some_and(|unless| unless.trim().is_empty())
+        {
+            return Err(Invalid::new("unless", "the condition is empty")
+                .hint("write unless = \"test -e /path\""));
+        }
+        self.limit = match &self.timeout {
+            None => STEP_TIMEOUT,
+            Some(text) => humantime::parse_duration(text)
+                .ok()
+                .filter(|limit| !limit.is_zero())
+                .ok_or_else(|| {
+                    Invalid::new("timeout", format!("{text:?} is not a time"))
+                        .hint("write \"90s\" or \"10m\"")
+                })?,
+        };
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let path = self.creates.iter().map(|path| Query::path(path.as_str()));
+        path.chain(self.unless.iter().map(|script| Query::Test {
+            script: script.clone(),
+        }))
+        .collect()
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let created = self
+            .creates
+            .as_ref()
+            .map(|path| answers.path(path.as_str()).map(|state| state.is_some()));
+        let status = self
+            .unless
+            .as_ref()
+            .map(|script| answers.test(script).copied());
+        Ok(Observation::Known(Conditions {
+            created: created.transpose()?,
+            status: status.transpose()?,
+        }))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        if observed.created == Some(true) || observed.status == Some(0) {
+            return Ok(None);
+        }
+        let mut change = Change::new(Action::Run).field(
+            "run",
+            Shown::Absent,
+            Shown::content(self.text().as_bytes()),
+        );
+        if let Some(path) = &self.creates {
+            change = change.field("creates", Shown::Absent, Shown::text(path.to_string()));
+        }
+        if let (Some(script), Some(status)) = (&self.unless, observed.status) {
+            let before = format!("status {status} of {}", script.escape_debug());
+            change = change.field("unless", Shown::text(before), Shown::text("status 0"));
+        }
+        if let Some(user) = &self.user {
+            change = change.field("user", Shown::Absent, Shown::text(user.to_string()));
+        }
+        change = change.step(self.step()).disturbing(self.disturbs.into());
+        if let Some(path) = &self.creates {
+            change = change.step(Step::script(
+                format!("see that {path} is there"),
+                VERIFY,
+                [path.as_str()],
+            ));
+        }
+        change.repeats = self.always;
+        Ok(Some(change))
+    }
+}
+
+impl Command {
+    /// The command as a person would read it.
+    fn text(&self) -> String {
+        match (&self.run, &self.argv) {
+            (Some(run), _) => run.clone(),
+            (None, argv) => argv
+                .iter()
+                .flatten()
+                .map(|word| quoted(word))
+                .collect::<Vec<_>>()
+                .join(" "),
+        }
+    }
+
+    fn step(&self) -> Step {
+        let summary = format!("run {}", Kind::name(self));
+        let step = match (&self.run, &self.argv) {
+            (Some(run), _) => Step::script(summary, RUN, [run]),
+            (None, argv) => Step::script(summary, EXECUTE, argv.iter().flatten()),
+        };
+        let mut step = step
+            .with_stdin(self.stdin.as_bytes())
+            .with_timeout(self.limit);
+        if let (Act::Script(script), Some(user)) = (&mut step.act, &self.user) {
+            script.user = Some(user.to_string());
+        }
+        step
+    }
+}
+
+impl From<Disturbs> for Disturbance {
+    fn from(disturbs: Disturbs) -> Self {
+        match disturbs {
+            Disturbs::Nothing => Self::Nothing,
+            Disturbs::Reload => Self::Reload,
+            Disturbs::ServiceRestart => Self::ServiceRestart,
+            Disturbs::EngineRestart => Self::EngineRestart,
+        }
+    }
+}
+
+/// A word with quotes where a reader could take it for several, for showing only.
+fn quoted(word: &str) -> String {
+    let plain = |one: char| one.is_alphanumeric() || "-_./=:,@%+".contains(one);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::*;
+    use crate::model::{Answer, Answers, PathType};
+
+    #[test]
+    fn runs_only_while_its_conditions_ask_for_it() {
+        let created: Command = trial::kind("run = 'make'\ncreates = '/x'");
+        let absent = Answers::default().with(Query::path("/x"), Answer::Path(None));
+        let change = trial::plan(&created, &absent).unwrap();
+        assert_eq!(
+            (change.action, trial::fields(&change)),
+            (
+                Action::Run,
+                vec!["run: - => make".into(), "creates: - => /x".into()]
+            )
+        );
+        assert_eq!((change.steps.len(), change.repeats), (2, false));
+        assert!(
+            trial::plan(
+                &created,
+                &Answers::default().with(Query::path("/x"), trial::path_answer(PathType::File, 0))
+            )
+            .is_none()
+        );
+
+        let unless: Command = trial::kind(
+            "run = 'make'\nunless = 'test -e /y'\nuser = 'ann'\ndisturbs = 'engine_restart'",
+        );
+        let status = |status| {
+            Answers::default().with(
+                Query::Test {
+                    script: "test -e /y".into(),
+                },
+                Answer::Test(status),
+            )
+        };
+        assert!(trial::plan(&unless, &status(0)).is_none());
+        for failed in [1, 127] {
+            let change = trial::plan(&unless, &status(failed)).unwrap();
+            assert_eq!(
+                trial::fields(&change)[1],
+                format!("unless: status {failed} of test -e /y => status 0")
+            );
+            assert_eq!(change.disturbs, Disturbance::EngineRestart);
+            let Act::Script(script) = &change.steps[0].act else {
+                panic!()
+            };
+            assert_eq!(script.user.as_deref(), Some("ann"));
+        }
+        let always: Command =
+            trial::kind("argv = ['echo', 'a b', '']\nalways = true\ntimeout = '10m'");
+        let change = trial::plan(&always, &Answers::default()).unwrap();
+        assert_eq!(
+            (trial::fields(&change), change.repeats),
+            (vec!["run: - => echo 'a b' ''".into()], true)
+        );
+        let Act::Script(script) = &change.steps[0].act else {
+            panic!()
+        };
+        assert_eq!(script.timeout, Duration::from_secs(600));
+    }
+
+    #[test]
+    fn its_name_is_short_and_harmless() {
+        let command: Command = trial::kind(
+            "run = \"\\u001b[2Jecho\\n1234567890123456789012345678901234567890123456789012345678901234\"\nalways = true",
+        );
+        assert!(
+            Kind::name(&command).starts_with("\\u{1b}[2Jecho\\n123")
+                && Kind::name(&command).len() < 75
+        );
+        let command: Command = trial::kind("name = 'build'\nrun = 'make'\nalways = true");
+        assert_eq!(Kind::name(&command), "build");
+    }
+
+    #[test]
+    fn the_steps_make_it_so_under_hostile_arguments() {
+        let scratch = Scratch::new();
+        for name in HOSTILE_NAMES {
+            let path = trial::quoted(&scratch.path(name));
+            trial::settle(
+                &trial::kind::<Command>(&format!(
+                    "argv = ['touch', '--', {path}]\ncreates = {path}"
+                )),
+                &scratch.path(name),
+            );
+        }
+        assert_eq!(
+            scratch.entries().len(),
+            HOSTILE_NAMES.len(),
+            "nothing else was made"
+        );
+        let path = scratch.path("piped");
+        let table =
+            format!("run = '''set -- a\ncat >\"{path}\"'''\nstdin = '$(id)'\ncreates = '{path}'");
+        trial::settle(&trial::kind::<Command>(&table), &path);
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "$(id)");
+    }
+
+    #[test]
+    fn a_command_that_fails_or_does_not_keep_its_word_fails() {
+        let change = |table: &str| {
+            trial::plan(
+                &trial::kind::<Command>(table),
+                &Answers::default().with(Query::path("/nowhere/x"), Answer::Path(None)),
+            )
+            .unwrap()
+        };
+        let lie = change("run = 'true'\ncreates = '/nowhere/x'");
+        assert!(
+            trial::perform(&lie)
+                .unwrap_err()
+                .contains("/nowhere/x is not there")
+        );
+        assert!(
+            trial::perform(&change("run = '''false\ntrue'''\nalways = true")).is_err(),
+            "an early failure counts"
+        );
+        assert!(
+            trial::perform(&change("argv = ['no-such-program']\nalways = true"))
+                .unwrap_err()
+                .contains("no program")
+        );
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for (table, word) in [
+            ("run = 'make'", "always"),
+            ("run = 'make'\nalways = true\ncreates = '/x'", "always"),
+            ("always = true", "either"),
+            ("run = 'a'\nargv = ['a']\nalways = true", "either"),
+            ("argv = []\nalways = true", "either"),
+            ("argv = ['-c']\nalways = true", "begin"),
+            ("run = \"a\\u0000b\"\nalways = true", "NUL"),
+            ("run = 'a'\nalways = true\nstdin = \"a\\u0000b\"", "NUL"),
+            ("run = 'a'\nunless = ' '", "empty"),
+            ("run = 'a'\nalways = true\ntimeout = 'soon'", "time"),
+            ("run = 'a'\nalways = true\nuser = '-x'", "name of a user"),
+            (
+                "run = 'a'\nalways = true\ndisturbs = 'manager_loss'",
+                "unknown variant",
+            ),
+            ("run = 'a'\ncreates = 'x'", "absolute"),
+        ] {
+            let error = trial::invalid::<Command>(table);
+            assert!(error.contains(word), "{table}: {error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! `config`: a config of the swarm, in versions. Engines give a config's content back, so it is compared as it is and shown
+//! as a diff.
+
+use serde::Deserialize;
+
+use super::State;
+use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
+use super::versions::{Sort, Versions, create, default_keep, remove};
+use crate::model::{
+    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
+    Scope, SecretBytes, Shown, Step,
+};
+
+/// Largest content that every supported Engine takes, in bytes (500 KiB).
+const LIMIT: usize = 500 * 1024;
+
+/// A config of the swarm.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Its name; the swarm's objects are `NAME-1`, `NAME-2`, ...
+    name: String,
+    /// The content itself. One of `content`, `template` and `source` is given.
+    content: Option<String>,
+    /// A template below `templates/`.
+    template: Option<String>,
+    /// A file beside the playbook, taken byte for byte.
+    source: Option<String>,
+    /// Old versions that are kept beside the current one. Default 1.
+    #[serde(default = "default_keep")]
+    keep: usize,
+    /// `"present"` (default) or `"absent"`.
+    #[serde(default)]
+    state: State,
+    /// The group whose hosts manage the swarm. Default `managers`.
+    #[serde(default = "default_managers")]
+    managers: String,
+    #[serde(skip)]
+    site: ClusterSite,
+    #[serde(skip)]
+    wanted: Vec<u8>,
+}
+
+impl Kind for Config {
+    const NAME: &'static str = "config";
+    const SCOPE: Scope = Scope::Cluster;
+    type Observed = Found<Versions>;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        // The Engine allows 64 characters, of which the version takes some.
+        check_object_name("name", &self.name, 56)?;
+        self.site = ClusterSite::of(context, &self.managers)?;
+        let given = [&self.content, &self.template, &self.source]
+            .into_iter()
+            .flatten()
+            .count();
+        if self.state == State::Absent {
+            return match given {
+                0 => Ok(()),
+                _ => Err(Invalid::new(
+                    "state",
+                    "a config that is to be absent has no content",
+                )),
+            };
+        }
+        self.wanted = match (self.content.take(), &self.template, &self.source) {
+            (Some(content), None, None) => content.into_bytes(),
+            (None, Some(template), None) => context.files.template(template)?.into_bytes(),
+            (None, None, Some(source)) => context.files.source(source)?,
+            _ => {
+                return Err(Invalid::new(
+                    "content",
+                    format!("a config has one content, and {given} are given"),
+                )
+                .hint("give exactly one of `content`, `template` and `source`"));
+            }
+        };
+        match self.wanted.len() {
+            0 => Err(Invalid::new(
+                "content",
+                "the content is empty, and a config cannot be",
+            )),
+            bytes if bytes > LIMIT => Err(Invalid::new(
+                "content",
+                format!("the content has {bytes} bytes, and a config at most {LIMIT}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        self.site.queries(&Sort::Config.paths(&self.name))
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let read = |bodies: &[serde_json::Value]| Versions::read(Sort::Config, &self.name, bodies);
+        self.site
+            .observe(&Sort::Config.paths(&self.name), answers, read)
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let versions = match observed {
+            Found::Refused(refusal) => return Err(refusal.clone()),
+            Found::NoSwarm if self.state == State::Absent => return Ok(None),
+            Found::NoSwarm => {
+                let step = Step::known_after_apply(format!(
+                    "create config {}-1, once there is a swarm",
+                    self.name
+                ));
+                return Ok(Some(self.creation(&Versions::default()).step(step)));
+            }
+            Found::Live(versions, _) => versions,
+        };
+        let Found::Live(_, managers) = observed else {
+            return Ok(None);
+        };
+        let mut change = Change::new(Action::Delete);
+        let going = if self.state == State::Absent {
+            versions.all_unused(Sort::Config, &self.name)?
+        } else {
+            let same = versions
+                .current()
+                .is_some_and(|current| current.content.as_ref() == Some(&self.wanted));
+            change.action = Action::Update;
+            if !same {
+                let content = SecretBytes::new(self.wanted.clone());
+                let step = create(
+                    Sort::Config,
+                    &self.name,
+                    versions.next(),
+                    &content,
+                    managers,
+                );
+                change = self.creation(versions).step(step);
+            }
+            versions.surplus(self.keep, usize::from(!same))
+        };
+        for old in going {
+            change = change
+                .field("old version", Shown::text(&old.name), Shown::Absent)
+                .step(remove(Sort::Config, old, managers));
+        }
+        Ok((!change.fields.is_empty()).then_some(change))
+    }
+}
+
+impl Config {
+    fn creation(&self, versions: &Versions) -> Change {
+        let current = versions.current();
+        let action = if current.is_some() {
+            Action::Update
+        } else {
+            Action::Create
+        };
+        let before = current.map_or(Shown::Absent, |version| Shown::text(&version.name));
+        let content = current
+            .and_then(|version| version.content.as_deref())
+            .map_or(Shown::Absent, Shown::content);
+        Change::new(action)
+            .field(
+                "version",
+                before,
+                Shown::text(format!("{}-{}", self.name, versions.next())),
+            )
+            .field("content", content, Shown::content(&self.wanted))
+    }
+}
+
+#[cfg(test)]
+mod tests;

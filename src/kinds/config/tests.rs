@@ -1,0 +1,85 @@
+//! Configs that are there, missing, changed or used.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::Answer;
+use crate::swarm::samples::*;
+
+const TABLE: &str = "name = 'web'\ncontent = \"a\\nb\\n\"";
+const CONFIGS: &str = "/configs?filters=%7B%22label%22%3A%5B%22skep.name%3Dweb%22%5D%7D";
+
+fn version(number: u64, content: &str) -> Value {
+    json!({"ID": format!("c{number}"), "Spec": {"Name": format!("web-{number}"), "Labels": {"skep.name": "web"},
+        "Data": Base64::encode_string(content.as_bytes())}})
+}
+
+fn planned(table: &str, configs: Value, services: Value) -> Result<Option<Change>, Refusal> {
+    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
+    let answers = own(
+        "/info",
+        good(manager("docker01", "n1", "192.168.56.11", "c1")),
+    )
+    .with(
+        Query::engine("/nodes"),
+        Answer::Engine(good(json!([leader]))),
+    )
+    .with(Query::engine(CONFIGS), Answer::Engine(good(configs)))
+    .with(Query::engine("/services"), Answer::Engine(good(services)));
+    let kind: Config = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+    match kind.observe(&answers).unwrap() {
+        Observation::Known(observed) => kind.plan(&observed),
+        Observation::Needs(queries) => panic!("{queries:?}"),
+    }
+}
+
+#[test]
+fn content_is_compared_as_it_is_and_shown() {
+    assert!(
+        planned(TABLE, json!([version(1, "a\nb\n")]), json!([]))
+            .unwrap()
+            .is_none()
+    );
+    let change = planned(TABLE, json!([version(1, "a\n")]), json!([]))
+        .unwrap()
+        .unwrap();
+    assert_eq!(acts(&change), ["docker01 POST /configs/create"]);
+    assert_eq!(change.fields[1].before, Shown::Lines("a\n".into()));
+    assert_eq!(change.fields[1].after, Shown::Lines("a\nb\n".into()));
+    let change = planned(TABLE, json!([]), json!([])).unwrap().unwrap();
+    assert_eq!(
+        (change.action, &change.fields[0].after),
+        (Action::Create, &Shown::text("web-1"))
+    );
+}
+
+#[test]
+fn old_versions_go_and_absence_is_refused_while_one_is_used() {
+    let versions = || json!([version(1, "x"), version(2, "y"), version(3, "a\nb\n")]);
+    let change = planned(TABLE, versions(), json!([])).unwrap().unwrap();
+    assert_eq!(acts(&change), ["docker01 DELETE /configs/c1"]);
+    let users = json!([{"Spec": {"Name": "w", "TaskTemplate": {"ContainerSpec": {"Configs": [{"ConfigID": "c3"}]}}}}]);
+    let refusal = planned("name = 'web'\nstate = 'absent'", versions(), users).unwrap_err();
+    assert_eq!(refusal.why, "the config web is used by the service w");
+    let change = planned("name = 'web'\nstate = 'absent'", versions(), json!([]))
+        .unwrap()
+        .unwrap();
+    assert_eq!((acts(&change).len(), change.action), (3, Action::Delete));
+}
+
+#[test]
+fn a_config_has_one_content_that_is_not_empty() {
+    for table in [
+        "name = 'w'",
+        "name = 'w'\ncontent = ''",
+        "name = 'w'\ncontent = 'a'\nsource = 'b'",
+        "name = '-'\ncontent = 'a'",
+    ] {
+        assert!(
+            bound::<Config>(table, "docker01", &roster(&["docker01"])).is_err(),
+            "{table}"
+        );
+    }
+}

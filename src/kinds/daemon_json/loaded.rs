@@ -1,0 +1,114 @@
+//! What a running Engine shows of its configuration in `/info`. A file can be right while the Engine still runs with
+//! an older one: it was edited, or its reload got lost.
+
+use serde_json::Value;
+
+use super::document::{Json, Table};
+use super::merge::Difference;
+use crate::model::EngineAnswer;
+
+/// Wanted keys that the Engine does not show. An Engine that does not answer shows nothing and misses nothing.
+pub(super) fn missing(wanted: &Table, info: &EngineAnswer) -> Vec<Difference> {
+    let Some(info) = info.ok() else {
+        return Vec::new();
+    };
+    let mut differences = Vec::new();
+    if let Some(registries) = wanted.get("insecure-registries") {
+        let known: Vec<&Json> = registries
+            .elements()
+            .iter()
+            .filter(|registry| {
+                registry
+                    .as_text()
+                    .is_some_and(|name| is_insecure(info, name))
+            })
+            .collect();
+        differences.extend(difference("insecure-registries", registries, &known));
+    }
+    if let Some(mirrors) = wanted.get("registry-mirrors") {
+        let known: Vec<&Json> = mirrors
+            .elements()
+            .iter()
+            .filter(|mirror| mirror.as_text().is_some_and(|url| is_mirror(info, url)))
+            .collect();
+        differences.extend(difference("registry-mirrors", mirrors, &known));
+    }
+    let live = info
+        .get("LoggingDriver")
+        .and_then(Value::as_str)
+        .filter(|driver| !driver.is_empty());
+    if let (Some(driver), Some(live)) = (wanted.get("log-driver"), live)
+        && driver.as_text() != Some(live)
+    {
+        differences.push(Difference {
+            key: "log-driver".into(),
+            before: Some(Json::text(live)),
+            after: Some(driver.clone()),
+        });
+    }
+    differences
+}
+
+fn difference(key: &str, wanted: &Json, known: &[&Json]) -> Option<Difference> {
+    (known.len() != wanted.elements().len()).then(|| Difference {
+        key: key.into(),
+        before: Some(Json::List(
+            known.iter().map(|element| (*element).clone()).collect(),
+        )),
+        after: Some(wanted.clone()),
+    })
+}
+
+/// Without a pointer: names contain slashes and tildes. A network is listed apart from single registries.
+fn is_insecure(info: &Value, name: &str) -> bool {
+    let name = name
+        .trim_start_matches("http://")
+        .trim_start_matches("https://");
+    let Some(config) = info
+        .get("RegistryConfig")
+        .filter(|config| config.is_object())
+    else {
+        return true;
+    };
+    let single = config
+        .get("IndexConfigs")
+        .and_then(|indexes| indexes.get(name));
+    let networks = config
+        .get("InsecureRegistryCIDRs")
+        .and_then(Value::as_array);
+    single
+        .and_then(|index| index.get("Secure"))
+        .and_then(Value::as_bool)
+        == Some(false)
+        || networks.is_some_and(|networks| {
+            networks
+                .iter()
+                .filter_map(Value::as_str)
+                .any(|network| is_same_network(network, name))
+        })
+}
+
+/// The Engine shows `10.0.0.5/24` as `10.0.0.0/24`.
+fn is_same_network(live: &str, wanted: &str) -> bool {
+    let network = |text: &str| text.parse::<ipnet::IpNet>().map(|network| network.trunc());
+    live == wanted
+        || matches!((network(live), network(wanted)), (Ok(live), Ok(wanted)) if live == wanted)
+}
+
+/// The Engine shows mirrors with a slash at the end.
+fn is_mirror(info: &Value, url: &str) -> bool {
+    let Some(config) = info
+        .get("RegistryConfig")
+        .filter(|config| config.is_object())
+    else {
+        return true;
+    };
+    let mirrors = config.get("Mirrors").and_then(Value::as_array);
+    let bare = url.trim_end_matches('/');
+    mirrors.is_some_and(|mirrors| {
+        mirrors
+            .iter()
+            .filter_map(Value::as_str)
+            .any(|live| live.trim_end_matches('/') == bare)
+    })
+}

@@ -1,0 +1,301 @@
+//! `daemon_json`: keys of the Engine's configuration file, merged three ways, validated by the Engine, swapped as one
+//! transaction and rolled back when the Engine does not come back. A file that is not JSON is never overwritten unasked.
+
+mod document;
+mod loaded;
+mod merge;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::Error as _;
+use sha2::{Digest, Sha256};
+
+use self::document::{Json, Table};
+use self::merge::{Difference, Merged};
+use crate::model::{
+    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, PathState,
+    PathType, ProbeError, Query, Refusal, Shown, Step,
+};
+
+/// The Engine's configuration file.
+const PATH: &str = "/etc/docker/daemon.json";
+/// The keys that skep set last; root only.
+const RECORD: &str = "/var/lib/skep/daemon.json";
+const SWAP: &str = include_str!("swap.sh");
+/// Seconds that the Engine may take to answer again.
+const PATIENCE: u64 = 60;
+/// Swap, wait, roll back, wait again, with room for a slow stop of containers.
+const SWAP_TIMEOUT: Duration = Duration::from_secs(420);
+
+/// Keys of daemon.json, written as Docker writes them (with hyphens). Words with an underscore are skep's own.
+#[derive(Debug, Clone)]
+pub struct DaemonJson {
+    wanted: Table,
+    /// Whether a file that is not JSON may be replaced (a copy is kept). Default false.
+    replace_invalid: bool,
+}
+
+impl<'de> Deserialize<'de> for DaemonJson {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut table = toml::Table::deserialize(deserializer)?;
+        let replace_invalid = match table.remove("replace_invalid") {
+            None => false,
+            Some(toml::Value::Boolean(value)) => value,
+            Some(other) => {
+                let message = format!(
+                    "invalid type: {}, expected a boolean for `replace_invalid`",
+                    other.type_str()
+                );
+                return Err(D::Error::custom(message));
+            }
+        };
+        let mut wanted = Table::new();
+        for (key, value) in table {
+            let value = document::from_toml(value)
+                .map_err(|why| D::Error::custom(format!("`{key}`: {why}")))?;
+            wanted.insert(key, value);
+        }
+        Ok(Self {
+            wanted,
+            replace_invalid,
+        })
+    }
+}
+
+/// What is on the host.
+#[derive(Debug)]
+pub struct Seen {
+    file: Option<PathState>,
+    last: Table,
+    /// Whether the Engine's service runs, so that a change must reach it.
+    running: bool,
+    /// Wanted keys that a running Engine does not show, and whether a reload is enough for them.
+    not_loaded: Vec<Difference>,
+    notes: Vec<String>,
+}
+
+impl Kind for DaemonJson {
+    const NAME: &'static str = "daemon_json";
+    type Observed = Seen;
+
+    fn name(&self) -> String {
+        PATH.into()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        for (key, value) in &self.wanted {
+            check(key, value)?;
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![
+            Query::content(PATH),
+            Query::content(RECORD),
+            Query::Unit("docker".into()),
+            Query::Program("dockerd".into()),
+            Query::engine("/info"),
+        ]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+        let mut notes = Vec::new();
+        let last = match answers
+            .path(RECORD)?
+            .and_then(|record| record.content.as_deref())
+            .map(document::read)
+        {
+            None => Table::new(),
+            Some(Ok(record)) => record,
+            Some(Err(why)) => {
+                notes.push(format!("the record {RECORD} is not readable ({why}): every key counts as set by somebody else"));
+                Table::new()
+            }
+        };
+        let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
+        let not_loaded = if running {
+            loaded::missing(&self.wanted, answers.engine("/info")?)
+        } else {
+            Vec::new()
+        };
+        Ok(Observation::Known(Seen {
+            file: answers.path(PATH)?.cloned(),
+            last,
+            running,
+            not_loaded,
+            notes,
+        }))
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+        let (live, invalid) = self.live(seen.file.as_ref())?;
+        let Merged {
+            document,
+            differences,
+            notes,
+        } = merge::merge(&seen.last, &live, &self.wanted);
+        let is_new = seen.file.is_none() && !self.wanted.is_empty();
+        let mut change = Change::new(if seen.file.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        });
+        let mut keep = String::new();
+        if let Some((why, content)) = invalid {
+            keep = format!("{PATH}.skep-invalid-{}", short_hash(content));
+            change = change.field(
+                "content",
+                Shown::text(format!("not JSON ({why})")),
+                Shown::text("valid JSON"),
+            );
+            change = change.note(format!("a copy of the invalid file is kept as {keep}"));
+        }
+        for difference in &differences {
+            change = show(change, &difference.key, difference);
+        }
+        // A file that is right while the Engine runs with an older one: edited, and never reloaded.
+        let pending: Vec<&Difference> = seen
+            .not_loaded
+            .iter()
+            .filter(|missing| !differences.iter().any(|known| known.key == missing.key))
+            .collect();
+        for difference in &pending {
+            change = show(
+                change,
+                &format!("{} (in the running Engine)", difference.key),
+                difference,
+            );
+        }
+        if change.fields.is_empty() && !is_new {
+            return Ok(None);
+        }
+        let mode = match () {
+            () if !seen.running => "none",
+            () if keep.is_empty()
+                && differences
+                    .iter()
+                    .chain(pending)
+                    .all(Difference::is_reloadable) =>
+            {
+                "reload"
+            }
+            () => "restart",
+        };
+        change.disturbs = match mode {
+            "restart" => Disturbance::EngineRestart,
+            "reload" => Disturbance::Reload,
+            _ => Disturbance::Nothing,
+        };
+        change
+            .notes
+            .extend(notes.into_iter().chain(seen.notes.iter().cloned()));
+        let content = document::write(&document);
+        let arguments = [
+            PATH.into(),
+            RECORD.into(),
+            mode.to_owned(),
+            content.len().to_string(),
+            keep,
+            PATIENCE.to_string(),
+        ];
+        let summary = match mode {
+            "none" => format!("write {PATH}"),
+            mode => format!("write {PATH} and {mode} the Engine"),
+        };
+        let stdin = [content, document::write(&self.wanted)].concat();
+        Ok(Some(
+            change.step(
+                Step::script(summary, SWAP, arguments)
+                    .with_stdin(stdin)
+                    .with_timeout(SWAP_TIMEOUT),
+            ),
+        ))
+    }
+}
+
+impl DaemonJson {
+    /// The live document; with the reason and the bytes when it is not one and may be replaced.
+    #[expect(clippy::type_complexity, reason = "used once, just above")]
+    fn live<'a>(
+        &self,
+        file: Option<&'a PathState>,
+    ) -> Result<(Table, Option<(String, &'a [u8])>), Refusal> {
+        let Some(file) = file else {
+            return Ok((Table::new(), None));
+        };
+        let Some(content) = file
+            .content
+            .as_deref()
+            .filter(|_| file.kind == PathType::File)
+        else {
+            return Err(Refusal {
+                why: format!(
+                    "{PATH} is not a file that skep can read (a link, a directory, or larger than 1 MiB)"
+                ),
+                hint: "put a regular file in its place".into(),
+            });
+        };
+        match document::read(content) {
+            Ok(live) => Ok((live, None)),
+            Err(why) if self.replace_invalid => Ok((Table::new(), Some((why, content)))),
+            Err(why) => Err(Refusal {
+                why: format!("{PATH} is not valid JSON: {why}"),
+                hint: "mend the file by hand, or set replace_invalid = true (a copy is kept)"
+                    .into(),
+            }),
+        }
+    }
+}
+
+fn show(change: Change, field: &str, difference: &Difference) -> Change {
+    let shown = |value: &Option<Json>| {
+        value
+            .as_ref()
+            .map_or(Shown::Absent, |value| Shown::text(value.to_string()))
+    };
+    change.field(field, shown(&difference.before), shown(&difference.after))
+}
+
+fn short_hash(content: &[u8]) -> String {
+    Sha256::digest(content)
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// What the Engine would refuse, or what would keep it from starting.
+fn check(key: &str, value: &Json) -> Result<(), Invalid> {
+    let invalid = |message: String, hint: String| Err(Invalid::new(key, message).hint(hint));
+    if key.contains('_') {
+        return invalid(
+            format!("`{key}` is neither a key of daemon.json nor a word of this kind"),
+            format!(
+                "Docker's keys use hyphens: {}; this kind has replace_invalid",
+                key.replace('_', "-")
+            ),
+        );
+    }
+    match key {
+        "hosts" => invalid(
+            "`hosts` clashes with `-H fd://` in docker.service: the Engine would not start (moby/moby#25471)".into(),
+            "change the unit with a drop-in instead".into(),
+        ),
+        "insecure-registries" | "registry-mirrors" => match value {
+            Json::List(elements) if elements.iter().all(|element| element.as_text().is_some()) => Ok(()),
+            _ => invalid(format!("`{key}` is a list of texts"), format!("{key} = [\"docker01:5000\"]")),
+        },
+        "log-opts" => match value {
+            Json::Table(options) if options.values().all(|option| option.as_text().is_some()) => Ok(()),
+            _ => invalid(
+                "`log-opts` is a table of texts; the Engine refuses numbers and booleans there".into(),
+                "log-opts = { max-size = \"10m\", max-file = \"3\" }".into(),
+            ),
+        },
+        _ => Ok(()),
+    }
+}

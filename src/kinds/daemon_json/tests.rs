@@ -1,0 +1,491 @@
+//! Tables of plans, and the swap script run for real with stand-ins for dockerd and systemctl.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{Act, Answer, EngineAnswer, UnitState};
+use crate::swarm::samples::{bound, good, roster};
+
+const TABLE: &str = "insecure-registries = ['docker01:5000']\nlog-driver = 'json-file'\nlog-opts = { max-size = '10m' }";
+
+fn file(content: &str) -> Answer {
+    Answer::Path(Some(PathState {
+        kind: PathType::File,
+        owner: "root".into(),
+        uid: 0,
+        group: "root".into(),
+        gid: 0,
+        mode: 0o644,
+        size: content.len() as u64,
+        modified: 0,
+        target: None,
+        content: Some(content.into()),
+    }))
+}
+
+fn answers(live: Option<&str>, last: Option<&str>, engine: EngineAnswer) -> Answers {
+    let running = !matches!(engine, EngineAnswer::Absent);
+    let state = if running { "active" } else { "inactive" };
+    let unit = UnitState {
+        properties: [("ActiveState".to_owned(), state.to_owned())].into(),
+    };
+    Answers::default()
+        .with(Query::content(PATH), live.map_or(Answer::Path(None), file))
+        .with(
+            Query::content(RECORD),
+            last.map_or(Answer::Path(None), file),
+        )
+        .with(Query::Unit("docker".into()), Answer::Unit(unit))
+        .with(
+            Query::Program("dockerd".into()),
+            Answer::Program(running.then(|| "/usr/bin/dockerd".into())),
+        )
+        .with(Query::engine("/info"), Answer::Engine(engine))
+}
+
+/// An Engine that runs with these insecure registries.
+fn engine(registries: &[&str]) -> EngineAnswer {
+    let indexes: serde_json::Map<String, Value> = registries
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({"Name": name, "Secure": false})))
+        .collect();
+    good(json!({"LoggingDriver": "json-file", "RegistryConfig": {
+        "IndexConfigs": indexes, "InsecureRegistryCIDRs": ["127.0.0.0/8"], "Mirrors": []}}))
+}
+
+fn plan(table: &str, answers: &Answers) -> Result<Option<Change>, Refusal> {
+    let kind: DaemonJson = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+    match kind.observe(answers).unwrap() {
+        Observation::Known(seen) => kind.plan(&seen),
+        Observation::Needs(_) => panic!(),
+    }
+}
+
+fn script(change: &Change) -> (Vec<String>, String) {
+    let Act::Script(script) = &change.steps[0].act else {
+        panic!()
+    };
+    let length: usize = script.arguments[3].parse().unwrap();
+    (
+        script.arguments.clone(),
+        String::from_utf8(script.stdin[..length].to_vec()).unwrap(),
+    )
+}
+
+#[test]
+fn a_bare_host_gets_the_file_before_its_engine() {
+    let change = plan(TABLE, &answers(None, None, EngineAnswer::Absent))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (change.action, change.disturbs),
+        (Action::Create, Disturbance::Nothing)
+    );
+    let (arguments, content) = script(&change);
+    assert_eq!(arguments[2], "none");
+    assert!(
+        content
+            .starts_with("{\n    \"insecure-registries\": [\n        \"docker01:5000\"\n    ],\n"),
+        "{content}"
+    );
+    // The same content read back is in sync, whatever its format.
+    assert!(
+        plan(
+            TABLE,
+            &answers(Some(&content), None, engine(&["docker01:5000"]))
+        )
+        .unwrap()
+        .is_none()
+    );
+    let compact = r#"{"log-opts":{"max-size":"10m"},"log-driver":"json-file","x":1,"insecure-registries":["docker01:5000"]}"#;
+    assert!(
+        plan(
+            TABLE,
+            &answers(Some(compact), None, engine(&["docker01:5000"]))
+        )
+        .unwrap()
+        .is_none()
+    );
+}
+
+#[test]
+fn reload_where_enough_else_restart() {
+    for (table, live, last, disturbs) in [
+        (
+            "insecure-registries = ['docker01:5000']",
+            "{}",
+            "{}",
+            Disturbance::Reload,
+        ),
+        (
+            "debug = true",
+            r#"{"debug": false}"#,
+            "{}",
+            Disturbance::Reload,
+        ),
+        (
+            "log-driver = 'journald'",
+            "{}",
+            "{}",
+            Disturbance::EngineRestart,
+        ),
+        (
+            "debug = true\nlog-level = 'warn'",
+            "{}",
+            "{}",
+            Disturbance::EngineRestart,
+        ),
+        (
+            "debug = true",
+            r#"{"debug": true, "labels": ["a=b"]}"#,
+            r#"{"labels": ["a=b"]}"#,
+            Disturbance::EngineRestart,
+        ),
+    ] {
+        let change = plan(table, &answers(Some(live), Some(last), engine(&[])))
+            .unwrap()
+            .unwrap();
+        assert_eq!(change.disturbs, disturbs, "{table}");
+    }
+}
+
+#[test]
+fn three_ways() {
+    for (last, live, wanted, document, note) in [
+        // A key that is no longer wanted goes, a foreign one stays, in its place.
+        (
+            r#"{"a-a": 1, "debug": true}"#,
+            r#"{"z": 9, "debug": true, "a-a": 1}"#,
+            "a-a = 1",
+            r#"{"z":9,"a-a":1}"#,
+            None,
+        ),
+        // Changed behind our back: kept and named.
+        (
+            r#"{"debug": true}"#,
+            r#"{"debug": false}"#,
+            "x = 1",
+            r#"{"debug":false,"x":1}"#,
+            Some("changed behind our back"),
+        ),
+        // Elements of the shared lists: ours go, foreign ones stay.
+        (
+            r#"{"insecure-registries": ["old:1"]}"#,
+            r#"{"insecure-registries": ["hand:2", "old:1"]}"#,
+            "insecure-registries = ['new:3']",
+            r#"{"insecure-registries":["hand:2","new:3"]}"#,
+            None,
+        ),
+        (
+            r#"{"registry-mirrors": ["https://m"]}"#,
+            r#"{"registry-mirrors": ["https://m"]}"#,
+            "x = 1",
+            r#"{"registry-mirrors":[],"x":1}"#,
+            None,
+        ),
+    ] {
+        let wanted: DaemonJson = toml::from_str(wanted).unwrap();
+        let read = |text: &str| document::read(text.as_bytes()).unwrap();
+        let merged = merge::merge(&read(last), &read(live), &wanted.wanted);
+        assert_eq!(serde_json::to_string(&merged.document).unwrap(), document);
+        assert_eq!(
+            merged.notes.is_empty(),
+            note.is_none(),
+            "{:?}",
+            merged.notes
+        );
+        assert!(note.is_none_or(|note| merged.notes[0].contains(note)));
+        // Merged again, nothing is left to do.
+        assert!(
+            merge::merge(&wanted.wanted, &merged.document, &wanted.wanted)
+                .differences
+                .is_empty()
+        );
+    }
+}
+
+#[test]
+fn what_is_not_json_is_named_by_line_and_kept() {
+    for (content, place) in [
+        (
+            "{\"debug\": true}\n{\"debug\": false}\n",
+            "line 2, column 1: the document ends before this",
+        ),
+        ("{\n  \"debug\": true,\n}\n", "line 3, column 1"),
+        (
+            "{\"debug\": true,\n \"debug\": false}",
+            "line 2, column 8: the key `debug` is there twice",
+        ),
+        ("[]", "not an object"),
+        (
+            "{\"a\": {\"b\": 1, \"b\": 2}}",
+            "the key `b` is there twice",
+        ),
+    ] {
+        let answers = answers(Some(content), None, engine(&[]));
+        let refusal = plan("debug = true", &answers).unwrap_err();
+        assert!(refusal.why.contains(place), "{content:?}: {}", refusal.why);
+        assert!(refusal.hint.contains("replace_invalid"));
+        let change = plan("debug = true\nreplace_invalid = true", &answers)
+            .unwrap()
+            .unwrap();
+        assert_eq!(change.fields[0].field, "content");
+        let (arguments, content) = script(&change);
+        assert!(
+            arguments[4].starts_with("/etc/docker/daemon.json.skep-invalid-"),
+            "{arguments:?}"
+        );
+        assert_eq!(content, "{\n    \"debug\": true\n}\n");
+    }
+    assert!(
+        plan("debug = true", &answers(Some(" \n"), None, engine(&[])))
+            .unwrap()
+            .is_some(),
+        "empty is an empty object"
+    );
+}
+
+#[test]
+fn an_engine_that_runs_with_an_older_file_is_told_to_read_it() {
+    let live =
+        r#"{"insecure-registries": ["docker01:5000"], "registry-mirrors": ["https://m.lan"]}"#;
+    let table = "insecure-registries = ['docker01:5000']";
+    let change = plan(table, &answers(Some(live), None, engine(&[])))
+        .unwrap()
+        .unwrap();
+    assert_eq!(change.disturbs, Disturbance::Reload);
+    assert_eq!(
+        change.fields[0].field,
+        "insecure-registries (in the running Engine)"
+    );
+    let network = r#"{"insecure-registries": ["127.0.0.5/8"]}"#;
+    assert!(
+        plan(
+            "insecure-registries = ['127.0.0.5/8']",
+            &answers(Some(network), None, engine(&[]))
+        )
+        .unwrap()
+        .is_none()
+    );
+    assert!(
+        plan(
+            "registry-mirrors = ['https://m.lan']",
+            &answers(Some(live), None, engine(&[]))
+        )
+        .unwrap()
+        .is_some()
+    );
+    let journald = r#"{"log-driver": "journald"}"#;
+    let change = plan(
+        "log-driver = 'journald'",
+        &answers(Some(journald), None, engine(&[])),
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(change.disturbs, Disturbance::EngineRestart);
+}
+
+#[test]
+fn keys_that_would_stop_the_engine_are_load_errors() {
+    for table in [
+        "hosts = ['tcp://0.0.0.0:2375']",
+        "insecure_registries = ['a:1']",
+        "insecure-registries = 'a:1'",
+        "registry-mirrors = [1]",
+        "log-opts = { max-file = 3 }",
+    ] {
+        let error = bound::<DaemonJson>(table, "docker01", &roster(&["docker01"])).unwrap_err();
+        assert!(error.hint.is_some(), "{table}");
+    }
+    assert!(toml::from_str::<DaemonJson>("replace_invalid = 'yes'").is_err());
+    assert!(toml::from_str::<DaemonJson>("since = 2026-01-01").is_err());
+}
+
+/// Stand-ins for the Engine: it comes back only while daemon.json does not say `bad`, refuses what says `wrong`, and tells of a
+/// reload at the third question, unless the file says `lost`.
+fn run_swap(
+    folder: &Path,
+    mode: &str,
+    content: &str,
+    keep: &str,
+    validates: bool,
+) -> (bool, String) {
+    let programs = folder.join("bin");
+    std::fs::create_dir_all(&programs).unwrap();
+    let path = folder.join("etc/docker/daemon.json");
+    let (json, log) = (
+        path.display().to_string(),
+        folder.join("log").display().to_string(),
+    );
+    let help = if validates {
+        "  --validate   Validate"
+    } else {
+        "  --config-file"
+    };
+    for (name, text) in [
+        (
+            "dockerd",
+            format!(
+                "[ \"$1\" != --help ] || {{ echo '{help}'; exit 0; }}\nfor last; do :; done\n! grep -q wrong \"${{last#--config-file=}}\" || {{ echo 'unknown key wrong'; exit 1; }}"
+            ),
+        ),
+        (
+            "systemctl",
+            format!("echo \"$1\" >>'{log}'\n[ \"$1\" = reset-failed ] || ! grep -q bad '{json}'"),
+        ),
+        (
+            "docker",
+            format!(
+                "[ \"$1\" = events ] || {{ echo 20.10; exit 0; }}\necho asked >>'{log}'\ngrep -q lost '{json}' || [ $(grep -c asked '{log}') -lt 3 ] || echo reload"
+            ),
+        ),
+        ("journalctl", "echo 'bad configuration'".into()),
+    ] {
+        let file = programs.join(name);
+        std::fs::write(&file, format!("#!/bin/sh\n{text}\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let record = folder.join("var/skep/daemon.json");
+    let child = Command::new("sh")
+        .args(["-euc", &format!("umask 022\n{SWAP}"), "sh"])
+        .args([
+            &json,
+            record.to_str().unwrap(),
+            mode,
+            &content.len().to_string(),
+            keep,
+            "1",
+        ])
+        .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let input = format!("{content}RECORD");
+    std::io::Write::write_all(&mut child.stdin.as_ref().unwrap(), input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    (
+        output.status.success(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn files_of(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_swap_writes_file_and_record_and_leaves_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc/docker");
+    let (done, said) = run_swap(folder.path(), "none", "{\"a\": \"ü\"}\n", "", true);
+    assert!(done, "{said}");
+    assert_eq!(
+        std::fs::read_to_string(etc.join("daemon.json")).unwrap(),
+        "{\"a\": \"ü\"}\n"
+    );
+    let record = folder.path().join("var/skep/daemon.json");
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), "RECORD");
+    assert_eq!(
+        std::fs::metadata(&record).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    assert_eq!(
+        std::fs::metadata(etc.join("daemon.json"))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777,
+        0o644
+    );
+    assert!(
+        !folder.path().join("log").exists(),
+        "an Engine that does not run is left alone"
+    );
+
+    let keep = etc.join("kept").display().to_string();
+    let (done, said) = run_swap(folder.path(), "reload", "{\"b\": 1}\n", &keep, false);
+    assert!(done, "{said}");
+    assert_eq!(files_of(&etc), ["daemon.json", "kept"]);
+    assert_eq!(std::fs::read_to_string(&keep).unwrap(), "{\"a\": \"ü\"}\n");
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("log")).unwrap(),
+        "reload\nasked\nasked\nasked\nis-active\n"
+    );
+}
+
+#[test]
+fn a_reload_that_the_engine_does_not_take_leaves_the_old_file_and_no_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let (done, said) = run_swap(folder.path(), "reload", "{\"lost\": 1}\n", "", true);
+    assert!(
+        !done && said.contains("did not take the new") && said.contains("the Engine runs on"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("etc/docker/daemon.json")).unwrap(),
+        "{}\n"
+    );
+    assert!(
+        !std::fs::read_to_string(folder.path().join("log"))
+            .unwrap()
+            .contains("restart")
+    );
+}
+
+#[test]
+fn what_the_engine_refuses_is_never_in_place() {
+    let folder = tempfile::tempdir().unwrap();
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let (done, said) = run_swap(folder.path(), "restart", "{\"wrong\": 1}\n", "", true);
+    assert!(!done && said.contains("unknown key wrong"), "{said}");
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("etc/docker/daemon.json")).unwrap(),
+        "{}\n"
+    );
+    assert_eq!(files_of(&folder.path().join("etc/docker")), ["daemon.json"]);
+    assert!(
+        !folder.path().join("log").exists(),
+        "the Engine was not touched"
+    );
+}
+
+#[test]
+fn an_engine_that_does_not_come_back_gets_its_old_file_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc/docker");
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let (done, said) = run_swap(folder.path(), "restart", "{\"bad\": 1}\n", "", false);
+    assert!(
+        !done
+            && said
+                .contains("the old one is in place again and the Engine runs: bad configuration"),
+        "{said}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(etc.join("daemon.json")).unwrap(),
+        "{}\n"
+    );
+    assert_eq!(files_of(&etc), ["daemon.json"]);
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("var/skep/daemon.json")).unwrap(),
+        "RECORD"
+    );
+
+    // Where there was no file before, there is none afterwards.
+    let fresh = tempfile::tempdir().unwrap();
+    let (done, _) = run_swap(fresh.path(), "restart", "{\"bad\": 1}\n", "", false);
+    assert!(!done);
+    assert!(files_of(&fresh.path().join("etc/docker")).is_empty());
+}

@@ -1,0 +1,275 @@
+//! `directory`: a directory with an owner, a group and a mode. Missing parents are made too, owned by root with mode
+//! 0755; parents that are there are left as they are.
+
+use serde::Deserialize;
+
+use super::{AbsolutePath, Account, Mode, Ownership, State};
+use crate::model::{
+    Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, Step,
+};
+
+/// A directory.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Directory {
+    /// Absolute path.
+    path: AbsolutePath,
+    /// Owner, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    owner: Account,
+    /// Group, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    group: Account,
+    /// Permission bits. Default `"0755"`.
+    #[serde(default = "default_mode")]
+    mode: Mode,
+    /// `"present"` (default) or `"absent"`.
+    #[serde(default)]
+    state: State,
+    /// With `state = "absent"`: also remove what is in it, within its own file system. Default `false`.
+    #[serde(default)]
+    recursive: bool,
+}
+
+fn default_mode() -> Mode {
+    Mode(0o755)
+}
+
+/// `$1` path, `$2` owner:group, `$3` mode. It is made closed (0700) and opened once it has its owner.
+const CREATE: &str = r#"mkdir -p -- "${1%/*}/"
+[ -d "$1" ] || mkdir -m 0700 -- "$1"
+chown -h -- "$2" "$1"
+chmod -- "$3" "$1"
+"#;
+
+const REMOVE: &str = r#"if [ -d "$1" ] && [ -n "$(ls -A -- "$1")" ]; then
+  printf '%s is not empty; recursive = true removes what is in it, too\n' "$1" >&2
+  exit 1
+fi
+rmdir -- "$1"
+"#;
+
+const REMOVE_ALL: &str = r#"rm -rf --one-file-system -- "$1"
+"#;
+
+impl Kind for Directory {
+    const NAME: &'static str = "directory";
+    type Observed = Option<PathState>;
+
+    fn name(&self) -> String {
+        self.path.to_string()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.state == State::Absent && self.path.depth() < 2 {
+            return Err(Invalid::new(
+                "path",
+                format!("{} is a part of the system and is not removed", self.path),
+            )
+            .hint("name a directory below it"));
+        }
+        if self.recursive && self.state == State::Present {
+            return Err(Invalid::new(
+                "recursive",
+                "`recursive` is about removing, and the directory is to be there",
+            )
+            .hint("add state = \"absent\", or remove `recursive`"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::path(self.path.as_str())]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        Ok(Observation::Known(
+            answers.path(self.path.as_str())?.cloned(),
+        ))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        if let Some(other) = observed
+            .as_ref()
+            .filter(|path| path.kind != PathType::Directory)
+        {
+            let what = other.kind.with_article();
+            return Err(Refusal {
+                why: format!("{} is {what}, not a directory", self.path),
+                hint: "move it away, or name the directory that is meant".into(),
+            });
+        }
+        Ok(match self.state {
+            State::Present => self.plan_present(observed.as_ref()),
+            State::Absent => observed.as_ref().map(|_| self.plan_absent()),
+        })
+    }
+}
+
+impl Directory {
+    fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
+        let path = self.path.as_str();
+        let ownership = Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: Some(self.mode),
+        };
+        if before.is_none() {
+            let arguments = [
+                path.to_owned(),
+                ownership.owner_and_group(),
+                self.mode.argument(),
+            ];
+            let change =
+                Change::new(Action::Create).field("path", Shown::Absent, Shown::text(path));
+            let step = Step::script(format!("make the directory {path}"), CREATE, arguments);
+            return Some(ownership.compare(None, change).step(step));
+        }
+        let change = ownership.compare(before, Change::new(Action::Update));
+        (!change.fields.is_empty()).then(|| change.step(ownership.step(path)))
+    }
+
+    fn plan_absent(&self) -> Change {
+        let path = self.path.as_str();
+        let change = Change::new(Action::Delete).field("path", Shown::text(path), Shown::Absent);
+        if self.recursive {
+            return change
+                .step(Step::script(
+                    format!("remove {path} with all that is in it"),
+                    REMOVE_ALL,
+                    [path],
+                ))
+                .note("all that is in it is lost");
+        }
+        change.step(Step::script(
+            format!("remove the empty directory {path}"),
+            REMOVE,
+            [path],
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::*;
+
+    fn state(kind: PathType, mode: u32) -> Answers {
+        Answers::default().with(Query::path("/srv/data"), trial::path_answer(kind, mode))
+    }
+
+    #[test]
+    fn plans_what_differs_and_nothing_else() {
+        let directory: Directory = trial::kind("path = '/srv/data'\nowner = '999'\nmode = '0750'");
+        let absent =
+            Answers::default().with(Query::path("/srv/data"), crate::model::Answer::Path(None));
+        let change = trial::plan(&directory, &absent).unwrap();
+        assert_eq!(change.action, Action::Create);
+        assert_eq!(
+            trial::fields(&change),
+            [
+                "path: - => /srv/data",
+                "owner: - => 999",
+                "group: - => root",
+                "mode: - => 0750"
+            ]
+        );
+        let drifted = trial::plan(&directory, &state(PathType::Directory, 0o700)).unwrap();
+        assert_eq!(drifted.action, Action::Update);
+        assert_eq!(
+            trial::fields(&drifted),
+            ["owner: 0 => 999", "mode: 0700 => 0750"]
+        );
+
+        let plain: Directory = trial::kind("path = '/srv/data'");
+        assert!(trial::plan(&plain, &state(PathType::Directory, 0o755)).is_none());
+        let refusal = trial::refusal(&plain, &state(PathType::Symlink, 0o777));
+        assert!(refusal.why.contains("symbolic link"), "{refusal}");
+    }
+
+    #[test]
+    fn absence() {
+        let directory: Directory = trial::kind("path = '/srv/data'\nstate = 'absent'");
+        let change = trial::plan(&directory, &state(PathType::Directory, 0o755)).unwrap();
+        assert_eq!(
+            (change.action, trial::scripts(&change)),
+            (Action::Delete, vec![REMOVE.to_owned()])
+        );
+        let absent =
+            Answers::default().with(Query::path("/srv/data"), crate::model::Answer::Path(None));
+        assert!(trial::plan(&directory, &absent).is_none());
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for (table, word) in [
+            ("path = 'srv'", "absolute"),
+            ("path = '/srv'\nmode = '999'", "octal"),
+            ("path = '/srv'\nowner = 'a b'", "name of a user"),
+            ("path = '/srv'\ncolour = 'red'", "unknown field"),
+            (
+                "path = '/etc'\nstate = 'absent'\nrecursive = true",
+                "part of the system",
+            ),
+            ("path = '/srv/x'\nrecursive = true", "recursive"),
+            ("path = \"/srv/a\\nb\"", "control character"),
+        ] {
+            let error = trial::invalid::<Directory>(table);
+            assert!(error.contains(word), "{table}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_steps_make_it_so_under_hostile_names() {
+        let scratch = Scratch::new();
+        for name in HOSTILE_NAMES {
+            let path = scratch.path(&format!("parent {name}/{name}"));
+            let table = format!(
+                "path = {}\nmode = '2750'\n{}",
+                trial::quoted(&path),
+                scratch.owners()
+            );
+            let directory: Directory = trial::kind(&table);
+            trial::settle(&directory, &path);
+            let path_state = trial::look(&path).unwrap();
+            assert_eq!(
+                (path_state.kind, path_state.mode),
+                (PathType::Directory, 0o2750)
+            );
+            // The set-group-ID bit goes again, though chmod(1) would keep it for `750`.
+            let directory: Directory = trial::kind(&table.replace("2750", "0750"));
+            trial::settle(&directory, &path);
+            assert_eq!(trial::look(&path).unwrap().mode, 0o750);
+            let directory: Directory = trial::kind(&format!(
+                "path = {}\nstate = 'absent'",
+                trial::quoted(&path)
+            ));
+            trial::settle(&directory, &path);
+            assert!(trial::look(&path).is_none());
+        }
+    }
+
+    #[test]
+    fn a_full_directory_goes_only_with_recursive() {
+        let scratch = Scratch::new();
+        let path = scratch.path("full");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::write(format!("{path}/file"), "x").unwrap();
+        let table = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
+        let careful: Directory = trial::kind(&table);
+        let answers = Answers::default().with(
+            Query::path(&path),
+            crate::model::Answer::Path(trial::look(&path)),
+        );
+        let change = trial::plan(&careful, &answers).unwrap();
+        assert!(trial::perform(&change).unwrap_err().contains("not empty"));
+        assert!(trial::look(&path).is_some());
+        trial::settle(
+            &trial::kind::<Directory>(&format!("{table}\nrecursive = true")),
+            &path,
+        );
+        assert!(trial::look(&path).is_none());
+    }
+}

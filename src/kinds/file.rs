@@ -1,0 +1,395 @@
+//! `file`: a regular file with its whole content, owner, group and mode. It is replaced in one move; when only owner or
+//! mode differ, the content is not written again.
+
+use serde::Deserialize;
+
+use super::{AbsolutePath, Account, Mode, Ownership, State};
+use crate::model::{
+    Act, Action, Answers, CONTENT_LIMIT, Change, HostContext, Invalid, Kind, Observation,
+    PathState, PathType, ProbeError, Query, Refusal, Shown, Step, WriteFile,
+};
+
+/// A regular file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// Absolute path.
+    path: AbsolutePath,
+    /// The content itself. One of `content`, `template` and `source` is given.
+    content: Option<String>,
+    /// A template below `templates/`, rendered with the host's variables.
+    template: Option<String>,
+    /// A file beside the playbook, taken byte for byte.
+    source: Option<String>,
+    /// Owner, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    owner: Account,
+    /// Group, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    group: Account,
+    /// Permission bits. Default `"0644"`.
+    #[serde(default = "default_mode")]
+    mode: Mode,
+    /// The content is secret: compared, and never shown. Default `false`.
+    #[serde(default)]
+    secret: bool,
+    /// Replace a symbolic link that stands in the file's place; what it points to is kept. Default `false`.
+    #[serde(default)]
+    force: bool,
+    /// `"present"` (default) or `"absent"`.
+    #[serde(default)]
+    state: State,
+    /// The content, from wherever it came; set by [`Kind::bind`].
+    #[serde(skip)]
+    wanted: Vec<u8>,
+}
+
+fn default_mode() -> Mode {
+    Mode(0o644)
+}
+
+const REMOVE: &str = r#"rm -f -- "$1"
+"#;
+
+impl Kind for File {
+    const NAME: &'static str = "file";
+    type Observed = Option<PathState>;
+
+    fn name(&self) -> String {
+        self.path.to_string()
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        let given = [
+            self.content.is_some(),
+            self.template.is_some(),
+            self.source.is_some(),
+        ];
+        let given = given.into_iter().filter(|given| *given).count();
+        if self.state == State::Absent {
+            return match given {
+                0 => Ok(()),
+                _ => Err(Invalid::new("state", "a file that is to be absent has no content")
+                    .hint("remove `content`, `template` and `source`, or the line `state = \"absent\"`")),
+            };
+        }
+        self.wanted = match (self.content.take(), &self.template, &self.source) {
+            (Some(content), None, None) => content.into_bytes(),
+            (None, Some(template), None) => context.files.template(template)?.into_bytes(),
+            (None, None, Some(source)) => context.files.source(source)?,
+            _ => {
+                return Err(Invalid::new("content", format!("a file has one content, and {given} are given"))
+                    .hint("give exactly one of `content`, `template` and `source`; an empty file has content = \"\""));
+            }
+        };
+        if self.wanted.len() as u64 > CONTENT_LIMIT {
+            let message = format!(
+                "the content has {} bytes; skep compares up to {CONTENT_LIMIT}",
+                self.wanted.len()
+            );
+            return Err(Invalid::new("source", message)
+                .hint("let the host fetch it with a `command` and `creates`"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        match self.state {
+            State::Present => vec![Query::content(self.path.as_str())],
+            State::Absent => vec![Query::path(self.path.as_str())],
+        }
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let path = answers.path(self.path.as_str())?.cloned();
+        let unread = path.as_ref().is_some_and(|path| {
+            path.kind == PathType::File && path.content.is_none() && path.size <= CONTENT_LIMIT
+        });
+        if unread && self.state == State::Present {
+            return Err(ProbeError::Unusable(format!(
+                "the content of {} could not be read",
+                self.path
+            )));
+        }
+        Ok(Observation::Known(path))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let file = observed.as_ref().filter(|path| path.kind == PathType::File);
+        let link = observed
+            .as_ref()
+            .filter(|path| path.kind == PathType::Symlink);
+        match (self.state, observed) {
+            (State::Absent, None) => Ok(None),
+            (State::Absent, Some(path)) if file.is_some() || link.is_some() => {
+                Ok(Some(self.plan_absent(path)))
+            }
+            (State::Present, None) => Ok(self.plan_present(None)),
+            (State::Present, Some(_)) if file.is_some() => Ok(self.plan_present(file)),
+            (State::Present, Some(link)) if link.kind == PathType::Symlink && self.force => {
+                Ok(Some(self.plan_over_link(link)))
+            }
+            (_, Some(other)) => Err(self.refuse(other)),
+        }
+    }
+}
+
+impl File {
+    fn ownership(&self) -> Ownership<'_> {
+        Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: Some(self.mode),
+        }
+    }
+
+    fn shown(&self, content: &[u8]) -> Shown {
+        if self.secret {
+            Shown::Secret
+        } else {
+            Shown::content(content)
+        }
+    }
+
+    fn write(&self) -> Step {
+        Step {
+            summary: format!("write {}", self.path),
+            act: Act::WriteFile(WriteFile {
+                path: self.path.to_string(),
+                content: self.wanted.clone(),
+                owner: self.owner.to_string(),
+                group: self.group.to_string(),
+                mode: self.mode.0,
+            }),
+        }
+    }
+
+    fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
+        let action = if before.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        };
+        let same = before.is_some_and(|file| file.content.as_ref() == Some(&self.wanted));
+        let mut change = Change::new(action);
+        if !same {
+            let shown = match before {
+                None => Shown::Absent,
+                Some(PathState {
+                    content: Some(content),
+                    ..
+                }) => self.shown(content),
+                Some(large) => Shown::text(format!("({} bytes)", large.size)),
+            };
+            change = change.field("content", shown, self.shown(&self.wanted));
+        }
+        let change = self.ownership().compare(before, change);
+        if change.fields.is_empty() {
+            return None;
+        }
+        Some(change.step(if same {
+            self.ownership().step(self.path.as_str())
+        } else {
+            self.write()
+        }))
+    }
+
+    fn plan_over_link(&self, link: &PathState) -> Change {
+        let target = link.target.as_deref().unwrap_or_default();
+        Change::new(Action::Update)
+            .field(
+                "content",
+                Shown::text(format!("a link to {target}")),
+                self.shown(&self.wanted),
+            )
+            .step(self.write())
+            .note(format!(
+                "the link is replaced; {target}, to which it points, stays as it is"
+            ))
+    }
+
+    fn plan_absent(&self, path: &PathState) -> Change {
+        let before = match &path.target {
+            Some(target) => format!("a link to {target}"),
+            None => format!("{} bytes", path.size),
+        };
+        Change::new(Action::Delete)
+            .field("content", Shown::text(before), Shown::Absent)
+            .step(Step::script(
+                format!("remove {}", self.path),
+                REMOVE,
+                [self.path.as_str()],
+            ))
+    }
+
+    fn refuse(&self, other: &PathState) -> Refusal {
+        let hint = match other.kind {
+            PathType::Symlink => {
+                "name the file it points to, or set force = true to replace the link"
+            }
+            _ => "move it away, or name the file that is meant",
+        };
+        Refusal {
+            why: format!("{} is {}, not a file", self.path, other.kind.with_article()),
+            hint: hint.into(),
+        }
+    }
+}
+
+// By hand: the content may be secret and must not reach a log through `{:?}`.
+impl std::fmt::Debug for File {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "File({:?}, {} bytes)",
+            self.path,
+            self.wanted.len()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial::{self, HOSTILE_NAMES, Scratch, TrialFiles};
+    use super::*;
+    use crate::model::{Answer, Answers};
+
+    fn at(answer: Answer) -> Answers {
+        Answers::default()
+            .with(Query::content("/etc/x"), answer.clone())
+            .with(Query::path("/etc/x"), answer)
+    }
+
+    fn steps(change: &Change) -> Vec<bool> {
+        change
+            .steps
+            .iter()
+            .map(|step| matches!(step.act, Act::WriteFile(_)))
+            .collect()
+    }
+
+    #[test]
+    fn plans_what_differs_and_nothing_else() {
+        let file: File = trial::kind("path = '/etc/x'\ncontent = \"new\\n\"");
+        let create = trial::plan(&file, &at(Answer::Path(None))).unwrap();
+        assert_eq!(create.action, Action::Create);
+        assert_eq!(
+            trial::fields(&create),
+            [
+                "content: - => new\n",
+                "owner: - => root",
+                "group: - => root",
+                "mode: - => 0644"
+            ]
+        );
+        assert!(trial::plan(&file, &at(trial::file_answer("new\n"))).is_none());
+        let update = trial::plan(&file, &at(trial::file_answer("old\n"))).unwrap();
+        assert_eq!(
+            (trial::fields(&update), steps(&update)),
+            (vec!["content: old\n => new\n".into()], vec![true])
+        );
+    }
+
+    #[test]
+    fn only_the_mode_differs_and_nothing_is_written() {
+        let file: File = trial::kind("path = '/etc/x'\ncontent = 'new'\nmode = '0600'");
+        let update = trial::plan(&file, &at(trial::file_answer("new"))).unwrap();
+        assert_eq!(
+            (trial::fields(&update), steps(&update)),
+            (vec!["mode: 0644 => 0600".into()], vec![false])
+        );
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let file: File = trial::kind("path = '/etc/x'\ncontent = 'hunter2'\nsecret = true");
+        for before in ["hunter1", ""] {
+            let change = trial::plan(&file, &at(trial::file_answer(before))).unwrap();
+            assert_eq!(trial::fields(&change), ["content: (secret) => (secret)"]);
+            assert!(!format!("{change:?}{file:?}").contains("hunter"));
+        }
+    }
+
+    #[test]
+    fn something_else_in_its_place() {
+        let file: File = trial::kind("path = '/etc/x'\ncontent = ''");
+        let link = PathState {
+            target: Some("/y".into()),
+            ..trial::path_state(PathType::Symlink, 0o777)
+        };
+        let link = at(Answer::Path(Some(link)));
+        assert!(trial::refusal(&file, &link).hint.contains("force"));
+        trial::refusal(&file, &at(trial::path_answer(PathType::Directory, 0o755)));
+        let forced: File = trial::kind("path = '/etc/x'\ncontent = ''\nforce = true");
+        assert_eq!(
+            trial::fields(&trial::plan(&forced, &link).unwrap()),
+            ["content: a link to /y => "]
+        );
+        trial::refusal(&forced, &at(trial::path_answer(PathType::Other, 0o644)));
+    }
+
+    #[test]
+    fn a_content_too_large_to_compare_differs_and_an_unread_one_is_an_error() {
+        let file: File = trial::kind("path = '/etc/x'\ncontent = 'x'");
+        let size = |size| {
+            Answer::Path(Some(PathState {
+                size,
+                ..trial::path_state(PathType::File, 0o644)
+            }))
+        };
+        let change = trial::plan(&file, &at(size(CONTENT_LIMIT + 1))).unwrap();
+        assert_eq!(trial::fields(&change), ["content: (1048577 bytes) => x"]);
+        assert!(Kind::observe(&file, &at(size(1))).is_err());
+    }
+
+    #[test]
+    fn content_comes_from_one_place() {
+        let files = TrialFiles([("motd", b"hello".to_vec())].into());
+        for table in ["source = 'motd'", "template = 'motd'"] {
+            let file: File = trial::kind_with(&format!("path = '/etc/x'\n{table}"), &files);
+            assert!(trial::plan(&file, &at(trial::file_answer("hello"))).is_none());
+        }
+        for (table, word) in [
+            ("path = '/etc/x'", "0 are given"),
+            (
+                "path = '/etc/x'\ncontent = ''\nsource = 'motd'",
+                "2 are given",
+            ),
+            ("path = '/etc/x'\ncontent = ''\nstate = 'absent'", "absent"),
+            ("path = '/etc/x'\nsource = 'nowhere'", "no source"),
+            ("path = '/etc/x'\ncontent = ''\nmode = 'rw-'", "octal"),
+            ("path = '/etc/../x'\ncontent = ''", ".."),
+        ] {
+            let error = trial::invalid::<File>(table);
+            assert!(error.contains(word), "{table}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_steps_make_it_so_under_hostile_names() {
+        let scratch = Scratch::new();
+        for name in HOSTILE_NAMES {
+            let path = scratch.path(name);
+            let table = format!(
+                "path = {0}\ncontent = {0}\n{1}",
+                trial::quoted(&path),
+                scratch.owners()
+            );
+            trial::settle(&trial::kind::<File>(&table), &path);
+            trial::settle(
+                &trial::kind::<File>(&format!("{table}\nmode = '4750'")),
+                &path,
+            );
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), path);
+            trial::settle(
+                &trial::kind::<File>(&format!(
+                    "path = {}\nstate = 'absent'",
+                    trial::quoted(&path)
+                )),
+                &path,
+            );
+        }
+        assert_eq!(scratch.entries(), Vec::<String>::new());
+    }
+}

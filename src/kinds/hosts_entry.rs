@@ -1,0 +1,370 @@
+//! `hosts_entry`: an address and its names in /etc/hosts. A name means one address of each family: it is taken out of
+//! other lines, the host's own `127.0.1.1` line included. All other lines stay byte for byte.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::State;
+use crate::model::{
+    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+};
+
+/// Names of an address in /etc/hosts.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HostsEntry {
+    /// IPv4 or IPv6 address.
+    address: IpAddr,
+    /// Names, the canonical one first.
+    names: Vec<String>,
+    /// `"present"` (default) or `"absent"` (the names are taken from the address).
+    #[serde(default)]
+    state: State,
+}
+
+const PATH: &str = "/etc/hosts";
+
+impl Kind for HostsEntry {
+    const NAME: &'static str = "hosts_entry";
+    type Observed = Option<PathState>;
+
+    fn name(&self) -> String {
+        format!("{} {}", self.address, self.names.join(" "))
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.names.is_empty() {
+            return Err(Invalid::new("names", "an entry has at least one name")
+                .hint("write names = [\"docker01\"]"));
+        }
+        for name in &self.names {
+            if !is_host_name(name) {
+                return Err(Invalid::new("names", format!("{name:?} is not a host name"))
+                    .hint("letters, digits, \"-\" and \".\"; each part has 1 to 63 characters and no \"-\" at its ends"));
+            }
+            if name.eq_ignore_ascii_case("localhost") && !self.address.is_loopback() {
+                return Err(Invalid::new(
+                    "names",
+                    format!("localhost cannot be {}", self.address),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::content(PATH)]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        Ok(Observation::Known(answers.path(PATH)?.cloned()))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        if observed
+            .as_ref()
+            .is_some_and(|path| path.kind != PathType::File || path.content.is_none())
+        {
+            return Err(Refusal {
+                why: format!("{PATH} is not a plain file that can be read"),
+                hint: "look at it: it is usually a short text file of root".into(),
+            });
+        }
+        let content = observed
+            .as_ref()
+            .and_then(|file| file.content.clone())
+            .unwrap_or_default();
+        let Ok(before) = String::from_utf8(content) else {
+            return Err(Refusal {
+                why: format!("{PATH} is not UTF-8 text"),
+                hint: "correct it by hand".into(),
+            });
+        };
+        let after = match self.state {
+            State::Present => self.with_names(&before),
+            State::Absent => self.without_names(&before, |address| address == self.address),
+        };
+        if after == before {
+            return Ok(None);
+        }
+        let action = match (self.state, observed) {
+            (State::Absent, _) => Action::Delete,
+            (State::Present, None) => Action::Create,
+            (State::Present, Some(_)) => Action::Update,
+        };
+        let shown = if observed.is_some() {
+            Shown::Lines(before)
+        } else {
+            Shown::Absent
+        };
+        let change = Change::new(action).field(PATH, shown, Shown::Lines(after.clone()));
+        Ok(Some(change.step(write(observed.as_ref(), after))))
+    }
+}
+
+fn write(before: Option<&PathState>, content: String) -> Step {
+    let (owner, group) = before.map_or((0, 0), |file| (file.uid, file.gid));
+    Step {
+        summary: format!("write {PATH}"),
+        act: Act::WriteFile(WriteFile {
+            path: PATH.into(),
+            content: content.into_bytes(),
+            owner: owner.to_string(),
+            group: group.to_string(),
+            mode: before.map_or(0o644, |file| file.mode),
+        }),
+    }
+}
+
+impl HostsEntry {
+    /// The entry of one name, for kinds that need it beside their own work.
+    pub(super) fn of(address: IpAddr, name: &str) -> Self {
+        Self {
+            address,
+            names: vec![name.to_owned()],
+            state: State::Present,
+        }
+    }
+
+    /// The same, to be taken away.
+    pub(super) fn without(address: IpAddr, name: &str) -> Self {
+        Self {
+            state: State::Absent,
+            ..Self::of(address, name)
+        }
+    }
+
+    /// The text in which every name belongs to the address, and to no other of its family.
+    fn with_names(&self, text: &str) -> String {
+        let text = self.without_names(text, |address| {
+            address != self.address && address.is_ipv4() == self.address.is_ipv4()
+        });
+        let own = |line: &str| parse(line).is_some_and(|(address, _)| address == self.address);
+        let there: Vec<&str> = text
+            .lines()
+            .filter(|line| own(line))
+            .flat_map(|line| parse(line).map(|one| one.1))
+            .flatten()
+            .collect();
+        let missing: Vec<&str> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !contains(&there, name))
+            .collect();
+        if missing.is_empty() {
+            return text;
+        }
+        // Names join the address's first line, since the resolver shows the first name of a line as the canonical one.
+        let mut joined = false;
+        let mut result = String::new();
+        for line in text.split_inclusive('\n') {
+            if own(line) && !joined {
+                joined = true;
+                let (entry, comment) = split_comment(line);
+                let (entry, space) = entry.split_at(entry.trim_end().len());
+                result.push_str(&format!("{entry} {}{space}{comment}", missing.join(" ")));
+            } else {
+                result.push_str(line);
+            }
+        }
+        if !joined {
+            if !result.is_empty() && !result.ends_with('\n') {
+                result.push('\n');
+            }
+            result.push_str(&format!("{}\t{}\n", self.address, missing.join(" ")));
+        }
+        result
+    }
+
+    /// The text in which no line of these addresses has any of the names.
+    fn without_names(&self, text: &str, of: impl Fn(IpAddr) -> bool) -> String {
+        let mut result = String::new();
+        for line in text.split_inclusive('\n') {
+            let Some((address, names)) = parse(line).filter(|(address, _)| of(*address)) else {
+                result.push_str(line);
+                continue;
+            };
+            let wanted: Vec<&str> = self.names.iter().map(String::as_str).collect();
+            let kept: Vec<&str> = names
+                .iter()
+                .copied()
+                .filter(|name| !contains(&wanted, name))
+                .collect();
+            if kept.len() == names.len() {
+                result.push_str(line);
+            } else if !kept.is_empty() {
+                let (entry, comment) = split_comment(line);
+                let word = entry
+                    .split_whitespace()
+                    .next()
+                    .map_or_else(|| address.to_string(), str::to_owned);
+                let space = &entry[entry.trim_end().len()..];
+                result.push_str(&format!("{word}\t{}{space}{comment}", kept.join(" ")));
+            }
+        }
+        result
+    }
+}
+
+/// Names are compared without regard to case (hosts(5) leaves it to the resolver, and DNS does so).
+fn contains(names: &[&str], name: &str) -> bool {
+    names.iter().any(|other| other.eq_ignore_ascii_case(name))
+}
+
+fn split_comment(line: &str) -> (&str, &str) {
+    line.find('#').map_or((line, ""), |at| line.split_at(at))
+}
+
+/// Address and names of a line; `None` for empty lines, comments and what cannot be read.
+fn parse(line: &str) -> Option<(IpAddr, Vec<&str>)> {
+    let mut words = split_comment(line).0.split_whitespace();
+    let address = words.next()?.parse().ok()?;
+    Some((address, words.collect()))
+}
+
+/// RFC 1123, 2.1, with the underscores that are in use.
+pub(super) fn is_host_name(name: &str) -> bool {
+    let part = |part: &str| {
+        let signs = part
+            .chars()
+            .all(|one| one.is_ascii_alphanumeric() || matches!(one, '-' | '_'));
+        (1..=63).contains(&part.len()) && signs && !part.starts_with('-') && !part.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(part) && name.parse::<IpAddr>().is_err()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial;
+    use super::*;
+    use crate::model::{Answer, Answers};
+
+    const DEBIAN: &str = "127.0.0.1\tlocalhost\n127.0.1.1\tdocker01.lan docker01 # installer\n\n# IPv6\n::1  localhost ip6-localhost\n";
+
+    fn after(table: &str, before: &str) -> Option<String> {
+        let entry: HostsEntry = trial::kind(table);
+        let plan = |text: &str| {
+            trial::plan(
+                &entry,
+                &Answers::default().with(Query::content(PATH), trial::file_answer(text)),
+            )
+        };
+        let change = plan(before)?;
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!()
+        };
+        let after = String::from_utf8(file.content.clone()).unwrap();
+        assert!(plan(&after).is_none(), "after the steps the plan is empty");
+        Some(after)
+    }
+
+    const ENTRY: &str = "address = '192.168.56.11'\nnames = ['docker01', 'registry']";
+
+    #[test]
+    fn a_name_moves_to_its_address_and_all_else_stays() {
+        let wanted = DEBIAN.replace("docker01.lan docker01 #", "docker01.lan #")
+            + "192.168.56.11\tdocker01 registry\n";
+        assert_eq!(after(ENTRY, DEBIAN).unwrap(), wanted);
+        assert_eq!(after(ENTRY, &wanted), None);
+        assert_eq!(
+            after(ENTRY, "").unwrap(),
+            "192.168.56.11\tdocker01 registry\n"
+        );
+        assert_eq!(
+            after(ENTRY, "1.2.3.4 x").unwrap(),
+            "1.2.3.4 x\n192.168.56.11\tdocker01 registry\n"
+        );
+    }
+
+    #[test]
+    fn names_join_the_line_of_their_address() {
+        let before = "192.168.56.11   db  DOCKER01 # kept\n10.0.0.9 registry\n";
+        assert_eq!(
+            after(ENTRY, before).unwrap(),
+            "192.168.56.11   db  DOCKER01 registry # kept\n"
+        );
+        assert_eq!(
+            after(ENTRY, "192.168.56.11 docker01\n192.168.56.11 registry\n"),
+            None
+        );
+    }
+
+    #[test]
+    fn the_other_family_is_left_alone() {
+        assert_eq!(
+            after("address = '127.0.0.1'\nnames = ['localhost']", DEBIAN),
+            None
+        );
+        let six = after("address = 'fd00::1'\nnames = ['docker01']", DEBIAN).unwrap();
+        assert_eq!(six, format!("{DEBIAN}fd00::1\tdocker01\n"));
+    }
+
+    #[test]
+    fn absence() {
+        let gone =
+            |names: &str| format!("address = '127.0.1.1'\nnames = {names}\nstate = 'absent'");
+        assert_eq!(
+            after(&gone("['docker01']"), DEBIAN).unwrap(),
+            DEBIAN.replace("lan docker01 #", "lan #")
+        );
+        let line = "127.0.1.1\tdocker01.lan docker01 # installer\n";
+        assert_eq!(
+            after(&gone("['docker01', 'docker01.lan']"), DEBIAN).unwrap(),
+            DEBIAN.replace(line, "")
+        );
+        assert_eq!(after(&gone("['other']"), DEBIAN), None);
+    }
+
+    #[test]
+    fn owner_and_mode_are_kept_and_what_cannot_be_read_is_refused() {
+        let entry: HostsEntry = trial::kind(ENTRY);
+        let at = |answer| Answers::default().with(Query::content(PATH), answer);
+        let odd = PathState {
+            mode: 0o664,
+            gid: 50,
+            content: Some(Vec::new()),
+            ..trial::path_state(PathType::File, 0)
+        };
+        let change = trial::plan(&entry, &at(Answer::Path(Some(odd)))).unwrap();
+        let Act::WriteFile(file) = &change.steps[0].act else {
+            panic!()
+        };
+        assert_eq!((file.mode, file.group.as_str()), (0o664, "50"));
+        assert_eq!(
+            trial::plan(&entry, &at(Answer::Path(None))).unwrap().action,
+            Action::Create
+        );
+        trial::refusal(&entry, &at(trial::path_answer(PathType::Symlink, 0o777)));
+        let binary = PathState {
+            content: Some(vec![0xff]),
+            ..trial::path_state(PathType::File, 0o644)
+        };
+        trial::refusal(&entry, &at(Answer::Path(Some(binary))));
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for (address, name) in [
+            ("1.2.3", "a"),
+            ("", "a"),
+            ("1.2.3.4", ""),
+            ("1.2.3.4", "-a"),
+            ("1.2.3.4", "a b"),
+            ("1.2.3.4", "a\n6.6.6.6 bank.example"),
+            ("1.2.3.4", "$(id)"),
+            ("1.2.3.4", "a#"),
+            ("1.2.3.4", "5.6.7.8"),
+            ("1.2.3.4", "localhost"),
+        ] {
+            trial::invalid::<HostsEntry>(&format!(
+                "address = '{address}'\nnames = [{}]",
+                trial::quoted(name)
+            ));
+        }
+        trial::invalid::<HostsEntry>("address = '1.2.3.4'\nnames = []");
+    }
+}

@@ -1,0 +1,123 @@
+//! One thing in a desired state. Each kind is one file: a struct (its fields are what a playbook may say) and three
+//! pure, synchronous functions over data. A kind never sees a connection; the engine does all I/O.
+//!
+//! Adding a kind is one file and one line in `resource_kinds!` below; `docs/contributing.md` shows the six steps.
+
+mod account;
+mod apt;
+pub mod apt_repository;
+pub mod certificate;
+mod cluster;
+pub mod command;
+pub mod config;
+pub mod daemon_json;
+mod data_volume;
+pub mod directory;
+pub mod file;
+pub mod firewall;
+pub mod group;
+pub mod hosts_entry;
+pub mod image;
+mod mode;
+pub mod network;
+pub mod node_labels;
+mod ownership;
+pub mod package;
+mod path;
+pub mod registry;
+pub mod secret;
+pub mod stack;
+mod state;
+pub mod swarm_member;
+pub mod symlink;
+pub mod sysctl;
+pub mod systemd_service;
+#[cfg(test)]
+mod trial;
+pub mod user_in_group;
+mod versions;
+pub mod volume;
+
+pub use account::{Account, AccountName};
+pub use cluster::{ClusterSite, Found};
+pub use data_volume::DataVolume;
+pub use mode::Mode;
+pub use ownership::Ownership;
+pub use path::AbsolutePath;
+pub use state::State;
+pub use versions::Versions as ObjectVersions;
+
+use crate::model::{HostContext, Invalid, Kind, Resource, Scope};
+
+/// Why a resource's table could not become a resource.
+#[derive(Debug)]
+pub enum BuildError {
+    /// The kind's own check says no.
+    Invalid(Invalid),
+    /// The table does not have the kind's fields or types; the error carries its span.
+    Table(toml::de::Error),
+}
+
+/// Makes the lookup by name and the list of names from one line per kind.
+macro_rules! resource_kinds {
+    ($($module:ident :: $kind:ident),* $(,)?) => {
+        /// Names of all kinds, in the order of the documentation.
+        pub const KINDS: &[&str] = &[$($module::$kind::NAME),*];
+
+        /// What resources of the named kind belong to; `None` when there is no such kind.
+        #[must_use]
+        pub fn scope(kind: &str) -> Option<Scope> {
+            match kind {
+                $($module::$kind::NAME => Some($module::$kind::SCOPE),)*
+                _ => None,
+            }
+        }
+
+        /// Makes a resource of the named kind from its rendered table; `None` when there is no such kind.
+        pub fn build(
+            kind: &str,
+            table: toml::de::ValueDeserializer<'_>,
+            context: &HostContext<'_>,
+        ) -> Option<Result<std::sync::Arc<dyn Resource>, BuildError>> {
+            match kind {
+                $($module::$kind::NAME => Some(build_kind::<$module::$kind>(table, context)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+fn build_kind<K: Kind>(
+    table: toml::de::ValueDeserializer<'_>,
+    context: &HostContext<'_>,
+) -> Result<std::sync::Arc<dyn Resource>, BuildError> {
+    let mut kind = K::deserialize(table).map_err(BuildError::Table)?;
+    kind.bind(context).map_err(BuildError::Invalid)?;
+    Ok(std::sync::Arc::new(kind))
+}
+
+resource_kinds! {
+    apt_repository::AptRepository,
+    certificate::Certificate,
+    command::Command,
+    directory::Directory,
+    file::File,
+    firewall::Firewall,
+    group::Group,
+    hosts_entry::HostsEntry,
+    image::Image,
+    package::Package,
+    daemon_json::DaemonJson,
+    swarm_member::SwarmMember,
+    config::Config,
+    network::Network,
+    secret::Secret,
+    node_labels::NodeLabels,
+    registry::Registry,
+    stack::Stack,
+    symlink::Symlink,
+    sysctl::Sysctl,
+    systemd_service::SystemdService,
+    user_in_group::UserInGroup,
+    volume::Volume,
+}

@@ -1,0 +1,332 @@
+//! `network`: an overlay network of the swarm. The Engine cannot change a network: a difference is refused unless
+//! `replace = true`, which makes it anew when no service holds it.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::State;
+use super::cluster::{ClusterSite, Found, check_object_name, default_managers, named, request};
+use crate::model::{
+    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query,
+    Refusal, STEP_TIMEOUT, Scope, Shown, Step, Wait,
+};
+use crate::names::HostName;
+
+/// An overlay network.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Network {
+    /// Its name.
+    name: String,
+    /// Its subnet, e.g. `10.20.0.0/24`. Default: the Engine takes one from the swarm's pools.
+    subnet: Option<Ipv4Net>,
+    /// The gateway's address in the subnet. Default: the Engine takes the first.
+    gateway: Option<Ipv4Addr>,
+    /// Containers outside services may join. Default `false`.
+    #[serde(default)]
+    attachable: bool,
+    /// Traffic between nodes is encrypted (IPsec). Default `false`.
+    #[serde(default)]
+    encrypted: bool,
+    /// No way out of the cluster. Default `false`.
+    #[serde(default)]
+    internal: bool,
+    /// Labels; others that are there stay.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// Make it anew when it differs. Default `false`: refused.
+    #[serde(default)]
+    replace: bool,
+    /// `"present"` (default) or `"absent"`.
+    #[serde(default)]
+    state: State,
+    /// The group whose hosts manage the swarm. Default `managers`.
+    #[serde(default = "default_managers")]
+    managers: String,
+    #[serde(skip)]
+    site: ClusterSite,
+}
+
+/// A network as `GET /networks` lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    id: String,
+    driver: String,
+    subnets: Vec<String>,
+    gateway: Option<String>,
+    attachable: bool,
+    encrypted: bool,
+    internal: bool,
+    labels: BTreeMap<String, String>,
+}
+
+impl Kind for Network {
+    const NAME: &'static str = "network";
+    const SCOPE: Scope = Scope::Cluster;
+    type Observed = Found<Option<Live>>;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        check_object_name("name", &self.name, 63)?;
+        if let (Some(gateway), Some(subnet)) = (self.gateway, self.subnet)
+            && !subnet.contains(&gateway)
+        {
+            return Err(Invalid::new(
+                "gateway",
+                format!("{gateway} is not in the subnet {subnet}"),
+            ));
+        }
+        if self.gateway.is_some() && self.subnet.is_none() {
+            return Err(Invalid::new("gateway", "a gateway needs its `subnet`")
+                .hint("add subnet = \"10.20.0.0/24\""));
+        }
+        if let Some(subnet) = self.subnet.filter(|subnet| subnet.trunc() != *subnet) {
+            return Err(
+                Invalid::new("subnet", format!("{subnet} has host bits set"))
+                    .hint(format!("write subnet = \"{}\"", subnet.trunc())),
+            );
+        }
+        self.site = ClusterSite::of(context, &self.managers)?;
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        self.site.queries(&[named("/networks", &self.name)])
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let find = |bodies: &[serde_json::Value]| {
+            bodies.first().and_then(|list| Live::find(list, &self.name))
+        };
+        self.site
+            .observe(&[named("/networks", &self.name)], answers, find)
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        match (observed, self.state) {
+            (Found::Refused(refusal), _) => Err(refusal.clone()),
+            (Found::NoSwarm | Found::Live(None, _), State::Absent) => Ok(None),
+            (Found::NoSwarm, State::Present) => {
+                let step = Step::known_after_apply(format!(
+                    "create network {}, once there is a swarm",
+                    self.name
+                ));
+                Ok(Some(self.creation().step(step)))
+            }
+            (Found::Live(None, managers), State::Present) => Ok(Some(
+                self.creation()
+                    .step(self.create(managers))
+                    .step(self.allocated(managers)),
+            )),
+            (Found::Live(Some(live), managers), State::Absent) => {
+                let change = Change::new(Action::Delete).field(
+                    "network",
+                    Shown::text(&self.name),
+                    Shown::Absent,
+                );
+                Ok(Some(change.step(self.remove(live, managers))))
+            }
+            (Found::Live(Some(live), managers), State::Present) => self.compare(live, managers),
+        }
+    }
+}
+
+impl Network {
+    fn compare(&self, live: &Live, managers: &[HostName]) -> Result<Option<Change>, Refusal> {
+        let mut change = Change::new(Action::Update);
+        for (field, before, after) in self.fields(live) {
+            if before != after {
+                change = change.field(field, before, after);
+            }
+        }
+        if change.fields.is_empty() {
+            return Ok(None);
+        }
+        if !self.replace {
+            let fields: Vec<&str> = change
+                .fields
+                .iter()
+                .map(|field| field.field.as_str())
+                .collect();
+            return Err(Refusal {
+                why: format!("the network {} differs ({}), and a network cannot be changed", self.name, fields.join(", ")),
+                hint: "set replace = true to make it anew (no service may hold it then), or give the new one another name".into(),
+            });
+        }
+        Ok(Some(
+            change
+                .step(self.remove(live, managers))
+                .step(self.create(managers))
+                .step(self.allocated(managers)),
+        ))
+    }
+
+    /// Name, as it is, as it should be.
+    fn fields(&self, live: &Live) -> Vec<(String, Shown, Shown)> {
+        let yes = |value: bool| Shown::text(if value { "yes" } else { "no" });
+        let mut fields = vec![
+            (
+                "driver".to_owned(),
+                Shown::text(&live.driver),
+                Shown::text("overlay"),
+            ),
+            (
+                "attachable".to_owned(),
+                yes(live.attachable),
+                yes(self.attachable),
+            ),
+            (
+                "encrypted".to_owned(),
+                yes(live.encrypted),
+                yes(self.encrypted),
+            ),
+            (
+                "internal".to_owned(),
+                yes(live.internal),
+                yes(self.internal),
+            ),
+        ];
+        if let Some(subnet) = self.subnet {
+            fields.push((
+                "subnet".to_owned(),
+                Shown::text(live.subnets.join(", ")),
+                Shown::text(subnet.to_string()),
+            ));
+        }
+        if let Some(gateway) = self.gateway {
+            let before = live.gateway.as_ref().map_or(Shown::Absent, Shown::text);
+            fields.push((
+                "gateway".to_owned(),
+                before,
+                Shown::text(gateway.to_string()),
+            ));
+        }
+        for (key, value) in &self.labels {
+            let before = live.labels.get(key).map_or(Shown::Absent, Shown::text);
+            fields.push((format!("label {key}"), before, Shown::text(value)));
+        }
+        fields
+    }
+
+    /// What a plan says of a network that is not there.
+    fn creation(&self) -> Change {
+        let none = Live {
+            id: String::new(),
+            driver: String::new(),
+            subnets: Vec::new(),
+            gateway: None,
+            attachable: false,
+            encrypted: false,
+            internal: false,
+            labels: BTreeMap::new(),
+        };
+        let mut change =
+            Change::new(Action::Create).field("network", Shown::Absent, Shown::text(&self.name));
+        for (field, before, after) in self.fields(&none) {
+            if before != after && field != "driver" {
+                change = change.field(field, Shown::Absent, after);
+            }
+        }
+        change
+    }
+
+    fn create(&self, managers: &[HostName]) -> Step {
+        let mut body = json!({
+            "Name": self.name, "Driver": "overlay", "CheckDuplicate": true, "Attachable": self.attachable,
+            "Internal": self.internal, "Labels": self.labels, "Options": {},
+        });
+        if self.encrypted {
+            body["Options"]["encrypted"] = "".into();
+        }
+        if let Some(subnet) = self.subnet {
+            let mut config = json!({ "Subnet": subnet.to_string() });
+            if let Some(gateway) = self.gateway {
+                config["Gateway"] = gateway.to_string().into();
+            }
+            body["IPAM"] = json!({ "Driver": "default", "Config": [config] });
+        }
+        request(
+            format!("create network {}", self.name),
+            managers,
+            "POST",
+            "/networks/create".into(),
+            Some(body),
+        )
+    }
+
+    /// The Engine answers before the network has its driver and subnet; until then it reads as another one.
+    fn allocated(&self, managers: &[HostName]) -> Step {
+        let wait = Wait {
+            managers: managers.to_vec(),
+            path: format!("/networks/{}?scope=swarm", self.name),
+            pointer: "/Driver".into(),
+            equals: "overlay".into(),
+            deadline: STEP_TIMEOUT,
+        };
+        Step {
+            summary: format!("wait until network {} is allocated", self.name),
+            act: Act::Wait(wait),
+        }
+    }
+
+    fn remove(&self, live: &Live, managers: &[HostName]) -> Step {
+        request(
+            format!("remove network {}", self.name),
+            managers,
+            "DELETE",
+            format!("/networks/{}", live.id),
+            None,
+        )
+    }
+}
+
+impl Live {
+    /// The swarm's network of this name; a network of one node alone that has the same name is another.
+    fn find(list: &Value, name: &str) -> Option<Self> {
+        let text = |value: &Value, key: &str| {
+            value
+                .get(key)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let one = list
+            .as_array()?
+            .iter()
+            .find(|one| text(one, "Name") == name && text(one, "Scope") == "swarm")?;
+        let flag = |key: &str| one.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let pools = one
+            .pointer("/IPAM/Config")
+            .and_then(Value::as_array)
+            .cloned()
+            .unwrap_or_default();
+        let labels = one.get("Labels").cloned().unwrap_or_default();
+        Some(Self {
+            id: text(one, "Id"),
+            driver: text(one, "Driver"),
+            subnets: pools
+                .iter()
+                .map(|pool| text(pool, "Subnet"))
+                .filter(|subnet| !subnet.is_empty())
+                .collect(),
+            gateway: pools
+                .first()
+                .map(|pool| text(pool, "Gateway"))
+                .filter(|gateway| !gateway.is_empty()),
+            attachable: flag("Attachable"),
+            encrypted: one.pointer("/Options/encrypted").is_some(),
+            internal: flag("Internal"),
+            labels: serde_json::from_value(labels).unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,376 @@
+//! `node_labels`: labels of the host's node in the swarm, set through a live manager and found by node ID, never by
+//! host name. Labels that a person added stay, unless `mode = "exact"`.
+
+mod data;
+mod leaving;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+use serde::de::Error as _;
+
+use self::data::{Promised, SeenVolume};
+use super::DataVolume;
+use super::cluster::default_managers;
+use crate::model::{
+    Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation,
+    ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
+};
+use crate::names::HostName;
+use crate::swarm::{Addresses, Look, Membership, Sight, Standing, settled};
+
+/// What is done about labels that the playbook does not name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Mode {
+    /// They stay.
+    #[default]
+    Merge,
+    /// They go.
+    Exact,
+}
+
+/// Labels of a node: `{ "web2py.tier.db" = "true" }`, or the long form with `labels`, `mode`, `absent`, `managers`, `data`.
+///
+/// The table is the long form when it has a key `labels` that is a table, or a key `absent` that is a list: a label's
+/// value is neither, so a label named `labels` is still possible in the short form.
+#[derive(Debug, Clone)]
+pub struct NodeLabels {
+    labels: BTreeMap<String, String>,
+    absent: BTreeSet<String>,
+    mode: Mode,
+    managers: String,
+    data: Promised,
+    host: HostName,
+    ours: Addresses,
+    /// Hosts that can be asked what they hold.
+    known: BTreeSet<HostName>,
+}
+
+/// The long form.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Long {
+    #[serde(default)]
+    labels: toml::Table,
+    #[serde(default)]
+    absent: BTreeSet<String>,
+    #[serde(default)]
+    mode: Mode,
+    #[serde(default = "default_managers")]
+    managers: String,
+    data: Option<toml::Value>,
+}
+
+impl<'de> Deserialize<'de> for NodeLabels {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let table = toml::Table::deserialize(deserializer)?;
+        let is_long = table.get("labels").is_some_and(toml::Value::is_table)
+            || table.get("absent").is_some_and(toml::Value::is_array);
+        let long = if is_long {
+            Long::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
+        } else {
+            Long {
+                labels: table,
+                absent: BTreeSet::new(),
+                mode: Mode::Merge,
+                managers: default_managers(),
+                data: None,
+            }
+        };
+        let mut labels = BTreeMap::new();
+        for (key, value) in long.labels {
+            let value = match value {
+                toml::Value::String(text) => text,
+                toml::Value::Boolean(value) => value.to_string(),
+                toml::Value::Integer(value) => value.to_string(),
+                other => {
+                    let message = format!(
+                        "the label `{key}` is of type {}; a label's value is text (a key with dots needs quotes: \"a.b\" = \"true\")",
+                        other.type_str()
+                    );
+                    return Err(D::Error::custom(message));
+                }
+            };
+            labels.insert(key, value);
+        }
+        Ok(Self {
+            labels,
+            absent: long.absent,
+            mode: long.mode,
+            managers: long.managers,
+            data: long
+                .data
+                .map_or_else(|| Ok(Promised::default()), Promised::read)
+                .map_err(D::Error::custom)?,
+            host: HostName::new(""),
+            ours: Addresses::default(),
+            known: BTreeSet::new(),
+        })
+    }
+}
+
+impl Kind for NodeLabels {
+    const NAME: &'static str = "node_labels";
+    type Observed = Seen;
+
+    fn name(&self) -> String {
+        let keys: Vec<&str> = self
+            .labels
+            .keys()
+            .chain(&self.absent)
+            .map(String::as_str)
+            .collect();
+        keys.join(",")
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.labels.is_empty() && self.absent.is_empty() && self.mode == Mode::Merge {
+            return Err(Invalid::new("labels", "no label is given")
+                .hint("for example { \"web2py.tier.db\" = \"true\" }"));
+        }
+        for (key, value) in &self.labels {
+            check_key(key)?;
+            if value.chars().any(char::is_control) {
+                return Err(Invalid::new(
+                    key,
+                    format!("the value of the label `{key}` contains a control character"),
+                )
+                .hint("labels are one line of text"));
+            }
+        }
+        for key in &self.absent {
+            check_key(key)?;
+            if self.labels.contains_key(key) {
+                return Err(Invalid::new(
+                    "absent",
+                    format!("the label `{key}` is both wanted and absent"),
+                )
+                .hint("name it once"));
+            }
+        }
+        self.data.check()?;
+        self.data.promised_by(leaving::pairs(&self.labels));
+        self.ours = Addresses::of_group(context.roster, &self.managers);
+        if self.ours.managers.is_empty() {
+            return Err(Invalid::new(
+                "managers",
+                format!("no host is in the group `{}`", self.managers),
+            )
+            .hint("name the group whose hosts manage the swarm"));
+        }
+        self.host = context.host.clone();
+        self.known = context.roster.hosts.keys().cloned().collect();
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let mut queries = Sight::queries(&self.host, &self.ours.names());
+        queries.extend(self.data.queries());
+        queries
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        match Sight::look(&self.host, &self.ours.names(), answers)? {
+            Look::Needs(queries) => Ok(Observation::Needs(queries)),
+            Look::Done(sight) => {
+                let standing = settled(&sight, &self.ours)?;
+                let volumes = match &standing {
+                    Ok(Standing {
+                        swarm: Some(swarm), ..
+                    }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
+                    _ => Observation::Known(Vec::new()),
+                };
+                let held = match standing
+                    .as_ref()
+                    .map(|standing| (standing.node(), &standing.swarm))
+                {
+                    Ok((Some(node), Some(swarm))) => leaving::observe(
+                        &self.host,
+                        (node, swarm),
+                        &self.wanted(&node.labels),
+                        answers,
+                    )?,
+                    _ => Observation::Known(Vec::new()),
+                };
+                Ok(match (volumes, held) {
+                    (Observation::Known(volumes), Observation::Known(held)) => {
+                        Observation::Known(Seen {
+                            standing,
+                            volumes,
+                            held,
+                        })
+                    }
+                    (volumes, held) => Observation::Needs([needs(volumes), needs(held)].concat()),
+                })
+            }
+        }
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let standing = observed.standing.as_ref().map_err(Clone::clone)?;
+        let (Some(node), Some(swarm)) = (standing.node(), &standing.swarm) else {
+            return Ok(self.forecast(&standing.membership));
+        };
+        let wanted = self.wanted(&node.labels);
+        let mut change = Change::new(Action::Update);
+        let keys: BTreeSet<&String> = wanted.keys().chain(node.labels.keys()).collect();
+        for key in keys {
+            let (before, after) = (node.labels.get(key), wanted.get(key));
+            if before != after {
+                let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
+                change = change.field(format!("label {key}"), shown(before), shown(after));
+            }
+        }
+        if let Some(volume) = observed.held.first() {
+            let hold = leaving::hold(&self.host, volume);
+            if let Act::Lacks { why, .. } = &hold.act {
+                change.notes.push(format!(
+                    "{why}; the label stays until the volume is elsewhere"
+                ));
+            }
+            return Ok(Some(change.step(hold)));
+        }
+        let labels = change.fields.len();
+        // First the data, then the label that brings services to it.
+        if let Some(lacks) = self.data.plan(
+            &self.name(),
+            &self.host,
+            (node, swarm),
+            &observed.volumes,
+            &mut change,
+        )? {
+            change.steps = vec![lacks];
+            return Ok(Some(change));
+        }
+        if labels == 0 {
+            return Ok((!change.fields.is_empty()).then_some(change));
+        }
+        let mut spec = node.spec.clone();
+        spec["Labels"] = wanted
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
+        Ok(Some(change.step(Step {
+            summary: format!("label node {} ({})", node.short_id(), self.host),
+            act: Act::Engine(EngineCall {
+                managers: swarm.peers_of(&self.host),
+                method: "POST",
+                path: format!("/nodes/{}/update?version={}", node.id, node.version),
+                body: Some(spec),
+                late: Vec::new(),
+                made: Made::Nothing,
+                timeout: STEP_TIMEOUT,
+            }),
+        })))
+    }
+}
+
+impl NodeLabels {
+    /// The resource, when it is of this kind.
+    #[must_use]
+    pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
+        resource.itself()?.downcast_ref()
+    }
+
+    /// Directories whose content the labels promise.
+    #[must_use]
+    pub fn data(&self) -> Vec<String> {
+        self.data.directories()
+    }
+
+    /// The same resource where its data begins anew: empty directories become its volumes, whichever node had them.
+    #[must_use]
+    pub fn beginning_anew(&self) -> Self {
+        Self {
+            data: self.data.beginning_anew(),
+            ..self.clone()
+        }
+    }
+
+    /// The same resource in a cluster that takes the place of one that is gone: volumes that the former one marked become its own.
+    #[must_use]
+    pub fn inheriting(&self) -> Self {
+        Self {
+            data: self.data.inheriting(),
+            ..self.clone()
+        }
+    }
+
+    /// The labels that the node should have, given those that it has.
+    fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut wanted = match self.mode {
+            Mode::Merge => live.clone(),
+            Mode::Exact => BTreeMap::new(),
+        };
+        wanted.retain(|key, _| !self.absent.contains(key));
+        wanted.extend(self.labels.clone());
+        wanted
+    }
+
+    /// The change for a host that has no node yet: which node it will be is learnt when it has joined.
+    fn forecast(&self, membership: &Membership) -> Option<Change> {
+        if self.labels.is_empty() {
+            return None;
+        }
+        let stopped = matches!(membership, Membership::Stopped(_));
+        let mut change = Change::new(if stopped {
+            Action::Update
+        } else {
+            Action::Create
+        });
+        for (key, value) in &self.labels {
+            let before = if stopped {
+                Shown::text("unknown (the Engine does not answer)")
+            } else {
+                Shown::Absent
+            };
+            change = change.field(format!("label {key}"), before, Shown::text(value));
+        }
+        self.data.forecast(&mut change);
+        Some(change.step(Step::known_after_apply(format!(
+            "label the node of {}, once it is in the swarm",
+            self.host
+        ))))
+    }
+}
+
+/// This host in the swarm, and the volumes that its labels promise.
+#[derive(Debug)]
+pub struct Seen {
+    standing: Result<Standing, Refusal>,
+    volumes: Vec<SeenVolume>,
+    /// Volumes that are here by labels which are to go.
+    held: Vec<DataVolume>,
+}
+
+fn needs<T>(observation: Observation<T>) -> Vec<Query> {
+    match observation {
+        Observation::Needs(queries) => queries,
+        Observation::Known(_) => Vec::new(),
+    }
+}
+
+/// What the docker command and the placement constraints could not name is refused here, before any host is touched.
+fn check_key(key: &str) -> Result<(), Invalid> {
+    let why = if key.trim().is_empty() {
+        "is empty"
+    } else if key
+        .chars()
+        .any(|character| character.is_whitespace() || character.is_control())
+    {
+        "contains white space or a control character"
+    } else if key.contains('=') {
+        "contains `=`, which ends a label's name"
+    } else {
+        return Ok(());
+    };
+    Err(
+        Invalid::new("labels", format!("the name of the label {key:?} {why}"))
+            .hint("for example \"web2py.tier.db\""),
+    )
+}
+
+#[cfg(test)]
+mod tests;

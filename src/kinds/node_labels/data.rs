@@ -1,0 +1,507 @@
+//! `data` of `node_labels`: what a label promises to the services that are bound to it. A volume's directory is marked, and the swarm
+//! notes which node has it; a label that would bring services to an empty disk is refused.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::cluster::check_object_name;
+use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner};
+use super::super::{AbsolutePath, DataVolume};
+use crate::model::{
+    Act, Answers, Change, Holding, Invalid, Observation, PathState, PathType, ProbeError, Query,
+    Refusal, Shown, Step, WriteFile,
+};
+use crate::names::HostName;
+use crate::swarm::{LiveSwarm, Node};
+
+/// Directories without a name, which only `skep node rebuild` looks at, and volumes by name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Promised {
+    directories: Vec<AbsolutePath>,
+    volumes: BTreeMap<String, Place>,
+    /// Empty directories become volumes, whichever node had them.
+    anew: bool,
+    /// The labels that promise them.
+    labels: Vec<String>,
+    /// Volumes that a cluster before this one has marked become this one's.
+    inherits: bool,
+}
+
+/// Where a volume is on its node.
+#[derive(Debug, Clone)]
+struct Place {
+    path: AbsolutePath,
+    link: Option<AbsolutePath>,
+}
+
+/// What is known of one volume.
+#[derive(Debug)]
+pub(super) struct SeenVolume {
+    directory: Option<PathState>,
+    marker: Option<String>,
+    link: Option<PathState>,
+    /// What the swarm notes of it.
+    noted: Option<DataVolume>,
+    /// What the directory holds; asked only where its marker is missing.
+    holds: Option<Holding>,
+    /// In words, what the node that is noted holds.
+    there: String,
+}
+
+impl Promised {
+    /// Reads the field: a list of paths, or a table of names.
+    pub(super) fn read(value: toml::Value) -> Result<Self, String> {
+        let text = |value: toml::Value| match value {
+            toml::Value::String(text) => AbsolutePath::try_from(text),
+            other => Err(format!(
+                "a path in `data` is of type {}, not text",
+                other.type_str()
+            )),
+        };
+        let mut promised = Self::default();
+        match value {
+            toml::Value::Array(paths) => {
+                promised.directories = paths.into_iter().map(text).collect::<Result<_, _>>()?
+            }
+            toml::Value::Table(volumes) => {
+                for (name, value) in volumes {
+                    let toml::Value::Table(mut place) = value else {
+                        promised.volumes.insert(
+                            name,
+                            Place {
+                                path: text(value)?,
+                                link: None,
+                            },
+                        );
+                        continue;
+                    };
+                    let path = place
+                        .remove("path")
+                        .ok_or_else(|| format!("the volume `{name}` has no `path`"))?;
+                    let link = place.remove("link").map(text).transpose()?;
+                    if let Some(key) = place.keys().next() {
+                        return Err(format!(
+                            "unknown key `{key}` of the volume `{name}`: it has `path` and `link`"
+                        ));
+                    }
+                    promised.volumes.insert(
+                        name,
+                        Place {
+                            path: text(path)?,
+                            link,
+                        },
+                    );
+                }
+            }
+            other => {
+                return Err(format!(
+                    "`data` is of type {}: a list of paths, or a table of volumes",
+                    other.type_str()
+                ));
+            }
+        }
+        Ok(promised)
+    }
+
+    pub(super) fn promised_by(&mut self, labels: Vec<String>) {
+        self.labels = labels;
+    }
+
+    pub(super) fn check(&self) -> Result<(), Invalid> {
+        self.volumes
+            .keys()
+            .try_for_each(|name| check_object_name("data", name, LONGEST_NAME))
+    }
+
+    pub(super) fn directories(&self) -> Vec<String> {
+        let volumes = self.volumes.values().map(|place| &place.path);
+        self.directories
+            .iter()
+            .chain(volumes)
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    pub(super) fn beginning_anew(&self) -> Self {
+        Self {
+            anew: true,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn inheriting(&self) -> Self {
+        Self {
+            inherits: true,
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn queries(&self) -> Vec<Query> {
+        let of = |place: &Place| {
+            let link = place.link.as_ref().map(|link| Query::path(link.as_str()));
+            [
+                Query::path(place.path.as_str()),
+                Query::content(place.marker()),
+            ]
+            .into_iter()
+            .chain(link)
+        };
+        self.volumes.values().flat_map(of).collect()
+    }
+
+    pub(super) fn forecast(&self, change: &mut Change) {
+        for (name, place) in &self.volumes {
+            let change_with = std::mem::replace(change, Change::new(change.action));
+            *change = change_with.field(
+                format!("volume {name}"),
+                Shown::Absent,
+                Shown::text(place.path.as_str()),
+            );
+        }
+    }
+
+    pub(super) fn observe(
+        &self,
+        host: &HostName,
+        known: &BTreeSet<HostName>,
+        swarm: &LiveSwarm,
+        answers: &Answers,
+    ) -> Result<Observation<Vec<SeenVolume>>, ProbeError> {
+        if self.volumes.is_empty() {
+            return Ok(Observation::Known(Vec::new()));
+        }
+        let noted = match DataVolume::noted(host, swarm, answers)? {
+            Observation::Known(noted) => noted,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+        };
+        let (mut seen, mut needs) = (Vec::new(), Vec::new());
+        for (name, place) in &self.volumes {
+            let mut volume = SeenVolume {
+                directory: answers.path(place.path.as_str())?.cloned(),
+                marker: marker_text(answers.path(&place.marker())?),
+                link: place
+                    .link
+                    .as_ref()
+                    .map(|link| answers.path(link.as_str()))
+                    .transpose()?
+                    .flatten()
+                    .cloned(),
+                noted: noted.iter().find(|volume| volume.name == *name).cloned(),
+                holds: None,
+                there: String::new(),
+            };
+            // Counting files may take long: only where it matters.
+            if volume.marker.is_none() && volume.directory.is_some() {
+                let query = Query::Holding {
+                    directory: place.path.to_string(),
+                };
+                if answers.contains(&query) {
+                    volume.holds = *answers.holding(place.path.as_str())?;
+                } else {
+                    needs.push(query);
+                }
+            }
+            if let Some(noted) = volume
+                .noted
+                .as_ref()
+                .filter(|noted| volume.marker.is_none() && noted.host != host.as_str())
+            {
+                let there = HostName::new(&noted.host);
+                let query = Query::Holding {
+                    directory: noted.path.clone(),
+                }
+                .at(&there);
+                if known.contains(&there) && !answers.contains(&query) {
+                    needs.push(query);
+                } else if known.contains(&there) {
+                    volume.there = match answers.holding_at(&there, &noted.path) {
+                        Ok(Some(holding)) => holding.words(),
+                        Ok(None) => "which is not there any more".into(),
+                        Err(error) => format!("what it holds is not known, {error}"),
+                    };
+                }
+            }
+            seen.push(volume);
+        }
+        Ok(if needs.is_empty() {
+            Observation::Known(seen)
+        } else {
+            Observation::Needs(needs)
+        })
+    }
+
+    /// Adds what is to be done for the volumes; gives the step that stands for all where something is missing that an earlier
+    /// resource of the playbook may make.
+    pub(super) fn plan(
+        &self,
+        labels: &str,
+        host: &HostName,
+        (node, swarm): (&Node, &LiveSwarm),
+        seen: &[SeenVolume],
+        change: &mut Change,
+    ) -> Result<Option<Step>, Refusal> {
+        let mut lacks = None;
+        for ((name, place), seen) in self.volumes.iter().zip(seen) {
+            let site = Site {
+                labels,
+                host,
+                name,
+                place,
+                anew: self.anew,
+                inherits: self.inherits,
+            };
+            let wanted = DataVolume {
+                name: name.clone(),
+                path: place.path.to_string(),
+                link: place
+                    .link
+                    .as_ref()
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                node: node.id.clone(),
+                host: host.to_string(),
+                marker: marker(&swarm.cluster_id, name),
+                labels: self.labels.clone(),
+                config: seen
+                    .noted
+                    .as_ref()
+                    .map(|noted| noted.config.clone())
+                    .unwrap_or_default(),
+            };
+            if let Some(missing) = site.plan(seen, &wanted, swarm, change)? {
+                lacks.get_or_insert(missing);
+            }
+        }
+        Ok(lacks)
+    }
+}
+
+fn marker_text(marker: Option<&PathState>) -> Option<String> {
+    // What is no file, or too large to be read, is not our marker and yet there.
+    marker.map(|state| {
+        String::from_utf8_lossy(state.content.as_deref().unwrap_or_default()).into_owned()
+    })
+}
+
+impl Place {
+    fn marker(&self) -> String {
+        format!("{}/{MARKER}", self.path)
+    }
+}
+
+/// A volume that a label promises on a host.
+struct Site<'a> {
+    labels: &'a str,
+    host: &'a HostName,
+    name: &'a str,
+    place: &'a Place,
+    anew: bool,
+    inherits: bool,
+}
+
+impl Site<'_> {
+    fn plan(
+        &self,
+        seen: &SeenVolume,
+        wanted: &DataVolume,
+        swarm: &LiveSwarm,
+        change: &mut Change,
+    ) -> Result<Option<Step>, Refusal> {
+        let path = self.place.path.as_str();
+        if let Some(other) = seen
+            .directory
+            .as_ref()
+            .filter(|state| state.kind != PathType::Directory)
+        {
+            return Err(Refusal {
+                why: format!(
+                    "{path} of {} is {}, not the directory of the volume {}",
+                    self.host,
+                    other.kind.with_article(),
+                    self.name
+                ),
+                hint: "name the directory itself; a link to it can be given as `link`".into(),
+            });
+        }
+        let marked = seen.marker.as_ref() == Some(&wanted.marker);
+        let inherited = seen
+            .marker
+            .as_deref()
+            .filter(|found| !marked && self.may_inherit(found, seen));
+        if let Some(found) = seen
+            .marker
+            .as_ref()
+            .filter(|_| !marked && inherited.is_none())
+        {
+            return Err(Refusal {
+                why: format!(
+                    "{path} of {} holds {}, and not {}",
+                    self.host,
+                    owner(found),
+                    owner(&wanted.marker)
+                ),
+                hint: format!(
+                    "mount the right disk; if this data is meant to be the volume from now on, remove {path}/{MARKER}"
+                ),
+            });
+        }
+        let files = seen.holds.map_or(0, |holds| holds.files);
+        if let Some(noted) = seen.noted.as_ref().filter(|_| !marked && !self.anew) {
+            let elsewhere = noted.host != self.host.as_str();
+            if elsewhere || files == 0 {
+                return Err(self.left_behind(noted, wanted, files, &seen.there));
+            }
+        }
+        let same = seen.noted.as_ref() == Some(wanted);
+        if !marked || !same {
+            let other_labels = seen
+                .noted
+                .as_ref()
+                .is_some_and(|noted| noted.labels != wanted.labels);
+            let place = |volume: &DataVolume| match other_labels {
+                true => format!(
+                    "{} on {}, by {}",
+                    volume.path,
+                    volume.host,
+                    volume.labels.join(", ")
+                ),
+                false => format!("{} on {}", volume.path, volume.host),
+            };
+            let before = seen
+                .noted
+                .as_ref()
+                .map_or(Shown::Absent, |noted| Shown::text(place(noted)));
+            let whole = std::mem::replace(change, Change::new(change.action));
+            *change = whole.field(
+                format!("volume {}", self.name),
+                before,
+                Shown::text(place(wanted)),
+            );
+        }
+        if let Some(missing) = self.missing(seen) {
+            return Ok(Some(missing));
+        }
+        if !marked {
+            change.steps.push(self.mark(wanted));
+            if let Some(found) = inherited {
+                change.notes.push(format!(
+                    "{path} of {} was {}, and becomes {}",
+                    self.host,
+                    owner(found),
+                    owner(&wanted.marker)
+                ));
+            }
+            if let Some(holds) = seen.holds.filter(|holds| holds.files > 0) {
+                change.notes.push(format!(
+                    "what {path} of {} holds now becomes the volume {}: {}",
+                    self.host,
+                    self.name,
+                    holds.words()
+                ));
+            }
+        }
+        if !same {
+            change.steps.push(wanted.remember(&swarm.managers));
+            if let Some(noted) = seen
+                .noted
+                .as_ref()
+                .filter(|noted| noted.node != wanted.node && noted.host != wanted.host)
+            {
+                change.notes.push(format!(
+                    "what {} still has in {} is the volume {} no longer",
+                    noted.host, noted.path, self.name
+                ));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The same volume of a cluster that is gone, where the new cluster knows none of the name.
+    fn may_inherit(&self, found: &str, seen: &SeenVolume) -> bool {
+        let cluster = cluster_of(found);
+        self.inherits
+            && seen.noted.is_none()
+            && cluster.is_some_and(|cluster| found == marker(cluster, self.name))
+    }
+
+    /// What must be there first: the playbook's own resources may make it.
+    fn missing(&self, seen: &SeenVolume) -> Option<Step> {
+        let path = self.place.path.as_str();
+        let linked = |link: &AbsolutePath| {
+            let leads = seen
+                .link
+                .as_ref()
+                .is_some_and(|state| state.target.as_deref() == Some(path));
+            (!leads).then(|| format!("{link} is no link to {path}"))
+        };
+        let what = match &seen.directory {
+            None => format!("the directory {path} is not there"),
+            Some(_) => self.place.link.as_ref().and_then(linked)?,
+        };
+        let why = format!(
+            "the label {} promises the volume {}, and {what} on {}",
+            self.labels, self.name, self.host
+        );
+        let hint = "make it with a `directory` or `symlink` before the label".into();
+        Some(Step {
+            summary: format!("label the node of {}", self.host),
+            act: Act::Lacks { why, hint },
+        })
+    }
+
+    fn mark(&self, wanted: &DataVolume) -> Step {
+        let root = || "root".to_owned();
+        let file = WriteFile {
+            path: self.place.marker(),
+            content: wanted.marker.clone().into_bytes(),
+            owner: root(),
+            group: root(),
+            mode: 0o644,
+        };
+        Step {
+            summary: format!("mark {} as the volume {}", self.place.path, self.name),
+            act: Act::WriteFile(file),
+        }
+    }
+
+    /// A label on an empty disk, or on foreign data, while the volume is somewhere: what would be lost.
+    fn left_behind(
+        &self,
+        noted: &DataVolume,
+        wanted: &DataVolume,
+        files: u64,
+        there: &str,
+    ) -> Refusal {
+        let (path, name, host) = (self.place.path.as_str(), self.name, self.host);
+        let here = if files == 0 {
+            "is empty"
+        } else {
+            "is not marked as the volume"
+        };
+        let why = if noted.node == wanted.node {
+            format!("the volume {name} of {host} is gone: {path} {here}")
+        } else if noted.host == host.as_str() {
+            format!(
+                "the volume {name} was on the machine that was {host} before (node {}): {path} of the new one {here}",
+                noted.node
+            )
+        } else {
+            let there = if there.is_empty() {
+                String::new()
+            } else {
+                format!(" ({there})")
+            };
+            format!(
+                "the label {} would bring services to {host}, whose {path} {here}: the volume {name} is on {}, in {}{there}, and would be left behind",
+                self.labels, noted.host, noted.path
+            )
+        };
+        let hint = format!(
+            "mount its disk, or bring the data there first, its marker {MARKER} with it; to begin without the data: `docker config rm {}` on a manager",
+            DataVolume::config_name(name)
+        );
+        Refusal { why, hint }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,528 @@
+//! Volumes that are marked, adopted, brought along, refused; and what a playbook may not say.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::json;
+
+use super::super::super::trial::{fields, path_answer, path_state};
+use super::super::NodeLabels;
+use super::*;
+use crate::model::{Answer, Examination, ExamineError, Resource};
+use crate::swarm::samples::*;
+
+const TABLE: &str =
+    "labels = { db = 'true' }\ndata = { survey = { path = '/srv/db', link = '/home/db' } }";
+const PLAIN: &str = "labels = { db = 'true' }\ndata = { survey = '/srv/db' }";
+
+/// What is on the disk and in the swarm.
+#[derive(Default)]
+struct World {
+    directory: bool,
+    marker: Option<String>,
+    files: u64,
+    link: Option<&'static str>,
+    noted: Option<(&'static str, &'static str)>,
+    labelled: bool,
+}
+
+impl World {
+    fn answers(&self) -> Answers {
+        let mut own_node = node("n2", "docker02", "192.168.56.12");
+        if self.labelled {
+            own_node["Spec"]["Labels"] = json!({"db": "true"});
+        }
+        let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
+        let info = worker(
+            "docker02",
+            "n2",
+            "192.168.56.12",
+            ("n1", "192.168.56.11:2377"),
+        );
+        let directory = if self.directory {
+            path_answer(PathType::Directory, 0o755)
+        } else {
+            Answer::Path(None)
+        };
+        let marker = self.marker.as_ref().map(|text| PathState {
+            content: Some(text.clone().into_bytes()),
+            ..path_state(PathType::File, 0o644)
+        });
+        let link = self.link.map(|target| PathState {
+            target: Some(target.into()),
+            ..path_state(PathType::Symlink, 0o777)
+        });
+        let answers = own("/info", good(info))
+            .with(Query::path("/srv/db"), directory)
+            .with(Query::content("/srv/db/.skep-volume"), Answer::Path(marker))
+            .with(Query::path("/home/db"), Answer::Path(link))
+            .with(
+                Query::Holding {
+                    directory: "/srv/db".into(),
+                },
+                Answer::Holding(Some(Holding {
+                    files: self.files,
+                    bytes: 2048,
+                })),
+            )
+            .with(
+                Query::Holding {
+                    directory: "/srv/db".into(),
+                }
+                .at(&host("docker03")),
+                Answer::Holding(Some(Holding {
+                    files: 12,
+                    bytes: 5 << 20,
+                })),
+            );
+        let answers = and(
+            answers,
+            "docker01",
+            "/info",
+            good(manager("docker01", "n1", "192.168.56.11", "c1")),
+        );
+        let answers = and(
+            answers,
+            "docker01",
+            "/nodes",
+            good(json!([leader, own_node])),
+        );
+        let noted = self.noted.map(|(node, host)| {
+            let volume = DataVolume {
+                name: "survey".into(),
+                path: "/srv/db".into(),
+                node: node.into(),
+                host: host.into(),
+                marker: marker_of("c1"),
+                labels: vec!["db=true".into()],
+                ..DataVolume::default()
+            };
+            let Act::Engine(call) = volume.remember(&[]).act else {
+                panic!()
+            };
+            json!({"ID": "k1", "Version": {"Index": 5}, "Spec": call.body.unwrap()})
+        });
+        and(
+            answers,
+            "docker01",
+            &DataVolume::list_path(None),
+            good(json!(noted.into_iter().collect::<Vec<_>>())),
+        )
+    }
+
+    fn examine(&self, table: &str) -> Result<Option<Change>, Refusal> {
+        look(
+            &bound::<NodeLabels>(table, "docker02", &roster(&["docker01"])).unwrap(),
+            &self.answers(),
+        )
+    }
+}
+
+fn look(kind: &NodeLabels, answers: &Answers) -> Result<Option<Change>, Refusal> {
+    match kind.examine(answers) {
+        Ok(Examination::InSync) => Ok(None),
+        Ok(Examination::Differs(change)) => Ok(Some(change)),
+        Ok(Examination::Needs(queries)) => panic!("{queries:?}"),
+        Err(ExamineError::Refused(refusal)) => Err(refusal),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn marker_of(cluster: &str) -> String {
+    marker(cluster, "survey")
+}
+
+fn summaries(change: &Change) -> Vec<&str> {
+    change
+        .steps
+        .iter()
+        .map(|step| step.summary.split(" (").next().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_first_installation_marks_notes_and_then_labels() {
+    let world = World {
+        directory: true,
+        ..World::default()
+    };
+    let change = world.examine(PLAIN).unwrap().unwrap();
+    assert_eq!(
+        fields(&change),
+        [
+            "label db: - => true",
+            "volume survey: - => /srv/db on docker02"
+        ]
+    );
+    assert_eq!(
+        summaries(&change),
+        [
+            "mark /srv/db as the volume survey",
+            "note in the swarm that docker02 has the volume survey",
+            "label node n2"
+        ]
+    );
+    let Act::WriteFile(file) = &change.steps[0].act else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            file.path.as_str(),
+            String::from_utf8_lossy(&file.content).as_ref()
+        ),
+        ("/srv/db/.skep-volume", marker_of("c1").as_str())
+    );
+    assert!(change.notes.is_empty());
+    // What is there already is taken in, and that is said.
+    let change = World { files: 3, ..world }.examine(PLAIN).unwrap().unwrap();
+    assert!(
+        change.notes[0].contains("becomes the volume survey: 3 files, 2 KiB"),
+        "{:?}",
+        change.notes
+    );
+}
+
+#[test]
+fn as_asked_is_no_change_and_files_are_not_counted() {
+    let world = World {
+        directory: true,
+        marker: Some(marker_of("c1")),
+        noted: Some(("n2", "docker02")),
+        labelled: true,
+        ..World::default()
+    };
+    assert!(world.examine(PLAIN).unwrap().is_none());
+    let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+    assert!(
+        !Resource::queries(&kind)
+            .iter()
+            .any(|query| matches!(query, Query::Holding { .. }))
+    );
+}
+
+#[test]
+fn without_directory_or_link_nothing_is_labelled() {
+    for (world, word) in [
+        (World::default(), "the directory /srv/db is not there"),
+        (
+            World {
+                directory: true,
+                ..World::default()
+            },
+            "/home/db is no link to /srv/db",
+        ),
+        (
+            World {
+                directory: true,
+                link: Some("/srv/other"),
+                ..World::default()
+            },
+            "/home/db is no link to /srv/db",
+        ),
+    ] {
+        let change = world.examine(TABLE).unwrap().unwrap();
+        let [
+            Step {
+                act: Act::Lacks { why, .. },
+                ..
+            },
+        ] = change.steps.as_slice()
+        else {
+            panic!("{:?}", change.steps)
+        };
+        assert!(why.contains(word) && why.contains("docker02"), "{why}");
+    }
+    let linked = World {
+        directory: true,
+        link: Some("/srv/db"),
+        ..World::default()
+    };
+    assert_eq!(linked.examine(TABLE).unwrap().unwrap().steps.len(), 3);
+}
+
+#[test]
+fn a_label_does_not_move_to_an_empty_disk() {
+    let noted = Some(("n3", "docker03"));
+    for (world, words) in [
+        (
+            World {
+                directory: true,
+                noted,
+                ..World::default()
+            },
+            &[
+                "docker02, whose /srv/db is empty",
+                "on docker03, in /srv/db (12 files, 5 MiB)",
+                "left behind",
+            ][..],
+        ),
+        // Other data is not this data.
+        (
+            World {
+                directory: true,
+                files: 9,
+                noted,
+                ..World::default()
+            },
+            &["is not marked as the volume"],
+        ),
+        (
+            World {
+                noted,
+                ..World::default()
+            },
+            &["is empty", "12 files"],
+        ),
+        (
+            World {
+                directory: true,
+                noted: Some(("n8", "docker08")),
+                ..World::default()
+            },
+            &["is on docker08"],
+        ),
+        (
+            World {
+                directory: true,
+                noted: Some(("n1", "docker02")),
+                ..World::default()
+            },
+            &["the machine that was docker02 before"],
+        ),
+        (
+            World {
+                directory: true,
+                noted: Some(("n2", "docker02")),
+                labelled: true,
+                ..World::default()
+            },
+            &["is gone: /srv/db is empty"],
+        ),
+    ] {
+        let refusal = world.examine(PLAIN).unwrap_err();
+        assert!(
+            words.iter().all(|word| refusal.why.contains(word)),
+            "{words:?}: {}",
+            refusal.why
+        );
+        assert!(
+            refusal.hint.contains("docker config rm skep-volume-survey"),
+            "{}",
+            refusal.hint
+        );
+        // Who rebuilds a machine may say that it begins anew.
+        let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+        assert!(
+            look(&kind.beginning_anew(), &world.answers())
+                .unwrap()
+                .is_some()
+        );
+    }
+}
+
+#[test]
+fn a_label_does_not_go_while_its_data_is_here() {
+    let world = |node: &'static str| World {
+        directory: true,
+        noted: Some((node, "docker02")),
+        labelled: true,
+        ..World::default()
+    };
+    for table in [
+        "absent = ['db']",
+        "labels = { other = 'true' }\nmode = 'exact'",
+        "labels = { db = 'false' }",
+    ] {
+        let change = world("n2").examine(table).unwrap().unwrap();
+        let [
+            Step {
+                act: Act::Lacks { why, hint },
+                ..
+            },
+        ] = change.steps.as_slice()
+        else {
+            panic!("{table}: {:?}", change.steps)
+        };
+        assert!(
+            why.contains("docker02 has the volume survey, in /srv/db") && why.contains("db=true"),
+            "{why}"
+        );
+        assert!(
+            hint.contains("docker config rm skep-volume-survey"),
+            "{hint}"
+        );
+        assert!(
+            change.notes.iter().any(|note| note.contains(why.as_str())),
+            "{:?}",
+            change.notes
+        );
+        // Its data has gone to another node meanwhile.
+        assert_eq!(
+            summaries(&world("n3").examine(table).unwrap().unwrap()),
+            ["label node n2"]
+        );
+    }
+    // Labels that promise nothing come and go, and nothing is asked for them.
+    let kind: NodeLabels = bound(
+        "labels = { other = 'true' }",
+        "docker02",
+        &roster(&["docker01"]),
+    )
+    .unwrap();
+    assert_eq!(
+        summaries(&look(&kind, &world("n2").answers()).unwrap().unwrap()),
+        ["label node n2"]
+    );
+}
+
+#[test]
+fn other_labels_of_a_volume_are_noted() {
+    let world = World {
+        directory: true,
+        marker: Some(marker_of("c1")),
+        noted: Some(("n2", "docker02")),
+        labelled: true,
+        ..World::default()
+    };
+    let change = world
+        .examine("labels = { db = 'true', more = '1' }\ndata = { survey = '/srv/db' }")
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        fields(&change)[1],
+        "volume survey: /srv/db on docker02, by db=true => /srv/db on docker02, by db=true, more=1"
+    );
+    assert_eq!(
+        summaries(&change),
+        [
+            "note in the swarm that docker02 has the volume survey",
+            "label node n2"
+        ]
+    );
+}
+
+#[test]
+fn data_that_was_brought_along_with_its_marker_is_the_volume() {
+    let world = World {
+        directory: true,
+        marker: Some(marker_of("c1")),
+        noted: Some(("n3", "docker03")),
+        ..World::default()
+    };
+    let change = world.examine(PLAIN).unwrap().unwrap();
+    assert_eq!(
+        fields(&change)[1],
+        "volume survey: /srv/db on docker03 => /srv/db on docker02"
+    );
+    assert_eq!(
+        summaries(&change),
+        [
+            "note in the swarm that docker02 has the volume survey",
+            "label node n2"
+        ]
+    );
+    assert!(change.notes[0].contains("docker03"), "{:?}", change.notes);
+    // Restored on the same host after it was rebuilt, without the marker.
+    let world = World {
+        directory: true,
+        files: 4,
+        noted: Some(("n1", "docker02")),
+        ..World::default()
+    };
+    assert_eq!(summaries(&world.examine(PLAIN).unwrap().unwrap()).len(), 3);
+}
+
+#[test]
+fn the_data_of_another_cluster_or_volume_is_refused() {
+    for foreign in [marker_of("c9"), marker("c1", "other"), String::new()] {
+        let world = World {
+            directory: true,
+            marker: Some(foreign.clone()),
+            ..World::default()
+        };
+        let refusal = world.examine(PLAIN).unwrap_err();
+        assert!(
+            refusal.why.contains(&owner(&foreign))
+                && refusal.why.contains("survey of the cluster c1"),
+            "{}",
+            refusal.why
+        );
+    }
+}
+
+#[test]
+fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
+    let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+    let world = World {
+        directory: true,
+        marker: Some(marker_of("c9")),
+        ..World::default()
+    };
+    let change = look(&kind.inheriting(), &world.answers()).unwrap().unwrap();
+    assert_eq!(summaries(&change)[0], "mark /srv/db as the volume survey");
+    assert!(
+        change.notes[0].contains("of the cluster c9, and becomes")
+            && change.notes[0].contains("c1"),
+        "{:?}",
+        change.notes
+    );
+    // Another volume is none of its own; nor is anything where the new cluster has its volume already.
+    for world in [
+        World {
+            directory: true,
+            marker: Some(marker("c9", "other")),
+            ..World::default()
+        },
+        World {
+            directory: true,
+            marker: Some(marker_of("c9") + "more"),
+            ..World::default()
+        },
+        World {
+            directory: true,
+            marker: Some(marker_of("c9")),
+            noted: Some(("n3", "docker03")),
+            ..World::default()
+        },
+    ] {
+        assert!(
+            look(&kind.inheriting(), &world.answers())
+                .unwrap_err()
+                .why
+                .contains("holds the volume")
+        );
+    }
+}
+
+#[test]
+fn lists_name_no_volumes_and_bad_tables_are_errors() {
+    let kind: NodeLabels = bound(
+        "labels = { db = 'true' }\ndata = ['/srv/db']",
+        "docker02",
+        &roster(&["docker01"]),
+    )
+    .unwrap();
+    assert_eq!(
+        (kind.data(), kind.data.volumes.len()),
+        (vec!["/srv/db".to_owned()], 0)
+    );
+    for (data, word) in [
+        ("['srv']", "absolute"),
+        ("[7]", "of type integer"),
+        ("'x'", "a list of paths, or a table"),
+        ("{ a = { link = '/x' } }", "has no `path`"),
+        ("{ a = { path = '/x', ling = '/y' } }", "unknown key `ling`"),
+    ] {
+        let error =
+            toml::from_str::<NodeLabels>(&format!("labels = {{ db = 'true' }}\ndata = {data}"))
+                .unwrap_err()
+                .to_string();
+        assert!(error.contains(word), "{data}: {error}");
+    }
+    assert!(
+        bound::<NodeLabels>(
+            "labels = { db = 'true' }\ndata = { 'a b' = '/x' }",
+            "docker02",
+            &roster(&["docker01"])
+        )
+        .is_err()
+    );
+}

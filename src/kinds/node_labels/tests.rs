@@ -1,0 +1,136 @@
+//! Labels that are there, missing, foreign, or refused.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::Answer;
+use crate::swarm::samples::*;
+
+fn labelled(labels: Value) -> Answers {
+    let mut own_node = node("n2", "docker02", "192.168.56.12");
+    own_node["Spec"]["Labels"] = labels;
+    let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
+    // A twin with the same host name: acting by name would be ambiguous.
+    let twin = node("n9", "docker02", "192.168.56.99");
+    let info = worker(
+        "docker02",
+        "n2",
+        "192.168.56.12",
+        ("n1", "192.168.56.11:2377"),
+    );
+    let answers =
+        own("/info", good(info)).with(Query::engine("/nodes"), Answer::Engine(good(json!([]))));
+    let answers = and(
+        answers,
+        "docker01",
+        "/info",
+        good(manager("docker01", "n1", "192.168.56.11", "c1")),
+    );
+    let answers = and(
+        answers,
+        "docker01",
+        "/nodes",
+        good(json!([twin, leader, own_node])),
+    );
+    and(
+        answers,
+        "docker01",
+        &DataVolume::list_path(None),
+        good(json!([])),
+    )
+}
+
+fn planned(table: &str, answers: &Answers) -> Option<Change> {
+    let kind: NodeLabels = bound(table, "docker02", &roster(&["docker01"])).unwrap();
+    match kind.observe(answers).unwrap() {
+        Observation::Known(observed) => kind.plan(&observed).unwrap(),
+        Observation::Needs(queries) => panic!("{queries:?}"),
+    }
+}
+
+fn body(change: &Change) -> Value {
+    let Act::Engine(call) = &change.steps[0].act else {
+        panic!()
+    };
+    call.body.clone().unwrap()
+}
+
+#[test]
+fn a_missing_label_is_added_by_node_id_and_foreign_ones_stay() {
+    let change = planned("'web2py.tier.db' = true", &labelled(json!({"rack": "7"}))).unwrap();
+    assert_eq!(change.fields.len(), 1);
+    assert_eq!(change.fields[0].field, "label web2py.tier.db");
+    assert_eq!(
+        (&change.fields[0].before, &change.fields[0].after),
+        (&Shown::Absent, &Shown::text("true"))
+    );
+    assert_eq!(acts(&change), ["docker01 POST /nodes/n2/update?version=17"]);
+    assert_eq!(
+        body(&change),
+        json!({"Labels": {"rack": "7", "web2py.tier.db": "true"}, "Role": "worker", "Availability": "active"})
+    );
+    assert!(
+        planned(
+            "'web2py.tier.db' = true",
+            &labelled(json!({"rack": "7", "web2py.tier.db": "true"}))
+        )
+        .is_none()
+    );
+}
+
+#[test]
+fn exact_takes_foreign_labels_away_and_absent_single_ones() {
+    let live = || labelled(json!({"a": "1", "b": "2", "c": "3"}));
+    let change = planned("labels = { a = '1' }\nmode = 'exact'", &live()).unwrap();
+    assert_eq!(body(&change)["Labels"], json!({"a": "1"}));
+    let change = planned("absent = ['b']", &live()).unwrap();
+    assert_eq!(body(&change)["Labels"], json!({"a": "1", "c": "3"}));
+    assert!(
+        planned(
+            "labels = { labels = 'x' }",
+            &labelled(json!({"labels": "x"}))
+        )
+        .is_none()
+    );
+    assert!(
+        planned("labels = 'x'", &labelled(json!({"labels": "x"}))).is_none(),
+        "short form with a label of that name"
+    );
+}
+
+#[test]
+fn a_bare_host_gets_a_forecast() {
+    let answers = and(
+        own("/info", crate::model::EngineAnswer::Absent),
+        "docker01",
+        "/info",
+        good(inactive("docker01")),
+    );
+    let change = planned("tier = 'db'", &answers).unwrap();
+    assert_eq!(acts(&change), ["later"]);
+}
+
+#[test]
+fn labels_that_docker_refuses_are_load_errors() {
+    for table in [
+        "'' = 'x'",
+        "'a b' = 'x'",
+        "'a=b' = 'x'",
+        "a = \"x\\ny\"",
+        "labels = { a = 'x' }\nabsent = ['a']",
+        "",
+    ] {
+        assert!(
+            bound::<NodeLabels>(table, "docker02", &roster(&["docker01"])).is_err(),
+            "{table}"
+        );
+    }
+    for table in [
+        "web2py.tier.db = 'x'",
+        "a = 1.5",
+        "labels = { a = 'x' }\nmod = 'exact'",
+    ] {
+        assert!(toml::from_str::<NodeLabels>(table).is_err(), "{table}");
+    }
+}

@@ -1,0 +1,80 @@
+//! Owner, group and mode: compared, shown and set in the same way by every kind that has a path.
+
+use super::{Account, Mode};
+use crate::model::{Change, PathState, Shown, Step};
+
+/// Whom a path shall belong to, and what they may do with it.
+#[derive(Debug, Clone, Copy)]
+pub struct Ownership<'a> {
+    /// Owner.
+    pub owner: &'a Account,
+    /// Group.
+    pub group: &'a Account,
+    /// Permission bits; `None` where there are none to set (links).
+    pub mode: Option<Mode>,
+}
+
+impl Ownership<'_> {
+    /// Adds a field for each of owner, group and mode that differs from what is there.
+    #[must_use]
+    pub fn compare(&self, before: Option<&PathState>, mut change: Change) -> Change {
+        let Some(path) = before else {
+            change = change
+                .field("owner", Shown::Absent, Shown::text(self.owner.to_string()))
+                .field("group", Shown::Absent, Shown::text(self.group.to_string()));
+            return match self.mode {
+                Some(mode) => change.field("mode", Shown::Absent, Shown::text(mode.to_string())),
+                None => change,
+            };
+        };
+        if !self.owner.is(&path.owner, path.uid) {
+            let before = self.owner.like(&path.owner, path.uid);
+            change = change.field(
+                "owner",
+                Shown::text(before),
+                Shown::text(self.owner.to_string()),
+            );
+        }
+        if !self.group.is(&path.group, path.gid) {
+            let before = self.group.like(&path.group, path.gid);
+            change = change.field(
+                "group",
+                Shown::text(before),
+                Shown::text(self.group.to_string()),
+            );
+        }
+        match self.mode {
+            Some(mode) if mode.0 != path.mode => change.field(
+                "mode",
+                Shown::text(Mode(path.mode).to_string()),
+                Shown::text(mode.to_string()),
+            ),
+            _ => change,
+        }
+    }
+
+    /// `owner:group`, as chown(1) takes it.
+    #[must_use]
+    pub fn owner_and_group(&self) -> String {
+        format!("{}:{}", self.owner, self.group)
+    }
+
+    /// Sets all of them on a path that is there.
+    #[must_use]
+    pub fn step(&self, path: &str) -> Step {
+        let owners = self.owner_and_group();
+        match self.mode {
+            // First the owner: chown(2) takes set-user-ID bits away.
+            Some(mode) => Step::script(
+                format!("set owner {owners} and mode {mode} on {path}"),
+                "chown -h -- \"$2\" \"$1\"\nchmod -- \"$3\" \"$1\"\n",
+                [path.to_owned(), owners, mode.argument()],
+            ),
+            None => Step::script(
+                format!("set owner {owners} on {path}"),
+                "chown -h -- \"$2\" \"$1\"\n",
+                [path.to_owned(), owners],
+            ),
+        }
+    }
+}

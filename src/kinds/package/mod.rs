@@ -1,0 +1,311 @@
+//! `package`: Debian packages, with versions and holds. The plan is what apt's own simulation says it would do; where apt
+//! does not know the packages yet, the plan says so and the step fetches the lists first.
+
+mod plan;
+mod script;
+mod version;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::State;
+use crate::model::{
+    Answers, AptAction, AptSimulation, Change, HostContext, Invalid, Kind, Observation,
+    PackageState, ProbeError, Query, Refusal,
+};
+pub use version::{VersionPattern, Versions};
+
+/// One or more packages that are installed, changed and held together.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// One package. Either `name` or `names` is given.
+    name: Option<PackageName>,
+    /// Several packages, installed in one transaction.
+    names: Option<Vec<PackageName>>,
+    /// A version or a pattern such as `"28.*"` for the whole set, or a table from package to version. Epoch and
+    /// revision may be left out. Default: whatever is installed, else the newest.
+    #[serde(default)]
+    version: Versions,
+    /// Put on hold (`true`), released (`false`); without it, holds are left as they are and respected.
+    hold: Option<bool>,
+    /// Packages that are removed, when installed, in the same transaction.
+    #[serde(default)]
+    conflicts: Vec<PackageName>,
+    /// Also install what the packages recommend. Default `true`, as apt does.
+    #[serde(default = "yes")]
+    install_recommends: bool,
+    /// Allow a lower version than the installed one. Default `false`.
+    #[serde(default)]
+    allow_downgrade: bool,
+    /// `"present"` (default) or `"absent"` (removed; configuration files stay).
+    #[serde(default)]
+    state: State,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A package's name: at least two of lower-case letters, digits, `+`, `-` and `.`, the first a letter or digit (Debian
+/// policy 5.6.1). No `-` at its end, which apt-get(8) would read as "remove".
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct PackageName(String);
+
+impl PackageName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for PackageName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let letter = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit();
+        let all = name.chars().all(|one| letter(one) || "+-.".contains(one));
+        if name.starts_with(letter)
+            && all
+            && (2..=128).contains(&name.len())
+            && !name.ends_with('-')
+        {
+            return Ok(Self(name));
+        }
+        Err(format!(
+            "{name:?} is not the name of a package: lower-case letters, digits, \"+\", \"-\" and \".\"; a version goes \
+             into `version`"
+        ))
+    }
+}
+
+/// The packages as they are, and what apt would do about them.
+#[derive(Debug)]
+pub struct Packages {
+    states: BTreeMap<String, PackageState>,
+    /// dpkg's complaints; empty when sound.
+    audit: Vec<String>,
+    forecast: Forecast,
+}
+
+/// What apt would do.
+#[derive(Debug)]
+enum Forecast {
+    /// Nothing needs to be installed or removed.
+    Nothing,
+    /// Apt's own simulation.
+    Known {
+        arguments: Vec<String>,
+        actions: Vec<AptAction>,
+    },
+    /// Apt cannot say yet, in its own words.
+    Unknown {
+        arguments: Vec<String>,
+        words: Vec<String>,
+    },
+}
+
+impl Kind for Package {
+    const NAME: &'static str = "package";
+    type Observed = Packages;
+
+    fn name(&self) -> String {
+        let names: Vec<&str> = self.names().map(PackageName::as_str).collect();
+        names.join(", ")
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.name.is_some() == self.names.is_some() || self.names().next().is_none() {
+            return Err(Invalid::new(
+                "names",
+                "either `name` or `names` is given, with at least one package",
+            )
+            .hint("write name = \"jq\" or names = [\"jq\", \"curl\"]"));
+        }
+        if let Some(both) = self
+            .conflicts
+            .iter()
+            .find(|one| self.names().any(|name| name == *one))
+        {
+            return Err(Invalid::new(
+                "conflicts",
+                format!("{} is both wanted and in conflict", both.as_str()),
+            ));
+        }
+        if let Versions::Each(patterns) = &self.version
+            && let Some(stranger) = patterns
+                .keys()
+                .find(|one| !self.names().any(|name| name == *one))
+        {
+            return Err(Invalid::new(
+                "version",
+                format!("{} is not in `names`", stranger.as_str()),
+            )
+            .hint("add it to `names`, or remove its version"));
+        }
+        let more =
+            self.version != Versions::Any || self.hold.is_some() || !self.conflicts.is_empty();
+        if self.state == State::Absent && more {
+            return Err(Invalid::new(
+                "state",
+                "`version`, `hold` and `conflicts` are about packages that are installed",
+            )
+            .hint("remove them, or the line `state = \"absent\"`"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let packages = self
+            .names()
+            .chain(&self.conflicts)
+            .map(|name| Query::Package(name.0.clone()));
+        packages.chain([Query::DpkgAudit]).collect()
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let states = self.names().chain(&self.conflicts);
+        let states = states.map(|name| Ok((name.0.clone(), answers.package(&name.0)?.clone())));
+        let states = states.collect::<Result<BTreeMap<_, _>, ProbeError>>()?;
+        let audit = answers.dpkg_audit()?.clone();
+        let known = |forecast| {
+            Ok(Observation::Known(Packages {
+                states: states.clone(),
+                audit: audit.clone(),
+                forecast,
+            }))
+        };
+
+        let unmet = self.unmet(&states);
+        let removals: Vec<String> = self
+            .removals(&states)
+            .map(|name| format!("{name}-"))
+            .collect();
+        if unmet.is_empty() && removals.is_empty() {
+            return known(Forecast::Nothing);
+        }
+        let patterned = unmet.iter().filter(|name| self.version.of(name).is_some());
+        let versions: Vec<Query> = patterned
+            .map(|name| Query::PackageVersions(name.0.clone()))
+            .collect();
+        let unknown: Vec<Query> = versions
+            .into_iter()
+            .filter(|query| !answers.contains(query))
+            .collect();
+        if !unknown.is_empty() {
+            return Ok(Observation::Needs(unknown));
+        }
+        let (mut arguments, mut words) = (self.options(), Vec::new());
+        for name in unmet {
+            let Some(pattern) = self.version.of(name) else {
+                arguments.push(name.0.clone());
+                continue;
+            };
+            let candidates = answers.package_versions(&name.0)?;
+            if let Some(version) = candidates.iter().find(|version| pattern.matches(version)) {
+                arguments.push(format!("{}={version}", name.0));
+            } else {
+                arguments.push(format!("{}?{}", name.0, pattern.as_str()));
+                words.push(no_match(&name.0, pattern, candidates));
+            }
+        }
+        arguments.extend(removals);
+        if !words.is_empty() {
+            return known(Forecast::Unknown { arguments, words });
+        }
+        let simulation = Query::AptSimulation {
+            arguments: arguments.clone(),
+        };
+        if !answers.contains(&simulation) {
+            return Ok(Observation::Needs(vec![simulation]));
+        }
+        match answers.apt_simulation(&arguments)?.clone() {
+            AptSimulation::Actions(actions) => known(Forecast::Known { arguments, actions }),
+            AptSimulation::Impossible(words) => known(Forecast::Unknown { arguments, words }),
+        }
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        plan::plan(self, observed)
+    }
+}
+
+impl Package {
+    fn names(&self) -> impl Iterator<Item = &PackageName> {
+        self.name.iter().chain(self.names.iter().flatten())
+    }
+
+    /// Wanted packages that are missing, or of another version.
+    fn unmet(&self, states: &BTreeMap<String, PackageState>) -> Vec<&PackageName> {
+        let met = |name: &PackageName| {
+            let installed = states
+                .get(&name.0)
+                .and_then(|state| state.installed.as_deref());
+            installed.is_some_and(|installed| {
+                self.version
+                    .of(name)
+                    .is_none_or(|pattern| pattern.matches(installed))
+            })
+        };
+        match self.state {
+            State::Present => self.names().filter(|name| !met(name)).collect(),
+            State::Absent => Vec::new(),
+        }
+    }
+
+    /// Names of packages that are there and shall not be.
+    fn removals<'a>(
+        &'a self,
+        states: &'a BTreeMap<String, PackageState>,
+    ) -> impl Iterator<Item = &'a str> {
+        let wanted_gone = self
+            .names()
+            .filter(|_| self.state == State::Absent)
+            .chain(&self.conflicts);
+        wanted_gone
+            .map(PackageName::as_str)
+            .filter(|name| states.get(*name).is_some_and(is_there))
+    }
+
+    /// Options of apt-get that change what it would do, for the simulation and the installation alike.
+    fn options(&self) -> Vec<String> {
+        let mut options = Vec::new();
+        if !self.install_recommends {
+            options.push("--no-install-recommends".to_owned());
+        }
+        if self.allow_downgrade {
+            options.push("--allow-downgrades".to_owned());
+        }
+        // A hold that is released is released before, yet apt's simulation still sees it.
+        if self.hold.is_some() {
+            options.push("--allow-change-held-packages".to_owned());
+        }
+        options
+    }
+}
+
+/// Installed, or left half-way; configuration files alone do not count.
+fn is_there(state: &PackageState) -> bool {
+    state.installed.is_some()
+        || state
+            .broken
+            .as_deref()
+            .is_some_and(|word| word != "config-files")
+}
+
+fn no_match(name: &str, pattern: &VersionPattern, candidates: &[String]) -> String {
+    let pattern = pattern.as_str();
+    match candidates.first() {
+        None => format!("apt knows no version of {name} yet"),
+        Some(_) => format!(
+            "no version of {name} that apt knows matches {pattern}: {}",
+            candidates.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,277 @@
+//! From packages as they are to the change: fields as apt's simulation says, and what must be refused.
+
+use std::cmp::Ordering;
+
+use super::super::State;
+use super::{Forecast, Package, PackageName, Packages, is_there, script, version};
+use crate::model::{Action, AptAction, Change, Disturbance, Refusal, Shown};
+
+/// Packages whose change or removal restarts or stops the Engine and its containers.
+const ENGINE: &[&str] = &[
+    "docker-ce",
+    "docker.io",
+    "moby-engine",
+    "containerd.io",
+    "containerd",
+    "moby-containerd",
+];
+
+/// See [`super::Kind::plan`].
+pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Refusal> {
+    let mut change = Change::new(action(package, observed));
+    let broken = observed
+        .states
+        .values()
+        .filter_map(|state| state.broken.as_deref());
+    let broken = broken.filter(|word| *word != "config-files").count() > 0;
+    if broken || !observed.audit.is_empty() {
+        change = repair(change, observed);
+    }
+    if package.hold == Some(false) {
+        change = hold(package, observed, change, false);
+    }
+    change = match &observed.forecast {
+        Forecast::Nothing => change,
+        Forecast::Known { arguments, actions } => {
+            known(package, observed, change, arguments, actions)?
+        }
+        Forecast::Unknown { arguments, words } => {
+            unknown(package, observed, change, arguments, words)?
+        }
+    };
+    if package.hold == Some(true) {
+        change = hold(package, observed, change, true);
+    }
+    Ok((!change.fields.is_empty()).then_some(change))
+}
+
+fn action(package: &Package, observed: &Packages) -> Action {
+    let any = package
+        .names()
+        .any(|name| observed.states.get(&name.0).is_some_and(is_there));
+    match package.state {
+        State::Absent => Action::Delete,
+        State::Present if any => Action::Update,
+        State::Present => Action::Create,
+    }
+}
+
+fn repair(change: Change, observed: &Packages) -> Change {
+    let engine = observed
+        .audit
+        .iter()
+        .any(|line| line.split_whitespace().any(|word| ENGINE.contains(&word)));
+    let engine = engine
+        || observed
+            .states
+            .iter()
+            .any(|(name, state)| state.broken.is_some() && is_engine(name));
+    let mut change = change
+        .field("dpkg", Shown::text("interrupted"), Shown::text("repaired"))
+        .step(script::repair());
+    if engine {
+        change.disturbs = Disturbance::EngineRestart;
+    }
+    match observed.audit.is_empty() {
+        true => change,
+        false => change.note(format!("dpkg says: {}", observed.audit.join("; "))),
+    }
+}
+
+/// Holds or releases those that are not yet. After an installation every package is held again: apt may have let go.
+fn hold(package: &Package, observed: &Packages, mut change: Change, wanted: bool) -> Change {
+    let installing = wanted && !matches!(observed.forecast, Forecast::Nothing);
+    let mut names = Vec::new();
+    for name in package.names().map(PackageName::as_str) {
+        let held = observed.states.get(name).is_some_and(|state| state.held);
+        if held != wanted {
+            let (before, after) = if wanted { ("no", "yes") } else { ("yes", "no") };
+            change = change.field(
+                format!("hold {name}"),
+                Shown::text(before),
+                Shown::text(after),
+            );
+        }
+        if held != wanted || installing {
+            names.push(name);
+        }
+    }
+    if names.is_empty() {
+        change
+    } else {
+        change.step(script::mark(wanted, &names))
+    }
+}
+
+/// What is there of a package, for a plan.
+fn before(observed: &Packages, name: &str) -> Shown {
+    let Some(state) = observed.states.get(name) else {
+        return Shown::Absent;
+    };
+    match (&state.installed, &state.broken) {
+        (Some(version), _) => Shown::text(version),
+        (None, Some(word)) if word != "config-files" => Shown::text(format!("({word})")),
+        _ => Shown::Absent,
+    }
+}
+
+fn known(
+    package: &Package,
+    observed: &Packages,
+    mut change: Change,
+    arguments: &[String],
+    actions: &[AptAction],
+) -> Result<Change, Refusal> {
+    for action in actions {
+        refuse(package, observed, action)?;
+        let (name, before, after) = match action {
+            AptAction::Install { name, from, to } => (
+                name,
+                from.as_ref().map_or(Shown::Absent, Shown::text),
+                Shown::text(to),
+            ),
+            AptAction::Remove { name, from } => (name, Shown::text(from), Shown::Absent),
+        };
+        if is_engine(name) && before != Shown::Absent {
+            change.disturbs = Disturbance::EngineRestart;
+        }
+        let named = package
+            .names()
+            .chain(&package.conflicts)
+            .any(|one| one.as_str() == name);
+        let field = if named {
+            name.clone()
+        } else {
+            format!("{name} (dependency)")
+        };
+        change = change.field(field, before, after);
+    }
+    // A half-configured package is finished by the repair, and apt has nothing more to say about it.
+    let unmentioned = package
+        .unmet(&observed.states)
+        .into_iter()
+        .map(PackageName::as_str);
+    for name in unmentioned.filter(|name| !actions.iter().any(|action| name_of(action) == *name)) {
+        change = change.field(name, before(observed, name), Shown::KnownAfterApply);
+    }
+    if actions.is_empty() && change.fields.is_empty() {
+        return Ok(change);
+    }
+    Ok(change.step(script::install(
+        summary(package, arguments),
+        false,
+        arguments,
+    )))
+}
+
+fn unknown(
+    package: &Package,
+    observed: &Packages,
+    mut change: Change,
+    arguments: &[String],
+    words: &[String],
+) -> Result<Change, Refusal> {
+    let unmet = package.unmet(&observed.states);
+    for name in unmet.iter().map(|name| name.as_str()) {
+        refuse_held(package, observed, name)?;
+        change = change.field(name, before(observed, name), Shown::KnownAfterApply);
+        if is_engine(name) && before(observed, name) != Shown::Absent {
+            change.disturbs = Disturbance::EngineRestart;
+        }
+    }
+    for name in package.removals(&observed.states) {
+        refuse_held(package, observed, name)?;
+        change = change.field(name, before(observed, name), Shown::Absent);
+        if is_engine(name) {
+            change.disturbs = Disturbance::EngineRestart;
+        }
+    }
+    let update = !unmet.is_empty();
+    let what = summary(package, arguments);
+    let summary = if update {
+        format!("fetch the package lists, then {what}")
+    } else {
+        what
+    };
+    let words = words.join("; ");
+    Ok(change
+        .step(script::install(summary, update, arguments))
+        .note(format!("apt cannot say yet what it would do: {words}")))
+}
+
+/// The step in words: `install docker-ce 28.*, remove docker.io`.
+fn summary(package: &Package, arguments: &[String]) -> String {
+    let mut parts = Vec::new();
+    for argument in arguments
+        .iter()
+        .filter(|argument| !argument.starts_with('-'))
+    {
+        parts.push(match argument.strip_suffix('-') {
+            Some(name) => format!("remove {name}"),
+            None => format!("install {}", argument.replacen(['=', '?'], " ", 1)),
+        });
+    }
+    if parts.is_empty() {
+        parts.extend(
+            package
+                .names()
+                .map(|name| format!("install {}", name.as_str())),
+        );
+    }
+    parts.join(", ")
+}
+
+fn refuse(package: &Package, observed: &Packages, action: &AptAction) -> Result<(), Refusal> {
+    refuse_held(package, observed, name_of(action))?;
+    match action {
+        AptAction::Install { name, from: Some(from), to }
+            if !package.allow_downgrade && version::compare(to, from) == Ordering::Less =>
+        {
+            Err(Refusal {
+                why: format!("{name} {from} would be replaced by the lower version {to}"),
+                hint: "raise `version`, or set allow_downgrade = true if its data can be read by the older one".into(),
+            })
+        }
+        AptAction::Remove { name, .. } if !package.may_go(name) => Err(Refusal {
+            why: format!("apt would also remove {name}, which the playbook does not name"),
+            hint: match package.state {
+                State::Present => format!("add \"{name}\" to `conflicts` if it may go"),
+                State::Absent => format!("add \"{name}\" to `names` if it may go"),
+            },
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_held(package: &Package, observed: &Packages, name: &str) -> Result<(), Refusal> {
+    let held = observed
+        .states
+        .get(name)
+        .is_some_and(|state| state.held && state.installed.is_some());
+    if !held || package.hold.is_some() {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!("{name} is on hold on this host and would be changed"),
+        hint: "set hold = true (changed, then held again) or hold = false (released)".into(),
+    })
+}
+
+impl Package {
+    fn may_go(&self, name: &str) -> bool {
+        let absent = self.names().filter(|_| self.state == State::Absent);
+        absent
+            .chain(&self.conflicts)
+            .any(|one| one.as_str() == name)
+    }
+}
+
+fn name_of(action: &AptAction) -> &str {
+    match action {
+        AptAction::Install { name, .. } | AptAction::Remove { name, .. } => name,
+    }
+}
+
+fn is_engine(name: &str) -> bool {
+    ENGINE.contains(&name)
+}

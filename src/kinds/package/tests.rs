@@ -1,0 +1,419 @@
+//! What `package` plans on hosts in each state, as tables of answers.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::super::trial;
+use super::*;
+use crate::model::{Action, Answer, AptSimulation, Disturbance};
+
+fn installed(version: &str) -> PackageState {
+    PackageState {
+        installed: Some(version.into()),
+        ..PackageState::default()
+    }
+}
+
+fn held(version: &str) -> PackageState {
+    PackageState {
+        held: true,
+        ..installed(version)
+    }
+}
+
+fn host(packages: &[(&str, PackageState)]) -> Answers {
+    let sound = Answers::default().with(Query::DpkgAudit, Answer::DpkgAudit(Vec::new()));
+    packages.iter().fold(sound, |answers, (name, state)| {
+        answers.with(
+            Query::Package((*name).into()),
+            Answer::Package(state.clone()),
+        )
+    })
+}
+
+fn versions(name: &str, versions: &[&str]) -> (Query, Answer) {
+    let versions = versions
+        .iter()
+        .map(|version| (*version).to_owned())
+        .collect();
+    (
+        Query::PackageVersions(name.into()),
+        Answer::PackageVersions(versions),
+    )
+}
+
+fn simulation(arguments: &[&str], simulation: AptSimulation) -> (Query, Answer) {
+    let arguments = arguments
+        .iter()
+        .map(|argument| (*argument).to_owned())
+        .collect();
+    (
+        Query::AptSimulation { arguments },
+        Answer::AptSimulation(simulation),
+    )
+}
+
+fn with(answers: Answers, (query, answer): (Query, Answer)) -> Answers {
+    answers.with(query, answer)
+}
+
+fn install(name: &str, from: Option<&str>, to: &str) -> AptAction {
+    AptAction::Install {
+        name: name.into(),
+        from: from.map(Into::into),
+        to: to.into(),
+    }
+}
+
+fn remove(name: &str, from: &str) -> AptAction {
+    AptAction::Remove {
+        name: name.into(),
+        from: from.into(),
+    }
+}
+
+fn install_arguments(change: &Change) -> Vec<String> {
+    let install = change
+        .steps
+        .iter()
+        .position(|step| step.summary.contains("install") || step.summary.contains("remove"));
+    trial::arguments(change)[install.unwrap()].clone()
+}
+
+const ABSENT: fn() -> PackageState = PackageState::default;
+
+#[test]
+fn a_missing_package_is_planned_from_the_simulation() {
+    let jq: Package = trial::kind("name = 'jq'\ninstall_recommends = false");
+    let bare = host(&[("jq", ABSENT())]);
+    let (asked, answer) = simulation(
+        &["--no-install-recommends", "jq"],
+        AptSimulation::Actions(vec![
+            install("libjq1", None, "1.6-2"),
+            install("jq", None, "1.6-2"),
+        ]),
+    );
+    assert_eq!(trial::needs(&jq, &bare), std::slice::from_ref(&asked));
+    let change = trial::plan(&jq, &bare.with(asked, answer)).unwrap();
+    assert_eq!(
+        (change.action, change.disturbs),
+        (Action::Create, Disturbance::Nothing)
+    );
+    assert_eq!(
+        trial::fields(&change),
+        ["libjq1 (dependency): - => 1.6-2", "jq: - => 1.6-2"]
+    );
+    assert_eq!(
+        install_arguments(&change),
+        ["-", "--no-install-recommends", "jq"]
+    );
+    assert!(trial::plan(&jq, &host(&[("jq", installed("1.6-2"))])).is_none());
+}
+
+#[test]
+fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
+    let set: Package = trial::kind(
+        "names = ['docker-ce', 'containerd.io']\nversion = { docker-ce = '28.*' }\nhold = true",
+    );
+    let bare = with(
+        host(&[("docker-ce", ABSENT()), ("containerd.io", ABSENT())]),
+        versions("docker-ce", &[]),
+    );
+    let change = trial::plan(&set, &bare).unwrap();
+    assert_eq!(
+        trial::fields(&change),
+        [
+            "docker-ce: - => ?",
+            "containerd.io: - => ?",
+            "hold docker-ce: no => yes",
+            "hold containerd.io: no => yes"
+        ]
+    );
+    assert_eq!(
+        trial::arguments(&change),
+        [
+            vec![
+                "update",
+                "--allow-change-held-packages",
+                "docker-ce?28.*",
+                "containerd.io"
+            ],
+            vec!["hold", "docker-ce", "containerd.io"]
+        ]
+    );
+    assert!(
+        change.notes[0].contains("no version of docker-ce"),
+        "{:?}",
+        change.notes
+    );
+
+    let plain: Package = trial::kind("name = 'docker-ce'");
+    let words = AptSimulation::Impossible(vec!["E: Unable to locate package docker-ce".into()]);
+    let bare = with(
+        host(&[("docker-ce", ABSENT())]),
+        simulation(&["docker-ce"], words),
+    );
+    let change = trial::plan(&plain, &bare).unwrap();
+    assert_eq!(
+        (trial::fields(&change), install_arguments(&change)),
+        (
+            vec!["docker-ce: - => ?".into()],
+            vec!["update".into(), "docker-ce".into()]
+        )
+    );
+    assert!(change.notes[0].contains("Unable to locate package docker-ce"));
+}
+
+#[test]
+fn a_pattern_takes_the_highest_version_and_an_upgrade_disturbs_the_engine() {
+    let docker: Package = trial::kind("name = 'docker-ce'\nversion = '28.*'\nhold = true");
+    let old = host(&[("docker-ce", held("5:27.5.1-1~u"))]);
+    assert_eq!(
+        trial::needs(&docker, &old),
+        [Query::PackageVersions("docker-ce".into())]
+    );
+    let known = with(
+        old,
+        versions(
+            "docker-ce",
+            &["5:29.0.0-1~u", "5:28.3.1-1~u", "5:28.0.0-1~u"],
+        ),
+    );
+    let (asked, answer) = simulation(
+        &["--allow-change-held-packages", "docker-ce=5:28.3.1-1~u"],
+        AptSimulation::Actions(vec![install(
+            "docker-ce",
+            Some("5:27.5.1-1~u"),
+            "5:28.3.1-1~u",
+        )]),
+    );
+    assert_eq!(trial::needs(&docker, &known), std::slice::from_ref(&asked));
+    let change = trial::plan(&docker, &known.with(asked, answer)).unwrap();
+    assert_eq!(
+        (change.action, change.disturbs),
+        (Action::Update, Disturbance::EngineRestart)
+    );
+    assert_eq!(
+        trial::fields(&change),
+        ["docker-ce: 5:27.5.1-1~u => 5:28.3.1-1~u"]
+    );
+    assert_eq!(change.steps.len(), 2, "and it is held again");
+    assert!(trial::plan(&docker, &host(&[("docker-ce", held("5:28.0.0-1~u"))])).is_none());
+}
+
+#[test]
+fn a_downgrade_is_refused_unless_allowed() {
+    let table = "name = 'docker-ce'\nversion = '28.3.1'";
+    let newer = with(
+        host(&[("docker-ce", installed("5:29.0.0-1~u"))]),
+        versions("docker-ce", &["5:29.0.0-1~u", "5:28.3.1-1~u"]),
+    );
+    let actions = AptSimulation::Actions(vec![install(
+        "docker-ce",
+        Some("5:29.0.0-1~u"),
+        "5:28.3.1-1~u",
+    )]);
+    let simulated = with(
+        newer.clone(),
+        simulation(&["docker-ce=5:28.3.1-1~u"], actions.clone()),
+    );
+    assert!(
+        trial::refusal(&trial::kind::<Package>(table), &simulated)
+            .hint
+            .contains("allow_downgrade")
+    );
+    let allowed: Package = trial::kind(&format!("{table}\nallow_downgrade = true"));
+    let simulated = with(
+        newer,
+        simulation(&["--allow-downgrades", "docker-ce=5:28.3.1-1~u"], actions),
+    );
+    assert!(trial::plan(&allowed, &simulated).is_some());
+}
+
+#[test]
+fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
+    let docker: Package =
+        trial::kind("name = 'docker-ce'\nconflicts = ['docker.io', 'docker-doc']");
+    let distribution = host(&[
+        ("docker-ce", ABSENT()),
+        ("docker.io", installed("26.1")),
+        ("docker-doc", ABSENT()),
+    ]);
+    let arguments = ["docker-ce", "docker.io-"];
+    let actions = vec![
+        remove("docker.io", "26.1"),
+        install("docker-ce", None, "5:28"),
+    ];
+    let answers = with(
+        distribution.clone(),
+        simulation(&arguments, AptSimulation::Actions(actions.clone())),
+    );
+    let change = trial::plan(&docker, &answers).unwrap();
+    assert_eq!(
+        trial::fields(&change),
+        ["docker.io: 26.1 => -", "docker-ce: - => 5:28"]
+    );
+    assert_eq!(
+        (change.disturbs, install_arguments(&change)),
+        (
+            Disturbance::EngineRestart,
+            vec!["-".into(), "docker-ce".into(), "docker.io-".into()]
+        )
+    );
+
+    let more = [actions, vec![remove("precious", "1")]].concat();
+    let answers = with(
+        distribution,
+        simulation(&arguments, AptSimulation::Actions(more)),
+    );
+    assert!(trial::refusal(&docker, &answers).hint.contains("precious"));
+
+    // A conflicting package that comes back later is drift, though the wanted one is there.
+    let both = host(&[
+        ("docker-ce", installed("5:28")),
+        ("docker.io", installed("26.1")),
+        ("docker-doc", ABSENT()),
+    ]);
+    let both = with(
+        both,
+        simulation(
+            &["docker.io-"],
+            AptSimulation::Actions(vec![remove("docker.io", "26.1")]),
+        ),
+    );
+    assert_eq!(
+        trial::fields(&trial::plan(&docker, &both).unwrap()),
+        ["docker.io: 26.1 => -"]
+    );
+}
+
+#[test]
+fn holds_are_set_released_and_respected() {
+    let hold = |line: &str| trial::kind::<Package>(&format!("names = ['aa', 'bb']\n{line}"));
+    let mixed = host(&[("aa", held("1")), ("bb", installed("1"))]);
+    let change = trial::plan(&hold("hold = true"), &mixed).unwrap();
+    assert_eq!(
+        (trial::fields(&change), trial::arguments(&change)),
+        (
+            vec!["hold bb: no => yes".into()],
+            vec![vec!["hold".into(), "bb".into()]]
+        )
+    );
+    let change = trial::plan(&hold("hold = false"), &mixed).unwrap();
+    assert_eq!(
+        (trial::fields(&change), trial::arguments(&change)),
+        (
+            vec!["hold aa: yes => no".into()],
+            vec![vec!["unhold".into(), "aa".into()]]
+        )
+    );
+    assert!(trial::plan(&hold(""), &mixed).is_none());
+
+    let pinned: Package = trial::kind("name = 'aa'\nversion = '2'");
+    let answers = with(host(&[("aa", held("1"))]), versions("aa", &["2"]));
+    let answers = with(
+        answers,
+        simulation(
+            &["aa=2"],
+            AptSimulation::Actions(vec![install("aa", Some("1"), "2")]),
+        ),
+    );
+    assert!(trial::refusal(&pinned, &answers).why.contains("on hold"));
+}
+
+#[test]
+fn an_interrupted_dpkg_is_repaired_first_even_when_all_is_installed() {
+    let jq: Package = trial::kind("name = 'jq'");
+    let interrupted = host(&[("jq", installed("1"))]).with(
+        Query::DpkgAudit,
+        Answer::DpkgAudit(vec!["docker-ce is half-configured".into()]),
+    );
+    let change = trial::plan(&jq, &interrupted).unwrap();
+    assert_eq!(trial::fields(&change), ["dpkg: interrupted => repaired"]);
+    assert_eq!(
+        (change.steps.len(), change.disturbs),
+        (1, Disturbance::EngineRestart)
+    );
+    assert!(trial::scripts(&change)[0].contains("dpkg --configure -a"));
+
+    let half = PackageState {
+        broken: Some("half-configured".into()),
+        ..ABSENT()
+    };
+    let answers = with(
+        host(&[("jq", half)]),
+        simulation(&["jq"], AptSimulation::Actions(Vec::new())),
+    );
+    let change = trial::plan(&jq, &answers).unwrap();
+    assert_eq!(
+        trial::fields(&change),
+        [
+            "dpkg: interrupted => repaired",
+            "jq: (half-configured) => ?"
+        ]
+    );
+    assert_eq!(change.steps.len(), 2);
+    let leftover = PackageState {
+        broken: Some("config-files".into()),
+        ..ABSENT()
+    };
+    let absent: Package = trial::kind("name = 'jq'\nstate = 'absent'");
+    assert!(trial::plan(&absent, &host(&[("jq", leftover)])).is_none());
+}
+
+#[test]
+fn absence() {
+    let gone: Package = trial::kind("name = 'jq'\nstate = 'absent'");
+    assert!(trial::plan(&gone, &host(&[("jq", ABSENT())])).is_none());
+    let there = host(&[("jq", installed("1"))]);
+    let answers = with(
+        there.clone(),
+        simulation(&["jq-"], AptSimulation::Actions(vec![remove("jq", "1")])),
+    );
+    let change = trial::plan(&gone, &answers).unwrap();
+    assert_eq!(
+        (change.action, trial::fields(&change)),
+        (Action::Delete, vec!["jq: 1 => -".into()])
+    );
+    let dependents = vec![remove("jq", "1"), remove("yq", "2")];
+    let answers = with(
+        there,
+        simulation(&["jq-"], AptSimulation::Actions(dependents)),
+    );
+    assert!(trial::refusal(&gone, &answers).hint.contains("`names`"));
+}
+
+#[test]
+fn a_failed_probe_is_never_in_sync() {
+    let jq: Package = trial::kind("name = 'jq'");
+    let mut answers = host(&[]);
+    let failed = ProbeError::Failed {
+        what: "packages".into(),
+        why: "dpkg-query: not found".into(),
+    };
+    answers.insert(Query::Package("jq".into()), Err(failed));
+    assert!(Kind::observe(&jq, &answers).is_err());
+}
+
+#[test]
+fn bad_input_is_refused() {
+    for table in [
+        "version = '1'",
+        "name = 'jq'\nnames = ['curl']",
+        "names = []",
+        "name = '-y'",
+        "name = 'j'",
+        "name = 'jq-'",
+        "name = 'jq=1.6'",
+        "name = '$(id)'",
+        "name = \"jq\\ncurl\"",
+        "name = 'Jq'",
+        "name = 'jq'\nversion = '1; reboot'",
+        "name = 'jq'\nversion = 28",
+        "name = 'jq'\nversion = { curl = '8' }",
+        "name = 'jq'\nconflicts = ['jq']",
+        "name = 'jq'\nstate = 'absent'\nhold = true",
+        "name = 'jq'\nlatest = true",
+    ] {
+        trial::invalid::<Package>(table);
+    }
+}

@@ -1,0 +1,320 @@
+//! `registry`: a private registry of images. On its own host a service of the swarm with a directory that stays, on every host the name
+//! in /etc/hosts and the trust in its authority. The certificate itself is made by `certificate`, before it.
+
+mod absent;
+mod htpasswd;
+mod seen;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use self::service::{LABEL, LABEL_DIRECTORY};
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use self::htpasswd::Password;
+use self::seen::{Seen, Server};
+use super::cluster::default_managers;
+use super::hosts_entry::{HostsEntry, is_host_name};
+use super::{AbsolutePath, State};
+use crate::model::{
+    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+};
+use crate::names::HostName;
+use crate::swarm::{Addresses, host_part};
+
+/// A private registry; the same table goes to every host that uses it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registry {
+    /// The name that images carry: `registry.dream` in `registry.dream:5001/web:1`.
+    name: String,
+    /// Port on its host. Default 5000.
+    #[serde(default = "default_port")]
+    port: u16,
+    /// The host of the inventory that keeps the images.
+    host: String,
+    /// Image of the registry itself, with an exact tag or digest. Required unless it shall be absent.
+    #[serde(default)]
+    image: String,
+    /// Program and arguments in the image. Default: the image's own.
+    #[serde(default)]
+    command: Vec<String>,
+    /// Where its host keeps the images. Default `/srv/registry`.
+    #[serde(default = "default_directory")]
+    directory: AbsolutePath,
+    /// Directory of a `certificate` on its host; without it, the registry speaks plain HTTP.
+    certificate: Option<AbsolutePath>,
+    /// Who may push and pull, with their passwords. Default: everybody.
+    #[serde(default)]
+    users: BTreeMap<String, Password>,
+    /// Label `key=value` of the node on which the service runs. Default: it is bound to the node's ID.
+    label: Option<String>,
+    /// Name of the service. Default `registry`.
+    #[serde(default = "default_service")]
+    service: String,
+    /// Group of the managers. Default `managers`.
+    #[serde(default = "default_managers")]
+    managers: String,
+    /// `"present"` (default) or `"absent"`: service, users, name and trust go; the directory with the images stays.
+    #[serde(default)]
+    state: State,
+    #[serde(skip)]
+    bound: Bound,
+}
+
+/// What the inventory adds.
+#[derive(Debug, Default)]
+struct Bound {
+    me: Option<HostName>,
+    /// Whether this host keeps the images.
+    server: bool,
+    managers: Vec<HostName>,
+    hosts_entry: Option<HostsEntry>,
+}
+
+fn default_port() -> u16 {
+    5000
+}
+fn default_directory() -> AbsolutePath {
+    AbsolutePath::constant("/srv/registry")
+}
+fn default_service() -> String {
+    "registry".into()
+}
+impl Kind for Registry {
+    const NAME: &'static str = "registry";
+    type Observed = Seen;
+
+    fn name(&self) -> String {
+        format!("{}:{}", self.name, self.port)
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        if !is_host_name(&self.name) || self.name != self.name.to_lowercase() {
+            return Err(Invalid::new(
+                "name",
+                format!("{:?} is not a host name in small letters", self.name),
+            )
+            .hint("name = \"registry.dream\""));
+        }
+        if !self.name.contains('.') && self.port == 443 {
+            return Err(Invalid::new(
+                "name",
+                "images of a name without a dot and a port are looked for elsewhere",
+            ));
+        }
+        if self.state == State::Present {
+            check_image("image", &self.image)?;
+        }
+        if let Some(label) = &self.label
+            && !label.split_once('=').is_some_and(|(key, _)| {
+                !key.trim().is_empty() && !key.contains(char::is_whitespace)
+            })
+        {
+            return Err(Invalid::new("label", format!("{label:?} is not key=value"))
+                .hint("label = \"registry=true\""));
+        }
+        if let Some(user) = self
+            .users
+            .keys()
+            .find(|user| user.is_empty() || user.contains([':', '\n', '\r']))
+        {
+            return Err(Invalid::new(
+                "users",
+                format!("{user:?} is not a user's name: no colon, no line break"),
+            ));
+        }
+        if let Some((user, _)) = self
+            .users
+            .iter()
+            .find(|(_, password)| !password.is_usable())
+        {
+            return Err(Invalid::new(
+                "users",
+                format!("the password of {user} is empty, has a NUL, or over 72 bytes"),
+            )
+            .hint("bcrypt takes 1 to 72 bytes"));
+        }
+        if !self.users.is_empty() && self.certificate.is_none() {
+            return Err(
+                Invalid::new("users", "passwords would travel in the clear without TLS")
+                    .hint("add a `certificate` before, and name its directory here"),
+            );
+        }
+        let host = HostName::new(&self.host);
+        let Some(entry) = context.roster.hosts.get(&host) else {
+            return Err(Invalid::new(
+                "host",
+                format!("the inventory has no host {}", self.host),
+            ));
+        };
+        let address = entry
+            .swarm_address
+            .clone()
+            .unwrap_or_else(|| entry.address.clone());
+        let Ok(address) = host_part(&address).parse::<IpAddr>() else {
+            return Err(Invalid::new(
+                "host",
+                format!(
+                    "the address of {} is {address}, not an IP address",
+                    self.host
+                ),
+            )
+            .hint("give it the variable swarm_address"));
+        };
+        self.bound = Bound {
+            server: *context.host == host,
+            me: Some(context.host.clone()),
+            managers: Addresses::of_group(context.roster, &self.managers).names(),
+            // A registry may have the name of its host, which stays one.
+            hosts_entry: match self.state {
+                State::Present => Some(HostsEntry::of(address, &self.name)),
+                State::Absent
+                    if context
+                        .roster
+                        .hosts
+                        .contains_key(&HostName::new(&self.name)) =>
+                {
+                    None
+                }
+                State::Absent => Some(HostsEntry::without(address, &self.name)),
+            },
+        };
+        if self.bound.managers.is_empty() {
+            return Err(Invalid::new(
+                "managers",
+                format!("no host is in the group `{}`", self.managers),
+            ));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        self.questions()
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+        self.look(answers)
+    }
+
+    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+        if self.state == State::Absent {
+            return self.plan_absence(seen);
+        }
+        let mut change = Change::new(Action::Update);
+        if let Some(server) = &seen.server {
+            change = self.plan_server(server, change)?;
+        }
+        if let Some(entry) = &self.bound.hosts_entry
+            && let Some(more) = entry.plan(&seen.hosts)?
+        {
+            change.fields.extend(more.fields);
+            change.steps.extend(more.steps);
+        }
+        if self.certificate.is_some() {
+            change = self.plan_trust(seen, change)?;
+        }
+        Ok((!change.fields.is_empty()).then_some(change))
+    }
+
+    fn taken(&self) -> String {
+        format!("{:?}", self.bound.hosts_entry)
+    }
+}
+
+impl Registry {
+    /// Where an Engine looks for the authority of this registry.
+    fn trust_path(&self) -> String {
+        format!("/etc/docker/certs.d/{}:{}/ca.crt", self.name, self.port)
+    }
+
+    fn plan_trust(&self, seen: &Seen, change: Change) -> Result<Change, Refusal> {
+        let path = self.trust_path();
+        let before = seen.trust.as_ref();
+        if before.is_some_and(|file| file.kind != PathType::File) {
+            return Err(Refusal {
+                why: format!("{path} is not a file"),
+                hint: "move it away".into(),
+            });
+        }
+        let have = before.and_then(|file| file.content.as_deref());
+        let shown = |content: &[u8]| Shown::text(fingerprint(content));
+        let before = have.map_or(Shown::Absent, shown);
+        let Some(authority) = &seen.authority else {
+            let later = Step::known_after_apply(format!(
+                "write {path}, once {} has its certificate",
+                self.host
+            ));
+            // Its host could not be asked: what is there is left.
+            return Ok(if have.is_some() {
+                change
+            } else {
+                change
+                    .field(path, before, Shown::KnownAfterApply)
+                    .step(later)
+            });
+        };
+        if have == Some(authority.as_slice()) {
+            return Ok(change);
+        }
+        let folder = format!("/etc/docker/certs.d/{}:{}", self.name, self.port);
+        let make = Step::script(format!("make {folder}"), "mkdir -p -- \"$1\"\n", [folder]);
+        let write = write(&path, authority.clone(), 0o644);
+        Ok(change
+            .field(path, before, shown(authority))
+            .step(make)
+            .step(write))
+    }
+}
+
+fn write(path: &str, content: Vec<u8>, mode: u32) -> Step {
+    let root = || "root".to_owned();
+    let file = WriteFile {
+        path: path.into(),
+        content,
+        owner: root(),
+        group: root(),
+        mode,
+    };
+    Step {
+        summary: format!("write {path}"),
+        act: Act::WriteFile(file),
+    }
+}
+
+/// How a certificate is shown: nobody reads its letters.
+fn fingerprint(content: &[u8]) -> String {
+    format!(
+        "sha256:{}",
+        crate::model::sha256(content)
+            .chars()
+            .take(12)
+            .collect::<String>()
+    )
+}
+
+/// A name with an exact tag or digest.
+pub(super) fn check_image(field: &str, image: &str) -> Result<(), Invalid> {
+    let last = image.rsplit('/').next().unwrap_or(image);
+    let tag = last
+        .split_once('@')
+        .map(|(_, digest)| digest)
+        .or_else(|| last.split_once(':').map(|(_, tag)| tag));
+    let bad = image.is_empty()
+        || image.starts_with('-')
+        || image.contains(|c: char| c.is_whitespace() || c.is_control());
+    match tag {
+        _ if bad => Err(Invalid::new(
+            field,
+            format!("{image:?} is not the name of an image"),
+        )),
+        Some(tag) if tag != "latest" && !tag.is_empty() => Ok(()),
+        _ => Err(Invalid::new(field, format!("{image} has no exact tag"))
+            .hint("for example \"registry:2.8.3\"")),
+    }
+}

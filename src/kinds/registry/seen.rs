@@ -1,0 +1,191 @@
+//! What is there of a registry: its files on this host, and its service as a manager shows it.
+
+use serde_json::Value;
+
+use super::{Answers, HostName, Observation, PathState, ProbeError, Query, Registry, State};
+use crate::model::{EngineAnswer, Kind};
+use crate::swarm::{Look, Sight};
+
+/// A host's state.
+#[derive(Debug)]
+pub struct Seen {
+    pub(super) hosts: Option<PathState>,
+    pub(super) trust: Option<PathState>,
+    /// The authority's certificate, from the host that has it or from the label of the service.
+    pub(super) authority: Option<Vec<u8>>,
+    /// On the registry's own host.
+    pub(super) server: Option<Server>,
+}
+
+/// State of the registry's own host.
+#[derive(Debug)]
+pub struct Server {
+    pub(super) directory: Option<PathState>,
+    pub(super) certificate: Option<Vec<u8>>,
+    pub(super) authority: Option<Vec<u8>>,
+    pub(super) htpasswd: Option<PathState>,
+    /// Managers that can be asked for changes; empty while there is no swarm.
+    pub(super) managers: Vec<HostName>,
+    /// The host's node.
+    pub(super) node: Option<Node>,
+    /// The service as `GET /services/NAME` shows it.
+    pub(super) service: Option<Value>,
+}
+
+/// The node on which it shall run.
+#[derive(Debug)]
+pub struct Node {
+    pub(super) id: String,
+    pub(super) labels: Vec<String>,
+}
+
+impl Registry {
+    pub(super) fn questions(&self) -> Vec<Query> {
+        let mut queries = self
+            .bound
+            .hosts_entry
+            .iter()
+            .flat_map(Kind::queries)
+            .collect::<Vec<_>>();
+        if self.may_be_trusted() {
+            queries.push(Query::content(self.trust_path()));
+        }
+        if let Some(directory) = self.certificate.as_ref().filter(|_| self.bound.server) {
+            queries.push(Query::content(format!("{directory}/ca.crt")));
+            queries.push(Query::content(format!("{directory}/server.crt")));
+        }
+        if self.bound.server {
+            queries.push(Query::path(self.directory.as_str()));
+            queries.push(Query::content(self.htpasswd_path()));
+        }
+        if let Some(me) = &self.bound.me {
+            queries.extend(Sight::queries(me, &self.bound.managers));
+        }
+        queries
+    }
+
+    pub(super) fn look(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+        let Some(me) = &self.bound.me else {
+            return Err(ProbeError::NotAsked("the host".into()));
+        };
+        let sight = match Sight::look(me, &self.bound.managers, answers)? {
+            Look::Needs(queries) => return Ok(Observation::Needs(queries)),
+            Look::Done(sight) => sight,
+        };
+        let managers: Vec<HostName> = sight.managers().map(|(name, _)| name.clone()).collect();
+        let mut service = None;
+        if let Some(manager) = managers.first() {
+            let path = format!("/services/{}", self.service);
+            let query = if manager == me {
+                Query::engine(&path)
+            } else {
+                Query::engine_of(manager.clone(), &path)
+            };
+            if !answers.contains(&query) {
+                return Ok(Observation::Needs(vec![query]));
+            }
+            let answer = if manager == me {
+                answers.engine(&path)?
+            } else {
+                answers.engine_of(manager, &path)?
+            };
+            service = read_service(manager, answer)?;
+        } else if let Some(why) = sight.others.iter().find_map(|(_, view)| view.unknown()) {
+            return Err(ProbeError::Elsewhere(format!(
+                "no manager of the swarm answers: {why}"
+            )));
+        }
+        let content = |path: String| -> Result<Option<Vec<u8>>, ProbeError> {
+            Ok(answers.path(&path)?.and_then(|file| file.content.clone()))
+        };
+        let published = || {
+            let label = service
+                .as_ref()
+                .and_then(|service: &Value| service.pointer("/Spec/Labels"));
+            label
+                .and_then(|labels| labels.get(super::service::LABEL_AUTHORITY))
+                .and_then(Value::as_str)
+        };
+        let authority = match &self.certificate {
+            Some(directory) if self.bound.server => content(format!("{directory}/ca.crt"))?,
+            Some(_) => published().map(|text| text.as_bytes().to_vec()),
+            None => None,
+        };
+        let server = if self.bound.server {
+            let own = sight.own.info().filter(|info| info.state == "active");
+            let node = own.map(|info| {
+                let nodes = sight.nodes.as_ref().and_then(|nodes| nodes.as_ref().ok());
+                let found =
+                    nodes.and_then(|nodes| nodes.iter().find(|node| node.id == info.node_id));
+                let labels = found.map(|node| {
+                    node.labels
+                        .iter()
+                        .map(|(key, value)| format!("{key}={value}"))
+                        .collect()
+                });
+                Node {
+                    id: info.node_id.clone(),
+                    labels: labels.unwrap_or_default(),
+                }
+            });
+            let certificate = match &self.certificate {
+                Some(directory) => content(format!("{directory}/server.crt"))?,
+                None => None,
+            };
+            Some(Server {
+                directory: answers.path(self.directory.as_str())?.cloned(),
+                certificate,
+                authority: authority.clone(),
+                htpasswd: answers.path(&self.htpasswd_path())?.cloned(),
+                managers,
+                node,
+                service,
+            })
+        } else {
+            None
+        };
+        let trust = if self.may_be_trusted() {
+            answers.path(&self.trust_path())?.cloned()
+        } else {
+            None
+        };
+        let hosts = if self.bound.hosts_entry.is_some() {
+            answers.path("/etc/hosts")?.cloned()
+        } else {
+            None
+        };
+        Ok(Observation::Known(Seen {
+            hosts,
+            trust,
+            authority,
+            server,
+        }))
+    }
+
+    /// Who takes a registry away need not say that it had a certificate.
+    fn may_be_trusted(&self) -> bool {
+        self.certificate.is_some() || self.state == State::Absent
+    }
+}
+
+fn read_service(manager: &HostName, answer: &EngineAnswer) -> Result<Option<Value>, ProbeError> {
+    let failed = |why: String| {
+        Err(ProbeError::Elsewhere(format!(
+            "{manager} does not say what the service is: {why}"
+        )))
+    };
+    match answer {
+        EngineAnswer::Response {
+            status: 200..=299,
+            body,
+        } => Ok(Some(body.clone())),
+        EngineAnswer::Response { status: 404, .. } => Ok(None),
+        EngineAnswer::Response { status, body } => failed(
+            body.get("message")
+                .and_then(Value::as_str)
+                .map_or(format!("status {status}"), str::to_owned),
+        ),
+        EngineAnswer::Absent => failed("it has no Engine any more".into()),
+        EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
+    }
+}

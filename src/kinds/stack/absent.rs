@@ -1,0 +1,75 @@
+//! Removes a stack: its services, then, when their tasks are gone, all else that it made. Volumes stay, as with `docker stack rm`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::cluster::request;
+use super::{LiveStack, Stack};
+use crate::model::{Act, Action, Change, STACK_LABEL, Shown, Step, Wait};
+use crate::names::HostName;
+
+/// Tasks get ten seconds to stop unless their service says otherwise.
+const TASKS_GONE: Duration = Duration::from_secs(120);
+
+/// What is to go; `None` when nothing is there.
+pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Option<Change> {
+    if live.is_empty(&stack.name) {
+        return None;
+    }
+    let mut change = Change::new(Action::Delete);
+    let remove = |change: Change, sort: &str, object: &Value| {
+        let name = object
+            .get("Name")
+            .or_else(|| object.pointer("/Spec/Name"))
+            .and_then(Value::as_str)
+            .unwrap_or("?");
+        let id = object
+            .get("ID")
+            .or_else(|| object.get("Id"))
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let one = sort.trim_end_matches('s');
+        let step = request(
+            format!("remove the {one} {name}"),
+            managers,
+            "DELETE",
+            format!("/{sort}/{id}"),
+            None,
+        );
+        change
+            .field(
+                format!("{one} {name}"),
+                Shown::text("present"),
+                Shown::Absent,
+            )
+            .step(step)
+    };
+    for service in live.own_services(&stack.name) {
+        change = remove(change, "services", service);
+    }
+    // A network, secret or config that a task still has cannot be removed.
+    change = change.step(Step {
+        summary: format!("wait until the tasks of {} are gone", stack.name),
+        act: Act::Wait(Wait {
+            managers: managers.to_vec(),
+            path: format!(
+                "/tasks?filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{}%22%3Atrue%7D%7D",
+                stack.name
+            ),
+            pointer: String::new(),
+            equals: Value::Array(Vec::new()),
+            deadline: TASKS_GONE,
+        }),
+    });
+    for secret in &live.secrets {
+        change = remove(change, "secrets", secret);
+    }
+    for config in &live.configs {
+        change = remove(change, "configs", config);
+    }
+    for network in live.own_networks(&stack.name) {
+        change = remove(change, "networks", network);
+    }
+    Some(change.note("volumes of the stack stay on their nodes"))
+}

@@ -1,0 +1,402 @@
+//! Services that a label binds to a directory of a node: they are deployed only where the directory is, with its link and its marker
+//! where it is a data volume.
+
+use serde_json::Value;
+
+use super::super::DataVolume;
+use super::super::data_volume::{MARKER, owner};
+use super::LiveStack;
+use crate::model::{
+    Answers, EngineAnswer, HostContext, PathState, PathType, Preview, ProbeError, Query, Refusal,
+};
+use crate::names::HostName;
+use crate::swarm::{Info, Node, host_part};
+
+/// What stands against a deploy, or is to be said with it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Finding {
+    /// It is not there, or not known to be: an earlier resource of the playbook may change that.
+    Lacks(String),
+    /// It would hurt.
+    Refused(Refusal),
+    /// A remark.
+    Note(String),
+}
+
+/// Hosts of the inventory, by which nodes are found.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Hosts {
+    /// Name, and the address that the swarm knows it by.
+    all: Vec<(HostName, String)>,
+    own: String,
+}
+
+/// A directory of its node that a service mounts.
+struct Pinned<'a> {
+    service: &'a str,
+    source: &'a str,
+    /// The labels that bind it, as its constraints name them.
+    labels: String,
+    /// Nodes that a task may come to.
+    nodes: Vec<&'a Node>,
+    volume: Option<&'a DataVolume>,
+    /// Whether the service is not there yet.
+    new: bool,
+}
+
+impl Hosts {
+    pub(super) fn of(context: &HostContext<'_>) -> Self {
+        let all = context.roster.hosts.iter().map(|(name, entry)| {
+            let address = entry.swarm_address.as_deref().unwrap_or(&entry.address);
+            (name.clone(), host_part(address).to_owned())
+        });
+        Self {
+            all: all.collect(),
+            own: context.host.to_string(),
+        }
+    }
+
+    /// The host that may be this node: by its address, else by its name. Its Engine is asked whether it is.
+    fn candidate(&self, node: &Node) -> Option<&HostName> {
+        let by_address = self
+            .all
+            .iter()
+            .find(|(_, address)| *address == node.address);
+        by_address
+            .or_else(|| {
+                self.all
+                    .iter()
+                    .find(|(name, _)| name.as_str() == node.hostname)
+            })
+            .map(|(name, _)| name)
+    }
+
+    fn identity(&self, host: &HostName) -> Query {
+        if host.as_str() == self.own {
+            Query::engine("/info")
+        } else {
+            Query::engine_of(host.clone(), "/info")
+        }
+    }
+
+    /// The node's host, or why it is not known.
+    fn find<'a>(
+        &'a self,
+        node: &Node,
+        answers: &Answers,
+        needs: &mut Vec<Query>,
+    ) -> Result<&'a HostName, String> {
+        let unknown = || {
+            format!(
+                "no host of the inventory is the node {} ({})",
+                node.hostname,
+                node.short_id()
+            )
+        };
+        let host = self.candidate(node).ok_or_else(unknown)?;
+        let query = self.identity(host);
+        if !answers.contains(&query) {
+            needs.push(query);
+            return Err(String::new());
+        }
+        let answer = if host.as_str() == self.own {
+            answers.engine("/info")
+        } else {
+            answers.engine_of(host, "/info")
+        };
+        match answer {
+            Ok(EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            }) if Info::read(body).node_id == node.id => Ok(host),
+            Ok(EngineAnswer::Unreachable(why) | EngineAnswer::Down(why)) => {
+                Err(format!("{host} cannot be read: {why}"))
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+/// Refuses where a task could start on a node that has not the volume.
+pub(super) fn check_labels(live: &LiveStack, preview: &Preview) -> Result<(), Refusal> {
+    for pinned in pinned(live, preview) {
+        let Some(volume) = pinned.volume else {
+            continue;
+        };
+        if let Some(node) = pinned.nodes.iter().find(|node| node.id != volume.node) {
+            return Err(Refusal {
+                why: format!(
+                    "{} may start on {}, which has its label and not its data: the volume {} is on {}, in {}",
+                    pinned.service, node.hostname, volume.name, volume.host, volume.path
+                ),
+                hint: format!(
+                    "take the label away from {}, or bring the volume there with its marker and let `node_labels` promise it; \
+                     to give it up: `docker config rm {}` on a manager",
+                    node.hostname,
+                    DataVolume::config_name(&volume.name)
+                ),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the directories of services that are to be deployed; or what must be answered first.
+pub(super) fn look(
+    live: &LiveStack,
+    preview: &Preview,
+    hosts: &Hosts,
+    answers: &Answers,
+) -> Result<Vec<Finding>, Vec<Query>> {
+    let (mut findings, mut needs) = (Vec::new(), Vec::new());
+    for pinned in pinned(live, preview) {
+        let found = match pinned.volume {
+            _ if pinned.nodes.is_empty() => {
+                let (service, labels) = (pinned.service, &pinned.labels);
+                Some(Finding::Lacks(format!(
+                    "no node has the label of {service} ({labels}), and {} with it",
+                    pinned.source
+                )))
+            }
+            Some(volume) => declared(&pinned, volume, hosts, answers, &mut needs),
+            None => undeclared(&pinned, hosts, answers, &mut needs),
+        };
+        findings.extend(found);
+    }
+    needs.sort_unstable();
+    needs.dedup();
+    if needs.is_empty() {
+        Ok(findings)
+    } else {
+        Err(needs)
+    }
+}
+
+fn declared(
+    pinned: &Pinned<'_>,
+    volume: &DataVolume,
+    hosts: &Hosts,
+    answers: &Answers,
+    needs: &mut Vec<Query>,
+) -> Option<Finding> {
+    let node = pinned.nodes.iter().find(|node| node.id == volume.node)?;
+    let lacks = |why: String| {
+        Some(Finding::Lacks(format!(
+            "{} needs the volume {}, and {why}",
+            pinned.service, volume.name
+        )))
+    };
+    let host = match hosts.find(node, answers, needs) {
+        Ok(host) => host,
+        Err(why) => return lacks(why),
+    };
+    let marker = format!("{}/{MARKER}", volume.path);
+    let link = Some(volume.link.as_str()).filter(|link| !link.is_empty());
+    let asked: Vec<&str> = [marker.as_str(), pinned.source]
+        .into_iter()
+        .chain(link)
+        .collect();
+    let state = match read(host, &asked, answers, needs) {
+        Ok(states) => states,
+        Err(why) => return lacks(why),
+    };
+    match state.first().cloned().flatten() {
+        None => return lacks(format!("{marker} is not on {host} (is its disk mounted?)")),
+        Some(found) if found.content.as_deref() != Some(volume.marker.as_bytes()) => {
+            let said =
+                String::from_utf8_lossy(found.content.as_deref().unwrap_or_default()).into_owned();
+            return Some(Finding::Refused(Refusal {
+                why: format!(
+                    "{} needs the volume {}, and {} of {host} holds {}",
+                    pinned.service,
+                    volume.name,
+                    volume.path,
+                    owner(&said)
+                ),
+                hint: "mount the right disk on the node that has the label".into(),
+            }));
+        }
+        Some(_) => {}
+    }
+    if state.get(1).is_none_or(Option::is_none) {
+        return lacks(format!("{} is not on {host}", pinned.source));
+    }
+    let leads = |state: &PathState| {
+        state.kind == PathType::Symlink && state.target.as_deref() == Some(&volume.path)
+    };
+    match (link, state.get(2).cloned().flatten()) {
+        (Some(link), found) if !found.as_ref().is_some_and(leads) => {
+            lacks(format!("{link} of {host} is no link to {}", volume.path))
+        }
+        _ => None,
+    }
+}
+
+/// What no label promises is at least there somewhere: the Engine makes no directory for a service, its tasks would only fail.
+fn undeclared(
+    pinned: &Pinned<'_>,
+    hosts: &Hosts,
+    answers: &Answers,
+    needs: &mut Vec<Query>,
+) -> Option<Finding> {
+    let mut look = |node: &&Node| {
+        let host = hosts.find(node, answers, needs)?;
+        Ok((
+            host.as_str(),
+            read(host, &[pinned.source], answers, needs)?
+                .iter()
+                .any(Option::is_some),
+        ))
+    };
+    // All of them are asked at once.
+    let looked: Vec<Result<(&str, bool), String>> = pinned
+        .nodes
+        .iter()
+        .filter(|node| node.state == "ready")
+        .map(&mut look)
+        .collect();
+    // What cannot be looked at is not known to be missing.
+    let looked = looked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
+    if let Some((host, _)) = looked.iter().find(|(_, is_there)| *is_there) {
+        let words =
+            "no label promises it as a volume, so whether it holds the right data is not checked";
+        return pinned.new.then(|| {
+            Finding::Note(format!(
+                "{} mounts {} of {host}: {words}",
+                pinned.service, pinned.source
+            ))
+        });
+    }
+    let without: Vec<&str> = looked.iter().map(|(host, _)| *host).collect();
+    (!without.is_empty()).then(|| {
+        Finding::Lacks(format!(
+            "{} mounts {}, which is not on {}",
+            pinned.service,
+            pinned.source,
+            without.join(", ")
+        ))
+    })
+}
+
+/// Paths of a host with their content; `Err` with no words when they are asked first.
+fn read(
+    host: &HostName,
+    paths: &[&str],
+    answers: &Answers,
+    needs: &mut Vec<Query>,
+) -> Result<Vec<Option<PathState>>, String> {
+    let missing: Vec<Query> = paths
+        .iter()
+        .map(|path| Query::content(*path).at(host))
+        .filter(|query| !answers.contains(query))
+        .collect();
+    if !missing.is_empty() {
+        needs.extend(missing);
+        return Err(String::new());
+    }
+    let states = paths
+        .iter()
+        .map(|path| answers.content_at(host, path).cloned())
+        .collect::<Result<_, ProbeError>>();
+    states.map_err(|error| error.to_string())
+}
+
+fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
+    let text =
+        |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut all = Vec::new();
+    for write in preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
+    {
+        let list = |pointer: &str| {
+            write
+                .body
+                .pointer(pointer)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+        };
+        let constraints: Vec<Constraint<'_>> = list("/TaskTemplate/Placement/Constraints")
+            .filter_map(|constraint| Constraint::read(constraint.as_str()?))
+            .collect();
+        if !constraints.iter().any(Constraint::binds_by_label) {
+            continue;
+        }
+        let bind = constraints
+            .iter()
+            .filter(|one| one.binds_by_label())
+            .map(|one| one.key.trim_start_matches("node.labels."));
+        let labels = bind.collect::<Vec<_>>().join(", ");
+        let nodes: Vec<&Node> = live
+            .nodes
+            .iter()
+            .filter(|node| constraints.iter().all(|one| one.allows(node)))
+            .collect();
+        for mount in
+            list("/TaskTemplate/ContainerSpec/Mounts").filter(|mount| text(mount, "Type") == "bind")
+        {
+            let source = text(mount, "Source");
+            let made_by_the_engine =
+                mount.pointer("/BindOptions/CreateMountpoint") == Some(&Value::Bool(true));
+            let volume = live.volumes.iter().find(|volume| volume.covers(source));
+            if volume.is_some() || !made_by_the_engine {
+                let (service, new) = (text(&write.body, "Name"), write.path.ends_with("/create"));
+                all.push(Pinned {
+                    service,
+                    source,
+                    labels: labels.clone(),
+                    nodes: nodes.clone(),
+                    volume,
+                    new,
+                });
+            }
+        }
+    }
+    all
+}
+
+/// One placement constraint; those of other sorts than nodes' names, roles and labels are taken to hold.
+struct Constraint<'a> {
+    key: &'a str,
+    equal: bool,
+    value: &'a str,
+}
+
+impl<'a> Constraint<'a> {
+    fn read(text: &'a str) -> Option<Self> {
+        let (at, equal) = match (text.find("=="), text.find("!=")) {
+            (Some(equal), Some(unequal)) if unequal < equal => (unequal, false),
+            (Some(equal), _) => (equal, true),
+            (None, Some(unequal)) => (unequal, false),
+            (None, None) => return None,
+        };
+        Some(Self {
+            key: text[..at].trim(),
+            equal,
+            value: text[at + 2..].trim(),
+        })
+    }
+
+    fn binds_by_label(&self) -> bool {
+        self.equal && self.key.starts_with("node.labels.")
+    }
+
+    /// The swarm compares without regard to upper and lower case.
+    fn allows(&self, node: &Node) -> bool {
+        let value = match self.key {
+            "node.id" => node.id.as_str(),
+            "node.hostname" => node.hostname.as_str(),
+            "node.role" => node.role.word(),
+            key => match key.strip_prefix("node.labels.") {
+                Some(label) => node.labels.get(label).map_or("", String::as_str),
+                None => return true,
+            },
+        };
+        value.eq_ignore_ascii_case(self.value) == self.equal
+    }
+}
+
+#[cfg(test)]
+mod tests;

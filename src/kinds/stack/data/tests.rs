@@ -1,0 +1,277 @@
+//! Which services are bound to data, where they may start, and what is asked of those nodes' disks.
+#![allow(clippy::unwrap_used)]
+
+use serde_json::json;
+
+use super::super::super::trial::path_state;
+use super::*;
+use crate::model::{Answer, StackWrite};
+use crate::swarm::samples::{good, node, worker};
+
+fn live(labels: &[(&str, &str)], volumes: Vec<DataVolume>) -> LiveStack {
+    let nodes = [
+        ("n2", "docker02", "192.168.56.12"),
+        ("n3", "docker03", "192.168.56.13"),
+    ]
+    .map(|(id, name, address)| {
+        let mut body = node(id, name, address);
+        for (_, label) in labels.iter().filter(|(on, _)| *on == id) {
+            body["Spec"]["Labels"][*label] = "true".into();
+        }
+        Node::read(&body).unwrap()
+    });
+    LiveStack {
+        nodes: nodes.to_vec(),
+        volumes,
+        ..LiveStack::default()
+    }
+}
+
+fn preview(constraints: &[&str], mount: Value) -> Preview {
+    let body = json!({"Name": "web_db", "TaskTemplate": {"Placement": {"Constraints": constraints}, "ContainerSpec": {"Mounts": [mount]}}});
+    Preview {
+        writes: vec![StackWrite {
+            method: "POST".into(),
+            path: "/services/create".into(),
+            body,
+        }],
+        ..Preview::default()
+    }
+}
+
+fn pinned_preview() -> Preview {
+    preview(
+        &["node.labels.db == true"],
+        json!({"Type": "bind", "Source": "/srv/db/data", "Target": "/data"}),
+    )
+}
+
+fn volume(node: &str) -> DataVolume {
+    let text = |text: &str| text.to_owned();
+    DataVolume {
+        name: text("db"),
+        path: text("/srv/db"),
+        node: text(node),
+        host: text("docker02"),
+        marker: text("mine"),
+        ..DataVolume::default()
+    }
+}
+
+fn hosts() -> Hosts {
+    let all = [("docker02", "192.168.56.12"), ("docker03", "192.168.56.13")];
+    Hosts {
+        all: all
+            .map(|(name, address)| (HostName::new(name), address.to_owned()))
+            .to_vec(),
+        own: "docker01".into(),
+    }
+}
+
+/// Both hosts' identities, and files of docker02 with their content.
+fn answers(files: &[(&str, Option<&str>)]) -> Answers {
+    let mut answers = Answers::default();
+    for (name, id) in [("docker02", "n2"), ("docker03", "n3")] {
+        let info = worker(name, id, "192.168.56.9", ("n1", "192.168.56.11:2377"));
+        answers.insert(
+            Query::engine_of(HostName::new(name), "/info"),
+            Ok(Answer::Engine(good(info))),
+        );
+    }
+    for (path, content) in files {
+        let state = content.map(|content| PathState {
+            content: Some(content.into()),
+            ..path_state(PathType::File, 0o644)
+        });
+        answers.insert(
+            Query::content(*path).at(&HostName::new("docker02")),
+            Ok(Answer::Path(state)),
+        );
+    }
+    answers
+}
+
+#[test]
+fn a_node_with_the_label_and_without_the_volume_is_refused() {
+    let one = live(&[("n2", "db")], vec![volume("n2")]);
+    assert!(check_labels(&one, &pinned_preview()).is_ok());
+    let both = live(&[("n2", "db"), ("n3", "db")], vec![volume("n2")]);
+    let refusal = check_labels(&both, &pinned_preview()).unwrap_err();
+    assert!(
+        refusal.why.contains("may start on docker03") && refusal.why.contains("db is on docker02"),
+        "{}",
+        refusal.why
+    );
+    // Kept away from it by another constraint, or not bound to this volume: no matter.
+    for other in [
+        preview(
+            &["node.labels.db==true", "node.hostname != docker03"],
+            json!({"Type": "bind", "Source": "/srv/db"}),
+        ),
+        preview(
+            &["node.labels.db==true"],
+            json!({"Type": "bind", "Source": "/srv/other"}),
+        ),
+        preview(
+            &["node.labels.db==true"],
+            json!({"Type": "volume", "Source": "/srv/db"}),
+        ),
+        preview(
+            &["node.role==worker"],
+            json!({"Type": "bind", "Source": "/srv/db"}),
+        ),
+    ] {
+        assert!(check_labels(&both, &other).is_ok());
+    }
+}
+
+#[test]
+fn a_volume_is_looked_at_on_its_node() {
+    let live = live(&[("n2", "db")], vec![volume("n2")]);
+    let needs = look(&live, &pinned_preview(), &hosts(), &Answers::default()).unwrap_err();
+    assert_eq!(
+        needs,
+        [Query::engine_of(HostName::new("docker02"), "/info")],
+        "who it is comes first"
+    );
+    assert_eq!(
+        look(&live, &pinned_preview(), &hosts(), &answers(&[]))
+            .unwrap_err()
+            .len(),
+        2
+    );
+    let (marker, data) = ("/srv/db/.skep-volume", "/srv/db/data");
+    for (files, expected) in [
+        ([(marker, Some("mine")), (data, Some(""))], ""),
+        (
+            [(marker, None), (data, Some(""))],
+            "/srv/db/.skep-volume is not on docker02",
+        ),
+        (
+            [(marker, Some("mine")), (data, None)],
+            "/srv/db/data is not on docker02",
+        ),
+        (
+            [
+                (marker, Some("cluster = \"c9\"\nvolume = \"x\"")),
+                (data, Some("")),
+            ],
+            "holds the volume x of the cluster c9",
+        ),
+    ] {
+        let findings = look(&live, &pinned_preview(), &hosts(), &answers(&files)).unwrap();
+        let said = format!("{findings:?}");
+        assert!(
+            if expected.is_empty() {
+                findings.is_empty()
+            } else {
+                said.contains(expected)
+            },
+            "{expected}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_node_that_is_no_known_host_is_not_taken_for_one() {
+    let live = live(&[("n2", "db")], vec![volume("n2")]);
+    let mut twin = answers(&[]);
+    let info = worker(
+        "docker02",
+        "n7",
+        "192.168.56.12",
+        ("n1", "192.168.56.11:2377"),
+    );
+    twin.insert(
+        Query::engine_of(HostName::new("docker02"), "/info"),
+        Ok(Answer::Engine(good(info))),
+    );
+    let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
+    assert!(
+        format!("{findings:?}").contains("no host of the inventory is the node docker02 (n2)"),
+        "{findings:?}"
+    );
+    let away = EngineAnswer::Unreachable("no route".into());
+    twin.insert(
+        Query::engine_of(HostName::new("docker02"), "/info"),
+        Ok(Answer::Engine(away)),
+    );
+    let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
+    assert!(
+        matches!(&findings[..], [Finding::Lacks(why)] if why.contains("docker02 cannot be read: no route")),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn what_no_label_promises_must_be_somewhere() {
+    let live = live(&[("n2", "db")], Vec::new());
+    let missing = look(
+        &live,
+        &pinned_preview(),
+        &hosts(),
+        &answers(&[("/srv/db/data", None)]),
+    )
+    .unwrap();
+    assert_eq!(
+        missing,
+        [Finding::Lacks(
+            "web_db mounts /srv/db/data, which is not on docker02".into()
+        )]
+    );
+    let there = look(
+        &live,
+        &pinned_preview(),
+        &hosts(),
+        &answers(&[("/srv/db/data", Some(""))]),
+    )
+    .unwrap();
+    assert!(
+        matches!(&there[..], [Finding::Note(note)] if note.contains("no label promises it")),
+        "{there:?}"
+    );
+    // The Engine would make it: nothing is asked. No node has the label: nothing is deployed.
+    let made =
+        json!({"Type": "bind", "Source": "/srv/db", "BindOptions": {"CreateMountpoint": true}});
+    assert!(
+        look(
+            &live,
+            &preview(&["node.labels.db==true"], made),
+            &hosts(),
+            &Answers::default()
+        )
+        .unwrap()
+        .is_empty()
+    );
+    let nowhere = self::live(&[], Vec::new());
+    let findings = look(&nowhere, &pinned_preview(), &hosts(), &Answers::default()).unwrap();
+    assert_eq!(
+        findings,
+        [Finding::Lacks(
+            "no node has the label of web_db (db), and /srv/db/data with it".into()
+        )]
+    );
+}
+
+#[test]
+fn constraints_are_read_as_the_swarm_reads_them() {
+    let body = node("n2", "docker02", "192.168.56.12");
+    let mut node = Node::read(&body).unwrap();
+    node.labels.insert("tier".into(), "DB".into());
+    for (text, expected) in [
+        ("node.labels.tier==db", true),
+        ("node.labels.tier != db", false),
+        ("node.labels.none!=x", true),
+        ("node.labels.none==x", false),
+        ("node.role == worker", true),
+        ("node.id==n2", true),
+        ("node.platform.os==linux", true),
+    ] {
+        assert_eq!(
+            Constraint::read(text).unwrap().allows(&node),
+            expected,
+            "{text}"
+        );
+    }
+    assert!(Constraint::read("nonsense").is_none());
+}

@@ -1,0 +1,151 @@
+//! What the swarm has, as its managers list it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::super::DataVolume;
+use crate::model::STACK_LABEL;
+use crate::swarm::Node;
+
+/// A stack's objects, and those of others that it could meet.
+#[derive(Clone, Default, PartialEq)]
+pub struct LiveStack {
+    /// All services of the swarm, with how many of their tasks run: a port can be published by one of them only.
+    pub(super) services: Vec<Value>,
+    /// All networks of the swarm: services name them by ID.
+    pub(super) networks: Vec<Value>,
+    /// The stack's secrets, without their data.
+    pub(super) secrets: Vec<Value>,
+    /// The stack's configs.
+    pub(super) configs: Vec<Value>,
+    /// All nodes of the swarm.
+    pub(super) nodes: Vec<Node>,
+    /// Data volumes of the swarm's nodes.
+    pub(super) volumes: Vec<DataVolume>,
+    /// How many tasks of each service of the stack run, by the service's ID. Read only while a node is lost: the number that comes with
+    /// a service counts what ran on it as running, for as long as the node is away.
+    pub(super) running_tasks: Option<BTreeMap<String, u64>>,
+}
+
+impl LiveStack {
+    /// What is to be read for a stack; its name needs no escape.
+    pub(super) fn paths(stack: &str) -> [String; 6] {
+        let filter =
+            format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
+        [
+            "/services?status=true".into(),
+            "/networks".into(),
+            format!("/secrets?{filter}"),
+            format!("/configs?{filter}"),
+            "/nodes".into(),
+            DataVolume::list_path(None),
+        ]
+    }
+
+    /// The same, and the tasks that shall run, which are many.
+    pub(super) fn paths_with_tasks(stack: &str) -> Vec<String> {
+        let filter = format!(
+            "filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%7D"
+        );
+        Self::paths(stack)
+            .into_iter()
+            .chain([format!("/tasks?{filter}")])
+            .collect()
+    }
+
+    /// Whether the swarm has lost a node.
+    pub(super) fn has_lost_a_node(&self) -> bool {
+        self.nodes.iter().any(is_lost)
+    }
+
+    /// Reads the bodies that came for those paths.
+    pub(super) fn read(bodies: &[Value]) -> Self {
+        let list = |index: usize| {
+            bodies
+                .get(index)
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default()
+        };
+        let nodes: Vec<Node> = list(4)
+            .iter()
+            .filter_map(|node| Node::read(node).ok())
+            .collect();
+        Self {
+            running_tasks: bodies
+                .get(6)
+                .and_then(Value::as_array)
+                .map(|tasks| running(tasks, &nodes)),
+            nodes,
+            services: list(0),
+            networks: list(1),
+            secrets: list(2),
+            configs: list(3),
+            volumes: bodies.get(5).map(DataVolume::list).unwrap_or_default(),
+        }
+    }
+
+    /// Whether nothing of the stack is there.
+    pub(super) fn is_empty(&self, stack: &str) -> bool {
+        self.own_services(stack).next().is_none()
+            && self.secrets.is_empty()
+            && self.configs.is_empty()
+            && self.own_networks(stack).next().is_none()
+    }
+
+    /// Services that the stack made.
+    pub(super) fn own_services<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
+        let owner =
+            |service: &'a Value| service.pointer("/Spec/Labels")?.get(STACK_LABEL)?.as_str();
+        self.services
+            .iter()
+            .filter(move |service| owner(service) == Some(stack))
+    }
+
+    /// Networks that the stack made.
+    pub(super) fn own_networks<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
+        let owner = |network: &'a Value| network.get("Labels")?.get(STACK_LABEL)?.as_str();
+        self.networks
+            .iter()
+            .filter(move |network| owner(network) == Some(stack))
+    }
+}
+
+fn is_lost(node: &Node) -> bool {
+    matches!(node.state.as_str(), "down" | "disconnected")
+}
+
+fn running(tasks: &[Value], nodes: &[Node]) -> BTreeMap<String, u64> {
+    let text = |task: &Value, pointer: &str| {
+        task.pointer(pointer)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let lost: Vec<&str> = nodes
+        .iter()
+        .filter(|node| is_lost(node))
+        .map(|node| node.id.as_str())
+        .collect();
+    let mut running = BTreeMap::new();
+    for task in tasks {
+        if text(task, "/Status/State") == "running"
+            && !lost.contains(&text(task, "/NodeID").as_str())
+        {
+            *running.entry(text(task, "/ServiceID")).or_default() += 1;
+        }
+    }
+    running
+}
+
+// By hand: services hold environments.
+impl std::fmt::Debug for LiveStack {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "LiveStack({} services in the swarm)",
+            self.services.len()
+        )
+    }
+}

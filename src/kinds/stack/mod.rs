@@ -1,0 +1,344 @@
+//! `stack`: services, networks, secrets and configs of compose files, deployed by the `docker` command of this machine. What it
+//! would write is recorded without being written, and compared with what the swarm has: the plan is exact.
+
+mod absent;
+mod data;
+mod explain;
+mod live;
+mod objects;
+mod plan;
+mod ports;
+mod running;
+mod service;
+mod shown;
+mod specification;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use self::live::LiveStack;
+use super::State;
+use super::cluster::{ClusterSite, Found, default_managers};
+use crate::model::{
+    Answers, Change, Deployment, HostContext, Invalid, Kind, Observation, ProbeError, Query,
+    Refusal, Scope, StackAnswer, StackQuestion,
+};
+
+/// A stack.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stack {
+    /// Its name: the first part of its objects' names.
+    name: String,
+    /// Compose files beside the playbook, taken as they are.
+    #[serde(default)]
+    sources: Vec<String>,
+    /// Compose files below `templates/`, rendered; they come behind `sources`, and each overrides those before it.
+    #[serde(default)]
+    templates: Vec<String>,
+    /// Files that the compose files name (`env_file`, secrets, configs), taken as they are.
+    #[serde(default)]
+    files: Vec<String>,
+    /// The same, rendered.
+    #[serde(default)]
+    file_templates: Vec<String>,
+    /// Variables for `${NAME}` in the compose files. Nothing of this machine's environment is seen by them.
+    #[serde(default)]
+    variables: BTreeMap<String, toml::Value>,
+    /// Remove services that the compose files no longer have. Default `false`, as with `docker stack deploy`.
+    #[serde(default)]
+    prune: bool,
+    /// When an image is looked up at its registry. Default `changed`.
+    #[serde(default)]
+    resolve_image: ResolveImage,
+    /// Hand this account's leave at registries (`docker login`) to the nodes. Default `false`.
+    #[serde(default)]
+    registry_auth: bool,
+    /// Wait until every service runs as it should. Default `true`.
+    #[serde(default = "yes")]
+    wait: bool,
+    /// Limit of time for that, as `90s` or `5m`. Default `5m`.
+    #[serde(default = "default_timeout")]
+    timeout: String,
+    /// The group whose hosts manage the swarm. Default `managers`.
+    #[serde(default = "default_managers")]
+    managers: String,
+    /// `present` (default) or `absent`.
+    #[serde(default)]
+    state: State,
+    #[serde(skip)]
+    limit: Duration,
+    #[serde(skip)]
+    site: ClusterSite,
+    #[serde(skip)]
+    hosts: data::Hosts,
+    #[serde(skip)]
+    deployment: Option<Arc<Deployment>>,
+}
+
+/// See [`Stack::resolve_image`].
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ResolveImage {
+    /// At every deploy: a tag that was moved at the registry is a difference.
+    Always,
+    /// When the compose files name another image than before.
+    #[default]
+    Changed,
+    /// Never: each node pulls what the tag means when it pulls.
+    Never,
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn default_timeout() -> String {
+    "5m".into()
+}
+
+impl Kind for Stack {
+    const NAME: &'static str = "stack";
+    const SCOPE: Scope = Scope::Cluster;
+    type Observed = Observed;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+        check_name(&self.name)?;
+        self.limit = humantime::parse_duration(&self.timeout).map_err(|error| {
+            Invalid::new("timeout", format!("`{}` is no time: {error}", self.timeout))
+                .hint("for example \"5m\"")
+        })?;
+        self.site = ClusterSite::of(context, &self.managers)?;
+        if self.state == State::Absent {
+            return Ok(());
+        }
+        self.hosts = data::Hosts::of(context);
+        if self.sources.is_empty() && self.templates.is_empty() {
+            return Err(Invalid::new("sources", "no compose file is given")
+                .hint("name one in `sources` (taken as it is) or `templates` (rendered)"));
+        }
+        self.deployment = Some(Arc::new(self.deployment(context)?));
+        Ok(())
+    }
+
+    // What deploying would do costs a run of the command: it is asked only when this resource's turn comes.
+    fn queries(&self) -> Vec<Query> {
+        self.site.queries(&LiveStack::paths(&self.name))
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let mut found =
+            match self
+                .site
+                .observe(&LiveStack::paths(&self.name), answers, LiveStack::read)?
+            {
+                Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+                Observation::Known(found) => found,
+            };
+        let managers = match (&found, &self.deployment) {
+            (Found::Refused(_), _) | (_, None) => {
+                return Ok(Observation::Known(Observed {
+                    found,
+                    preview: None,
+                    data: Vec::new(),
+                }));
+            }
+            (Found::NoSwarm, _) => Vec::new(),
+            (Found::Live(_, managers), _) => managers.clone(),
+        };
+        let deployment = self.deployment.clone().unwrap_or_default();
+        let question = StackQuestion {
+            managers,
+            deployment,
+        };
+        let query = Query::Stack(question.clone());
+        let mut needs = if answers.contains(&query) {
+            Vec::new()
+        } else {
+            vec![query]
+        };
+        if matches!(&found, Found::Live(live, _) if live.has_lost_a_node()) {
+            match self.site.observe(
+                &LiveStack::paths_with_tasks(&self.name),
+                answers,
+                LiveStack::read,
+            )? {
+                Observation::Known(with_tasks) => found = with_tasks,
+                Observation::Needs(more) => needs.extend(more),
+            }
+        }
+        if !needs.is_empty() {
+            return Ok(Observation::Needs(needs));
+        }
+        let preview = answers.stack(&question)?.clone();
+        let data = match (&found, &preview) {
+            // Disks are looked at only when something is to be deployed.
+            (Found::Live(live, managers), StackAnswer::Previewed(writes))
+                if plan::deploys(self, (live, managers), &preview) =>
+            {
+                match data::look(live, writes, &self.hosts, answers) {
+                    Ok(findings) => findings,
+                    Err(needs) => return Ok(Observation::Needs(needs)),
+                }
+            }
+            _ => Vec::new(),
+        };
+        Ok(Observation::Known(Observed {
+            found,
+            preview: Some(preview),
+            data,
+        }))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        match &observed.found {
+            Found::Refused(refusal) => Err(refusal.clone()),
+            Found::Live(live, managers) if self.state == State::Absent => {
+                Ok(absent::plan(self, live, managers))
+            }
+            Found::Live(live, managers) => plan::plan(
+                self,
+                Some((live, managers)),
+                observed.preview.as_ref(),
+                &observed.data,
+            ),
+            Found::NoSwarm => plan::plan(self, None, observed.preview.as_ref(), &[]),
+        }
+    }
+}
+
+/// What the swarm has, and what deploying would do to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observed {
+    found: Found<LiveStack>,
+    /// `None` where nothing is to be deployed.
+    preview: Option<StackAnswer>,
+    /// What there is of the data that it needs.
+    data: Vec<data::Finding>,
+}
+
+impl Stack {
+    fn deployment(&self, context: &HostContext<'_>) -> Result<Deployment, Invalid> {
+        let mut files = BTreeMap::new();
+        let mut compose: Vec<String> = Vec::new();
+        let add =
+            |files: &mut BTreeMap<String, Vec<u8>>, field: &str, name: &str, content: Vec<u8>| {
+                let parts = std::path::Path::new(name).components();
+                if !parts
+                    .into_iter()
+                    .all(|part| matches!(part, std::path::Component::Normal(_)))
+                {
+                    return Err(Invalid::new(
+                        field,
+                        format!("`{name}` leads out of the folder of the stack"),
+                    )
+                    .hint("name files by paths without `..`"));
+                }
+                match files.insert(name.to_owned(), content) {
+                    None => Ok(()),
+                    Some(_) => Err(Invalid::new(field, format!("`{name}` is named twice"))
+                        .hint("name it once")),
+                }
+            };
+        for name in &self.sources {
+            add(&mut files, "sources", name, context.files.source(name)?)?;
+            compose.push(name.clone());
+        }
+        for name in &self.templates {
+            add(
+                &mut files,
+                "templates",
+                name,
+                context.files.template(name)?.into_bytes(),
+            )?;
+            compose.push(name.clone());
+        }
+        for name in &self.files {
+            add(&mut files, "files", name, context.files.source(name)?)?;
+        }
+        for name in &self.file_templates {
+            add(
+                &mut files,
+                "file_templates",
+                name,
+                context.files.template(name)?.into_bytes(),
+            )?;
+        }
+        Ok(Deployment {
+            name: self.name.clone(),
+            compose,
+            files,
+            variables: self.variables()?,
+            prune: self.prune,
+            resolve_image: match self.resolve_image {
+                ResolveImage::Always => "always",
+                ResolveImage::Changed => "changed",
+                ResolveImage::Never => "never",
+            },
+            registry_auth: self.registry_auth,
+        })
+    }
+
+    fn variables(&self) -> Result<BTreeMap<String, String>, Invalid> {
+        let mut variables = BTreeMap::new();
+        for (name, value) in &self.variables {
+            let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+            let reserved = name.starts_with("DOCKER_") || matches!(name.as_str(), "PATH" | "HOME");
+            if name.is_empty() || !name.bytes().all(usable) || reserved {
+                return Err(Invalid::new(
+                    "variables",
+                    format!("`{name}` cannot be a variable of the compose files"),
+                )
+                .hint(
+                    "use letters, digits and `_`; PATH, HOME and DOCKER_... belong to the command",
+                ));
+            }
+            let text = match value {
+                toml::Value::String(text) => text.clone(),
+                toml::Value::Boolean(value) => value.to_string(),
+                toml::Value::Integer(value) => value.to_string(),
+                toml::Value::Float(value) => value.to_string(),
+                other => {
+                    return Err(Invalid::new(
+                        "variables",
+                        format!("`{name}` is of type {}", other.type_str()),
+                    )
+                    .hint("a variable is text or a number"));
+                }
+            };
+            if text.contains('\0') {
+                return Err(Invalid::new(
+                    "variables",
+                    format!("`{name}` contains a NUL byte"),
+                ));
+            }
+            variables.insert(name.clone(), text);
+        }
+        Ok(variables)
+    }
+}
+
+/// The command takes more, but the name is a part of host names in the stack's networks and of filters.
+fn check_name(name: &str) -> Result<(), Invalid> {
+    let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if name.len() <= 60
+        && name.bytes().all(usable)
+        && name.starts_with(|first: char| first.is_ascii_alphanumeric())
+    {
+        return Ok(());
+    }
+    Err(
+        Invalid::new("name", format!("`{name}` cannot be the name of a stack"))
+            .hint("use letters, digits, `-` and `_`, at most 60, a letter or digit first"),
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,184 @@
+//! Networks, secrets and configs of a stack.
+
+use serde_json::Value;
+
+use super::LiveStack;
+use super::plan::whole;
+use crate::model::{Change, Preview, Refusal, STACK_LABEL, Shown, StackWrite};
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+}
+
+/// Largest contents that the Engine takes, in bytes (swarmkit's `ValidateSecretPayload` and `MaxConfigSize`).
+const MOST_SECRET: usize = 500 * 1024;
+const MOST_CONFIG: usize = 1000 * 1024;
+
+/// The Engine would refuse it in the middle of the deploy, when networks are made already. A secret's size is known up to two bytes.
+fn check_size(sort: &str, body: &Value, size: usize, most: usize) -> Result<(), Refusal> {
+    if size <= most + 2 {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!(
+            "the {sort} {} has {} KiB; the swarm takes at most {} KiB",
+            text(body, "/Name"),
+            size.div_ceil(1024),
+            most / 1024
+        ),
+        hint: "put what is large into an image or a volume, and only what is secret or set into it"
+            .into(),
+    })
+}
+
+/// Adds what differs.
+pub(super) fn compare(
+    stack: &str,
+    live: &LiveStack,
+    preview: &Preview,
+    change: &mut Change,
+) -> Result<(), Refusal> {
+    for write in &preview.writes {
+        let path = write.path.split('?').next().unwrap_or_default();
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts.as_slice() {
+            ["networks", "create"] => network(stack, live, write, change)?,
+            ["secrets", "create"] => {
+                let length = write
+                    .body
+                    .get("DataLength")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default();
+                check_size(
+                    "secret",
+                    &write.body,
+                    usize::try_from(length).unwrap_or(usize::MAX) / 4 * 3,
+                    MOST_SECRET,
+                )?;
+                whole(
+                    change,
+                    format!("secret {}", text(&write.body, "/Name")),
+                    Shown::Absent,
+                    Shown::Secret,
+                );
+            }
+            ["configs", "create"] => {
+                let size = decoded_size(text(&write.body, "/Data"));
+                check_size("config", &write.body, size, MOST_CONFIG)?;
+                let shown = Shown::text(format!("{size} bytes"));
+                whole(
+                    change,
+                    format!("config {}", text(&write.body, "/Name")),
+                    Shown::Absent,
+                    shown,
+                );
+            }
+            ["configs", id, "update"] => config(live, id, write)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn network(
+    stack: &str,
+    live: &LiveStack,
+    write: &StackWrite,
+    change: &mut Change,
+) -> Result<(), Refusal> {
+    let name = text(&write.body, "/Name");
+    if let Some(other) = live
+        .networks
+        .iter()
+        .find(|network| text(network, "/Name") == name)
+    {
+        let owner = other
+            .get("Labels")
+            .and_then(|labels| labels.get(STACK_LABEL))
+            .and_then(Value::as_str);
+        let whose = match owner {
+            Some(owner) => format!("belongs to the stack {owner}"),
+            None => "belongs to no stack".into(),
+        };
+        return Err(Refusal {
+            why: format!("the stack {stack} would make the network {name}, which is there already and {whose}"),
+            hint: "give it another name, or let one stack make it and the others name it as `external: true`".into(),
+        });
+    }
+    let driver = match text(&write.body, "/Driver") {
+        "" => "overlay",
+        driver => driver,
+    };
+    let mut words = vec![driver.to_owned()];
+    let subnets = write
+        .body
+        .pointer("/IPAM/Config")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    words.extend(
+        subnets
+            .map(|config| text(config, "/Subnet").to_owned())
+            .filter(|subnet| !subnet.is_empty()),
+    );
+    for (key, word) in [("Attachable", "attachable"), ("Internal", "internal")] {
+        if write.body.get(key) == Some(&Value::Bool(true)) {
+            words.push(word.into());
+        }
+    }
+    if write.body.pointer("/Options/encrypted").is_some() {
+        words.push("encrypted".into());
+    }
+    whole(
+        change,
+        format!("network {name}"),
+        Shown::Absent,
+        Shown::text(words.join(", ")),
+    );
+    Ok(())
+}
+
+/// The command writes every config again; the Engine takes that only when the content is the same.
+fn config(live: &LiveStack, id: &str, write: &StackWrite) -> Result<(), Refusal> {
+    let Some(there) = live.configs.iter().find(|config| text(config, "/ID") == id) else {
+        return Ok(());
+    };
+    if text(there, "/Spec/Data") == text(&write.body, "/Data") {
+        return Ok(());
+    }
+    let name = text(&write.body, "/Name");
+    Err(Refusal {
+        why: format!(
+            "the content of the config {name} has changed, and a config cannot be changed once it is made"
+        ),
+        hint: format!(
+            "give it a name that goes with its content, such as `name: {name}-v2` under its key in the compose file (a template can put a digest there)"
+        ),
+    })
+}
+
+/// How many bytes a text of base64 stands for (RFC 4648).
+fn decoded_size(text: &str) -> usize {
+    text.trim_end_matches('=').len() * 6 / 8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded_size;
+
+    #[test]
+    fn base64_is_counted() {
+        for (text, bytes) in [
+            ("", 0),
+            ("YQ==", 1),
+            ("YWI=", 2),
+            ("YWJj", 3),
+            ("YWJjZA==", 4),
+        ] {
+            assert_eq!(decoded_size(text), bytes, "{text}");
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Ports that another service publishes already: the Engine refuses the service in the middle of a deploy, the plan before it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::LiveStack;
+use crate::model::{Change, Preview, Refusal};
+
+/// Port and protocol.
+type Port = (u64, String);
+
+/// Refuses a stack that publishes what is taken.
+pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<(), Refusal> {
+    let mut taken: BTreeMap<Port, &str> = BTreeMap::new();
+    let wanted: Vec<(&str, Vec<Port>)> = preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
+        .map(|write| (name_of(&write.body), published(&write.body)))
+        .collect();
+    for service in live
+        .services
+        .iter()
+        .filter_map(|service| service.get("Spec"))
+    {
+        // A service that this deploy writes is judged by what it will publish.
+        if wanted.iter().all(|(name, _)| *name != name_of(service)) {
+            taken.extend(
+                published(service)
+                    .into_iter()
+                    .map(|port| (port, name_of(service))),
+            );
+        }
+    }
+    for (name, ports) in &wanted {
+        for port in ports {
+            if let Some(other) = taken
+                .insert(port.clone(), name)
+                .filter(|other| other != name)
+            {
+                return Err(Refusal {
+                    why: format!(
+                        "the stack {stack} would publish {}/{} for {name}, which {other} publishes already",
+                        port.0, port.1
+                    ),
+                    hint: "choose another published port, or remove the other service first".into(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Services that take the same port of their nodes cannot stand side by side: said, since where tasks go is the swarm's to choose.
+pub(super) fn note_shared(live: &LiveStack, preview: &Preview, change: &mut Change) {
+    let writes = preview
+        .writes
+        .iter()
+        .filter(|write| write.method == "POST" && write.path.starts_with("/services/"));
+    for write in writes {
+        let name = name_of(&write.body);
+        let theirs = live
+            .services
+            .iter()
+            .filter_map(|service| service.get("Spec"))
+            .filter(|spec| name_of(spec) != name);
+        for other in theirs {
+            let there = of_nodes(other);
+            for port in of_nodes(&write.body)
+                .into_iter()
+                .filter(|port| there.contains(port))
+            {
+                let words = "of their nodes: no node can run both";
+                change.notes.push(format!(
+                    "{name} and {} publish {}/{} {words}",
+                    name_of(other),
+                    port.0,
+                    port.1
+                ));
+            }
+        }
+    }
+}
+
+fn name_of(spec: &Value) -> &str {
+    spec.get("Name").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Ports of the routing mesh: one service of the swarm can have each. Ports of a node's own depend on where tasks go.
+fn published(spec: &Value) -> Vec<Port> {
+    ports(spec, |mode| mode != "host")
+}
+
+/// Ports of the nodes themselves.
+fn of_nodes(spec: &Value) -> Vec<Port> {
+    ports(spec, |mode| mode == "host")
+}
+
+fn ports(spec: &Value, of_mode: impl Fn(&str) -> bool) -> Vec<Port> {
+    let ports = spec
+        .pointer("/EndpointSpec/Ports")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    ports
+        .filter(|port| {
+            of_mode(
+                port.get("PublishMode")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default(),
+            )
+        })
+        .filter_map(|port| {
+            let number = port
+                .get("PublishedPort")
+                .and_then(Value::as_u64)
+                .filter(|number| *number > 0)?;
+            let protocol = port
+                .get("Protocol")
+                .and_then(Value::as_str)
+                .unwrap_or("tcp");
+            Some((number, protocol.to_owned()))
+        })
+        .collect()
+}

@@ -1,0 +1,43 @@
+//! Services that are as asked and yet do not all run: nothing to deploy, and still not what the playbook says.
+
+use serde_json::Value;
+
+use super::LiveStack;
+use crate::model::{Change, FieldChange, Shown};
+
+/// Adds a field for each service that lacks tasks; whether there is any.
+pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> bool {
+    for service in live.own_services(stack) {
+        let count = |key: &str| {
+            service
+                .pointer(&format!("/ServiceStatus/{key}"))
+                .and_then(Value::as_u64)
+        };
+        // Engines before API 1.41 do not tell.
+        let (Some(running), Some(desired)) = (count("RunningTasks"), count("DesiredTasks")) else {
+            continue;
+        };
+        let running = live.running_tasks.as_ref().map_or(running, |tasks| {
+            service
+                .get("ID")
+                .and_then(Value::as_str)
+                .and_then(|id| tasks.get(id))
+                .copied()
+                .unwrap_or_default()
+        });
+        // What a job has completed does not run any more.
+        if running + count("CompletedTasks").unwrap_or_default() >= desired {
+            continue;
+        }
+        let name = service
+            .pointer("/Spec/Name")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        change.fields.push(FieldChange {
+            field: format!("{name} running tasks"),
+            before: Shown::text(running.to_string()),
+            after: Shown::text(desired.to_string()),
+        });
+    }
+    !change.fields.is_empty()
+}

@@ -1,0 +1,177 @@
+//! Which addresses a member uses, decided before any connection. A wrong advertised address (the NAT interface that all
+//! Vagrant machines share, a loopback) joins and then fails in the overlay networks, so it is caught here.
+
+use std::net::IpAddr;
+
+use super::{Place, SwarmMember};
+use crate::inventory::Roster;
+use crate::model::{HostContext, Invalid};
+use crate::swarm::{Addresses, Role, host_part, port_of};
+
+/// Longest name of a network interface (Linux's IFNAMSIZ without its NUL).
+const INTERFACE_NAME_LIMIT: usize = 15;
+
+/// What VirtualBox and QEMU give the first card of every machine (VirtualBox manual, "Network Address Translation").
+pub(super) const NAT_ADDRESS: &str = "10.0.2.15";
+
+/// Finds the host's place: its own address and those of its managers.
+pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<Place, Invalid> {
+    let ours = Addresses::of_group(context.roster, &member.managers);
+    if ours.managers.is_empty() {
+        return Err(Invalid::new(
+            "managers",
+            format!("no host is in the group `{}`", member.managers),
+        )
+        .hint("name the group whose hosts manage the swarm, or put a host into it"));
+    }
+    if member.init && member.role == Role::Worker {
+        return Err(Invalid::new("init", "a worker cannot start a swarm")
+            .hint("set role = \"manager\", or leave init out"));
+    }
+    if member.init && !ours.managers.iter().any(|(name, _)| name == context.host) {
+        let message = format!(
+            "{} may start the swarm and is not in the group `{}`",
+            context.host, member.managers
+        );
+        return Err(Invalid::new("init", message)
+            .hint("put it into the group, or the other hosts cannot find the swarm"));
+    }
+    let entry = context
+        .roster
+        .hosts
+        .get(context.host)
+        .cloned()
+        .unwrap_or_default();
+    let explicit = member.advertise.clone().or(entry.swarm_address);
+    let advertise_is_explicit = explicit.is_some();
+    let advertise = match explicit {
+        Some(address) => address,
+        None if entry.address.parse::<IpAddr>().is_ok() => entry.address,
+        None => {
+            return Err(Invalid::new(
+                "advertise",
+                format!("what {} advertises is not known: SSH connects to the name `{}`", context.host, entry.address),
+            )
+            .hint("set the host's variable swarm_address (or advertise) to the address that the other nodes reach"));
+        }
+    };
+    check_address("advertise", &advertise)?;
+    check_reachable(&advertise, context)?;
+    if let Some(data_path) = &member.data_path {
+        check_address("data_path", data_path)?;
+        if port_of(data_path).is_some() {
+            return Err(
+                Invalid::new("data_path", format!("`{data_path}` has a port"))
+                    .hint("leave the port out"),
+            );
+        }
+    }
+    check_address("listen", &member.listen)?;
+    Ok(Place {
+        host: context.host.clone(),
+        advertise,
+        advertise_is_explicit,
+        ours,
+    })
+}
+
+/// An IP or an interface, with or without a port: what the Engine takes.
+fn check_address(field: &str, address: &str) -> Result<(), Invalid> {
+    let host = host_part(address);
+    let is_interface = !host.is_empty()
+        && host.len() <= INTERFACE_NAME_LIMIT
+        && host
+            .chars()
+            .all(|character| character.is_ascii_alphanumeric() || "._-@".contains(character))
+        && !host
+            .chars()
+            .all(|character| character.is_ascii_digit() || character == '.');
+    if host.parse::<IpAddr>().is_ok() || is_interface {
+        return Ok(());
+    }
+    Err(Invalid::new(
+        field,
+        format!("`{address}` is neither an IP address nor the name of a network interface"),
+    )
+    .hint("for example 192.168.56.11, 192.168.56.11:2377 or eth1"))
+}
+
+/// An advertised address must mean this host, and only this one, to all others.
+fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Invalid> {
+    let Ok(address) = host_part(advertise).parse::<IpAddr>() else {
+        return Ok(());
+    };
+    let alone = context.roster.hosts.len() < 2;
+    if address.is_unspecified() || (address.is_loopback() && !alone) {
+        return Err(Invalid::new(
+            "advertise",
+            format!("no other node can reach {} at {address}", context.host),
+        )
+        .hint("set the host's variable swarm_address to its address in the network of the nodes"));
+    }
+    if host_part(advertise) == NAT_ADDRESS && !alone {
+        return Err(Invalid::new(
+            "advertise",
+            format!("{} would advertise {NAT_ADDRESS}, which is the address of every machine behind the NAT of VirtualBox or QEMU", context.host),
+        )
+        .hint("set the host's variable swarm_address to its address in the private network"));
+    }
+    let twin = context.roster.hosts.iter().find(|(name, entry)| {
+        *name != context.host
+            && entry
+                .swarm_address
+                .as_deref()
+                .is_some_and(|other| host_part(other) == host_part(advertise))
+    });
+    match twin {
+        Some((name, _)) => Err(Invalid::new(
+            "advertise",
+            format!("{} and {name} both advertise {address}", context.host),
+        )
+        .hint("give each host its own swarm_address")),
+        None => Ok(()),
+    }
+}
+
+/// Pools are checked here because the Engine finds a clash only when the overlay networks are already broken.
+pub(super) fn check_pools(member: &SwarmMember, roster: &Roster) -> Result<(), Invalid> {
+    let invalid =
+        |message: String, hint: &str| Err(Invalid::new("address_pool", message).hint(hint));
+    for (index, pool) in member.address_pool.iter().enumerate() {
+        if pool.trunc() != *pool {
+            return invalid(
+                format!("{pool} has bits behind its prefix"),
+                &format!("write {}", pool.trunc()),
+            );
+        }
+        if pool.prefix_len() > member.subnet_size || member.subnet_size > 29 {
+            let message = format!(
+                "a subnet of size /{} cannot be cut from {pool}",
+                member.subnet_size
+            );
+            return Err(Invalid::new("subnet_size", message)
+                .hint("it lies between the pool's prefix length and 29"));
+        }
+        if let Some(other) = member.address_pool[..index]
+            .iter()
+            .find(|other| other.contains(pool) || pool.contains(*other))
+        {
+            return invalid(
+                format!("{pool} and {other} overlap"),
+                "give pools that share no address",
+            );
+        }
+        for (name, entry) in &roster.hosts {
+            let address = entry.swarm_address.as_deref().unwrap_or(&entry.address);
+            if let Ok(address) = host_part(address).parse::<std::net::Ipv4Addr>()
+                && pool.contains(&address)
+            {
+                return invalid(
+                    format!("{pool} contains {address}, the address of {name}"),
+                    "choose a pool outside the network of the nodes",
+                );
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! Entries that this machine left behind in the list of nodes: each join makes a new node, and the old one stays `down`.
+//! Only an entry with this machine's own host name *and* address is removed; a likeness is merely mentioned.
+
+use std::time::Duration;
+
+use super::SwarmMember;
+use super::joining::{ACTIVE_WITHIN, call, wait};
+use crate::model::{Action, Change, Shown, Step};
+use crate::names::HostName;
+use crate::swarm::{Loss, Membership, Node, Standing, host_part, may_lose};
+
+/// How long the managers take to call a node down that left (three missed heartbeats of 5 s, generously).
+const DOWN_WITHIN: Duration = Duration::from_secs(90);
+
+/// What this machine left behind, and what only looks like it.
+#[derive(Debug, Default)]
+pub(super) struct Ghosts {
+    managers: Vec<HostName>,
+    ours: Vec<Node>,
+    notes: Vec<String>,
+}
+
+/// Finds the entries. A host whose own membership is unclear has no ghosts: one of the entries may be itself.
+pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) -> Ghosts {
+    let Some(swarm) = &standing.swarm else {
+        return Ghosts::default();
+    };
+    let own = match &standing.membership {
+        Membership::Member(node) => Some(node.id.as_str()),
+        Membership::Stopped(_) | Membership::Returning(_) => return Ghosts::default(),
+        _ => None,
+    };
+    let hostname = if standing.info.name.is_empty() {
+        hostname
+    } else {
+        &standing.info.name
+    };
+    let address = host_part(&member.place.advertise);
+    let mut ghosts = Ghosts {
+        managers: swarm.peers_of(&member.place.host),
+        ..Ghosts::default()
+    };
+    for node in swarm
+        .nodes
+        .iter()
+        .filter(|node| node.hostname == hostname && own != Some(node.id.as_str()))
+    {
+        // A host that just left is called down only after some heartbeats; a member's twin that is up is somebody else.
+        if own.is_some() && node.state != "down" {
+            continue;
+        }
+        if node.address != address {
+            ghosts.notes.push(format!(
+                "node {} ({}, {} at {}) has the host name of {} and another address; if it is gone for good, remove it \
+                 with `docker node rm {}`",
+                node.id, node.hostname, node.state, node.address, member.place.host, node.id
+            ));
+            continue;
+        }
+        match may_lose(
+            &swarm.nodes,
+            &node.id,
+            &format!("the ghost {}", node.id),
+            Loss::Demotion,
+        ) {
+            Ok(_) => ghosts.ours.push(node.clone()),
+            Err(refusal) => ghosts
+                .notes
+                .push(format!("ghost node {} stays: {}", node.id, refusal.why)),
+        }
+    }
+    ghosts
+}
+
+impl Ghosts {
+    /// Takes away the votes of ghosts that were managers. Done before a join, so that the new voter does not raise the
+    /// majority while a dead one still counts.
+    pub(super) fn bury_voters(&self, mut change: Change) -> Change {
+        for ghost in self.ours.iter().filter(|ghost| ghost.manager.is_some()) {
+            for step in self.demotion(ghost) {
+                change = change.step(step);
+            }
+        }
+        change
+    }
+
+    /// Adds the removal of all ghosts to a change, or makes one of its own.
+    pub(super) fn bury(&self, change: Option<Change>) -> Option<Change> {
+        if self.ours.is_empty() {
+            return change.map(|mut change| {
+                change.notes.extend(self.notes.iter().cloned());
+                change
+            });
+        }
+        let joins = change
+            .as_ref()
+            .is_some_and(|change| change.action == Action::Create);
+        let mut change = change.unwrap_or_else(|| Change::new(Action::Update));
+        if !joins {
+            change = self.bury_voters(change);
+        }
+        for ghost in &self.ours {
+            change = change.field(
+                format!("ghost node {}", ghost.id),
+                Shown::text(&ghost.state),
+                Shown::text("removed"),
+            );
+            let path = format!("/nodes/{}", ghost.id);
+            if ghost.state != "down" {
+                let summary = format!("wait until ghost node {} is down", ghost.short_id());
+                change = change.step(wait(
+                    summary,
+                    self.managers.clone(),
+                    &path,
+                    "/Status/State",
+                    "down",
+                    DOWN_WITHIN,
+                ));
+            }
+            // Without force: the Engine itself then refuses a node that is not down.
+            let summary = format!("remove ghost node {}", ghost.short_id());
+            change = change.step(call(
+                summary,
+                self.managers.clone(),
+                "DELETE",
+                &path,
+                None,
+                Vec::new(),
+            ));
+        }
+        change.notes.extend(self.notes.iter().cloned());
+        Some(change)
+    }
+
+    fn demotion(&self, ghost: &Node) -> [Step; 2] {
+        let mut spec = ghost.spec.clone();
+        spec["Role"] = "worker".into();
+        let update = format!("/nodes/{}/update?version={}", ghost.id, ghost.version);
+        let view = format!("/nodes/{}", ghost.id);
+        let name = ghost.short_id();
+        [
+            call(
+                format!("demote ghost node {name}"),
+                self.managers.clone(),
+                "POST",
+                update,
+                Some(spec),
+                Vec::new(),
+            ),
+            wait(
+                format!("wait until ghost node {name} has no vote"),
+                self.managers.clone(),
+                view,
+                "/ManagerStatus",
+                serde_json::Value::Null,
+                ACTIVE_WITHIN,
+            ),
+        ]
+    }
+}

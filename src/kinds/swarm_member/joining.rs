@@ -1,0 +1,282 @@
+//! How a host comes into the swarm: it starts one, or joins the one that a live manager holds. What it went half-way
+//! into, or was removed from, it leaves first.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::SwarmMember;
+use super::ghosts::Ghosts;
+use crate::model::{Act, Action, Change, EngineCall, Late, Made, Refusal, Shown, Step, Wait};
+use crate::names::HostName;
+use crate::swarm::{LiveSwarm, Membership, Role, Standing, host_part, with_port};
+
+/// The Engine itself gives a join 20 s before it goes on in the background.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a node may take until its Engine calls it active.
+pub(super) const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
+/// How long the first manager may take to start the swarm while others wait to join it.
+const SWARM_WITHIN: Duration = Duration::from_secs(120);
+
+/// The change that brings the host in.
+pub(super) fn plan(
+    member: &SwarmMember,
+    standing: &Standing,
+    ghosts: &Ghosts,
+) -> Result<Change, Refusal> {
+    let host = &member.place.host;
+    let mut change = Change::new(Action::Create);
+    change = match &standing.membership {
+        Membership::HalfJoined { state, error } => change
+            .field("state", Shown::text(state), Shown::text("active"))
+            .note(format!(
+                "{host} went half-way into a swarm ({state}: {error}); it leaves and joins again"
+            ))
+            .step(leave())
+            .step(wait_own(
+                "wait until it has left",
+                "/Swarm/LocalNodeState",
+                "inactive",
+            )),
+        Membership::Removed { node_id } => change
+            .field(
+                "node ID",
+                Shown::text(format!("{node_id} (removed)")),
+                Shown::KnownAfterApply,
+            )
+            .note(format!(
+                "the managers no longer know node {node_id} of {host}; it leaves and joins again"
+            ))
+            .step(leave())
+            .step(wait_own(
+                "wait until it has left",
+                "/Swarm/LocalNodeState",
+                "inactive",
+            )),
+        _ => change.field("node ID", Shown::Absent, Shown::KnownAfterApply),
+    };
+    change = change
+        .field("role", Shown::Absent, Shown::text(member.role.word()))
+        .field(
+            "advertise",
+            Shown::Absent,
+            Shown::text(&member.place.advertise),
+        );
+    if let Some(availability) = member.availability {
+        change = change.field(
+            "availability",
+            Shown::Absent,
+            Shown::text(availability.word()),
+        );
+    }
+    if let Some(swarm) = &standing.swarm {
+        return Ok(join(
+            member,
+            ghosts.bury_voters(change),
+            swarm.peers_of(host),
+            remote_addresses(member, Some(swarm)),
+        ));
+    }
+    let Some((first, _)) = member.place.ours.managers.first() else {
+        return Ok(change);
+    };
+    if first != host {
+        let summary = format!("wait until {first} manages a swarm");
+        let change = change
+            .note(format!("no manager of the group holds a swarm yet; {first}, the first of the group, starts it"))
+            .step(wait(summary, vec![first.clone()], "/info", "/Swarm/ControlAvailable", true, SWARM_WITHIN));
+        return Ok(join(
+            member,
+            change,
+            vec![first.clone()],
+            remote_addresses(member, None),
+        ));
+    }
+    if !member.init {
+        return Err(Refusal {
+            why: format!(
+                "no manager of the group `{}` holds a swarm, and {host} may not start one",
+                member.managers
+            ),
+            hint: format!(
+                "set init = true for {host} if a new swarm is meant; if one exists, put its manager first in the group"
+            ),
+        });
+    }
+    Ok(start(member, change))
+}
+
+fn start(member: &SwarmMember, mut change: Change) -> Change {
+    change = change.field("cluster ID", Shown::Absent, Shown::KnownAfterApply);
+    let mut body = body(member);
+    body["ForceNewCluster"] = false.into();
+    body["Spec"] = json!({});
+    if !member.address_pool.is_empty() {
+        let pools: Vec<String> = member
+            .address_pool
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        change = change.field(
+            "address_pool",
+            Shown::Absent,
+            Shown::text(format!("{} by /{}", pools.join(", "), member.subnet_size)),
+        );
+        body["DefaultAddrPool"] = pools.into();
+        body["SubnetSize"] = member.subnet_size.into();
+    }
+    change
+        .step(call(
+            "start the swarm",
+            Vec::new(),
+            "POST",
+            "/swarm/init",
+            Some(body),
+            Vec::new(),
+        ))
+        .step(wait_own(
+            "wait until it manages the swarm",
+            "/Swarm/ControlAvailable",
+            true,
+        ))
+}
+
+fn join(
+    member: &SwarmMember,
+    change: Change,
+    managers: Vec<HostName>,
+    remotes: Vec<String>,
+) -> Change {
+    let mut body = body(member);
+    body["RemoteAddrs"] = remotes.into();
+    body["JoinToken"] = Value::Null;
+    let token = Late {
+        hosts: managers,
+        path: "/swarm".into(),
+        pointer: member.role.token_pointer().into(),
+        into: "/JoinToken".into(),
+    };
+    let summary = format!("join the swarm as {}", member.role.word());
+    let change = change
+        .step(call(
+            summary,
+            Vec::new(),
+            "POST",
+            "/swarm/join",
+            Some(body),
+            vec![token],
+        ))
+        .step(wait_own(
+            "wait until the node is active",
+            "/Swarm/LocalNodeState",
+            "active",
+        ));
+    match member.role {
+        Role::Manager => change.step(wait_own(
+            "wait until it manages the swarm",
+            "/Swarm/ControlAvailable",
+            true,
+        )),
+        Role::Worker => change,
+    }
+}
+
+/// What init and join have in common.
+fn body(member: &SwarmMember) -> Value {
+    let mut body = json!({ "ListenAddr": member.listen, "AdvertiseAddr": member.place.advertise });
+    if let Some(data_path) = &member.data_path {
+        body["DataPathAddr"] = data_path.as_str().into();
+    }
+    if let Some(availability) = member.availability {
+        body["Availability"] = availability.word().into();
+    }
+    body
+}
+
+/// Where the managers listen: as they say themselves, else as the inventory says.
+fn remote_addresses(member: &SwarmMember, swarm: Option<&LiveSwarm>) -> Vec<String> {
+    let own = host_part(&member.place.advertise);
+    let live: Vec<String> = swarm
+        .iter()
+        .flat_map(|swarm| &swarm.nodes)
+        .filter(|node| node.is_reachable_manager())
+        .filter_map(|node| Some(node.manager.as_ref()?.addr.clone()))
+        // Some Engines show a manager at 0.0.0.0 (moby/moby#34722); that is no place to join.
+        .filter(|address| {
+            !matches!(host_part(address), "" | "0.0.0.0" | "::") && host_part(address) != own
+        })
+        .collect();
+    if !live.is_empty() {
+        return live;
+    }
+    let known = member
+        .place
+        .ours
+        .managers
+        .iter()
+        .filter(|(name, _)| *name != member.place.host);
+    known.map(|(_, address)| with_port(address)).collect()
+}
+
+/// Only for a host that has no place in the swarm: what it leaves is nothing.
+fn leave() -> Step {
+    call(
+        "leave what it is half in",
+        Vec::new(),
+        "POST",
+        "/swarm/leave?force=true",
+        None,
+        Vec::new(),
+    )
+}
+
+/// A step that calls an Engine: the own one when `managers` is empty.
+pub(super) fn call(
+    summary: impl Into<String>,
+    managers: Vec<HostName>,
+    method: &'static str,
+    path: impl Into<String>,
+    body: Option<Value>,
+    late: Vec<Late>,
+) -> Step {
+    let call = EngineCall {
+        managers,
+        method,
+        path: path.into(),
+        body,
+        late,
+        made: Made::Nothing,
+        timeout: JOIN_TIMEOUT,
+    };
+    Step {
+        summary: summary.into(),
+        act: Act::Engine(call),
+    }
+}
+
+/// A step that waits for a field of an Engine's answer.
+pub(super) fn wait(
+    summary: impl Into<String>,
+    managers: Vec<HostName>,
+    path: impl Into<String>,
+    pointer: &str,
+    equals: impl Into<Value>,
+    deadline: Duration,
+) -> Step {
+    let wait = Wait {
+        managers,
+        path: path.into(),
+        pointer: pointer.into(),
+        equals: equals.into(),
+        deadline,
+    };
+    Step {
+        summary: summary.into(),
+        act: Act::Wait(wait),
+    }
+}
+
+/// The same for the host's own `/info`.
+pub(super) fn wait_own(summary: &str, pointer: &str, equals: impl Into<Value>) -> Step {
+    wait(summary, Vec::new(), "/info", pointer, equals, ACTIVE_WITHIN)
+}

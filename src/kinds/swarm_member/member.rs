@@ -1,0 +1,261 @@
+//! A host that is a node of the swarm already: role and availability are brought to what is asked; what only leaving
+//! and joining could change is refused, because that would cost the node its identity and its labels.
+
+use std::net::IpAddr;
+
+use super::SwarmMember;
+use super::joining::{ACTIVE_WITHIN, call, wait, wait_own};
+use crate::model::{Action, Change, Disturbance, Refusal, Shown};
+use crate::swarm::{LiveSwarm, Loss, Node, Role, Standing, host_part, may_lose};
+
+/// What differs for a member; `None` when it is as asked.
+pub(super) fn plan(
+    member: &SwarmMember,
+    standing: &Standing,
+    node: &Node,
+    addresses: &[String],
+) -> Result<Option<Change>, Refusal> {
+    let Some(swarm) = &standing.swarm else {
+        return Ok(None);
+    };
+    check_fixed(member, standing, swarm)?;
+    check_still_there(member, standing, node, addresses)?;
+
+    let availability = member
+        .availability
+        .filter(|wanted| wanted.word() != node.availability);
+    if node.role == member.role && availability.is_none() {
+        return Ok(unfinished_promotion(member, standing));
+    }
+    let host = &member.place.host;
+    let managers = swarm.peers_of(host);
+    let mut change = Change::new(Action::Update);
+    let mut spec = node.spec.clone();
+    if node.role != member.role {
+        spec["Role"] = member.role.word().into();
+        change = change.field(
+            "role",
+            Shown::text(node.role.word()),
+            Shown::text(member.role.word()),
+        );
+    }
+    if let Some(wanted) = availability {
+        spec["Availability"] = wanted.word().into();
+        change = change.field(
+            "availability",
+            Shown::text(&node.availability),
+            Shown::text(wanted.word()),
+        );
+        if wanted == super::Availability::Drain {
+            change = change.note(format!("running tasks of {host} move to other nodes"));
+        }
+    }
+    let summary = match (node.role, member.role) {
+        (Role::Worker, Role::Manager) => format!("promote {host}"),
+        (Role::Manager, Role::Worker) => format!("demote {host}"),
+        _ => format!("set the availability of {host}"),
+    };
+    let path = format!("/nodes/{}/update?version={}", node.id, node.version);
+    change = change.step(call(
+        summary,
+        managers.clone(),
+        "POST",
+        path,
+        Some(spec),
+        Vec::new(),
+    ));
+    let view = format!("/nodes/{}", node.id);
+    match (node.role, member.role) {
+        (Role::Worker, Role::Manager) => Ok(Some(
+            change
+                .step(wait(
+                    "wait until the managers reach it",
+                    managers,
+                    view,
+                    "/ManagerStatus/Reachability",
+                    "reachable",
+                    ACTIVE_WITHIN,
+                ))
+                .step(wait_own(
+                    "wait until it manages the swarm",
+                    "/Swarm/ControlAvailable",
+                    true,
+                )),
+        )),
+        (Role::Manager, Role::Worker) => {
+            // Refused for good only where no force could help; else the guard decides at the moment of acting.
+            let note = match may_lose(&swarm.nodes, &node.id, host.as_str(), Loss::Demotion) {
+                Ok(allowed) => allowed.note,
+                Err(refusal)
+                    if swarm
+                        .nodes
+                        .iter()
+                        .filter(|node| node.manager.is_some())
+                        .count()
+                        < 2 =>
+                {
+                    return Err(refusal);
+                }
+                Err(refusal) => Some(format!("will be refused: {}", refusal.why)),
+            };
+            change.notes.extend(note);
+            Ok(Some(
+                change
+                    .step(wait(
+                        "wait until it has no vote",
+                        managers,
+                        view,
+                        "/ManagerStatus",
+                        serde_json::Value::Null,
+                        ACTIVE_WITHIN,
+                    ))
+                    .step(wait_own(
+                        "wait until it is a worker",
+                        "/Swarm/ControlAvailable",
+                        false,
+                    ))
+                    .disturbing(Disturbance::ManagerLoss),
+            ))
+        }
+        _ => Ok(Some(change)),
+    }
+}
+
+/// The address that a node advertises and the pools of a swarm cannot be changed in place.
+fn check_fixed(
+    member: &SwarmMember,
+    standing: &Standing,
+    swarm: &LiveSwarm,
+) -> Result<(), Refusal> {
+    let host = &member.place.host;
+    let (wanted, live) = (
+        host_part(&member.place.advertise),
+        standing.info.node_address.as_str(),
+    );
+    if member.place.advertise_is_explicit
+        && wanted.parse::<IpAddr>().is_ok()
+        && !live.is_empty()
+        && wanted != live
+    {
+        return Err(Refusal {
+            why: format!(
+                "{host} advertises {live} in the swarm, not {wanted}, and a node cannot change that without leaving"
+            ),
+            hint: format!(
+                "where its address has changed: drain it, run `docker swarm leave` on it and apply again (or `skep node rebuild {host}`); \
+                 else set its swarm_address to {live}"
+            ),
+        });
+    }
+    if !member.init || member.address_pool.is_empty() || swarm.address_pool.is_empty() {
+        return Ok(());
+    }
+    let mut wanted: Vec<String> = member
+        .address_pool
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let mut live = swarm.address_pool.clone();
+    wanted.sort();
+    live.sort();
+    if wanted == live && member.subnet_size == swarm.subnet_size {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!(
+            "the swarm's address pool is {} by /{}, not {} by /{}, and it is fixed since the swarm was started",
+            live.join(", "),
+            swarm.subnet_size,
+            wanted.join(", "),
+            member.subnet_size
+        ),
+        hint: "write the live pool into the playbook; another one needs a new swarm".into(),
+    })
+}
+
+/// An address that the host has no more, as after a reload with another one: the managers hear the node from where it is now, while
+/// the other nodes look for its overlay networks where it was. An address that the host never had (of a router before it) is no fault.
+fn check_still_there(
+    member: &SwarmMember,
+    standing: &Standing,
+    node: &Node,
+    addresses: &[String],
+) -> Result<(), Refusal> {
+    let (host, live, heard) = (
+        &member.place.host,
+        &standing.info.node_address,
+        &node.address,
+    );
+    if live.is_empty() || live == heard || addresses.contains(live) || !addresses.contains(heard) {
+        return Ok(());
+    }
+    Err(Refusal {
+        why: format!(
+            "{host} advertises {live} in the swarm and has no such address any more: the managers hear it from {heard}"
+        ),
+        hint: format!(
+            "give it {live} again; or set its swarm_address to {heard}, drain it, run `docker swarm leave` on it and apply again \
+             (or `skep node rebuild {host}`)"
+        ),
+    })
+}
+
+/// The role is written down, and the Engine does not act on it yet.
+fn unfinished_promotion(member: &SwarmMember, standing: &Standing) -> Option<Change> {
+    if member.role != Role::Manager || standing.info.control_available {
+        return None;
+    }
+    let change = Change::new(Action::Update)
+        .field(
+            "role",
+            Shown::text("worker (promotion under way)"),
+            Shown::text("manager"),
+        )
+        .step(wait_own(
+            "wait until it manages the swarm",
+            "/Swarm/ControlAvailable",
+            true,
+        ));
+    Some(change)
+}
+
+/// A node that is finding its managers again needs time, not a second join.
+pub(super) fn wait_for_return(standing: &Standing) -> Change {
+    let error = if standing.info.error.is_empty() {
+        "no error"
+    } else {
+        &standing.info.error
+    };
+    Change::new(Action::Update)
+        .field(
+            "state",
+            Shown::text(&standing.info.state),
+            Shown::text("active"),
+        )
+        .note(format!(
+            "the node is known to the managers and is finding them again; its Engine says: {error}"
+        ))
+        .step(wait_own(
+            "wait until the node is active",
+            "/Swarm/LocalNodeState",
+            "active",
+        ))
+}
+
+/// An Engine that does not answer may be a member: nothing is done but wait for it.
+pub(super) fn wait_for_engine(why: &str) -> Change {
+    Change::new(Action::Update)
+        .field(
+            "state",
+            Shown::text("unknown (the Engine does not answer)"),
+            Shown::text("active"),
+        )
+        .note(format!(
+            "the Engine does not answer: {why}; what is to be done is known once it runs"
+        ))
+        .step(wait_own(
+            "wait until the node is active",
+            "/Swarm/LocalNodeState",
+            "active",
+        ))
+}

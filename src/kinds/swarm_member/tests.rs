@@ -1,0 +1,617 @@
+//! Every standing of a host towards the swarm, with the steps that mend it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::model::{Act, Answer, Disturbance, EngineAnswer, Facts, Shown};
+use crate::swarm::samples::*;
+
+const MANAGER: &str = "role = 'manager'\ninit = true\naddress_pool = ['10.20.0.0/16']";
+const WORKER: &str = "role = 'worker'";
+const IP1: &str = "192.168.56.11";
+const IP2: &str = "192.168.56.12";
+
+fn facts(answers: Answers, name: &str) -> Answers {
+    let facts = Facts {
+        hostname: name.into(),
+        addresses: vec![IP1.into(), IP2.into()],
+        ..Facts::default()
+    };
+    answers.with(Query::Facts, Answer::Facts(facts))
+}
+
+/// What docker02 sees: its own `/info`, that of docker01, and the nodes that docker01 lists.
+fn second(own_info: EngineAnswer, first: EngineAnswer, nodes: Value) -> Answers {
+    let answers = and(
+        and(own("/info", own_info), "docker01", "/info", first),
+        "docker01",
+        "/nodes",
+        good(nodes),
+    );
+    facts(answers, "docker02")
+}
+
+fn member(table: &str, name: &str) -> SwarmMember {
+    bound(table, name, &roster(&["docker01"])).unwrap()
+}
+
+fn seen(member: &SwarmMember, answers: &Answers) -> Result<Seen, ProbeError> {
+    match member.observe(answers)? {
+        Observation::Known(seen) => Ok(seen),
+        Observation::Needs(queries) => panic!("not answered: {queries:?}"),
+    }
+}
+
+fn planned(member: &SwarmMember, answers: &Answers) -> Option<Change> {
+    member.plan(&seen(member, answers).unwrap()).unwrap()
+}
+
+fn refused(member: &SwarmMember, answers: &Answers) -> String {
+    let refusal = member.plan(&seen(member, answers).unwrap()).unwrap_err();
+    format!("{} | {}", refusal.why, refusal.hint)
+}
+
+fn m1() -> Value {
+    manager("docker01", "n1", IP1, "c1")
+}
+
+fn w2() -> Value {
+    worker("docker02", "n2", IP2, ("n1", "192.168.56.11:2377"))
+}
+
+fn leader() -> Value {
+    voter(node("n1", "docker01", IP1), true, "reachable")
+}
+
+fn body(change: &Change, path: &str) -> Value {
+    change
+        .steps
+        .iter()
+        .find_map(|step| match &step.act {
+            Act::Engine(call) if call.path == path => call.body.clone(),
+            _ => None,
+        })
+        .unwrap()
+}
+
+#[test]
+fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
+    let member = member(MANAGER, "docker01");
+    for engine in [EngineAnswer::Absent, good(inactive("docker01"))] {
+        let change = planned(&member, &facts(own("/info", engine), "docker01")).unwrap();
+        assert_eq!(change.action, crate::model::Action::Create);
+        assert_eq!(
+            acts(&change),
+            [
+                "own POST /swarm/init",
+                "own wait /info /Swarm/ControlAvailable=true"
+            ]
+        );
+        assert!(
+            change
+                .fields
+                .iter()
+                .any(|field| field.field == "cluster ID" && field.after == Shown::KnownAfterApply)
+        );
+        assert_eq!(
+            body(&change, "/swarm/init"),
+            json!({"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": IP1, "ForceNewCluster": false, "Spec": {},
+                "DefaultAddrPool": ["10.20.0.0/16"], "SubnetSize": 24})
+        );
+    }
+    let after = own("/info", good(m1())).with(
+        Query::engine("/nodes"),
+        Answer::Engine(good(json!([leader()]))),
+    );
+    assert!(planned(&member, &facts(after, "docker01")).is_none());
+}
+
+#[test]
+fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
+    let member = member(WORKER, "docker02");
+    let change = planned(
+        &member,
+        &second(EngineAnswer::Absent, good(m1()), json!([leader()])),
+    )
+    .unwrap();
+    assert_eq!(
+        acts(&change),
+        [
+            "own POST /swarm/join",
+            "own wait /info /Swarm/LocalNodeState=\"active\""
+        ]
+    );
+    let body = body(&change, "/swarm/join");
+    assert_eq!(body["RemoteAddrs"], json!(["192.168.56.11:2377"]));
+    assert_eq!(
+        body["JoinToken"],
+        Value::Null,
+        "a token is never part of a plan"
+    );
+    let Act::Engine(call) = &change.steps[0].act else {
+        panic!()
+    };
+    assert_eq!(call.late[0].pointer, "/JoinTokens/Worker");
+    assert_eq!(call.late[0].into, "/JoinToken");
+    assert_eq!(call.late[0].hosts, [host("docker01")]);
+
+    let after = second(
+        good(w2()),
+        good(m1()),
+        json!([leader(), node("n2", "docker02", IP2)]),
+    );
+    assert!(planned(&member, &after).is_none());
+}
+
+#[test]
+fn before_there_is_a_swarm_others_wait_for_the_first_manager() {
+    let second =
+        bound::<SwarmMember>(MANAGER, "docker02", &roster(&["docker01", "docker02"])).unwrap();
+    let answers = facts(
+        and(
+            own("/info", good(inactive("docker02"))),
+            "docker01",
+            "/info",
+            EngineAnswer::Absent,
+        ),
+        "docker02",
+    );
+    let change = planned(&second, &answers).unwrap();
+    assert_eq!(
+        acts(&change)[..2],
+        [
+            "docker01 wait /info /Swarm/ControlAvailable=true",
+            "own POST /swarm/join"
+        ]
+    );
+    assert!(
+        !acts(&change).iter().any(|act| act.contains("init")),
+        "two hosts must never start two swarms"
+    );
+}
+
+#[test]
+fn nothing_is_started_or_joined_while_a_manager_is_out_of_sight() {
+    let first =
+        bound::<SwarmMember>(MANAGER, "docker01", &roster(&["docker01", "docker02"])).unwrap();
+    let pending = set(inactive("docker02"), "/Swarm/LocalNodeState", "pending");
+    for view in [
+        EngineAnswer::Unreachable("no route".into()),
+        EngineAnswer::Down("stopped".into()),
+        EngineAnswer::Response {
+            status: 500,
+            body: json!({"message": "boom"}),
+        },
+        good(pending),
+        good(set(m1(), "/Swarm/ControlAvailable", false)),
+    ] {
+        let answers = facts(
+            and(
+                own("/info", EngineAnswer::Absent),
+                "docker02",
+                "/info",
+                view.clone(),
+            ),
+            "docker01",
+        );
+        let error = seen(&first, &answers).unwrap_err();
+        assert!(error.to_string().contains("docker02"), "{view:?}: {error}");
+    }
+}
+
+#[test]
+fn a_host_of_another_swarm_is_refused_with_both_named() {
+    let member = member(WORKER, "docker02");
+    let nodes = || json!([leader()]);
+    let foreign_worker = worker("docker02", "x2", IP2, ("x9", "10.9.9.9:2377"));
+    let text = refused(
+        &member,
+        &second(good(foreign_worker.clone()), good(m1()), nodes()),
+    );
+    assert!(
+        text.contains("another swarm (node x2, managers 10.9.9.9:2377)"),
+        "{text}"
+    );
+    assert!(
+        text.contains("cluster c1") && text.contains("docker swarm leave --force"),
+        "{text}"
+    );
+
+    let own_swarm = manager("docker02", "x2", IP2, "c9");
+    for first in [good(m1()), good(inactive("docker01")), EngineAnswer::Absent] {
+        let answers = second(good(own_swarm.clone()), first, nodes())
+            .with(Query::engine("/nodes"), Answer::Engine(good(json!([]))));
+        assert!(
+            refused(&member, &answers).contains("cluster c9"),
+            "a swarm of its own"
+        );
+    }
+    // Half-way into a foreign swarm is foreign too.
+    let half = set(foreign_worker, "/Swarm/LocalNodeState", "pending");
+    assert!(refused(&member, &second(good(half), good(m1()), nodes())).contains("another swarm"));
+}
+
+#[test]
+fn managers_of_two_swarms_are_refused_naming_both() {
+    let roster = roster(&["docker01", "docker02"]);
+    let third = bound::<SwarmMember>(WORKER, "docker03", &roster).unwrap();
+    let answers = and(
+        own("/info", good(inactive("docker03"))),
+        "docker01",
+        "/info",
+        good(m1()),
+    );
+    let answers = and(
+        answers,
+        "docker02",
+        "/info",
+        good(manager("docker02", "x2", IP2, "c9")),
+    );
+    let text = refused(
+        &third,
+        &facts(
+            and(answers, "docker01", "/nodes", good(json!([leader()]))),
+            "docker03",
+        ),
+    );
+    assert!(
+        text.contains("docker01 in cluster c1, docker02 in cluster c9"),
+        "{text}"
+    );
+}
+
+#[test]
+fn locked_and_leaderless_are_told() {
+    let second_host = member(WORKER, "docker02");
+    let locked = set(inactive("docker02"), "/Swarm/LocalNodeState", "locked");
+    assert!(
+        refused(
+            &second_host,
+            &second(good(locked), good(m1()), json!([leader()]))
+        )
+        .contains("unlock")
+    );
+    let mut leaderless = set(m1(), "/Swarm/Error", "The swarm does not have a leader.");
+    leaderless["Swarm"]
+        .as_object_mut()
+        .unwrap()
+        .remove("Cluster");
+    let error = seen(
+        &second_host,
+        &second(good(w2()), good(leaderless), json!([])),
+    )
+    .unwrap_err()
+    .to_string();
+    assert!(error.contains("has no leader"), "{error}");
+}
+
+#[test]
+fn half_joined_and_removed_nodes_leave_and_join_again() {
+    let member = member(WORKER, "docker02");
+    let mut pending = set(inactive("docker02"), "/Swarm/LocalNodeState", "pending");
+    pending = set(pending, "/Swarm/Error", "rpc error: timeout");
+    for (info, field) in [(pending, "state"), (w2(), "node ID")] {
+        let change = planned(&member, &second(good(info), good(m1()), json!([leader()]))).unwrap();
+        assert_eq!(change.fields[0].field, field);
+        assert_eq!(
+            acts(&change)[..3],
+            [
+                "own POST /swarm/leave?force=true",
+                "own wait /info /Swarm/LocalNodeState=\"inactive\"",
+                "own POST /swarm/join",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_known_node_that_is_coming_back_is_waited_for() {
+    let info = set(w2(), "/Swarm/LocalNodeState", "pending");
+    let answers = second(
+        good(info),
+        good(m1()),
+        json!([leader(), node("n2", "docker02", IP2)]),
+    );
+    let change = planned(&member(WORKER, "docker02"), &answers).unwrap();
+    assert_eq!(
+        acts(&change),
+        ["own wait /info /Swarm/LocalNodeState=\"active\""]
+    );
+}
+
+#[test]
+fn a_stopped_engine_is_never_taken_for_a_host_outside_the_swarm() {
+    let answers = second(
+        EngineAnswer::Down("stopped".into()),
+        good(m1()),
+        json!([leader(), node("n2", "docker02", IP2)]),
+    );
+    let change = planned(&member(WORKER, "docker02"), &answers).unwrap();
+    assert_eq!(
+        acts(&change),
+        ["own wait /info /Swarm/LocalNodeState=\"active\""]
+    );
+}
+
+#[test]
+fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
+    let promoted =
+        bound::<SwarmMember>("role = 'manager'", "docker02", &roster(&["docker01"])).unwrap();
+    let nodes = json!([leader(), node("n2", "docker02", IP2)]);
+    let change = planned(&promoted, &second(good(w2()), good(m1()), nodes)).unwrap();
+    assert_eq!(
+        acts(&change),
+        [
+            "docker01 POST /nodes/n2/update?version=17",
+            "docker01 wait /nodes/n2 /ManagerStatus/Reachability=\"reachable\"",
+            "own wait /info /Swarm/ControlAvailable=true",
+        ]
+    );
+    assert_eq!(
+        body(&change, "/nodes/n2/update?version=17")["Role"],
+        "manager"
+    );
+
+    let two = json!([
+        leader(),
+        voter(node("n2", "docker02", IP2), false, "reachable")
+    ]);
+    let change = planned(
+        &member(WORKER, "docker02"),
+        &second(
+            good(manager("docker02", "n2", IP2, "c1")),
+            good(m1()),
+            two.clone(),
+        ),
+    );
+    let change = change.unwrap();
+    assert_eq!(change.disturbs, Disturbance::ManagerLoss);
+    assert_eq!(
+        acts(&change),
+        [
+            "docker01 POST /nodes/n2/update?version=17",
+            "docker01 wait /nodes/n2 /ManagerStatus=null",
+            "own wait /info /Swarm/ControlAvailable=false",
+        ]
+    );
+    // After promotion the same plan is empty.
+    assert!(
+        planned(
+            &promoted,
+            &second(good(manager("docker02", "n2", IP2, "c1")), good(m1()), two)
+        )
+        .is_none()
+    );
+}
+
+#[test]
+fn the_only_manager_is_not_demoted() {
+    let only = bound::<SwarmMember>(WORKER, "docker01", &roster(&["docker01"])).unwrap();
+    let answers = own("/info", good(m1())).with(
+        Query::engine("/nodes"),
+        Answer::Engine(good(json!([leader()]))),
+    );
+    assert!(refused(&only, &facts(answers, "docker01")).contains("only manager"));
+}
+
+#[test]
+fn availability_and_the_fixed_address_are_compared() {
+    let drained = bound::<SwarmMember>(
+        "role = 'worker'\navailability = 'drain'",
+        "docker02",
+        &roster(&["docker01"]),
+    )
+    .unwrap();
+    let nodes = || json!([leader(), node("n2", "docker02", IP2)]);
+    let change = planned(&drained, &second(good(w2()), good(m1()), nodes())).unwrap();
+    assert_eq!(
+        body(&change, "/nodes/n2/update?version=17")["Availability"],
+        "drain"
+    );
+    let nat = set(w2(), "/Swarm/NodeAddr", "10.0.2.15");
+    let text = refused(
+        &member(WORKER, "docker02"),
+        &second(good(nat), good(m1()), nodes()),
+    );
+    assert!(text.contains("advertises 10.0.2.15"), "{text}");
+}
+
+#[test]
+fn an_address_that_the_host_has_no_more_is_told() {
+    let member = member(WORKER, "docker02");
+    let at = |heard: &str, own: &[&str]| {
+        let nodes = json!([leader(), node("n2", "docker02", heard)]);
+        let own = Facts {
+            addresses: own.iter().map(|&address| address.to_owned()).collect(),
+            ..Facts::default()
+        };
+        second(good(w2()), good(m1()), nodes).with(Query::Facts, Answer::Facts(own))
+    };
+    let new = "192.168.56.99";
+    let text = refused(&member, &at(new, &["10.0.2.15", new]));
+    assert!(
+        text.contains("advertises 192.168.56.12 in the swarm and has no such address any more"),
+        "{text}"
+    );
+    assert!(
+        text.contains("set its swarm_address to 192.168.56.99"),
+        "{text}"
+    );
+    // Heard by another way though the address is there; an address of a router before it; nothing known.
+    for (heard, own) in [
+        (new, vec![IP2, new]),
+        (IP2, vec!["10.0.0.5"]),
+        ("203.0.113.7", vec!["10.0.0.5"]),
+        (new, vec![]),
+    ] {
+        assert!(
+            planned(&member, &at(heard, &own)).is_none(),
+            "{heard} {own:?}"
+        );
+    }
+}
+
+#[test]
+fn an_interface_that_may_lead_to_the_nat_is_said() {
+    let notes = |advertise: &str, addresses: &[&str]| {
+        let table = format!("{MANAGER}\nadvertise = '{advertise}'");
+        let facts = Facts {
+            hostname: "docker01".into(),
+            addresses: addresses
+                .iter()
+                .map(|address| (*address).to_owned())
+                .collect(),
+            ..Facts::default()
+        };
+        let answers = own("/info", EngineAnswer::Absent).with(Query::Facts, Answer::Facts(facts));
+        planned(&member(&table, "docker01"), &answers)
+            .unwrap()
+            .notes
+            .join("\n")
+    };
+    let said = notes("eth0", &["10.0.2.15", IP1]);
+    assert!(
+        said.contains("docker01 has 10.0.2.15") && said.contains("if eth0 carries it"),
+        "{said}"
+    );
+    assert_eq!(notes("eth0", &[IP1]), "");
+    assert_eq!(notes(IP1, &["10.0.2.15", IP1]), "");
+    assert!(notes("192.168.56.99", &["10.0.2.15"]).contains("has no address 192.168.56.99"));
+}
+
+#[test]
+fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
+    let member = member(WORKER, "docker02");
+    let down =
+        |id: &str, address: &str| set(node(id, "docker02", address), "/Status/State", "down");
+    let nodes = json!([leader(), down("old", IP2), down("other", "10.0.0.7")]);
+    // Left: joins again, then the ghost goes. Afterwards, if that was interrupted: the ghost alone goes.
+    let change = planned(
+        &member,
+        &second(good(inactive("docker02")), good(m1()), nodes.clone()),
+    )
+    .unwrap();
+    assert_eq!(acts(&change).last().unwrap(), "docker01 DELETE /nodes/old");
+    assert!(
+        change
+            .fields
+            .iter()
+            .any(|field| field.field == "ghost node old")
+    );
+    assert!(
+        change.notes.iter().any(|note| note.contains("other")),
+        "{:?}",
+        change.notes
+    );
+    let mut after = nodes.as_array().unwrap().clone();
+    after.push(node("n2", "docker02", IP2));
+    let change = planned(
+        &member,
+        &second(good(w2()), good(m1()), after.clone().into()),
+    )
+    .unwrap();
+    assert_eq!(acts(&change), ["docker01 DELETE /nodes/old"]);
+    after.remove(1);
+    assert!(planned(&member, &second(good(w2()), good(m1()), after.into())).is_none());
+    // Not yet called down: the managers are given the time for it.
+    let fresh = json!([leader(), node("old", "docker02", IP2)]);
+    let change = planned(
+        &member,
+        &second(good(inactive("docker02")), good(m1()), fresh),
+    )
+    .unwrap();
+    assert!(
+        acts(&change)[2..]
+            == [
+                "docker01 wait /nodes/old /Status/State=\"down\"",
+                "docker01 DELETE /nodes/old"
+            ]
+    );
+}
+
+#[test]
+fn a_ghost_that_votes_loses_its_vote_before_the_join() {
+    let ghost = set(
+        voter(node("old", "docker02", IP2), false, "unreachable"),
+        "/Status/State",
+        "down",
+    );
+    let third = voter(node("n3", "docker03", "192.168.56.13"), false, "reachable");
+    let answers = second(
+        good(inactive("docker02")),
+        good(m1()),
+        json!([leader(), ghost, third]),
+    );
+    let change = planned(&member("role = 'manager'", "docker02"), &answers).unwrap();
+    let acts = acts(&change);
+    assert_eq!(
+        acts[..3],
+        [
+            "docker01 POST /nodes/old/update?version=17",
+            "docker01 wait /nodes/old /ManagerStatus=null",
+            "own POST /swarm/join",
+        ]
+    );
+    assert_eq!(acts.last().unwrap(), "docker01 DELETE /nodes/old");
+    assert_eq!(acts.iter().filter(|act| act.contains("update")).count(), 1);
+}
+
+#[test]
+fn wrong_fields_are_load_errors() {
+    let one = roster(&["docker01"]);
+    for (table, name, field) in [
+        ("role = 'worker'\ninit = true", "docker02", "init"),
+        ("role = 'manager'\ninit = true", "docker02", "init"),
+        (
+            "role = 'worker'\nmanagers = 'bosses'",
+            "docker02",
+            "managers",
+        ),
+        (
+            "role = 'worker'\nadvertise = 'docker02.example.org'",
+            "docker02",
+            "advertise",
+        ),
+        (
+            "role = 'worker'\nadvertise = '127.0.0.1'",
+            "docker02",
+            "advertise",
+        ),
+        (
+            "role = 'worker'\nadvertise = '10.0.2.15'",
+            "docker02",
+            "advertise",
+        ),
+        (
+            "role = 'worker'\nadvertise = '192.168.56.11'",
+            "docker02",
+            "advertise",
+        ),
+        (
+            "role = 'manager'\naddress_pool = ['10.20.1.0/16']",
+            "docker01",
+            "address_pool",
+        ),
+        (
+            "role = 'manager'\naddress_pool = ['192.168.0.0/16']",
+            "docker01",
+            "address_pool",
+        ),
+        (
+            "role = 'manager'\naddress_pool = ['10.0.0.0/8', '10.1.0.0/16']",
+            "docker01",
+            "address_pool",
+        ),
+        (
+            "role = 'manager'\naddress_pool = ['10.0.0.0/26']",
+            "docker01",
+            "subnet_size",
+        ),
+    ] {
+        let error = bound::<SwarmMember>(table, name, &one).unwrap_err();
+        assert_eq!(error.field, field, "{table}: {error}");
+        assert!(error.hint.is_some(), "{table}");
+    }
+    assert!(toml::from_str::<SwarmMember>("role = 'worker'\nadvertize = 'eth1'").is_err());
+}

@@ -1,0 +1,296 @@
+//! `symlink`: a symbolic link with a given target, put in place in one move. Its parent is not created. A file in its
+//! place is replaced only with `force`; a directory never.
+
+use serde::Deserialize;
+
+use super::{AbsolutePath, Account, Ownership, State};
+use crate::model::{
+    Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
+    ProbeError, Query, Refusal, Shown, Step,
+};
+
+/// A symbolic link.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Symlink {
+    /// Absolute path of the link itself.
+    path: AbsolutePath,
+    /// What it points to, verbatim: absolute, or relative to the link's folder. It need not exist. Not used with
+    /// `state = "absent"`.
+    #[serde(default)]
+    target: String,
+    /// Owner of the link itself, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    owner: Account,
+    /// Group of the link itself, by name or number. Default `root`.
+    #[serde(default = "Account::root")]
+    group: Account,
+    /// Replace a file that stands in the link's place; its content is lost. Default `false`.
+    #[serde(default)]
+    force: bool,
+    /// `"present"` (default) or `"absent"` (which removes a link only).
+    #[serde(default)]
+    state: State,
+}
+
+/// `$1` link, `$2` target, `$3` owner:group. Made beside its place and moved over it, so that it is never missing.
+const LINK: &str = r#"[ -d "${1%/*}/" ] || {
+  printf 'the directory %s is not there\n' "${1%/*}/" >&2
+  exit 1
+}
+beside="${1%/*}/.skep-link-$$"
+trap 'rm -f -- "$beside"' EXIT
+ln -s -- "$2" "$beside"
+chown -h -- "$3" "$beside"
+mv -f -T -- "$beside" "$1"
+"#;
+
+const REMOVE: &str = r#"[ ! -L "$1" ] || rm -f -- "$1"
+"#;
+
+impl Kind for Symlink {
+    const NAME: &'static str = "symlink";
+    type Observed = Option<PathState>;
+
+    fn name(&self) -> String {
+        self.path.to_string()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.state == State::Absent {
+            return Ok(());
+        }
+        if self.target.is_empty() {
+            return Err(Invalid::new("target", "a link needs a target")
+                .hint("add target = \"/path/to/it\""));
+        }
+        if self.target.len() > 4095 || self.target.chars().any(char::is_control) {
+            return Err(Invalid::new(
+                "target",
+                format!("{:?} cannot be the target of a link", self.target),
+            )
+            .hint("write a path of at most 4095 bytes without control characters"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::path(self.path.as_str())]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        Ok(Observation::Known(
+            answers.path(self.path.as_str())?.cloned(),
+        ))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let link = observed
+            .as_ref()
+            .filter(|path| path.kind == PathType::Symlink);
+        match (self.state, observed) {
+            (State::Absent, None) => Ok(None),
+            (_, Some(other)) if link.is_none() => self.plan_replace(other).map(Some),
+            (State::Absent, Some(_)) => Ok(Some(self.plan_absent(link))),
+            (State::Present, _) => Ok(self.plan_link(link)),
+        }
+    }
+}
+
+impl Symlink {
+    fn ownership(&self) -> Ownership<'_> {
+        Ownership {
+            owner: &self.owner,
+            group: &self.group,
+            mode: None,
+        }
+    }
+
+    fn link_step(&self) -> Step {
+        let arguments = [
+            self.path.to_string(),
+            self.target.clone(),
+            self.ownership().owner_and_group(),
+        ];
+        Step::script(
+            format!("link {} to {}", self.path, self.target),
+            LINK,
+            arguments,
+        )
+    }
+
+    fn plan_link(&self, link: Option<&PathState>) -> Option<Change> {
+        let before = link.map(|link| link.target.clone().unwrap_or_default());
+        let action = if before.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        };
+        let same_target = before.as_ref() == Some(&self.target);
+        let mut change = Change::new(action);
+        if !same_target {
+            change = change.field(
+                "target",
+                before.map_or(Shown::Absent, Shown::Text),
+                Shown::text(&self.target),
+            );
+        }
+        let change = self.ownership().compare(link, change);
+        if change.fields.is_empty() {
+            return None;
+        }
+        let step = if same_target {
+            self.ownership().step(self.path.as_str())
+        } else {
+            self.link_step()
+        };
+        Some(change.step(step))
+    }
+
+    fn plan_absent(&self, link: Option<&PathState>) -> Change {
+        let target = link
+            .and_then(|link| link.target.clone())
+            .unwrap_or_default();
+        Change::new(Action::Delete)
+            .field("target", Shown::Text(target), Shown::Absent)
+            .step(Step::script(
+                format!("remove the link {}", self.path),
+                REMOVE,
+                [self.path.as_str()],
+            ))
+    }
+
+    fn plan_replace(&self, other: &PathState) -> Result<Change, Refusal> {
+        let what = other.kind.with_article();
+        if other.kind == PathType::File && self.force && self.state == State::Present {
+            let before = Shown::text(format!("a file of {} bytes", other.size));
+            return Ok(Change::new(Action::Update)
+                .field("target", before, Shown::text(&self.target))
+                .step(self.link_step())
+                .note("the content of the file in the link's place is lost"));
+        }
+        let hint = match other.kind {
+            PathType::File if self.state == State::Present => {
+                "move it away, or set force = true to replace the file"
+            }
+            _ => "move it away",
+        };
+        Err(Refusal {
+            why: format!("{} is {what}, not a symbolic link", self.path),
+            hint: hint.into(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::*;
+    use crate::model::{Answer, Answers};
+
+    fn at(state: Option<PathState>) -> Answers {
+        Answers::default().with(Query::path("/l"), Answer::Path(state))
+    }
+
+    fn link_to(target: &str) -> Option<PathState> {
+        Some(PathState {
+            target: Some(target.into()),
+            ..trial::path_state(PathType::Symlink, 0o777)
+        })
+    }
+
+    #[test]
+    fn plans_what_differs_and_nothing_else() {
+        let link: Symlink = trial::kind("path = '/l'\ntarget = '/srv'");
+        let create = trial::plan(&link, &at(None)).unwrap();
+        assert_eq!(create.action, Action::Create);
+        assert_eq!(
+            trial::fields(&create),
+            ["target: - => /srv", "owner: - => root", "group: - => root"]
+        );
+        assert!(trial::plan(&link, &at(link_to("/srv"))).is_none());
+        let update = trial::plan(&link, &at(link_to("/old"))).unwrap();
+        assert_eq!(
+            (update.action, trial::fields(&update)),
+            (Action::Update, vec!["target: /old => /srv".to_owned()])
+        );
+        let owner: Symlink = trial::kind("path = '/l'\ntarget = '/srv'\nowner = 'web'");
+        let update = trial::plan(&owner, &at(link_to("/srv"))).unwrap();
+        assert_eq!(trial::fields(&update), ["owner: root => web"]);
+        assert!(
+            !trial::scripts(&update)[0].contains("ln -s"),
+            "only the owner differs"
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_link_is_kept_unless_forced() {
+        let careful: Symlink = trial::kind("path = '/l'\ntarget = '/srv'");
+        let forced: Symlink = trial::kind("path = '/l'\ntarget = '/srv'\nforce = true");
+        let absent: Symlink = trial::kind("path = '/l'\nstate = 'absent'\nforce = true");
+        let file = at(Some(trial::path_state(PathType::File, 0o644)));
+        let directory = at(Some(trial::path_state(PathType::Directory, 0o755)));
+        assert!(trial::refusal(&careful, &file).hint.contains("force"));
+        assert!(trial::plan(&forced, &file).is_some());
+        trial::refusal(&forced, &directory);
+        trial::refusal(&absent, &file);
+        assert_eq!(
+            trial::plan(&absent, &at(link_to("/x"))).unwrap().action,
+            Action::Delete
+        );
+        assert!(trial::plan(&absent, &at(None)).is_none());
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for table in [
+            "path = '/l'",
+            "path = 'l'\ntarget = '/x'",
+            "path = '/l'\ntarget = \"a\\u0000b\"",
+            "target = '/x'",
+        ] {
+            trial::invalid::<Symlink>(table);
+        }
+    }
+
+    #[test]
+    fn the_steps_make_it_so_under_hostile_names() {
+        let scratch = Scratch::new();
+        for name in HOSTILE_NAMES {
+            let path = scratch.path(name);
+            for target in [*name, "/nowhere", "-f"] {
+                let table = format!(
+                    "path = {}\ntarget = {}",
+                    trial::quoted(&path),
+                    trial::quoted(target)
+                );
+                trial::settle(
+                    &trial::kind::<Symlink>(&format!("{table}\n{}", scratch.owners())),
+                    &path,
+                );
+                assert_eq!(std::fs::read_link(&path).unwrap().to_str().unwrap(), target);
+            }
+            let gone = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
+            trial::settle(&trial::kind::<Symlink>(&gone), &path);
+            assert!(trial::look(&path).is_none());
+        }
+        assert_eq!(
+            scratch.entries(),
+            Vec::<String>::new(),
+            "nothing is left beside the links"
+        );
+    }
+
+    #[test]
+    fn a_link_to_a_directory_is_replaced_and_not_entered() {
+        let scratch = Scratch::new();
+        let (path, old) = (scratch.path("link"), scratch.path("old"));
+        std::fs::create_dir(&old).unwrap();
+        std::os::unix::fs::symlink(&old, &path).unwrap();
+        let table = format!("path = '{path}'\ntarget = '/new'\n{}", scratch.owners());
+        trial::settle(&trial::kind::<Symlink>(&table), &path);
+        assert_eq!(std::fs::read_dir(&old).unwrap().count(), 0);
+        assert_eq!(std::fs::read_link(&path).unwrap().to_str().unwrap(), "/new");
+    }
+}

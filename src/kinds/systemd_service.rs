@@ -1,0 +1,467 @@
+//! `systemd_service`: a unit that is enabled and runs, and that was started after the files it depends on were last
+//! written. What is not said is left as it is.
+
+use serde::Deserialize;
+
+use super::AbsolutePath;
+use crate::model::{
+    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, ProbeError,
+    Query, Refusal, Shown, Step, UnitState,
+};
+
+/// A systemd unit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SystemdService {
+    /// Name of the unit; `.service` is added when it has no suffix.
+    name: String,
+    /// Whether it starts at boot. Default: left as it is.
+    enabled: Option<bool>,
+    /// Whether it runs now. Default: left as it is.
+    running: Option<bool>,
+    /// Whether it is masked. Default: left as it is.
+    masked: Option<bool>,
+    /// Files and folders; the unit is restarted when one was modified later than it was started (whole seconds).
+    #[serde(default)]
+    restart_when_newer: Vec<AbsolutePath>,
+}
+
+/// The unit, and those files that are newer than its start.
+#[derive(Debug)]
+pub struct Service {
+    unit: UnitState,
+    newer: Vec<String>,
+}
+
+/// Units whose restart stops containers, or takes a manager away.
+const ENGINE: &[&str] = &["docker.service", "docker.socket", "containerd.service"];
+
+/// Types of units (systemd.unit(5)).
+const SUFFIXES: &[&str] = &[
+    ".service",
+    ".socket",
+    ".timer",
+    ".mount",
+    ".automount",
+    ".path",
+    ".target",
+    ".swap",
+    ".slice",
+];
+
+const RELOAD: &str = "systemctl daemon-reload\n";
+
+/// `$1` verb, `$2` unit.
+const CHANGE: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1 && [ "$1" != unmask ]; then
+  printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
+  exit 1
+fi
+systemctl "$1" -- "$2"
+"#;
+
+/// `$1` `start` or `restart`, `$2` unit. A unit that failed too often starts again only after `reset-failed`.
+const START: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1; then
+  printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
+  exit 1
+fi
+systemctl reset-failed -- "$2" 2>/dev/null || true
+if ! systemctl "$1" -- "$2" || ! systemctl is-active --quiet -- "$2"; then
+  systemctl status --no-pager --full --lines=30 -- "$2" >&2 || true
+  exit 1
+fi
+"#;
+
+/// Time for a unit to start or stop: five minutes (the Engine stops its containers first).
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
+
+impl Kind for SystemdService {
+    const NAME: &'static str = "systemd_service";
+    type Observed = Service;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        let allowed = |one: char| one.is_ascii_alphanumeric() || ":_.\\@-".contains(one);
+        let begins = self
+            .name
+            .starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_');
+        if !begins
+            || self.name.len() > 255
+            || !self.name.chars().all(allowed)
+            || self.name.ends_with('@')
+        {
+            return Err(
+                Invalid::new("name", format!("{:?} is not the name of a unit", self.name))
+                    .hint("write it as systemctl shows it, e.g. docker or docker.service"),
+            );
+        }
+        if !SUFFIXES.iter().any(|suffix| self.name.ends_with(suffix)) {
+            self.name.push_str(".service");
+        }
+        let wants = self.enabled.is_some() || self.running.is_some() || self.masked.is_some();
+        if !wants && self.restart_when_newer.is_empty() {
+            return Err(Invalid::new("", "nothing is asked of this unit")
+                .hint("add enabled = true and running = true"));
+        }
+        if self.masked == Some(true) && (self.enabled == Some(true) || self.running == Some(true)) {
+            return Err(
+                Invalid::new("masked", "a masked unit is neither enabled nor started")
+                    .hint("set masked = false"),
+            );
+        }
+        if self.running == Some(false) && !self.restart_when_newer.is_empty() {
+            return Err(Invalid::new(
+                "restart_when_newer",
+                "a unit that is stopped is not restarted",
+            )
+            .hint("set running = true, or remove `restart_when_newer`"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let files = self
+            .restart_when_newer
+            .iter()
+            .map(|path| Query::path(path.as_str()));
+        [Query::Unit(self.name.clone())]
+            .into_iter()
+            .chain(files)
+            .collect()
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let unit = answers.unit(&self.name)?.clone();
+        let mut newer = Vec::new();
+        for path in &self.restart_when_newer {
+            let modified = answers.path(path.as_str())?.map(|state| state.modified);
+            if modified
+                .is_some_and(|modified| started(&unit).is_some_and(|started| modified > started))
+            {
+                newer.push(path.to_string());
+            }
+        }
+        Ok(Observation::Known(Service { unit, newer }))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let unit = &observed.unit;
+        let masked =
+            unit.get("LoadState") == "masked" || unit.get("UnitFileState").starts_with("masked");
+        if masked
+            && self.masked.is_none()
+            && (self.enabled == Some(true) || self.running == Some(true))
+        {
+            return Err(Refusal {
+                why: format!("{} is masked on this host", self.name),
+                hint: "somebody forbade it on purpose; set masked = false to allow it again".into(),
+            });
+        }
+        let mut change = Change::new(if unit.exists() || masked {
+            Action::Update
+        } else {
+            Action::Create
+        });
+        if unit.get("NeedDaemonReload") == "yes" {
+            change = change
+                .field(
+                    "unit files",
+                    Shown::text("changed on disk"),
+                    Shown::text("loaded"),
+                )
+                .step(Step::script(
+                    "load the changed unit files",
+                    RELOAD,
+                    Vec::<String>::new(),
+                ));
+        }
+        if masked && self.masked == Some(false) {
+            change = change
+                .field("masked", yes_or_no(true), yes_or_no(false))
+                .step(self.step("unmask", CHANGE));
+        }
+        change = self.plan_enabled(unit, change);
+        change = self.plan_running(observed, change);
+        if !masked && self.masked == Some(true) && unit.exists() {
+            change = change
+                .field("masked", yes_or_no(false), yes_or_no(true))
+                .step(self.step("mask", CHANGE));
+        }
+        Ok((!change.fields.is_empty()).then_some(change))
+    }
+}
+
+impl SystemdService {
+    fn step(&self, verb: &str, script: &'static str) -> Step {
+        Step::script(format!("{verb} {}", self.name), script, [verb, &self.name])
+            .with_timeout(TIMEOUT)
+    }
+
+    fn plan_enabled(&self, unit: &UnitState, change: Change) -> Change {
+        let state = unit.get("UnitFileState");
+        let (wanted, verb) = match self.enabled {
+            // As `systemctl is-enabled` counts, but `enabled-runtime` ends with the next boot.
+            Some(true)
+                if matches!(
+                    state,
+                    "enabled" | "static" | "alias" | "indirect" | "generated"
+                ) =>
+            {
+                return change;
+            }
+            Some(false)
+                if !matches!(
+                    state,
+                    "enabled" | "enabled-runtime" | "linked" | "linked-runtime"
+                ) =>
+            {
+                return change;
+            }
+            Some(true) => (true, "enable"),
+            Some(false) => (false, "disable"),
+            None => return change,
+        };
+        let before = if unit.exists() || !state.is_empty() {
+            yes_or_no(!wanted)
+        } else {
+            Shown::Absent
+        };
+        change
+            .field("enabled", before, yes_or_no(wanted))
+            .step(self.step(verb, CHANGE))
+    }
+
+    fn plan_running(&self, observed: &Service, change: Change) -> Change {
+        let unit = &observed.unit;
+        // A masked unit is there, too: only nobody may start it.
+        let there = unit.exists() || unit.get("LoadState") == "masked";
+        let before = if there {
+            Shown::text(unit.get("ActiveState"))
+        } else {
+            Shown::Absent
+        };
+        let disturbs = match ENGINE.contains(&self.name.as_str()) {
+            true => Disturbance::EngineRestart,
+            false => Disturbance::ServiceRestart,
+        };
+        match self.running {
+            Some(false) if !matches!(unit.get("ActiveState"), "" | "inactive" | "failed") => change
+                .field("running", before, yes_or_no(false))
+                .step(self.step("stop", CHANGE))
+                .disturbing(disturbs),
+            Some(true) if !unit.is_active() => change
+                .field("running", before, yes_or_no(true))
+                .step(self.step("start", START)),
+            _ if unit.is_active() && !observed.newer.is_empty() => change
+                .field(
+                    "started",
+                    Shown::text(format!("before {}", observed.newer.join(", "))),
+                    Shown::text("after"),
+                )
+                .step(self.step("restart", START))
+                .disturbing(disturbs),
+            _ => change,
+        }
+    }
+}
+
+/// When the unit's process, or the unit itself where it has none, was started.
+fn started(unit: &UnitState) -> Option<u64> {
+    let seconds = |property| {
+        unit.get(property)
+            .parse::<u64>()
+            .ok()
+            .filter(|seconds| *seconds > 0)
+    };
+    seconds("ExecMainStartTimestamp").or_else(|| seconds("ActiveEnterTimestamp"))
+}
+
+fn yes_or_no(value: bool) -> Shown {
+    Shown::text(if value { "yes" } else { "no" })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial;
+    use super::*;
+    use crate::model::{Answer, PathState, PathType};
+
+    fn unit(properties: &[(&str, &str)]) -> Answers {
+        let properties = properties
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect();
+        Answers::default().with(
+            Query::Unit("docker.service".into()),
+            Answer::Unit(UnitState { properties }),
+        )
+    }
+
+    fn running(file_state: &str) -> Answers {
+        unit(&[
+            ("LoadState", "loaded"),
+            ("ActiveState", "active"),
+            ("UnitFileState", file_state),
+            ("ExecMainStartTimestamp", "1000"),
+            ("ActiveEnterTimestamp", "1002"),
+        ])
+    }
+
+    fn docker(rest: &str) -> SystemdService {
+        trial::kind(&format!("name = 'docker'\n{rest}"))
+    }
+
+    #[test]
+    fn a_unit_that_is_not_there_yet_is_planned() {
+        let change = trial::plan(
+            &docker("enabled = true\nrunning = true"),
+            &unit(&[("LoadState", "not-found")]),
+        )
+        .unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            ["enabled: - => yes", "running: - => yes"]
+        );
+        assert_eq!(
+            trial::arguments(&change),
+            [["enable", "docker.service"], ["start", "docker.service"]]
+        );
+        assert_eq!(
+            (change.action, change.disturbs),
+            (Action::Create, Disturbance::Nothing)
+        );
+    }
+
+    #[test]
+    fn plans_what_differs_and_nothing_else() {
+        let both = docker("enabled = true\nrunning = true");
+        assert!(trial::plan(&both, &running("enabled")).is_none());
+        assert!(trial::plan(&both, &running("static")).is_none());
+        for off in ["disabled", "enabled-runtime"] {
+            assert_eq!(
+                trial::fields(&trial::plan(&both, &running(off)).unwrap()),
+                ["enabled: no => yes"]
+            );
+        }
+        let failed = unit(&[
+            ("LoadState", "loaded"),
+            ("ActiveState", "failed"),
+            ("UnitFileState", "enabled"),
+        ]);
+        let change = trial::plan(&both, &failed).unwrap();
+        assert_eq!(
+            (trial::fields(&change), trial::scripts(&change)),
+            (vec!["running: failed => yes".into()], vec![START.into()])
+        );
+
+        let off = docker("enabled = false\nrunning = false");
+        let change = trial::plan(&off, &running("enabled")).unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            ["enabled: yes => no", "running: active => no"]
+        );
+        assert_eq!(change.disturbs, Disturbance::EngineRestart);
+        assert!(
+            trial::plan(
+                &off,
+                &unit(&[("LoadState", "not-found"), ("ActiveState", "inactive")])
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn only_a_file_newer_than_the_start_restarts() {
+        let service = docker("running = true\nrestart_when_newer = ['/etc/docker/daemon.json']");
+        let file = |modified| {
+            let state = PathState {
+                modified,
+                ..trial::path_state(PathType::File, 0o644)
+            };
+            (
+                Query::path("/etc/docker/daemon.json"),
+                Answer::Path(Some(state)),
+            )
+        };
+        let at = |answers: Answers, (query, answer)| answers.with(query, answer);
+        let change = trial::plan(&service, &at(running("enabled"), file(1001))).unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            ["started: before /etc/docker/daemon.json => after"]
+        );
+        assert_eq!(
+            (change.disturbs, trial::arguments(&change)),
+            (
+                Disturbance::EngineRestart,
+                vec![vec!["restart".into(), "docker.service".into()]]
+            )
+        );
+        assert!(trial::plan(&service, &at(running("enabled"), file(1000))).is_none());
+        let missing =
+            running("enabled").with(Query::path("/etc/docker/daemon.json"), Answer::Path(None));
+        assert!(trial::plan(&service, &missing).is_none());
+        // What does not run is started, and not restarted besides.
+        let stopped = unit(&[
+            ("LoadState", "loaded"),
+            ("ActiveState", "inactive"),
+            ("ExecMainStartTimestamp", "1000"),
+        ]);
+        assert_eq!(
+            trial::plan(&service, &at(stopped, file(2000)))
+                .unwrap()
+                .steps
+                .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn masked_units_and_changed_unit_files() {
+        let masked = unit(&[
+            ("LoadState", "masked"),
+            ("UnitFileState", "masked"),
+            ("ActiveState", "inactive"),
+        ]);
+        assert!(
+            trial::refusal(&docker("running = true"), &masked)
+                .hint
+                .contains("masked = false")
+        );
+        let change = trial::plan(&docker("running = true\nmasked = false"), &masked).unwrap();
+        assert_eq!(
+            trial::arguments(&change),
+            [["unmask", "docker.service"], ["start", "docker.service"]]
+        );
+        assert!(trial::plan(&docker("masked = true"), &masked).is_none());
+        let stale = unit(&[
+            ("LoadState", "loaded"),
+            ("ActiveState", "active"),
+            ("NeedDaemonReload", "yes"),
+        ]);
+        assert_eq!(
+            trial::fields(&trial::plan(&docker("running = true"), &stale).unwrap()),
+            ["unit files: changed on disk => loaded"]
+        );
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for table in [
+            "name = 'docker'",
+            "name = '-H'\nrunning = true",
+            "name = '$(id)'\nrunning = true",
+            "name = \"a\\nb\"\nrunning = true",
+            "name = 'a/b'\nrunning = true",
+            "name = ''\nrunning = true",
+            "name = 'a'\nrunning = 'yes'",
+            "name = 'a'\nmasked = true\nrunning = true",
+            "name = 'a'\nrunning = false\nrestart_when_newer = ['/x']",
+            "name = 'a'\nrestart_when_newer = ['x']",
+        ] {
+            trial::invalid::<SystemdService>(table);
+        }
+    }
+}

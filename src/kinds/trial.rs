@@ -1,0 +1,360 @@
+//! What the tests of kinds share: making a kind from a table, planning, and performing steps for real in a scratch
+//! folder with the same shell settings as on a host. Compiled for tests only.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::{Command, Stdio};
+
+use crate::inventory::Roster;
+use crate::model::{
+    Act, Answer, Answers, Change, Examination, ExamineError, Files, HostContext, Invalid, Kind,
+    PathState, PathType, Query, Refusal, Resource, Shown,
+};
+use crate::names::HostName;
+
+/// File names that a careless script would run, expand or take for an option.
+pub const HOSTILE_NAMES: &[&str] = &[
+    "\"; touch pwned; \"",
+    "$(touch pwned)",
+    "`touch pwned`",
+    "-rf",
+    "--help",
+    "a b  c",
+    "it's",
+    "*",
+    "${HOME}",
+    "\\n%s%n",
+    "ä✓",
+];
+
+/// Sources and templates by name.
+#[derive(Default)]
+pub struct TrialFiles(pub BTreeMap<&'static str, Vec<u8>>);
+
+impl Files for TrialFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+        self.0
+            .get(path)
+            .cloned()
+            .ok_or_else(|| Invalid::new("", format!("no source {path}")))
+    }
+    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, Invalid> {
+        let prefix = format!("{path}/");
+        let below = self
+            .0
+            .iter()
+            .filter_map(|(name, content)| Some((name.strip_prefix(&prefix)?, content)));
+        let entry = |(name, content): (&str, &Vec<u8>)| crate::model::TreeEntry {
+            path: name.to_owned(),
+            executable: false,
+            content: crate::model::TreeContent::File(content.clone()),
+        };
+        let entries: Vec<_> = below.map(entry).collect();
+        if entries.is_empty() {
+            Err(Invalid::new("", format!("no folder {path}")))
+        } else {
+            Ok(entries)
+        }
+    }
+    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+        self.source(path)
+    }
+    fn template(&self, path: &str) -> Result<String, Invalid> {
+        self.source(path)
+            .map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+}
+
+fn make<K: Kind>(table: &str, files: &TrialFiles) -> Result<K, String> {
+    let mut kind: K = toml::from_str(table).map_err(|error| error.to_string())?;
+    let (host, roster) = (HostName::new("one"), Roster::default());
+    let context = HostContext {
+        host: &host,
+        login_user: "vagrant",
+        roster: &roster,
+        files,
+    };
+    kind.bind(&context)
+        .map_err(|error| format!("{error} ({})", error.hint.clone().unwrap_or_default()))?;
+    Ok(kind)
+}
+
+/// A kind from the text of its table.
+pub fn kind<K: Kind>(table: &str) -> K {
+    kind_with(table, &TrialFiles::default())
+}
+
+/// The same with files beside the playbook.
+pub fn kind_with<K: Kind>(table: &str, files: &TrialFiles) -> K {
+    make(table, files).unwrap_or_else(|error| panic!("{table}\n{error}"))
+}
+
+/// The message that a bad table gets.
+pub fn invalid<K: Kind>(table: &str) -> String {
+    match make::<K>(table, &TrialFiles::default()) {
+        Ok(_) => panic!("taken, though wrong:\n{table}"),
+        Err(error) => error,
+    }
+}
+
+/// The planned change, if any; everything was asked for that is looked at.
+pub fn plan<K: Kind>(kind: &K, answers: &Answers) -> Option<Change> {
+    for query in Kind::queries(kind) {
+        assert!(
+            answers.contains(&query),
+            "the test has no answer for {query:?}"
+        );
+    }
+    match kind.examine(answers).unwrap() {
+        Examination::InSync => None,
+        Examination::Differs(change) => {
+            assert!(
+                !change.fields.is_empty(),
+                "a change without a field cannot be explained"
+            );
+            assert!(
+                !change.steps.is_empty(),
+                "a change without a step does nothing"
+            );
+            Some(change)
+        }
+        Examination::Needs(queries) => panic!("needs {queries:?}"),
+    }
+}
+
+/// The further questions of a kind.
+pub fn needs<K: Kind>(kind: &K, answers: &Answers) -> Vec<Query> {
+    match kind.examine(answers).unwrap() {
+        Examination::Needs(queries) => queries,
+        _ => panic!("needs nothing more"),
+    }
+}
+
+/// Why a kind will not act.
+pub fn refusal<K: Kind>(kind: &K, answers: &Answers) -> Refusal {
+    match kind.examine(answers) {
+        Err(ExamineError::Refused(refusal)) => refusal,
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+fn shown(value: &Shown) -> String {
+    match value {
+        Shown::Absent => "-".into(),
+        Shown::Text(text) | Shown::Lines(text) => text.clone(),
+        Shown::Secret => "(secret)".into(),
+        Shown::KnownAfterApply => "?".into(),
+    }
+}
+
+/// `field: before => after` for each field.
+pub fn fields(change: &Change) -> Vec<String> {
+    change
+        .fields
+        .iter()
+        .map(|one| {
+            format!(
+                "{}: {} => {}",
+                one.field,
+                shown(&one.before),
+                shown(&one.after)
+            )
+        })
+        .collect()
+}
+
+/// The text of every script of a change.
+pub fn scripts(change: &Change) -> Vec<String> {
+    let script = |act: &Act| {
+        if let Act::Script(script) = act {
+            Some(script.script.to_string())
+        } else {
+            None
+        }
+    };
+    change
+        .steps
+        .iter()
+        .filter_map(|step| script(&step.act))
+        .collect()
+}
+
+/// The arguments of every script of a change.
+pub fn arguments(change: &Change) -> Vec<Vec<String>> {
+    let arguments = |act: &Act| {
+        if let Act::Script(script) = act {
+            Some(script.arguments.clone())
+        } else {
+            None
+        }
+    };
+    change
+        .steps
+        .iter()
+        .filter_map(|step| arguments(&step.act))
+        .collect()
+}
+
+pub fn path_state(kind: PathType, mode: u32) -> PathState {
+    let root = || "root".to_owned();
+    let (owner, group) = (root(), root());
+    PathState {
+        kind,
+        owner,
+        uid: 0,
+        group,
+        gid: 0,
+        mode,
+        size: 0,
+        modified: 0,
+        target: None,
+        content: None,
+    }
+}
+
+pub fn path_answer(kind: PathType, mode: u32) -> Answer {
+    Answer::Path(Some(path_state(kind, mode)))
+}
+
+/// A regular file of root with mode 0644 and this content.
+pub fn file_answer(content: &str) -> Answer {
+    let size = content.len() as u64;
+    Answer::Path(Some(PathState {
+        size,
+        content: Some(content.into()),
+        ..path_state(PathType::File, 0o644)
+    }))
+}
+
+/// A TOML basic string.
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// What is at a path of this machine.
+pub fn look(path: &str) -> Option<PathState> {
+    let metadata = std::fs::symlink_metadata(path).ok()?;
+    let kind = match metadata.file_type() {
+        kind if kind.is_file() => PathType::File,
+        kind if kind.is_dir() => PathType::Directory,
+        kind if kind.is_symlink() => PathType::Symlink,
+        _ => PathType::Other,
+    };
+    Some(PathState {
+        kind,
+        owner: metadata.uid().to_string(),
+        uid: metadata.uid(),
+        group: metadata.gid().to_string(),
+        gid: metadata.gid(),
+        mode: metadata.mode() & 0o7777,
+        size: metadata.size(),
+        modified: u64::try_from(metadata.mtime()).unwrap(),
+        target: std::fs::read_link(path)
+            .ok()
+            .map(|target| target.to_str().unwrap().to_owned()),
+        content: (kind == PathType::File).then(|| std::fs::read(path).unwrap()),
+    })
+}
+
+/// Runs a script as the engine does on a host; its stdout, or its stderr when it fails.
+pub fn run(
+    script: &str,
+    arguments: &[String],
+    stdin: &[u8],
+    environment: &[(&str, &str)],
+) -> Result<String, String> {
+    let text = format!("set -eu\nexport LC_ALL=C.UTF-8\numask 022\n{script}");
+    let mut command = Command::new("/bin/sh");
+    command
+        .arg("-c")
+        .arg(text)
+        .arg("sh")
+        .args(arguments)
+        .envs(environment.iter().copied());
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A script that reads no input may be gone before it is written.
+    let _ = child.stdin.take().unwrap().write_all(stdin);
+    let output = child.wait_with_output().unwrap();
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!(
+        "{}: {}",
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    ))
+}
+
+/// Performs every step of a change on this machine.
+pub fn perform(change: &Change) -> Result<(), String> {
+    for step in &change.steps {
+        match &step.act {
+            Act::Script(script) => {
+                run(&script.script, &script.arguments, &script.stdin, &[])?;
+            }
+            Act::WriteFile(file) => {
+                std::fs::write(&file.path, &file.content).map_err(|error| error.to_string())?;
+                std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
+                    .unwrap();
+            }
+            other => panic!("{other:?} cannot be performed here"),
+        }
+    }
+    Ok(())
+}
+
+/// Plans, performs and plans again: there was a change, and then there is none.
+pub fn settle<K: Kind>(kind: &K, path: &str) {
+    let answers = || {
+        let queries = Kind::queries(kind);
+        assert!(
+            queries
+                .iter()
+                .all(|query| matches!(query, Query::Path { path: asked, .. } if asked == path))
+        );
+        queries
+            .into_iter()
+            .fold(Answers::default(), |answers, query| {
+                answers.with(query, Answer::Path(look(path)))
+            })
+    };
+    let change = plan(kind, &answers()).expect("nothing to do");
+    perform(&change).unwrap();
+    if let Some(left) = plan(kind, &answers()) {
+        panic!("after the steps still to do: {:?}", fields(&left));
+    }
+}
+
+/// A folder that goes with the test.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+    pub fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.0.path().to_str().unwrap())
+    }
+    /// `owner` and `group` of the account that runs the test.
+    pub fn owners(&self) -> String {
+        let metadata = std::fs::metadata(self.0.path()).unwrap();
+        format!("owner = '{}'\ngroup = '{}'", metadata.uid(), metadata.gid())
+    }
+    pub fn entries(&self) -> Vec<String> {
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().into_string().unwrap()
+        };
+        std::fs::read_dir(self.0.path())
+            .unwrap()
+            .map(name)
+            .collect()
+    }
+}

@@ -1,0 +1,364 @@
+//! `user_in_group`: accounts that are members of a group, proved by a command that runs as each new member in a
+//! session of its own. The group may still come (docker's comes with its package); the accounts must be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use super::{AccountName, State};
+use crate::model::{
+    Act, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation, ProbeError,
+    Query, Refusal, Shown, Step, UserState,
+};
+
+/// Members of a group.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserInGroup {
+    /// One account. Either `user` or `users` is given.
+    user: Option<AccountName>,
+    /// Several accounts; an empty list is allowed and asks for nothing.
+    users: Option<Vec<AccountName>>,
+    /// The group.
+    group: AccountName,
+    /// POSIX shell text that must succeed as each account whose membership is new, in a new session, e.g.
+    /// `docker version`. Default: nothing is proved.
+    prove: Option<String>,
+    /// Take every other member out of the group. Default `false`.
+    #[serde(default)]
+    exclusive: bool,
+    /// `"present"` (default) or `"absent"`: whether the accounts are members.
+    #[serde(default)]
+    state: State,
+}
+
+/// Accounts and the group as they are.
+#[derive(Debug)]
+pub struct Membership {
+    users: BTreeMap<String, Option<UserState>>,
+    group: Option<GroupState>,
+}
+
+/// `$1` account, `$2` group.
+const ADD: &str = r#"gpasswd --add "$1" "$2" >/dev/null
+"#;
+const REMOVE: &str = r#"gpasswd --delete "$1" "$2" >/dev/null
+"#;
+/// `$1` the user's own shell text.
+const PROVE: &str = r#"sh -c "$1"
+"#;
+
+impl Kind for UserInGroup {
+    const NAME: &'static str = "user_in_group";
+    type Observed = Membership;
+
+    fn name(&self) -> String {
+        let users: Vec<&str> = self.users().map(AccountName::as_str).collect();
+        format!("{}: {}", self.group, users.join(", "))
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        if self.user.is_some() == self.users.is_some() {
+            return Err(Invalid::new("users", "either `user` or `users` is given")
+                .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"));
+        }
+        if self
+            .prove
+            .as_ref()
+            .is_some_and(|text| text.trim().is_empty() || text.contains('\0'))
+        {
+            return Err(Invalid::new("prove", "the proof is not a command")
+                .hint("write prove = \"docker version\""));
+        }
+        if self.state == State::Absent && (self.exclusive || self.prove.is_some()) {
+            return Err(Invalid::new(
+                "state",
+                "`exclusive` and `prove` are about accounts that are members",
+            )
+            .hint("remove them, or the line `state = \"absent\"`"));
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        let users = self.users().map(|user| Query::User(user.to_string()));
+        users
+            .chain([Query::Group(self.group.to_string())])
+            .collect()
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let users = self
+            .users()
+            .map(|user| Ok((user.to_string(), answers.user(user.as_str())?.clone())));
+        let users = users.collect::<Result<_, ProbeError>>()?;
+        Ok(Observation::Known(Membership {
+            users,
+            group: answers.group(self.group.as_str())?.clone(),
+        }))
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let change = match self.state {
+            State::Present => self.plan_present(observed)?,
+            State::Absent => self.plan_absent(observed)?,
+        };
+        Ok((!change.fields.is_empty()).then_some(change))
+    }
+}
+
+impl UserInGroup {
+    fn users(&self) -> impl Iterator<Item = &AccountName> {
+        self.user.iter().chain(self.users.iter().flatten())
+    }
+
+    fn plan_present(&self, observed: &Membership) -> Result<Change, Refusal> {
+        let missing: Vec<&str> = observed
+            .users
+            .iter()
+            .filter(|(_, user)| user.is_none())
+            .map(|(name, _)| name.as_str())
+            .collect();
+        if !missing.is_empty() {
+            return Err(Refusal {
+                why: format!("there is no account {} on the host", missing.join(", ")),
+                hint: "create it first (adduser), or correct the name".into(),
+            });
+        }
+        let group = self.group.as_str();
+        let mut change = Change::new(if observed.group.is_none() {
+            Action::Create
+        } else {
+            Action::Update
+        });
+        let mut proofs = Vec::new();
+        for (name, user) in &observed.users {
+            if user
+                .as_ref()
+                .is_some_and(|user| user.groups.contains(group))
+            {
+                continue;
+            }
+            change = change
+                .field(
+                    name,
+                    Shown::text("not a member"),
+                    Shown::text(format!("member of {group}")),
+                )
+                .step(Step::script(
+                    format!("add {name} to the group {group}"),
+                    ADD,
+                    [name.as_str(), group],
+                ));
+            proofs.extend(self.prove.as_ref().map(|text| proof(name, text)));
+        }
+        if !change.fields.is_empty() {
+            change = change
+                .note("sessions that are open now do not have the group until their next login");
+        }
+        for other in self.others(observed) {
+            change = self.plan_removal(&other, change);
+        }
+        change.steps.extend(proofs);
+        Ok(change)
+    }
+
+    /// Members that the playbook does not name, when it claims the whole group.
+    fn others(&self, observed: &Membership) -> BTreeSet<String> {
+        let members = observed
+            .group
+            .iter()
+            .filter(|_| self.exclusive)
+            .flat_map(|group| group.members.iter());
+        members
+            .filter(|member| !observed.users.contains_key(*member))
+            .cloned()
+            .collect()
+    }
+
+    fn plan_absent(&self, observed: &Membership) -> Result<Change, Refusal> {
+        let mut change = Change::new(Action::Delete);
+        for (name, user) in &observed.users {
+            let Some(user) = user
+                .as_ref()
+                .filter(|user| user.groups.contains(self.group.as_str()))
+            else {
+                continue;
+            };
+            if observed
+                .group
+                .as_ref()
+                .is_some_and(|group| group.gid == user.gid)
+            {
+                return Err(Refusal {
+                    why: format!("{} is the primary group of {name}", self.group),
+                    hint: "give the account another primary group first (usermod -g)".into(),
+                });
+            }
+            change = self.plan_removal(name, change);
+        }
+        Ok(change)
+    }
+
+    fn plan_removal(&self, name: &str, change: Change) -> Change {
+        let group = self.group.as_str();
+        change
+            .field(
+                name,
+                Shown::text(format!("member of {group}")),
+                Shown::text("not a member"),
+            )
+            .step(Step::script(
+                format!("take {name} out of the group {group}"),
+                REMOVE,
+                [name, group],
+            ))
+    }
+}
+
+/// Runs the proof as the account, in a session that has the new group.
+fn proof(name: &str, text: &str) -> Step {
+    let mut step = Step::script(
+        format!("prove it as {name}: {}", text.escape_debug()),
+        PROVE,
+        [text],
+    );
+    if let Act::Script(script) = &mut step.act {
+        script.user = Some(name.to_owned());
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial;
+    use super::*;
+    use crate::model::{Answer, Answers};
+
+    fn user(groups: &[&str]) -> Option<UserState> {
+        let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+        Some(UserState {
+            uid: 1000,
+            gid: 1000,
+            home: "/home/x".into(),
+            shell: "/bin/sh".into(),
+            groups,
+        })
+    }
+
+    fn host(ann: Option<UserState>, bob: Option<UserState>, members: Option<&[&str]>) -> Answers {
+        let group = members.map(|members| GroupState {
+            gid: 999,
+            members: members.iter().map(|name| (*name).to_owned()).collect(),
+        });
+        Answers::default()
+            .with(Query::User("ann".into()), Answer::User(ann))
+            .with(Query::User("bob".into()), Answer::User(bob))
+            .with(Query::Group("docker".into()), Answer::Group(group))
+    }
+
+    #[test]
+    fn adds_whom_it_must_and_proves_it_as_them() {
+        let both: UserInGroup =
+            trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
+        let bare = trial::plan(&both, &host(user(&["ann"]), user(&["bob"]), None)).unwrap();
+        assert_eq!(
+            trial::fields(&bare),
+            [
+                "ann: not a member => member of docker",
+                "bob: not a member => member of docker"
+            ]
+        );
+        let half = trial::plan(
+            &both,
+            &host(user(&["ann", "docker"]), user(&["bob"]), Some(&["ann"])),
+        )
+        .unwrap();
+        assert_eq!(
+            trial::arguments(&half),
+            [vec!["bob", "docker"], vec!["docker version"]]
+        );
+        let users: Vec<Option<String>> = half
+            .steps
+            .iter()
+            .map(|step| {
+                if let Act::Script(script) = &step.act {
+                    script.user.clone()
+                } else {
+                    None
+                }
+            })
+            .collect();
+        assert_eq!(users, [None, Some("bob".into())]);
+        assert!(
+            trial::plan(
+                &both,
+                &host(user(&["docker"]), user(&["docker"]), Some(&["ann", "bob"]))
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_missing_account_is_refused_by_name() {
+        let both: UserInGroup = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'");
+        let refusal = trial::refusal(&both, &host(user(&["docker"]), None, None));
+        assert!(refusal.why.contains("bob") && !refusal.why.contains("ann"));
+    }
+
+    #[test]
+    fn members_go_when_asked() {
+        let exclusive: UserInGroup =
+            trial::kind("user = 'ann'\ngroup = 'docker'\nexclusive = true");
+        let answers = host(user(&["docker"]), None, Some(&["ann", "eve"]));
+        let change = trial::plan(&exclusive, &answers).unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            ["eve: member of docker => not a member"]
+        );
+        assert_eq!(trial::scripts(&change), [REMOVE]);
+
+        let absent: UserInGroup =
+            trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nstate = 'absent'");
+        let change = trial::plan(&absent, &answers).unwrap();
+        assert_eq!(
+            (change.action, trial::arguments(&change)),
+            (Action::Delete, vec![vec!["ann".into(), "docker".into()]])
+        );
+        assert!(trial::plan(&absent, &host(user(&[]), None, None)).is_none());
+        let mut primary = user(&["docker"]).unwrap();
+        primary.gid = 999;
+        assert!(
+            trial::refusal(&absent, &host(Some(primary), None, Some(&[])))
+                .why
+                .contains("primary")
+        );
+    }
+
+    #[test]
+    fn bad_input_is_refused() {
+        for table in [
+            "group = 'docker'",
+            "group = 'docker'\nuser = 'a'\nusers = ['b']",
+            "group = 'docker'\nuser = '-a'",
+            "group = 'docker'\nuser = '0'",
+            "group = '$(id)'\nuser = 'a'",
+            "group = 'docker'\nuser = 'a'\nprove = ' '",
+            "group = 'docker'\nuser = 'a'\nstate = 'absent'\nprove = 'true'",
+        ] {
+            trial::invalid::<UserInGroup>(table);
+        }
+    }
+
+    #[test]
+    fn the_proof_is_an_argument_and_fails_with_its_command() {
+        let text = "test \"$(printf '%s' 'a b')\" = 'a b'".to_owned();
+        trial::run(PROVE, &[text], b"", &[]).unwrap();
+        assert!(
+            trial::run(PROVE, &["echo no >&2; exit 3".to_owned()], b"", &[])
+                .unwrap_err()
+                .contains("no")
+        );
+    }
+}

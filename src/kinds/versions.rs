@@ -1,0 +1,279 @@
+//! Versions of a secret or config. The Engine cannot change one, so each content gets an object of its own, `NAME-1`,
+//! `NAME-2`, ..., told by its labels; the highest number is the current one. Old ones stay until no service uses them and there
+//! are more than are to be kept.
+
+use base64ct::{Base64, Encoding};
+use serde_json::{Value, json};
+
+use super::cluster::request;
+use crate::model::{Act, Made, Refusal, Seal, SecretBytes, Step};
+use crate::names::HostName;
+
+/// The name that a playbook gives.
+const LABEL_NAME: &str = "skep.name";
+/// Keyed digest of a secret's content.
+pub(super) const LABEL_DIGEST: &str = "skep.digest";
+/// The config that holds the key of all digests: who may read it may also start containers that read every secret.
+const KEY: &str = "skep-digest-key";
+
+/// The default of the field `keep` of both kinds.
+pub(super) fn default_keep() -> usize {
+    1
+}
+
+/// Which of the two an object is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    Secret,
+    Config,
+}
+
+impl Sort {
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Secret => "secret",
+            Self::Config => "config",
+        }
+    }
+
+    fn collection(self) -> &'static str {
+        match self {
+            Self::Secret => "/secrets",
+            Self::Config => "/configs",
+        }
+    }
+
+    /// Where a container's specification lists what it uses, and by which key.
+    fn used_at(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Secret => ("/Spec/TaskTemplate/ContainerSpec/Secrets", "SecretID"),
+            Self::Config => ("/Spec/TaskTemplate/ContainerSpec/Configs", "ConfigID"),
+        }
+    }
+
+    /// What is read: the versions, the services that may use them, and for secrets the key.
+    pub(super) fn paths(self, name: &str) -> Vec<String> {
+        let label = format!("%7B%22label%22%3A%5B%22{LABEL_NAME}%3D{name}%22%5D%7D");
+        let mut paths = vec![
+            format!("{}?filters={label}", self.collection()),
+            "/services".to_owned(),
+        ];
+        if self == Self::Secret {
+            paths.push(super::cluster::named("/configs", KEY));
+        }
+        paths
+    }
+}
+
+/// One version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Version {
+    id: String,
+    pub(super) number: u64,
+    pub(super) name: String,
+    pub(super) digest: String,
+    /// A config's content; secrets cannot be read.
+    pub(super) content: Option<Vec<u8>>,
+    /// Names of services that use it.
+    users: Vec<String>,
+}
+
+/// All versions of one name, the current one last.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Versions {
+    list: Vec<Version>,
+    /// The key of digests, once it was made.
+    pub(super) key: Option<SecretBytes>,
+}
+
+impl Versions {
+    /// Reads the bodies of [`Sort::paths`].
+    pub(super) fn read(sort: Sort, name: &str, bodies: &[Value]) -> Self {
+        let objects = bodies
+            .first()
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let services = bodies
+            .get(1)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut list: Vec<Version> = objects
+            .iter()
+            .filter_map(|object| version(sort, name, object, services))
+            .collect();
+        list.sort_by_key(|version| version.number);
+        let keys = bodies
+            .get(2)
+            .and_then(Value::as_array)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let key = keys.iter().find(|config| text(config, "/Spec/Name") == KEY);
+        let key = key
+            .and_then(|config| Base64::decode_vec(&text(config, "/Spec/Data")).ok())
+            .map(SecretBytes::new);
+        Self { list, key }
+    }
+
+    pub(super) fn current(&self) -> Option<&Version> {
+        self.list.last()
+    }
+
+    /// The number of the next version.
+    pub(super) fn next(&self) -> u64 {
+        self.current().map_or(1, |version| version.number + 1)
+    }
+
+    /// Old versions that no service uses and that are more than are to be kept, the oldest first. `coming` is how many
+    /// versions will be added.
+    pub(super) fn surplus(&self, keep: usize, coming: usize) -> Vec<&Version> {
+        let current = usize::from(coming == 0 && !self.list.is_empty());
+        let old = &self.list[..self.list.len() - current];
+        let unused: Vec<&Version> = old
+            .iter()
+            .filter(|version| version.users.is_empty())
+            .collect();
+        let more = old.len().saturating_sub(keep);
+        unused.into_iter().take(more).collect()
+    }
+
+    /// All versions, to be removed.
+    ///
+    /// # Errors
+    /// [`Refusal`] when a service uses one.
+    pub(super) fn all_unused(&self, sort: Sort, name: &str) -> Result<Vec<&Version>, Refusal> {
+        let mut users: Vec<&str> = self
+            .list
+            .iter()
+            .flat_map(|version| &version.users)
+            .map(String::as_str)
+            .collect();
+        users.sort_unstable();
+        users.dedup();
+        if users.is_empty() {
+            return Ok(self.list.iter().collect());
+        }
+        let noun = sort.noun();
+        Err(Refusal {
+            why: format!(
+                "the {noun} {name} is used by the service {}",
+                users.join(", ")
+            ),
+            hint: format!("take the {noun} out of that service first"),
+        })
+    }
+}
+
+fn version(sort: Sort, name: &str, object: &Value, services: &[Value]) -> Option<Version> {
+    // Filters may be ignored by what answers: the label decides.
+    let labels = object.pointer("/Spec/Labels")?;
+    if labels.get(LABEL_NAME)?.as_str()? != name {
+        return None;
+    }
+    let full = text(object, "/Spec/Name");
+    let number = full.strip_prefix(name)?.strip_prefix('-')?.parse().ok()?;
+    let id = text(object, "/ID");
+    let (list, key) = sort.used_at();
+    let uses = |service: &&Value| {
+        let used = service.pointer(list).and_then(Value::as_array);
+        used.is_some_and(|used| {
+            used.iter()
+                .any(|one| one.get(key).and_then(Value::as_str) == Some(&id))
+        })
+    };
+    let users = services
+        .iter()
+        .filter(uses)
+        .map(|service| text(service, "/Spec/Name"))
+        .collect();
+    let content = match sort {
+        Sort::Config => Base64::decode_vec(&text(object, "/Spec/Data")).ok(),
+        Sort::Secret => None,
+    };
+    let digest = labels
+        .get(LABEL_DIGEST)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    Some(Version {
+        id,
+        number,
+        name: full,
+        digest,
+        content,
+        users,
+    })
+}
+
+fn text(value: &Value, pointer: &str) -> String {
+    value
+        .pointer(pointer)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// The step that makes a version.
+pub(super) fn create(
+    sort: Sort,
+    name: &str,
+    number: u64,
+    content: &SecretBytes,
+    managers: &[HostName],
+) -> Step {
+    let full = format!("{name}-{number}");
+    let body = json!({
+        "Name": full, "Labels": { LABEL_NAME: name }, "Data": Base64::encode_string(content.expose()),
+    });
+    let path = format!("{}/create", sort.collection());
+    let mut step = request(
+        format!("create {} {full}", sort.noun()),
+        managers,
+        "POST",
+        path,
+        Some(body),
+    );
+    if let (Sort::Secret, Act::Engine(call)) = (sort, &mut step.act) {
+        call.made = Made::Seal(Seal {
+            managers: managers.to_vec(),
+            path: format!("/configs/{KEY}"),
+            pointer: "/Spec/Data".into(),
+            name: name.to_owned(),
+            content: content.clone(),
+            into: format!("/Labels/{LABEL_DIGEST}"),
+        });
+    }
+    step
+}
+
+/// The step that makes the key of digests: 32 random bytes that only managers of the swarm can read.
+pub(super) fn create_key(managers: &[HostName]) -> Step {
+    let body = json!({ "Name": KEY, "Labels": { LABEL_NAME: KEY }, "Data": "" });
+    let summary = format!("create config {KEY}, the key of the secrets' digests");
+    let mut step = request(
+        summary,
+        managers,
+        "POST",
+        "/configs/create".into(),
+        Some(body),
+    );
+    if let Act::Engine(call) = &mut step.act {
+        call.made = Made::RandomKey {
+            into: "/Data".into(),
+        };
+    }
+    step
+}
+
+/// The step that removes a version.
+pub(super) fn remove(sort: Sort, version: &Version, managers: &[HostName]) -> Step {
+    let path = format!("{}/{}", sort.collection(), version.id);
+    request(
+        format!("remove {} {}", sort.noun(), version.name),
+        managers,
+        "DELETE",
+        path,
+        None,
+    )
+}

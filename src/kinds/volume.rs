@@ -1,0 +1,401 @@
+//! `volume`: a named volume of this host's Engine, local or on an NFS server. An Engine cannot change a volume: what differs is
+//! removed and made anew only where the playbook says so.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::hosts_entry::is_host_name;
+use super::{AbsolutePath, State};
+use crate::model::{
+    Act, Action, Answers, Change, EngineAnswer, EngineCall, HostContext, Invalid, Kind, Made,
+    Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
+};
+
+/// A named volume.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Volume {
+    /// Its name.
+    name: String,
+    /// Its driver. Default `local`.
+    #[serde(default = "local")]
+    driver: String,
+    /// Options of the driver.
+    #[serde(default)]
+    options: BTreeMap<String, String>,
+    /// An export of an NFS server, instead of options.
+    nfs: Option<Nfs>,
+    /// Whether a volume with another driver or options is removed and made anew. Default `false`.
+    #[serde(default)]
+    replace: bool,
+    /// `"present"` (default) or `"absent"`.
+    #[serde(default)]
+    state: State,
+}
+
+/// An export of an NFS server.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nfs {
+    /// Address or name of the server.
+    server: String,
+    /// What it exports.
+    path: AbsolutePath,
+    /// Mount options, see nfs(5). Default `rw,nfsvers=4`.
+    #[serde(default = "mount_options")]
+    options: String,
+}
+
+fn local() -> String {
+    "local".into()
+}
+fn mount_options() -> String {
+    "rw,nfsvers=4".into()
+}
+
+/// A volume as the Engine shows it.
+#[derive(Debug)]
+pub struct Live {
+    driver: String,
+    options: BTreeMap<String, String>,
+}
+
+impl Kind for Volume {
+    const NAME: &'static str = "volume";
+    type Observed = Option<Live>;
+
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+        let plain =
+            |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
+        if self.name.len() < 2
+            || !self
+                .name
+                .starts_with(|first: char| first.is_ascii_alphanumeric())
+            || !self.name.chars().all(plain)
+        {
+            return Err(Invalid::new("name", format!("{:?} is not the name of a volume", self.name))
+                .hint("two or more letters, digits, \"_\", \".\" and \"-\"; the first is a letter or digit"));
+        }
+        if let Some(nfs) = &self.nfs {
+            if !self.options.is_empty() || self.driver != "local" {
+                return Err(Invalid::new(
+                    "nfs",
+                    "an NFS volume has the driver local and its own options",
+                )
+                .hint("give either nfs, or driver and options"));
+            }
+            if nfs.server.parse::<IpAddr>().is_err() && !is_host_name(&nfs.server) {
+                return Err(Invalid::new(
+                    "nfs",
+                    format!("{:?} is neither an address nor a host name", nfs.server),
+                ));
+            }
+            self.options = [
+                ("type", "nfs".to_owned()),
+                ("o", format!("addr={},{}", nfs.server, nfs.options)),
+                ("device", format!(":{}", nfs.path)),
+            ]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        }
+        Ok(())
+    }
+
+    fn queries(&self) -> Vec<Query> {
+        vec![Query::engine(self.path())]
+    }
+
+    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let failed = |why: String| {
+            Err(ProbeError::Failed {
+                what: format!("the volume {}", self.name),
+                why,
+            })
+        };
+        match answers.engine(&self.path())? {
+            EngineAnswer::Response {
+                status: 200..=299,
+                body,
+            } => Ok(Observation::Known(Some(Live::read(body)))),
+            // A host that is to get its Engine in this run has no volume.
+            EngineAnswer::Response { status: 404, .. } | EngineAnswer::Absent => {
+                Ok(Observation::Known(None))
+            }
+            EngineAnswer::Response { status, body } => failed(
+                body.get("message")
+                    .and_then(Value::as_str)
+                    .map_or(format!("status {status}"), str::to_owned),
+            ),
+            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
+        }
+    }
+
+    fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
+        let Some(live) = observed else {
+            if self.state == State::Absent {
+                return Ok(None);
+            }
+            let change = Change::new(Action::Create).field(
+                "driver",
+                Shown::Absent,
+                Shown::text(&self.driver),
+            );
+            let options = self.options.iter();
+            let change = options.fold(change, |change, (key, value)| {
+                change.field(format!("option {key}"), Shown::Absent, Shown::text(value))
+            });
+            return Ok(Some(change.step(self.create())));
+        };
+        if self.state == State::Absent {
+            let change = Change::new(Action::Delete).field(
+                "driver",
+                Shown::text(&live.driver),
+                Shown::Absent,
+            );
+            return Ok(Some(change.step(self.remove()).note(live.loss())));
+        }
+        let mut change = Change::new(Action::Update);
+        if live.driver != self.driver {
+            change = change.field(
+                "driver",
+                Shown::text(&live.driver),
+                Shown::text(&self.driver),
+            );
+        }
+        let keys: std::collections::BTreeSet<&String> =
+            live.options.keys().chain(self.options.keys()).collect();
+        for key in keys {
+            let (before, after) = (live.options.get(key), self.options.get(key));
+            if before != after {
+                let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
+                change = change.field(format!("option {key}"), shown(before), shown(after));
+            }
+        }
+        if change.fields.is_empty() {
+            return Ok(None);
+        }
+        if !self.replace {
+            let what: Vec<&str> = change
+                .fields
+                .iter()
+                .map(|field| field.field.as_str())
+                .collect();
+            return Err(Refusal {
+                why: format!(
+                    "the volume {} is there with another {}, which no Engine can change",
+                    self.name,
+                    what.join(", ")
+                ),
+                hint: format!(
+                    "save what is in it, then set replace = true: {}",
+                    live.loss()
+                ),
+            });
+        }
+        Ok(Some(
+            change
+                .note(live.loss())
+                .step(self.remove())
+                .step(self.create()),
+        ))
+    }
+}
+
+impl Live {
+    fn read(body: &Value) -> Self {
+        let options = body.get("Options").and_then(Value::as_object);
+        let options = options
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+        let driver = body
+            .get("Driver")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned();
+        Self {
+            driver,
+            options: options.collect(),
+        }
+    }
+
+    /// What removing it does to data.
+    fn loss(&self) -> String {
+        match self.options.get("device") {
+            Some(device) => format!("its data stays at {device}"),
+            None => "all data in it is lost".into(),
+        }
+    }
+}
+
+impl Volume {
+    fn path(&self) -> String {
+        format!("/volumes/{}", self.name)
+    }
+
+    fn create(&self) -> Step {
+        let body = json!({"Name": self.name, "Driver": self.driver, "DriverOpts": self.options});
+        self.call(
+            format!("make the volume {}", self.name),
+            "POST",
+            "/volumes/create".into(),
+            Some(body),
+        )
+    }
+
+    fn remove(&self) -> Step {
+        self.call(
+            format!("remove the volume {}", self.name),
+            "DELETE",
+            self.path(),
+            None,
+        )
+    }
+
+    fn call(
+        &self,
+        summary: String,
+        method: &'static str,
+        path: String,
+        body: Option<Value>,
+    ) -> Step {
+        let call = EngineCall {
+            managers: Vec::new(),
+            method,
+            path,
+            body,
+            late: Vec::new(),
+            made: Made::Nothing,
+            timeout: STEP_TIMEOUT,
+        };
+        Step {
+            summary,
+            act: Act::Engine(call),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::trial;
+    use super::*;
+    use crate::model::Answer;
+    use crate::swarm::samples::acts;
+
+    fn kind(table: &str) -> Volume {
+        trial::kind(table)
+    }
+
+    fn live(body: Value) -> Answers {
+        Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Response { status: 200, body }),
+        )
+    }
+
+    fn absent() -> Answers {
+        let body = json!({"message": "no such volume"});
+        Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Response { status: 404, body }),
+        )
+    }
+
+    const NFS: &str = "name = 'data'\nnfs = { server = '10.0.0.1', path = '/srv/export' }";
+
+    #[test]
+    fn made_as_asked_and_in_sync_afterwards() {
+        let change = trial::plan(&kind(NFS), &absent()).unwrap();
+        assert_eq!(
+            trial::fields(&change),
+            [
+                "driver: - => local",
+                "option device: - => :/srv/export",
+                "option o: - => addr=10.0.0.1,rw,nfsvers=4",
+                "option type: - => nfs"
+            ]
+        );
+        let Act::Engine(call) = &change.steps[0].act else {
+            panic!()
+        };
+        let body = call.body.clone().unwrap();
+        let shown =
+            json!({"Name": "data", "Driver": body["Driver"], "Options": body["DriverOpts"]});
+        assert!(trial::plan(&kind(NFS), &live(shown)).is_none());
+        // An Engine says null where there are none.
+        assert!(
+            trial::plan(
+                &kind("name = 'data'"),
+                &live(json!({"Driver": "local", "Options": null}))
+            )
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn what_differs_is_replaced_only_when_it_may_be() {
+        let other = || live(json!({"Driver": "local", "Options": {"type": "tmpfs"}}));
+        let refusal = trial::refusal(&kind(NFS), &other());
+        assert!(
+            refusal
+                .why
+                .contains("another option device, option o, option type")
+                && refusal.hint.contains("is lost"),
+            "{refusal:?}"
+        );
+        let change = trial::plan(&kind(&format!("{NFS}\nreplace = true")), &other()).unwrap();
+        assert_eq!(
+            acts(&change),
+            ["own DELETE /volumes/data", "own POST /volumes/create"]
+        );
+        let kept = live(json!({"Driver": "local", "Options": {"device": ":/old"}}));
+        assert_eq!(
+            trial::plan(&kind(&format!("{NFS}\nreplace = true")), &kept)
+                .unwrap()
+                .notes,
+            ["its data stays at :/old"]
+        );
+    }
+
+    #[test]
+    fn absence_and_an_engine_that_does_not_answer() {
+        let gone = kind("name = 'data'\nstate = 'absent'");
+        assert!(trial::plan(&gone, &absent()).is_none());
+        assert_eq!(
+            acts(&trial::plan(&gone, &live(json!({"Driver": "local"}))).unwrap()),
+            ["own DELETE /volumes/data"]
+        );
+        let down = Answers::default().with(
+            Query::engine("/volumes/data"),
+            Answer::Engine(EngineAnswer::Down("stopped".into())),
+        );
+        assert!(gone.observe(&down).is_err());
+    }
+
+    #[test]
+    fn bad_tables() {
+        for (table, why) in [
+            ("name = 'a'", "not the name of a volume"),
+            ("name = '../etc'", "not the name of a volume"),
+            (
+                "name = 'data'\nnfs = { server = 'a b', path = '/x' }",
+                "neither an address",
+            ),
+            (
+                "name = 'data'\noptions = { type = 'x' }\nnfs = { server = 'a', path = '/x' }",
+                "either nfs",
+            ),
+        ] {
+            assert!(trial::invalid::<Volume>(table).contains(why), "{table}");
+        }
+    }
+}

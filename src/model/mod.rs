@@ -1,0 +1,28 @@
+//! The words that kinds and the run loop share: queries and answers, observed states, changes and
+//! their steps, and the contract of a kind. Data only: nothing here reads or changes a host.
+
+mod answer;
+mod change;
+mod content;
+mod context;
+mod definition;
+mod deployment;
+mod engine_answer;
+mod holding;
+mod kind;
+mod query;
+mod step;
+mod value;
+
+pub use answer::*;
+pub use change::*;
+pub use content::sha256;
+pub use context::*;
+pub use definition::{Defined, Definition, DefinitionStart};
+pub use deployment::*;
+pub use engine_answer::EngineAnswer;
+pub use holding::Holding;
+pub use kind::*;
+pub use query::{Credentials, Query};
+pub use step::*;
+pub use value::{SecretBytes, ValueSource, keyed_digest};
