@@ -8,7 +8,7 @@
 //! connect   one SSH connection per host                `transport`
 //! gather    all queries of a host in one exec          `engine::gather`
 //! plan      answers -> observed -> change              `kinds` (pure)
-//! guard     refuse what would hurt                     `engine::guard`, `swarm`
+//! guard     refuse what would hurt                     `engine::guard`, `safety`
 //! apply     perform steps, host by host in order       `engine::apply`
 //! verify    gather again: every plan must be empty     `engine::apply`
 //! report    events -> human | json                     `report`
@@ -34,6 +34,7 @@ pub mod model;
 pub mod names;
 pub mod playbook;
 pub mod report;
+pub mod safety;
 pub mod schedule;
 pub mod swarm;
 pub mod transport;

@@ -11,7 +11,7 @@ use super::selection::Selection;
 use crate::engine::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
 use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
-use crate::swarm::SwarmGuard;
+use crate::safety::SwarmGuard;
 
 /// Hosts in sync that the recap lists one by one before it only counts them.
 const RECAP_LINES: usize = 40;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use crate::engine::{Engines, Fleet};
 use crate::inventory::Inventory;
 use crate::names::HostName;
+use crate::safety::{SwarmLookout, SwarmSeen};
 use crate::swarm::overview::{Overview, overview};
-use crate::swarm::{EngineView, Node, SwarmLookout, SwarmSeen};
+use crate::swarm::{EngineView, Node};
 
 /// What was seen.
 pub struct Seen {

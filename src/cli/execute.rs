@@ -18,7 +18,8 @@ use crate::model::Kind as _;
 use crate::names::HostName;
 use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
 use crate::report::{Screen, report_json, report_progress};
-use crate::swarm::{SwarmLookout, Validity, Wanted};
+use crate::safety::{SwarmLookout, Wanted};
+use crate::swarm::Validity;
 
 /// A run that has been prepared: what the engine needs, whatever the verb.
 pub struct Prepared {

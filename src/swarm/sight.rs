@@ -177,7 +177,7 @@ impl Sight {
 }
 
 /// An Engine's own words for an error.
-pub(super) fn error_text(status: u16, body: &serde_json::Value) -> String {
+pub(crate) fn error_text(status: u16, body: &serde_json::Value) -> String {
     match body.get("message").and_then(serde_json::Value::as_str) {
         Some(message) => message.trim().to_owned(),
         None => format!("the Engine answered with status {status}"),

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::Role;
 use crate::engine::{Keepsake, Memory};
 use crate::model::{Definition, FieldChange, Shown};
 use crate::names::HostName;
+use crate::swarm::Role;
 
 /// Where a manager tells them.
 pub(super) const PATH: &str = "/swarm";

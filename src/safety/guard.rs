@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
-use super::{EngineView, Info, Loss, Node, Voters, may_lose};
 use crate::engine::{Engines, Guard};
 use crate::model::{Change, Disturbance, EngineAnswer, Refusal};
 use crate::names::HostName;
+use crate::swarm::{EngineView, Info, Loss, Node, Voters, may_lose};
 
 /// How long a restarted node may take to be Ready and Reachable again.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -263,7 +263,7 @@ async fn nodes_of(host: &HostName, engines: &dyn Engines) -> Result<Vec<Node>, S
             status: 200..=299,
             body,
         } => Node::list(&body),
-        EngineAnswer::Response { status, body } => Err(super::sight::error_text(status, &body)),
+        EngineAnswer::Response { status, body } => Err(crate::swarm::error_text(status, &body)),
         EngineAnswer::Absent => Err("there is no Engine".into()),
         EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why),
     }

@@ -6,14 +6,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::certificate::Validity;
-use super::drift::{Sighting, cluster_drift, mends};
 use super::tokens::{self, Tokens};
-use super::{EngineView, Node};
 use crate::engine::outcome::ChangeView;
 use crate::engine::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
 use crate::model::{Action, Answers, Disturbance, EngineAnswer, Query};
 use crate::names::HostName;
+use crate::swarm::Validity;
+use crate::swarm::{EngineView, Node};
+use crate::swarm::{Sighting, cluster_drift, mends};
 
 /// The node's own certificate and its authority's behind it; the key is in another file. Engines whose `data-root` is elsewhere
 /// have none here, and then nothing is said.
@@ -150,7 +150,7 @@ impl SwarmLookout {
                     Err(error) => why = format!("{manager}: {error}"),
                 },
                 EngineAnswer::Response { status, body } => {
-                    why = super::sight::error_text(status, &body)
+                    why = crate::swarm::error_text(status, &body)
                 }
                 EngineAnswer::Absent => {}
                 EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => {
