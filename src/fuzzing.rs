@@ -14,7 +14,7 @@ pub fn settings(bytes: &[u8]) {
 
 /// A gather's output: wholly the host's own (first byte even), or one file's content in an honest host's (odd).
 pub fn gather(bytes: &[u8]) {
-    for words in crate::engine::gather::fuzzing::gather(bytes) {
+    for words in crate::runner::gather::fuzzing::gather(bytes) {
         let shown = crate::report::literal(&words);
         assert!(
             !shown.contains('\u{1b}') && !shown.contains('\r'),

@@ -6,11 +6,11 @@
 //! load      inventory + playbooks + templates          `inventory`, `playbook`      no network
 //! resolve   select hosts, merge vars, render           `playbook`                   no network
 //! connect   one SSH connection per host                `transport`
-//! gather    all queries of a host in one exec          `engine::gather`
+//! gather    all queries of a host in one exec          `runner::gather`
 //! plan      answers -> observed -> change              `kinds` (pure)
-//! guard     refuse what would hurt                     `engine::guard`, `safety`
-//! apply     perform steps, host by host in order       `engine::apply`
-//! verify    gather again: every plan must be empty     `engine::apply`
+//! guard     refuse what would hurt                     `runner::guard`, `safety`
+//! apply     perform steps, host by host in order       `runner::apply`
+//! verify    gather again: every plan must be empty     `runner::apply`
 //! report    events -> human | json                     `report`
 //! ```
 //!
@@ -23,7 +23,6 @@ pub mod diagnostic;
 pub mod document;
 pub mod drift;
 pub mod drill;
-pub mod engine;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod inventory;
@@ -34,6 +33,7 @@ pub mod model;
 pub mod names;
 pub mod playbook;
 pub mod report;
+pub mod runner;
 pub mod safety;
 pub mod schedule;
 pub mod swarm;

@@ -8,9 +8,9 @@ use super::Common;
 use super::execute::{Prepared, execute_loaded, lookout};
 use super::exit_code::Exit;
 use super::selection::Selection;
-use crate::engine::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
 use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
+use crate::runner::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
 use crate::safety::SwarmGuard;
 
 /// Hosts in sync that the recap lists one by one before it only counts them.
@@ -161,7 +161,7 @@ pub async fn apply_loaded(
 
 fn verdict(summary: &RunSummary) -> &'static str {
     match Exit::of(summary, true) {
-        Exit::Fine if summary.count(|outcome| *outcome == crate::engine::Outcome::Changed) == 0 => {
+        Exit::Fine if summary.count(|outcome| *outcome == crate::runner::Outcome::Changed) == 0 => {
             "Nothing to do"
         }
         Exit::Fine => "Applied",

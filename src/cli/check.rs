@@ -13,8 +13,8 @@ use super::selection::{Selection, reject};
 use crate::drift::{
     About, IgnoreRules, Sieved, assemble, earlier_certificates, fill_from_history, rfc3339, sieve,
 };
-use crate::engine::{Lookout, look};
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
+use crate::runner::{Lookout, look};
 use crate::schedule::single::{Single, state_folder};
 
 /// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.

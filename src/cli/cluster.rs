@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engines, Fleet};
 use crate::inventory::Inventory;
 use crate::names::HostName;
+use crate::runner::{Engines, Fleet};
 use crate::safety::{SwarmLookout, SwarmSeen};
 use crate::swarm::overview::{Overview, overview};
 use crate::swarm::{EngineView, Node};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::login::LoginOptions;
-use crate::engine::Connector;
 use crate::inventory::{Inventory, Target};
 use crate::model::{SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::report::{Screen, literal};
+use crate::runner::Connector;
 use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};
 
 /// Reaches hosts as the inventory and the SSH configuration say.

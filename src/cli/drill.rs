@@ -13,11 +13,11 @@ use super::exit_code::Exit;
 use super::interrupt::stop_on_interrupt;
 use super::selection::{InventorySelection, reject};
 use crate::drill::{Measured, Member, Prober, Row, Scenario, cast, published_port, rows, watch};
-use crate::engine::{Events, Fleet};
 use crate::inventory::Inventory;
 use crate::machine::Machines;
 use crate::names::HostName;
 use crate::report::{Screen, Table};
+use crate::runner::{Events, Fleet};
 use crate::swarm::{Role, host_part, overview::Overview};
 
 /// How long the swarm is watched while machines are away.

@@ -11,13 +11,14 @@ use super::interrupt::stop_on_interrupt;
 use super::login::LoginOptions;
 use super::selection::Selection;
 use crate::drift::IgnoreRules;
-use crate::engine::{self, Engines as _, Event, Events, Fleet, RunSummary};
 use crate::inventory::Inventory;
 use crate::kinds::swarm_member::SwarmMember;
 use crate::model::Kind as _;
 use crate::names::HostName;
 use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
 use crate::report::{Screen, report_json, report_progress};
+use crate::runner;
+use crate::runner::{Engines as _, Event, Events, Fleet, RunSummary};
 use crate::safety::{SwarmLookout, Wanted};
 use crate::swarm::Validity;
 
@@ -45,7 +46,7 @@ pub async fn look(
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
     let look = async |run: &Prepared| {
-        engine::look(&run.fleet, &run.work, run.forks, None, &run.stop).await
+        runner::look(&run.fleet, &run.work, run.forks, None, &run.stop).await
     };
     execute(common, screen, selection, verb, look).await
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::engine::RunSummary;
+use crate::runner::RunSummary;
 
 /// How a verb ended. Scripts and timers rely on these numbers; when several apply, the order is 130, 1, 4, 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::engine::gather::gather;
-use crate::engine::{Engines, Fleet, Round};
 use crate::kinds::image::percent;
 use crate::kinds::registry::{LABEL, LABEL_DIRECTORY};
 use crate::model::{Query, Tagged};
 use crate::names::HostName;
 use crate::report::{Table, literal};
+use crate::runner::gather::gather;
+use crate::runner::{Engines, Fleet, Round};
 use crate::swarm::overview::Overview;
 
 /// One registry.

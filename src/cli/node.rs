@@ -14,7 +14,6 @@ use super::execute::fleet;
 use super::exit_code::Exit;
 use super::selection::{InventorySelection, Selection, reject};
 use super::survey::ask;
-use crate::engine::{Engines as _, Events};
 use crate::inventory::Inventory;
 use crate::kinds::node_labels::NodeLabels;
 use crate::machine::Machines;
@@ -22,6 +21,7 @@ use crate::model::{Defined, Query};
 use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Prepared};
 use crate::report::Screen;
+use crate::runner::{Engines as _, Events};
 use crate::swarm::{Loss, Node, may_lose};
 
 /// Work on one machine of the cluster.

@@ -7,8 +7,8 @@ use super::cluster::{Seen, look};
 use super::execute::fleet;
 use super::exit_code::Exit;
 use super::selection::{InventorySelection, reject};
-use crate::engine::Events;
 use crate::report::{Table, literal};
+use crate::runner::Events;
 use crate::swarm::overview::{Overview, Row};
 
 /// Show the swarm: nodes, roles, labels, voters, services, versions, and what is wrong. Reads only.

@@ -10,12 +10,12 @@ use tokio::task::JoinSet;
 
 use super::execute::fleet;
 use super::selection::InventorySelection;
-use crate::engine::gather::gather;
-use crate::engine::{Events, Fleet, Round};
 use crate::inventory::Inventory;
 use crate::model::{Answers, Query};
 use crate::names::HostName;
 use crate::report::Screen;
+use crate::runner::gather::gather;
+use crate::runner::{Events, Fleet, Round};
 use crate::transport::TransportError;
 
 /// What one host answered, and how long the connection and the answer took.

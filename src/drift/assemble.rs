@@ -7,8 +7,8 @@ use super::report::{
     REPORT_SCHEMA, Report, Totals, Trouble, Value,
 };
 use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
-use crate::engine::{Cause, HostOutcome, Outcome, ResourceOutcome};
 use crate::model::Shown;
+use crate::runner::{Cause, HostOutcome, Outcome, ResourceOutcome};
 use crate::swarm::Validity;
 use crate::swarm::overview::Overview;
 

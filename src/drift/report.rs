@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::HostState;
-use crate::engine::Cause;
+use crate::runner::Cause;
 
 /// Version of the form. It grows when a field changes its meaning or goes away; new fields may come within a version.
 pub const REPORT_SCHEMA: u32 = 1;

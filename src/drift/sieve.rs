@@ -4,8 +4,8 @@
 use serde::Serialize;
 
 use super::IgnoreRules;
-use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 use crate::names::HostName;
+use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 
 /// Drift that a rule ignores.
 #[derive(Debug, Clone)]
@@ -58,7 +58,7 @@ pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
                 let mut part = whole.clone();
                 part.change = part
                     .change
-                    .map(|change| crate::engine::outcome::ChangeView {
+                    .map(|change| crate::runner::outcome::ChangeView {
                         fields: out,
                         ..change
                     });
@@ -132,8 +132,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::drift::IgnoreRule;
-    use crate::engine::outcome::ChangeView;
     use crate::model::{Action, Change, Shown};
+    use crate::runner::outcome::ChangeView;
 
     fn rule(resource: &str, field: Option<&str>) -> IgnoreRule {
         IgnoreRule {

@@ -192,7 +192,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::drift::report::Totals;
-    use crate::engine::Cause;
+    use crate::runner::Cause;
 
     /// A check at a day of June: `d` drift, `s` in sync, `u` unreachable.
     fn check(day: u32, state: char) -> Report {

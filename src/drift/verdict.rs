@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{HostOutcome, Outcome};
+use crate::runner::{HostOutcome, Outcome};
 
 /// How a host came out of a check, the gravest that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::{Engines as _, Fleet};
 use crate::model::EngineAnswer;
 use crate::names::HostName;
+use crate::runner::{Engines as _, Fleet};
 use crate::swarm::{Info, Node};
 
 /// Between two looks.

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::{Answers, Examination, ExamineError, Query, Resource};
 
 /// SHA-256 over a resource's kind, its rendered table, the files it was made of and what it took from the inventory. It may be
-/// the digest of a short secret: it is never shown, and never written down but keyed (`engine::record`).
+/// the digest of a short secret: it is never shown, and never written down but keyed (`runner::record`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Definition([u8; 32]);
 

@@ -1,6 +1,6 @@
 //! What can be asked of a host. `Query` is a closed list of reads: no query can change a host, by type.
 //!
-//! The engine turns the queries of a host into one script (`engine::gather`) and Engine API reads; it removes doubles,
+//! The engine turns the queries of a host into one script (`runner::gather`) and Engine API reads; it removes doubles,
 //! so a kind simply names all that it must know.
 
 use super::ValueSource;

@@ -1,4 +1,4 @@
-//! Concrete acts. Only the engine performs them (`engine::perform`), and only in `apply`.
+//! Concrete acts. Only the engine performs them (`runner::perform`), and only in `apply`.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -74,6 +74,17 @@ pub struct Goal {
     pub resource: GoalResource,
 }
 
+impl Goal {
+    /// Returns the scope of the resource's kind; `None` for a resource of no known kind.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        scope(match &self.resource {
+            GoalResource::Bound(resource) => resource.kind(),
+            GoalResource::Deferred(deferred) => deferred.kind(),
+        })
+    }
+}
+
 /// Resolves a playbook for an inventory.
 ///
 /// # Errors

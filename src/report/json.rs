@@ -8,9 +8,9 @@ use tokio::sync::mpsc;
 
 use super::Screen;
 use crate::drift::{IgnoreRules, ignored_fields};
-use crate::engine::event::{EVENT_SCHEMA, Event};
-use crate::engine::{Outcome, ResourceOutcome};
 use crate::names::HostName;
+use crate::runner::event::{EVENT_SCHEMA, Event};
+use crate::runner::{Outcome, ResourceOutcome};
 
 #[derive(Serialize)]
 struct Line<'a> {

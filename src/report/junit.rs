@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::literal;
 use crate::drift::report::{Drift, Report};
-use crate::engine::{Outcome, RunSummary};
+use crate::runner::{Outcome, RunSummary};
 
 /// The XML. Resources in sync come from the run's summary: the report does not list them.
 #[must_use]

@@ -8,9 +8,9 @@ use indexmap::IndexMap;
 
 use super::diff::diff_lines;
 use super::literal;
-use crate::engine::outcome::ChangeView;
-use crate::engine::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 use crate::model::{Action, Disturbance, FieldChange, Shown};
+use crate::runner::outcome::ChangeView;
+use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 
 /// How a plan is shown.
 #[derive(Clone, Copy, Default)]
@@ -273,8 +273,8 @@ pub fn plan_totals(summary: &RunSummary) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ResourceOutcome;
     use crate::names::HostName;
+    use crate::runner::ResourceOutcome;
 
     fn text(before: Shown, after: Shown) -> String {
         let change = ChangeView {

@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::sync::mpsc;
 
 use super::{Screen, hosts_text, literal};
-use crate::engine::event::Event;
-use crate::engine::{Outcome, ResourceOutcome};
 use crate::names::HostName;
+use crate::runner::event::Event;
+use crate::runner::{Outcome, ResourceOutcome};
 
 /// Lines of hosts at work that are drawn at once; more would not fit a terminal.
 const MOST_LINES: usize = 16;

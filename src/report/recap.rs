@@ -1,7 +1,7 @@
 //! The table at the end of a run: one line a host.
 
 use super::Table;
-use crate::engine::{Outcome, RunSummary};
+use crate::runner::{Outcome, RunSummary};
 
 /// The recap of a run. Hosts in which nothing happened are summed up in one line when there are more than `most` of them.
 #[must_use]
@@ -9,7 +9,7 @@ pub fn recap_text(summary: &RunSummary, most: usize) -> String {
     let mut table = Table::new(&[
         "HOST", "OK", "CHANGED", "DIFFERS", "FAILED", "SKIPPED", "STATE",
     ]);
-    let quiet = |host: &crate::engine::HostOutcome| {
+    let quiet = |host: &crate::runner::HostOutcome| {
         host.unreachable.is_none() && host.count(|outcome| *outcome != Outcome::Unchanged) == 0
     };
     let quiet_hosts = summary.hosts.values().filter(|host| quiet(host)).count();

@@ -6,9 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
-use crate::engine::{Engines, Guard};
 use crate::model::{Change, Disturbance, EngineAnswer, Refusal};
 use crate::names::HostName;
+use crate::runner::{Engines, Guard};
 use crate::swarm::{EngineView, Info, Loss, Node, Voters, may_lose};
 
 /// How long a restarted node may take to be Ready and Reachable again.

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::tokens::{self, Tokens};
-use crate::engine::outcome::ChangeView;
-use crate::engine::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
 use crate::model::{Action, Answers, Disturbance, EngineAnswer, Query};
 use crate::names::HostName;
+use crate::runner::outcome::ChangeView;
+use crate::runner::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
 use crate::swarm::Validity;
 use crate::swarm::{EngineView, Node};
 use crate::swarm::{Sighting, cluster_drift, mends};

@@ -3,9 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::engine::{Keepsake, Memory};
 use crate::model::{Definition, FieldChange, Shown};
 use crate::names::HostName;
+use crate::runner::{Keepsake, Memory};
 use crate::swarm::Role;
 
 /// Where a manager tells them.

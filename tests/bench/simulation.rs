@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use skep::engine::{Connector, Events, Fleet, look};
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
 use skep::playbook::{Options, Request, prepare};
+use skep::runner::{Connector, Events, Fleet, look};
 use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
 
 use super::figures::{median, timed};

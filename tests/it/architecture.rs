@@ -79,7 +79,7 @@ fn kinds_do_no_io() {
                 "std::env",
                 "tokio",
                 "crate::transport",
-                "crate::engine",
+                "crate::runner",
                 "async ",
             ],
         );
@@ -103,7 +103,7 @@ fn nothing_before_connect_opens_a_socket() {
                 "tokio",
                 "UnixStream",
                 "crate::transport",
-                "crate::engine",
+                "crate::runner",
             ],
         );
     }
@@ -139,7 +139,7 @@ fn only_report_and_cli_print() {
 }
 
 #[test]
-fn the_engine_knows_no_kind_no_command_line_and_no_report() {
+fn the_runner_knows_no_kind_no_command_line_and_no_report() {
     let mut forbidden = vec![
         "crate::cli".to_owned(),
         "crate::report".to_owned(),
@@ -152,34 +152,34 @@ fn the_engine_knows_no_kind_no_command_line_and_no_report() {
             .map(|kind| format!("kinds::{kind}")),
     );
     let forbidden: Vec<&str> = forbidden.iter().map(String::as_str).collect();
-    nowhere("src/engine", &[], &forbidden);
+    nowhere("src/runner", &[], &forbidden);
 }
 
 /// `plan` and `check` end in the forecast. What changes a host asks for a `Permit`, which the compiler lets only
-/// `engine::apply` make; here the rest of that wall is held: nobody walks around it.
+/// `runner::apply` make; here the rest of that wall is held: nobody walks around it.
 #[test]
 fn what_looks_cannot_act() {
-    nowhere("src", &["engine/apply/permit.rs"], &["Permit(()"]);
-    nowhere("src", &["engine/apply/run.rs"], &["Permit::grant"]);
+    nowhere("src", &["runner/apply/permit.rs"], &["Permit(()"]);
+    nowhere("src", &["runner/apply/run.rs"], &["Permit::grant"]);
     nowhere(
-        "src/engine",
-        &["src/engine/apply", "engine/host.rs", "engine/mod.rs"],
+        "src/runner",
+        &["src/runner/apply", "runner/host.rs", "runner/mod.rs"],
         &["apply::", "Permit", "Applier"],
     );
     // The one road without a permit takes gather's script, and a `GET`.
     nowhere(
         "src",
-        &["engine/gather/mod.rs", "src/lab"],
+        &["runner/gather/mod.rs", "src/lab"],
         &[".ask(script"],
     );
     nowhere(
-        "src/engine",
-        &["engine/host.rs", "src/engine/apply"],
+        "src/runner",
+        &["runner/host.rs", "src/runner/apply"],
         &["Connection::exec", "connection.exec", "Exec::"],
     );
     nowhere(
-        "src/engine",
-        &["src/engine/apply"],
+        "src/runner",
+        &["src/runner/apply"],
         &[
             "\"POST\"",
             "\"DELETE\"",
@@ -192,11 +192,11 @@ fn what_looks_cannot_act() {
     nowhere(
         "src/cli",
         &["cli/apply.rs"],
-        &["engine::apply", "RunOptions", "SwarmGuard", "Approve"],
+        &["runner::apply", "RunOptions", "SwarmGuard", "Approve"],
     );
     nowhere(
         "src",
-        &["src/engine", "src/transport", "src/cli"],
+        &["src/runner", "src/transport", "src/cli"],
         &["dyn Connection", "HostLock", "Exec::"],
     );
     nowhere(
@@ -206,13 +206,13 @@ fn what_looks_cannot_act() {
     );
     // And the words above do stand where they should: a rule about a name that is gone would hold nothing.
     let host =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine/host.rs"))
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runner/host.rs"))
             .unwrap();
     for signature in [
         "async fn act(&self, _permit: &Permit",
         "fn connection(&self, _permit: &Permit",
     ] {
-        assert!(host.contains(signature), "src/engine/host.rs: {signature}");
+        assert!(host.contains(signature), "src/runner/host.rs: {signature}");
     }
     assert!(
         !host.contains("pub async fn exec")

@@ -6,10 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use skep::engine::{Connector, Events, Fleet, HostOutcome, Outcome, RunSummary, look};
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
 use skep::playbook::{Options, Request, prepare};
+use skep::runner::{Connector, Events, Fleet, HostOutcome, Outcome, RunSummary, look};
 use skep::transport::scripted::ScriptedHost;
 use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
 

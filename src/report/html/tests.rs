@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use super::html_text;
 use crate::drift::report::{Cluster, Drift, Field, HostReport, Member, Trouble, Value};
 use crate::drift::{About, HostState, IgnoreRules, Report, Sieved, assemble};
-use crate::engine::Cause;
+use crate::runner::Cause;
 
 const EVIL: &str =
     "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}\u{1b}[31m";

@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::Permit;
 use super::perform::StepError;
-use crate::engine::Host;
 use crate::model::{Credentials, ImageCall};
+use crate::runner::Host;
 use crate::transport::Parcel;
 
 /// Lines that an error shows of what was said before it: the builder's own words say where it stopped.

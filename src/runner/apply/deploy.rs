@@ -9,8 +9,8 @@ use hyper::Response;
 
 use super::Permit;
 use super::perform::{StepError, live_manager};
-use crate::engine::{Fleet, Host, stack_client};
 use crate::model::Deploy;
+use crate::runner::{Fleet, Host, stack_client};
 use crate::transport::{Gate, GateWrites, PassedWrite, TransportError};
 
 /// A manager, with leave to write to it.

@@ -11,13 +11,13 @@ use super::locks::Locks;
 use super::permit::Permit;
 use super::remember::{known, remember};
 use super::verdict::skip_all;
-use crate::engine::event::Event;
-use crate::engine::forecast::{Forecast, Task, forecast};
-use crate::engine::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
-use crate::engine::standby::Standbys;
-use crate::engine::{Fleet, Guard, Keepsake, Lookout};
 use crate::names::HostName;
 use crate::playbook::Resolved;
+use crate::runner::event::Event;
+use crate::runner::forecast::{Forecast, Task, forecast};
+use crate::runner::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
+use crate::runner::standby::Standbys;
+use crate::runner::{Fleet, Guard, Keepsake, Lookout};
 
 /// Who says yes to a forecast.
 #[async_trait::async_trait]

@@ -1,5 +1,5 @@
 //! A run that only looks: `plan` and `check`. It is the forecast and its summary; what performs steps is not within its
-//! reach (see `engine::apply::permit`).
+//! reach (see `runner::apply::permit`).
 
 use std::sync::Arc;
 use std::time::Instant;

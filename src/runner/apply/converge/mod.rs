@@ -11,10 +11,10 @@ use tokio::time::Instant;
 
 use self::judge::{Seen, Standing, judge};
 use super::perform::{StepError, live_manager};
-use crate::engine::event::Event;
-use crate::engine::stack_client::{filter, list};
-use crate::engine::{Fleet, Host};
 use crate::model::Converge;
+use crate::runner::event::Event;
+use crate::runner::stack_client::{filter, list};
+use crate::runner::{Fleet, Host};
 
 /// Time between two looks.
 const LOOK_STEP: Duration = Duration::from_millis(500);

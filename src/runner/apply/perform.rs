@@ -1,4 +1,4 @@
-//! Performs steps: the one place that changes a host. Called by `engine::apply` alone.
+//! Performs steps: the one place that changes a host. Called by `runner::apply` alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
-use crate::engine::{Engines, Fleet, Host};
 use crate::model::{
     Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
     keyed_digest,
 };
 use crate::names::HostName;
+use crate::runner::{Engines, Fleet, Host};
 use crate::transport::{Exec, Parcel, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal

@@ -1,4 +1,4 @@
-//! Writes the record of what was applied last, at the end of an `apply`. Called by `engine::apply::run` alone.
+//! Writes the record of what was applied last, at the end of an `apply`. Called by `runner::apply::run` alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use super::locks::Locks;
 use super::perform::{StepError, perform};
 use super::permit::Permit;
-use crate::engine::event::Event;
-use crate::engine::forecast::{Forecast, HostForecast};
-use crate::engine::outcome::{HostOutcome, Outcome, RunSummary};
-use crate::engine::record::{PATH, Record};
-use crate::engine::{Fleet, Keepsake};
 use crate::model::{Definition, Step};
 use crate::names::HostName;
+use crate::runner::event::Event;
+use crate::runner::forecast::{Forecast, HostForecast};
+use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
+use crate::runner::record::{PATH, Record};
+use crate::runner::{Fleet, Keepsake};
 
 /// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
 /// early.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::Permit;
-use crate::engine::{Event, Events, Host};
 use crate::names::HostName;
+use crate::runner::{Event, Events, Host};
 use crate::transport::{HostLock, TransportError};
 
 /// Locks held by this run.

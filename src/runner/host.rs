@@ -59,7 +59,7 @@ impl Host {
         &self.name
     }
 
-    /// Runs gather's script as root. For `engine::gather` alone, whose scripts are made of `Query`, a closed list of reads.
+    /// Runs gather's script as root. For `runner::gather` alone, whose scripts are made of `Query`, a closed list of reads.
     ///
     /// # Errors
     /// [`TransportError`] when the command's end is unknown.

@@ -10,27 +10,18 @@ use super::Fleet;
 use super::event::Event;
 use super::examine::Look;
 use super::forecast::{HostForecast, Task, resource_outcome};
-use crate::kinds::scope;
 use crate::model::{Resource, Scope};
 use crate::names::HostName;
-use crate::playbook::{Goal, GoalResource, Resolved, ResolvedPlay};
+use crate::playbook::{Goal, Resolved, ResolvedPlay};
 
 /// Hosts that carry instead, by index of the play.
 pub(super) type Standbys = BTreeMap<usize, HostName>;
-
-/// Kind of a goal's resource.
-fn kind(goal: &Goal) -> &'static str {
-    match &goal.resource {
-        GoalResource::Bound(resource) => resource.kind(),
-        GoalResource::Deferred(deferred) => deferred.kind(),
-    }
-}
 
 /// What the carrier of a play has for the cluster, by name.
 fn carried(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
     let goals = play.goals.get(carrier).into_iter().flatten();
     goals
-        .filter(|goal| scope(kind(goal)) == Some(Scope::Cluster))
+        .filter(|goal| goal.scope() == Some(Scope::Cluster))
         .map(Goal::label)
         .collect()
 }

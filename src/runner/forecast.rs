@@ -1,5 +1,5 @@
 //! The first plan: every host is gathered once and compared with all of its resources. `plan` and `check` end here, and
-//! nothing that this file calls can change a host: steps are performed in `engine::apply` alone.
+//! nothing that this file calls can change a host: steps are performed in `runner::apply` alone.
 
 use std::sync::Arc;
 

@@ -8,10 +8,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Fleet;
-use crate::engine::stack_client;
 use crate::model::{
     Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
 };
+use crate::runner::stack_client;
 use crate::transport::{BlankSwarm, Gate, GateReads, Recorded, TransportError};
 
 /// Limit of time for one preview.
