@@ -30,7 +30,7 @@ pub fn stream(bytes: &[u8]) {
 
 /// What an Engine answers to two requests.
 pub fn engine_api(bytes: &[u8]) {
-    crate::transport::fuzzing::engine_api(bytes);
+    crate::docker::fuzzing::engine_api(bytes);
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@
 
 pub mod cli;
 pub mod diagnostic;
+pub mod docker;
 pub mod document;
 pub mod drift;
 pub mod drill;

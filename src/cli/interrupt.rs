@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use super::exit_code::Exit;
-use crate::transport::PrivateFolder;
+use crate::docker::PrivateFolder;
 
 /// A token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
 #[must_use]

@@ -11,12 +11,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::apply::Permit;
+use crate::docker::{EngineClient, GateReads, Parcel, PassedRead, PassedWrite};
 use crate::model::{Credentials, EngineAnswer};
 use crate::names::HostName;
-use crate::transport::{
-    Connection, EngineClient, Exec, GateReads, Method, Output, Parcel, PassedRead, PassedWrite,
-    TransportError,
-};
+use crate::transport::{Connection, Exec, Method, Output, TransportError};
 
 /// Limit of time for one `GET` at an Engine.
 const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);

@@ -13,7 +13,6 @@ mod look;
 mod lookout;
 pub mod outcome;
 mod record;
-mod stack_client;
 mod standby;
 
 pub use apply::{Approve, RunOptions, apply};

@@ -1,12 +1,10 @@
 //! Reach: SSH, known hosts, privilege, the tunnel to the Engine, the host's lock, and a scripted host for tests.
 //! Nothing above this module knows russh; russh breaks its interface often and stays behind [`Connection`].
 
-mod engine_api;
 mod error;
 mod exec;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
-mod gate;
 mod host_lock;
 mod known_hosts;
 mod network;
@@ -15,13 +13,8 @@ mod secrets;
 mod ssh;
 mod ssh_config;
 
-pub use engine_api::{EngineClient, Parcel};
 pub use error::TransportError;
 pub use exec::{Exec, Output, Privilege};
-pub use gate::{
-    BlankSwarm, ClientCall, ClientEnd, Gate, GateReads, GateWrites, PassedRead, PassedWrite,
-    PrivateFolder, Recorded, run_client,
-};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{Forgotten, KnownHosts, forget};

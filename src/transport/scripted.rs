@@ -270,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::transport::EngineClient;
+    use crate::docker::EngineClient;
 
     #[tokio::test]
     async fn known_commands_are_answered_and_unknown_ones_fail() {

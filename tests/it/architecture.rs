@@ -79,6 +79,7 @@ fn kinds_do_no_io() {
                 "std::env",
                 "tokio",
                 "crate::transport",
+                "crate::docker",
                 "crate::runner",
                 "async ",
             ],
@@ -103,6 +104,7 @@ fn nothing_before_connect_opens_a_socket() {
                 "tokio",
                 "UnixStream",
                 "crate::transport",
+                "crate::docker",
                 "crate::runner",
             ],
         );
@@ -118,6 +120,7 @@ fn processes_are_started_by_transport_lab_and_schedule_alone() {
         "src",
         &[
             "src/transport",
+            "src/docker/command.rs",
             "src/lab",
             "src/schedule/systemd.rs",
             "src/schedule/tests.rs",
@@ -196,7 +199,7 @@ fn what_looks_cannot_act() {
     );
     nowhere(
         "src",
-        &["src/runner", "src/transport", "src/cli"],
+        &["src/runner", "src/transport", "src/docker", "src/cli"],
         &["dyn Connection", "HostLock", "Exec::"],
     );
     nowhere(

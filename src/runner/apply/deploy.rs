@@ -9,9 +9,10 @@ use hyper::Response;
 
 use super::Permit;
 use super::perform::{StepError, live_manager};
+use crate::docker::{Gate, GateWrites, PassedWrite, run_stack_deploy};
 use crate::model::Deploy;
-use crate::runner::{Fleet, Host, stack_client};
-use crate::transport::{Gate, GateWrites, PassedWrite, TransportError};
+use crate::runner::{Fleet, Host};
+use crate::transport::TransportError;
 
 /// A manager, with leave to write to it.
 struct Writes {
@@ -52,7 +53,7 @@ pub(super) async fn deploy(
             permit: permit.clone(),
         }),
     ));
-    let said = match stack_client::run(&gate, &deploy.deployment, deploy.timeout).await? {
+    let said = match run_stack_deploy(&gate, &deploy.deployment, deploy.timeout).await? {
         Ok(_) => return Ok(()),
         Err(said) => said,
     };

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::Permit;
 use super::perform::StepError;
+use crate::docker::Parcel;
 use crate::model::{Credentials, ImageCall};
 use crate::runner::Host;
-use crate::transport::Parcel;
 
 /// Lines that an error shows of what was said before it: the builder's own words say where it stopped.
 const LINES: usize = 6;

@@ -9,13 +9,14 @@ use serde_json::Value;
 use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
+use crate::docker::Parcel;
 use crate::model::{
     Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
     keyed_digest,
 };
 use crate::names::HostName;
 use crate::runner::{Engines, Fleet, Host};
-use crate::transport::{Exec, Parcel, Privilege, TransportError};
+use crate::transport::{Exec, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
 /// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its

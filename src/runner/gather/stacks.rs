@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::Fleet;
+use crate::docker::{BlankSwarm, Gate, GateReads, Recorded, run_stack_deploy};
 use crate::model::{
     Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
 };
-use crate::runner::stack_client;
-use crate::transport::{BlankSwarm, Gate, GateReads, Recorded, TransportError};
+use crate::transport::TransportError;
 
 /// Limit of time for one preview.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
@@ -79,7 +79,7 @@ async fn preview(
     question: &StackQuestion,
 ) -> Result<StackAnswer, TransportError> {
     let gate = Arc::new(Gate::preview(reads));
-    let said = match stack_client::run(&gate, &question.deployment, PREVIEW_TIMEOUT).await? {
+    let said = match run_stack_deploy(&gate, &question.deployment, PREVIEW_TIMEOUT).await? {
         Ok(said) => said,
         Err(said) => return Ok(StackAnswer::Refused(said)),
     };

@@ -5,10 +5,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
+use skep::docker::EngineClient;
 use skep::inventory::Target;
 use skep::transport::{
-    ConnectOptions, Connection, EngineClient, Known, KnownHosts, Method, Secrets, SshConnection,
-    TransportError, connect_with,
+    ConnectOptions, Connection, Known, KnownHosts, Method, Secrets, SshConnection, TransportError,
+    connect_with,
 };
 
 use super::engine_server::{Act, EngineServer, echo};

@@ -4,8 +4,6 @@
 //! Who only looks has no [`GateWrites`] to give: a preview cannot write, by type.
 
 mod blank;
-mod client;
-mod folder;
 mod overlay;
 mod planned;
 mod serve;
@@ -19,10 +17,9 @@ use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
 pub use self::blank::BlankSwarm;
-pub use self::client::{ClientCall, ClientEnd, run_client};
-pub use self::folder::PrivateFolder;
 use self::planned::Planned;
-use super::TransportError;
+pub(super) use self::serve::Served;
+use crate::transport::TransportError;
 
 /// A read of the command; there is no method in it that could be another than GET or HEAD.
 #[derive(Debug)]

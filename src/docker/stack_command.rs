@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Host;
+use crate::docker::{ClientCall, Gate, run_client};
 use crate::model::{Deployment, EngineAnswer, STACK_LABEL};
-use crate::transport::{ClientCall, Gate, TransportError, run_client};
+use crate::transport::TransportError;
 
 /// Runs `docker stack deploy`; what it said, as an error when it failed.
-pub(super) async fn run(
+pub async fn run_stack_deploy(
     gate: &Arc<Gate>,
     deployment: &Deployment,
     timeout: Duration,
@@ -46,9 +46,12 @@ pub(super) async fn run(
     })
 }
 
-/// A list of the host's Engine.
-pub(super) async fn list(host: &Host, path: &str) -> Result<Vec<Value>, String> {
-    match host.engine_read(path).await {
+/// Returns the list in the Engine's answer to a read of `path`.
+///
+/// # Errors
+/// The reason why there is no list, in one sentence.
+pub fn list_of(path: &str, answer: EngineAnswer) -> Result<Vec<Value>, String> {
+    match answer {
         EngineAnswer::Response {
             status: 200..=299,
             body: Value::Array(list),
@@ -66,6 +69,6 @@ pub(super) async fn list(host: &Host, path: &str) -> Result<Vec<Value>, String> 
 }
 
 /// The Engine's filter for a stack's objects, ready for a query string. A stack's name needs no further escape.
-pub(super) fn filter(name: &str) -> String {
+pub fn stack_filter(name: &str) -> String {
     format!("%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{name}%22%3Atrue%7D%7D")
 }

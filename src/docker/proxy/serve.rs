@@ -14,14 +14,15 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Gate, PrivateFolder, message};
+use super::{Gate, message};
+use crate::docker::PrivateFolder;
 use crate::transport::TransportError;
 
 /// Most bytes of a request: a config of a megabyte, encoded, with room.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 /// A gate that is being served; dropping it ends that.
-pub(super) struct Served {
+pub(in crate::docker) struct Served {
     task: JoinHandle<()>,
     socket: PathBuf,
 }
@@ -34,7 +35,10 @@ impl Drop for Served {
 
 impl Served {
     /// Starts to listen in the folder.
-    pub(super) fn start(gate: Arc<Gate>, folder: &PrivateFolder) -> Result<Self, TransportError> {
+    pub(in crate::docker) fn start(
+        gate: Arc<Gate>,
+        folder: &PrivateFolder,
+    ) -> Result<Self, TransportError> {
         let socket = folder.path().join(".gate");
         let listener = UnixListener::bind(&socket)
             .map_err(|error| TransportError::Local(format!("{}: {error}", socket.display())))?;
@@ -50,7 +54,7 @@ impl Served {
     }
 
     /// Where a client finds it.
-    pub(super) fn address(&self) -> String {
+    pub(in crate::docker) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
 }

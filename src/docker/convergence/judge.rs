@@ -14,10 +14,12 @@ pub(super) struct Seen<'a> {
 
 /// Where a service stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Standing {
+pub struct Standing {
+    /// Name of the service.
     pub service: String,
     /// Tasks of the new version that run, or for a job those that are complete.
     pub running: u64,
+    /// Tasks that should run.
     pub desired: u64,
     /// Whether all of it is as it should be.
     pub settled: bool,
@@ -35,7 +37,8 @@ pub(super) struct Standing {
 
 impl Standing {
     /// For people: `web_app 0/1 running: No such image: x (on docker02)`.
-    pub(super) fn words(&self) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
         let why = self
             .trouble
             .as_ref()

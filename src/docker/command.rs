@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::process::Command;
 
-use super::serve::Served;
-use super::{Gate, PrivateFolder};
+use super::PrivateFolder;
+use super::proxy::{Gate, Served};
 use crate::transport::TransportError;
 
 /// What to run.

@@ -12,7 +12,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::{Connection, TransportError};
+use crate::transport::{Connection, TransportError};
 
 /// The newest API version whose answers we know.
 const KNOWN_VERSION: ApiVersion = ApiVersion(1, 47);

@@ -1,0 +1,65 @@
+//! Entry for fuzzing: what must hold for whatever an Engine answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::EngineClient;
+use crate::transport::{Connection, EngineStream, Exec, Output, TransportError};
+
+/// A host whose Engine says the same bytes on every stream, whatever it is asked, and then hangs up.
+struct Babbler(Vec<u8>);
+
+#[async_trait]
+impl Connection for Babbler {
+    async fn exec(&self, _: Exec) -> Result<Output, TransportError> {
+        Err(TransportError::Lost("it runs nothing".into()))
+    }
+
+    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+        let (near, mut far) = tokio::io::duplex(1 << 16);
+        let bytes = self.0.clone();
+        tokio::spawn(async move {
+            let mut request = [0; 4096];
+            let _ = far.read(&mut request).await;
+            let _ = far.write_all(&bytes).await;
+            // What is asked further is read and left without an answer.
+            let _ = far.shutdown().await;
+            while far.read(&mut request).await.is_ok_and(|length| length > 0) {}
+        });
+        Ok(Box::new(near))
+    }
+
+    async fn close(&self) {}
+}
+
+/// See [`crate::fuzzing::engine_api`].
+pub(crate) fn engine_api(bytes: &[u8]) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
+    let Ok(runtime) = runtime else { return };
+    runtime.block_on(async {
+        let work = async {
+            let host: Arc<dyn Connection> = Arc::new(Babbler(bytes.to_vec()));
+            let Ok(client) = EngineClient::connect(host).await else {
+                return;
+            };
+            for method in [Method::GET, Method::POST] {
+                let answer = client
+                    .request(&method, "/info", None, Duration::from_secs(5))
+                    .await;
+                if let Ok((status, body)) = answer {
+                    assert!((100..1000).contains(&status), "{status}");
+                    // What is a text or JSON goes on as such; nothing of it is larger than what came.
+                    assert!(body.to_string().len() <= bytes.len() * 8 + 16);
+                }
+            }
+        };
+        let ended = tokio::time::timeout(Duration::from_secs(20), work).await;
+        assert!(ended.is_ok(), "no end");
+    });
+}

@@ -1,0 +1,19 @@
+//! Docker as skep speaks to it: the client of the Engine's API, the proxy that records or passes on what
+//! the `docker` command of this machine asks for, and the convergence of stacks. Hosts are reached through
+//! `transport`, which knows nothing of Docker but the path to its socket.
+
+mod client;
+mod command;
+mod convergence;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
+mod private_folder;
+mod proxy;
+mod stack_command;
+
+pub use client::{EngineClient, Parcel};
+pub use command::{ClientCall, ClientEnd, run_client};
+pub use convergence::{ConvergenceFailure, ConvergenceWatch, STABLE_FOR, Standing};
+pub use private_folder::PrivateFolder;
+pub use proxy::{BlankSwarm, Gate, GateReads, GateWrites, PassedRead, PassedWrite, Recorded};
+pub use stack_command::{list_of, run_stack_deploy, stack_filter};

@@ -1,0 +1,108 @@
+//! Waits until a stack's services run as they should. It ends early when it is known that they will not: the swarm's own words,
+//! with the node, are the reason. Nothing is taken back: what was deployed stays as it is.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::perform::{StepError, live_manager};
+use crate::docker::{ConvergenceWatch, STABLE_FOR, Standing, list_of, stack_filter};
+use crate::model::Converge;
+use crate::runner::event::Event;
+use crate::runner::{Fleet, Host};
+
+/// Time between two looks.
+const LOOK_STEP: Duration = Duration::from_millis(500);
+/// How long no look may succeed: an election of managers takes less, and a connection that is gone stays so for the run.
+const BLIND_FOR: Duration = Duration::from_secs(60);
+
+/// Waits, and reports each service's way.
+pub(super) async fn converge(
+    fleet: &Fleet,
+    host: &Host,
+    stack: &Converge,
+) -> Result<(), StepError> {
+    let started = Instant::now();
+    let mut watch = ConvergenceWatch::default();
+    let mut seen = started;
+    loop {
+        let last_trouble = match look(fleet, stack).await {
+            Ok((services, tasks, nodes)) => {
+                seen = Instant::now();
+                let standings = watch.follow(&services, &tasks, &nodes);
+                report(fleet, host, &mut watch, &standings).await;
+                if let Some(failure) = watch.failure(&standings) {
+                    return Err(StepError::NotConverged {
+                        why: failure.why,
+                        hint: failure.hint,
+                    });
+                }
+                if watch.stable_for(&standings) >= STABLE_FOR {
+                    return Ok(());
+                }
+                let waiting = standings
+                    .iter()
+                    .filter(|standing| !standing.settled)
+                    .map(Standing::words);
+                waiting.collect::<Vec<_>>().join("; ")
+            }
+            // A manager may change while tasks move: the next look asks whoever answers then.
+            Err(error) if seen.elapsed() >= BLIND_FOR => {
+                let why = format!(
+                    "{error}: whether the services run is not known; what was deployed stays"
+                );
+                return Err(StepError::NotConverged {
+                    why,
+                    hint: hint(&stack.name),
+                });
+            }
+            Err(error) => error.to_string(),
+        };
+        if started.elapsed() >= stack.deadline {
+            let limit = humantime::format_duration(stack.deadline);
+            let why = format!(
+                "not all services run after {limit}: {last_trouble}; what was deployed stays"
+            );
+            return Err(StepError::NotConverged {
+                why,
+                hint: hint(&stack.name),
+            });
+        }
+        tokio::time::sleep(LOOK_STEP).await;
+    }
+}
+
+fn hint(name: &str) -> String {
+    format!(
+        "look at `docker stack ps --no-trunc {name}` on a manager; raise `timeout` if it only needs longer"
+    )
+}
+
+type Lists = (Vec<Value>, Vec<Value>, Vec<Value>);
+
+async fn look(fleet: &Fleet, stack: &Converge) -> Result<Lists, StepError> {
+    let manager = live_manager(fleet, &stack.managers).await?;
+    let host = fleet.host(&manager).await?;
+    let filter = stack_filter(&stack.name);
+    let read =
+        async |path: String| list_of(&path, host.engine_read(&path).await).map_err(StepError::Late);
+    Ok((
+        read(format!("/services?filters={filter}")).await?,
+        read(format!("/tasks?filters={filter}")).await?,
+        read("/nodes".into()).await?,
+    ))
+}
+
+async fn report(fleet: &Fleet, host: &Host, watch: &mut ConvergenceWatch, standings: &[Standing]) {
+    for standing in watch.news(standings) {
+        let event = Event::Converging {
+            host: host.name().clone(),
+            service: standing.service.clone(),
+            running: standing.running,
+            desired: standing.desired,
+            trouble: standing.trouble.clone(),
+        };
+        fleet.events().send(event).await;
+    }
+}
