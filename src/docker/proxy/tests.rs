@@ -7,6 +7,7 @@ use hyper_util::rt::TokioIo;
 
 use super::serve::Served;
 use super::*;
+use crate::docker::PrivateFolder;
 
 /// An Engine with one service, one secret and nothing else.
 struct Small;
