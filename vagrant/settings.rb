@@ -1,4 +1,5 @@
-# Reads cluster.toml and the presets: the part of TOML that they need, and nothing else. Every mistake names its line.
+# Reads cluster.toml and the presets: only the part of TOML that they need. Every error names its
+# line.
 
 module Settings
   class Wrong < StandardError; end
@@ -7,7 +8,8 @@ module Settings
   MACHINE = %w[address groups vars box memory cores data_disk].freeze
   NUMBERS = %w[memory cores data_disk].freeze
 
-  # The settings as { "cluster" => {...}, "vars" => {...}, "machines" => { name => {...} } }.
+  # Returns the settings as { "cluster" => {...}, "vars" => {...}, "machines" => { name => {...} }
+  # }.
   def self.read(path)
     settings = { "cluster" => {}, "vars" => {}, "machines" => {}, "groups" => {} }
     table = nil
@@ -72,7 +74,7 @@ module Settings
     end
   end
 
-  # What a provider would find out only half-way, or take for something else.
+  # Checks values that a provider would reject only half-way, or would misread.
   def self.kinds(table, values, wrong)
     values.each do |key, value|
       fits, what =

@@ -1,4 +1,5 @@
-# Written by skep. Source it before `docker stack deploy`: the stack's variables point to these directories.
+# Written by skep. Source this file before `docker stack deploy`: the variables of the stack point
+# to these directories.
 export REGISTRY={{ web2py_registry }}
 export APACHE_CONF_DIR=/home/{{ user }}/web2py/apache2/conf
 export APACHE_HTDOCS_DIR=/home/{{ user }}/web2py/apache2/htdocs

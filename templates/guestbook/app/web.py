@@ -1,4 +1,7 @@
-"""The guestbook, on port 8080: GET / shows who was here, POST / signs it. Entries are documents in MongoDB."""
+"""The guestbook, on port 8080: GET / lists the entries, POST / adds one.
+
+Entries are documents in MongoDB.
+"""
 
 import os
 import socket
@@ -18,21 +21,21 @@ entries = client["guestbook"]["entries"]
 
 @app.errorhandler(pymongo.errors.PyMongoError)
 def away(error):
-    """The database is starting, or away: the next request may find it."""
+    """Answers with an error while the database starts or is away; a later request may succeed."""
     app.logger.warning("no database: %s", error)
     return f"the database does not answer {socket.gethostname()}\n", 503, {"Content-Type": "text/plain"}
 
 
 @app.get("/")
 def book():
-    """All entries, the oldest first, and which instance shows them."""
+    """Shows all entries, the oldest first, and the name of this instance."""
     found = list(entries.find().sort("_id", pymongo.ASCENDING))
     return render_template("book.html", entries=found, instance=socket.gethostname())
 
 
 @app.post("/")
 def sign():
-    """One entry; both fields are needed."""
+    """Adds one entry; both fields are required."""
     entry = {field: request.form.get(field, "").strip()[:500] for field in ("name", "message")}
     missing = [field for field, value in entry.items() if not value]
     if missing:

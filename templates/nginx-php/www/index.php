@@ -1,5 +1,6 @@
 <?php
-// Who answers, and who asked. Behind a balancer the visitor's address is in a header that the balancer sets.
+// Shows the node that answers and the address of the visitor. Behind a balancer, that address is in
+// a header that the balancer sets.
 $forwarded = filter_var($_SERVER['HTTP_X_FORWARDED_FOR'] ?? '', FILTER_VALIDATE_IP);
 $visitor = $forwarded ?: $_SERVER['REMOTE_ADDR'];
 ?>

@@ -1,4 +1,7 @@
-"""The survey's answers in PostgreSQL. Where it is comes from the environment; the password from a file (a secret)."""
+"""Stores the answers of the survey in PostgreSQL.
+
+Its address comes from the environment, its password from a file (a secret).
+"""
 
 import os
 import time
@@ -7,7 +10,7 @@ import psycopg2
 
 
 def connect():
-    """A connection; the database may start after its clients, so it is waited for, up to a minute."""
+    """Returns a connection; waits up to a minute, as the database may start after its clients."""
     with open(os.environ["DATABASE_PASSWORD_FILE"], encoding="utf-8") as secret:
         password = secret.read().strip()
     deadline = time.monotonic() + 60
@@ -29,7 +32,7 @@ def connect():
 
 
 def prepare(connection):
-    """Makes the table; several clients may try at once."""
+    """Creates the table; several clients may try at once."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(2154)")
         cursor.execute("CREATE TABLE IF NOT EXISTS cats (name text, coat text, donut text)")
@@ -37,7 +40,7 @@ def prepare(connection):
 
 
 def add(connection, answer):
-    """Keeps one answer."""
+    """Stores one answer."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO cats (name, coat, donut) VALUES (%s, %s, %s)",
@@ -46,7 +49,7 @@ def add(connection, answer):
 
 
 def answers(connection):
-    """All answers, as (name, coat, donut)."""
+    """Returns all answers, as (name, coat, donut)."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT name, coat, donut FROM cats ORDER BY name, coat, donut")
         return cursor.fetchall()

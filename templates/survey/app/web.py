@@ -1,4 +1,7 @@
-"""The form, on port 5000. With QUEUE_HOST, answers go into a queue that workers empty; without it, straight into the database."""
+"""The form, on port 5000.
+
+With QUEUE_HOST, answers go into a queue that workers empty; without it, directly into the database.
+"""
 
 import json
 import os
@@ -29,13 +32,13 @@ def keep(answer):
 
 @app.get("/")
 def form():
-    """The form itself."""
+    """Shows the form."""
     return render_template("form.html", fields=FIELDS)
 
 
 @app.post("/")
 def submit():
-    """One answer; every field is needed."""
+    """Accepts one answer; every field is required."""
     answer = {field: request.form.get(field, "").strip()[:200] for field in FIELDS}
     missing = [field for field in FIELDS if not answer[field]]
     if missing:
@@ -46,7 +49,7 @@ def submit():
 
 @app.get("/answers")
 def listing():
-    """What was answered so far, one line each, and which task says so."""
+    """Lists the answers so far, one per line, and the name of this task."""
     connection = store.connect()
     try:
         rows = store.answers(connection)
@@ -58,7 +61,7 @@ def listing():
 
 @app.get("/healthy")
 def healthy():
-    """For whoever balances load."""
+    """Health check for load balancers."""
     return "yes\n"
 
 

@@ -1,4 +1,7 @@
-"""Carries answers from the queue into the database. Several may run; each answer is taken by one of them."""
+"""Moves answers from the queue into the database.
+
+Several workers may run; exactly one of them takes each answer.
+"""
 
 import json
 import os
@@ -10,7 +13,7 @@ import store
 
 
 def main():
-    """Until it is stopped. An answer whose storing fails goes back to the queue."""
+    """Runs until it is stopped. An answer that cannot be stored goes back to the queue."""
     queue = redis.Redis(host=os.environ["QUEUE_HOST"], socket_connect_timeout=5)
     database = store.connect()
     store.prepare(database)

@@ -1,4 +1,7 @@
-"""Notes, kept in the database: GET / lists them, POST / with `text` adds one. Plain text, with the task that says so."""
+"""Notes, stored in the database: GET / lists them, POST / with `text` adds one.
+
+Answers are plain text with the name of the task.
+"""
 
 import os
 import socket
@@ -10,7 +13,10 @@ app = Flask(__name__)
 
 
 def connect():
-    """A connection for one request. The password is read each time: a secret may have changed with its task."""
+    """Returns a connection for one request.
+
+    The password is read each time, since the secret may have changed with the task.
+    """
     with open(os.environ["DATABASE_PASSWORD_FILE"], encoding="utf-8") as secret:
         password = secret.read().strip()
     return pymysql.connect(
@@ -26,14 +32,14 @@ def connect():
 
 @app.errorhandler(pymysql.err.OperationalError)
 def away(error):
-    """The database is starting, or away: the next request may find it."""
+    """Answers with an error while the database starts or is away; a later request may succeed."""
     app.logger.warning("no database: %s", error)
     return f"the database does not answer {socket.gethostname()}\n", 503, {"Content-Type": "text/plain"}
 
 
 @app.get("/")
 def listing():
-    """All notes, the oldest first."""
+    """Lists all notes, the oldest first."""
     with connect() as connection, connection.cursor() as cursor:
         cursor.execute("SELECT text, task FROM notes ORDER BY id")
         rows = cursor.fetchall()
@@ -44,7 +50,7 @@ def listing():
 
 @app.post("/")
 def add():
-    """One note."""
+    """Adds one note."""
     text = request.form.get("text", "").strip()[:200]
     if not text:
         return "text is missing\n", 400
@@ -55,5 +61,5 @@ def add():
 
 @app.get("/healthy")
 def healthy():
-    """For whoever balances load: this task is there, whatever the database does."""
+    """Health check for load balancers: this task runs, whatever the state of the database."""
     return "yes\n"

@@ -1,6 +1,7 @@
-"""Live and desired replicas of each service of the swarm, for Prometheus, on port 8000.
+"""Exports live and desired replicas of each service of the swarm for Prometheus, on port 8000.
 
-It reads the Engine's API through the socket of a manager, anew at each scrape: three GET requests, and no others.
+Reads the API of Docker Engine through the socket of a manager: three GET requests at each scrape,
+and no others.
 """
 
 import http.client
@@ -12,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 SOCKET = os.environ.get("ENGINE_SOCKET", "/var/run/docker.sock")
-TIMEOUT = 8  # seconds; below Prometheus's own limit of 10, so that the reason is told
+TIMEOUT = 8  # seconds; below the limit of 10 of Prometheus, so that it gets the reason
 RUNNING = quote(json.dumps({"desired-state": ["running"]}))
 
 
@@ -29,7 +30,7 @@ class Engine(http.client.HTTPConnection):
 
 
 def read(path):
-    """What the Engine answers to a GET, decoded."""
+    """Returns the decoded answer of Docker Engine to a GET."""
     engine = Engine()
     try:
         engine.request("GET", path)
@@ -43,9 +44,10 @@ def read(path):
 
 
 def replicas():
-    """Live and desired replicas by service.
+    """Returns live and desired replicas by service.
 
-    The Engine's own count of running tasks is not used: tasks of a node that is lost stay in it as running.
+    Docker Engine's own count of running tasks is not used: it still counts the tasks of a lost node
+    as running.
     """
     services = read("/services?status=true")
     ready = {node["ID"] for node in read("/nodes") if node["Status"]["State"] == "ready"}
@@ -57,13 +59,13 @@ def replicas():
 
 
 def desired(service):
-    """What a service's specification says; of a global one, a task on each node that may have it."""
+    """Returns the number in the specification; for a global service, one task per eligible node."""
     mode = service["Spec"]["Mode"]
     return mode["Replicated"]["Replicas"] if "Replicated" in mode else service["ServiceStatus"]["DesiredTasks"]
 
 
 def metrics():
-    """The text that Prometheus reads."""
+    """Returns the metrics in the text format of Prometheus."""
     counted = sorted(replicas().items())
     lines = []
     for position, (name, meaning) in enumerate((("live", "that run on a node that is ready"), ("desired", "that are asked for"))):
@@ -74,10 +76,13 @@ def metrics():
 
 
 class Answer(BaseHTTPRequestHandler):
-    """One scrape. When the Engine does not answer, neither does this: the target is then down, and says why."""
+    """Handles one scrape.
+
+    If Docker Engine cannot be read, the status is 503: the target is down, with the reason.
+    """
 
     def do_GET(self):
-        """`/metrics`, and nothing else."""
+        """Serves only `/metrics`."""
         status, text = 404, "see /metrics\n"
         if self.path == "/metrics":
             try:
@@ -93,7 +98,7 @@ class Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code="-", size="-"):
-        """Scrapes are not worth a line each."""
+        """Logs nothing: a line per scrape would be noise."""
 
 
 if __name__ == "__main__":
