@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help test test-vm unit lint demo demo-down bench bench-peers dist install
+.PHONY: help test test-vm unit lint spell demo demo-down bench bench-peers dist install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -15,7 +15,11 @@ lint: ## formatting, clippy, documentation, licences
 	@.ci/lint
 
 unit: ## the tests that need no lab
-	$(CARGO) test --locked
+	$(CARGO) test --locked --lib --test it
+
+spell: ## spelling, by typos (cargo install typos-cli)
+	@command -v typos >/dev/null || { echo "typos is missing; try: cargo install --locked typos-cli@1.52.0" >&2; exit 1; }
+	@typos
 
 test: install ## every test, the lab's included
 	@.ci/test

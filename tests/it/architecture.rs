@@ -290,3 +290,35 @@ fn no_test_file_is_forgotten() {
         }
     }
 }
+
+#[test]
+fn the_test_runner_names_modules_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
+    let settings: toml::Table = text.parse().unwrap();
+    let mut checked = 0;
+    for profile in ["default", "lab"] {
+        for entry in settings["profile"][profile]["overrides"]
+            .as_array()
+            .unwrap()
+        {
+            let filter = entry["filter"].as_str().unwrap();
+            let (binary, rest) = filter
+                .strip_prefix("binary(")
+                .and_then(|rest| rest.split_once(')'))
+                .unwrap();
+            let Some((_, modules)) = rest.split_once("test(/^(") else {
+                continue;
+            };
+            for module in modules.split(')').next().unwrap().split('|') {
+                let place = root.join("tests").join(binary).join(module);
+                assert!(
+                    place.is_dir() || place.with_extension("rs").is_file(),
+                    "no module {module} in tests/{binary}: {filter}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 10, "only {checked} modules were found");
+}
