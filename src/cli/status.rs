@@ -89,7 +89,7 @@ fn text(page: &Overview) -> String {
         .map(|row| row.engine_version.as_str())
         .filter(|version| !version.is_empty())
         .collect();
-    let (reachable, all) = page.managers;
+    let (all, reachable) = page.managers;
     let versions: Vec<&str> = versions.into_iter().collect();
     text.push_str(&format!("\nvoters: {reachable} of {all} reachable"));
     text.push_str(&if versions.is_empty() {

@@ -4,6 +4,7 @@
 mod architecture;
 mod documentation;
 mod drift;
+mod output;
 mod playbook;
 mod providers;
 #[path = "../proxy/mod.rs"]

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use crate::output::golden;
+use crate::output::redact::varying;
 use crate::ssh::sshd::{Sshd, must};
 
 /// A small site: hosts `a`, `b`, ... with one playbook.
@@ -45,6 +47,15 @@ impl Said {
             "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}",
             self.stdout, self.stderr
         );
+        self
+    }
+
+    /// Compares everything that was printed with the snapshot file of this name.
+    #[track_caller]
+    pub fn shows(self, site: &Site, name: &str) -> Self {
+        let text = format!("{}---- stderr\n{}", self.stdout, self.stderr);
+        let folder = site.folder.path().display().to_string();
+        golden(name, &varying(&text.replace(&folder, "[folder]")));
         self
     }
 

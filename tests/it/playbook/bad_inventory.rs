@@ -1,5 +1,7 @@
 //! What is wrong with an inventory is said with its place and a hint, and all at once.
 
+use crate::output::golden;
+
 use super::project::{INVENTORY, Project};
 
 fn refused(inventory: &str) -> Vec<String> {
@@ -9,39 +11,13 @@ fn refused(inventory: &str) -> Vec<String> {
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
     let inventory = "[default]\nuser = 'x'\n[defaults]\nprot = 1\n[groups.workers]\nvar = {}\n[hosts.a]\nadress = '10.0.0.1'\ngroup = ['workers']\n";
-    assert_eq!(
-        refused(inventory),
-        [
-            "inventory.toml:1:2: unknown key `default` in an inventory; did you mean `defaults`?",
-            "inventory.toml:4:1: unknown key `prot` in [defaults]; did you mean `port`?",
-            "inventory.toml:6:1: unknown key `var` in [groups.workers]; did you mean `vars`?",
-            "inventory.toml:8:1: unknown key `adress` in [hosts.a]; did you mean `address`?",
-            "inventory.toml:9:1: unknown key `group` in [hosts.a]; did you mean `groups`?",
-        ]
-    );
+    golden("errors_inventory_keys", &refused(inventory).join("\n"));
 }
 
 #[test]
 fn wrong_types_and_values_are_told_apart() {
     let inventory = "[hosts.a]\naddress = 5\nport = 'ssh'\nbecome = 'yes'\ngroups = [1]\n[hosts.b]\naddress = '::1'\nport = 70000\nconnect_wait = '5 parsecs'\nhost_keys = 'accept'\nuser = '-x'\n";
-    let lines = refused(inventory);
-    assert_eq!(
-        lines[..7],
-        [
-            "inventory.toml:2:11: `address` must be a string, not an integer",
-            "inventory.toml:3:8: `port` must be an integer, not a string",
-            "inventory.toml:4:10: `become` must be true or false, not a string",
-            "inventory.toml:5:11: `groups` must be a string, not an integer",
-            "inventory.toml:8:8: `port` cannot be 70000; a number from 1 to 65535",
-            "inventory.toml:9:16: `connect_wait` is no time: unknown time unit \"parsecs\", supported units: ns, us/µs, ms, sec, min, hours, days, weeks, months, years (and few variations); e.g. \"10s\" or \"2min\"",
-            "inventory.toml:10:13: `host_keys` cannot be \"accept\"; did you mean `accept-new`?",
-        ]
-    );
-    assert_eq!(
-        lines[7],
-        "inventory.toml:11:8: `-x` is no login name; e.g. `user = \"vagrant\"`"
-    );
-    assert_eq!(lines.len(), 8);
+    golden("errors_inventory_types", &refused(inventory).join("\n"));
 }
 
 #[test]
@@ -60,22 +36,7 @@ fn a_host_twice_over_two_files_shows_both_places() {
     let errors = project
         .prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"])
         .unwrap_err();
-    insta::assert_snapshot!(project.shown(&errors), @r#"
-    error: the host `docker02` is defined twice
-     --> more.toml:1:8
-      |
-    1 | [hosts.docker02]
-      |        ^^^^^^^^
-      |
-    note: it is first defined here
-     --> inventory.toml:9:8
-      |
-    9 | [hosts.docker02]
-      |        ^^^^^^^^
-    help: give one of them another name, or remove it
-
-    1 error
-    "#);
+    golden("errors_host_twice", &project.shown(&errors));
 }
 
 #[test]
@@ -110,14 +71,7 @@ fn an_address_that_is_not_one() {
     let lines = refused(
         "[hosts.a]\naddress = '192.168.56.256'\n[hosts.b]\naddress = 'b:2222'\n[hosts.'-c']\naddress = 'c'\n[hosts.d_e]\n",
     );
-    assert_eq!(
-        lines,
-        [
-            "inventory.toml:2:11: `192.168.56.256` is not an address; an IPv4 address has four numbers from 0 to 255",
-            "inventory.toml:4:11: `b:2222` is not an address; give the port as `port = ...`",
-            "inventory.toml:5:8: `-c` is no name for a host; letters, digits, `-`, `_` and `.`, not starting with `-`",
-        ]
-    );
+    golden("errors_addresses", &lines.join("\n"));
 }
 
 #[test]
@@ -217,14 +171,7 @@ fn groups_must_exist_and_not_contain_themselves() {
     let inventory = format!(
         "{INVENTORY}[groups.swarm]\nchildren = ['managers', 'worker']\n[groups.a]\nchildren = ['b']\n[groups.b]\nchildren = ['a']\n"
     );
-    assert_eq!(
-        refused(&inventory),
-        [
-            "inventory.toml:17:25: there is no group `worker`; did you mean `workers`?",
-            "inventory.toml:19:13: the group `a` contains itself through `b`; remove one of the `children`",
-            "inventory.toml:21:13: the group `b` contains itself through `a`; remove one of the `children`",
-        ]
-    );
+    golden("errors_groups", &refused(&inventory).join("\n"));
 }
 
 #[test]
@@ -245,25 +192,7 @@ fn every_syntax_error_of_every_file_is_told() {
         ("inventory.toml", "[hosts.a]\naddress = \nport = 1 2\n"),
         ("playbooks/site.toml", "[[plays]\nhosts = 'all'\n"),
     ]);
-    let lines = project.error_lines();
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("inventory.toml:2:")),
-        "{lines:?}"
-    );
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("inventory.toml:3:")),
-        "{lines:?}"
-    );
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("playbooks/site.toml:1:")),
-        "{lines:?}"
-    );
+    golden("errors_syntax", &project.error_lines().join("\n"));
 }
 
 #[test]
@@ -303,19 +232,5 @@ fn extra_variables_that_are_none() {
         "host=1".into(),
         format!("@{}", project.path("vars.toml").display()),
     ];
-    let lines = project.error_lines();
-    assert!(
-        lines[0].starts_with("-e:1:1: `-e novalue` is not key=value; write "),
-        "{lines:?}"
-    );
-    assert!(
-        lines
-            .iter()
-            .any(|line| line.starts_with("-e:1:1: no variable can be called `host`")),
-        "{lines:?}"
-    );
-    assert!(
-        lines.iter().any(|line| line.starts_with("vars.toml:1:")),
-        "{lines:?}"
-    );
+    golden("errors_extra_variables", &project.error_lines().join("\n"));
 }

@@ -1,5 +1,7 @@
 //! What is wrong with a playbook is said with its place and a hint, and all at once.
 
+use crate::output::golden;
+
 use super::project::{Project, playbook};
 
 fn refused(playbook: &str) -> Vec<String> {
@@ -9,38 +11,13 @@ fn refused(playbook: &str) -> Vec<String> {
 #[test]
 fn unknown_kinds_and_keys_name_the_nearest_known_one() {
     let text = "var = {}\n[[plays]]\nhosts = 'all'\ntag = 'x'\nresources = [\n  { simlink = { path = '/a' } },\n  { symlink = { path = '/a', target = '/b' }, wen = 'true' },\n  { symlink = { pth = '/a', target = '/b' } },\n]\n";
-    assert_eq!(
-        refused(text),
-        [
-            "playbooks/site.toml:1:1: unknown key `var` in a playbook; did you mean `vars`?",
-            "playbooks/site.toml:4:1: unknown key `tag` in a play; did you mean `tags`?",
-            "playbooks/site.toml:6:5: unknown kind `simlink` of a resource; did you mean `symlink`?",
-            "playbooks/site.toml:7:47: unknown key `wen` of a resource; did you mean `when`?",
-            "playbooks/site.toml:8:17: unknown key `pth` in `symlink`; did you mean `path`?",
-        ]
-    );
+    golden("errors_playbook_keys", &refused(text).join("\n"));
 }
 
 #[test]
 fn wrong_types() {
     let text = "[[plays]]\nhosts = 'all'\nserial = 0\nmax_fail = 'x'\ntags = ['a b']\nresources = [\n  'symlink',\n  { symlink = '/a' },\n  { symlink = { path = 5, target = true } },\n  { tags = 'a' },\n  { symlink = { path = '/a', target = '/b' }, when = 1, loop = 2 },\n]\n";
-    let lines = refused(text);
-    let expected = [
-        "playbooks/site.toml:3:10: `serial` cannot be 0; a number from 1 up",
-        "playbooks/site.toml:4:12: `max_fail` must be an integer, not a string",
-        "playbooks/site.toml:5:9: `a b` is no tag; a tag is one word without a comma",
-        "playbooks/site.toml:7:3: `a resource` must be a table such as { package = { name = \"curl\" } }, not a string",
-        "playbooks/site.toml:10:3: this resource names no kind; one of ",
-        "playbooks/site.toml:11:54: `when` must be an expression, e.g. \"swarm_size > 1\", not an integer",
-        "playbooks/site.toml:11:64: `loop` must be a list or an expression that gives one, not an integer",
-        "playbooks/site.toml:8:15: symlink: invalid type: string \"/a\", expected a table",
-        "playbooks/site.toml:9:24: symlink: invalid type: integer `5`, expected a string; put it in quotes",
-        "playbooks/site.toml:9:36: symlink: invalid type: boolean `true`, expected a string; put it in quotes",
-    ];
-    for (line, expected) in lines.iter().zip(expected) {
-        assert!(line.starts_with(expected), "{line}\nis not\n{expected}");
-    }
-    assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+    golden("errors_playbook_types", &refused(text).join("\n"));
 }
 
 #[test]
@@ -62,17 +39,7 @@ fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n",
     )]);
-    insta::assert_snapshot!(project.errors(), @r"
-    error: there is no group or host `worker`
-     --> playbooks/site.toml:2:19
-      |
-    2 | hosts = 'managers,worker:!db'
-      |                   ^^^^^^
-      |
-    help: did you mean `workers`?
-
-    1 error
-    ");
+    golden("errors_unknown_group", &project.errors());
 }
 
 #[test]
@@ -153,20 +120,7 @@ fn an_include_that_is_not_there_or_is_wrong() {
             "[[plays]]\nhosts = 'all'\nresources = [{ symlnk = {} }]\n",
         ),
     ]);
-    let lines = project.error_lines();
-    assert_eq!(lines.len(), 5, "{lines:#?}");
-    assert_eq!(
-        lines[0],
-        "playbooks/site.toml:1:27: unknown key `fil` in an include; did you mean `file`?"
-    );
-    assert!(lines[1].starts_with("playbooks/site.toml:1:25: this include has no `file`"));
-    assert!(lines[2].starts_with("playbooks/site.toml:1:66: `include` must be a string"));
-    assert!(
-        lines[3].starts_with(
-            "playbooks/site.toml:1:12: cannot include playbooks/none.toml: No such file"
-        )
-    );
-    assert!(lines[4].starts_with("playbooks/b.toml:3:16: unknown kind `symlnk`"));
+    golden("errors_includes", &project.error_lines().join("\n"));
 }
 
 #[test]
@@ -224,8 +178,7 @@ fn errors_of_inventory_playbook_and_templates_come_together() {
             &playbook("{ symlink = { path = '/{{ nope }}', target = '/b' } },\n{ symlnk = {} }"),
         ),
     ]);
-    let lines = project.error_lines();
-    assert_eq!(lines.len(), 4, "{lines:#?}");
+    golden("errors_several_files", &project.error_lines().join("\n"));
 }
 
 #[test]

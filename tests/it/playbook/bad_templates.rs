@@ -1,5 +1,7 @@
 //! Templates that fail: the undefined name, its line and column, also through variables and facts.
 
+use crate::output::golden;
+
 use super::project::{INVENTORY, Project, playbook};
 
 fn refused(resources: &str) -> Vec<String> {
@@ -10,18 +12,7 @@ fn refused(resources: &str) -> Vec<String> {
 fn an_undefined_variable_is_named_and_pointed_at() {
     let text = playbook("{ symlink = { path = '/home/{{ usr }}/x', target = '/b' } }");
     let project = Project::new(&[("playbooks/site.toml", &text)]);
-    insta::assert_snapshot!(project.errors(), @r"
-    error: `usr` is not defined
-     --> playbooks/site.toml:4:32
-      |
-    4 | { symlink = { path = '/home/{{ usr }}/x', target = '/b' } }
-      |                                ^^^
-      |
-    note: on docker01, docker02, docker03
-    help: did you mean `user`?
-
-    1 error
-    ");
+    golden("errors_undefined_variable", &project.errors());
 }
 
 #[test]
@@ -29,14 +20,7 @@ fn every_template_of_a_table_is_tried() {
     let lines = refused(
         "{ symlink = { path = '{{ aaa }}', target = '/{{ host.nme }}' }, when = 'true' },\n{ symlink = { path = '/b', target = '/c' }, when = 'bbb > 1' }",
     );
-    assert_eq!(
-        lines,
-        [
-            "playbooks/site.toml:4:26: `aaa` is not defined; define it under [vars], or write `{{ name | default(...) }}`",
-            "playbooks/site.toml:4:49: `host.nme` is not defined; did you mean `name`?",
-            "playbooks/site.toml:5:53: `bbb` is not defined; define it under [vars], or write `{{ name | default(...) }}`",
-        ]
-    );
+    golden("errors_templates", &lines.join("\n"));
 }
 
 #[test]
@@ -54,22 +38,7 @@ fn syntax_unknown_filters_and_unknown_groups() {
     let lines = refused(
         "{ symlink = { path = '{{ host.name', target = '/b' } },\n{ symlink = { path = '{{ host.name | uper }}', target = '/b' } },\n{ symlink = { path = '{{ hosts_in(\"manager\")[0].name }}', target = '/b' } }",
     );
-    assert_eq!(lines.len(), 3, "{lines:#?}");
-    assert!(
-        lines[0].starts_with("playbooks/site.toml:4:31: not a valid template: "),
-        "{lines:#?}"
-    );
-    assert!(
-        lines[1]
-            .starts_with("playbooks/site.toml:5:38: filter uper is unknown; did you mean `upper`?"),
-        "{lines:#?}"
-    );
-    assert!(
-        lines[2].starts_with(
-            "playbooks/site.toml:6:26: hosts_in(\"manager\"): there is no group or host `manager`"
-        ),
-        "{lines:#?}"
-    );
+    golden("errors_template_syntax", &lines.join("\n"));
 }
 
 #[test]
@@ -80,23 +49,7 @@ fn a_variable_that_fails_is_shown_where_it_was_given_and_where_it_is_used() {
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);
-    insta::assert_snapshot!(project.errors(), @r"
-    error: `bas` is not defined
-     --> inventory.toml:3:17
-      |
-    3 | base = '/srv/{{ bas }}'
-      |                 ^^^
-      |
-    note: it is used here
-     --> playbooks/site.toml:4:26
-      |
-    4 | { symlink = { path = '{{ base }}/x', target = '/b' } }
-      |                          ^^^^
-    note: on docker01, docker02, docker03
-    help: did you mean `base`?
-
-    1 error
-    ");
+    golden("errors_variable_of_a_variable", &project.errors());
 }
 
 #[test]

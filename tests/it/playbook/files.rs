@@ -4,6 +4,8 @@
 use skep::model::{Answers, Examination, Query};
 use skep::playbook::{GoalResource, sample_facts};
 
+use crate::output::golden;
+
 use super::project::{Project, playbook};
 
 /// The content that the first host's first goal would write, as its change shows it.
@@ -116,18 +118,7 @@ fn a_missing_template_lists_the_places_looked_at() {
         "playbooks/site.toml",
         &file("template = 'nginx.conf', mode = '0644'"),
     )]);
-    insta::assert_snapshot!(project.errors(), @r"
-    error: file: there is no template `nginx.conf`
-     --> playbooks/site.toml:4:40
-      |
-    4 | { file = { path = '/etc/x', template = 'nginx.conf', mode = '0644' } }
-      |                                        ^^^^^^^^^^^^
-      |
-    note: on docker01, docker02, docker03
-    help: looked for playbooks/templates/nginx.conf, templates/nginx.conf, playbooks/files/nginx.conf, files/nginx.conf, playbooks/nginx.conf
-
-    1 error
-    ");
+    golden("errors_missing_template", &project.errors());
     let project = Project::new(&[("playbooks/site.toml", &file("source = 'none/x'"))]);
     let lines = project.error_lines();
     assert!(
@@ -144,23 +135,7 @@ fn an_undefined_variable_in_a_template_names_template_and_line() {
         ("templates/x.conf", "first\n{% include 'inner.conf' %}\n"),
         ("templates/inner.conf", "a\nb\nlisten {{ prot }};\n"),
     ]);
-    insta::assert_snapshot!(project.errors(), @r"
-    error: template inner.conf, line 3: `prot` is not defined
-     --> templates/inner.conf:3:11
-      |
-    3 | listen {{ prot }};
-      |           ^^^^
-      |
-    note: the template is used here
-     --> playbooks/site.toml:4:40
-      |
-    4 | { file = { path = '/etc/x', template = 'x.conf' } }
-      |                                        ^^^^^^^^
-    note: on docker01, docker02, docker03
-    help: define it under [vars], or write `{{ name | default(...) }}`
-
-    1 error
-    ");
+    golden("errors_in_a_template", &project.errors());
 }
 
 #[test]
