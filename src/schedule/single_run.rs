@@ -8,13 +8,13 @@ use sha2::{Digest, Sha256};
 
 /// Held as long as the check runs.
 #[derive(Debug)]
-pub struct Single {
+pub struct SingleRunLock {
     _file: File,
 }
 
 /// Why the check must not start.
 #[derive(Debug, thiserror::Error)]
-pub enum SingleError {
+pub enum SingleRunError {
     /// The same check is running.
     #[error("the same check still runs, so this one was not started (--single; lock {})", .0.display())]
     Running(PathBuf),
@@ -28,12 +28,12 @@ pub enum SingleError {
     },
 }
 
-impl Single {
+impl SingleRunLock {
     /// Takes the lock of this check, without waiting. `what` says which checks are the same.
     ///
     /// # Errors
-    /// [`SingleError`].
-    pub fn take(folder: &Path, what: &[String]) -> Result<Self, SingleError> {
+    /// [`SingleRunError`].
+    pub fn take(folder: &Path, what: &[String]) -> Result<Self, SingleRunError> {
         let mut hasher = Sha256::new();
         for word in what {
             // The length keeps "ab","c" and "a","bc" apart.
@@ -47,7 +47,7 @@ impl Single {
             .map(|byte| format!("{byte:02x}"))
             .collect();
         let path = folder.join(format!("check-{name}.lock"));
-        let unusable = |error| SingleError::Unusable {
+        let unusable = |error| SingleRunError::Unusable {
             path: path.clone(),
             error,
         };
@@ -60,7 +60,7 @@ impl Single {
             .map_err(unusable)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(SingleError::Running(path)),
+            Err(TryLockError::WouldBlock) => Err(SingleRunError::Running(path)),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }

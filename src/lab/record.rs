@@ -6,14 +6,15 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::LabError;
-use super::network::Network;
-use super::options::{LabOptions, LoginUser, LotName, Presentation, Suite};
+use super::name::LabName;
+use super::network::LabNetwork;
+use super::options::{DebianSuite, LabOptions, LoginUser, PresentedOs};
 use super::state::{StateDirectory, write_file};
 
 /// What a node is meant to be in the swarm; the lab itself makes no swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum NodeRole {
     /// In the group `managers`.
     Manager,
     /// In the group `workers`.
@@ -22,13 +23,13 @@ pub enum Role {
 
 /// One node of a lot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Node {
+pub struct LabNode {
     /// Its host name, also its name in the inventory: `docker01`.
     pub name: String,
     /// Its address on the lot's bridge, or in its private network; it stays the same over stop and start.
     pub address: Ipv4Addr,
     /// The group that the inventory puts it in.
-    pub role: Role,
+    pub role: NodeRole,
     /// Of a virtual machine: the port of 127.0.0.1 that leads to its SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
@@ -36,13 +37,13 @@ pub struct Node {
 
 /// Everything that is remembered of a lot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lot {
+pub struct LabRecord {
     /// Its name.
-    pub name: LotName,
+    pub name: LabName,
     /// Release of its nodes.
-    pub suite: Suite,
+    pub suite: DebianSuite,
     /// What its nodes say they are.
-    pub present_as: Presentation,
+    pub present_as: PresentedOs,
     /// Who logs in.
     pub user: LoginUser,
     /// Whether its nodes are whole virtual machines, not containers.
@@ -53,14 +54,14 @@ pub struct Lot {
     /// The inventory that was written, an absolute path.
     pub inventory: PathBuf,
     /// Its nodes, in the order of their names.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<LabNode>,
 }
 
-impl Lot {
+impl LabRecord {
     /// A lot without nodes.
     pub(crate) fn new(options: &LabOptions, inventory: PathBuf) -> Self {
         Self {
-            name: options.lot.clone(),
+            name: options.name.clone(),
             suite: options.suite,
             present_as: options.present_as,
             user: options.user,
@@ -72,17 +73,17 @@ impl Lot {
     }
 
     /// Adds the nodes that are missing; those that exist keep name, address and role.
-    pub(crate) fn grow(&mut self, managers: u8, workers: u8, network: &Network) {
+    pub(crate) fn grow(&mut self, managers: u8, workers: u8, network: &LabNetwork) {
         for node in &mut self.nodes {
             let number = node.name.trim_start_matches("docker").parse().unwrap_or(0);
             node.address = network.address(number);
         }
-        for (role, wanted) in [(Role::Manager, managers), (Role::Worker, workers)] {
+        for (role, wanted) in [(NodeRole::Manager, managers), (NodeRole::Worker, workers)] {
             let have = self.nodes.iter().filter(|node| node.role == role).count();
             for _ in have..usize::from(wanted) {
                 let number = u8::try_from(self.nodes.len() + 1).unwrap_or(u8::MAX);
                 let name = format!("docker{number:02}");
-                self.nodes.push(Node {
+                self.nodes.push(LabNode {
                     name,
                     address: network.address(number),
                     role,
@@ -101,25 +102,25 @@ impl Lot {
     /// The lot's private SSH key.
     #[must_use]
     pub fn identity_file(&self, state: &StateDirectory) -> PathBuf {
-        state.lot(&self.name).join("id_ed25519")
+        state.environment(&self.name).join("id_ed25519")
     }
 
     /// The host keys of the lot's nodes, as ssh wants them.
     #[must_use]
     pub fn known_hosts(&self, state: &StateDirectory) -> PathBuf {
-        state.lot(&self.name).join("known_hosts")
+        state.environment(&self.name).join("known_hosts")
     }
 
     /// Reads the record of a lot; none when there is no such lot.
-    pub(crate) fn load(state: &StateDirectory, name: &LotName) -> Result<Option<Self>, LabError> {
+    pub(crate) fn load(state: &StateDirectory, name: &LabName) -> Result<Option<Self>, LabError> {
         let path = record(state, name);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(LabError::file("read", &path)(error)),
         };
-        let lot = toml::from_str(&text).map_err(|error| unreadable(&path, &error))?;
-        Ok(Some(lot))
+        let record = toml::from_str(&text).map_err(|error| unreadable(&path, &error))?;
+        Ok(Some(record))
     }
 
     /// Writes the record.
@@ -131,7 +132,7 @@ impl Lot {
 
     /// Refuses what a lot that exists cannot become.
     pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
-        let words = |suite: Suite, present_as: Presentation, virtual_machines: bool| {
+        let words = |suite: DebianSuite, present_as: PresentedOs, virtual_machines: bool| {
             let machines = if virtual_machines {
                 " --virtual-machines"
             } else {
@@ -148,16 +149,16 @@ impl Lot {
         if existing == asked {
             return Ok(());
         }
-        Err(LabError::LotDiffers {
-            lot: self.name.to_string(),
+        Err(LabError::OptionsDiffer {
+            lab: self.name.to_string(),
             existing,
             asked,
         })
     }
 }
 
-fn record(state: &StateDirectory, name: &LotName) -> PathBuf {
-    state.lot(name).join("lot.toml")
+fn record(state: &StateDirectory, name: &LabName) -> PathBuf {
+    state.environment(name).join("lot.toml")
 }
 
 fn unreadable(path: &Path, reason: &dyn std::fmt::Display) -> LabError {

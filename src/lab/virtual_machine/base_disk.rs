@@ -4,18 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::recipe::{self, DISK_SIZE, PACKAGES, SETUP};
-use crate::lab::command::Tool;
+use crate::lab::command::{LocalCommand, shell_word};
 use crate::lab::error::LabError;
-use crate::lab::options::Suite;
+use crate::lab::mmdebstrap::proxy_options;
+use crate::lab::options::DebianSuite;
+use crate::lab::progress::ProgressFn;
 use crate::lab::state::{StateDirectory, make_folder, write_file};
-use crate::lab::{Progress, host, image, recipe as node_recipe};
+use crate::lab::{local_machine, recipe as node_recipe};
 
 /// Files of a built disk.
-pub(super) struct Disk {
+pub(super) struct BaseDisk {
     folder: PathBuf,
 }
 
-impl Disk {
+impl BaseDisk {
     /// The one in this folder.
     pub(super) fn at(folder: &Path) -> Self {
         Self {
@@ -47,10 +49,10 @@ impl Disk {
 /// The disk of a suite, built when it is missing.
 pub(super) fn ensure(
     state: &StateDirectory,
-    suite: Suite,
-    progress: Progress<'_>,
-) -> Result<Disk, LabError> {
-    let hash = recipe::hash(suite, &host::architecture()?);
+    suite: DebianSuite,
+    progress: ProgressFn<'_>,
+) -> Result<BaseDisk, LabError> {
+    let hash = recipe::hash(suite, &local_machine::architecture()?);
     let place = state
         .cache()
         .join(format!("machine-{}-{hash}", suite.name()));
@@ -60,16 +62,16 @@ pub(super) fn ensure(
             error.while_doing(format!("building the disk of {} machines", suite.name()))
         })?;
     }
-    Ok(Disk { folder: place })
+    Ok(BaseDisk { folder: place })
 }
 
 fn build(
     state: &StateDirectory,
-    suite: Suite,
+    suite: DebianSuite,
     place: &Path,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), LabError> {
-    let mirror = host::debian_mirror();
+    let mirror = local_machine::debian_mirror();
     progress(&format!(
         "building the disk of virtual machines from {mirror} (mmdebstrap, mkfs.ext4), some minutes"
     ));
@@ -91,14 +93,14 @@ fn build(
         .chain(PACKAGES)
         .copied()
         .collect();
-    Tool::new("mmdebstrap")
+    LocalCommand::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase", "--format=directory"])
         .arguments([format!("--include={}", packages.join(","))])
         .arguments([format!(
             "--customize-hook=chroot \"$1\" sh -s < {}",
-            image::quoted(&setup)
+            shell_word(&setup)
         )])
-        .arguments(image::proxies())
+        .arguments(proxy_options())
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(1800)
         .run()?;
@@ -109,7 +111,7 @@ fn build(
             .or_else(absent)
             .map_err(LabError::file("remove", &path))?;
     }
-    let disk = Disk { folder: built };
+    let disk = BaseDisk { folder: built };
     // A tree just made has one kernel, and its RAM disk.
     for (pattern, target) in [
         ("vmlinuz-", disk.kernel()),
@@ -118,7 +120,7 @@ fn build(
         let found = boot_file(&tree.join("boot"), pattern)?;
         fs::copy(&found, &target).map_err(LabError::file("copy", &found))?;
     }
-    Tool::new("mkfs.ext4")
+    LocalCommand::new("mkfs.ext4")
         .arguments(["-q", "-F", "-L", "skep-lab", "-m", "0", "-d"])
         .arguments([&tree, &disk.file_system()])
         .arguments([DISK_SIZE])

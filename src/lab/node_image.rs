@@ -1,27 +1,26 @@
 //! The node image: a bare Debian machine with systemd and sshd, built once per recipe.
 //! mmdebstrap makes the tree; without it, a `FROM debian` build is tried, for machines that reach a registry.
 
-use std::path::Path;
+use base64ct::{Base64, Encoding as _};
 
-use super::Progress;
-use super::command::Tool;
+use super::command::{LocalCommand, shell_word};
 use super::docker::{docker, docker_fed, inspect};
 use super::error::LabError;
-use super::host;
-use super::options::Suite;
+use super::local_machine;
+use super::mmdebstrap::proxy_options;
+use super::options::DebianSuite;
+use super::progress::ProgressFn;
 use super::recipe;
 use super::state::{StateDirectory, make_folder, write_file};
 
-/// Where Debian keeps the keys of its archive.
-pub(crate) const ARCHIVE_KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 const FIRST_PROGRAM_PATH: &str = "/usr/local/sbin/skep-lab-first-program";
 
 /// The repository of the lab's node images.
 pub(crate) const REPOSITORY: &str = "skep-node";
 
 /// The name of the node image, whether it exists or not.
-pub(crate) fn name(suite: Suite) -> Result<String, LabError> {
-    let architecture = host::architecture()?;
+pub(crate) fn name(suite: DebianSuite) -> Result<String, LabError> {
+    let architecture = local_machine::architecture()?;
     Ok(format!(
         "{REPOSITORY}:{}-{}",
         suite.name(),
@@ -32,8 +31,8 @@ pub(crate) fn name(suite: Suite) -> Result<String, LabError> {
 /// The name of the node image, built when it is missing.
 pub(crate) fn ensure(
     state: &StateDirectory,
-    suite: Suite,
-    progress: Progress<'_>,
+    suite: DebianSuite,
+    progress: ProgressFn<'_>,
 ) -> Result<String, LabError> {
     let image = name(suite)?;
     if exists(&image)? {
@@ -62,11 +61,11 @@ fn exists(image: &str) -> Result<bool, LabError> {
 
 fn from_debian(
     state: &StateDirectory,
-    suite: Suite,
+    suite: DebianSuite,
     image: &str,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), LabError> {
-    let mirror = host::debian_mirror();
+    let mirror = local_machine::debian_mirror();
     progress(&format!(
         "building the node image {image} from {mirror} (mmdebstrap)"
     ));
@@ -79,18 +78,21 @@ fn from_debian(
     let (first, setup, tree) = (at("first"), at("setup"), at("tree.tar"));
     write_file(&first, recipe::FIRST_PROGRAM.as_bytes(), 0o755)?;
     write_file(&setup, recipe::TREE_SETUP.as_bytes(), 0o644)?;
-    Tool::new("mmdebstrap")
+    LocalCommand::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase"])
         .arguments([
             format!("--include={}", recipe::NODE_PACKAGES.join(",")),
             format!(
                 "--customize-hook=upload {} {FIRST_PROGRAM_PATH}",
-                quoted(&first)
+                shell_word(&first)
             ),
             format!("--customize-hook=chmod 0755 \"$1{FIRST_PROGRAM_PATH}\""),
-            format!("--customize-hook=chroot \"$1\" sh -s < {}", quoted(&setup)),
+            format!(
+                "--customize-hook=chroot \"$1\" sh -s < {}",
+                shell_word(&setup)
+            ),
         ])
-        .arguments(proxies())
+        .arguments(proxy_options())
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(900)
         .run()?;
@@ -109,7 +111,7 @@ fn from_debian(
     Ok(())
 }
 
-fn from_registry(suite: Suite, image: &str) -> Result<(), LabError> {
+fn from_registry(suite: DebianSuite, image: &str) -> Result<(), LabError> {
     let dockerfile = format!(
         "FROM debian:{suite}\n\
          RUN apt-get update && apt-get install -y --no-install-recommends {packages}\n\
@@ -118,47 +120,11 @@ fn from_registry(suite: Suite, image: &str) -> Result<(), LabError> {
          CMD [\"{FIRST_PROGRAM_PATH}\"]\n",
         suite = suite.name(),
         packages = recipe::NODE_PACKAGES.join(" "),
-        first = base64(recipe::FIRST_PROGRAM)?,
-        setup = base64(recipe::TREE_SETUP)?,
+        first = Base64::encode_string(recipe::FIRST_PROGRAM.as_bytes()),
+        setup = Base64::encode_string(recipe::TREE_SETUP.as_bytes()),
     );
     let built = docker_fed(900, &["build", "--tag", image, "-"], &dockerfile);
     built.map(drop).map_err(|error| {
         error.while_doing("no registry was reached either; try: apt-get install mmdebstrap")
     })
-}
-
-fn base64(text: &str) -> Result<String, LabError> {
-    Tool::new("base64")
-        .arguments(["--wrap=0"])
-        .input(text)
-        .run()
-}
-
-/// The proxies that this machine's apt is configured with: mmdebstrap starts from an empty configuration.
-pub(crate) fn proxies() -> Vec<String> {
-    let dumped = Tool::new("apt-config").arguments(["dump"]).run();
-    let dumped = dumped.unwrap_or_default();
-    let proxy = |line: &&str| {
-        line.starts_with("Acquire::http") && line.contains("::Proxy") && !line.contains("\"\"")
-    };
-    dumped
-        .lines()
-        .filter(proxy)
-        .map(|line| format!("--aptopt={line}"))
-        .collect()
-}
-
-/// A path as one word of a shell.
-pub(crate) fn quoted(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_quoted_for_the_shell() {
-        assert_eq!(quoted(Path::new("/a b/it's")), r"'/a b/it'\''s'");
-    }
 }

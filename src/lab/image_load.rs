@@ -1,7 +1,9 @@
 //! Loads test images into the Engines of nodes: each fetches the tar from the lot's own mirror, so that no registry is asked.
 
+use super::environment::Lab;
 use super::error::LabError;
-use super::{Lab, Progress, host, recipe, service_image};
+use super::progress::ProgressFn;
+use super::{local_machine, recipe, service_image};
 
 /// An image that the lab makes of Debian's packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +47,7 @@ impl Lab {
         &self,
         image: TestImage,
         nodes: &[String],
-        progress: Progress<'_>,
+        progress: ProgressFn<'_>,
     ) -> Result<(), LabError> {
         let file = self.image_file(image, progress)?;
         let all: Vec<String>;
@@ -55,11 +57,15 @@ impl Lab {
         } else {
             nodes
         };
-        let script = script(image, &file, &self.lot.mirror);
+        let script = script(image, &file, &self.record().mirror);
         // Side by side: each node unpacks for itself.
         let loaded: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
             let load = |node: &str| {
-                let seconds = if self.lot.virtual_machines { 1800 } else { 300 };
+                let seconds = if self.record().virtual_machines {
+                    1800
+                } else {
+                    300
+                };
                 let loaded = self.shell(node, &script, seconds);
                 loaded.map_err(|error| {
                     error.while_doing(format!("loading {} into {node}", image.name()))
@@ -85,11 +91,11 @@ impl Lab {
     }
 
     /// The image's file below `/images` of the mirror.
-    fn image_file(&self, image: TestImage, progress: Progress<'_>) -> Result<String, LabError> {
+    fn image_file(&self, image: TestImage, progress: ProgressFn<'_>) -> Result<String, LabError> {
         if image != TestImage::Services {
             return Ok(format!("{}.tar", image.name()));
         }
-        let (suite, architecture) = (self.lot.suite, host::architecture()?);
+        let (suite, architecture) = (self.record().suite, local_machine::architecture()?);
         let hash = recipe::services_hash(suite, &architecture);
         let file = format!("services-{hash}.tar");
         let mirror = format!(
@@ -97,10 +103,10 @@ impl Lab {
             suite.name(),
             recipe::mirror_hash(suite, &architecture)
         );
-        let served = self.state.cache().join(mirror).join("images").join(&file);
+        let served = self.state().cache().join(mirror).join("images").join(&file);
         if !served.exists() {
-            let _lock = self.state.lock("build", progress)?;
-            let built = service_image::ensure(&self.state, suite, &hash, progress);
+            let _lock = self.state().lock("build", progress)?;
+            let built = service_image::ensure(self.state(), suite, &hash, progress);
             let built =
                 built.map_err(|error| error.while_doing("building the image of services"))?;
             match std::fs::hard_link(built, &served) {

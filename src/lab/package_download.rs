@@ -4,17 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::docker::docker;
 use super::error::LabError;
-use super::host;
-use super::image::ARCHIVE_KEYS;
-use super::options::Suite;
+use super::local_machine;
+use super::mmdebstrap::ARCHIVE_KEYS;
+use super::options::DebianSuite;
 use super::state::{make_folder, write_file};
 
 /// Downloads into `folder/archives` and returns the `.deb` files found there.
 pub(crate) fn download(
-    suite: Suite,
+    suite: DebianSuite,
     image: &str,
     packages: &[&str],
     folder: &Path,
@@ -37,7 +37,7 @@ pub(crate) fn download(
     write_file(&folder.join("status"), installed.as_bytes(), 0o644)?;
     let source = format!(
         "deb [signed-by={ARCHIVE_KEYS}] {} {} main\n",
-        host::debian_mirror(),
+        local_machine::debian_mirror(),
         suite.name()
     );
     write_file(&folder.join("sources.list"), source.as_bytes(), 0o644)?;
@@ -76,7 +76,7 @@ fn known_packages<'a>(folder: &Path, packages: &[&'a str]) -> Result<Vec<&'a str
         .collect())
 }
 
-fn apt(program: &str, folder: &Path) -> Tool {
+fn apt(program: &str, folder: &Path) -> LocalCommand {
     let at = |name: &str| folder.join(name).to_string_lossy().into_owned();
     let options = [
         format!("Dir::State={}", at("")),
@@ -94,5 +94,5 @@ fn apt(program: &str, folder: &Path) -> Tool {
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         "Acquire::Languages=none".to_owned(),
     ];
-    Tool::new(program).arguments(options.iter().flat_map(|option| ["-o", option.as_str()]))
+    LocalCommand::new(program).arguments(options.iter().flat_map(|option| ["-o", option.as_str()]))
 }

@@ -3,18 +3,18 @@
 
 use std::path::PathBuf;
 
-use crate::lab::command::Tool;
+use crate::lab::command::LocalCommand;
 use crate::lab::error::LabError;
 
 /// How a machine is reached.
 #[derive(Debug, Clone)]
-pub(super) struct Remote {
+pub(super) struct SshShell {
     pub(super) port: u16,
     pub(super) identity_file: PathBuf,
     pub(super) known_hosts: PathBuf,
 }
 
-impl Remote {
+impl SshShell {
     /// Runs a shell script; it goes over stdin.
     pub(super) fn shell(&self, script: &str, seconds: u64) -> Result<String, LabError> {
         let options = [
@@ -28,7 +28,7 @@ impl Remote {
             // A machine whose power went says nothing any more.
             "ServerAliveInterval=30".to_owned(),
         ];
-        Tool::new("ssh")
+        LocalCommand::new("ssh")
             .arguments(["-F", "/dev/null", "-T", "-p", &self.port.to_string(), "-i"])
             .arguments([&self.identity_file])
             .arguments(options.iter().flat_map(|option| ["-o", option]))

@@ -3,25 +3,26 @@
 use std::time::{Duration, Instant};
 
 use super::docker::{
-    LABEL_LOT, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish,
+    LABEL_LAB, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish,
     shell_in,
 };
 use super::error::LabError;
-use super::host;
-use super::lot::{Lot, Node};
-use super::network::Network;
-use super::serve::listens;
+use super::fault;
+use super::local_machine;
+use super::mirror_server::listens;
+use super::network::LabNetwork;
+use super::progress::ProgressFn;
+use super::record::{LabNode, LabRecord};
 use super::state::StateDirectory;
-use super::{Progress, fault};
 
 /// How long a node may take to boot, in seconds.
 const BOOT_SECONDS: u64 = 120;
 
 /// What a node needs to be made.
-pub(crate) struct Making<'a> {
-    pub(crate) lot: &'a Lot,
+pub(crate) struct NodeTemplate<'a> {
+    pub(crate) record: &'a LabRecord,
     pub(crate) state: &'a StateDirectory,
-    pub(crate) network: &'a Network,
+    pub(crate) network: &'a LabNetwork,
     pub(crate) image: &'a str,
     /// Run inside when it has booted.
     pub(crate) script: &'a str,
@@ -29,11 +30,11 @@ pub(crate) struct Making<'a> {
 
 /// Makes and starts what is missing of a node, and returns its lines for `known_hosts`.
 pub(crate) fn ensure(
-    making: &Making<'_>,
-    node: &Node,
-    progress: Progress<'_>,
+    making: &NodeTemplate<'_>,
+    node: &LabNode,
+    progress: ProgressFn<'_>,
 ) -> Result<String, LabError> {
-    let container = making.lot.container(&node.name);
+    let container = making.record.container(&node.name);
     match container_state(&container)?.as_deref() {
         Some("running") => {}
         Some("paused") => docker(30, ["unpause", &container]).map(drop)?,
@@ -85,7 +86,7 @@ pub(crate) fn ensure(
 pub(crate) fn wait_for_boot(
     container: &str,
     name: &str,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), LabError> {
     let started = Instant::now();
     let mut state = String::new();
@@ -128,10 +129,10 @@ pub(crate) fn volume(container: &str) -> String {
     format!("{container}-docker")
 }
 
-fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabError> {
-    let lot = making.lot.name.as_str();
+fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<(), LabError> {
+    let record = making.record.name.as_str();
     let labels = [
-        format!("{LABEL_LOT}={lot}"),
+        format!("{LABEL_LAB}={record}"),
         format!("{LABEL_STATE}={}", making.state.path().display()),
     ];
     let volume = volume(container);
@@ -165,7 +166,7 @@ fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabEr
         "--tmpfs=/run:exec,mode=755".to_owned(),
         "--tmpfs=/tmp:exec,mode=1777".to_owned(),
     ];
-    let privileges = host::privileges();
+    let privileges = local_machine::privileges();
     let arguments = ["run", "--detach"]
         .into_iter()
         .chain(labelled)
@@ -175,7 +176,7 @@ fn create(making: &Making<'_>, node: &Node, container: &str) -> Result<(), LabEr
     docker_alone(120, arguments).map(drop)
 }
 
-fn known_hosts(node: &Node, keys: &str) -> String {
+fn known_hosts(node: &LabNode, keys: &str) -> String {
     let mut lines = String::new();
     for key in keys.lines() {
         let mut words = key.split_whitespace();
@@ -189,14 +190,14 @@ fn known_hosts(node: &Node, keys: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::lot::Role;
+    use crate::lab::record::NodeRole;
 
     #[test]
     fn known_hosts_lines_name_the_address_and_drop_the_comment() {
-        let node = Node {
+        let node = LabNode {
             name: "docker01".to_owned(),
             address: std::net::Ipv4Addr::new(10, 213, 10, 11),
-            role: Role::Manager,
+            role: NodeRole::Manager,
             port: None,
         };
         let keys = "ssh-ed25519 AAAA root@tree\necdsa-sha2-nistp256 BBBB x\n";

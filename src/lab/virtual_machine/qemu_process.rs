@@ -6,10 +6,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::address::MIRROR_ADDRESS;
-use super::image::Disk;
-use crate::lab::command::Tool;
+use super::base_disk::BaseDisk;
+use crate::lab::command::{LocalCommand, shell_word};
 use crate::lab::error::LabError;
-use crate::lab::image::quoted;
 
 /// Memory of a machine in MiB. Three of them, an Engine in each, are what a test needs.
 const MEMORY: u16 = 1280;
@@ -27,12 +26,12 @@ pub(super) const PRIVATE_CARD: &str = "private";
 pub(super) const NAT_CARD: &str = "nat";
 
 /// What a machine is started with.
-pub(super) struct Start<'a> {
+pub(super) struct QemuCommand<'a> {
     /// The name shown by `ps`.
     pub(super) name: &'a str,
     /// The machine's folder.
     pub(super) folder: &'a Path,
-    pub(super) disk: &'a Disk,
+    pub(super) disk: &'a BaseDisk,
     /// Its number in the lot, from 1: the end of its private card's address.
     pub(super) number: u8,
     /// The port of loopback that leads to its SSH.
@@ -44,10 +43,10 @@ pub(super) struct Start<'a> {
     pub(super) packages: &'a Path,
 }
 
-impl Start<'_> {
+impl QemuCommand<'_> {
     /// Starts it; returns when QEMU has set up all of its devices.
     pub(super) fn run(&self) -> Result<(), LabError> {
-        Tool::new("qemu-system-x86_64")
+        LocalCommand::new("qemu-system-x86_64")
             .arguments(self.arguments())
             .install_hint("apt-get install qemu-system-x86 qemu-utils (or run .ci/install --virtual-machines)")
             .seconds(120)
@@ -60,8 +59,8 @@ impl Start<'_> {
         // Each request starts a program of its own: nothing listens on this machine, and nothing is left behind.
         let offer = format!(
             "{} httpd -i -h {}",
-            quoted(self.busybox),
-            quoted(self.packages)
+            shell_word(self.busybox),
+            shell_word(self.packages)
         )
         .replace(',', ",,");
         let words = [
@@ -169,7 +168,7 @@ pub(super) fn kill(folder: &Path) -> Result<(), LabError> {
     let Some(process) = running(folder) else {
         return Ok(());
     };
-    let killed = Tool::new("kill")
+    let killed = LocalCommand::new("kill")
         .arguments(["-9", &process.to_string()])
         .finish()?;
     if wait_for_end(folder, Duration::from_secs(END_SECONDS)) {
@@ -190,8 +189,8 @@ mod tests {
 
     #[test]
     fn a_machine_has_two_cards_and_no_way_out() {
-        let disk = Disk::at(Path::new("/cache/machine"));
-        let start = Start {
+        let disk = BaseDisk::at(Path::new("/cache/machine"));
+        let start = QemuCommand {
             name: "skep-lab-docker02",
             folder: Path::new("/state/a,b/docker02"),
             disk: &disk,

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::error::LabError;
 
 /// Used where apt names no mirror of Debian.
@@ -55,7 +55,7 @@ const CAPABILITIES: &[&str] = &[
 
 /// The architecture, in Debian's words (`amd64`).
 pub(crate) fn architecture() -> Result<String, LabError> {
-    let said = Tool::new("dpkg")
+    let said = LocalCommand::new("dpkg")
         .arguments(["--print-architecture"])
         .run()?;
     Ok(said.trim().to_owned())
@@ -63,7 +63,7 @@ pub(crate) fn architecture() -> Result<String, LabError> {
 
 /// The Debian mirror that this machine's apt uses, else the public one.
 pub(crate) fn debian_mirror() -> String {
-    let listed = Tool::new("apt-get")
+    let listed = LocalCommand::new("apt-get")
         .arguments(["indextargets", "--format", "$(REPO_URI)"])
         .arguments([
             "Created-By: Packages",

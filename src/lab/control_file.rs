@@ -2,29 +2,29 @@
 
 use std::path::Path;
 
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::error::LabError;
 
 /// What the stand-in needs to know of one of Debian's packages.
-pub(crate) struct Control {
+pub(crate) struct ControlFile {
     version: String,
     depends: String,
     /// The list of configuration files, one a line; empty when there are none.
     pub(crate) conffiles: String,
 }
 
-impl Control {
+impl ControlFile {
     /// Reads it from a `.deb`.
     pub(crate) fn of(archive: &Path) -> Result<Self, LabError> {
         let field = |name: &str| {
-            let read = Tool::new("dpkg-deb")
+            let read = LocalCommand::new("dpkg-deb")
                 .arguments(["-f"])
                 .arguments([archive])
                 .arguments([name]);
             read.run().map(|value| value.trim().to_owned())
         };
         // A package without the file makes dpkg-deb fail: it has no configuration files then.
-        let conffiles = Tool::new("dpkg-deb")
+        let conffiles = LocalCommand::new("dpkg-deb")
             .arguments(["-I"])
             .arguments([archive])
             .arguments(["conffiles"]);
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn versions_and_dependencies() {
-        let control = Control {
+        let control = ControlFile {
             version: "1:26.1.5+dfsg1-9+deb13u1".to_owned(),
             depends: "libc6 (>= 2.34), runc (>= 1.0~), tini, adduser | x".to_owned(),
             conffiles: String::new(),

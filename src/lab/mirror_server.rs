@@ -4,11 +4,11 @@
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::Progress;
-use super::docker::{LABEL_LOT, LABEL_STATE, container_state, docker, docker_finish, inspect};
+use super::docker::{LABEL_LAB, LABEL_STATE, container_state, docker, docker_finish, inspect};
 use super::error::LabError;
-use super::mirror::Mirror;
-use super::options::LotName;
+use super::mirror::PackageMirror;
+use super::name::LabName;
+use super::progress::ProgressFn;
 use super::state::StateDirectory;
 
 /// The repository of the image that serves.
@@ -18,19 +18,19 @@ const PORTS: [u16; 3] = [80, 8480, 8481];
 const LABEL_MIRROR: &str = "skep.mirror";
 
 /// The name of the container that serves a lot's mirror.
-pub(crate) fn name(lot: &LotName) -> String {
-    format!("skep-{lot}-mirror")
+pub(crate) fn name(lab: &LabName) -> String {
+    format!("skep-{lab}-mirror")
 }
 
 /// Serves the mirror and returns its address, such as `http://10.213.10.1`.
 pub(crate) fn ensure(
-    lot: &LotName,
+    lab: &LabName,
     state: &StateDirectory,
     gateway: Ipv4Addr,
-    mirror: &Mirror,
-    progress: Progress<'_>,
+    mirror: &PackageMirror,
+    progress: ProgressFn<'_>,
 ) -> Result<String, LabError> {
-    let name = name(lot);
+    let name = name(lab);
     let image = ensure_image(mirror)?;
     if container_state(&name)?.as_deref() == Some("running") {
         let format = format!("{{{{index .Config.Labels \"{LABEL_MIRROR}\"}}}}");
@@ -54,7 +54,7 @@ pub(crate) fn ensure(
                 "--network=host",
                 "--init",
                 &format!("--name={name}"),
-                &format!("--label={LABEL_LOT}={lot}"),
+                &format!("--label={LABEL_LAB}={lab}"),
                 &format!("--label={LABEL_STATE}={}", state.path().display()),
                 &format!("--label={LABEL_MIRROR}={}:{port}", mirror.hash),
                 &format!("--volume={}:/srv:ro", mirror.folder.display()),
@@ -77,13 +77,13 @@ pub(crate) fn ensure(
         reason = format!("{}{}", logs.stdout, logs.stderr).trim().to_owned();
     }
     docker_finish(30, ["rm", "--force", &name])?;
-    Err(LabError::Mirror {
+    Err(LabError::PackageMirror {
         address: format!("{gateway}, ports {PORTS:?}"),
         reason,
     })
 }
 
-fn ensure_image(mirror: &Mirror) -> Result<String, LabError> {
+fn ensure_image(mirror: &PackageMirror) -> Result<String, LabError> {
     let image = format!("{REPOSITORY}:{}", mirror.hash);
     if inspect("image", &image, "{{.Id}}")?.is_none() {
         let tree = mirror.folder.join("images/busybox.tar");
