@@ -1,13 +1,13 @@
 //! Machines as people have them: login shells, start files that speak, German, disks that are full or read-only, sudo with all
 //! of its rules and sudo-rs, a jump host with low limits, a machine that still boots. Whole `check` and `apply` on real nodes: right,
-//! or a clear error. One lot; a thread a node.
+//! or a clear error. One lab; a thread a node.
 #![allow(clippy::print_stderr, reason = "what the machine lacks is told")]
 
 use std::time::Duration;
 
-use crate::lot::Lot;
 use crate::proxy::{Proxy, Weather};
 use crate::skep::{Said, command};
+use crate::test_lab::TestLab;
 
 /// A run by an inventory of one's own.
 pub struct Run<'a> {
@@ -40,12 +40,12 @@ impl Run<'_> {
 }
 
 /// A playbook of these resources, one a line.
-pub fn playbook(lot: &Lot, name: &str, resources: &str) -> String {
+pub fn playbook(lab: &TestLab, name: &str, resources: &str) -> String {
     let lines = resources
         .trim()
         .lines()
         .map(|line| format!("  {{ {} }},\n", line.trim()));
-    lot.write(
+    lab.write(
         name,
         &format!(
             "[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n",
@@ -54,7 +54,7 @@ pub fn playbook(lot: &Lot, name: &str, resources: &str) -> String {
     )
 }
 
-/// sh text that makes an account with the lot's key: name, login shell, sudo rule (`-` for none).
+/// sh text that makes an account with the lab's key: name, login shell, sudo rule (`-` for none).
 pub const ACCOUNT: &str = r#"
 account() {
   useradd -m -s "$2" "$1"; install -d -m 0700 -o "$1" -g "$1" "/home/$1/.ssh"
@@ -69,14 +69,14 @@ set -e
 "#;
 
 /// 300 ms there and back, and one packet of twenty is lost in either direction.
-fn a_long_and_lossy_way(lot: &Lot, node: &str) {
+fn slow_and_lossy_link(lab: &TestLab, node: &str) {
     let rules = |verb: &str| {
         let rule = |chain: &str, port: &str| {
             format!(
                 "iptables -w {verb} {chain} -p tcp --{port} 22 -m statistic --mode random --probability 0.05 -j DROP"
             )
         };
-        lot.try_on(
+        lab.try_on(
             node,
             &format!("{} && {}", rule("INPUT", "dport"), rule("OUTPUT", "sport")),
         )
@@ -93,15 +93,15 @@ fn a_long_and_lossy_way(lot: &Lot, node: &str) {
         .build()
         .unwrap();
     let far = Weather::Delayed(Duration::from_millis(150));
-    let proxy = runtime.block_on(Proxy::start(&lot.address(node), 22, far));
+    let proxy = runtime.block_on(Proxy::start(&lab.address(node), 22, far));
     let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
-    let inventory = lot.inventory_of(
+    let inventory = lab.inventory_of(
         "far.toml",
         "user = \"root\"\nconnect_timeout = \"30s\"",
         &[(node, &host)],
     );
     let playbook = playbook(
-        lot,
+        lab,
         "far-book.toml",
         r#"file = { path = "/srv/far", content = "{{ 'far\n' * 20000 }}" }"#,
     );
@@ -111,28 +111,28 @@ fn a_long_and_lossy_way(lot: &Lot, node: &str) {
         password: None,
     }
     .settles(&[]);
-    assert_eq!(lot.on(node, "wc -c </srv/far"), "80000");
+    assert_eq!(lab.on(node, "wc -c </srv/far"), "80000");
     if status == 0 {
         assert_eq!(rules("-D").0, 0);
     }
 }
 
-fn many_hosts_behind_a_jump_host(lot: &Lot) {
+fn hosts_behind_jump_host(lab: &TestLab) {
     let jump = "docker04";
-    lot.on(
+    lab.on(
         jump,
         "printf 'MaxSessions 1\\nMaxStartups 1:100:1\\nPasswordAuthentication no\\n' >/etc/ssh/sshd_config.d/low.conf; systemctl restart ssh",
     );
     let mut hosts = vec![(
         jump.to_owned(),
-        format!("unmanaged = true\naddress = {:?}", lot.address(jump)),
+        format!("unmanaged = true\naddress = {:?}", lab.address(jump)),
     )];
     for node in ["docker01", "docker02", "docker03"] {
         hosts.push((
             node.into(),
             format!(
                 "proxy_jump = \"docker04\"\naddress = {:?}",
-                lot.address(node)
+                lab.address(node)
             ),
         ));
     }
@@ -140,8 +140,8 @@ fn many_hosts_behind_a_jump_host(lot: &Lot) {
         .iter()
         .map(|(name, lines)| (name.as_str(), lines.as_str()))
         .collect();
-    let inventory = lot.inventory_of("jump.toml", "user = \"root\"", &hosts);
-    let playbook = lot.write(
+    let inventory = lab.inventory_of("jump.toml", "user = \"root\"", &hosts);
+    let playbook = lab.write(
         "behind.toml",
         "[[plays]]\nhosts = \"all:!docker04\"\nresources = [{ file = { path = \"/srv/behind\", content = \"{{ host.name }}\" } }]\n",
     );
@@ -151,7 +151,7 @@ fn many_hosts_behind_a_jump_host(lot: &Lot) {
         password: None,
     };
     let logins = || -> u32 {
-        lot.on(
+        lab.on(
             jump,
             "journalctl -u ssh --no-pager | grep -c 'Accepted publickey' || :",
         )
@@ -168,24 +168,24 @@ fn many_hosts_behind_a_jump_host(lot: &Lot) {
         "one connection to the jump host a run"
     );
     for node in ["docker01", "docker02", "docker03"] {
-        assert_eq!(lot.on(node, "cat /srv/behind"), node);
-        let from = lot.on(
+        assert_eq!(lab.on(node, "cat /srv/behind"), node);
+        let from = lab.on(
             node,
             "journalctl -u ssh --no-pager | grep 'Accepted publickey' | tail -n 1",
         );
         assert!(
-            from.contains(&format!("from {} ", lot.address(jump))),
+            from.contains(&format!("from {} ", lab.address(jump))),
             "{from}"
         );
     }
 }
 
-fn a_machine_that_boots(lot: &Lot) {
+fn host_that_is_booting(lab: &TestLab) {
     let node = "docker02";
-    lot.fault("stop", node);
-    let address = lot.address(node);
+    lab.fault("stop", node);
+    let address = lab.address(node);
     let playbook = playbook(
-        lot,
+        lab,
         "boot.toml",
         r#"file = { path = "/srv/booted", content = "yes" }"#,
     );
@@ -194,7 +194,7 @@ fn a_machine_that_boots(lot: &Lot) {
     };
     let (root, early) = ("user = \"root\"", "user = \"early\"\nbecome = true");
     let host = format!("address = {address:?}");
-    let off = lot.inventory_of("off.toml", &settings(root, "0s"), &[(node, &host)]);
+    let off = lab.inventory_of("off.toml", &settings(root, "0s"), &[(node, &host)]);
     let off = Run {
         inventory: &off,
         playbook: &playbook,
@@ -204,21 +204,21 @@ fn a_machine_that_boots(lot: &Lot) {
         .exits(4)
         .says("cannot connect to")
         .says("is the machine up");
-    let patient = lot.inventory_of("patient.toml", &settings(root, "90s"), &[(node, &host)]);
+    let patient = lab.inventory_of("patient.toml", &settings(root, "90s"), &[(node, &host)]);
     let patient = Run {
         inventory: &patient,
         playbook: &playbook,
         password: None,
     };
     std::thread::scope(|scope| {
-        let booting = scope.spawn(|| lot.fault("start", node));
+        let booting = scope.spawn(|| lab.fault("start", node));
         patient.verb("apply", &[]).exits(0).says("Applied");
         booting.join().unwrap();
     });
-    assert_eq!(lot.on(node, "cat /srv/booted"), "yes");
+    assert_eq!(lab.on(node, "cat /srv/booted"), "yes");
     // sshd is there, and PAM lets nobody but root in until the boot is over.
-    lot.on(node, &format!("{ACCOUNT} account early /bin/sh 'early ALL=(ALL) NOPASSWD: ALL'; echo '\"System is booting up. Unprivileged users are not permitted to log in yet.\"' >/run/nologin"));
-    let inventory = lot.inventory_of("early.toml", &settings(early, "0s"), &[(node, &host)]);
+    lab.on(node, &format!("{ACCOUNT} account early /bin/sh 'early ALL=(ALL) NOPASSWD: ALL'; echo '\"System is booting up. Unprivileged users are not permitted to log in yet.\"' >/run/nologin"));
+    let inventory = lab.inventory_of("early.toml", &settings(early, "0s"), &[(node, &host)]);
     Run {
         inventory: &inventory,
         ..off
@@ -226,11 +226,11 @@ fn a_machine_that_boots(lot: &Lot) {
     .verb("check", &[])
     .exits(4)
     .says("the machine is booting up");
-    let inventory = lot.inventory_of("late.toml", &settings(early, "30s"), &[(node, &host)]);
+    let inventory = lab.inventory_of("late.toml", &settings(early, "30s"), &[(node, &host)]);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_secs(1));
-            lot.on(node, "rm /run/nologin");
+            lab.on(node, "rm /run/nologin");
         });
         Run {
             inventory: &inventory,
@@ -243,14 +243,14 @@ fn a_machine_that_boots(lot: &Lot) {
 }
 
 #[test]
-fn machines_as_people_have_them() {
-    let lot = Lot::up_with("weather", &["--managers", "1", "--workers", "3"]);
+fn check_and_apply_on_unusual_hosts() {
+    let lab = TestLab::up_with("hosts", &["--managers", "1", "--workers", "3"]);
     std::thread::scope(|scope| {
-        scope.spawn(|| crate::weather_shells::shells_and_languages(&lot, "docker01"));
-        scope.spawn(|| crate::weather_disks::disks(&lot, "docker02"));
-        scope.spawn(|| crate::weather_sudo::ways_to_root(&lot, "docker03"));
-        scope.spawn(|| a_long_and_lossy_way(&lot, "docker04"));
+        scope.spawn(|| crate::login_shells::login_shells_and_locales(&lab, "docker01"));
+        scope.spawn(|| crate::disk_full::full_and_read_only_disks(&lab, "docker02"));
+        scope.spawn(|| crate::sudo::sudo_and_sudo_rs(&lab, "docker03"));
+        scope.spawn(|| slow_and_lossy_link(&lab, "docker04"));
     });
-    many_hosts_behind_a_jump_host(&lot);
-    a_machine_that_boots(&lot);
+    hosts_behind_jump_host(&lab);
+    host_that_is_booting(&lab);
 }

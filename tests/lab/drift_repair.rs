@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
-pub fn drift_is_named_and_mended(lot: &Lot) {
-    lot.on(
+pub fn drift_is_reported_and_repaired(lab: &TestLab) {
+    lab.on(
         "docker01",
         "docker node update --label-rm web2py.tier.db docker02",
     );
-    lot.on("docker03", r#"printf '{"insecure-registries": ["elsewhere:1"], "debug": true}' >/etc/docker/daemon.json"#);
-    lot.on("docker02", "ln -sfn /tmp /home/vagrant/web2py/apache2/conf");
-    lot.on("docker01", "gpasswd -d vagrant docker");
-    let said = lot.web2py("check", &[]).exits(3).says("DRIFT");
+    lab.on("docker03", r#"printf '{"insecure-registries": ["elsewhere:1"], "debug": true}' >/etc/docker/daemon.json"#);
+    lab.on("docker02", "ln -sfn /tmp /home/vagrant/web2py/apache2/conf");
+    lab.on("docker01", "gpasswd -d vagrant docker");
+    let said = lab.web2py("check", &[]).exits(3).says("DRIFT");
     for expected in [
         "label web2py.tier.db: (absent) -> true",
         "insecure-registries",
@@ -31,24 +31,24 @@ pub fn drift_is_named_and_mended(lot: &Lot) {
         .filter(|line| line.starts_with("  ~ ") || line.starts_with("  + "))
         .count();
     assert_eq!(drifted, 4, "exactly these four:\n{}", said.stdout);
-    lot.web2py("apply", &["--yes"]).exits(0);
-    lot.web2py("check", &[]).exits(0).says("In sync");
-    let json = lot.on("docker03", "cat /etc/docker/daemon.json");
+    lab.web2py("apply", &["--yes"]).exits(0);
+    lab.web2py("check", &[]).exits(0).says("In sync");
+    let json = lab.on("docker03", "cat /etc/docker/daemon.json");
     assert!(
         json.contains("docker01:5000") && json.contains("debug"),
         "ours is back, a foreign key is kept: {json}"
     );
 
-    lot.on("docker03", "docker swarm leave");
-    lot.until(
+    lab.on("docker03", "docker swarm leave");
+    lab.until(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}}' | grep 'docker03 Down'",
         Duration::from_secs(60),
     );
-    lot.web2py("check", &[]).exits(3).says("swarm_member");
-    lot.web2py("apply", &["--yes"]).exits(0);
-    lot.web2py("check", &[]).exits(0).says("In sync");
-    let nodes = lot.on(
+    lab.web2py("check", &[]).exits(3).says("swarm_member");
+    lab.web2py("apply", &["--yes"]).exits(0);
+    lab.web2py("check", &[]).exits(0).says("In sync");
+    let nodes = lab.on(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}}'",
     );
@@ -60,16 +60,16 @@ pub fn drift_is_named_and_mended(lot: &Lot) {
     assert_eq!(nodes.lines().count(), 3, "no ghost is left: {nodes}");
 
     // The only manager's Engine is off: nothing is known of the others, and one apply brings all back.
-    lot.on("docker01", "systemctl stop docker.socket docker");
-    lot.web2py("check", &[])
+    lab.on("docker01", "systemctl stop docker.socket docker");
+    lab.web2py("check", &[])
         .exits(1)
         .says("whether docker01 holds the swarm cannot be known");
-    lot.web2py("apply", &["--yes"]).exits(0);
+    lab.web2py("apply", &["--yes"]).exits(0);
     // A manager that was away takes the others for `unknown` until they have called, some seconds later; check says so, too.
-    lot.until(
+    lab.until(
         "docker01",
         "! docker node ls --format '{{.Status}}' | grep -qv Ready",
         Duration::from_secs(60),
     );
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.web2py("check", &[]).exits(0).says("In sync");
 }

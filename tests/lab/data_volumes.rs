@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use crate::image::make_small_image;
-use crate::lot::Lot;
 use crate::skep::root;
+use crate::small_image::make_small_image;
+use crate::test_lab::TestLab;
 
 const COMPOSE: &str = r#"version: "3.8"
 services:
@@ -18,7 +18,7 @@ services:
 "#;
 
 /// The label and the volume on one of the workers, and the stack that needs them.
-fn playbook(lot: &Lot, holder: &str, directory: bool) -> String {
+fn playbook(lab: &TestLab, holder: &str, directory: bool) -> String {
     let other = if holder == "docker02" {
         "docker03"
     } else {
@@ -34,15 +34,15 @@ fn playbook(lot: &Lot, holder: &str, directory: bool) -> String {
          {{ node_labels = {{ labels = {{ db = \"true\" }}, data = {{ db = \"/srv/db\" }} }} }},\n]\n\
          [[plays]]\nname = \"Elsewhere\"\nhosts = \"{other}\"\nresources = [{{ node_labels = {{ absent = [\"db\"] }} }}]\n{STACK}"
     );
-    lot.write(&format!("{holder}.toml"), &text)
+    lab.write(&format!("{holder}.toml"), &text)
 }
 
 const STACK: &str = "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [{ stack = { name = \"web\", sources = [\"web.yml\"] } }]\n";
 
 /// Tasks move a while after a label did.
-fn until_it_runs_on(lot: &Lot, node: &str) {
+fn wait_until_running_on(lab: &TestLab, node: &str) {
     let running = "docker service ps web_db --filter desired-state=running --format '{{.Node}} {{.CurrentState}}'";
-    lot.until(
+    lab.until(
         "docker01",
         &format!("{running} | grep -q '^{node} Running'"),
         Duration::from_secs(120),
@@ -50,87 +50,87 @@ fn until_it_runs_on(lot: &Lot, node: &str) {
 }
 
 #[test]
-fn data_is_waited_for_and_not_left_behind() {
-    let lot = Lot::up("volume");
+fn data_volume_guard() {
+    let lab = TestLab::up("volume");
     let folder = root().join("playbooks");
     let include = format!(
         "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
         folder.display()
     );
-    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"])
+    lab.run("apply", &lab.write("swarm.toml", &include), &["--yes"])
         .exits(0);
-    make_small_image(&lot, &["docker02", "docker03"], "tiny:1");
-    lot.write("web.yml", COMPOSE);
+    make_small_image(&lab, &["docker02", "docker03"], "tiny:1");
+    lab.write("web.yml", COMPOSE);
 
     // A label set by hand, and no directory: nothing is deployed, where tasks would only fail.
-    let stack = lot.write("stack.toml", STACK);
-    lot.on(
+    let stack = lab.write("stack.toml", STACK);
+    lab.on(
         "docker01",
         "docker node update --label-add db=true docker02",
     );
-    lot.run("plan", &stack, &[])
+    lab.run("plan", &stack, &[])
         .exits(0)
         .says("web_db mounts /srv/db/data, which is not on docker02");
-    lot.run("apply", &stack, &["--yes"])
+    lab.run("apply", &stack, &["--yes"])
         .exits(1)
         .says("which is not on docker02")
         .says("nothing was done");
     assert_eq!(
-        lot.on(
+        lab.on(
             "docker01",
             "docker service ls -q; docker network ls -q --filter name=web_"
         ),
         ""
     );
-    lot.on("docker01", "docker node update --label-rm db docker02");
+    lab.on("docker01", "docker node update --label-rm db docker02");
 
     // Promised, and not there: neither label nor service.
-    let bare = playbook(&lot, "docker02", false);
-    lot.run("apply", &bare, &["--yes"])
+    let bare = playbook(&lab, "docker02", false);
+    lab.run("apply", &bare, &["--yes"])
         .exits(1)
         .says("the directory /srv/db is not there")
         .says("no node has the label of web_db (db), and /srv/db/data with it");
-    assert_eq!(lot.on("docker01", "docker service ls -q"), "");
+    assert_eq!(lab.on("docker01", "docker service ls -q"), "");
     assert_eq!(
-        lot.on(
+        lab.on(
             "docker01",
             "docker node inspect docker02 --format '{{.Spec.Labels}}'"
         ),
         "map[]"
     );
 
-    let two = playbook(&lot, "docker02", true);
-    lot.run("plan", &two, &[]).exits(0).says("volume db");
-    lot.run("apply", &two, &["--yes"]).exits(0);
-    lot.run("check", &two, &[]).exits(0).says("In sync");
-    until_it_runs_on(&lot, "docker02");
-    let cluster = lot.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
-    let marker = lot.on("docker02", "cat /srv/db/.skep-volume");
+    let two = playbook(&lab, "docker02", true);
+    lab.run("plan", &two, &[]).exits(0).says("volume db");
+    lab.run("apply", &two, &["--yes"]).exits(0);
+    lab.run("check", &two, &[]).exits(0).says("In sync");
+    wait_until_running_on(&lab, "docker02");
+    let cluster = lab.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
+    let marker = lab.on("docker02", "cat /srv/db/.skep-volume");
     assert!(
         marker.contains(&format!("cluster = \"{cluster}\"\nvolume = \"db\"")),
         "{marker}"
     );
 
     // A label on a second node, by hand: a task could start there on nothing.
-    lot.on("docker02", "echo precious >/srv/db/data/rows");
-    lot.on(
+    lab.on("docker02", "echo precious >/srv/db/data/rows");
+    lab.on(
         "docker01",
         "docker node update --label-add db=true docker03",
     );
-    lot.run("check", &stack, &[])
+    lab.run("check", &stack, &[])
         .exits(1)
         .says("web_db may start on docker03")
         .says("the volume db is on docker02");
-    lot.on("docker01", "docker node update --label-rm db docker03");
+    lab.on("docker01", "docker node update --label-rm db docker03");
 
     // The playbook moves the label to an empty disk: refused, with what would be lost.
-    let three = playbook(&lot, "docker03", true);
-    lot.run("apply", &three, &["--yes"])
+    let three = playbook(&lab, "docker03", true);
+    lab.run("apply", &three, &["--yes"])
         .exits(1)
         .says("the volume db is on docker02, in /srv/db (1 file, 9 bytes), and would be left behind")
         .says("docker02 has the volume db, in /srv/db: without the label db=true what needs it would stop");
     let labels = |node: &str| {
-        lot.on(
+        lab.on(
             "docker01",
             &format!("docker node inspect {node} --format '{{{{.Spec.Labels}}}}'"),
         )
@@ -141,37 +141,37 @@ fn data_is_waited_for_and_not_left_behind() {
         "nothing was stopped"
     );
     assert_ne!(
-        lot.try_on("docker03", "ls /srv/db/.skep-volume").0,
+        lab.try_on("docker03", "ls /srv/db/.skep-volume").0,
         0,
         "an empty disk was marked"
     );
-    lot.run("apply", &two, &["--yes"]).exits(0);
-    until_it_runs_on(&lot, "docker02");
+    lab.run("apply", &two, &["--yes"]).exits(0);
+    wait_until_running_on(&lab, "docker02");
 
     // The disk is not mounted: the marker is gone, and with it the leave to deploy.
-    lot.on("docker02", "mv /srv/db /srv/away && mkdir -p /srv/db/data");
-    lot.run("check", &two, &[])
+    lab.on("docker02", "mv /srv/db /srv/away && mkdir -p /srv/db/data");
+    lab.run("check", &two, &[])
         .exits(1)
         .says("the volume db of docker02 is gone");
-    lot.write("web.yml", &COMPOSE.replace("3600", "7200"));
-    lot.run("apply", &stack, &["--yes"])
+    lab.write("web.yml", &COMPOSE.replace("3600", "7200"));
+    lab.run("apply", &stack, &["--yes"])
         .exits(1)
         .says("/srv/db/.skep-volume is not on docker02");
-    lot.on(
+    lab.on(
         "docker02",
         "rmdir /srv/db/data /srv/db && mv /srv/away /srv/db",
     );
-    lot.run("apply", &two, &["--yes"]).exits(0);
+    lab.run("apply", &two, &["--yes"]).exits(0);
 
     // Brought along with its marker, it moves.
-    let archive = lot.path("db.tar");
-    lot.on("docker02", "tar -C /srv -cf /root/db.tar db");
-    lot.fetch("docker02", "/root/db.tar", "db.tar");
-    lot.put("docker03", &archive, "/root/db.tar");
-    lot.on("docker03", "tar -C /srv -xf /root/db.tar");
-    lot.run("apply", &three, &["--yes"])
+    let archive = lab.path("db.tar");
+    lab.on("docker02", "tar -C /srv -cf /root/db.tar db");
+    lab.fetch("docker02", "/root/db.tar", "db.tar");
+    lab.put("docker03", &archive, "/root/db.tar");
+    lab.on("docker03", "tar -C /srv -xf /root/db.tar");
+    lab.run("apply", &three, &["--yes"])
         .exits(0)
         .says("what docker02 still has in /srv/db is the volume db no longer");
-    until_it_runs_on(&lot, "docker03");
-    lot.run("check", &three, &[]).exits(0);
+    wait_until_running_on(&lab, "docker03");
+    lab.run("check", &three, &[]).exits(0);
 }

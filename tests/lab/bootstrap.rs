@@ -1,20 +1,20 @@
 //! Steps 1 to 3: plan touches nothing, apply makes the cluster, check is empty, apply again changes nothing.
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 /// Checksums of what a plan must not touch, and the programs that run.
 pub const FINGERPRINT: &str = "cd /; find etc home root srv opt usr/local var/lib/dpkg var/lib/apt var/cache/apt var/lib/systemd/linger \
      -xdev -type f -exec sha256sum {} + 2>/dev/null | sort -k 2; find etc home root srv opt run/skep* var/lib/skep -xdev -printf '%p %m %u %g %l\\n' 2>/dev/null | sort; \
      ps -eo user=,comm= | grep -v -e 'ps$' -e 'sh$' -e 'sort$' -e 'sshd' -e 'grep$' -e 'systemd' -e 'sd-pam' -e 'sed$' | sort -u";
 
-pub fn plan_touches_nothing(lot: &Lot) {
+pub fn plan_touches_nothing(lab: &TestLab) {
     let nodes = ["docker01", "docker02", "docker03"];
-    let before: Vec<String> = nodes.iter().map(|node| lot.on(node, FINGERPRINT)).collect();
+    let before: Vec<String> = nodes.iter().map(|node| lab.on(node, FINGERPRINT)).collect();
     assert!(
         before[0].contains("etc/passwd") && before[0].contains("var/lib/dpkg/status"),
         "the fingerprint sees something"
     );
-    let said = lot.web2py("plan", &["--exit-code"]).exits(3);
+    let said = lab.web2py("plan", &["--exit-code"]).exits(3);
     for expected in [
         "apt_repository[docker]",
         "docker-ce",
@@ -30,9 +30,9 @@ pub fn plan_touches_nothing(lot: &Lot) {
             said.stdout
         );
     }
-    lot.web2py("plan", &[]).exits(0);
+    lab.web2py("plan", &[]).exits(0);
     for (node, before) in nodes.iter().zip(before) {
-        let after = lot.on(node, FINGERPRINT);
+        let after = lab.on(node, FINGERPRINT);
         let differing: Vec<&str> = after
             .lines()
             .filter(|line| !before.contains(line))
@@ -41,8 +41,8 @@ pub fn plan_touches_nothing(lot: &Lot) {
     }
 }
 
-pub fn cluster_is_as_asked(lot: &Lot, distribution: &str) {
-    let nodes = lot.on(
+pub fn cluster_matches_playbook(lab: &TestLab, distribution: &str) {
+    let nodes = lab.on(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}} {{.ManagerStatus}}'",
     );
@@ -53,7 +53,7 @@ pub fn cluster_is_as_asked(lot: &Lot, distribution: &str) {
         ["docker01 Ready Leader", "docker02 Ready", "docker03 Ready"]
     );
     let label = |node: &str| {
-        lot.on(
+        lab.on(
             "docker01",
             &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"),
         )
@@ -69,35 +69,35 @@ pub fn cluster_is_as_asked(lot: &Lot, distribution: &str) {
             "docker-compose-plugin",
         ] {
             assert_eq!(
-                lot.on(
+                lab.on(
                     node,
                     &format!("dpkg-query -W -f '${{db:Status-Status}}' {package}")
                 ),
                 "installed"
             );
         }
-        let policy = lot.on(node, "apt-cache policy docker-ce");
+        let policy = lab.on(node, "apt-cache policy docker-ce");
         assert!(
             policy.contains(&format!("/linux/{distribution}")),
             "docker-ce came from the repository: {policy}"
         );
         assert!(
-            lot.on(node, "id -nG vagrant")
+            lab.on(node, "id -nG vagrant")
                 .split(' ')
                 .any(|group| group == "docker")
         );
-        lot.on(node, "su - vagrant -c 'docker version' >/dev/null");
-        let registries = lot.on(
+        lab.on(node, "su - vagrant -c 'docker version' >/dev/null");
+        let registries = lab.on(
             node,
             "docker info --format '{{json .RegistryConfig.IndexConfigs}}'",
         );
         assert!(registries.contains("docker01:5000"), "{registries}");
         assert_eq!(
-            lot.on(node, "stat -c %N /home/vagrant/web2py/mysql5/datadir"),
+            lab.on(node, "stat -c %N /home/vagrant/web2py/mysql5/datadir"),
             "'/home/vagrant/web2py/mysql5/datadir' -> '/srv/web2py/mysql5/datadir'"
         );
         assert_eq!(
-            lot.on(node, "stat -Lc '%u %a' /home/vagrant/web2py/mysql5/datadir"),
+            lab.on(node, "stat -Lc '%u %a' /home/vagrant/web2py/mysql5/datadir"),
             "999 750"
         );
         for link in [
@@ -107,34 +107,34 @@ pub fn cluster_is_as_asked(lot: &Lot, distribution: &str) {
             "mysql5/init",
         ] {
             assert_eq!(
-                lot.on(node, &format!("readlink /home/vagrant/web2py/{link}")),
+                lab.on(node, &format!("readlink /home/vagrant/web2py/{link}")),
                 format!("/srv/web2py/{link}")
             );
         }
         // The variables of the stack point where the links are.
-        lot.on(node, ". /home/vagrant/web2py/env_for_cluster.sh && test -d \"$MYSQL_DATA_DIR\" -a -d \"$MYSQL_CONF_DIR\" -a -d \"$APACHE_HTDOCS_DIR\"");
+        lab.on(node, ". /home/vagrant/web2py/env_for_cluster.sh && test -d \"$MYSQL_DATA_DIR\" -a -d \"$MYSQL_CONF_DIR\" -a -d \"$APACHE_HTDOCS_DIR\"");
         assert!(
-            lot.on(node, "getent hosts docker02").contains("10."),
+            lab.on(node, "getent hosts docker02").contains("10."),
             "nodes know each other by name"
         );
     }
 }
 
-pub fn nothing_is_left_to_do(lot: &Lot) {
+pub fn nothing_is_left_to_do(lab: &TestLab) {
     let started = |node: &str| {
-        lot.on(
+        lab.on(
             node,
             "systemctl show -p ExecMainStartTimestamp,MainPID,NRestarts docker",
         )
     };
     let before: Vec<String> = ["docker01", "docker02", "docker03"].map(started).into();
-    let said = lot.web2py("check", &[]).exits(0).says("In sync");
+    let said = lab.web2py("check", &[]).exits(0).says("In sync");
     assert!(
         !said.stdout.contains("  ~ ") && !said.stdout.contains("  + "),
         "{}",
         said.stdout
     );
-    lot.web2py("apply", &["--yes"])
+    lab.web2py("apply", &["--yes"])
         .exits(0)
         .says("Nothing to do");
     assert_eq!(
@@ -145,11 +145,11 @@ pub fn nothing_is_left_to_do(lot: &Lot) {
 }
 
 #[test]
-fn bare_nodes_become_a_swarm_and_stay_one() {
-    let lot = Lot::up("story");
-    plan_touches_nothing(&lot);
-    lot.web2py("apply", &["--yes"]).exits(0).says("Applied");
-    cluster_is_as_asked(&lot, "debian");
-    nothing_is_left_to_do(&lot);
-    crate::tamper::drift_is_named_and_mended(&lot);
+fn bootstrap_debian_13() {
+    let lab = TestLab::up("bootstrap");
+    plan_touches_nothing(&lab);
+    lab.web2py("apply", &["--yes"]).exits(0).says("Applied");
+    cluster_matches_playbook(&lab, "debian");
+    nothing_is_left_to_do(&lab);
+    crate::drift_repair::drift_is_reported_and_repaired(&lab);
 }

@@ -13,9 +13,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lot::Lot;
+use crate::node_snapshot::{PLAYBOOK, RESET, snapshot};
 use crate::proxy::{Proxy, Weather};
 use crate::skep::{Said, skep};
+use crate::test_lab::TestLab;
 
 /// Nodes that are changed, the one that is as asked, and the one that is not.
 const CHANGED: [&str; 2] = ["docker01", "docker02"];
@@ -24,67 +25,6 @@ const DRIFTED: &str = "docker04";
 
 /// How many points of a whole run are tried when nobody asks for more.
 const POINTS: usize = 20;
-
-const PLAYBOOK: &str = r#"[[plays]]
-hosts = "all"
-resources = [
-  { directory = { path = "/srv/link", mode = "0750" } },
-  { file = { path = "/srv/link/new", content = "{{ 'a line of text\n' * 400 }}", mode = "0640" } },
-  { file = { path = "/srv/old", content = "{{ 'new\n' * 500 }}" } },
-  { file = { path = "/srv/gone", state = "absent" } },
-  { symlink = { path = "/srv/to", target = "/srv/link/new" } },
-  { hosts_entry = { address = "10.9.9.9", names = ["link.lan"] } },
-  { user_in_group = { user = "vagrant", group = "games" } },
-  { sysctl = { key = "net.ipv4.conf.lo.log_martians", value = 1 } },
-  { command = { run = "cat >/srv/said", stdin = "{{ 'what it reads\n' * 2000 }}", creates = "/srv/said" } },
-]
-"#;
-
-/// A node as it is before the playbook.
-const RESET: &str = "
-rm -rf /srv/* /var/lib/skep /run/skep.lock* /etc/sysctl.d/60-skep-*; echo old >/srv/old; echo old >/srv/gone
-sed -i /link.lan/d /etc/hosts; ! id -nG vagrant | grep -qw games || gpasswd -d vagrant games >/dev/null
-echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians
-";
-
-/// Waits until nothing of a run is under way any more, and prints each thing that it changes as one line; then what must not
-/// be there; then the record. A lock that is left becomes a minute older.
-const LOOK: &str = "
-for i in $(seq 200); do pgrep -f '^[s]shd-session' >/dev/null || pgrep -f '[t]imeout -k 5' >/dev/null || break; sleep 0.05; done
-stat -c %a /srv/link 2>/dev/null || echo -
-for file in /srv/link/new /srv/old /srv/gone /srv/said /etc/sysctl.d/60-skep-net.ipv4.conf.lo.log_martians.conf; do
-  echo \"$file $(stat -c '%a %U %s' $file 2>/dev/null) $(cksum <$file 2>/dev/null)\"
-done 2>/dev/null
-tail -n +2 /etc/hosts | grep -vw \"$(hostname)\" | cksum
-readlink /srv/to || echo -
-id -nG vagrant
-cat /proc/sys/net/ipv4/conf/lo/log_martians
-echo left: $(find /srv /etc /var/lib/skep /run/skep.lock /root /tmp \\( -name '.skep*' -o -name '.applied*' -o -name '*.new' \\) 2>/dev/null)
-if [ -d /run/skep.lock ]; then
-  read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 70))/\" /run/skep.lock/owner
-fi 2>/dev/null
-cat /var/lib/skep/applied.json 2>/dev/null || :
-";
-
-/// What is on a node.
-#[derive(Debug, PartialEq)]
-struct State {
-    things: Vec<String>,
-    left: String,
-    record: String,
-}
-
-fn look(lot: &Lot, node: &str) -> State {
-    let text = lot.on(node, LOOK);
-    let (things, rest) = text.split_once("left:").unwrap();
-    let (left, record) = rest.split_once('\n').unwrap_or((rest, ""));
-    let things = things.lines().map(|line| line.trim().to_owned()).collect();
-    State {
-        things,
-        left: left.trim().to_owned(),
-        record: record.to_owned(),
-    }
-}
 
 /// What went over the link in a whole run.
 struct Length {
@@ -96,7 +36,7 @@ struct Length {
 type Trial = (&'static str, &'static str, Weather);
 
 struct Trials {
-    lot: Lot,
+    lab: TestLab,
     runtime: tokio::runtime::Runtime,
     playbook: String,
     old: Vec<String>,
@@ -123,11 +63,11 @@ impl Trials {
 
     /// Runs a verb over a link; gives what it said, and the link.
     fn over(&self, verb: &str, node: &str, weather: Weather) -> (Said, Proxy) {
-        let address = self.lot.address(node);
+        let address = self.lab.address(node);
         let proxy = self.runtime.block_on(Proxy::start(&address, 22, weather));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         // Of that cipher the relay can see where packets end.
-        let config = self.lot.write(
+        let config = self.lab.write(
             &format!("config{number}"),
             "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\nCiphers aes256-gcm@openssh.com\n",
         );
@@ -135,7 +75,7 @@ impl Trials {
             format!("user = \"root\"\nssh_config = {config:?}\nconnect_timeout = \"3s\"");
         let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
         let inventory =
-            self.lot
+            self.lab
                 .inventory_of(&format!("link{number}.toml"), &settings, &[(node, &host)]);
         let mut arguments = vec![verb, "-i", &inventory, &self.playbook, "--color", "never"];
         if verb == "apply" {
@@ -150,7 +90,7 @@ impl Trials {
         } else {
             &["--limit", node]
         };
-        self.lot.run(verb, &self.playbook, more)
+        self.lab.run(verb, &self.playbook, more)
     }
 
     /// A run that could not be right names the host and says why.
@@ -202,7 +142,7 @@ impl Trials {
     fn apply(&self, trial: Trial) {
         let (verb, node, weather) = trial;
         let (said, _) = self.over(verb, node, weather);
-        let state = look(&self.lot, node);
+        let state = snapshot(&self.lab, node);
         let made = state
             .things
             .iter()
@@ -238,14 +178,14 @@ impl Trials {
             || serde_json::from_str::<serde_json::Value>(&state.record).is_ok();
         assert!(record, "{trial:?} left half a record: {}", state.record);
         self.direct("apply", node).exits(0);
-        let converged = look(&self.lot, node);
+        let converged = snapshot(&self.lab, node);
         assert_eq!(
             (converged.things, converged.left),
             (self.new.clone(), String::new()),
             "after {trial:?}"
         );
         self.direct("check", node).exits(0).says("In sync");
-        self.lot.on(node, RESET);
+        self.lab.on(node, RESET);
     }
 
     /// Works through trials of one node, several at once where nothing is changed.
@@ -264,7 +204,7 @@ impl Trials {
             if tried.is_err() {
                 // The panic was printed; what is left of it must not be the next one's.
                 self.failed.fetch_add(1, Ordering::Relaxed);
-                self.lot
+                self.lab
                     .on(trial.1, if trial.0 == "apply" { RESET } else { ":" });
             }
         }
@@ -310,8 +250,8 @@ fn points(run: &Length) -> Vec<u64> {
         .collect()
 }
 
-fn trials(lot: Lot) -> Trials {
-    let playbook = lot.write("link.toml", PLAYBOOK);
+fn trials(lab: TestLab) -> Trials {
+    let playbook = lab.write("link.toml", PLAYBOOK);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -319,7 +259,7 @@ fn trials(lot: Lot) -> Trials {
         .unwrap();
     let (right, wrong, failed, next) = Default::default();
     let mut trials = Trials {
-        lot,
+        lab,
         runtime,
         playbook,
         old: Vec::new(),
@@ -331,26 +271,29 @@ fn trials(lot: Lot) -> Trials {
         next,
     };
     for node in CHANGED.into_iter().chain([IN_SYNC, DRIFTED]) {
-        trials.lot.on(node, RESET);
+        trials.lab.on(node, RESET);
     }
-    trials.old = look(&trials.lot, CHANGED[0]).things;
+    trials.old = snapshot(&trials.lab, CHANGED[0]).things;
     trials
 }
 
 #[test]
-fn whole_runs_over_links_that_break_anywhere() {
-    let mut trials = trials(Lot::up_with("cuts", &["--managers", "1", "--workers", "3"]));
+fn check_and_apply_over_broken_links() {
+    let mut trials = trials(TestLab::up_with(
+        "links",
+        &["--managers", "1", "--workers", "3"],
+    ));
     let started = Instant::now();
     let checked = trials.whole("check", DRIFTED, 3);
     let applied = trials.whole("apply", CHANGED[0], 0);
-    trials.new = look(&trials.lot, CHANGED[0]).things;
+    trials.new = snapshot(&trials.lab, CHANGED[0]).things;
     for (old, new) in trials.old.iter().zip(&trials.new) {
         assert_ne!(
             old, new,
             "the playbook changes each thing that is looked at"
         );
     }
-    trials.lot.on(CHANGED[0], RESET);
+    trials.lab.on(CHANGED[0], RESET);
     trials.direct("apply", IN_SYNC).exits(0);
     trials.answers = [(IN_SYNC, 0), (DRIFTED, 3)]
         .map(|(node, code)| answer(&trials.direct("check", node).exits(code)));

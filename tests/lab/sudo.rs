@@ -1,10 +1,10 @@
 //! Becoming root on nodes of Debian 13: sudo with every rule that people have at once, and sudo-rs in its place.
 
-use crate::lot::Lot;
-use crate::weather::{ACCOUNT, Run, playbook};
+use crate::host_conditions::{ACCOUNT, Run, playbook};
+use crate::test_lab::TestLab;
 
-pub fn ways_to_root(lot: &Lot, node: &str) {
-    lot.on(
+pub fn sudo_and_sudo_rs(lab: &TestLab, node: &str) {
+    lab.on(
         node,
         &format!(
             "{ACCOUNT} packages sudo-rs
@@ -15,7 +15,7 @@ pub fn ways_to_root(lot: &Lot, node: &str) {
     );
     for sudo in ["sudo", "sudo-rs"] {
         if sudo == "sudo-rs" {
-            lot.on(
+            lab.on(
                 node,
                 "dpkg-divert --quiet --rename --divert /usr/bin/sudo.ws --add /usr/bin/sudo
                  ln -s ../lib/cargo/bin/sudo /usr/bin/sudo; rm /etc/sudoers.d/strict; sudo --version 2>&1 | grep sudo-rs",
@@ -27,28 +27,28 @@ pub fn ways_to_root(lot: &Lot, node: &str) {
             &[("plain", true), ("free", false)]
         };
         for (account, asks) in accounts {
-            who_may(lot, node, &format!("{account}-{sudo}"), account, *asks);
+            allowed_account(lab, node, &format!("{account}-{sudo}"), account, *asks);
         }
-        who_may_not(lot, node, sudo);
+        forbidden_account(lab, node, sudo);
     }
-    lot.on(
+    lab.on(
         node,
         "rm /usr/bin/sudo; dpkg-divert --quiet --rename --remove /usr/bin/sudo",
     );
 }
 
-fn inventory(lot: &Lot, node: &str, account: &str) -> String {
+fn inventory(lab: &TestLab, node: &str, account: &str) -> String {
     let host = format!(
         "address = {:?}\nuser = {account:?}\nbecome = true",
-        lot.address(node)
+        lab.address(node)
     );
-    lot.inventory_of(&format!("{account}.toml"), "", &[(account, &host)])
+    lab.inventory_of(&format!("{account}.toml"), "", &[(account, &host)])
 }
 
-fn who_may(lot: &Lot, node: &str, mark: &str, account: &str, asks: bool) {
-    let inventory = inventory(lot, node, account);
+fn allowed_account(lab: &TestLab, node: &str, mark: &str, account: &str, asks: bool) {
+    let inventory = inventory(lab, node, account);
     let playbook = playbook(
-        lot,
+        lab,
         &format!("{mark}-book.toml"),
         &format!(
             "directory = {{ path = \"/srv/{mark}\", owner = \"{account}\" }}
@@ -64,14 +64,14 @@ fn who_may(lot: &Lot, node: &str, mark: &str, account: &str, asks: bool) {
     }
     .settles(&[]);
     assert_eq!(
-        lot.on(
+        lab.on(
             node,
             &format!("stat -c %U /srv/{mark}/text; cat /srv/{mark}/who; wc -c </srv/{mark}/text")
         ),
         format!("root\n{account}\n90000")
     );
     if asks {
-        let address = lot.address(node);
+        let address = lab.address(node);
         let none = Run {
             inventory: &inventory,
             playbook: &playbook,
@@ -95,10 +95,10 @@ fn who_may(lot: &Lot, node: &str, mark: &str, account: &str, asks: bool) {
     }
 }
 
-fn who_may_not(lot: &Lot, node: &str, sudo: &str) {
-    let inventory = inventory(lot, node, "stranger");
+fn forbidden_account(lab: &TestLab, node: &str, sudo: &str) {
+    let inventory = inventory(lab, node, "stranger");
     let playbook = playbook(
-        lot,
+        lab,
         "stranger-book.toml",
         r#"file = { path = "/srv/stranger", content = "x" }"#,
     );
@@ -112,12 +112,12 @@ fn who_may_not(lot: &Lot, node: &str, sudo: &str) {
         .exits(4);
         let said = said.says(&format!(
             "stranger@{} cannot become root: ",
-            lot.address(node)
+            lab.address(node)
         ));
         if password.is_some() || sudo == "sudo-rs" {
             said.says("NOPASSWD")
                 .does_not_say("does not take the password");
         }
     }
-    lot.on(node, "! test -e /srv/stranger");
+    lab.on(node, "! test -e /srv/stranger");
 }

@@ -1,24 +1,24 @@
 //! Disks: nothing may be executed in /tmp, the home or the whole system is read-only, a disk is full. Nothing is half-written, the
 //! error says why, and when there is room again the next `apply` converges.
 
-use crate::lot::Lot;
-use crate::weather::{Run, playbook};
+use crate::host_conditions::{Run, playbook};
+use crate::test_lab::TestLab;
 
-pub fn disks(lot: &Lot, node: &str) {
+pub fn full_and_read_only_disks(lab: &TestLab, node: &str) {
     let host = format!(
         "address = {:?}\nuser = \"vagrant\"\nbecome = true",
-        lot.address(node)
+        lab.address(node)
     );
-    let inventory = lot.inventory_of("disks.toml", "", &[(node, &host)]);
-    nothing_to_write_to_and_nothing_to_run(lot, node, &inventory);
-    a_full_disk(lot, node, &inventory);
-    a_full_etc(lot, node, &inventory);
-    no_room_for_records_and_locks(lot, node, &inventory);
-    a_read_only_system(lot, node, &inventory);
+    let inventory = lab.inventory_of("disks.toml", "", &[(node, &host)]);
+    noexec_tmp_and_read_only_home(lab, node, &inventory);
+    full_disk(lab, node, &inventory);
+    full_etc(lab, node, &inventory);
+    no_space_for_record_and_lock(lab, node, &inventory);
+    read_only_file_systems(lab, node, &inventory);
 }
 
-fn nothing_to_write_to_and_nothing_to_run(lot: &Lot, node: &str, inventory: &str) {
-    lot.on(
+fn noexec_tmp_and_read_only_home(lab: &TestLab, node: &str, inventory: &str) {
+    lab.on(
         node,
         "mount -o remount,noexec /tmp
          for place in /var/tmp /home /root; do mount --bind $place $place; done
@@ -27,14 +27,14 @@ fn nothing_to_write_to_and_nothing_to_run(lot: &Lot, node: &str, inventory: &str
          ! touch /home/vagrant/x 2>/dev/null && ! touch /root/x 2>/dev/null",
     );
     let playbook = playbook(
-        lot,
+        lab,
         "noexec.toml",
         r#"package = { names = ["tree", "logrotate"] }
            file = { path = "/srv/made", content = "x" }
            command = { run = "id -un >/srv/who", user = "vagrant", creates = "/srv/who" }
            command = { run = "tree --version >/srv/version", creates = "/srv/version" }"#,
     );
-    lot.on(
+    lab.on(
         node,
         "install -m 0666 /dev/null /srv/who; rm /srv/who; chmod 0777 /srv",
     );
@@ -44,16 +44,16 @@ fn nothing_to_write_to_and_nothing_to_run(lot: &Lot, node: &str, inventory: &str
         password: None,
     }
     .settles(&[]);
-    lot.on(
+    lab.on(
         node,
         "umount /home /root /var/tmp; mount -o remount,exec /tmp; chmod 0755 /srv",
     );
 }
 
-fn a_full_disk(lot: &Lot, node: &str, inventory: &str) {
-    lot.on(node, "mkdir /srv/full; mount -t tmpfs -o size=64k tmpfs /srv/full; echo old >/srv/full/f; dd if=/dev/zero of=/srv/full/rest 2>/dev/null || :");
+fn full_disk(lab: &TestLab, node: &str, inventory: &str) {
+    lab.on(node, "mkdir /srv/full; mount -t tmpfs -o size=64k tmpfs /srv/full; echo old >/srv/full/f; dd if=/dev/zero of=/srv/full/rest 2>/dev/null || :");
     let playbook = playbook(
-        lot,
+        lab,
         "full.toml",
         r#"file = { path = "/srv/before", content = "x" }
            file = { path = "/srv/full/f", content = "{{ 'new\n' * 3000 }}", mode = "0640" }
@@ -72,32 +72,32 @@ fn a_full_disk(lot: &Lot, node: &str, inventory: &str) {
         .says("No space left on device");
     said.says("try: ").does_not_say("unreachable");
     assert_eq!(
-        lot.on(
+        lab.on(
             node,
             "cat /srv/full/f; ls -A /srv/full; cat /srv/before; ls /srv/behind 2>/dev/null || :"
         ),
         "old\nf\nrest\nx"
     );
     run.verb("check", &[]).exits(3);
-    lot.on(node, "rm /srv/full/rest");
+    lab.on(node, "rm /srv/full/rest");
     run.verb("apply", &[]).exits(0).says("Applied");
     run.verb("check", &[]).exits(0);
     assert_eq!(
-        lot.on(node, "wc -c </srv/full/f; ls -A /srv/full"),
+        lab.on(node, "wc -c </srv/full/f; ls -A /srv/full"),
         "12000\nf"
     );
-    lot.on(node, "umount /srv/full");
+    lab.on(node, "umount /srv/full");
 }
 
 /// Every kind that writes below /etc, each alone.
-fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
-    lot.on(
+fn full_etc(lab: &TestLab, node: &str, inventory: &str) {
+    lab.on(
         node,
         "mkdir /run/etc; mount -t tmpfs -o size=16m,mode=755 tmpfs /run/etc; cp -a /etc/. /run/etc/; mount --bind /run/etc /etc
          dd if=/dev/zero of=/etc/rest bs=64k 2>/dev/null; dd if=/dev/zero of=/etc/rest2 bs=512 2>/dev/null || :; df /etc | grep -q 100%",
     );
     let sums = "cd /etc; find . -type f ! -name '*.lock' ! -name resolv.conf | LC_ALL=C sort | xargs cksum";
-    let before = lot.on(node, sums);
+    let before = lab.on(node, sums);
     let resources = [
         r#"file = { path = "/etc/new", content = "x" }"#,
         r#"hosts_entry = { address = "10.9.9.9", names = ["full.lan"] }"#,
@@ -106,7 +106,7 @@ fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
         r#"sysctl = { key = "net.ipv4.conf.lo.log_martians", value = 1 }"#,
     ];
     for resource in resources {
-        let playbook = playbook(lot, "etc.toml", resource);
+        let playbook = playbook(lab, "etc.toml", resource);
         let run = Run {
             inventory,
             playbook: &playbook,
@@ -126,13 +126,13 @@ fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
         .any(|why| said.stdout.contains(why));
         assert!(why, "{resource}:\n{}", said.stdout);
         assert_eq!(
-            lot.on(node, sums),
+            lab.on(node, sums),
             before,
             "{resource} left /etc half-changed"
         );
     }
-    lot.on(node, "rm /etc/rest /etc/rest2");
-    let playbook = playbook(lot, "etc.toml", &resources.join("\n"));
+    lab.on(node, "rm /etc/rest /etc/rest2");
+    let playbook = playbook(lab, "etc.toml", &resources.join("\n"));
     let run = Run {
         inventory,
         playbook: &playbook,
@@ -140,13 +140,13 @@ fn a_full_etc(lot: &Lot, node: &str, inventory: &str) {
     };
     run.verb("apply", &[]).exits(0);
     run.verb("check", &[]).exits(0).says("In sync");
-    lot.on(node, "umount /etc; umount /run/etc");
+    lab.on(node, "umount /etc; umount /run/etc");
 }
 
-fn no_room_for_records_and_locks(lot: &Lot, node: &str, inventory: &str) {
-    lot.on(node, "mkdir -p /var/lib/skep; mount -t tmpfs -o size=4k tmpfs /var/lib/skep; dd if=/dev/zero of=/var/lib/skep/rest 2>/dev/null || :");
+fn no_space_for_record_and_lock(lab: &TestLab, node: &str, inventory: &str) {
+    lab.on(node, "mkdir -p /var/lib/skep; mount -t tmpfs -o size=4k tmpfs /var/lib/skep; dd if=/dev/zero of=/var/lib/skep/rest 2>/dev/null || :");
     let one = playbook(
-        lot,
+        lab,
         "record.toml",
         r#"file = { path = "/srv/record", content = "x" }"#,
     );
@@ -160,16 +160,16 @@ fn no_room_for_records_and_locks(lot: &Lot, node: &str, inventory: &str) {
         .says("what was applied could not be recorded")
         .says("No space left on device");
     assert_eq!(
-        lot.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"),
+        lab.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"),
         "rest"
     );
     run.verb("check", &[]).exits(0);
-    lot.on(
+    lab.on(
         node,
         "dd if=/dev/zero of=/run/rest bs=64k 2>/dev/null; dd if=/dev/zero of=/run/rest2 bs=512 2>/dev/null || :",
     );
     let two = playbook(
-        lot,
+        lab,
         "lock.toml",
         r#"file = { path = "/srv/lock", content = "x" }"#,
     );
@@ -183,13 +183,13 @@ fn no_room_for_records_and_locks(lot: &Lot, node: &str, inventory: &str) {
         .says("cannot lock the host")
         .says("No space left on device")
         .does_not_say("unreachable");
-    lot.on(node, "! test -e /srv/lock; rm /run/rest /run/rest2");
+    lab.on(node, "! test -e /srv/lock; rm /run/rest /run/rest2");
     run.verb("apply", &[]).exits(0);
 }
 
 /// As after an error of the disk: only memory can be written to.
-fn a_read_only_system(lot: &Lot, node: &str, inventory: &str) {
-    lot.on(
+fn read_only_file_systems(lab: &TestLab, node: &str, inventory: &str) {
+    lab.on(
         node,
         "mkdir -p /etc/systemd/system/ssh.service.d
          printf '[Service]\\nReadOnlyPaths=/etc /home /root /srv /usr /var\\n' >/etc/systemd/system/ssh.service.d/ro.conf
@@ -202,7 +202,7 @@ fn a_read_only_system(lot: &Lot, node: &str, inventory: &str) {
         r#"package = { names = ["jq"] }"#,
     ];
     for resource in resources {
-        let playbook = playbook(lot, "ro.toml", resource);
+        let playbook = playbook(lab, "ro.toml", resource);
         let run = Run {
             inventory,
             playbook: &playbook,
@@ -222,14 +222,14 @@ fn a_read_only_system(lot: &Lot, node: &str, inventory: &str) {
         );
     }
     assert_eq!(
-        lot.on(node, "cat /srv/ro; ls -A /srv | grep skep || :"),
+        lab.on(node, "cat /srv/ro; ls -A /srv | grep skep || :"),
         "old"
     );
-    lot.on(
+    lab.on(
         node,
         "rm -r /etc/systemd/system/ssh.service.d; systemctl daemon-reload; systemctl restart ssh",
     );
-    let playbook = playbook(lot, "rw.toml", &resources.join("\n"));
+    let playbook = playbook(lab, "rw.toml", &resources.join("\n"));
     Run {
         inventory,
         playbook: &playbook,

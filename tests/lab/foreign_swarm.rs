@@ -1,16 +1,16 @@
 //! Step 7: a host that is already in another swarm is refused and left as it was.
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 #[test]
-fn a_host_in_a_foreign_swarm_is_refused_and_left_as_it_was() {
-    let lot = Lot::up("foreign");
+fn host_in_foreign_swarm_is_refused() {
+    let lab = TestLab::up("foreign");
     let docker = "playbooks/docker.toml";
-    lot.run("apply", docker, &["--yes"]).exits(0);
-    lot.on("docker03", "docker swarm init --advertise-addr eth0");
+    lab.run("apply", docker, &["--yes"]).exits(0);
+    lab.on("docker03", "docker swarm init --advertise-addr eth0");
     let state = "docker info --format '{{.Swarm.NodeID}} {{.Swarm.Cluster.ID}}'; sha256sum /etc/docker/daemon.json /etc/hosts; ls -A /srv /home/vagrant";
-    let before = lot.on("docker03", state);
-    let said = lot.web2py("apply", &["--yes"]).exits(1);
+    let before = lab.on("docker03", state);
+    let said = lab.web2py("apply", &["--yes"]).exits(1);
     let refused = said
         .stdout
         .lines()
@@ -27,8 +27,8 @@ fn a_host_in_a_foreign_swarm_is_refused_and_left_as_it_was() {
         "says what to try:\n{}",
         said.stdout
     );
-    assert_eq!(before, lot.on("docker03", state), "left as it was");
-    let nodes = lot.on(
+    assert_eq!(before, lab.on("docker03", state), "left as it was");
+    let nodes = lab.on(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}}'",
     );
@@ -37,7 +37,7 @@ fn a_host_in_a_foreign_swarm_is_refused_and_left_as_it_was() {
         2,
         "the others are a swarm: {nodes}"
     );
-    lot.on("docker03", "docker swarm leave --force");
-    lot.web2py("apply", &["--yes"]).exits(0);
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.on("docker03", "docker swarm leave --force");
+    lab.web2py("apply", &["--yes"]).exits(0);
+    lab.web2py("check", &[]).exits(0).says("In sync");
 }

@@ -1,6 +1,6 @@
 //! Images for lab nodes, which reach no registry: made on each node out of a few programs of its own.
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 /// `sh`, `sleep` and `cat` with the libraries that they need.
 const MAKE: &str = r#"set -e
@@ -12,10 +12,10 @@ tar -C "$d" -c . | docker import - IMAGE >/dev/null
 rm -r "$d""#;
 
 /// Makes an image of a few megabytes on each of these nodes; the Engine must run there.
-pub fn make_small_image(lot: &Lot, nodes: &[&str], image: &str) {
+pub fn make_small_image(lab: &TestLab, nodes: &[&str], image: &str) {
     std::thread::scope(|scope| {
         for node in nodes {
-            scope.spawn(move || lot.on(node, &MAKE.replace("IMAGE", image)));
+            scope.spawn(move || lab.on(node, &MAKE.replace("IMAGE", image)));
         }
     });
 }

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use crate::lot::Lot;
 use crate::skep::{Said, skep};
+use crate::test_lab::TestLab;
 
 const NODE: &str = "docker01";
 
 /// Values that a careless shell, `printf`, `test` or option parser would act upon. Each would leave a file `pwned*`.
-const EVIL: &[&str] = &[
+const HOSTILE_VALUES: &[&str] = &[
     r#""; touch pwned1; echo ""#,
     r"'; touch pwned2; echo '",
     "$(touch pwned3) `touch pwned4`",
@@ -24,7 +24,7 @@ const EVIL: &[&str] = &[
 
 /// Nothing that a terminal would obey: for runs without colour.
 #[track_caller]
-pub fn is_harmless(said: &Said) {
+pub fn assert_no_control_characters(said: &Said) {
     for text in [without_colour(&said.stdout), without_colour(&said.stderr)] {
         let raw =
             text.find(|one: char| (one.is_control() && !"\n\t".contains(one)) || one == '\u{202e}');
@@ -68,9 +68,9 @@ fn toml(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-fn what_is_written_arrives_literally(lot: &Lot) {
-    let list: Vec<String> = EVIL.iter().map(|evil| toml(evil)).collect();
-    let playbook = lot.write(
+fn playbook_values_are_written_literally(lab: &TestLab) {
+    let list: Vec<String> = HOSTILE_VALUES.iter().map(|evil| toml(evil)).collect();
+    let playbook = lab.write(
         "literal.toml",
         &format!(
             r#"[vars]
@@ -94,39 +94,42 @@ resources = [
         &["--json"],
         &["--color", "always", "--diff", "-vv"],
     ] {
-        is_harmless(&lot.run("plan", &playbook, more).exits(0));
+        assert_no_control_characters(&lab.run("plan", &playbook, more).exits(0));
     }
-    is_harmless(&lot.run("apply", &playbook, &["--yes", "-vv"]).exits(0));
-    lot.run("check", &playbook, &[]).exits(0);
-    for evil in EVIL {
+    assert_no_control_characters(&lab.run("apply", &playbook, &["--yes", "-vv"]).exits(0));
+    lab.run("check", &playbook, &[]).exits(0);
+    for evil in HOSTILE_VALUES {
         let name = evil.trim();
         let folder = format!("/srv/h/{name}");
-        lot.on(
+        lab.on(
             NODE,
             &format!("test \"$(stat -c %U -- {})\" = vagrant", quoted(&folder)),
         );
         let want = format!("{evil}\u{7}");
         for file in [format!("{folder}/-f {name}"), format!("{folder}/copy")] {
-            lot.on(
+            lab.on(
                 NODE,
                 &format!("printf %s {} | cmp - {}", quoted(&want), quoted(&file)),
             );
         }
     }
-    lot.on(
+    lab.on(
         NODE,
-        &format!("test \"$(readlink /srv/h/link)\" = {}", quoted(EVIL[0])),
+        &format!(
+            "test \"$(readlink /srv/h/link)\" = {}",
+            quoted(HOSTILE_VALUES[0])
+        ),
     );
     assert_eq!(
-        lot.on(NODE, "find / -xdev -name 'pwned*' -o -xdev -name '.skep*'"),
+        lab.on(NODE, "find / -xdev -name 'pwned*' -o -xdev -name '.skep*'"),
         "",
         "a value was acted upon"
     );
 }
 
 /// A node whose every word is hostile, in the middle of a run that fails.
-fn what_a_node_says_is_shown_literally(lot: &Lot) {
-    lot.on(
+fn node_output_is_escaped(lab: &TestLab) {
+    lab.on(
         NODE,
         r#"e=$(printf '\033]0;owned\007\033[2J\302\233 31m\342\200\256\r')
         rm -f /etc/os-release; sed "s/^PRETTY_NAME=.*/PRETTY_NAME=\"Debian $e evil\"/" /usr/lib/os-release >/etc/os-release
@@ -135,7 +138,7 @@ fn what_a_node_says_is_shown_literally(lot: &Lot) {
         mkdir -p /etc/docker; printf '{"%s": "%s"} x' "$(printf '\302\233')" "$(printf '\302\233')" >/etc/docker/daemon.json
         printf '#!/bin/sh\necho "%s" >&2\nexit 3\n' "$e" >/usr/local/bin/fails; chmod 755 /usr/local/bin/fails"#,
     );
-    let playbook = lot.write(
+    let playbook = lab.write(
         "node.toml",
         r#"[[plays]]
 hosts = "all"
@@ -149,24 +152,26 @@ resources = [
 ]
 "#,
     );
-    let inventory = lot.inventory();
+    let inventory = lab.inventory();
     for more in [&[][..], &["--json"], &["--color", "always"], &["-vvv"]] {
         for verb in ["ping", "facts"] {
             let said = skep(&[&[verb, "-i", &inventory], more].concat()).exits(0);
-            is_harmless(&said);
+            assert_no_control_characters(&said);
         }
-        is_harmless(&skep(&[&["status", "-i", &inventory], more].concat()).exits(1));
-        is_harmless(&lot.run("plan", &playbook, more).exits(1));
-        is_harmless(
-            &lot.run(
+        assert_no_control_characters(
+            &skep(&[&["status", "-i", &inventory], more].concat()).exits(1),
+        );
+        assert_no_control_characters(&lab.run("plan", &playbook, more).exits(1));
+        assert_no_control_characters(
+            &lab.run(
                 "check",
                 &playbook,
                 &[&["--skip-tags", "refused", "--diff"], more].concat(),
             )
             .exits(3),
         );
-        is_harmless(
-            &lot.run(
+        assert_no_control_characters(
+            &lab.run(
                 "apply",
                 &playbook,
                 &[&["--yes", "--tags", "fine"], more].concat(),
@@ -182,15 +187,15 @@ resources = [
         "it is shown, escaped:\n{}",
         said.stdout
     );
-    lot.on(
+    lab.on(
         NODE,
         "rm /etc/docker/daemon.json /etc/os-release; ln -s ../usr/lib/os-release /etc/os-release",
     );
 }
 
 /// Every failure says what is wrong in the host's own terms, leaves no scrap behind, and does not call the host lost.
-fn odd_places(lot: &Lot) {
-    lot.on(NODE, "mkdir -p /srv/full /srv/ro /srv/real; mount -t tmpfs -o size=64k tmpfs /srv/full; mount -t tmpfs -o ro tmpfs /srv/ro; ln -s real /srv/dirlink; ln -s nowhere /srv/dangling; echo old >/srv/busy; mount --bind /srv/busy /srv/busy; echo x >/srv/plain");
+fn unwritable_and_unusual_paths(lab: &TestLab) {
+    lab.on(NODE, "mkdir -p /srv/full /srv/ro /srv/real; mount -t tmpfs -o size=64k tmpfs /srv/full; mount -t tmpfs -o ro tmpfs /srv/ro; ln -s real /srv/dirlink; ln -s nowhere /srv/dangling; echo old >/srv/busy; mount --bind /srv/busy /srv/busy; echo x >/srv/plain");
     let long = format!("/srv/{}", vec!["n".repeat(250); 15].join("/"));
     for (resource, why) in [
         (
@@ -249,11 +254,11 @@ fn odd_places(lot: &Lot) {
             "is its module loaded?",
         ),
     ] {
-        let playbook = lot.write(
+        let playbook = lab.write(
             "odd.toml",
             &format!("[[plays]]\nhosts = \"all\"\nresources = [{{ {resource} }}]\n"),
         );
-        let said = lot
+        let said = lab
             .run("apply", &playbook, &["--yes"])
             .exits(1)
             .says(why)
@@ -265,19 +270,19 @@ fn odd_places(lot: &Lot) {
         );
     }
     assert_eq!(
-        lot.on(
+        lab.on(
             NODE,
             "find / -xdev -name '.skep*'; find /srv/full /srv/ro -type f"
         ),
         "",
         "no scrap is left"
     );
-    lot.on(
+    lab.on(
         NODE,
         "test \"$(cat /srv/busy)\" = old; umount /srv/full /srv/ro /srv/busy",
     );
     // Large, many, deep, empty: all in one run.
-    let playbook = lot.write(
+    let playbook = lab.write(
         "large.toml",
         &format!(
             "[[plays]]\nhosts = \"all\"\nresources = [\n\
@@ -288,15 +293,15 @@ fn odd_places(lot: &Lot) {
              {{ file = {{ path = \"/srv/many{{{{ item }}}}\", content = \"n{{{{ item }}}}\" }}, loop = \"{{{{ range(100) | list }}}}\" }},\n]\n"
         ),
     );
-    lot.run("apply", &playbook, &["--yes"]).exits(0);
+    lab.run("apply", &playbook, &["--yes"]).exits(0);
     assert_eq!(
-        lot.on(
+        lab.on(
             NODE,
             "wc -c </srv/large; wc -c </srv/empty; cat /srv/many99; ls /srv/many* | wc -l"
         ),
         "1040000\n0\nn99100"
     );
-    let said = lot.run("check", &playbook, &["--json"]).exits(0);
+    let said = lab.run("check", &playbook, &["--json"]).exits(0);
     assert!(
         said.stdout.contains("\"execs\":1"),
         "104 resources are asked for in one exec:\n{}",
@@ -305,47 +310,47 @@ fn odd_places(lot: &Lot) {
 }
 
 /// A run that was killed: others are told who holds the host, and may have it after a minute.
-fn the_lock(lot: &Lot) {
-    let slow = lot.write(
+fn lock_of_killed_run(lab: &TestLab) {
+    let slow = lab.write(
         "slow.toml",
         "[[plays]]\nhosts = \"all\"\nresources = [{ command = { run = \"sleep 30\", always = true } }]\n",
     );
-    let quick = lot.write(
+    let quick = lab.write(
         "quick.toml",
         "[[plays]]\nhosts = \"all\"\nresources = [{ command = { run = \"true\", always = true } }]\n",
     );
-    let mut run = lot.command("apply", &slow, &["--yes"]);
+    let mut run = lab.command("apply", &slow, &["--yes"]);
     let mut run = run
         .env("USER", "ann\u{1b}[2J")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    lot.until(
+    lab.until(
         NODE,
         "test -s /run/skep.lock/owner",
         Duration::from_secs(10),
     );
-    let said = lot
+    let said = lab
         .run("apply", &quick, &["--yes"])
         .exits(1)
         .says("locked by ann")
         .says(&format!("process {}", run.id()));
-    is_harmless(&said);
+    assert_no_control_characters(&said);
     let said = said.says("--lock-wait").does_not_say("unreachable");
     assert!(said.stdout.contains("last heartbeat"), "{}", said.stdout);
-    lot.run("check", &quick, &[]).exits(3);
+    lab.run("check", &quick, &[]).exits(3);
     run.kill().unwrap();
     run.wait().unwrap();
-    lot.run("apply", &quick, &["--yes"])
+    lab.run("apply", &quick, &["--yes"])
         .exits(1)
         .says("locked by ann");
     // A minute passes: the heartbeat is the fifth line, in seconds of uptime.
-    lot.on(
+    lab.on(
         NODE,
         "read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 58))/\" /run/skep.lock/owner",
     );
-    let said = lot
+    let said = lab
         .run("apply", &quick, &["--yes", "--lock-wait", "20s"])
         .exits(0);
     assert!(
@@ -353,14 +358,14 @@ fn the_lock(lot: &Lot) {
         "waiting is told:\n{}",
         said.stderr
     );
-    lot.on(NODE, "! test -e /run/skep.lock");
+    lab.on(NODE, "! test -e /run/skep.lock");
 }
 
 #[test]
-fn hostile_values_and_places_on_a_real_node() {
-    let lot = Lot::up_with("hostile", &["--managers", "1", "--workers", "0"]);
-    what_is_written_arrives_literally(&lot);
-    odd_places(&lot);
-    the_lock(&lot);
-    what_a_node_says_is_shown_literally(&lot);
+fn untrusted_input_is_escaped() {
+    let lab = TestLab::up_with("hostile", &["--managers", "1", "--workers", "0"]);
+    playbook_values_are_written_literally(&lab);
+    unwritable_and_unusual_paths(&lab);
+    lock_of_killed_run(&lab);
+    node_output_is_escaped(&lab);
 }

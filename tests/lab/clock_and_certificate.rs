@@ -5,23 +5,23 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lot::Lot;
 use crate::skep::Said;
+use crate::test_lab::TestLab;
 
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 const SWARM: [&str; 1] = ["playbooks/swarm.toml"];
 
 #[test]
-fn a_node_that_was_away_too_long_and_clocks_that_are_off() {
-    let lot = Lot::up_with("away", &["--managers", "1", "--workers", "1"]);
-    lot.run(
+fn expired_certificate_and_clock_skew() {
+    let lab = TestLab::up_with("clock", &["--managers", "1", "--workers", "1"]);
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["playbooks/swarm.toml", "--yes"],
     )
     .exits(0);
-    clocks_that_are_off_are_told(&lot);
-    a_certificate_that_ended_meanwhile_is_told_and_mended(&lot);
+    clock_skew_is_reported(&lab);
+    expired_certificate_is_reported_and_renewed(&lab);
 }
 
 /// A program whose clock is off by this much; other measures of time stay as they are.
@@ -40,9 +40,9 @@ fn with_clock(command: &mut Command, offset: &str) {
 }
 
 /// The nodes share this machine's clock, so it is skep's own that jumps: the difference is the same.
-fn clocks_that_are_off_are_told(lot: &Lot) {
+fn clock_skew_is_reported(lab: &TestLab) {
     let check = |offset: &str| {
-        let mut command = lot.command("check", "playbooks/docker.toml", &SWARM);
+        let mut command = lab.command("check", "playbooks/docker.toml", &SWARM);
         with_clock(&mut command, offset);
         Said::from(command.output().expect("skep starts"))
     };
@@ -63,10 +63,10 @@ fn clocks_that_are_off_are_told(lot: &Lot) {
         }
         said.says("where the others are right too, it is this machine's");
     }
-    lot.run("check", "playbooks/docker.toml", &SWARM).exits(0);
+    lab.run("check", "playbooks/docker.toml", &SWARM).exits(0);
 }
 
-fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
+fn expired_certificate_is_reported_and_renewed(lab: &TestLab) {
     let openssl = |arguments: &[&str], offset: Option<&str>| {
         let mut command = Command::new("openssl");
         command.args(arguments);
@@ -88,7 +88,7 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
         "ended.crt",
         "names",
     ]
-    .map(|name| lot.path(name));
+    .map(|name| lab.path(name));
     // The swarm is given an authority whose key is at hand, which signs what the node would hold after a long absence: its own name and
     // key, and an end that has passed.
     openssl(
@@ -111,15 +111,15 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
         ],
         None,
     );
-    lot.put("docker01", &authority, "/root/authority.crt");
-    lot.put("docker01", &key, "/root/authority.key");
-    lot.on("docker01", "docker swarm ca --rotate --quiet --ca-cert /root/authority.crt --ca-key /root/authority.key");
+    lab.put("docker01", &authority, "/root/authority.crt");
+    lab.put("docker01", &key, "/root/authority.key");
+    lab.on("docker01", "docker swarm ca --rotate --quiet --ca-cert /root/authority.crt --ca-key /root/authority.key");
     let renewed = format!(
         "test \"$(docker info -f '{{{{.Swarm.LocalNodeState}}}}')\" = active && grep -q . {CERTIFICATE}"
     );
-    lot.until("docker02", &renewed, Duration::from_secs(120));
-    lot.on("docker02", "systemctl stop docker.socket docker");
-    lot.fetch("docker02", CERTIFICATE, "node.crt");
+    lab.until("docker02", &renewed, Duration::from_secs(120));
+    lab.on("docker02", "systemctl stop docker.socket docker");
+    lab.fetch("docker02", CERTIFICATE, "node.crt");
     let field = |name: &str| {
         let output = Command::new("openssl")
             .args([
@@ -176,21 +176,21 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
         ],
         Some("-95d"),
     );
-    lot.put("docker02", &ended, CERTIFICATE);
-    lot.on(
+    lab.put("docker02", &ended, CERTIFICATE);
+    lab.on(
         "docker02",
         &format!("chown root:root {CERTIFICATE} && chmod 644 {CERTIFICATE}"),
     );
-    lot.fault("stop", "docker02");
-    lot.fault("start", "docker02");
-    lot.until(
+    lab.fault("stop", "docker02");
+    lab.fault("start", "docker02");
+    lab.until(
         "docker01",
         "docker node ls | grep docker02 | grep -q Down",
         Duration::from_secs(120),
     );
 
     // It is refused for good: its Engine does not renew what has ended.
-    let state = lot.on(
+    let state = lab.on(
         "docker02",
         "docker info -f '{{.Swarm.LocalNodeState}}: {{.Swarm.Error}}'",
     );
@@ -199,7 +199,7 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
         "{state}"
     );
 
-    let said = lot.run("check", "playbooks/docker.toml", &SWARM);
+    let said = lab.run("check", "playbooks/docker.toml", &SWARM);
     assert!(
         said.stdout
             .contains("certificate of docker02: ended 5 days ago -> renewed by the node"),
@@ -211,16 +211,16 @@ fn a_certificate_that_ended_meanwhile_is_told_and_mended(lot: &Lot) {
     said.says(
         "docker02 was away for longer than its certificate lives: `skep apply` lets it join again",
     );
-    lot.run(
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["playbooks/swarm.toml", "--yes"],
     )
     .exits(0);
-    lot.run("check", "playbooks/docker.toml", &SWARM)
+    lab.run("check", "playbooks/docker.toml", &SWARM)
         .exits(0)
         .says("In sync");
-    let nodes = lot.on(
+    let nodes = lab.on(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
     );

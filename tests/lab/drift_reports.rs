@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 #[test]
-fn reports_show_the_swarm_beside_its_drift() {
-    let lot = Lot::up("drift");
-    lot.web2py("apply", &["--yes"]).exits(0);
-    let (report, metrics, page) = (lot.path("r.json"), lot.path("m.prom"), lot.path("p.html"));
+fn reports_include_swarm_members() {
+    let lab = TestLab::up("drift");
+    lab.web2py("apply", &["--yes"]).exits(0);
+    let (report, metrics, page) = (lab.path("r.json"), lab.path("m.prom"), lab.path("p.html"));
     let outputs = [
         "--report",
         &report,
@@ -22,7 +22,7 @@ fn reports_show_the_swarm_beside_its_drift() {
     let read = |path: &str| std::fs::read_to_string(path).unwrap();
     let json = || -> Value { serde_json::from_str(&read(&report)).unwrap() };
 
-    lot.web2py("check", &outputs).exits(0);
+    lab.web2py("check", &outputs).exits(0);
     let cluster = &json()["cluster"];
     assert_eq!(
         (&cluster["managers"], &cluster["voters"]),
@@ -57,12 +57,12 @@ fn reports_show_the_swarm_beside_its_drift() {
     );
 
     // By hand, on the swarm and on a host.
-    lot.on(
+    lab.on(
         "docker01",
         "docker node update --label-rm web2py.tier.db docker02",
     );
-    lot.on("docker02", "ln -sfn /tmp /home/vagrant/web2py/apache2/conf");
-    let said = lot
+    lab.on("docker02", "ln -sfn /tmp /home/vagrant/web2py/apache2/conf");
+    let said = lab
         .web2py("check", &outputs)
         .exits(3)
         .says("[changed behind our back]");
@@ -79,7 +79,7 @@ fn reports_show_the_swarm_beside_its_drift() {
     );
 
     // A part of the inventory is no reason to call the rest foreign.
-    lot.web2py("check", &[&outputs[..], &["--limit", "docker01"]].concat());
+    lab.web2py("check", &[&outputs[..], &["--limit", "docker01"]].concat());
     let cluster = &json()["cluster"];
     assert_eq!(
         (

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::lot::Lot;
 use crate::skep::Said;
+use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/guestbook.toml";
-const PATIENCE: Duration = Duration::from_secs(240);
+const WAIT_LIMIT: Duration = Duration::from_secs(240);
 /// Whose machine is `size=big`.
 const BIG: &str = "docker04";
 
@@ -41,14 +41,14 @@ printf 'FROM services:lab\nCOPY mongod.py /mongod.py\nUSER 999:999\nEXPOSE 27017
 docker build -q -t mongo:lab ."#;
 
 struct Guestbook<'a> {
-    lot: &'a Lot,
+    lab: &'a TestLab,
     inventory: String,
 }
 
 impl<'a> Guestbook<'a> {
-    /// The lot's inventory, with each worker's size.
-    fn new(lot: &'a Lot) -> Self {
-        let mut table: toml::Table = std::fs::read_to_string(lot.inventory())
+    /// The lab's inventory, with each worker's size.
+    fn new(lab: &'a TestLab) -> Self {
+        let mut table: toml::Table = std::fs::read_to_string(lab.inventory())
             .unwrap()
             .parse()
             .unwrap();
@@ -63,8 +63,8 @@ impl<'a> Guestbook<'a> {
                 .unwrap()
                 .insert("size".to_owned(), size.into());
         }
-        let inventory = lot.write("sizes.toml", &toml::to_string(&table).unwrap());
-        Self { lot, inventory }
+        let inventory = lab.write("sizes.toml", &toml::to_string(&table).unwrap());
+        Self { lab, inventory }
     }
 
     fn run(&self, verb: &str, more: &[&str]) -> Said {
@@ -89,7 +89,7 @@ impl<'a> Guestbook<'a> {
 
     /// One request to the front, from outside.
     fn front(&self, more: &[&str]) -> Result<String, String> {
-        let address = format!("http://{}/", self.lot.address("docker01"));
+        let address = format!("http://{}/", self.lab.address("docker01"));
         let output = Command::new("curl")
             .args(["-sS", "--fail", "--max-time", "60"])
             .args(more)
@@ -108,7 +108,7 @@ impl<'a> Guestbook<'a> {
     fn sign(&self, name: &str) {
         let started = Instant::now();
         while let Err(said) = self.front(&["--data", &format!("name={name}&message=was+here")]) {
-            assert!(started.elapsed() < PATIENCE, "{name} cannot sign: {said}");
+            assert!(started.elapsed() < WAIT_LIMIT, "{name} cannot sign: {said}");
             std::thread::sleep(Duration::from_millis(500));
         }
     }
@@ -121,7 +121,7 @@ impl<'a> Guestbook<'a> {
             match self.front(&[]) {
                 Ok(text) if text.contains(&format!("<li>{name}: was here</li>")) => return,
                 said => assert!(
-                    started.elapsed() < PATIENCE,
+                    started.elapsed() < WAIT_LIMIT,
                     "{name} is not in the book: {said:?}"
                 ),
             }
@@ -134,7 +134,7 @@ impl<'a> Guestbook<'a> {
         let list = format!(
             "docker service ps guestbook_{service} --filter desired-state=running --format '{{{{.Node}}}} {{{{.CurrentState}}}}' | sort"
         );
-        let text = self.lot.on("docker01", &list);
+        let text = self.lab.on("docker01", &list);
         let running = text.lines().filter_map(|line| line.split_once(" Running "));
         running.map(|(node, _)| node.to_owned()).collect()
     }
@@ -155,11 +155,11 @@ impl<'a> Guestbook<'a> {
                 }
                 Ok(asked)
             });
-            self.lot.pull_the_plug(lost);
+            self.lab.cut_power(lost);
             let started = Instant::now();
             let mut nodes = self.nodes_of("web");
             while nodes.len() != 2 || nodes.iter().any(|node| node == lost) {
-                if started.elapsed() > PATIENCE || asking.is_finished() {
+                if started.elapsed() > WAIT_LIMIT || asking.is_finished() {
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(500));
@@ -181,20 +181,20 @@ impl<'a> Guestbook<'a> {
 }
 
 #[test]
-fn the_guestbook_outlives_a_node() {
-    let lot = Lot::up_with("guestbook", &["--managers", "1", "--workers", "3"]);
-    lot.run(
+fn guestbook_survives_node_loss() {
+    let lab = TestLab::up_with("guestbook", &["--managers", "1", "--workers", "3"]);
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lot.image("services", &["docker01", BIG]);
-    lot.image("registry", &["docker01"]);
-    lot.on("docker01", PYTHON);
-    lot.on("docker01", FRONT);
-    lot.on(BIG, "mkdir -p /root/mongo");
-    lot.put(
+    lab.image("services", &["docker01", BIG]);
+    lab.image("registry", &["docker01"]);
+    lab.on("docker01", PYTHON);
+    lab.on("docker01", FRONT);
+    lab.on(BIG, "mkdir -p /root/mongo");
+    lab.put(
         BIG,
         concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -202,8 +202,8 @@ fn the_guestbook_outlives_a_node() {
         ),
         "/root/mongo/mongod.py",
     );
-    lot.on(BIG, DATABASE);
-    let guestbook = Guestbook::new(&lot);
+    lab.on(BIG, DATABASE);
+    let guestbook = Guestbook::new(&lab);
 
     guestbook
         .run("plan", &[])
@@ -213,7 +213,7 @@ fn the_guestbook_outlives_a_node() {
     guestbook.run("apply", &["--yes"]).exits(0);
     guestbook.run("check", &[]).exits(0).says("In sync");
     assert_eq!(guestbook.nodes_of("mongodb"), [BIG]);
-    lot.on(BIG, "grep -q guestbook /srv/guestbook/.skep-volume");
+    lab.on(BIG, "grep -q guestbook /srv/guestbook/.skep-volume");
     assert_eq!(guestbook.nodes_of("front"), ["docker01"]);
     guestbook.sign("Ada");
     guestbook.until_signed_by("Ada");
@@ -234,25 +234,25 @@ fn the_guestbook_outlives_a_node() {
     guestbook.until_signed_by("Grace");
 
     // It comes back, and gets no instance: nothing is moved without need, and all is in sync.
-    lot.fault("start", lost);
-    lot.until(
+    lab.fault("start", lost);
+    lab.until(
         "docker01",
         &format!(
             "docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -x '{lost} Ready'"
         ),
-        PATIENCE,
+        WAIT_LIMIT,
     );
     guestbook.run("check", &[]).exits(0).says("In sync");
     assert_eq!(guestbook.nodes_of("web"), after);
 
     // A new container of the database has all entries.
     let database = "docker ps -q --filter label=com.docker.swarm.service.name=guestbook_mongodb";
-    let killed = lot.on(BIG, database);
-    lot.on(BIG, &format!("docker kill {killed}"));
-    lot.until(
+    let killed = lab.on(BIG, database);
+    lab.on(BIG, &format!("docker kill {killed}"));
+    lab.until(
         BIG,
         &format!("new=$({database}) && [ -n \"$new\" ] && [ \"$new\" != {killed} ]"),
-        PATIENCE,
+        WAIT_LIMIT,
     );
     guestbook.until_signed_by("Ada");
     guestbook.until_signed_by("Grace");

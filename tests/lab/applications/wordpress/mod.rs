@@ -7,19 +7,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::lot::Lot;
 use crate::skep::{Said, root};
+use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/wordpress.toml";
-const STAND_INS: &str = include_str!("wordpress/stand_ins.sh");
+const STAND_INS: &str = include_str!("stand_ins.sh");
 const NODES: [&str; 2] = ["docker01", "docker02"];
 /// The first password of whoever administers, and the one that it is changed to.
 const PASSWORDS: [&str; 2] = ["hunter2: first, $HOME", "hunter2: second"];
 /// Generous: it is only waited for when something does not work, or the machine is busy.
-const PATIENCE: Duration = Duration::from_secs(180);
+const WAIT_LIMIT: Duration = Duration::from_secs(180);
 
 struct WordPress {
-    lot: Lot,
+    lab: TestLab,
     accounts: [String; 2],
 }
 
@@ -49,7 +49,7 @@ impl WordPress {
         ];
         let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
         arguments.extend(more);
-        let mut command = self.lot.command(verb, PLAYBOOK, &arguments);
+        let mut command = self.lab.command(verb, PLAYBOOK, &arguments);
         command.envs([("LB_ADMIN_USER", "admin"), ("LB_ADMIN_PASS", password)]);
         command.envs([
             ("WP_DB_PASS", "hunter2 of wp"),
@@ -75,7 +75,7 @@ impl WordPress {
             command.args(["--user", &format!("admin:{password}")]);
         }
         let output = command
-            .arg(format!("http://{}{rest}", self.lot.address(node)))
+            .arg(format!("http://{}{rest}", self.lab.address(node)))
             .output()
             .expect("curl");
         let text = String::from_utf8_lossy(&output.stdout);
@@ -137,34 +137,34 @@ fn until(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let started = Instant::now();
     while let Err(why) = attempt() {
         assert!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < WAIT_LIMIT,
             "`{what}` is still not so: {why}"
         );
         std::thread::sleep(Duration::from_millis(500));
     }
 }
 
-fn prepared() -> WordPress {
-    let lot = Lot::up_with("wordpress", &["--managers", "1", "--workers", "1"]);
-    lot.run("apply", "playbooks/docker.toml", &["--yes"])
+fn set_up() -> WordPress {
+    let lab = TestLab::up_with("wordpress", &["--managers", "1", "--workers", "1"]);
+    lab.run("apply", "playbooks/docker.toml", &["--yes"])
         .exits(0);
-    lot.image("services", &[]);
-    lot.image("busybox", &[]);
-    lot.image("registry", &["docker01"]);
+    lab.image("services", &[]);
+    lab.image("busybox", &[]);
+    lab.image("registry", &["docker01"]);
     std::thread::scope(|scope| {
         for node in NODES {
-            let lot = &lot;
-            scope.spawn(move || lot.on(node, STAND_INS));
+            let lab = &lab;
+            scope.spawn(move || lab.on(node, STAND_INS));
         }
     });
     let account = |name: &str| {
-        lot.on(
+        lab.on(
             "docker02",
             &format!("docker run --rm services:lab id -u {name}"),
         )
     };
     let accounts = [account("mysql"), account("www-data")];
-    WordPress { lot, accounts }
+    WordPress { lab, accounts }
 }
 
 /// WordPress is installed as a person would, with a title that is then in the database.
@@ -190,7 +190,7 @@ fn install(system: &WordPress) {
 }
 
 /// 401 without the password, or with another; 200 with it.
-fn adminer_is_behind_a_password(system: &WordPress, password: &str, wrong: &str) {
+fn adminer_requires_password(system: &WordPress, password: &str, wrong: &str) {
     for node in NODES {
         system.until(node, ":8888/", Some(password), (200, "Adminer"));
         assert_eq!(system.get(node, ":8888/", None, &[]).0, 401);
@@ -200,7 +200,7 @@ fn adminer_is_behind_a_password(system: &WordPress, password: &str, wrong: &str)
 
 /// A login through Adminer shows WordPress's own tables.
 fn adminer_reaches_the_database(system: &WordPress) {
-    let jar = system.lot.path("cookies");
+    let jar = system.lab.path("cookies");
     let mut arguments = vec!["--cookie", &jar, "--cookie-jar", &jar];
     for field in [
         "auth[driver]=server",
@@ -219,7 +219,7 @@ fn adminer_reaches_the_database(system: &WordPress) {
 }
 
 fn development(system: &WordPress) {
-    let lot = &system.lot;
+    let lab = &system.lab;
     let run = |verb: &str, more: &[&str]| system.run(verb, "development", PASSWORDS[0], more);
     run("plan", &[])
         .exits(0)
@@ -230,11 +230,11 @@ fn development(system: &WordPress) {
     for node in NODES {
         system.until(node, ":80/", None, (200, "Kept in a skep"));
     }
-    adminer_is_behind_a_password(system, PASSWORDS[0], PASSWORDS[1]);
+    adminer_requires_password(system, PASSWORDS[0], PASSWORDS[1]);
     adminer_reaches_the_database(system);
     run("check", &[]).exits(0).says("In sync");
     // docker01 pushed, docker02 pulled, over TLS.
-    let pulled = lot.on(
+    let pulled = lab.on(
         "docker02",
         "docker image ls --digests --format '{{.Repository}}@{{.Digest}}'",
     );
@@ -242,15 +242,15 @@ fn development(system: &WordPress) {
         pulled.contains("registry.dream:5001/wordpress-caddy@sha256:"),
         "{pulled}"
     );
-    lot.on(
+    lab.on(
         "docker02",
         "curl -sf --cacert /etc/docker/certs.d/registry.dream:5001/ca.crt https://registry.dream:5001/v2/",
     );
 
-    lot.on("docker02", "test -s /srv/wordpress/.skep-volume");
+    lab.on("docker02", "test -s /srv/wordpress/.skep-volume");
     // Both are killed, and new containers find their data.
     for service in ["mariadb", "wordpress"] {
-        lot.on(
+        lab.on(
             "docker02",
             &format!("docker kill $(docker ps -q --filter label=com.docker.swarm.service.name=wpstack_{service})"),
         );
@@ -259,7 +259,7 @@ fn development(system: &WordPress) {
 }
 
 /// Every target is up, the probes from outside see what they should, and whatever the dashboard draws is there.
-fn monitored(system: &WordPress) {
+fn monitoring(system: &WordPress) {
     until("all targets are up", || {
         let said = system.prometheus("targets?state=active");
         let targets = said["data"]["activeTargets"]
@@ -329,16 +329,16 @@ fn monitored(system: &WordPress) {
 }
 
 fn production(system: &WordPress) {
-    let lot = &system.lot;
+    let lab = &system.lab;
     let run = |verb: &str, more: &[&str]| system.run(verb, "production", PASSWORDS[1], more);
     run("apply", &["--yes"]).exits(0);
     run("check", &[]).exits(0).says("In sync");
-    adminer_is_behind_a_password(system, PASSWORDS[1], PASSWORDS[0]);
+    adminer_requires_password(system, PASSWORDS[1], PASSWORDS[0]);
     system.until("docker02", ":80/", None, (200, "Kept in a skep"));
-    monitored(system);
+    monitoring(system);
 
     // More than can run: one node has the data, and takes one task.
-    lot.on(
+    lab.on(
         "docker01",
         "docker service scale --detach wpstack_wordpress=3",
     );
@@ -356,13 +356,13 @@ fn production(system: &WordPress) {
         .says("monitoring_prometheus");
 
     // Of a node that is lost nothing counts as live, whatever was last heard of it.
-    lot.pull_the_plug("docker02");
+    lab.cut_power("docker02");
     system.until_alert("wpstack_mariadb", true);
 }
 
 #[test]
-fn wordpress_runs_in_both_forms_and_is_watched() {
-    let system = prepared();
+fn wordpress_development_and_production() {
+    let system = set_up();
     development(&system);
     production(&system);
 }

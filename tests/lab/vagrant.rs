@@ -6,17 +6,17 @@ use std::process::{Command, Stdio};
 
 use crate::skep::{Said, command, root, skep};
 
-/// A folder with the shipped Vagrantfile, settings of its own, and the package mirror of a lot without nodes.
-struct Environment {
-    lot: String,
+/// A folder with the shipped Vagrantfile, settings of its own, and the package mirror of a lab without nodes.
+struct VagrantEnvironment {
+    lab: String,
     folder: tempfile::TempDir,
     subnet: String,
 }
 
-impl Environment {
+impl VagrantEnvironment {
     fn new(machines: &str) -> Self {
         let process = std::process::id();
-        let lot = format!("t{process}-vagrant");
+        let lab = format!("t{process}-vagrant");
         let folder = tempfile::Builder::new()
             .prefix(&format!("skept{process}v"))
             .tempdir()
@@ -24,7 +24,7 @@ impl Environment {
         // Not the shipped addresses: two runs on one machine do not meet.
         let subnet = format!("10.214.{}", process % 250);
         let environment = Self {
-            lot,
+            lab,
             folder,
             subnet,
         };
@@ -34,7 +34,7 @@ impl Environment {
         let playbook = root().join("playbooks/web2py.toml");
         let settings = format!(
             "[cluster]\nlot = \"{}\"\napply = {playbook:?}\n\n[vars]\ndocker_users = [\"vagrant\"]\nregistry = \"docker01:5000\"\n\n{}",
-            environment.lot,
+            environment.lab,
             machines.replace("SUBNET", &environment.subnet)
         );
         std::fs::write(environment.path("cluster.toml"), settings).unwrap();
@@ -50,18 +50,18 @@ impl Environment {
         std::fs::write(&program, text).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let inventory = environment.path("lab.toml");
-        let lot = [
+        let lab = [
             "lab",
             "up",
-            "--lot",
-            &environment.lot,
+            "--name",
+            &environment.lab,
             "--managers",
             "0",
             "--workers",
             "0",
             "--inventory",
         ];
-        skep(&[&lot, [inventory.to_str().unwrap()].as_slice()].concat()).exits(0);
+        skep(&[&lab, [inventory.to_str().unwrap()].as_slice()].concat()).exits(0);
         environment
     }
 
@@ -161,14 +161,14 @@ impl Environment {
     }
 }
 
-impl Drop for Environment {
+impl Drop for VagrantEnvironment {
     fn drop(&mut self) {
-        if std::env::var_os("SKEP_KEEP_LOTS").is_some() {
+        if crate::test_lab::keeps_labs() {
             return;
         }
         self.vagrant(&["destroy", "-f"]);
-        // Machines carry the lot's label: what Vagrant forgot goes with it.
-        let _ = skep(&["lab", "down", "--lot", &self.lot]);
+        // Machines carry the lab's label: what Vagrant forgot goes with it.
+        let _ = skep(&["lab", "down", "--name", &self.lab]);
         let network = format!("vagrant_network_{}.0/24", self.subnet);
         let _ = Command::new("docker")
             .args(["network", "rm", &network])
@@ -181,8 +181,8 @@ const REFERENCE: &str = "[machines.docker01]\naddress = \"SUBNET.11\"\ngroups = 
     [machines.docker03]\naddress = \"SUBNET.13\"\ngroups = [\"workers\"]\n";
 
 #[test]
-fn a_cluster_from_nothing_and_a_machine_made_again() {
-    let environment = Environment::new(REFERENCE);
+fn vagrant_up_rebuild_and_drill() {
+    let environment = VagrantEnvironment::new(REFERENCE);
     let playbook = "playbooks/web2py.toml";
     environment
         .skep("inventory", &[])

@@ -4,27 +4,27 @@
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::lot::Lot;
 use crate::skep::Said;
+use crate::test_lab::TestLab;
 
 /// Ends the sshd processes that serve connections; the listener stays.
 const KILL_CONNECTIONS: &str = "pkill -KILL -f '^sshd-session' || pkill -KILL -f '^sshd: '";
 
 #[test]
-fn a_connection_killed_while_packages_are_installed_is_one_hosts_failure() {
-    let lot = Lot::up("cable");
-    let run = lot
+fn connection_lost_during_package_install() {
+    let lab = TestLab::up("connection");
+    let run = lab
         .command("apply", "playbooks/web2py.toml", &["--yes", "-v"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until(
+    lab.until(
         "docker03",
         "pgrep -x dpkg >/dev/null",
         Duration::from_secs(120),
     );
-    lot.on("docker03", KILL_CONNECTIONS);
+    lab.on("docker03", KILL_CONNECTIONS);
     let said = Said::from(run.wait_with_output().unwrap());
     assert!(
         said.code == 4 || said.code == 1,
@@ -46,32 +46,32 @@ fn a_connection_killed_while_packages_are_installed_is_one_hosts_failure() {
         "the others finished:\n{}",
         said.stdout
     );
-    let nodes = lot.on("docker01", "docker node ls --format '{{.Hostname}}'");
+    let nodes = lab.on("docker01", "docker node ls --format '{{.Hostname}}'");
     assert!(
         nodes.contains("docker02") && !nodes.contains("docker03"),
         "{nodes}"
     );
     // The lock of the lost connection expires, and what dpkg was doing is finished or repaired.
-    lot.web2py("apply", &["--yes", "--lock-wait", "2m"])
+    lab.web2py("apply", &["--yes", "--lock-wait", "2m"])
         .exits(0);
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.web2py("check", &[]).exits(0).says("In sync");
 }
 
 #[test]
-fn a_node_that_loses_power_is_said_and_the_others_finish() {
-    let lot = Lot::up("power");
-    let run = lot
+fn power_loss_during_apply() {
+    let lab = TestLab::up("power");
+    let run = lab
         .command("apply", "playbooks/web2py.toml", &["--yes", "-v"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until(
+    lab.until(
         "docker03",
         "pgrep -x dpkg >/dev/null",
         Duration::from_secs(120),
     );
-    lot.pull_the_plug("docker03");
+    lab.cut_power("docker03");
     let said = Said::from(run.wait_with_output().unwrap());
     assert!(
         said.code == 4 || said.code == 1,
@@ -90,7 +90,7 @@ fn a_node_that_loses_power_is_said_and_the_others_finish() {
     );
     // Off: never read as clean, never as removed, and no other host waits for it long.
     let started = Instant::now();
-    lot.web2py("check", &[])
+    lab.web2py("check", &[])
         .exits(4)
         .does_not_say("In sync")
         .says("unreachable");
@@ -98,16 +98,16 @@ fn a_node_that_loses_power_is_said_and_the_others_finish() {
         started.elapsed() < Duration::from_secs(60),
         "a dead host does not hold up the others"
     );
-    lot.fault("start", "docker03");
-    lot.web2py("apply", &["--yes", "--lock-wait", "2m"])
+    lab.fault("start", "docker03");
+    lab.web2py("apply", &["--yes", "--lock-wait", "2m"])
         .exits(0);
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.web2py("check", &[]).exits(0).says("In sync");
 }
 
 #[test]
-fn control_c_finishes_the_step_and_releases_the_locks() {
-    let lot = Lot::up("interrupt");
-    let playbook = lot.write(
+fn ctrl_c_finishes_step_and_releases_locks() {
+    let lab = TestLab::up("interrupt");
+    let playbook = lab.write(
         "slow.toml",
         r#"[[plays]]
 name = "slow"
@@ -118,31 +118,31 @@ resources = [
 ]
 "#,
     );
-    let run = lot
+    let run = lab
         .command("apply", &playbook, &["--yes"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until(
+    lab.until(
         "docker01",
         "test -d /run/skep.lock",
         Duration::from_secs(20),
     );
-    nix_interrupt(run.id());
+    send_interrupt(run.id());
     let said = Said::from(run.wait_with_output().unwrap())
         .exits(130)
         .says("interrupted");
     drop(said);
-    lot.on("docker01", "test -e /root/first");
-    let (second, _) = lot.try_on("docker01", "test -e /root/second");
+    lab.on("docker01", "test -e /root/first");
+    let (second, _) = lab.try_on("docker01", "test -e /root/second");
     assert_ne!(second, 0, "no step begins after the interrupt");
-    let (lock, _) = lot.try_on("docker01", "test -e /run/skep.lock");
+    let (lock, _) = lab.try_on("docker01", "test -e /run/skep.lock");
     assert_ne!(lock, 0, "the lock is released");
-    lot.run("apply", &playbook, &["--yes"]).exits(0);
+    lab.run("apply", &playbook, &["--yes"]).exits(0);
 }
 
-fn nix_interrupt(process: u32) {
+fn send_interrupt(process: u32) {
     let status = std::process::Command::new("kill")
         .args(["-INT", &process.to_string()])
         .status()
@@ -151,9 +151,9 @@ fn nix_interrupt(process: u32) {
 }
 
 #[test]
-fn two_runs_do_not_change_one_host_at_once() {
-    let lot = Lot::up("two-runs");
-    let playbook = lot.write(
+fn concurrent_apply_waits_for_lock() {
+    let lab = TestLab::up("two-runs");
+    let playbook = lab.write(
         "slow.toml",
         r#"[[plays]]
 name = "slow"
@@ -161,24 +161,24 @@ hosts = "docker01"
 resources = [{ command = { run = "sleep 6; touch /root/first", creates = "/root/first" } }]
 "#,
     );
-    let all = lot.write(
+    let all = lab.write(
         "other.toml",
         "[[plays]]\nname = \"other\"\nhosts = \"docker01\"\nresources = [{ directory = { path = \"/srv/other\" } }]\n",
     );
     let limit = ["--yes", "--limit", "docker01"];
-    let run = lot
+    let run = lab
         .command("apply", &playbook, &limit)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    lot.until(
+    lab.until(
         "docker01",
         "test -d /run/skep.lock",
         Duration::from_secs(20),
     );
-    lot.run("apply", &all, &limit).exits(1).says("lock");
-    lot.run(
+    lab.run("apply", &all, &limit).exits(1).says("lock");
+    lab.run(
         "apply",
         &all,
         &["--yes", "--limit", "docker01", "--lock-wait", "30s"],

@@ -6,11 +6,11 @@ mod nginx_php;
 
 use std::time::Duration;
 
-use crate::lot::Lot;
 use crate::skep::root;
+use crate::test_lab::TestLab;
 
 /// Emulated machines on shared processors are slow: this says that something will not come, not how long it takes.
-const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT_LIMIT: Duration = Duration::from_secs(600);
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 /// What VirtualBox and QEMU give the first card of every machine.
 const NAT: &str = "10.0.2.15";
@@ -92,25 +92,25 @@ hosts = "managers"
 resources = [{ stack = { name = "hungry", sources = ["hungry.yml"], timeout = "15m" } }]
 "#;
 
-struct Machines {
-    lot: Lot,
+struct MachineLab {
+    lab: TestLab,
     playbook: String,
     stack: String,
 }
 
-impl Machines {
+impl MachineLab {
     fn up() -> Self {
-        let lot = Lot::up_with("vm", &["--virtual-machines"]);
+        let lab = TestLab::up_with("vm", &["--virtual-machines"]);
         let playbooks = root().join("playbooks");
-        let playbook = lot.write(
+        let playbook = lab.write(
             "machines.toml",
             &PLAYBOOK.replace("PLAYBOOKS", playbooks.to_str().unwrap()),
         );
-        lot.write("mesh.yml", COMPOSE);
-        lot.write("hungry.yml", HUNGRY);
-        let stack = lot.write("stack.toml", STACK);
+        lab.write("mesh.yml", COMPOSE);
+        lab.write("hungry.yml", HUNGRY);
+        let stack = lab.write("stack.toml", STACK);
         Self {
-            lot,
+            lab,
             playbook,
             stack,
         }
@@ -118,7 +118,7 @@ impl Machines {
 
     /// The inventory with other words for what is advertised.
     fn advertising(&self, name: &str, replacement: impl Fn(&str) -> String) -> String {
-        let text = std::fs::read_to_string(self.lot.inventory()).unwrap();
+        let text = std::fs::read_to_string(self.lab.inventory()).unwrap();
         let text: Vec<String> = text
             .lines()
             .map(|line| {
@@ -129,11 +129,11 @@ impl Machines {
                 }
             })
             .collect();
-        self.lot.write(name, &text.join("\n"))
+        self.lab.write(name, &text.join("\n"))
     }
 
     fn container(&self, node: &str, service: &str) -> String {
-        self.lot.on(
+        self.lab.on(
             node,
             &format!("docker ps -q --filter label=com.docker.swarm.service.name={service}"),
         )
@@ -141,7 +141,7 @@ impl Machines {
 }
 
 /// Every machine thinks that it is 10.0.2.15: what cannot work is refused before any is contacted, and what skep cannot know is said.
-fn the_nat_is_told_from_the_private_network(machines: &Machines) {
+fn nat_address_is_not_advertised(machines: &MachineLab) {
     let plan = |inventory: &str| crate::skep::skep(&["plan", "-i", inventory, &machines.playbook]);
     let none = machines.advertising("none.toml", |_| String::new());
     plan(&none)
@@ -161,33 +161,33 @@ fn the_nat_is_told_from_the_private_network(machines: &Machines) {
     for node in NODES {
         assert!(
             machines
-                .lot
+                .lab
                 .on(node, "ip -4 -o addr show eth0")
                 .contains(&format!(" {NAT}/24 "))
         );
     }
 }
 
-fn each_advertises_its_private_address(machines: &Machines) {
+fn nodes_advertise_private_addresses(machines: &MachineLab) {
     for (node, address) in NODES
         .iter()
         .zip(["192.168.56.11", "192.168.56.12", "192.168.56.13"])
     {
-        let said = machines.lot.on(
+        let said = machines.lab.on(
             node,
             "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeAddr}}'",
         );
         assert_eq!(said, format!("active {address}"), "{node}");
     }
-    machines.lot.on(
+    machines.lab.on(
         "docker01",
         "test $(docker node ls --format '{{.Status}}' | grep -c Ready) = 3",
     );
 }
 
 /// The manager has no task of `web`, and answers too; both tasks are reached through each node's published port.
-fn every_node_answers_on_the_published_port(machines: &Machines) {
-    let lot = &machines.lot;
+fn routing_mesh(machines: &MachineLab) {
+    let lab = &machines.lab;
     assert_eq!(
         machines.container("docker01", "mesh_web"),
         "",
@@ -198,14 +198,14 @@ fn every_node_answers_on_the_published_port(machines: &Machines) {
             let both = format!(
                 "for i in 1 2 3 4 5 6; do curl -sS --fail --max-time 20 http://{address}:8080/task; done | sort -u | wc -l | grep -qx 2"
             );
-            lot.until(asking, &both, PATIENCE);
+            lab.until(asking, &both, WAIT_LIMIT);
         }
     }
 }
 
-fn names_lead_to_virtual_addresses(machines: &Machines) {
-    let lot = &machines.lot;
-    let listed = lot.on(
+fn virtual_ip_addresses(machines: &MachineLab) {
+    let lab = &machines.lab;
+    let listed = lab.on(
         "docker01",
         "docker service inspect -f '{{range .Endpoint.VirtualIPs}}{{.Addr}} {{end}}' mesh_web",
     );
@@ -215,7 +215,7 @@ fn names_lead_to_virtual_addresses(machines: &Machines) {
     );
     for node in NODES {
         let client = machines.container(node, "mesh_client");
-        let named = lot.on(
+        let named = lab.on(
             node,
             &format!("docker exec {client} nslookup web 127.0.0.11"),
         );
@@ -227,52 +227,52 @@ fn names_lead_to_virtual_addresses(machines: &Machines) {
         let ask = format!(
             "for i in 1 2 3 4 5 6; do docker exec {client} wget -q -T 20 -O - http://{address}/task; done | sort -u | wc -l | grep -qx 2"
         );
-        lot.until(node, &ask, PATIENCE);
+        lab.until(node, &ask, WAIT_LIMIT);
     }
 }
 
-fn content_comes_from_the_export(machines: &Machines) {
-    let lot = &machines.lot;
+fn nfs_volume(machines: &MachineLab) {
+    let lab = &machines.lab;
     assert_eq!(
-        lot.on(
+        lab.on(
             "docker03",
             "curl -sS --fail --max-time 20 http://192.168.56.12:8080/"
         ),
         "from the export of docker01"
     );
     for node in ["docker02", "docker03"] {
-        let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
+        let mounts = lab.on(node, "grep ' nfs4 ' /proc/mounts");
         assert!(
             mounts.starts_with(":/srv/content ") && mounts.contains("addr=192.168.56.11"),
             "{mounts}"
         );
-        lot.on("docker01", &format!("test -s /srv/content/{node}"));
+        lab.on("docker01", &format!("test -s /srv/content/{node}"));
     }
-    lot.on("docker01", "echo changed >/srv/content/index.html");
-    lot.until(
+    lab.on("docker01", "echo changed >/srv/content/index.html");
+    lab.until(
         "docker01",
         "curl -sS --fail --max-time 20 http://192.168.56.13:8080/ | grep -qx changed",
-        PATIENCE,
+        WAIT_LIMIT,
     );
-    lot.on(
+    lab.on(
         "docker01",
         "echo 'from the export of docker01' >/srv/content/index.html",
     );
 }
 
 /// The kernel ends the task, and skep says so with the node and the limit.
-fn limits_of_memory_are_real(machines: &Machines) {
-    let lot = &machines.lot;
+fn memory_limit(machines: &MachineLab) {
+    let lab = &machines.lab;
     let web = machines.container("docker02", "mesh_web");
     assert_eq!(
-        lot.on(
+        lab.on(
             "docker02",
             &format!("docker exec {web} cat /sys/fs/cgroup/memory.max")
         ),
         "67108864"
     );
-    let playbook = lot.write("hungry.toml", HUNGRY_STACK);
-    let said = lot
+    let playbook = lab.write("hungry.toml", HUNGRY_STACK);
+    let said = lab
         .run("apply", &playbook, &["--yes", "--limit", "docker01"])
         .exits(1);
     let said = said
@@ -281,73 +281,73 @@ fn limits_of_memory_are_real(machines: &Machines) {
         .says("on docker02");
     said.says("limit of 32 MiB");
     // Docker itself does not always say `OOMKilled`: the kernel does.
-    lot.on(
+    lab.on(
         "docker02",
         "dmesg | grep -q 'Memory cgroup out of memory: Killed process .*(dd)'",
     );
-    lot.on("docker01", "docker stack rm hungry");
+    lab.on("docker01", "docker stack rm hungry");
 }
 
 /// `skep lab`'s own faults, on machines.
-fn machines_are_cut_stopped_and_come_back(machines: &Machines) {
-    let lot = &machines.lot;
+fn cut_and_stopped_machines_recover(machines: &MachineLab) {
+    let lab = &machines.lab;
     let state = |wanted: &str| {
         format!(
             "docker node ls --format '{{{{.Hostname}}}} {{{{.Status}}}}' | grep -qx 'docker03 {wanted}'"
         )
     };
-    lot.fault("cut", "docker03");
-    lot.until("docker01", &state("Down"), PATIENCE);
-    lot.fault("heal", "docker03");
-    lot.until("docker01", &state("Ready"), PATIENCE);
-    lot.fault("stop", "docker03");
-    lot.until("docker01", &state("Down"), PATIENCE);
-    lot.fault("start", "docker03");
-    lot.until("docker01", &state("Ready"), PATIENCE);
+    lab.fault("cut", "docker03");
+    lab.until("docker01", &state("Down"), WAIT_LIMIT);
+    lab.fault("heal", "docker03");
+    lab.until("docker01", &state("Ready"), WAIT_LIMIT);
+    lab.fault("stop", "docker03");
+    lab.until("docker01", &state("Down"), WAIT_LIMIT);
+    lab.fault("start", "docker03");
+    lab.until("docker01", &state("Ready"), WAIT_LIMIT);
     // What was on it is there again: disk, membership, mounts.
-    lot.until(
+    lab.until(
         "docker01",
         "test $(docker service ps -q -f desired-state=running mesh_web | wc -l) = 2",
-        PATIENCE,
+        WAIT_LIMIT,
     );
 }
 
 #[test]
 #[ignore = "whole virtual machines take minutes: make test-vm"]
-fn what_needs_a_kernel_of_its_own() {
+fn routing_mesh_nfs_and_memory_limits() {
     let step = |what: &str| eprintln!("== {what}");
     step("three machines boot");
-    let machines = Machines::up();
-    let lot = &machines.lot;
+    let machines = MachineLab::up();
+    let lab = &machines.lab;
     step("the trap of the NAT");
-    the_nat_is_told_from_the_private_network(&machines);
+    nat_address_is_not_advertised(&machines);
     step("Engines, a swarm, an export and a volume");
-    lot.run("apply", &machines.playbook, &["--yes"]).exits(0);
-    each_advertises_its_private_address(&machines);
+    lab.run("apply", &machines.playbook, &["--yes"]).exits(0);
+    nodes_advertise_private_addresses(&machines);
     step("a stack");
-    lot.image("busybox", &[]);
-    lot.run("apply", &machines.stack, &["--yes"]).exits(0);
+    lab.image("busybox", &[]);
+    lab.run("apply", &machines.stack, &["--yes"]).exits(0);
     step("the routing mesh");
-    every_node_answers_on_the_published_port(&machines);
+    routing_mesh(&machines);
     step("virtual addresses");
-    names_lead_to_virtual_addresses(&machines);
+    virtual_ip_addresses(&machines);
     step("the export");
-    content_comes_from_the_export(&machines);
+    nfs_volume(&machines);
     step("a clean check");
-    lot.run("check", &machines.stack, &[])
+    lab.run("check", &machines.stack, &[])
         .exits(0)
         .says("In sync");
     step("limits of memory");
-    limits_of_memory_are_real(&machines);
+    memory_limit(&machines);
     step("machines cut off and stopped");
-    machines_are_cut_stopped_and_come_back(&machines);
+    cut_and_stopped_machines_recover(&machines);
     step("a clean check again");
-    lot.until(
+    lab.until(
         "docker01",
         "test $(docker service ls --format '{{.Replicas}}' | grep -c -e '2/2' -e '3/3') = 2",
-        PATIENCE,
+        WAIT_LIMIT,
     );
-    lot.run("check", &machines.stack, &[])
+    lab.run("check", &machines.stack, &[])
         .exits(0)
         .says("In sync");
 }

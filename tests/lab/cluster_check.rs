@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 /// A node's certificate of the first quarter of 2020, made with `openssl ca -selfsign -startdate 20200101000000Z -enddate
 /// 20200331000000Z`.
@@ -22,37 +22,37 @@ A/v/4x6AS1ksxg==
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
 #[test]
-fn faults_of_the_swarm_are_drift() {
-    let lot = Lot::up("cluster");
-    lot.web2py("apply", &["--yes"]).exits(0);
-    lot.web2py("check", &[]).exits(0);
+fn cluster_check_reports_swarm_faults() {
+    let lab = TestLab::up("cluster");
+    lab.web2py("apply", &["--yes"]).exits(0);
+    lab.web2py("check", &[]).exits(0);
 
-    tokens_are_remembered_and_never_shown(&lot);
-    certificates_are_read_also_of_machines_that_are_off(&lot);
+    rotated_tokens_are_reported_and_never_shown(&lab);
+    certificate_expiry_of_running_and_stopped_nodes(&lab);
 
-    an_engine_of_another_version_is_told(&lot);
+    mixed_engine_versions_are_reported(&lab);
 
-    lot.on(
+    lab.on(
         "docker01",
         "docker node update --availability drain docker03",
     );
-    lot.web2py("check", &[])
+    lab.web2py("check", &[])
         .exits(3)
         .says("availability of docker03: drain -> active");
-    lot.on(
+    lab.on(
         "docker01",
         "docker node update --availability active docker03",
     );
 
     // It leaves and comes back by hand: a new node, and the old one is nobody's.
-    let token = lot.on("docker01", "docker swarm join-token -q worker");
-    let old = lot.on("docker03", "docker info --format '{{.Swarm.NodeID}}'");
-    let address = lot.on("docker01", "docker info --format '{{.Swarm.NodeAddr}}'");
-    lot.on(
+    let token = lab.on("docker01", "docker swarm join-token -q worker");
+    let old = lab.on("docker03", "docker info --format '{{.Swarm.NodeID}}'");
+    let address = lab.on("docker01", "docker info --format '{{.Swarm.NodeAddr}}'");
+    lab.on(
         "docker03",
         &format!("docker swarm leave && docker swarm join --token {token} {address}:2377"),
     );
-    let said = lot.web2py("check", &[]).exits(3);
+    let said = lab.web2py("check", &[]).exits(3);
     let line = format!("node docker03 ({}): ", &old[..12]);
     assert!(
         said.stdout.contains(&line) && said.stdout.contains("no host of the inventory"),
@@ -62,8 +62,8 @@ fn faults_of_the_swarm_are_drift() {
 }
 
 /// A real Engine that says another version: the number in its program is another of the same length.
-fn an_engine_of_another_version_is_told(lot: &Lot) {
-    let version = lot.on("docker02", "docker version --format '{{.Server.Version}}'");
+fn mixed_engine_versions_are_reported(lab: &TestLab) {
+    let version = lab.on("docker02", "docker version --format '{{.Server.Version}}'");
     let last = version.chars().next_back().unwrap();
     let other = format!(
         "{}{}",
@@ -73,7 +73,7 @@ fn an_engine_of_another_version_is_told(lot: &Lot) {
     let pattern = version.replace('.', "\\.");
     let restart_with = |change: &str, wanted: &str| {
         let stop = "systemctl stop docker.socket docker.service && systemctl reset-failed";
-        lot.on(
+        lab.on(
             "docker02",
             &format!(
                 "program=$(command -v dockerd) && {stop} && {change} && systemctl start docker"
@@ -81,7 +81,7 @@ fn an_engine_of_another_version_is_told(lot: &Lot) {
         );
         let listed =
             "docker node inspect docker02 --format '{{.Description.Engine.EngineVersion}}'";
-        lot.until(
+        lab.until(
             "docker01",
             &format!("{listed} | grep -qxF '{wanted}'"),
             Duration::from_secs(120),
@@ -91,24 +91,24 @@ fn an_engine_of_another_version_is_told(lot: &Lot) {
         &format!("cp $program /root/dockerd && sed -i 's/{pattern}/{other}/g' $program"),
         &other,
     );
-    let said = lot.web2py("check", &[]).exits(3);
+    let said = lab.web2py("check", &[]).exits(3);
     said.says("Engine versions: ")
         .says(&format!("{other} (docker02)"))
         .says("-> one version");
     restart_with("cp /root/dockerd $program", &version);
 }
 
-fn tokens_are_remembered_and_never_shown(lot: &Lot) {
-    let token = |role: &str| lot.on("docker01", &format!("docker swarm join-token -q {role}"));
+fn rotated_tokens_are_reported_and_never_shown(lab: &TestLab) {
+    let token = |role: &str| lab.on("docker01", &format!("docker swarm join-token -q {role}"));
     let before = token("worker");
-    lot.on(
+    lab.on(
         "docker01",
         "docker swarm join-token --quiet --rotate worker",
     );
     let after = token("worker");
     assert_ne!(before, after);
-    let (report, page) = (lot.path("tokens.json"), lot.path("tokens.html"));
-    let said = lot
+    let (report, page) = (lab.path("tokens.json"), lab.path("tokens.html"));
+    let said = lab
         .web2py("check", &["--report", &report, "--html", &page])
         .exits(3);
     assert!(
@@ -127,8 +127,8 @@ fn tokens_are_remembered_and_never_shown(lot: &Lot) {
         "{}",
         said.stdout
     );
-    let events = lot.web2py("check", &["--json", "-vv"]).exits(3);
-    let record = lot.on("docker01", "cat /var/lib/skep/applied.json");
+    let events = lab.web2py("check", &["--json", "-vv"]).exits(3);
+    let record = lab.on("docker01", "cat /var/lib/skep/applied.json");
     assert!(record.contains("the join token of workers"), "{record}");
     for text in [
         said.stdout,
@@ -147,14 +147,14 @@ fn tokens_are_remembered_and_never_shown(lot: &Lot) {
         }
     }
     // Whoever rotated it on purpose says so by an apply.
-    lot.web2py("apply", &["--yes"])
+    lab.web2py("apply", &["--yes"])
         .exits(0)
         .says("the join token of workers is another than after the last apply");
-    lot.web2py("check", &[]).exits(0);
+    lab.web2py("check", &[]).exits(0);
 }
 
-fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
-    let (report, metrics) = (lot.path("certificates.json"), lot.path("certificates.prom"));
+fn certificate_expiry_of_running_and_stopped_nodes(lab: &TestLab) {
+    let (report, metrics) = (lab.path("certificates.json"), lab.path("certificates.prom"));
     let outputs = ["--report", &report, "--metrics", &metrics];
     let until = |host: &str| {
         let report: Value =
@@ -166,10 +166,10 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
             .unwrap();
         member["certificate"]["until"].as_str().unwrap().to_owned()
     };
-    lot.web2py("check", &outputs).exits(0);
+    lab.web2py("check", &outputs).exits(0);
     // By somebody else's reading of the same file.
-    let file = lot.on("docker02", &format!("cat {CERTIFICATE}"));
-    let copy = lot.write("node.crt", &file);
+    let file = lab.on("docker02", &format!("cat {CERTIFICATE}"));
+    let copy = lab.write("node.crt", &file);
     let openssl = std::process::Command::new("openssl")
         .args([
             "x509", "-in", &copy, "-noout", "-enddate", "-dateopt", "iso_8601",
@@ -193,10 +193,10 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
         "{text}"
     );
 
-    lot.on("docker02", &format!("cp -a {CERTIFICATE} /root/kept.crt"));
-    let ended = lot.write("ended.crt", ENDED);
-    lot.put("docker02", &ended, CERTIFICATE);
-    let said = lot.web2py("check", &outputs).exits(3);
+    lab.on("docker02", &format!("cp -a {CERTIFICATE} /root/kept.crt"));
+    let ended = lab.write("ended.crt", ENDED);
+    lab.put("docker02", &ended, CERTIFICATE);
+    let said = lab.web2py("check", &outputs).exits(3);
     assert!(
         said.stdout.contains("certificate of docker02: ended "),
         "{}",
@@ -204,8 +204,8 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
     );
     assert_eq!(until("docker02"), "2020-03-31T00:00:00Z");
 
-    lot.fault("stop", "docker02");
-    let said = lot.web2py("check", &outputs).exits(4);
+    lab.fault("stop", "docker02");
+    let said = lab.web2py("check", &outputs).exits(4);
     let line = said
         .stdout
         .lines()
@@ -216,12 +216,12 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
         "{}",
         said.stdout
     );
-    lot.until(
+    lab.until(
         "docker01",
         "docker node ls | grep docker02 | grep -q Down",
         std::time::Duration::from_secs(60),
     );
-    let said = lot.web2py("check", &[]).exits(4);
+    let said = lab.web2py("check", &[]).exits(4);
     assert!(
         said.stdout.contains("state of docker02 (") && said.stdout.contains("): down -> ready"),
         "{}",
@@ -233,15 +233,15 @@ fn certificates_are_read_also_of_machines_that_are_off(lot: &Lot) {
         "the last that was seen"
     );
 
-    lot.fault("start", "docker02");
-    lot.on(
+    lab.fault("start", "docker02");
+    lab.on(
         "docker02",
         &format!("cp -a /root/kept.crt {CERTIFICATE} && systemctl restart docker"),
     );
-    lot.until(
+    lab.until(
         "docker01",
         "docker node ls | grep docker02 | grep -q Ready",
         std::time::Duration::from_secs(120),
     );
-    lot.web2py("check", &outputs).exits(0);
+    lab.web2py("check", &outputs).exits(0);
 }

@@ -1,13 +1,13 @@
 //! `skep node rebuild`: a machine with its data gone comes back to its place; the only manager's loss is said for what it is.
 
-use crate::lot::Lot;
 use crate::skep::{Said, skep};
+use crate::test_lab::TestLab;
 
 #[test]
-fn machines_are_rebuilt_in_one_command() {
-    let lot = Lot::up_with("rebuild", &["--managers", "1", "--workers", "1"]);
-    lot.web2py("apply", &["--yes"]).exits(0);
-    let inventory = lot.inventory();
+fn node_rebuild() {
+    let lab = TestLab::up_with("rebuild", &["--managers", "1", "--workers", "1"]);
+    lab.web2py("apply", &["--yes"]).exits(0);
+    let inventory = lab.inventory();
     let rebuild = |arguments: &[&str]| -> Said {
         skep(
             &[
@@ -18,9 +18,9 @@ fn machines_are_rebuilt_in_one_command() {
             .concat(),
         )
     };
-    let identity = |node: &str| lot.on(node, "cat /etc/machine-id");
+    let identity = |node: &str| lab.on(node, "cat /etc/machine-id");
     let labels = || {
-        lot.on(
+        lab.on(
             "docker01",
             "docker node inspect docker02 --format '{{.Spec.Labels}}'",
         )
@@ -36,14 +36,14 @@ fn machines_are_rebuilt_in_one_command() {
         .exits(2)
         .says("there is no host `docker09`");
     assert_eq!(identity("docker01"), before);
-    let cluster = || lot.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
+    let cluster = || lab.on("docker01", "docker info --format '{{.Swarm.Cluster.ID}}'");
     let old = cluster();
     rebuild(&["docker01", "--new-cluster"])
         .exits(0)
         .says("docker01 is rebuilt");
     assert_ne!(identity("docker01"), before);
     assert_ne!(cluster(), old);
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.web2py("check", &[]).exits(0).says("In sync");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
 
     // The database node: its label promises data, and the new machine has none.
@@ -52,14 +52,14 @@ fn machines_are_rebuilt_in_one_command() {
         .says("docker02 is back without its labels: /srv/web2py/mysql5/datadir is empty");
     assert_eq!(labels(), "map[]");
     let nodes = || {
-        lot.on(
+        lab.on(
             "docker01",
             "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
         )
     };
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
     // A play that brings the data back from where it is kept: the label comes with it.
-    let restore = lot.write(
+    let restore = lab.write(
         "restore.toml",
         "[[plays]]\nhosts = \"docker02\"\nresources = [{ file = { path = \"/srv/web2py/mysql5/datadir/ibdata1\", content = \"rows\" } }]\n",
     );
@@ -80,5 +80,5 @@ fn machines_are_rebuilt_in_one_command() {
         .says("docker02 is rebuilt");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
-    lot.web2py("check", &[]).exits(0).says("In sync");
+    lab.web2py("check", &[]).exits(0).says("In sync");
 }

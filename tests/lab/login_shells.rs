@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::lot::Lot;
-use crate::weather::{ACCOUNT, Run, playbook};
+use crate::host_conditions::{ACCOUNT, Run, playbook};
+use crate::test_lab::TestLab;
 
 /// Account and login shell. Each has start files that print on standard output; all but the csh's on standard error too.
 const SHELLS: [(&str, &str); 6] = [
@@ -25,14 +25,14 @@ noise() {
 }
 "#;
 
-pub fn shells_and_languages(lot: &Lot, node: &str) {
+pub fn login_shells_and_locales(lab: &TestLab, node: &str) {
     let accounts: String = SHELLS
         .iter()
         .map(|(name, shell)| {
             format!("account {name} {shell} '{name} ALL=(ALL) NOPASSWD: ALL'; noise {name}\n")
         })
         .collect();
-    lot.on(
+    lab.on(
         node,
         &format!(
             "{ACCOUNT}{NOISE} packages fish zsh tcsh locales; localedef -i de_DE -f UTF-8 de_DE.UTF-8\n{accounts}
@@ -43,13 +43,13 @@ pub fn shells_and_languages(lot: &Lot, node: &str) {
              systemctl reload ssh"
         ),
     );
-    each_login_shell(lot, node);
-    a_shell_that_ends_at_once(lot, node);
-    german(lot, node);
+    each_login_shell(lab, node);
+    shell_that_exits_at_once(lab, node);
+    german_locale(lab, node);
 }
 
-fn each_login_shell(lot: &Lot, node: &str) {
-    let address = lot.address(node);
+fn each_login_shell(lab: &TestLab, node: &str) {
+    let address = lab.address(node);
     let lines =
         SHELLS.map(|(name, _)| format!("address = {address:?}\nuser = {name:?}\nbecome = true"));
     let hosts: Vec<(&str, &str)> = SHELLS
@@ -57,9 +57,9 @@ fn each_login_shell(lot: &Lot, node: &str) {
         .zip(&lines)
         .map(|((name, _), lines)| (*name, lines.as_str()))
         .collect();
-    let inventory = lot.inventory_of("shells.toml", "", &hosts);
+    let inventory = lab.inventory_of("shells.toml", "", &hosts);
     let playbook = playbook(
-        lot,
+        lab,
         "shell.toml",
         r#"directory = { path = "/srv/{{ host.name }}", owner = "{{ host.name }}", mode = "0750" }
            file = { path = "/srv/{{ host.name }}/text", content = "{{ \"it's $HOME !! \\\\ `id` $(id)\n\" * 2000 }}" }
@@ -78,7 +78,7 @@ fn each_login_shell(lot: &Lot, node: &str) {
             .exits(0)
             .says("Applied");
         assert_eq!(
-            lot.on(
+            lab.on(
                 node,
                 &format!("cat /srv/{name}/who; wc -l </srv/{name}/text")
             ),
@@ -88,14 +88,14 @@ fn each_login_shell(lot: &Lot, node: &str) {
     run.verb("check", &[]).exits(0).says("In sync");
 }
 
-fn a_shell_that_ends_at_once(lot: &Lot, node: &str) {
+fn shell_that_exits_at_once(lab: &TestLab, node: &str) {
     let host = format!(
         "address = {:?}\nuser = \"exits\"\nbecome = true",
-        lot.address(node)
+        lab.address(node)
     );
-    let inventory = lot.inventory_of("exits.toml", "", &[("exits", &host)]);
+    let inventory = lab.inventory_of("exits.toml", "", &[("exits", &host)]);
     let playbook = playbook(
-        lot,
+        lab,
         "exits-book.toml",
         r#"file = { path = "/srv/exits", content = "x" }"#,
     );
@@ -112,13 +112,13 @@ fn a_shell_that_ends_at_once(lot: &Lot, node: &str) {
             .says("its login shell ended with status 0");
         said.says("try: ").does_not_say("In sync");
     }
-    lot.on(node, "! test -e /srv/exits");
+    lab.on(node, "! test -e /srv/exits");
 }
 
-fn german(lot: &Lot, node: &str) {
-    let address = lot.address(node);
+fn german_locale(lab: &TestLab, node: &str) {
+    let address = lab.address(node);
     let host = |user: &str| format!("address = {address:?}\nuser = {user:?}\nbecome = true");
-    let inventory = lot.inventory_of("german.toml", "", &[("german", &host("german"))]);
+    let inventory = lab.inventory_of("german.toml", "", &[("german", &host("german"))]);
     let whole: toml::Table = std::fs::read_to_string(&inventory)
         .unwrap()
         .parse()
@@ -152,7 +152,7 @@ fn german(lot: &Lot, node: &str) {
         "this machine speaks German: {speaks}"
     );
     let plan = playbook(
-        lot,
+        lab,
         "german-book.toml",
         r#"package = { names = ["tree", "cron"] }
            systemd_service = { name = "cron", enabled = true, running = true }
@@ -166,7 +166,7 @@ fn german(lot: &Lot, node: &str) {
         password: None,
     }
     .settles(&[]);
-    lot.on(
+    lab.on(
         node,
         "dpkg -s tree >/dev/null && systemctl is-active cron && grep -q ä /etc/Grüße",
     );
@@ -183,7 +183,7 @@ fn german(lot: &Lot, node: &str) {
             "there is no account niemand",
         ),
     ] {
-        let plan = playbook(lot, "german-bad.toml", resource);
+        let plan = playbook(lab, "german-bad.toml", resource);
         let run = Run {
             inventory: &inventory,
             playbook: &plan,
@@ -199,7 +199,7 @@ fn german(lot: &Lot, node: &str) {
             .any(|word| said.stdout.contains(word));
         assert!(!german, "{}", said.stdout);
     }
-    let stranger = lot.inventory_of("fremd.toml", "", &[("fremd", &host("fremd"))]);
+    let stranger = lab.inventory_of("fremd.toml", "", &[("fremd", &host("fremd"))]);
     for password in [None, Some("secret of fremd")] {
         let run = Run {
             inventory: &stranger,

@@ -1,4 +1,4 @@
-//! A lot of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`
+//! A lab of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`
 //! (into virtual machines with `ssh`), never through skep.
 
 use std::path::PathBuf;
@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use crate::skep::{Said, command, skep};
 
 /// Nodes named docker01, docker02, ... with an inventory that reaches them.
-pub struct Lot {
+pub struct TestLab {
     name: String,
     folder: tempfile::TempDir,
 }
 
-impl Lot {
+impl TestLab {
     /// One manager and two workers of Debian 13, reached as root.
     pub fn up(name: &str) -> Self {
         Self::up_with(name, &[])
@@ -23,21 +23,21 @@ impl Lot {
     pub fn up_with(name: &str, more: &[&str]) -> Self {
         // The process is part of the name: two runs side by side do not meet, and what a killed run left can be told.
         let name = format!("t{}-{name}", std::process::id());
-        let lot = Self {
+        let lab = Self {
             name,
             folder: tempfile::tempdir().expect("a temporary folder"),
         };
-        let inventory = lot.inventory();
-        let mut arguments = vec!["lab", "up", "--lot", &lot.name, "--inventory", &inventory];
+        let inventory = lab.inventory();
+        let mut arguments = vec!["lab", "up", "--name", &lab.name, "--inventory", &inventory];
         if !more.contains(&"--user") {
             arguments.extend(["--user", "root"]);
         }
         arguments.extend(more);
         skep(&arguments).exits(0);
-        lot
+        lab
     }
 
-    /// Path of the lot's inventory.
+    /// Path of the lab's inventory.
     pub fn inventory(&self) -> String {
         self.path("lab.toml")
     }
@@ -59,12 +59,12 @@ impl Lot {
         path.to_str().expect("a UTF-8 path").to_owned()
     }
 
-    /// Runs a verb with the lot's inventory and the reference playbook.
+    /// Runs a verb with the lab's inventory and the reference playbook.
     pub fn web2py(&self, verb: &str, more: &[&str]) -> Said {
         self.run(verb, "playbooks/web2py.toml", more)
     }
 
-    /// Runs a verb with the lot's inventory and a playbook.
+    /// Runs a verb with the lab's inventory and a playbook.
     pub fn run(&self, verb: &str, playbook: &str, more: &[&str]) -> Said {
         Said::from(
             self.command(verb, playbook, more)
@@ -83,11 +83,11 @@ impl Lot {
 
     /// Loads an image made of Debian's packages into nodes' Engines, as `NAME:lab`; into all when none is named.
     pub fn image(&self, name: &str, nodes: &[&str]) {
-        skep(&[&["lab", "load", name, "--lot", &self.name], nodes].concat()).exits(0);
+        skep(&[&["lab", "load", name, "--name", &self.name], nodes].concat()).exits(0);
     }
 
-    /// An inventory of these hosts with the lot's key; `settings` are lines of TOML for all of them. Known is whatever key a
-    /// node of the lot has, at any address. Each host is its name and its own lines.
+    /// An inventory of these hosts with the lab's key; `settings` are lines of TOML for all of them. Known is whatever key a
+    /// node of the lab has, at any address. Each host is its name and its own lines.
     pub fn inventory_of(&self, file: &str, settings: &str, hosts: &[(&str, &str)]) -> String {
         let whole = self.table();
         let defaults = |key: &str| whole["defaults"][key].as_str().unwrap().to_owned();
@@ -108,7 +108,7 @@ impl Lot {
         self.write(file, &text)
     }
 
-    /// The address of a node on the lot's bridge.
+    /// The address of a node on the lab's bridge.
     pub fn address(&self, node: &str) -> String {
         self.table()["hosts"][node]["address"]
             .as_str()
@@ -125,16 +125,16 @@ impl Lot {
 
     /// Faults: `stop`, `start`, `cut`, `heal`.
     pub fn fault(&self, verb: &str, node: &str) {
-        skep(&["lab", verb, node, "--lot", &self.name]).exits(0);
+        skep(&["lab", verb, node, "--name", &self.name]).exits(0);
     }
 
     /// Ends a node at once, as a power cut does.
-    pub fn pull_the_plug(&self, node: &str) {
-        skep(&["lab", "stop", node, "--now", "--lot", &self.name]).exits(0);
+    pub fn cut_power(&self, node: &str) {
+        skep(&["lab", "stop", node, "--now", "--name", &self.name]).exits(0);
     }
 
-    /// Gives a running node another address on the lot's bridge. The inventory and the lot's own records keep the old one.
-    pub fn move_to(&self, node: &str, address: &str) {
+    /// Gives a running node another address on the lab's bridge. The inventory and the lab's own records keep the old one.
+    pub fn change_address(&self, node: &str, address: &str) {
         let (network, container) = (
             format!("skep-{}", self.name),
             format!("skep-{}-{node}", self.name),
@@ -250,11 +250,18 @@ impl Lot {
     }
 }
 
-impl Drop for Lot {
+/// Returns true if labs stay after their tests. `SKEP_KEEP_LOTS` is the older name of the variable.
+pub fn keeps_labs() -> bool {
+    ["SKEP_KEEP_LABS", "SKEP_KEEP_LOTS"]
+        .iter()
+        .any(|name| std::env::var_os(name).is_some())
+}
+
+impl Drop for TestLab {
     fn drop(&mut self) {
-        if std::env::var_os("SKEP_KEEP_LOTS").is_none() {
+        if !keeps_labs() {
             let _ = Command::new(env!("CARGO_BIN_EXE_skep"))
-                .args(["lab", "down", "--lot", &self.name])
+                .args(["lab", "down", "--name", &self.name])
                 .output();
         }
     }
