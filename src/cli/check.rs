@@ -15,7 +15,7 @@ use crate::drift::{
 };
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
 use crate::runner::{Lookout, look};
-use crate::schedule::single::{Single, state_folder};
+use crate::schedule::single_run::{SingleRunLock, state_folder};
 
 /// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.
 #[derive(clap::Args)]
@@ -45,7 +45,7 @@ pub struct CheckArgs {
 pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let screen = common.screen();
     let _single = if args.single {
-        match Single::take(&state_folder(), &args.selection.words()) {
+        match SingleRunLock::take(&state_folder(), &args.selection.words()) {
             Ok(single) => Some(single),
             // Nothing was looked at: that is not "in sync", and not a mistake of the configuration either.
             Err(error) => {

@@ -9,25 +9,32 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit_code::Exit;
 use crate::lab::{
-    self, LabError, LabOptions, LoginUser, LotName, NodeState, Presentation, StateDirectory,
-    Stopped, Suite, TestImage,
+    self, DebianSuite, DockerStopOutcome, LabError, LabName, LabOptions, LoginUser, NodeState,
+    PresentedOs, ProgressFn, StateDirectory, TestImage,
 };
 
 /// Make and break throwaway nodes on this machine, to try skep on.
 #[derive(Debug, Args)]
 pub struct LabArguments {
     #[command(subcommand)]
-    verb: Verb,
+    verb: LabVerb,
     /// Where keys, records and caches are kept [default: ~/.local/state/skep/lab]
     #[arg(long, global = true, env = "SKEP_STATE_DIR", value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
-    /// The lot of nodes: several can live side by side
-    #[arg(long, global = true, default_value = "lab", value_name = "NAME")]
-    lot: String,
+    /// Name of the lab environment; several can exist side by side
+    // `--lot` is the name of this flag in older versions.
+    #[arg(
+        long,
+        alias = "lot",
+        global = true,
+        default_value = "lab",
+        value_name = "NAME"
+    )]
+    name: String,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum LabVerb {
     /// Make a lot of nodes, or repair it, and write its inventory
     Up {
         /// How many managers
@@ -40,8 +47,8 @@ enum Verb {
         #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
         suite: SuiteName,
         /// What the nodes say they are in /etc/os-release
-        #[arg(long, value_enum, default_value_t = PresentationName::Debian)]
-        present_as: PresentationName,
+        #[arg(long, value_enum, default_value_t = PresentedOsName::Debian)]
+        present_as: PresentedOsName,
         /// Who logs in; vagrant has passwordless sudo
         #[arg(long, value_enum, default_value_t = UserName::Vagrant)]
         user: UserName,
@@ -127,7 +134,7 @@ enum SuiteName {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum PresentationName {
+enum PresentedOsName {
     Debian,
     Ubuntu,
 }
@@ -169,7 +176,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
         Some(path) => StateDirectory::at(path)?,
         None => StateDirectory::standard()?,
     };
-    let lot = LotName::new(&arguments.lot)?;
+    let lab = LabName::new(&arguments.name)?;
     let started = Instant::now();
     let progress = |line: &str| {
         say(&format!(
@@ -178,7 +185,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
         ))
     };
     match &arguments.verb {
-        Verb::Up {
+        LabVerb::Up {
             managers,
             workers,
             suite,
@@ -188,7 +195,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
             inventory,
         } => {
             let options = LabOptions {
-                lot,
+                name: lab,
                 managers: *managers,
                 workers: *workers,
                 suite: (*suite).into(),
@@ -200,15 +207,15 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
             };
             lab::up(&options, &progress)?;
         }
-        Verb::Down {
+        LabVerb::Down {
             all,
             purge,
             stop_docker,
         } => {
-            let lots = if *all { lab::lots(&state)? } else { vec![lot] };
-            for lot in lots {
-                lab::down(&state, &lot, &progress)?;
-                progress(&format!("lot {lot} is gone"));
+            let labs = if *all { lab::list(&state)? } else { vec![lab] };
+            for lab in labs {
+                lab::down(&state, &lab, &progress)?;
+                progress(&format!("lab environment {lab} is removed"));
             }
             if *purge {
                 lab::ensure_docker(&state, &progress)?;
@@ -216,11 +223,11 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
             }
             if *stop_docker {
                 progress(&match lab::stop_docker(&state, &progress)? {
-                    Stopped::Stopped => "dockerd is stopped".to_owned(),
-                    Stopped::NotOurs => {
+                    DockerStopOutcome::Stopped => "dockerd is stopped".to_owned(),
+                    DockerStopOutcome::NotStartedByLab => {
                         "dockerd was not started by `skep lab`: left alone".to_owned()
                     }
-                    Stopped::InUse(names) => {
+                    DockerStopOutcome::InUse(names) => {
                         format!(
                             "dockerd is left alone, in it still run: {}",
                             names.join(", ")
@@ -229,7 +236,7 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
                 });
             }
         }
-        Verb::Image {
+        LabVerb::Image {
             suite,
             authorize,
             mirror_of,
@@ -241,25 +248,25 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
                     authorize.display()
                 )
             })?;
-            let lot = mirror_of.as_deref().map(LotName::new).transpose()?;
+            let lab = mirror_of.as_deref().map(LabName::new).transpose()?;
             let image = lab::machine_image(
                 &state,
                 (*suite).into(),
-                lot.as_ref(),
+                lab.as_ref(),
                 &keys,
                 *build,
                 &progress,
             )?;
             print(&serde_json::to_string(&image)?)?;
         }
-        Verb::List => {
-            for lot in lab::lots(&state)? {
-                print(&list_line(&state, &lot))?;
+        LabVerb::List => {
+            for lab in lab::list(&state)? {
+                print(&list_line(&state, &lab))?;
             }
         }
         verb => {
-            let lab = lab::find(&state, &lot)?;
-            if !lab.lot().virtual_machines {
+            let lab = lab::find(&state, &lab)?;
+            if !lab.record().virtual_machines {
                 lab::ensure_docker(&state, &progress)?;
             }
             on_nodes(&lab, verb, &progress)?;
@@ -268,33 +275,33 @@ fn run(arguments: &LabArguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow::Result<()> {
+fn on_nodes(lab: &lab::Lab, verb: &LabVerb, progress: ProgressFn<'_>) -> anyhow::Result<()> {
     match verb {
-        Verb::Stop { nodes, now } => {
+        LabVerb::Stop { nodes, now } => {
             for node in nodes {
                 progress(&format!("{node}: stopping"));
                 lab.stop(node, *now)?;
             }
         }
-        Verb::Start { nodes } => {
+        LabVerb::Start { nodes } => {
             for node in nodes {
                 progress(&format!("{node}: starting"));
                 lab.start(node, progress)?;
             }
         }
-        Verb::Cut { nodes } => {
+        LabVerb::Cut { nodes } => {
             for node in nodes {
                 lab.cut(node)?;
                 progress(&format!("{node}: cut off"));
             }
         }
-        Verb::Heal { nodes } => {
+        LabVerb::Heal { nodes } => {
             for node in nodes {
                 lab.heal(node)?;
                 progress(&format!("{node}: has its network"));
             }
         }
-        Verb::Load { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
+        LabVerb::Load { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
         _ => {
             for node in lab.nodes() {
                 let state = match lab.node_state(&node.name)? {
@@ -314,22 +321,22 @@ fn on_nodes(lab: &lab::Lab, verb: &Verb, progress: lab::Progress<'_>) -> anyhow:
     Ok(())
 }
 
-fn list_line(state: &StateDirectory, lot: &LotName) -> String {
-    match lab::find(state, lot) {
+fn list_line(state: &StateDirectory, name: &LabName) -> String {
+    match lab::find(state, name) {
         Ok(lab) => format!(
             "{:<20} {} {}  {}  {}",
-            lot.as_str(),
+            name.as_str(),
             lab.nodes().len(),
-            if lab.lot().virtual_machines {
+            if lab.record().virtual_machines {
                 "virtual machines"
             } else {
                 "nodes"
             },
-            lab.lot().suite.name(),
-            lab.lot().inventory.display()
+            lab.record().suite.name(),
+            lab.record().inventory.display()
         ),
-        Err(LabError::NoSuchLot { .. }) => format!("{:<20} half-made", lot.as_str()),
-        Err(error) => format!("{:<20} {error}", lot.as_str()),
+        Err(LabError::NoSuchLab { .. }) => format!("{:<20} half-made", name.as_str()),
+        Err(error) => format!("{:<20} {error}", name.as_str()),
     }
 }
 
@@ -342,7 +349,7 @@ fn say(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 
-impl From<SuiteName> for Suite {
+impl From<SuiteName> for DebianSuite {
     fn from(name: SuiteName) -> Self {
         match name {
             SuiteName::Trixie => Self::Trixie,
@@ -351,11 +358,11 @@ impl From<SuiteName> for Suite {
     }
 }
 
-impl From<PresentationName> for Presentation {
-    fn from(name: PresentationName) -> Self {
+impl From<PresentedOsName> for PresentedOs {
+    fn from(name: PresentedOsName) -> Self {
         match name {
-            PresentationName::Debian => Self::Debian,
-            PresentationName::Ubuntu => Self::Ubuntu,
+            PresentedOsName::Debian => Self::Debian,
+            PresentedOsName::Ubuntu => Self::Ubuntu,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::exit_code::Exit;
 use super::selection::{Selection, reject};
 use crate::inventory::is_asked_of_a_program;
 use crate::report::Screen;
-use crate::schedule::systemd::{self, Standing};
+use crate::schedule::systemd::{self, ScheduleStatus};
 use crate::schedule::{Interval, Schedule, UnitName, cron, service, timer};
 
 /// Run `check` by a timer of this machine.
@@ -97,7 +97,7 @@ pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
                 );
             }
             for name in names {
-                screen.result(&standing_text(&systemd::standing(&name)?));
+                screen.result(&standing_text(&systemd::status(&name)?));
             }
         }
         Verb::Remove { name } => {
@@ -143,7 +143,7 @@ fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
     for path in systemd::install(&schedule)? {
         screen.result(&format!("wrote {}\n", path.display()));
     }
-    screen.result(&standing_text(&systemd::standing(&schedule.name)?));
+    screen.result(&standing_text(&systemd::status(&schedule.name)?));
     Ok(())
 }
 
@@ -280,7 +280,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-fn standing_text(standing: &Standing) -> String {
+fn standing_text(standing: &ScheduleStatus) -> String {
     let or = |text: &str, other: &str| {
         if text.is_empty() {
             other.to_owned()

@@ -17,7 +17,7 @@ const PIPE_GRACE: Duration = Duration::from_secs(2);
 const TAIL_LINES: usize = 12;
 
 /// A command about to be run; the time limit is 60 s unless told.
-pub(crate) struct Tool {
+pub(crate) struct LocalCommand {
     command: Command,
     input: Vec<u8>,
     timeout: Duration,
@@ -25,7 +25,7 @@ pub(crate) struct Tool {
 }
 
 /// What an ended command left.
-pub(crate) struct Finished {
+pub(crate) struct CommandOutput {
     /// Whether it ended with status 0.
     pub(crate) success: bool,
     /// What it wrote to stdout.
@@ -36,7 +36,7 @@ pub(crate) struct Finished {
     line: String,
 }
 
-impl Tool {
+impl LocalCommand {
     /// A command without arguments.
     pub(crate) fn new(program: &str) -> Self {
         let mut command = Command::new(program);
@@ -99,7 +99,7 @@ impl Tool {
     }
 
     /// Runs to the end, whatever the status.
-    pub(crate) fn finish(mut self) -> Result<Finished, LabError> {
+    pub(crate) fn finish(mut self) -> Result<CommandOutput, LabError> {
         let line = display(&self.command);
         let child = self
             .command
@@ -137,7 +137,7 @@ impl Tool {
                 seconds: self.timeout.as_secs(),
             });
         };
-        Ok(Finished {
+        Ok(CommandOutput {
             success: status.success(),
             stdout: collect(stdout),
             stderr: collect(stderr),
@@ -147,7 +147,7 @@ impl Tool {
     }
 }
 
-impl Finished {
+impl CommandOutput {
     /// The error for a status other than 0.
     pub(crate) fn into_error(self) -> LabError {
         let said = if self.stderr.trim().is_empty() {
@@ -167,6 +167,11 @@ impl Finished {
 pub(crate) fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// Quotes a path as one word of a shell command.
+pub(crate) fn shell_word(path: &Path) -> String {
+    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }
 
 fn wait(child: &mut Child, timeout: Duration) -> Option<std::process::ExitStatus> {
@@ -229,13 +234,13 @@ mod tests {
 
     #[test]
     fn feeds_and_reads() {
-        let said = Tool::new("cat").input("hello").run().unwrap();
+        let said = LocalCommand::new("cat").input("hello").run().unwrap();
         assert_eq!(said, "hello");
     }
 
     #[test]
     fn failure_carries_command_and_tail() {
-        let error = Tool::new("sh")
+        let error = LocalCommand::new("sh")
             .arguments(["-c", "echo why >&2; exit 3"])
             .run()
             .unwrap_err();
@@ -248,13 +253,13 @@ mod tests {
 
     #[test]
     fn a_missing_program_says_what_to_install() {
-        let error = Tool::new("skep-no-such-program").run().unwrap_err();
+        let error = LocalCommand::new("skep-no-such-program").run().unwrap_err();
         assert!(error.to_string().contains("apt-get install"));
     }
 
     #[test]
     fn a_slow_command_is_killed() {
-        let error = Tool::new("sleep")
+        let error = LocalCommand::new("sleep")
             .arguments(["30"])
             .seconds(0)
             .run()
@@ -266,5 +271,10 @@ mod tests {
     fn tail_keeps_the_end() {
         assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
         assert_eq!(tail("", 2), "");
+    }
+
+    #[test]
+    fn shell_word_quotes_blanks_and_quotes() {
+        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Progress;
-use super::command::{Tool, tail};
+use super::command::{LocalCommand, tail};
 use super::docker;
 use super::error::LabError;
+use super::progress::ProgressFn;
 use super::state::{StateDirectory, write_file};
 
 /// How long dockerd may take to answer, in seconds.
@@ -21,17 +21,20 @@ const SYSTEM_CONTAINERD: &str = "/run/containerd/containerd.sock";
 
 /// What became of a request to stop Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stopped {
+pub enum DockerStopOutcome {
     /// It is stopped.
     Stopped,
     /// The lab did not start it: left alone.
-    NotOurs,
+    NotStartedByLab,
     /// These containers still run in it: left alone.
     InUse(Vec<String>),
 }
 
-/// Makes sure that Docker answers; starts it where it does not.
-pub(crate) fn ensure(state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabError> {
+/// Ensures that this machine's Docker daemon answers, and starts it if it does not.
+///
+/// # Errors
+/// If Docker is not installed or does not start; the error says what to try.
+pub fn ensure_docker(state: &StateDirectory, progress: ProgressFn<'_>) -> Result<(), LabError> {
     let reason = match docker::answers() {
         Ok(()) => return Ok(()),
         Err(missing @ LabError::ProgramMissing { .. }) => return Err(missing),
@@ -55,7 +58,7 @@ pub(crate) fn ensure(state: &StateDirectory, progress: Progress<'_>) -> Result<(
     }
     if Path::new("/run/systemd/system").exists() && unit_exists() {
         progress("starting Docker: systemctl start docker");
-        Tool::new("systemctl")
+        LocalCommand::new("systemctl")
             .arguments(["start", "docker"])
             .seconds(START_SECONDS)
             .run()?;
@@ -73,12 +76,18 @@ pub(crate) fn ensure(state: &StateDirectory, progress: Progress<'_>) -> Result<(
     })
 }
 
-/// Stops Docker when the lab started it and nothing runs in it any more.
-pub(crate) fn stop(state: &StateDirectory, progress: Progress<'_>) -> Result<Stopped, LabError> {
+/// Stops the dockerd that the lab started, unless a container still runs in it.
+///
+/// # Errors
+/// If Docker cannot be queried or signalled.
+pub fn stop_docker(
+    state: &StateDirectory,
+    progress: ProgressFn<'_>,
+) -> Result<DockerStopOutcome, LabError> {
     let _lock = state.lock("dockerd", progress)?;
-    let record = state.engine_record();
+    let record = state.daemon_record();
     let Ok(text) = fs::read_to_string(&record) else {
-        return Ok(Stopped::NotOurs);
+        return Ok(DockerStopOutcome::NotStartedByLab);
     };
     let process = text.trim().to_owned();
     if process_name(&process).as_deref() == Some("dockerd") {
@@ -86,25 +95,27 @@ pub(crate) fn stop(state: &StateDirectory, progress: Progress<'_>) -> Result<Sto
         let running = docker::docker(30, ["ps", "--format", "{{.Names}}"])?;
         if !running.trim().is_empty() {
             let names: Vec<String> = running.lines().map(str::to_owned).collect();
-            return Ok(Stopped::InUse(names));
+            return Ok(DockerStopOutcome::InUse(names));
         }
         progress("stopping the dockerd that the lab started");
-        Tool::new("kill").arguments([&process]).run()?;
+        LocalCommand::new("kill").arguments([&process]).run()?;
         let started = Instant::now();
         while process_name(&process).is_some() {
             if started.elapsed() > Duration::from_secs(30) {
-                Tool::new("kill").arguments(["-9", &process]).run()?;
+                LocalCommand::new("kill")
+                    .arguments(["-9", &process])
+                    .run()?;
                 break;
             }
             std::thread::sleep(Duration::from_millis(100));
         }
     }
     fs::remove_file(&record).map_err(LabError::file("remove", &record))?;
-    Ok(Stopped::Stopped)
+    Ok(DockerStopOutcome::Stopped)
 }
 
-fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Result<(), LabError> {
-    let log = state.engine_log();
+fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Result<(), LabError> {
+    let log = state.daemon_log();
     progress(&format!("starting dockerd, its log is {}", log.display()));
     let output = OpenOptions::new()
         .create(true)
@@ -127,7 +138,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Resu
         hint: "apt-get install docker.io (or run .ci/install)".to_owned(),
     })?;
     write_file(
-        &state.engine_record(),
+        &state.daemon_record(),
         child.id().to_string().as_bytes(),
         0o600,
     )?;
@@ -144,7 +155,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Resu
     // A dockerd that hangs would hold the socket of the next one.
     let _ = child.kill();
     let _ = child.wait();
-    let _ = fs::remove_file(state.engine_record());
+    let _ = fs::remove_file(state.daemon_record());
     Err(LabError::DockerStart {
         seconds: START_SECONDS,
         tail: tail(&fs::read_to_string(&log).unwrap_or_default(), 15),
@@ -154,7 +165,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: Progress<'_>) -> Resu
 
 /// Clears what stops a new dockerd: the process id of a dead one (or of another program that
 /// since got the number), and sockets on which nobody listens.
-fn clear_leftovers(progress: Progress<'_>) -> Result<(), LabError> {
+fn clear_leftovers(progress: ProgressFn<'_>) -> Result<(), LabError> {
     let managed = "/var/run/docker/containerd/containerd.pid";
     for (file, program) in [(PROCESS_FILE, "dockerd"), (managed, "containerd")] {
         let Ok(text) = fs::read_to_string(file) else {
@@ -187,7 +198,7 @@ fn process_name(process: &str) -> Option<String> {
 }
 
 fn unit_exists() -> bool {
-    Tool::new("systemctl")
+    LocalCommand::new("systemctl")
         .arguments(["cat", "docker.service"])
         .finish()
         .is_ok_and(|finished| finished.success)

@@ -3,11 +3,11 @@
 
 use std::fs::{File, OpenOptions};
 
-use super::command::{Finished, Tool};
+use super::command::{CommandOutput, LocalCommand};
 use super::error::LabError;
 
 /// Label with the lot's name, on every container, volume and network of the lab.
-pub(crate) const LABEL_LOT: &str = "skep.lot";
+pub(crate) const LABEL_LAB: &str = "skep.lot";
 /// Label with the node's name, on the containers of nodes.
 pub(crate) const LABEL_NODE: &str = "skep.node";
 /// Label with the state directory that made the object.
@@ -50,7 +50,7 @@ fn turn() -> Option<File> {
 }
 
 /// The same, whatever the status.
-pub(crate) fn docker_finish<I, S>(seconds: u64, arguments: I) -> Result<Finished, LabError>
+pub(crate) fn docker_finish<I, S>(seconds: u64, arguments: I) -> Result<CommandOutput, LabError>
 where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
@@ -113,12 +113,12 @@ pub(crate) fn labelled(kind: &str, label: &str) -> Result<Vec<String>, LabError>
     Ok(listed.lines().map(str::to_owned).collect())
 }
 
-fn tool<I, S>(seconds: u64, arguments: I) -> Tool
+fn tool<I, S>(seconds: u64, arguments: I) -> LocalCommand
 where
     I: IntoIterator<Item = S>,
     S: AsRef<std::ffi::OsStr>,
 {
-    Tool::new("docker")
+    LocalCommand::new("docker")
         .arguments(arguments)
         .seconds(seconds)
         .install_hint(HINT)

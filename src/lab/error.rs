@@ -58,7 +58,7 @@ pub enum LabError {
     },
     /// A name given by the user cannot be the name of a lot.
     #[error("`{name}` cannot name a lot: 1 to 20 of a-z, 0-9 and `-`, beginning with a letter")]
-    LotName {
+    InvalidName {
         /// The name as given.
         name: String,
     },
@@ -66,7 +66,7 @@ pub enum LabError {
     #[error(
         "a lot has at least 1 manager and at most {most} nodes; asked for {managers} managers and {workers} workers"
     )]
-    LotSize {
+    InvalidSize {
         /// Managers asked for.
         managers: u8,
         /// Workers asked for.
@@ -76,17 +76,17 @@ pub enum LabError {
     },
     /// There is no lot of this name.
     #[error(
-        "there is no lot `{lot}`; try: `skep lab up --lot {lot}`, or `skep lab list` for those that exist"
+        "there is no lot `{lab}`; try: `skep lab up --lot {lab}`, or `skep lab list` for those that exist"
     )]
-    NoSuchLot {
+    NoSuchLab {
         /// The name as given.
-        lot: String,
+        lab: String,
     },
     /// The lot has no node of this name.
-    #[error("lot `{lot}` has no node `{node}`; it has {nodes}")]
+    #[error("lot `{lab}` has no node `{node}`; it has {nodes}")]
     NoSuchNode {
         /// The lot.
-        lot: String,
+        lab: String,
         /// The node as given.
         node: String,
         /// The nodes that it has.
@@ -94,11 +94,11 @@ pub enum LabError {
     },
     /// A lot of this name exists and differs in what cannot be changed.
     #[error(
-        "lot `{lot}` exists with {existing}, asked for {asked}; try: `skep lab down --lot {lot}` first, or another --lot"
+        "lot `{lab}` exists with {existing}, asked for {asked}; try: `skep lab down --lot {lab}` first, or another --lot"
     )]
-    LotDiffers {
+    OptionsDiffer {
         /// The lot.
-        lot: String,
+        lab: String,
         /// What it was made with.
         existing: String,
         /// What was asked for.
@@ -106,11 +106,11 @@ pub enum LabError {
     },
     /// A lot of this name was made from another state directory.
     #[error(
-        "lot `{lot}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --lot"
+        "lot `{lab}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --lot"
     )]
-    ForeignLot {
+    ForeignStateDirectory {
         /// The lot.
-        lot: String,
+        lab: String,
         /// The state directory that made it.
         owner: String,
     },
@@ -187,11 +187,11 @@ pub enum LabError {
     },
     /// The packages that a machine installs from are gone.
     #[error(
-        "the packages of lot `{lot}` are not on this machine any more; try: `skep lab up --virtual-machines --lot {lot}`"
+        "the packages of lot `{lab}` are not on this machine any more; try: `skep lab up --virtual-machines --lot {lab}`"
     )]
     NoMirror {
         /// The lot.
-        lot: String,
+        lab: String,
     },
     /// No port is left for SSH.
     #[error(
@@ -215,7 +215,7 @@ pub enum LabError {
     },
     /// The package mirror of the lot does not answer.
     #[error("the lot's package mirror cannot listen on {address}: {reason}; try: free that port")]
-    Mirror {
+    PackageMirror {
         /// Address and ports that were tried.
         address: String,
         /// The server's last words.

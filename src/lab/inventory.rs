@@ -2,34 +2,44 @@
 
 use std::fmt::Write;
 
-use super::lot::{Lot, Node, Role};
+use super::error::LabError;
 use super::options::LoginUser;
-use super::state::StateDirectory;
+use super::record::{LabNode, LabRecord, NodeRole};
+use super::state::{StateDirectory, write_file};
 
 /// The first line of every inventory that the lab writes; `down` removes no file without it.
 pub(crate) const HEADER: &str = "# Written by `skep lab up`";
 
+/// Writes the inventory of an environment, and the folders above the file.
+pub(crate) fn write(record: &LabRecord, state: &StateDirectory) -> Result<(), LabError> {
+    let path = &record.inventory;
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(LabError::file("create", folder))?;
+    }
+    write_file(path, text(record, state).as_bytes(), 0o644)
+}
+
 /// The whole file.
-pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
+fn text(record: &LabRecord, state: &StateDirectory) -> String {
     let mut text = format!(
         "{HEADER} for the lot \"{name}\": throwaway nodes on this machine.\n\
          # It is written again by each `up` and removed by `skep lab down --lot {name}`; changes made here are lost.\n\
          disposable = true\n\n\
          [defaults]\nuser = {user}\n",
-        name = lot.name,
-        user = quoted(lot.user.name()),
+        name = record.name,
+        user = quoted(record.user.name()),
     );
-    if lot.user != LoginUser::Root {
+    if record.user != LoginUser::Root {
         text.push_str("become = true\n");
     }
     let files = [
-        ("identity_file", lot.identity_file(state)),
-        ("known_hosts", lot.known_hosts(state)),
+        ("identity_file", record.identity_file(state)),
+        ("known_hosts", record.known_hosts(state)),
     ];
     for (key, path) in files {
         line(&mut text, key, &quoted(&path.to_string_lossy()));
     }
-    if lot.virtual_machines {
+    if record.virtual_machines {
         // Emulated processors take seconds for what SSH computes.
         line(&mut text, "connect_timeout", "\"60s\"");
     }
@@ -41,28 +51,32 @@ pub(crate) fn text(lot: &Lot, state: &StateDirectory) -> String {
     line(
         &mut text,
         "docker_repository",
-        &quoted(&format!("{}/docker", lot.mirror)),
+        &quoted(&format!("{}/docker", record.mirror)),
     );
     // The shipped playbooks name the group, and a name that nothing declares is an error.
-    if lot.nodes.iter().all(|node| node.role != Role::Worker) {
+    if record
+        .nodes
+        .iter()
+        .all(|node| node.role != NodeRole::Worker)
+    {
         text.push_str("\n[groups.workers]\n");
     }
-    for (at, node) in lot.nodes.iter().enumerate() {
-        text.push_str(&host(lot, at, node));
+    for (at, node) in record.nodes.iter().enumerate() {
+        text.push_str(&host(record, at, node));
     }
     text
 }
 
-fn host(lot: &Lot, at: usize, node: &Node) -> String {
+fn host(record: &LabRecord, at: usize, node: &LabNode) -> String {
     let mut groups = vec![match node.role {
-        Role::Manager => "managers",
-        Role::Worker => "workers",
+        NodeRole::Manager => "managers",
+        NodeRole::Worker => "workers",
     }];
     if at == 0 {
         groups.push("registry");
     }
     // The second node holds the data; in a lot of one, the only one.
-    if at == 1 || lot.nodes.len() == 1 {
+    if at == 1 || record.nodes.len() == 1 {
         groups.push("db");
     }
     let groups: Vec<String> = groups.iter().map(|group| quoted(group)).collect();
@@ -94,37 +108,38 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::lab::network::Network;
-    use crate::lab::options::{LabOptions, LotName, Presentation, Suite};
+    use crate::lab::name::LabName;
+    use crate::lab::network::LabNetwork;
+    use crate::lab::options::{DebianSuite, LabOptions, PresentedOs};
 
-    fn lot(managers: u8, workers: u8, user: LoginUser) -> (Lot, StateDirectory) {
+    fn record(managers: u8, workers: u8, user: LoginUser) -> (LabRecord, StateDirectory) {
         let folder = tempfile::tempdir().unwrap();
         let state = StateDirectory::at(folder.path()).unwrap();
         let options = LabOptions {
-            lot: LotName::new("lab").unwrap(),
+            name: LabName::new("lab").unwrap(),
             managers,
             workers,
-            suite: Suite::Trixie,
-            present_as: Presentation::Debian,
+            suite: DebianSuite::Trixie,
+            present_as: PresentedOs::Debian,
             user,
             virtual_machines: false,
             inventory: "lab.toml".into(),
             state: state.clone(),
         };
-        let mut lot = Lot::new(&options, Path::new("/tmp/lab.toml").to_path_buf());
-        lot.mirror = "http://10.213.10.1".to_owned();
-        let network = Network {
+        let mut record = LabRecord::new(&options, Path::new("/tmp/lab.toml").to_path_buf());
+        record.mirror = "http://10.213.10.1".to_owned();
+        let network = LabNetwork {
             name: "skep-lab".to_owned(),
             gateway: "10.213.10.1".parse().unwrap(),
         };
-        lot.grow(managers, workers, &network);
-        (lot, state)
+        record.grow(managers, workers, &network);
+        (record, state)
     }
 
     #[test]
     fn three_nodes() {
-        let (lot, state) = lot(1, 2, LoginUser::Vagrant);
-        let read: toml::Table = text(&lot, &state).parse().unwrap();
+        let (record, state) = record(1, 2, LoginUser::Vagrant);
+        let read: toml::Table = text(&record, &state).parse().unwrap();
         let host = |name: &str| read["hosts"][name].clone();
         let groups = |name: &str| host(name)["groups"].to_string();
         assert_eq!(read["defaults"]["become"].as_bool(), Some(true));
@@ -143,10 +158,10 @@ mod tests {
 
     #[test]
     fn virtual_machines_are_reached_through_their_nat() {
-        let (mut lot, state) = lot(1, 1, LoginUser::Root);
-        lot.virtual_machines = true;
-        lot.nodes[1].port = Some(22_007);
-        let read: toml::Table = text(&lot, &state).parse().unwrap();
+        let (mut record, state) = record(1, 1, LoginUser::Root);
+        record.virtual_machines = true;
+        record.nodes[1].port = Some(22_007);
+        let read: toml::Table = text(&record, &state).parse().unwrap();
         let host = &read["hosts"]["docker02"];
         assert_eq!(host["address"].as_str(), Some("127.0.0.1"));
         assert_eq!(host["port"].as_integer(), Some(22_007));
@@ -155,8 +170,8 @@ mod tests {
 
     #[test]
     fn root_needs_no_sudo_and_a_single_node_is_everything() {
-        let (lot, state) = lot(1, 0, LoginUser::Root);
-        let text = text(&lot, &state);
+        let (record, state) = record(1, 0, LoginUser::Root);
+        let text = text(&record, &state);
         assert!(text.starts_with(HEADER));
         assert!(!text.contains("become"));
         assert!(text.contains(r#"groups = ["managers", "registry", "db"]"#));
@@ -169,13 +184,13 @@ mod tests {
 
     #[test]
     fn a_lot_grows_and_keeps_its_nodes() {
-        let (mut lot, _state) = lot(1, 1, LoginUser::Root);
-        let network = Network {
+        let (mut record, _state) = record(1, 1, LoginUser::Root);
+        let network = LabNetwork {
             name: "skep-lab".to_owned(),
             gateway: "10.213.11.1".parse().unwrap(),
         };
-        lot.grow(2, 1, &network);
-        let names: Vec<_> = lot
+        record.grow(2, 1, &network);
+        let names: Vec<_> = record
             .nodes
             .iter()
             .map(|node| (node.name.as_str(), node.role))
@@ -183,11 +198,11 @@ mod tests {
         assert_eq!(
             names,
             [
-                ("docker01", Role::Manager),
-                ("docker02", Role::Worker),
-                ("docker03", Role::Manager)
+                ("docker01", NodeRole::Manager),
+                ("docker02", NodeRole::Worker),
+                ("docker03", NodeRole::Manager)
             ]
         );
-        assert_eq!(lot.nodes[0].address.to_string(), "10.213.11.11");
+        assert_eq!(record.nodes[0].address.to_string(), "10.213.11.11");
     }
 }

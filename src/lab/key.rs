@@ -6,12 +6,15 @@ use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 
 use super::error::LabError;
-use super::lot::Lot;
+use super::record::LabRecord;
 use super::state::{StateDirectory, write_file};
 
 /// The public key as a line for `authorized_keys`; the pair is made when missing.
-pub(crate) fn ensure(lot: &Lot, state: &StateDirectory) -> Result<String, LabError> {
-    pair(&lot.identity_file(state), &format!("skep lab {}", lot.name))
+pub(crate) fn ensure(record: &LabRecord, state: &StateDirectory) -> Result<String, LabError> {
+    pair(
+        &record.identity_file(state),
+        &format!("skep lab {}", record.name),
+    )
 }
 
 /// The public half of the pair in this file, made when missing.

@@ -6,10 +6,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::error::LabError;
-use super::options::{LotName, Suite};
+use super::name::LabName;
+use super::options::DebianSuite;
+use super::progress::ProgressFn;
+use super::record::LabRecord;
 use super::repository::SigningKey;
 use super::state::{StateDirectory, write_file};
-use super::{Progress, daemon, docker, host, image, key, lot, provision};
+use super::{daemon, docker, key, local_machine, node_image, provision};
 
 /// A container that is a whole machine, as its maker needs to know it.
 #[derive(Debug, Serialize)]
@@ -31,31 +34,31 @@ pub struct MachineImage {
 /// When the lot does not exist, or the image cannot be built.
 pub fn machine_image(
     state: &StateDirectory,
-    suite: Suite,
-    lot: Option<&LotName>,
+    suite: DebianSuite,
+    lab: Option<&LabName>,
     authorized: &str,
     build: bool,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<MachineImage, LabError> {
     let mut vars = std::collections::BTreeMap::new();
-    let script = match lot {
+    let script = match lab {
         Some(name) => {
-            let lot = lot::Lot::load(state, name)?.ok_or_else(|| LabError::NoSuchLot {
-                lot: name.to_string(),
+            let lab = LabRecord::load(state, name)?.ok_or_else(|| LabError::NoSuchLab {
+                lab: name.to_string(),
             })?;
             vars.insert(
                 "docker_repository".to_owned(),
-                format!("{}/docker", lot.mirror),
+                format!("{}/docker", lab.mirror),
             );
             provision::script(
-                &lot,
-                &key::ensure(&lot, state)?,
+                &lab,
+                &key::ensure(&lab, state)?,
                 &SigningKey::ensure(state)?.public,
             )
         }
         None => debian_sources(suite),
     };
-    let base = image::name(suite)?;
+    let base = node_image::name(suite)?;
     let digest = {
         use sha2::{Digest as _, Sha256};
         let digest = Sha256::digest(authorized.as_bytes());
@@ -67,9 +70,9 @@ pub fn machine_image(
     };
     let name = format!("{base}-{digest}");
     if build {
-        daemon::ensure(state, progress)?;
+        daemon::ensure_docker(state, progress)?;
         if docker::inspect("image", &name, "{{.Id}}")?.is_none() {
-            let base = image::ensure(state, suite, progress)?;
+            let base = node_image::ensure(state, suite, progress)?;
             derive(state, &base, &name, authorized)?;
         }
     }
@@ -85,10 +88,10 @@ pub fn machine_image(
     ]
     .map(str::to_owned)
     .to_vec();
-    create_args.extend(host::privileges());
-    if let Some(lot) = lot {
+    create_args.extend(local_machine::privileges());
+    if let Some(lab) = lab {
         // What lives on a lot's packages goes with the lot.
-        create_args.push(format!("--label={}={lot}", docker::LABEL_LOT));
+        create_args.push(format!("--label={}={lab}", docker::LABEL_LAB));
         create_args.push(format!(
             "--label={}={}",
             docker::LABEL_STATE,
@@ -130,8 +133,8 @@ fn path(path: &Path) -> String {
     path.to_string_lossy().into_owned()
 }
 
-fn debian_sources(suite: Suite) -> String {
-    let (mirror, suite) = (host::debian_mirror(), suite.name());
+fn debian_sources(suite: DebianSuite) -> String {
+    let (mirror, suite) = (local_machine::debian_mirror(), suite.name());
     format!(
         "cat >/etc/apt/sources.list.d/debian.sources <<'SKEP_END'\nTypes: deb\nURIs: {mirror}\nSuites: {suite} {suite}-updates\n\
          Components: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\nSKEP_END\n"

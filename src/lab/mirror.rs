@@ -4,18 +4,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Progress;
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::error::LabError;
-use super::host;
-use super::options::Suite;
+use super::local_machine;
+use super::options::DebianSuite;
+use super::progress::ProgressFn;
 use super::recipe;
-use super::repository::{Repository, SigningKey};
+use super::repository::{RepositorySuite, SigningKey};
 use super::state::{StateDirectory, make_folder};
-use super::{closure, stand_in, test_image};
+use super::{package_download, stand_in, test_image};
 
 /// A built mirror.
-pub(crate) struct Mirror {
+pub(crate) struct PackageMirror {
     /// The folder to serve.
     pub(crate) folder: PathBuf,
     /// The first hex digits of its recipe's hash.
@@ -27,12 +27,12 @@ pub(crate) struct Mirror {
 /// The mirror of a suite, built when it is missing.
 pub(crate) fn ensure(
     state: &StateDirectory,
-    suite: Suite,
+    suite: DebianSuite,
     image: &str,
-    progress: Progress<'_>,
-) -> Result<Mirror, LabError> {
+    progress: ProgressFn<'_>,
+) -> Result<PackageMirror, LabError> {
     let _lock = state.lock("build", progress)?;
-    let architecture = host::architecture()?;
+    let architecture = local_machine::architecture()?;
     let key = SigningKey::ensure(state)?;
     let (hash, folder) = place(state, suite, &architecture);
     if !folder.exists() {
@@ -40,7 +40,7 @@ pub(crate) fn ensure(
         build(state, suite, image, &architecture, &key, &folder, progress)
             .map_err(|error| error.while_doing(format!("building the {} mirror", suite.name())))?;
     }
-    Ok(Mirror {
+    Ok(PackageMirror {
         folder,
         hash,
         key: key.public,
@@ -48,12 +48,15 @@ pub(crate) fn ensure(
 }
 
 /// The mirror of a suite, when it is built; Docker is not asked.
-pub(crate) fn built(state: &StateDirectory, suite: Suite) -> Result<Option<Mirror>, LabError> {
-    let (hash, folder) = place(state, suite, &host::architecture()?);
+pub(crate) fn built(
+    state: &StateDirectory,
+    suite: DebianSuite,
+) -> Result<Option<PackageMirror>, LabError> {
+    let (hash, folder) = place(state, suite, &local_machine::architecture()?);
     if !folder.exists() {
         return Ok(None);
     }
-    Ok(Some(Mirror {
+    Ok(Some(PackageMirror {
         folder,
         hash,
         key: SigningKey::ensure(state)?.public,
@@ -61,7 +64,7 @@ pub(crate) fn built(state: &StateDirectory, suite: Suite) -> Result<Option<Mirro
 }
 
 /// Its hash, and where it is or would be.
-fn place(state: &StateDirectory, suite: Suite, architecture: &str) -> (String, PathBuf) {
+fn place(state: &StateDirectory, suite: DebianSuite, architecture: &str) -> (String, PathBuf) {
     let hash = recipe::mirror_hash(suite, architecture);
     let folder = state
         .cache()
@@ -71,12 +74,12 @@ fn place(state: &StateDirectory, suite: Suite, architecture: &str) -> (String, P
 
 fn build(
     state: &StateDirectory,
-    suite: Suite,
+    suite: DebianSuite,
     image: &str,
     architecture: &str,
     key: &SigningKey,
     folder: &Path,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<(), LabError> {
     make_folder(&state.cache())?;
     let work = tempfile::Builder::new()
@@ -88,7 +91,7 @@ fn build(
         suite.name()
     ));
     let downloads = work.path().join("downloads");
-    let files = closure::download(suite, image, recipe::MIRROR_PACKAGES, &downloads)?;
+    let files = package_download::download(suite, image, recipe::MIRROR_PACKAGES, &downloads)?;
     let tree = work.path().join("tree");
     let (debian, docker) = (tree.join("debian"), tree.join("docker"));
     for path in [debian.join("pool"), docker.clone()] {
@@ -103,7 +106,7 @@ fn build(
         let place = debian.join("pool").join(name);
         fs::rename(file, &place).map_err(LabError::file("move", file))?;
     }
-    let repository = Repository {
+    let repository = RepositorySuite {
         root: &debian,
         suite: suite.name(),
         component: "main",
@@ -112,7 +115,7 @@ fn build(
         label: "Debian (part of it, mirrored by skep lab)",
     };
     repository.write(architecture, key)?;
-    let readable = Tool::new("chmod")
+    let readable = LocalCommand::new("chmod")
         .arguments(["-R", "a+rX,u+w"])
         .arguments([&tree]);
     readable.run()?;

@@ -3,9 +3,9 @@
 
 use std::net::Ipv4Addr;
 
-use super::docker::{LABEL_LOT, LABEL_STATE, docker, docker_finish, inspect};
+use super::docker::{LABEL_LAB, LABEL_STATE, docker, docker_finish, inspect};
 use super::error::LabError;
-use super::options::LotName;
+use super::name::LabName;
 use super::state::StateDirectory;
 
 /// The third number of the /24s tried, in order.
@@ -13,14 +13,14 @@ const CANDIDATES: std::ops::RangeInclusive<u8> = 10..=250;
 
 /// A lot's network as it exists.
 #[derive(Debug, Clone)]
-pub(crate) struct Network {
+pub(crate) struct LabNetwork {
     /// Its name, also the bridge's label.
     pub(crate) name: String,
     /// The bridge's own address.
     pub(crate) gateway: Ipv4Addr,
 }
 
-impl Network {
+impl LabNetwork {
     /// The address of the node with this number, counted from 1.
     pub(crate) fn address(&self, number: u8) -> Ipv4Addr {
         let [a, b, c, _] = self.gateway.octets();
@@ -29,17 +29,17 @@ impl Network {
 }
 
 /// The name of a lot's network.
-pub(crate) fn name(lot: &LotName) -> String {
-    format!("skep-{lot}")
+pub(crate) fn name(lab: &LabName) -> String {
+    format!("skep-{lab}")
 }
 
 /// The lot's network, made when missing.
-pub(crate) fn ensure(lot: &LotName, state: &StateDirectory) -> Result<Network, LabError> {
-    let name = name(lot);
-    check_owner(lot, state)?;
+pub(crate) fn ensure(lab: &LabName, state: &StateDirectory) -> Result<LabNetwork, LabError> {
+    let name = name(lab);
+    check_owner(lab, state)?;
     let found = inspect("network", &name, "{{(index .IPAM.Config 0).Gateway}}")?;
     if let Some(gateway) = found.and_then(|text| text.parse().ok()) {
-        return Ok(Network { name, gateway });
+        return Ok(LabNetwork { name, gateway });
     }
     let taken = taken_subnets()?;
     for third in CANDIDATES.filter(|third| is_free(*third, &taken)) {
@@ -53,13 +53,13 @@ pub(crate) fn ensure(lot: &LotName, state: &StateDirectory) -> Result<Network, L
                 "--driver=bridge",
                 &format!("--subnet=10.213.{third}.0/24"),
                 &format!("--gateway={gateway}"),
-                &format!("--label={LABEL_LOT}={lot}"),
+                &format!("--label={LABEL_LAB}={lab}"),
                 &format!("--label={LABEL_STATE}={}", state.path().display()),
                 &name,
             ],
         )?;
         if created.success {
-            return Ok(Network { name, gateway });
+            return Ok(LabNetwork { name, gateway });
         }
         // Another lot, or a bridge that a killed dockerd left, has it: the next one is tried.
         let said = created.stderr.to_lowercase();
@@ -71,13 +71,15 @@ pub(crate) fn ensure(lot: &LotName, state: &StateDirectory) -> Result<Network, L
 }
 
 /// Refuses a lot that another state directory made.
-pub(crate) fn check_owner(lot: &LotName, state: &StateDirectory) -> Result<(), LabError> {
+pub(crate) fn check_owner(lab: &LabName, state: &StateDirectory) -> Result<(), LabError> {
     let format = format!("{{{{index .Labels \"{LABEL_STATE}\"}}}}");
-    match inspect("network", &name(lot), &format)? {
-        Some(owner) if owner != state.path().to_string_lossy() => Err(LabError::ForeignLot {
-            lot: lot.to_string(),
-            owner,
-        }),
+    match inspect("network", &name(lab), &format)? {
+        Some(owner) if owner != state.path().to_string_lossy() => {
+            Err(LabError::ForeignStateDirectory {
+                lab: lab.to_string(),
+                owner,
+            })
+        }
         _ => Ok(()),
     }
 }
@@ -131,7 +133,7 @@ mod tests {
 
     #[test]
     fn nodes_count_from_eleven() {
-        let network = Network {
+        let network = LabNetwork {
             name: "skep-lab".to_owned(),
             gateway: Ipv4Addr::new(10, 213, 12, 1),
         };

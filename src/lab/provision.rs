@@ -1,8 +1,8 @@
 //! What makes a booted node one of its lot: who may log in, where packages come from, what it says it is.
 //! One script over stdin, run again by every `up`; it repairs and changes nothing else.
 
-use super::lot::Lot;
-use super::options::Presentation;
+use super::options::PresentedOs;
+use super::record::LabRecord;
 
 /// Where a node keeps the key of the lab's repositories.
 const KEY_PATH: &str = "/etc/apt/keyrings/skep-lab.asc";
@@ -23,12 +23,12 @@ LOGO=ubuntu-logo
 "#;
 
 /// The script for a node of this lot.
-pub(crate) fn script(lot: &Lot, authorized_key: &str, repository_key: &str) -> String {
+pub(crate) fn script(record: &LabRecord, authorized_key: &str, repository_key: &str) -> String {
     let sources = format!(
         "# The lot's own mirror: a part of Debian, nothing else.\n\
          Types: deb\nURIs: {}/debian\nSuites: {}\nComponents: main\nSigned-By: {KEY_PATH}\n",
-        lot.mirror,
-        lot.suite.name()
+        record.mirror,
+        record.suite.name()
     );
     let mut script = String::from("umask 022\n");
     for (user, home) in [("root", "/root"), ("vagrant", "/home/vagrant")] {
@@ -45,7 +45,7 @@ pub(crate) fn script(lot: &Lot, authorized_key: &str, repository_key: &str) -> S
     script.push_str("mkdir -p /etc/apt/keyrings\n");
     script.push_str(&file(KEY_PATH, repository_key));
     script.push_str(&file("/etc/apt/sources.list.d/skep-lab.sources", &sources));
-    if lot.present_as == Presentation::Ubuntu {
+    if record.present_as == PresentedOs::Ubuntu {
         // The link to Debian's own file is replaced, not followed.
         script.push_str("[ ! -L /etc/os-release ] || rm /etc/os-release\n");
         script.push_str(&file("/etc/os-release", UBUNTU));

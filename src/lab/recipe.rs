@@ -3,7 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::options::Suite;
+use super::options::DebianSuite;
 
 /// Packages of a node: a bare cloud machine, not more.
 pub(crate) const NODE_PACKAGES: &[&str] = &[
@@ -64,7 +64,7 @@ pub(crate) const FIRST_PROGRAM: &str = include_str!("first_program.sh");
 pub(crate) const TREE_SETUP: &str = include_str!("tree_setup.sh");
 
 /// Names the node image of a suite: the first 12 hex digits of the hash over its recipe.
-pub(crate) fn node_hash(suite: Suite, architecture: &str) -> String {
+pub(crate) fn node_hash(suite: DebianSuite, architecture: &str) -> String {
     hash(&[
         suite.name(),
         architecture,
@@ -75,7 +75,7 @@ pub(crate) fn node_hash(suite: Suite, architecture: &str) -> String {
 }
 
 /// Names the mirror of a suite; the node image is part of it, as it decides what is already installed.
-pub(crate) fn mirror_hash(suite: Suite, architecture: &str) -> String {
+pub(crate) fn mirror_hash(suite: DebianSuite, architecture: &str) -> String {
     hash(&[
         &node_hash(suite, architecture),
         &MIRROR_PACKAGES.join(" "),
@@ -86,7 +86,7 @@ pub(crate) fn mirror_hash(suite: Suite, architecture: &str) -> String {
 }
 
 /// Names the image of services of a suite.
-pub(crate) fn services_hash(suite: Suite, architecture: &str) -> String {
+pub(crate) fn services_hash(suite: DebianSuite, architecture: &str) -> String {
     use super::service_image::{LEFT_OUT, PACKAGES, SETUP};
     hash(&[
         suite.name(),
@@ -118,12 +118,12 @@ mod tests {
 
     #[test]
     fn hashes_differ_by_every_part() {
-        let one = node_hash(Suite::Trixie, "amd64");
+        let one = node_hash(DebianSuite::Trixie, "amd64");
         assert_eq!(one.len(), 12);
-        assert_eq!(one, node_hash(Suite::Trixie, "amd64"));
-        assert_ne!(one, node_hash(Suite::Bookworm, "amd64"));
-        assert_ne!(one, node_hash(Suite::Trixie, "arm64"));
-        assert_ne!(one, mirror_hash(Suite::Trixie, "amd64"));
+        assert_eq!(one, node_hash(DebianSuite::Trixie, "amd64"));
+        assert_ne!(one, node_hash(DebianSuite::Bookworm, "amd64"));
+        assert_ne!(one, node_hash(DebianSuite::Trixie, "arm64"));
+        assert_ne!(one, mirror_hash(DebianSuite::Trixie, "amd64"));
         assert_ne!(hash(&["ab", "c"]), hash(&["a", "bc"]));
     }
 }

@@ -2,41 +2,47 @@
 
 use std::path::Path;
 
-use super::docker::{LABEL_LOT, docker, docker_alone, docker_finish, labelled};
+use super::docker::{LABEL_LAB, docker, docker_alone, docker_finish, labelled};
+use super::environment::{Lab, list};
 use super::error::LabError;
 use super::inventory::HEADER;
-use super::lot::Lot;
-use super::options::LotName;
+use super::name::LabName;
+use super::progress::ProgressFn;
+use super::record::LabRecord;
 use super::state::{StateDirectory, remove_folder};
-use super::{Progress, daemon, image, network, serve, virtual_machine};
+use super::{daemon, mirror_server, network, node_image, virtual_machine};
 
 /// Removes every container, volume and network of the lot, or its virtual machines with their disks; its keys, and the inventory that was written for it.
 /// Said to be done also when there was nothing.
 ///
 /// # Errors
 /// When Docker does not answer, or the lot belongs to another state directory.
-pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Result<(), LabError> {
-    let record = Lot::load(state, lot);
-    if let Ok(Some(Lot {
+pub fn down(
+    state: &StateDirectory,
+    lab: &LabName,
+    progress: ProgressFn<'_>,
+) -> Result<(), LabError> {
+    let record = LabRecord::load(state, lab);
+    if let Ok(Some(LabRecord {
         virtual_machines: true,
         inventory,
         ..
     })) = &record
     {
-        let lock = state.lock(&format!("lot-{lot}"), progress)?;
-        virtual_machine::end_all(&state.lot(lot), progress)?;
-        remove_inventory(inventory, lot);
-        remove_folder(&state.lot(lot))?;
+        let lock = state.lock(&format!("lot-{lab}"), progress)?;
+        virtual_machine::end_all(&state.environment(lab), progress)?;
+        remove_inventory(inventory, lab);
+        remove_folder(&state.environment(lab))?;
         return lock.remove();
     }
     let known = !matches!(record, Ok(None));
     if !known && super::docker::answers().is_err() {
         return Ok(());
     }
-    daemon::ensure(state, progress)?;
-    network::check_owner(lot, state)?;
-    let lock = state.lock(&format!("lot-{lot}"), progress)?;
-    let label = format!("{LABEL_LOT}={lot}");
+    daemon::ensure_docker(state, progress)?;
+    network::check_owner(lab, state)?;
+    let lock = state.lock(&format!("lot-{lab}"), progress)?;
+    let label = format!("{LABEL_LAB}={lab}");
     for kind in ["container", "volume", "network"] {
         let names = labelled(kind, &label)?;
         if names.is_empty() {
@@ -53,20 +59,30 @@ pub fn down(state: &StateDirectory, lot: &LotName, progress: Progress<'_>) -> Re
         }
     }
     if let Ok(Some(record)) = record {
-        remove_inventory(&record.inventory, lot);
+        remove_inventory(&record.inventory, lab);
     }
     // A record that cannot be read says of neither sort.
-    virtual_machine::end_all(&state.lot(lot), progress)?;
-    remove_folder(&state.lot(lot))?;
+    virtual_machine::end_all(&state.environment(lab), progress)?;
+    remove_folder(&state.environment(lab))?;
     lock.remove()
+}
+
+impl Lab {
+    /// Removes the environment: see [`down`].
+    ///
+    /// # Errors
+    /// As [`down`].
+    pub fn down(self, progress: ProgressFn<'_>) -> Result<(), LabError> {
+        down(self.state(), &self.record().name, progress)
+    }
 }
 
 /// Removes the lab's images and caches, as far as no lot uses them.
 ///
 /// # Errors
 /// When Docker does not answer, or the cache cannot be removed.
-pub fn purge(state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabError> {
-    for repository in [image::REPOSITORY, serve::REPOSITORY] {
+pub fn purge(state: &StateDirectory, progress: ProgressFn<'_>) -> Result<(), LabError> {
+    for repository in [node_image::REPOSITORY, mirror_server::REPOSITORY] {
         let format = "{{.Repository}}:{{.Tag}}";
         for name in docker(30, ["image", "ls", "--format", format, repository])?.lines() {
             let removed = docker_finish(60, ["image", "rm", name])?;
@@ -78,7 +94,7 @@ pub fn purge(state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabEr
             progress(&format!("{said} {name}"));
         }
     }
-    if !super::lots(state)?.is_empty() {
+    if !list(state)?.is_empty() {
         progress("kept the package mirrors: a lot still uses them");
         return Ok(());
     }
@@ -88,11 +104,14 @@ pub fn purge(state: &StateDirectory, progress: Progress<'_>) -> Result<(), LabEr
 }
 
 /// Removes an inventory only when the lab wrote it, for this very lot.
-fn remove_inventory(path: &Path, lot: &LotName) {
+fn remove_inventory(path: &Path, lab: &LabName) {
     let Ok(text) = std::fs::read_to_string(path) else {
         return;
     };
-    if text.starts_with(&format!("{HEADER} for the lot \"{lot}\"")) {
+    // Older versions of skep called a lab environment a lot.
+    let headers =
+        ["lab environment", "lot"].map(|word| format!("{HEADER} for the {word} \"{lab}\""));
+    if headers.iter().any(|header| text.starts_with(header)) {
         // It only names nodes that are gone: one that stays does no harm.
         let _ = std::fs::remove_file(path);
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::error::LabError;
 use super::state::{StateDirectory, make_folder, write_file};
 
@@ -12,7 +12,7 @@ pub(crate) const RECIPE: &str =
     "repository 1: Packages, Packages.gz, Release, Release.gpg, InRelease";
 
 /// One suite of a repository.
-pub(crate) struct Repository<'a> {
+pub(crate) struct RepositorySuite<'a> {
     /// The folder that holds `dists`.
     pub(crate) root: &'a Path,
     /// The suite and code name.
@@ -44,7 +44,7 @@ impl SigningKey {
         );
         if !(secret.exists() && public.exists()) {
             make_folder(&folder)?;
-            let ring = Ring::new()?;
+            let ring = GpgHome::new()?;
             ring.gpg()
                 .arguments(["--passphrase", "", "--quick-generate-key"])
                 .arguments([
@@ -67,7 +67,7 @@ impl SigningKey {
     }
 }
 
-impl Repository<'_> {
+impl RepositorySuite<'_> {
     /// Writes and signs the indexes over the packages of the pool.
     pub(crate) fn write(&self, architecture: &str, key: &SigningKey) -> Result<(), LabError> {
         let dists = self.root.join("dists").join(self.suite);
@@ -75,14 +75,14 @@ impl Repository<'_> {
             .join(self.component)
             .join(format!("binary-{architecture}"));
         make_folder(&binary)?;
-        let packages = Tool::new("apt-ftparchive")
+        let packages = LocalCommand::new("apt-ftparchive")
             .arguments(["packages", self.pool])
             .folder(self.root)
             .install_hint("apt-get install apt-utils")
             .seconds(300)
             .run()?;
         write_file(&binary.join("Packages"), packages.as_bytes(), 0o644)?;
-        Tool::new("gzip")
+        LocalCommand::new("gzip")
             .arguments(["--force", "--keep", "--no-name", "Packages"])
             .folder(&binary)
             .run()?;
@@ -98,7 +98,7 @@ impl Repository<'_> {
             about.map(|(name, value)| format!("APT::FTPArchive::Release::{name}={value}"));
         let indexes = ["Packages", "Packages.gz"]
             .map(|name| format!("APT::FTPArchive::Release::Patterns::={name}"));
-        let release = Tool::new("apt-ftparchive")
+        let release = LocalCommand::new("apt-ftparchive")
             .arguments(
                 options
                     .iter()
@@ -109,7 +109,7 @@ impl Repository<'_> {
             .folder(&dists)
             .run()?;
         write_file(&dists.join("Release"), release.as_bytes(), 0o644)?;
-        let ring = Ring::new()?;
+        let ring = GpgHome::new()?;
         ring.gpg()
             .arguments(["--import"])
             .arguments([&key.secret])
@@ -129,9 +129,9 @@ impl Repository<'_> {
 
 /// A GNUPGHOME that lives as long as one piece of work: its path is short enough for the agent's
 /// socket, and the agent ends with it.
-struct Ring(tempfile::TempDir);
+struct GpgHome(tempfile::TempDir);
 
-impl Ring {
+impl GpgHome {
     fn new() -> Result<Self, LabError> {
         let folder = tempfile::Builder::new().prefix("skep-gpg-").tempdir();
         folder
@@ -139,18 +139,18 @@ impl Ring {
             .map_err(LabError::file("create", &std::env::temp_dir()))
     }
 
-    fn gpg(&self) -> Tool {
-        Tool::new("gpg")
+    fn gpg(&self) -> LocalCommand {
+        LocalCommand::new("gpg")
             .environment("GNUPGHOME", self.0.path())
             .arguments(["--batch", "--yes", "--quiet", "--pinentry-mode", "loopback"])
             .install_hint("apt-get install gnupg")
     }
 }
 
-impl Drop for Ring {
+impl Drop for GpgHome {
     fn drop(&mut self) {
         // An agent that outlives its folder only idles: nothing to report.
-        let _ = Tool::new("gpgconf")
+        let _ = LocalCommand::new("gpgconf")
             .environment("GNUPGHOME", self.0.path())
             .arguments(["--kill", "all"])
             .finish();

@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use super::Progress;
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::error::LabError;
-use super::host;
-use super::image::proxies;
-use super::options::Suite;
+use super::local_machine;
+use super::mmdebstrap::proxy_options;
+use super::options::DebianSuite;
+use super::progress::ProgressFn;
 use super::state::StateDirectory;
 
 /// What is in the image. The services' own configuration is Debian's; whoever runs one says what it needs by its command.
@@ -59,9 +59,9 @@ pub(crate) const LEFT_OUT: &[&str] = &[
 /// The image as a tar in the cache, built when it is missing. The caller holds the build lock.
 pub(crate) fn ensure(
     state: &StateDirectory,
-    suite: Suite,
+    suite: DebianSuite,
     hash: &str,
-    progress: Progress<'_>,
+    progress: ProgressFn<'_>,
 ) -> Result<PathBuf, LabError> {
     let place = state
         .cache()
@@ -69,7 +69,7 @@ pub(crate) fn ensure(
     if place.exists() {
         return Ok(place);
     }
-    let mirror = host::debian_mirror();
+    let mirror = local_machine::debian_mirror();
     progress(&format!(
         "building the image of services from {mirror} (mmdebstrap), about a minute"
     ));
@@ -78,7 +78,7 @@ pub(crate) fn ensure(
         .suffix(".tar")
         .tempfile_in(state.cache());
     let half = half.map_err(LabError::file("create", &place))?;
-    Tool::new("mmdebstrap")
+    LocalCommand::new("mmdebstrap")
         .arguments(["--quiet", "--variant=minbase", "--format=tar"])
         .arguments(
             LEFT_OUT
@@ -89,11 +89,11 @@ pub(crate) fn ensure(
             format!("--include={}", PACKAGES.join(",")),
             format!("--customize-hook={SETUP}"),
         ])
-        .arguments(proxies())
+        .arguments(proxy_options())
         .arguments([suite.name(), &half.path().to_string_lossy(), &mirror])
         .seconds(1800)
         .run()?;
-    Tool::new("chmod")
+    LocalCommand::new("chmod")
         .arguments(["0644"])
         .arguments([half.path()])
         .run()?;

@@ -4,29 +4,29 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::command::Tool;
-use super::control::Control;
+use super::command::LocalCommand;
+use super::control_file::ControlFile;
 use super::error::LabError;
-use super::options::Suite;
-use super::repository::{Repository, SigningKey};
-use super::stand_in_packages::{PACKAGES, Recipe};
+use super::options::DebianSuite;
+use super::repository::{RepositorySuite, SigningKey};
+use super::stand_in_packages::{PACKAGES, StandInPackage};
 use super::state::{make_folder, write_file};
 
 /// Changes when what is made here does; the number stands for the code of this file.
 pub(crate) const RECIPE: &str = concat!(
     "stand-in 1\n",
     include_str!("stand_in_packages.rs"),
-    include_str!("engine_postinst.sh"),
+    include_str!("docker_ce_postinst.sh"),
     include_str!("containerd_postinst.sh"),
-    include_str!("prerm.sh"),
+    include_str!("unit_prerm.sh"),
 );
 
-const PREREMOVE: &str = include_str!("prerm.sh");
+const PREREMOVE: &str = include_str!("unit_prerm.sh");
 
 /// Makes `root/linux/{debian,ubuntu}` of the downloaded packages, each set in two versions.
 pub(crate) fn build(
     root: &Path,
-    suite: Suite,
+    suite: DebianSuite,
     downloaded: &[PathBuf],
     architecture: &str,
     key: &SigningKey,
@@ -63,7 +63,7 @@ pub(crate) fn build(
                     recipe.pack(tree, &version, architecture, &root.join(&pool))?;
                 }
             }
-            let repository = Repository {
+            let repository = RepositorySuite {
                 root: &root,
                 suite: release,
                 component: "stable",
@@ -78,15 +78,15 @@ pub(crate) fn build(
 }
 
 /// A package's files, without its final control file.
-struct Tree {
+struct PackageTree {
     folder: PathBuf,
     upstream: String,
     depends: Vec<String>,
     note: String,
 }
 
-impl Recipe {
-    fn unpack(&self, folder: &Path, downloaded: &[PathBuf]) -> Result<Tree, LabError> {
+impl StandInPackage {
+    fn unpack(&self, folder: &Path, downloaded: &[PathBuf]) -> Result<PackageTree, LabError> {
         let metadata = folder.join("DEBIAN");
         make_folder(&metadata)?;
         set_mode(folder, "0755")?;
@@ -97,7 +97,7 @@ impl Recipe {
             .filter_map(|name| Some((*name, archive_of(downloaded, name)?)))
             .take(self.takes)
             .collect();
-        let mut tree = Tree {
+        let mut tree = PackageTree {
             folder: folder.to_path_buf(),
             upstream: self.fallback.to_owned(),
             depends: Vec::new(),
@@ -105,7 +105,7 @@ impl Recipe {
         };
         let mut conffiles = String::new();
         for (at, (name, archive)) in found.iter().enumerate() {
-            let control = Control::of(archive)?;
+            let control = ControlFile::of(archive)?;
             if at == 0 {
                 tree.upstream = control.upstream().to_owned();
             }
@@ -158,7 +158,7 @@ impl Recipe {
 
     fn pack(
         &self,
-        tree: &Tree,
+        tree: &PackageTree,
         version: &str,
         architecture: &str,
         pool: &Path,
@@ -195,7 +195,7 @@ impl Recipe {
         let without_epoch = version.split_once(':').map_or(version, |(_, rest)| rest);
         let file = pool.join(format!("{}_{without_epoch}_{architecture}.deb", self.name));
         // zstd at its quickest: these files live in a cache, time matters more than room.
-        Tool::new("dpkg-deb")
+        LocalCommand::new("dpkg-deb")
             .arguments(["--root-owner-group", "-Zzstd", "-z1", "--build"])
             .arguments([&tree.folder, &file])
             .seconds(120)
@@ -209,7 +209,7 @@ const MADE_HERE: &[&str] = &["containerd", "runc", "tini", "docker-cli", "docker
 
 /// Unpacks the part of Debian's package that belongs into ours.
 fn unpack_files(ours: &str, theirs: &str, archive: &Path, folder: &Path) -> Result<(), LabError> {
-    Tool::new("dpkg-deb")
+    LocalCommand::new("dpkg-deb")
         .arguments(["-x"])
         .arguments([archive, folder])
         .seconds(120)
@@ -245,7 +245,7 @@ fn remove(path: &Path) -> Result<(), LabError> {
 }
 
 fn set_mode(path: &Path, mode: &str) -> Result<(), LabError> {
-    Tool::new("chmod")
+    LocalCommand::new("chmod")
         .arguments([mode])
         .arguments([path])
         .run()

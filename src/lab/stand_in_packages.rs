@@ -1,10 +1,10 @@
 //! Which packages the stand-in for Docker's repository has, and which of Debian's each is made of.
 
-const ENGINE_POSTINST: &str = include_str!("engine_postinst.sh");
+const DOCKER_CE_POSTINST: &str = include_str!("docker_ce_postinst.sh");
 const CONTAINERD_POSTINST: &str = include_str!("containerd_postinst.sh");
 
 /// One package of the stand-in.
-pub(crate) struct Recipe {
+pub(crate) struct StandInPackage {
     /// Its name, as Docker calls it.
     pub(crate) name: &'static str,
     /// Debian's packages that it is made of; the first gives the version. None found: an empty package.
@@ -24,8 +24,8 @@ pub(crate) struct Recipe {
 }
 
 /// All packages of the stand-in, in two versions each.
-pub(crate) const PACKAGES: &[Recipe] = &[
-    Recipe {
+pub(crate) const PACKAGES: &[StandInPackage] = &[
+    StandInPackage {
         name: "docker-ce",
         from: &["docker.io", "tini"],
         takes: 2,
@@ -36,9 +36,9 @@ pub(crate) const PACKAGES: &[Recipe] = &[
             ("Conflicts", "docker.io, docker-engine"),
             ("Replaces", "docker-engine, docker.io, tini"),
         ],
-        unit: Some(("docker.service docker.socket", ENGINE_POSTINST)),
+        unit: Some(("docker.service docker.socket", DOCKER_CE_POSTINST)),
     },
-    Recipe {
+    StandInPackage {
         name: "docker-ce-cli",
         from: &["docker-cli", "docker.io"],
         takes: 1,
@@ -51,7 +51,7 @@ pub(crate) const PACKAGES: &[Recipe] = &[
         ],
         unit: None,
     },
-    Recipe {
+    StandInPackage {
         name: "containerd.io",
         from: &["containerd", "runc"],
         takes: 2,
@@ -65,7 +65,7 @@ pub(crate) const PACKAGES: &[Recipe] = &[
         ],
         unit: Some(("containerd.service", CONTAINERD_POSTINST)),
     },
-    Recipe {
+    StandInPackage {
         name: "docker-buildx-plugin",
         from: &["docker-buildx"],
         takes: 1,
@@ -75,7 +75,7 @@ pub(crate) const PACKAGES: &[Recipe] = &[
         relations: &[("Conflicts", "docker-buildx")],
         unit: None,
     },
-    Recipe {
+    StandInPackage {
         name: "docker-compose-plugin",
         from: &["docker-compose"],
         takes: 1,

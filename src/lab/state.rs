@@ -6,9 +6,9 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::Progress;
 use super::error::LabError;
-use super::options::LotName;
+use super::name::LabName;
+use super::progress::ProgressFn;
 
 /// The lab's own folder: `$SKEP_STATE_DIR`, `$XDG_STATE_HOME/skep/lab` or `~/.local/state/skep/lab`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,11 +57,11 @@ impl StateDirectory {
 
     /// The folder of one lot.
     #[must_use]
-    pub fn lot(&self, lot: &LotName) -> PathBuf {
-        self.0.join("lots").join(lot.as_str())
+    pub fn environment(&self, lab: &LabName) -> PathBuf {
+        self.0.join("lots").join(lab.as_str())
     }
 
-    pub(crate) fn lots(&self) -> PathBuf {
+    pub(crate) fn environments(&self) -> PathBuf {
         self.0.join("lots")
     }
 
@@ -74,17 +74,17 @@ impl StateDirectory {
     }
 
     /// The log of a dockerd that the lab started.
-    pub(crate) fn engine_log(&self) -> PathBuf {
+    pub(crate) fn daemon_log(&self) -> PathBuf {
         self.0.join("dockerd.log")
     }
 
     /// Says that the lab started dockerd: holds its process id.
-    pub(crate) fn engine_record(&self) -> PathBuf {
+    pub(crate) fn daemon_record(&self) -> PathBuf {
         self.0.join("dockerd.started")
     }
 
     /// Waits for, and holds, the lock of this name until it is dropped; says so when it waits.
-    pub(crate) fn lock(&self, name: &str, progress: Progress<'_>) -> Result<Lock, LabError> {
+    pub(crate) fn lock(&self, name: &str, progress: ProgressFn<'_>) -> Result<StateLock, LabError> {
         let path = self.0.join(format!("{name}.lock"));
         loop {
             let file = OpenOptions::new()
@@ -105,7 +105,7 @@ impl StateDirectory {
                 .map_err(LabError::file("read", &path))?
                 .ino();
             if fs::metadata(&path).is_ok_and(|there| there.ino() == ours) {
-                return Ok(Lock { _file: file, path });
+                return Ok(StateLock { _file: file, path });
             }
         }
     }
@@ -113,12 +113,12 @@ impl StateDirectory {
 
 /// A lock that is held.
 #[derive(Debug)]
-pub(crate) struct Lock {
+pub(crate) struct StateLock {
     _file: File,
     path: PathBuf,
 }
 
-impl Lock {
+impl StateLock {
     /// Gives it back, with its file.
     pub(crate) fn remove(self) -> Result<(), LabError> {
         fs::remove_file(&self.path).map_err(LabError::file("remove", &self.path))

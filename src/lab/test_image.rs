@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::command::Tool;
+use super::command::LocalCommand;
 use super::docker::docker_fed;
 use super::error::LabError;
 use super::state::make_folder;
@@ -30,7 +30,7 @@ pub(crate) fn build(image: &str, archives: &Path, folder: &Path) -> Result<(), L
         "-s",
     ];
     docker_fed(120, &arguments, RECIPE)?;
-    Tool::new("chmod")
+    LocalCommand::new("chmod")
         .arguments(["0755"])
         .arguments([folder])
         .run()

@@ -1,14 +1,14 @@
 //! Brings a lot up: every step makes what is missing and leaves what is there, so that running it again repairs.
 
-use std::path::Path;
-
+use super::container::{self, NodeTemplate};
+use super::environment::Lab;
 use super::error::LabError;
-use super::lot::Lot;
-use super::node::{self, Making};
 use super::options::LabOptions;
+use super::progress::ProgressFn;
+use super::record::LabRecord;
 use super::state::{make_folder, write_file};
 use super::{
-    Lab, Progress, daemon, host, image, inventory, key, mirror, network, provision, serve,
+    daemon, inventory, key, local_machine, mirror, mirror_server, network, node_image, provision,
     virtual_machine,
 };
 
@@ -17,65 +17,63 @@ use super::{
 ///
 /// # Errors
 /// Says the step that failed, why, and what to try. Nothing half-built is ever used by the next run.
-pub fn up(options: &LabOptions, progress: Progress<'_>) -> Result<Lab, LabError> {
+pub fn up(options: &LabOptions, progress: ProgressFn<'_>) -> Result<Lab, LabError> {
     options.check_size()?;
     let state = &options.state;
-    let _lock = state.lock(&format!("lot-{}", options.lot), progress)?;
-    let recorded = Lot::load(state, &options.lot)?;
-    if let Some(lot) = &recorded {
-        lot.check_same(options)?;
+    let _lock = state.lock(&format!("lot-{}", options.name), progress)?;
+    let recorded = LabRecord::load(state, &options.name)?;
+    if let Some(record) = &recorded {
+        record.check_same(options)?;
     }
     if options.virtual_machines {
-        return virtual_machine::up(options, recorded, progress);
+        let record = virtual_machine::up(options, recorded, progress)?;
+        return Ok(Lab::new(record, state.clone()));
     }
-    daemon::ensure(state, progress)?;
-    network::check_owner(&options.lot, state)?;
-    for limit in host::kernel_limits() {
+    daemon::ensure_docker(state, progress)?;
+    network::check_owner(&options.name, state)?;
+    for limit in local_machine::kernel_limits() {
         progress(&format!("note: {limit}"));
     }
-    let image = image::ensure(state, options.suite, progress)?;
+    let image = node_image::ensure(state, options.suite, progress)?;
     let mirror = mirror::ensure(state, options.suite, &image, progress)?;
     let path = std::path::absolute(&options.inventory)
         .map_err(LabError::file("resolve", &options.inventory))?;
-    make_folder(&state.lot(&options.lot))?;
-    let mut lot = recorded.unwrap_or_else(|| Lot::new(options, path.clone()));
-    (lot.user, lot.inventory) = (options.user, path);
+    make_folder(&state.environment(&options.name))?;
+    let mut record = recorded.unwrap_or_else(|| LabRecord::new(options, path.clone()));
+    (record.user, record.inventory) = (options.user, path);
     // From here on there is something to take down.
-    lot.save(state)?;
-    let network = network::ensure(&lot.name, state)?;
-    lot.mirror = serve::ensure(&lot.name, state, network.gateway, &mirror, progress)?;
-    lot.grow(options.managers, options.workers, &network);
-    lot.save(state)?;
-    let script = provision::script(&lot, &key::ensure(&lot, state)?, &mirror.key);
-    let making = Making {
-        lot: &lot,
+    record.save(state)?;
+    let network = network::ensure(&record.name, state)?;
+    record.mirror = mirror_server::ensure(&record.name, state, network.gateway, &mirror, progress)?;
+    record.grow(options.managers, options.workers, &network);
+    record.save(state)?;
+    let script = provision::script(&record, &key::ensure(&record, state)?, &mirror.key);
+    let making = NodeTemplate {
+        record: &record,
         state,
         network: &network,
         image: &image,
         script: &script,
     };
     let known_hosts = all_nodes(&making, progress)?;
-    write_file(&lot.known_hosts(state), known_hosts.as_bytes(), 0o644)?;
-    write_inventory(&lot.inventory, &inventory::text(&lot, state))?;
+    write_file(&record.known_hosts(state), known_hosts.as_bytes(), 0o644)?;
+    inventory::write(&record, state)?;
     progress(&format!(
         "lot {}: {} nodes are up; wrote {}",
-        lot.name,
-        lot.nodes.len(),
-        lot.inventory.display()
+        record.name,
+        record.nodes.len(),
+        record.inventory.display()
     ));
-    Ok(Lab {
-        lot,
-        state: state.clone(),
-    })
+    Ok(Lab::new(record, state.clone()))
 }
 
 /// All nodes side by side; the first failure is returned when all have ended.
-fn all_nodes(making: &Making<'_>, progress: Progress<'_>) -> Result<String, LabError> {
-    let nodes = &making.lot.nodes;
+fn all_nodes(making: &NodeTemplate<'_>, progress: ProgressFn<'_>) -> Result<String, LabError> {
+    let nodes = &making.record.nodes;
     let lines: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = nodes
             .iter()
-            .map(|node| scope.spawn(move || node::ensure(making, node, progress)))
+            .map(|node| scope.spawn(move || container::ensure(making, node, progress)))
             .collect();
         let joined = threads.into_iter().map(|thread| {
             thread
@@ -89,12 +87,4 @@ fn all_nodes(making: &Making<'_>, progress: Progress<'_>) -> Result<String, LabE
         text.push_str(&lines.map_err(|error| error.while_doing(format!("node {}", node.name)))?);
     }
     Ok(text)
-}
-
-/// Writes an inventory, and the folders above it.
-pub(crate) fn write_inventory(path: &Path, text: &str) -> Result<(), LabError> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(LabError::file("create", folder))?;
-    }
-    write_file(path, text.as_bytes(), 0o644)
 }

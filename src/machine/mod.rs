@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use indexmap::IndexMap;
 
 use crate::inventory::{Inventory, vagrant_root};
-use crate::lab::{self, Lab, LabError, StateDirectory};
+use crate::lab::{self, Lab, LabError, ProgressFn, StateDirectory};
 use crate::names::HostName;
 
 /// Who keeps a machine.
 #[derive(Debug, Clone)]
-enum Keeper {
+enum MachineBackend {
     Lab(Lab),
     Vagrant(PathBuf),
 }
@@ -21,7 +21,7 @@ enum Keeper {
 /// The hosts of an inventory whose machines can be worked on.
 #[derive(Debug, Clone, Default)]
 pub struct Machines {
-    keepers: IndexMap<HostName, Keeper>,
+    backends: IndexMap<HostName, MachineBackend>,
 }
 
 /// Why a machine cannot be worked on.
@@ -31,7 +31,7 @@ pub enum MachineError {
     #[error(
         "{host} ({source_file}) is a machine neither of the lab nor of Vagrant, and skep cannot {act} it"
     )]
-    NoKeeper {
+    Unmanaged {
         /// The host.
         host: HostName,
         /// The inventory that names it.
@@ -54,58 +54,55 @@ pub enum MachineError {
     },
 }
 
-/// Told what is being done.
-pub type Progress<'a> = &'a (dyn Fn(&str) + Sync);
-
 impl Machines {
     /// Finds who keeps each host; nothing is asked of Docker or Vagrant.
     ///
     /// # Errors
     /// When the lab's records cannot be read.
     pub fn of(inventory: &Inventory) -> Result<Self, MachineError> {
-        let mut lots = Vec::new();
+        let mut labs = Vec::new();
         if let Ok(state) = StateDirectory::standard() {
-            for name in lab::lots(&state)? {
+            for name in lab::list(&state)? {
                 // A lot that is half made keeps nothing.
-                lots.extend(lab::find(&state, &name));
+                labs.extend(lab::find(&state, &name));
             }
         }
-        let mut keepers = IndexMap::new();
+        let mut backends = IndexMap::new();
         for (name, host) in inventory.hosts() {
             let source = host.place.source.path();
-            let keeper = match vagrant_root(source) {
-                Some(root) => Some(Keeper::Vagrant(root)),
-                None => lots
+            let backend = match vagrant_root(source) {
+                Some(root) => Some(MachineBackend::Vagrant(root)),
+                None => labs
                     .iter()
-                    .find(|lab| is_same(&lab.lot().inventory, source))
+                    .find(|lab| is_same(&lab.record().inventory, source))
                     .cloned()
-                    .map(Keeper::Lab),
+                    .map(MachineBackend::Lab),
             };
-            if let Some(keeper) = keeper {
-                keepers.insert(name.clone(), keeper);
+            if let Some(backend) = backend {
+                backends.insert(name.clone(), backend);
             }
         }
-        Ok(Self { keepers })
+        Ok(Self { backends })
     }
 
     /// Refuses hosts that nobody keeps.
     ///
     /// # Errors
-    /// [`MachineError::NoKeeper`] for the first of them.
+    /// [`MachineError::Unmanaged`] for the first of them.
     pub fn check(
         &self,
         inventory: &Inventory,
         hosts: &[HostName],
         act: &'static str,
     ) -> Result<(), MachineError> {
-        match hosts.iter().find(|host| !self.keepers.contains_key(*host)) {
+        match hosts.iter().find(|host| !self.backends.contains_key(*host)) {
             None => Ok(()),
             Some(host) => {
                 let source = inventory
                     .host(host)
                     .map(|host| host.place.source.path().display().to_string());
                 let source_file = source.unwrap_or_else(|| "in no inventory".into());
-                Err(MachineError::NoKeeper {
+                Err(MachineError::Unmanaged {
                     host: host.clone(),
                     source_file,
                     act,
@@ -119,9 +116,11 @@ impl Machines {
     /// # Errors
     /// What the lab or Vagrant says.
     pub fn stop(&self, host: &HostName) -> Result<(), MachineError> {
-        match self.keeper(host, "stop")? {
-            Keeper::Lab(lab) => Ok(lab.stop(host.as_str(), true)?),
-            Keeper::Vagrant(root) => vagrant::run(root, &["halt", "--force", host.as_str()]),
+        match self.backend(host, "stop")? {
+            MachineBackend::Lab(lab) => Ok(lab.stop(host.as_str(), true)?),
+            MachineBackend::Vagrant(root) => {
+                vagrant::run(root, &["halt", "--force", host.as_str()])
+            }
         }
     }
 
@@ -129,10 +128,12 @@ impl Machines {
     ///
     /// # Errors
     /// What the lab or Vagrant says.
-    pub fn start(&self, host: &HostName, progress: Progress<'_>) -> Result<(), MachineError> {
-        match self.keeper(host, "start")? {
-            Keeper::Lab(lab) => Ok(lab.start(host.as_str(), progress)?),
-            Keeper::Vagrant(root) => vagrant::run(root, &["up", "--no-provision", host.as_str()]),
+    pub fn start(&self, host: &HostName, progress: ProgressFn<'_>) -> Result<(), MachineError> {
+        match self.backend(host, "start")? {
+            MachineBackend::Lab(lab) => Ok(lab.start(host.as_str(), progress)?),
+            MachineBackend::Vagrant(root) => {
+                vagrant::run(root, &["up", "--no-provision", host.as_str()])
+            }
         }
     }
 
@@ -140,10 +141,10 @@ impl Machines {
     ///
     /// # Errors
     /// What the lab or Vagrant says.
-    pub fn rebuild(&self, host: &HostName, progress: Progress<'_>) -> Result<(), MachineError> {
-        match self.keeper(host, "rebuild")? {
-            Keeper::Lab(lab) => Ok(lab.rebuild(host.as_str(), progress)?),
-            Keeper::Vagrant(root) => {
+    pub fn rebuild(&self, host: &HostName, progress: ProgressFn<'_>) -> Result<(), MachineError> {
+        match self.backend(host, "rebuild")? {
+            MachineBackend::Lab(lab) => Ok(lab.rebuild(host.as_str(), progress)?),
+            MachineBackend::Vagrant(root) => {
                 let provider = vagrant::provider(root, host.as_str());
                 let provider = provider.map(|provider| format!("--provider={provider}"));
                 let arguments: Vec<&str> = ["up", host.as_str()]
@@ -173,10 +174,10 @@ impl Machines {
         }
     }
 
-    fn keeper(&self, host: &HostName, act: &'static str) -> Result<&Keeper, MachineError> {
-        self.keepers
+    fn backend(&self, host: &HostName, act: &'static str) -> Result<&MachineBackend, MachineError> {
+        self.backends
             .get(host)
-            .ok_or_else(|| MachineError::NoKeeper {
+            .ok_or_else(|| MachineError::Unmanaged {
                 host: host.clone(),
                 source_file: "another source".into(),
                 act,

@@ -3,7 +3,7 @@
 
 mod interval;
 mod quote;
-pub mod single;
+pub mod single_run;
 pub mod systemd;
 #[cfg(test)]
 mod tests;

@@ -45,7 +45,7 @@ pub enum ScheduleError {
 
 /// What systemd says of a schedule.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ScheduleStatus {
     /// The unit's name.
     pub name: String,
     /// State of the timer: `active` when it is armed.
@@ -147,7 +147,7 @@ pub fn names() -> Result<Vec<UnitName>, ScheduleError> {
 ///
 /// # Errors
 /// When there is none of this name, or systemd does not answer.
-pub fn standing(name: &UnitName) -> Result<Standing, ScheduleError> {
+pub fn status(name: &UnitName) -> Result<ScheduleStatus, ScheduleError> {
     if !paths(name)[1].exists() {
         return Err(ScheduleError::Missing(name.as_str().into()));
     }
@@ -163,7 +163,7 @@ pub fn standing(name: &UnitName) -> Result<Standing, ScheduleError> {
     let last = property(&of_service, "ExecMainExitTimestamp");
     // 1 is CLD_EXITED of waitid(2): anything else is a signal or a check that has not ended.
     let ended = property(&of_service, "ExecMainCode") == "1" && !last.is_empty();
-    Ok(Standing {
+    Ok(ScheduleStatus {
         name: name.as_str().into(),
         timer: property(&of_timer, "ActiveState"),
         next: property(&of_timer, "NextElapseUSecRealtime"),

@@ -4,7 +4,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use super::single::{Single, SingleError};
+use super::single_run::{SingleRunError, SingleRunLock};
 use super::*;
 
 fn sample() -> Schedule {
@@ -152,12 +152,12 @@ fn names_are_files_of_one_folder() {
 fn the_same_check_runs_once_and_another_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let what = |text: &str| vec![text.to_owned()];
-    let first = Single::take(folder.path(), &what("web2py")).unwrap();
+    let first = SingleRunLock::take(folder.path(), &what("web2py")).unwrap();
     assert!(matches!(
-        Single::take(folder.path(), &what("web2py")),
-        Err(SingleError::Running(_))
+        SingleRunLock::take(folder.path(), &what("web2py")),
+        Err(SingleRunError::Running(_))
     ));
-    let _other = Single::take(folder.path(), &what("other")).unwrap();
+    let _other = SingleRunLock::take(folder.path(), &what("other")).unwrap();
     drop(first);
-    assert!(Single::take(folder.path(), &what("web2py")).is_ok());
+    assert!(SingleRunLock::take(folder.path(), &what("web2py")).is_ok());
 }

@@ -1,20 +1,20 @@
 //! The five drills on real nodes: machines lose their power, the swarm does what it should, and is whole again.
 
-use crate::lot::Lot;
 use crate::skep::skep;
+use crate::test_lab::TestLab;
 
 const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
 
 #[test]
-fn the_five_drills() {
-    let lot = Lot::up_with("drill", &["--managers", "3", "--workers", "2"]);
-    lot.run(
+fn all_drills() {
+    let lab = TestLab::up_with("drill", &["--managers", "3", "--workers", "2"]);
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["playbooks/swarm.toml", "--yes"],
     )
     .exits(0);
-    let inventory = lot.inventory();
+    let inventory = lab.inventory();
     let text = std::fs::read_to_string(&inventory).unwrap();
     let mirror = text
         .split("docker_repository = \"")
@@ -24,19 +24,19 @@ fn the_five_drills() {
         .next()
         .unwrap();
     for node in NODES {
-        lot.on(
+        lab.on(
             node,
             &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"),
         );
     }
     // One task on each machine behind a published port, and two that may be anywhere.
-    lot.on(
+    lab.on(
         "docker01",
         "docker service create --detach --no-resolve-image --name web --mode global \
            --publish mode=host,target=80,published=8080 drill:1 /bin/httpd -f -p 80 -h /etc &&
          docker service create --no-resolve-image --name pair --replicas 2 drill:1 /bin/sleep 1000000",
     );
-    lot.until(
+    lab.until(
         "docker01",
         "[ \"$(docker service ps web --filter desired-state=running --format '{{.CurrentState}}' | grep -c ^Running)\" = 5 ]",
         std::time::Duration::from_secs(60),
@@ -54,7 +54,7 @@ fn the_five_drills() {
     drill(&["load-balancer-host"])
         .exits(2)
         .says("a host of the group `load_balancers` (or --host)");
-    lot.on("docker04", "true");
+    lab.on("docker04", "true");
 
     let held = |arguments: &[&str]| {
         let said = drill(arguments).exits(0).says("What should happen:");
@@ -77,7 +77,7 @@ fn the_five_drills() {
     held(&["two-managers"])
         .says("no majority")
         .says("none for ");
-    let nodes = lot.on(
+    let nodes = lab.on(
         "docker01",
         "docker node ls --format '{{.Hostname}} {{.Status}}' | sort",
     );

@@ -1,12 +1,12 @@
 //! Every kind end to end on one node: made, in sync, tampered with field by field, named with before and after, mended,
 //! taken away. What a tamper shows is compared whole: one field more or less is a failure.
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 pub const NODE: &str = "docker01";
 
 /// The life of some resources.
-pub struct Life<'a> {
+pub struct Lifecycle<'a> {
     /// The resources as they shall be.
     pub present: &'a str,
     /// What is done behind skep's back, and the lines under the resources that `check` must then show, all of them.
@@ -16,11 +16,11 @@ pub struct Life<'a> {
 }
 
 /// A playbook of these resources, one a line.
-pub fn playbook(lot: &Lot, resources: &str) -> String {
+pub fn playbook(lab: &TestLab, resources: &str) -> String {
     let lines = resources
         .lines()
         .map(|line| format!("  {{ {} }},\n", line.trim()));
-    lot.write(
+    lab.write(
         "kind.toml",
         &format!(
             "[[plays]]\nhosts = \"all\"\nresources = [\n{}]\n",
@@ -40,45 +40,45 @@ pub fn fields(stdout: &str) -> Vec<&str> {
         .collect()
 }
 
-impl Life<'_> {
+impl Lifecycle<'_> {
     #[track_caller]
-    pub fn lead(&self, lot: &Lot) {
-        let present = playbook(lot, self.present);
-        lot.run("check", &present, &[]).exits(3);
-        lot.run("apply", &present, &["--yes"])
+    pub fn run(&self, lab: &TestLab) {
+        let present = playbook(lab, self.present);
+        lab.run("check", &present, &[]).exits(3);
+        lab.run("apply", &present, &["--yes"])
             .exits(0)
             .says("Applied");
-        lot.run("check", &present, &[]).exits(0).says("In sync");
+        lab.run("check", &present, &[]).exits(0).says("In sync");
         for (script, expected) in self.tampers {
-            lot.on(NODE, script);
+            lab.on(NODE, script);
             // All that the last tamper did is mended, or it would be named here, too.
-            let said = lot.run("check", &present, &[]).exits(3);
+            let said = lab.run("check", &present, &[]).exits(3);
             assert_eq!(
                 fields(&said.stdout),
                 *expected,
                 "after `{script}`:\n{}",
                 said.stdout
             );
-            lot.run("apply", &present, &["--yes"])
+            lab.run("apply", &present, &["--yes"])
                 .exits(0)
                 .says("Applied");
         }
-        lot.run("check", &present, &[]).exits(0).says("In sync");
+        lab.run("check", &present, &[]).exits(0).says("In sync");
         if let Some((resources, gone)) = self.absent {
-            let absent = playbook(lot, resources);
-            lot.run("check", &absent, &[]).exits(3);
-            lot.run("apply", &absent, &["--yes"]).exits(0);
-            lot.on(NODE, gone);
-            lot.run("apply", &absent, &["--yes"])
+            let absent = playbook(lab, resources);
+            lab.run("check", &absent, &[]).exits(3);
+            lab.run("apply", &absent, &["--yes"]).exits(0);
+            lab.on(NODE, gone);
+            lab.run("apply", &absent, &["--yes"])
                 .exits(0)
                 .says("Nothing to do");
         }
     }
 }
 
-fn paths(lot: &Lot) {
-    lot.on(NODE, "mkdir -p /srv/keep && touch /srv/keep/x");
-    let life = Life {
+fn paths(lab: &TestLab) {
+    lab.on(NODE, "mkdir -p /srv/keep && touch /srv/keep/x");
+    let life = Lifecycle {
         present: r#"file = { path = "/srv/f", content = "one\ntwo\n", owner = "vagrant", group = "daemon", mode = "0640" }
             directory = { path = "/srv/a/b", owner = "999", group = "vagrant", mode = "2750" }
             symlink = { path = "/srv/l", target = "/srv/keep", owner = "vagrant" }"#,
@@ -121,21 +121,21 @@ fn paths(lot: &Lot) {
             "! test -e /srv/f && ! test -e /srv/a/b && test -d /srv/a && ! test -L /srv/l && test -e /srv/keep/x",
         )),
     };
-    life.lead(lot);
+    life.run(lab);
     let full = playbook(
-        lot,
+        lab,
         r#"directory = { path = "/srv/keep", state = "absent" }"#,
     );
-    lot.run("apply", &full, &["--yes"])
+    lab.run("apply", &full, &["--yes"])
         .exits(1)
         .says("is not empty; recursive = true");
-    lot.on(NODE, "test -e /srv/keep/x");
+    lab.on(NODE, "test -e /srv/keep/x");
 }
 
-fn accounts_and_system(lot: &Lot) {
-    lot.on(NODE, "groupadd crew && gpasswd -a games crew; echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians; echo 0 >/proc/sys/net/ipv4/conf/all/log_martians");
+fn accounts_and_system(lab: &TestLab) {
+    lab.on(NODE, "groupadd crew && gpasswd -a games crew; echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians; echo 0 >/proc/sys/net/ipv4/conf/all/log_martians");
     let file = "/etc/sysctl.d/60-skep-net.ipv4.conf.lo.log_martians.conf";
-    let life = Life {
+    let life = Lifecycle {
         present: r#"group = { name = "band", gid = 4321 }
             user_in_group = { user = "vagrant", group = "crew", exclusive = true, prove = "id -nG | grep -qw crew" }
             hosts_entry = { address = "10.9.8.7", names = ["db.lan", "db"] }
@@ -171,12 +171,12 @@ fn accounts_and_system(lot: &Lot) {
             "! getent group band && ! id -nG vagrant | grep -w crew && ! grep -q db.lan /etc/hosts && grep -q localhost /etc/hosts && ! ls /etc/sysctl.d/60-skep*",
         )),
     };
-    life.lead(lot);
+    life.run(lab);
 }
 
-fn services(lot: &Lot) {
-    lot.on(NODE, "printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/demo.service; systemctl daemon-reload; touch -d '1 hour ago' /etc/demo.conf");
-    let service = Life {
+fn services(lab: &TestLab) {
+    lab.on(NODE, "printf '[Service]\\nExecStart=/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/systemd/system/demo.service; systemctl daemon-reload; touch -d '1 hour ago' /etc/demo.conf");
+    let service = Lifecycle {
         present: r#"systemd_service = { name = "demo", enabled = true, running = true, restart_when_newer = ["/etc/demo.conf"] }"#,
         tampers: &[
             ("systemctl stop demo", &["running: inactive -> yes"]),
@@ -199,8 +199,8 @@ fn services(lot: &Lot) {
             "! systemctl is-active demo && ! systemctl is-enabled demo",
         )),
     };
-    service.lead(lot);
-    let masked = Life {
+    service.run(lab);
+    let masked = Lifecycle {
         present: r#"systemd_service = { name = "demo2", masked = false, running = true }"#,
         tampers: &[(
             "systemctl stop demo2; systemctl mask demo2",
@@ -208,26 +208,26 @@ fn services(lot: &Lot) {
         )],
         absent: None,
     };
-    lot.on(NODE, "cp /etc/systemd/system/demo.service /usr/lib/systemd/system/demo2.service; systemctl daemon-reload");
-    masked.lead(lot);
+    lab.on(NODE, "cp /etc/systemd/system/demo.service /usr/lib/systemd/system/demo2.service; systemctl daemon-reload");
+    masked.run(lab);
     let missing = playbook(
-        lot,
+        lab,
         r#"systemd_service = { name = "nosuch", running = true }"#,
     );
-    lot.run("apply", &missing, &["--yes"])
+    lab.run("apply", &missing, &["--yes"])
         .exits(1)
         .says("there is no unit nosuch.service on this host");
 }
 
-fn commands(lot: &Lot) {
-    let command = Life {
+fn commands(lab: &TestLab) {
+    let command = Lifecycle {
         present: r#"command = { name = "mark", run = "id -un >/srv/mark; cat >>/srv/mark", stdin = "given", creates = "/srv/mark" }"#,
         tampers: &[("rm /srv/mark", &["run:", "creates: (absent) -> /srv/mark"])],
         absent: None,
     };
-    command.lead(lot);
-    assert_eq!(lot.on(NODE, "cat /srv/mark"), "root\ngiven");
-    let unless = Life {
+    command.run(lab);
+    assert_eq!(lab.on(NODE, "cat /srv/mark"), "root\ngiven");
+    let unless = Lifecycle {
         present: r#"command = { argv = ["cp", "/etc/hostname", "/srv/copy"], unless = "cmp -s /etc/hostname /srv/copy" }"#,
         tampers: &[(
             "echo x >/srv/copy",
@@ -238,9 +238,9 @@ fn commands(lot: &Lot) {
         )],
         absent: None,
     };
-    unless.lead(lot);
-    let always = playbook(lot, r#"command = { run = "date", always = true }"#);
-    lot.run("apply", &always, &["--yes"]).exits(0);
+    unless.run(lab);
+    let always = playbook(lab, r#"command = { run = "date", always = true }"#);
+    lab.run("apply", &always, &["--yes"]).exits(0);
     for (command, why) in [
         (
             r#"run = "echo out; echo why >&2; exit 7", always = true"#,
@@ -260,36 +260,36 @@ fn commands(lot: &Lot) {
             "/srv/never is not there",
         ),
     ] {
-        let said = lot
+        let said = lab
             .run(
                 "apply",
-                &playbook(lot, &format!("command = {{ {command} }}")),
+                &playbook(lab, &format!("command = {{ {command} }}")),
                 &["--yes"],
             )
             .exits(1);
         assert!(said.stdout.contains(why), "{command}:\n{}", said.stdout);
     }
     let stranger = playbook(
-        lot,
+        lab,
         r#"command = { run = "true", always = true, user = "stranger" }"#,
     );
-    let said = lot
+    let said = lab
         .run("apply", &stranger, &["--yes"])
         .exits(1)
         .says("user stranger does not exist");
     said.does_not_say("unreachable");
     assert_eq!(
-        lot.on(NODE, "ps ax | grep -c '[s]leep 60' || :"),
+        lab.on(NODE, "ps ax | grep -c '[s]leep 60' || :"),
         "0",
         "the timeout ended the command on the host"
     );
 }
 
 #[test]
-fn every_kind_from_its_making_to_its_end() {
-    let lot = Lot::up_with("kinds", &["--managers", "1", "--workers", "0"]);
-    paths(&lot);
-    accounts_and_system(&lot);
-    services(&lot);
-    commands(&lot);
+fn host_kinds_lifecycle() {
+    let lab = TestLab::up_with("kinds", &["--managers", "1", "--workers", "0"]);
+    paths(&lab);
+    accounts_and_system(&lab);
+    services(&lab);
+    commands(&lab);
 }

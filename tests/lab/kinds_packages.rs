@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use crate::kinds::{Life, NODE, fields, playbook};
-use crate::lot::Lot;
+use crate::kinds::{Lifecycle, NODE, fields, playbook};
+use crate::test_lab::TestLab;
 
 /// Makes a repository of two packages below /opt/repo. `skepother` fails to configure while /run/fail is there.
 const REPOSITORY: &str = r#"set -e
@@ -21,25 +21,25 @@ for f in *.deb; do dpkg-deb -f "$f"; printf 'Filename: ./%s\nSize: %s\nSHA256: %
 echo 'deb [trusted=yes] file:/opt/repo ./' >/etc/apt/sources.list.d/local.list"#;
 
 /// Holds one of apt's locks as apt does (fcntl, not flock) for some seconds.
-const HOLD: &str = r#"use Fcntl;
+const HOLD_LOCK: &str = r#"use Fcntl;
 open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
 fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
 
 /// Changes the version so that apt's binary cache still passes for fresh: dpkg's status keeps its size and its time.
-const STALE: &str =
+const STALE_CACHE: &str =
     "apt-mark unhold skepdemo; apt-get check; touch -r /var/lib/dpkg/status /root/then
 size=$(stat -c %s /var/lib/dpkg/status)
 dpkg -i /opt/repo/skepdemo_2.0-1.deb; touch -r /root/then /var/lib/dpkg/status
 test \"$size\" = \"$(stat -c %s /var/lib/dpkg/status)\"";
 
-fn packages(lot: &Lot) {
-    lot.on(NODE, REPOSITORY);
-    let demo = Life {
+fn packages(lab: &TestLab) {
+    lab.on(NODE, REPOSITORY);
+    let demo = Lifecycle {
         present: r#"package = { name = "skepdemo", version = "1.0", hold = true, allow_downgrade = true }"#,
         tampers: &[
             ("apt-mark unhold skepdemo", &["hold skepdemo: no -> yes"]),
             (
-                STALE,
+                STALE_CACHE,
                 &["skepdemo: 2.0-1 -> 1.0-1", "hold skepdemo: no -> yes"],
             ),
             (
@@ -49,11 +49,11 @@ fn packages(lot: &Lot) {
         ],
         absent: None,
     };
-    demo.lead(lot);
+    demo.run(lab);
     let plan = |resource: &str| {
-        lot.run(
+        lab.run(
             "plan",
-            &playbook(lot, &format!("package = {{ {resource} }}")),
+            &playbook(lab, &format!("package = {{ {resource} }}")),
             &[],
         )
     };
@@ -64,61 +64,61 @@ fn packages(lot: &Lot) {
         .exits(0)
         .does_not_say("to change");
     let released = playbook(
-        lot,
+        lab,
         r#"package = { name = "skepdemo", version = "2.*", hold = false }"#,
     );
-    let said = lot.run("plan", &released, &[]).exits(0);
+    let said = lab.run("plan", &released, &[]).exits(0);
     assert_eq!(
         fields(&said.stdout),
         ["hold skepdemo: yes -> no", "skepdemo: 1.0-1 -> 2.0-1"]
     );
-    lot.run("apply", &released, &["--yes"]).exits(0);
+    lab.run("apply", &released, &["--yes"]).exits(0);
     let lower = r#"name = "skepdemo", version = "1.0""#;
     plan(lower)
         .exits(1)
         .says("skepdemo 2.0-1 would be replaced by the lower version 1.0-1");
-    let none = playbook(lot, r#"package = { name = "skepdemo", version = "9.*" }"#);
-    lot.run("apply", &none, &["--yes"])
+    let none = playbook(lab, r#"package = { name = "skepdemo", version = "9.*" }"#);
+    lab.run("apply", &none, &["--yes"])
         .exits(1)
         .says("no version of skepdemo matches 9.*; apt knows: 2.0-1 1.1-1 1.0-1");
 }
 
-fn interruptions(lot: &Lot) {
+fn interrupted_dpkg(lab: &TestLab) {
     // Scratch of a dpkg that is at work, or was killed before it did anything, is no interruption.
-    lot.on(NODE, ": >/var/lib/dpkg/updates/tmp.i");
-    let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
-    lot.run("check", &demo, &[]).exits(0);
-    lot.on(
+    lab.on(NODE, ": >/var/lib/dpkg/updates/tmp.i");
+    let demo = playbook(lab, r#"package = { name = "skepdemo" }"#);
+    lab.run("check", &demo, &[]).exits(0);
+    lab.on(
         NODE,
         "rm /var/lib/dpkg/updates/tmp.i; : >/var/lib/dpkg/updates/0001",
     );
-    lot.run("check", &demo, &[])
+    lab.run("check", &demo, &[])
         .exits(3)
         .says("dpkg: interrupted -> repaired");
-    lot.run("apply", &demo, &["--yes"]).exits(0);
-    lot.on(NODE, "! test -e /var/lib/dpkg/updates/0001");
+    lab.run("apply", &demo, &["--yes"]).exits(0);
+    lab.on(NODE, "! test -e /var/lib/dpkg/updates/0001");
 
-    lot.on(
+    lab.on(
         NODE,
         "dpkg -r skepdemo; dpkg --unpack /opt/repo/skepdemo_1.0-1.deb",
     );
-    let tree = playbook(lot, r#"package = { name = "tree" }"#);
-    let said = lot.run("check", &tree, &[]).exits(3);
+    let tree = playbook(lab, r#"package = { name = "tree" }"#);
+    let said = lab.run("check", &tree, &[]).exits(3);
     assert!(
         fields(&said.stdout).contains(&"dpkg: interrupted -> repaired"),
         "{}",
         said.stdout
     );
-    lot.run("apply", &tree, &["--yes"]).exits(0);
-    lot.run("check", &tree, &[]).exits(0);
+    lab.run("apply", &tree, &["--yes"]).exits(0);
+    lab.run("check", &tree, &[]).exits(0);
     assert_eq!(
-        lot.on(NODE, "dpkg-query -W -f '${db:Status-Status}' skepdemo"),
+        lab.on(NODE, "dpkg-query -W -f '${db:Status-Status}' skepdemo"),
         "installed"
     );
 
-    lot.on(NODE, "touch /run/fail");
-    let other = playbook(lot, r#"package = { name = "skepother" }"#);
-    let said = lot
+    lab.on(NODE, "touch /run/fail");
+    let other = playbook(lab, r#"package = { name = "skepother" }"#);
+    let said = lab
         .run("apply", &other, &["--yes"])
         .exits(1)
         .says("because")
@@ -128,78 +128,81 @@ fn interruptions(lot: &Lot) {
         "apt's progress is no reason:\n{}",
         said.stdout
     );
-    lot.run("plan", &other, &[])
+    lab.run("plan", &other, &[])
         .exits(0)
         .says("skepother: (half-configured) -> ");
-    lot.on(NODE, "rm /run/fail");
-    lot.run("apply", &other, &["--yes"]).exits(0);
+    lab.on(NODE, "rm /run/fail");
+    lab.run("apply", &other, &["--yes"]).exits(0);
     let gone = playbook(
-        lot,
+        lab,
         r#"package = { names = ["skepother", "skepdemo", "tree"], state = "absent" }"#,
     );
-    let said = lot.run("apply", &gone, &["--yes"]).exits(0);
+    let said = lab.run("apply", &gone, &["--yes"]).exits(0);
     assert!(
         said.stdout.contains("skepother: 3.0 -> (absent)"),
         "{}",
         said.stdout
     );
-    lot.run("check", &gone, &[]).exits(0);
-    lot.on(
+    lab.run("check", &gone, &[]).exits(0);
+    lab.on(
         NODE,
         "! dpkg -s skepdemo && ! dpkg -s skepother && ! dpkg -s tree",
     );
 }
 
-fn patience(lot: &Lot) {
-    lot.on(NODE, &format!("cat >/root/hold.pl <<'END'\n{HOLD}\nEND"));
-    let demo = playbook(lot, r#"package = { name = "skepdemo" }"#);
+fn apt_locks_and_first_boot(lab: &TestLab) {
+    lab.on(
+        NODE,
+        &format!("cat >/root/hold.pl <<'END'\n{HOLD_LOCK}\nEND"),
+    );
+    let demo = playbook(lab, r#"package = { name = "skepdemo" }"#);
     for lock in ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"] {
         // Without lists of packages, the step fetches them first and needs both locks.
-        lot.on(
+        lab.on(
             NODE,
             "dpkg -r skepdemo; rm -f /run/holding /var/lib/apt/lists/*Packages*",
         );
-        lot.on(
+        lab.on(
             NODE,
             &format!(
                 "setsid perl /root/hold.pl {lock} 3 >/dev/null 2>&1 & while [ ! -e /run/holding ]; do sleep 0.05; done"
             ),
         );
         let started = Instant::now();
-        lot.run("apply", &demo, &["--yes"]).exits(0).says("Applied");
+        lab.run("apply", &demo, &["--yes"]).exits(0).says("Applied");
         assert!(
             started.elapsed().as_secs_f32() > 1.5,
             "{lock} was held for 3 s, and nobody waited for it"
         );
     }
     // A first boot that is not over: cloud-init may still install packages.
-    lot.on(NODE, "dpkg -r skepdemo; printf '#!/bin/sh\\necho \"$*\" >>/run/asked; sleep 2; echo over >>/run/asked\\n' >/usr/local/bin/cloud-init; chmod 755 /usr/local/bin/cloud-init");
-    lot.run("check", &demo, &[]).exits(3);
-    lot.on(NODE, "! test -e /run/asked");
-    lot.run("apply", &demo, &["--yes"]).exits(0);
-    assert_eq!(lot.on(NODE, "cat /run/asked"), "status --wait\nover");
-    lot.on(
+    lab.on(NODE, "dpkg -r skepdemo; printf '#!/bin/sh\\necho \"$*\" >>/run/asked; sleep 2; echo over >>/run/asked\\n' >/usr/local/bin/cloud-init; chmod 755 /usr/local/bin/cloud-init");
+    lab.run("check", &demo, &[]).exits(3);
+    lab.on(NODE, "! test -e /run/asked");
+    lab.run("apply", &demo, &["--yes"]).exits(0);
+    assert_eq!(lab.on(NODE, "cat /run/asked"), "status --wait\nover");
+    lab.on(
         NODE,
         "dpkg -r skepdemo; mkdir -p /run/cloud-init; : >/run/cloud-init/result.json",
     );
-    lot.run("apply", &demo, &["--yes"]).exits(0);
+    lab.run("apply", &demo, &["--yes"]).exits(0);
     assert_eq!(
-        lot.on(NODE, "cat /run/asked"),
+        lab.on(NODE, "cat /run/asked"),
         "status --wait\nover",
         "a first boot that is over is not waited for"
     );
 }
 
-fn repositories(lot: &Lot) {
-    let address = lot
+fn repositories(lab: &TestLab) {
+    let address = lab
         .on(NODE, "sed -n 's|^URIs: \\(http://[0-9.]*\\)/.*|\\1|p' /etc/apt/sources.list.d/skep-lab.sources | head -1");
     let uri = format!("{address}/docker/linux/debian");
     let resource = format!(
         "apt_repository = {{ name = \"docker\", uri = \"{uri}\", components = [\"stable\"], key = {{ url = \"{uri}/gpg\" }} }}"
     );
     // How Docker's own instructions set it up in older days.
-    lot.on(NODE, &format!("echo 'deb [arch=amd64 signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] {uri} trixie stable' >/etc/apt/sources.list.d/docker.list; echo old >/usr/share/keyrings/docker-archive-keyring.gpg; echo older >/etc/apt/trusted.gpg.d/docker.gpg"));
-    let said = lot.run("plan", &playbook(lot, &resource), &[]).exits(0);
+    lab.on(NODE, &format!("echo 'deb [arch=amd64 signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] {uri} trixie stable' >/etc/apt/sources.list.d/docker.list; echo old >/usr/share/keyrings/docker-archive-keyring.gpg; echo older >/etc/apt/trusted.gpg.d/docker.gpg"));
+    let said = lab.run("plan", &playbook(lab, &resource), &[]).exits(0);
     for expected in [
         "/etc/apt/sources.list.d/docker.list:",
         "old key /usr/share/keyrings/docker-archive-keyring.gpg: there -> (absent)",
@@ -211,7 +214,7 @@ fn repositories(lot: &Lot) {
             said.stdout
         );
     }
-    let life = Life {
+    let life = Lifecycle {
         present: &resource,
         tampers: &[
             (
@@ -232,27 +235,27 @@ fn repositories(lot: &Lot) {
             "! test -e /etc/apt/sources.list.d/docker.sources && ! test -e /etc/apt/keyrings/docker.asc",
         )),
     };
-    life.lead(lot);
-    lot.on(NODE, "! test -e /etc/apt/sources.list.d/docker.list && ! test -e /usr/share/keyrings/docker-archive-keyring.gpg && ! test -e /etc/apt/trusted.gpg.d/docker.gpg");
+    life.run(lab);
+    lab.on(NODE, "! test -e /etc/apt/sources.list.d/docker.list && ! test -e /usr/share/keyrings/docker-archive-keyring.gpg && ! test -e /etc/apt/trusted.gpg.d/docker.gpg");
 
     let wrong = playbook(
-        lot,
+        lab,
         &format!("apt_repository = {{ name = \"wrong\", uri = \"{address}/nowhere\" }}"),
     );
-    lot.run("apply", &wrong, &["--yes"])
+    lab.run("apply", &wrong, &["--yes"])
         .exits(1)
         .says("does not have a Release file");
-    lot.on(
+    lab.on(
         NODE,
         "! test -e /etc/apt/sources.list.d/wrong.sources && apt-get update",
     );
 }
 
 #[test]
-fn packages_and_repositories_from_their_making_to_their_end() {
-    let lot = Lot::up_with("packages", &["--managers", "1", "--workers", "0"]);
-    packages(&lot);
-    interruptions(&lot);
-    patience(&lot);
-    repositories(&lot);
+fn package_kinds_lifecycle() {
+    let lab = TestLab::up_with("packages", &["--managers", "1", "--workers", "0"]);
+    packages(&lab);
+    interrupted_dpkg(&lab);
+    apt_locks_and_first_boot(&lab);
+    repositories(&lab);
 }

@@ -1,5 +1,5 @@
 //! The story on real machines: lab nodes with systemd, sshd, apt and their own Engines. Needs root and Docker on this machine;
-//! where the lab cannot run, these tests fail and say why. Each test has a lot of its own and removes it.
+//! where the lab cannot run, these tests fail and say why. Each test has a lab of its own and removes it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,42 +8,44 @@
     missing_docs
 )]
 
-mod address;
+mod address_change;
 mod applications;
-mod away;
-mod cluster;
-mod cuts;
-mod drift;
+mod bootstrap;
+mod bootstrap_variants;
+mod clock_and_certificate;
+mod cluster_check;
+mod data_volumes;
+mod disk_full;
+mod drift_repair;
+mod drift_reports;
 mod drill;
-mod environment;
-mod faults;
-mod foreign;
-mod hostile;
-mod image;
+mod foreign_swarm;
+mod host_conditions;
+mod interrupted_runs;
+mod join_tokens;
 mod kinds;
 mod kinds_cluster;
 mod kinds_engine;
 mod kinds_packages;
-mod lot;
+mod link_faults;
+mod login_shells;
+mod node_rebuild;
+mod node_snapshot;
 mod old_engine;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;
 mod quorum;
 mod readonly;
-mod rebuild;
 mod registry;
+mod registry_images;
 mod schedule;
-mod secrets;
 mod skep;
+mod small_image;
 mod stack;
-mod story;
-mod tamper;
+mod sudo;
+mod test_lab;
 mod trace;
-mod variants;
+mod untrusted_input;
+mod vagrant;
 mod virtual_machines;
-mod volume;
-mod weather;
-mod weather_disks;
-mod weather_shells;
-mod weather_sudo;

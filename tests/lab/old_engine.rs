@@ -5,9 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::image::make_small_image;
-use crate::lot::Lot;
 use crate::skep::{Said, root};
+use crate::small_image::make_small_image;
+use crate::test_lab::TestLab;
 
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 
@@ -17,27 +17,27 @@ fn service(name: &str, more: &str) -> String {
     )
 }
 
-fn compose(lot: &Lot, file: &str, services: &[String], rest: &str) {
-    lot.write(
+fn compose(lab: &TestLab, file: &str, services: &[String], rest: &str) {
+    lab.write(
         file,
         &format!("version: \"3.8\"\nservices:\n{}{rest}", services.concat()),
     );
 }
 
 /// The secret `token` and a stack.
-fn playbook(lot: &Lot, name: &str, fields: &str) -> String {
+fn playbook(lab: &TestLab, name: &str, fields: &str) -> String {
     let text = format!(
         "[[plays]]\nname = \"Stack\"\nhosts = \"managers\"\nresources = [\n  {{ secret = {{ name = \"token\", file = \"token\" }} }},\n  \
          {{ stack = {{ name = \"{name}\", sources = [\"{name}.yml\"], {fields} }} }},\n]\n"
     );
-    lot.write(&format!("{name}.toml"), &text)
+    lab.write(&format!("{name}.toml"), &text)
 }
 
 /// With the command of the nodes' own release.
-fn run(lot: &Lot, verb: &str, playbook: &str, more: &[&str]) -> Said {
-    let path = format!("{}:{}", lot.path("old"), std::env::var("PATH").unwrap());
+fn run(lab: &TestLab, verb: &str, playbook: &str, more: &[&str]) -> Said {
+    let path = format!("{}:{}", lab.path("old"), std::env::var("PATH").unwrap());
     Said::from(
-        lot.command(verb, playbook, more)
+        lab.command(verb, playbook, more)
             .env("PATH", path)
             .output()
             .unwrap(),
@@ -45,23 +45,23 @@ fn run(lot: &Lot, verb: &str, playbook: &str, more: &[&str]) -> Said {
     .does_not_say("hunter2")
 }
 
-fn provision(lot: &Lot) {
+fn provision(lab: &TestLab) {
     let folder = root().join("playbooks");
     let include = format!(
         "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
         folder.display()
     );
-    lot.run("apply", &lot.write("swarm.toml", &include), &["--yes"])
+    lab.run("apply", &lab.write("swarm.toml", &include), &["--yes"])
         .exits(0);
-    make_small_image(lot, &NODES, "tiny:1");
-    std::fs::create_dir(lot.path("old")).unwrap();
-    lot.fetch("docker01", "/usr/bin/docker", "old/docker");
+    make_small_image(lab, &NODES, "tiny:1");
+    std::fs::create_dir(lab.path("old")).unwrap();
+    lab.fetch("docker01", "/usr/bin/docker", "old/docker");
     std::fs::set_permissions(
-        lot.path("old/docker"),
+        lab.path("old/docker"),
         std::fs::Permissions::from_mode(0o755),
     )
     .unwrap();
-    let version = Command::new(lot.path("old/docker"))
+    let version = Command::new(lab.path("old/docker"))
         .arg("--version")
         .output()
         .unwrap();
@@ -70,81 +70,81 @@ fn provision(lot: &Lot) {
         "{version:?}"
     );
     assert!(
-        lot.on("docker01", "docker version --format '{{.Server.Version}}'")
+        lab.on("docker01", "docker version --format '{{.Server.Version}}'")
             .starts_with("20.10")
     );
 }
 
 #[test]
-fn old_engines_and_a_carrier_that_is_lost() {
-    let lot = Lot::up_with(
+fn docker_20_10_and_delegate_loss() {
+    let lab = TestLab::up_with(
         "old",
         &["--suite", "bookworm", "--managers", "3", "--workers", "0"],
     );
-    provision(&lot);
-    lot.write("token", "hunter2");
-    lot.write("password", "hunter2");
+    provision(&lab);
+    lab.write("token", "hunter2");
+    lab.write("password", "hunter2");
     let external = "secrets: { password: { file: ./password }, token: { external: true } }\nnetworks: { back: { name: back, attachable: true } }\n";
     let app = service("app", ", secrets: [password, token], networks: [back]");
     compose(
-        &lot,
+        &lab,
         "web.yml",
         &[app.clone(), service("gone", "")],
         external,
     );
-    let web = playbook(&lot, "web", "files = [\"password\"], prune = true");
-    run(&lot, "plan", &web, &[])
+    let web = playbook(&lab, "web", "files = [\"password\"], prune = true");
+    run(&lab, "plan", &web, &[])
         .exits(0)
         .says("service web_app: (absent) -> tiny:1, global")
         .says("secret web_password");
-    run(&lot, "apply", &web, &["--yes"]).exits(0);
-    run(&lot, "check", &web, &[]).exits(0).says("In sync");
+    run(&lab, "apply", &web, &["--yes"]).exits(0);
+    run(&lab, "check", &web, &[]).exits(0).says("In sync");
 
-    compose(&lot, "web.yml", &[app], external);
-    run(&lot, "check", &web, &[])
+    compose(&lab, "web.yml", &[app], external);
+    run(&lab, "check", &web, &[])
         .exits(3)
         .says("service web_gone: tiny:1, global -> (absent)");
-    run(&lot, "apply", &web, &["--yes"]).exits(0);
-    run(&lot, "check", &web, &[]).exits(0);
+    run(&lab, "apply", &web, &["--yes"]).exits(0);
+    run(&lab, "check", &web, &[]).exits(0);
     assert_eq!(
-        lot.on("docker01", "docker service ls --format '{{.Name}}'"),
+        lab.on("docker01", "docker service ls --format '{{.Name}}'"),
         "web_app"
     );
 
-    refusals(&lot);
-    a_port_that_is_taken(&lot);
-    the_carrier_is_lost(&lot, &web);
+    refusals(&lab);
+    port_in_use(&lab);
+    delegate_is_lost(&lab, &web);
 }
 
-fn refusals(lot: &Lot) {
+fn refusals(lab: &TestLab) {
     // A second stack would make the same network.
     compose(
-        lot,
+        lab,
         "blog.yml",
         &[service("app", ", networks: [back]")],
         "networks: { back: { name: back } }\n",
     );
-    run(lot, "apply", &playbook(lot, "blog", ""), &["--yes"])
+    run(lab, "apply", &playbook(lab, "blog", ""), &["--yes"])
         .exits(1)
         .says("the stack blog would make the network back, which is there already and belongs to the stack web");
-    lot.write("large", &"x".repeat(600_000));
+    lab.write("large", &"x".repeat(600_000));
     compose(
-        lot,
+        lab,
         "large.yml",
         &[service("app", ", secrets: [large]")],
         "secrets: { large: { file: ./large } }\n",
     );
     run(
-        lot,
+        lab,
         "apply",
-        &playbook(lot, "large", "files = [\"large\"]"),
+        &playbook(lab, "large", "files = [\"large\"]"),
         &["--yes"],
     )
     .exits(1)
     .says("the secret large_large has")
     .says("at most 500 KiB");
     assert_eq!(
-        lot.on(
+        lab.on(
             "docker01",
             "docker network ls -q --filter label=com.docker.stack.namespace=large"
         ),
@@ -153,52 +153,52 @@ fn refusals(lot: &Lot) {
 }
 
 /// By a program of the node's own: the swarm knows nothing of it.
-fn a_port_that_is_taken(lot: &Lot) {
+fn port_in_use(lab: &TestLab) {
     let listen = "setsid perl -MIO::Socket::INET -e 'my $taken = IO::Socket::INET->new(LocalPort => 18099, Listen => 5) or die; sleep 3600' </dev/null >/dev/null 2>&1 &";
     NODES.iter().for_each(|node| {
-        lot.on(node, listen);
-        lot.until(
+        lab.on(node, listen);
+        lab.until(
             node,
             "ss -Hltn 'sport = :18099' | grep -q .",
             Duration::from_secs(30),
         );
     });
     let ports = ", ports: [{ target: 80, published: 18099, mode: host }]";
-    compose(lot, "port.yml", &[service("app", ports)], "");
-    let port = playbook(lot, "port", "timeout = \"3m\"");
-    run(lot, "apply", &port, &["--yes"])
+    compose(lab, "port.yml", &[service("app", ports)], "");
+    let port = playbook(lab, "port", "timeout = \"3m\"");
+    run(lab, "apply", &port, &["--yes"])
         .exits(1)
         .says("port_app")
         .says("address already in use")
         .says("(on docker0");
     let absent = "[[plays]]\nhosts = \"managers\"\nresources = [{ stack = { name = \"port\", state = \"absent\" } }]\n";
-    run(lot, "apply", &lot.write("absent.toml", absent), &["--yes"]).exits(0);
+    run(lab, "apply", &lab.write("absent.toml", absent), &["--yes"]).exits(0);
 }
 
-fn the_carrier_is_lost(lot: &Lot, web: &str) {
-    lot.pull_the_plug("docker01");
+fn delegate_is_lost(lab: &TestLab, web: &str) {
+    lab.cut_power("docker01");
     // The two that are left elect a leader.
-    lot.until("docker02", "docker service ls", Duration::from_secs(120));
-    lot.on(
+    lab.until("docker02", "docker service ls", Duration::from_secs(120));
+    lab.on(
         "docker02",
         "docker service update -d --label-add by=hand web_app",
     );
-    run(lot, "check", web, &[])
+    run(lab, "check", web, &[])
         .exits(4)
         .says("docker02 carries secret[token], stack[web] for docker01, which cannot be read")
         .says("web_app label by: hand -> (absent)");
-    run(lot, "apply", web, &["--yes", "--limit", "docker01"])
+    run(lab, "apply", web, &["--yes", "--limit", "docker01"])
         .exits(4)
         .does_not_say("carries");
     let labels = || {
-        lot.on(
+        lab.on(
             "docker02",
             "docker service inspect web_app --format '{{.Spec.Labels}}'",
         )
     };
     assert!(labels().contains("by:hand"));
     // A global service may still count the task of the node that is gone: what differs is mended all the same.
-    run(lot, "apply", web, &["--yes"])
+    run(lab, "apply", web, &["--yes"])
         .says("docker02 carries")
         .does_not_say("defect");
     assert!(!labels().contains("by:hand"), "{}", labels());

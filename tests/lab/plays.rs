@@ -1,8 +1,8 @@
 //! Plays over several nodes: order and brakes (`serial`, `max_fail`), what a host that fell out still gets (nothing), which
 //! hosts and resources are meant, exit codes, and where the words go.
 
-use crate::lot::Lot;
 use crate::skep::{Said, command, skep};
+use crate::test_lab::TestLab;
 
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 
@@ -25,9 +25,9 @@ resources = [
 ]
 "#;
 
-fn brakes(lot: &Lot, rolling: &str) {
-    lot.on("docker02", "touch /srv/bad");
-    let said = lot
+fn serial_and_max_fail(lab: &TestLab, rolling: &str) {
+    lab.on("docker02", "touch /srv/bad");
+    let said = lab
         .run("apply", rolling, &["--yes", "-e", "word=abc"])
         .exits(1);
     for (expected, why) in [
@@ -58,14 +58,14 @@ fn brakes(lot: &Lot, rolling: &str) {
             said.stdout
         );
     }
-    lot.on("docker02", "! test -e /srv/after");
-    lot.on("docker03", "! test -e /srv/after && ! test -e /srv/began");
-    lot.on("docker02", "rm /srv/bad");
-    lot.run("apply", rolling, &["--yes", "-e", "word=abc"])
+    lab.on("docker02", "! test -e /srv/after");
+    lab.on("docker03", "! test -e /srv/after && ! test -e /srv/began");
+    lab.on("docker02", "rm /srv/bad");
+    lab.run("apply", rolling, &["--yes", "-e", "word=abc"])
         .exits(0)
         .says("Applied");
     let time = |node: &str, file: &str| {
-        lot.on(node, &format!("cat /srv/{file}"))
+        lab.on(node, &format!("cat /srv/{file}"))
             .parse::<f64>()
             .unwrap()
     };
@@ -75,7 +75,7 @@ fn brakes(lot: &Lot, rolling: &str) {
     );
 }
 
-fn selections(lot: &Lot, rolling: &str) {
+fn selections(lab: &TestLab, rolling: &str) {
     for (more, code, seen, unseen) in [
         (
             &["--limit", "workers:!docker03"][..],
@@ -100,21 +100,21 @@ fn selections(lot: &Lot, rolling: &str) {
         ),
         (&["--forks", "0"], 2, "--forks", "docker01\n"),
     ] {
-        let said = lot
+        let said = lab
             .run("check", rolling, &[&["-e", "word=other"], more].concat())
             .exits(code)
             .says(seen);
         said.does_not_say(unseen).does_not_say("hush-");
     }
-    lot.run("check", rolling, &[])
+    lab.run("check", rolling, &[])
         .exits(2)
         .says("`word` is not defined");
 }
 
-fn words(lot: &Lot, rolling: &str) {
+fn json_and_color_output(lab: &TestLab, rolling: &str) {
     let more = ["-e", "word=third", "--json", "-vvv"];
     for verb in [&["plan"][..], &["check"], &["apply", "--yes"]] {
-        let said = lot
+        let said = lab
             .run(verb[0], rolling, &[&verb[1..], &more].concat())
             .does_not_say("hush-")
             .does_not_say("third");
@@ -131,7 +131,7 @@ fn words(lot: &Lot, rolling: &str) {
             said.stdout
         );
     }
-    let inventory = lot.inventory();
+    let inventory = lab.inventory();
     for verb in ["ping", "facts", "status", "inventory"] {
         let said = skep(&[verb, "-i", &inventory, "--json"]);
         assert!(!said.stdout.is_empty());
@@ -140,11 +140,11 @@ fn words(lot: &Lot, rolling: &str) {
             .for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()));
     }
     // Nobody at the terminal says yes; a plan that nobody reads to its end is no error.
-    lot.run("apply", rolling, &["-e", "word=new"])
+    lab.run("apply", rolling, &["-e", "word=new"])
         .exits(2)
         .says("--yes");
     let colour = |arguments: &[&str], plain: bool| {
-        let mut run = lot.command("plan", rolling, &[&["-e", "word=new"], arguments].concat());
+        let mut run = lab.command("plan", rolling, &[&["-e", "word=new"], arguments].concat());
         let said = Said::from(
             if plain {
                 run.env("NO_COLOR", "1")
@@ -159,7 +159,7 @@ fn words(lot: &Lot, rolling: &str) {
     };
     assert!(colour(&["--color", "always"], false) && colour(&["--color", "always"], true));
     assert!(!colour(&["--color", "never"], false) && !colour(&[], false) && !colour(&[], true));
-    let mut plan = lot.command("plan", rolling, &["-e", "word=new", "-vv"]);
+    let mut plan = lab.command("plan", rolling, &["-e", "word=new", "-vv"]);
     let mut plan = plan
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
@@ -174,11 +174,11 @@ fn words(lot: &Lot, rolling: &str) {
     );
 }
 
-fn ends(lot: &Lot, rolling: &str) {
-    lot.fault("cut", "docker03");
+fn exit_codes(lab: &TestLab, rolling: &str) {
+    lab.fault("cut", "docker03");
     let quick = ["-e", "word=third"];
-    let inventory = lot.inventory();
-    let impatient = lot.write("impatient.toml", "[defaults]\nconnect_timeout = \"1s\"\n");
+    let inventory = lab.inventory();
+    let impatient = lab.write("impatient.toml", "[defaults]\nconnect_timeout = \"1s\"\n");
     let both = format!("{inventory},{impatient}");
     let run = |verb: &str, more: &[&str]| {
         let arguments = [&[verb, "-i", &both, rolling][..], &quick, more].concat();
@@ -186,31 +186,31 @@ fn ends(lot: &Lot, rolling: &str) {
     };
     run("plan", &[]).exits(4).says("docker03");
     run("check", &[]).exits(4);
-    lot.on("docker01", "rm /srv/after");
+    lab.on("docker01", "rm /srv/after");
     run("check", &[]).exits(4).says("+ file[/srv/after]");
     run("check", &["--limit", "docker01"]).exits(3);
     run("plan", &["--limit", "docker01"]).exits(0);
     run("plan", &["--limit", "docker01", "--exit-code"]).exits(3);
-    lot.on("docker02", "rm -rf /srv/after; mkdir /srv/after");
+    lab.on("docker02", "rm -rf /srv/after; mkdir /srv/after");
     run("check", &[])
         .exits(1)
         .says("is a directory, not a file");
     run("apply", &["--yes"]).exits(1).says("unreachable");
-    lot.on("docker01", "test -f /srv/after");
-    lot.on("docker02", "rmdir /srv/after");
+    lab.on("docker01", "test -f /srv/after");
+    lab.on("docker02", "rmdir /srv/after");
     run("apply", &["--yes"]).exits(4);
-    lot.fault("heal", "docker03");
+    lab.fault("heal", "docker03");
 }
 
 #[test]
-fn plays_over_several_nodes() {
-    let lot = Lot::up("plays");
-    let rolling = lot.write("rolling.toml", ROLLING);
+fn serial_max_fail_limit_and_exit_codes() {
+    let lab = TestLab::up("plays");
+    let rolling = lab.write("rolling.toml", ROLLING);
     for node in NODES {
-        lot.on(node, "test -d /srv");
+        lab.on(node, "test -d /srv");
     }
-    brakes(&lot, &rolling);
-    selections(&lot, &rolling);
-    words(&lot, &rolling);
-    ends(&lot, &rolling);
+    serial_and_max_fail(&lab, &rolling);
+    selections(&lab, &rolling);
+    json_and_color_output(&lab, &rolling);
+    exit_codes(&lab, &rolling);
 }

@@ -2,7 +2,7 @@
 //! drifted. What is found must be reads, and what any login writes by itself. `apply` under the same trace shows that the
 //! trace would see it.
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 use crate::trace::{Trace, while_traced};
 
 const NODE: &str = "docker01";
@@ -30,15 +30,15 @@ fn only_reads(trace: &Trace, programs: &[&str]) {
 }
 
 #[test]
-fn check_only_reads_whatever_the_node_is_like() {
-    let lot = Lot::up_with("readonly", &["--managers", "1", "--workers", "0"]);
-    lot.on(NODE, "apt-get update && apt-get install --yes strace");
+fn check_writes_nothing() {
+    let lab = TestLab::up_with("readonly", &["--managers", "1", "--workers", "0"]);
+    lab.on(NODE, "apt-get update && apt-get install --yes strace");
 
-    let bare = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(3)));
+    let bare = while_traced(&lab, NODE, || drop(lab.web2py("check", &[]).exits(3)));
     only_reads(&bare, &["find", "dpkg-query", "getent"]);
 
-    let applied = while_traced(&lot, NODE, || {
-        drop(lot.web2py("apply", &["--yes"]).exits(0))
+    let applied = while_traced(&lab, NODE, || {
+        drop(lab.web2py("apply", &["--yes"]).exits(0))
     });
     assert!(
         applied
@@ -56,7 +56,7 @@ fn check_only_reads_whatever_the_node_is_like() {
         applied.requests
     );
 
-    let converged = while_traced(&lot, NODE, || drop(lot.web2py("check", &[]).exits(0)));
+    let converged = while_traced(&lab, NODE, || drop(lab.web2py("check", &[]).exits(0)));
     only_reads(&converged, &["find", "dpkg-query", "systemctl"]);
     assert!(
         converged
@@ -67,11 +67,11 @@ fn check_only_reads_whatever_the_node_is_like() {
         converged.requests
     );
 
-    lot.on(NODE, "printf '{}' >/etc/docker/daemon.json; ln -sfn /tmp /home/vagrant/web2py/apache2/conf; gpasswd -d vagrant docker");
-    lot.on(NODE, "docker node update --availability drain docker01");
-    let drifted = while_traced(&lot, NODE, || {
+    lab.on(NODE, "printf '{}' >/etc/docker/daemon.json; ln -sfn /tmp /home/vagrant/web2py/apache2/conf; gpasswd -d vagrant docker");
+    lab.on(NODE, "docker node update --availability drain docker01");
+    let drifted = while_traced(&lab, NODE, || {
         // No resource says how available the node is: it is the cluster that drifted.
-        let said = lot
+        let said = lab
             .web2py("check", &[])
             .exits(3)
             .says("cluster[swarm]")
@@ -85,5 +85,5 @@ fn check_only_reads_whatever_the_node_is_like() {
         );
     });
     only_reads(&drifted, &["find", "dpkg-query", "systemctl"]);
-    crate::schedule::a_timer_checks_and_drift_fails_the_unit(&lot, NODE);
+    crate::schedule::timer_runs_check_and_drift_fails_unit(&lab, NODE);
 }

@@ -4,9 +4,9 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::image::make_small_image;
-use crate::lot::Lot;
 use crate::skep::{Said, root};
+use crate::small_image::make_small_image;
+use crate::test_lab::TestLab;
 
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 
@@ -42,81 +42,81 @@ fn service(body: &str) -> String {
     format!("version: \"3.8\"\nservices:\n{body}\n")
 }
 
-fn playbook(lot: &Lot, name: &str, fields: &str) -> String {
+fn playbook(lab: &TestLab, name: &str, fields: &str) -> String {
     let text = format!(
         "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [{{ stack = {{ {fields} }} }}]\n"
     );
-    lot.write(&format!("{name}.toml"), &text)
+    lab.write(&format!("{name}.toml"), &text)
 }
 
 /// A run whose private folders are made where the test can see that none is left.
-fn run(lot: &Lot, verb: &str, playbook: &str, more: &[&str]) -> Said {
-    let mut command = lot.command(verb, playbook, more);
+fn run(lab: &TestLab, verb: &str, playbook: &str, more: &[&str]) -> Said {
+    let mut command = lab.command(verb, playbook, more);
     let output = command
-        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .env("XDG_RUNTIME_DIR", lab.path("run"))
         .output()
         .unwrap();
-    let left: Vec<_> = std::fs::read_dir(lot.path("run")).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(lab.path("run")).unwrap().collect();
     assert!(left.is_empty(), "private folders are left: {left:?}");
     Said::from(output).does_not_say("hunter2")
 }
 
-fn web(lot: &Lot) -> String {
-    lot.write("web.yml", COMPOSE);
-    lot.write("app.env", "TOKEN=hunter2\n");
-    lot.write("password", "hunter2");
-    lot.write("settings", "one");
+fn web(lab: &TestLab) -> String {
+    lab.write("web.yml", COMPOSE);
+    lab.write("app.env", "TOKEN=hunter2\n");
+    lab.write("password", "hunter2");
+    lab.write("settings", "one");
     let files =
         r#"files = ["app.env", "password", "settings"], variables = { PASSWORD = "hunter2" }"#;
     playbook(
-        lot,
+        lab,
         "web",
         &format!(r#"name = "web", sources = ["web.yml"], {files}, timeout = "90s""#),
     )
 }
 
-fn provision(lot: &Lot) {
+fn provision(lab: &TestLab) {
     let folder = root().join("playbooks");
     let include = format!(
         "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",
         folder.display()
     );
-    run(lot, "apply", &lot.write("swarm.toml", &include), &["--yes"]).exits(0);
-    make_small_image(lot, &NODES, "tiny:1");
-    make_small_image(lot, &NODES, "tiny:2");
+    run(lab, "apply", &lab.write("swarm.toml", &include), &["--yes"]).exits(0);
+    make_small_image(lab, &NODES, "tiny:1");
+    make_small_image(lab, &NODES, "tiny:2");
 }
 
-fn objects(lot: &Lot) -> String {
-    lot.on(
+fn objects(lab: &TestLab) -> String {
+    lab.on(
         "docker01",
         "docker service ls -q; docker secret ls -q; docker config ls -q; docker network ls -q --filter driver=overlay",
     )
 }
 
 #[test]
-fn a_stack_is_previewed_deployed_watched_and_mended() {
-    let lot = Lot::up("stack");
-    std::fs::create_dir(lot.path("run")).unwrap();
-    let web = web(&lot);
+fn stack_lifecycle() {
+    let lab = TestLab::up("stack");
+    std::fs::create_dir(lab.path("run")).unwrap();
+    let web = web(&lab);
     // Bare nodes: the plan is whole, and a missing command is one clear sentence.
-    run(&lot, "plan", &web, &[])
+    run(&lab, "plan", &web, &[])
         .exits(0)
         .says("service web_app: (absent) -> tiny:1, 2 replicas")
         .says("secret web_password");
-    missing_command(&lot, &web);
-    interrupted(&lot, &web);
+    missing_command(&lab, &web);
+    interrupted(&lab, &web);
 
-    provision(&lot);
-    let before = objects(&lot);
-    run(&lot, "plan", &web, &["--exit-code"])
+    provision(&lab);
+    let before = objects(&lab);
+    run(&lab, "plan", &web, &["--exit-code"])
         .exits(3)
         .says("network web_default")
         .says("service web_db");
-    assert_eq!(objects(&lot), before, "a plan made something");
-    run(&lot, "apply", &web, &["--yes"])
+    assert_eq!(objects(&lab), before, "a plan made something");
+    run(&lab, "apply", &web, &["--yes"])
         .exits(0)
         .says("web_app: 2/2 running");
-    let running = lot.on(
+    let running = lab.on(
         "docker01",
         "docker service ls --format '{{.Name}} {{.Replicas}}'",
     );
@@ -124,26 +124,26 @@ fn a_stack_is_previewed_deployed_watched_and_mended() {
         running.contains("web_app 2/2 (max 1 per node)") && running.contains("web_db 1/1"),
         "{running}"
     );
-    run(&lot, "check", &web, &[])
+    run(&lab, "check", &web, &[])
         .exits(0)
         .says("In sync")
         .does_not_say("defect");
 
-    drift(&lot, &web);
-    versions(&lot);
-    refusals(&lot, &web);
-    failures(&lot);
-    rollback(&lot, &web);
-    removal(&lot);
+    drift(&lab, &web);
+    versions(&lab);
+    refusals(&lab, &web);
+    failures(&lab);
+    rollback(&lab, &web);
+    removal(&lab);
 }
 
-fn missing_command(lot: &Lot, web: &str) {
+fn missing_command(lab: &TestLab, web: &str) {
     // Its own ssh, and nothing else.
-    std::fs::create_dir(lot.path("bin")).unwrap();
-    let mut command = lot.command("plan", web, &[]);
+    std::fs::create_dir(lab.path("bin")).unwrap();
+    let mut command = lab.command("plan", web, &[]);
     let output = command
-        .env("PATH", lot.path("bin"))
-        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .env("PATH", lab.path("bin"))
+        .env("XDG_RUNTIME_DIR", lab.path("run"))
         .output()
         .unwrap();
     Said::from(output)
@@ -152,17 +152,17 @@ fn missing_command(lot: &Lot, web: &str) {
         .says("docker-cli");
 }
 
-fn interrupted(lot: &Lot, web: &str) {
-    let fake = lot.write("bin/docker", "#!/bin/sh\nexec sleep 60\n");
+fn interrupted(lab: &TestLab, web: &str) {
+    let fake = lab.write("bin/docker", "#!/bin/sh\nexec sleep 60\n");
     std::fs::set_permissions(&fake, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let path = format!("{}:{}", lot.path("bin"), std::env::var("PATH").unwrap());
-    let mut command = lot.command("plan", web, &[]);
+    let path = format!("{}:{}", lab.path("bin"), std::env::var("PATH").unwrap());
+    let mut command = lab.command("plan", web, &[]);
     let mut child = command
         .env("PATH", path)
-        .env("XDG_RUNTIME_DIR", lot.path("run"))
+        .env("XDG_RUNTIME_DIR", lab.path("run"))
         .spawn()
         .unwrap();
-    let entries = || std::fs::read_dir(lot.path("run")).unwrap().count();
+    let entries = || std::fs::read_dir(lab.path("run")).unwrap().count();
     let started = Instant::now();
     while entries() == 0 {
         assert!(
@@ -179,9 +179,9 @@ fn interrupted(lot: &Lot, web: &str) {
     assert_eq!(entries(), 0, "Ctrl-C left a private folder");
 }
 
-fn drift(lot: &Lot, web: &str) {
-    lot.on("docker01", "docker service scale -d web_app=1 && docker service update -d --image tiny:2 --env-add EXTRA=hunter2 --force web_db");
-    run(lot, "check", web, &[])
+fn drift(lab: &TestLab, web: &str) {
+    lab.on("docker01", "docker service scale -d web_app=1 && docker service update -d --image tiny:2 --env-add EXTRA=hunter2 --force web_db");
+    run(lab, "check", web, &[])
         .exits(3)
         .says("changed behind our back")
         .says("web_app replicas: 1 -> 2")
@@ -189,9 +189,9 @@ fn drift(lot: &Lot, web: &str) {
         .says("web_db environment EXTRA: (secret) -> (absent)")
         .says("web_db: tasks are replaced")
         .does_not_say("force");
-    run(lot, "apply", web, &["--yes"]).exits(0);
-    run(lot, "check", web, &[]).exits(0);
-    let image = lot.on(
+    run(lab, "apply", web, &["--yes"]).exits(0);
+    run(lab, "check", web, &[]).exits(0);
+    let image = lab.on(
         "docker01",
         "docker service inspect web_db --format '{{.Spec.TaskTemplate.ContainerSpec.Image}}'",
     );
@@ -199,82 +199,82 @@ fn drift(lot: &Lot, web: &str) {
 }
 
 /// A secret of the playbook beside the stack: made first, named by the compose file without its version, and rotated.
-fn versions(lot: &Lot) {
+fn versions(lab: &TestLab) {
     let body = "  app:\n    image: tiny:1\n    command: sleep 3600\n    stop_grace_period: 100ms\n    secrets: [token]\n    deploy: { endpoint_mode: dnsrr }\n\
                 secrets: { token: { external: true } }";
-    lot.write("versions.yml", &service(body));
+    lab.write("versions.yml", &service(body));
     let text = "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [\n  { secret = { name = \"token\", file = \"token\" } },\n  \
                 { stack = { name = \"versions\", sources = [\"versions.yml\"] } },\n]\n";
-    let playbook = lot.write("versions.toml", text);
+    let playbook = lab.write("versions.toml", text);
     let uses = "docker service inspect versions_app --format '{{range .Spec.TaskTemplate.ContainerSpec.Secrets}}{{.SecretName}} {{.File.Name}}{{end}}'";
     for (value, name) in [("hunter2", "token-1 token"), ("hunter22", "token-2 token")] {
-        lot.write("token", value);
-        run(lot, "apply", &playbook, &["--yes"]).exits(0);
-        assert_eq!(lot.on("docker01", uses), name);
-        run(lot, "check", &playbook, &[]).exits(0);
+        lab.write("token", value);
+        run(lab, "apply", &playbook, &["--yes"]).exits(0);
+        assert_eq!(lab.on("docker01", uses), name);
+        run(lab, "check", &playbook, &[]).exits(0);
     }
 }
 
-fn refusals(lot: &Lot, web: &str) {
-    let before = objects(lot);
-    lot.write("settings", "two");
-    run(lot, "plan", web, &[])
+fn refusals(lab: &TestLab, web: &str) {
+    let before = objects(lab);
+    lab.write("settings", "two");
+    run(lab, "plan", web, &[])
         .exits(1)
         .says("the content of the config web_settings has changed")
         .says("web_settings-v2");
-    lot.write("settings", "one");
+    lab.write("settings", "one");
 
-    lot.write(
+    lab.write(
         "wrong.yml",
         &service("  app:\n    image: tiny:1\n    imagge: x"),
     );
-    let wrong = playbook(lot, "wrong", r#"name = "wrong", sources = ["wrong.yml"]"#);
-    run(lot, "apply", &wrong, &["--yes"])
+    let wrong = playbook(lab, "wrong", r#"name = "wrong", sources = ["wrong.yml"]"#);
+    run(lab, "apply", &wrong, &["--yes"])
         .exits(1)
         .says("wrong.yml, line 5")
         .says("imagge");
 
     let external = "  app: { image: 'tiny:1', secrets: [gone], networks: [lost] }\nsecrets: { gone: { external: true } }\n\
                     networks: { lost: { external: true } }";
-    lot.write("external.yml", &service(external));
+    lab.write("external.yml", &service(external));
     let external = playbook(
-        lot,
+        lab,
         "external",
         r#"name = "external", sources = ["external.yml"]"#,
     );
-    run(lot, "plan", &external, &[])
+    run(lab, "plan", &external, &[])
         .exits(0)
         .says("not in the swarm now")
         .says("network lost, secret gone");
-    run(lot, "apply", &external, &["--yes"])
+    run(lab, "apply", &external, &["--yes"])
         .exits(1)
         .says("network lost, secret gone")
         .says("nothing was done");
 
     let taken = "  app: { image: 'tiny:1', networks: [shared] }\nnetworks: { shared: { name: web_default } }";
-    lot.write("taken.yml", &service(taken));
-    let taken = playbook(lot, "taken", r#"name = "taken", sources = ["taken.yml"]"#);
-    run(lot, "plan", &taken, &[])
+    lab.write("taken.yml", &service(taken));
+    let taken = playbook(lab, "taken", r#"name = "taken", sources = ["taken.yml"]"#);
+    run(lab, "plan", &taken, &[])
         .exits(1)
         .says("belongs to the stack web");
-    assert_eq!(objects(lot), before, "something was deployed");
+    assert_eq!(objects(lab), before, "something was deployed");
 }
 
-fn failures(lot: &Lot) {
+fn failures(lab: &TestLab) {
     let quick = "stop_grace_period: 100ms, networks: []";
     let body = format!(
         "  dies: {{ image: 'tiny:1', command: [sh, -c, 'sleep 0.2; exit 3'], {quick}, deploy: {{ endpoint_mode: dnsrr, restart_policy: {{ delay: 1s }} }} }}\n\
          \x20 nowhere: {{ image: 'tiny:1', command: sleep 60, {quick}, deploy: {{ endpoint_mode: dnsrr, placement: {{ constraints: [node.labels.gone == yes] }} }} }}\n\
          \x20 unknown: {{ image: 'nowhere.invalid/none:9', {quick}, deploy: {{ endpoint_mode: dnsrr, restart_policy: {{ delay: 1s }} }} }}"
     );
-    lot.write("bad.yml", &service(&body));
+    lab.write("bad.yml", &service(&body));
     // A registry that is not there costs time at each look.
     let bad = playbook(
-        lot,
+        lab,
         "bad",
         r#"name = "bad", sources = ["bad.yml"], timeout = "60s", resolve_image = "never""#,
     );
-    let said = run(lot, "apply", &bad, &["--yes"])
+    let said = run(lab, "apply", &bad, &["--yes"])
         .exits(1)
         .says("what was deployed stays");
     // Whichever is known first ends the waiting; each is told as it is seen.
@@ -293,46 +293,46 @@ fn failures(lot: &Lot) {
         assert!(told, "{service}: {word}\n{}", said.stderr);
     }
     // A later look sees it too, though there is nothing to deploy.
-    run(lot, "check", &bad, &[])
+    run(lab, "check", &bad, &[])
         .exits(3)
         .says("running tasks: 0 -> 1");
 }
 
-fn rollback(lot: &Lot, web: &str) {
+fn rollback(lab: &TestLab, web: &str) {
     let dying = COMPOSE.replacen(
         "command: sleep 3600\n    stop_grace_period: 100ms\n    secrets",
         "command: [sh, -c, 'exit 7']\n    stop_grace_period: 100ms\n    secrets",
         1,
     );
     assert_ne!(dying, COMPOSE);
-    lot.write("web.yml", &dying);
-    run(lot, "apply", web, &["--yes"])
+    lab.write("web.yml", &dying);
+    run(lab, "apply", web, &["--yes"])
         .exits(1)
         .says("web_db")
         .says("rolled back")
         .says("non-zero exit (7) (on docker01)");
-    lot.write("web.yml", COMPOSE);
+    lab.write("web.yml", COMPOSE);
     // On a busy machine tasks take their time to come back.
     let lacking =
         "docker service ls --filter name=web_ --format '{{.Replicas}}' | grep -e '^0/' -e '^1/2'";
-    lot.until(
+    lab.until(
         "docker01",
         &format!("! ({lacking})"),
         Duration::from_secs(60),
     );
-    run(lot, "check", web, &[]).exits(0);
+    run(lab, "check", web, &[]).exits(0);
 }
 
-fn removal(lot: &Lot) {
+fn removal(lab: &TestLab) {
     for name in ["bad", "web", "versions"] {
         let absent = playbook(
-            lot,
+            lab,
             "absent",
             &format!(r#"name = "{name}", state = "absent""#),
         );
-        run(lot, "apply", &absent, &["--yes"]).exits(0);
-        run(lot, "check", &absent, &[]).exits(0);
+        run(lab, "apply", &absent, &["--yes"]).exits(0);
+        run(lab, "check", &absent, &[]).exits(0);
     }
-    let left = lot.on("docker01", "docker service ls -q; docker secret ls -q --filter label=com.docker.stack.namespace; docker config ls -q --filter label=com.docker.stack.namespace; docker network ls --filter label=com.docker.stack.namespace -q");
+    let left = lab.on("docker01", "docker service ls -q; docker secret ls -q --filter label=com.docker.stack.namespace; docker config ls -q --filter label=com.docker.stack.namespace; docker network ls --filter label=com.docker.stack.namespace -q");
     assert_eq!(left, "");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::lot::Lot;
+use crate::test_lab::TestLab;
 
 /// Every call by which a process changes a file system, the kernel or the clock, and what shows where it speaks to.
 const CALLS: &str = "open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir,mknod,mknodat,link,linkat,\
@@ -57,22 +57,22 @@ pub struct Trace {
 }
 
 /// Runs something while sshd and all that it starts are traced.
-pub fn while_traced(lot: &Lot, node: &str, work: impl FnOnce()) -> Trace {
+pub fn while_traced(lab: &TestLab, node: &str, work: impl FnOnce()) -> Trace {
     let start = format!(
         "pid=$(systemctl show -p MainPID --value ssh); rm -f /tmp/trace /tmp/tracer; \
          nohup strace -f -qq -yy -s 200 -e trace={CALLS} -o /tmp/trace -p \"$pid\" >/tmp/tracer 2>&1 & echo $! >/tmp/tracer.pid"
     );
-    lot.on(node, &start);
+    lab.on(node, &start);
     let attached = "pid=$(systemctl show -p MainPID --value ssh); ! grep -q '^TracerPid:\t0$' /proc/$pid/status";
-    lot.until(node, attached, Duration::from_secs(10));
+    lab.until(node, attached, Duration::from_secs(10));
     work();
-    lot.on(node, "kill -INT $(cat /tmp/tracer.pid)");
-    lot.until(
+    lab.on(node, "kill -INT $(cat /tmp/tracer.pid)");
+    lab.until(
         node,
         "! kill -0 $(cat /tmp/tracer.pid) 2>/dev/null",
         Duration::from_secs(10),
     );
-    read(&lot.on(node, "cat /tmp/trace"))
+    read(&lab.on(node, "cat /tmp/trace"))
 }
 
 /// Reads strace's text: `PID call(arguments) = result`, where a call that another process interrupts is told in two halves.

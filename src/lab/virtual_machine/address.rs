@@ -7,8 +7,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use sha2::{Digest as _, Sha256};
 
 use crate::lab::error::LabError;
-use crate::lab::lot::Lot;
-use crate::lab::network::Network;
+use crate::lab::network::LabNetwork;
+use crate::lab::record::LabRecord;
 use crate::lab::state::StateDirectory;
 
 /// Where packages come from, seen from within: QEMU answers there with a program of this machine (`guestfwd`).
@@ -18,20 +18,22 @@ pub(super) const MIRROR_ADDRESS: &str = "10.0.2.100";
 const PORTS: std::ops::Range<u16> = 22_000..23_000;
 
 /// The private network. Every lot has the same one, on a cable of its own.
-pub(super) fn private_network() -> Network {
-    Network {
+pub(super) fn private_network() -> LabNetwork {
+    LabNetwork {
         name: "private".to_owned(),
         gateway: Ipv4Addr::new(192, 168, 56, 1),
     }
 }
 
 /// Gives each node that has none a port of loopback for its SSH: free now, and of no other node of the lot.
-pub(super) fn give_ports(lot: &mut Lot) -> Result<(), LabError> {
-    let mut taken: BTreeSet<u16> = lot.nodes.iter().filter_map(|node| node.port).collect();
+pub(super) fn give_ports(record: &mut LabRecord) -> Result<(), LabError> {
+    let mut taken: BTreeSet<u16> = record.nodes.iter().filter_map(|node| node.port).collect();
     // Lots that are made at the same time begin at different places.
-    let start =
-        u16::from_le_bytes([digest(lot.name.as_str())[0], digest(lot.name.as_str())[1]]) % 1000;
-    for node in lot.nodes.iter_mut().filter(|node| node.port.is_none()) {
+    let start = u16::from_le_bytes([
+        digest(record.name.as_str())[0],
+        digest(record.name.as_str())[1],
+    ]) % 1000;
+    for node in record.nodes.iter_mut().filter(|node| node.port.is_none()) {
         let ports = (0..1000).map(|step| PORTS.start + (start + step) % 1000);
         let free = |port: &u16| {
             !taken.contains(port) && TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok()
@@ -50,9 +52,9 @@ pub(super) fn give_ports(lot: &mut Lot) -> Result<(), LabError> {
 
 /// The lot's cable: a group of 239.0.0.0/8 (RFC 2365, for local use) by the lot's name and state directory, and the first node's port,
 /// which no other lot has. Packets stay on loopback.
-pub(super) fn cable(lot: &Lot, state: &StateDirectory) -> String {
-    let digest = digest(&format!("{} {}", state.path().display(), lot.name));
-    let port = lot
+pub(super) fn cable(record: &LabRecord, state: &StateDirectory) -> String {
+    let digest = digest(&format!("{} {}", state.path().display(), record.name));
+    let port = record
         .nodes
         .first()
         .and_then(|node| node.port)
@@ -78,20 +80,20 @@ mod tests {
             state: state.clone(),
             ..LabOptions::new("lab").unwrap()
         };
-        let mut lot = Lot::new(&options, "/tmp/lab.toml".into());
-        lot.grow(1, 1, &private_network());
-        give_ports(&mut lot).unwrap();
-        let first: Vec<u16> = lot.nodes.iter().map(|node| node.port.unwrap()).collect();
+        let mut record = LabRecord::new(&options, "/tmp/lab.toml".into());
+        record.grow(1, 1, &private_network());
+        give_ports(&mut record).unwrap();
+        let first: Vec<u16> = record.nodes.iter().map(|node| node.port.unwrap()).collect();
         assert_ne!(first[0], first[1]);
         // Another program takes the next one: the third node gets one behind it.
         let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, first[1] + 1));
-        lot.grow(1, 2, &private_network());
-        give_ports(&mut lot).unwrap();
-        let second: Vec<u16> = lot.nodes.iter().map(|node| node.port.unwrap()).collect();
+        record.grow(1, 2, &private_network());
+        give_ports(&mut record).unwrap();
+        let second: Vec<u16> = record.nodes.iter().map(|node| node.port.unwrap()).collect();
         assert_eq!(second[..2], first[..]);
         assert!(second[2] > first[1] + 1, "{second:?}");
-        assert_eq!(lot.nodes[2].address.to_string(), "192.168.56.13");
-        let cable = cable(&lot, &state);
+        assert_eq!(record.nodes[2].address.to_string(), "192.168.56.13");
+        let cable = cable(&record, &state);
         assert!(
             cable.starts_with("239.213.") && cable.ends_with(&format!(":{}", first[0])),
             "{cable}"

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::address;
-use super::image::Disk;
-use super::process::{self, NAT_CARD, PRIVATE_CARD, Start};
-use super::remote::Remote;
+use super::base_disk::BaseDisk;
+use super::qemu_process::{self, NAT_CARD, PRIVATE_CARD, QemuCommand};
+use super::ssh_shell::SshShell;
 use super::{monitor, seed};
-use crate::lab::command::{Tool, tail};
+use crate::lab::command::{LocalCommand, tail};
 use crate::lab::error::LabError;
-use crate::lab::lot::{Lot, Node};
-use crate::lab::mirror::{self, Mirror};
+use crate::lab::key;
+use crate::lab::mirror::{self, PackageMirror};
+use crate::lab::node_state::NodeState;
+use crate::lab::progress::ProgressFn;
+use crate::lab::record::{LabNode, LabRecord};
 use crate::lab::state::{StateDirectory, make_folder, remove_folder, write_file};
-use crate::lab::{NodeState, Progress, key};
 
 /// How long a machine may take to boot, in seconds: emulated, and many at once on few processors.
 const BOOT_SECONDS: u64 = 1200;
@@ -26,23 +28,23 @@ const STOP_SECONDS: u64 = 180;
 const SOCKET_LIMIT: usize = 107;
 
 /// One machine of a lot.
-pub(crate) struct Machine {
+pub(crate) struct VirtualMachine {
     name: String,
     folder: PathBuf,
-    remote: Remote,
+    remote: SshShell,
 }
 
-impl Machine {
+impl VirtualMachine {
     /// The machine of this node, whether it exists or not.
-    pub(crate) fn of(lot: &Lot, state: &StateDirectory, node: &Node) -> Self {
-        let remote = Remote {
+    pub(crate) fn of(record: &LabRecord, state: &StateDirectory, node: &LabNode) -> Self {
+        let remote = SshShell {
             port: node.port.unwrap_or_default(),
-            identity_file: lot.identity_file(state),
-            known_hosts: lot.known_hosts(state),
+            identity_file: record.identity_file(state),
+            known_hosts: record.known_hosts(state),
         };
         Self {
             name: node.name.clone(),
-            folder: state.lot(&lot.name).join(&node.name),
+            folder: state.environment(&record.name).join(&node.name),
             remote,
         }
     }
@@ -50,10 +52,10 @@ impl Machine {
     /// Makes the folder with all that the first boot needs, unless it is there; gives the machine's line for `known_hosts`.
     pub(super) fn make(
         &self,
-        node: &Node,
-        disk: &Disk,
+        node: &LabNode,
+        disk: &BaseDisk,
         more: &str,
-        progress: Progress<'_>,
+        progress: ProgressFn<'_>,
     ) -> Result<String, LabError> {
         make_folder(&self.folder)?;
         let socket = self.folder.join("monitor");
@@ -83,7 +85,7 @@ impl Machine {
             let _ = fs::remove_file(&base);
             std::os::unix::fs::symlink(disk.folder(), &base)
                 .map_err(LabError::file("link", &base))?;
-            Tool::new("qemu-img")
+            LocalCommand::new("qemu-img")
                 .arguments(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
                 .arguments([&disk.file_system(), &half])
                 .install_hint("apt-get install qemu-utils (or run .ci/install --virtual-machines)")
@@ -101,30 +103,30 @@ impl Machine {
     /// Starts it, unless it runs; does not wait.
     pub(super) fn launch(
         &self,
-        lot: &Lot,
+        record: &LabRecord,
         state: &StateDirectory,
-        mirror: &Mirror,
+        mirror: &PackageMirror,
     ) -> Result<(), LabError> {
-        if process::running(&self.folder).is_some() {
+        if qemu_process::running(&self.folder).is_some() {
             return Ok(());
         }
         let base = self.base();
         let base = base.canonicalize().map_err(LabError::file("find", &base))?;
         self.mark_cut(false)?;
-        let number = lot
+        let number = record
             .nodes
             .iter()
             .position(|node| node.name == self.name)
             .unwrap_or_default()
             + 1;
-        Start {
-            name: &lot.container(&self.name),
+        QemuCommand {
+            name: &record.container(&self.name),
             folder: &self.folder,
-            disk: &Disk::at(&base),
+            disk: &BaseDisk::at(&base),
             number: u8::try_from(number).unwrap_or(u8::MAX),
             port: self.remote.port,
-            cable: &address::cable(lot, state),
-            busybox: &busybox(&state.lot(&lot.name), mirror)?,
+            cable: &address::cable(record, state),
+            busybox: &busybox(&state.environment(&record.name), mirror)?,
             packages: &mirror.folder,
         }
         .run()
@@ -133,23 +135,23 @@ impl Machine {
     /// Starts it and waits until it has booted.
     pub(crate) fn start(
         &self,
-        lot: &Lot,
+        record: &LabRecord,
         state: &StateDirectory,
-        progress: Progress<'_>,
+        progress: ProgressFn<'_>,
     ) -> Result<(), LabError> {
-        let mirror = mirror::built(state, lot.suite)?.ok_or_else(|| LabError::NoMirror {
-            lot: lot.name.to_string(),
+        let mirror = mirror::built(state, record.suite)?.ok_or_else(|| LabError::NoMirror {
+            lab: record.name.to_string(),
         })?;
-        self.launch(lot, state, &mirror)?;
+        self.launch(record, state, &mirror)?;
         self.wait_for_boot(progress)
     }
 
     /// Waits until systemd has started everything; failed units are told, not fatal.
-    pub(super) fn wait_for_boot(&self, progress: Progress<'_>) -> Result<(), LabError> {
+    pub(super) fn wait_for_boot(&self, progress: ProgressFn<'_>) -> Result<(), LabError> {
         let started = Instant::now();
         let mut last = String::new();
         while started.elapsed() < Duration::from_secs(BOOT_SECONDS)
-            && process::running(&self.folder).is_some()
+            && qemu_process::running(&self.folder).is_some()
         {
             match self.remote.shell("systemctl is-system-running || :", 60) {
                 Ok(said) => match said.trim() {
@@ -190,7 +192,7 @@ impl Machine {
     pub(crate) fn state(&self) -> NodeState {
         if !self.folder.join("disk.qcow2").exists() {
             NodeState::Missing
-        } else if process::running(&self.folder).is_none() {
+        } else if qemu_process::running(&self.folder).is_none() {
             NodeState::Stopped
         } else if self.cut_mark().exists() {
             NodeState::Cut
@@ -201,16 +203,16 @@ impl Machine {
 
     /// Shuts it down and waits; `at_once` takes the power away, which is also done to a machine that does not end.
     pub(crate) fn stop(&self, at_once: bool) -> Result<(), LabError> {
-        if process::running(&self.folder).is_some() && !at_once {
+        if qemu_process::running(&self.folder).is_some() && !at_once {
             // Where nobody can be spoken to, its power button is pressed.
             if self.shell("systemctl --no-block poweroff", 120).is_err() {
                 self.ask("system_powerdown", &json!({}))?;
             }
-            if process::wait_for_end(&self.folder, Duration::from_secs(STOP_SECONDS)) {
+            if qemu_process::wait_for_end(&self.folder, Duration::from_secs(STOP_SECONDS)) {
                 return Ok(());
             }
         }
-        process::kill(&self.folder)
+        qemu_process::kill(&self.folder)
     }
 
     /// Pulls the cables of both cards, or puts them back: its addresses stay, packets vanish.
@@ -230,7 +232,7 @@ impl Machine {
 
     /// Takes its power and its disk away.
     pub(crate) fn remove(&self) -> Result<(), LabError> {
-        process::kill(&self.folder)?;
+        qemu_process::kill(&self.folder)?;
         remove_folder(&self.folder)
     }
 
@@ -262,25 +264,25 @@ impl Machine {
 }
 
 /// Ends the machines of which this folder of a lot has any trace, whatever its record says.
-pub(crate) fn end_all(lot: &Path, progress: Progress<'_>) -> Result<(), LabError> {
-    let Ok(entries) = fs::read_dir(lot) else {
+pub(crate) fn end_all(record: &Path, progress: ProgressFn<'_>) -> Result<(), LabError> {
+    let Ok(entries) = fs::read_dir(record) else {
         return Ok(());
     };
     for entry in entries.flatten() {
-        if process::running(&entry.path()).is_some() {
+        if qemu_process::running(&entry.path()).is_some() {
             progress(&format!("ending {}", entry.file_name().to_string_lossy()));
-            process::kill(&entry.path())?;
+            qemu_process::kill(&entry.path())?;
         }
     }
     Ok(())
 }
 
 /// The static busybox of the mirror's images, in the lot's folder.
-fn busybox(lot: &Path, mirror: &Mirror) -> Result<PathBuf, LabError> {
-    let place = lot.join("busybox");
+fn busybox(record: &Path, mirror: &PackageMirror) -> Result<PathBuf, LabError> {
+    let place = record.join("busybox");
     if !place.exists() {
-        let folder = tempfile::tempdir_in(lot).map_err(LabError::file("create", lot))?;
-        Tool::new("tar")
+        let folder = tempfile::tempdir_in(record).map_err(LabError::file("create", record))?;
+        LocalCommand::new("tar")
             .arguments(["-x", "-C"])
             .arguments([folder.path()])
             .arguments(["-f"])

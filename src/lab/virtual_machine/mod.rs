@@ -3,32 +3,14 @@
 //! The first network card is a NAT behind which every machine has the same address; the second is the lot's private network.
 
 mod address;
-mod image;
+mod base_disk;
 mod machine;
 mod monitor;
-mod process;
+mod qemu_process;
 mod recipe;
-mod remote;
 mod seed;
+mod ssh_shell;
 mod up;
 
-pub(crate) use machine::{Machine, end_all};
+pub(crate) use machine::{VirtualMachine, end_all};
 pub(crate) use up::up;
-
-use super::error::LabError;
-use super::host;
-
-/// The only architecture whose QEMU machine is described here.
-const ARCHITECTURE: &str = "amd64";
-
-/// Refuses machines that cannot carry virtual machines.
-fn check_host() -> Result<(), LabError> {
-    let architecture = host::architecture()?;
-    if architecture == ARCHITECTURE {
-        return Ok(());
-    }
-    Err(LabError::Architecture {
-        architecture,
-        known: ARCHITECTURE,
-    })
-}

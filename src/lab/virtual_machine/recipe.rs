@@ -1,6 +1,6 @@
 //! What the disk of virtual machines is made of, and the hash that names what was built from it.
 
-use crate::lab::options::Suite;
+use crate::lab::options::DebianSuite;
 use crate::lab::recipe;
 
 /// Packages besides those of a node that is a container: a kernel, and what finds hardware.
@@ -21,7 +21,7 @@ pub(super) const DISK_SIZE: &str = "16G";
 const FORM: &str = "2";
 
 /// Names the disk of a suite.
-pub(super) fn hash(suite: Suite, architecture: &str) -> String {
+pub(super) fn hash(suite: DebianSuite, architecture: &str) -> String {
     recipe::hash(&[
         &recipe::node_hash(suite, architecture),
         &PACKAGES.join(" "),
@@ -37,10 +37,13 @@ mod tests {
 
     #[test]
     fn releases_have_disks_of_their_own() {
-        assert_ne!(hash(Suite::Trixie, "amd64"), hash(Suite::Bookworm, "amd64"));
         assert_ne!(
-            hash(Suite::Trixie, "amd64"),
-            recipe::node_hash(Suite::Trixie, "amd64")
+            hash(DebianSuite::Trixie, "amd64"),
+            hash(DebianSuite::Bookworm, "amd64")
+        );
+        assert_ne!(
+            hash(DebianSuite::Trixie, "amd64"),
+            recipe::node_hash(DebianSuite::Trixie, "amd64")
         );
     }
 }

@@ -1,18 +1,18 @@
 //! The second disk of a machine: a script that makes it the one it is, run at each boot before the network comes up.
 
-use crate::lab::lot::Node;
+use crate::lab::record::LabNode;
 
 /// Bytes of a sector: a disk is a whole number of them.
 const SECTOR: usize = 512;
 
 /// The disk. `host_key` is the machine's private SSH host key, `more` what else to run.
-pub(super) fn disk(node: &Node, host_key: &str, more: &str) -> Vec<u8> {
+pub(super) fn disk(node: &LabNode, host_key: &str, more: &str) -> Vec<u8> {
     let mut disk = script(node, host_key, more).into_bytes();
     disk.resize(disk.len().next_multiple_of(SECTOR), b'\n');
     disk
 }
 
-fn script(node: &Node, host_key: &str, more: &str) -> String {
+fn script(node: &LabNode, host_key: &str, more: &str) -> String {
     let (name, address) = (&node.name, node.address);
     let key = "/etc/ssh/ssh_host_ed25519_key";
     format!(
@@ -40,14 +40,14 @@ fn script(node: &Node, host_key: &str, more: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lab::lot::Role;
+    use crate::lab::record::NodeRole;
 
     #[test]
     fn a_seed_is_a_disk_and_a_script() {
-        let node = Node {
+        let node = LabNode {
             name: "docker02".to_owned(),
             address: std::net::Ipv4Addr::new(192, 168, 56, 12),
-            role: Role::Worker,
+            role: NodeRole::Worker,
             port: Some(22_001),
         };
         let disk = disk(&node, "KEY\n", "echo more\n");

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::lot::Lot;
 use crate::skep::Said;
+use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/nginx-php.toml";
 const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
 const BALANCERS: [&str; 3] = ["docker01", "docker02", "docker03"];
 /// For what a busy machine may take its time for.
-const PATIENCE: Duration = Duration::from_secs(240);
+const WAIT_LIMIT: Duration = Duration::from_secs(240);
 
-fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
+fn run(lab: &TestLab, verb: &str, more: &[&str]) -> Said {
     let values = [
         "registry_image=registry:lab",
         "nginx_php_base=services:lab",
@@ -28,7 +28,7 @@ fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
     ];
     let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
     arguments.extend(more);
-    lot.run(verb, PLAYBOOK, &arguments)
+    lab.run(verb, PLAYBOOK, &arguments)
 }
 
 /// What a request gets, or why it gets nothing.
@@ -68,7 +68,7 @@ fn until_behind(address: &str, wanted: &[&str]) {
             return;
         }
         assert!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < WAIT_LIMIT,
             "behind {address}: {seen:?}, wanted {wanted:?}"
         );
     }
@@ -119,27 +119,27 @@ impl Visitors {
 }
 
 #[test]
-fn nginx_and_php_behind_balancers() {
-    let lot = Lot::up_with("nginx", &["--managers", "3", "--workers", "2"]);
-    lot.run(
+fn nginx_php_behind_load_balancers() {
+    let lab = TestLab::up_with("nginx", &["--managers", "3", "--workers", "2"]);
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lot.image("services", &[]);
-    lot.image("registry", &["docker01"]);
-    let address = |node: &str| lot.address(node);
+    lab.image("services", &[]);
+    lab.image("registry", &["docker01"]);
+    let address = |node: &str| lab.address(node);
 
-    run(&lot, "plan", &[]).exits(0).says("stack[nginx-php]");
-    run(&lot, "apply", &["--yes"]).exits(0);
-    run(&lot, "check", &[]).exits(0).says("In sync");
+    run(&lab, "plan", &[]).exits(0).says("stack[nginx-php]");
+    run(&lab, "apply", &["--yes"]).exits(0);
+    run(&lab, "check", &[]).exits(0).says("In sync");
     for node in NODES {
         let page = get(&format!("http://{}:8081/", address(node)), "20").unwrap();
         assert_eq!(node_of(&page), Some(node), "{page}");
         assert!(page.contains("<h1>nginx and PHP 8</h1>"), "{page}");
         // A request that is longer than a reload, wherever it falls.
-        lot.on(
+        lab.on(
             node,
             "echo '<?php sleep(2); echo \"slow\";' >/srv/nginx-php/www/slow.php",
         );
@@ -148,8 +148,8 @@ fn nginx_and_php_behind_balancers() {
         until_behind(&address(balancer), &NODES);
     }
     let page = get(&format!("http://{}/", address("docker02")), "20").unwrap();
-    // This machine's own address on the lot's bridge, where the packages are served.
-    let inventory = std::fs::read_to_string(lot.inventory()).unwrap();
+    // This machine's own address on the lab's bridge, where the packages are served.
+    let inventory = std::fs::read_to_string(lab.inventory()).unwrap();
     let here = inventory
         .split("docker_repository = \"http://")
         .nth(1)
@@ -159,30 +159,30 @@ fn nginx_and_php_behind_balancers() {
         .unwrap();
     assert!(page.contains(&format!("Your address is {here}.")), "{page}");
 
-    the_list_changes_and_nobody_notices(&lot);
-    a_manager_loses_its_power(&lot);
-    the_server_of_the_pages(&lot);
+    upstream_change_loses_no_request(&lab);
+    manager_power_loss(&lab);
+    nfs_server(&lab);
 }
 
-fn the_list_changes_and_nobody_notices(lot: &Lot) {
+fn upstream_change_loses_no_request(lab: &TestLab) {
     let urls = BALANCERS.iter().flat_map(|node| {
-        ["", "slow.php"].map(|path| format!("http://{}/{path}", lot.address(node)))
+        ["", "slow.php"].map(|path| format!("http://{}/{path}", lab.address(node)))
     });
     let visitors = Visitors::of(urls);
     let without = ["-e", "nginx_php_web=all:!docker05"];
-    run(lot, "plan", &without)
+    run(lab, "plan", &without)
         .exits(0)
         .says("command[reload the balancer]");
-    run(lot, "apply", &[&["--yes"], &without[..]].concat()).exits(0);
+    run(lab, "apply", &[&["--yes"], &without[..]].concat()).exits(0);
     for balancer in BALANCERS {
-        until_behind(&lot.address(balancer), &NODES[..4]);
+        until_behind(&lab.address(balancer), &NODES[..4]);
     }
-    run(lot, "check", &without).exits(0).says("In sync");
+    run(lab, "check", &without).exits(0).says("In sync");
     // It still serves, for who asks it.
-    get(&format!("http://{}:8081/", lot.address("docker05")), "20").unwrap();
-    run(lot, "apply", &["--yes"]).exits(0);
+    get(&format!("http://{}:8081/", lab.address("docker05")), "20").unwrap();
+    run(lab, "apply", &["--yes"]).exits(0);
     for balancer in BALANCERS {
-        until_behind(&lot.address(balancer), &NODES);
+        until_behind(&lab.address(balancer), &NODES);
     }
     visitors.lost_nothing();
 
@@ -190,49 +190,49 @@ fn the_list_changes_and_nobody_notices(lot: &Lot) {
     let container =
         "$(docker ps -q --filter label=com.docker.swarm.service.name=nginx-php_balancer)";
     let meddle = "sed -i /docker04/d /srv/nginx-php/balancer/nginx.conf";
-    lot.on(
+    lab.on(
         "docker03",
         &format!("{meddle} && docker exec {container} nginx -c /balancer/nginx.conf -s reload"),
     );
     until_behind(
-        &lot.address("docker03"),
+        &lab.address("docker03"),
         &["docker01", "docker02", "docker03", "docker05"],
     );
-    run(lot, "check", &[])
+    run(lab, "check", &[])
         .exits(3)
         .says("file[/srv/nginx-php/balancer/nginx.conf]");
-    run(lot, "apply", &["--yes"]).exits(0);
-    until_behind(&lot.address("docker03"), &NODES);
+    run(lab, "apply", &["--yes"]).exits(0);
+    until_behind(&lab.address("docker03"), &NODES);
 }
 
-fn a_manager_loses_its_power(lot: &Lot) {
+fn manager_power_loss(lab: &TestLab) {
     let others = ["docker02", "docker03"];
-    let visitors = Visitors::of(others.map(|node| format!("http://{}/", lot.address(node))));
-    lot.pull_the_plug("docker01");
-    lot.until(
+    let visitors = Visitors::of(others.map(|node| format!("http://{}/", lab.address(node))));
+    lab.cut_power("docker01");
+    lab.until(
         "docker02",
         "docker node ls --format '{{.Hostname}} {{.Status}}' | grep -qx 'docker01 Down'",
-        PATIENCE,
+        WAIT_LIMIT,
     );
     for balancer in others {
-        until_behind(&lot.address(balancer), &NODES[1..]);
+        until_behind(&lab.address(balancer), &NODES[1..]);
     }
-    assert!(get(&format!("http://{}/", lot.address("docker01")), "5").is_err());
-    run(lot, "check", &[]).exits(4).says("docker01");
+    assert!(get(&format!("http://{}/", lab.address("docker01")), "5").is_err());
+    run(lab, "check", &[]).exits(4).says("docker01");
 
-    lot.fault("start", "docker01");
+    lab.fault("start", "docker01");
     for balancer in BALANCERS {
-        until_behind(&lot.address(balancer), &NODES);
+        until_behind(&lab.address(balancer), &NODES);
     }
     visitors.lost_nothing();
     let started = Instant::now();
     loop {
-        let said = run(lot, "check", &[]);
+        let said = run(lab, "check", &[]);
         if said.code == 0 {
             return;
         }
         assert!(
-            started.elapsed() < PATIENCE,
+            started.elapsed() < WAIT_LIMIT,
             "the cluster is not whole:\n{}{}",
             said.stdout,
             said.stderr
@@ -241,9 +241,9 @@ fn a_manager_loses_its_power(lot: &Lot) {
 }
 
 /// Packages and exports, and the server itself where the kernel has one.
-fn the_server_of_the_pages(lot: &Lot) {
+fn nfs_server(lab: &TestLab) {
     let said = run(
-        lot,
+        lab,
         "apply",
         &[
             "--yes",
@@ -255,10 +255,10 @@ fn the_server_of_the_pages(lot: &Lot) {
             "nginx_php_content=nfs",
         ],
     );
-    let exports = lot.on("docker05", "cat /etc/exports.d/nginx-php.exports");
-    let table = lot.on("docker05", "cat /var/lib/nfs/etab");
+    let exports = lab.on("docker05", "cat /etc/exports.d/nginx-php.exports");
+    let table = lab.on("docker05", "cat /var/lib/nfs/etab");
     for node in NODES {
-        let address = lot.address(node);
+        let address = lab.address(node);
         assert!(
             exports.contains(&format!(" {address}(ro,sync,no_subtree_check)")),
             "{exports}"
@@ -269,7 +269,7 @@ fn the_server_of_the_pages(lot: &Lot) {
         );
     }
     if said.code == 0 {
-        lot.on("docker05", "systemctl is-active nfs-server");
+        lab.on("docker05", "systemctl is-active nfs-server");
     } else {
         said.exits(1)
             .says("Dependency failed for nfs-server.service");

@@ -5,8 +5,8 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lot::Lot;
 use crate::skep::{Said, skep};
+use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/survey.toml";
 const PASSWORD: &str = "hunter2 and more";
@@ -35,7 +35,7 @@ printf 'FROM services:lab\nUSER redis\nCMD ["redis-server", "--bind", "*", "--pr
 docker build -q -t redis:lab ."#;
 
 struct Survey<'a> {
-    lot: &'a Lot,
+    lab: &'a TestLab,
     account: String,
 }
 
@@ -54,7 +54,7 @@ impl Survey<'_> {
         ];
         let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
         arguments.extend(more);
-        let mut command = self.lot.command(verb, PLAYBOOK, &arguments);
+        let mut command = self.lab.command(verb, PLAYBOOK, &arguments);
         Said::from(
             command
                 .env("SURVEY_PASSWORD", PASSWORD)
@@ -66,7 +66,7 @@ impl Survey<'_> {
 
     /// What the form says on the first node that answers, asked from outside.
     fn answers(&self) -> String {
-        let get = |node: &&str| curl(&[&format!("http://{}:2154/answers", self.lot.address(node))]);
+        let get = |node: &&str| curl(&[&format!("http://{}:2154/answers", self.lab.address(node))]);
         ["docker01", "docker02", "docker03"]
             .iter()
             .find_map(get)
@@ -79,7 +79,7 @@ impl Survey<'_> {
             curl(&[
                 "--data",
                 &form,
-                &format!("http://{}:2154/", self.lot.address(node)),
+                &format!("http://{}:2154/", self.lab.address(node)),
             ])
         };
         assert!(
@@ -120,21 +120,21 @@ fn curl(arguments: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn the_survey_runs_and_keeps_its_answers() {
-    let lot = Lot::up("survey");
-    lot.run(
+fn survey_keeps_data() {
+    let lab = TestLab::up("survey");
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    lot.image("services", &[]);
-    lot.image("registry", &["docker01"]);
-    let account = lot.on("docker02", DATABASE).trim().to_owned();
+    lab.image("services", &[]);
+    lab.image("registry", &["docker01"]);
+    let account = lab.on("docker02", DATABASE).trim().to_owned();
     for node in ["docker01", "docker02", "docker03"] {
-        lot.on(node, QUEUE);
+        lab.on(node, QUEUE);
     }
-    let survey = Survey { lot: &lot, account };
+    let survey = Survey { lab: &lab, account };
 
     survey.run("plan", &[]).exits(0).says("stack[survey]");
     survey.run("apply", &["--yes"]).exits(0);
@@ -143,7 +143,7 @@ fn the_survey_runs_and_keeps_its_answers() {
     survey.until_answers_have("Pika");
 
     // The database's container is killed: a new one finds the data.
-    lot.on(
+    lab.on(
         "docker02",
         "docker kill $(docker ps -q --filter label=com.docker.swarm.service.name=survey_db)",
     );
@@ -151,7 +151,7 @@ fn the_survey_runs_and_keeps_its_answers() {
 
     // Down and up: `check` says what is gone, `apply` brings it back, with its answers.
     // Its network may be in use for a moment longer: `docker stack rm` then takes the rest away, and fails.
-    lot.until(
+    lab.until(
         "docker01",
         "docker stack rm survey",
         Duration::from_secs(120),
@@ -159,7 +159,7 @@ fn the_survey_runs_and_keeps_its_answers() {
     // It returns before it is done: networks and tasks go on each node later.
     for node in ["docker01", "docker02", "docker03"] {
         let gone = "! docker ps -a --format '{{.Names}}' | grep -q ^survey_ && ! docker network ls --format '{{.Name}}' | grep -q ^survey_";
-        lot.until(node, gone, Duration::from_secs(60));
+        lab.until(node, gone, Duration::from_secs(60));
     }
     survey.run("check", &[]).exits(3).says("stack[survey]");
     survey.run("apply", &["--yes"]).exits(0);
@@ -186,5 +186,5 @@ fn the_survey_runs_and_keeps_its_answers() {
             &["-e", "survey_replicas=3", "-e", "survey_queue=true"],
         )
         .exits(0);
-    skep(&["status", "-i", &lot.inventory()]).exits(0);
+    skep(&["status", "-i", &lab.inventory()]).exits(0);
 }

@@ -5,12 +5,12 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::lot::Lot;
 use crate::skep::{Said, skep};
+use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/web2py.toml";
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
-const PATIENCE: Duration = Duration::from_secs(180);
+const WAIT_LIMIT: Duration = Duration::from_secs(180);
 
 /// Debian's Apache behind the official image's contract: /usr/local/apache2 with conf/httpd.conf, modules and htdocs, port 80.
 const APACHE: &str = r#"mkdir -p /root/httpd && cd /root/httpd
@@ -68,7 +68,7 @@ printf 'FROM services:lab\nCOPY start /start\nUSER 999:999\nEXPOSE 3306\nCMD ["/
 docker build -q -t mysql:lab ."#;
 
 struct Web2py<'a> {
-    lot: &'a Lot,
+    lab: &'a TestLab,
 }
 
 impl Web2py<'_> {
@@ -93,9 +93,9 @@ impl Web2py<'_> {
         Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
     }
 
-    /// The lot's inventory with these hosts alone, each in these groups.
+    /// The lab's inventory with these hosts alone, each in these groups.
     fn inventory(&self, name: &str, hosts: &[(&str, &[&str])]) -> String {
-        let mut table: toml::Table = std::fs::read_to_string(self.lot.inventory())
+        let mut table: toml::Table = std::fs::read_to_string(self.lab.inventory())
             .unwrap()
             .parse()
             .unwrap();
@@ -109,20 +109,20 @@ impl Web2py<'_> {
                 .into();
         }
         table.insert("groups".to_owned(), toml::toml! { workers = {} }.into());
-        self.lot.write(name, &toml::to_string(&table).unwrap())
+        self.lab.write(name, &toml::to_string(&table).unwrap())
     }
 
     /// What Apache of a node says, asked from outside, as soon as it says this.
     #[track_caller]
     fn until_says(&self, node: &str, path: &str, wanted: &str) -> String {
-        let address = format!("http://{}{path}", self.lot.address(node));
+        let address = format!("http://{}{path}", self.lab.address(node));
         let started = Instant::now();
         loop {
             let said = curl(&[&address]);
             match said {
                 Ok(text) if text.contains(wanted) => return text,
                 said => assert!(
-                    started.elapsed() < PATIENCE,
+                    started.elapsed() < WAIT_LIMIT,
                     "`{wanted}` did not come from {address}: {said:?}"
                 ),
             }
@@ -133,11 +133,11 @@ impl Web2py<'_> {
     /// Adds a note through Apache of a node; a request that failed may still have written it, so a second try may write it twice.
     #[track_caller]
     fn note(&self, node: &str, text: &str) {
-        let address = format!("http://{}/", self.lot.address(node));
+        let address = format!("http://{}/", self.lab.address(node));
         let started = Instant::now();
         while let Err(said) = curl(&["--data-urlencode", &format!("text={text}"), &address]) {
             assert!(
-                started.elapsed() < PATIENCE,
+                started.elapsed() < WAIT_LIMIT,
                 "{address} takes no note: {said}"
             );
             std::thread::sleep(Duration::from_millis(500));
@@ -145,7 +145,7 @@ impl Web2py<'_> {
     }
 
     fn label(&self, node: &str) -> String {
-        self.lot.on(
+        self.lab.on(
             "docker01",
             &format!("docker node inspect {node} --format '{{{{json .Spec.Labels}}}}'"),
         )
@@ -156,7 +156,7 @@ impl Web2py<'_> {
         let list = format!(
             "docker service ps {service} --filter desired-state=running --format '{{{{.Node}}}}' | sort | tr '\\n' ' '"
         );
-        self.lot.on("docker01", &list)
+        self.lab.on("docker01", &list)
     }
 }
 
@@ -179,20 +179,20 @@ const DATABASE_CONTAINER: &str =
     "docker ps -q --filter label=com.docker.swarm.service.name=web2py_mysql5";
 
 #[test]
-fn web2py_runs_on_one_node_and_on_three() {
-    let lot = Lot::up("web2py");
-    lot.run(
+fn web2py_on_one_and_three_nodes() {
+    let lab = TestLab::up("web2py");
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
     // What images are made of is on docker01 alone: the others have what they pull.
-    lot.image("services", &["docker01"]);
-    lot.image("registry", &["docker01"]);
-    lot.on("docker01", APACHE);
-    lot.on("docker01", DATABASE);
-    let web2py = Web2py { lot: &lot };
+    lab.image("services", &["docker01"]);
+    lab.image("registry", &["docker01"]);
+    lab.on("docker01", APACHE);
+    lab.on("docker01", DATABASE);
+    let web2py = Web2py { lab: &lab };
 
     let one = web2py.inventory("one.toml", &[("docker01", &["managers", "db"])]);
     let single = [
@@ -215,10 +215,10 @@ fn web2py_runs_on_one_node_and_on_three() {
     web2py.until_says("docker01", "/", "from one node");
     assert_eq!(web2py.label("docker01"), r#"{"web2py.tier.db":"true"}"#);
 
-    grown_to_three(&lot, &web2py);
+    scale_to_three_nodes(&lab, &web2py);
 }
 
-fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
+fn scale_to_three_nodes(lab: &TestLab, web2py: &Web2py<'_>) {
     let tiers = ["workers", "web", "app"];
     let first: &[&str] = &["managers", "registry", "db", "web", "app"];
     let all = web2py.inventory(
@@ -229,7 +229,7 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
             ("docker03", &tiers),
         ],
     );
-    lot.on("docker02", "mkdir -p /srv/web2py/apache2/htdocs/static && echo 'served by Apache' >/srv/web2py/apache2/htdocs/static/own.txt");
+    lab.on("docker02", "mkdir -p /srv/web2py/apache2/htdocs/static && echo 'served by Apache' >/srv/web2py/apache2/htdocs/static/own.txt");
     web2py.run("apply", &all, &["--yes"]).exits(0);
     web2py.run("check", &all, &[]).exits(0).says("In sync");
     assert_eq!(
@@ -251,7 +251,7 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
             "{image} is not in the registry:\n{images}"
         );
     }
-    let pulled = lot.on(
+    let pulled = lab.on(
         "docker02",
         "docker image ls --format '{{.Repository}}' | sort -u",
     );
@@ -274,12 +274,12 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     web2py.until_says("docker02", "/static/own.txt", "served by Apache");
 
     // The database's container is killed: its successor has the rows, its own settings, and goes on.
-    let before = lot.on("docker01", DATABASE_CONTAINER);
-    lot.on("docker01", &format!("docker kill {before}"));
-    lot.until(
+    let before = lab.on("docker01", DATABASE_CONTAINER);
+    lab.on("docker01", &format!("docker kill {before}"));
+    lab.until(
         "docker01",
         &format!("new=$({DATABASE_CONTAINER}) && [ -n \"$new\" ] && [ \"$new\" != {before} ]"),
-        PATIENCE,
+        WAIT_LIMIT,
     );
     for node in NODES {
         web2py.until_says(node, "/", "from one node");
@@ -289,7 +289,7 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     let ask = format!(
         "docker exec $({DATABASE_CONTAINER}) sh -c 'mariadb --no-defaults -N -S /tmp/mysqld.sock -uroot -p\"$(cat $MYSQL_ROOT_PASSWORD_FILE)\" web2py -e \"{query}\"'"
     );
-    let rows = lot.on("docker01", &ask);
+    let rows = lab.on("docker01", &ask);
     for row in [
         "from one node",
         "through docker02",
@@ -323,11 +323,11 @@ fn grown_to_three(lot: &Lot, web2py: &Web2py<'_>) {
     assert_eq!(web2py.nodes_of("web2py_python"), "docker01 docker02");
     web2py.until_says("docker03", "/", "after the kill");
     web2py.run("check", &fewer, &two).exits(0).says("In sync");
-    the_database_does_not_move_to_an_empty_disk(web2py);
+    database_stays_with_its_data(web2py);
 }
 
 /// Another host in the group `db` would get the label, and the database would begin there with nothing.
-fn the_database_does_not_move_to_an_empty_disk(web2py: &Web2py<'_>) {
+fn database_stays_with_its_data(web2py: &Web2py<'_>) {
     let hosts: [(&str, &[&str]); 3] = [
         ("docker01", &["managers", "registry", "web", "app"]),
         ("docker02", &["workers", "web", "app", "db"]),
@@ -339,11 +339,11 @@ fn the_database_does_not_move_to_an_empty_disk(web2py: &Web2py<'_>) {
         .exits(1);
     said.says("would bring services to docker02, whose /srv/web2py/mysql5/datadir is empty")
         .says("the volume web2py is on docker01");
-    web2py.lot.on(
+    web2py.lab.on(
         "docker01",
         "grep -q web2py /srv/web2py/mysql5/datadir/.skep-volume",
     );
-    web2py.lot.on(
+    web2py.lab.on(
         "docker02",
         "! test -e /srv/web2py/mysql5/datadir/.skep-volume",
     );

@@ -1,9 +1,9 @@
 //! nginx and PHP from the shipped playbook where the kernel mounts NFS: three machines, all of them managers with a balancer, and one
 //! export from which every page comes. nginx, PHP and the NFS server are Debian's.
 
-use super::{NODES, PATIENCE};
-use crate::lot::Lot;
+use super::{NODES, WAIT_LIMIT};
 use crate::skep::Said;
+use crate::test_lab::TestLab;
 
 const ADDRESSES: [&str; 3] = ["192.168.56.11", "192.168.56.12", "192.168.56.13"];
 
@@ -24,7 +24,7 @@ printf 'FROM services:lab AS all\nCOPY make-tree /\nRUN sh /make-tree\nFROM scra
 docker build -q -t nginx-php:lab . && docker save nginx-php:lab >base.tar
 docker run -d --rm --name offer --network host -v /root/base:/base:ro busybox:lab httpd -f -p 9000 -h /base"#;
 
-fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
+fn run(lab: &TestLab, verb: &str, more: &[&str]) -> Said {
     let values = [
         "registry_image=registry:lab",
         "nginx_php_base=nginx-php:lab",
@@ -33,51 +33,51 @@ fn run(lot: &Lot, verb: &str, more: &[&str]) -> Said {
     ];
     let mut arguments: Vec<&str> = values.iter().flat_map(|value| ["-e", value]).collect();
     arguments.extend(more);
-    lot.run(verb, "playbooks/nginx-php.toml", &arguments)
+    lab.run(verb, "playbooks/nginx-php.toml", &arguments)
 }
 
 #[test]
 #[ignore = "whole virtual machines take minutes: make test-vm"]
-fn every_page_comes_from_one_export() {
+fn nginx_php_on_nfs() {
     let step = |what: &str| eprintln!("== {what}");
     step("three more machines boot");
-    let lot = Lot::up_with(
+    let lab = TestLab::up_with(
         "vm-nginx",
         &["--virtual-machines", "--managers", "3", "--workers", "0"],
     );
     step("Engines and images");
-    lot.run(
+    lab.run(
         "apply",
         "playbooks/docker.toml",
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
     for image in ["registry", "busybox", "services"] {
-        lot.image(image, &["docker01"]);
+        lab.image(image, &["docker01"]);
     }
-    lot.on("docker01", BASE);
+    lab.on("docker01", BASE);
     for node in ["docker02", "docker03"] {
-        lot.on(
+        lab.on(
             node,
             "curl -sS --fail http://192.168.56.11:9000/base.tar | docker load -q",
         );
     }
-    lot.on("docker01", "docker stop -t 1 offer");
+    lab.on("docker01", "docker stop -t 1 offer");
     step("nginx and PHP on three managers");
-    run(&lot, "apply", &["--yes"]).exits(0);
-    run(&lot, "check", &[]).exits(0).says("In sync");
+    run(&lab, "apply", &["--yes"]).exits(0);
+    run(&lab, "check", &[]).exits(0).says("In sync");
     step("pages from the export");
-    lot.on(
+    lab.on(
         "docker03",
         "echo '<?php echo \"one place\";' >/srv/nginx-php/www/where.php",
     );
     for (node, address) in NODES.iter().zip(ADDRESSES) {
-        let mounts = lot.on(node, "grep ' nfs4 ' /proc/mounts");
+        let mounts = lab.on(node, "grep ' nfs4 ' /proc/mounts");
         assert!(
             mounts.contains(":/srv/nginx-php/www ") && mounts.contains("addr=192.168.56.13"),
             "{mounts}"
         );
-        let said = lot.on(
+        let said = lab.on(
             "docker01",
             &format!("curl -sS --fail --max-time 30 http://{address}:8081/"),
         );
@@ -85,10 +85,10 @@ fn every_page_comes_from_one_export() {
             said.contains(&format!("You have reached {node}.")),
             "{said}"
         );
-        lot.until(
+        lab.until(
             "docker01",
             &format!("curl -sS --fail --max-time 30 http://{address}:8081/where.php | grep -qx 'one place'"),
-            PATIENCE,
+            WAIT_LIMIT,
         );
     }
     step("balancers");
@@ -96,6 +96,6 @@ fn every_page_comes_from_one_export() {
         let all = format!(
             "for i in $(seq 30); do curl -sS --fail --max-time 30 http://{address}/ | grep -o 'You have reached [a-z0-9]*'; done | sort -u | wc -l | grep -qx 3"
         );
-        lot.until("docker02", &all, PATIENCE);
+        lab.until("docker02", &all, WAIT_LIMIT);
     }
 }

@@ -1,0 +1,207 @@
+//! One node: a container that is a whole machine, made, started, and waited for until systemd and sshd are up.
+
+use std::time::{Duration, Instant};
+
+use super::docker::{
+    LABEL_LAB, LABEL_NODE, LABEL_STATE, container_state, docker, docker_alone, docker_finish,
+    shell_in,
+};
+use super::error::LabError;
+use super::fault;
+use super::local_machine;
+use super::mirror_server::listens;
+use super::network::LabNetwork;
+use super::progress::ProgressFn;
+use super::record::{LabNode, LabRecord};
+use super::state::StateDirectory;
+
+/// How long a node may take to boot, in seconds.
+const BOOT_SECONDS: u64 = 120;
+
+/// What a node needs to be made.
+pub(crate) struct NodeTemplate<'a> {
+    pub(crate) record: &'a LabRecord,
+    pub(crate) state: &'a StateDirectory,
+    pub(crate) network: &'a LabNetwork,
+    pub(crate) image: &'a str,
+    /// Run inside when it has booted.
+    pub(crate) script: &'a str,
+}
+
+/// Makes and starts what is missing of a node, and returns its lines for `known_hosts`.
+pub(crate) fn ensure(
+    making: &NodeTemplate<'_>,
+    node: &LabNode,
+    progress: ProgressFn<'_>,
+) -> Result<String, LabError> {
+    let container = making.record.container(&node.name);
+    match container_state(&container)?.as_deref() {
+        Some("running") => {}
+        Some("paused") => docker(30, ["unpause", &container]).map(drop)?,
+        Some(state) => {
+            progress(&format!("{}: starting again (was {state})", node.name));
+            if docker_alone(60, ["start", &container]).is_err() {
+                progress(&format!(
+                    "{}: does not start, making it again with its data",
+                    node.name
+                ));
+                docker_alone(60, ["rm", "--force", &container])?;
+                create(making, node, &container)?;
+            }
+        }
+        None => {
+            progress(&format!("{}: making it at {}", node.name, node.address));
+            create(making, node, &container)?;
+        }
+    }
+    wait_for_boot(&container, &node.name, progress)?;
+    fault::heal(&container)?;
+    shell_in(&container, making.script, 30)?;
+    let keys = shell_in(&container, "cat /etc/ssh/ssh_host_*_key.pub", 30)?;
+    if !listens(node.address, 22, Duration::from_secs(30)) {
+        let said = docker_finish(
+            30,
+            [
+                "exec",
+                &container,
+                "journalctl",
+                "-u",
+                "ssh",
+                "-n",
+                "10",
+                "--no-pager",
+            ],
+        )?;
+        return Err(LabError::Boot {
+            node: container,
+            seconds: 30,
+            state: format!("nothing listens on {}:22", node.address),
+            detail: said.stdout,
+        });
+    }
+    Ok(known_hosts(node, &keys))
+}
+
+/// Waits until systemd has started everything; failed units are told, not fatal.
+pub(crate) fn wait_for_boot(
+    container: &str,
+    name: &str,
+    progress: ProgressFn<'_>,
+) -> Result<(), LabError> {
+    let started = Instant::now();
+    let mut state = String::new();
+    while started.elapsed() < Duration::from_secs(BOOT_SECONDS) {
+        let said = docker_finish(30, ["exec", container, "systemctl", "is-system-running"])?;
+        state = said.stdout.trim().to_owned();
+        match state.as_str() {
+            "running" => return Ok(()),
+            "degraded" => {
+                let units = shell_in(
+                    container,
+                    "systemctl --failed --plain --no-legend | cut -d ' ' -f 1",
+                    30,
+                )?;
+                let units: Vec<&str> = units.split_whitespace().collect();
+                progress(&format!(
+                    "note: {name} booted with failed units: {}",
+                    units.join(", ")
+                ));
+                return Ok(());
+            }
+            _ => {}
+        }
+        if !matches!(container_state(container)?.as_deref(), Some("running")) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    let logs = docker_finish(30, ["logs", "--tail", "20", container])?;
+    Err(LabError::Boot {
+        node: container.to_owned(),
+        seconds: BOOT_SECONDS,
+        state,
+        detail: format!("{}{}", logs.stdout, logs.stderr),
+    })
+}
+
+/// Where the Engine of a node keeps its data.
+pub(crate) fn volume(container: &str) -> String {
+    format!("{container}-docker")
+}
+
+fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<(), LabError> {
+    let record = making.record.name.as_str();
+    let labels = [
+        format!("{LABEL_LAB}={record}"),
+        format!("{LABEL_STATE}={}", making.state.path().display()),
+    ];
+    let volume = volume(container);
+    let labelled: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
+    docker(
+        30,
+        ["volume", "create"]
+            .into_iter()
+            .chain(labelled.clone())
+            .chain([volume.as_str()]),
+    )?;
+    let options = [
+        format!("--name={container}"),
+        format!("--hostname={}", node.name),
+        format!("--label={LABEL_NODE}={}", node.name),
+        format!("--network={}", making.network.name),
+        format!("--network-alias={}", node.name),
+        format!("--ip={}", node.address),
+        // Nobody answers there: no question leaves the machine, and a name of the world outside
+        // fails after 1 s instead of 20.
+        format!("--dns={}", making.network.gateway),
+        "--dns-option=timeout:1".to_owned(),
+        "--dns-option=attempts:1".to_owned(),
+        format!("--volume={volume}:/var/lib/docker"),
+        "--env=container=docker".to_owned(),
+        "--tty".to_owned(),
+        "--cgroupns=private".to_owned(),
+        "--stop-signal=SIGRTMIN+3".to_owned(),
+        // A reboot inside ends the container with a failure: it comes back, as a machine does.
+        "--restart=on-failure".to_owned(),
+        "--tmpfs=/run:exec,mode=755".to_owned(),
+        "--tmpfs=/tmp:exec,mode=1777".to_owned(),
+    ];
+    let privileges = local_machine::privileges();
+    let arguments = ["run", "--detach"]
+        .into_iter()
+        .chain(labelled)
+        .chain(options.iter().map(String::as_str))
+        .chain(privileges.iter().map(String::as_str))
+        .chain([making.image]);
+    docker_alone(120, arguments).map(drop)
+}
+
+fn known_hosts(node: &LabNode, keys: &str) -> String {
+    let mut lines = String::new();
+    for key in keys.lines() {
+        let mut words = key.split_whitespace();
+        if let (Some(kind), Some(key)) = (words.next(), words.next()) {
+            lines.push_str(&format!("{} {kind} {key}\n", node.address));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::record::NodeRole;
+
+    #[test]
+    fn known_hosts_lines_name_the_address_and_drop_the_comment() {
+        let node = LabNode {
+            name: "docker01".to_owned(),
+            address: std::net::Ipv4Addr::new(10, 213, 10, 11),
+            role: NodeRole::Manager,
+            port: None,
+        };
+        let keys = "ssh-ed25519 AAAA root@tree\necdsa-sha2-nistp256 BBBB x\n";
+        let lines = "10.213.10.11 ssh-ed25519 AAAA\n10.213.10.11 ecdsa-sha2-nistp256 BBBB\n";
+        assert_eq!(known_hosts(&node, keys), lines);
+    }
+}

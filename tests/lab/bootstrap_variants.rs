@@ -1,0 +1,106 @@
+//! Step 8: steps 1 to 3 on nodes that present Ubuntu's os-release (with a stand-in for its repository), on Debian 12, as a
+//! user with sudo who is not root, and with the distribution's own packages.
+
+use crate::bootstrap::{cluster_matches_playbook, nothing_is_left_to_do, plan_touches_nothing};
+use crate::test_lab::TestLab;
+
+fn bootstrap(lab: &TestLab, distribution: &str) {
+    plan_touches_nothing(lab);
+    lab.web2py("apply", &["--yes"]).exits(0).says("Applied");
+    cluster_matches_playbook(lab, distribution);
+    nothing_is_left_to_do(lab);
+}
+
+#[test]
+fn bootstrap_ubuntu() {
+    bootstrap(
+        &TestLab::up_with("ubuntu", &["--present-as", "ubuntu"]),
+        "ubuntu",
+    );
+}
+
+#[test]
+fn bootstrap_debian_12() {
+    bootstrap(
+        &TestLab::up_with("bookworm", &["--suite", "bookworm"]),
+        "debian",
+    );
+}
+
+#[test]
+fn bootstrap_with_sudo_user() {
+    bootstrap(&TestLab::up_with("sudo", &["--user", "vagrant"]), "debian");
+}
+
+#[test]
+fn bootstrap_with_distribution_packages() {
+    let lab = TestLab::up("distro");
+    lab.web2py("apply", &["--yes", "-e", "docker_packages=distribution"])
+        .exits(0);
+    lab.on("docker02", "dpkg-query -W docker.io");
+    lab.web2py("check", &["-e", "docker_packages=distribution"])
+        .exits(0)
+        .says("In sync");
+    // And from there to Docker's own: the distribution's are removed first.
+    lab.web2py("apply", &["--yes"]).exits(0);
+    let (removed, text) = lab.try_on(
+        "docker02",
+        "dpkg-query -W -f '${db:Status-Status}' docker.io | grep -x installed",
+    );
+    assert_ne!(removed, 0, "{text}");
+    cluster_matches_playbook(&lab, "debian");
+}
+
+#[test]
+fn docker_version_pin_and_upgrade() {
+    let lab = TestLab::up("pin");
+    let pin = |version: &str| format!("docker_version=\"{version}\"");
+    lab.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", &pin("26.1.5*")],
+    )
+    .exits(0);
+    let installed = || {
+        lab.on(
+            "docker02",
+            "dpkg-query -W -f '${Version} ${db:Status-Want}' docker-ce",
+        )
+    };
+    assert!(
+        installed().starts_with("5:26.1.5") && installed().ends_with("hold"),
+        "{}",
+        installed()
+    );
+    lab.run("check", "playbooks/docker.toml", &["-e", &pin("26.1.5*")])
+        .exits(0);
+    lab.run(
+        "plan",
+        "playbooks/docker.toml",
+        &["-e", &pin("26.1.6*"), "--exit-code"],
+    )
+    .exits(3)
+    .says("RESTARTS THE ENGINE");
+    lab.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", &pin("26.1.6*")],
+    )
+    .exits(0);
+    assert!(
+        installed().starts_with("5:26.1.6") && installed().ends_with("hold"),
+        "{}",
+        installed()
+    );
+    lab.run(
+        "apply",
+        "playbooks/docker.toml",
+        &["--yes", "-e", &pin("26.1.5*")],
+    )
+    .exits(1)
+    .says("docker-ce");
+    assert!(
+        installed().starts_with("5:26.1.6"),
+        "a downgrade is refused"
+    );
+}
