@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{Engines, Fleet};
+use crate::runner::{Engines, Fleet, TaskPanic, fan_out};
 use crate::safety::{SwarmLookout, SwarmSeen};
 use crate::swarm::overview::{Overview, overview};
 use crate::swarm::{EngineView, Node};
@@ -15,6 +15,8 @@ pub struct Seen {
     pub page: Overview,
     /// Whether any host could not be reached.
     pub unreachable: bool,
+    /// True if skep itself failed on a host.
+    pub failed: bool,
     /// Whether a manager listed the nodes.
     pub listed: bool,
 }
@@ -25,6 +27,9 @@ pub async fn look(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize, services
     let unreachable = engines
         .iter()
         .any(|(_, view)| matches!(view, EngineView::Unreachable(_)));
+    let failed = engines
+        .iter()
+        .any(|(_, view)| matches!(view, EngineView::Failed(_)));
     let manager = engines
         .iter()
         .find(|(_, view)| matches!(view, EngineView::Answered(info) if info.control_available));
@@ -46,6 +51,7 @@ pub async fn look(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize, services
     Seen {
         page: overview(&engines, nodes.as_deref(), listed_services.as_ref()),
         unreachable,
+        failed,
         listed: nodes.is_some(),
     }
 }
@@ -107,23 +113,46 @@ async fn infos(
     hosts: &[HostName],
     forks: usize,
 ) -> Vec<(HostName, EngineView)> {
-    let permits = Arc::new(tokio::sync::Semaphore::new(forks.max(1)));
-    let mut asking = tokio::task::JoinSet::new();
-    for (index, host) in hosts.iter().cloned().enumerate() {
-        let (fleet, permits) = (fleet.clone(), permits.clone());
-        asking.spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            let view = EngineView::read(&fleet.get(&host, "/info").await);
-            (index, host, view)
+    let views = fan_out(hosts.to_vec(), forks, |host| {
+        let fleet = fleet.clone();
+        async move { EngineView::read(&fleet.get(&host, "/info").await) }
+    })
+    .await;
+    let view = |(host, view): (&HostName, Result<EngineView, TaskPanic>)| {
+        let view = view.unwrap_or_else(|panic| {
+            let (why, hint) = (panic.why(host), panic.hint());
+            EngineView::Failed(format!("{why}; {hint}"))
         });
+        (host.clone(), view)
+    };
+    hosts.iter().zip(views).map(view).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panicking::site;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_whose_task_panics_is_failed_and_no_host_behind_it_is_lost() {
+        let (fleet, hosts) = site("docker01");
+        let seen = look(&fleet, &hosts, 1, true).await;
+        let states: Vec<(Option<&HostName>, &str)> = seen
+            .page
+            .rows
+            .iter()
+            .map(|row| (row.host.as_ref(), row.state.as_str()))
+            .collect();
+        let expected: Vec<(Option<&HostName>, &str)> = hosts
+            .iter()
+            .map(Some)
+            .zip(["failed", "inactive", "inactive"])
+            .collect();
+        assert_eq!(states, expected);
+        assert!(seen.failed && !seen.unreachable);
+        assert_eq!(
+            seen.page.problems[0],
+            "internal error of skep on docker01: a wire is loose; report this message as a defect of skep, then run again"
+        );
     }
-    let mut answers: Vec<(usize, HostName, EngineView)> = Vec::new();
-    while let Some(Ok(answer)) = asking.join_next().await {
-        answers.push(answer);
-    }
-    answers.sort_by_key(|(index, _, _)| *index);
-    answers
-        .into_iter()
-        .map(|(_, host, answer)| (host, answer))
-        .collect()
 }

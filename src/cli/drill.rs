@@ -17,7 +17,7 @@ use crate::inventory::Inventory;
 use crate::machine::Machines;
 use crate::names::HostName;
 use crate::report::{Screen, Table};
-use crate::runner::{Events, Fleet};
+use crate::runner::{Events, Fleet, fan_out};
 use crate::swarm::{Role, host_part, overview::Overview};
 
 /// How long the swarm is watched while machines are away.
@@ -221,22 +221,28 @@ async fn problems(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<S
 
 /// Stops or starts all of them at once; the first failure is told when all have ended.
 async fn on_each(machines: &Machines, hosts: &[HostName], start: bool) -> anyhow::Result<()> {
-    let mut working = tokio::task::JoinSet::new();
-    for host in hosts {
-        let (host, machines) = (host.clone(), machines.clone());
-        working.spawn_blocking(move || {
-            if start {
-                machines.start(&host, &|_| {})
-            } else {
-                machines.stop(&host)
-            }
+    let done = fan_out(hosts.to_vec(), hosts.len(), |host| {
+        let machines = machines.clone();
+        async move {
+            // It waits for programs of this machine, as long as they take.
+            tokio::task::block_in_place(|| {
+                if start {
+                    machines.start(&host, &|_| {})
+                } else {
+                    machines.stop(&host)
+                }
+            })
+        }
+    })
+    .await;
+    let mut result = Ok(());
+    for (host, done) in hosts.iter().zip(done) {
+        result = result.and(match done {
+            Ok(done) => done.map_err(anyhow::Error::from),
+            Err(panic) => Err(anyhow::anyhow!("{}; {}", panic.why(host), panic.hint())),
         });
     }
-    let mut result = Ok(());
-    while let Some(done) = working.join_next().await {
-        result = result.and(done?);
-    }
-    Ok(result?)
+    result
 }
 
 fn members(page: &Overview, inventory: &Inventory) -> Vec<Member> {

@@ -67,7 +67,7 @@ pub enum FailOn {
     Drift,
     /// A host could not be reached: 4.
     Unreachable,
-    /// A resource could not be read, or was refused: 1.
+    /// A resource could not be read or was refused, or skep itself failed on a host: 1.
     Failed,
 }
 

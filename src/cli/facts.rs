@@ -42,8 +42,8 @@ pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
                 .facts()
                 .map_err(|error| (Exit::Failed, error.to_string(), String::new())),
             Err(error) => Err((
-                Exit::Unreachable,
-                error.to_string(),
+                error.exit(),
+                error.why(),
                 format!("\n  try: {}", error.hint()),
             )),
         };

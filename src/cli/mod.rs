@@ -20,6 +20,8 @@ mod memory;
 mod node;
 mod origins;
 mod outputs;
+#[cfg(test)]
+mod panicking;
 mod ping;
 mod plan;
 mod schedule;
@@ -34,6 +36,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::report::{Color, Screen, literal};
+use crate::runner::fan_out::keep_panics_off_the_screen;
 use exit_code::Exit;
 
 /// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are one.
@@ -94,6 +97,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.common.verbose);
     memory::keep_private();
+    keep_panics_off_the_screen();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -77,15 +77,16 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
                 )
             }
             Err(error) => {
-                if exit == Exit::Fine {
-                    exit = Exit::Unreachable;
+                // A failed host weighs more than an unreachable one.
+                if exit != Exit::Failed {
+                    exit = error.exit();
                 }
                 failed(
                     common,
                     &screen,
                     name.as_str(),
-                    "unreachable",
-                    &error.to_string(),
+                    error.state(),
+                    &error.why(),
                     &error.hint(),
                 )
             }

@@ -21,7 +21,7 @@ pub struct StatusArgs {
     selection: InventorySelection,
 }
 
-/// Reads and prints; 1 when something is wrong, 4 when a host is unreachable.
+/// Reads and prints; 1 when something is wrong or skep itself failed on a host, 4 when a host is unreachable.
 ///
 /// # Errors
 /// Configuration errors.
@@ -33,7 +33,10 @@ pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
         .map_err(|errors| reject(&errors, &screen))?;
     let fleet = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
     let Seen {
-        page, unreachable, ..
+        page,
+        unreachable,
+        failed,
+        ..
     } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
     let registries = if args.images {
         Some(super::images::look(&fleet, &page).await)
@@ -61,7 +64,7 @@ pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
     if unread && page.problems.is_empty() {
         return Ok(Exit::Failed);
     }
-    Ok(match (page.problems.is_empty(), unreachable) {
+    Ok(match (page.problems.is_empty(), unreachable && !failed) {
         (true, _) => Exit::Fine,
         (false, true) => Exit::Unreachable,
         (false, false) => Exit::Failed,

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indexmap::IndexMap;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 
 use super::execute::fleet;
+use super::exit_code::Exit;
 use super::selection::InventorySelection;
 use crate::inventory::Inventory;
 use crate::model::{Answers, Query};
 use crate::names::HostName;
 use crate::report::Screen;
 use crate::runner::gather::gather;
-use crate::runner::{Events, Fleet, Round};
+use crate::runner::outcome::Trouble;
+use crate::runner::{Events, Fleet, Round, TaskPanic, fan_out};
 use crate::transport::TransportError;
 
 /// What one host answered, and how long the connection and the answer took.
@@ -28,6 +28,52 @@ pub struct Reply {
     pub answers: Answers,
 }
 
+/// Reason why a host has no [`Reply`].
+#[derive(Debug)]
+pub enum NoReply {
+    /// The host cannot be read.
+    Transport(TransportError),
+    /// skep itself failed on the host.
+    Internal(Trouble),
+}
+
+impl NoReply {
+    /// The host's state in one word, as in the table of `ping`.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Transport(_) => "unreachable",
+            Self::Internal(_) => "failed",
+        }
+    }
+
+    /// Exit code for the host alone.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Transport(_) => Exit::Unreachable,
+            Self::Internal(_) => Exit::Failed,
+        }
+    }
+
+    /// Reason in one sentence.
+    pub fn why(&self) -> String {
+        match self {
+            Self::Transport(error) => error.to_string(),
+            Self::Internal(trouble) => trouble.why.clone(),
+        }
+    }
+
+    /// Next step in one sentence.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Transport(error) => error.hint(),
+            Self::Internal(trouble) => trouble.hint.clone(),
+        }
+    }
+}
+
+/// Every host with its reply, in the order in which they were given.
+type Replies = IndexMap<HostName, Result<Reply, NoReply>>;
+
 /// Asks these hosts, as many at once as the selection says; answers come in the inventory's order.
 ///
 /// # Errors
@@ -38,35 +84,33 @@ pub async fn ask(
     hosts: &[HostName],
     queries: BTreeSet<Query>,
     screen: &Screen,
-) -> anyhow::Result<IndexMap<HostName, Result<Reply, TransportError>>> {
+) -> anyhow::Result<Replies> {
     let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
-    let (permits, queries, round) = (
-        Arc::new(Semaphore::new(selection.forks(inventory).max(1))),
-        Arc::new(queries),
-        Arc::new(Round::default()),
-    );
-    let mut asking = JoinSet::new();
-    for name in hosts.iter().cloned() {
-        let (fleet, permits, queries, round) = (
-            fleet.clone(),
-            permits.clone(),
-            queries.clone(),
-            round.clone(),
-        );
-        asking.spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            let reply = one(&fleet, &round, &name, &queries).await;
-            (name, reply)
-        });
-    }
-    let mut replies: IndexMap<HostName, Result<Reply, TransportError>> = IndexMap::new();
-    while let Some(joined) = asking.join_next().await {
-        let (name, reply) = joined?;
-        replies.insert(name, reply);
-    }
+    let replies = ask_fleet(&fleet, hosts, selection.forks(inventory), queries).await;
     fleet.close().await;
-    replies.sort_by_cached_key(|name, _| hosts.iter().position(|host| host == name));
     Ok(replies)
+}
+
+async fn ask_fleet(
+    fleet: &Arc<Fleet>,
+    hosts: &[HostName],
+    forks: usize,
+    queries: BTreeSet<Query>,
+) -> Replies {
+    let (queries, round) = (Arc::new(queries), Arc::new(Round::default()));
+    let replies = fan_out(hosts.to_vec(), forks, |name| {
+        let (fleet, queries, round) = (fleet.clone(), queries.clone(), round.clone());
+        async move { one(&fleet, &round, &name, &queries).await }
+    })
+    .await;
+    let reply = |(name, result): (&HostName, Result<Result<Reply, TransportError>, TaskPanic>)| {
+        let reply = match result {
+            Ok(reply) => reply.map_err(NoReply::Transport),
+            Err(panic) => Err(NoReply::Internal(Trouble::internal(name, &panic))),
+        };
+        (name.clone(), reply)
+    };
+    hosts.iter().zip(replies).map(reply).collect()
 }
 
 async fn one(
@@ -85,4 +129,30 @@ async fn one(
         answer: asked.elapsed(),
         answers,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panicking::site;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_whose_task_panics_is_failed_and_the_others_answer() {
+        let (fleet, hosts) = site("docker02");
+        let replies = ask_fleet(&fleet, &hosts, 2, BTreeSet::from([Query::Facts])).await;
+        assert!(replies.keys().eq(&hosts), "in the order of the inventory");
+        for (name, reply) in &replies {
+            match reply {
+                Ok(_) => assert_ne!(name.as_str(), "docker02"),
+                Err(error) => {
+                    assert_eq!((name.as_str(), error.state()), ("docker02", "failed"));
+                    assert_eq!(error.exit(), Exit::Failed);
+                    assert_eq!(
+                        error.why(),
+                        "internal error of skep on docker02: a wire is loose"
+                    );
+                }
+            }
+        }
+    }
 }

@@ -98,10 +98,8 @@ fn host<'a>(
     HostReport {
         host: name.to_owned(),
         state,
-        unreachable: outcome.unreachable.as_ref().map(|trouble| Trouble {
-            why: trouble.why.clone(),
-            hint: trouble.hint.clone(),
-        }),
+        unreachable: outcome.unreachable.as_ref().map(trouble),
+        failure: outcome.failure.as_ref().map(trouble),
         notes: outcome.notes.clone(),
         resources: outcome.resources.len(),
         drift: outcome.resources.iter().filter_map(drift).collect(),
@@ -116,6 +114,13 @@ fn host<'a>(
             })
             .collect(),
         failed: outcome.resources.iter().filter_map(failure).collect(),
+    }
+}
+
+fn trouble(trouble: &crate::runner::outcome::Trouble) -> Trouble {
+    Trouble {
+        why: trouble.why.clone(),
+        hint: trouble.hint.clone(),
     }
 }
 

@@ -71,6 +71,9 @@ pub struct HostReport {
     pub state: HostState,
     /// Why it could not be reached.
     pub unreachable: Option<Trouble>,
+    /// Internal error of skep that ended the check of the host; absent in reports of earlier versions.
+    #[serde(default)]
+    pub failure: Option<Trouble>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Resources looked at.

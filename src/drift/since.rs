@@ -114,7 +114,10 @@ fn seen(host: &HostReport, resource: &str) -> Seen {
         .any(|failure| failure.resource == resource);
     if drifts(host).any(|drift| drift.resource == resource) {
         Seen::Drift
-    } else if failed || matches!(host.state, HostState::Unreachable | HostState::NotLookedAt) {
+    } else if failed
+        || host.failure.is_some()
+        || matches!(host.state, HostState::Unreachable | HostState::NotLookedAt)
+    {
         Seen::Unknown
     } else {
         Seen::InSync
@@ -221,6 +224,7 @@ mod tests {
         let host = HostReport {
             host: "a".into(),
             state,
+            failure: None,
             unreachable: None,
             notes: Vec::new(),
             resources: 1,

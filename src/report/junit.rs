@@ -77,6 +77,16 @@ pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
                 &element("error", &trouble.why, &trouble.hint),
             );
         }
+        if let Some(trouble) = &host.failure {
+            host_errors += 1;
+            case(
+                &mut cases,
+                &host.host,
+                "skep",
+                "completed",
+                &element("error", &trouble.why, &trouble.hint),
+            );
+        }
         count += host.drift.len() + host.ignored.len() + host_errors;
         let _ = write!(
             suites,

@@ -55,6 +55,13 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
             red.apply_to("unreachable:")
         ));
     }
+    if let Some(trouble) = &host.failure {
+        let (why, hint) = (literal(&trouble.why), literal(&trouble.hint));
+        blocks.push(format!(
+            "  {} {why}\n      try: {hint}\n",
+            red.apply_to("failed:")
+        ));
+    }
     for note in host.notes.iter().filter(|_| style.causes) {
         blocks.push(format!("  note: {}\n", literal(note)));
     }
@@ -238,6 +245,16 @@ pub fn plan_totals(summary: &RunSummary) -> String {
         .values()
         .filter(|host| host.unreachable.is_some())
         .count();
+    let failed_hosts = summary
+        .hosts
+        .values()
+        .filter(|host| host.failure.is_some())
+        .count();
+    let failed_hosts_text = if failed_hosts == 1 {
+        "host failed"
+    } else {
+        "hosts failed"
+    };
     let failed = summary.count(|outcome| matches!(outcome, Outcome::Failed { .. }));
     let restarts_text = if restarts == 1 {
         "Engine restart"
@@ -255,6 +272,7 @@ pub fn plan_totals(summary: &RunSummary) -> String {
         (count(Action::Run), "to run"),
         (restarts, restarts_text),
         (failed, "failed"),
+        (failed_hosts, failed_hosts_text),
         (unreachable, "unreachable"),
     ];
     let counts: Vec<String> = counts

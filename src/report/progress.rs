@@ -53,6 +53,11 @@ impl Progress<'_> {
                 self.note(host, &format!("  try: {}", trouble.hint));
                 self.done(host);
             }
+            Event::HostFailed { host, trouble } => {
+                self.warn(host, &format!("failed: {}", trouble.why));
+                self.note(host, &format!("  try: {}", trouble.hint));
+                self.done(host);
+            }
             Event::PlayStarted { play, hosts } => {
                 self.clear();
                 self.screen.styled_note(

@@ -10,7 +10,7 @@ pub fn recap_text(summary: &RunSummary, most: usize) -> String {
         "HOST", "OK", "CHANGED", "DIFFERS", "FAILED", "SKIPPED", "STATE",
     ]);
     let quiet = |host: &crate::runner::HostOutcome| {
-        host.unreachable.is_none() && host.count(|outcome| *outcome != Outcome::Unchanged) == 0
+        !host.is_lost() && host.count(|outcome| *outcome != Outcome::Unchanged) == 0
     };
     let quiet_hosts = summary.hosts.values().filter(|host| quiet(host)).count();
     let fold = quiet_hosts > most;

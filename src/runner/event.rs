@@ -35,6 +35,12 @@ pub enum Event {
         #[serde(flatten)]
         trouble: Trouble,
     },
+    /// skep itself failed on the host: a task of it panicked.
+    HostFailed {
+        host: HostName,
+        #[serde(flatten)]
+        trouble: Trouble,
+    },
     /// A host's questions are being answered.
     Gathering { host: HostName },
     /// All of a host's resources were compared with the host.

@@ -8,6 +8,7 @@ use indexmap::IndexMap;
 use tokio::sync::OnceCell;
 
 use super::event::{Event, Events};
+use super::fan_out::fan_out;
 use super::guard::Engines;
 use super::host::Host;
 use crate::model::{EngineAnswer, SecretBytes, ValueSource};
@@ -129,17 +130,23 @@ impl Fleet {
     /// Ends every connection in order, at most two seconds each.
     pub async fn close(&self) {
         let limit = std::time::Duration::from_secs(2);
-        let mut closing = tokio::task::JoinSet::new();
-        for host in self
+        let hosts: Vec<Arc<Host>> = self
             .hosts
             .values()
             .filter_map(OnceCell::get)
             .filter_map(|result| result.as_ref().ok())
-        {
-            let host = host.clone();
-            closing.spawn(async move { tokio::time::timeout(limit, host.close()).await });
+            .cloned()
+            .collect();
+        let closed = fan_out(hosts.clone(), hosts.len(), |host| async move {
+            tokio::time::timeout(limit, host.close()).await
+        })
+        .await;
+        // The work is done and summed up: a connection that does not end in order changes nothing of it.
+        for (host, result) in hosts.iter().zip(closed) {
+            if let Err(panic) = result {
+                tracing::warn!("{}", panic.why(host.name()));
+            }
         }
-        while closing.join_next().await.is_some() {}
     }
 }
 

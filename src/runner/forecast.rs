@@ -4,8 +4,6 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
@@ -13,7 +11,7 @@ use super::examine::{Examined, Look};
 use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, Trouble};
 use super::record::Record;
 use super::standby::{Standbys, choose, stand_in};
-use super::{Fleet, Host, Lookout, Memory};
+use super::{Fleet, Host, Lookout, Memory, TaskPanic, fan_out};
 use crate::model::{Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource};
 use crate::names::HostName;
 use crate::playbook::{Goal, GoalResource, Resolved};
@@ -101,37 +99,32 @@ pub async fn forecast(
     standbys: Option<&Standbys>,
     stop: &CancellationToken,
 ) -> Forecast {
-    let permits = Arc::new(Semaphore::new(forks.max(1)));
-    let mut looking = JoinSet::new();
-    for host in hosts.clone() {
-        let (fleet, work, permits, stop) =
-            (fleet.clone(), work.clone(), permits.clone(), stop.clone());
+    let looked = fan_out(hosts.clone(), forks, |host| {
+        let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
         let lookout = lookout.cloned();
-        looking.spawn(async move {
-            // The permit is held until the host is done: a sliding window, never batches.
-            let permit = permits.acquire_owned().await;
-            if stop.is_cancelled() || permit.is_err() {
-                return (host, None);
+        async move {
+            if stop.is_cancelled() {
+                return None;
             }
-            let looked = tokio::select! {
+            tokio::select! {
                 looked = look_at(&fleet, &work, &host, lookout.as_deref()) => Some(looked),
                 () = stop.cancelled() => None,
-            };
-            (host, looked)
-        });
-    }
-    let mut found: IndexMap<HostName, HostForecast> = hosts
-        .iter()
-        .map(|host| (host.clone(), HostForecast::default()))
-        .collect();
-    let mut interrupted = stop.is_cancelled();
-    while let Some(joined) = looking.join_next().await {
-        match joined {
-            Ok((host, Some(looked))) => {
-                found.insert(host, looked);
             }
-            Ok((_, None)) | Err(_) => interrupted = true,
         }
+    })
+    .await;
+    let mut found: IndexMap<HostName, HostForecast> = IndexMap::new();
+    let mut interrupted = stop.is_cancelled();
+    for (host, looked) in hosts.into_iter().zip(looked) {
+        let forecast = match looked {
+            Ok(Some(looked)) => looked,
+            Ok(None) => {
+                interrupted = true;
+                HostForecast::default()
+            }
+            Err(panic) => failed_host(fleet, &host, &panic).await,
+        };
+        found.insert(host, forecast);
     }
     let chosen = standbys
         .cloned()
@@ -195,6 +188,26 @@ fn unreachable_host(error: &TransportError) -> HostForecast {
     };
     let outcome = HostOutcome {
         unreachable: Some(trouble),
+        ..HostOutcome::default()
+    };
+    HostForecast {
+        outcome,
+        ..HostForecast::default()
+    }
+}
+
+/// A host on which skep itself failed: as little is known of its resources as of an unreachable host's.
+async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostForecast {
+    let trouble = Trouble::internal(name, panic);
+    fleet
+        .events()
+        .send(Event::HostFailed {
+            host: name.clone(),
+            trouble: trouble.clone(),
+        })
+        .await;
+    let outcome = HostOutcome {
+        failure: Some(trouble),
         ..HostOutcome::default()
     };
     HostForecast {

@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod event;
 mod examine;
+pub mod fan_out;
 mod fleet;
 mod forecast;
 pub mod gather;
@@ -17,6 +18,7 @@ mod standby;
 
 pub use apply::{Approve, RunOptions, apply};
 pub use event::{Event, Events};
+pub use fan_out::{TaskPanic, fan_out};
 pub use fleet::{Connector, Fleet, Round};
 pub use forecast::{Forecast, forecast};
 pub use guard::{Engines, Guard};

@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
+use super::TaskPanic;
 use crate::model::{Action, Disturbance, FieldChange};
 use crate::names::HostName;
 
@@ -135,6 +136,9 @@ pub struct HostOutcome {
     /// Why the host could not be reached or was lost, with what to try; `None` when it was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<Trouble>,
+    /// Internal error of skep that ended the work on the host, with the next step; the host counts as failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<Trouble>,
     /// Its resources in the playbook's order.
     pub resources: Vec<ResourceOutcome>,
     /// Remarks on the host as a whole, e.g. that its record of what was applied last is not readable.
@@ -153,6 +157,17 @@ pub struct Trouble {
     pub hint: String,
 }
 
+impl Trouble {
+    /// The trouble of a host whose task panicked.
+    #[must_use]
+    pub fn internal(host: &HostName, panic: &TaskPanic) -> Self {
+        Self {
+            why: panic.why(host),
+            hint: panic.hint(),
+        }
+    }
+}
+
 impl HostOutcome {
     /// How many resources came out in this way.
     pub fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
@@ -162,12 +177,21 @@ impl HostOutcome {
             .count()
     }
 
-    /// Whether any resource failed.
+    /// Returns true if a resource failed, or skep itself failed on the host.
     #[must_use]
     pub fn failed(&self) -> bool {
-        self.resources
-            .iter()
-            .any(|resource| matches!(resource.outcome, Outcome::Failed { .. }))
+        self.failure.is_some()
+            || self
+                .resources
+                .iter()
+                .any(|resource| matches!(resource.outcome, Outcome::Failed { .. }))
+    }
+
+    /// Returns true if the work on the host as a whole ended early: it is unreachable, or skep itself failed on it. Nothing
+    /// more is done there in this run.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.unreachable.is_some() || self.failure.is_some()
     }
 }
 
@@ -183,7 +207,7 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    /// Whether any host failed a resource.
+    /// Returns true if any host failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.hosts.values().any(HostOutcome::failed)

@@ -6,13 +6,15 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
-use super::Fleet;
 use super::event::Event;
 use super::examine::Look;
 use super::forecast::{HostForecast, Task, resource_outcome};
+use super::outcome::Trouble;
+use super::{Fleet, fan_out};
 use crate::model::{Resource, Scope};
 use crate::names::HostName;
 use crate::playbook::{Goal, Resolved, ResolvedPlay};
+use crate::transport::TransportError;
 
 /// Hosts that carry instead, by index of the play.
 pub(super) type Standbys = BTreeMap<usize, HostName>;
@@ -35,7 +37,7 @@ pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecas
         };
         let is_lost = found
             .get(carrier)
-            .is_some_and(|host| host.outcome.unreachable.is_some());
+            .is_some_and(|host| host.outcome.is_lost());
         let left = if is_lost {
             carried(play, carrier)
         } else {
@@ -44,11 +46,7 @@ pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecas
         if left.is_empty() {
             continue;
         }
-        let reached = |host: &HostName| {
-            found
-                .get(host)
-                .is_some_and(|host| host.outcome.unreachable.is_none())
-        };
+        let reached = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.is_lost());
         // On a host that is refused or cannot be read whole, `apply` performs nothing.
         let sound = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.failed());
         let able = || {
@@ -108,14 +106,23 @@ pub(super) async fn stand_in(
             "{name} carries {} for {carrier}, which cannot be read",
             names.join(", ")
         );
-        let looked = match fleet.host(name).await {
-            Ok(host) => look(fleet, &host, &resources)
-                .await
-                .map(|examined| (examined, host.execs())),
-            Err(error) => Err(error),
-        };
-        match looked {
-            Ok((examined, execs)) => {
+        // A task of its own: a panic is the host's failure, as it is where the host's own resources are looked at.
+        let looked = fan_out(
+            [(name.clone(), resources.clone())],
+            1,
+            |(name, resources)| {
+                let fleet = fleet.clone();
+                async move {
+                    let host = fleet.host(&name).await?;
+                    let examined = look(&fleet, &host, &resources).await?;
+                    Ok::<_, TransportError>((examined, host.execs()))
+                }
+            },
+        )
+        .await
+        .pop();
+        match looked.unwrap_or(Ok(Ok((Vec::new(), forecast.outcome.execs)))) {
+            Ok(Ok((examined, execs))) => {
                 forecast.outcome.execs = execs;
                 for (resource, result) in resources.into_iter().zip(examined) {
                     let mut outcome = resource_outcome(&play.name, resource.id(), &result);
@@ -130,10 +137,21 @@ pub(super) async fn stand_in(
                 // Plays are performed in their order; within one, what belongs to the cluster comes last here.
                 forecast.tasks.sort_by_key(|task| task.play);
             }
-            Err(error) => forecast
+            Ok(Err(error)) => forecast
                 .outcome
                 .notes
                 .push(format!("{} not looked at: {error}", names.join(", "))),
+            Err(panic) => {
+                let trouble = Trouble::internal(name, &panic);
+                forecast.outcome.failure = Some(trouble.clone());
+                fleet
+                    .events()
+                    .send(Event::HostFailed {
+                        host: name.clone(),
+                        trouble,
+                    })
+                    .await;
+            }
         }
         fleet
             .events()
@@ -150,7 +168,7 @@ async fn look(
     fleet: &Fleet,
     host: &super::Host,
     resources: &[Arc<dyn Resource>],
-) -> Result<Vec<super::examine::Examined>, crate::transport::TransportError> {
+) -> Result<Vec<super::examine::Examined>, TransportError> {
     Look::gather(fleet, host, resources, None)
         .await?
         .examine(resources)

@@ -47,7 +47,7 @@ impl SwarmGuard {
         let info = match EngineView::read(&engines.get(host, "/info").await) {
             // An Engine that does not run carries no vote that a restart could take away.
             EngineView::Absent | EngineView::Down(_) => return Ok(None),
-            EngineView::Unreachable(why) => {
+            EngineView::Unreachable(why) | EngineView::Failed(why) => {
                 return Err(Refusal {
                     why: format!("whether {host} is a manager cannot be known: {why}"),
                     hint: "make the host reachable, then apply again".into(),
@@ -85,7 +85,9 @@ impl SwarmGuard {
         let info = match EngineView::read(&engines.get(host, "/info").await) {
             EngineView::Answered(info) => info,
             EngineView::Absent => return Some("there is no Engine".into()),
-            EngineView::Down(why) | EngineView::Unreachable(why) => return Some(why),
+            EngineView::Down(why) | EngineView::Unreachable(why) | EngineView::Failed(why) => {
+                return Some(why);
+            }
         };
         match info.state.as_str() {
             "inactive" | "" => return None,

@@ -124,7 +124,9 @@ pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
     let swarm = our_swarm(sight, ours, &info)?;
     let membership = match &sight.own {
         EngineView::Absent => Membership::Bare,
-        EngineView::Down(why) | EngineView::Unreachable(why) => Membership::Stopped(why.clone()),
+        EngineView::Down(why) | EngineView::Unreachable(why) | EngineView::Failed(why) => {
+            Membership::Stopped(why.clone())
+        }
         EngineView::Answered(info) if info.state == "inactive" || info.state.is_empty() => {
             Membership::Inactive
         }

@@ -132,6 +132,10 @@ pub fn overview(
                 row.state = "unreachable".into();
                 page.problems.push(format!("{host} is unreachable: {why}"));
             }
+            (EngineView::Failed(why), ..) => {
+                row.state = "failed".into();
+                page.problems.push(why.clone());
+            }
             (EngineView::Answered(_), None, _) => {}
         }
         page.rows.push(row);

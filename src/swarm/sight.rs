@@ -18,6 +18,8 @@ pub enum EngineView {
     Down(String),
     /// Nothing is known: the host could not be read.
     Unreachable(String),
+    /// Nothing is known: skep itself failed while it read the host. The words name the host and the next step.
+    Failed(String),
     /// It answered.
     Answered(Info),
 }
@@ -57,7 +59,7 @@ impl EngineView {
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         match self {
-            Self::Down(why) | Self::Unreachable(why) => Some(why),
+            Self::Down(why) | Self::Unreachable(why) | Self::Failed(why) => Some(why),
             _ => None,
         }
     }

@@ -5,6 +5,7 @@ mod architecture;
 mod documentation;
 mod drift;
 mod output;
+mod panics;
 mod playbook;
 mod providers;
 #[path = "../proxy/mod.rs"]

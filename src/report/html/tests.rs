@@ -50,6 +50,7 @@ fn report(text: &str) -> Report {
     report.hosts = vec![HostReport {
         host: "docker01".into(),
         state: HostState::Drift,
+        failure: None,
         unreachable: Some(Trouble {
             why: text.into(),
             hint: text.into(),

@@ -238,6 +238,13 @@ fn rows(report: &Report) -> Vec<Row> {
                 ..row(host, "unreachable", "unreachable")
             });
         }
+        if let Some(trouble) = &host.failure {
+            rows.push(Row {
+                resource: "the host itself".into(),
+                words: trouble_words(&trouble.why, &trouble.hint),
+                ..row(host, "internal error", "failed")
+            });
+        }
         for failure in &host.failed {
             rows.push(Row {
                 resource: literal(&failure.resource).into_owned(),

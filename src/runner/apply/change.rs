@@ -116,6 +116,11 @@ impl Applier {
                     .await;
             }
         }
+        // Whatever goes wrong with one Engine would go wrong with the next: none is disturbed behind it. Noted before the
+        // steps, so that it holds after a panic, too.
+        if let Some(turn) = &mut turn {
+            **turn = Some(name.clone());
+        }
         let view = ChangeView::from(change);
         events
             .send(Event::ChangeStarted {
@@ -133,9 +138,8 @@ impl Applier {
                 .map(|()| Acted::Done)
                 .map_err(refused);
         }
-        // Whatever went wrong with one Engine would go wrong with the next: none is disturbed behind it.
-        if let (Some(turn), Err(_)) = (&mut turn, &acted) {
-            **turn = Some(name);
+        if let (Some(turn), Ok(_)) = (&mut turn, &acted) {
+            **turn = None;
         }
         acted
     }

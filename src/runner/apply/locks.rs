@@ -7,7 +7,7 @@ use tokio::sync::Mutex;
 
 use super::Permit;
 use crate::names::HostName;
-use crate::runner::{Event, Events, Host};
+use crate::runner::{Event, Events, Host, TaskPanic, fan_out};
 use crate::transport::{HostLock, TransportError};
 
 /// Locks held by this run.
@@ -71,19 +71,15 @@ impl Locks {
         }
     }
 
-    /// Releases all of them, a host that is gone included: its lock expires by itself.
-    pub(super) async fn release(&self) {
-        let held: Vec<HostLock> = self
-            .held
-            .lock()
-            .await
-            .drain()
-            .map(|(_, lock)| lock)
-            .collect();
-        let mut releasing = tokio::task::JoinSet::new();
-        for lock in held {
-            releasing.spawn(lock.release());
-        }
-        while releasing.join_next().await.is_some() {}
+    /// Releases all of them, a host that is gone included: its lock expires by itself. Returns the hosts on which skep itself
+    /// failed meanwhile; their locks expire as well.
+    pub(super) async fn release(&self) -> Vec<(HostName, TaskPanic)> {
+        let (hosts, locks): (Vec<HostName>, Vec<HostLock>) = self.held.lock().await.drain().unzip();
+        let released = fan_out(locks, hosts.len(), HostLock::release).await;
+        hosts
+            .into_iter()
+            .zip(released)
+            .filter_map(|(name, result)| Some((name, result.err()?)))
+            .collect()
     }
 }

@@ -13,10 +13,10 @@ mod remember;
 mod run;
 mod verdict;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
 
-use tokio::sync::{Mutex, Semaphore};
-use tokio::task::JoinSet;
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use permit::Permit;
@@ -29,13 +29,45 @@ use super::event::Event;
 use super::examine::Look;
 use super::forecast::{Task, resource_outcome};
 use super::outcome::{HostOutcome, Outcome, ResourceOutcome, Trouble};
-use super::{Fleet, Guard, Host};
+use super::{Fleet, Guard, Host, TaskPanic, fan_out};
 use crate::model::Resource;
 use crate::names::HostName;
 use crate::transport::TransportError;
 
 /// Plans made anew when the swarm's version of an object moved on in between, or its managers did not agree in time.
 const MOST_ATTEMPTS: u32 = 4;
+
+/// Outcomes of one host in one play so far, in order. Shared with whoever started the host's task: what was done before a panic
+/// is known behind it.
+#[derive(Clone, Default)]
+struct Finished(Arc<std::sync::Mutex<Vec<ResourceOutcome>>>);
+
+impl Finished {
+    fn push(&self, outcome: ResourceOutcome) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(outcome);
+    }
+
+    fn take(&self) -> Vec<ResourceOutcome> {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Counts its host as failed when it is dropped, unless the host is known to be fine: a panic counts, too.
+struct Count {
+    failures: Arc<AtomicUsize>,
+    is_fine: bool,
+}
+
+impl Drop for Count {
+    fn drop(&mut self) {
+        if !self.is_fine {
+            self.failures.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
 
 /// All that applying needs, shared by the hosts' tasks.
 struct Applier {
@@ -59,17 +91,21 @@ impl Applier {
         max_fail: Option<usize>,
         outcomes: &mut indexmap::IndexMap<HostName, HostOutcome>,
     ) {
-        let permits = Arc::new(Semaphore::new(at_once.max(1)));
-        let mut working = JoinSet::new();
         // `max_fail` stops hosts that have not begun; those at work finish their play.
-        let failures = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        for (host, tasks) in tasks {
+        let failures = Arc::new(AtomicUsize::new(0));
+        let work: Vec<(HostName, Vec<Task>, Finished)> = tasks
+            .into_iter()
+            .map(|(host, tasks)| (host, tasks, Finished::default()))
+            .collect();
+        // Hosts begin in the inventory's order, the first one as the canary.
+        let results = fan_out(work.clone(), at_once, |(host, tasks, finished)| {
             let (applier, play, failures) = (self.clone(), play.to_owned(), failures.clone());
-            // Taken before the task is spawned: hosts begin in the inventory's order, the first one as the canary.
-            let permit = permits.clone().acquire_owned().await;
-            working.spawn(async move {
-                let _permit = permit;
-                let failed = failures.load(std::sync::atomic::Ordering::SeqCst);
+            async move {
+                let failed = failures.load(Ordering::SeqCst);
+                let mut count = Count {
+                    failures,
+                    is_fine: false,
+                };
                 let too_many = max_fail.is_some_and(|most| failed > most);
                 let outcome = if too_many {
                     skip_all(
@@ -78,25 +114,61 @@ impl Applier {
                         &format!("{failed} failed before it, more than max_fail allows"),
                     )
                 } else {
-                    applier.host(&play, &host, &tasks).await
+                    applier.host(&play, &host, &tasks, &finished).await
                 };
-                if outcome.failed() || outcome.unreachable.is_some() {
-                    failures.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                }
-                (host, outcome)
-            });
-        }
-        while let Some(joined) = working.join_next().await {
-            if let Ok((host, outcome)) = joined {
-                let whole = outcomes.entry(host).or_default();
-                whole.resources.extend(outcome.resources);
-                whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
-                whole.execs = outcome.execs;
+                count.is_fine = !outcome.failed() && outcome.unreachable.is_none();
+                outcome
             }
+        })
+        .await;
+        for ((host, tasks, finished), result) in work.into_iter().zip(results) {
+            let outcome = match result {
+                Ok(outcome) => outcome,
+                Err(panic) => self.broken(play, &host, &tasks, &finished, &panic).await,
+            };
+            let whole = outcomes.entry(host).or_default();
+            whole.resources.extend(outcome.resources);
+            whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
+            whole.failure = outcome.failure.or(whole.failure.take());
+            // A host that was left out, or whose task panicked, has no count of this play: the earlier one holds.
+            whole.execs = whole.execs.max(outcome.execs);
         }
     }
 
-    async fn host(&self, play: &str, name: &HostName, tasks: &[Task]) -> HostOutcome {
+    /// A host whose task panicked: what was done on it stays known, the rest of the play is skipped.
+    async fn broken(
+        &self,
+        play: &str,
+        host: &HostName,
+        tasks: &[Task],
+        finished: &Finished,
+        panic: &TaskPanic,
+    ) -> HostOutcome {
+        let trouble = Trouble::internal(host, panic);
+        self.fleet
+            .events()
+            .send(Event::HostFailed {
+                host: host.clone(),
+                trouble: trouble.clone(),
+            })
+            .await;
+        let mut resources = finished.take();
+        let left = &tasks[resources.len().min(tasks.len())..];
+        resources.extend(skip_all(play, left, "skep itself failed on the host").resources);
+        HostOutcome {
+            failure: Some(trouble),
+            resources,
+            ..HostOutcome::default()
+        }
+    }
+
+    async fn host(
+        &self,
+        play: &str,
+        name: &HostName,
+        tasks: &[Task],
+        finished: &Finished,
+    ) -> HostOutcome {
         let mut outcome = HostOutcome::default();
         let host = match self.fleet.host(name).await {
             Ok(host) => host,
@@ -105,13 +177,10 @@ impl Applier {
                 return outcome;
             }
         };
-        let mut done = 0;
-        match self
-            .resources(play, &host, tasks, &mut outcome.resources, &mut done)
-            .await
-        {
-            Ok(()) => {}
-            Err(error) => self.lost(&mut outcome, name, &error).await,
+        let ended = self.resources(play, &host, tasks, finished).await;
+        outcome.resources = finished.take();
+        if let Err(error) = ended {
+            self.lost(&mut outcome, name, &error).await;
         }
         let because = if outcome.unreachable.is_some() {
             "the host was lost"
@@ -120,9 +189,10 @@ impl Applier {
         } else {
             "the run was interrupted"
         };
+        let left = &tasks[outcome.resources.len().min(tasks.len())..];
         outcome
             .resources
-            .extend(skip_all(play, &tasks[done.min(tasks.len())..], because).resources);
+            .extend(skip_all(play, left, because).resources);
         outcome.execs = host.execs();
         self.fleet
             .events()
@@ -146,14 +216,13 @@ impl Applier {
             .await;
     }
 
-    /// All resources of one host in order; `done` counts those that have an outcome. Ends early at the first failure.
+    /// All resources of one host in order; those that have an outcome are in `finished`. Ends early at the first failure.
     async fn resources(
         &self,
         play: &str,
         host: &Host,
         tasks: &[Task],
-        outcomes: &mut Vec<ResourceOutcome>,
-        done: &mut usize,
+        finished: &Finished,
     ) -> Result<(), TransportError> {
         let resources: Vec<Arc<dyn Resource>> =
             tasks.iter().map(|task| task.resource.clone()).collect();
@@ -194,14 +263,14 @@ impl Applier {
                             why: error.to_string(),
                             hint: error.hint(),
                         };
-                        self.finish(host, &result, outcomes, done).await;
+                        self.finish(host, &result, finished).await;
                         return Err(error);
                     }
                 };
                 break;
             }
             let failed = matches!(result.outcome, Outcome::Failed { .. });
-            self.finish(host, &result, outcomes, done).await;
+            self.finish(host, &result, finished).await;
             if failed {
                 return Ok(());
             }
@@ -209,19 +278,12 @@ impl Applier {
         Ok(())
     }
 
-    async fn finish(
-        &self,
-        host: &Host,
-        result: &ResourceOutcome,
-        outcomes: &mut Vec<ResourceOutcome>,
-        done: &mut usize,
-    ) {
+    async fn finish(&self, host: &Host, result: &ResourceOutcome, finished: &Finished) {
         let event = Event::ResourceFinished {
             host: host.name().clone(),
             result: result.clone(),
         };
         self.fleet.events().send(event).await;
-        outcomes.push(result.clone());
-        *done += 1;
+        finished.push(result.clone());
     }
 }

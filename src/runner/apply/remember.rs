@@ -4,9 +4,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
 use super::locks::Locks;
 use super::perform::{StepError, perform};
 use super::permit::Permit;
@@ -16,7 +13,7 @@ use crate::runner::event::Event;
 use crate::runner::forecast::{Forecast, HostForecast};
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::runner::record::{PATH, Record};
-use crate::runner::{Fleet, Keepsake};
+use crate::runner::{Fleet, Keepsake, TaskPanic, fan_out};
 
 /// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
 /// early.
@@ -56,7 +53,7 @@ pub(super) fn known(forecast: &Forecast) -> HashMap<HostName, Known> {
 }
 
 /// Writes the records that say something new. What is not as asked keeps its old entry. A record that cannot be written is a
-/// remark, not a failure: the host is as asked all the same.
+/// remark, not a failure: the host is as asked all the same. Returns the hosts on which skep itself failed meanwhile.
 pub(super) async fn remember(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
@@ -65,14 +62,13 @@ pub(super) async fn remember(
     summary: &RunSummary,
     keepsakes: &[Keepsake],
     forks: usize,
-) {
+) -> Vec<(HostName, TaskPanic)> {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let permits = Arc::new(Semaphore::new(forks.max(1)));
-    let mut writing = JoinSet::new();
+    let mut records: Vec<(HostName, Vec<u8>)> = Vec::new();
     for (name, outcome) in &summary.hosts {
-        let Some(before) = known.get(name).filter(|_| outcome.unreachable.is_none()) else {
+        let Some(before) = known.get(name).filter(|_| !outcome.is_lost()) else {
             continue;
         };
         let mut applied = applied(before, outcome);
@@ -92,13 +88,14 @@ pub(super) async fn remember(
             }
             applied.push((keepsake.id.clone(), keepsake.definition, false));
         }
-        let Some(content) = before.record.renewed(&applied, now) else {
-            continue;
-        };
+        if let Some(content) = before.record.renewed(&applied, now) {
+            records.push((name.clone(), content));
+        }
+    }
+    let hosts: Vec<HostName> = records.iter().map(|(name, _)| name.clone()).collect();
+    let written = fan_out(records, forks, |(name, content)| {
         let (fleet, permit, locks) = (fleet.clone(), permit.clone(), locks.clone());
-        let (permits, name) = (permits.clone(), name.clone());
-        writing.spawn(async move {
-            let _turn = permits.acquire_owned().await;
+        async move {
             if let Err(why) = write(&fleet, &permit, &locks, &name, content).await {
                 let text = format!("what was applied could not be recorded in {PATH}: {why}");
                 fleet
@@ -109,9 +106,14 @@ pub(super) async fn remember(
                     })
                     .await;
             }
-        });
-    }
-    while writing.join_next().await.is_some() {}
+        }
+    })
+    .await;
+    hosts
+        .into_iter()
+        .zip(written)
+        .filter_map(|(name, result)| Some((name, result.err()?)))
+        .collect()
 }
 
 async fn write(

@@ -1,5 +1,6 @@
 //! One run that acts, as a table of contents: forecast, ask, apply play by play, verify, sum up.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Applier;
 use super::locks::Locks;
 use super::permit::Permit;
-use super::remember::{known, remember};
+use super::remember::{Known, known, remember};
 use super::verdict::skip_all;
 use crate::names::HostName;
 use crate::playbook::Resolved;
@@ -74,19 +75,7 @@ pub async fn apply(
             (&waiting, &standbys),
         )
         .await;
-        let keepsakes = keepsakes(fleet, options).await;
-        remember(
-            fleet,
-            &permit,
-            &locks,
-            &known,
-            &summary,
-            &keepsakes,
-            options.forks,
-        )
-        .await;
-        locks.release().await;
-        summary
+        conclude(fleet, &permit, &locks, &known, summary, options).await
     } else if !first.interrupted && !first.has_work() {
         // Nothing to ask for: what is as asked already counts as applied from now on.
         let known = known(&first);
@@ -95,19 +84,8 @@ pub async fn apply(
             hosts: first.into_outcomes(),
             millis: 0,
         };
-        let (permit, keepsakes) = (Arc::new(Permit::grant()), keepsakes(fleet, options).await);
-        remember(
-            fleet,
-            &permit,
-            &locks,
-            &known,
-            &summary,
-            &keepsakes,
-            options.forks,
-        )
-        .await;
-        locks.release().await;
-        summary
+        let permit = Arc::new(Permit::grant());
+        conclude(fleet, &permit, &locks, &known, summary, options).await
     } else {
         RunSummary {
             interrupted: first.interrupted,
@@ -122,6 +100,39 @@ pub async fn apply(
             summary: summary.clone(),
         })
         .await;
+    summary
+}
+
+/// Writes the records and releases the locks. A host on which skep itself fails meanwhile is a failed host.
+async fn conclude(
+    fleet: &Arc<Fleet>,
+    permit: &Arc<Permit>,
+    locks: &Arc<Locks>,
+    known: &HashMap<HostName, Known>,
+    mut summary: RunSummary,
+    options: &RunOptions,
+) -> RunSummary {
+    let keepsakes = keepsakes(fleet, options).await;
+    let mut panics = remember(
+        fleet,
+        permit,
+        locks,
+        known,
+        &summary,
+        &keepsakes,
+        options.forks,
+    )
+    .await;
+    panics.extend(locks.release().await);
+    for (host, panic) in panics {
+        let trouble = Trouble::internal(&host, &panic);
+        let outcome = summary.hosts.entry(host.clone()).or_default();
+        outcome.failure.get_or_insert_with(|| trouble.clone());
+        fleet
+            .events()
+            .send(Event::HostFailed { host, trouble })
+            .await;
+    }
     summary
 }
 
@@ -142,7 +153,7 @@ async fn play_by_play(
     let mut tasks: IndexMap<HostName, Vec<Task>> = IndexMap::new();
     for (name, host) in first.hosts {
         // A host that could not be read, or that is refused, is left as it is: no step of any play runs there.
-        if host.outcome.unreachable.is_some() || host.outcome.failed() {
+        if host.outcome.is_lost() || host.outcome.failed() {
             hosts.insert(name, left_alone(host.outcome));
         } else {
             hosts.insert(
@@ -204,6 +215,8 @@ async fn play_by_play(
 fn passed_over(host: &HostOutcome) -> Option<&'static str> {
     if host.unreachable.is_some() {
         Some("the host was lost")
+    } else if host.failure.is_some() {
+        Some("skep itself failed on the host")
     } else if host.failed() {
         Some("an earlier resource of the host failed")
     } else if host.count(|outcome| matches!(outcome, Outcome::Skipped { .. })) > 0 {
@@ -272,6 +285,10 @@ async fn verify(
                 "applied, but lost before it could be verified: {}",
                 trouble.why
             ),
+            hint: trouble.hint,
+        });
+        host.failure = after.outcome.failure.map(|trouble| Trouble {
+            why: format!("applied, but not verified: {}", trouble.why),
             hint: trouble.hint,
         });
         for resource in after.outcome.resources {

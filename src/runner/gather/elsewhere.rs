@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
-
 use super::{Fleet, ask_shell};
 use crate::model::{Answers, ProbeError, Query};
 use crate::names::HostName;
+use crate::runner::fan_out;
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.
 pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers {
@@ -16,29 +15,31 @@ pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers 
             by_host.entry(host).or_default().push((**query).clone());
         }
     }
-    let mut asking = JoinSet::new();
+    let mut asked = Vec::new();
     for (name, queries) in by_host {
-        let (name, host) = (name.clone(), fleet.host(name).await);
-        asking.spawn(async move {
-            let asked: Vec<&Query> = queries.iter().collect();
-            let answers = match host {
-                Ok(host) => ask_shell(&host, &asked).await,
-                Err(error) => Err(error),
-            };
-            (name, answers.map_err(|error| error.to_string()), queries)
-        });
+        asked.push((name.clone(), fleet.host(name).await, queries));
     }
+    let answered = fan_out(
+        asked.clone(),
+        asked.len(),
+        |(_, host, queries)| async move {
+            let queries: Vec<&Query> = queries.iter().collect();
+            ask_shell(host?.as_ref(), &queries).await
+        },
+    )
+    .await;
     let mut all = Answers::default();
-    while let Some(asked) = asking.join_next().await {
-        let Ok((name, answers, queries)) = asked else {
-            continue;
-        };
+    for ((name, _, queries), answers) in asked.into_iter().zip(answered) {
         for query in queries {
             let answer = match &answers {
-                Ok(answers) => answers.get(&query).cloned(),
-                Err(why) => Err(ProbeError::Elsewhere(format!(
-                    "{name} cannot be read: {why}"
+                Ok(Ok(answers)) => answers.get(&query).cloned(),
+                Ok(Err(error)) => Err(ProbeError::Elsewhere(format!(
+                    "{name} cannot be read: {error}"
                 ))),
+                Err(panic) => Err(ProbeError::Failed {
+                    what: format!("paths of {name}"),
+                    why: format!("{}; {}", panic.why(&name), panic.hint()),
+                }),
             };
             all.insert(query.at(&name), answer);
         }

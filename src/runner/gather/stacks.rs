@@ -4,14 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
 use super::Fleet;
 use crate::docker::{BlankSwarm, Gate, GateReads, Recorded, run_stack_deploy};
 use crate::model::{
     Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
 };
+use crate::runner::fan_out;
 use crate::transport::TransportError;
 
 /// Limit of time for one preview.
@@ -22,9 +20,7 @@ const AT_ONCE: usize = 5;
 
 /// Asks all these questions, several at once.
 pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
-    let mut asking = JoinSet::new();
-    let mut answers = Answers::default();
+    let (mut questions, mut previews) = (Vec::new(), Vec::new());
     for query in queries {
         let Query::Stack(question) = query else {
             continue;
@@ -37,39 +33,43 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
                 .map(|host| Arc::new(host.beside()) as Arc<dyn GateReads>),
             None => Ok(Arc::new(BlankSwarm)),
         };
-        let (query, question, permits) = ((*query).clone(), question.clone(), permits.clone());
-        asking.spawn(async move {
-            let _permit = permits.acquire_owned().await;
-            let answer = match reads {
-                Ok(reads) => preview(reads, &question).await,
-                Err(error) => Err(error),
-            };
-            let answer = answer
-                .map(Answer::Stack)
-                .map_err(|error| trouble(&question, &error));
-            (query, answer)
-        });
+        questions.push(((*query).clone(), question));
+        previews.push((question.clone(), reads));
     }
-    while let Some(asked) = asking.join_next().await {
-        if let Ok((query, answer)) = asked {
-            answers.insert(query, answer);
-        }
+    let previewed = fan_out(previews, AT_ONCE, |(question, reads)| async move {
+        preview(reads?, &question).await
+    })
+    .await;
+    let mut answers = Answers::default();
+    for ((query, question), result) in questions.into_iter().zip(previewed) {
+        let answer = match result {
+            Ok(Ok(answer)) => Ok(Answer::Stack(answer)),
+            Ok(Err(error)) => Err(trouble(question, &error)),
+            Err(panic) => Err(ProbeError::Failed {
+                what: what(question),
+                why: format!("{panic}; {}", panic.hint()),
+            }),
+        };
+        answers.insert(query, answer);
     }
     answers
 }
 
-fn trouble(question: &StackQuestion, error: &TransportError) -> ProbeError {
-    let what = format!(
+fn what(question: &StackQuestion) -> String {
+    format!(
         "what `docker stack deploy {}` would do",
         question.deployment.name
-    );
+    )
+}
+
+fn trouble(question: &StackQuestion, error: &TransportError) -> ProbeError {
     let hint = if *error == TransportError::NoClient {
         format!(": {}", error.hint())
     } else {
         String::new()
     };
     ProbeError::Failed {
-        what,
+        what: what(question),
         why: format!("{error}{hint}"),
     }
 }

@@ -1,0 +1,61 @@
+//! A site for tests of the verbs that survey hosts: three scripted hosts, of which one makes skep panic when it is read.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::names::HostName;
+use crate::runner::{Connector, Events, Fleet};
+use crate::transport::scripted::{ScriptedHost, output};
+use crate::transport::{Connection, EngineStream, Exec, Output, TransportError};
+
+/// A scripted host that panics, if told so, whatever is read from it.
+struct Machine {
+    host: ScriptedHost,
+    panics: bool,
+}
+
+impl Machine {
+    fn check(&self) {
+        assert!(!self.panics, "a wire is loose");
+    }
+}
+
+#[async_trait::async_trait]
+impl Connection for Machine {
+    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+        self.check();
+        self.host.exec(exec).await
+    }
+
+    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+        self.check();
+        self.host.open_engine().await
+    }
+
+    async fn close(&self) {}
+}
+
+struct Site(HostName);
+
+#[async_trait::async_trait]
+impl Connector for Site {
+    async fn connect(&self, name: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
+        let info = json!({"Name": name, "ServerVersion": "26.1.5", "Swarm": {"LocalNodeState": "inactive"}});
+        let host = ScriptedHost::new()
+            .on("", output(0, ""))
+            .on_engine("GET", "/info", 200, info);
+        let panics = *name == self.0;
+        Ok(Arc::new(Machine { host, panics }))
+    }
+}
+
+/// The hosts `docker01` to `docker03`, of which the named one panics.
+pub(super) fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
+    let hosts: Vec<HostName> = (1..=3)
+        .map(|number| HostName::new(format!("docker0{number}")))
+        .collect();
+    let connector = Arc::new(Site(HostName::new(panics)));
+    let fleet = Fleet::new(connector, hosts.clone(), Events::silent());
+    (Arc::new(fleet), hosts)
+}
