@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Common;
-use super::execute::{Prepared, execute_loaded, lookout};
-use super::exit_code::Exit;
-use super::selection::Selection;
+use super::GlobalArgs;
+use super::execute::{RunContext, execute_loaded, lookout};
+use super::exit_code::ExitStatus;
+use super::selection::RunSelection;
 use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
-use crate::runner::{Approve, Forecast, Lookout, RunOptions, RunSummary, apply};
+use crate::runner::{ClusterCheck, PlanApproval, RunOptions, RunPlan, RunSummary, apply};
 use crate::safety::SwarmGuard;
 
 /// Hosts in sync that the recap lists one by one before it only counts them.
@@ -20,7 +20,7 @@ const RECAP_LINES: usize = 40;
 #[derive(clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -36,7 +36,7 @@ pub struct ApplyArgs {
 }
 
 /// How a run applies.
-pub struct Manner {
+pub struct ApplyOptions {
     /// Nobody is asked.
     pub yes: bool,
     /// Whole diffs.
@@ -48,7 +48,7 @@ pub struct Manner {
 }
 
 /// Shows the forecast and asks.
-struct Ask {
+struct InteractiveApproval {
     screen: Screen,
     style: PlanStyle,
     silent: bool,
@@ -56,8 +56,8 @@ struct Ask {
 }
 
 #[async_trait::async_trait]
-impl Approve for Ask {
-    async fn approve(&self, forecast: &Forecast) -> bool {
+impl PlanApproval for InteractiveApproval {
+    async fn approve(&self, forecast: &RunPlan) -> bool {
         let summary = RunSummary {
             hosts: forecast
                 .hosts
@@ -88,14 +88,14 @@ impl Approve for Ask {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     if !args.yes && !screen.can_ask() {
         anyhow::bail!(
             "apply asks before it acts, and nobody is at the terminal; look with `skep plan`, then give --yes"
         );
     }
-    let manner = Manner {
+    let manner = ApplyOptions {
         yes: args.yes,
         diff: args.diff,
         lock_wait: args.lock_wait,
@@ -110,26 +110,26 @@ pub async fn run(common: &Common, args: &ApplyArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// When a file of known hosts cannot be read.
 pub async fn apply_loaded(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
-    selection: &Selection,
-    loaded: playbook::Prepared,
-    manner: &Manner,
-) -> anyhow::Result<Exit> {
+    selection: &RunSelection,
+    loaded: playbook::PreparedRun,
+    manner: &ApplyOptions,
+) -> anyhow::Result<ExitStatus> {
     let style = PlanStyle {
         color: screen.colors_results(),
         diff: manner.diff,
         causes: false,
     };
-    let ask = Ask {
+    let ask = InteractiveApproval {
         screen: screen.clone(),
         style,
         silent: common.json,
         yes: manner.yes,
     };
     let guard = Arc::new(SwarmGuard::new(manner.force));
-    let act = async |run: &Prepared| {
-        let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn Lookout>);
+    let act = async |run: &RunContext| {
+        let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn ClusterCheck>);
         let options = RunOptions {
             forks: run.forks,
             lock_wait: manner.lock_wait,
@@ -156,18 +156,20 @@ pub async fn apply_loaded(
         ));
     }
     // What still differs was shown and not agreed to: that is a no, not a success.
-    Ok(Exit::of(&summary, true))
+    Ok(ExitStatus::of(&summary, true))
 }
 
 fn verdict(summary: &RunSummary) -> &'static str {
-    match Exit::of(summary, true) {
-        Exit::Fine if summary.count(|outcome| *outcome == crate::runner::Outcome::Changed) == 0 => {
+    match ExitStatus::of(summary, true) {
+        ExitStatus::Fine
+            if summary.count(|outcome| *outcome == crate::runner::Outcome::Changed) == 0 =>
+        {
             "Nothing to do"
         }
-        Exit::Fine => "Applied",
-        Exit::Drift => "Not applied: nobody said yes",
-        Exit::Unreachable => "Applied where it could be; some hosts are unreachable",
-        Exit::Interrupted => "Interrupted",
+        ExitStatus::Fine => "Applied",
+        ExitStatus::Drift => "Not applied: nobody said yes",
+        ExitStatus::Unreachable => "Applied where it could be; some hosts are unreachable",
+        ExitStatus::Interrupted => "Interrupted",
         _ => "Some hosts failed",
     }
 }

@@ -4,24 +4,25 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::Common;
+use super::GlobalArgs;
 use super::cluster::members;
-use super::execute::{Prepared, execute_loaded, lookout};
-use super::exit_code::{Exit, FailOn};
+use super::execute::{RunContext, execute_loaded, lookout};
+use super::exit_code::{ExitStatus, FailOn};
 use super::outputs::{OutputArgs, deliver, history};
-use super::selection::{Selection, reject};
+use super::selection::{RunSelection, reject};
 use crate::drift::{
-    About, IgnoreRules, Sieved, assemble, earlier_certificates, fill_from_history, rfc3339, sieve,
+    CheckMetadata, FilteredRun, IgnoreRules, assemble, earlier_certificates, fill_from_history,
+    rfc3339, sieve,
 };
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
-use crate::runner::{Lookout, look};
+use crate::runner::{ClusterCheck, look};
 use crate::schedule::single_run::{SingleRunLock, state_folder};
 
 /// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.
 #[derive(clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// Show whole diffs of files, however long.
     #[arg(long)]
     diff: bool,
@@ -42,7 +43,7 @@ pub struct CheckArgs {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let _single = if args.single {
         match SingleRunLock::take(&state_folder(), &args.selection.words()) {
@@ -50,7 +51,7 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
             // Nothing was looked at: that is not "in sync", and not a mistake of the configuration either.
             Err(error) => {
                 screen.note(&format!("error: {error}"));
-                return Ok(Exit::Failed);
+                return Ok(ExitStatus::Failed);
             }
         }
     } else {
@@ -75,9 +76,11 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     let inventory = prepared.inventory.clone();
     let history = history(&args.selection);
     let earlier = earlier_certificates(history.iter().flat_map(|history| history.newest_first()));
-    let look = async |run: &Prepared| {
+    let look = async |run: &RunContext| {
         let lookout = lookout(run, earlier);
-        let everybody = lookout.clone().map(|lookout| lookout as Arc<dyn Lookout>);
+        let everybody = lookout
+            .clone()
+            .map(|lookout| lookout as Arc<dyn ClusterCheck>);
         let summary = look(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
         let (shown, known) = (args.outputs.show_cluster(), lookout.is_some());
         let cluster = if (shown || known) && !summary.interrupted {
@@ -106,7 +109,7 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     )
     .await?;
     let sieved = sieve(summary, &rules);
-    let exit = Exit::among(&sieved.summary, &args.fail_on);
+    let exit = ExitStatus::among(&sieved.summary, &args.fail_on);
     let shown = |paths: &[PathBuf]| {
         paths
             .iter()
@@ -115,7 +118,7 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
     };
     let mut report = assemble(
         &sieved,
-        &About {
+        &CheckMetadata {
             started,
             inventory: shown(&inventories),
             playbooks: shown(&args.selection.playbooks),
@@ -140,7 +143,7 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
         screen.result(&ignored_text(&report));
         screen.result(&verdict(&sieved, report.totals.ignored));
     }
-    if exit == Exit::Interrupted {
+    if exit == ExitStatus::Interrupted {
         // Half of a look is no report: what the last whole check wrote stays.
         if args.outputs.writes() {
             screen.note("interrupted: no report is written");
@@ -148,20 +151,20 @@ pub async fn run(common: &Common, args: &CheckArgs) -> anyhow::Result<Exit> {
         return Ok(exit);
     }
     let delivered = deliver(&screen, &args.outputs, history.as_ref(), &report, &sieved).await?;
-    Ok(if delivered || exit != Exit::Fine {
+    Ok(if delivered || exit != ExitStatus::Fine {
         exit
     } else {
-        Exit::Failed
+        ExitStatus::Failed
     })
 }
 
 /// The last line: in one word, then in numbers. It says what was found, whatever the exit code is made of.
-fn verdict(sieved: &Sieved, ignored: usize) -> String {
+fn verdict(sieved: &FilteredRun, ignored: usize) -> String {
     let summary = &sieved.summary;
-    let word = match Exit::of(summary, true) {
-        Exit::Fine => "In sync",
-        Exit::Drift => "DRIFT",
-        Exit::Interrupted => "Interrupted",
+    let word = match ExitStatus::of(summary, true) {
+        ExitStatus::Fine => "In sync",
+        ExitStatus::Drift => "DRIFT",
+        ExitStatus::Interrupted => "Interrupted",
         _ => "Not all could be read",
     };
     let ignored = if ignored > 0 {

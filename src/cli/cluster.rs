@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{Engines, Fleet, TaskPanic, fan_out};
-use crate::safety::{SwarmLookout, SwarmSeen};
-use crate::swarm::overview::{Overview, overview};
-use crate::swarm::{EngineView, Node};
+use crate::runner::{DockerReader, Fleet, TaskPanic, fan_out};
+use crate::safety::{SwarmCheck, SwarmSnapshot};
+use crate::swarm::overview::{ClusterOverview, overview};
+use crate::swarm::{DockerStatus, SwarmNode};
 
 /// What was seen.
-pub struct Seen {
+pub struct ClusterStatus {
     /// The page.
-    pub page: Overview,
+    pub page: ClusterOverview,
     /// Whether any host could not be reached.
     pub unreachable: bool,
     /// True if skep itself failed on a host.
@@ -22,24 +22,29 @@ pub struct Seen {
 }
 
 /// Looks at these hosts, `forks` at once, and at the nodes and perhaps the services that the first working manager lists.
-pub async fn look(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize, services: bool) -> Seen {
+pub async fn look(
+    fleet: &Arc<Fleet>,
+    hosts: &[HostName],
+    forks: usize,
+    services: bool,
+) -> ClusterStatus {
     let engines = infos(fleet, hosts, forks).await;
     let unreachable = engines
         .iter()
-        .any(|(_, view)| matches!(view, EngineView::Unreachable(_)));
+        .any(|(_, view)| matches!(view, DockerStatus::Unreachable(_)));
     let failed = engines
         .iter()
-        .any(|(_, view)| matches!(view, EngineView::Failed(_)));
+        .any(|(_, view)| matches!(view, DockerStatus::Failed(_)));
     let manager = engines
         .iter()
-        .find(|(_, view)| matches!(view, EngineView::Answered(info) if info.control_available));
+        .find(|(_, view)| matches!(view, DockerStatus::Answered(info) if info.control_available));
     let (mut nodes, mut listed_services) = (None, None);
     if let Some((manager, _)) = manager {
         nodes = fleet
             .get(manager, "/nodes")
             .await
             .ok()
-            .and_then(|body| Node::list(body).ok());
+            .and_then(|body| SwarmNode::list(body).ok());
         if services {
             listed_services = fleet
                 .get(manager, "/services?status=true")
@@ -48,7 +53,7 @@ pub async fn look(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize, services
                 .cloned();
         }
     }
-    Seen {
+    ClusterStatus {
         page: overview(&engines, nodes.as_deref(), listed_services.as_ref()),
         unreachable,
         failed,
@@ -64,14 +69,14 @@ pub async fn members(
     inventory: &Inventory,
     hosts: &[HostName],
     forks: usize,
-    lookout: Option<&SwarmLookout>,
+    lookout: Option<&SwarmCheck>,
     all: bool,
-) -> Option<Overview> {
-    let Some(SwarmSeen {
+) -> Option<ClusterOverview> {
+    let Some(SwarmSnapshot {
         engines: mut known,
         nodes,
         certificates,
-    }) = lookout.map(SwarmLookout::seen)
+    }) = lookout.map(SwarmCheck::seen)
     else {
         let seen = look(fleet, hosts, forks, false).await;
         return seen
@@ -85,7 +90,7 @@ pub async fn members(
         .cloned()
         .collect();
     known.extend(infos(fleet, &others, forks).await);
-    let engines: Vec<(HostName, EngineView)> = hosts
+    let engines: Vec<(HostName, DockerStatus)> = hosts
         .iter()
         .filter_map(|host| Some((host.clone(), known.remove(host)?)))
         .collect();
@@ -100,7 +105,11 @@ pub async fn members(
     Some(without_foreign(page, &shown, inventory))
 }
 
-fn without_foreign(mut page: Overview, looked_at: &[HostName], inventory: &Inventory) -> Overview {
+fn without_foreign(
+    mut page: ClusterOverview,
+    looked_at: &[HostName],
+    inventory: &Inventory,
+) -> ClusterOverview {
     if looked_at.len() < inventory.hosts().len() {
         page.problems.clear();
     }
@@ -112,16 +121,16 @@ async fn infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,
-) -> Vec<(HostName, EngineView)> {
+) -> Vec<(HostName, DockerStatus)> {
     let views = fan_out(hosts.to_vec(), forks, |host| {
         let fleet = fleet.clone();
-        async move { EngineView::read(&fleet.get(&host, "/info").await) }
+        async move { DockerStatus::read(&fleet.get(&host, "/info").await) }
     })
     .await;
-    let view = |(host, view): (&HostName, Result<EngineView, TaskPanic>)| {
+    let view = |(host, view): (&HostName, Result<DockerStatus, TaskPanic>)| {
         let view = view.unwrap_or_else(|panic| {
             let (why, hint) = (panic.why(host), panic.hint());
-            EngineView::Failed(format!("{why}; {hint}"))
+            DockerStatus::Failed(format!("{why}; {hint}"))
         });
         (host.clone(), view)
     };

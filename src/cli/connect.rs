@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::login::LoginOptions;
-use crate::inventory::{Inventory, Target};
+use super::login::LoginArgs;
+use crate::inventory::{Inventory, SshTarget};
 use crate::model::{SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::report::{Screen, literal};
 use crate::runner::Connector;
-use crate::transport::{ConnectOptions, Connection, Network, TransportError, read_value};
+use crate::transport::{ConnectOptions, Connection, SshNetwork, TransportError, read_value};
 
 /// Reaches hosts as the inventory and the SSH configuration say.
 pub struct SshConnector {
-    targets: std::collections::HashMap<HostName, Target>,
-    network: Arc<Network>,
+    targets: std::collections::HashMap<HostName, SshTarget>,
+    network: Arc<SshNetwork>,
 }
 
 impl SshConnector {
@@ -21,11 +21,7 @@ impl SshConnector {
     ///
     /// # Errors
     /// When a file or a password of the command line is missing.
-    pub fn new(
-        inventory: &Inventory,
-        login: &LoginOptions,
-        screen: &Screen,
-    ) -> anyhow::Result<Self> {
+    pub fn new(inventory: &Inventory, login: &LoginArgs, screen: &Screen) -> anyhow::Result<Self> {
         let screen_of_warnings = screen.clone();
         let warn =
             move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
@@ -38,7 +34,7 @@ impl SshConnector {
     /// When a file of the command line is missing.
     pub fn second(
         inventory: &Inventory,
-        login: &LoginOptions,
+        login: &LoginArgs,
         screen: &Screen,
     ) -> anyhow::Result<Self> {
         Self::warning(inventory, &login.quiet(), screen, |_| {})
@@ -46,7 +42,7 @@ impl SshConnector {
 
     fn warning(
         inventory: &Inventory,
-        login: &LoginOptions,
+        login: &LoginArgs,
         screen: &Screen,
         warn: impl Fn(&str) + Send + Sync + 'static,
     ) -> anyhow::Result<Self> {
@@ -58,7 +54,7 @@ impl SshConnector {
             secrets: login.secrets(screen)?,
             ..ConnectOptions::default()
         };
-        let network = Network::new(options, targets.iter().cloned()).on_warning(warn);
+        let network = SshNetwork::new(options, targets.iter().cloned()).on_warning(warn);
         let targets = targets
             .into_iter()
             .map(|target| (target.name.clone(), target))
@@ -73,7 +69,7 @@ impl SshConnector {
     ///
     /// # Errors
     /// [`TransportError::Settings`].
-    pub async fn stranger(&self, target: &Target) -> Result<Target, TransportError> {
+    pub async fn stranger(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         self.network.resolve(target).await
     }
 
@@ -81,12 +77,12 @@ impl SshConnector {
     ///
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
-    pub async fn scan(&self, target: &Target) -> Result<Vec<(String, String)>, TransportError> {
+    pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
         self.network.scan(target).await
     }
 
     /// A host with the settings of its SSH configuration; `None` when there is no such host.
-    pub async fn settings(&self, host: &HostName) -> Option<Result<Target, TransportError>> {
+    pub async fn settings(&self, host: &HostName) -> Option<Result<SshTarget, TransportError>> {
         let target = self.targets.get(host)?;
         Some(self.network.resolve(target).await)
     }
@@ -96,7 +92,7 @@ impl SshConnector {
 impl Connector for SshConnector {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         match self.targets.get(host) {
-            Some(Target {
+            Some(SshTarget {
                 not_running: Some(why),
                 ..
             }) => Err(TransportError::NotRunning(why.clone())),

@@ -6,19 +6,22 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use super::Common;
+use super::GlobalArgs;
 use super::cluster::look;
 use super::execute::fleet;
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
 use super::selection::{InventorySelection, reject};
-use crate::drill::{Measured, Member, Prober, Row, Scenario, cast, published_port, rows, watch};
+use crate::drill::{
+    DrillMeasurement, DrillNode, DrillResult, PortProber, Scenario, cast, published_port, rows,
+    watch,
+};
 use crate::inventory::Inventory;
 use crate::machine::Machines;
 use crate::names::HostName;
-use crate::report::{Screen, Table};
-use crate::runner::{Events, Fleet, fan_out};
-use crate::swarm::{Role, host_part, overview::Overview};
+use crate::report::{Screen, TextTable};
+use crate::runner::{EventSender, Fleet, fan_out};
+use crate::swarm::{NodeRole, host_part, overview::ClusterOverview};
 
 /// How long the swarm is watched while machines are away.
 const WATCH: Duration = Duration::from_secs(150);
@@ -32,7 +35,7 @@ const WHOLE: Duration = Duration::from_secs(240);
 pub struct DrillArgs {
     /// What is lost
     #[arg(value_enum, value_name = "DRILL")]
-    scenario: Name,
+    scenario: ScenarioName,
     #[command(flatten)]
     selection: InventorySelection,
     /// Lose this host; may be repeated [default: the leader, the first worker, a host of the group load_balancers]
@@ -44,7 +47,7 @@ pub struct DrillArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Name {
+enum ScenarioName {
     /// The leader
     ManagerLoss,
     /// Two managers, the leader among them
@@ -61,7 +64,7 @@ enum Name {
 ///
 /// # Errors
 /// Configuration errors, a machine that is not disposable, or one that cannot be stopped.
-pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
@@ -76,7 +79,14 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     }
     let machines = Machines::of(&inventory)?;
     let forks = args.selection.forks(&inventory);
-    let open = || fleet(&inventory, Events::silent(), &args.selection.login, &screen);
+    let open = || {
+        fleet(
+            &inventory,
+            EventSender::silent(),
+            &args.selection.login,
+            &screen,
+        )
+    };
     let before = open()?;
     let seen = look(&before, &hosts, forks, true).await;
     if !seen.page.problems.is_empty() || !seen.listed {
@@ -118,7 +128,7 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
         None => published_port(&before, &left).await,
     };
     let prober = match port {
-        Some(port) => Some(Prober::start(&addresses(&inventory, &hosts), port).await),
+        Some(port) => Some(PortProber::start(&addresses(&inventory, &hosts), port).await),
         None => None,
     };
     let stop = stop_on_interrupt();
@@ -135,7 +145,7 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
         .collect();
     say(&format!("stopping {lost}"));
     let stopped = on_each(&machines, &cast.lost, false).await;
-    let mut measured = Measured::default();
+    let mut measured = DrillMeasurement::default();
     if stopped.is_ok() {
         say("watching the others");
         let patience = if cast.keeps_majority() {
@@ -158,7 +168,12 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
     while begun.elapsed() < WHOLE {
-        let after = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
+        let after = fleet(
+            &inventory,
+            EventSender::silent(),
+            &args.selection.login,
+            &screen,
+        )?;
         measured.problems = problems(&after, &hosts, forks).await;
         after.close().await;
         if measured.problems.is_empty() {
@@ -175,21 +190,21 @@ pub async fn run(common: &Common, args: &DrillArgs) -> anyhow::Result<Exit> {
     let rows = rows(&cast, &measured);
     tell(common, &screen, &rows);
     if stop.is_cancelled() {
-        return Ok(Exit::Interrupted);
+        return Ok(ExitStatus::Interrupted);
     }
     Ok(if rows.iter().any(|row| row.held == Some(false)) {
-        Exit::Failed
+        ExitStatus::Failed
     } else {
-        Exit::Fine
+        ExitStatus::Fine
     })
 }
 
-fn tell(common: &Common, screen: &Screen, rows: &[Row]) {
+fn tell(common: &GlobalArgs, screen: &Screen, rows: &[DrillResult]) {
     if common.json {
         screen.json(&serde_json::json!({ "schema_version": 1, "rows": rows }));
         return;
     }
-    let mut table = Table::new(&["WHAT", "EXPECTED", "MEASURED", "HELD"]);
+    let mut table = TextTable::new(&["WHAT", "EXPECTED", "MEASURED", "HELD"]);
     for row in rows {
         let held = row.held.map_or("-", |held| if held { "yes" } else { "NO" });
         let expected = if row.expected.is_empty() {
@@ -245,20 +260,20 @@ async fn on_each(machines: &Machines, hosts: &[HostName], start: bool) -> anyhow
     result
 }
 
-fn members(page: &Overview, inventory: &Inventory) -> Vec<Member> {
-    let member = |row: &crate::swarm::overview::Row| {
+fn members(page: &ClusterOverview, inventory: &Inventory) -> Vec<DrillNode> {
+    let member = |row: &crate::swarm::overview::OverviewRow| {
         let host = row.host.clone()?;
         let balances = inventory
             .host(&host)?
             .groups
             .iter()
             .any(|group| group == "load_balancers");
-        let role = if row.role == Role::Manager.word() {
-            Role::Manager
+        let role = if row.role == NodeRole::Manager.word() {
+            NodeRole::Manager
         } else {
-            Role::Worker
+            NodeRole::Worker
         };
-        Some(Member {
+        Some(DrillNode {
             host,
             role,
             leader: row.leader,
@@ -282,14 +297,14 @@ fn addresses(inventory: &Inventory, hosts: &[HostName]) -> Vec<(HostName, IpAddr
     hosts.iter().filter_map(address).collect()
 }
 
-impl From<Name> for Scenario {
-    fn from(name: Name) -> Self {
+impl From<ScenarioName> for Scenario {
+    fn from(name: ScenarioName) -> Self {
         match name {
-            Name::ManagerLoss => Self::ManagerLoss,
-            Name::TwoManagers => Self::TwoManagers,
-            Name::WorkerLoss => Self::WorkerLoss,
-            Name::TwoWorkers => Self::TwoWorkers,
-            Name::LoadBalancerHost => Self::LoadBalancerHost,
+            ScenarioName::ManagerLoss => Self::ManagerLoss,
+            ScenarioName::TwoManagers => Self::TwoManagers,
+            ScenarioName::WorkerLoss => Self::WorkerLoss,
+            ScenarioName::TwoWorkers => Self::TwoWorkers,
+            ScenarioName::LoadBalancerHost => Self::LoadBalancerHost,
         }
     }
 }

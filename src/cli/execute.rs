@@ -5,29 +5,29 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Common;
+use super::GlobalArgs;
 use super::connect::SshConnector;
 use super::interrupt::stop_on_interrupt;
-use super::login::LoginOptions;
-use super::selection::Selection;
+use super::login::LoginArgs;
+use super::selection::RunSelection;
 use crate::drift::IgnoreRules;
 use crate::inventory::Inventory;
-use crate::kinds::swarm_member::SwarmMember;
-use crate::model::Kind as _;
+use crate::kinds::swarm_member::SwarmMemberResource;
+use crate::model::ResourceKind as _;
 use crate::names::HostName;
-use crate::playbook::{GoalResource, Prepared as Loaded, Resolved};
+use crate::playbook::{PreparedRun as Loaded, ResolvedPlaybook, ResourceBinding};
 use crate::report::{Screen, report_json, report_progress};
 use crate::runner;
-use crate::runner::{Engines as _, Event, Events, Fleet, RunSummary};
-use crate::safety::{SwarmLookout, Wanted};
-use crate::swarm::Validity;
+use crate::runner::{DockerReader as _, Event, EventSender, Fleet, RunSummary};
+use crate::safety::{ExpectedMember, SwarmCheck};
+use crate::swarm::CertificateValidity;
 
 /// A run that has been prepared: what the engine needs, whatever the verb.
-pub struct Prepared {
+pub struct RunContext {
     /// The hosts, connected on demand.
     pub fleet: Arc<Fleet>,
     /// What they should be.
-    pub work: Arc<Resolved>,
+    pub work: Arc<ResolvedPlaybook>,
     /// Hosts worked on at once.
     pub forks: usize,
     /// Cancelled by Ctrl-C.
@@ -40,12 +40,12 @@ pub struct Prepared {
 /// # Errors
 /// Configuration errors, before any host was contacted.
 pub async fn look(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
-    selection: &Selection,
+    selection: &RunSelection,
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
-    let look = async |run: &Prepared| {
+    let look = async |run: &RunContext| {
         runner::look(&run.fleet, &run.work, run.forks, None, &run.stop).await
     };
     execute(common, screen, selection, verb, look).await
@@ -53,24 +53,28 @@ pub async fn look(
 
 /// Who looks at the whole swarm; nobody where the playbook has no `swarm_member`.
 #[must_use]
-pub fn lookout(run: &Prepared, earlier: BTreeMap<HostName, Validity>) -> Option<Arc<SwarmLookout>> {
+pub fn lookout(
+    run: &RunContext,
+    earlier: BTreeMap<HostName, CertificateValidity>,
+) -> Option<Arc<SwarmCheck>> {
     let mut members = BTreeMap::new();
     let looked_at = run.work.hosts();
     for host in &looked_at {
         for (_, goal) in run.work.goals(host) {
             let wanted = match &goal.resource {
-                GoalResource::Bound(resource) => {
-                    SwarmMember::of(resource.as_ref()).map(|member| Wanted {
+                ResourceBinding::Bound(resource) => {
+                    SwarmMemberResource::of(resource.as_ref()).map(|member| ExpectedMember {
                         says_availability: member.says_availability(),
                         may_manage: member.is_manager(),
                     })
                 }
                 // What it says is known with the host's facts only: it is left to the resource.
-                GoalResource::Deferred(deferred) => (deferred.kind() == SwarmMember::NAME)
-                    .then_some(Wanted {
+                ResourceBinding::Deferred(deferred) => {
+                    (deferred.kind() == SwarmMemberResource::NAME).then_some(ExpectedMember {
                         says_availability: true,
                         may_manage: true,
-                    }),
+                    })
+                }
             };
             if let Some(wanted) = wanted {
                 members.insert(host.clone(), wanted);
@@ -86,7 +90,7 @@ pub fn lookout(run: &Prepared, earlier: BTreeMap<HostName, Validity>) -> Option<
         .iter()
         .all(|host| looked_at.contains(host));
     let now = i64::try_from(now).unwrap_or(i64::MAX);
-    (!members.is_empty()).then(|| Arc::new(SwarmLookout::new(members, earlier, everything, now)))
+    (!members.is_empty()).then(|| Arc::new(SwarmCheck::new(members, earlier, everything, now)))
 }
 
 /// Loads and resolves, and gives what was prepared to the verb's own part of the engine.
@@ -94,11 +98,11 @@ pub fn lookout(run: &Prepared, earlier: BTreeMap<HostName, Validity>) -> Option<
 /// # Errors
 /// Configuration errors, before any host was contacted.
 pub async fn execute<T>(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
-    selection: &Selection,
+    selection: &RunSelection,
     verb: &'static str,
-    run: impl AsyncFnOnce(&Prepared) -> T,
+    run: impl AsyncFnOnce(&RunContext) -> T,
 ) -> anyhow::Result<T> {
     let loaded = selection.prepare(screen)?;
     execute_loaded(common, screen, selection, loaded, verb, None, run).await
@@ -109,15 +113,15 @@ pub async fn execute<T>(
 /// # Errors
 /// When a file of known hosts cannot be read.
 pub async fn execute_loaded<T>(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
-    selection: &Selection,
+    selection: &RunSelection,
     loaded: Loaded,
     verb: &'static str,
     rules: Option<Arc<IgnoreRules>>,
-    run: impl AsyncFnOnce(&Prepared) -> T,
+    run: impl AsyncFnOnce(&RunContext) -> T,
 ) -> anyhow::Result<T> {
-    let (events, receiver) = Events::channel();
+    let (events, receiver) = EventSender::channel();
     let reporter = {
         let (screen, json) = (screen.clone(), common.json);
         tokio::spawn(async move {
@@ -129,7 +133,7 @@ pub async fn execute_loaded<T>(
         })
     };
     let result = {
-        let prepared = Prepared {
+        let prepared = RunContext {
             fleet: fleet(
                 &loaded.inventory,
                 events.clone(),
@@ -162,8 +166,8 @@ pub async fn execute_loaded<T>(
 /// When a file or a password of the command line is missing.
 pub fn fleet(
     inventory: &Inventory,
-    events: Events,
-    login: &LoginOptions,
+    events: EventSender,
+    login: &LoginArgs,
     screen: &Screen,
 ) -> anyhow::Result<Arc<Fleet>> {
     let connector = SshConnector::new(inventory, login, screen)?;

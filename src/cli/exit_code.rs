@@ -6,7 +6,7 @@ use crate::runner::RunSummary;
 
 /// How a verb ended. Scripts and timers rely on these numbers; when several apply, the order is 130, 1, 4, 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub enum ExitStatus {
     /// 0: in sync, or applied.
     Fine,
     /// 1: a resource or a host failed.
@@ -21,7 +21,7 @@ pub enum Exit {
     Interrupted,
 }
 
-impl Exit {
+impl ExitStatus {
     /// The number.
     #[must_use]
     pub fn code(self) -> u8 {
@@ -71,8 +71,8 @@ pub enum FailOn {
     Failed,
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(exit: ExitStatus) -> Self {
         ExitCode::from(exit.code())
     }
 }

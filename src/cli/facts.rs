@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::Common;
-use super::exit_code::Exit;
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
 use super::survey::ask;
 use crate::model::Query;
@@ -20,7 +20,7 @@ pub struct FactsArgs {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
@@ -34,13 +34,13 @@ pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
         &screen,
     )
     .await?;
-    let mut exit = Exit::Fine;
+    let mut exit = ExitStatus::Fine;
     for (name, reply) in &replies {
         let facts = match reply {
             Ok(reply) => reply
                 .answers
                 .facts()
-                .map_err(|error| (Exit::Failed, error.to_string(), String::new())),
+                .map_err(|error| (ExitStatus::Failed, error.to_string(), String::new())),
             Err(error) => Err((
                 error.exit(),
                 error.why(),
@@ -65,7 +65,11 @@ pub async fn run(common: &Common, args: &FactsArgs) -> anyhow::Result<Exit> {
             }
             Err((code, why, hint)) => {
                 screen.note(&format!("{name}: {}", literal(&format!("{why}{hint}"))));
-                exit = if exit == Exit::Failed { exit } else { code };
+                exit = if exit == ExitStatus::Failed {
+                    exit
+                } else {
+                    code
+                };
             }
         }
     }

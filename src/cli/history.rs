@@ -2,18 +2,18 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::Common;
-use super::exit_code::Exit;
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
 use super::outputs::history;
-use super::selection::Selection;
-use crate::drift::{Report, history_rows};
+use super::selection::RunSelection;
+use crate::drift::{CheckReport, history_rows};
 use crate::report::history_text;
 
 /// Show when each resource began to drift, for the same arguments as were given to `check`
 #[derive(Debug, Clone, clap::Args)]
 pub struct HistoryArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// First remove reports that are older than this, e.g. `30d`
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     max_age: Option<Duration>,
@@ -23,7 +23,7 @@ pub struct HistoryArgs {
 ///
 /// # Errors
 /// When there is no state folder.
-pub fn run(common: &Common, args: &HistoryArgs) -> anyhow::Result<Exit> {
+pub fn run(common: &GlobalArgs, args: &HistoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let Some(history) = history(&args.selection) else {
         anyhow::bail!("there is no state folder: set XDG_STATE_HOME or HOME to an absolute path");
@@ -35,7 +35,7 @@ pub fn run(common: &Common, args: &HistoryArgs) -> anyhow::Result<Exit> {
             humantime::format_duration(age)
         ));
     }
-    let mut reports: Vec<Report> = history.newest_first().collect();
+    let mut reports: Vec<CheckReport> = history.newest_first().collect();
     reports.reverse();
     let rows = history_rows(&reports);
     if common.json {
@@ -52,5 +52,5 @@ pub fn run(common: &Common, args: &HistoryArgs) -> anyhow::Result<Exit> {
     } else {
         screen.result(&history_text(&reports, &rows, common.verbose > 0));
     }
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Fine)
 }

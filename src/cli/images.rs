@@ -9,27 +9,27 @@ use serde_json::{Value, json};
 
 use crate::kinds::image::percent;
 use crate::kinds::registry::{LABEL, LABEL_DIRECTORY};
-use crate::model::{Query, Tagged};
+use crate::model::{Query, TaggedImage};
 use crate::names::HostName;
-use crate::report::{Table, literal};
+use crate::report::{TextTable, literal};
 use crate::runner::gather::gather;
-use crate::runner::{Engines, Fleet, Round};
-use crate::swarm::overview::Overview;
+use crate::runner::{DockerReader, Fleet, ReadCache};
+use crate::swarm::overview::ClusterOverview;
 
 /// One registry.
 #[derive(Debug, Serialize)]
-pub struct Held {
+pub struct RegistryImages {
     /// What its images begin with.
     registry: String,
     /// Where it keeps them.
     host: Option<HostName>,
-    images: Vec<Tagged>,
+    images: Vec<TaggedImage>,
     /// Why it could not be read, or what is wrong with it.
     pub problem: Option<String>,
 }
 
 /// Reads every registry that a `registry` made: its services are known by a label.
-pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
+pub async fn look(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
     let filters = percent(&json!({ "label": [LABEL] }).to_string());
     let managers = page
         .rows
@@ -53,7 +53,7 @@ pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
         return held;
     }
     let problem = Some("no manager lists the services".to_owned());
-    vec![Held {
+    vec![RegistryImages {
         registry: "-".into(),
         host: None,
         images: Vec::new(),
@@ -61,7 +61,12 @@ pub async fn look(fleet: &Arc<Fleet>, page: &Overview) -> Vec<Held> {
     }]
 }
 
-async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &Value) -> Held {
+async fn one(
+    fleet: &Arc<Fleet>,
+    page: &ClusterOverview,
+    manager: &HostName,
+    service: &Value,
+) -> RegistryImages {
     let text = |pointer: &str| {
         service
             .pointer(pointer)
@@ -77,7 +82,7 @@ async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &
             .unwrap_or_default()
             .to_owned()
     };
-    let mut held = Held {
+    let mut held = RegistryImages {
         registry: label(LABEL),
         host: None,
         images: Vec::new(),
@@ -121,12 +126,16 @@ async fn one(fleet: &Arc<Fleet>, page: &Overview, manager: &HostName, service: &
     held
 }
 
-async fn read(fleet: &Arc<Fleet>, host: &HostName, directory: &str) -> Result<Vec<Tagged>, String> {
+async fn read(
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    directory: &str,
+) -> Result<Vec<TaggedImage>, String> {
     let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
     let queries = BTreeSet::from([Query::Catalogue {
         directory: directory.to_owned(),
     }]);
-    let answers = gather(fleet, &Round::default(), &connected, &queries)
+    let answers = gather(fleet, &ReadCache::default(), &connected, &queries)
         .await
         .map_err(|error| error.to_string())?;
     match answers
@@ -141,11 +150,11 @@ async fn read(fleet: &Arc<Fleet>, host: &HostName, directory: &str) -> Result<Ve
 }
 
 /// The same for people.
-pub fn text(registries: &[Held]) -> String {
+pub fn text(registries: &[RegistryImages]) -> String {
     if registries.is_empty() {
         return "\nno registry: none of the services is one that a `registry` made\n".into();
     }
-    let mut table = Table::new(&["REGISTRY", "HOST", "IMAGE", "TAG", "DIGEST"]);
+    let mut table = TextTable::new(&["REGISTRY", "HOST", "IMAGE", "TAG", "DIGEST"]);
     let mut problems = String::new();
     for held in registries {
         let host = held
@@ -162,7 +171,7 @@ pub fn text(registries: &[Held]) -> String {
             ]);
         }
         for image in &held.images {
-            let Tagged {
+            let TaggedImage {
                 repository,
                 tag,
                 digest,

@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use crate::docker::PrivateFolder;
 
 /// A token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
@@ -21,7 +21,7 @@ pub fn stop_on_interrupt() -> CancellationToken {
             clippy::exit,
             reason = "the second interrupt must end the process whatever it waits for"
         )]
-        std::process::exit(i32::from(Exit::Interrupted.code()));
+        std::process::exit(i32::from(ExitStatus::Interrupted.code()));
     });
     stop
 }

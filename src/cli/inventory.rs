@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use clap::Args;
 
-use super::Common;
-use super::exit_code::Exit;
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
 use crate::inventory::InventoryView;
 use crate::report::literal;
@@ -26,7 +26,7 @@ pub struct InventoryArgs {
 ///
 /// # Errors
 /// Everything that is wrong with the inventory or `--limit`.
-pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
+pub fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = arguments
         .selection
@@ -34,7 +34,7 @@ pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
         .map_err(|errors| reject(&errors, &screen))?;
     if arguments.toml {
         screen.result(&inventory.toml(&hosts));
-        return Ok(Exit::Fine);
+        return Ok(ExitStatus::Fine);
     }
     let mut view = inventory.view();
     view.hosts.retain(|host, _| hosts.contains(host));
@@ -46,7 +46,7 @@ pub fn run(common: &Common, arguments: &InventoryArgs) -> anyhow::Result<Exit> {
     } else {
         screen.result(&literal(&text(&view)));
     }
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Fine)
 }
 
 fn text(view: &InventoryView) -> String {

@@ -2,11 +2,11 @@
 
 use clap::Subcommand;
 
-use super::Common;
+use super::GlobalArgs;
 use super::connect::SshConnector;
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
-use crate::inventory::{Inventory, Target};
+use crate::inventory::{Inventory, SshTarget};
 use crate::names::HostName;
 use crate::report::literal;
 use crate::transport::forget;
@@ -15,19 +15,19 @@ use crate::transport::forget;
 #[derive(clap::Args)]
 pub struct KnownHostsArgs {
     #[command(subcommand)]
-    act: Act,
+    act: KnownHostsCommand,
 }
 
 #[derive(Subcommand)]
-enum Act {
+enum KnownHostsCommand {
     /// Take a host out of its files of known hosts: for a machine that was rebuilt. The old text is kept in FILE.old
-    Forget(Hosts),
+    Forget(HostListArgs),
     /// Print the keys a host shows now, as lines of known hosts, and their fingerprints. Trusts and writes nothing
-    Scan(Hosts),
+    Scan(HostListArgs),
 }
 
 #[derive(clap::Args)]
-struct Hosts {
+struct HostListArgs {
     /// Hosts of the inventory, or names and addresses
     #[arg(value_name = "HOST", required = true)]
     hosts: Vec<String>,
@@ -39,9 +39,9 @@ struct Hosts {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
-    let (Act::Forget(hosts) | Act::Scan(hosts)) = &args.act;
+    let (KnownHostsCommand::Forget(hosts) | KnownHostsCommand::Scan(hosts)) = &args.act;
     // Without an inventory, names are names.
     let inventory = match hosts.selection.hosts() {
         Ok((inventory, _)) => inventory,
@@ -49,21 +49,21 @@ pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit>
         Err(errors) => return Err(reject(&errors, &screen).into()),
     };
     let connector = SshConnector::new(&inventory, &hosts.selection.login.quiet(), &screen)?;
-    let mut exit = Exit::Fine;
+    let mut exit = ExitStatus::Fine;
     for host in &hosts.hosts {
         let name = HostName::new(host);
         let target = match connector.settings(&name).await {
             Some(settings) => settings,
             None => {
                 connector
-                    .stranger(&hosts.selection.login.apply(&Target::unlisted(host))?)
+                    .stranger(&hosts.selection.login.apply(&SshTarget::unlisted(host))?)
                     .await
             }
         };
         let result = match target {
             Ok(target) => match &args.act {
-                Act::Forget(_) => forget_one(&screen, host, &target),
-                Act::Scan(_) => connector.scan(&target).await.map(|lines| {
+                KnownHostsCommand::Forget(_) => forget_one(&screen, host, &target),
+                KnownHostsCommand::Scan(_) => connector.scan(&target).await.map(|lines| {
                     for (line, fingerprint) in lines {
                         screen.result(&format!("{line}\n"));
                         screen.note(&format!("{host}: {fingerprint}"));
@@ -73,10 +73,10 @@ pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit>
             Err(error) => Err(error),
         };
         if let Err(error) = result {
-            exit = if matches!(args.act, Act::Scan(_)) {
-                Exit::Unreachable
+            exit = if matches!(args.act, KnownHostsCommand::Scan(_)) {
+                ExitStatus::Unreachable
             } else {
-                Exit::Failed
+                ExitStatus::Failed
             };
             screen.note(&literal(&format!(
                 "{host}: {error}\n  try: {}",
@@ -90,7 +90,7 @@ pub async fn run(common: &Common, args: &KnownHostsArgs) -> anyhow::Result<Exit>
 fn forget_one(
     screen: &crate::report::Screen,
     host: &str,
-    target: &Target,
+    target: &SshTarget,
 ) -> Result<(), crate::transport::TransportError> {
     let (address, port) = target.known_name();
     let mut known = false;

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use crate::lab::{
     self, DebianSuite, DockerStopOutcome, LabError, LabName, LabOptions, LoginUser, NodeState,
     PresentedOs, ProgressFn, StateDirectory, TestImage,
@@ -15,7 +15,7 @@ use crate::lab::{
 
 /// Make and break throwaway nodes on this machine, to try skep on.
 #[derive(Debug, Args)]
-pub struct LabArguments {
+pub struct LabArgs {
     #[command(subcommand)]
     verb: LabVerb,
     /// Where keys, records and caches are kept [default: ~/.local/state/skep/lab]
@@ -157,12 +157,12 @@ enum ImageName {
 
 /// Runs the verb and says on stderr how it failed; exit code 1 when it did.
 #[must_use]
-pub fn main(arguments: &LabArguments) -> Exit {
+pub fn main(arguments: &LabArgs) -> ExitStatus {
     match run(arguments) {
-        Ok(()) => Exit::Fine,
+        Ok(()) => ExitStatus::Fine,
         Err(error) => {
             say(&format!("error: {error:#}"));
-            Exit::Failed
+            ExitStatus::Failed
         }
     }
 }
@@ -171,7 +171,7 @@ pub fn main(arguments: &LabArguments) -> Exit {
 ///
 /// # Errors
 /// Whatever the lab reports; the text says what failed, why and what to try.
-fn run(arguments: &LabArguments) -> anyhow::Result<()> {
+fn run(arguments: &LabArgs) -> anyhow::Result<()> {
     let state = match &arguments.state_dir {
         Some(path) => StateDirectory::at(path)?,
         None => StateDirectory::standard()?,

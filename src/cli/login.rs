@@ -6,13 +6,13 @@ use std::sync::Arc;
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::inventory::{SshConfigFile, Target};
+use crate::inventory::{SshConfigFile, SshTarget};
 use crate::report::Screen;
-use crate::transport::{Ask, Known, Secrets};
+use crate::transport::{KnownSecrets, SecretPrompt, SecretStore};
 
 /// How hosts are logged in to.
 #[derive(Debug, Clone, Default, Args)]
-pub struct LoginOptions {
+pub struct LoginArgs {
     /// SSH configuration instead of ~/.ssh/config and the system's; `none` for no configuration
     #[arg(short = 'F', long = "ssh-config", value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
@@ -26,19 +26,19 @@ pub struct LoginOptions {
     pub ask_become_pass: bool,
 }
 
-impl LoginOptions {
+impl LoginArgs {
     /// A host as the command line changes it.
     ///
     /// # Errors
     /// When the file of `-F` does not exist.
-    pub fn apply(&self, target: &Target) -> anyhow::Result<Target> {
+    pub fn apply(&self, target: &SshTarget) -> anyhow::Result<SshTarget> {
         let ssh_config = match &self.ssh_config {
             None => target.ssh_config.clone(),
             Some(path) if path.as_os_str() == "none" => SshConfigFile::Off,
             Some(path) if path.is_file() => SshConfigFile::File(path.clone()),
             Some(path) => anyhow::bail!("there is no file {} (--ssh-config)", path.display()),
         };
-        Ok(Target {
+        Ok(SshTarget {
             ssh_config,
             ..target.clone()
         })
@@ -57,7 +57,7 @@ impl LoginOptions {
     ///
     /// # Errors
     /// When a password is ordered and nobody can be asked for it.
-    pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<Secrets>> {
+    pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<SecretStore>> {
         let ordered = |wanted: bool,
                        variable: &str,
                        question: &str|
@@ -75,7 +75,7 @@ impl LoginOptions {
                 ),
             }
         };
-        let known = Known {
+        let known = KnownSecrets {
             password: ordered(self.ask_pass, "SKEP_SSH_PASSWORD", "Password to log in: ")?,
             become_password: ordered(
                 self.ask_become_pass,
@@ -84,17 +84,17 @@ impl LoginOptions {
             )?,
             passphrase: ordered(false, "SKEP_KEY_PASSPHRASE", "")?,
         };
-        let asker =
-            Screen::has_keyboard().then(|| Arc::new(Terminal(screen.clone())) as Arc<dyn Ask>);
-        Ok(Arc::new(Secrets::new(known, asker)))
+        let asker = Screen::has_keyboard()
+            .then(|| Arc::new(TerminalPrompt(screen.clone())) as Arc<dyn SecretPrompt>);
+        Ok(Arc::new(SecretStore::new(known, asker)))
     }
 }
 
 /// Asks on the terminal.
-struct Terminal(Screen);
+struct TerminalPrompt(Screen);
 
 #[async_trait::async_trait]
-impl Ask for Terminal {
+impl SecretPrompt for TerminalPrompt {
     async fn ask(&self, question: &str) -> Option<SecretString> {
         let (screen, question) = (self.0.clone(), question.to_owned());
         tokio::task::spawn_blocking(move || screen.ask_secret(&question))

@@ -35,18 +35,18 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::{Color, Screen, literal};
+use crate::report::{ColorChoice, Screen, literal};
 use crate::runner::fan_out::keep_panics_off_the_screen;
-use exit_code::Exit;
+use exit_code::ExitStatus;
 
 /// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are one.
 #[derive(Parser)]
 #[command(name = "skep", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     #[command(flatten)]
-    common: Common,
+    common: GlobalArgs,
     #[command(subcommand)]
-    verb: Verb,
+    verb: CliCommand,
 }
 
 const AFTER_HELP: &str = "Exit codes: 0 in sync or applied; 1 a resource or host failed; 2 usage or configuration; \
@@ -54,7 +54,7 @@ const AFTER_HELP: &str = "Exit codes: 0 in sync or applied; 1 a resource or host
 
 /// Flags that every verb takes.
 #[derive(clap::Args, Clone)]
-pub struct Common {
+pub struct GlobalArgs {
     /// Print one JSON object per event on stdout.
     #[arg(long, global = true)]
     json: bool,
@@ -63,17 +63,17 @@ pub struct Common {
     verbose: u8,
     /// Colour results and messages.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
-    color: Color,
+    color: ColorChoice,
 }
 
-impl Common {
+impl GlobalArgs {
     fn screen(&self) -> Screen {
         Screen::new(self.color, !self.json, self.verbose)
     }
 }
 
 #[derive(Subcommand)]
-enum Verb {
+enum CliCommand {
     Validate(validate::ValidateArgs),
     Inventory(inventory::InventoryArgs),
     Ping(ping::PingArgs),
@@ -88,7 +88,7 @@ enum Verb {
     Schema(schema::SchemaArgs),
     Schedule(schedule::ScheduleArgs),
     KnownHosts(known_hosts::KnownHostsArgs),
-    Lab(lab::LabArguments),
+    Lab(lab::LabArgs),
 }
 
 /// Parses the command line, runs the verb, and gives its exit code.
@@ -119,36 +119,36 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn dispatch(common: &Common, verb: Verb) -> anyhow::Result<Exit> {
+async fn dispatch(common: &GlobalArgs, verb: CliCommand) -> anyhow::Result<ExitStatus> {
     match verb {
-        Verb::Validate(args) => validate::run(common, &args),
-        Verb::Inventory(args) => inventory::run(common, &args),
-        Verb::Ping(args) => ping::run(common, &args).await,
-        Verb::Facts(args) => facts::run(common, &args).await,
-        Verb::Plan(args) => plan::run(common, &args).await,
-        Verb::Check(args) => check::run(common, &args).await,
-        Verb::Apply(args) => apply::run(common, &args).await,
-        Verb::Status(args) => status::run(common, &args).await,
-        Verb::Node(args) => Box::pin(node::run(common, &args)).await,
-        Verb::Drill(args) => drill::run(common, &args).await,
-        Verb::History(args) => history::run(common, &args),
-        Verb::Schema(args) => Ok(schema::run(common, &args)),
-        Verb::Schedule(args) => schedule::run(common, &args),
-        Verb::KnownHosts(args) => known_hosts::run(common, &args).await,
-        Verb::Lab(args) => Ok(lab::main(&args)),
+        CliCommand::Validate(args) => validate::run(common, &args),
+        CliCommand::Inventory(args) => inventory::run(common, &args),
+        CliCommand::Ping(args) => ping::run(common, &args).await,
+        CliCommand::Facts(args) => facts::run(common, &args).await,
+        CliCommand::Plan(args) => plan::run(common, &args).await,
+        CliCommand::Check(args) => check::run(common, &args).await,
+        CliCommand::Apply(args) => apply::run(common, &args).await,
+        CliCommand::Status(args) => status::run(common, &args).await,
+        CliCommand::Node(args) => Box::pin(node::run(common, &args)).await,
+        CliCommand::Drill(args) => drill::run(common, &args).await,
+        CliCommand::History(args) => history::run(common, &args),
+        CliCommand::Schema(args) => Ok(schema::run(common, &args)),
+        CliCommand::Schedule(args) => schedule::run(common, &args),
+        CliCommand::KnownHosts(args) => known_hosts::run(common, &args).await,
+        CliCommand::Lab(args) => Ok(lab::main(&args)),
     }
 }
 
 /// An error that ended the verb before there was a run: configuration for the most part.
-fn fail(common: &Common, error: &anyhow::Error) -> ExitCode {
+fn fail(common: &GlobalArgs, error: &anyhow::Error) -> ExitCode {
     let screen = common.screen();
     // Diagnostics come rendered, with their own headings; all else gets one.
-    match error.downcast_ref::<selection::Rejected>() {
+    match error.downcast_ref::<selection::ConfigurationError>() {
         Some(rejected) => screen.note(rejected.0.trim_end()),
         None => screen.styled_note(
             &console::Style::new().red(),
             &format!("error: {}", literal(&format!("{error:#}"))),
         ),
     }
-    Exit::Usage.into()
+    ExitStatus::Usage.into()
 }

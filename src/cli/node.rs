@@ -7,32 +7,32 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 
-use super::Common;
-use super::apply::{Manner, apply_loaded};
+use super::GlobalArgs;
+use super::apply::{ApplyOptions, apply_loaded};
 use super::cluster::look;
 use super::execute::fleet;
-use super::exit_code::Exit;
-use super::selection::{InventorySelection, Selection, reject};
+use super::exit_code::ExitStatus;
+use super::selection::{InventorySelection, RunSelection, reject};
 use super::survey::ask;
 use crate::inventory::Inventory;
-use crate::kinds::node_labels::NodeLabels;
+use crate::kinds::node_labels::NodeLabelsResource;
 use crate::machine::Machines;
-use crate::model::{Defined, Query};
+use crate::model::{DefinedResource, Query};
 use crate::names::HostName;
-use crate::playbook::{Goal, GoalResource, Prepared};
+use crate::playbook::{HostResource, PreparedRun, ResourceBinding};
 use crate::report::Screen;
-use crate::runner::{Engines as _, Events};
-use crate::swarm::{Loss, Node, may_lose};
+use crate::runner::{DockerReader as _, EventSender};
+use crate::swarm::{SwarmNode, VoterLoss, may_lose};
 
 /// Work on one machine of the cluster.
 #[derive(Debug, Args)]
 pub struct NodeArgs {
     #[command(subcommand)]
-    act: Act,
+    act: NodeCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Act {
+enum NodeCommand {
     /// Destroy a machine of Vagrant or the lab, make it again, and apply: same name, same role, same labels, no ghost
     Rebuild(RebuildArgs),
 }
@@ -43,7 +43,7 @@ struct RebuildArgs {
     #[arg(value_name = "HOST")]
     host: String,
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
@@ -62,8 +62,8 @@ struct RebuildArgs {
 ///
 /// # Errors
 /// Configuration errors, and what must not be rebuilt.
-pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
-    let Act::Rebuild(args) = &args.act;
+pub async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
+    let NodeCommand::Rebuild(args) = &args.act;
     let screen = common.screen();
     let started = Instant::now();
     let host = HostName::new(&args.host);
@@ -101,7 +101,7 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
     }
     if starts_anew {
         let exit = leave_what_is_gone(common, &screen, args, &inventory, &host).await?;
-        if exit != Exit::Fine {
+        if exit != ExitStatus::Fine {
             return Ok(exit);
         }
     }
@@ -122,7 +122,7 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
         leave_out_labels(&mut prepared, &host);
     }
     let exit = apply(common, &screen, args, &args.selection, prepared).await?;
-    if exit != Exit::Fine {
+    if exit != ExitStatus::Fine {
         return Ok(exit);
     }
     if !whole {
@@ -133,11 +133,11 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
                  try: put the data back and `skep apply` again; if it is meant to be empty, `skep node rebuild` with --data-empty, or `skep apply`",
                 empty.join(", ")
             ));
-            return Ok(Exit::Failed);
+            return Ok(ExitStatus::Failed);
         }
         let prepared = args.selection.prepare(&screen)?;
         let exit = apply(common, &screen, args, &args.selection, prepared).await?;
-        if exit != Exit::Fine {
+        if exit != ExitStatus::Fine {
             return Ok(exit);
         }
     }
@@ -145,7 +145,7 @@ pub async fn run(common: &Common, args: &NodeArgs) -> anyhow::Result<Exit> {
         "{host} is rebuilt, in {:.1} s.\n",
         started.elapsed().as_secs_f64()
     ));
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Fine)
 }
 
 /// Whether the machine may go; true when a new cluster is to be started.
@@ -157,9 +157,9 @@ async fn gate(
 ) -> anyhow::Result<bool> {
     let selection = &args.selection.inventory;
     let all: Vec<HostName> = inventory.hosts().map(|(name, _)| name.clone()).collect();
-    let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
+    let fleet = fleet(inventory, EventSender::silent(), &selection.login, screen)?;
     let seen = look(&fleet, &all, selection.forks(inventory), false).await;
-    let mut nodes: Option<Vec<Node>> = None;
+    let mut nodes: Option<Vec<SwarmNode>> = None;
     for row in seen.page.rows.iter().filter(|row| row.role == "manager") {
         if let Some(manager) = &row.host
             && nodes.is_none()
@@ -168,7 +168,7 @@ async fn gate(
                 .get(manager, "/nodes")
                 .await
                 .ok()
-                .and_then(|body| Node::list(body).ok());
+                .and_then(|body| SwarmNode::list(body).ok());
         }
     }
     fleet.close().await;
@@ -217,7 +217,7 @@ async fn gate(
             Err(only_manager(host))
         };
     }
-    if let Err(refusal) = may_lose(&nodes, &node.id, host.as_str(), Loss::Leaving)
+    if let Err(refusal) = may_lose(&nodes, &node.id, host.as_str(), VoterLoss::Leaving)
         && !args.force
     {
         anyhow::bail!("{}; {}", refusal.why, refusal.hint);
@@ -234,14 +234,14 @@ fn only_manager(host: &HostName) -> anyhow::Error {
 
 /// The others are nodes of a swarm that no longer exists: they leave it, and apply joins them to the new one.
 async fn leave_what_is_gone(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
     args: &RebuildArgs,
     inventory: &Inventory,
     host: &HostName,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<ExitStatus> {
     if inventory.hosts().len() < 2 {
-        return Ok(Exit::Fine);
+        return Ok(ExitStatus::Fine);
     }
     let mut file = tempfile::Builder::new()
         .prefix("skep-")
@@ -253,26 +253,26 @@ async fn leave_what_is_gone(
          command = {{ run = \"docker swarm leave --force\", unless = \"{{% raw %}}! command -v docker >/dev/null || docker info --format \
          '{{{{.Swarm.LocalNodeState}}}}' | grep -qx inactive{{% endraw %}}\" }}\n"
     )?;
-    let selection = Selection {
+    let selection = RunSelection {
         playbooks: vec![file.path().to_path_buf()],
         inventory: InventorySelection {
             limit: vec![format!("all:!{host}")],
             ..args.selection.inventory.clone()
         },
-        ..Selection::default()
+        ..RunSelection::default()
     };
     let prepared = selection.prepare(screen)?;
     apply(common, screen, args, &selection, prepared).await
 }
 
 async fn apply(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &Screen,
     args: &RebuildArgs,
-    selection: &Selection,
-    prepared: Prepared,
-) -> anyhow::Result<Exit> {
-    let manner = Manner {
+    selection: &RunSelection,
+    prepared: PreparedRun,
+) -> anyhow::Result<ExitStatus> {
+    let manner = ApplyOptions {
         yes: true,
         diff: false,
         lock_wait: std::time::Duration::from_secs(60),
@@ -291,13 +291,13 @@ fn inventory_of(args: &RebuildArgs, screen: &Screen) -> anyhow::Result<Inventory
 }
 
 /// Directories that the host's labels promise.
-fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
+fn data_directories(prepared: &PreparedRun, host: &HostName) -> Vec<String> {
     let labels = prepared
         .resolved
         .goals(host)
         .filter_map(|(_, goal)| goal.ready());
     labels
-        .filter_map(|resource| Some(NodeLabels::of(resource.as_ref())?.data()))
+        .filter_map(|resource| Some(NodeLabelsResource::of(resource.as_ref())?.data()))
         .flatten()
         .collect()
 }
@@ -305,8 +305,8 @@ fn data_directories(prepared: &Prepared, host: &HostName) -> Vec<String> {
 /// Puts other resources in the place of labels. Volumes that the swarm notes on the machine that is gone begin with the empty directories
 /// of the new one; those that a cluster which is gone has marked on other machines become the new cluster's.
 fn change_labels(
-    prepared: &mut Prepared,
-    change: impl Fn(&HostName, &NodeLabels) -> Option<NodeLabels>,
+    prepared: &mut PreparedRun,
+    change: impl Fn(&HostName, &NodeLabelsResource) -> Option<NodeLabelsResource>,
 ) {
     let goals = prepared
         .resolved
@@ -319,17 +319,20 @@ fn change_labels(
         let Some(resource) = goal.ready() else {
             continue;
         };
-        let changed = NodeLabels::of(resource.as_ref()).and_then(|labels| change(host, labels));
+        let changed =
+            NodeLabelsResource::of(resource.as_ref()).and_then(|labels| change(host, labels));
         if let (Some(labels), Some(definition)) = (changed, resource.definition()) {
-            goal.resource = GoalResource::Bound(Defined::wrap(Arc::new(labels), definition));
+            goal.resource =
+                ResourceBinding::Bound(DefinedResource::wrap(Arc::new(labels), definition));
         }
     }
 }
 
-fn leave_out_labels(prepared: &mut Prepared, host: &HostName) {
-    let promises = |goal: &Goal| {
+fn leave_out_labels(prepared: &mut PreparedRun, host: &HostName) {
+    let promises = |goal: &HostResource| {
         goal.ready().is_some_and(|resource| {
-            NodeLabels::of(resource.as_ref()).is_some_and(|labels| !labels.data().is_empty())
+            NodeLabelsResource::of(resource.as_ref())
+                .is_some_and(|labels| !labels.data().is_empty())
         })
     };
     for play in &mut prepared.resolved.plays {

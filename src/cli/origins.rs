@@ -1,21 +1,21 @@
 //! Where each connection setting of a host came from, for `skep ping -v`.
 
-use crate::inventory::{IdentityAgent, Origin, Proxy, Target};
+use crate::inventory::{IdentityAgent, SettingOrigin, SshProxy, SshTarget};
 use crate::names::HostName;
-use crate::report::{Table, literal};
+use crate::report::{TextTable, literal};
 use crate::transport::TransportError;
 
 /// A table of settings, values and origins.
-pub fn text(host: &HostName, settings: Result<Target, TransportError>) -> String {
+pub fn text(host: &HostName, settings: Result<SshTarget, TransportError>) -> String {
     let target = match settings {
         Ok(target) => target,
         Err(error) => return format!("{host}: {}\n", literal(&error.to_string())),
     };
-    let mut table = Table::new(&["SETTING", "VALUE", "FROM"]);
+    let mut table = TextTable::new(&["SETTING", "VALUE", "FROM"]);
     for (setting, value) in values(&target) {
         let origin = match target.origins.get(setting) {
-            Some(Origin::Inventory) => "inventory",
-            Some(Origin::SshConfig) => "ssh config",
+            Some(SettingOrigin::Inventory) => "inventory",
+            Some(SettingOrigin::SshConfig) => "ssh config",
             None if setting == "address" => "inventory",
             None => "default",
         };
@@ -29,7 +29,7 @@ pub fn text(host: &HostName, settings: Result<Target, TransportError>) -> String
 }
 
 /// Every setting that always counts, and of the others those that are given.
-fn values(target: &Target) -> Vec<(&'static str, String)> {
+fn values(target: &SshTarget) -> Vec<(&'static str, String)> {
     let paths = |paths: &[std::path::PathBuf]| {
         paths
             .iter()
@@ -45,9 +45,9 @@ fn values(target: &Target) -> Vec<(&'static str, String)> {
         paths(&target.identity_files)
     };
     let proxy = match &ssh.proxy {
-        Proxy::Direct => "none".to_owned(),
-        Proxy::Jump(list) => format!("ProxyJump {list}"),
-        Proxy::Command(command) => format!("ProxyCommand {command}"),
+        SshProxy::Direct => "none".to_owned(),
+        SshProxy::Jump(list) => format!("ProxyJump {list}"),
+        SshProxy::Command(command) => format!("ProxyCommand {command}"),
     };
     let agent = match &ssh.identity_agent {
         IdentityAgent::Environment => "SSH_AUTH_SOCK".to_owned(),

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::selection::Selection;
-use crate::drift::{Report, Sieved};
+use super::selection::RunSelection;
+use crate::drift::{CheckReport, FilteredRun};
 use crate::report::{
-    History, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder,
+    ReportHistory, Screen, fingerprint, html_text, junit_text, metrics_text, notify, state_folder,
     write_whole,
 };
 
@@ -58,17 +58,17 @@ impl OutputArgs {
 
 /// The history of a selection: of what `--single` takes for the same check. `None` without a state folder.
 #[must_use]
-pub fn history(selection: &Selection) -> Option<History> {
-    Some(History::of(&state_folder()?, &selection.words()))
+pub fn history(selection: &RunSelection) -> Option<ReportHistory> {
+    Some(ReportHistory::of(&state_folder()?, &selection.words()))
 }
 
 /// Writes all outputs; says whether every one that was asked for came about. One that fails does not stop the others.
 pub async fn deliver(
     screen: &Screen,
     args: &OutputArgs,
-    history: Option<&History>,
-    report: &Report,
-    sieved: &Sieved,
+    history: Option<&ReportHistory>,
+    report: &CheckReport,
+    sieved: &FilteredRun,
 ) -> anyhow::Result<bool> {
     let mut document = serde_json::to_vec_pretty(report)?;
     document.push(b'\n');
@@ -122,8 +122,8 @@ pub async fn deliver(
 
 async fn tell(
     command: &str,
-    history: Option<&History>,
-    report: &Report,
+    history: Option<&ReportHistory>,
+    report: &CheckReport,
     document: &[u8],
 ) -> anyhow::Result<()> {
     let Some(history) = history else {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::names::HostName;
-use crate::runner::{Connector, Events, Fleet};
+use crate::runner::{Connector, EventSender, Fleet};
 use crate::transport::scripted::{ScriptedHost, output};
-use crate::transport::{Connection, EngineStream, Exec, Output, TransportError};
+use crate::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
 /// A scripted host that panics, if told so, whatever is read from it.
 struct Machine {
@@ -23,12 +23,12 @@ impl Machine {
 
 #[async_trait::async_trait]
 impl Connection for Machine {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         self.check();
         self.host.exec(exec).await
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         self.check();
         self.host.open_engine().await
     }
@@ -56,6 +56,6 @@ pub(super) fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
         .map(|number| HostName::new(format!("docker0{number}")))
         .collect();
     let connector = Arc::new(Site(HostName::new(panics)));
-    let fleet = Fleet::new(connector, hosts.clone(), Events::silent());
+    let fleet = Fleet::new(connector, hosts.clone(), EventSender::silent());
     (Arc::new(fleet), hosts)
 }

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Common;
+use super::GlobalArgs;
 use super::connect::SshConnector;
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use super::origins;
 use super::selection::{InventorySelection, reject};
 use super::survey::ask;
 use crate::model::Query;
-use crate::report::Table;
+use crate::report::TextTable;
 
 /// Say whether each host can be reached and whether the login becomes root there. Reads only.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub struct PingArgs {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
@@ -45,8 +45,8 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
             }
         }
     }
-    let mut table = Table::new(&["HOST", "STATE", "CONNECT", "ANSWER", "MACHINE"]);
-    let mut exit = Exit::Fine;
+    let mut table = TextTable::new(&["HOST", "STATE", "CONNECT", "ANSWER", "MACHINE"]);
+    let mut exit = ExitStatus::Fine;
     for (name, reply) in &replies {
         let facts = reply.as_ref().map(|reply| (reply, reply.answers.facts()));
         let line = match facts {
@@ -66,7 +66,7 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
                 ]
             }
             Ok((_, Err(error))) => {
-                exit = Exit::Failed;
+                exit = ExitStatus::Failed;
                 failed(
                     common,
                     &screen,
@@ -78,7 +78,7 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
             }
             Err(error) => {
                 // A failed host weighs more than an unreachable one.
-                if exit != Exit::Failed {
+                if exit != ExitStatus::Failed {
                     exit = error.exit();
                 }
                 failed(
@@ -100,7 +100,7 @@ pub async fn run(common: &Common, args: &PingArgs) -> anyhow::Result<Exit> {
 }
 
 fn failed(
-    common: &Common,
+    common: &GlobalArgs,
     screen: &crate::report::Screen,
     host: &str,
     state: &str,

@@ -1,16 +1,16 @@
 //! `skep plan`: what `apply` would do.
 
-use super::Common;
+use super::GlobalArgs;
 use super::execute::look;
-use super::exit_code::Exit;
-use super::selection::Selection;
+use super::exit_code::ExitStatus;
+use super::selection::RunSelection;
 use crate::report::{PlanStyle, plan_text, plan_totals};
 
 /// Show what `apply` would do. Reads only.
 #[derive(clap::Args)]
 pub struct PlanArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// Show whole diffs of files, however long.
     #[arg(long)]
     diff: bool,
@@ -23,7 +23,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &PlanArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let summary = look(common, &screen, &args.selection, "plan").await?;
     if !common.json {
@@ -37,5 +37,5 @@ pub async fn run(common: &Common, args: &PlanArgs) -> anyhow::Result<Exit> {
         ));
         screen.result(&format!("Plan: {}.\n", plan_totals(&summary)));
     }
-    Ok(Exit::of(&summary, args.exit_code))
+    Ok(ExitStatus::of(&summary, args.exit_code))
 }

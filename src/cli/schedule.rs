@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
-use super::Common;
+use super::GlobalArgs;
 use super::check::CheckArgs;
-use super::exit_code::Exit;
-use super::selection::{Selection, reject};
+use super::exit_code::ExitStatus;
+use super::selection::{RunSelection, reject};
 use crate::inventory::is_asked_of_a_program;
 use crate::report::Screen;
 use crate::schedule::systemd::{self, ScheduleStatus};
@@ -19,11 +19,11 @@ use crate::schedule::{Interval, Schedule, UnitName, cron, service, timer};
 #[derive(Args)]
 pub struct ScheduleArgs {
     #[command(subcommand)]
-    verb: Verb,
+    verb: ScheduleCommand,
 }
 
 #[derive(Subcommand)]
-enum Verb {
+enum ScheduleCommand {
     /// Write a hardened service and its timer, and start the timer
     Install(Box<InstallArgs>),
     /// When checks ran and will run
@@ -48,7 +48,7 @@ const DEFAULT_DELAY: Duration = Duration::from_secs(120);
 #[derive(Args)]
 struct InstallArgs {
     #[command(flatten)]
-    selection: Selection,
+    selection: RunSelection,
     /// Time between two checks: 15m, 1h, 1day
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     every: Duration,
@@ -82,11 +82,11 @@ struct InstallArgs {
 ///
 /// # Errors
 /// Configuration errors, and what the machine or systemd refuses.
-pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
+pub fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     match &args.verb {
-        Verb::Install(args) => install(&screen, args)?,
-        Verb::Show { name } => {
+        ScheduleCommand::Install(args) => install(&screen, args)?,
+        ScheduleCommand::Show { name } => {
             let names = match name {
                 Some(name) => vec![UnitName::new(name)?],
                 None => systemd::names()?,
@@ -100,14 +100,14 @@ pub fn run(common: &Common, args: &ScheduleArgs) -> anyhow::Result<Exit> {
                 screen.result(&standing_text(&systemd::status(&name)?));
             }
         }
-        Verb::Remove { name } => {
+        ScheduleCommand::Remove { name } => {
             need_root()?;
             for path in systemd::remove(&UnitName::new(name)?)? {
                 screen.result(&format!("removed {}\n", path.display()));
             }
         }
     }
-    Ok(Exit::Fine)
+    Ok(ExitStatus::Fine)
 }
 
 fn is_root() -> bool {
@@ -245,7 +245,7 @@ fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>>
 #[command(name = "check", no_binary_name = false)]
 struct CheckLine {
     #[command(flatten)]
-    _common: Common,
+    _common: GlobalArgs,
     #[command(flatten)]
     _check: CheckArgs,
 }

@@ -1,7 +1,7 @@
 //! `skep schema`: the published forms of what skep writes.
 
-use super::Common;
-use super::exit_code::Exit;
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
 
 /// The schema of `--report`.
 const REPORT: &str = include_str!("../../docs/schema/report.json");
@@ -11,21 +11,21 @@ const REPORT: &str = include_str!("../../docs/schema/report.json");
 pub struct SchemaArgs {
     /// Which document.
     #[arg(value_enum)]
-    pub document: Document,
+    pub document: SchemaDocument,
 }
 
 /// Documents with a schema.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum Document {
+pub enum SchemaDocument {
     /// What `skep check --report` writes.
     Report,
 }
 
 /// Prints the schema.
 #[must_use]
-pub fn run(common: &Common, args: &SchemaArgs) -> Exit {
+pub fn run(common: &GlobalArgs, args: &SchemaArgs) -> ExitStatus {
     match args.document {
-        Document::Report => common.screen().result(REPORT),
+        SchemaDocument::Report => common.screen().result(REPORT),
     }
-    Exit::Fine
+    ExitStatus::Fine
 }

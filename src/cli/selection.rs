@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::login::LoginOptions;
+use super::login::LoginArgs;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::inventory::{IGNORE_FILE, Inventory, InventoryRequest};
 use crate::names::HostName;
-use crate::playbook::{Options, Prepared, Request, prepare};
+use crate::playbook::{PreparedRun, ResolveOptions, RunRequest, prepare};
 use crate::report::Screen;
 
 /// Hosts worked on at once, unless the command line or the inventory says otherwise.
@@ -45,12 +45,12 @@ pub struct InventorySelection {
 
     /// How hosts are logged in to.
     #[command(flatten)]
-    pub login: LoginOptions,
+    pub login: LoginArgs,
 }
 
 /// What a run is about.
 #[derive(Debug, Clone, Default, Args)]
-pub struct Selection {
+pub struct RunSelection {
     /// Playbooks, run one after the other
     #[arg(value_name = "PLAYBOOK", required = true)]
     pub playbooks: Vec<PathBuf>,
@@ -71,7 +71,7 @@ pub struct Selection {
 /// Configuration that cannot be used: every error, rendered. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Rejected(pub String);
+pub struct ConfigurationError(pub String);
 
 impl InventorySelection {
     /// Hosts worked on at once.
@@ -98,7 +98,8 @@ impl InventorySelection {
         let mut meant: indexmap::IndexSet<HostName> = indexmap::IndexSet::new();
         for pattern in &self.limit {
             let selected = inventory.select(pattern).map_err(|error| {
-                let place = Place::new(&Source::new("--limit", pattern.as_str()), error.span);
+                let place =
+                    SourceSpan::new(&SourceFile::new("--limit", pattern.as_str()), error.span);
                 Diagnostic::error(error.message)
                     .at(place)
                     .maybe_hint(error.hint)
@@ -126,7 +127,7 @@ impl InventorySelection {
     }
 }
 
-impl Selection {
+impl RunSelection {
     /// What tells this selection from another, as words; relative paths count with the folder they are relative to.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -156,8 +157,8 @@ impl Selection {
     /// Loads and resolves everything; warnings go to the screen.
     ///
     /// # Errors
-    /// [`Rejected`] with every error of the files, rendered.
-    pub fn prepare(&self, screen: &Screen) -> Result<Prepared, Rejected> {
+    /// [`ConfigurationError`] with every error of the files, rendered.
+    pub fn prepare(&self, screen: &Screen) -> Result<PreparedRun, ConfigurationError> {
         let prepared = self
             .request()
             .and_then(|request| prepare(&request))
@@ -178,11 +179,11 @@ impl Selection {
     ///
     /// # Errors
     /// When no inventory is named and there is not exactly one to be found.
-    pub fn request(&self) -> Result<Request, Diagnostics> {
-        Ok(Request {
+    pub fn request(&self) -> Result<RunRequest, Diagnostics> {
+        Ok(RunRequest {
             inventory: self.inventory.request()?,
             playbooks: self.playbooks.clone(),
-            options: Options {
+            options: ResolveOptions {
                 limit: self.inventory.limit.clone(),
                 tags: self.tags.clone(),
                 skip_tags: self.skip_tags.clone(),
@@ -193,8 +194,8 @@ impl Selection {
 
 /// Renders errors for the screen.
 #[must_use]
-pub fn reject(errors: &Diagnostics, screen: &Screen) -> Rejected {
-    Rejected(errors.render(screen.colors_messages()))
+pub fn reject(errors: &Diagnostics, screen: &Screen) -> ConfigurationError {
+    ConfigurationError(errors.render(screen.colors_messages()))
 }
 
 fn default_inventory() -> Result<PathBuf, Diagnostics> {
@@ -210,7 +211,7 @@ fn default_inventory() -> Result<PathBuf, Diagnostics> {
         .filter_map(Result::ok);
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_toml).collect();
     files.sort();
-    let at = || Place::new(&Source::new(folder, ""), 0..0);
+    let at = || SourceSpan::new(&SourceFile::new(folder, ""), 0..0);
     match files.as_slice() {
         [file] => Ok(file.clone()),
         [] => Err(

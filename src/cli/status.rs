@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::Common;
-use super::cluster::{Seen, look};
+use super::GlobalArgs;
+use super::cluster::{ClusterStatus, look};
 use super::execute::fleet;
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
-use crate::report::{Table, literal};
-use crate::runner::Events;
-use crate::swarm::overview::{Overview, Row};
+use crate::report::{TextTable, literal};
+use crate::runner::EventSender;
+use crate::swarm::overview::{ClusterOverview, OverviewRow};
 
 /// Show the swarm: nodes, roles, labels, voters, services, versions, and what is wrong. Reads only.
 #[derive(clap::Args)]
@@ -25,14 +25,19 @@ pub struct StatusArgs {
 ///
 /// # Errors
 /// Configuration errors.
-pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
+pub async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
-    let fleet = fleet(&inventory, Events::silent(), &args.selection.login, &screen)?;
-    let Seen {
+    let fleet = fleet(
+        &inventory,
+        EventSender::silent(),
+        &args.selection.login,
+        &screen,
+    )?;
+    let ClusterStatus {
         page,
         unreachable,
         failed,
@@ -62,17 +67,17 @@ pub async fn run(common: &Common, args: &StatusArgs) -> anyhow::Result<Exit> {
         }
     }
     if unread && page.problems.is_empty() {
-        return Ok(Exit::Failed);
+        return Ok(ExitStatus::Failed);
     }
     Ok(match (page.problems.is_empty(), unreachable && !failed) {
-        (true, _) => Exit::Fine,
-        (false, true) => Exit::Unreachable,
-        (false, false) => Exit::Failed,
+        (true, _) => ExitStatus::Fine,
+        (false, true) => ExitStatus::Unreachable,
+        (false, false) => ExitStatus::Failed,
     })
 }
 
-fn text(page: &Overview) -> String {
-    let mut table = Table::new(&[
+fn text(page: &ClusterOverview) -> String {
+    let mut table = TextTable::new(&[
         "HOST",
         "NODE",
         "ROLE",
@@ -101,7 +106,7 @@ fn text(page: &Overview) -> String {
         format!("; Engine {}\n", literal(&versions.join(", ")))
     });
     if !page.services.is_empty() {
-        let mut table = Table::new(&["SERVICE", "MODE", "TASKS", "IMAGE"]);
+        let mut table = TextTable::new(&["SERVICE", "MODE", "TASKS", "IMAGE"]);
         for service in &page.services {
             let tasks = service.tasks.map_or_else(
                 || "-".to_owned(),
@@ -126,7 +131,7 @@ fn text(page: &Overview) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &OverviewRow) -> [String; 8] {
     let or_dash = |text: &str| {
         if text.is_empty() {
             "-".to_owned()

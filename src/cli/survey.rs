@@ -7,34 +7,34 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 
 use super::execute::fleet;
-use super::exit_code::Exit;
+use super::exit_code::ExitStatus;
 use super::selection::InventorySelection;
 use crate::inventory::Inventory;
-use crate::model::{Answers, Query};
+use crate::model::{HostAnswers, Query};
 use crate::names::HostName;
 use crate::report::Screen;
 use crate::runner::gather::gather;
-use crate::runner::outcome::Trouble;
-use crate::runner::{Events, Fleet, Round, TaskPanic, fan_out};
+use crate::runner::outcome::Problem;
+use crate::runner::{EventSender, Fleet, ReadCache, TaskPanic, fan_out};
 use crate::transport::TransportError;
 
 /// What one host answered, and how long the connection and the answer took.
-pub struct Reply {
+pub struct HostReply {
     /// From nothing to a login.
     pub connect: Duration,
     /// From the question to the answer.
     pub answer: Duration,
     /// All answers.
-    pub answers: Answers,
+    pub answers: HostAnswers,
 }
 
-/// Reason why a host has no [`Reply`].
+/// Reason why a host has no [`HostReply`].
 #[derive(Debug)]
 pub enum NoReply {
     /// The host cannot be read.
     Transport(TransportError),
     /// skep itself failed on the host.
-    Internal(Trouble),
+    Internal(Problem),
 }
 
 impl NoReply {
@@ -47,10 +47,10 @@ impl NoReply {
     }
 
     /// Exit code for the host alone.
-    pub fn exit(&self) -> Exit {
+    pub fn exit(&self) -> ExitStatus {
         match self {
-            Self::Transport(_) => Exit::Unreachable,
-            Self::Internal(_) => Exit::Failed,
+            Self::Transport(_) => ExitStatus::Unreachable,
+            Self::Internal(_) => ExitStatus::Failed,
         }
     }
 
@@ -72,7 +72,7 @@ impl NoReply {
 }
 
 /// Every host with its reply, in the order in which they were given.
-type Replies = IndexMap<HostName, Result<Reply, NoReply>>;
+type Replies = IndexMap<HostName, Result<HostReply, NoReply>>;
 
 /// Asks these hosts, as many at once as the selection says; answers come in the inventory's order.
 ///
@@ -85,7 +85,7 @@ pub async fn ask(
     queries: BTreeSet<Query>,
     screen: &Screen,
 ) -> anyhow::Result<Replies> {
-    let fleet = fleet(inventory, Events::silent(), &selection.login, screen)?;
+    let fleet = fleet(inventory, EventSender::silent(), &selection.login, screen)?;
     let replies = ask_fleet(&fleet, hosts, selection.forks(inventory), queries).await;
     fleet.close().await;
     Ok(replies)
@@ -97,16 +97,19 @@ async fn ask_fleet(
     forks: usize,
     queries: BTreeSet<Query>,
 ) -> Replies {
-    let (queries, round) = (Arc::new(queries), Arc::new(Round::default()));
+    let (queries, round) = (Arc::new(queries), Arc::new(ReadCache::default()));
     let replies = fan_out(hosts.to_vec(), forks, |name| {
         let (fleet, queries, round) = (fleet.clone(), queries.clone(), round.clone());
         async move { one(&fleet, &round, &name, &queries).await }
     })
     .await;
-    let reply = |(name, result): (&HostName, Result<Result<Reply, TransportError>, TaskPanic>)| {
+    let reply = |(name, result): (
+        &HostName,
+        Result<Result<HostReply, TransportError>, TaskPanic>,
+    )| {
         let reply = match result {
             Ok(reply) => reply.map_err(NoReply::Transport),
-            Err(panic) => Err(NoReply::Internal(Trouble::internal(name, &panic))),
+            Err(panic) => Err(NoReply::Internal(Problem::internal(name, &panic))),
         };
         (name.clone(), reply)
     };
@@ -115,16 +118,16 @@ async fn ask_fleet(
 
 async fn one(
     fleet: &Fleet,
-    round: &Round,
+    round: &ReadCache,
     name: &HostName,
     queries: &BTreeSet<Query>,
-) -> Result<Reply, TransportError> {
+) -> Result<HostReply, TransportError> {
     let started = Instant::now();
     let host = fleet.host(name).await?;
     let connect = started.elapsed();
     let asked = Instant::now();
     let answers = gather(fleet, round, &host, queries).await?;
-    Ok(Reply {
+    Ok(HostReply {
         connect,
         answer: asked.elapsed(),
         answers,
@@ -146,7 +149,7 @@ mod tests {
                 Ok(_) => assert_ne!(name.as_str(), "docker02"),
                 Err(error) => {
                     assert_eq!((name.as_str(), error.state()), ("docker02", "failed"));
-                    assert_eq!(error.exit(), Exit::Failed);
+                    assert_eq!(error.exit(), ExitStatus::Failed);
                     assert_eq!(
                         error.why(),
                         "internal error of skep on docker02: a wire is loose"

@@ -2,22 +2,22 @@
 
 use clap::Args;
 
-use super::Common;
-use super::exit_code::Exit;
-use super::selection::Selection;
-use crate::playbook::{GoalResource, Prepared, prepare};
+use super::GlobalArgs;
+use super::exit_code::ExitStatus;
+use super::selection::RunSelection;
+use crate::playbook::{PreparedRun, ResourceBinding, prepare};
 
 /// Check inventory, playbooks and templates without touching a host
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
     /// What to check.
     #[command(flatten)]
-    pub selection: Selection,
+    pub selection: RunSelection,
 }
 
 /// What was checked, counted.
 #[derive(Debug, Default, serde::Serialize)]
-struct Counts {
+struct ValidationTotals {
     hosts: usize,
     plays: usize,
     resources: usize,
@@ -29,7 +29,7 @@ struct Counts {
 ///
 /// # Errors
 /// None: what is wrong is the result.
-pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
+pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let prepared = arguments
         .selection
@@ -51,7 +51,7 @@ pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
         if !diagnostics.is_empty() {
             screen.note(diagnostics.render(screen.colors_messages()).trim_end());
         }
-        if let Some(Counts {
+        if let Some(ValidationTotals {
             hosts,
             plays,
             resources,
@@ -69,13 +69,13 @@ pub fn run(common: &Common, arguments: &ValidateArgs) -> anyhow::Result<Exit> {
         }
     }
     Ok(if counts.is_some() {
-        Exit::Fine
+        ExitStatus::Fine
     } else {
-        Exit::Usage
+        ExitStatus::Usage
     })
 }
 
-fn count(prepared: &Prepared) -> Counts {
+fn count(prepared: &PreparedRun) -> ValidationTotals {
     let goals = || {
         prepared
             .resolved
@@ -85,9 +85,9 @@ fn count(prepared: &Prepared) -> Counts {
             .flatten()
     };
     let deferred = goals()
-        .filter(|goal| matches!(goal.resource, GoalResource::Deferred(_)))
+        .filter(|goal| matches!(goal.resource, ResourceBinding::Deferred(_)))
         .count();
-    Counts {
+    ValidationTotals {
         hosts: prepared.inventory.hosts().len(),
         plays: prepared.resolved.plays.len(),
         resources: goals().count(),

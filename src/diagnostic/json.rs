@@ -5,7 +5,7 @@ use crate::names::HostName;
 
 /// A diagnostic as JSON shows it.
 #[derive(serde::Serialize)]
-struct Shown<'a> {
+struct DiagnosticJson<'a> {
     severity: Severity,
     message: &'a str,
     file: Option<String>,
@@ -14,11 +14,11 @@ struct Shown<'a> {
     hint: Option<&'a str>,
     hosts: Vec<&'a HostName>,
     releases: Vec<&'a str>,
-    related: Vec<Related<'a>>,
+    related: Vec<RelatedJson<'a>>,
 }
 
 #[derive(serde::Serialize)]
-struct Related<'a> {
+struct RelatedJson<'a> {
     message: &'a str,
     file: String,
     line: usize,
@@ -36,21 +36,21 @@ impl Diagnostics {
     }
 }
 
-fn shown(diagnostic: &Diagnostic) -> Shown<'_> {
+fn shown(diagnostic: &Diagnostic) -> DiagnosticJson<'_> {
     let place = diagnostic.place.as_ref();
-    Shown {
+    DiagnosticJson {
         severity: diagnostic.severity,
         message: &diagnostic.message,
         file: place.map(|place| place.source.path().display().to_string()),
-        line: place.map(crate::diagnostic::Place::line),
-        column: place.map(crate::diagnostic::Place::column),
+        line: place.map(crate::diagnostic::SourceSpan::line),
+        column: place.map(crate::diagnostic::SourceSpan::column),
         hint: diagnostic.hint.as_deref(),
         hosts: diagnostic.hosts.iter().collect(),
         releases: diagnostic.releases.iter().map(String::as_str).collect(),
         related: diagnostic
             .related
             .iter()
-            .map(|(place, message)| Related {
+            .map(|(place, message)| RelatedJson {
                 message,
                 file: place.source.path().display().to_string(),
                 line: place.line(),

@@ -9,7 +9,7 @@ mod source;
 use indexmap::IndexSet;
 
 pub use secret::{is_secret_key, mask, touches_secret, without_quoted_text};
-pub use source::{FILE_LIMIT, Place, Source};
+pub use source::{FILE_LIMIT, SourceFile, SourceSpan};
 
 use crate::names::HostName;
 
@@ -31,9 +31,9 @@ pub struct Diagnostic {
     /// What is wrong, without secrets.
     pub message: String,
     /// Where it is wrong; options of the command line have places too.
-    pub place: Option<Place>,
+    pub place: Option<SourceSpan>,
     /// Other places that belong to it, each with its words.
-    pub related: Vec<(Place, String)>,
+    pub related: Vec<(SourceSpan, String)>,
     /// What would be right.
     pub hint: Option<String>,
     /// Hosts for which it is wrong; empty when it does not depend on a host.
@@ -66,14 +66,14 @@ impl Diagnostic {
 
     /// The same with its place.
     #[must_use]
-    pub fn at(mut self, place: Place) -> Self {
+    pub fn at(mut self, place: SourceSpan) -> Self {
         self.place = Some(place);
         self
     }
 
     /// The same with a further place.
     #[must_use]
-    pub fn related(mut self, place: Place, words: impl Into<String>) -> Self {
+    pub fn related(mut self, place: SourceSpan, words: impl Into<String>) -> Self {
         self.related.push((place, words.into()));
         self
     }

@@ -4,7 +4,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use indexmap::IndexSet;
 
 use super::{Diagnostic, Diagnostics, Severity};
-use crate::diagnostic::{Place, mask};
+use crate::diagnostic::{SourceSpan, mask};
 use crate::names::HostName;
 
 /// Hosts that are named before the rest is counted.
@@ -111,7 +111,7 @@ fn hosts_in_words(hosts: &IndexSet<HostName>) -> String {
 // Only the first line of a range is shown: a table of forty lines says no more than its head. Secrets are masked over
 // the whole text, because one may have begun above.
 fn snippet(
-    place: &Place,
+    place: &SourceSpan,
     label: Option<String>,
 ) -> Snippet<'static, annotate_snippets::Annotation<'static>> {
     let text = mask(place.source.text());

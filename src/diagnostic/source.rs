@@ -12,12 +12,12 @@ pub const FILE_LIMIT: u64 = 1024 * 1024;
 
 /// A text and the file that it came from.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceFile {
     path: PathBuf,
     text: String,
 }
 
-impl Source {
+impl SourceFile {
     /// A text that was read already. The path may also name an option, such as `--limit`.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self {
@@ -31,7 +31,7 @@ impl Source {
     /// # Errors
     /// When it cannot be read, is larger than [`FILE_LIMIT`] or is not UTF-8 (with the place of the first wrong byte).
     pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostics> {
-        let at_top = || Place::new(&Self::new(path, ""), 0..0);
+        let at_top = || SourceSpan::new(&Self::new(path, ""), 0..0);
         let unreadable = |error: std::io::Error| -> Diagnostics {
             let hint = (error.kind() == std::io::ErrorKind::NotFound).then(|| {
                 "check the path; README.md shows a small inventory and how to use it".to_owned()
@@ -62,7 +62,7 @@ impl Source {
                     path.display()
                 );
                 Diagnostic::error(message)
-                    .at(Place::new(
+                    .at(SourceSpan::new(
                         &Self::new(path, lossy),
                         offset..offset + '\u{fffd}'.len_utf8(),
                     ))
@@ -88,17 +88,17 @@ impl Source {
 
 /// A range of bytes in a source.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SourceSpan {
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// Bytes of its text.
     pub span: Range<usize>,
 }
 
-impl Place {
+impl SourceSpan {
     /// A place; a range beyond the text is cut to it.
     #[must_use]
-    pub fn new(source: &Arc<Source>, span: Range<usize>) -> Self {
+    pub fn new(source: &Arc<SourceFile>, span: Range<usize>) -> Self {
         let floor = |offset: usize| {
             let offset = offset.min(source.text.len());
             (0..=offset)
@@ -143,7 +143,7 @@ impl Place {
 }
 
 /// `file:line:column`.
-impl fmt::Display for Place {
+impl fmt::Display for SourceSpan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             formatter,
@@ -155,7 +155,7 @@ impl fmt::Display for Place {
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for SourceSpan {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, formatter)
     }

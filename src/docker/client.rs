@@ -33,7 +33,7 @@ impl ApiVersion {
 }
 
 /// A request as it is put on the stream.
-struct Sent<'a> {
+struct OutgoingRequest<'a> {
     method: &'a Method,
     /// With the version prefix, where there is one.
     path: &'a str,
@@ -41,7 +41,7 @@ struct Sent<'a> {
     body: Bytes,
 }
 
-impl<'a> Sent<'a> {
+impl<'a> OutgoingRequest<'a> {
     /// A request without a body.
     fn new(method: &'a Method, path: &'a str) -> Self {
         Self {
@@ -54,25 +54,25 @@ impl<'a> Sent<'a> {
 }
 
 /// A client of one host's Engine. Requests made at once go over streams of their own, as many as the connection can bear.
-pub struct EngineClient {
+pub struct DockerClient {
     connection: Arc<dyn Connection>,
     version: Mutex<ApiVersion>,
     /// Streams on which no request is under way.
-    idle: Mutex<Vec<Sender>>,
+    idle: Mutex<Vec<RequestSender>>,
     streams: Semaphore,
 }
 
-type Sender = SendRequest<Full<Bytes>>;
+type RequestSender = SendRequest<Full<Bytes>>;
 
 /// What goes with a request.
 #[derive(Clone, Default)]
-pub struct Parcel {
+pub struct RequestBody {
     body: Bytes,
     content_type: Option<&'static str>,
     registry_auth: Option<String>,
 }
 
-impl Parcel {
+impl RequestBody {
     /// A JSON body.
     #[must_use]
     pub fn json(value: &Value) -> Self {
@@ -101,10 +101,14 @@ impl Parcel {
         self
     }
 
-    fn sent<'a>(&self, method: &'a Method, path: &'a str) -> Result<Sent<'a>, TransportError> {
-        let mut sent = Sent {
+    fn sent<'a>(
+        &self,
+        method: &'a Method,
+        path: &'a str,
+    ) -> Result<OutgoingRequest<'a>, TransportError> {
+        let mut sent = OutgoingRequest {
             body: self.body.clone(),
-            ..Sent::new(method, path)
+            ..OutgoingRequest::new(method, path)
         };
         if let Some(content_type) = self.content_type {
             sent.headers.insert(
@@ -124,13 +128,13 @@ impl Parcel {
 }
 
 /// An exchange that failed.
-struct Broken {
+struct FailedExchange {
     error: TransportError,
     /// Whether the Engine cannot have seen the request.
     unsent: bool,
 }
 
-impl EngineClient {
+impl DockerClient {
     /// Reaches the Engine and agrees on an API version: the older of the Engine's newest and the newest known here.
     ///
     /// # Errors
@@ -146,7 +150,7 @@ impl EngineClient {
         client.rest(first);
         // Another stream is opened while the version is asked: the first reads come in pairs, and far hosts are slow to answer.
         let bearable = connection.engine_streams();
-        let ping = Sent::new(&Method::GET, "/_ping");
+        let ping = OutgoingRequest::new(&Method::GET, "/_ping");
         let ping = client.exchange(&ping, PING_LIMIT);
         let answer = if bearable > 1 {
             let (answer, second) = tokio::join!(ping, open(&*connection));
@@ -191,19 +195,19 @@ impl EngineClient {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let parcel = body.map(Parcel::json).unwrap_or_default();
+        let parcel = body.map(RequestBody::json).unwrap_or_default();
         self.send(method, path, &parcel, timeout).await
     }
 
     /// The same with any body, and credentials for a registry.
     ///
     /// # Errors
-    /// As [`EngineClient::request`].
+    /// As [`DockerClient::request`].
     pub async fn send(
         &self,
         method: &Method,
         path: &str,
-        parcel: &Parcel,
+        parcel: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let mut renegotiated = false;
@@ -228,7 +232,7 @@ impl EngineClient {
     /// Passes on a request of another client, with the path, the version in it, the headers and the body that it gave.
     ///
     /// # Errors
-    /// As [`EngineClient::request`].
+    /// As [`DockerClient::request`].
     pub async fn pass(
         &self,
         method: &Method,
@@ -237,7 +241,7 @@ impl EngineClient {
         body: Bytes,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
-        let sent = Sent {
+        let sent = OutgoingRequest {
             method,
             path,
             headers,
@@ -250,14 +254,14 @@ impl EngineClient {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
-    fn rest(&self, sender: Sender) {
+    fn rest(&self, sender: RequestSender) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(sender);
     }
 
-    fn resting(&self) -> Option<Sender> {
+    fn resting(&self) -> Option<RequestSender> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -267,7 +271,7 @@ impl EngineClient {
     /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
     async fn renegotiate(&self) -> Result<(), TransportError> {
         let answer = self
-            .exchange(&Sent::new(&Method::GET, "/version"), PING_LIMIT)
+            .exchange(&OutgoingRequest::new(&Method::GET, "/version"), PING_LIMIT)
             .await?;
         let value = json(answer.body());
         let version = |key: &str| {
@@ -284,7 +288,7 @@ impl EngineClient {
 
     async fn exchange(
         &self,
-        sent: &Sent<'_>,
+        sent: &OutgoingRequest<'_>,
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
@@ -322,7 +326,7 @@ impl EngineClient {
     }
 }
 
-async fn open(connection: &dyn Connection) -> Result<Sender, TransportError> {
+async fn open(connection: &dyn Connection) -> Result<RequestSender, TransportError> {
     let handshake = async {
         let stream = connection.open_engine().await?;
         http1::handshake(TokioIo::new(stream))
@@ -341,7 +345,7 @@ async fn open(connection: &dyn Connection) -> Result<Sender, TransportError> {
     Ok(sender)
 }
 
-fn build(sent: &Sent<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
+fn build(sent: &OutgoingRequest<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
     let mut request = Request::builder().method(sent.method).uri(sent.path);
     if let Some(headers) = request.headers_mut() {
         headers.clone_from(&sent.headers);
@@ -353,13 +357,13 @@ fn build(sent: &Sent<'_>) -> Result<Request<Full<Bytes>>, TransportError> {
 }
 
 async fn send(
-    sender: &mut Sender,
+    sender: &mut RequestSender,
     request: Request<Full<Bytes>>,
-) -> Result<Response<Bytes>, Broken> {
+) -> Result<Response<Bytes>, FailedExchange> {
     let lost = |error: &dyn std::fmt::Display| {
         TransportError::Lost(format!("the Engine hung up: {error}"))
     };
-    sender.ready().await.map_err(|error| Broken {
+    sender.ready().await.map_err(|error| FailedExchange {
         error: lost(&error),
         unsent: true,
     })?;
@@ -368,7 +372,7 @@ async fn send(
         .await
         .map_err(|mut error| {
             let unsent = error.take_message().is_some();
-            Broken {
+            FailedExchange {
                 error: lost(error.error()),
                 unsent,
             }
@@ -384,7 +388,7 @@ async fn send(
             } else {
                 lost(&error)
             };
-            Broken {
+            FailedExchange {
                 error,
                 unsent: false,
             }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::PrivateFolder;
-use super::proxy::{Gate, Served};
+use super::proxy::{DockerProxy, ProxyServer};
 use crate::transport::TransportError;
 
 /// What to run.
@@ -30,7 +30,7 @@ pub struct ClientCall {
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientEnd {
+pub struct ClientOutput {
     /// Whether its status was 0.
     pub success: bool,
     /// What it printed on both ways out, without the name of its folder.
@@ -42,10 +42,13 @@ pub struct ClientEnd {
 /// # Errors
 /// [`TransportError::NoClient`] when there is no such command here, [`TransportError::Local`] when it cannot be run,
 /// [`TransportError::Timeout`], and whatever kept the gate from the Engine.
-pub async fn run_client(gate: &Arc<Gate>, call: &ClientCall) -> Result<ClientEnd, TransportError> {
+pub async fn run_client(
+    gate: &Arc<DockerProxy>,
+    call: &ClientCall,
+) -> Result<ClientOutput, TransportError> {
     let folder = PrivateFolder::new()?;
     folder.fill(&call.files)?;
-    let served = Served::start(gate.clone(), &folder)?;
+    let served = ProxyServer::start(gate.clone(), &folder)?;
     let mut command = Command::new("docker");
     command
         .args(&call.arguments)
@@ -94,7 +97,7 @@ pub async fn run_client(gate: &Arc<Gate>, call: &ClientCall) -> Result<ClientEnd
     }
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).replace(&format!("{}/", folder.path().display()), "");
-    Ok(ClientEnd {
+    Ok(ClientOutput {
         success: output.status.success(),
         said: said.trim().to_owned(),
     })

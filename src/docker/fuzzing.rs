@@ -7,19 +7,19 @@ use async_trait::async_trait;
 use hyper::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::EngineClient;
-use crate::transport::{Connection, EngineStream, Exec, Output, TransportError};
+use super::DockerClient;
+use crate::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
 /// A host whose Engine says the same bytes on every stream, whatever it is asked, and then hangs up.
-struct Babbler(Vec<u8>);
+struct FuzzedHost(Vec<u8>);
 
 #[async_trait]
-impl Connection for Babbler {
-    async fn exec(&self, _: Exec) -> Result<Output, TransportError> {
+impl Connection for FuzzedHost {
+    async fn exec(&self, _: Exec) -> Result<ExecOutput, TransportError> {
         Err(TransportError::Lost("it runs nothing".into()))
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let bytes = self.0.clone();
         tokio::spawn(async move {
@@ -44,8 +44,8 @@ pub(crate) fn engine_api(bytes: &[u8]) {
     let Ok(runtime) = runtime else { return };
     runtime.block_on(async {
         let work = async {
-            let host: Arc<dyn Connection> = Arc::new(Babbler(bytes.to_vec()));
-            let Ok(client) = EngineClient::connect(host).await else {
+            let host: Arc<dyn Connection> = Arc::new(FuzzedHost(bytes.to_vec()));
+            let Ok(client) = DockerClient::connect(host).await else {
                 return;
             };
             for method in [Method::GET, Method::POST] {

@@ -11,9 +11,11 @@ mod private_folder;
 mod proxy;
 mod stack_command;
 
-pub use client::{EngineClient, Parcel};
-pub use command::{ClientCall, ClientEnd, run_client};
-pub use convergence::{ConvergenceFailure, ConvergenceWatch, STABLE_FOR, Standing};
+pub use client::{DockerClient, RequestBody};
+pub use command::{ClientCall, ClientOutput, run_client};
+pub use convergence::{ConvergenceFailure, ConvergenceWatch, STABLE_FOR, ServiceConvergence};
 pub use private_folder::PrivateFolder;
-pub use proxy::{BlankSwarm, Gate, GateReads, GateWrites, PassedRead, PassedWrite, Recorded};
+pub use proxy::{
+    DockerProxy, EmptySwarm, ProxiedRead, ProxiedWrite, ProxyReader, ProxyWriter, RecordedWrite,
+};
 pub use stack_command::{list_of, run_stack_deploy, stack_filter};

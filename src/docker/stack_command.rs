@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::docker::{ClientCall, Gate, run_client};
-use crate::model::{Deployment, EngineAnswer, STACK_LABEL};
+use crate::docker::{ClientCall, DockerProxy, run_client};
+use crate::model::{DockerAnswer, STACK_LABEL, StackDeployment};
 use crate::transport::TransportError;
 
 /// Runs `docker stack deploy`; what it said, as an error when it failed.
 pub async fn run_stack_deploy(
-    gate: &Arc<Gate>,
-    deployment: &Deployment,
+    gate: &Arc<DockerProxy>,
+    deployment: &StackDeployment,
     timeout: Duration,
 ) -> Result<Result<String, String>, TransportError> {
     let mut arguments = vec!["stack".to_owned(), "deploy".into()];
@@ -50,21 +50,21 @@ pub async fn run_stack_deploy(
 ///
 /// # Errors
 /// The reason why there is no list, in one sentence.
-pub fn list_of(path: &str, answer: EngineAnswer) -> Result<Vec<Value>, String> {
+pub fn list_of(path: &str, answer: DockerAnswer) -> Result<Vec<Value>, String> {
     match answer {
-        EngineAnswer::Response {
+        DockerAnswer::Response {
             status: 200..=299,
             body: Value::Array(list),
         } => Ok(list),
-        EngineAnswer::Response { status, body } => {
+        DockerAnswer::Response { status, body } => {
             let words = body
                 .get("message")
                 .and_then(Value::as_str)
                 .unwrap_or("no list came");
             Err(format!("{path}: status {status}: {words}"))
         }
-        EngineAnswer::Absent => Err("there is no Engine".into()),
-        EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why),
+        DockerAnswer::Absent => Err("there is no Engine".into()),
+        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why),
     }
 }
 

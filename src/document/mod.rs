@@ -7,6 +7,6 @@ mod parse;
 mod reader;
 
 pub use nearest::{did_you_mean, nearest};
-pub use node::{Entry, Node, Value, is_template};
-pub use parse::{Document, parse_value};
-pub use reader::Reader;
+pub use node::{TomlEntry, TomlNode, TomlValue, is_template};
+pub use parse::{TomlDocument, parse_value};
+pub use reader::FieldReader;

@@ -7,9 +7,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 /// A value and where it stands in its file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct TomlNode {
     /// The value.
-    pub value: Value,
+    pub value: TomlValue,
     /// Byte range of the value in its source; inherited by everything that a template made out of it.
     pub span: Range<usize>,
 }
@@ -17,31 +17,31 @@ pub struct Node {
 /// A TOML value. Numbers are kept as the text that TOML reads back, so that a tree can lend itself to a deserializer.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the variants are TOML's own types")]
-pub enum Value {
+pub enum TomlValue {
     String(String),
     Integer(String),
     Float(String),
     Boolean(bool),
     Datetime(toml::value::Datetime),
-    Array(Vec<Node>),
-    Table(Vec<Entry>),
+    Array(Vec<TomlNode>),
+    Table(Vec<TomlEntry>),
 }
 
 /// One key of a table.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct TomlEntry {
     /// The key.
     pub key: String,
     /// Byte range of the key.
     pub key_span: Range<usize>,
     /// The value.
-    pub node: Node,
+    pub node: TomlNode,
 }
 
-impl Node {
+impl TomlNode {
     /// A node made of a value and a place.
     #[must_use]
-    pub fn new(value: Value, span: Range<usize>) -> Self {
+    pub fn new(value: TomlValue, span: Range<usize>) -> Self {
         Self { value, span }
     }
 
@@ -49,20 +49,20 @@ impl Node {
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self.value {
-            Value::String(_) => "a string",
-            Value::Integer(_) => "an integer",
-            Value::Float(_) => "a float",
-            Value::Boolean(_) => "a boolean",
-            Value::Datetime(_) => "a date",
-            Value::Array(_) => "a list",
-            Value::Table(_) => "a table",
+            TomlValue::String(_) => "a string",
+            TomlValue::Integer(_) => "an integer",
+            TomlValue::Float(_) => "a float",
+            TomlValue::Boolean(_) => "a boolean",
+            TomlValue::Datetime(_) => "a date",
+            TomlValue::Array(_) => "a list",
+            TomlValue::Table(_) => "a table",
         }
     }
 
     /// The text, when it is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
-        if let Value::String(text) = &self.value {
+        if let TomlValue::String(text) = &self.value {
             Some(text)
         } else {
             None
@@ -71,8 +71,8 @@ impl Node {
 
     /// The keys, when it is a table.
     #[must_use]
-    pub fn as_table(&self) -> Option<&[Entry]> {
-        if let Value::Table(entries) = &self.value {
+    pub fn as_table(&self) -> Option<&[TomlEntry]> {
+        if let TomlValue::Table(entries) = &self.value {
             Some(entries)
         } else {
             None
@@ -81,7 +81,7 @@ impl Node {
 
     /// A key's entry, when it is a table that has it.
     #[must_use]
-    pub fn entry(&self, key: &str) -> Option<&Entry> {
+    pub fn entry(&self, key: &str) -> Option<&TomlEntry> {
         self.as_table()?.iter().find(|entry| entry.key == key)
     }
 
@@ -89,8 +89,8 @@ impl Node {
     pub fn move_to(&mut self, span: &Range<usize>) {
         self.span = span.clone();
         match &mut self.value {
-            Value::Array(items) => items.iter_mut().for_each(|item| item.move_to(span)),
-            Value::Table(entries) => {
+            TomlValue::Array(items) => items.iter_mut().for_each(|item| item.move_to(span)),
+            TomlValue::Table(entries) => {
                 for entry in entries {
                     entry.key_span = span.clone();
                     entry.node.move_to(span);
@@ -104,9 +104,9 @@ impl Node {
     #[must_use]
     pub fn has_template(&self) -> bool {
         match &self.value {
-            Value::String(text) => is_template(text),
-            Value::Array(items) => items.iter().any(Node::has_template),
-            Value::Table(entries) => entries
+            TomlValue::String(text) => is_template(text),
+            TomlValue::Array(items) => items.iter().any(TomlNode::has_template),
+            TomlValue::Table(entries) => entries
                 .iter()
                 .any(|entry| is_template(&entry.key) || entry.node.has_template()),
             _ => false,
@@ -117,18 +117,18 @@ impl Node {
     #[must_use]
     pub fn to_toml(&self) -> Spanned<DeValue<'_>> {
         let value = match &self.value {
-            Value::String(text) => DeValue::String(text.as_str().into()),
-            Value::Integer(text) | Value::Float(text) => number(text),
-            Value::Boolean(boolean) => DeValue::Boolean(*boolean),
-            Value::Datetime(datetime) => DeValue::Datetime(*datetime),
-            Value::Array(items) => {
+            TomlValue::String(text) => DeValue::String(text.as_str().into()),
+            TomlValue::Integer(text) | TomlValue::Float(text) => number(text),
+            TomlValue::Boolean(boolean) => DeValue::Boolean(*boolean),
+            TomlValue::Datetime(datetime) => DeValue::Datetime(*datetime),
+            TomlValue::Array(items) => {
                 let mut array = DeArray::new();
                 for item in items {
                     array.push(item.to_toml());
                 }
                 DeValue::Array(array)
             }
-            Value::Table(entries) => {
+            TomlValue::Table(entries) => {
                 let mut table = DeTable::new();
                 for entry in entries {
                     table.insert(
@@ -146,17 +146,17 @@ impl Node {
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
-            Value::String(text) => text.as_str().into(),
-            Value::Integer(text) => text
+            TomlValue::String(text) => text.as_str().into(),
+            TomlValue::Integer(text) => text
                 .parse::<i64>()
                 .map_or_else(|_| text.as_str().into(), Into::into),
-            Value::Float(text) => text
+            TomlValue::Float(text) => text
                 .parse::<f64>()
                 .map_or_else(|_| text.as_str().into(), Into::into),
-            Value::Boolean(boolean) => (*boolean).into(),
-            Value::Datetime(datetime) => datetime.to_string().into(),
-            Value::Array(items) => items.iter().map(Node::to_json).collect(),
-            Value::Table(entries) => entries
+            TomlValue::Boolean(boolean) => (*boolean).into(),
+            TomlValue::Datetime(datetime) => datetime.to_string().into(),
+            TomlValue::Array(items) => items.iter().map(TomlNode::to_json).collect(),
+            TomlValue::Table(entries) => entries
                 .iter()
                 .map(|entry| (entry.key.clone(), entry.node.to_json()))
                 .collect(),

@@ -7,36 +7,36 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Entry, Node, Value};
+use super::{TomlEntry, TomlNode, TomlValue};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{SourceFile, SourceSpan};
 
 /// Syntax errors of one file that are told: what comes after so many follows from them.
 const ERRORS_SHOWN: usize = 20;
 
 /// A parsed file.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct TomlDocument {
     /// Its text.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// Its root table.
-    pub root: Node,
+    pub root: TomlNode,
 }
 
-impl Document {
+impl TomlDocument {
     /// Reads and parses a file.
     ///
     /// # Errors
     /// All of the file's syntax errors, or why it could not be read.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
-        Self::parse(Source::read(path)?)
+        Self::parse(SourceFile::read(path)?)
     }
 
     /// Parses a text.
     ///
     /// # Errors
     /// All of its syntax errors.
-    pub fn parse(source: Arc<Source>) -> Result<Self, Diagnostics> {
+    pub fn parse(source: Arc<SourceFile>) -> Result<Self, Diagnostics> {
         let (table, errors) = DeTable::parse_recoverable(source.text());
         if errors.is_empty() {
             let root = node(table.span(), DeValue::Table(table.into_inner()));
@@ -51,20 +51,20 @@ impl Document {
 
     /// A place in this file.
     #[must_use]
-    pub fn place(&self, span: &Range<usize>) -> Place {
-        Place::new(&self.source, span.clone())
+    pub fn place(&self, span: &Range<usize>) -> SourceSpan {
+        SourceSpan::new(&self.source, span.clone())
     }
 }
 
 /// Parses one value, as after `-e key=`; `None` when the text is no TOML value.
 #[must_use]
-pub fn parse_value(text: &str) -> Option<Node> {
+pub fn parse_value(text: &str) -> Option<TomlNode> {
     let value = DeValue::parse(text).ok()?;
     Some(node(value.span(), value.into_inner()))
 }
 
 /// Whether an error is about a key below a header that is a repetition itself: the header says it all.
-fn follows_from_an_earlier(source: &Source, errors: &[toml::de::Error], at: usize) -> bool {
+fn follows_from_an_earlier(source: &SourceFile, errors: &[toml::de::Error], at: usize) -> bool {
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
     let header = |offset: usize| {
         source
@@ -89,7 +89,7 @@ fn follows_from_an_earlier(source: &Source, errors: &[toml::de::Error], at: usiz
     })
 }
 
-fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
+fn syntax_error(source: &Arc<SourceFile>, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().unwrap_or(0..0);
     let text = source.text().get(span.clone()).unwrap_or_default();
     let diagnostic = if error.message().contains("duplicate key") {
@@ -99,38 +99,38 @@ fn syntax_error(source: &Arc<Source>, error: &toml::de::Error) -> Diagnostic {
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
         Diagnostic::error(format!("not valid TOML: {message}"))
     };
-    diagnostic.at(Place::new(source, span))
+    diagnostic.at(SourceSpan::new(source, span))
 }
 
-fn node(span: Range<usize>, value: DeValue<'_>) -> Node {
+fn node(span: Range<usize>, value: DeValue<'_>) -> TomlNode {
     let value = match value {
-        DeValue::String(text) => Value::String(text.into_owned()),
-        DeValue::Integer(integer) => Value::Integer(decimal(integer.as_str(), integer.radix())),
-        DeValue::Float(float) => Value::Float(float.as_str().to_owned()),
-        DeValue::Boolean(boolean) => Value::Boolean(boolean),
-        DeValue::Datetime(datetime) => Value::Datetime(datetime),
-        DeValue::Array(items) => Value::Array(
+        DeValue::String(text) => TomlValue::String(text.into_owned()),
+        DeValue::Integer(integer) => TomlValue::Integer(decimal(integer.as_str(), integer.radix())),
+        DeValue::Float(float) => TomlValue::Float(float.as_str().to_owned()),
+        DeValue::Boolean(boolean) => TomlValue::Boolean(boolean),
+        DeValue::Datetime(datetime) => TomlValue::Datetime(datetime),
+        DeValue::Array(items) => TomlValue::Array(
             items
                 .iter()
                 .map(|item| node(item.span(), item.get_ref().clone()))
                 .collect(),
         ),
-        DeValue::Table(table) => Value::Table(entries(table)),
+        DeValue::Table(table) => TomlValue::Table(entries(table)),
     };
-    Node::new(value, span)
+    TomlNode::new(value, span)
 }
 
-fn entries(table: DeTable<'_>) -> Vec<Entry> {
+fn entries(table: DeTable<'_>) -> Vec<TomlEntry> {
     let entry = |(key, value): (Spanned<_>, Spanned<DeValue<'_>>)| {
         let key_span = key.span();
         let key: std::borrow::Cow<'_, str> = key.into_inner();
-        Entry {
+        TomlEntry {
             key: key.into_owned(),
             key_span,
             node: node(value.span(), value.into_inner()),
         }
     };
-    let mut entries: Vec<Entry> = table.into_iter().map(entry).collect();
+    let mut entries: Vec<TomlEntry> = table.into_iter().map(entry).collect();
     // The parser sorts keys by name; people and plans follow the order of the file.
     entries.sort_by_key(|entry| entry.key_span.start);
     entries

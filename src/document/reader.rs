@@ -3,19 +3,19 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::{Entry, Node, Value, did_you_mean};
+use super::{TomlEntry, TomlNode, TomlValue, did_you_mean};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{SourceFile, SourceSpan};
 
 /// Reads one file's fields. Each method returns `None` after having written down why.
-pub struct Reader<'a> {
+pub struct FieldReader<'a> {
     /// The file.
-    pub source: &'a Arc<Source>,
+    pub source: &'a Arc<SourceFile>,
     /// What was wrong so far.
     pub diagnostics: &'a mut Diagnostics,
 }
 
-impl Reader<'_> {
+impl FieldReader<'_> {
     /// Writes down an error.
     pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
         self.diagnostics.push(
@@ -27,12 +27,12 @@ impl Reader<'_> {
 
     /// A place in the file.
     #[must_use]
-    pub fn place(&self, span: &Range<usize>) -> Place {
-        Place::new(self.source, span.clone())
+    pub fn place(&self, span: &Range<usize>) -> SourceSpan {
+        SourceSpan::new(self.source, span.clone())
     }
 
     /// The keys of a table.
-    pub fn table<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Entry]> {
+    pub fn table<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n [TomlEntry]> {
         let table = node.as_table();
         if table.is_none() {
             self.wrong_type(node, what, "a table");
@@ -41,7 +41,7 @@ impl Reader<'_> {
     }
 
     /// Reports every key that is not among the known ones.
-    pub fn only_keys(&mut self, entries: &[Entry], what: &str, known: &[&str]) {
+    pub fn only_keys(&mut self, entries: &[TomlEntry], what: &str, known: &[&str]) {
         for entry in entries
             .iter()
             .filter(|entry| !known.contains(&entry.key.as_str()))
@@ -51,7 +51,7 @@ impl Reader<'_> {
     }
 
     /// Reports one key as unknown.
-    pub fn unknown_key(&mut self, entry: &Entry, what: &str, known: &[&str]) {
+    pub fn unknown_key(&mut self, entry: &TomlEntry, what: &str, known: &[&str]) {
         let hint = did_you_mean(&entry.key, known.iter().copied());
         self.error(
             &entry.key_span,
@@ -61,7 +61,7 @@ impl Reader<'_> {
     }
 
     /// A string.
-    pub fn string<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n str> {
+    pub fn string<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n str> {
         let text = node.as_str();
         if text.is_none() {
             self.wrong_type(node, what, "a string");
@@ -70,8 +70,8 @@ impl Reader<'_> {
     }
 
     /// A boolean.
-    pub fn boolean(&mut self, node: &Node, what: &str) -> Option<bool> {
-        if let Value::Boolean(boolean) = node.value {
+    pub fn boolean(&mut self, node: &TomlNode, what: &str) -> Option<bool> {
+        if let TomlValue::Boolean(boolean) = node.value {
             return Some(boolean);
         }
         self.wrong_type(node, what, "true or false");
@@ -81,11 +81,11 @@ impl Reader<'_> {
     /// An integer within a range.
     pub fn integer(
         &mut self,
-        node: &Node,
+        node: &TomlNode,
         what: &str,
         range: std::ops::RangeInclusive<i64>,
     ) -> Option<i64> {
-        let Value::Integer(text) = &node.value else {
+        let TomlValue::Integer(text) = &node.value else {
             self.wrong_type(node, what, "an integer");
             return None;
         };
@@ -103,12 +103,12 @@ impl Reader<'_> {
     /// A list of strings with their places; one string is a list of one.
     pub fn strings<'n>(
         &mut self,
-        node: &'n Node,
+        node: &'n TomlNode,
         what: &str,
     ) -> Option<Vec<(&'n str, &'n Range<usize>)>> {
         match &node.value {
-            Value::String(text) => Some(vec![(text, &node.span)]),
-            Value::Array(items) => items
+            TomlValue::String(text) => Some(vec![(text, &node.span)]),
+            TomlValue::Array(items) => items
                 .iter()
                 .map(|item| Some((self.string(item, what)?, &item.span)))
                 .collect(),
@@ -120,8 +120,8 @@ impl Reader<'_> {
     }
 
     /// A list.
-    pub fn list<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [Node]> {
-        if let Value::Array(items) = &node.value {
+    pub fn list<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n [TomlNode]> {
+        if let TomlValue::Array(items) = &node.value {
             return Some(items);
         }
         self.wrong_type(node, what, "a list");
@@ -129,7 +129,7 @@ impl Reader<'_> {
     }
 
     /// Reports a value of the wrong type.
-    pub fn wrong_type(&mut self, node: &Node, what: &str, wanted: &str) {
+    pub fn wrong_type(&mut self, node: &TomlNode, what: &str, wanted: &str) {
         let message = format!("`{what}` must be {wanted}, not {}", node.type_name());
         self.error(&node.span, message, None);
     }

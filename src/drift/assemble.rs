@@ -3,17 +3,18 @@
 use std::time::{Duration, SystemTime};
 
 use super::report::{
-    Certificate, Cluster, Drift, ExpiredRule, Failure, Field, HostReport, Ignored, Member,
-    REPORT_SCHEMA, Report, Totals, Trouble, Value,
+    CheckReport, REPORT_SCHEMA, ReportCertificate, ReportCluster, ReportDrift, ReportExpiredRule,
+    ReportFailure, ReportField, ReportHost, ReportIgnored, ReportMember, ReportProblem,
+    ReportTotals, ReportValue,
 };
-use super::{HostState, IgnoreRules, IgnoredDrift, Sieved};
-use crate::model::Shown;
-use crate::runner::{Cause, HostOutcome, Outcome, ResourceOutcome};
-use crate::swarm::Validity;
-use crate::swarm::overview::Overview;
+use super::{FilteredRun, HostState, IgnoreRules, IgnoredDrift};
+use crate::model::DisplayValue;
+use crate::runner::{DriftCause, HostOutcome, Outcome, ResourceOutcome};
+use crate::swarm::CertificateValidity;
+use crate::swarm::overview::ClusterOverview;
 
 /// What a check was about.
-pub struct About<'a> {
+pub struct CheckMetadata<'a> {
     /// When it began.
     pub started: SystemTime,
     /// Inventory, as it was named.
@@ -25,14 +26,14 @@ pub struct About<'a> {
     /// The rules that were applied.
     pub rules: &'a IgnoreRules,
     /// The swarm, when somebody asked for it.
-    pub cluster: Option<&'a Overview>,
+    pub cluster: Option<&'a ClusterOverview>,
 }
 
 /// Makes the report; `since` and `last_success` are filled in from the history.
 #[must_use]
-pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
+pub fn assemble(sieved: &FilteredRun, about: &CheckMetadata<'_>) -> CheckReport {
     let summary = &sieved.summary;
-    let mut hosts: Vec<HostReport> = summary
+    let mut hosts: Vec<ReportHost> = summary
         .hosts
         .iter()
         .map(|(name, outcome)| {
@@ -46,13 +47,13 @@ pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
         })
         .collect();
     hosts.sort_by(|one, other| one.host.cmp(&other.host));
-    let rule = |rule: &super::IgnoreRule| ExpiredRule {
+    let rule = |rule: &super::IgnoreRule| ReportExpiredRule {
         place: rule.place.clone(),
         resource: rule.resource.clone(),
         reason: rule.reason.clone(),
         expires: rule.expires.clone(),
     };
-    Report {
+    CheckReport {
         schema: REPORT_SCHEMA,
         tool: format!("skep {}", env!("CARGO_PKG_VERSION")),
         started: rfc3339(about.started),
@@ -73,9 +74,9 @@ pub fn assemble(sieved: &Sieved, about: &About<'_>) -> Report {
     }
 }
 
-fn totals(hosts: &[HostReport]) -> Totals {
+fn totals(hosts: &[ReportHost]) -> ReportTotals {
     let count = |state: HostState| hosts.iter().filter(|host| host.state == state).count();
-    Totals {
+    ReportTotals {
         hosts: hosts.len(),
         in_sync: count(HostState::InSync),
         drift: count(HostState::Drift),
@@ -94,8 +95,8 @@ fn host<'a>(
     outcome: &HostOutcome,
     state: HostState,
     ignored: impl Iterator<Item = &'a IgnoredDrift>,
-) -> HostReport {
-    HostReport {
+) -> ReportHost {
+    ReportHost {
         host: name.to_owned(),
         state,
         unreachable: outcome.unreachable.as_ref().map(trouble),
@@ -106,7 +107,7 @@ fn host<'a>(
         ignored: ignored
             .filter_map(|ignored| {
                 let (reason, expires) = (ignored.reason.clone(), ignored.expires.clone());
-                Some(Ignored {
+                Some(ReportIgnored {
                     drift: drift(&ignored.resource)?,
                     reason,
                     expires,
@@ -117,14 +118,14 @@ fn host<'a>(
     }
 }
 
-fn trouble(trouble: &crate::runner::outcome::Trouble) -> Trouble {
-    Trouble {
+fn trouble(trouble: &crate::runner::outcome::Problem) -> ReportProblem {
+    ReportProblem {
         why: trouble.why.clone(),
         hint: trouble.hint.clone(),
     }
 }
 
-fn drift(resource: &ResourceOutcome) -> Option<Drift> {
+fn drift(resource: &ResourceOutcome) -> Option<ReportDrift> {
     let change = resource
         .change
         .as_ref()
@@ -135,18 +136,18 @@ fn drift(resource: &ResourceOutcome) -> Option<Drift> {
             .and_then(|value| value.as_str().map(str::to_owned))
             .unwrap_or_default()
     };
-    let field = |field: &crate::model::FieldChange| Field {
+    let field = |field: &crate::model::FieldChange| ReportField {
         field: field.field.clone(),
         before: value(&field.before),
         after: value(&field.after),
     };
-    Some(Drift {
+    Some(ReportDrift {
         play: resource.play.clone(),
         resource: resource.resource.clone(),
         kind: kind(&resource.resource),
         action: word(serde_json::to_value(change.action)),
         disturbs: word(serde_json::to_value(change.disturbs)),
-        cause: resource.cause.unwrap_or(Cause::Unknown),
+        cause: resource.cause.unwrap_or(DriftCause::Unknown),
         since: None,
         last_applied: resource.last_applied.and_then(moment),
         fields: change.fields.iter().map(field).collect(),
@@ -173,15 +174,15 @@ fn moment(seconds: u64) -> Option<String> {
     })
 }
 
-fn failure(resource: &ResourceOutcome) -> Option<Failure> {
+fn failure(resource: &ResourceOutcome) -> Option<ReportFailure> {
     let Outcome::Failed { why, hint } = &resource.outcome else {
         return None;
     };
-    Some(Failure {
+    Some(ReportFailure {
         play: resource.play.clone(),
         resource: resource.resource.clone(),
         kind: kind(&resource.resource),
-        cause: resource.cause.unwrap_or(Cause::Unknown),
+        cause: resource.cause.unwrap_or(DriftCause::Unknown),
         why: why.clone(),
         hint: hint.clone(),
     })
@@ -191,26 +192,26 @@ fn kind(id: &str) -> String {
     id.split('[').next().unwrap_or_default().to_owned()
 }
 
-fn value(shown: &Shown) -> Value {
+fn value(shown: &DisplayValue) -> ReportValue {
     match shown {
-        Shown::Absent => Value::Absent,
-        Shown::Text(text) => Value::Text(text.clone()),
-        Shown::Lines(text) => Value::Lines(text.clone()),
-        Shown::Secret => Value::Secret,
-        Shown::KnownAfterApply => Value::KnownAfterApply,
+        DisplayValue::Absent => ReportValue::Absent,
+        DisplayValue::Text(text) => ReportValue::Text(text.clone()),
+        DisplayValue::Lines(text) => ReportValue::Lines(text.clone()),
+        DisplayValue::Secret => ReportValue::Secret,
+        DisplayValue::KnownAfterApply => ReportValue::KnownAfterApply,
     }
 }
 
-fn certificate(validity: Validity) -> Option<Certificate> {
+fn certificate(validity: CertificateValidity) -> Option<ReportCertificate> {
     let moment = |seconds: i64| moment(u64::try_from(seconds).ok()?);
-    Some(Certificate {
+    Some(ReportCertificate {
         from: moment(validity.from)?,
         until: moment(validity.until)?,
     })
 }
 
-fn cluster(page: &Overview) -> Cluster {
-    let member = |row: &crate::swarm::overview::Row| Member {
+fn cluster(page: &ClusterOverview) -> ReportCluster {
+    let member = |row: &crate::swarm::overview::OverviewRow| ReportMember {
         host: row.host.as_ref().map(ToString::to_string),
         hostname: row.hostname.clone(),
         node_id: row.node_id.clone(),
@@ -224,7 +225,7 @@ fn cluster(page: &Overview) -> Cluster {
         certificate: row.certificate.and_then(certificate),
     };
     let (managers, voters) = page.managers;
-    Cluster {
+    ReportCluster {
         members: page.rows.iter().map(member).collect(),
         managers,
         voters,

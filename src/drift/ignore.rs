@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
-use crate::diagnostic::Place;
+use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Document, Entry, Node, Reader, Value};
+use crate::document::{FieldReader, TomlDocument, TomlEntry, TomlNode, TomlValue};
 use crate::inventory::{IGNORE_FILE, Inventory, matches_glob};
 use crate::names::HostName;
 
@@ -84,7 +84,7 @@ impl IgnoreRules {
         let mut diagnostics = Diagnostics::default();
         let mut rules = Self::default();
         for file in files {
-            match Document::read(file) {
+            match TomlDocument::read(file) {
                 Ok(document) => rules.file(&document, inventory, today, &mut diagnostics),
                 Err(errors) => diagnostics.extend(errors),
             }
@@ -94,12 +94,12 @@ impl IgnoreRules {
 
     fn file(
         &mut self,
-        document: &Document,
+        document: &TomlDocument,
         inventory: &Inventory,
         today: &str,
         diagnostics: &mut Diagnostics,
     ) {
-        let mut reader = Reader {
+        let mut reader = FieldReader {
             source: &document.source,
             diagnostics,
         };
@@ -122,10 +122,14 @@ impl IgnoreRules {
     }
 }
 
-fn rule(reader: &mut Reader<'_>, node: &Node, inventory: &Inventory) -> Option<IgnoreRule> {
+fn rule(
+    reader: &mut FieldReader<'_>,
+    node: &TomlNode,
+    inventory: &Inventory,
+) -> Option<IgnoreRule> {
     let entries = reader.table(node, "ignore")?;
     reader.only_keys(entries, "an ignore rule", &KEYS);
-    let required = |reader: &mut Reader<'_>, key: &str, hint: &str| {
+    let required = |reader: &mut FieldReader<'_>, key: &str, hint: &str| {
         let entry = node.entry(key);
         if entry.is_none() {
             reader.error(
@@ -171,7 +175,7 @@ fn rule(reader: &mut Reader<'_>, node: &Node, inventory: &Inventory) -> Option<I
     })
 }
 
-fn text(reader: &mut Reader<'_>, entry: &Entry, key: &str) -> Option<String> {
+fn text(reader: &mut FieldReader<'_>, entry: &TomlEntry, key: &str) -> Option<String> {
     let found = reader.string(&entry.node, key)?;
     if found.trim().is_empty() {
         reader.error(&entry.node.span, format!("`{key}` is empty"), None);
@@ -181,8 +185,8 @@ fn text(reader: &mut Reader<'_>, entry: &Entry, key: &str) -> Option<String> {
 }
 
 fn hosts(
-    reader: &mut Reader<'_>,
-    entry: &Entry,
+    reader: &mut FieldReader<'_>,
+    entry: &TomlEntry,
     inventory: &Inventory,
 ) -> Option<IndexSet<HostName>> {
     let pattern = reader.string(&entry.node, "hosts")?;
@@ -191,7 +195,7 @@ fn hosts(
         Err(error) => {
             // The pattern begins behind its quote.
             let start = entry.node.span.start + 1;
-            let place = Place::new(
+            let place = SourceSpan::new(
                 reader.source,
                 start + error.span.start..start + error.span.end,
             );
@@ -205,10 +209,10 @@ fn hosts(
     }
 }
 
-fn day(reader: &mut Reader<'_>, entry: &Entry) -> Option<String> {
+fn day(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<String> {
     let found = match &entry.node.value {
-        Value::String(text) => text.clone(),
-        Value::Datetime(date) => date.to_string(),
+        TomlValue::String(text) => text.clone(),
+        TomlValue::Datetime(date) => date.to_string(),
         _ => {
             reader.wrong_type(&entry.node, "expires", "a day such as \"2026-12-31\"");
             return None;

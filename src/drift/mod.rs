@@ -8,9 +8,9 @@ mod sieve;
 mod since;
 mod verdict;
 
-pub use assemble::{About, assemble, rfc3339};
+pub use assemble::{CheckMetadata, assemble, rfc3339};
 pub use ignore::{IgnoreRule, IgnoreRules};
-pub use report::{REPORT_SCHEMA, Report};
-pub use sieve::{IgnoredDrift, IgnoredFields, Sieved, ignored_fields, sieve};
-pub use since::{HistoryRow, Seen, earlier_certificates, fill_from_history, history_rows};
+pub use report::{CheckReport, REPORT_SCHEMA};
+pub use sieve::{FilteredRun, IgnoredDrift, IgnoredFields, ignored_fields, sieve};
+pub use since::{CheckedState, HistoryRow, earlier_certificates, fill_from_history, history_rows};
 pub use verdict::HostState;

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::HostState;
-use crate::runner::Cause;
+use crate::runner::DriftCause;
 
 /// Version of the form. It grows when a field changes its meaning or goes away; new fields may come within a version.
 pub const REPORT_SCHEMA: u32 = 1;
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct CheckReport {
     /// [`REPORT_SCHEMA`].
     pub schema: u32,
     /// `skep` and its version.
@@ -33,13 +33,13 @@ pub struct Report {
     /// When a check last could read every resource of every host, whether it found drift or not.
     pub last_success: Option<String>,
     /// Sums.
-    pub totals: Totals,
+    pub totals: ReportTotals,
     /// By name.
-    pub hosts: Vec<HostReport>,
+    pub hosts: Vec<ReportHost>,
     /// Ignore rules whose day has passed: they ignore nothing.
-    pub expired_rules: Vec<ExpiredRule>,
+    pub expired_rules: Vec<ReportExpiredRule>,
     /// The swarm as one manager lists it; `None` where no manager answered, or the check was about no swarm.
-    pub cluster: Option<Cluster>,
+    pub cluster: Option<ReportCluster>,
 }
 
 /// Sums over all hosts.
@@ -48,7 +48,7 @@ pub struct Report {
     missing_docs,
     reason = "the fields are named as the states and lists that they count"
 )]
-pub struct Totals {
+pub struct ReportTotals {
     pub hosts: usize,
     pub in_sync: usize,
     pub drift: usize,
@@ -64,39 +64,39 @@ pub struct Totals {
 
 /// One host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct HostReport {
+pub struct ReportHost {
     /// Its name in the inventory.
     pub host: String,
     /// How it came out.
     pub state: HostState,
     /// Why it could not be reached.
-    pub unreachable: Option<Trouble>,
+    pub unreachable: Option<ReportProblem>,
     /// Internal error of skep that ended the check of the host; absent in reports of earlier versions.
     #[serde(default)]
-    pub failure: Option<Trouble>,
+    pub failure: Option<ReportProblem>,
     /// Remarks.
     pub notes: Vec<String>,
     /// Resources looked at.
     pub resources: usize,
     /// What differs.
-    pub drift: Vec<Drift>,
+    pub drift: Vec<ReportDrift>,
     /// What differs and is ignored by a rule.
-    pub ignored: Vec<Ignored>,
+    pub ignored: Vec<ReportIgnored>,
     /// What could not be read, or was refused.
-    pub failed: Vec<Failure>,
+    pub failed: Vec<ReportFailure>,
 }
 
 /// A reason and what to try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "both are one sentence")]
-pub struct Trouble {
+pub struct ReportProblem {
     pub why: String,
     pub hint: String,
 }
 
 /// A resource that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Drift {
+pub struct ReportDrift {
     /// The play that asks for it.
     pub play: String,
     /// `kind[name]`.
@@ -108,33 +108,33 @@ pub struct Drift {
     /// What `apply` would disturb.
     pub disturbs: String,
     /// Why it differs.
-    pub cause: Cause,
+    pub cause: DriftCause,
     /// The first of the checks in a row that found it so, RFC 3339.
     pub since: Option<String>,
     /// When it was last applied with success, RFC 3339.
     pub last_applied: Option<String>,
     /// What differs.
-    pub fields: Vec<Field>,
+    pub fields: Vec<ReportField>,
     /// Remarks.
     pub notes: Vec<String>,
 }
 
 /// A field of a resource.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Field {
+pub struct ReportField {
     /// Name as in the playbook.
     pub field: String,
     /// What the host has.
-    pub before: Value,
+    pub before: ReportValue,
     /// What it should have.
-    pub after: Value,
+    pub after: ReportValue,
 }
 
 /// A value as it may be shown. Secrets are masked before they come here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "value")]
 #[expect(missing_docs, reason = "the variants are those of `resource::Shown`")]
-pub enum Value {
+pub enum ReportValue {
     Absent,
     Text(String),
     Lines(String),
@@ -142,7 +142,7 @@ pub enum Value {
     KnownAfterApply,
 }
 
-impl Value {
+impl ReportValue {
     /// One line for tables: `(absent)`, `(secret)`, the text with its line ends visible.
     #[must_use]
     pub fn line(&self) -> String {
@@ -158,10 +158,10 @@ impl Value {
 
 /// Drift that a rule ignores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Ignored {
+pub struct ReportIgnored {
     /// What differs.
     #[serde(flatten)]
-    pub drift: Drift,
+    pub drift: ReportDrift,
     /// Why it is accepted.
     pub reason: String,
     /// The last day on which it is.
@@ -171,11 +171,11 @@ pub struct Ignored {
 /// A resource of which nothing is known, or that was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `Drift` and `Trouble`")]
-pub struct Failure {
+pub struct ReportFailure {
     pub play: String,
     pub resource: String,
     pub kind: String,
-    pub cause: Cause,
+    pub cause: DriftCause,
     pub why: String,
     pub hint: String,
 }
@@ -183,7 +183,7 @@ pub struct Failure {
 /// A rule whose day has passed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `drift::IgnoreRule`")]
-pub struct ExpiredRule {
+pub struct ReportExpiredRule {
     pub place: String,
     pub resource: String,
     pub reason: String,
@@ -192,9 +192,9 @@ pub struct ExpiredRule {
 
 /// The swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cluster {
+pub struct ReportCluster {
     /// Hosts, then nodes that no host of the inventory is.
-    pub members: Vec<Member>,
+    pub members: Vec<ReportMember>,
     /// Nodes with the role of a manager.
     pub managers: usize,
     /// Those of them that are reachable.
@@ -206,7 +206,7 @@ pub struct Cluster {
 /// A node of the swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `swarm::overview::Row`")]
-pub struct Member {
+pub struct ReportMember {
     pub host: Option<String>,
     pub hostname: String,
     pub node_id: String,
@@ -218,13 +218,13 @@ pub struct Member {
     pub engine_version: String,
     pub address: String,
     /// The node's certificate as it was last seen; `None` where no check ever did.
-    pub certificate: Option<Certificate>,
+    pub certificate: Option<ReportCertificate>,
 }
 
 /// When a certificate begins and ends, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "not before, not after")]
-pub struct Certificate {
+pub struct ReportCertificate {
     pub from: String,
     pub until: String,
 }

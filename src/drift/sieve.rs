@@ -22,7 +22,7 @@ pub struct IgnoredDrift {
 
 /// A run without what is ignored, and what is ignored.
 #[derive(Debug, Clone, Default)]
-pub struct Sieved {
+pub struct FilteredRun {
     /// What counts.
     pub summary: RunSummary,
     /// What does not.
@@ -31,7 +31,7 @@ pub struct Sieved {
 
 /// Applies the rules that hold. Resources that could not be read are never ignored: nobody knows how they differ.
 #[must_use]
-pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
+pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> FilteredRun {
     let mut ignored = Vec::new();
     for (host, outcome) in &mut summary.hosts {
         for resource in outcome
@@ -76,7 +76,7 @@ pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> Sieved {
             }
         }
     }
-    Sieved { summary, ignored }
+    FilteredRun { summary, ignored }
 }
 
 /// Which fields of a resource that differs a rule ignores, for the events of `--json`.
@@ -132,7 +132,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::drift::IgnoreRule;
-    use crate::model::{Action, Change, Shown};
+    use crate::model::{Action, Change, DisplayValue};
     use crate::runner::outcome::ChangeView;
 
     fn rule(resource: &str, field: Option<&str>) -> IgnoreRule {
@@ -148,8 +148,16 @@ mod tests {
 
     fn summary() -> RunSummary {
         let change = Change::new(Action::Update)
-            .field("mode", Shown::text("0600"), Shown::text("0644"))
-            .field("owner", Shown::text("ann"), Shown::text("root"));
+            .field(
+                "mode",
+                DisplayValue::text("0600"),
+                DisplayValue::text("0644"),
+            )
+            .field(
+                "owner",
+                DisplayValue::text("ann"),
+                DisplayValue::text("root"),
+            );
         let resource = ResourceOutcome {
             change: Some(ChangeView::from(&change)),
             ..ResourceOutcome::new("p", "file[/x]", Outcome::Differs)

@@ -7,14 +7,15 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::HostState;
-use super::report::{Drift, HostReport, Member, Report};
+use super::report::{CheckReport, ReportDrift, ReportHost, ReportMember};
 use crate::names::HostName;
-use crate::swarm::Validity;
+use crate::swarm::CertificateValidity;
 
 /// Fills in what only earlier reports know: since when each resource differs, and the last success. `earlier` comes newest
 /// first and is read no further than needed.
-pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Report>) {
-    let success = |report: &Report| matches!(report.state, HostState::InSync | HostState::Drift);
+pub fn fill_from_history(report: &mut CheckReport, earlier: impl Iterator<Item = CheckReport>) {
+    let success =
+        |report: &CheckReport| matches!(report.state, HostState::InSync | HostState::Drift);
     report.last_success = success(report).then(|| report.started.clone());
     let mut pending: BTreeSet<(String, String)> = report
         .hosts
@@ -32,7 +33,7 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
                     return true;
                 }
                 match seen(host, &key.1) {
-                    Seen::Drift => {
+                    CheckedState::Drift => {
                         let found = drifts(host).find(|drift| drift.resource == key.1);
                         let began = found
                             .and_then(|drift| drift.since.clone())
@@ -40,8 +41,8 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
                         since.insert(key.clone(), began);
                         false
                     }
-                    Seen::InSync => false,
-                    Seen::Unknown => true,
+                    CheckedState::InSync => false,
+                    CheckedState::Unknown => true,
                 }
             });
         }
@@ -63,7 +64,7 @@ pub fn fill_from_history(report: &mut Report, earlier: impl Iterator<Item = Repo
     }
 }
 
-fn drifts(host: &HostReport) -> impl Iterator<Item = &Drift> {
+fn drifts(host: &ReportHost) -> impl Iterator<Item = &ReportDrift> {
     host.drift
         .iter()
         .chain(host.ignored.iter().map(|ignored| &ignored.drift))
@@ -72,8 +73,8 @@ fn drifts(host: &HostReport) -> impl Iterator<Item = &Drift> {
 /// Certificates of the swarm's members, as the latest report that shows the swarm has them.
 #[must_use]
 pub fn earlier_certificates(
-    mut earlier: impl Iterator<Item = Report>,
-) -> BTreeMap<HostName, Validity> {
+    mut earlier: impl Iterator<Item = CheckReport>,
+) -> BTreeMap<HostName, CertificateValidity> {
     let seconds = |text: &str| {
         let since = humantime::parse_rfc3339(text)
             .ok()?
@@ -84,9 +85,9 @@ pub fn earlier_certificates(
     let cluster = earlier
         .find_map(|report| report.cluster)
         .unwrap_or_default();
-    let of_member = |member: &Member| {
+    let of_member = |member: &ReportMember| {
         let (host, certificate) = (member.host.as_ref()?, member.certificate.as_ref()?);
-        let validity = Validity {
+        let validity = CertificateValidity {
             from: seconds(&certificate.from)?,
             until: seconds(&certificate.until)?,
         };
@@ -98,7 +99,7 @@ pub fn earlier_certificates(
 /// How a check saw one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Seen {
+pub enum CheckedState {
     /// As asked.
     InSync,
     /// Different.
@@ -107,20 +108,20 @@ pub enum Seen {
     Unknown,
 }
 
-fn seen(host: &HostReport, resource: &str) -> Seen {
+fn seen(host: &ReportHost, resource: &str) -> CheckedState {
     let failed = host
         .failed
         .iter()
         .any(|failure| failure.resource == resource);
     if drifts(host).any(|drift| drift.resource == resource) {
-        Seen::Drift
+        CheckedState::Drift
     } else if failed
         || host.failure.is_some()
         || matches!(host.state, HostState::Unreachable | HostState::NotLookedAt)
     {
-        Seen::Unknown
+        CheckedState::Unknown
     } else {
-        Seen::InSync
+        CheckedState::InSync
     }
 }
 
@@ -136,13 +137,13 @@ pub struct HistoryRow {
     /// The first check that found it as asked again; `None` while it drifts or nobody could look.
     pub until: Option<String>,
     /// Every check, oldest first.
-    pub checks: Vec<Seen>,
+    pub checks: Vec<CheckedState>,
 }
 
 /// Every resource that drifted in any of these reports (oldest first): those that still do first, by host; then
 /// those that ended, the latest first.
 #[must_use]
-pub fn history_rows(reports: &[Report]) -> Vec<HistoryRow> {
+pub fn history_rows(reports: &[CheckReport]) -> Vec<HistoryRow> {
     let mut keys: BTreeSet<(&str, &str)> = BTreeSet::new();
     for host in reports.iter().flat_map(|report| &report.hosts) {
         keys.extend(drifts(host).map(|drift| (host.host.as_str(), drift.resource.as_str())));
@@ -158,7 +159,7 @@ pub fn history_rows(reports: &[Report]) -> Vec<HistoryRow> {
     rows
 }
 
-fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
+fn row(reports: &[CheckReport], name: &str, resource: &str) -> HistoryRow {
     let mut row = HistoryRow {
         host: name.into(),
         resource: resource.into(),
@@ -169,9 +170,9 @@ fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
     let mut drifting = false;
     for report in reports {
         let host = report.hosts.iter().find(|host| host.host == name);
-        let state = host.map_or(Seen::Unknown, |host| seen(host, resource));
+        let state = host.map_or(CheckedState::Unknown, |host| seen(host, resource));
         match state {
-            Seen::Drift if !drifting => {
+            CheckedState::Drift if !drifting => {
                 let drift =
                     host.and_then(|host| drifts(host).find(|drift| drift.resource == resource));
                 row.since = drift
@@ -179,7 +180,7 @@ fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
                     .unwrap_or_else(|| report.started.clone());
                 (drifting, row.until) = (true, None);
             }
-            Seen::InSync if drifting => {
+            CheckedState::InSync if drifting => {
                 row.until = Some(report.started.clone());
                 drifting = false;
             }
@@ -194,18 +195,18 @@ fn row(reports: &[Report], name: &str, resource: &str) -> HistoryRow {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::drift::report::Totals;
-    use crate::runner::Cause;
+    use crate::drift::report::ReportTotals;
+    use crate::runner::DriftCause;
 
     /// A check at a day of June: `d` drift, `s` in sync, `u` unreachable.
-    fn check(day: u32, state: char) -> Report {
-        let drift = Drift {
+    fn check(day: u32, state: char) -> CheckReport {
+        let drift = ReportDrift {
             play: "p".into(),
             resource: "file[/x]".into(),
             kind: "file".into(),
             action: "update".into(),
             disturbs: "nothing".into(),
-            cause: Cause::NeverApplied,
+            cause: DriftCause::NeverApplied,
             since: None,
             last_applied: None,
             fields: Vec::new(),
@@ -221,7 +222,7 @@ mod tests {
         } else {
             Vec::new()
         };
-        let host = HostReport {
+        let host = ReportHost {
             host: "a".into(),
             state,
             failure: None,
@@ -232,7 +233,7 @@ mod tests {
             ignored: Vec::new(),
             failed: Vec::new(),
         };
-        Report {
+        CheckReport {
             schema: 1,
             tool: String::new(),
             started: format!("2026-06-{day:02}T00:00:00Z"),
@@ -242,7 +243,7 @@ mod tests {
             state,
             exit_code: 0,
             last_success: None,
-            totals: Totals::default(),
+            totals: ReportTotals::default(),
             hosts: vec![host],
             expired_rules: Vec::new(),
             cluster: None,
@@ -250,8 +251,8 @@ mod tests {
     }
 
     /// Reports as they would be kept, each filled in from those before it.
-    fn kept(states: &str) -> Vec<Report> {
-        let mut kept: Vec<Report> = Vec::new();
+    fn kept(states: &str) -> Vec<CheckReport> {
+        let mut kept: Vec<CheckReport> = Vec::new();
         for (state, day) in states.chars().zip(1..) {
             let mut report = check(day, state);
             fill_from_history(&mut report, kept.iter().rev().cloned());
@@ -289,7 +290,12 @@ mod tests {
         assert!(rows[0].until.as_ref().unwrap().starts_with("2026-06-04"));
         assert_eq!(
             rows[0].checks,
-            [Seen::InSync, Seen::Drift, Seen::Drift, Seen::InSync]
+            [
+                CheckedState::InSync,
+                CheckedState::Drift,
+                CheckedState::Drift,
+                CheckedState::InSync
+            ]
         );
         let rows = history_rows(&kept("sdsdu"));
         assert!(rows[0].since.starts_with("2026-06-04") && rows[0].until.is_none());

@@ -6,7 +6,7 @@ mod scenario;
 mod verdict;
 mod watch;
 
-pub use probe::{Prober, Tally};
-pub use scenario::{Cast, Member, Scenario, cast};
-pub use verdict::{Measured, Row, rows};
-pub use watch::{Sample, Watched, published_port, sample, watch};
+pub use probe::{PortProber, RequestStats};
+pub use scenario::{DrillNode, DrillPlan, Scenario, cast};
+pub use verdict::{DrillMeasurement, DrillResult, rows};
+pub use watch::{RecoveryTimes, SwarmSample, published_port, sample, watch};

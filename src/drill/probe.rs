@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What became of the requests to one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct RequestStats {
     /// Requests sent.
     pub sent: u32,
     /// Requests without an answer.
@@ -27,15 +27,15 @@ pub struct Tally {
 }
 
 /// Sends requests until it is stopped.
-pub struct Prober {
-    tallies: Arc<Mutex<BTreeMap<HostName, Tally>>>,
+pub struct PortProber {
+    tallies: Arc<Mutex<BTreeMap<HostName, RequestStats>>>,
     tasks: tokio::task::JoinSet<()>,
 }
 
-impl Prober {
+impl PortProber {
     /// Starts with the machines that answer now; the others serve nothing at that port.
     pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
-        let tallies: Arc<Mutex<BTreeMap<HostName, Tally>>> = Arc::default();
+        let tallies: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
         for (host, address) in addresses.iter().cloned() {
             if !answers(address, port).await {
@@ -45,7 +45,7 @@ impl Prober {
             tallies
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(host.clone(), Tally::default());
+                .insert(host.clone(), RequestStats::default());
             tasks.spawn(async move {
                 let mut ticks = tokio::time::interval(INTERVAL);
                 ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -73,7 +73,7 @@ impl Prober {
     }
 
     /// Stops, and gives what became of the requests.
-    pub async fn stop(mut self) -> BTreeMap<HostName, Tally> {
+    pub async fn stop(mut self) -> BTreeMap<HostName, RequestStats> {
         self.tasks.shutdown().await;
         self.tallies
             .lock()
@@ -118,7 +118,7 @@ mod tests {
         let server = tokio::spawn(serve(listener));
         let (serving, other) = (HostName::new("a"), HostName::new("b"));
         // The other one serves nothing there before the drill: nothing is lost with it.
-        let prober = Prober::start(
+        let prober = PortProber::start(
             &[
                 (serving.clone(), address),
                 (other.clone(), "127.0.0.2".parse().unwrap()),
@@ -126,7 +126,7 @@ mod tests {
             port,
         )
         .await;
-        let count = |prober: &Prober| {
+        let count = |prober: &PortProber| {
             prober
                 .tallies
                 .lock()
@@ -135,7 +135,7 @@ mod tests {
                 .cloned()
                 .unwrap()
         };
-        let until = async |prober: &Prober, is: &dyn Fn(&Tally) -> bool| {
+        let until = async |prober: &PortProber, is: &dyn Fn(&RequestStats) -> bool| {
             while !is(&count(prober)) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }

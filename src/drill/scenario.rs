@@ -1,7 +1,7 @@
 //! Who is lost in a drill, and what should hold then. Pure.
 
 use crate::names::HostName;
-use crate::swarm::Role;
+use crate::swarm::NodeRole;
 
 /// A drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,11 +20,11 @@ pub enum Scenario {
 
 /// A host as a node of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct DrillNode {
     /// The inventory's name.
     pub host: HostName,
     /// Its role.
-    pub role: Role,
+    pub role: NodeRole,
     /// Whether it leads.
     pub leader: bool,
     /// Whether the inventory has it in the group `load_balancers`.
@@ -33,7 +33,7 @@ pub struct Member {
 
 /// Who is lost, and what that means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cast {
+pub struct DrillPlan {
     /// The hosts that are stopped, all at once.
     pub lost: Vec<HostName>,
     /// Managers before, and those that are left.
@@ -42,7 +42,7 @@ pub struct Cast {
     pub expected: Vec<String>,
 }
 
-impl Cast {
+impl DrillPlan {
     /// Whether the managers that are left can still decide.
     #[must_use]
     pub fn keeps_majority(&self) -> bool {
@@ -54,10 +54,14 @@ impl Cast {
 ///
 /// # Errors
 /// When the swarm has too few of the machines that the drill is about, or a chosen host is none of them.
-pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Result<Cast, String> {
+pub fn cast(
+    scenario: Scenario,
+    members: &[DrillNode],
+    chosen: &[HostName],
+) -> Result<DrillPlan, String> {
     // The leader first: its loss is the hardest.
-    let of_role = |role: Role| {
-        let mut found: Vec<&Member> = members
+    let of_role = |role: NodeRole| {
+        let mut found: Vec<&DrillNode> = members
             .iter()
             .filter(|member| member.role == role)
             .collect();
@@ -65,12 +69,12 @@ pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Resu
         found
     };
     let (candidates, wanted, what) = match scenario {
-        Scenario::ManagerLoss => (of_role(Role::Manager), 1, "a manager"),
-        Scenario::TwoManagers => (of_role(Role::Manager), 2, "two managers"),
-        Scenario::WorkerLoss => (of_role(Role::Worker), 1, "a worker"),
-        Scenario::TwoWorkers => (of_role(Role::Worker), 2, "two workers"),
+        Scenario::ManagerLoss => (of_role(NodeRole::Manager), 1, "a manager"),
+        Scenario::TwoManagers => (of_role(NodeRole::Manager), 2, "two managers"),
+        Scenario::WorkerLoss => (of_role(NodeRole::Worker), 1, "a worker"),
+        Scenario::TwoWorkers => (of_role(NodeRole::Worker), 2, "two workers"),
         Scenario::LoadBalancerHost => {
-            let any = |member: &&Member| member.balances || !chosen.is_empty();
+            let any = |member: &&DrillNode| member.balances || !chosen.is_empty();
             (
                 members.iter().filter(any).collect(),
                 1,
@@ -101,12 +105,12 @@ pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Resu
     if lost.len() == members.len() {
         return Err("nobody would be left to look on".into());
     }
-    let managers = of_role(Role::Manager);
+    let managers = of_role(NodeRole::Manager);
     let left = managers
         .iter()
         .filter(|member| !lost.contains(&member.host))
         .count();
-    let mut cast = Cast {
+    let mut cast = DrillPlan {
         lost,
         managers: (managers.len(), left),
         expected: Vec::new(),
@@ -121,7 +125,7 @@ pub fn cast(scenario: Scenario, members: &[Member], chosen: &[HostName]) -> Resu
     Ok(cast)
 }
 
-fn expected(scenario: Scenario, cast: &Cast, leader_lost: bool) -> Vec<String> {
+fn expected(scenario: Scenario, cast: &DrillPlan, leader_lost: bool) -> Vec<String> {
     let (before, left) = cast.managers;
     let mut expected = Vec::new();
     if cast.keeps_majority() {
@@ -155,25 +159,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn members(managers: usize, workers: usize) -> Vec<Member> {
-        let member = |index: usize, role| Member {
+    fn members(managers: usize, workers: usize) -> Vec<DrillNode> {
+        let member = |index: usize, role| DrillNode {
             host: HostName::new(format!(
                 "{}{index}",
-                if role == Role::Manager { "m" } else { "w" }
+                if role == NodeRole::Manager { "m" } else { "w" }
             )),
             role,
-            leader: role == Role::Manager && index == managers,
-            balances: role == Role::Worker && index == 1,
+            leader: role == NodeRole::Manager && index == managers,
+            balances: role == NodeRole::Worker && index == 1,
         };
         let of = |count, role| (1..=count).map(move |index| member(index, role));
-        of(managers, Role::Manager)
-            .chain(of(workers, Role::Worker))
+        of(managers, NodeRole::Manager)
+            .chain(of(workers, NodeRole::Worker))
             .collect()
     }
 
     fn lost(
         scenario: Scenario,
-        members: &[Member],
+        members: &[DrillNode],
         chosen: &[&str],
     ) -> Result<(String, bool), String> {
         let chosen: Vec<HostName> = chosen.iter().map(HostName::new).collect();

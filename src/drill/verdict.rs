@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Cast, Tally, Watched};
+use super::{DrillPlan, RecoveryTimes, RequestStats};
 use crate::names::HostName;
 
 /// A new leader is chosen within this; raft's own election takes about 3 s.
@@ -17,11 +17,11 @@ pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 
 /// All that was measured.
 #[derive(Debug, Clone, Default)]
-pub struct Measured {
+pub struct DrillMeasurement {
     /// What the swarm did.
-    pub watched: Watched,
+    pub watched: RecoveryTimes,
     /// What became of requests, where a port is published.
-    pub requests: Option<BTreeMap<HostName, Tally>>,
+    pub requests: Option<BTreeMap<HostName, RequestStats>>,
     /// From the start of the machines to a whole cluster; `None` when it is not.
     pub whole: Option<Duration>,
     /// What was wrong at the end.
@@ -30,7 +30,7 @@ pub struct Measured {
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Row {
+pub struct DrillResult {
     /// What was looked at.
     pub what: String,
     /// What should hold; empty where nothing is asked.
@@ -43,10 +43,10 @@ pub struct Row {
 
 /// The table.
 #[must_use]
-pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
+pub fn rows(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
     let watched = &measured.watched;
-    let within = |what: &str, limit: Duration, time: Option<Duration>| Row {
+    let within = |what: &str, limit: Duration, time: Option<Duration>| DrillResult {
         what: what.to_owned(),
         expected: format!("within {} s", limit.as_secs()),
         measured: time.map_or_else(|| format!("not within {}", seconds(watched.whole)), seconds),
@@ -61,7 +61,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
             watched.services,
         ));
         if !watched.pinned.is_empty() {
-            rows.push(Row {
+            rows.push(DrillResult {
                 what: "services bound to lost machines".into(),
                 expected: String::new(),
                 measured: format!("waiting: {}", watched.pinned.join(", ")),
@@ -69,7 +69,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
             });
         }
     } else {
-        rows.push(Row {
+        rows.push(DrillResult {
             what: "a leader".into(),
             expected: "none".into(),
             measured: watched.leader.map_or_else(
@@ -80,7 +80,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
         });
     }
     match &measured.requests {
-        None => rows.push(Row {
+        None => rows.push(DrillResult {
             what: "requests".into(),
             expected: String::new(),
             measured: "not measured: no port is published, or nothing answers at it".into(),
@@ -98,7 +98,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
                 })
             };
             let (sent, gone) = sum(false);
-            rows.push(Row {
+            rows.push(DrillResult {
                 what: "requests to the others lost".into(),
                 expected: "0".into(),
                 measured: format!("{gone} of {sent}"),
@@ -111,7 +111,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
                     || "no answer again".into(),
                     |time| format!("answered again after {}", seconds(time)),
                 );
-                rows.push(Row {
+                rows.push(DrillResult {
                     what: "requests to the lost machines lost".into(),
                     expected: String::new(),
                     measured: format!("{gone} of {sent}; {outage}"),
@@ -120,7 +120,7 @@ pub fn rows(cast: &Cast, measured: &Measured) -> Vec<Row> {
             }
         }
     }
-    rows.push(Row {
+    rows.push(DrillResult {
         what: "whole again after the start".into(),
         expected: format!("within {} s", WHOLE_WITHIN.as_secs()),
         measured: measured
@@ -139,24 +139,24 @@ fn seconds(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn cast(left: usize) -> Cast {
-        Cast {
+    fn cast(left: usize) -> DrillPlan {
+        DrillPlan {
             lost: vec![HostName::new("m1")],
             managers: (3, left),
             expected: Vec::new(),
         }
     }
 
-    fn measured(others_lost: u32) -> Measured {
+    fn measured(others_lost: u32) -> DrillMeasurement {
         let some = |time| Some(Duration::from_secs(time));
-        let tally = |sent, lost, outage| Tally { sent, lost, outage };
-        Measured {
-            watched: Watched {
+        let tally = |sent, lost, outage| RequestStats { sent, lost, outage };
+        DrillMeasurement {
+            watched: RecoveryTimes {
                 leader: some(3),
                 down: some(16),
                 services: some(18),
                 whole: Duration::from_secs(18),
-                ..Watched::default()
+                ..RecoveryTimes::default()
             },
             requests: Some(BTreeMap::from([
                 (HostName::new("m1"), tally(100, 60, some(12))),
@@ -167,7 +167,7 @@ mod tests {
         }
     }
 
-    fn failed(cast: &Cast, measured: &Measured) -> Vec<String> {
+    fn failed(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<String> {
         rows(cast, measured)
             .into_iter()
             .filter(|row| row.held == Some(false))
@@ -196,7 +196,7 @@ mod tests {
             "whole again after the start",
         ];
         assert_eq!(failed(&cast(2), &slow), all);
-        let silent = Measured {
+        let silent = DrillMeasurement {
             requests: None,
             ..measured(0)
         };

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::EngineAnswer;
+use crate::model::DockerAnswer;
 use crate::names::HostName;
-use crate::runner::{Engines as _, Fleet};
-use crate::swarm::{Info, Node};
+use crate::runner::{DockerReader as _, Fleet};
+use crate::swarm::{DockerInfo, SwarmNode};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// One look.
 #[derive(Debug, Clone, Default)]
-pub struct Sample {
+pub struct SwarmSample {
     /// Whether a manager says that the swarm has a leader.
     pub leader: bool,
     /// The nodes, where a manager lists them.
-    pub nodes: Option<Vec<Node>>,
+    pub nodes: Option<Vec<SwarmNode>>,
     /// Names of services that have fewer tasks than wanted, and could have them anywhere.
     pub short: Vec<String>,
     /// Names of services that have fewer tasks than wanted, and whose placement is constrained: their node may be the lost one.
@@ -29,7 +29,7 @@ pub struct Sample {
 
 /// When what was first seen, since the machines were stopped.
 #[derive(Debug, Clone, Default)]
-pub struct Watched {
+pub struct RecoveryTimes {
     /// A leader.
     pub leader: Option<Duration>,
     /// All lost nodes called down.
@@ -43,14 +43,14 @@ pub struct Watched {
 }
 
 /// Asks the managers among these hosts.
-pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
-    let mut sample = Sample::default();
+pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
+    let mut sample = SwarmSample::default();
     for host in hosts {
         let info = match fleet.get(host, "/info").await {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
-            } => Info::read(&body),
+            } => DockerInfo::read(&body),
             _ => continue,
         };
         // An Engine tells its cluster only while that has a leader.
@@ -62,7 +62,7 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Sample {
             .get(host, "/nodes")
             .await
             .ok()
-            .and_then(|body| Node::list(body).ok());
+            .and_then(|body| SwarmNode::list(body).ok());
         if let Some(services) = fleet.get(host, "/services?status=true").await.ok() {
             (sample.short, sample.pinned) = short(services);
         }
@@ -106,7 +106,7 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
 /// The first port that a service publishes by TCP.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
-        let EngineAnswer::Response {
+        let DockerAnswer::Response {
             status: 200..=299,
             body,
         } = fleet.get(host, "/services").await
@@ -134,8 +134,8 @@ pub async fn watch(
     decides: bool,
     patience: Duration,
     stop: &CancellationToken,
-) -> Watched {
-    let (started, mut watched) = (Instant::now(), Watched::default());
+) -> RecoveryTimes {
+    let (started, mut watched) = (Instant::now(), RecoveryTimes::default());
     while started.elapsed() < patience && !stop.is_cancelled() {
         let seen = sample(fleet, left).await;
         let now = started.elapsed();

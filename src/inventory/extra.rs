@@ -2,20 +2,20 @@
 
 use std::path::Path;
 
-use super::Vars;
+use super::VariableMap;
 use super::vars::is_identifier;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
-use crate::document::{Document, Entry, Node, Reader, Value, parse_value};
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::{FieldReader, TomlDocument, TomlEntry, TomlNode, TomlValue, parse_value};
 
 /// Reads `-e` arguments in order; a later one is stronger. A value is read as TOML where it is TOML (`5`, `true`,
 /// `["a"]`), else as a string.
 ///
 /// # Errors
 /// Every argument that is neither `key=value` nor a readable `@file`.
-pub fn extra_vars(arguments: &[String]) -> Result<Vars, Diagnostics> {
+pub fn extra_vars(arguments: &[String]) -> Result<VariableMap, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let mut vars = Vars::default();
+    let mut vars = VariableMap::default();
     for argument in arguments {
         match one(argument, &mut diagnostics) {
             Ok(more) => vars.overlay(&more),
@@ -29,20 +29,20 @@ pub fn extra_vars(arguments: &[String]) -> Result<Vars, Diagnostics> {
     }
 }
 
-fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<Vars, Diagnostics> {
+fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<VariableMap, Diagnostics> {
     if let Some(path) = argument.strip_prefix('@') {
-        let document = Document::read(Path::new(path))?;
-        let mut reader = Reader {
+        let document = TomlDocument::read(Path::new(path))?;
+        let mut reader = FieldReader {
             source: &document.source,
             diagnostics,
         };
-        return Ok(Vars::read(
+        return Ok(VariableMap::read(
             &mut reader,
             document.root.as_table().unwrap_or_default(),
         ));
     }
-    let source = Source::new("-e", argument);
-    let place = Place::new(&source, 0..argument.len());
+    let source = SourceFile::new("-e", argument);
+    let place = SourceSpan::new(&source, 0..argument.len());
     let Some((key, text)) = argument
         .split_once('=')
         .filter(|(key, _)| is_identifier(key))
@@ -56,15 +56,15 @@ fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<Vars, Diagnostic
     };
     let span = key.len() + 1..argument.len();
     let mut node = parse_value(text)
-        .unwrap_or_else(|| Node::new(Value::String(text.to_owned()), span.clone()));
+        .unwrap_or_else(|| TomlNode::new(TomlValue::String(text.to_owned()), span.clone()));
     node.move_to(&span);
-    let entry = Entry {
+    let entry = TomlEntry {
         key: key.to_owned(),
         key_span: 0..key.len(),
         node,
     };
-    Ok(Vars::read(
-        &mut Reader {
+    Ok(VariableMap::read(
+        &mut FieldReader {
             source: &source,
             diagnostics,
         },

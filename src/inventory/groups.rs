@@ -2,23 +2,23 @@
 
 use indexmap::{IndexMap, IndexSet};
 
-use super::Vars;
-use crate::diagnostic::Place;
+use super::VariableMap;
+use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::document::{Entry, Reader, did_you_mean};
+use crate::document::{FieldReader, TomlEntry, did_you_mean};
 
 /// One group.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     /// Variables of its hosts.
-    pub vars: Vars,
+    pub vars: VariableMap,
     /// Groups whose hosts are in this one too, with the places where they are named.
-    pub children: Vec<(String, Place)>,
+    pub children: Vec<(String, SourceSpan)>,
 }
 
 impl Group {
     /// Reads `[groups.NAME]` into a group that another file may have begun.
-    pub(super) fn read(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+    pub(super) fn read(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) {
         let what = format!("[groups.{}]", entry.key);
         let Some(entries) = reader.table(&entry.node, &what) else {
             return;
@@ -29,7 +29,7 @@ impl Group {
                 "vars" => {
                     let vars = reader
                         .table(&entry.node, "vars")
-                        .map(|entries| Vars::read(reader, entries));
+                        .map(|entries| VariableMap::read(reader, entries));
                     self.vars.overlay(&vars.unwrap_or_default());
                 }
                 "children" => {

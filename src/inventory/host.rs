@@ -2,19 +2,19 @@
 
 use indexmap::IndexMap;
 
-use super::settings::{KEYS, Settings, hint_for};
-use super::{Target, Vars, address};
-use crate::diagnostic::Place;
-use crate::document::{Entry, Reader, did_you_mean};
+use super::settings::{ConnectionSettings, KEYS, hint_for};
+use super::{SshTarget, VariableMap, address};
+use crate::diagnostic::SourceSpan;
+use crate::document::{FieldReader, TomlEntry, did_you_mean};
 use crate::names::HostName;
 
 /// One host of the inventory.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Where its name stands.
-    pub place: Place,
+    pub place: SourceSpan,
     /// How it is reached.
-    pub target: Target,
+    pub target: SshTarget,
     /// All groups that it is in: parents before children, then in the order given.
     pub groups: Vec<String>,
     /// Whether it is meant to be in no play.
@@ -22,20 +22,20 @@ pub struct Host {
     /// Whether its file says that it may be broken on purpose (`disposable = true`).
     pub disposable: bool,
     /// Its merged variables, without those of playbooks.
-    pub vars: Vars,
+    pub vars: VariableMap,
 }
 
 /// A host's table before it is merged with what is true of all.
 #[derive(Debug)]
 pub(super) struct HostTable {
-    pub(super) place: Place,
+    pub(super) place: SourceSpan,
     pub(super) address: Option<String>,
-    pub(super) groups: IndexMap<String, Place>,
+    pub(super) groups: IndexMap<String, SourceSpan>,
     pub(super) unmanaged: bool,
     pub(super) disposable: bool,
     pub(super) not_running: Option<String>,
-    pub(super) settings: Settings,
-    pub(super) vars: Vars,
+    pub(super) settings: ConnectionSettings,
+    pub(super) vars: VariableMap,
 }
 
 /// Whether a host may have this name.
@@ -49,7 +49,10 @@ fn is_host_name(name: &str) -> bool {
 
 impl HostTable {
     /// Reads `[hosts.NAME]`.
-    pub(super) fn read(reader: &mut Reader<'_>, entry: &Entry) -> Option<(HostName, Self)> {
+    pub(super) fn read(
+        reader: &mut FieldReader<'_>,
+        entry: &TomlEntry,
+    ) -> Option<(HostName, Self)> {
         let what = format!("[hosts.{}]", entry.key);
         if !is_host_name(&entry.key) {
             let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
@@ -67,8 +70,8 @@ impl HostTable {
             unmanaged: false,
             disposable: false,
             not_running: None,
-            settings: Settings::default(),
-            vars: Vars::default(),
+            settings: ConnectionSettings::default(),
+            vars: VariableMap::default(),
         };
         for entry in reader.table(&entry.node, &what)? {
             host.take(reader, entry, &what);
@@ -79,7 +82,7 @@ impl HostTable {
         Some((HostName::new(&entry.key), host))
     }
 
-    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, what: &str) {
+    fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry, what: &str) {
         let node = &entry.node;
         match entry.key.as_str() {
             "address" => {
@@ -99,7 +102,7 @@ impl HostTable {
             }
             "vars" => {
                 if let Some(entries) = reader.table(node, "vars") {
-                    self.vars = Vars::read(reader, entries);
+                    self.vars = VariableMap::read(reader, entries);
                 }
             }
             key if self.settings.take(reader, entry) => {
@@ -124,7 +127,7 @@ impl HostTable {
 
     fn check_address(
         &mut self,
-        reader: &mut Reader<'_>,
+        reader: &mut FieldReader<'_>,
         address: &str,
         span: &std::ops::Range<usize>,
     ) {
@@ -141,7 +144,11 @@ impl HostTable {
 }
 
 /// Reports a name that no group can have.
-pub(super) fn check_group_name(reader: &mut Reader<'_>, name: &str, span: &std::ops::Range<usize>) {
+pub(super) fn check_group_name(
+    reader: &mut FieldReader<'_>,
+    name: &str,
+    span: &std::ops::Range<usize>,
+) {
     if name == "all" {
         reader.error(
             span,

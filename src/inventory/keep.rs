@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::external::{Machine, Written};
-use super::{Host, Inventory, Proxy, SshConfigFile};
+use super::external::{GeneratedHost, GeneratedInventory};
+use super::{Host, Inventory, SshConfigFile, SshProxy};
 use crate::diagnostic::is_secret_key;
 use crate::names::HostName;
 
@@ -13,9 +13,9 @@ impl Inventory {
     #[must_use]
     pub fn toml(&self, hosts: &[HostName]) -> String {
         let chosen = || self.hosts.iter().filter(|(name, _)| hosts.contains(name));
-        let mut written = Written {
+        let mut written = GeneratedInventory {
             about: "Written by `skep inventory --toml`.".into(),
-            ..Written::default()
+            ..GeneratedInventory::default()
         };
         // One file, one word about all of its hosts.
         written.disposable = chosen().all(|(_, host)| host.disposable);
@@ -50,8 +50,8 @@ impl Inventory {
     }
 }
 
-fn settings(host: &Host) -> Machine {
-    let (target, mut machine) = (&host.target, Machine::default());
+fn settings(host: &Host) -> GeneratedHost {
+    let (target, mut machine) = (&host.target, GeneratedHost::default());
     let paths = |paths: &[std::path::PathBuf]| -> Value {
         paths
             .iter()
@@ -107,9 +107,9 @@ fn settings(host: &Host) -> Machine {
     );
     given("connect_wait", "connect_wait", time(target.connect_wait));
     match &target.ssh.proxy {
-        Proxy::Direct => given("proxy", "proxy_jump", "none".into()),
-        Proxy::Jump(hosts) => given("proxy", "proxy_jump", hosts.as_str().into()),
-        Proxy::Command(command) => given("proxy", "proxy_command", command.as_str().into()),
+        SshProxy::Direct => given("proxy", "proxy_jump", "none".into()),
+        SshProxy::Jump(hosts) => given("proxy", "proxy_jump", hosts.as_str().into()),
+        SshProxy::Command(command) => given("proxy", "proxy_command", command.as_str().into()),
     }
     let ssh_config = match &target.ssh_config {
         SshConfigFile::Usual => true.into(),
@@ -172,7 +172,7 @@ mod tests {
         let target = second.target(&HostName::new("a")).unwrap();
         assert_eq!(
             (target.known_name(), &target.ssh.proxy),
-            (("one", 22), &Proxy::Direct)
+            (("one", 22), &SshProxy::Direct)
         );
     }
 }

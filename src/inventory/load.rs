@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 
-use super::external::External;
+use super::external::ExternalInventory;
 use super::groups;
 use super::host::{HostTable, check_group_name};
-use super::settings::{KEYS, Settings, hint_for};
-use super::{Group, Host, Target, Vars, extra_vars};
+use super::settings::{ConnectionSettings, KEYS, hint_for};
+use super::{Group, Host, SshTarget, VariableMap, extra_vars};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
-use crate::document::{Document, Entry, Reader, did_you_mean};
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::{FieldReader, TomlDocument, TomlEntry, did_you_mean};
 use crate::inventory::{Roster, RosterEntry};
 use crate::names::HostName;
 
@@ -36,17 +36,17 @@ pub struct Inventory {
     pub(super) groups: IndexMap<String, Group>,
     pub(super) forks: Option<usize>,
     /// Variables of the command line, which are stronger than a playbook's too.
-    pub(super) extra: Vars,
+    pub(super) extra: VariableMap,
     /// Hosts are missing because of an error; what follows from that is no news.
     pub(super) broken: bool,
 }
 
 #[derive(Default)]
-struct Loader {
+struct InventoryLoader {
     diagnostics: Diagnostics,
-    defaults: Settings,
+    defaults: ConnectionSettings,
     forks: Option<usize>,
-    vars: Vars,
+    vars: VariableMap,
     groups: IndexMap<String, Group>,
     hosts: IndexMap<HostName, HostTable>,
     /// Hosts of the document at hand that another program's inventory has, too, by that inventory.
@@ -71,22 +71,22 @@ impl Inventory {
     /// Loads as much as can be understood, so that later checks can report their errors together with these.
     #[must_use]
     pub fn load_what_can_be(request: &InventoryRequest) -> (Self, Diagnostics) {
-        let mut loader = Loader::default();
+        let mut loader = InventoryLoader::default();
         for path in &request.paths {
-            if let Some(external) = External::of(path) {
+            if let Some(external) = ExternalInventory::of(path) {
                 loader.take(external.document(path));
                 continue;
             }
             match files(path) {
                 Ok(files) => files
                     .iter()
-                    .for_each(|file| loader.take(Document::read(file))),
+                    .for_each(|file| loader.take(TomlDocument::read(file))),
                 Err(errors) => loader.refuse(errors),
             }
         }
         let extra = extra_vars(&request.extra_vars).unwrap_or_else(|errors| {
             loader.refuse(errors);
-            Vars::default()
+            VariableMap::default()
         });
         loader.finish(request, extra)
     }
@@ -104,13 +104,13 @@ impl Inventory {
 
     /// How a host is reached.
     #[must_use]
-    pub fn target(&self, name: &HostName) -> Option<&Target> {
+    pub fn target(&self, name: &HostName) -> Option<&SshTarget> {
         self.hosts.get(name).map(|host| &host.target)
     }
 
     /// A host's merged variables, without those of playbooks.
     #[must_use]
-    pub fn vars(&self, name: &HostName) -> Option<&Vars> {
+    pub fn vars(&self, name: &HostName) -> Option<&VariableMap> {
         self.hosts.get(name).map(|host| &host.vars)
     }
 
@@ -128,7 +128,7 @@ impl Inventory {
 
     /// Variables of the command line.
     #[must_use]
-    pub fn extra(&self) -> &Vars {
+    pub fn extra(&self) -> &VariableMap {
         &self.extra
     }
 
@@ -160,13 +160,13 @@ impl Inventory {
     }
 }
 
-impl Loader {
+impl InventoryLoader {
     fn refuse(&mut self, errors: Diagnostics) {
         self.broken = true;
         self.diagnostics.extend(errors);
     }
 
-    fn take(&mut self, document: Result<Document, Diagnostics>) {
+    fn take(&mut self, document: Result<TomlDocument, Diagnostics>) {
         let document = match document {
             Ok(document) => document,
             Err(errors) => return self.refuse(errors),
@@ -174,7 +174,7 @@ impl Loader {
         let before = self.hosts.len();
         let mut disposable = false;
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
-        let mut reader = Reader {
+        let mut reader = FieldReader {
             source: &document.source,
             diagnostics: &mut diagnostics,
         };
@@ -195,7 +195,7 @@ impl Loader {
                 "defaults" => entries
                     .iter()
                     .for_each(|entry| self.setting(&mut reader, entry)),
-                "vars" => self.vars.overlay(&Vars::read(&mut reader, entries)),
+                "vars" => self.vars.overlay(&VariableMap::read(&mut reader, entries)),
                 "groups" => entries.iter().for_each(|entry| {
                     check_group_name(&mut reader, &entry.key, &entry.key_span);
                     self.groups
@@ -220,7 +220,7 @@ impl Loader {
             .for_each(|host| host.disposable = disposable);
     }
 
-    fn setting(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+    fn setting(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) {
         if entry.key == "forks" {
             let forks = reader
                 .integer(&entry.node, "forks", 1..=1000)
@@ -239,7 +239,7 @@ impl Loader {
         }
     }
 
-    fn host(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+    fn host(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) {
         let Some((name, host)) = HostTable::read(reader, entry) else {
             self.broken = true;
             return;
@@ -248,7 +248,10 @@ impl Loader {
             self.broken = true;
             let sources = [&first.place, &host.place].map(|place| place.source.path());
             // Two texts that nobody wrote: lines in them would say nothing.
-            if sources.iter().all(|path| External::of(path).is_some()) {
+            if sources
+                .iter()
+                .all(|path| ExternalInventory::of(path).is_some())
+            {
                 self.twins
                     .entry(sources[0].to_path_buf())
                     .or_default()
@@ -266,7 +269,11 @@ impl Loader {
         }
     }
 
-    fn finish(mut self, request: &InventoryRequest, extra: Vars) -> (Inventory, Diagnostics) {
+    fn finish(
+        mut self,
+        request: &InventoryRequest,
+        extra: VariableMap,
+    ) -> (Inventory, Diagnostics) {
         for host in self.hosts.values() {
             for group in host.groups.keys() {
                 self.groups.entry(group.clone()).or_default();
@@ -334,14 +341,14 @@ impl Loader {
 }
 
 /// Two environments of other programs with hosts of the same names.
-fn twins(first: &Path, second: &Source, names: &[HostName]) -> Diagnostic {
+fn twins(first: &Path, second: &SourceFile, names: &[HostName]) -> Diagnostic {
     let names = names
         .iter()
         .map(HostName::as_str)
         .collect::<Vec<_>>()
         .join(", ");
     let (one, other) = (first.display(), second.path().display());
-    let at = Place::new(&Source::new(second.path(), ""), 0..0);
+    let at = SourceSpan::new(&SourceFile::new(second.path(), ""), 0..0);
     if first == second.path() {
         return Diagnostic::error(format!("{one} is given twice"))
             .at(at)
@@ -361,7 +368,7 @@ fn no_hosts(paths: &[PathBuf]) -> Diagnostic {
     let file = paths
         .first()
         .map_or(Path::new("inventory"), PathBuf::as_path);
-    let error = error.at(Place::new(&Source::new(file, ""), 0..0));
+    let error = error.at(SourceSpan::new(&SourceFile::new(file, ""), 0..0));
     let hint = "add a host: [hosts.docker01] with `address = \"192.168.56.11\"` and `groups = [\"managers\"]`";
     if files.len() > 1 {
         error.hint(format!("none of {} has one; {hint}", files.join(", ")))
@@ -374,7 +381,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
     if !path.is_dir() {
         return Ok(vec![path.to_path_buf()]);
     }
-    let at = Place::new(&Source::new(path, ""), 0..0);
+    let at = SourceSpan::new(&SourceFile::new(path, ""), 0..0);
     let entries = std::fs::read_dir(path).map_err(|error| {
         Diagnostic::error(format!("cannot read {}: {error}", path.display())).at(at.clone())
     })?;

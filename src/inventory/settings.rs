@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{HostKeyPolicy, Origin, Proxy, SshConfigFile, SshSettings, Target};
+use super::{HostKeyPolicy, SettingOrigin, SshConfigFile, SshProxy, SshSettings, SshTarget};
 use crate::diagnostic::is_secret_key;
-use crate::document::{Entry, Node, Reader};
+use crate::document::{FieldReader, TomlEntry, TomlNode};
 use crate::names::HostName;
 
 /// Keys that `[defaults]` and hosts share.
@@ -31,7 +31,7 @@ pub(super) const KEYS: &[&str] = &[
 
 /// Connection settings as far as they were given.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Settings {
+pub(super) struct ConnectionSettings {
     user: Option<String>,
     port: Option<u16>,
     become_root: Option<bool>,
@@ -45,13 +45,13 @@ pub(super) struct Settings {
     known_hosts: Option<Vec<PathBuf>>,
     connect_timeout: Option<Duration>,
     connect_wait: Option<Duration>,
-    proxy: Option<(&'static str, Proxy)>,
+    proxy: Option<(&'static str, SshProxy)>,
     ssh_config: Option<SshConfigFile>,
 }
 
-impl Settings {
+impl ConnectionSettings {
     /// Takes one key, when it is a connection setting.
-    pub(super) fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry) -> bool {
+    pub(super) fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) -> bool {
         let (node, key) = (&entry.node, entry.key.as_str());
         match key {
             "user" => self.user = user(reader, node, key).or(self.user.take()),
@@ -64,11 +64,11 @@ impl Settings {
                 self.password_command = words(reader, node, key).or(self.password_command.take());
             }
             "proxy_jump" => {
-                self.proxy = proxy(reader, node, "proxy_jump", Proxy::Jump).or(self.proxy.take())
+                self.proxy = proxy(reader, node, "proxy_jump", SshProxy::Jump).or(self.proxy.take())
             }
             "proxy_command" => {
                 self.proxy =
-                    proxy(reader, node, "proxy_command", Proxy::Command).or(self.proxy.take())
+                    proxy(reader, node, "proxy_command", SshProxy::Command).or(self.proxy.take())
             }
             "ssh_config" => self.ssh_config = ssh_config(reader, entry).or(self.ssh_config.take()),
             "port" => {
@@ -138,14 +138,14 @@ impl Settings {
         }
     }
 
-    /// How a host is reached, with the defaults of [`Target`] where nothing was given.
-    pub(super) fn target(self, name: HostName, address: String) -> Target {
+    /// How a host is reached, with the defaults of [`SshTarget`] where nothing was given.
+    pub(super) fn target(self, name: HostName, address: String) -> SshTarget {
         let origins = self.origins();
         // A login as root needs no sudo; whom the SSH configuration makes the user is not known yet.
         let become_root = self.become_root.unwrap_or(false) && self.user.as_deref() != Some("root");
         let user = self.user.unwrap_or_else(local_user);
         let become_user = self.become_user.unwrap_or_else(|| "root".into());
-        Target {
+        SshTarget {
             port: self.port.unwrap_or(22),
             become_root,
             become_user,
@@ -165,17 +165,17 @@ impl Settings {
             connect_wait: self.connect_wait.unwrap_or(Duration::ZERO),
             ssh_config: self.ssh_config.unwrap_or_default(),
             ssh: SshSettings {
-                proxy: self.proxy.map_or(Proxy::Direct, |(_, proxy)| proxy),
+                proxy: self.proxy.map_or(SshProxy::Direct, |(_, proxy)| proxy),
                 host_key_alias: self.host_key_alias,
                 ..SshSettings::default()
             },
             origins,
-            ..Target::new(name, address)
+            ..SshTarget::new(name, address)
         }
     }
 
     /// What was given.
-    fn origins(&self) -> BTreeMap<&'static str, Origin> {
+    fn origins(&self) -> BTreeMap<&'static str, SettingOrigin> {
         let given = [
             ("user", self.user.is_some()),
             ("port", self.port.is_some()),
@@ -199,7 +199,7 @@ impl Settings {
         given
             .into_iter()
             .filter(|(_, given)| *given)
-            .map(|(key, _)| (key, Origin::Inventory))
+            .map(|(key, _)| (key, SettingOrigin::Inventory))
             .collect()
     }
 }
@@ -223,7 +223,7 @@ pub(super) fn hint_for(key: &str) -> Option<&'static str> {
 }
 
 /// A login name; what a shell would take for more than a word is none, since ProxyCommand and sudo see it.
-fn user(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
+fn user(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<String> {
     let user = reader.string(node, key)?;
     let strange = |letter: char| {
         letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter)
@@ -240,7 +240,7 @@ fn user(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
 }
 
 /// A command line or a list of hosts: any text but none.
-fn words(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
+fn words(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<String> {
     let text = reader.string(node, key)?.trim();
     if text.is_empty() || text.contains(['\n', '\0']) {
         reader.error(
@@ -254,24 +254,24 @@ fn words(reader: &mut Reader<'_>, node: &Node, key: &str) -> Option<String> {
 }
 
 fn proxy(
-    reader: &mut Reader<'_>,
-    node: &Node,
+    reader: &mut FieldReader<'_>,
+    node: &TomlNode,
     key: &'static str,
-    form: fn(String) -> Proxy,
-) -> Option<(&'static str, Proxy)> {
+    form: fn(String) -> SshProxy,
+) -> Option<(&'static str, SshProxy)> {
     let text = words(reader, node, key)?;
     // As in OpenSSH: the way to switch a weaker one off.
     Some((
         key,
         if text.eq_ignore_ascii_case("none") {
-            Proxy::Direct
+            SshProxy::Direct
         } else {
             form(text)
         },
     ))
 }
 
-fn ssh_config(reader: &mut Reader<'_>, entry: &Entry) -> Option<SshConfigFile> {
+fn ssh_config(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<SshConfigFile> {
     if entry.node.as_str().is_some() {
         let path = paths(reader, entry)?.into_iter().next()?;
         if !path.is_file() {
@@ -292,7 +292,7 @@ fn ssh_config(reader: &mut Reader<'_>, entry: &Entry) -> Option<SshConfigFile> {
     })
 }
 
-fn host_keys(reader: &mut Reader<'_>, node: &Node) -> Option<HostKeyPolicy> {
+fn host_keys(reader: &mut FieldReader<'_>, node: &TomlNode) -> Option<HostKeyPolicy> {
     match reader.string(node, "host_keys")? {
         "strict" => Some(HostKeyPolicy::Strict),
         "accept-new" => Some(HostKeyPolicy::AcceptNew),
@@ -308,7 +308,7 @@ fn host_keys(reader: &mut Reader<'_>, node: &Node) -> Option<HostKeyPolicy> {
     }
 }
 
-fn duration(reader: &mut Reader<'_>, entry: &Entry) -> Option<Duration> {
+fn duration(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<Duration> {
     let text = reader.string(&entry.node, &entry.key)?;
     match humantime::parse_duration(text) {
         Ok(duration) => Some(duration),
@@ -324,7 +324,7 @@ fn duration(reader: &mut Reader<'_>, entry: &Entry) -> Option<Duration> {
     }
 }
 
-fn paths(reader: &mut Reader<'_>, entry: &Entry) -> Option<Vec<PathBuf>> {
+fn paths(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<Vec<PathBuf>> {
     let folder = reader
         .source
         .path()

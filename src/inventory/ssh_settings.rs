@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How the bytes get to the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Proxy {
+pub enum SshProxy {
     /// By TCP.
     #[default]
     Direct,
@@ -52,7 +52,7 @@ pub struct Keepalive {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SshSettings {
     /// `ProxyJump` and `ProxyCommand`.
-    pub proxy: Proxy,
+    pub proxy: SshProxy,
     /// `HostKeyAlias`.
     pub host_key_alias: Option<String>,
     /// `IdentitiesOnly`: of the agent's keys only the configured ones.

@@ -10,7 +10,7 @@ use crate::names::HostName;
 /// Where the value of a setting came from. Settings that are in no map of origins have their default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Origin {
+pub enum SettingOrigin {
     /// The inventory: it wins.
     Inventory,
     /// The user's or the system's SSH configuration.
@@ -31,7 +31,7 @@ pub enum SshConfigFile {
 
 /// How one host is reached. Made by the inventory from `[defaults]` and the host's own settings.
 #[derive(Debug, Clone)]
-pub struct Target {
+pub struct SshTarget {
     /// The host's name in the inventory.
     pub name: HostName,
     /// Name or address where SSH connects.
@@ -67,10 +67,10 @@ pub struct Target {
     /// Why there is nothing to connect to now, where the inventory's source knows it.
     pub not_running: Option<String>,
     /// Where values that are not defaults came from, by setting.
-    pub origins: BTreeMap<&'static str, Origin>,
+    pub origins: BTreeMap<&'static str, SettingOrigin>,
 }
 
-impl Target {
+impl SshTarget {
     /// A host of which nothing but name and address is known: every other setting has its default, and the user is root.
     #[must_use]
     pub fn new(name: HostName, address: String) -> Self {
@@ -99,13 +99,13 @@ impl Target {
     /// A host that no inventory has, with a user's own files.
     #[must_use]
     pub fn unlisted(host: &str) -> Self {
-        super::settings::Settings::default().target(HostName::new(host), host.to_owned())
+        super::settings::ConnectionSettings::default().target(HostName::new(host), host.to_owned())
     }
 
     /// Whether the inventory gave this setting, so that nothing weaker may.
     #[must_use]
     pub fn is_given(&self, setting: &str) -> bool {
-        self.origins.get(setting) == Some(&Origin::Inventory)
+        self.origins.get(setting) == Some(&SettingOrigin::Inventory)
     }
 
     /// What known hosts call the server: `HostKeyAlias` where there is one, else name or address and port.

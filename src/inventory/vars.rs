@@ -2,28 +2,28 @@
 
 use indexmap::IndexMap;
 
-use crate::diagnostic::Place;
-use crate::document::{Entry, Node, Reader};
+use crate::diagnostic::SourceSpan;
+use crate::document::{FieldReader, TomlEntry, TomlNode};
 
 /// Names that templates already use; a variable cannot have them.
 pub const RESERVED: &[&str] = &["host", "groups", "facts", "vars", "item", "hosts_in"];
 
 /// One variable: its value, which may be a template itself, and where it was given.
 #[derive(Debug, Clone)]
-pub struct Var {
+pub struct VariableDecl {
     /// The value as written.
-    pub node: Node,
+    pub node: TomlNode,
     /// Where it was written.
-    pub place: Place,
+    pub place: SourceSpan,
 }
 
 /// Variables by name.
 #[derive(Debug, Clone, Default)]
-pub struct Vars(pub IndexMap<String, Var>);
+pub struct VariableMap(pub IndexMap<String, VariableDecl>);
 
-impl Vars {
+impl VariableMap {
     /// Reads a table of variables.
-    pub(crate) fn read(reader: &mut Reader<'_>, entries: &[Entry]) -> Self {
+    pub(crate) fn read(reader: &mut FieldReader<'_>, entries: &[TomlEntry]) -> Self {
         let mut vars = Self::default();
         for entry in entries {
             if RESERVED.contains(&entry.key.as_str()) {
@@ -43,7 +43,7 @@ impl Vars {
                     Some(hint),
                 );
             } else {
-                let var = Var {
+                let var = VariableDecl {
                     node: entry.node.clone(),
                     place: reader.place(&entry.node.span),
                 };
@@ -65,7 +65,7 @@ impl Vars {
 
     /// One variable.
     #[must_use]
-    pub fn get(&self, name: &str) -> Option<&Var> {
+    pub fn get(&self, name: &str) -> Option<&VariableDecl> {
         self.0.get(name)
     }
 }

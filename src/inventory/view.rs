@@ -79,7 +79,7 @@ fn host_view(host: &Host) -> HostView {
             .map(|path| path.display().to_string())
             .collect()
     };
-    let shown = |name: &str, node: &crate::document::Node| {
+    let shown = |name: &str, node: &crate::document::TomlNode| {
         if is_secret_key(name) {
             "(secret)".into()
         } else {

@@ -1,4 +1,4 @@
-//! `Account` and `AccountName`: whom a file belongs to, and whom a resource is about. Names follow useradd(8), a little
+//! `AccountRef` and `AccountName`: whom a file belongs to, and whom a resource is about. Names follow useradd(8), a little
 //! wider (upper case, dots), because directories of companies hand out such names.
 
 use std::fmt;
@@ -49,14 +49,14 @@ impl TryFrom<String> for AccountName {
 
 /// An owner or group of a file: a name, or a number that needs no account on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Account {
+pub enum AccountRef {
     /// By name.
     Name(AccountName),
     /// By number (`"999"` or `999`).
     Number(u32),
 }
 
-impl Account {
+impl AccountRef {
     /// `root`.
     #[must_use]
     pub fn root() -> Self {
@@ -82,7 +82,7 @@ impl Account {
     }
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for AccountRef {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Name(name) => name.fmt(formatter),
@@ -91,7 +91,7 @@ impl fmt::Display for Account {
     }
 }
 
-impl<'de> Deserialize<'de> for Account {
+impl<'de> Deserialize<'de> for AccountRef {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(AccountVisitor)
     }
@@ -100,13 +100,13 @@ impl<'de> Deserialize<'de> for Account {
 struct AccountVisitor;
 
 impl Visitor<'_> for AccountVisitor {
-    type Value = Account;
+    type Value = AccountRef;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("the name or number of a user or group")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Account, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<AccountRef, E> {
         if !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit()) {
             return text
                 .parse::<i64>()
@@ -114,14 +114,14 @@ impl Visitor<'_> for AccountVisitor {
                 .and_then(|number| self.visit_i64(number));
         }
         AccountName::try_from(text.to_owned())
-            .map(Account::Name)
+            .map(AccountRef::Name)
             .map_err(E::custom)
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Account, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<AccountRef, E> {
         // The highest number means "leave as it is" to chown(2).
         match u32::try_from(number) {
-            Ok(number) if number != u32::MAX => Ok(Account::Number(number)),
+            Ok(number) if number != u32::MAX => Ok(AccountRef::Number(number)),
             _ => Err(E::custom(format!(
                 "{number} is not the number of a user or group (0 to {})",
                 u32::MAX - 1
@@ -137,7 +137,7 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Table {
-        owner: Account,
+        owner: AccountRef,
     }
 
     #[test]
@@ -145,9 +145,9 @@ mod tests {
         let read = |text: &str| {
             toml::from_str::<Table>(&format!("owner = {text}")).map(|table| table.owner)
         };
-        assert_eq!(read("\"root\"").unwrap(), Account::root());
-        assert_eq!(read("\"999\"").unwrap(), Account::Number(999));
-        assert_eq!(read("999").unwrap(), Account::Number(999));
+        assert_eq!(read("\"root\"").unwrap(), AccountRef::root());
+        assert_eq!(read("\"999\"").unwrap(), AccountRef::Number(999));
+        assert_eq!(read("999").unwrap(), AccountRef::Number(999));
         assert_eq!(read("\"_apt\"").unwrap().to_string(), "_apt");
         let bad = [
             "\"\"",
@@ -170,9 +170,9 @@ mod tests {
 
     #[test]
     fn a_number_is_compared_by_number_and_a_name_by_name() {
-        assert!(Account::Number(999).is("systemd-coredump", 999));
-        assert!(!Account::Number(999).is("999", 1));
-        assert!(Account::root().is("root", 0));
-        assert!(!Account::root().is("toor", 0));
+        assert!(AccountRef::Number(999).is("systemd-coredump", 999));
+        assert!(!AccountRef::Number(999).is("999", 1));
+        assert!(AccountRef::root().is("root", 0));
+        assert!(!AccountRef::root().is("toor", 0));
     }
 }

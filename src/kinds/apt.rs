@@ -57,11 +57,11 @@ pub fn apt_step<A: Into<String>>(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, Scratch};
+    use super::super::trial::{self, ScratchFolder};
     use super::PRELUDE;
 
     fn try_it(apt: &str) -> (Result<String, String>, usize) {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         let (program, count) = (scratch.path("apt-get"), scratch.path("count"));
         let text = format!("#!/bin/sh\necho x >>'{count}'\ntries=$(wc -l <'{count}')\n{apt}\n");
         let body = format!("{PRELUDE}patiently \"$1\" update\n");

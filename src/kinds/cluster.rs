@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use crate::model::{
-    Act, Answers, EngineCall, HostContext, Invalid, Made, Observation, ProbeError, Query, Refusal,
-    STEP_TIMEOUT, Step,
+    DockerCall, GeneratedValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
+    ProbeError, Query, Refusal, STEP_TIMEOUT, Step,
 };
 use crate::names::HostName;
-use crate::swarm::{Addresses, Objects, Reading};
+use crate::swarm::{ManagerAddresses, ObjectsReading, SwarmObjects};
 
 /// The default of the field `managers` of cluster kinds.
 pub(super) fn default_managers() -> String {
@@ -18,21 +18,21 @@ pub(super) fn default_managers() -> String {
 #[derive(Debug, Clone)]
 pub struct ClusterSite {
     host: HostName,
-    ours: Addresses,
+    ours: ManagerAddresses,
 }
 
 impl Default for ClusterSite {
     fn default() -> Self {
         Self {
             host: HostName::new(""),
-            ours: Addresses::default(),
+            ours: ManagerAddresses::default(),
         }
     }
 }
 
 /// What a cluster resource found.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found<T> {
+pub enum ClusterState<T> {
     /// There is no swarm yet.
     NoSwarm,
     /// Acting on this swarm would hurt.
@@ -45,14 +45,15 @@ impl ClusterSite {
     /// Takes host and managers from the inventory.
     ///
     /// # Errors
-    /// [`Invalid`] when no host is in the group.
-    pub fn of(context: &HostContext<'_>, group: &str) -> Result<Self, Invalid> {
-        let ours = Addresses::of_group(context.roster, group);
+    /// [`InvalidField`] when no host is in the group.
+    pub fn of(context: &HostContext<'_>, group: &str) -> Result<Self, InvalidField> {
+        let ours = ManagerAddresses::of_group(context.roster, group);
         if ours.managers.is_empty() {
-            return Err(
-                Invalid::new("managers", format!("no host is in the group `{group}`"))
-                    .hint("name the group whose hosts manage the swarm"),
-            );
+            return Err(InvalidField::new(
+                "managers",
+                format!("no host is in the group `{group}`"),
+            )
+            .hint("name the group whose hosts manage the swarm"));
         }
         Ok(Self {
             host: context.host.clone(),
@@ -63,7 +64,7 @@ impl ClusterSite {
     /// What the first round asks.
     #[must_use]
     pub fn queries(&self, paths: &[String]) -> Vec<Query> {
-        Objects::queries(&self.host, &self.ours, paths)
+        SwarmObjects::queries(&self.host, &self.ours, paths)
     }
 
     /// Reads the swarm's objects: `read` gets one body a path.
@@ -73,18 +74,20 @@ impl ClusterSite {
     pub fn observe<T>(
         &self,
         paths: &[String],
-        answers: &Answers,
+        answers: &HostAnswers,
         read: impl FnOnce(&[Value]) -> T,
-    ) -> Result<Observation<Found<T>>, ProbeError> {
+    ) -> Result<Observation<ClusterState<T>>, ProbeError> {
         Ok(
-            match Objects::read(&self.host, &self.ours, paths, answers)? {
-                Reading::Needs(queries) => Observation::Needs(queries),
-                Reading::Done(Objects::NoSwarm) => Observation::Known(Found::NoSwarm),
-                Reading::Done(Objects::Refused(refusal)) => {
-                    Observation::Known(Found::Refused(refusal))
+            match SwarmObjects::read(&self.host, &self.ours, paths, answers)? {
+                ObjectsReading::Needs(queries) => Observation::Needs(queries),
+                ObjectsReading::Done(SwarmObjects::NoSwarm) => {
+                    Observation::Known(ClusterState::NoSwarm)
                 }
-                Reading::Done(Objects::Read { managers, bodies }) => {
-                    Observation::Known(Found::Live(read(&bodies), managers))
+                ObjectsReading::Done(SwarmObjects::Refused(refusal)) => {
+                    Observation::Known(ClusterState::Refused(refusal))
+                }
+                ObjectsReading::Done(SwarmObjects::Read { managers, bodies }) => {
+                    Observation::Known(ClusterState::Live(read(&bodies), managers))
                 }
             },
         )
@@ -100,18 +103,18 @@ pub(super) fn request(
     body: Option<Value>,
 ) -> Step {
     let managers = managers.to_vec();
-    let call = EngineCall {
+    let call = DockerCall {
         managers,
         method,
         path,
         body,
         late: Vec::new(),
-        made: Made::Nothing,
+        made: GeneratedValue::Nothing,
         timeout: STEP_TIMEOUT,
     };
     Step {
         summary,
-        act: Act::Engine(call),
+        act: Operation::Engine(call),
     }
 }
 
@@ -123,7 +126,11 @@ pub(super) fn named(list: &str, name: &str) -> String {
 
 /// What the Engine takes as the name of a network, secret or config: letters, digits, `-`, `_` and `.`, at both ends a
 /// letter or digit, at most `longest` characters.
-pub(super) fn check_object_name(field: &str, name: &str, longest: usize) -> Result<(), Invalid> {
+pub(super) fn check_object_name(
+    field: &str,
+    name: &str,
+    longest: usize,
+) -> Result<(), InvalidField> {
     let ends = |one: Option<char>| one.is_some_and(|one| one.is_ascii_alphanumeric());
     let all = name
         .chars()
@@ -131,7 +138,7 @@ pub(super) fn check_object_name(field: &str, name: &str, longest: usize) -> Resu
     if all && name.len() <= longest && ends(name.chars().next()) && ends(name.chars().last()) {
         return Ok(());
     }
-    Err(Invalid::new(field, format!("{name:?} cannot be a name in the swarm")).hint(format!(
+    Err(InvalidField::new(field, format!("{name:?} cannot be a name in the swarm")).hint(format!(
         "letters, digits, \"-\", \"_\" and \".\", at both ends a letter or digit, at most {longest} characters"
     )))
 }

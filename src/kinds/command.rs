@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::{AbsolutePath, AccountName};
 use crate::model::{
-    Act, Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, ProbeError,
-    Query, Refusal, STEP_TIMEOUT, Shown, Step,
+    Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
+    Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT, Step,
 };
 
 /// Most characters of a command that make its name.
@@ -17,7 +17,7 @@ const NAME_LENGTH: usize = 60;
 /// A command.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Command {
+pub struct CommandResource {
     /// What messages call it. Default: the first 60 characters of the command.
     name: Option<String>,
     /// POSIX shell text; the first command in it that fails ends it. Either `run` or `argv` is given.
@@ -41,15 +41,15 @@ pub struct Command {
     /// What running it disturbs: `"nothing"` (default), `"reload"`, `"service_restart"` or `"engine_restart"` (one host
     /// at a time, with the quorum watched).
     #[serde(default)]
-    disturbs: Disturbs,
-    /// Set by [`Kind::bind`].
+    disturbs: CommandDisruption,
+    /// Set by [`ResourceKind::bind`].
     #[serde(skip)]
     limit: Duration,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Disturbs {
+enum CommandDisruption {
     #[default]
     Nothing,
     Reload,
@@ -59,7 +59,7 @@ enum Disturbs {
 
 /// Why the command need not run, or must.
 #[derive(Debug)]
-pub struct Conditions {
+pub struct RunConditions {
     /// Whether the path of `creates` is there.
     created: Option<bool>,
     /// Exit status of `unless`.
@@ -85,9 +85,9 @@ const VERIFY: &str = r#"[ -e "$1" ] || [ -L "$1" ] || {
 }
 "#;
 
-impl Kind for Command {
+impl ResourceKind for CommandResource {
     const NAME: &'static str = "command";
-    type Observed = Conditions;
+    type Observed = RunConditions;
 
     fn name(&self) -> String {
         let name = self.name.clone().unwrap_or_else(|| self.text());
@@ -102,7 +102,7 @@ impl Kind for Command {
         name.trim().chars().take(NAME_LENGTH).map(shown).collect()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         let empty = self.run.as_ref().is_some_and(|run| run.trim().is_empty())
             || self
                 .argv
@@ -110,7 +110,7 @@ impl Kind for Command {
                 .is_some_and(|argv| argv.first().is_none_or(String::is_empty));
         if self.run.is_some() == self.argv.is_some() || empty {
             return Err(
-                Invalid::new("run", "either `run` or `argv` is given, and not empty")
+                InvalidField::new("run", "either `run` or `argv` is given, and not empty")
                     .hint("write run = \"make install\" or argv = [\"make\", \"install\"]"),
             );
         }
@@ -121,14 +121,14 @@ impl Kind for Command {
             .chain(&self.run)
             .chain(&self.unless);
         if texts.into_iter().any(|text| text.contains('\0')) {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "run",
                 "a command cannot hold the character NUL",
             ));
         }
         // It travels as an argument, so that the command never reads a part of it.
         if self.stdin.contains('\0') {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "stdin",
                 "the input of a command cannot hold the character NUL",
             ));
@@ -138,14 +138,14 @@ impl Kind for Command {
             .as_ref()
             .is_some_and(|argv| argv[0].starts_with('-'))
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "argv",
                 "the name of a program does not begin with \"-\"",
             ));
         }
         let conditional = self.creates.is_some() || self.unless.is_some();
         if conditional == self.always {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "always",
                 "a command says when it need not run, or that it always runs",
             )
@@ -156,7 +156,7 @@ impl Kind for Command {
             .as_ref()
             .is_some_and(|unless| unless.trim().is_empty())
         {
-            return Err(Invalid::new("unless", "the condition is empty")
+            return Err(InvalidField::new("unless", "the condition is empty")
                 .hint("write unless = \"test -e /path\""));
         }
         self.limit = match &self.timeout {
@@ -165,7 +165,7 @@ impl Kind for Command {
                 .ok()
                 .filter(|limit| !limit.is_zero())
                 .ok_or_else(|| {
-                    Invalid::new("timeout", format!("{text:?} is not a time"))
+                    InvalidField::new("timeout", format!("{text:?} is not a time"))
                         .hint("write \"90s\" or \"10m\"")
                 })?,
         };
@@ -180,7 +180,7 @@ impl Kind for Command {
         .collect()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let created = self
             .creates
             .as_ref()
@@ -189,7 +189,7 @@ impl Kind for Command {
             .unless
             .as_ref()
             .map(|script| answers.test(script).copied());
-        Ok(Observation::Known(Conditions {
+        Ok(Observation::Known(RunConditions {
             created: created.transpose()?,
             status: status.transpose()?,
         }))
@@ -201,18 +201,30 @@ impl Kind for Command {
         }
         let mut change = Change::new(Action::Run).field(
             "run",
-            Shown::Absent,
-            Shown::content(self.text().as_bytes()),
+            DisplayValue::Absent,
+            DisplayValue::content(self.text().as_bytes()),
         );
         if let Some(path) = &self.creates {
-            change = change.field("creates", Shown::Absent, Shown::text(path.to_string()));
+            change = change.field(
+                "creates",
+                DisplayValue::Absent,
+                DisplayValue::text(path.to_string()),
+            );
         }
         if let (Some(script), Some(status)) = (&self.unless, observed.status) {
             let before = format!("status {status} of {}", script.escape_debug());
-            change = change.field("unless", Shown::text(before), Shown::text("status 0"));
+            change = change.field(
+                "unless",
+                DisplayValue::text(before),
+                DisplayValue::text("status 0"),
+            );
         }
         if let Some(user) = &self.user {
-            change = change.field("user", Shown::Absent, Shown::text(user.to_string()));
+            change = change.field(
+                "user",
+                DisplayValue::Absent,
+                DisplayValue::text(user.to_string()),
+            );
         }
         change = change.step(self.step()).disturbing(self.disturbs.into());
         if let Some(path) = &self.creates {
@@ -227,7 +239,7 @@ impl Kind for Command {
     }
 }
 
-impl Command {
+impl CommandResource {
     /// The command as a person would read it.
     fn text(&self) -> String {
         match (&self.run, &self.argv) {
@@ -242,7 +254,7 @@ impl Command {
     }
 
     fn step(&self) -> Step {
-        let summary = format!("run {}", Kind::name(self));
+        let summary = format!("run {}", ResourceKind::name(self));
         let step = match (&self.run, &self.argv) {
             (Some(run), _) => Step::script(summary, RUN, [run]),
             (None, argv) => Step::script(summary, EXECUTE, argv.iter().flatten()),
@@ -250,20 +262,20 @@ impl Command {
         let mut step = step
             .with_stdin(self.stdin.as_bytes())
             .with_timeout(self.limit);
-        if let (Act::Script(script), Some(user)) = (&mut step.act, &self.user) {
+        if let (Operation::Script(script), Some(user)) = (&mut step.act, &self.user) {
             script.user = Some(user.to_string());
         }
         step
     }
 }
 
-impl From<Disturbs> for Disturbance {
-    fn from(disturbs: Disturbs) -> Self {
+impl From<CommandDisruption> for Disruption {
+    fn from(disturbs: CommandDisruption) -> Self {
         match disturbs {
-            Disturbs::Nothing => Self::Nothing,
-            Disturbs::Reload => Self::Reload,
-            Disturbs::ServiceRestart => Self::ServiceRestart,
-            Disturbs::EngineRestart => Self::EngineRestart,
+            CommandDisruption::Nothing => Self::Nothing,
+            CommandDisruption::Reload => Self::Reload,
+            CommandDisruption::ServiceRestart => Self::ServiceRestart,
+            CommandDisruption::EngineRestart => Self::EngineRestart,
         }
     }
 }
@@ -281,14 +293,14 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::super::trial::{self, HOSTILE_NAMES, ScratchFolder};
     use super::*;
-    use crate::model::{Answer, Answers, PathType};
+    use crate::model::{HostAnswers, PathType, QueryAnswer};
 
     #[test]
     fn runs_only_while_its_conditions_ask_for_it() {
-        let created: Command = trial::kind("run = 'make'\ncreates = '/x'");
-        let absent = Answers::default().with(Query::path("/x"), Answer::Path(None));
+        let created: CommandResource = trial::kind("run = 'make'\ncreates = '/x'");
+        let absent = HostAnswers::default().with(Query::path("/x"), QueryAnswer::Path(None));
         let change = trial::plan(&created, &absent).unwrap();
         assert_eq!(
             (change.action, trial::fields(&change)),
@@ -301,20 +313,21 @@ mod tests {
         assert!(
             trial::plan(
                 &created,
-                &Answers::default().with(Query::path("/x"), trial::path_answer(PathType::File, 0))
+                &HostAnswers::default()
+                    .with(Query::path("/x"), trial::path_answer(PathType::File, 0))
             )
             .is_none()
         );
 
-        let unless: Command = trial::kind(
+        let unless: CommandResource = trial::kind(
             "run = 'make'\nunless = 'test -e /y'\nuser = 'ann'\ndisturbs = 'engine_restart'",
         );
         let status = |status| {
-            Answers::default().with(
+            HostAnswers::default().with(
                 Query::Test {
                     script: "test -e /y".into(),
                 },
-                Answer::Test(status),
+                QueryAnswer::Test(status),
             )
         };
         assert!(trial::plan(&unless, &status(0)).is_none());
@@ -324,20 +337,20 @@ mod tests {
                 trial::fields(&change)[1],
                 format!("unless: status {failed} of test -e /y => status 0")
             );
-            assert_eq!(change.disturbs, Disturbance::EngineRestart);
-            let Act::Script(script) = &change.steps[0].act else {
+            assert_eq!(change.disturbs, Disruption::EngineRestart);
+            let Operation::Script(script) = &change.steps[0].act else {
                 panic!()
             };
             assert_eq!(script.user.as_deref(), Some("ann"));
         }
-        let always: Command =
+        let always: CommandResource =
             trial::kind("argv = ['echo', 'a b', '']\nalways = true\ntimeout = '10m'");
-        let change = trial::plan(&always, &Answers::default()).unwrap();
+        let change = trial::plan(&always, &HostAnswers::default()).unwrap();
         assert_eq!(
             (trial::fields(&change), change.repeats),
             (vec!["run: - => echo 'a b' ''".into()], true)
         );
-        let Act::Script(script) = &change.steps[0].act else {
+        let Operation::Script(script) = &change.steps[0].act else {
             panic!()
         };
         assert_eq!(script.timeout, Duration::from_secs(600));
@@ -345,24 +358,24 @@ mod tests {
 
     #[test]
     fn its_name_is_short_and_harmless() {
-        let command: Command = trial::kind(
+        let command: CommandResource = trial::kind(
             "run = \"\\u001b[2Jecho\\n1234567890123456789012345678901234567890123456789012345678901234\"\nalways = true",
         );
         assert!(
-            Kind::name(&command).starts_with("\\u{1b}[2Jecho\\n123")
-                && Kind::name(&command).len() < 75
+            ResourceKind::name(&command).starts_with("\\u{1b}[2Jecho\\n123")
+                && ResourceKind::name(&command).len() < 75
         );
-        let command: Command = trial::kind("name = 'build'\nrun = 'make'\nalways = true");
-        assert_eq!(Kind::name(&command), "build");
+        let command: CommandResource = trial::kind("name = 'build'\nrun = 'make'\nalways = true");
+        assert_eq!(ResourceKind::name(&command), "build");
     }
 
     #[test]
     fn the_steps_make_it_so_under_hostile_arguments() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = trial::quoted(&scratch.path(name));
             trial::settle(
-                &trial::kind::<Command>(&format!(
+                &trial::kind::<CommandResource>(&format!(
                     "argv = ['touch', '--', {path}]\ncreates = {path}"
                 )),
                 &scratch.path(name),
@@ -376,7 +389,7 @@ mod tests {
         let path = scratch.path("piped");
         let table =
             format!("run = '''set -- a\ncat >\"{path}\"'''\nstdin = '$(id)'\ncreates = '{path}'");
-        trial::settle(&trial::kind::<Command>(&table), &path);
+        trial::settle(&trial::kind::<CommandResource>(&table), &path);
         assert_eq!(std::fs::read_to_string(path).unwrap(), "$(id)");
     }
 
@@ -384,8 +397,8 @@ mod tests {
     fn a_command_that_fails_or_does_not_keep_its_word_fails() {
         let change = |table: &str| {
             trial::plan(
-                &trial::kind::<Command>(table),
-                &Answers::default().with(Query::path("/nowhere/x"), Answer::Path(None)),
+                &trial::kind::<CommandResource>(table),
+                &HostAnswers::default().with(Query::path("/nowhere/x"), QueryAnswer::Path(None)),
             )
             .unwrap()
         };
@@ -426,7 +439,7 @@ mod tests {
             ),
             ("run = 'a'\ncreates = 'x'", "absolute"),
         ] {
-            let error = trial::invalid::<Command>(table);
+            let error = trial::invalid::<CommandResource>(table);
             assert!(error.contains(word), "{table}: {error}");
         }
     }

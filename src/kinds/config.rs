@@ -3,12 +3,12 @@
 
 use serde::Deserialize;
 
-use super::State;
-use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
-use super::versions::{Sort, Versions, create, default_keep, remove};
+use super::DesiredState;
+use super::cluster::{ClusterSite, ClusterState, check_object_name, default_managers};
+use super::versions::{ObjectKind, ObjectVersions, create, default_keep, remove};
 use crate::model::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
-    Scope, SecretBytes, Shown, Step,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, ProbeError,
+    Query, Refusal, ResourceKind, ResourceScope, SecretBytes, Step,
 };
 
 /// Largest content that every supported Engine takes, in bytes (500 KiB).
@@ -17,7 +17,7 @@ const LIMIT: usize = 500 * 1024;
 /// A config of the swarm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct ConfigResource {
     /// Its name; the swarm's objects are `NAME-1`, `NAME-2`, ...
     name: String,
     /// The content itself. One of `content`, `template` and `source` is given.
@@ -31,7 +31,7 @@ pub struct Config {
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     /// The group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
@@ -41,16 +41,16 @@ pub struct Config {
     wanted: Vec<u8>,
 }
 
-impl Kind for Config {
+impl ResourceKind for ConfigResource {
     const NAME: &'static str = "config";
-    const SCOPE: Scope = Scope::Cluster;
-    type Observed = Found<Versions>;
+    const SCOPE: ResourceScope = ResourceScope::Cluster;
+    type Observed = ClusterState<ObjectVersions>;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         // The Engine allows 64 characters, of which the version takes some.
         check_object_name("name", &self.name, 56)?;
         self.site = ClusterSite::of(context, &self.managers)?;
@@ -58,10 +58,10 @@ impl Kind for Config {
             .into_iter()
             .flatten()
             .count();
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             return match given {
                 0 => Ok(()),
-                _ => Err(Invalid::new(
+                _ => Err(InvalidField::new(
                     "state",
                     "a config that is to be absent has no content",
                 )),
@@ -72,7 +72,7 @@ impl Kind for Config {
             (None, Some(template), None) => context.files.template(template)?.into_bytes(),
             (None, None, Some(source)) => context.files.source(source)?,
             _ => {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "content",
                     format!("a config has one content, and {given} are given"),
                 )
@@ -80,11 +80,11 @@ impl Kind for Config {
             }
         };
         match self.wanted.len() {
-            0 => Err(Invalid::new(
+            0 => Err(InvalidField::new(
                 "content",
                 "the content is empty, and a config cannot be",
             )),
-            bytes if bytes > LIMIT => Err(Invalid::new(
+            bytes if bytes > LIMIT => Err(InvalidField::new(
                 "content",
                 format!("the content has {bytes} bytes, and a config at most {LIMIT}"),
             )),
@@ -93,34 +93,36 @@ impl Kind for Config {
     }
 
     fn queries(&self) -> Vec<Query> {
-        self.site.queries(&Sort::Config.paths(&self.name))
+        self.site.queries(&ObjectKind::Config.paths(&self.name))
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let read = |bodies: &[serde_json::Value]| Versions::read(Sort::Config, &self.name, bodies);
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let read = |bodies: &[serde_json::Value]| {
+            ObjectVersions::read(ObjectKind::Config, &self.name, bodies)
+        };
         self.site
-            .observe(&Sort::Config.paths(&self.name), answers, read)
+            .observe(&ObjectKind::Config.paths(&self.name), answers, read)
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let versions = match observed {
-            Found::Refused(refusal) => return Err(refusal.clone()),
-            Found::NoSwarm if self.state == State::Absent => return Ok(None),
-            Found::NoSwarm => {
+            ClusterState::Refused(refusal) => return Err(refusal.clone()),
+            ClusterState::NoSwarm if self.state == DesiredState::Absent => return Ok(None),
+            ClusterState::NoSwarm => {
                 let step = Step::known_after_apply(format!(
                     "create config {}-1, once there is a swarm",
                     self.name
                 ));
-                return Ok(Some(self.creation(&Versions::default()).step(step)));
+                return Ok(Some(self.creation(&ObjectVersions::default()).step(step)));
             }
-            Found::Live(versions, _) => versions,
+            ClusterState::Live(versions, _) => versions,
         };
-        let Found::Live(_, managers) = observed else {
+        let ClusterState::Live(_, managers) = observed else {
             return Ok(None);
         };
         let mut change = Change::new(Action::Delete);
-        let going = if self.state == State::Absent {
-            versions.all_unused(Sort::Config, &self.name)?
+        let going = if self.state == DesiredState::Absent {
+            versions.all_unused(ObjectKind::Config, &self.name)?
         } else {
             let same = versions
                 .current()
@@ -129,7 +131,7 @@ impl Kind for Config {
             if !same {
                 let content = SecretBytes::new(self.wanted.clone());
                 let step = create(
-                    Sort::Config,
+                    ObjectKind::Config,
                     &self.name,
                     versions.next(),
                     &content,
@@ -141,32 +143,38 @@ impl Kind for Config {
         };
         for old in going {
             change = change
-                .field("old version", Shown::text(&old.name), Shown::Absent)
-                .step(remove(Sort::Config, old, managers));
+                .field(
+                    "old version",
+                    DisplayValue::text(&old.name),
+                    DisplayValue::Absent,
+                )
+                .step(remove(ObjectKind::Config, old, managers));
         }
         Ok((!change.fields.is_empty()).then_some(change))
     }
 }
 
-impl Config {
-    fn creation(&self, versions: &Versions) -> Change {
+impl ConfigResource {
+    fn creation(&self, versions: &ObjectVersions) -> Change {
         let current = versions.current();
         let action = if current.is_some() {
             Action::Update
         } else {
             Action::Create
         };
-        let before = current.map_or(Shown::Absent, |version| Shown::text(&version.name));
+        let before = current.map_or(DisplayValue::Absent, |version| {
+            DisplayValue::text(&version.name)
+        });
         let content = current
             .and_then(|version| version.content.as_deref())
-            .map_or(Shown::Absent, Shown::content);
+            .map_or(DisplayValue::Absent, DisplayValue::content);
         Change::new(action)
             .field(
                 "version",
                 before,
-                Shown::text(format!("{}-{}", self.name, versions.next())),
+                DisplayValue::text(format!("{}-{}", self.name, versions.next())),
             )
-            .field("content", content, Shown::content(&self.wanted))
+            .field("content", content, DisplayValue::content(&self.wanted))
     }
 }
 

@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cluster::request;
-use crate::model::{Answers, Observation, ProbeError, Step};
+use crate::model::{HostAnswers, Observation, ProbeError, Step};
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, read_from};
 
@@ -91,7 +91,7 @@ impl DataVolume {
     pub(super) fn noted(
         host: &HostName,
         swarm: &LiveSwarm,
-        answers: &Answers,
+        answers: &HostAnswers,
     ) -> Result<Observation<Vec<Self>>, ProbeError> {
         Ok(
             match read_from(
@@ -196,8 +196,8 @@ impl DataVolume {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::model::Holding;
-    use crate::model::{Act, EngineCall};
+    use crate::model::DirectoryUsage;
+    use crate::model::{DockerCall, Operation};
 
     fn volume() -> DataVolume {
         DataVolume {
@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_noted_is_read_again() {
         let step = volume().remember(&[HostName::new("docker01")]);
-        let Act::Engine(EngineCall {
+        let Operation::Engine(DockerCall {
             path,
             body: Some(body),
             ..
@@ -235,7 +235,7 @@ mod tests {
                 ..volume()
             }]
         );
-        let Act::Engine(call) = read[0].remember(&[]).act else {
+        let Operation::Engine(call) = read[0].remember(&[]).act else {
             panic!()
         };
         assert_eq!(call.path, "/configs/k1/update?version=9");
@@ -273,7 +273,7 @@ mod tests {
             (1, 2048, "1 file, 2 KiB"),
             (7, 3 << 30, "7 files, 3 GiB"),
         ] {
-            assert_eq!(Holding { files, bytes }.words(), words);
+            assert_eq!(DirectoryUsage { files, bytes }.words(), words);
         }
     }
 }

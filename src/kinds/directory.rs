@@ -3,37 +3,37 @@
 
 use serde::Deserialize;
 
-use super::{AbsolutePath, Account, Mode, Ownership, State};
+use super::{AbsolutePath, AccountRef, DesiredState, FileMode, Ownership};
 use crate::model::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
+    PathType, ProbeError, Query, Refusal, ResourceKind, Step,
 };
 
 /// A directory.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Directory {
+pub struct DirectoryResource {
     /// Absolute path.
     path: AbsolutePath,
     /// Owner, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    owner: Account,
+    #[serde(default = "AccountRef::root")]
+    owner: AccountRef,
     /// Group, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    group: Account,
+    #[serde(default = "AccountRef::root")]
+    group: AccountRef,
     /// Permission bits. Default `"0755"`.
     #[serde(default = "default_mode")]
-    mode: Mode,
+    mode: FileMode,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     /// With `state = "absent"`: also remove what is in it, within its own file system. Default `false`.
     #[serde(default)]
     recursive: bool,
 }
 
-fn default_mode() -> Mode {
-    Mode(0o755)
+fn default_mode() -> FileMode {
+    FileMode(0o755)
 }
 
 /// `$1` path, `$2` owner:group, `$3` mode. It is made closed (0700) and opened once it has its owner.
@@ -53,7 +53,7 @@ rmdir -- "$1"
 const REMOVE_ALL: &str = r#"rm -rf --one-file-system -- "$1"
 "#;
 
-impl Kind for Directory {
+impl ResourceKind for DirectoryResource {
     const NAME: &'static str = "directory";
     type Observed = Option<PathState>;
 
@@ -61,16 +61,16 @@ impl Kind for Directory {
         self.path.to_string()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
-        if self.state == State::Absent && self.path.depth() < 2 {
-            return Err(Invalid::new(
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
+        if self.state == DesiredState::Absent && self.path.depth() < 2 {
+            return Err(InvalidField::new(
                 "path",
                 format!("{} is a part of the system and is not removed", self.path),
             )
             .hint("name a directory below it"));
         }
-        if self.recursive && self.state == State::Present {
-            return Err(Invalid::new(
+        if self.recursive && self.state == DesiredState::Present {
+            return Err(InvalidField::new(
                 "recursive",
                 "`recursive` is about removing, and the directory is to be there",
             )
@@ -83,7 +83,7 @@ impl Kind for Directory {
         vec![Query::path(self.path.as_str())]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         Ok(Observation::Known(
             answers.path(self.path.as_str())?.cloned(),
         ))
@@ -101,13 +101,13 @@ impl Kind for Directory {
             });
         }
         Ok(match self.state {
-            State::Present => self.plan_present(observed.as_ref()),
-            State::Absent => observed.as_ref().map(|_| self.plan_absent()),
+            DesiredState::Present => self.plan_present(observed.as_ref()),
+            DesiredState::Absent => observed.as_ref().map(|_| self.plan_absent()),
         })
     }
 }
 
-impl Directory {
+impl DirectoryResource {
     fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
         let path = self.path.as_str();
         let ownership = Ownership {
@@ -121,8 +121,11 @@ impl Directory {
                 ownership.owner_and_group(),
                 self.mode.argument(),
             ];
-            let change =
-                Change::new(Action::Create).field("path", Shown::Absent, Shown::text(path));
+            let change = Change::new(Action::Create).field(
+                "path",
+                DisplayValue::Absent,
+                DisplayValue::text(path),
+            );
             let step = Step::script(format!("make the directory {path}"), CREATE, arguments);
             return Some(ownership.compare(None, change).step(step));
         }
@@ -132,7 +135,11 @@ impl Directory {
 
     fn plan_absent(&self) -> Change {
         let path = self.path.as_str();
-        let change = Change::new(Action::Delete).field("path", Shown::text(path), Shown::Absent);
+        let change = Change::new(Action::Delete).field(
+            "path",
+            DisplayValue::text(path),
+            DisplayValue::Absent,
+        );
         if self.recursive {
             return change
                 .step(Step::script(
@@ -153,18 +160,21 @@ impl Directory {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::super::trial::{self, HOSTILE_NAMES, ScratchFolder};
     use super::*;
 
-    fn state(kind: PathType, mode: u32) -> Answers {
-        Answers::default().with(Query::path("/srv/data"), trial::path_answer(kind, mode))
+    fn state(kind: PathType, mode: u32) -> HostAnswers {
+        HostAnswers::default().with(Query::path("/srv/data"), trial::path_answer(kind, mode))
     }
 
     #[test]
     fn plans_what_differs_and_nothing_else() {
-        let directory: Directory = trial::kind("path = '/srv/data'\nowner = '999'\nmode = '0750'");
-        let absent =
-            Answers::default().with(Query::path("/srv/data"), crate::model::Answer::Path(None));
+        let directory: DirectoryResource =
+            trial::kind("path = '/srv/data'\nowner = '999'\nmode = '0750'");
+        let absent = HostAnswers::default().with(
+            Query::path("/srv/data"),
+            crate::model::QueryAnswer::Path(None),
+        );
         let change = trial::plan(&directory, &absent).unwrap();
         assert_eq!(change.action, Action::Create);
         assert_eq!(
@@ -183,7 +193,7 @@ mod tests {
             ["owner: 0 => 999", "mode: 0700 => 0750"]
         );
 
-        let plain: Directory = trial::kind("path = '/srv/data'");
+        let plain: DirectoryResource = trial::kind("path = '/srv/data'");
         assert!(trial::plan(&plain, &state(PathType::Directory, 0o755)).is_none());
         let refusal = trial::refusal(&plain, &state(PathType::Symlink, 0o777));
         assert!(refusal.why.contains("symbolic link"), "{refusal}");
@@ -191,14 +201,16 @@ mod tests {
 
     #[test]
     fn absence() {
-        let directory: Directory = trial::kind("path = '/srv/data'\nstate = 'absent'");
+        let directory: DirectoryResource = trial::kind("path = '/srv/data'\nstate = 'absent'");
         let change = trial::plan(&directory, &state(PathType::Directory, 0o755)).unwrap();
         assert_eq!(
             (change.action, trial::scripts(&change)),
             (Action::Delete, vec![REMOVE.to_owned()])
         );
-        let absent =
-            Answers::default().with(Query::path("/srv/data"), crate::model::Answer::Path(None));
+        let absent = HostAnswers::default().with(
+            Query::path("/srv/data"),
+            crate::model::QueryAnswer::Path(None),
+        );
         assert!(trial::plan(&directory, &absent).is_none());
     }
 
@@ -216,14 +228,14 @@ mod tests {
             ("path = '/srv/x'\nrecursive = true", "recursive"),
             ("path = \"/srv/a\\nb\"", "control character"),
         ] {
-            let error = trial::invalid::<Directory>(table);
+            let error = trial::invalid::<DirectoryResource>(table);
             assert!(error.contains(word), "{table}: {error}");
         }
     }
 
     #[test]
     fn the_steps_make_it_so_under_hostile_names() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(&format!("parent {name}/{name}"));
             let table = format!(
@@ -231,7 +243,7 @@ mod tests {
                 trial::quoted(&path),
                 scratch.owners()
             );
-            let directory: Directory = trial::kind(&table);
+            let directory: DirectoryResource = trial::kind(&table);
             trial::settle(&directory, &path);
             let path_state = trial::look(&path).unwrap();
             assert_eq!(
@@ -239,10 +251,10 @@ mod tests {
                 (PathType::Directory, 0o2750)
             );
             // The set-group-ID bit goes again, though chmod(1) would keep it for `750`.
-            let directory: Directory = trial::kind(&table.replace("2750", "0750"));
+            let directory: DirectoryResource = trial::kind(&table.replace("2750", "0750"));
             trial::settle(&directory, &path);
             assert_eq!(trial::look(&path).unwrap().mode, 0o750);
-            let directory: Directory = trial::kind(&format!(
+            let directory: DirectoryResource = trial::kind(&format!(
                 "path = {}\nstate = 'absent'",
                 trial::quoted(&path)
             ));
@@ -253,21 +265,21 @@ mod tests {
 
     #[test]
     fn a_full_directory_goes_only_with_recursive() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         let path = scratch.path("full");
         std::fs::create_dir(&path).unwrap();
         std::fs::write(format!("{path}/file"), "x").unwrap();
         let table = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
-        let careful: Directory = trial::kind(&table);
-        let answers = Answers::default().with(
+        let careful: DirectoryResource = trial::kind(&table);
+        let answers = HostAnswers::default().with(
             Query::path(&path),
-            crate::model::Answer::Path(trial::look(&path)),
+            crate::model::QueryAnswer::Path(trial::look(&path)),
         );
         let change = trial::plan(&careful, &answers).unwrap();
         assert!(trial::perform(&change).unwrap_err().contains("not empty"));
         assert!(trial::look(&path).is_some());
         trial::settle(
-            &trial::kind::<Directory>(&format!("{table}\nrecursive = true")),
+            &trial::kind::<DirectoryResource>(&format!("{table}\nrecursive = true")),
             &path,
         );
         assert!(trial::look(&path).is_none());

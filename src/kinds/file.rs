@@ -3,16 +3,17 @@
 
 use serde::Deserialize;
 
-use super::{AbsolutePath, Account, Mode, Ownership, State};
+use super::{AbsolutePath, AccountRef, DesiredState, FileMode, Ownership};
 use crate::model::{
-    Act, Action, Answers, CONTENT_LIMIT, Change, HostContext, Invalid, Kind, Observation,
-    PathState, PathType, ProbeError, Query, Refusal, Shown, Step, WriteFile,
+    Action, CONTENT_LIMIT, Change, DisplayValue, HostAnswers, HostContext, InvalidField,
+    Observation, Operation, PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
+    WriteFile,
 };
 
 /// A regular file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct File {
+pub struct FileResource {
     /// Absolute path.
     path: AbsolutePath,
     /// The content itself. One of `content`, `template` and `source` is given.
@@ -22,14 +23,14 @@ pub struct File {
     /// A file beside the playbook, taken byte for byte.
     source: Option<String>,
     /// Owner, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    owner: Account,
+    #[serde(default = "AccountRef::root")]
+    owner: AccountRef,
     /// Group, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    group: Account,
+    #[serde(default = "AccountRef::root")]
+    group: AccountRef,
     /// Permission bits. Default `"0644"`.
     #[serde(default = "default_mode")]
-    mode: Mode,
+    mode: FileMode,
     /// The content is secret: compared, and never shown. Default `false`.
     #[serde(default)]
     secret: bool,
@@ -38,20 +39,20 @@ pub struct File {
     force: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
-    /// The content, from wherever it came; set by [`Kind::bind`].
+    state: DesiredState,
+    /// The content, from wherever it came; set by [`ResourceKind::bind`].
     #[serde(skip)]
     wanted: Vec<u8>,
 }
 
-fn default_mode() -> Mode {
-    Mode(0o644)
+fn default_mode() -> FileMode {
+    FileMode(0o644)
 }
 
 const REMOVE: &str = r#"rm -f -- "$1"
 "#;
 
-impl Kind for File {
+impl ResourceKind for FileResource {
     const NAME: &'static str = "file";
     type Observed = Option<PathState>;
 
@@ -59,17 +60,17 @@ impl Kind for File {
         self.path.to_string()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         let given = [
             self.content.is_some(),
             self.template.is_some(),
             self.source.is_some(),
         ];
         let given = given.into_iter().filter(|given| *given).count();
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             return match given {
                 0 => Ok(()),
-                _ => Err(Invalid::new("state", "a file that is to be absent has no content")
+                _ => Err(InvalidField::new("state", "a file that is to be absent has no content")
                     .hint("remove `content`, `template` and `source`, or the line `state = \"absent\"`")),
             };
         }
@@ -78,7 +79,7 @@ impl Kind for File {
             (None, Some(template), None) => context.files.template(template)?.into_bytes(),
             (None, None, Some(source)) => context.files.source(source)?,
             _ => {
-                return Err(Invalid::new("content", format!("a file has one content, and {given} are given"))
+                return Err(InvalidField::new("content", format!("a file has one content, and {given} are given"))
                     .hint("give exactly one of `content`, `template` and `source`; an empty file has content = \"\""));
             }
         };
@@ -87,7 +88,7 @@ impl Kind for File {
                 "the content has {} bytes; skep compares up to {CONTENT_LIMIT}",
                 self.wanted.len()
             );
-            return Err(Invalid::new("source", message)
+            return Err(InvalidField::new("source", message)
                 .hint("let the host fetch it with a `command` and `creates`"));
         }
         Ok(())
@@ -95,17 +96,17 @@ impl Kind for File {
 
     fn queries(&self) -> Vec<Query> {
         match self.state {
-            State::Present => vec![Query::content(self.path.as_str())],
-            State::Absent => vec![Query::path(self.path.as_str())],
+            DesiredState::Present => vec![Query::content(self.path.as_str())],
+            DesiredState::Absent => vec![Query::path(self.path.as_str())],
         }
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let path = answers.path(self.path.as_str())?.cloned();
         let unread = path.as_ref().is_some_and(|path| {
             path.kind == PathType::File && path.content.is_none() && path.size <= CONTENT_LIMIT
         });
-        if unread && self.state == State::Present {
+        if unread && self.state == DesiredState::Present {
             return Err(ProbeError::Unusable(format!(
                 "the content of {} could not be read",
                 self.path
@@ -120,13 +121,13 @@ impl Kind for File {
             .as_ref()
             .filter(|path| path.kind == PathType::Symlink);
         match (self.state, observed) {
-            (State::Absent, None) => Ok(None),
-            (State::Absent, Some(path)) if file.is_some() || link.is_some() => {
+            (DesiredState::Absent, None) => Ok(None),
+            (DesiredState::Absent, Some(path)) if file.is_some() || link.is_some() => {
                 Ok(Some(self.plan_absent(path)))
             }
-            (State::Present, None) => Ok(self.plan_present(None)),
-            (State::Present, Some(_)) if file.is_some() => Ok(self.plan_present(file)),
-            (State::Present, Some(link)) if link.kind == PathType::Symlink && self.force => {
+            (DesiredState::Present, None) => Ok(self.plan_present(None)),
+            (DesiredState::Present, Some(_)) if file.is_some() => Ok(self.plan_present(file)),
+            (DesiredState::Present, Some(link)) if link.kind == PathType::Symlink && self.force => {
                 Ok(Some(self.plan_over_link(link)))
             }
             (_, Some(other)) => Err(self.refuse(other)),
@@ -134,7 +135,7 @@ impl Kind for File {
     }
 }
 
-impl File {
+impl FileResource {
     fn ownership(&self) -> Ownership<'_> {
         Ownership {
             owner: &self.owner,
@@ -143,18 +144,18 @@ impl File {
         }
     }
 
-    fn shown(&self, content: &[u8]) -> Shown {
+    fn shown(&self, content: &[u8]) -> DisplayValue {
         if self.secret {
-            Shown::Secret
+            DisplayValue::Secret
         } else {
-            Shown::content(content)
+            DisplayValue::content(content)
         }
     }
 
     fn write(&self) -> Step {
         Step {
             summary: format!("write {}", self.path),
-            act: Act::WriteFile(WriteFile {
+            act: Operation::WriteFile(WriteFile {
                 path: self.path.to_string(),
                 content: self.wanted.clone(),
                 owner: self.owner.to_string(),
@@ -174,12 +175,12 @@ impl File {
         let mut change = Change::new(action);
         if !same {
             let shown = match before {
-                None => Shown::Absent,
+                None => DisplayValue::Absent,
                 Some(PathState {
                     content: Some(content),
                     ..
                 }) => self.shown(content),
-                Some(large) => Shown::text(format!("({} bytes)", large.size)),
+                Some(large) => DisplayValue::text(format!("({} bytes)", large.size)),
             };
             change = change.field("content", shown, self.shown(&self.wanted));
         }
@@ -199,7 +200,7 @@ impl File {
         Change::new(Action::Update)
             .field(
                 "content",
-                Shown::text(format!("a link to {target}")),
+                DisplayValue::text(format!("a link to {target}")),
                 self.shown(&self.wanted),
             )
             .step(self.write())
@@ -214,7 +215,7 @@ impl File {
             None => format!("{} bytes", path.size),
         };
         Change::new(Action::Delete)
-            .field("content", Shown::text(before), Shown::Absent)
+            .field("content", DisplayValue::text(before), DisplayValue::Absent)
             .step(Step::script(
                 format!("remove {}", self.path),
                 REMOVE,
@@ -237,7 +238,7 @@ impl File {
 }
 
 // By hand: the content may be secret and must not reach a log through `{:?}`.
-impl std::fmt::Debug for File {
+impl std::fmt::Debug for FileResource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
@@ -251,12 +252,12 @@ impl std::fmt::Debug for File {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, HOSTILE_NAMES, Scratch, TrialFiles};
+    use super::super::trial::{self, HOSTILE_NAMES, ScratchFolder, TrialFiles};
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
-    fn at(answer: Answer) -> Answers {
-        Answers::default()
+    fn at(answer: QueryAnswer) -> HostAnswers {
+        HostAnswers::default()
             .with(Query::content("/etc/x"), answer.clone())
             .with(Query::path("/etc/x"), answer)
     }
@@ -265,14 +266,14 @@ mod tests {
         change
             .steps
             .iter()
-            .map(|step| matches!(step.act, Act::WriteFile(_)))
+            .map(|step| matches!(step.act, Operation::WriteFile(_)))
             .collect()
     }
 
     #[test]
     fn plans_what_differs_and_nothing_else() {
-        let file: File = trial::kind("path = '/etc/x'\ncontent = \"new\\n\"");
-        let create = trial::plan(&file, &at(Answer::Path(None))).unwrap();
+        let file: FileResource = trial::kind("path = '/etc/x'\ncontent = \"new\\n\"");
+        let create = trial::plan(&file, &at(QueryAnswer::Path(None))).unwrap();
         assert_eq!(create.action, Action::Create);
         assert_eq!(
             trial::fields(&create),
@@ -293,7 +294,7 @@ mod tests {
 
     #[test]
     fn only_the_mode_differs_and_nothing_is_written() {
-        let file: File = trial::kind("path = '/etc/x'\ncontent = 'new'\nmode = '0600'");
+        let file: FileResource = trial::kind("path = '/etc/x'\ncontent = 'new'\nmode = '0600'");
         let update = trial::plan(&file, &at(trial::file_answer("new"))).unwrap();
         assert_eq!(
             (trial::fields(&update), steps(&update)),
@@ -303,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_never_shown() {
-        let file: File = trial::kind("path = '/etc/x'\ncontent = 'hunter2'\nsecret = true");
+        let file: FileResource = trial::kind("path = '/etc/x'\ncontent = 'hunter2'\nsecret = true");
         for before in ["hunter1", ""] {
             let change = trial::plan(&file, &at(trial::file_answer(before))).unwrap();
             assert_eq!(trial::fields(&change), ["content: (secret) => (secret)"]);
@@ -313,15 +314,15 @@ mod tests {
 
     #[test]
     fn something_else_in_its_place() {
-        let file: File = trial::kind("path = '/etc/x'\ncontent = ''");
+        let file: FileResource = trial::kind("path = '/etc/x'\ncontent = ''");
         let link = PathState {
             target: Some("/y".into()),
             ..trial::path_state(PathType::Symlink, 0o777)
         };
-        let link = at(Answer::Path(Some(link)));
+        let link = at(QueryAnswer::Path(Some(link)));
         assert!(trial::refusal(&file, &link).hint.contains("force"));
         trial::refusal(&file, &at(trial::path_answer(PathType::Directory, 0o755)));
-        let forced: File = trial::kind("path = '/etc/x'\ncontent = ''\nforce = true");
+        let forced: FileResource = trial::kind("path = '/etc/x'\ncontent = ''\nforce = true");
         assert_eq!(
             trial::fields(&trial::plan(&forced, &link).unwrap()),
             ["content: a link to /y => "]
@@ -331,23 +332,23 @@ mod tests {
 
     #[test]
     fn a_content_too_large_to_compare_differs_and_an_unread_one_is_an_error() {
-        let file: File = trial::kind("path = '/etc/x'\ncontent = 'x'");
+        let file: FileResource = trial::kind("path = '/etc/x'\ncontent = 'x'");
         let size = |size| {
-            Answer::Path(Some(PathState {
+            QueryAnswer::Path(Some(PathState {
                 size,
                 ..trial::path_state(PathType::File, 0o644)
             }))
         };
         let change = trial::plan(&file, &at(size(CONTENT_LIMIT + 1))).unwrap();
         assert_eq!(trial::fields(&change), ["content: (1048577 bytes) => x"]);
-        assert!(Kind::observe(&file, &at(size(1))).is_err());
+        assert!(ResourceKind::observe(&file, &at(size(1))).is_err());
     }
 
     #[test]
     fn content_comes_from_one_place() {
         let files = TrialFiles([("motd", b"hello".to_vec())].into());
         for table in ["source = 'motd'", "template = 'motd'"] {
-            let file: File = trial::kind_with(&format!("path = '/etc/x'\n{table}"), &files);
+            let file: FileResource = trial::kind_with(&format!("path = '/etc/x'\n{table}"), &files);
             assert!(trial::plan(&file, &at(trial::file_answer("hello"))).is_none());
         }
         for (table, word) in [
@@ -361,14 +362,14 @@ mod tests {
             ("path = '/etc/x'\ncontent = ''\nmode = 'rw-'", "octal"),
             ("path = '/etc/../x'\ncontent = ''", ".."),
         ] {
-            let error = trial::invalid::<File>(table);
+            let error = trial::invalid::<FileResource>(table);
             assert!(error.contains(word), "{table}: {error}");
         }
     }
 
     #[test]
     fn the_steps_make_it_so_under_hostile_names() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);
             let table = format!(
@@ -376,14 +377,14 @@ mod tests {
                 trial::quoted(&path),
                 scratch.owners()
             );
-            trial::settle(&trial::kind::<File>(&table), &path);
+            trial::settle(&trial::kind::<FileResource>(&table), &path);
             trial::settle(
-                &trial::kind::<File>(&format!("{table}\nmode = '4750'")),
+                &trial::kind::<FileResource>(&format!("{table}\nmode = '4750'")),
                 &path,
             );
             assert_eq!(std::fs::read_to_string(&path).unwrap(), path);
             trial::settle(
-                &trial::kind::<File>(&format!(
+                &trial::kind::<FileResource>(&format!(
                     "path = {}\nstate = 'absent'",
                     trial::quoted(&path)
                 )),

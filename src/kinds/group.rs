@@ -3,16 +3,16 @@
 
 use serde::Deserialize;
 
-use super::{AccountName, State};
+use super::{AccountName, DesiredState};
 use crate::model::{
-    Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation, ProbeError,
-    Query, Refusal, Shown, Step,
+    Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
+    ProbeError, Query, Refusal, ResourceKind, Step,
 };
 
 /// A group.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Group {
+pub struct GroupResource {
     /// Name.
     name: AccountName,
     /// Number. Default: the next free one.
@@ -23,7 +23,7 @@ pub struct Group {
     system: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 const CREATE: &str = r#"groupadd "$@"
@@ -32,7 +32,7 @@ const CREATE: &str = r#"groupadd "$@"
 const REMOVE: &str = r#"groupdel -- "$1"
 "#;
 
-impl Kind for Group {
+impl ResourceKind for GroupResource {
     const NAME: &'static str = "group";
     type Observed = Option<GroupState>;
 
@@ -40,15 +40,15 @@ impl Kind for Group {
         self.name.to_string()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.gid == Some(u32::MAX) {
             return Err(
-                Invalid::new("gid", "4294967295 is not the number of a group")
+                InvalidField::new("gid", "4294967295 is not the number of a group")
                     .hint("give a smaller number"),
             );
         }
-        if self.state == State::Absent && self.name.as_str() == "root" {
-            return Err(Invalid::new(
+        if self.state == DesiredState::Absent && self.name.as_str() == "root" {
+            return Err(InvalidField::new(
                 "name",
                 "the group root is a part of the system and is not removed",
             ));
@@ -60,7 +60,7 @@ impl Kind for Group {
         vec![Query::Group(self.name.to_string())]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         Ok(Observation::Known(
             answers.group(self.name.as_str())?.clone(),
         ))
@@ -68,9 +68,9 @@ impl Kind for Group {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match (self.state, observed) {
-            (State::Absent, None) => Ok(None),
-            (State::Present, None) => Ok(Some(self.plan_create())),
-            (State::Present, Some(group)) => match self.gid {
+            (DesiredState::Absent, None) => Ok(None),
+            (DesiredState::Present, None) => Ok(Some(self.plan_create())),
+            (DesiredState::Present, Some(group)) => match self.gid {
                 Some(gid) if gid != group.gid => Err(Refusal {
                     why: format!(
                         "the group {} has the number {}, not {gid}",
@@ -83,12 +83,12 @@ impl Kind for Group {
                 }),
                 _ => Ok(None),
             },
-            (State::Absent, Some(group)) => Ok(Some(self.plan_remove(group))),
+            (DesiredState::Absent, Some(group)) => Ok(Some(self.plan_remove(group))),
         }
     }
 }
 
-impl Group {
+impl GroupResource {
     fn plan_create(&self) -> Change {
         let mut arguments = Vec::new();
         if self.system {
@@ -98,12 +98,16 @@ impl Group {
             arguments.extend(["--gid".to_owned(), gid.to_string()]);
         }
         arguments.extend(["--".to_owned(), self.name.to_string()]);
-        let gid = self
-            .gid
-            .map_or(Shown::KnownAfterApply, |gid| Shown::text(gid.to_string()));
+        let gid = self.gid.map_or(DisplayValue::KnownAfterApply, |gid| {
+            DisplayValue::text(gid.to_string())
+        });
         Change::new(Action::Create)
-            .field("name", Shown::Absent, Shown::text(self.name.to_string()))
-            .field("gid", Shown::Absent, gid)
+            .field(
+                "name",
+                DisplayValue::Absent,
+                DisplayValue::text(self.name.to_string()),
+            )
+            .field("gid", DisplayValue::Absent, gid)
             .step(Step::script(
                 format!("add the group {}", self.name),
                 CREATE,
@@ -113,7 +117,11 @@ impl Group {
 
     fn plan_remove(&self, group: &GroupState) -> Change {
         let change = Change::new(Action::Delete)
-            .field("name", Shown::text(self.name.to_string()), Shown::Absent)
+            .field(
+                "name",
+                DisplayValue::text(self.name.to_string()),
+                DisplayValue::Absent,
+            )
             .step(Step::script(
                 format!("remove the group {}", self.name),
                 REMOVE,
@@ -132,19 +140,19 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
-    fn at(gid: Option<u32>) -> Answers {
+    fn at(gid: Option<u32>) -> HostAnswers {
         let group = gid.map(|gid| GroupState {
             gid,
             members: ["ann".to_owned()].into(),
         });
-        Answers::default().with(Query::Group("web".into()), Answer::Group(group))
+        HostAnswers::default().with(Query::Group("web".into()), QueryAnswer::Group(group))
     }
 
     #[test]
     fn plans_what_differs_and_nothing_else() {
-        let plain: Group = trial::kind("name = 'web'");
+        let plain: GroupResource = trial::kind("name = 'web'");
         let create = trial::plan(&plain, &at(None)).unwrap();
         assert_eq!(
             (create.action, trial::fields(&create)),
@@ -156,7 +164,7 @@ mod tests {
         assert_eq!(trial::arguments(&create), [["--", "web"]]);
         assert!(trial::plan(&plain, &at(Some(7))).is_none());
 
-        let fixed: Group = trial::kind("name = 'web'\ngid = 900\nsystem = true");
+        let fixed: GroupResource = trial::kind("name = 'web'\ngid = 900\nsystem = true");
         assert_eq!(
             trial::arguments(&trial::plan(&fixed, &at(None)).unwrap()),
             [["--system", "--gid", "900", "--", "web"]]
@@ -164,7 +172,7 @@ mod tests {
         assert!(trial::plan(&fixed, &at(Some(900))).is_none());
         assert!(trial::refusal(&fixed, &at(Some(7))).why.contains("not 900"));
 
-        let absent: Group = trial::kind("name = 'web'\nstate = 'absent'");
+        let absent: GroupResource = trial::kind("name = 'web'\nstate = 'absent'");
         assert!(trial::plan(&absent, &at(None)).is_none());
         let removal = trial::plan(&absent, &at(Some(7))).unwrap();
         assert_eq!(
@@ -186,7 +194,7 @@ mod tests {
             "name = 'root'\nstate = 'absent'",
             "name = 'a'\nstate = 'gone'",
         ] {
-            trial::invalid::<Group>(table);
+            trial::invalid::<GroupResource>(table);
         }
     }
 }

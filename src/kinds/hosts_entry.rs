@@ -5,28 +5,28 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use super::State;
+use super::DesiredState;
 use crate::model::{
-    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step, WriteFile,
 };
 
 /// Names of an address in /etc/hosts.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HostsEntry {
+pub struct HostsEntryResource {
     /// IPv4 or IPv6 address.
     address: IpAddr,
     /// Names, the canonical one first.
     names: Vec<String>,
     /// `"present"` (default) or `"absent"` (the names are taken from the address).
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 const PATH: &str = "/etc/hosts";
 
-impl Kind for HostsEntry {
+impl ResourceKind for HostsEntryResource {
     const NAME: &'static str = "hosts_entry";
     type Observed = Option<PathState>;
 
@@ -34,18 +34,18 @@ impl Kind for HostsEntry {
         format!("{} {}", self.address, self.names.join(" "))
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.names.is_empty() {
-            return Err(Invalid::new("names", "an entry has at least one name")
+            return Err(InvalidField::new("names", "an entry has at least one name")
                 .hint("write names = [\"docker01\"]"));
         }
         for name in &self.names {
             if !is_host_name(name) {
-                return Err(Invalid::new("names", format!("{name:?} is not a host name"))
+                return Err(InvalidField::new("names", format!("{name:?} is not a host name"))
                     .hint("letters, digits, \"-\" and \".\"; each part has 1 to 63 characters and no \"-\" at its ends"));
             }
             if name.eq_ignore_ascii_case("localhost") && !self.address.is_loopback() {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "names",
                     format!("localhost cannot be {}", self.address),
                 ));
@@ -58,7 +58,7 @@ impl Kind for HostsEntry {
         vec![Query::content(PATH)]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         Ok(Observation::Known(answers.path(PATH)?.cloned()))
     }
 
@@ -83,23 +83,23 @@ impl Kind for HostsEntry {
             });
         };
         let after = match self.state {
-            State::Present => self.with_names(&before),
-            State::Absent => self.without_names(&before, |address| address == self.address),
+            DesiredState::Present => self.with_names(&before),
+            DesiredState::Absent => self.without_names(&before, |address| address == self.address),
         };
         if after == before {
             return Ok(None);
         }
         let action = match (self.state, observed) {
-            (State::Absent, _) => Action::Delete,
-            (State::Present, None) => Action::Create,
-            (State::Present, Some(_)) => Action::Update,
+            (DesiredState::Absent, _) => Action::Delete,
+            (DesiredState::Present, None) => Action::Create,
+            (DesiredState::Present, Some(_)) => Action::Update,
         };
         let shown = if observed.is_some() {
-            Shown::Lines(before)
+            DisplayValue::Lines(before)
         } else {
-            Shown::Absent
+            DisplayValue::Absent
         };
-        let change = Change::new(action).field(PATH, shown, Shown::Lines(after.clone()));
+        let change = Change::new(action).field(PATH, shown, DisplayValue::Lines(after.clone()));
         Ok(Some(change.step(write(observed.as_ref(), after))))
     }
 }
@@ -108,7 +108,7 @@ fn write(before: Option<&PathState>, content: String) -> Step {
     let (owner, group) = before.map_or((0, 0), |file| (file.uid, file.gid));
     Step {
         summary: format!("write {PATH}"),
-        act: Act::WriteFile(WriteFile {
+        act: Operation::WriteFile(WriteFile {
             path: PATH.into(),
             content: content.into_bytes(),
             owner: owner.to_string(),
@@ -118,20 +118,20 @@ fn write(before: Option<&PathState>, content: String) -> Step {
     }
 }
 
-impl HostsEntry {
+impl HostsEntryResource {
     /// The entry of one name, for kinds that need it beside their own work.
     pub(super) fn of(address: IpAddr, name: &str) -> Self {
         Self {
             address,
             names: vec![name.to_owned()],
-            state: State::Present,
+            state: DesiredState::Present,
         }
     }
 
     /// The same, to be taken away.
     pub(super) fn without(address: IpAddr, name: &str) -> Self {
         Self {
-            state: State::Absent,
+            state: DesiredState::Absent,
             ..Self::of(address, name)
         }
     }
@@ -241,20 +241,20 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
     const DEBIAN: &str = "127.0.0.1\tlocalhost\n127.0.1.1\tdocker01.lan docker01 # installer\n\n# IPv6\n::1  localhost ip6-localhost\n";
 
     fn after(table: &str, before: &str) -> Option<String> {
-        let entry: HostsEntry = trial::kind(table);
+        let entry: HostsEntryResource = trial::kind(table);
         let plan = |text: &str| {
             trial::plan(
                 &entry,
-                &Answers::default().with(Query::content(PATH), trial::file_answer(text)),
+                &HostAnswers::default().with(Query::content(PATH), trial::file_answer(text)),
             )
         };
         let change = plan(before)?;
-        let Act::WriteFile(file) = &change.steps[0].act else {
+        let Operation::WriteFile(file) = &change.steps[0].act else {
             panic!()
         };
         let after = String::from_utf8(file.content.clone()).unwrap();
@@ -321,21 +321,23 @@ mod tests {
 
     #[test]
     fn owner_and_mode_are_kept_and_what_cannot_be_read_is_refused() {
-        let entry: HostsEntry = trial::kind(ENTRY);
-        let at = |answer| Answers::default().with(Query::content(PATH), answer);
+        let entry: HostsEntryResource = trial::kind(ENTRY);
+        let at = |answer| HostAnswers::default().with(Query::content(PATH), answer);
         let odd = PathState {
             mode: 0o664,
             gid: 50,
             content: Some(Vec::new()),
             ..trial::path_state(PathType::File, 0)
         };
-        let change = trial::plan(&entry, &at(Answer::Path(Some(odd)))).unwrap();
-        let Act::WriteFile(file) = &change.steps[0].act else {
+        let change = trial::plan(&entry, &at(QueryAnswer::Path(Some(odd)))).unwrap();
+        let Operation::WriteFile(file) = &change.steps[0].act else {
             panic!()
         };
         assert_eq!((file.mode, file.group.as_str()), (0o664, "50"));
         assert_eq!(
-            trial::plan(&entry, &at(Answer::Path(None))).unwrap().action,
+            trial::plan(&entry, &at(QueryAnswer::Path(None)))
+                .unwrap()
+                .action,
             Action::Create
         );
         trial::refusal(&entry, &at(trial::path_answer(PathType::Symlink, 0o777)));
@@ -343,7 +345,7 @@ mod tests {
             content: Some(vec![0xff]),
             ..trial::path_state(PathType::File, 0o644)
         };
-        trial::refusal(&entry, &at(Answer::Path(Some(binary))));
+        trial::refusal(&entry, &at(QueryAnswer::Path(Some(binary))));
     }
 
     #[test]
@@ -360,11 +362,11 @@ mod tests {
             ("1.2.3.4", "5.6.7.8"),
             ("1.2.3.4", "localhost"),
         ] {
-            trial::invalid::<HostsEntry>(&format!(
+            trial::invalid::<HostsEntryResource>(&format!(
                 "address = '{address}'\nnames = [{}]",
                 trial::quoted(name)
             ));
         }
-        trial::invalid::<HostsEntry>("address = '1.2.3.4'\nnames = []");
+        trial::invalid::<HostsEntryResource>("address = '1.2.3.4'\nnames = []");
     }
 }

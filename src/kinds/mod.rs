@@ -38,22 +38,22 @@ pub mod user_in_group;
 mod versions;
 pub mod volume;
 
-pub use account::{Account, AccountName};
-pub use cluster::{ClusterSite, Found};
+pub use account::{AccountName, AccountRef};
+pub use cluster::{ClusterSite, ClusterState};
 pub use data_volume::DataVolume;
-pub use mode::Mode;
+pub use mode::FileMode;
 pub use ownership::Ownership;
 pub use path::AbsolutePath;
-pub use state::State;
-pub use versions::Versions as ObjectVersions;
+pub use state::DesiredState;
+pub use versions::ObjectVersions;
 
-use crate::model::{HostContext, Invalid, Kind, Resource, Scope};
+use crate::model::{HostContext, InvalidField, Resource, ResourceKind, ResourceScope};
 
 /// Why a resource's table could not become a resource.
 #[derive(Debug)]
 pub enum BuildError {
     /// The kind's own check says no.
-    Invalid(Invalid),
+    Invalid(InvalidField),
     /// The table does not have the kind's fields or types; the error carries its span.
     Table(toml::de::Error),
 }
@@ -66,7 +66,7 @@ macro_rules! resource_kinds {
 
         /// What resources of the named kind belong to; `None` when there is no such kind.
         #[must_use]
-        pub fn scope(kind: &str) -> Option<Scope> {
+        pub fn scope(kind: &str) -> Option<ResourceScope> {
             match kind {
                 $($module::$kind::NAME => Some($module::$kind::SCOPE),)*
                 _ => None,
@@ -87,7 +87,7 @@ macro_rules! resource_kinds {
     };
 }
 
-fn build_kind<K: Kind>(
+fn build_kind<K: ResourceKind>(
     table: toml::de::ValueDeserializer<'_>,
     context: &HostContext<'_>,
 ) -> Result<std::sync::Arc<dyn Resource>, BuildError> {
@@ -97,27 +97,27 @@ fn build_kind<K: Kind>(
 }
 
 resource_kinds! {
-    apt_repository::AptRepository,
-    certificate::Certificate,
-    command::Command,
-    directory::Directory,
-    file::File,
-    firewall::Firewall,
-    group::Group,
-    hosts_entry::HostsEntry,
-    image::Image,
-    package::Package,
-    daemon_json::DaemonJson,
-    swarm_member::SwarmMember,
-    config::Config,
-    network::Network,
-    secret::Secret,
-    node_labels::NodeLabels,
-    registry::Registry,
-    stack::Stack,
-    symlink::Symlink,
-    sysctl::Sysctl,
-    systemd_service::SystemdService,
-    user_in_group::UserInGroup,
-    volume::Volume,
+    apt_repository::AptRepositoryResource,
+    certificate::CertificateResource,
+    command::CommandResource,
+    directory::DirectoryResource,
+    file::FileResource,
+    firewall::FirewallResource,
+    group::GroupResource,
+    hosts_entry::HostsEntryResource,
+    image::ImageResource,
+    package::PackageResource,
+    daemon_json::DaemonJsonResource,
+    swarm_member::SwarmMemberResource,
+    config::ConfigResource,
+    network::NetworkResource,
+    secret::SecretResource,
+    node_labels::NodeLabelsResource,
+    registry::RegistryResource,
+    stack::StackResource,
+    symlink::SymlinkResource,
+    sysctl::SysctlResource,
+    systemd_service::SystemdServiceResource,
+    user_in_group::UserInGroupResource,
+    volume::VolumeResource,
 }

@@ -1,4 +1,4 @@
-//! `Mode`: permission bits, written as an octal string because a TOML number would be read as decimal.
+//! `FileMode`: permission bits, written as an octal string because a TOML number would be read as decimal.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use serde::de::{Deserializer, Error, Visitor};
 
 /// Permission bits (`0o0000` to `0o7777`), in playbooks `"0644"` or `"644"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mode(pub u32);
+pub struct FileMode(pub u32);
 
-impl Mode {
+impl FileMode {
     /// As an argument of `chmod`. Five digits: with fewer, chmod(1) keeps a directory's set-group-ID bit.
     #[must_use]
     pub fn argument(self) -> String {
@@ -17,13 +17,13 @@ impl Mode {
     }
 }
 
-impl fmt::Display for Mode {
+impl fmt::Display for FileMode {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:04o}", self.0)
     }
 }
 
-impl<'de> Deserialize<'de> for Mode {
+impl<'de> Deserialize<'de> for FileMode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ModeVisitor)
     }
@@ -32,24 +32,24 @@ impl<'de> Deserialize<'de> for Mode {
 struct ModeVisitor;
 
 impl Visitor<'_> for ModeVisitor {
-    type Value = Mode;
+    type Value = FileMode;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("an octal mode in quotes, as in \"0644\"")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Mode, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<FileMode, E> {
         let octal =
             matches!(text.len(), 3 | 4) && text.bytes().all(|digit| matches!(digit, b'0'..=b'7'));
         match u32::from_str_radix(text, 8) {
-            Ok(bits) if octal => Ok(Mode(bits)),
+            Ok(bits) if octal => Ok(FileMode(bits)),
             _ => Err(E::custom(format!(
                 "{text:?} is not a mode: write three or four octal digits (0 to 7) in quotes, as in \"0644\""
             ))),
         }
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Mode, E> {
+    fn visit_i64<E: Error>(self, number: i64) -> Result<FileMode, E> {
         Err(E::custom(format!(
             "a mode is written in quotes, because TOML has no octal zero: mode = \"{number:04}\""
         )))
@@ -63,15 +63,15 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Table {
-        mode: Mode,
+        mode: FileMode,
     }
 
     #[test]
     fn three_or_four_octal_digits() {
         let read =
             |text: &str| toml::from_str::<Table>(&format!("mode = {text}")).map(|table| table.mode);
-        assert_eq!(read("\"0644\"").unwrap(), Mode(0o644));
-        assert_eq!(read("\"2755\"").unwrap(), Mode(0o2755));
+        assert_eq!(read("\"0644\"").unwrap(), FileMode(0o644));
+        assert_eq!(read("\"2755\"").unwrap(), FileMode(0o2755));
         assert_eq!(read("\"700\"").unwrap().to_string(), "0700");
         for bad in [
             "\"999\"",

@@ -8,18 +8,20 @@ use ipnet::Ipv4Net;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::State;
-use super::cluster::{ClusterSite, Found, check_object_name, default_managers, named, request};
+use super::DesiredState;
+use super::cluster::{
+    ClusterSite, ClusterState, check_object_name, default_managers, named, request,
+};
 use crate::model::{
-    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query,
-    Refusal, STEP_TIMEOUT, Scope, Shown, Step, Wait,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
+    ProbeError, Query, Refusal, ResourceKind, ResourceScope, STEP_TIMEOUT, Step, WaitForValue,
 };
 use crate::names::HostName;
 
 /// An overlay network.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Network {
+pub struct NetworkResource {
     /// Its name.
     name: String,
     /// Its subnet, e.g. `10.20.0.0/24`. Default: the Engine takes one from the swarm's pools.
@@ -43,7 +45,7 @@ pub struct Network {
     replace: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     /// The group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
@@ -53,7 +55,7 @@ pub struct Network {
 
 /// A network as `GET /networks` lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Live {
+pub struct LiveNetwork {
     id: String,
     driver: String,
     subnets: Vec<String>,
@@ -64,32 +66,32 @@ pub struct Live {
     labels: BTreeMap<String, String>,
 }
 
-impl Kind for Network {
+impl ResourceKind for NetworkResource {
     const NAME: &'static str = "network";
-    const SCOPE: Scope = Scope::Cluster;
-    type Observed = Found<Option<Live>>;
+    const SCOPE: ResourceScope = ResourceScope::Cluster;
+    type Observed = ClusterState<Option<LiveNetwork>>;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         check_object_name("name", &self.name, 63)?;
         if let (Some(gateway), Some(subnet)) = (self.gateway, self.subnet)
             && !subnet.contains(&gateway)
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "gateway",
                 format!("{gateway} is not in the subnet {subnet}"),
             ));
         }
         if self.gateway.is_some() && self.subnet.is_none() {
-            return Err(Invalid::new("gateway", "a gateway needs its `subnet`")
+            return Err(InvalidField::new("gateway", "a gateway needs its `subnet`")
                 .hint("add subnet = \"10.20.0.0/24\""));
         }
         if let Some(subnet) = self.subnet.filter(|subnet| subnet.trunc() != *subnet) {
             return Err(
-                Invalid::new("subnet", format!("{subnet} has host bits set"))
+                InvalidField::new("subnet", format!("{subnet} has host bits set"))
                     .hint(format!("write subnet = \"{}\"", subnet.trunc())),
             );
         }
@@ -101,9 +103,11 @@ impl Kind for Network {
         self.site.queries(&[named("/networks", &self.name)])
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let find = |bodies: &[serde_json::Value]| {
-            bodies.first().and_then(|list| Live::find(list, &self.name))
+            bodies
+                .first()
+                .and_then(|list| LiveNetwork::find(list, &self.name))
         };
         self.site
             .observe(&[named("/networks", &self.name)], answers, find)
@@ -111,35 +115,41 @@ impl Kind for Network {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match (observed, self.state) {
-            (Found::Refused(refusal), _) => Err(refusal.clone()),
-            (Found::NoSwarm | Found::Live(None, _), State::Absent) => Ok(None),
-            (Found::NoSwarm, State::Present) => {
+            (ClusterState::Refused(refusal), _) => Err(refusal.clone()),
+            (ClusterState::NoSwarm | ClusterState::Live(None, _), DesiredState::Absent) => Ok(None),
+            (ClusterState::NoSwarm, DesiredState::Present) => {
                 let step = Step::known_after_apply(format!(
                     "create network {}, once there is a swarm",
                     self.name
                 ));
                 Ok(Some(self.creation().step(step)))
             }
-            (Found::Live(None, managers), State::Present) => Ok(Some(
+            (ClusterState::Live(None, managers), DesiredState::Present) => Ok(Some(
                 self.creation()
                     .step(self.create(managers))
                     .step(self.allocated(managers)),
             )),
-            (Found::Live(Some(live), managers), State::Absent) => {
+            (ClusterState::Live(Some(live), managers), DesiredState::Absent) => {
                 let change = Change::new(Action::Delete).field(
                     "network",
-                    Shown::text(&self.name),
-                    Shown::Absent,
+                    DisplayValue::text(&self.name),
+                    DisplayValue::Absent,
                 );
                 Ok(Some(change.step(self.remove(live, managers))))
             }
-            (Found::Live(Some(live), managers), State::Present) => self.compare(live, managers),
+            (ClusterState::Live(Some(live), managers), DesiredState::Present) => {
+                self.compare(live, managers)
+            }
         }
     }
 }
 
-impl Network {
-    fn compare(&self, live: &Live, managers: &[HostName]) -> Result<Option<Change>, Refusal> {
+impl NetworkResource {
+    fn compare(
+        &self,
+        live: &LiveNetwork,
+        managers: &[HostName],
+    ) -> Result<Option<Change>, Refusal> {
         let mut change = Change::new(Action::Update);
         for (field, before, after) in self.fields(live) {
             if before != after {
@@ -169,13 +179,13 @@ impl Network {
     }
 
     /// Name, as it is, as it should be.
-    fn fields(&self, live: &Live) -> Vec<(String, Shown, Shown)> {
-        let yes = |value: bool| Shown::text(if value { "yes" } else { "no" });
+    fn fields(&self, live: &LiveNetwork) -> Vec<(String, DisplayValue, DisplayValue)> {
+        let yes = |value: bool| DisplayValue::text(if value { "yes" } else { "no" });
         let mut fields = vec![
             (
                 "driver".to_owned(),
-                Shown::text(&live.driver),
-                Shown::text("overlay"),
+                DisplayValue::text(&live.driver),
+                DisplayValue::text("overlay"),
             ),
             (
                 "attachable".to_owned(),
@@ -196,28 +206,34 @@ impl Network {
         if let Some(subnet) = self.subnet {
             fields.push((
                 "subnet".to_owned(),
-                Shown::text(live.subnets.join(", ")),
-                Shown::text(subnet.to_string()),
+                DisplayValue::text(live.subnets.join(", ")),
+                DisplayValue::text(subnet.to_string()),
             ));
         }
         if let Some(gateway) = self.gateway {
-            let before = live.gateway.as_ref().map_or(Shown::Absent, Shown::text);
+            let before = live
+                .gateway
+                .as_ref()
+                .map_or(DisplayValue::Absent, DisplayValue::text);
             fields.push((
                 "gateway".to_owned(),
                 before,
-                Shown::text(gateway.to_string()),
+                DisplayValue::text(gateway.to_string()),
             ));
         }
         for (key, value) in &self.labels {
-            let before = live.labels.get(key).map_or(Shown::Absent, Shown::text);
-            fields.push((format!("label {key}"), before, Shown::text(value)));
+            let before = live
+                .labels
+                .get(key)
+                .map_or(DisplayValue::Absent, DisplayValue::text);
+            fields.push((format!("label {key}"), before, DisplayValue::text(value)));
         }
         fields
     }
 
     /// What a plan says of a network that is not there.
     fn creation(&self) -> Change {
-        let none = Live {
+        let none = LiveNetwork {
             id: String::new(),
             driver: String::new(),
             subnets: Vec::new(),
@@ -227,11 +243,14 @@ impl Network {
             internal: false,
             labels: BTreeMap::new(),
         };
-        let mut change =
-            Change::new(Action::Create).field("network", Shown::Absent, Shown::text(&self.name));
+        let mut change = Change::new(Action::Create).field(
+            "network",
+            DisplayValue::Absent,
+            DisplayValue::text(&self.name),
+        );
         for (field, before, after) in self.fields(&none) {
             if before != after && field != "driver" {
-                change = change.field(field, Shown::Absent, after);
+                change = change.field(field, DisplayValue::Absent, after);
             }
         }
         change
@@ -263,7 +282,7 @@ impl Network {
 
     /// The Engine answers before the network has its driver and subnet; until then it reads as another one.
     fn allocated(&self, managers: &[HostName]) -> Step {
-        let wait = Wait {
+        let wait = WaitForValue {
             managers: managers.to_vec(),
             path: format!("/networks/{}?scope=swarm", self.name),
             pointer: "/Driver".into(),
@@ -272,11 +291,11 @@ impl Network {
         };
         Step {
             summary: format!("wait until network {} is allocated", self.name),
-            act: Act::Wait(wait),
+            act: Operation::Wait(wait),
         }
     }
 
-    fn remove(&self, live: &Live, managers: &[HostName]) -> Step {
+    fn remove(&self, live: &LiveNetwork, managers: &[HostName]) -> Step {
         request(
             format!("remove network {}", self.name),
             managers,
@@ -287,7 +306,7 @@ impl Network {
     }
 }
 
-impl Live {
+impl LiveNetwork {
     /// The swarm's network of this name; a network of one node alone that has the same name is another.
     fn find(list: &Value, name: &str) -> Option<Self> {
         let text = |value: &Value, key: &str| {

@@ -9,20 +9,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde::de::Error as _;
 
-use self::data::{Promised, SeenVolume};
+use self::data::{DeclaredVolumes, VolumeState};
 use super::DataVolume;
 use super::cluster::default_managers;
 use crate::model::{
-    Act, Action, Answers, Change, EngineCall, HostContext, Invalid, Kind, Made, Observation,
-    ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
+    Action, Change, DisplayValue, DockerCall, GeneratedValue, HostAnswers, HostContext,
+    InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT,
+    Step,
 };
 use crate::names::HostName;
-use crate::swarm::{Addresses, Look, Membership, Sight, Standing, settled};
+use crate::swarm::{
+    ManagerAddresses, Membership, MembershipStatus, SwarmReading, SwarmView, settled,
+};
 
 /// What is done about labels that the playbook does not name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Mode {
+enum LabelMode {
     /// They stay.
     #[default]
     Merge,
@@ -35,14 +38,14 @@ enum Mode {
 /// The table is the long form when it has a key `labels` that is a table, or a key `absent` that is a list: a label's
 /// value is neither, so a label named `labels` is still possible in the short form.
 #[derive(Debug, Clone)]
-pub struct NodeLabels {
+pub struct NodeLabelsResource {
     labels: BTreeMap<String, String>,
     absent: BTreeSet<String>,
-    mode: Mode,
+    mode: LabelMode,
     managers: String,
-    data: Promised,
+    data: DeclaredVolumes,
     host: HostName,
-    ours: Addresses,
+    ours: ManagerAddresses,
     /// Hosts that can be asked what they hold.
     known: BTreeSet<HostName>,
 }
@@ -50,30 +53,30 @@ pub struct NodeLabels {
 /// The long form.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Long {
+struct LongForm {
     #[serde(default)]
     labels: toml::Table,
     #[serde(default)]
     absent: BTreeSet<String>,
     #[serde(default)]
-    mode: Mode,
+    mode: LabelMode,
     #[serde(default = "default_managers")]
     managers: String,
     data: Option<toml::Value>,
 }
 
-impl<'de> Deserialize<'de> for NodeLabels {
+impl<'de> Deserialize<'de> for NodeLabelsResource {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let table = toml::Table::deserialize(deserializer)?;
         let is_long = table.get("labels").is_some_and(toml::Value::is_table)
             || table.get("absent").is_some_and(toml::Value::is_array);
         let long = if is_long {
-            Long::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
+            LongForm::deserialize(table).map_err(|error| D::Error::custom(error.message()))?
         } else {
-            Long {
+            LongForm {
                 labels: table,
                 absent: BTreeSet::new(),
-                mode: Mode::Merge,
+                mode: LabelMode::Merge,
                 managers: default_managers(),
                 data: None,
             }
@@ -101,18 +104,18 @@ impl<'de> Deserialize<'de> for NodeLabels {
             managers: long.managers,
             data: long
                 .data
-                .map_or_else(|| Ok(Promised::default()), Promised::read)
+                .map_or_else(|| Ok(DeclaredVolumes::default()), DeclaredVolumes::read)
                 .map_err(D::Error::custom)?,
             host: HostName::new(""),
-            ours: Addresses::default(),
+            ours: ManagerAddresses::default(),
             known: BTreeSet::new(),
         })
     }
 }
 
-impl Kind for NodeLabels {
+impl ResourceKind for NodeLabelsResource {
     const NAME: &'static str = "node_labels";
-    type Observed = Seen;
+    type Observed = NodeLabelsState;
 
     fn name(&self) -> String {
         let keys: Vec<&str> = self
@@ -124,15 +127,15 @@ impl Kind for NodeLabels {
         keys.join(",")
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
-        if self.labels.is_empty() && self.absent.is_empty() && self.mode == Mode::Merge {
-            return Err(Invalid::new("labels", "no label is given")
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
+        if self.labels.is_empty() && self.absent.is_empty() && self.mode == LabelMode::Merge {
+            return Err(InvalidField::new("labels", "no label is given")
                 .hint("for example { \"web2py.tier.db\" = \"true\" }"));
         }
         for (key, value) in &self.labels {
             check_key(key)?;
             if value.chars().any(char::is_control) {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     key,
                     format!("the value of the label `{key}` contains a control character"),
                 )
@@ -142,7 +145,7 @@ impl Kind for NodeLabels {
         for key in &self.absent {
             check_key(key)?;
             if self.labels.contains_key(key) {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "absent",
                     format!("the label `{key}` is both wanted and absent"),
                 )
@@ -151,9 +154,9 @@ impl Kind for NodeLabels {
         }
         self.data.check()?;
         self.data.promised_by(leaving::pairs(&self.labels));
-        self.ours = Addresses::of_group(context.roster, &self.managers);
+        self.ours = ManagerAddresses::of_group(context.roster, &self.managers);
         if self.ours.managers.is_empty() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "managers",
                 format!("no host is in the group `{}`", self.managers),
             )
@@ -165,18 +168,18 @@ impl Kind for NodeLabels {
     }
 
     fn queries(&self) -> Vec<Query> {
-        let mut queries = Sight::queries(&self.host, &self.ours.names());
+        let mut queries = SwarmView::queries(&self.host, &self.ours.names());
         queries.extend(self.data.queries());
         queries
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        match Sight::look(&self.host, &self.ours.names(), answers)? {
-            Look::Needs(queries) => Ok(Observation::Needs(queries)),
-            Look::Done(sight) => {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
+        match SwarmView::look(&self.host, &self.ours.names(), answers)? {
+            SwarmReading::Needs(queries) => Ok(Observation::Needs(queries)),
+            SwarmReading::Done(sight) => {
                 let standing = settled(&sight, &self.ours)?;
                 let volumes = match &standing {
-                    Ok(Standing {
+                    Ok(MembershipStatus {
                         swarm: Some(swarm), ..
                     }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
                     _ => Observation::Known(Vec::new()),
@@ -195,7 +198,7 @@ impl Kind for NodeLabels {
                 };
                 Ok(match (volumes, held) {
                     (Observation::Known(volumes), Observation::Known(held)) => {
-                        Observation::Known(Seen {
+                        Observation::Known(NodeLabelsState {
                             standing,
                             volumes,
                             held,
@@ -218,13 +221,14 @@ impl Kind for NodeLabels {
         for key in keys {
             let (before, after) = (node.labels.get(key), wanted.get(key));
             if before != after {
-                let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
+                let shown =
+                    |value: Option<&String>| value.map_or(DisplayValue::Absent, DisplayValue::text);
                 change = change.field(format!("label {key}"), shown(before), shown(after));
             }
         }
         if let Some(volume) = observed.held.first() {
             let hold = leaving::hold(&self.host, volume);
-            if let Act::Lacks { why, .. } = &hold.act {
+            if let Operation::Lacks { why, .. } = &hold.act {
                 change.notes.push(format!(
                     "{why}; the label stays until the volume is elsewhere"
                 ));
@@ -254,20 +258,20 @@ impl Kind for NodeLabels {
             .into();
         Ok(Some(change.step(Step {
             summary: format!("label node {} ({})", node.short_id(), self.host),
-            act: Act::Engine(EngineCall {
+            act: Operation::Engine(DockerCall {
                 managers: swarm.peers_of(&self.host),
                 method: "POST",
                 path: format!("/nodes/{}/update?version={}", node.id, node.version),
                 body: Some(spec),
                 late: Vec::new(),
-                made: Made::Nothing,
+                made: GeneratedValue::Nothing,
                 timeout: STEP_TIMEOUT,
             }),
         })))
     }
 }
 
-impl NodeLabels {
+impl NodeLabelsResource {
     /// The resource, when it is of this kind.
     #[must_use]
     pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
@@ -301,8 +305,8 @@ impl NodeLabels {
     /// The labels that the node should have, given those that it has.
     fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut wanted = match self.mode {
-            Mode::Merge => live.clone(),
-            Mode::Exact => BTreeMap::new(),
+            LabelMode::Merge => live.clone(),
+            LabelMode::Exact => BTreeMap::new(),
         };
         wanted.retain(|key, _| !self.absent.contains(key));
         wanted.extend(self.labels.clone());
@@ -322,11 +326,11 @@ impl NodeLabels {
         });
         for (key, value) in &self.labels {
             let before = if stopped {
-                Shown::text("unknown (the Engine does not answer)")
+                DisplayValue::text("unknown (the Engine does not answer)")
             } else {
-                Shown::Absent
+                DisplayValue::Absent
             };
-            change = change.field(format!("label {key}"), before, Shown::text(value));
+            change = change.field(format!("label {key}"), before, DisplayValue::text(value));
         }
         self.data.forecast(&mut change);
         Some(change.step(Step::known_after_apply(format!(
@@ -338,9 +342,9 @@ impl NodeLabels {
 
 /// This host in the swarm, and the volumes that its labels promise.
 #[derive(Debug)]
-pub struct Seen {
-    standing: Result<Standing, Refusal>,
-    volumes: Vec<SeenVolume>,
+pub struct NodeLabelsState {
+    standing: Result<MembershipStatus, Refusal>,
+    volumes: Vec<VolumeState>,
     /// Volumes that are here by labels which are to go.
     held: Vec<DataVolume>,
 }
@@ -353,7 +357,7 @@ fn needs<T>(observation: Observation<T>) -> Vec<Query> {
 }
 
 /// What the docker command and the placement constraints could not name is refused here, before any host is touched.
-fn check_key(key: &str) -> Result<(), Invalid> {
+fn check_key(key: &str) -> Result<(), InvalidField> {
     let why = if key.trim().is_empty() {
         "is empty"
     } else if key
@@ -367,7 +371,7 @@ fn check_key(key: &str) -> Result<(), Invalid> {
         return Ok(());
     };
     Err(
-        Invalid::new("labels", format!("the name of the label {key:?} {why}"))
+        InvalidField::new("labels", format!("the name of the label {key:?} {why}"))
             .hint("for example \"web2py.tier.db\""),
     )
 }

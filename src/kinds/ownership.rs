@@ -1,17 +1,17 @@
 //! Owner, group and mode: compared, shown and set in the same way by every kind that has a path.
 
-use super::{Account, Mode};
-use crate::model::{Change, PathState, Shown, Step};
+use super::{AccountRef, FileMode};
+use crate::model::{Change, DisplayValue, PathState, Step};
 
 /// Whom a path shall belong to, and what they may do with it.
 #[derive(Debug, Clone, Copy)]
 pub struct Ownership<'a> {
     /// Owner.
-    pub owner: &'a Account,
+    pub owner: &'a AccountRef,
     /// Group.
-    pub group: &'a Account,
+    pub group: &'a AccountRef,
     /// Permission bits; `None` where there are none to set (links).
-    pub mode: Option<Mode>,
+    pub mode: Option<FileMode>,
 }
 
 impl Ownership<'_> {
@@ -20,10 +20,22 @@ impl Ownership<'_> {
     pub fn compare(&self, before: Option<&PathState>, mut change: Change) -> Change {
         let Some(path) = before else {
             change = change
-                .field("owner", Shown::Absent, Shown::text(self.owner.to_string()))
-                .field("group", Shown::Absent, Shown::text(self.group.to_string()));
+                .field(
+                    "owner",
+                    DisplayValue::Absent,
+                    DisplayValue::text(self.owner.to_string()),
+                )
+                .field(
+                    "group",
+                    DisplayValue::Absent,
+                    DisplayValue::text(self.group.to_string()),
+                );
             return match self.mode {
-                Some(mode) => change.field("mode", Shown::Absent, Shown::text(mode.to_string())),
+                Some(mode) => change.field(
+                    "mode",
+                    DisplayValue::Absent,
+                    DisplayValue::text(mode.to_string()),
+                ),
                 None => change,
             };
         };
@@ -31,23 +43,23 @@ impl Ownership<'_> {
             let before = self.owner.like(&path.owner, path.uid);
             change = change.field(
                 "owner",
-                Shown::text(before),
-                Shown::text(self.owner.to_string()),
+                DisplayValue::text(before),
+                DisplayValue::text(self.owner.to_string()),
             );
         }
         if !self.group.is(&path.group, path.gid) {
             let before = self.group.like(&path.group, path.gid);
             change = change.field(
                 "group",
-                Shown::text(before),
-                Shown::text(self.group.to_string()),
+                DisplayValue::text(before),
+                DisplayValue::text(self.group.to_string()),
             );
         }
         match self.mode {
             Some(mode) if mode.0 != path.mode => change.field(
                 "mode",
-                Shown::text(Mode(path.mode).to_string()),
-                Shown::text(mode.to_string()),
+                DisplayValue::text(FileMode(path.mode).to_string()),
+                DisplayValue::text(mode.to_string()),
             ),
             _ => change,
         }

@@ -3,12 +3,12 @@
 
 use serde::Deserialize;
 
-use super::State;
-use super::cluster::{ClusterSite, Found, check_object_name, default_managers};
-use super::versions::{Sort, Versions, create, create_key, default_keep, remove};
+use super::DesiredState;
+use super::cluster::{ClusterSite, ClusterState, check_object_name, default_managers};
+use super::versions::{ObjectKind, ObjectVersions, create, create_key, default_keep, remove};
 use crate::model::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
-    Scope, SecretBytes, Shown, Step, ValueSource, keyed_digest,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, ProbeError,
+    Query, Refusal, ResourceKind, ResourceScope, SecretBytes, Step, ValueSource, keyed_digest,
 };
 
 /// Largest content that the Engine takes, in bytes (500 KiB).
@@ -17,7 +17,7 @@ const LIMIT: usize = 500 * 1024;
 /// A secret of the swarm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Secret {
+pub struct SecretResource {
     /// Its name; the swarm's objects are `NAME-1`, `NAME-2`, ...
     name: String,
     /// The value is a file beside the playbook. One of `file`, `environment`, `command` and `age` is given.
@@ -33,7 +33,7 @@ pub struct Secret {
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     /// The group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
@@ -41,33 +41,33 @@ pub struct Secret {
     site: ClusterSite,
     /// Set by `bind`.
     #[serde(skip)]
-    value: Option<Wanted>,
+    value: Option<SecretLocation>,
 }
 
 /// Where the value is.
 #[derive(Debug, Clone)]
-enum Wanted {
+enum SecretLocation {
     Here(SecretBytes),
     Elsewhere(ValueSource),
 }
 
 /// The value, and what the swarm has of it.
 #[derive(Debug)]
-pub struct Seen {
+pub struct SecretState {
     value: SecretBytes,
-    found: Found<Versions>,
+    found: ClusterState<ObjectVersions>,
 }
 
-impl Kind for Secret {
+impl ResourceKind for SecretResource {
     const NAME: &'static str = "secret";
-    const SCOPE: Scope = Scope::Cluster;
-    type Observed = Seen;
+    const SCOPE: ResourceScope = ResourceScope::Cluster;
+    type Observed = SecretState;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         // The Engine allows 64 characters, of which the version takes some.
         check_object_name("name", &self.name, 56)?;
         self.site = ClusterSite::of(context, &self.managers)?;
@@ -75,17 +75,17 @@ impl Kind for Secret {
             .into_iter()
             .flatten()
             .count();
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             return match given {
                 0 => Ok(()),
-                _ => Err(Invalid::new(
+                _ => Err(InvalidField::new(
                     "state",
                     "a secret that is to be absent has no value",
                 )),
             };
         }
         if given != 1 {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "name",
                 format!("a secret has one value, and {given} are given"),
             )
@@ -93,87 +93,95 @@ impl Kind for Secret {
         }
         self.value = Some(
             match (&self.file, &self.environment, &self.command, &self.age) {
-                (Some(file), ..) => Wanted::Here(SecretBytes::new(context.files.source(file)?)),
+                (Some(file), ..) => {
+                    SecretLocation::Here(SecretBytes::new(context.files.source(file)?))
+                }
                 (_, Some(variable), ..) => {
-                    Wanted::Elsewhere(ValueSource::Environment(variable.clone()))
+                    SecretLocation::Elsewhere(ValueSource::Environment(variable.clone()))
                 }
                 (_, _, Some(command), _) => {
-                    Wanted::Elsewhere(ValueSource::Command(command.clone()))
+                    SecretLocation::Elsewhere(ValueSource::Command(command.clone()))
                 }
                 (.., age) => {
                     let name = age.clone().unwrap_or_default();
-                    Wanted::Elsewhere(ValueSource::Age {
+                    SecretLocation::Elsewhere(ValueSource::Age {
                         ciphertext: context.files.source(&name)?,
                         name,
                     })
                 }
             },
         );
-        if let Some(Wanted::Here(value)) = &self.value {
-            check_size(value).map_err(|why| Invalid::new("file", why))?;
+        if let Some(SecretLocation::Here(value)) = &self.value {
+            check_size(value).map_err(|why| InvalidField::new("file", why))?;
         }
         Ok(())
     }
 
     fn queries(&self) -> Vec<Query> {
-        let mut queries = self.site.queries(&Sort::Secret.paths(&self.name));
-        if let Some(Wanted::Elsewhere(source)) = &self.value {
+        let mut queries = self.site.queries(&ObjectKind::Secret.paths(&self.name));
+        if let Some(SecretLocation::Elsewhere(source)) = &self.value {
             queries.push(Query::Value(source.clone()));
         }
         queries
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let value = match &self.value {
             None => SecretBytes::default(),
-            Some(Wanted::Here(value)) => value.clone(),
-            Some(Wanted::Elsewhere(source)) => {
+            Some(SecretLocation::Here(value)) => value.clone(),
+            Some(SecretLocation::Elsewhere(source)) => {
                 let value = answers.value(source)?.clone();
                 check_size(&value)
                     .map_err(|why| ProbeError::Unusable(format!("{source:?}: {why}")))?;
                 value
             }
         };
-        let paths = Sort::Secret.paths(&self.name);
-        let read = |bodies: &[serde_json::Value]| Versions::read(Sort::Secret, &self.name, bodies);
+        let paths = ObjectKind::Secret.paths(&self.name);
+        let read = |bodies: &[serde_json::Value]| {
+            ObjectVersions::read(ObjectKind::Secret, &self.name, bodies)
+        };
         Ok(match self.site.observe(&paths, answers, read)? {
             Observation::Needs(queries) => Observation::Needs(queries),
-            Observation::Known(found) => Observation::Known(Seen { value, found }),
+            Observation::Known(found) => Observation::Known(SecretState { value, found }),
         })
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match &observed.found {
-            Found::Refused(refusal) => Err(refusal.clone()),
-            Found::NoSwarm if self.state == State::Absent => Ok(None),
-            Found::NoSwarm => {
+            ClusterState::Refused(refusal) => Err(refusal.clone()),
+            ClusterState::NoSwarm if self.state == DesiredState::Absent => Ok(None),
+            ClusterState::NoSwarm => {
                 let step = Step::known_after_apply(format!(
                     "create secret {}-1, once there is a swarm",
                     self.name
                 ));
                 Ok(Some(self.creation(Action::Create, None, 1).step(step)))
             }
-            Found::Live(versions, managers) if self.state == State::Absent => {
+            ClusterState::Live(versions, managers) if self.state == DesiredState::Absent => {
                 let mut change = Change::new(Action::Delete);
-                for version in versions.all_unused(Sort::Secret, &self.name)? {
+                for version in versions.all_unused(ObjectKind::Secret, &self.name)? {
                     change = change
-                        .field("version", Shown::text(&version.name), Shown::Absent)
-                        .step(remove(Sort::Secret, version, managers));
+                        .field(
+                            "version",
+                            DisplayValue::text(&version.name),
+                            DisplayValue::Absent,
+                        )
+                        .step(remove(ObjectKind::Secret, version, managers));
                 }
                 Ok((!change.fields.is_empty()).then_some(change))
             }
-            Found::Live(versions, managers) => {
+            ClusterState::Live(versions, managers) => {
                 Ok(self.compare(&observed.value, versions, managers))
             }
         }
     }
 }
 
-impl Secret {
+impl SecretResource {
     fn compare(
         &self,
         value: &SecretBytes,
-        versions: &Versions,
+        versions: &ObjectVersions,
         managers: &[crate::names::HostName],
     ) -> Option<Change> {
         let current = versions.current();
@@ -198,7 +206,7 @@ impl Secret {
                 change = change.step(create_key(managers));
             }
             change = change.step(create(
-                Sort::Secret,
+                ObjectKind::Secret,
                 &self.name,
                 versions.next(),
                 value,
@@ -207,22 +215,26 @@ impl Secret {
         }
         for old in versions.surplus(self.keep, usize::from(!same)) {
             change = change
-                .field("old version", Shown::text(&old.name), Shown::Absent)
-                .step(remove(Sort::Secret, old, managers));
+                .field(
+                    "old version",
+                    DisplayValue::text(&old.name),
+                    DisplayValue::Absent,
+                )
+                .step(remove(ObjectKind::Secret, old, managers));
         }
         (!change.fields.is_empty()).then_some(change)
     }
 
     fn creation(&self, action: Action, current: Option<&str>, number: u64) -> Change {
-        let before = current.map_or(Shown::Absent, Shown::text);
-        let content = current.map_or(Shown::Absent, |_| Shown::Secret);
+        let before = current.map_or(DisplayValue::Absent, DisplayValue::text);
+        let content = current.map_or(DisplayValue::Absent, |_| DisplayValue::Secret);
         Change::new(action)
             .field(
                 "version",
                 before,
-                Shown::text(format!("{}-{number}", self.name)),
+                DisplayValue::text(format!("{}-{number}", self.name)),
             )
-            .field("content", content, Shown::Secret)
+            .field("content", content, DisplayValue::Secret)
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 /// `"present"` (the default) or `"absent"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum DesiredState {
     /// It shall be there, as described.
     #[default]
     Present,

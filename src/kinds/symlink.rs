@@ -3,16 +3,16 @@
 
 use serde::Deserialize;
 
-use super::{AbsolutePath, Account, Ownership, State};
+use super::{AbsolutePath, AccountRef, DesiredState, Ownership};
 use crate::model::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
+    PathType, ProbeError, Query, Refusal, ResourceKind, Step,
 };
 
 /// A symbolic link.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Symlink {
+pub struct SymlinkResource {
     /// Absolute path of the link itself.
     path: AbsolutePath,
     /// What it points to, verbatim: absolute, or relative to the link's folder. It need not exist. Not used with
@@ -20,17 +20,17 @@ pub struct Symlink {
     #[serde(default)]
     target: String,
     /// Owner of the link itself, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    owner: Account,
+    #[serde(default = "AccountRef::root")]
+    owner: AccountRef,
     /// Group of the link itself, by name or number. Default `root`.
-    #[serde(default = "Account::root")]
-    group: Account,
+    #[serde(default = "AccountRef::root")]
+    group: AccountRef,
     /// Replace a file that stands in the link's place; its content is lost. Default `false`.
     #[serde(default)]
     force: bool,
     /// `"present"` (default) or `"absent"` (which removes a link only).
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 /// `$1` link, `$2` target, `$3` owner:group. Made beside its place and moved over it, so that it is never missing.
@@ -48,7 +48,7 @@ mv -f -T -- "$beside" "$1"
 const REMOVE: &str = r#"[ ! -L "$1" ] || rm -f -- "$1"
 "#;
 
-impl Kind for Symlink {
+impl ResourceKind for SymlinkResource {
     const NAME: &'static str = "symlink";
     type Observed = Option<PathState>;
 
@@ -56,16 +56,16 @@ impl Kind for Symlink {
         self.path.to_string()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
-        if self.state == State::Absent {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
+        if self.state == DesiredState::Absent {
             return Ok(());
         }
         if self.target.is_empty() {
-            return Err(Invalid::new("target", "a link needs a target")
+            return Err(InvalidField::new("target", "a link needs a target")
                 .hint("add target = \"/path/to/it\""));
         }
         if self.target.len() > 4095 || self.target.chars().any(char::is_control) {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "target",
                 format!("{:?} cannot be the target of a link", self.target),
             )
@@ -78,7 +78,7 @@ impl Kind for Symlink {
         vec![Query::path(self.path.as_str())]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         Ok(Observation::Known(
             answers.path(self.path.as_str())?.cloned(),
         ))
@@ -89,15 +89,15 @@ impl Kind for Symlink {
             .as_ref()
             .filter(|path| path.kind == PathType::Symlink);
         match (self.state, observed) {
-            (State::Absent, None) => Ok(None),
+            (DesiredState::Absent, None) => Ok(None),
             (_, Some(other)) if link.is_none() => self.plan_replace(other).map(Some),
-            (State::Absent, Some(_)) => Ok(Some(self.plan_absent(link))),
-            (State::Present, _) => Ok(self.plan_link(link)),
+            (DesiredState::Absent, Some(_)) => Ok(Some(self.plan_absent(link))),
+            (DesiredState::Present, _) => Ok(self.plan_link(link)),
         }
     }
 }
 
-impl Symlink {
+impl SymlinkResource {
     fn ownership(&self) -> Ownership<'_> {
         Ownership {
             owner: &self.owner,
@@ -131,8 +131,8 @@ impl Symlink {
         if !same_target {
             change = change.field(
                 "target",
-                before.map_or(Shown::Absent, Shown::Text),
-                Shown::text(&self.target),
+                before.map_or(DisplayValue::Absent, DisplayValue::Text),
+                DisplayValue::text(&self.target),
             );
         }
         let change = self.ownership().compare(link, change);
@@ -152,7 +152,7 @@ impl Symlink {
             .and_then(|link| link.target.clone())
             .unwrap_or_default();
         Change::new(Action::Delete)
-            .field("target", Shown::Text(target), Shown::Absent)
+            .field("target", DisplayValue::Text(target), DisplayValue::Absent)
             .step(Step::script(
                 format!("remove the link {}", self.path),
                 REMOVE,
@@ -162,15 +162,15 @@ impl Symlink {
 
     fn plan_replace(&self, other: &PathState) -> Result<Change, Refusal> {
         let what = other.kind.with_article();
-        if other.kind == PathType::File && self.force && self.state == State::Present {
-            let before = Shown::text(format!("a file of {} bytes", other.size));
+        if other.kind == PathType::File && self.force && self.state == DesiredState::Present {
+            let before = DisplayValue::text(format!("a file of {} bytes", other.size));
             return Ok(Change::new(Action::Update)
-                .field("target", before, Shown::text(&self.target))
+                .field("target", before, DisplayValue::text(&self.target))
                 .step(self.link_step())
                 .note("the content of the file in the link's place is lost"));
         }
         let hint = match other.kind {
-            PathType::File if self.state == State::Present => {
+            PathType::File if self.state == DesiredState::Present => {
                 "move it away, or set force = true to replace the file"
             }
             _ => "move it away",
@@ -185,12 +185,12 @@ impl Symlink {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::super::trial::{self, HOSTILE_NAMES, ScratchFolder};
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
-    fn at(state: Option<PathState>) -> Answers {
-        Answers::default().with(Query::path("/l"), Answer::Path(state))
+    fn at(state: Option<PathState>) -> HostAnswers {
+        HostAnswers::default().with(Query::path("/l"), QueryAnswer::Path(state))
     }
 
     fn link_to(target: &str) -> Option<PathState> {
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn plans_what_differs_and_nothing_else() {
-        let link: Symlink = trial::kind("path = '/l'\ntarget = '/srv'");
+        let link: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'");
         let create = trial::plan(&link, &at(None)).unwrap();
         assert_eq!(create.action, Action::Create);
         assert_eq!(
@@ -215,7 +215,7 @@ mod tests {
             (update.action, trial::fields(&update)),
             (Action::Update, vec!["target: /old => /srv".to_owned()])
         );
-        let owner: Symlink = trial::kind("path = '/l'\ntarget = '/srv'\nowner = 'web'");
+        let owner: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'\nowner = 'web'");
         let update = trial::plan(&owner, &at(link_to("/srv"))).unwrap();
         assert_eq!(trial::fields(&update), ["owner: root => web"]);
         assert!(
@@ -226,9 +226,9 @@ mod tests {
 
     #[test]
     fn what_is_not_a_link_is_kept_unless_forced() {
-        let careful: Symlink = trial::kind("path = '/l'\ntarget = '/srv'");
-        let forced: Symlink = trial::kind("path = '/l'\ntarget = '/srv'\nforce = true");
-        let absent: Symlink = trial::kind("path = '/l'\nstate = 'absent'\nforce = true");
+        let careful: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'");
+        let forced: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'\nforce = true");
+        let absent: SymlinkResource = trial::kind("path = '/l'\nstate = 'absent'\nforce = true");
         let file = at(Some(trial::path_state(PathType::File, 0o644)));
         let directory = at(Some(trial::path_state(PathType::Directory, 0o755)));
         assert!(trial::refusal(&careful, &file).hint.contains("force"));
@@ -250,13 +250,13 @@ mod tests {
             "path = '/l'\ntarget = \"a\\u0000b\"",
             "target = '/x'",
         ] {
-            trial::invalid::<Symlink>(table);
+            trial::invalid::<SymlinkResource>(table);
         }
     }
 
     #[test]
     fn the_steps_make_it_so_under_hostile_names() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);
             for target in [*name, "/nowhere", "-f"] {
@@ -266,13 +266,13 @@ mod tests {
                     trial::quoted(target)
                 );
                 trial::settle(
-                    &trial::kind::<Symlink>(&format!("{table}\n{}", scratch.owners())),
+                    &trial::kind::<SymlinkResource>(&format!("{table}\n{}", scratch.owners())),
                     &path,
                 );
                 assert_eq!(std::fs::read_link(&path).unwrap().to_str().unwrap(), target);
             }
             let gone = format!("path = {}\nstate = 'absent'", trial::quoted(&path));
-            trial::settle(&trial::kind::<Symlink>(&gone), &path);
+            trial::settle(&trial::kind::<SymlinkResource>(&gone), &path);
             assert!(trial::look(&path).is_none());
         }
         assert_eq!(
@@ -284,12 +284,12 @@ mod tests {
 
     #[test]
     fn a_link_to_a_directory_is_replaced_and_not_entered() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         let (path, old) = (scratch.path("link"), scratch.path("old"));
         std::fs::create_dir(&old).unwrap();
         std::os::unix::fs::symlink(&old, &path).unwrap();
         let table = format!("path = '{path}'\ntarget = '/new'\n{}", scratch.owners());
-        trial::settle(&trial::kind::<Symlink>(&table), &path);
+        trial::settle(&trial::kind::<SymlinkResource>(&table), &path);
         assert_eq!(std::fs::read_dir(&old).unwrap().count(), 0);
         assert_eq!(std::fs::read_link(&path).unwrap().to_str().unwrap(), "/new");
     }

@@ -6,34 +6,34 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-use super::{AbsolutePath, State};
+use super::{AbsolutePath, DesiredState};
 use crate::model::{
-    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step, WriteFile,
 };
 
 /// A kernel parameter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Sysctl {
+pub struct SysctlResource {
     /// Name, e.g. `net.ipv4.ip_forward`.
     key: String,
     /// Value: text, a number, or true and false for 1 and 0. Several values are separated by spaces.
-    value: Option<Value>,
+    value: Option<SysctlValue>,
     /// File that keeps it; other settings in it stay. Default `/etc/sysctl.d/60-skep-KEY.conf`.
     file: Option<AbsolutePath>,
     /// `"present"` (default) or `"absent"` (no longer kept; the running kernel keeps its value until the next boot).
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 /// A value with each run of spaces and tabs made one space, as the kernel separates by tabs and people by spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Value(String);
+struct SysctlValue(String);
 
 /// The parameter in the kernel and in its file.
 #[derive(Debug)]
-pub struct Parameter {
+pub struct SysctlState {
     live: Option<String>,
     file: Option<PathState>,
 }
@@ -52,15 +52,15 @@ fi
 const REMOVE: &str = r#"rm -f -- "$1"
 "#;
 
-impl Kind for Sysctl {
+impl ResourceKind for SysctlResource {
     const NAME: &'static str = "sysctl";
-    type Observed = Parameter;
+    type Observed = SysctlState;
 
     fn name(&self) -> String {
         self.key.clone()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         let part = |part: &str| {
             !part.is_empty()
                 && part
@@ -73,17 +73,18 @@ impl Kind for Sysctl {
             || self.key.len() > 200
             || !parts.iter().all(|one| part(one))
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "key",
                 format!("{:?} is not the name of a kernel parameter", self.key),
             )
             .hint("write it as sysctl shows it, e.g. net.ipv4.ip_forward"));
         }
         match (self.state, &self.value) {
-            (State::Present, None) => {
-                Err(Invalid::new("value", "a parameter needs a value").hint("add value = \"1\""))
+            (DesiredState::Present, None) => {
+                Err(InvalidField::new("value", "a parameter needs a value")
+                    .hint("add value = \"1\""))
             }
-            (State::Absent, Some(_)) => Err(Invalid::new(
+            (DesiredState::Absent, Some(_)) => Err(InvalidField::new(
                 "value",
                 "a parameter that is to be absent has no value",
             )
@@ -96,9 +97,9 @@ impl Kind for Sysctl {
         vec![Query::Sysctl(self.key.clone()), Query::content(self.path())]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let live = answers.sysctl(&self.key)?.clone();
-        Ok(Observation::Known(Parameter {
+        Ok(Observation::Known(SysctlState {
             live,
             file: answers.path(&self.path())?.cloned(),
         }))
@@ -136,8 +137,8 @@ impl Kind for Sysctl {
             change = change
                 .field(
                     "value",
-                    live.map_or(Shown::Absent, Shown::Text),
-                    Shown::text(&value.0),
+                    live.map_or(DisplayValue::Absent, DisplayValue::Text),
+                    DisplayValue::text(&value.0),
                 )
                 .step(Step::script(
                     format!("set {} to {}", self.key, value.0),
@@ -149,8 +150,8 @@ impl Kind for Sysctl {
             change = change
                 .field(
                     &path,
-                    text.map_or(Shown::Absent, Shown::Lines),
-                    Shown::Lines(kept.clone()),
+                    text.map_or(DisplayValue::Absent, DisplayValue::Lines),
+                    DisplayValue::Lines(kept.clone()),
                 )
                 .step(write(&path, observed.file.as_ref(), kept));
         }
@@ -158,7 +159,7 @@ impl Kind for Sysctl {
     }
 }
 
-impl Sysctl {
+impl SysctlResource {
     fn path(&self) -> String {
         let name = || format!("/etc/sysctl.d/60-skep-{}.conf", self.key.replace('/', "-"));
         self.file.as_ref().map_or_else(name, ToString::to_string)
@@ -220,7 +221,7 @@ impl Sysctl {
             .collect()
     }
 
-    fn plan_absent(&self, observed: &Parameter, text: Option<String>) -> Option<Change> {
+    fn plan_absent(&self, observed: &SysctlState, text: Option<String>) -> Option<Change> {
         let (path, before) = (self.path(), text?);
         let rest = self.without_value(&before);
         let empty = rest
@@ -233,16 +234,14 @@ impl Sysctl {
         }
         let change = Change::new(Action::Delete)
             .note("the running kernel keeps its value until the next boot");
-        let shown = Shown::Lines(before);
+        let shown = DisplayValue::Lines(before);
         Some(if goes {
-            change.field(&path, shown, Shown::Absent).step(Step::script(
-                format!("remove {path}"),
-                REMOVE,
-                [path],
-            ))
+            change
+                .field(&path, shown, DisplayValue::Absent)
+                .step(Step::script(format!("remove {path}"), REMOVE, [path]))
         } else {
             change
-                .field(&path, shown, Shown::Lines(rest.clone()))
+                .field(&path, shown, DisplayValue::Lines(rest.clone()))
                 .step(write(&path, observed.file.as_ref(), rest))
         })
     }
@@ -252,7 +251,7 @@ fn write(path: &str, before: Option<&PathState>, content: String) -> Step {
     let (owner, group) = before.map_or((0, 0), |file| (file.uid, file.gid));
     Step {
         summary: format!("write {path}"),
-        act: Act::WriteFile(WriteFile {
+        act: Operation::WriteFile(WriteFile {
             path: path.into(),
             content: content.into_bytes(),
             owner: owner.to_string(),
@@ -266,7 +265,7 @@ fn normal(value: &str) -> String {
     value.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-impl<'de> Deserialize<'de> for Value {
+impl<'de> Deserialize<'de> for SysctlValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -275,13 +274,13 @@ impl<'de> Deserialize<'de> for Value {
 struct ValueVisitor;
 
 impl Visitor<'_> for ValueVisitor {
-    type Value = Value;
+    type Value = SysctlValue;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a value of a kernel parameter: text, a whole number, true or false")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<SysctlValue, E> {
         if normal(text).is_empty()
             || text.len() > 4000
             || text.chars().any(|one| one.is_control() && one != '\t')
@@ -290,43 +289,43 @@ impl Visitor<'_> for ValueVisitor {
                 "{text:?} is not the value of a kernel parameter: one line of text"
             )));
         }
-        Ok(Value(normal(text)))
+        Ok(SysctlValue(normal(text)))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        Ok(Value(number.to_string()))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<SysctlValue, E> {
+        Ok(SysctlValue(number.to_string()))
     }
 
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        Ok(Value(u8::from(value).to_string()))
+    fn visit_bool<E: Error>(self, value: bool) -> Result<SysctlValue, E> {
+        Ok(SysctlValue(u8::from(value).to_string()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::trial::{self, HOSTILE_NAMES, Scratch};
+    use super::super::trial::{self, HOSTILE_NAMES, ScratchFolder};
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
     const FILE: &str = "/etc/sysctl.d/60-skep-net.ipv4.ip_local_port_range.conf";
     const RANGE: &str = "key = 'net.ipv4.ip_local_port_range'\nvalue = '1024  65000'";
     const KEPT: &str = "# Managed by skep.\nnet.ipv4.ip_local_port_range = 1024 65000\n";
 
-    fn host(live: Option<&str>, path: &str, file: Option<&str>) -> Answers {
-        let file = file.map_or(Answer::Path(None), trial::file_answer);
+    fn host(live: Option<&str>, path: &str, file: Option<&str>) -> HostAnswers {
+        let file = file.map_or(QueryAnswer::Path(None), trial::file_answer);
         let key = "net.ipv4.ip_local_port_range";
-        Answers::default()
+        HostAnswers::default()
             .with(
                 Query::Sysctl(key.into()),
-                Answer::Sysctl(live.map(str::to_owned)),
+                QueryAnswer::Sysctl(live.map(str::to_owned)),
             )
             .with(Query::content(path), file)
     }
 
     #[test]
     fn plans_what_differs_and_nothing_else() {
-        let range: Sysctl = trial::kind(RANGE);
+        let range: SysctlResource = trial::kind(RANGE);
         let change = trial::plan(&range, &host(Some("32768\t60999\n"), FILE, None)).unwrap();
         assert_eq!(
             trial::fields(&change),
@@ -359,14 +358,14 @@ mod tests {
     #[test]
     fn other_settings_of_the_file_stay() {
         let table = format!("{RANGE}\nfile = '/etc/sysctl.d/local.conf'");
-        let shared: Sysctl = trial::kind(&table);
+        let shared: SysctlResource = trial::kind(&table);
         let at = |text| host(Some("1024 65000"), "/etc/sysctl.d/local.conf", Some(text));
         let change = trial::plan(
             &shared,
             &at("vm.swappiness=10\n-net/ipv4/ip_local_port_range=1 2\n# end"),
         )
         .unwrap();
-        let Act::WriteFile(file) = &change.steps[0].act else {
+        let Operation::WriteFile(file) = &change.steps[0].act else {
             panic!()
         };
         let after = String::from_utf8(file.content.clone()).unwrap();
@@ -383,7 +382,8 @@ mod tests {
 
     #[test]
     fn absence() {
-        let gone: Sysctl = trial::kind("key = 'net.ipv4.ip_local_port_range'\nstate = 'absent'");
+        let gone: SysctlResource =
+            trial::kind("key = 'net.ipv4.ip_local_port_range'\nstate = 'absent'");
         assert!(trial::plan(&gone, &host(Some("1 2"), FILE, None)).is_none());
         let change = trial::plan(&gone, &host(Some("1 2"), FILE, Some(KEPT))).unwrap();
         assert_eq!(
@@ -393,14 +393,15 @@ mod tests {
         let mixed = format!("vm.swappiness=10\n{KEPT}");
         let change = trial::plan(&gone, &host(Some("1 2"), FILE, Some(&mixed))).unwrap();
         assert!(
-            matches!(&change.steps[0].act, Act::WriteFile(file) if file.content == b"vm.swappiness=10\n# Managed by skep.\n")
+            matches!(&change.steps[0].act, Operation::WriteFile(file) if file.content == b"vm.swappiness=10\n# Managed by skep.\n")
         );
     }
 
     #[test]
     fn keys_and_values_as_the_manual_has_them() {
-        let path =
-            |key: &str| trial::kind::<Sysctl>(&format!("key = '{key}'\nvalue = true")).proc_path();
+        let path = |key: &str| {
+            trial::kind::<SysctlResource>(&format!("key = '{key}'\nvalue = true")).proc_path()
+        };
         assert_eq!(
             path("net.ipv4.conf.eth0/100.forwarding"),
             "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
@@ -410,12 +411,12 @@ mod tests {
             "/proc/sys/net/ipv4/conf/eth0.100/forwarding"
         );
         assert_eq!(
-            trial::kind::<Sysctl>("key = 'a.b'\nvalue = 0").value,
-            Some(Value("0".into()))
+            trial::kind::<SysctlResource>("key = 'a.b'\nvalue = 0").value,
+            Some(SysctlValue("0".into()))
         );
         assert_eq!(
-            trial::kind::<Sysctl>("key = 'a.b'\nvalue = true").value,
-            Some(Value("1".into()))
+            trial::kind::<SysctlResource>("key = 'a.b'\nvalue = true").value,
+            Some(SysctlValue("1".into()))
         );
         for table in [
             "key = 'a.b'",
@@ -430,13 +431,13 @@ mod tests {
             "key = 'a.b'\nvalue = 1\nstate = 'absent'",
             "key = 'a.b'\nvalue = 1.5",
         ] {
-            trial::invalid::<Sysctl>(table);
+            trial::invalid::<SysctlResource>(table);
         }
     }
 
     #[test]
     fn the_value_arrives_literally() {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         let file = scratch.path("parameter");
         std::fs::write(&file, "old").unwrap();
         for value in HOSTILE_NAMES {

@@ -5,14 +5,14 @@ use serde::Deserialize;
 
 use super::AbsolutePath;
 use crate::model::{
-    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, ProbeError,
-    Query, Refusal, Shown, Step, UnitState,
+    Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
+    ProbeError, Query, Refusal, ResourceKind, Step, UnitState,
 };
 
 /// A systemd unit.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SystemdService {
+pub struct SystemdServiceResource {
     /// Name of the unit; `.service` is added when it has no suffix.
     name: String,
     /// Whether it starts at boot. Default: left as it is.
@@ -28,7 +28,7 @@ pub struct SystemdService {
 
 /// The unit, and those files that are newer than its start.
 #[derive(Debug)]
-pub struct Service {
+pub struct SystemdServiceState {
     unit: UnitState,
     newer: Vec<String>,
 }
@@ -74,15 +74,15 @@ fi
 /// Time for a unit to start or stop: five minutes (the Engine stops its containers first).
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(300);
 
-impl Kind for SystemdService {
+impl ResourceKind for SystemdServiceResource {
     const NAME: &'static str = "systemd_service";
-    type Observed = Service;
+    type Observed = SystemdServiceState;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         let allowed = |one: char| one.is_ascii_alphanumeric() || ":_.\\@-".contains(one);
         let begins = self
             .name
@@ -92,27 +92,29 @@ impl Kind for SystemdService {
             || !self.name.chars().all(allowed)
             || self.name.ends_with('@')
         {
-            return Err(
-                Invalid::new("name", format!("{:?} is not the name of a unit", self.name))
-                    .hint("write it as systemctl shows it, e.g. docker or docker.service"),
-            );
+            return Err(InvalidField::new(
+                "name",
+                format!("{:?} is not the name of a unit", self.name),
+            )
+            .hint("write it as systemctl shows it, e.g. docker or docker.service"));
         }
         if !SUFFIXES.iter().any(|suffix| self.name.ends_with(suffix)) {
             self.name.push_str(".service");
         }
         let wants = self.enabled.is_some() || self.running.is_some() || self.masked.is_some();
         if !wants && self.restart_when_newer.is_empty() {
-            return Err(Invalid::new("", "nothing is asked of this unit")
+            return Err(InvalidField::new("", "nothing is asked of this unit")
                 .hint("add enabled = true and running = true"));
         }
         if self.masked == Some(true) && (self.enabled == Some(true) || self.running == Some(true)) {
-            return Err(
-                Invalid::new("masked", "a masked unit is neither enabled nor started")
-                    .hint("set masked = false"),
-            );
+            return Err(InvalidField::new(
+                "masked",
+                "a masked unit is neither enabled nor started",
+            )
+            .hint("set masked = false"));
         }
         if self.running == Some(false) && !self.restart_when_newer.is_empty() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "restart_when_newer",
                 "a unit that is stopped is not restarted",
             )
@@ -132,7 +134,7 @@ impl Kind for SystemdService {
             .collect()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let unit = answers.unit(&self.name)?.clone();
         let mut newer = Vec::new();
         for path in &self.restart_when_newer {
@@ -143,7 +145,7 @@ impl Kind for SystemdService {
                 newer.push(path.to_string());
             }
         }
-        Ok(Observation::Known(Service { unit, newer }))
+        Ok(Observation::Known(SystemdServiceState { unit, newer }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
@@ -168,8 +170,8 @@ impl Kind for SystemdService {
             change = change
                 .field(
                     "unit files",
-                    Shown::text("changed on disk"),
-                    Shown::text("loaded"),
+                    DisplayValue::text("changed on disk"),
+                    DisplayValue::text("loaded"),
                 )
                 .step(Step::script(
                     "load the changed unit files",
@@ -193,7 +195,7 @@ impl Kind for SystemdService {
     }
 }
 
-impl SystemdService {
+impl SystemdServiceResource {
     fn step(&self, verb: &str, script: &'static str) -> Step {
         Step::script(format!("{verb} {}", self.name), script, [verb, &self.name])
             .with_timeout(TIMEOUT)
@@ -226,25 +228,25 @@ impl SystemdService {
         let before = if unit.exists() || !state.is_empty() {
             yes_or_no(!wanted)
         } else {
-            Shown::Absent
+            DisplayValue::Absent
         };
         change
             .field("enabled", before, yes_or_no(wanted))
             .step(self.step(verb, CHANGE))
     }
 
-    fn plan_running(&self, observed: &Service, change: Change) -> Change {
+    fn plan_running(&self, observed: &SystemdServiceState, change: Change) -> Change {
         let unit = &observed.unit;
         // A masked unit is there, too: only nobody may start it.
         let there = unit.exists() || unit.get("LoadState") == "masked";
         let before = if there {
-            Shown::text(unit.get("ActiveState"))
+            DisplayValue::text(unit.get("ActiveState"))
         } else {
-            Shown::Absent
+            DisplayValue::Absent
         };
         let disturbs = match ENGINE.contains(&self.name.as_str()) {
-            true => Disturbance::EngineRestart,
-            false => Disturbance::ServiceRestart,
+            true => Disruption::EngineRestart,
+            false => Disruption::ServiceRestart,
         };
         match self.running {
             Some(false) if !matches!(unit.get("ActiveState"), "" | "inactive" | "failed") => change
@@ -257,8 +259,8 @@ impl SystemdService {
             _ if unit.is_active() && !observed.newer.is_empty() => change
                 .field(
                     "started",
-                    Shown::text(format!("before {}", observed.newer.join(", "))),
-                    Shown::text("after"),
+                    DisplayValue::text(format!("before {}", observed.newer.join(", "))),
+                    DisplayValue::text("after"),
                 )
                 .step(self.step("restart", START))
                 .disturbing(disturbs),
@@ -278,8 +280,8 @@ fn started(unit: &UnitState) -> Option<u64> {
     seconds("ExecMainStartTimestamp").or_else(|| seconds("ActiveEnterTimestamp"))
 }
 
-fn yes_or_no(value: bool) -> Shown {
-    Shown::text(if value { "yes" } else { "no" })
+fn yes_or_no(value: bool) -> DisplayValue {
+    DisplayValue::text(if value { "yes" } else { "no" })
 }
 
 #[cfg(test)]
@@ -287,20 +289,20 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{Answer, PathState, PathType};
+    use crate::model::{PathState, PathType, QueryAnswer};
 
-    fn unit(properties: &[(&str, &str)]) -> Answers {
+    fn unit(properties: &[(&str, &str)]) -> HostAnswers {
         let properties = properties
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        Answers::default().with(
+        HostAnswers::default().with(
             Query::Unit("docker.service".into()),
-            Answer::Unit(UnitState { properties }),
+            QueryAnswer::Unit(UnitState { properties }),
         )
     }
 
-    fn running(file_state: &str) -> Answers {
+    fn running(file_state: &str) -> HostAnswers {
         unit(&[
             ("LoadState", "loaded"),
             ("ActiveState", "active"),
@@ -310,7 +312,7 @@ mod tests {
         ])
     }
 
-    fn docker(rest: &str) -> SystemdService {
+    fn docker(rest: &str) -> SystemdServiceResource {
         trial::kind(&format!("name = 'docker'\n{rest}"))
     }
 
@@ -331,7 +333,7 @@ mod tests {
         );
         assert_eq!(
             (change.action, change.disturbs),
-            (Action::Create, Disturbance::Nothing)
+            (Action::Create, Disruption::Nothing)
         );
     }
 
@@ -363,7 +365,7 @@ mod tests {
             trial::fields(&change),
             ["enabled: yes => no", "running: active => no"]
         );
-        assert_eq!(change.disturbs, Disturbance::EngineRestart);
+        assert_eq!(change.disturbs, Disruption::EngineRestart);
         assert!(
             trial::plan(
                 &off,
@@ -383,10 +385,10 @@ mod tests {
             };
             (
                 Query::path("/etc/docker/daemon.json"),
-                Answer::Path(Some(state)),
+                QueryAnswer::Path(Some(state)),
             )
         };
-        let at = |answers: Answers, (query, answer)| answers.with(query, answer);
+        let at = |answers: HostAnswers, (query, answer)| answers.with(query, answer);
         let change = trial::plan(&service, &at(running("enabled"), file(1001))).unwrap();
         assert_eq!(
             trial::fields(&change),
@@ -395,13 +397,15 @@ mod tests {
         assert_eq!(
             (change.disturbs, trial::arguments(&change)),
             (
-                Disturbance::EngineRestart,
+                Disruption::EngineRestart,
                 vec![vec!["restart".into(), "docker.service".into()]]
             )
         );
         assert!(trial::plan(&service, &at(running("enabled"), file(1000))).is_none());
-        let missing =
-            running("enabled").with(Query::path("/etc/docker/daemon.json"), Answer::Path(None));
+        let missing = running("enabled").with(
+            Query::path("/etc/docker/daemon.json"),
+            QueryAnswer::Path(None),
+        );
         assert!(trial::plan(&service, &missing).is_none());
         // What does not run is started, and not restarted besides.
         let stopped = unit(&[
@@ -461,7 +465,7 @@ mod tests {
             "name = 'a'\nrunning = false\nrestart_when_newer = ['/x']",
             "name = 'a'\nrestart_when_newer = ['x']",
         ] {
-            trial::invalid::<SystemdService>(table);
+            trial::invalid::<SystemdServiceResource>(table);
         }
     }
 }

@@ -10,8 +10,9 @@ use std::process::{Command, Stdio};
 
 use crate::inventory::Roster;
 use crate::model::{
-    Act, Answer, Answers, Change, Examination, ExamineError, Files, HostContext, Invalid, Kind,
-    PathState, PathType, Query, Refusal, Resource, Shown,
+    Change, DisplayValue, Examination, ExamineError, FileLoader, HostAnswers, HostContext,
+    InvalidField, Operation, PathState, PathType, Query, QueryAnswer, Refusal, Resource,
+    ResourceKind,
 };
 use crate::names::HostName;
 
@@ -34,14 +35,14 @@ pub const HOSTILE_NAMES: &[&str] = &[
 #[derive(Default)]
 pub struct TrialFiles(pub BTreeMap<&'static str, Vec<u8>>);
 
-impl Files for TrialFiles {
-    fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+impl FileLoader for TrialFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.0
             .get(path)
             .cloned()
-            .ok_or_else(|| Invalid::new("", format!("no source {path}")))
+            .ok_or_else(|| InvalidField::new("", format!("no source {path}")))
     }
-    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, Invalid> {
+    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, InvalidField> {
         let prefix = format!("{path}/");
         let below = self
             .0
@@ -54,21 +55,21 @@ impl Files for TrialFiles {
         };
         let entries: Vec<_> = below.map(entry).collect();
         if entries.is_empty() {
-            Err(Invalid::new("", format!("no folder {path}")))
+            Err(InvalidField::new("", format!("no folder {path}")))
         } else {
             Ok(entries)
         }
     }
-    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+    fn archive(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.source(path)
     }
-    fn template(&self, path: &str) -> Result<String, Invalid> {
+    fn template(&self, path: &str) -> Result<String, InvalidField> {
         self.source(path)
             .map(|bytes| String::from_utf8(bytes).unwrap())
     }
 }
 
-fn make<K: Kind>(table: &str, files: &TrialFiles) -> Result<K, String> {
+fn make<K: ResourceKind>(table: &str, files: &TrialFiles) -> Result<K, String> {
     let mut kind: K = toml::from_str(table).map_err(|error| error.to_string())?;
     let (host, roster) = (HostName::new("one"), Roster::default());
     let context = HostContext {
@@ -83,17 +84,17 @@ fn make<K: Kind>(table: &str, files: &TrialFiles) -> Result<K, String> {
 }
 
 /// A kind from the text of its table.
-pub fn kind<K: Kind>(table: &str) -> K {
+pub fn kind<K: ResourceKind>(table: &str) -> K {
     kind_with(table, &TrialFiles::default())
 }
 
 /// The same with files beside the playbook.
-pub fn kind_with<K: Kind>(table: &str, files: &TrialFiles) -> K {
+pub fn kind_with<K: ResourceKind>(table: &str, files: &TrialFiles) -> K {
     make(table, files).unwrap_or_else(|error| panic!("{table}\n{error}"))
 }
 
 /// The message that a bad table gets.
-pub fn invalid<K: Kind>(table: &str) -> String {
+pub fn invalid<K: ResourceKind>(table: &str) -> String {
     match make::<K>(table, &TrialFiles::default()) {
         Ok(_) => panic!("taken, though wrong:\n{table}"),
         Err(error) => error,
@@ -101,8 +102,8 @@ pub fn invalid<K: Kind>(table: &str) -> String {
 }
 
 /// The planned change, if any; everything was asked for that is looked at.
-pub fn plan<K: Kind>(kind: &K, answers: &Answers) -> Option<Change> {
-    for query in Kind::queries(kind) {
+pub fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> {
+    for query in ResourceKind::queries(kind) {
         assert!(
             answers.contains(&query),
             "the test has no answer for {query:?}"
@@ -126,7 +127,7 @@ pub fn plan<K: Kind>(kind: &K, answers: &Answers) -> Option<Change> {
 }
 
 /// The further questions of a kind.
-pub fn needs<K: Kind>(kind: &K, answers: &Answers) -> Vec<Query> {
+pub fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
     match kind.examine(answers).unwrap() {
         Examination::Needs(queries) => queries,
         _ => panic!("needs nothing more"),
@@ -134,7 +135,7 @@ pub fn needs<K: Kind>(kind: &K, answers: &Answers) -> Vec<Query> {
 }
 
 /// Why a kind will not act.
-pub fn refusal<K: Kind>(kind: &K, answers: &Answers) -> Refusal {
+pub fn refusal<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Refusal {
     match kind.examine(answers) {
         Err(ExamineError::Refused(refusal)) => refusal,
         Err(error) => panic!("{error}"),
@@ -142,12 +143,12 @@ pub fn refusal<K: Kind>(kind: &K, answers: &Answers) -> Refusal {
     }
 }
 
-fn shown(value: &Shown) -> String {
+fn shown(value: &DisplayValue) -> String {
     match value {
-        Shown::Absent => "-".into(),
-        Shown::Text(text) | Shown::Lines(text) => text.clone(),
-        Shown::Secret => "(secret)".into(),
-        Shown::KnownAfterApply => "?".into(),
+        DisplayValue::Absent => "-".into(),
+        DisplayValue::Text(text) | DisplayValue::Lines(text) => text.clone(),
+        DisplayValue::Secret => "(secret)".into(),
+        DisplayValue::KnownAfterApply => "?".into(),
     }
 }
 
@@ -169,8 +170,8 @@ pub fn fields(change: &Change) -> Vec<String> {
 
 /// The text of every script of a change.
 pub fn scripts(change: &Change) -> Vec<String> {
-    let script = |act: &Act| {
-        if let Act::Script(script) = act {
+    let script = |act: &Operation| {
+        if let Operation::Script(script) = act {
             Some(script.script.to_string())
         } else {
             None
@@ -185,8 +186,8 @@ pub fn scripts(change: &Change) -> Vec<String> {
 
 /// The arguments of every script of a change.
 pub fn arguments(change: &Change) -> Vec<Vec<String>> {
-    let arguments = |act: &Act| {
-        if let Act::Script(script) = act {
+    let arguments = |act: &Operation| {
+        if let Operation::Script(script) = act {
             Some(script.arguments.clone())
         } else {
             None
@@ -216,14 +217,14 @@ pub fn path_state(kind: PathType, mode: u32) -> PathState {
     }
 }
 
-pub fn path_answer(kind: PathType, mode: u32) -> Answer {
-    Answer::Path(Some(path_state(kind, mode)))
+pub fn path_answer(kind: PathType, mode: u32) -> QueryAnswer {
+    QueryAnswer::Path(Some(path_state(kind, mode)))
 }
 
 /// A regular file of root with mode 0644 and this content.
-pub fn file_answer(content: &str) -> Answer {
+pub fn file_answer(content: &str) -> QueryAnswer {
     let size = content.len() as u64;
-    Answer::Path(Some(PathState {
+    QueryAnswer::Path(Some(PathState {
         size,
         content: Some(content.into()),
         ..path_state(PathType::File, 0o644)
@@ -297,10 +298,10 @@ pub fn run(
 pub fn perform(change: &Change) -> Result<(), String> {
     for step in &change.steps {
         match &step.act {
-            Act::Script(script) => {
+            Operation::Script(script) => {
                 run(&script.script, &script.arguments, &script.stdin, &[])?;
             }
-            Act::WriteFile(file) => {
+            Operation::WriteFile(file) => {
                 std::fs::write(&file.path, &file.content).map_err(|error| error.to_string())?;
                 std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
                     .unwrap();
@@ -312,9 +313,9 @@ pub fn perform(change: &Change) -> Result<(), String> {
 }
 
 /// Plans, performs and plans again: there was a change, and then there is none.
-pub fn settle<K: Kind>(kind: &K, path: &str) {
+pub fn settle<K: ResourceKind>(kind: &K, path: &str) {
     let answers = || {
-        let queries = Kind::queries(kind);
+        let queries = ResourceKind::queries(kind);
         assert!(
             queries
                 .iter()
@@ -322,8 +323,8 @@ pub fn settle<K: Kind>(kind: &K, path: &str) {
         );
         queries
             .into_iter()
-            .fold(Answers::default(), |answers, query| {
-                answers.with(query, Answer::Path(look(path)))
+            .fold(HostAnswers::default(), |answers, query| {
+                answers.with(query, QueryAnswer::Path(look(path)))
             })
     };
     let change = plan(kind, &answers()).expect("nothing to do");
@@ -334,9 +335,9 @@ pub fn settle<K: Kind>(kind: &K, path: &str) {
 }
 
 /// A folder that goes with the test.
-pub struct Scratch(tempfile::TempDir);
+pub struct ScratchFolder(tempfile::TempDir);
 
-impl Scratch {
+impl ScratchFolder {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

@@ -5,16 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{AccountName, State};
+use super::{AccountName, DesiredState};
 use crate::model::{
-    Act, Action, Answers, Change, GroupState, HostContext, Invalid, Kind, Observation, ProbeError,
-    Query, Refusal, Shown, Step, UserState,
+    Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
+    Operation, ProbeError, Query, Refusal, ResourceKind, Step, UserState,
 };
 
 /// Members of a group.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct UserInGroup {
+pub struct UserInGroupResource {
     /// One account. Either `user` or `users` is given.
     user: Option<AccountName>,
     /// Several accounts; an empty list is allowed and asks for nothing.
@@ -29,12 +29,12 @@ pub struct UserInGroup {
     exclusive: bool,
     /// `"present"` (default) or `"absent"`: whether the accounts are members.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 /// Accounts and the group as they are.
 #[derive(Debug)]
-pub struct Membership {
+pub struct UserInGroupState {
     users: BTreeMap<String, Option<UserState>>,
     group: Option<GroupState>,
 }
@@ -48,30 +48,32 @@ const REMOVE: &str = r#"gpasswd --delete "$1" "$2" >/dev/null
 const PROVE: &str = r#"sh -c "$1"
 "#;
 
-impl Kind for UserInGroup {
+impl ResourceKind for UserInGroupResource {
     const NAME: &'static str = "user_in_group";
-    type Observed = Membership;
+    type Observed = UserInGroupState;
 
     fn name(&self) -> String {
         let users: Vec<&str> = self.users().map(AccountName::as_str).collect();
         format!("{}: {}", self.group, users.join(", "))
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.user.is_some() == self.users.is_some() {
-            return Err(Invalid::new("users", "either `user` or `users` is given")
-                .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"));
+            return Err(
+                InvalidField::new("users", "either `user` or `users` is given")
+                    .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"),
+            );
         }
         if self
             .prove
             .as_ref()
             .is_some_and(|text| text.trim().is_empty() || text.contains('\0'))
         {
-            return Err(Invalid::new("prove", "the proof is not a command")
+            return Err(InvalidField::new("prove", "the proof is not a command")
                 .hint("write prove = \"docker version\""));
         }
-        if self.state == State::Absent && (self.exclusive || self.prove.is_some()) {
-            return Err(Invalid::new(
+        if self.state == DesiredState::Absent && (self.exclusive || self.prove.is_some()) {
+            return Err(InvalidField::new(
                 "state",
                 "`exclusive` and `prove` are about accounts that are members",
             )
@@ -87,12 +89,12 @@ impl Kind for UserInGroup {
             .collect()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let users = self
             .users()
             .map(|user| Ok((user.to_string(), answers.user(user.as_str())?.clone())));
         let users = users.collect::<Result<_, ProbeError>>()?;
-        Ok(Observation::Known(Membership {
+        Ok(Observation::Known(UserInGroupState {
             users,
             group: answers.group(self.group.as_str())?.clone(),
         }))
@@ -100,19 +102,19 @@ impl Kind for UserInGroup {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let change = match self.state {
-            State::Present => self.plan_present(observed)?,
-            State::Absent => self.plan_absent(observed)?,
+            DesiredState::Present => self.plan_present(observed)?,
+            DesiredState::Absent => self.plan_absent(observed)?,
         };
         Ok((!change.fields.is_empty()).then_some(change))
     }
 }
 
-impl UserInGroup {
+impl UserInGroupResource {
     fn users(&self) -> impl Iterator<Item = &AccountName> {
         self.user.iter().chain(self.users.iter().flatten())
     }
 
-    fn plan_present(&self, observed: &Membership) -> Result<Change, Refusal> {
+    fn plan_present(&self, observed: &UserInGroupState) -> Result<Change, Refusal> {
         let missing: Vec<&str> = observed
             .users
             .iter()
@@ -142,8 +144,8 @@ impl UserInGroup {
             change = change
                 .field(
                     name,
-                    Shown::text("not a member"),
-                    Shown::text(format!("member of {group}")),
+                    DisplayValue::text("not a member"),
+                    DisplayValue::text(format!("member of {group}")),
                 )
                 .step(Step::script(
                     format!("add {name} to the group {group}"),
@@ -164,7 +166,7 @@ impl UserInGroup {
     }
 
     /// Members that the playbook does not name, when it claims the whole group.
-    fn others(&self, observed: &Membership) -> BTreeSet<String> {
+    fn others(&self, observed: &UserInGroupState) -> BTreeSet<String> {
         let members = observed
             .group
             .iter()
@@ -176,7 +178,7 @@ impl UserInGroup {
             .collect()
     }
 
-    fn plan_absent(&self, observed: &Membership) -> Result<Change, Refusal> {
+    fn plan_absent(&self, observed: &UserInGroupState) -> Result<Change, Refusal> {
         let mut change = Change::new(Action::Delete);
         for (name, user) in &observed.users {
             let Some(user) = user
@@ -205,8 +207,8 @@ impl UserInGroup {
         change
             .field(
                 name,
-                Shown::text(format!("member of {group}")),
-                Shown::text("not a member"),
+                DisplayValue::text(format!("member of {group}")),
+                DisplayValue::text("not a member"),
             )
             .step(Step::script(
                 format!("take {name} out of the group {group}"),
@@ -223,7 +225,7 @@ fn proof(name: &str, text: &str) -> Step {
         PROVE,
         [text],
     );
-    if let Act::Script(script) = &mut step.act {
+    if let Operation::Script(script) = &mut step.act {
         script.user = Some(name.to_owned());
     }
     step
@@ -234,7 +236,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{Answer, Answers};
+    use crate::model::{HostAnswers, QueryAnswer};
 
     fn user(groups: &[&str]) -> Option<UserState> {
         let groups = groups.iter().map(|group| (*group).to_owned()).collect();
@@ -247,20 +249,24 @@ mod tests {
         })
     }
 
-    fn host(ann: Option<UserState>, bob: Option<UserState>, members: Option<&[&str]>) -> Answers {
+    fn host(
+        ann: Option<UserState>,
+        bob: Option<UserState>,
+        members: Option<&[&str]>,
+    ) -> HostAnswers {
         let group = members.map(|members| GroupState {
             gid: 999,
             members: members.iter().map(|name| (*name).to_owned()).collect(),
         });
-        Answers::default()
-            .with(Query::User("ann".into()), Answer::User(ann))
-            .with(Query::User("bob".into()), Answer::User(bob))
-            .with(Query::Group("docker".into()), Answer::Group(group))
+        HostAnswers::default()
+            .with(Query::User("ann".into()), QueryAnswer::User(ann))
+            .with(Query::User("bob".into()), QueryAnswer::User(bob))
+            .with(Query::Group("docker".into()), QueryAnswer::Group(group))
     }
 
     #[test]
     fn adds_whom_it_must_and_proves_it_as_them() {
-        let both: UserInGroup =
+        let both: UserInGroupResource =
             trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
         let bare = trial::plan(&both, &host(user(&["ann"]), user(&["bob"]), None)).unwrap();
         assert_eq!(
@@ -283,7 +289,7 @@ mod tests {
             .steps
             .iter()
             .map(|step| {
-                if let Act::Script(script) = &step.act {
+                if let Operation::Script(script) = &step.act {
                     script.user.clone()
                 } else {
                     None
@@ -302,14 +308,14 @@ mod tests {
 
     #[test]
     fn a_missing_account_is_refused_by_name() {
-        let both: UserInGroup = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'");
+        let both: UserInGroupResource = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'");
         let refusal = trial::refusal(&both, &host(user(&["docker"]), None, None));
         assert!(refusal.why.contains("bob") && !refusal.why.contains("ann"));
     }
 
     #[test]
     fn members_go_when_asked() {
-        let exclusive: UserInGroup =
+        let exclusive: UserInGroupResource =
             trial::kind("user = 'ann'\ngroup = 'docker'\nexclusive = true");
         let answers = host(user(&["docker"]), None, Some(&["ann", "eve"]));
         let change = trial::plan(&exclusive, &answers).unwrap();
@@ -319,7 +325,7 @@ mod tests {
         );
         assert_eq!(trial::scripts(&change), [REMOVE]);
 
-        let absent: UserInGroup =
+        let absent: UserInGroupResource =
             trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nstate = 'absent'");
         let change = trial::plan(&absent, &answers).unwrap();
         assert_eq!(
@@ -347,7 +353,7 @@ mod tests {
             "group = 'docker'\nuser = 'a'\nprove = ' '",
             "group = 'docker'\nuser = 'a'\nstate = 'absent'\nprove = 'true'",
         ] {
-            trial::invalid::<UserInGroup>(table);
+            trial::invalid::<UserInGroupResource>(table);
         }
     }
 

@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cluster::request;
-use crate::model::{Act, Made, Refusal, Seal, SecretBytes, Step};
+use crate::model::{GeneratedValue, KeyedDigest, Operation, Refusal, SecretBytes, Step};
 use crate::names::HostName;
 
 /// The name that a playbook gives.
@@ -23,12 +23,12 @@ pub(super) fn default_keep() -> usize {
 
 /// Which of the two an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(super) enum ObjectKind {
     Secret,
     Config,
 }
 
-impl Sort {
+impl ObjectKind {
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Secret => "secret",
@@ -67,7 +67,7 @@ impl Sort {
 
 /// One version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct ObjectVersion {
     id: String,
     pub(super) number: u64,
     pub(super) name: String,
@@ -80,15 +80,15 @@ pub(super) struct Version {
 
 /// All versions of one name, the current one last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Versions {
-    list: Vec<Version>,
+pub struct ObjectVersions {
+    list: Vec<ObjectVersion>,
     /// The key of digests, once it was made.
     pub(super) key: Option<SecretBytes>,
 }
 
-impl Versions {
-    /// Reads the bodies of [`Sort::paths`].
-    pub(super) fn read(sort: Sort, name: &str, bodies: &[Value]) -> Self {
+impl ObjectVersions {
+    /// Reads the bodies of [`ObjectKind::paths`].
+    pub(super) fn read(sort: ObjectKind, name: &str, bodies: &[Value]) -> Self {
         let objects = bodies
             .first()
             .and_then(Value::as_array)
@@ -99,7 +99,7 @@ impl Versions {
             .and_then(Value::as_array)
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let mut list: Vec<Version> = objects
+        let mut list: Vec<ObjectVersion> = objects
             .iter()
             .filter_map(|object| version(sort, name, object, services))
             .collect();
@@ -116,7 +116,7 @@ impl Versions {
         Self { list, key }
     }
 
-    pub(super) fn current(&self) -> Option<&Version> {
+    pub(super) fn current(&self) -> Option<&ObjectVersion> {
         self.list.last()
     }
 
@@ -127,10 +127,10 @@ impl Versions {
 
     /// Old versions that no service uses and that are more than are to be kept, the oldest first. `coming` is how many
     /// versions will be added.
-    pub(super) fn surplus(&self, keep: usize, coming: usize) -> Vec<&Version> {
+    pub(super) fn surplus(&self, keep: usize, coming: usize) -> Vec<&ObjectVersion> {
         let current = usize::from(coming == 0 && !self.list.is_empty());
         let old = &self.list[..self.list.len() - current];
-        let unused: Vec<&Version> = old
+        let unused: Vec<&ObjectVersion> = old
             .iter()
             .filter(|version| version.users.is_empty())
             .collect();
@@ -142,7 +142,11 @@ impl Versions {
     ///
     /// # Errors
     /// [`Refusal`] when a service uses one.
-    pub(super) fn all_unused(&self, sort: Sort, name: &str) -> Result<Vec<&Version>, Refusal> {
+    pub(super) fn all_unused(
+        &self,
+        sort: ObjectKind,
+        name: &str,
+    ) -> Result<Vec<&ObjectVersion>, Refusal> {
         let mut users: Vec<&str> = self
             .list
             .iter()
@@ -165,7 +169,12 @@ impl Versions {
     }
 }
 
-fn version(sort: Sort, name: &str, object: &Value, services: &[Value]) -> Option<Version> {
+fn version(
+    sort: ObjectKind,
+    name: &str,
+    object: &Value,
+    services: &[Value],
+) -> Option<ObjectVersion> {
     // Filters may be ignored by what answers: the label decides.
     let labels = object.pointer("/Spec/Labels")?;
     if labels.get(LABEL_NAME)?.as_str()? != name {
@@ -188,15 +197,15 @@ fn version(sort: Sort, name: &str, object: &Value, services: &[Value]) -> Option
         .map(|service| text(service, "/Spec/Name"))
         .collect();
     let content = match sort {
-        Sort::Config => Base64::decode_vec(&text(object, "/Spec/Data")).ok(),
-        Sort::Secret => None,
+        ObjectKind::Config => Base64::decode_vec(&text(object, "/Spec/Data")).ok(),
+        ObjectKind::Secret => None,
     };
     let digest = labels
         .get(LABEL_DIGEST)
         .and_then(Value::as_str)
         .unwrap_or_default()
         .to_owned();
-    Some(Version {
+    Some(ObjectVersion {
         id,
         number,
         name: full,
@@ -216,7 +225,7 @@ fn text(value: &Value, pointer: &str) -> String {
 
 /// The step that makes a version.
 pub(super) fn create(
-    sort: Sort,
+    sort: ObjectKind,
     name: &str,
     number: u64,
     content: &SecretBytes,
@@ -234,8 +243,8 @@ pub(super) fn create(
         path,
         Some(body),
     );
-    if let (Sort::Secret, Act::Engine(call)) = (sort, &mut step.act) {
-        call.made = Made::Seal(Seal {
+    if let (ObjectKind::Secret, Operation::Engine(call)) = (sort, &mut step.act) {
+        call.made = GeneratedValue::Seal(KeyedDigest {
             managers: managers.to_vec(),
             path: format!("/configs/{KEY}"),
             pointer: "/Spec/Data".into(),
@@ -258,8 +267,8 @@ pub(super) fn create_key(managers: &[HostName]) -> Step {
         "/configs/create".into(),
         Some(body),
     );
-    if let Act::Engine(call) = &mut step.act {
-        call.made = Made::RandomKey {
+    if let Operation::Engine(call) = &mut step.act {
+        call.made = GeneratedValue::RandomKey {
             into: "/Data".into(),
         };
     }
@@ -267,7 +276,7 @@ pub(super) fn create_key(managers: &[HostName]) -> Step {
 }
 
 /// The step that removes a version.
-pub(super) fn remove(sort: Sort, version: &Version, managers: &[HostName]) -> Step {
+pub(super) fn remove(sort: ObjectKind, version: &ObjectVersion, managers: &[HostName]) -> Step {
     let path = format!("{}/{}", sort.collection(), version.id);
     request(
         format!("remove {} {}", sort.noun(), version.name),

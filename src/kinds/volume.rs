@@ -8,16 +8,17 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::hosts_entry::is_host_name;
-use super::{AbsolutePath, State};
+use super::{AbsolutePath, DesiredState};
 use crate::model::{
-    Act, Action, Answers, Change, EngineAnswer, EngineCall, HostContext, Invalid, Kind, Made,
-    Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
+    Action, Change, DisplayValue, DockerAnswer, DockerCall, GeneratedValue, HostAnswers,
+    HostContext, InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind,
+    STEP_TIMEOUT, Step,
 };
 
 /// A named volume.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Volume {
+pub struct VolumeResource {
     /// Its name.
     name: String,
     /// Its driver. Default `local`.
@@ -27,19 +28,19 @@ pub struct Volume {
     #[serde(default)]
     options: BTreeMap<String, String>,
     /// An export of an NFS server, instead of options.
-    nfs: Option<Nfs>,
+    nfs: Option<NfsExport>,
     /// Whether a volume with another driver or options is removed and made anew. Default `false`.
     #[serde(default)]
     replace: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 /// An export of an NFS server.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Nfs {
+struct NfsExport {
     /// Address or name of the server.
     server: String,
     /// What it exports.
@@ -58,20 +59,20 @@ fn mount_options() -> String {
 
 /// A volume as the Engine shows it.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveVolume {
     driver: String,
     options: BTreeMap<String, String>,
 }
 
-impl Kind for Volume {
+impl ResourceKind for VolumeResource {
     const NAME: &'static str = "volume";
-    type Observed = Option<Live>;
+    type Observed = Option<LiveVolume>;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         let plain =
             |character: char| character.is_ascii_alphanumeric() || "_.-".contains(character);
         if self.name.len() < 2
@@ -80,19 +81,19 @@ impl Kind for Volume {
                 .starts_with(|first: char| first.is_ascii_alphanumeric())
             || !self.name.chars().all(plain)
         {
-            return Err(Invalid::new("name", format!("{:?} is not the name of a volume", self.name))
+            return Err(InvalidField::new("name", format!("{:?} is not the name of a volume", self.name))
                 .hint("two or more letters, digits, \"_\", \".\" and \"-\"; the first is a letter or digit"));
         }
         if let Some(nfs) = &self.nfs {
             if !self.options.is_empty() || self.driver != "local" {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "nfs",
                     "an NFS volume has the driver local and its own options",
                 )
                 .hint("give either nfs, or driver and options"));
             }
             if nfs.server.parse::<IpAddr>().is_err() && !is_host_name(&nfs.server) {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "nfs",
                     format!("{:?} is neither an address nor a host name", nfs.server),
                 ));
@@ -113,7 +114,7 @@ impl Kind for Volume {
         vec![Query::engine(self.path())]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let failed = |why: String| {
             Err(ProbeError::Failed {
                 what: format!("the volume {}", self.name),
@@ -121,44 +122,48 @@ impl Kind for Volume {
             })
         };
         match answers.engine(&self.path())? {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
-            } => Ok(Observation::Known(Some(Live::read(body)))),
+            } => Ok(Observation::Known(Some(LiveVolume::read(body)))),
             // A host that is to get its Engine in this run has no volume.
-            EngineAnswer::Response { status: 404, .. } | EngineAnswer::Absent => {
+            DockerAnswer::Response { status: 404, .. } | DockerAnswer::Absent => {
                 Ok(Observation::Known(None))
             }
-            EngineAnswer::Response { status, body } => failed(
+            DockerAnswer::Response { status, body } => failed(
                 body.get("message")
                     .and_then(Value::as_str)
                     .map_or(format!("status {status}"), str::to_owned),
             ),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
+            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => failed(why.clone()),
         }
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         let Some(live) = observed else {
-            if self.state == State::Absent {
+            if self.state == DesiredState::Absent {
                 return Ok(None);
             }
             let change = Change::new(Action::Create).field(
                 "driver",
-                Shown::Absent,
-                Shown::text(&self.driver),
+                DisplayValue::Absent,
+                DisplayValue::text(&self.driver),
             );
             let options = self.options.iter();
             let change = options.fold(change, |change, (key, value)| {
-                change.field(format!("option {key}"), Shown::Absent, Shown::text(value))
+                change.field(
+                    format!("option {key}"),
+                    DisplayValue::Absent,
+                    DisplayValue::text(value),
+                )
             });
             return Ok(Some(change.step(self.create())));
         };
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             let change = Change::new(Action::Delete).field(
                 "driver",
-                Shown::text(&live.driver),
-                Shown::Absent,
+                DisplayValue::text(&live.driver),
+                DisplayValue::Absent,
             );
             return Ok(Some(change.step(self.remove()).note(live.loss())));
         }
@@ -166,8 +171,8 @@ impl Kind for Volume {
         if live.driver != self.driver {
             change = change.field(
                 "driver",
-                Shown::text(&live.driver),
-                Shown::text(&self.driver),
+                DisplayValue::text(&live.driver),
+                DisplayValue::text(&self.driver),
             );
         }
         let keys: std::collections::BTreeSet<&String> =
@@ -175,7 +180,8 @@ impl Kind for Volume {
         for key in keys {
             let (before, after) = (live.options.get(key), self.options.get(key));
             if before != after {
-                let shown = |value: Option<&String>| value.map_or(Shown::Absent, Shown::text);
+                let shown =
+                    |value: Option<&String>| value.map_or(DisplayValue::Absent, DisplayValue::text);
                 change = change.field(format!("option {key}"), shown(before), shown(after));
             }
         }
@@ -209,7 +215,7 @@ impl Kind for Volume {
     }
 }
 
-impl Live {
+impl LiveVolume {
     fn read(body: &Value) -> Self {
         let options = body.get("Options").and_then(Value::as_object);
         let options = options
@@ -236,7 +242,7 @@ impl Live {
     }
 }
 
-impl Volume {
+impl VolumeResource {
     fn path(&self) -> String {
         format!("/volumes/{}", self.name)
     }
@@ -267,18 +273,18 @@ impl Volume {
         path: String,
         body: Option<Value>,
     ) -> Step {
-        let call = EngineCall {
+        let call = DockerCall {
             managers: Vec::new(),
             method,
             path,
             body,
             late: Vec::new(),
-            made: Made::Nothing,
+            made: GeneratedValue::Nothing,
             timeout: STEP_TIMEOUT,
         };
         Step {
             summary,
-            act: Act::Engine(call),
+            act: Operation::Engine(call),
         }
     }
 }
@@ -288,25 +294,25 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::Answer;
+    use crate::model::QueryAnswer;
     use crate::swarm::samples::acts;
 
-    fn kind(table: &str) -> Volume {
+    fn kind(table: &str) -> VolumeResource {
         trial::kind(table)
     }
 
-    fn live(body: Value) -> Answers {
-        Answers::default().with(
+    fn live(body: Value) -> HostAnswers {
+        HostAnswers::default().with(
             Query::engine("/volumes/data"),
-            Answer::Engine(EngineAnswer::Response { status: 200, body }),
+            QueryAnswer::Engine(DockerAnswer::Response { status: 200, body }),
         )
     }
 
-    fn absent() -> Answers {
+    fn absent() -> HostAnswers {
         let body = json!({"message": "no such volume"});
-        Answers::default().with(
+        HostAnswers::default().with(
             Query::engine("/volumes/data"),
-            Answer::Engine(EngineAnswer::Response { status: 404, body }),
+            QueryAnswer::Engine(DockerAnswer::Response { status: 404, body }),
         )
     }
 
@@ -324,7 +330,7 @@ mod tests {
                 "option type: - => nfs"
             ]
         );
-        let Act::Engine(call) = &change.steps[0].act else {
+        let Operation::Engine(call) = &change.steps[0].act else {
             panic!()
         };
         let body = call.body.clone().unwrap();
@@ -374,9 +380,9 @@ mod tests {
             acts(&trial::plan(&gone, &live(json!({"Driver": "local"}))).unwrap()),
             ["own DELETE /volumes/data"]
         );
-        let down = Answers::default().with(
+        let down = HostAnswers::default().with(
             Query::engine("/volumes/data"),
-            Answer::Engine(EngineAnswer::Down("stopped".into())),
+            QueryAnswer::Engine(DockerAnswer::Down("stopped".into())),
         );
         assert!(gone.observe(&down).is_err());
     }
@@ -395,7 +401,10 @@ mod tests {
                 "either nfs",
             ),
         ] {
-            assert!(trial::invalid::<Volume>(table).contains(why), "{table}");
+            assert!(
+                trial::invalid::<VolumeResource>(table).contains(why),
+                "{table}"
+            );
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::{EngineAnswer, Holding, Query, SecretBytes, StackAnswer, StackQuestion, ValueSource};
+use super::{
+    DirectoryUsage, DockerAnswer, Query, SecretBytes, StackAnswer, StackQuestion, ValueSource,
+};
 use crate::names::HostName;
 
 /// Largest file content that a query brings back, in bytes (1 MiB).
@@ -15,10 +17,10 @@ pub const CONTENT_LIMIT: u64 = 1024 * 1024;
     missing_docs,
     reason = "each variant answers the query of the same name"
 )]
-pub enum Answer {
-    Facts(Facts),
+pub enum QueryAnswer {
+    Facts(HostFacts),
     Path(Option<PathState>),
-    AptSources(Vec<SourceFile>),
+    AptSources(Vec<AptSourceFile>),
     AptLists(Vec<String>),
     Package(PackageState),
     PackageVersions(Vec<String>),
@@ -30,16 +32,16 @@ pub enum Answer {
     Sysctl(Option<String>),
     Program(Option<String>),
     Test(i32),
-    Catalogue(Option<Vec<Tagged>>),
-    Holding(Option<Holding>),
+    Catalogue(Option<Vec<TaggedImage>>),
+    Holding(Option<DirectoryUsage>),
     Value(SecretBytes),
-    Engine(EngineAnswer),
+    Engine(DockerAnswer),
     Stack(StackAnswer),
 }
 
 /// What is true of a host as a whole, read once per run. Templates see it as `facts`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Facts {
+pub struct HostFacts {
     /// The kernel's host name.
     pub hostname: String,
     /// `ID` of os-release: `debian` or `ubuntu`.
@@ -118,7 +120,7 @@ pub struct PathState {
 
 /// One file below /etc/apt that names package sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFile {
+pub struct AptSourceFile {
     /// Absolute path.
     pub path: String,
     /// Content, lossily decoded.
@@ -195,7 +197,7 @@ impl UnitState {
 
 /// One image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-pub struct Tagged {
+pub struct TaggedImage {
     /// Name below the registry: `web/front`.
     pub repository: String,
     /// Tag.
@@ -252,8 +254,8 @@ pub enum ProbeError {
 
 /// All answers of one host, by query.
 #[derive(Debug, Clone, Default)]
-pub struct Answers {
-    entries: HashMap<Query, Result<Answer, ProbeError>>,
+pub struct HostAnswers {
+    entries: HashMap<Query, Result<QueryAnswer, ProbeError>>,
 }
 
 macro_rules! accessor {
@@ -265,22 +267,22 @@ macro_rules! accessor {
         pub fn $name(&self, $($argument: $type),*) -> Result<&$answer, ProbeError> {
             let query = $query;
             match self.get(&query)? {
-                Answer::$variant(answer) => Ok(answer),
+                QueryAnswer::$variant(answer) => Ok(answer),
                 other => Err(ProbeError::Failed { what: format!("{query:?}"), why: format!("answered by {other:?}") }),
             }
         }
     };
 }
 
-impl Answers {
+impl HostAnswers {
     /// Records the answer to a query, replacing an older one.
-    pub fn insert(&mut self, query: Query, answer: Result<Answer, ProbeError>) {
+    pub fn insert(&mut self, query: Query, answer: Result<QueryAnswer, ProbeError>) {
         self.entries.insert(query, answer);
     }
 
-    /// Builder form of [`Answers::insert`], for tables of tests.
+    /// Builder form of [`HostAnswers::insert`], for tables of tests.
     #[must_use]
-    pub fn with(mut self, query: Query, answer: Answer) -> Self {
+    pub fn with(mut self, query: Query, answer: QueryAnswer) -> Self {
         self.insert(query, Ok(answer));
         self
     }
@@ -292,7 +294,7 @@ impl Answers {
     }
 
     /// Takes over all answers of another set.
-    pub fn merge(&mut self, other: Answers) {
+    pub fn merge(&mut self, other: HostAnswers) {
         self.entries.extend(other.entries);
     }
 
@@ -302,7 +304,7 @@ impl Answers {
         self.entries.len()
     }
 
-    pub(crate) fn get(&self, query: &Query) -> Result<&Answer, ProbeError> {
+    pub(crate) fn get(&self, query: &Query) -> Result<&QueryAnswer, ProbeError> {
         match self.entries.get(query) {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => Err(error.clone()),
@@ -311,9 +313,9 @@ impl Answers {
     }
 
     accessor!(/// Facts of the host.
-        facts() -> Facts, Query::Facts, Facts);
+        facts() -> HostFacts, Query::Facts, Facts);
     accessor!(/// Every apt source file.
-        apt_sources() -> Vec<SourceFile>, Query::AptSources, AptSources);
+        apt_sources() -> Vec<AptSourceFile>, Query::AptSources, AptSources);
     accessor!(/// Names of the signed indexes that apt has fetched.
         apt_lists() -> Vec<String>, Query::AptLists, AptLists);
     accessor!(/// A package's state.
@@ -335,11 +337,11 @@ impl Answers {
     accessor!(/// Where a program is, if it is there.
         program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
     accessor!(/// What a registry's directory holds, if it is there.
-        catalogue(directory: &str) -> Option<Vec<Tagged>>, Query::Catalogue { directory: directory.into() }, Catalogue);
+        catalogue(directory: &str) -> Option<Vec<TaggedImage>>, Query::Catalogue { directory: directory.into() }, Catalogue);
     accessor!(/// How much a directory holds, if it is there.
-        holding(directory: &str) -> Option<Holding>, Query::Holding { directory: directory.into() }, Holding);
+        holding(directory: &str) -> Option<DirectoryUsage>, Query::Holding { directory: directory.into() }, Holding);
     accessor!(/// How much a directory of another host holds, if it is there.
-        holding_at(host: &HostName, directory: &str) -> Option<Holding>,
+        holding_at(host: &HostName, directory: &str) -> Option<DirectoryUsage>,
         Query::Holding { directory: directory.into() }.at(host), Holding);
     accessor!(/// A path of another host and, when it is a regular file, its content.
         content_at(host: &HostName, path: &str) -> Option<PathState>, Query::content(path).at(host), Path);
@@ -348,9 +350,9 @@ impl Answers {
     accessor!(/// A value of the operator's machine.
         value(source: &ValueSource) -> SecretBytes, Query::Value(source.clone()), Value);
     accessor!(/// What the host's own Engine said.
-        engine(path: &str) -> EngineAnswer, Query::engine(path), Engine);
+        engine(path: &str) -> DockerAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.
-        engine_of(host: &HostName, path: &str) -> EngineAnswer, Query::engine_of(host.clone(), path), Engine);
+        engine_of(host: &HostName, path: &str) -> DockerAnswer, Query::engine_of(host.clone(), path), Engine);
 
     /// What a registry said of an image.
     ///
@@ -359,14 +361,14 @@ impl Answers {
     pub fn distribution(
         &self,
         image: &str,
-        credentials: Option<&super::Credentials>,
-    ) -> Result<&EngineAnswer, ProbeError> {
+        credentials: Option<&super::RegistryCredentials>,
+    ) -> Result<&DockerAnswer, ProbeError> {
         let query = Query::Distribution {
             image: image.into(),
             credentials: credentials.cloned(),
         };
         match self.get(&query)? {
-            Answer::Engine(answer) => Ok(answer),
+            QueryAnswer::Engine(answer) => Ok(answer),
             other => Err(ProbeError::Failed {
                 what: image.into(),
                 why: format!("answered by {other:?}"),
@@ -388,7 +390,7 @@ impl Answers {
             Query::path(path)
         };
         match self.get(&query)? {
-            Answer::Path(state) => Ok(state.as_ref()),
+            QueryAnswer::Path(state) => Ok(state.as_ref()),
             other => Err(ProbeError::Failed {
                 what: path.into(),
                 why: format!("answered by {other:?}"),

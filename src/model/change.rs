@@ -33,7 +33,7 @@ impl Action {
 /// A value as a plan shows it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Shown {
+pub enum DisplayValue {
     /// Nothing is there.
     Absent,
     /// A short value, shown as it is.
@@ -46,7 +46,7 @@ pub enum Shown {
     KnownAfterApply,
 }
 
-impl Shown {
+impl DisplayValue {
     /// A short text value.
     pub fn text(value: impl Into<String>) -> Self {
         Self::Text(value.into())
@@ -59,15 +59,15 @@ pub struct FieldChange {
     /// Name as in the playbook.
     pub field: String,
     /// What the host has.
-    pub before: Shown,
+    pub before: DisplayValue,
     /// What it should have.
-    pub after: Shown,
+    pub after: DisplayValue,
 }
 
 /// What performing a change disturbs, from harmless to grave.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Disturbance {
+pub enum Disruption {
     /// Nothing that runs.
     #[default]
     Nothing,
@@ -91,7 +91,7 @@ pub struct Change {
     /// What would be done, in order.
     pub steps: Vec<Step>,
     /// What doing it disturbs.
-    pub disturbs: Disturbance,
+    pub disturbs: Disruption,
     /// Whether the resource differs again right after its steps by its nature (a command without a condition).
     pub repeats: bool,
     /// Remarks that a person should read before saying yes, e.g. that a file was edited behind our back.
@@ -106,7 +106,7 @@ impl Change {
             action,
             fields: Vec::new(),
             steps: Vec::new(),
-            disturbs: Disturbance::Nothing,
+            disturbs: Disruption::Nothing,
             repeats: false,
             notes: Vec::new(),
         }
@@ -114,7 +114,12 @@ impl Change {
 
     /// Adds a field that differs.
     #[must_use]
-    pub fn field(mut self, field: impl Into<String>, before: Shown, after: Shown) -> Self {
+    pub fn field(
+        mut self,
+        field: impl Into<String>,
+        before: DisplayValue,
+        after: DisplayValue,
+    ) -> Self {
         self.fields.push(FieldChange {
             field: field.into(),
             before,
@@ -132,7 +137,7 @@ impl Change {
 
     /// Says what performing the change disturbs.
     #[must_use]
-    pub fn disturbing(mut self, disturbs: Disturbance) -> Self {
+    pub fn disturbing(mut self, disturbs: Disruption) -> Self {
         self.disturbs = disturbs;
         self
     }

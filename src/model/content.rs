@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-use super::Shown;
+use super::DisplayValue;
 
 /// Longest text that a plan shows in full, in bytes (64 KiB).
 const LONGEST_SHOWN: usize = 64 * 1024;
 
-impl Shown {
-    /// Content of a file: [`Shown::Lines`] for readable text below 64 KiB, else `sha256:... (N bytes)`.
+impl DisplayValue {
+    /// Content of a file: [`DisplayValue::Lines`] for readable text below 64 KiB, else `sha256:... (N bytes)`.
     #[must_use]
     pub fn content(content: &[u8]) -> Self {
         match std::str::from_utf8(content) {
@@ -52,18 +52,18 @@ mod tests {
     #[test]
     fn text_is_shown_and_all_else_digested() {
         assert_eq!(
-            Shown::content("a\n\tb".as_bytes()),
-            Shown::Lines("a\n\tb".into())
+            DisplayValue::content("a\n\tb".as_bytes()),
+            DisplayValue::Lines("a\n\tb".into())
         );
         let empty = "sha256:";
         for unreadable in [&b"\x1b[2J"[..], b"\xff", b"a\0b"] {
             assert!(
-                matches!(Shown::content(unreadable), Shown::Text(text) if text.starts_with(empty))
+                matches!(DisplayValue::content(unreadable), DisplayValue::Text(text) if text.starts_with(empty))
             );
         }
         let long = "a".repeat(LONGEST_SHOWN);
         assert!(
-            matches!(Shown::content(long.as_bytes()), Shown::Text(text) if text.ends_with("(65536 bytes)"))
+            matches!(DisplayValue::content(long.as_bytes()), DisplayValue::Text(text) if text.ends_with("(65536 bytes)"))
         );
         assert_eq!(
             sha256(b""),

@@ -1,10 +1,10 @@
 //! What a kind may know when it is bound to a host: names and data that were loaded before any connection.
 
-use super::Invalid;
+use super::InvalidField;
 use crate::inventory::Roster;
 use crate::names::HostName;
 
-/// A host's surroundings, for [`super::Kind::bind`].
+/// A host's surroundings, for [`super::ResourceKind::bind`].
 pub struct HostContext<'a> {
     /// The host that the resource is for.
     pub host: &'a HostName,
@@ -13,34 +13,34 @@ pub struct HostContext<'a> {
     /// Every host of the inventory, in its order.
     pub roster: &'a Roster,
     /// Templates and source files, already read (a kind does no I/O).
-    pub files: &'a dyn Files,
+    pub files: &'a dyn FileLoader,
 }
 
 /// Files beside the playbook, read by the playbook's loader.
-pub trait Files {
+pub trait FileLoader {
     /// The bytes of a source file, looked up beside the playbook and below `templates/`.
     ///
     /// # Errors
-    /// [`Invalid`] naming the places that were looked at.
-    fn source(&self, path: &str) -> Result<Vec<u8>, Invalid>;
+    /// [`InvalidField`] naming the places that were looked at.
+    fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField>;
 
     /// Everything below a folder beside the playbook or below `templates/`, by path, up to 256 MiB.
     ///
     /// # Errors
-    /// [`Invalid`] naming the places that were looked at, or what cannot be read.
-    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, Invalid>;
+    /// [`InvalidField`] naming the places that were looked at, or what cannot be read.
+    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, InvalidField>;
 
     /// A large file, such as an archive of images, up to 1 GiB.
     ///
     /// # Errors
-    /// [`Invalid`] naming the places that were looked at, or what cannot be read.
-    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid>;
+    /// [`InvalidField`] naming the places that were looked at, or what cannot be read.
+    fn archive(&self, path: &str) -> Result<Vec<u8>, InvalidField>;
 
     /// A template rendered with the host's variables.
     ///
     /// # Errors
-    /// [`Invalid`] with the template's name, line and the undefined name.
-    fn template(&self, path: &str) -> Result<String, Invalid>;
+    /// [`InvalidField`] with the template's name, line and the undefined name.
+    fn template(&self, path: &str) -> Result<String, InvalidField>;
 }
 
 /// One entry of a folder.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{Answers, Examination, ExamineError, Query, Resource};
+use super::{Examination, ExamineError, HostAnswers, Query, Resource};
 
 /// SHA-256 over a resource's kind, its rendered table, the files it was made of and what it took from the inventory. It may be
 /// the digest of a short secret: it is never shown, and never written down but keyed (`runner::record`).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Definition([u8; 32]);
+pub struct DefinitionDigest([u8; 32]);
 
-impl Definition {
-    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::Kind::taken`].
+impl DefinitionDigest {
+    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::ResourceKind::taken`].
     #[must_use]
     pub fn of(kind: &str, table: &serde_json::Value, files: &[u8], taken: &str) -> Self {
         DefinitionStart::new(kind, table).with(files, taken)
@@ -26,7 +26,7 @@ impl Definition {
 }
 
 // By hand: see above, it may be the digest of a short secret.
-impl std::fmt::Debug for Definition {
+impl std::fmt::Debug for DefinitionDigest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Definition")
     }
@@ -47,14 +47,14 @@ impl DefinitionStart {
         Self(digest)
     }
 
-    /// The whole definition, see [`Definition::of`].
+    /// The whole definition, see [`DefinitionDigest::of`].
     #[must_use]
-    pub fn with(&self, files: &[u8], taken: &str) -> Definition {
+    pub fn with(&self, files: &[u8], taken: &str) -> DefinitionDigest {
         let mut digest = self.0.clone();
         for part in [files, taken.as_bytes()] {
             add(&mut digest, part);
         }
-        Definition(digest.finalize().into())
+        DefinitionDigest(digest.finalize().into())
     }
 }
 
@@ -65,15 +65,15 @@ fn add(digest: &mut Sha256, part: &[u8]) {
 }
 
 /// A resource that knows its definition.
-pub struct Defined {
+pub struct DefinedResource {
     resource: Arc<dyn Resource>,
-    definition: Definition,
+    definition: DefinitionDigest,
 }
 
-impl Defined {
+impl DefinedResource {
     /// Puts a definition beside a resource.
     #[must_use]
-    pub fn wrap(resource: Arc<dyn Resource>, definition: Definition) -> Arc<dyn Resource> {
+    pub fn wrap(resource: Arc<dyn Resource>, definition: DefinitionDigest) -> Arc<dyn Resource> {
         Arc::new(Self {
             resource,
             definition,
@@ -81,7 +81,7 @@ impl Defined {
     }
 }
 
-impl Resource for Defined {
+impl Resource for DefinedResource {
     fn id(&self) -> String {
         self.resource.id()
     }
@@ -94,7 +94,7 @@ impl Resource for Defined {
         self.resource.queries()
     }
 
-    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError> {
+    fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError> {
         self.resource.examine(answers)
     }
 
@@ -106,7 +106,7 @@ impl Resource for Defined {
         self.resource.taken()
     }
 
-    fn definition(&self) -> Option<Definition> {
+    fn definition(&self) -> Option<DefinitionDigest> {
         Some(self.definition)
     }
 
@@ -122,14 +122,14 @@ mod tests {
     #[test]
     fn each_part_counts_and_none_runs_into_the_next() {
         let of = |kind, files: &[u8], taken| {
-            Definition::of(kind, &serde_json::json!({"a": 1}), files, taken)
+            DefinitionDigest::of(kind, &serde_json::json!({"a": 1}), files, taken)
         };
         assert_eq!(of("file", b"x", "y"), of("file", b"x", "y"));
         assert_ne!(of("file", b"x", "y"), of("file", b"xy", ""));
         assert_ne!(of("file", b"x", "y"), of("group", b"x", "y"));
         assert_ne!(
             of("file", b"x", ""),
-            Definition::of("file", &serde_json::json!({"a": 2}), b"x", "")
+            DefinitionDigest::of("file", &serde_json::json!({"a": 2}), b"x", "")
         );
         assert_eq!(format!("{:?}", of("file", b"x", "y")), "Definition");
     }

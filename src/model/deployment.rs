@@ -14,7 +14,7 @@ pub const STACK_LABEL: &str = "com.docker.stack.namespace";
 
 /// What the `docker` command is given to deploy a stack.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Deployment {
+pub struct StackDeployment {
     /// The stack's name.
     pub name: String,
     /// Compose files in their order, each a key of `files`; never empty.
@@ -37,21 +37,21 @@ pub struct StackQuestion {
     /// Working managers; the first is asked. None means that there is no swarm yet: an empty one is imagined.
     pub managers: Vec<HostName>,
     /// What would be deployed.
-    pub deployment: Arc<Deployment>,
+    pub deployment: Arc<StackDeployment>,
 }
 
 /// What deploying a stack would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackAnswer {
     /// The command would do this.
-    Previewed(Preview),
+    Previewed(DeployPreview),
     /// The command refuses, in its own words.
     Refused(String),
 }
 
 /// What the command would do.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct Preview {
+pub struct DeployPreview {
     /// Its writes, in order.
     pub writes: Vec<StackWrite>,
     /// External objects that are not in the swarm, as `secret db_password`.
@@ -71,20 +71,20 @@ pub struct StackWrite {
     pub body: Value,
 }
 
-/// Deploys a stack: [`super::Act::Deploy`].
+/// Deploys a stack: [`super::Operation::Deploy`].
 #[derive(Debug, Clone)]
-pub struct Deploy {
+pub struct DeployStack {
     /// The first of these that answers as a manager is written to.
     pub managers: Vec<HostName>,
     /// What is deployed.
-    pub deployment: Arc<Deployment>,
+    pub deployment: Arc<StackDeployment>,
     /// Limit of time for the command.
     pub timeout: Duration,
 }
 
-/// Waits until a stack's services run as they should: [`super::Act::Converge`].
+/// Waits until a stack's services run as they should: [`super::Operation::Converge`].
 #[derive(Debug, Clone)]
-pub struct Converge {
+pub struct WaitForConvergence {
     /// The first of these that answers as a manager is asked.
     pub managers: Vec<HostName>,
     /// The stack's name.
@@ -93,7 +93,7 @@ pub struct Converge {
     pub deadline: Duration,
 }
 
-impl std::fmt::Debug for Deployment {
+impl std::fmt::Debug for StackDeployment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
@@ -105,7 +105,7 @@ impl std::fmt::Debug for Deployment {
     }
 }
 
-impl std::fmt::Debug for Preview {
+impl std::fmt::Debug for DeployPreview {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn no_content_reaches_a_log() {
-        let deployment = Deployment {
+        let deployment = StackDeployment {
             name: "web".into(),
             files: [("web.env".to_owned(), b"PASSWORD=hunter2".to_vec())].into(),
             variables: [("TOKEN".to_owned(), "hunter2".to_owned())].into(),
-            ..Deployment::default()
+            ..StackDeployment::default()
         };
         let question = StackQuestion {
             managers: vec![],
@@ -143,10 +143,10 @@ mod tests {
             path: "/x".into(),
             body: "hunter2".into(),
         };
-        let preview = Preview {
+        let preview = DeployPreview {
             writes: vec![write.clone()],
             said: "hunter2".into(),
-            ..Preview::default()
+            ..DeployPreview::default()
         };
         let text = format!("{question:?}{write:?}{preview:?}");
         assert!(text.contains("web") && !text.contains("hunter2"), "{text}");

@@ -2,7 +2,7 @@
 
 /// What an Engine said to a `GET`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EngineAnswer {
+pub enum DockerAnswer {
     /// It answered: status and body (an object with `message` when the status is an error).
     Response {
         /// HTTP status.
@@ -18,7 +18,7 @@ pub enum EngineAnswer {
     Unreachable(String),
 }
 
-impl EngineAnswer {
+impl DockerAnswer {
     /// The body of a successful response.
     #[must_use]
     pub fn ok(&self) -> Option<&serde_json::Value> {

@@ -2,14 +2,14 @@
 
 /// How much a directory holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Holding {
+pub struct DirectoryUsage {
     /// Files and links below it, at most a hundred thousand are counted; directories and the marker are not.
     pub files: u64,
     /// Their size in bytes.
     pub bytes: u64,
 }
 
-impl Holding {
+impl DirectoryUsage {
     /// For sentences: `12 files, 3 MiB`.
     #[must_use]
     pub fn words(self) -> String {

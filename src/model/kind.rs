@@ -1,17 +1,17 @@
 //! The contract of a kind of resource: three pure, synchronous functions over data, and the values
 //! that they return. A kind never sees a connection; all I/O happens elsewhere.
 
-use super::{Answers, Change, Definition, HostContext, ProbeError, Query};
+use super::{Change, DefinitionDigest, HostAnswers, HostContext, ProbeError, Query};
 
 /// One kind of resource, as its author writes it.
 ///
 /// The struct itself is deserialized from the playbook's table, after templates were rendered; use
 /// `#[serde(deny_unknown_fields)]` so that a typo is an error at its own line.
-pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
+pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// The kind's name in playbooks, e.g. `package`.
     const NAME: &'static str;
     /// Whether each host of a play has one, or the cluster as a whole.
-    const SCOPE: Scope = Scope::Host;
+    const SCOPE: ResourceScope = ResourceScope::Host;
     /// The typed state of the resource on the host.
     type Observed;
 
@@ -21,8 +21,8 @@ pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// Checks the fields, and takes from the context what the kind needs (templates, sources, other hosts). No I/O.
     ///
     /// # Errors
-    /// A [`Invalid`]: which field is wrong, why, and what would be right.
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    /// A [`InvalidField`]: which field is wrong, why, and what would be right.
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         let _ = context;
         Ok(())
     }
@@ -34,7 +34,7 @@ pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ProbeError`] when the state cannot be known. Absence is a state, never an error.
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError>;
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError>;
 
     /// What differs, or `None` when the resource is as asked.
     ///
@@ -57,7 +57,7 @@ pub trait Kind: serde::de::DeserializeOwned + Send + Sync + 'static {
 
 /// What a kind's resource belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
+pub enum ResourceScope {
     /// Each host of the play: a package, a file.
     Host,
     /// The cluster: a network, a stack. The first host of the play carries it for all, and reaches the cluster through
@@ -76,7 +76,7 @@ pub enum Observation<T> {
 /// A field that cannot be as the playbook says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct Invalid {
+pub struct InvalidField {
     /// Field of the resource, e.g. `mode`; empty when the whole resource is meant.
     pub field: String,
     /// What is wrong.
@@ -85,7 +85,7 @@ pub struct Invalid {
     pub hint: Option<String>,
 }
 
-impl Invalid {
+impl InvalidField {
     /// An invalid field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
@@ -140,23 +140,23 @@ pub trait Resource: Send + Sync {
     fn id(&self) -> String;
     /// The kind's name.
     fn kind(&self) -> &'static str;
-    /// See [`Kind::queries`].
+    /// See [`ResourceKind::queries`].
     fn queries(&self) -> Vec<Query>;
     /// Observes and plans.
     ///
     /// # Errors
     /// [`ExamineError`] when the state is unknown or acting is refused.
-    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError>;
-    /// See [`Kind::exclusive`].
+    fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError>;
+    /// See [`ResourceKind::exclusive`].
     fn exclusive(&self) -> Option<String> {
         None
     }
-    /// See [`Kind::taken`].
+    /// See [`ResourceKind::taken`].
     fn taken(&self) -> String {
         String::new()
     }
     /// What the playbook asks, as a digest; `None` for a resource that no playbook made.
-    fn definition(&self) -> Option<Definition> {
+    fn definition(&self) -> Option<DefinitionDigest> {
         None
     }
     /// The kind's own value, for the few who must know one kind from the others; what is wrapped is seen through.
@@ -165,7 +165,7 @@ pub trait Resource: Send + Sync {
     }
 }
 
-impl<K: Kind> Resource for K {
+impl<K: ResourceKind> Resource for K {
     fn itself(&self) -> Option<&dyn std::any::Any> {
         Some(self)
     }
@@ -179,18 +179,18 @@ impl<K: Kind> Resource for K {
     }
 
     fn queries(&self) -> Vec<Query> {
-        Kind::queries(self)
+        ResourceKind::queries(self)
     }
 
     fn exclusive(&self) -> Option<String> {
-        Kind::exclusive(self)
+        ResourceKind::exclusive(self)
     }
 
     fn taken(&self) -> String {
-        Kind::taken(self)
+        ResourceKind::taken(self)
     }
 
-    fn examine(&self, answers: &Answers) -> Result<Examination, ExamineError> {
+    fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError> {
         Ok(match self.observe(answers)? {
             Observation::Needs(queries) => Examination::Needs(queries),
             Observation::Known(observed) => match self.plan(&observed)? {

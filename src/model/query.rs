@@ -9,7 +9,7 @@ use crate::names::HostName;
 /// One read-only question to a host or to an Engine.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Query {
-    /// Release, architecture, addresses: what is true of the host as a whole. Answered by [`super::Facts`].
+    /// Release, architecture, addresses: what is true of the host as a whole. Answered by [`super::HostFacts`].
     Facts,
     /// One path (not followed when it is a link): type, owner, group, mode, size, modification time, link target.
     /// Answered by [`super::PathState`] or absence.
@@ -19,7 +19,7 @@ pub enum Query {
         /// Also read the content of a regular file, up to [`super::CONTENT_LIMIT`] bytes.
         content: bool,
     },
-    /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of [`super::SourceFile`].
+    /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of [`super::AptSourceFile`].
     AptSources,
     /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All of them: which one a repository has hangs
     /// on facts, and a question that waits for those costs an exec more.
@@ -48,7 +48,7 @@ pub enum Query {
         /// Absolute path on the host.
         directory: String,
     },
-    /// How much a directory holds, the marker of a data volume and directories not counted: a [`super::Holding`], or absence.
+    /// How much a directory holds, the marker of a data volume and directories not counted: a [`super::DirectoryUsage`], or absence.
     Holding {
         /// Absolute path on the host.
         directory: String,
@@ -71,7 +71,7 @@ pub enum Query {
     /// A value of the operator's machine, read once a run. Answered by [`super::SecretBytes`].
     Value(ValueSource),
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
-    /// Answered by an [`super::EngineAnswer`]; a host without an Engine is an answer, not a failure.
+    /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a failure.
     Engine {
         /// Whose Engine; `None` is the host that asks.
         host: Option<HostName>,
@@ -79,12 +79,12 @@ pub enum Query {
         path: String,
     },
     /// What a registry has under an image's name, as the host's own Engine sees it (`GET /distribution/NAME/json`). Answered by an
-    /// [`super::EngineAnswer`].
+    /// [`super::DockerAnswer`].
     Distribution {
         /// Name with its tag.
         image: String,
         /// Who asks, where the registry knows its users.
-        credentials: Option<Credentials>,
+        credentials: Option<RegistryCredentials>,
     },
     /// What the swarm has of a stack, and what deploying it would do: the `docker` command of this machine is run against a gate
     /// that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
@@ -93,7 +93,7 @@ pub enum Query {
 
 /// Who pulls and pushes. The password is never shown.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Credentials {
+pub struct RegistryCredentials {
     /// The user's name.
     pub username: String,
     /// The password.
@@ -102,7 +102,7 @@ pub struct Credentials {
     pub registry: String,
 }
 
-impl Credentials {
+impl RegistryCredentials {
     /// The value of the header `X-Registry-Auth`: base64url of JSON, as the Engine's API has it.
     #[must_use]
     pub fn header(&self) -> String {
@@ -112,7 +112,7 @@ impl Credentials {
     }
 }
 
-impl std::fmt::Debug for Credentials {
+impl std::fmt::Debug for RegistryCredentials {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Converge, Credentials, Deploy};
+use super::{DeployStack, RegistryCredentials, WaitForConvergence};
 use crate::names::HostName;
 
 /// Time that a step may take when it does not say otherwise: two minutes.
@@ -16,28 +16,28 @@ pub struct Step {
     /// What is done, in the imperative and without secrets: `install docker-ce`.
     pub summary: String,
     /// The act itself.
-    pub act: Act,
+    pub act: Operation,
 }
 
 /// What a step does.
 #[derive(Clone)]
-pub enum Act {
+pub enum Operation {
     /// Runs POSIX sh text as root on the host (or as `user`). Values never become shell text: they are the literal positional
     /// parameters `$1`, `$2`, ... or standard input. The shell starts with `set -eu`, `LC_ALL=C.UTF-8` and `umask 022`.
     /// A status other than 0 fails the step; its stderr is shown.
-    Script(Script),
+    Script(RunScript),
     /// Writes a file: to a temporary name in the same folder, owner and mode set, synced, renamed over the old one.
     WriteFile(WriteFile),
     /// Calls an Engine's API.
-    Engine(EngineCall),
+    Engine(DockerCall),
     /// Sends the host's own Engine an image to build, load or push, and reads what it says while it works.
     Image(ImageCall),
     /// Asks an Engine again and again until a field has a value.
-    Wait(Wait),
+    Wait(WaitForValue),
     /// Deploys a stack: the `docker` command of this machine, through a gate that lets writes through.
-    Deploy(Deploy),
+    Deploy(DeployStack),
     /// Waits until a stack's services run as they should, or until it is known that they will not.
-    Converge(Converge),
+    Converge(WaitForConvergence),
     /// Stands in a forecast for an act that lacks something, which an earlier resource of the playbook may make. Where it is still
     /// missing when its turn comes, it fails with these words: nothing was done.
     Lacks {
@@ -50,9 +50,9 @@ pub enum Act {
     KnownAfterApply,
 }
 
-/// See [`Act::Script`].
+/// See [`Operation::Script`].
 #[derive(Clone)]
-pub struct Script {
+pub struct RunScript {
     /// POSIX sh text, static wherever it can be.
     pub script: Cow<'static, str>,
     /// Positional parameters.
@@ -65,7 +65,7 @@ pub struct Script {
     pub timeout: Duration,
 }
 
-/// See [`Act::WriteFile`].
+/// See [`Operation::WriteFile`].
 #[derive(Clone)]
 pub struct WriteFile {
     /// Absolute path.
@@ -80,9 +80,9 @@ pub struct WriteFile {
     pub mode: u32,
 }
 
-/// See [`Act::Engine`].
+/// See [`Operation::Engine`].
 #[derive(Clone)]
-pub struct EngineCall {
+pub struct DockerCall {
     /// Whose Engine: the first of these that answers as a manager of a swarm; empty means the host's own, whatever it is.
     pub managers: Vec<HostName>,
     /// `POST`, `PUT` or `DELETE`.
@@ -92,14 +92,14 @@ pub struct EngineCall {
     /// JSON body.
     pub body: Option<serde_json::Value>,
     /// Values that are read at the moment of the call and set in the body.
-    pub late: Vec<Late>,
+    pub late: Vec<DeferredValue>,
     /// A value that is made at the moment of the call and set in the body.
-    pub made: Made,
+    pub made: GeneratedValue,
     /// Limit of time.
     pub timeout: Duration,
 }
 
-/// See [`Act::Image`]: a `POST` that is answered by a stream of JSON messages, of which one may be an error.
+/// See [`Operation::Image`]: a `POST` that is answered by a stream of JSON messages, of which one may be an error.
 #[derive(Clone)]
 pub struct ImageCall {
     /// Path with query string, without the version prefix.
@@ -107,14 +107,14 @@ pub struct ImageCall {
     /// A tar, or nothing.
     pub archive: Arc<[u8]>,
     /// Who pushes, where the registry knows its users.
-    pub credentials: Option<Credentials>,
+    pub credentials: Option<RegistryCredentials>,
     /// Limit of time.
     pub timeout: Duration,
 }
 
 /// A value that no plan can hold, because it is random or needs what only a live manager has.
 #[derive(Clone, Debug, Default)]
-pub enum Made {
+pub enum GeneratedValue {
     /// None.
     #[default]
     Nothing,
@@ -124,12 +124,12 @@ pub enum Made {
         into: String,
     },
     /// The keyed digest of a secret.
-    Seal(Seal),
+    Seal(KeyedDigest),
 }
 
-/// See [`Made::Seal`].
+/// See [`GeneratedValue::Seal`].
 #[derive(Clone, Debug)]
-pub struct Seal {
+pub struct KeyedDigest {
     /// The first of these that answers gives the key.
     pub managers: Vec<HostName>,
     /// Path of the `GET` that gives it.
@@ -146,7 +146,7 @@ pub struct Seal {
 
 /// A value that is read from another host's Engine at apply time, and never kept, shown or written down.
 #[derive(Clone, Debug)]
-pub struct Late {
+pub struct DeferredValue {
     /// The first of these that answers gives the value.
     pub hosts: Vec<HostName>,
     /// Path of the `GET`, e.g. `/swarm`.
@@ -157,9 +157,9 @@ pub struct Late {
     pub into: String,
 }
 
-/// See [`Act::Wait`].
+/// See [`Operation::Wait`].
 #[derive(Clone, Debug)]
-pub struct Wait {
+pub struct WaitForValue {
     /// Whose Engine: the first of these that answers; empty means the host's own.
     pub managers: Vec<HostName>,
     /// Path of the `GET`.
@@ -181,7 +181,7 @@ impl Step {
     ) -> Self {
         Self {
             summary: summary.into(),
-            act: Act::Script(Script {
+            act: Operation::Script(RunScript {
                 script: script.into(),
                 arguments: arguments.into_iter().map(Into::into).collect(),
                 stdin: Vec::new(),
@@ -194,7 +194,7 @@ impl Step {
     /// The same step with standard input (script steps only; others are returned as they are).
     #[must_use]
     pub fn with_stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
-        if let Act::Script(script) = &mut self.act {
+        if let Operation::Script(script) = &mut self.act {
             script.stdin = content.into();
         }
         self
@@ -203,7 +203,7 @@ impl Step {
     /// The same step with another limit of time (script steps only).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        if let Act::Script(script) = &mut self.act {
+        if let Operation::Script(script) = &mut self.act {
             script.timeout = timeout;
         }
         self
@@ -213,13 +213,13 @@ impl Step {
     pub fn known_after_apply(summary: impl Into<String>) -> Self {
         Self {
             summary: summary.into(),
-            act: Act::KnownAfterApply,
+            act: Operation::KnownAfterApply,
         }
     }
 }
 
 // By hand: contents, bodies and standard input may be secret and must not reach a log through `{:?}`.
-impl std::fmt::Debug for Act {
+impl std::fmt::Debug for Operation {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Script(script) => {

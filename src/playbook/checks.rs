@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use indexmap::{IndexMap, IndexSet};
 
-use crate::diagnostic::Place;
+use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::nearest;
 use crate::inventory::Inventory;
@@ -17,8 +17,8 @@ use super::Playbook;
 /// What was seen so far.
 #[derive(Default)]
 pub(super) struct RunChecks {
-    claims: IndexMap<String, IndexMap<HostName, Place>>,
-    contents: HashMap<HostName, HashMap<String, (Arc<serde_json::Value>, Place)>>,
+    claims: IndexMap<String, IndexMap<HostName, SourceSpan>>,
+    contents: HashMap<HostName, HashMap<String, (Arc<serde_json::Value>, SourceSpan)>>,
 }
 
 impl RunChecks {
@@ -28,7 +28,7 @@ impl RunChecks {
         host: &HostName,
         resource: &dyn Resource,
         content: &Arc<serde_json::Value>,
-        place: &Place,
+        place: &SourceSpan,
         diagnostics: &mut Diagnostics,
     ) {
         if let Some(claim) = resource.exclusive() {
@@ -54,7 +54,7 @@ impl RunChecks {
     }
 
     /// Notes what a host claims.
-    pub(super) fn claim(&mut self, host: &HostName, claim: String, place: &Place) {
+    pub(super) fn claim(&mut self, host: &HostName, claim: String, place: &SourceSpan) {
         self.claims
             .entry(claim)
             .or_default()
@@ -127,12 +127,12 @@ pub(super) fn unreached(
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
-    use crate::diagnostic::Source;
-    use crate::model::{Answers, Examination, ExamineError, Query};
+    use crate::diagnostic::SourceFile;
+    use crate::model::{Examination, ExamineError, HostAnswers, Query};
 
-    struct Claims(Option<&'static str>);
+    struct ClaimingResource(Option<&'static str>);
 
-    impl Resource for Claims {
+    impl Resource for ClaimingResource {
         fn id(&self) -> String {
             "claims[x]".into()
         }
@@ -142,7 +142,7 @@ mod tests {
         fn queries(&self) -> Vec<Query> {
             Vec::new()
         }
-        fn examine(&self, _: &Answers) -> Result<Examination, ExamineError> {
+        fn examine(&self, _: &HostAnswers) -> Result<Examination, ExamineError> {
             Ok(Examination::InSync)
         }
         fn exclusive(&self) -> Option<String> {
@@ -151,13 +151,13 @@ mod tests {
     }
 
     fn reported(claims: &[(&str, usize, Option<&'static str>)]) -> Diagnostics {
-        let source = Source::new("site.toml", "first\nsecond\n");
+        let source = SourceFile::new("site.toml", "first\nsecond\n");
         let (mut checks, mut diagnostics) = (RunChecks::default(), Diagnostics::default());
         for (host, offset, claim) in claims {
-            let place = Place::new(&source, *offset..offset + 5);
+            let place = SourceSpan::new(&source, *offset..offset + 5);
             checks.note(
                 &HostName::new(host),
-                &Claims(*claim),
+                &ClaimingResource(*claim),
                 &Arc::default(),
                 &place,
                 &mut diagnostics,

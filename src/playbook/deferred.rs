@@ -2,28 +2,28 @@
 
 use std::sync::Arc;
 
-use super::Unit;
-use super::expand::{Site, expand};
+use super::ResourceDecl;
+use super::expand::{HostScope, expand};
 use super::template::FactsView;
 use crate::diagnostic::Diagnostics;
-use crate::model::{Facts, Resource};
+use crate::model::{HostFacts, Resource};
 
 /// A resource of one host, as far as it can be known without asking the host.
 #[derive(Clone)]
-pub enum GoalResource {
+pub enum ResourceBinding {
     /// Known.
     Bound(Arc<dyn Resource>),
     /// Uses `facts`: bound once they were gathered.
-    Deferred(Arc<Deferred>),
+    Deferred(Arc<DeferredResource>),
 }
 
 /// A resource that uses `facts`.
-pub struct Deferred {
-    pub(super) unit: Arc<Unit>,
-    pub(super) site: Site,
+pub struct DeferredResource {
+    pub(super) unit: Arc<ResourceDecl>,
+    pub(super) site: HostScope,
 }
 
-impl Deferred {
+impl DeferredResource {
     /// The kind's name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
@@ -34,13 +34,13 @@ impl Deferred {
     ///
     /// # Errors
     /// Everything that is wrong with it on a host with these facts.
-    pub fn bind(&self, facts: &Facts) -> Result<Vec<Arc<dyn Resource>>, Diagnostics> {
+    pub fn bind(&self, facts: &HostFacts) -> Result<Vec<Arc<dyn Resource>>, Diagnostics> {
         let bound = expand(&self.unit, &self.site, &FactsView::known(facts))?;
         Ok(bound.into_iter().map(|bound| bound.resource).collect())
     }
 }
 
-impl std::fmt::Debug for GoalResource {
+impl std::fmt::Debug for ResourceBinding {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Bound(resource) => write!(formatter, "Bound({})", resource.id()),

@@ -6,21 +6,22 @@ use std::sync::Arc;
 use minijinja::value::Value as Template;
 use toml::de::ValueDeserializer;
 
-use super::Unit;
-use super::rendered::Rendered;
+use super::ResourceDecl;
+use super::rendered::RenderedTable;
 use super::template::{
-    FactsView, PlaybookFiles, Scope, World, render_condition, render_list, render_node,
+    FactsView, PlaybookFiles, TemplateContext, TemplateScope, render_condition, render_list,
+    render_node,
 };
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, is_secret_key, touches_secret, without_quoted_text};
-use crate::document::{Node, Value, did_you_mean, is_template, nearest};
+use crate::diagnostic::{SourceSpan, is_secret_key, touches_secret, without_quoted_text};
+use crate::document::{TomlNode, TomlValue, did_you_mean, is_template, nearest};
 use crate::inventory::Roster;
 use crate::kinds::{BuildError, build};
-use crate::model::{Defined, HostContext, Invalid, Resource};
+use crate::model::{DefinedResource, HostContext, InvalidField, Resource};
 use crate::names::HostName;
 
 /// A resource bound to a host.
-pub(super) struct Bound {
+pub(super) struct BoundResource {
     pub(super) resource: Arc<dyn Resource>,
     /// Its rendered table, to tell a repetition from a contradiction.
     pub(super) content: Arc<serde_json::Value>,
@@ -28,8 +29,8 @@ pub(super) struct Bound {
 
 /// Where a resource is expanded.
 #[derive(Clone)]
-pub(super) struct Site {
-    pub(super) world: Arc<World>,
+pub(super) struct HostScope {
+    pub(super) world: Arc<TemplateContext>,
     pub(super) roster: Arc<Roster>,
     pub(super) login_user: Arc<str>,
     pub(super) host: HostName,
@@ -40,14 +41,14 @@ pub(super) struct Site {
 /// # Errors
 /// Everything that is wrong with them on this host.
 pub(super) fn expand(
-    unit: &Unit,
-    site: &Site,
+    unit: &ResourceDecl,
+    site: &HostScope,
     facts: &FactsView,
-) -> Result<Vec<Bound>, Diagnostics> {
+) -> Result<Vec<BoundResource>, Diagnostics> {
     let items = match &unit.repeat {
         None => vec![None],
         Some(node) => {
-            let scope = Scope::new(&site.world, &site.host, facts.clone());
+            let scope = TemplateScope::new(&site.world, &site.host, facts.clone());
             let items =
                 render_list(&scope, &unit.source, node).map_err(|errors| on_host(errors, site))?;
             items.into_iter().map(Some).collect()
@@ -64,7 +65,7 @@ pub(super) fn expand(
     diagnostics.into_result().map(|_| bound)
 }
 
-fn on_host(errors: Diagnostics, site: &Site) -> Diagnostics {
+fn on_host(errors: Diagnostics, site: &HostScope) -> Diagnostics {
     errors
         .into_iter()
         .map(|error| error.on_host(&site.host))
@@ -72,12 +73,12 @@ fn on_host(errors: Diagnostics, site: &Site) -> Diagnostics {
 }
 
 fn one(
-    unit: &Unit,
-    site: &Site,
+    unit: &ResourceDecl,
+    site: &HostScope,
     facts: &FactsView,
     item: Option<Template>,
-) -> Result<Option<Bound>, Diagnostics> {
-    let scope = Scope::with_item(&site.world, &site.host, facts.clone(), item);
+) -> Result<Option<BoundResource>, Diagnostics> {
+    let scope = TemplateScope::with_item(&site.world, &site.host, facts.clone(), item);
     for condition in &unit.conditions {
         if !render_condition(&scope, &unit.source, condition)? {
             return Ok(None);
@@ -85,7 +86,7 @@ fn one(
     }
     let rendered = match unit.fixed.get(unit.kind, &unit.table) {
         Some(fixed) => fixed,
-        None => Arc::new(Rendered::new(
+        None => Arc::new(RenderedTable::new(
             unit.kind,
             render_node(&scope, &unit.source, &unit.table)?,
         )),
@@ -105,8 +106,8 @@ fn one(
     ) {
         Some(Ok(resource)) => {
             let definition = rendered.definition.with(&files.digest(), &resource.taken());
-            Ok(Some(Bound {
-                resource: Defined::wrap(resource, definition),
+            Ok(Some(BoundResource {
+                resource: DefinedResource::wrap(resource, definition),
                 content: Arc::clone(&rendered.content),
             }))
         }
@@ -125,15 +126,15 @@ fn one(
 /// Serde stops at the first error. What it points to is taken away and the rest tried again, so that a table with three
 /// typos is one round for its author. What is missing only since it was taken away is no error.
 fn table_errors(
-    unit: &Unit,
-    mut table: Node,
+    unit: &ResourceDecl,
+    mut table: TomlNode,
     first: toml::de::Error,
     context: &HostContext<'_>,
 ) -> Diagnostics {
     let mut errors = Diagnostics::from(table_error(unit, &first));
     let mut error = first;
     let mut removed: Vec<String> = Vec::new();
-    while let (Some(span), Value::Table(entries)) = (error.span(), &mut table.value) {
+    while let (Some(span), TomlValue::Table(entries)) = (error.span(), &mut table.value) {
         let covers = |range: &Range<usize>| range.start <= span.start && span.end <= range.end;
         let Some(at) = entries
             .iter()
@@ -160,17 +161,20 @@ fn table_errors(
 }
 
 fn invalid_field(
-    unit: &Unit,
-    scope: &Scope,
+    unit: &ResourceDecl,
+    scope: &TemplateScope,
     files: &PlaybookFiles,
-    table: &Node,
-    invalid: Invalid,
+    table: &TomlNode,
+    invalid: InvalidField,
 ) -> Diagnostic {
     let asked = || find_text(table, &files.last_asked()?);
     let span = find_field(table, &invalid.field)
         .or_else(asked)
         .or_else(|| find_named_key(table, &invalid.message));
-    let place = span.map_or_else(|| unit.place.clone(), |span| Place::new(&unit.source, span));
+    let place = span.map_or_else(
+        || unit.place.clone(),
+        |span| SourceSpan::new(&unit.source, span),
+    );
     match scope.take_reason() {
         Some(reason) => reason.related(place, "the template is used here"),
         None => {
@@ -193,7 +197,7 @@ fn invalid_field(
 }
 
 /// A field by its name: a key as it is (labels hold dots), else a path of keys and positions.
-fn find_field(table: &Node, field: &str) -> Option<Range<usize>> {
+fn find_field(table: &TomlNode, field: &str) -> Option<Range<usize>> {
     if field.is_empty() {
         return None;
     }
@@ -207,7 +211,7 @@ fn find_field(table: &Node, field: &str) -> Option<Range<usize>> {
     let mut node = table;
     for part in path {
         node = match &node.value {
-            Value::Array(items) => items.get(part.parse::<usize>().ok()?)?,
+            TomlValue::Array(items) => items.get(part.parse::<usize>().ok()?)?,
             _ => &node.entry(part)?.node,
         };
     }
@@ -215,7 +219,7 @@ fn find_field(table: &Node, field: &str) -> Option<Range<usize>> {
 }
 
 /// The key that a message names, for kinds whose keys are the user's own, such as labels.
-fn find_named_key(table: &Node, message: &str) -> Option<Range<usize>> {
+fn find_named_key(table: &TomlNode, message: &str) -> Option<Range<usize>> {
     let named = table
         .as_table()?
         .iter()
@@ -225,20 +229,23 @@ fn find_named_key(table: &Node, message: &str) -> Option<Range<usize>> {
         .map(|entry| entry.key_span.clone())
 }
 
-fn find_text(node: &Node, text: &str) -> Option<Range<usize>> {
+fn find_text(node: &TomlNode, text: &str) -> Option<Range<usize>> {
     match &node.value {
-        Value::String(found) if found == text => Some(node.span.clone()),
-        Value::Array(items) => items.iter().find_map(|item| find_text(item, text)),
-        Value::Table(entries) => entries
+        TomlValue::String(found) if found == text => Some(node.span.clone()),
+        TomlValue::Array(items) => items.iter().find_map(|item| find_text(item, text)),
+        TomlValue::Table(entries) => entries
             .iter()
             .find_map(|entry| find_text(&entry.node, text)),
         _ => None,
     }
 }
 
-fn table_error(unit: &Unit, error: &toml::de::Error) -> Diagnostic {
+fn table_error(unit: &ResourceDecl, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().filter(|span| *span != (0..0));
-    let place = span.map_or_else(|| unit.place.clone(), |span| Place::new(&unit.source, span));
+    let place = span.map_or_else(
+        || unit.place.clone(),
+        |span| SourceSpan::new(&unit.source, span),
+    );
     let message = error.message();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     if let (true, Some((name, known))) =
@@ -286,7 +293,7 @@ fn table_error(unit: &Unit, error: &toml::de::Error) -> Diagnostic {
 }
 
 /// Whether the value at a place is secret: by its key, or because its template names a secret variable.
-fn may_quote_a_secret(place: &Place) -> bool {
+fn may_quote_a_secret(place: &SourceSpan) -> bool {
     let is_rendered_from_one = is_template(place.text()) && is_secret_key(place.text());
     is_rendered_from_one || touches_secret(place.source.text(), &place.span)
 }

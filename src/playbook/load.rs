@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::play::{Play, Surroundings, read_tags};
-use super::template::Folder;
+use super::play::{FileContext, Play, read_tags};
+use super::template::PlaybookFolder;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
-use crate::document::{Document, Node, Reader, Value};
-use crate::inventory::Vars;
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::{FieldReader, TomlDocument, TomlNode, TomlValue};
+use crate::inventory::VariableMap;
 
 /// Plays in the order in which they run.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ pub struct Playbook {
 }
 
 #[derive(Default)]
-struct Loader {
+struct PlaybookLoader {
     playbook: Playbook,
     diagnostics: Diagnostics,
     seen: HashSet<PathBuf>,
@@ -43,7 +43,7 @@ impl Playbook {
     /// Loads as much as can be understood, so that later checks can report their errors together with these.
     #[must_use]
     pub fn load_what_can_be(paths: &[PathBuf]) -> (Self, Diagnostics) {
-        let mut loader = Loader::default();
+        let mut loader = PlaybookLoader::default();
         for path in paths {
             loader.root(path);
         }
@@ -52,7 +52,7 @@ impl Playbook {
                 .first()
                 .map_or(Path::new("playbook"), PathBuf::as_path);
             let error = Diagnostic::error("the playbook has no plays")
-                .at(Place::new(&Source::new(file, ""), 0..0));
+                .at(SourceSpan::new(&SourceFile::new(file, ""), 0..0));
             loader.diagnostics.push(
                 error.hint(
                     "write [[plays]] with `hosts` and `resources`, or `include` files that do",
@@ -69,11 +69,11 @@ impl Playbook {
     }
 }
 
-impl Loader {
+impl PlaybookLoader {
     fn root(&mut self, path: &Path) {
         let before = self.playbook.plays.len();
-        let mut vars = Vars::default();
-        match Document::read(path) {
+        let mut vars = VariableMap::default();
+        match TomlDocument::read(path) {
             Ok(document) => self.file(path, &document, &[], &mut vars),
             Err(errors) => self.refuse(errors),
         }
@@ -89,7 +89,13 @@ impl Loader {
         self.diagnostics.extend(errors);
     }
 
-    fn file(&mut self, path: &Path, document: &Document, tags: &[String], vars: &mut Vars) {
+    fn file(
+        &mut self,
+        path: &Path,
+        document: &TomlDocument,
+        tags: &[String],
+        vars: &mut VariableMap,
+    ) {
         let canonical = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
         if !self.seen.insert(canonical.clone()) {
             return;
@@ -99,12 +105,18 @@ impl Loader {
         self.chain.pop();
     }
 
-    fn sections(&mut self, path: &Path, document: &Document, tags: &[String], vars: &mut Vars) {
+    fn sections(
+        &mut self,
+        path: &Path,
+        document: &TomlDocument,
+        tags: &[String],
+        vars: &mut VariableMap,
+    ) {
         let known = ["include", "vars", "plays"];
-        let mut own = Vars::default();
+        let mut own = VariableMap::default();
         let mut includes = Vec::new();
         let mut diagnostics = std::mem::take(&mut self.diagnostics);
-        let mut reader = Reader {
+        let mut reader = FieldReader {
             source: &document.source,
             diagnostics: &mut diagnostics,
         };
@@ -121,19 +133,19 @@ impl Loader {
             .entry("vars")
             .and_then(|entry| reader.table(&entry.node, "vars"))
         {
-            own = Vars::read(&mut reader, entries);
+            own = VariableMap::read(&mut reader, entries);
         }
         self.diagnostics = diagnostics;
         for include in &includes {
             self.include(path, document, include, tags, vars);
         }
         vars.overlay(&own);
-        let around = Surroundings {
+        let around = FileContext {
             tags,
             vars: &Arc::default(),
-            folder: &Folder::of(path),
+            folder: &PlaybookFolder::of(path),
         };
-        let mut reader = Reader {
+        let mut reader = FieldReader {
             source: &document.source,
             diagnostics: &mut self.diagnostics,
         };
@@ -153,10 +165,10 @@ impl Loader {
     fn include(
         &mut self,
         from: &Path,
-        document: &Document,
-        include: &Include,
+        document: &TomlDocument,
+        include: &IncludeEntry,
         tags: &[String],
-        vars: &mut Vars,
+        vars: &mut VariableMap,
     ) {
         let path = from.parent().unwrap_or(Path::new("")).join(&include.file);
         let place = document.place(&include.span);
@@ -187,22 +199,22 @@ impl Loader {
             );
         }
         let tags = [tags, include.tags.as_slice()].concat();
-        match Document::read(&path) {
+        match TomlDocument::read(&path) {
             Ok(document) => self.file(&path, &document, &tags, vars),
             Err(errors) => self.refuse(errors),
         }
     }
 }
 
-struct Include {
+struct IncludeEntry {
     file: String,
     tags: Vec<String>,
     span: std::ops::Range<usize>,
 }
 
 /// `include = "a.toml"`, or a list of such and of `{ file = "a.toml", tags = ["a"] }`.
-fn read_includes(reader: &mut Reader<'_>, node: &Node) -> Vec<Include> {
-    let items = if let Value::Array(items) = &node.value {
+fn read_includes(reader: &mut FieldReader<'_>, node: &TomlNode) -> Vec<IncludeEntry> {
+    let items = if let TomlValue::Array(items) = &node.value {
         items.as_slice()
     } else {
         std::slice::from_ref(node)
@@ -213,10 +225,10 @@ fn read_includes(reader: &mut Reader<'_>, node: &Node) -> Vec<Include> {
         .collect()
 }
 
-fn read_include(reader: &mut Reader<'_>, node: &Node) -> Option<Include> {
+fn read_include(reader: &mut FieldReader<'_>, node: &TomlNode) -> Option<IncludeEntry> {
     let Some(entries) = node.as_table() else {
         let file = reader.string(node, "include")?.to_owned();
-        return Some(Include {
+        return Some(IncludeEntry {
             file,
             tags: Vec::new(),
             span: node.span.clone(),
@@ -235,7 +247,7 @@ fn read_include(reader: &mut Reader<'_>, node: &Node) -> Option<Include> {
         );
         return None;
     };
-    Some(Include {
+    Some(IncludeEntry {
         file: reader.string(&file.node, "file")?.to_owned(),
         tags,
         span: file.node.span.clone(),

@@ -1,6 +1,6 @@
 //! What should be true of whom: plays, includes, variables, templates, and their resolution into bound resources.
 //!
-//! [`prepare()`] is the whole of it: files in, [`Resolved`] plays out, or every error at once. No network is touched.
+//! [`prepare()`] is the whole of it: files in, [`ResolvedPlaybook`] plays out, or every error at once. No network is touched.
 
 mod checks;
 mod deferred;
@@ -15,9 +15,9 @@ mod tags;
 mod template;
 mod work;
 
-pub use deferred::{Deferred, GoalResource};
+pub use deferred::{DeferredResource, ResourceBinding};
 pub use load::Playbook;
-pub use play::{META_KEYS, Play, Unit};
-pub use prepare::{Prepared, Request, prepare};
-pub use resolve::{Goal, Options, Resolved, ResolvedPlay, resolve};
+pub use play::{META_KEYS, Play, ResourceDecl};
+pub use prepare::{PreparedRun, RunRequest, prepare};
+pub use resolve::{HostResource, ResolveOptions, ResolvedPlay, ResolvedPlaybook, resolve};
 pub use samples::{SampleFacts, sample_facts};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::rendered::Fixed;
-use super::template::Folder;
-use crate::diagnostic::{Place, Source};
-use crate::document::{Entry, Node, Reader, Value, did_you_mean};
-use crate::inventory::Vars;
+use super::rendered::StaticRendering;
+use super::template::PlaybookFolder;
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::{FieldReader, TomlEntry, TomlNode, TomlValue, did_you_mean};
+use crate::inventory::VariableMap;
 use crate::kinds::KINDS;
 
 /// Keys that may stand beside the kind in a resource's table.
@@ -28,55 +28,55 @@ pub struct Play {
     /// Its name; the host pattern when it has none.
     pub name: String,
     /// Where it begins.
-    pub place: Place,
+    pub place: SourceSpan,
     /// Host patterns; a host that any of them selects is in the play.
-    pub hosts: Vec<(String, Place)>,
+    pub hosts: Vec<(String, SourceSpan)>,
     /// Hosts worked on at once; `None` means as many as there are forks.
     pub serial: Option<usize>,
     /// Hosts that may fail before the play stops; `None` means that failures stop only their own hosts.
     pub max_fail: Option<usize>,
     /// Its resources, in order.
-    pub units: Vec<Arc<Unit>>,
+    pub units: Vec<Arc<ResourceDecl>>,
     /// Variables of the playbook that it belongs to.
-    pub(super) vars: Arc<Vars>,
+    pub(super) vars: Arc<VariableMap>,
     /// The folder of its file, where templates and sources are looked for.
-    pub(super) folder: Arc<Folder>,
+    pub(super) folder: Arc<PlaybookFolder>,
 }
 
 /// One resource as written: a kind's table with templates, and the keys beside it.
 #[derive(Debug)]
-pub struct Unit {
+pub struct ResourceDecl {
     /// The kind, one of [`KINDS`].
     pub kind: &'static str,
     /// The kind's table, not yet rendered.
-    pub table: Node,
+    pub table: TomlNode,
     /// Where the resource begins.
-    pub place: Place,
+    pub place: SourceSpan,
     /// Its tags, those of its play and of the includes that led to it.
     pub tags: Vec<String>,
     /// Expressions that must all be true.
-    pub conditions: Vec<Node>,
+    pub conditions: Vec<TomlNode>,
     /// `loop`: a list, or an expression that gives one.
-    pub repeat: Option<Node>,
+    pub repeat: Option<TomlNode>,
     /// The file.
-    pub source: Arc<Source>,
+    pub source: Arc<SourceFile>,
     /// The table where it is the same on every host.
-    pub(super) fixed: Fixed,
+    pub(super) fixed: StaticRendering,
 }
 
 /// What a play inherits from its file.
-pub(super) struct Surroundings<'a> {
+pub(super) struct FileContext<'a> {
     pub(super) tags: &'a [String],
-    pub(super) vars: &'a Arc<Vars>,
-    pub(super) folder: &'a Arc<Folder>,
+    pub(super) vars: &'a Arc<VariableMap>,
+    pub(super) folder: &'a Arc<PlaybookFolder>,
 }
 
 impl Play {
     /// Reads one `[[plays]]`. Resources that cannot be understood are reported and left out.
     pub(super) fn read(
-        reader: &mut Reader<'_>,
-        node: &Node,
-        around: &Surroundings<'_>,
+        reader: &mut FieldReader<'_>,
+        node: &TomlNode,
+        around: &FileContext<'_>,
     ) -> Option<Self> {
         let entries = reader.table(node, "plays")?;
         reader.only_keys(entries, "a play", PLAY_KEYS);
@@ -90,7 +90,7 @@ impl Play {
             vars: Arc::clone(around.vars),
             folder: Arc::clone(around.folder),
         };
-        let mut meta = Meta {
+        let mut meta = MetaArguments {
             tags: around.tags.to_vec(),
             conditions: Vec::new(),
             repeat: None,
@@ -112,14 +112,14 @@ impl Play {
             .unwrap_or_default()
         {
             play.units
-                .extend(Unit::read(reader, item, &meta).map(Arc::new));
+                .extend(ResourceDecl::read(reader, item, &meta).map(Arc::new));
         }
         let span = node
             .entry("hosts")
             .map_or(&node.span, |entry| &entry.node.span);
         let is_missing = node
             .entry("hosts")
-            .is_none_or(|entry| entry.node.value == Value::Array(Vec::new()));
+            .is_none_or(|entry| entry.node.value == TomlValue::Array(Vec::new()));
         if is_missing {
             reader.error(
                 span,
@@ -133,7 +133,7 @@ impl Play {
         Some(play)
     }
 
-    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry, meta: &mut Meta) {
+    fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry, meta: &mut MetaArguments) {
         let (node, key) = (&entry.node, entry.key.as_str());
         let mut count = |least| {
             reader
@@ -157,30 +157,30 @@ impl Play {
 }
 
 // A pattern's own text, without the quotes around it, so that a term of it can be pointed at.
-fn string_place(reader: &Reader<'_>, text: &str, span: &std::ops::Range<usize>) -> Place {
+fn string_place(reader: &FieldReader<'_>, text: &str, span: &std::ops::Range<usize>) -> SourceSpan {
     let raw = reader.source.text().get(span.clone()).unwrap_or_default();
     let start = raw.find(text).map_or(span.start, |at| span.start + at);
     reader.place(&(start..start + text.len()))
 }
 
 #[derive(Clone)]
-struct Meta {
+struct MetaArguments {
     tags: Vec<String>,
-    conditions: Vec<Node>,
-    repeat: Option<Node>,
+    conditions: Vec<TomlNode>,
+    repeat: Option<TomlNode>,
 }
 
-impl Meta {
-    fn take(&mut self, reader: &mut Reader<'_>, entry: &Entry) {
+impl MetaArguments {
+    fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) {
         let node = &entry.node;
         match entry.key.as_str() {
             "tags" => self.tags.extend(read_tags(reader, node)),
             "when" => match node.value {
-                Value::String(_) | Value::Boolean(_) => self.conditions.push(node.clone()),
+                TomlValue::String(_) | TomlValue::Boolean(_) => self.conditions.push(node.clone()),
                 _ => reader.wrong_type(node, "when", "an expression, e.g. \"swarm_size > 1\""),
             },
             "loop" => match node.value {
-                Value::String(_) | Value::Array(_) => self.repeat = Some(node.clone()),
+                TomlValue::String(_) | TomlValue::Array(_) => self.repeat = Some(node.clone()),
                 _ => reader.wrong_type(node, "loop", "a list or an expression that gives one"),
             },
             _ => {}
@@ -189,7 +189,7 @@ impl Meta {
 }
 
 /// Reads `tags`.
-pub(super) fn read_tags(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
+pub(super) fn read_tags(reader: &mut FieldReader<'_>, node: &TomlNode) -> Vec<String> {
     let mut tags = Vec::new();
     for (tag, span) in reader.strings(node, "tags").unwrap_or_default() {
         if tag.is_empty() || tag.contains(|letter: char| letter.is_whitespace() || letter == ',') {
@@ -205,8 +205,8 @@ pub(super) fn read_tags(reader: &mut Reader<'_>, node: &Node) -> Vec<String> {
     tags
 }
 
-impl Unit {
-    fn read(reader: &mut Reader<'_>, node: &Node, play: &Meta) -> Option<Self> {
+impl ResourceDecl {
+    fn read(reader: &mut FieldReader<'_>, node: &TomlNode, play: &MetaArguments) -> Option<Self> {
         let Some(entries) = node.as_table() else {
             reader.wrong_type(
                 node,
@@ -216,7 +216,7 @@ impl Unit {
             return None;
         };
         let mut meta = play.clone();
-        let mut found: Option<(&'static str, &Entry)> = None;
+        let mut found: Option<(&'static str, &TomlEntry)> = None;
         let mut is_sound = true;
         for entry in entries {
             match KINDS.iter().copied().find(|kind| *kind == entry.key) {
@@ -264,7 +264,7 @@ impl Unit {
             conditions: meta.conditions,
             repeat: meta.repeat,
             source: Arc::clone(reader.source),
-            fixed: Fixed::default(),
+            fixed: StaticRendering::default(),
         })
     }
 }

@@ -3,35 +3,35 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Options, Playbook, Resolved, resolve};
+use super::{Playbook, ResolveOptions, ResolvedPlaybook, resolve};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, InventoryRequest};
 
 /// What a run is about.
 #[derive(Debug, Clone, Default)]
-pub struct Request {
+pub struct RunRequest {
     /// Inventory files and folders, and `-e`.
     pub inventory: InventoryRequest,
     /// Playbook files, which run one after the other.
     pub playbooks: Vec<PathBuf>,
     /// What of them is meant.
-    pub options: Options,
+    pub options: ResolveOptions,
 }
 
 /// A run, ready for the engine.
 #[derive(Debug)]
-pub struct Prepared {
+pub struct PreparedRun {
     /// The inventory.
     pub inventory: Arc<Inventory>,
     /// The plays, with their warnings.
-    pub resolved: Resolved,
+    pub resolved: ResolvedPlaybook,
 }
 
 /// Loads and resolves. Reads local files and nothing else.
 ///
 /// # Errors
 /// Everything that is wrong with inventory, playbooks and templates.
-pub fn prepare(request: &Request) -> Result<Prepared, Diagnostics> {
+pub fn prepare(request: &RunRequest) -> Result<PreparedRun, Diagnostics> {
     let (inventory, mut diagnostics) = Inventory::load_what_can_be(&request.inventory);
     let (playbook, errors) = Playbook::load_what_can_be(&request.playbooks);
     diagnostics.extend(errors);
@@ -44,7 +44,7 @@ pub fn prepare(request: &Request) -> Result<Prepared, Diagnostics> {
         Ok(mut resolved) => {
             diagnostics.extend(std::mem::take(&mut resolved.warnings));
             resolved.warnings = diagnostics.into_result()?;
-            Ok(Prepared {
+            Ok(PreparedRun {
                 inventory,
                 resolved,
             })

@@ -3,19 +3,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use crate::document::Node;
+use crate::document::TomlNode;
 use crate::model::DefinitionStart;
 
 /// A rendered table.
-pub(super) struct Rendered {
-    pub(super) table: Node,
+pub(super) struct RenderedTable {
+    pub(super) table: TomlNode,
     /// The same, to tell a repetition from a contradiction.
     pub(super) content: Arc<serde_json::Value>,
     pub(super) definition: DefinitionStart,
 }
 
-impl Rendered {
-    pub(super) fn new(kind: &str, table: Node) -> Self {
+impl RenderedTable {
+    pub(super) fn new(kind: &str, table: TomlNode) -> Self {
         let content = table.to_json();
         Self {
             definition: DefinitionStart::new(kind, &content),
@@ -27,17 +27,18 @@ impl Rendered {
 
 /// The rendered form of a table without templates, made when it is first asked for; `None` for one with templates.
 #[derive(Default)]
-pub(super) struct Fixed(OnceLock<Option<Arc<Rendered>>>);
+pub(super) struct StaticRendering(OnceLock<Option<Arc<RenderedTable>>>);
 
-impl Fixed {
-    pub(super) fn get(&self, kind: &str, table: &Node) -> Option<Arc<Rendered>> {
-        let make = || (!table.has_template()).then(|| Arc::new(Rendered::new(kind, table.clone())));
+impl StaticRendering {
+    pub(super) fn get(&self, kind: &str, table: &TomlNode) -> Option<Arc<RenderedTable>> {
+        let make =
+            || (!table.has_template()).then(|| Arc::new(RenderedTable::new(kind, table.clone())));
         self.0.get_or_init(make).clone()
     }
 }
 
 // By hand: a table may hold a secret, and its digest may be guessed from.
-impl std::fmt::Debug for Fixed {
+impl std::fmt::Debug for StaticRendering {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Fixed")
     }
@@ -47,15 +48,15 @@ impl std::fmt::Debug for Fixed {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::document::{Entry, Value};
+    use crate::document::{TomlEntry, TomlValue};
 
-    fn table(key: &str, text: &str) -> Node {
-        let node = Node::new(
-            Value::Array(vec![Node::new(Value::String(text.into()), 0..0)]),
+    fn table(key: &str, text: &str) -> TomlNode {
+        let node = TomlNode::new(
+            TomlValue::Array(vec![TomlNode::new(TomlValue::String(text.into()), 0..0)]),
             0..0,
         );
-        Node::new(
-            Value::Table(vec![Entry {
+        TomlNode::new(
+            TomlValue::Table(vec![TomlEntry {
                 key: key.into(),
                 key_span: 0..0,
                 node,
@@ -66,7 +67,7 @@ mod tests {
 
     #[test]
     fn only_what_has_no_template_anywhere_is_shared() {
-        let (fixed, plain) = (Fixed::default(), table("a", "b"));
+        let (fixed, plain) = (StaticRendering::default(), table("a", "b"));
         let (one, other) = (
             fixed.get("file", &plain).unwrap(),
             fixed.get("file", &plain).unwrap(),
@@ -74,17 +75,17 @@ mod tests {
         assert!(Arc::ptr_eq(&one, &other));
         assert_eq!(*one.content, serde_json::json!({ "a": ["b"] }));
         assert!(
-            Fixed::default()
+            StaticRendering::default()
                 .get("file", &table("a", "{{ b }}"))
                 .is_none()
         );
         assert!(
-            Fixed::default()
+            StaticRendering::default()
                 .get("file", &table("{{ a }}", "b"))
                 .is_none()
         );
         assert!(
-            Fixed::default()
+            StaticRendering::default()
                 .get("file", &table("a", "{# b #}"))
                 .is_none()
         );

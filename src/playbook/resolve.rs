@@ -6,18 +6,18 @@ use std::sync::Arc;
 use indexmap::{IndexMap, IndexSet};
 
 use super::checks::{RunChecks, unreached};
-use super::deferred::{Deferred, GoalResource};
-use super::expand::{Site, expand};
+use super::deferred::{DeferredResource, ResourceBinding};
+use super::expand::{HostScope, expand};
 use super::samples::sample_facts;
 use super::tags::TagFilter;
-use super::template::{FactsView, World};
-use super::{Play, Playbook, Unit};
+use super::template::{FactsView, TemplateContext};
+use super::{Play, Playbook, ResourceDecl};
 use crate::diagnostic::{Diagnostic, Diagnostics, Severity};
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::inventory::Inventory;
 use crate::inventory::Roster;
 use crate::kinds::scope;
-use crate::model::{Definition, Resource, Scope};
+use crate::model::{DefinitionDigest, Resource, ResourceScope};
 use crate::names::HostName;
 
 /// Hosts of a play that stand by: no swarm has more managers than seven for good reason, and each costs binding.
@@ -25,7 +25,7 @@ const MOST_STANDBYS: usize = 6;
 
 /// What of a playbook is meant.
 #[derive(Debug, Clone, Default)]
-pub struct Options {
+pub struct ResolveOptions {
     /// Host patterns; empty means all. Hosts that any of them selects are meant.
     pub limit: Vec<String>,
     /// Tags of which a resource must have one; empty means all. Each may hold several, parted by commas.
@@ -36,7 +36,7 @@ pub struct Options {
 
 /// Plays with bound resources: what the engine works on.
 #[derive(Debug, Default)]
-pub struct Resolved {
+pub struct ResolvedPlaybook {
     /// Plays in the order in which they run; a barrier stands between two.
     pub plays: Vec<ResolvedPlay>,
     /// What is worth reading and stops nothing.
@@ -55,32 +55,32 @@ pub struct ResolvedPlay {
     /// Its hosts, in the order of the inventory.
     pub hosts: Vec<HostName>,
     /// What each host should be, in order; every host has an entry.
-    pub goals: IndexMap<HostName, Vec<Goal>>,
+    pub goals: IndexMap<HostName, Vec<HostResource>>,
     /// Who carries what belongs to the cluster; `None` where that host is not among `hosts`.
     pub carrier: Option<HostName>,
     /// What belongs to the cluster, as other hosts of the play would carry it when the carrier cannot be read; managers come first.
     /// What would be another content on that host is not in its list.
-    pub standbys: IndexMap<HostName, Vec<Goal>>,
+    pub standbys: IndexMap<HostName, Vec<HostResource>>,
 }
 
 /// One resource of one host.
 #[derive(Debug, Clone)]
-pub struct Goal {
+pub struct HostResource {
     /// Its tags.
     pub tags: Vec<String>,
     /// Where the playbook asks for it; prints as `file:line:column`.
-    pub place: Place,
+    pub place: SourceSpan,
     /// The resource.
-    pub resource: GoalResource,
+    pub resource: ResourceBinding,
 }
 
-impl Goal {
+impl HostResource {
     /// Returns the scope of the resource's kind; `None` for a resource of no known kind.
     #[must_use]
-    pub fn scope(&self) -> Option<Scope> {
+    pub fn scope(&self) -> Option<ResourceScope> {
         scope(match &self.resource {
-            GoalResource::Bound(resource) => resource.kind(),
-            GoalResource::Deferred(deferred) => deferred.kind(),
+            ResourceBinding::Bound(resource) => resource.kind(),
+            ResourceBinding::Deferred(deferred) => deferred.kind(),
         })
     }
 }
@@ -92,9 +92,9 @@ impl Goal {
 pub fn resolve(
     inventory: &Arc<Inventory>,
     playbook: &Playbook,
-    options: &Options,
-) -> Result<Resolved, Diagnostics> {
-    let mut resolver = Resolver {
+    options: &ResolveOptions,
+) -> Result<ResolvedPlaybook, Diagnostics> {
+    let mut resolver = PlaybookResolver {
         inventory,
         limit: None,
         filter: TagFilter::default(),
@@ -125,15 +125,15 @@ pub fn resolve(
         );
     }
     let warnings = resolver.diagnostics.into_result()?;
-    Ok(Resolved { plays, warnings })
+    Ok(ResolvedPlaybook { plays, warnings })
 }
 
-struct Resolver<'a> {
+struct PlaybookResolver<'a> {
     inventory: &'a Arc<Inventory>,
     limit: Option<IndexSet<HostName>>,
     filter: TagFilter,
     diagnostics: Diagnostics,
-    worlds: HashMap<(usize, usize), (Arc<World>, Arc<Roster>)>,
+    worlds: HashMap<(usize, usize), (Arc<TemplateContext>, Arc<Roster>)>,
     reached: IndexSet<HostName>,
     /// Where each host stands in the inventory.
     order: HashMap<HostName, usize>,
@@ -142,8 +142,8 @@ struct Resolver<'a> {
     plays_are_whole: bool,
 }
 
-impl Resolver<'_> {
-    fn read_options(&mut self, playbook: &Playbook, options: &Options) {
+impl PlaybookResolver<'_> {
+    fn read_options(&mut self, playbook: &Playbook, options: &ResolveOptions) {
         match TagFilter::new(&options.tags, &options.skip_tags, playbook) {
             Ok(filter) => self.filter = filter,
             Err(errors) => self.diagnostics.extend(errors),
@@ -153,25 +153,28 @@ impl Resolver<'_> {
         }
         let mut limit = IndexSet::new();
         for pattern in &options.limit {
-            let source = Source::new("--limit", pattern.as_str());
-            limit.extend(self.select(pattern, &Place::new(&source, 0..pattern.len())));
+            let source = SourceFile::new("--limit", pattern.as_str());
+            limit.extend(self.select(pattern, &SourceSpan::new(&source, 0..pattern.len())));
         }
         if limit.is_empty() && !self.diagnostics.has_errors() {
             let pattern = options.limit.join(",");
-            let place = Place::new(&Source::new("--limit", pattern.as_str()), 0..pattern.len());
+            let place = SourceSpan::new(
+                &SourceFile::new("--limit", pattern.as_str()),
+                0..pattern.len(),
+            );
             self.diagnostics
                 .push(Diagnostic::error("`--limit` leaves no host").at(place));
         }
         self.limit = Some(limit);
     }
 
-    fn select(&mut self, pattern: &str, place: &Place) -> IndexSet<HostName> {
+    fn select(&mut self, pattern: &str, place: &SourceSpan) -> IndexSet<HostName> {
         self.inventory.select(pattern).unwrap_or_else(|error| {
             // Where a whole file is missing, a missing group is no news.
             if !self.inventory.is_broken() {
                 let span = place.span.start + error.span.start..place.span.start + error.span.end;
                 let diagnostic =
-                    Diagnostic::error(error.message).at(Place::new(&place.source, span));
+                    Diagnostic::error(error.message).at(SourceSpan::new(&place.source, span));
                 self.diagnostics.push(diagnostic.maybe_hint(error.hint));
             }
             self.plays_are_whole = false;
@@ -192,7 +195,7 @@ impl Resolver<'_> {
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
         }
-        let goals: IndexMap<HostName, Vec<Goal>> = selected
+        let goals: IndexMap<HostName, Vec<HostResource>> = selected
             .iter()
             .map(|host| {
                 (
@@ -227,17 +230,19 @@ impl Resolver<'_> {
     fn standbys(
         &mut self,
         play: &Play,
-        carried: &[Goal],
+        carried: &[HostResource],
         mut hosts: Vec<&HostName>,
-    ) -> IndexMap<HostName, Vec<Goal>> {
-        let wanted: Vec<Definition> = carried
+    ) -> IndexMap<HostName, Vec<HostResource>> {
+        let wanted: Vec<DefinitionDigest> = carried
             .iter()
             .filter_map(|goal| goal.ready()?.definition())
             .collect();
-        let units: Vec<Arc<Unit>> = play
+        let units: Vec<Arc<ResourceDecl>> = play
             .units
             .iter()
-            .filter(|unit| self.filter.selects(unit) && scope(unit.kind) == Some(Scope::Cluster))
+            .filter(|unit| {
+                self.filter.selects(unit) && scope(unit.kind) == Some(ResourceScope::Cluster)
+            })
             .cloned()
             .collect();
         if units.is_empty() || wanted.is_empty() {
@@ -267,10 +272,10 @@ impl Resolver<'_> {
                     .into_iter()
                     .map(|one| one.resource)
                     .filter(|one| !facts.were_missed() && same(one));
-                goals.extend(bound.map(|resource| Goal {
+                goals.extend(bound.map(|resource| HostResource {
                     tags: unit.tags.clone(),
                     place: unit.place.clone(),
-                    resource: GoalResource::Bound(resource),
+                    resource: ResourceBinding::Bound(resource),
                 }));
             }
             standbys.insert(host.clone(), goals);
@@ -278,14 +283,14 @@ impl Resolver<'_> {
         standbys
     }
 
-    fn site(&mut self, play: &Play, host: &HostName) -> Site {
+    fn site(&mut self, play: &Play, host: &HostName) -> HostScope {
         let (world, roster) = self.world(play);
         let login_user = self
             .inventory
             .target(host)
             .map_or("", |target| target.user.as_str())
             .into();
-        Site {
+        HostScope {
             world,
             roster,
             login_user,
@@ -293,9 +298,11 @@ impl Resolver<'_> {
         }
     }
 
-    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<Goal> {
+    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<HostResource> {
         let site = self.site(play, host);
-        let ours = |unit: &Unit| carries_cluster || scope(unit.kind) != Some(Scope::Cluster);
+        let ours = |unit: &ResourceDecl| {
+            carries_cluster || scope(unit.kind) != Some(ResourceScope::Cluster)
+        };
         let units = play
             .units
             .iter()
@@ -308,34 +315,34 @@ impl Resolver<'_> {
             .collect()
     }
 
-    fn world(&mut self, play: &Play) -> (Arc<World>, Arc<Roster>) {
+    fn world(&mut self, play: &Play) -> (Arc<TemplateContext>, Arc<Roster>) {
         let key = (
             Arc::as_ptr(&play.vars) as usize,
             Arc::as_ptr(&play.folder) as usize,
         );
         let made = self.worlds.entry(key).or_insert_with(|| {
-            let world = World::new(self.inventory, &play.vars, &play.folder);
+            let world = TemplateContext::new(self.inventory, &play.vars, &play.folder);
             let roster = Arc::new(world.roster());
             (world, roster)
         });
         made.clone()
     }
 
-    fn unit(&mut self, unit: &Arc<Unit>, site: &Site) -> Vec<Goal> {
+    fn unit(&mut self, unit: &Arc<ResourceDecl>, site: &HostScope) -> Vec<HostResource> {
         let facts = FactsView::unknown();
         let expanded = expand(unit, site, &facts);
-        let goal = |resource| Goal {
+        let goal = |resource| HostResource {
             tags: unit.tags.clone(),
             place: unit.place.clone(),
             resource,
         };
         if facts.were_missed() {
-            let deferred = Deferred {
+            let deferred = DeferredResource {
                 unit: Arc::clone(unit),
                 site: site.clone(),
             };
             self.try_samples(&deferred);
-            return vec![goal(GoalResource::Deferred(Arc::new(deferred)))];
+            return vec![goal(ResourceBinding::Deferred(Arc::new(deferred)))];
         }
         match expanded {
             Ok(bound) => {
@@ -350,7 +357,7 @@ impl Resolver<'_> {
                 }
                 bound
                     .into_iter()
-                    .map(|one| goal(GoalResource::Bound(one.resource)))
+                    .map(|one| goal(ResourceBinding::Bound(one.resource)))
                     .collect()
             }
             Err(errors) => {
@@ -362,7 +369,7 @@ impl Resolver<'_> {
 
     /// Binds with the facts of every supported release. What fails on each of them fails for certain; what fails on some
     /// is a warning, since no such host may be there.
-    fn try_samples(&mut self, deferred: &Deferred) {
+    fn try_samples(&mut self, deferred: &DeferredResource) {
         let address = self
             .inventory
             .target(&deferred.site.host)

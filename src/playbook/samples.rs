@@ -1,6 +1,6 @@
 //! Facts of every supported release, so that resources which use `facts` are checked without a network.
 
-use crate::model::Facts;
+use crate::model::HostFacts;
 
 /// Facts as a fresh host of a release would have them.
 #[derive(Debug, Clone)]
@@ -8,7 +8,7 @@ pub struct SampleFacts {
     /// `Ubuntu 24.04`.
     pub release: String,
     /// Its facts.
-    pub facts: Facts,
+    pub facts: HostFacts,
 }
 
 const RELEASES: &[(&str, &str, &str)] = &[
@@ -25,7 +25,7 @@ pub fn sample_facts(hostname: &str, address: &str) -> Vec<SampleFacts> {
     let sample = |(id, version, codename): &(&str, &str, &str)| {
         let system = if *id == "ubuntu" { "Ubuntu" } else { "Debian" };
         let release = format!("{system} {version}");
-        let facts = Facts {
+        let facts = HostFacts {
             hostname: hostname.to_owned(),
             id: (*id).to_owned(),
             version: (*version).to_owned(),

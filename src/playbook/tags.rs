@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Playbook, Unit};
+use super::{Playbook, ResourceDecl};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
+use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::did_you_mean;
 
 /// The tag of resources that run whatever `--tags` says, unless they are skipped by name.
@@ -47,8 +47,8 @@ impl TagFilter {
                         found.insert(tag.to_owned());
                     } else {
                         let start = argument.find(tag).unwrap_or_default();
-                        let place = Place::new(
-                            &Source::new(option, argument.as_str()),
+                        let place = SourceSpan::new(
+                            &SourceFile::new(option, argument.as_str()),
                             start..start + tag.len(),
                         );
                         let error =
@@ -68,7 +68,7 @@ impl TagFilter {
     }
 
     /// Whether a resource is meant.
-    pub(super) fn selects(&self, unit: &Unit) -> bool {
+    pub(super) fn selects(&self, unit: &ResourceDecl) -> bool {
         let has = |tags: &BTreeSet<String>| unit.tags.iter().any(|tag| tags.contains(tag));
         let is_wanted = self.wanted.is_empty()
             || has(&self.wanted)

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use indexmap::IndexSet;
 
-use super::{Goal, GoalResource, Resolved};
+use super::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::model::Resource;
 use crate::names::HostName;
 
-impl Resolved {
+impl ResolvedPlaybook {
     /// Every host of any play, in the order in which plays name them.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostName> {
@@ -17,7 +17,7 @@ impl Resolved {
     }
 
     /// A host's resources over all plays, in order, with the index of the play.
-    pub fn goals<'a>(&'a self, host: &HostName) -> impl Iterator<Item = (usize, &'a Goal)> {
+    pub fn goals<'a>(&'a self, host: &HostName) -> impl Iterator<Item = (usize, &'a HostResource)> {
         let of_play = |play: &'a super::ResolvedPlay| play.goals.get(host).into_iter().flatten();
         self.plays
             .iter()
@@ -26,13 +26,13 @@ impl Resolved {
     }
 }
 
-impl Goal {
+impl HostResource {
     /// The resource, when it does not wait for facts.
     #[must_use]
     pub fn ready(&self) -> Option<Arc<dyn Resource>> {
         match &self.resource {
-            GoalResource::Bound(resource) => Some(resource.clone()),
-            GoalResource::Deferred(_) => None,
+            ResourceBinding::Bound(resource) => Some(resource.clone()),
+            ResourceBinding::Deferred(_) => None,
         }
     }
 
@@ -40,8 +40,8 @@ impl Goal {
     #[must_use]
     pub fn label(&self) -> String {
         match &self.resource {
-            GoalResource::Bound(resource) => resource.id(),
-            GoalResource::Deferred(deferred) => format!("{}[{}]", deferred.kind(), self.place),
+            ResourceBinding::Bound(resource) => resource.id(),
+            ResourceBinding::Deferred(deferred) => format!("{}[{}]", deferred.kind(), self.place),
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Table, literal};
-use crate::drift::report::Report;
-use crate::drift::{HistoryRow, Seen};
+use super::{TextTable, literal};
+use crate::drift::report::CheckReport;
+use crate::drift::{CheckedState, HistoryRow};
 
 /// Checks that a sparkline shows at the most: the newest ones.
 const MOST_CHECKS: usize = 40;
@@ -13,7 +13,7 @@ const MOST_ENDED: usize = 20;
 
 /// Ignored drift, one line each, and rules that ignore nothing any more. Empty when there is neither.
 #[must_use]
-pub fn ignored_text(report: &Report) -> String {
+pub fn ignored_text(report: &CheckReport) -> String {
     let mut text = String::new();
     for host in &report.hosts {
         for ignored in &host.ignored {
@@ -51,7 +51,7 @@ pub fn ignored_text(report: &Report) -> String {
 
 /// The history: how many resources drifted in each check, and a line for each resource that did. Reports come oldest first.
 #[must_use]
-pub fn history_text(reports: &[Report], rows: &[HistoryRow], whole: bool) -> String {
+pub fn history_text(reports: &[CheckReport], rows: &[HistoryRow], whole: bool) -> String {
     let (Some(first), Some(last)) = (reports.first(), reports.last()) else {
         return "no report is kept: `skep check` with the same arguments keeps one each time\n"
             .into();
@@ -73,7 +73,7 @@ pub fn history_text(reports: &[Report], rows: &[HistoryRow], whole: bool) -> Str
         text.push_str("nothing drifted in any of them\n");
         return text;
     }
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         "HOST",
         "RESOURCE",
         "SINCE",
@@ -109,16 +109,16 @@ pub fn history_text(reports: &[Report], rows: &[HistoryRow], whole: bool) -> Str
     text
 }
 
-fn sign(seen: Seen) -> char {
+fn sign(seen: CheckedState) -> char {
     match seen {
-        Seen::InSync => '.',
-        Seen::Drift => 'x',
-        Seen::Unknown => '?',
+        CheckedState::InSync => '.',
+        CheckedState::Drift => 'x',
+        CheckedState::Unknown => '?',
     }
 }
 
 /// Drifted resources of each check as bars, the highest of them full.
-fn sparkline(reports: &[Report]) -> String {
+fn sparkline(reports: &[CheckReport]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let counts: Vec<usize> = reports
         .iter()

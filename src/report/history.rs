@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::whole_file::{WriteError, write_whole};
-use crate::drift::report::{Field, Value};
-use crate::drift::{REPORT_SCHEMA, Report};
+use crate::drift::report::{ReportField, ReportValue};
+use crate::drift::{CheckReport, REPORT_SCHEMA};
 use crate::model::sha256;
 
 /// Longest value that is kept, in bytes: the history tells when things drifted, not every line of it.
@@ -14,7 +14,7 @@ const LONGEST_VALUE: usize = 2048;
 
 /// The reports of one check: the same inventory, playbooks, hosts and tags.
 #[derive(Debug, Clone)]
-pub struct History {
+pub struct ReportHistory {
     folder: PathBuf,
 }
 
@@ -31,7 +31,7 @@ pub fn state_folder() -> Option<PathBuf> {
     Some(state.join("skep"))
 }
 
-impl History {
+impl ReportHistory {
     /// The history of a check that is known by these words.
     #[must_use]
     pub fn of(state: &Path, check: &[String]) -> Self {
@@ -52,7 +52,7 @@ impl History {
     }
 
     /// Every readable report, newest first, read one by one as they are asked for.
-    pub fn newest_first(&self) -> impl Iterator<Item = Report> {
+    pub fn newest_first(&self) -> impl Iterator<Item = CheckReport> {
         let mut numbers = self.numbers();
         numbers.reverse();
         let folder = self.folder.clone();
@@ -65,7 +65,7 @@ impl History {
     ///
     /// # Errors
     /// [`WriteError`] when it cannot be kept.
-    pub fn keep(&self, report: &Report, most: usize) -> Result<(), WriteError> {
+    pub fn keep(&self, report: &CheckReport, most: usize) -> Result<(), WriteError> {
         let _lock = self.lock()?;
         let numbers = self.numbers();
         let next = numbers.last().map_or(1, |last| last + 1);
@@ -174,22 +174,22 @@ fn file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:08}.json"))
 }
 
-fn read(path: &Path) -> Option<Report> {
-    let report: Report = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+fn read(path: &Path) -> Option<CheckReport> {
+    let report: CheckReport = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
     (report.schema == REPORT_SCHEMA).then_some(report)
 }
 
-fn shortened(mut report: Report) -> Report {
+fn shortened(mut report: CheckReport) -> CheckReport {
     for host in &mut report.hosts {
         let ignored = host.ignored.iter_mut().map(|ignored| &mut ignored.drift);
-        for Field { before, after, .. } in host
+        for ReportField { before, after, .. } in host
             .drift
             .iter_mut()
             .chain(ignored)
             .flat_map(|drift| &mut drift.fields)
         {
             for value in [before, after] {
-                if let Value::Lines(text) | Value::Text(text) = value {
+                if let ReportValue::Lines(text) | ReportValue::Text(text) = value {
                     shorten(text);
                 }
             }
@@ -213,14 +213,14 @@ fn shorten(text: &mut String) {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::drift::{About, IgnoreRules, Sieved, assemble};
+    use crate::drift::{CheckMetadata, FilteredRun, IgnoreRules, assemble};
 
-    fn report(started: SystemTime) -> Report {
+    fn report(started: SystemTime) -> CheckReport {
         let rules = IgnoreRules::default();
         let (inventory, playbooks) = (Vec::new(), Vec::new());
         assemble(
-            &Sieved::default(),
-            &About {
+            &FilteredRun::default(),
+            &CheckMetadata {
                 started,
                 inventory,
                 playbooks,
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn the_newest_are_kept_whatever_the_clock_says() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::of(folder.path(), &["a".into()]);
+        let history = ReportHistory::of(folder.path(), &["a".into()]);
         assert_eq!(history.newest_first().count(), 0);
         let days = [5_u64, 1, 9, 2];
         for day in days {
@@ -263,7 +263,7 @@ mod tests {
             "one is old, one is from the future"
         );
         assert_eq!(
-            History::of(folder.path(), &["b".into()])
+            ReportHistory::of(folder.path(), &["b".into()])
                 .newest_first()
                 .count(),
             0
@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn reports_that_are_kept_at_once_are_all_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let history = History::of(folder.path(), &["a".into()]);
+        let history = ReportHistory::of(folder.path(), &["a".into()]);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {

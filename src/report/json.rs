@@ -13,7 +13,7 @@ use crate::runner::event::{EVENT_SCHEMA, Event};
 use crate::runner::{Outcome, ResourceOutcome};
 
 #[derive(Serialize)]
-struct Line<'a> {
+struct EventLine<'a> {
     schema: u32,
     #[serde(flatten)]
     event: &'a Event,
@@ -28,7 +28,7 @@ pub async fn report_json(
 ) {
     let rules = rules.filter(|rules| !rules.active.is_empty());
     while let Some(event) = events.recv().await {
-        let line = Line {
+        let line = EventLine {
             schema: EVENT_SCHEMA,
             event: &event,
         };
@@ -40,7 +40,7 @@ pub async fn report_json(
 }
 
 /// The line with its marks; `None` where it needs none.
-fn marked(line: &Line<'_>, rules: &IgnoreRules) -> Option<Value> {
+fn marked(line: &EventLine<'_>, rules: &IgnoreRules) -> Option<Value> {
     match line.event {
         Event::Planned { host, resources } => {
             let marks = marks(host, resources, rules);
@@ -101,7 +101,7 @@ fn put(resources: &mut Value, marks: Vec<(usize, bool, Value)>) {
 
 /// The report of a check as the last line of its events.
 #[must_use]
-pub fn document_line(report: &crate::drift::Report) -> String {
+pub fn document_line(report: &crate::drift::CheckReport) -> String {
     let line = json!({ "schema": EVENT_SCHEMA, "event": "report", "report": report });
     format!("{line}\n")
 }

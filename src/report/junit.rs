@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use super::literal;
-use crate::drift::report::{Drift, Report};
+use crate::drift::report::{CheckReport, ReportDrift};
 use crate::runner::{Outcome, RunSummary};
 
 /// The XML. Resources in sync come from the run's summary: the report does not list them.
 #[must_use]
-pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
+pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
     let mut suites = String::new();
     let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
     for host in &report.hosts {
@@ -22,7 +22,7 @@ pub fn junit_text(report: &Report, summary: &RunSummary) -> String {
             .into_iter()
             .flat_map(|outcome| &outcome.resources)
             .filter(|resource| {
-                let ignored = |ignored: &crate::drift::report::Ignored| {
+                let ignored = |ignored: &crate::drift::report::ReportIgnored| {
                     ignored.drift.resource == resource.resource
                 };
                 resource.outcome == Outcome::Unchanged && !host.ignored.iter().any(ignored)
@@ -131,8 +131,8 @@ fn element(name: &str, message: &str, text: &str) -> String {
     )
 }
 
-fn fields(drift: &Drift) -> String {
-    let line = |field: &crate::drift::report::Field| {
+fn fields(drift: &ReportDrift) -> String {
+    let line = |field: &crate::drift::report::ReportField| {
         format!(
             "{}: {} -> {}",
             field.field,

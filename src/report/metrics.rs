@@ -4,19 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use crate::drift::{HostState, Report};
+use crate::drift::{CheckReport, HostState};
 use crate::kinds::KINDS;
 
 /// The text. Every series carries the label `playbook`, so that the files of several timers do not clash.
 #[must_use]
-pub fn metrics_text(report: &Report) -> String {
+pub fn metrics_text(report: &CheckReport) -> String {
     let playbook = report
         .playbooks
         .iter()
         .map(|path| stem(path))
         .collect::<Vec<_>>()
         .join(",");
-    let mut page = Page {
+    let mut page = MetricsWriter {
         text: String::new(),
         playbook,
     };
@@ -166,12 +166,12 @@ fn stem(path: &str) -> &str {
         .unwrap_or(path)
 }
 
-struct Page {
+struct MetricsWriter {
     text: String,
     playbook: String,
 }
 
-impl Page {
+impl MetricsWriter {
     fn head(&mut self, name: &str, help: &str) {
         let _ = writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} gauge");
     }
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn labels_are_escaped() {
-        let mut page = Page {
+        let mut page = MetricsWriter {
             text: String::new(),
             playbook: "a\"b".into(),
         };

@@ -18,7 +18,7 @@ mod table;
 mod whole_file;
 
 pub use drift_text::{history_text, ignored_text};
-pub use history::{History, state_folder};
+pub use history::{ReportHistory, state_folder};
 pub use html::html_text;
 pub use json::{document_line, report_json};
 pub use junit::junit_text;
@@ -28,6 +28,6 @@ pub use notify::{NotifyError, fingerprint, notify};
 pub use plan::{PlanStyle, hosts_text, plan_text, plan_totals};
 pub use progress::report_progress;
 pub use recap::recap_text;
-pub use screen::{Color, Screen};
-pub use table::Table;
+pub use screen::{ColorChoice, Screen};
+pub use table::TextTable;
 pub use whole_file::{WriteError, write_whole};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-use crate::drift::Report;
+use crate::drift::CheckReport;
 use crate::model::sha256;
 
 /// Limit of time for the command.
@@ -32,7 +32,7 @@ pub enum NotifyError {
 /// What people are told of: the states of the hosts, and what differs or failed on them. Times, durations and remarks are no
 /// news, and neither is how a value differs from day to day.
 #[must_use]
-pub fn fingerprint(report: &Report) -> String {
+pub fn fingerprint(report: &CheckReport) -> String {
     let mut lines = vec![format!("{}", report.state.key())];
     for host in &report.hosts {
         lines.push(format!("host {} {}", host.host, host.state.key()));

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 
 use super::diff::diff_lines;
 use super::literal;
-use crate::model::{Action, Disturbance, FieldChange, Shown};
+use crate::model::{Action, DisplayValue, Disruption, FieldChange};
 use crate::runner::outcome::ChangeView;
 use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 
@@ -110,8 +110,9 @@ fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
     for field in &change.fields {
         match (&field.before, &field.after) {
             // What the resource's own name says already.
-            (Shown::Absent, Shown::Text(value)) if resource.contains(&format!("[{value}]")) => {}
-            (Shown::Absent, Shown::Text(value)) if !value.contains('\n') => {
+            (DisplayValue::Absent, DisplayValue::Text(value))
+                if resource.contains(&format!("[{value}]")) => {}
+            (DisplayValue::Absent, DisplayValue::Text(value)) if !value.contains('\n') => {
                 words.push(format!("{} {value}", field.field))
             }
             _ => return None,
@@ -158,23 +159,24 @@ fn change_text(
 }
 
 /// What a person should know before saying yes.
-fn disturbance(disturbs: Disturbance) -> &'static str {
+fn disturbance(disturbs: Disruption) -> &'static str {
     match disturbs {
-        Disturbance::Nothing => "",
-        Disturbance::Reload => "  (reloads the service)",
-        Disturbance::ServiceRestart => "  (restarts the service)",
-        Disturbance::EngineRestart => "  (RESTARTS THE ENGINE)",
-        Disturbance::ManagerLoss => "  (TAKES A MANAGER AWAY)",
+        Disruption::Nothing => "",
+        Disruption::Reload => "  (reloads the service)",
+        Disruption::ServiceRestart => "  (restarts the service)",
+        Disruption::EngineRestart => "  (RESTARTS THE ENGINE)",
+        Disruption::ManagerLoss => "  (TAKES A MANAGER AWAY)",
     }
 }
 
 fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
-    let lines = |shown: &Shown| match shown {
-        Shown::Lines(lines) => Some(lines.clone()),
-        Shown::Absent => Some(String::new()),
+    let lines = |shown: &DisplayValue| match shown {
+        DisplayValue::Lines(lines) => Some(lines.clone()),
+        DisplayValue::Absent => Some(String::new()),
         _ => None,
     };
-    let is_diff = matches!(field.before, Shown::Lines(_)) || matches!(field.after, Shown::Lines(_));
+    let is_diff = matches!(field.before, DisplayValue::Lines(_))
+        || matches!(field.after, DisplayValue::Lines(_));
     if let (true, Some(before), Some(after)) = (is_diff, lines(&field.before), lines(&field.after))
         && before != after
     {
@@ -211,13 +213,15 @@ fn ends_blank(line: &str) -> bool {
     line.ends_with([' ', '\t'])
 }
 
-fn shown(value: &Shown) -> String {
+fn shown(value: &DisplayValue) -> String {
     match value {
-        Shown::Absent => "(absent)".into(),
-        Shown::Text(value) | Shown::Lines(value) if value.is_empty() => "\"\"".into(),
-        Shown::Text(value) | Shown::Lines(value) => literal(value).replace('\n', "\\n"),
-        Shown::Secret => "(secret)".into(),
-        Shown::KnownAfterApply => "(known after apply)".into(),
+        DisplayValue::Absent => "(absent)".into(),
+        DisplayValue::Text(value) | DisplayValue::Lines(value) if value.is_empty() => "\"\"".into(),
+        DisplayValue::Text(value) | DisplayValue::Lines(value) => {
+            literal(value).replace('\n', "\\n")
+        }
+        DisplayValue::Secret => "(secret)".into(),
+        DisplayValue::KnownAfterApply => "(known after apply)".into(),
     }
 }
 
@@ -238,7 +242,7 @@ pub fn plan_totals(summary: &RunSummary) -> String {
     };
     let count = |action: Action| changes().filter(|change| change.action == action).count();
     let restarts = changes()
-        .filter(|change| change.disturbs == Disturbance::EngineRestart)
+        .filter(|change| change.disturbs == Disruption::EngineRestart)
         .count();
     let unreachable = summary
         .hosts
@@ -294,7 +298,7 @@ mod tests {
     use crate::names::HostName;
     use crate::runner::ResourceOutcome;
 
-    fn text(before: Shown, after: Shown) -> String {
+    fn text(before: DisplayValue, after: DisplayValue) -> String {
         let change = ChangeView {
             action: Action::Update,
             fields: vec![FieldChange {
@@ -303,7 +307,7 @@ mod tests {
                 after,
             }],
             steps: Vec::new(),
-            disturbs: Disturbance::Nothing,
+            disturbs: Disruption::Nothing,
             repeats: false,
             notes: Vec::new(),
         };
@@ -319,7 +323,7 @@ mod tests {
 
     #[test]
     fn every_difference_can_be_seen() {
-        let lines = |text: &str| Shown::Lines(text.to_owned());
+        let lines = |text: &str| DisplayValue::Lines(text.to_owned());
         for (before, after, expected) in [
             (
                 lines("a\n"),
@@ -331,7 +335,11 @@ mod tests {
                 lines("a\n"),
                 "- a\n          (no line end)\n        + a\n",
             ),
-            (Shown::Absent, lines(""), "content: (absent) -> \"\"\n"),
+            (
+                DisplayValue::Absent,
+                lines(""),
+                "content: (absent) -> \"\"\n",
+            ),
             (
                 lines("a\n"),
                 lines("\u{1b}[2Ja\n"),

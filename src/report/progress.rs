@@ -18,7 +18,7 @@ const MOST_LINES: usize = 16;
 
 /// Follows a run until the stream ends.
 pub async fn report_progress(screen: &Screen, mut events: mpsc::Receiver<Event>) {
-    let mut progress = Progress {
+    let mut progress = ProgressDisplay {
         screen,
         whole: None,
         hosts: HashMap::new(),
@@ -29,13 +29,13 @@ pub async fn report_progress(screen: &Screen, mut events: mpsc::Receiver<Event>)
     progress.clear();
 }
 
-struct Progress<'a> {
+struct ProgressDisplay<'a> {
     screen: &'a Screen,
     whole: Option<ProgressBar>,
     hosts: HashMap<HostName, ProgressBar>,
 }
 
-impl Progress<'_> {
+impl ProgressDisplay<'_> {
     fn show(&mut self, event: &Event) {
         match event {
             Event::RunStarted { verb, hosts } => {

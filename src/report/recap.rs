@@ -1,12 +1,12 @@
 //! The table at the end of a run: one line a host.
 
-use super::Table;
+use super::TextTable;
 use crate::runner::{Outcome, RunSummary};
 
 /// The recap of a run. Hosts in which nothing happened are summed up in one line when there are more than `most` of them.
 #[must_use]
 pub fn recap_text(summary: &RunSummary, most: usize) -> String {
-    let mut table = Table::new(&[
+    let mut table = TextTable::new(&[
         "HOST", "OK", "CHANGED", "DIFFERS", "FAILED", "SKIPPED", "STATE",
     ]);
     let quiet = |host: &crate::runner::HostOutcome| {

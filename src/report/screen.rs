@@ -10,7 +10,7 @@ use super::literal::json_literal;
 
 /// When to colour.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
+pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set.
     #[default]
     Auto,
@@ -33,7 +33,7 @@ pub struct Screen {
 impl Screen {
     /// The process's own stdout and stderr. Progress bars are drawn only when stderr is a terminal and `progress` is set.
     #[must_use]
-    pub fn new(color: Color, progress: bool, verbose: u8) -> Self {
+    pub fn new(color: ColorChoice, progress: bool, verbose: u8) -> Self {
         let terminal = progress && console::Term::stderr().is_term();
         let target = if terminal {
             ProgressDrawTarget::stderr()
@@ -41,9 +41,9 @@ impl Screen {
             ProgressDrawTarget::hidden()
         };
         let wants = |is_terminal: bool| match color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none(),
         };
         Self {
             bars: MultiProgress::with_draw_target(target),

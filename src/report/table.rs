@@ -2,11 +2,11 @@
 
 /// Rows of cells.
 #[derive(Default)]
-pub struct Table {
+pub struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with a header.
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
@@ -56,11 +56,11 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
-    use super::Table;
+    use super::TextTable;
 
     #[test]
     fn a_cell_stays_in_its_row() {
-        let mut table = Table::new(&["HOST", "LABELS"]);
+        let mut table = TextTable::new(&["HOST", "LABELS"]);
         table.row(["docker01", "a=1\nproblem: none\t\u{1b}[2J"]);
         assert_eq!(
             table.text(),

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::outcome::{ChangeView, ResourceOutcome, RunSummary, Trouble};
+use super::outcome::{ChangeView, Problem, ResourceOutcome, RunSummary};
 use crate::names::HostName;
 
 /// Version of the events' form in `--json`; it grows when a field changes its meaning or goes away.
@@ -33,13 +33,13 @@ pub enum Event {
     Unreachable {
         host: HostName,
         #[serde(flatten)]
-        trouble: Trouble,
+        trouble: Problem,
     },
     /// skep itself failed on the host: a task of it panicked.
     HostFailed {
         host: HostName,
         #[serde(flatten)]
-        trouble: Trouble,
+        trouble: Problem,
     },
     /// A host's questions are being answered.
     Gathering { host: HostName },
@@ -105,9 +105,9 @@ pub enum Event {
 
 /// The sending end.
 #[derive(Clone)]
-pub struct Events(Option<mpsc::Sender<Event>>);
+pub struct EventSender(Option<mpsc::Sender<Event>>);
 
-impl Events {
+impl EventSender {
     /// A stream and its receiving end.
     #[must_use]
     pub fn channel() -> (Self, mpsc::Receiver<Event>) {

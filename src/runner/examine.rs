@@ -4,37 +4,37 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::gather::gather;
-use super::{Fleet, Host, Round};
-use crate::model::{Answers, Change, Examination, ExamineError, ProbeError, Query, Resource};
+use super::{ConnectedHost, Fleet, ReadCache};
+use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
 use crate::transport::TransportError;
 
 /// Rounds of further questions before a kind is taken to ask in circles.
 const MOST_ROUNDS: usize = 8;
 
 /// The difference of one resource, or why it is not known.
-pub(super) type Examined = Result<Option<Change>, ExamineError>;
+pub(super) type ExamineResult = Result<Option<Change>, ExamineError>;
 
 /// Answers of a host, and the means to ask further.
-pub(super) struct Look<'a> {
+pub(super) struct HostExaminer<'a> {
     pub fleet: &'a Fleet,
-    pub host: &'a Host,
-    round: Round,
-    pub answers: Answers,
+    pub host: &'a ConnectedHost,
+    round: ReadCache,
+    pub answers: HostAnswers,
 }
 
-impl<'a> Look<'a> {
+impl<'a> HostExaminer<'a> {
     /// Gathers all that these resources ask, and `more`, in one exec.
     pub(super) async fn gather(
         fleet: &'a Fleet,
-        host: &'a Host,
+        host: &'a ConnectedHost,
         resources: &[Arc<dyn Resource>],
         more: impl IntoIterator<Item = Query>,
     ) -> Result<Self, TransportError> {
         let mut look = Self {
             fleet,
             host,
-            round: Round::default(),
-            answers: Answers::default(),
+            round: ReadCache::default(),
+            answers: HostAnswers::default(),
         };
         let queries = resources
             .iter()
@@ -93,8 +93,8 @@ impl<'a> Look<'a> {
     pub(super) async fn examine(
         &mut self,
         resources: &[Arc<dyn Resource>],
-    ) -> Result<Vec<Examined>, TransportError> {
-        let mut results: Vec<Option<Examined>> = resources.iter().map(|_| None).collect();
+    ) -> Result<Vec<ExamineResult>, TransportError> {
+        let mut results: Vec<Option<ExamineResult>> = resources.iter().map(|_| None).collect();
         for _ in 0..MOST_ROUNDS {
             let mut needs = BTreeSet::new();
             for (resource, result) in resources.iter().zip(&mut results) {

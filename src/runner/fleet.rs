@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex};
 use indexmap::IndexMap;
 use tokio::sync::OnceCell;
 
-use super::event::{Event, Events};
+use super::event::{Event, EventSender};
 use super::fan_out::fan_out;
-use super::guard::Engines;
-use super::host::Host;
-use crate::model::{EngineAnswer, SecretBytes, ValueSource};
+use super::guard::DockerReader;
+use super::host::ConnectedHost;
+use crate::model::{DockerAnswer, SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::transport::{Connection, TransportError};
 
@@ -36,8 +36,8 @@ pub trait Connector: Send + Sync {
 /// Every host of the inventory, each with at most one connection.
 pub struct Fleet {
     connector: Arc<dyn Connector>,
-    hosts: IndexMap<HostName, OnceCell<Result<Arc<Host>, TransportError>>>,
-    events: Events,
+    hosts: IndexMap<HostName, OnceCell<Result<Arc<ConnectedHost>, TransportError>>>,
+    events: EventSender,
     /// Values that were read, once each: a password manager must not ask its user again and again.
     values: Arc<tokio::sync::Mutex<HashMap<ValueSource, Result<SecretBytes, String>>>>,
 }
@@ -47,7 +47,7 @@ impl Fleet {
     pub fn new(
         connector: Arc<dyn Connector>,
         hosts: impl IntoIterator<Item = HostName>,
-        events: Events,
+        events: EventSender,
     ) -> Self {
         let hosts = hosts
             .into_iter()
@@ -67,7 +67,7 @@ impl Fleet {
         Self {
             connector: self.connector.clone(),
             hosts: self.hosts.clone(),
-            events: Events::silent(),
+            events: EventSender::silent(),
             values: self.values.clone(),
         }
     }
@@ -88,7 +88,7 @@ impl Fleet {
 
     /// Where the fleet's events go.
     #[must_use]
-    pub fn events(&self) -> &Events {
+    pub fn events(&self) -> &EventSender {
         &self.events
     }
 
@@ -97,7 +97,7 @@ impl Fleet {
     ///
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
-    pub async fn host(&self, name: &HostName) -> Result<Arc<Host>, TransportError> {
+    pub async fn host(&self, name: &HostName) -> Result<Arc<ConnectedHost>, TransportError> {
         let Some(slot) = self.hosts.get(name) else {
             return Err(TransportError::Resolve {
                 name: name.to_string(),
@@ -118,7 +118,7 @@ impl Fleet {
                             millis,
                         })
                         .await;
-                    Ok(Arc::new(Host::new(name.clone(), connection)))
+                    Ok(Arc::new(ConnectedHost::new(name.clone(), connection)))
                 }
                 Err(error) => Err(error),
             }
@@ -130,7 +130,7 @@ impl Fleet {
     /// Ends every connection in order, at most two seconds each.
     pub async fn close(&self) {
         let limit = std::time::Duration::from_secs(2);
-        let hosts: Vec<Arc<Host>> = self
+        let hosts: Vec<Arc<ConnectedHost>> = self
             .hosts
             .values()
             .filter_map(OnceCell::get)
@@ -151,11 +151,11 @@ impl Fleet {
 }
 
 #[async_trait::async_trait]
-impl Engines for Fleet {
-    async fn get(&self, host: &HostName, path: &str) -> EngineAnswer {
+impl DockerReader for Fleet {
+    async fn get(&self, host: &HostName, path: &str) -> DockerAnswer {
         match self.host(host).await {
             Ok(host) => host.engine_read(path).await,
-            Err(error) => EngineAnswer::Unreachable(error.to_string()),
+            Err(error) => DockerAnswer::Unreachable(error.to_string()),
         }
     }
 
@@ -166,16 +166,16 @@ impl Engines for Fleet {
 
 /// One round of reading: the same `GET` at the same Engine is made once, however many resources ask for it.
 #[derive(Default)]
-pub struct Round {
-    reads: Mutex<HashMap<(HostName, String), Read>>,
+pub struct ReadCache {
+    reads: Mutex<HashMap<(HostName, String), SharedRead>>,
 }
 
 /// One read, made by whoever comes first and shared by all others.
-type Read = Arc<OnceCell<EngineAnswer>>;
+type SharedRead = Arc<OnceCell<DockerAnswer>>;
 
-impl Round {
+impl ReadCache {
     /// A `GET`, from this round's memory or from the Engine.
-    pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> EngineAnswer {
+    pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> DockerAnswer {
         let cell = match self.reads.lock() {
             Ok(mut reads) => reads
                 .entry((host.clone(), path.to_owned()))

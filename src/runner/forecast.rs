@@ -7,42 +7,44 @@ use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
-use super::examine::{Examined, Look};
-use super::outcome::{Cause, ChangeView, HostOutcome, Outcome, ResourceOutcome, Trouble};
-use super::record::Record;
-use super::standby::{Standbys, choose, stand_in};
-use super::{Fleet, Host, Lookout, Memory, TaskPanic, fan_out};
-use crate::model::{Answers, Change, Definition, ExamineError, Facts, ProbeError, Query, Resource};
+use super::examine::{ExamineResult, HostExaminer};
+use super::outcome::{ChangeView, DriftCause, HostOutcome, Outcome, Problem, ResourceOutcome};
+use super::record::AppliedRecord;
+use super::standby::{Fallbacks, choose, stand_in};
+use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, TaskPanic, fan_out};
+use crate::model::{
+    Change, DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource,
+};
 use crate::names::HostName;
-use crate::playbook::{Goal, GoalResource, Resolved};
+use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.
-pub struct Forecast {
+pub struct RunPlan {
     /// By host, in the order asked.
-    pub hosts: IndexMap<HostName, HostForecast>,
+    pub hosts: IndexMap<HostName, HostPlan>,
     /// Whether it was interrupted before all hosts were looked at.
     pub interrupted: bool,
     /// Who carries a play's cluster resources instead of their carrier, by index of the play.
-    pub(super) standbys: Standbys,
+    pub(super) standbys: Fallbacks,
 }
 
 /// One host's part.
 #[derive(Default)]
-pub struct HostForecast {
+pub struct HostPlan {
     /// The host's resources, bound to its facts: play, resource, and the change that it needs.
-    pub tasks: Vec<Task>,
+    pub tasks: Vec<PlannedResource>,
     /// The same as a report shows it.
     pub outcome: HostOutcome,
     /// What was applied on it last.
-    pub(super) record: Record,
+    pub(super) record: AppliedRecord,
     /// Whether all that is unknown hangs on another host: it may be known when that one is mended.
     pub waits: bool,
 }
 
 /// One resource of a play on a host.
 #[derive(Clone)]
-pub struct Task {
+pub struct PlannedResource {
     /// Index of the play.
     pub play: usize,
     /// The resource.
@@ -51,7 +53,7 @@ pub struct Task {
     pub change: Option<Change>,
 }
 
-impl Forecast {
+impl RunPlan {
     /// What was found, as reports show it.
     #[must_use]
     pub fn into_outcomes(self) -> IndexMap<HostName, HostOutcome> {
@@ -82,8 +84,8 @@ impl Forecast {
     }
 }
 
-impl Memory for Forecast {
-    fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool> {
+impl Baseline for RunPlan {
+    fn remembers(&self, host: &HostName, id: &str, definition: &DefinitionDigest) -> Option<bool> {
         self.hosts.get(host)?.record.remembers(id, definition)
     }
 }
@@ -92,13 +94,13 @@ impl Memory for Forecast {
 /// cannot be read are looked at from others: those that are given, or else the next ones.
 pub async fn forecast(
     fleet: &Arc<Fleet>,
-    work: &Arc<Resolved>,
+    work: &Arc<ResolvedPlaybook>,
     hosts: Vec<HostName>,
     forks: usize,
-    lookout: Option<&Arc<dyn Lookout>>,
-    standbys: Option<&Standbys>,
+    lookout: Option<&Arc<dyn ClusterCheck>>,
+    standbys: Option<&Fallbacks>,
     stop: &CancellationToken,
-) -> Forecast {
+) -> RunPlan {
     let looked = fan_out(hosts.clone(), forks, |host| {
         let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
         let lookout = lookout.cloned();
@@ -113,14 +115,14 @@ pub async fn forecast(
         }
     })
     .await;
-    let mut found: IndexMap<HostName, HostForecast> = IndexMap::new();
+    let mut found: IndexMap<HostName, HostPlan> = IndexMap::new();
     let mut interrupted = stop.is_cancelled();
     for (host, looked) in hosts.into_iter().zip(looked) {
         let forecast = match looked {
             Ok(Some(looked)) => looked,
             Ok(None) => {
                 interrupted = true;
-                HostForecast::default()
+                HostPlan::default()
             }
             Err(panic) => failed_host(fleet, &host, &panic).await,
         };
@@ -132,7 +134,7 @@ pub async fn forecast(
     if !interrupted {
         stand_in(fleet, work, &mut found, &chosen).await;
     }
-    Forecast {
+    RunPlan {
         hosts: found,
         interrupted,
         standbys: chosen,
@@ -141,10 +143,10 @@ pub async fn forecast(
 
 async fn look_at(
     fleet: &Fleet,
-    work: &Resolved,
+    work: &ResolvedPlaybook,
     name: &HostName,
-    lookout: Option<&dyn Lookout>,
-) -> HostForecast {
+    lookout: Option<&dyn ClusterCheck>,
+) -> HostPlan {
     let events = fleet.events();
     let forecast = match fleet.host(name).await {
         Ok(host) => {
@@ -181,8 +183,8 @@ async fn look_at(
 }
 
 /// A host that could not be read: nothing is known of its resources, so none is counted as clean.
-fn unreachable_host(error: &TransportError) -> HostForecast {
-    let trouble = Trouble {
+fn unreachable_host(error: &TransportError) -> HostPlan {
+    let trouble = Problem {
         why: error.to_string(),
         hint: error.hint(),
     };
@@ -190,15 +192,15 @@ fn unreachable_host(error: &TransportError) -> HostForecast {
         unreachable: Some(trouble),
         ..HostOutcome::default()
     };
-    HostForecast {
+    HostPlan {
         outcome,
-        ..HostForecast::default()
+        ..HostPlan::default()
     }
 }
 
 /// A host on which skep itself failed: as little is known of its resources as of an unreachable host's.
-async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostForecast {
-    let trouble = Trouble::internal(name, panic);
+async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostPlan {
+    let trouble = Problem::internal(name, panic);
     fleet
         .events()
         .send(Event::HostFailed {
@@ -210,25 +212,25 @@ async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostF
         failure: Some(trouble),
         ..HostOutcome::default()
     };
-    HostForecast {
+    HostPlan {
         outcome,
-        ..HostForecast::default()
+        ..HostPlan::default()
     }
 }
 
 async fn examine_host(
     fleet: &Fleet,
-    host: &Host,
-    work: &Resolved,
-    lookout: Option<&dyn Lookout>,
-) -> Result<HostForecast, TransportError> {
-    let goals: Vec<(usize, &Goal)> = work.goals(host.name()).collect();
+    host: &ConnectedHost,
+    work: &ResolvedPlaybook,
+    lookout: Option<&dyn ClusterCheck>,
+) -> Result<HostPlan, TransportError> {
+    let goals: Vec<(usize, &HostResource)> = work.goals(host.name()).collect();
     // Facts are asked in the same exec as all that does not depend on them.
     let ready: Vec<Arc<dyn Resource>> = goals.iter().filter_map(|(_, goal)| goal.ready()).collect();
     let deferred = goals.iter().any(|(_, goal)| goal.ready().is_none());
     // So is the record of what was applied last: it costs no exec of its own.
     let recorded = !goals.is_empty();
-    let record = recorded.then(Record::query);
+    let record = recorded.then(AppliedRecord::query);
     let more = lookout
         .map(|lookout| lookout.queries(host.name()))
         .unwrap_or_default();
@@ -240,12 +242,12 @@ async fn examine_host(
     if deferred {
         host.prepare_for(2);
     }
-    let mut look = Look::gather(fleet, host, &ready, more).await?;
+    let mut look = HostExaminer::gather(fleet, host, &ready, more).await?;
     let mut tasks = Vec::new();
     let mut unbound = Vec::new();
     for (play, goal) in goals {
         match bind(goal, &look.answers) {
-            Ok(resources) => tasks.extend(resources.into_iter().map(|resource| Task {
+            Ok(resources) => tasks.extend(resources.into_iter().map(|resource| PlannedResource {
                 play,
                 resource,
                 change: None,
@@ -258,8 +260,9 @@ async fn examine_host(
     // What deferred resources ask goes out in one further exec, together with everybody's second questions.
     look.ask_with_needs(&resources).await?;
     let examined = look.examine(&resources).await?;
-    let elsewhere =
-        |result: &Examined| matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))));
+    let elsewhere = |result: &ExamineResult| {
+        matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))
+    };
     let waits = unbound.is_empty()
         && examined.iter().any(elsewhere)
         && examined
@@ -270,9 +273,9 @@ async fn examine_host(
     }
     // A host whose plays have only what belongs to the cluster, and which carries none of it, was not asked.
     let record = if recorded {
-        Record::read(&look.answers)
+        AppliedRecord::read(&look.answers)
     } else {
-        Record::default()
+        AppliedRecord::default()
     };
     let mut outcome = HostOutcome {
         notes: record.complaint().into_iter().collect(),
@@ -284,7 +287,7 @@ async fn examine_host(
             why,
             hint: "look at the facts with `skep facts`".into(),
         };
-        let cause = Some(Cause::Unknown);
+        let cause = Some(DriftCause::Unknown);
         outcome.resources.push(ResourceOutcome {
             cause,
             ..ResourceOutcome::new(play, resource, outcome_of)
@@ -297,7 +300,7 @@ async fn examine_host(
         outcome.resources.push(of_resource);
         task.change = result.ok().flatten();
     }
-    Ok(HostForecast {
+    Ok(HostPlan {
         tasks,
         outcome,
         record,
@@ -305,11 +308,11 @@ async fn examine_host(
     })
 }
 
-fn bind(goal: &Goal, answers: &Answers) -> Result<Vec<Arc<dyn Resource>>, String> {
+fn bind(goal: &HostResource, answers: &HostAnswers) -> Result<Vec<Arc<dyn Resource>>, String> {
     match &goal.resource {
-        GoalResource::Bound(resource) => Ok(vec![resource.clone()]),
-        GoalResource::Deferred(deferred) => {
-            let facts: &Facts = answers
+        ResourceBinding::Bound(resource) => Ok(vec![resource.clone()]),
+        ResourceBinding::Deferred(deferred) => {
+            let facts: &HostFacts = answers
                 .facts()
                 .map_err(|error: ProbeError| error.to_string())?;
             deferred
@@ -323,7 +326,7 @@ fn bind(goal: &Goal, answers: &Answers) -> Result<Vec<Arc<dyn Resource>>, String
 pub(super) fn resource_outcome(
     play: &str,
     resource: String,
-    examined: &Examined,
+    examined: &ExamineResult,
 ) -> ResourceOutcome {
     let (outcome, change) = match examined {
         Ok(None) => (Outcome::Unchanged, None),

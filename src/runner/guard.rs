@@ -1,12 +1,12 @@
 //! The gate before a disturbing change and the wait behind it. The rules themselves are the swarm's (`swarm::guard`);
 //! the engine only knows that there is somebody to ask.
 
-use crate::model::{Change, EngineAnswer, Refusal};
+use crate::model::{Change, DockerAnswer, Refusal};
 use crate::names::HostName;
 
 /// Who allows a disturbing change, and waits until its host is whole again.
 #[async_trait::async_trait]
-pub trait Guard: Send + Sync {
+pub trait DisruptionGuard: Send + Sync {
     /// Called right before the steps of a change that disturbs; returns remarks for people.
     ///
     /// # Errors
@@ -15,7 +15,7 @@ pub trait Guard: Send + Sync {
         &self,
         host: &HostName,
         change: &Change,
-        engines: &dyn Engines,
+        engines: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal>;
 
     /// Called after the steps; returns when the host is whole again.
@@ -26,15 +26,15 @@ pub trait Guard: Send + Sync {
         &self,
         host: &HostName,
         change: &Change,
-        engines: &dyn Engines,
+        engines: &dyn DockerReader,
     ) -> Result<(), Refusal>;
 }
 
 /// Reads at any host's Engine.
 #[async_trait::async_trait]
-pub trait Engines: Send + Sync {
+pub trait DockerReader: Send + Sync {
     /// One `GET`, never from a memory.
-    async fn get(&self, host: &HostName, path: &str) -> EngineAnswer;
+    async fn get(&self, host: &HostName, path: &str) -> DockerAnswer;
     /// All hosts of the inventory.
     fn hosts(&self) -> Vec<HostName>;
 }

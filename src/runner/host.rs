@@ -11,10 +11,10 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::apply::Permit;
-use crate::docker::{EngineClient, GateReads, Parcel, PassedRead, PassedWrite};
-use crate::model::{Credentials, EngineAnswer};
+use crate::docker::{DockerClient, ProxiedRead, ProxiedWrite, ProxyReader, RequestBody};
+use crate::model::{DockerAnswer, RegistryCredentials};
 use crate::names::HostName;
-use crate::transport::{Connection, Exec, Method, Output, TransportError};
+use crate::transport::{Connection, Exec, ExecOutput, Method, TransportError};
 
 /// Limit of time for one `GET` at an Engine.
 const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,14 +26,14 @@ const GATE_READ_TIMEOUT: Duration = Duration::from_secs(30);
 const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connected host.
-pub struct Host {
+pub struct ConnectedHost {
     name: HostName,
     connection: Arc<dyn Connection>,
-    engine: Mutex<Option<Arc<EngineClient>>>,
+    engine: Mutex<Option<Arc<DockerClient>>>,
     execs: AtomicU32,
 }
 
-impl Host {
+impl ConnectedHost {
     /// Wraps a connection.
     #[must_use]
     pub fn new(name: HostName, connection: Arc<dyn Connection>) -> Self {
@@ -65,7 +65,7 @@ impl Host {
         &self,
         script: String,
         timeout: Duration,
-    ) -> Result<Output, TransportError> {
+    ) -> Result<ExecOutput, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
         self.connection
             .exec(Exec {
@@ -84,7 +84,11 @@ impl Host {
     ///
     /// # Errors
     /// [`TransportError`] when the command's end is unknown.
-    pub(super) async fn act(&self, _permit: &Permit, exec: Exec) -> Result<Output, TransportError> {
+    pub(super) async fn act(
+        &self,
+        _permit: &Permit,
+        exec: Exec,
+    ) -> Result<ExecOutput, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
         self.connection.exec(exec).await
     }
@@ -114,7 +118,7 @@ impl Host {
         _permit: &Permit,
         method: &str,
         path: &str,
-        parcel: &Parcel,
+        parcel: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let Ok(method) = Method::from_bytes(method.as_bytes()) else {
@@ -132,7 +136,7 @@ impl Host {
     pub(super) async fn pass_write(
         &self,
         _permit: &Permit,
-        write: PassedWrite,
+        write: ProxiedWrite,
     ) -> Result<Response<Bytes>, TransportError> {
         self.pass(
             &write.method,
@@ -162,18 +166,18 @@ impl Host {
     }
 
     /// The client, connected by whoever comes first.
-    async fn client(&self) -> Result<Arc<EngineClient>, TransportError> {
+    async fn client(&self) -> Result<Arc<DockerClient>, TransportError> {
         let mut slot = self.engine.lock().await;
         if let Some(client) = slot.as_ref() {
             return Ok(client.clone());
         }
-        let client = Arc::new(EngineClient::connect(self.connection.clone()).await?);
+        let client = Arc::new(DockerClient::connect(self.connection.clone()).await?);
         *slot = Some(client.clone());
         Ok(client)
     }
 
     /// The next request starts afresh: the Engine may have been restarted.
-    async fn forget(&self, client: &Arc<EngineClient>) {
+    async fn forget(&self, client: &Arc<DockerClient>) {
         let mut slot = self.engine.lock().await;
         if slot
             .as_ref()
@@ -188,7 +192,7 @@ impl Host {
         &self,
         method: &Method,
         path: &str,
-        parcel: &Parcel,
+        parcel: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let client = self.client().await?;
@@ -200,43 +204,44 @@ impl Host {
     }
 
     /// One `GET`, as an answer: a missing Engine is an answer, a broken connection is `Unreachable`.
-    pub async fn engine_read(&self, path: &str) -> EngineAnswer {
-        self.read(path, &Parcel::default()).await
+    pub async fn engine_read(&self, path: &str) -> DockerAnswer {
+        self.read(path, &RequestBody::default()).await
     }
 
     /// What a registry has under an image's name, as this host's Engine sees it.
     pub(super) async fn distribution(
         &self,
         image: &str,
-        credentials: Option<&Credentials>,
-    ) -> EngineAnswer {
-        let parcel = Parcel::default().with_registry_auth(credentials.map(Credentials::header));
+        credentials: Option<&RegistryCredentials>,
+    ) -> DockerAnswer {
+        let parcel =
+            RequestBody::default().with_registry_auth(credentials.map(RegistryCredentials::header));
         self.read(&format!("/distribution/{image}/json"), &parcel)
             .await
     }
 
-    async fn read(&self, path: &str, parcel: &Parcel) -> EngineAnswer {
+    async fn read(&self, path: &str, parcel: &RequestBody) -> DockerAnswer {
         match self
             .send(&Method::GET, path, parcel, ENGINE_READ_TIMEOUT)
             .await
         {
-            Ok((status, body)) => EngineAnswer::Response { status, body },
+            Ok((status, body)) => DockerAnswer::Response { status, body },
             Err(TransportError::NoEngine {
                 installed: false, ..
-            }) => EngineAnswer::Absent,
+            }) => DockerAnswer::Absent,
             Err(TransportError::NoEngine {
                 installed: true,
                 why,
-            }) => EngineAnswer::Down(why),
-            Err(error) => EngineAnswer::Unreachable(error.to_string()),
+            }) => DockerAnswer::Down(why),
+            Err(error) => DockerAnswer::Unreachable(error.to_string()),
         }
     }
 }
 
-/// Reads of the `docker` command behind a gate. Nothing but GET and HEAD can come out of a [`PassedRead`].
+/// Reads of the `docker` command behind a gate. Nothing but GET and HEAD can come out of a [`ProxiedRead`].
 #[async_trait]
-impl GateReads for Host {
-    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+impl ProxyReader for ConnectedHost {
+    async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {
         let method = if read.head { Method::HEAD } else { Method::GET };
         self.pass(
             &method,

@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 use super::event::Event;
 use super::forecast::forecast;
 use super::outcome::RunSummary;
-use super::{Fleet, Lookout};
-use crate::playbook::Resolved;
+use super::{ClusterCheck, Fleet};
+use crate::playbook::ResolvedPlaybook;
 
 /// Looks at every host of the playbook, `forks` at once, and with a lookout at the whole. Always returns a
 /// whole summary; a failing host is data. The connections stay open: whoever made the fleet closes it.
 pub async fn look(
     fleet: &Arc<Fleet>,
-    work: &Arc<Resolved>,
+    work: &Arc<ResolvedPlaybook>,
     forks: usize,
-    lookout: Option<Arc<dyn Lookout>>,
+    lookout: Option<Arc<dyn ClusterCheck>>,
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();

@@ -1,43 +1,43 @@
 //! A look at the whole beside the resources: what is wrong with a cluster though every resource of every host is as asked.
 //! What is wrong is the swarm's to say (`swarm::lookout`); the engine asks its questions with everybody else's.
 
-use super::guard::Engines;
+use super::guard::DockerReader;
 use super::outcome::ResourceOutcome;
-use crate::model::{Answers, Definition, Query};
+use crate::model::{DefinitionDigest, HostAnswers, Query};
 use crate::names::HostName;
 
 /// Who looks at the whole during `check`.
 #[async_trait::async_trait]
-pub trait Lookout: Send + Sync {
+pub trait ClusterCheck: Send + Sync {
     /// What is to be asked of this host, in the exec that asks for its resources.
     fn queries(&self, host: &HostName) -> Vec<Query>;
 
     /// A host's answers: its own questions', and all that its resources asked.
-    fn hear(&self, host: &HostName, answers: &Answers);
+    fn hear(&self, host: &HostName, answers: &HostAnswers);
 
     /// Called when every host was heard or is known to be unreachable; what was found, each with the host that shows it.
     async fn findings(
         &self,
-        engines: &dyn Engines,
-        memory: &dyn Memory,
+        engines: &dyn DockerReader,
+        memory: &dyn Baseline,
     ) -> Vec<(HostName, ResourceOutcome)>;
 
     /// What `apply` is to remember at its end, so that a later `check` can tell whether it is still so.
-    async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake>;
+    async fn keepsakes(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry>;
 }
 
 /// Something of the whole that is remembered in a host's record, as a keyed digest: it may be a secret.
-pub struct Keepsake {
+pub struct BaselineEntry {
     /// Whose record.
     pub host: HostName,
     /// Its name in the record.
     pub id: String,
     /// What it is.
-    pub definition: Definition,
+    pub definition: DefinitionDigest,
 }
 
 /// The records of the hosts, asked about one keepsake.
-pub trait Memory: Send + Sync {
+pub trait Baseline: Send + Sync {
     /// Whether the host's record says that this was so at the end of the last `apply`; `None` where it says nothing.
-    fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool>;
+    fn remembers(&self, host: &HostName, id: &str, definition: &DefinitionDigest) -> Option<bool>;
 }

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::TaskPanic;
-use crate::model::{Action, Disturbance, FieldChange};
+use crate::model::{Action, Disruption, FieldChange};
 use crate::names::HostName;
 
 /// What came of one resource on one host.
@@ -35,7 +35,7 @@ pub enum Outcome {
 /// observed: it explains a difference, it never hides one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum DriftCause {
     /// The playbook asks what was applied last, and the host has something else.
     ChangedBehindOurBack,
     /// The playbook asks something else than was applied last.
@@ -46,7 +46,7 @@ pub enum Cause {
     Unknown,
 }
 
-impl Cause {
+impl DriftCause {
     /// In words.
     #[must_use]
     pub fn words(self) -> &'static str {
@@ -74,7 +74,7 @@ pub struct ResourceOutcome {
     pub change: Option<ChangeView>,
     /// Why it differs, for resources that differ or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<Cause>,
+    pub cause: Option<DriftCause>,
     /// When it was last applied with success, seconds since 1970 on the clock of whoever applied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied: Option<u64>,
@@ -106,7 +106,7 @@ pub struct ChangeView {
     /// The steps in words.
     pub steps: Vec<String>,
     /// What it disturbs.
-    pub disturbs: Disturbance,
+    pub disturbs: Disruption,
     /// Whether it differs again after each run, by its nature.
     pub repeats: bool,
     /// Remarks.
@@ -135,10 +135,10 @@ impl From<&crate::model::Change> for ChangeView {
 pub struct HostOutcome {
     /// Why the host could not be reached or was lost, with what to try; `None` when it was reached.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub unreachable: Option<Trouble>,
+    pub unreachable: Option<Problem>,
     /// Internal error of skep that ended the work on the host, with the next step; the host counts as failed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub failure: Option<Trouble>,
+    pub failure: Option<Problem>,
     /// Its resources in the playbook's order.
     pub resources: Vec<ResourceOutcome>,
     /// Remarks on the host as a whole, e.g. that its record of what was applied last is not readable.
@@ -150,14 +150,14 @@ pub struct HostOutcome {
 
 /// A reason and what to try.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Trouble {
+pub struct Problem {
     /// Why.
     pub why: String,
     /// What to try.
     pub hint: String,
 }
 
-impl Trouble {
+impl Problem {
     /// The trouble of a host whose task panicked.
     #[must_use]
     pub fn internal(host: &HostName, panic: &TaskPanic) -> Self {

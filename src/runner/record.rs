@@ -9,8 +9,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
-use super::outcome::{Cause, Outcome, ResourceOutcome};
-use crate::model::{Answers, Definition, PathType, Query, Resource};
+use super::outcome::{DriftCause, Outcome, ResourceOutcome};
+use crate::model::{DefinitionDigest, HostAnswers, PathType, Query, Resource};
 
 /// Where it is, on every host.
 pub(super) const PATH: &str = "/var/lib/skep/applied.json";
@@ -21,42 +21,42 @@ const SIZE_LIMIT: usize = 256 * 1024;
 
 /// The record as it was found.
 #[derive(Default, Clone)]
-pub(super) enum Record {
+pub(super) enum AppliedRecord {
     /// There is none.
     #[default]
     Absent,
     /// It was read.
-    Known(Document),
+    Known(AppliedRecordFile),
     /// It is there and cannot be used: why, in one sentence.
     Unusable(String),
 }
 
 /// The file.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
-pub(super) struct Document {
+pub(super) struct AppliedRecordFile {
     version: u32,
     /// Hexadecimal; the key of all digests.
     key: String,
-    resources: BTreeMap<String, Entry>,
+    resources: BTreeMap<String, AppliedResource>,
 }
 
 /// One resource that was as asked at the end of an `apply`.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
-struct Entry {
+struct AppliedResource {
     /// Keyed digests of its definition: several where a playbook has the resource several times.
     wanted: BTreeSet<String>,
     /// Seconds since 1970.
     applied: u64,
 }
 
-impl Record {
+impl AppliedRecord {
     /// What must be asked to read it.
     pub(super) fn query() -> Query {
         Query::content(PATH)
     }
 
-    /// Reads it. It may say anything: whatever is not a record of this version is [`Record::Unusable`].
-    pub(super) fn read(answers: &Answers) -> Self {
+    /// Reads it. It may say anything: whatever is not a record of this version is [`AppliedRecord::Unusable`].
+    pub(super) fn read(answers: &HostAnswers) -> Self {
         let state = match answers.path(PATH) {
             Ok(None) => return Self::Absent,
             Ok(Some(state)) => state,
@@ -73,16 +73,16 @@ impl Record {
 
     fn parse(content: &[u8]) -> Self {
         #[derive(Deserialize)]
-        struct Head {
+        struct RecordHeader {
             version: u32,
         }
-        if let Ok(document) = serde_json::from_slice::<Document>(content)
+        if let Ok(document) = serde_json::from_slice::<AppliedRecordFile>(content)
             && document.version == VERSION
             && is_key(&document.key)
         {
             return Self::Known(document);
         }
-        match serde_json::from_slice::<Head>(content) {
+        match serde_json::from_slice::<RecordHeader>(content) {
             Ok(head) if head.version > VERSION => Self::Unusable(format!(
                 "it is of version {}, this skep knows {VERSION}",
                 head.version
@@ -102,7 +102,7 @@ impl Record {
     }
 
     /// Whether this was so at the end of the last `apply`; `None` where the record says nothing about it.
-    pub(super) fn remembers(&self, id: &str, definition: &Definition) -> Option<bool> {
+    pub(super) fn remembers(&self, id: &str, definition: &DefinitionDigest) -> Option<bool> {
         let Self::Known(document) = self else {
             return None;
         };
@@ -122,7 +122,7 @@ impl Record {
                 resource,
                 outcome.change.as_ref().is_some_and(|change| change.repeats),
             )),
-            Outcome::Failed { .. } => Some(Cause::Unknown),
+            Outcome::Failed { .. } => Some(DriftCause::Unknown),
             _ => None,
         };
         if let (Some(_), Self::Known(document)) = (outcome.cause, self) {
@@ -133,26 +133,26 @@ impl Record {
         }
     }
 
-    fn cause(&self, resource: &dyn Resource, repeats: bool) -> Cause {
+    fn cause(&self, resource: &dyn Resource, repeats: bool) -> DriftCause {
         let document = match self {
-            Self::Absent => return Cause::NeverApplied,
-            Self::Unusable(_) => return Cause::Unknown,
+            Self::Absent => return DriftCause::NeverApplied,
+            Self::Unusable(_) => return DriftCause::Unknown,
             Self::Known(document) => document,
         };
         match (
             document.resources.get(&resource.id()),
             resource.definition(),
         ) {
-            (None, _) => Cause::NeverApplied,
-            (Some(_), None) => Cause::Unknown,
+            (None, _) => DriftCause::NeverApplied,
+            (Some(_), None) => DriftCause::Unknown,
             // A command without a condition differs by its nature: nobody changed anything.
-            (Some(_), _) if repeats => Cause::NotYetApplied,
+            (Some(_), _) if repeats => DriftCause::NotYetApplied,
             (Some(entry), Some(definition))
                 if entry.wanted.contains(&keyed(&document.key, &definition)) =>
             {
-                Cause::ChangedBehindOurBack
+                DriftCause::ChangedBehindOurBack
             }
-            (Some(_), Some(_)) => Cause::NotYetApplied,
+            (Some(_), Some(_)) => DriftCause::NotYetApplied,
         }
     }
 
@@ -160,14 +160,14 @@ impl Record {
     /// says all of it already. Resources of other playbooks stay.
     pub(super) fn renewed(
         &self,
-        applied: &[(String, Definition, bool)],
+        applied: &[(String, DefinitionDigest, bool)],
         now: u64,
     ) -> Option<Vec<u8>> {
         let old = match self {
             Self::Known(document) => document.clone(),
             Self::Absent | Self::Unusable(_) => {
                 let key = hexadecimal(&rand::random::<[u8; 32]>());
-                Document {
+                AppliedRecordFile {
                     version: VERSION,
                     key,
                     resources: BTreeMap::new(),
@@ -186,7 +186,7 @@ impl Record {
                 Some(entry) if entry.wanted == wanted && !changed => {}
                 _ => drop(new.resources.insert(
                     id.to_owned(),
-                    Entry {
+                    AppliedResource {
                         wanted,
                         applied: now,
                     },
@@ -201,7 +201,7 @@ impl Record {
 }
 
 /// The file's bytes, without what was applied longest ago where it would be too large.
-fn bounded(mut document: Document) -> Option<Vec<u8>> {
+fn bounded(mut document: AppliedRecordFile) -> Option<Vec<u8>> {
     loop {
         let text = serde_json::to_vec(&document).ok()?;
         if text.len() <= SIZE_LIMIT {
@@ -225,7 +225,7 @@ fn is_key(text: &str) -> bool {
 }
 
 /// HMAC-SHA-256 of a definition, cut to 128 bits.
-fn keyed(key: &str, definition: &Definition) -> String {
+fn keyed(key: &str, definition: &DefinitionDigest) -> String {
     // HMAC takes keys of any length: this cannot fail.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
         return String::new();

@@ -7,30 +7,33 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use super::event::Event;
-use super::examine::Look;
-use super::forecast::{HostForecast, Task, resource_outcome};
-use super::outcome::Trouble;
+use super::examine::HostExaminer;
+use super::forecast::{HostPlan, PlannedResource, resource_outcome};
+use super::outcome::Problem;
 use super::{Fleet, fan_out};
-use crate::model::{Resource, Scope};
+use crate::model::{Resource, ResourceScope};
 use crate::names::HostName;
-use crate::playbook::{Goal, Resolved, ResolvedPlay};
+use crate::playbook::{HostResource, ResolvedPlay, ResolvedPlaybook};
 use crate::transport::TransportError;
 
 /// Hosts that carry instead, by index of the play.
-pub(super) type Standbys = BTreeMap<usize, HostName>;
+pub(super) type Fallbacks = BTreeMap<usize, HostName>;
 
 /// What the carrier of a play has for the cluster, by name.
 fn carried(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
     let goals = play.goals.get(carrier).into_iter().flatten();
     goals
-        .filter(|goal| goal.scope() == Some(Scope::Cluster))
-        .map(Goal::label)
+        .filter(|goal| goal.scope() == Some(ResourceScope::Cluster))
+        .map(HostResource::label)
         .collect()
 }
 
 /// Chooses, for each play whose carrier could not be read, the first host that stands by and could be.
-pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecast>) -> Standbys {
-    let mut chosen = Standbys::new();
+pub(super) fn choose(
+    work: &ResolvedPlaybook,
+    found: &mut IndexMap<HostName, HostPlan>,
+) -> Fallbacks {
+    let mut chosen = Fallbacks::new();
     for (index, play) in work.plays.iter().enumerate() {
         let Some(carrier) = &play.carrier else {
             continue;
@@ -64,7 +67,7 @@ pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecas
             .and_then(|host| play.standbys.get(host))
             .into_iter()
             .flatten();
-        let taken: Vec<String> = takes.map(Goal::label).collect();
+        let taken: Vec<String> = takes.map(HostResource::label).collect();
         let unread: Vec<&str> = left
             .iter()
             .filter(|name| !taken.contains(name))
@@ -87,16 +90,16 @@ pub(super) fn choose(work: &Resolved, found: &mut IndexMap<HostName, HostForecas
 /// Looks at what these hosts carry for others, and adds it to what was found on them.
 pub(super) async fn stand_in(
     fleet: &Arc<Fleet>,
-    work: &Resolved,
-    found: &mut IndexMap<HostName, HostForecast>,
-    standbys: &Standbys,
+    work: &ResolvedPlaybook,
+    found: &mut IndexMap<HostName, HostPlan>,
+    standbys: &Fallbacks,
 ) {
     for (index, name) in standbys {
         let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else {
             continue;
         };
         let goals = play.standbys.get(name).into_iter().flatten();
-        let resources: Vec<Arc<dyn Resource>> = goals.filter_map(Goal::ready).collect();
+        let resources: Vec<Arc<dyn Resource>> = goals.filter_map(HostResource::ready).collect();
         let names: Vec<String> = resources.iter().map(|resource| resource.id()).collect();
         let carrier = play
             .carrier
@@ -128,7 +131,7 @@ pub(super) async fn stand_in(
                     let mut outcome = resource_outcome(&play.name, resource.id(), &result);
                     forecast.record.explain(resource.as_ref(), &mut outcome);
                     forecast.outcome.resources.push(outcome);
-                    forecast.tasks.push(Task {
+                    forecast.tasks.push(PlannedResource {
                         play: *index,
                         resource,
                         change: result.ok().flatten(),
@@ -142,7 +145,7 @@ pub(super) async fn stand_in(
                 .notes
                 .push(format!("{} not looked at: {error}", names.join(", "))),
             Err(panic) => {
-                let trouble = Trouble::internal(name, &panic);
+                let trouble = Problem::internal(name, &panic);
                 forecast.outcome.failure = Some(trouble.clone());
                 fleet
                     .events()
@@ -166,10 +169,10 @@ pub(super) async fn stand_in(
 
 async fn look(
     fleet: &Fleet,
-    host: &super::Host,
+    host: &super::ConnectedHost,
     resources: &[Arc<dyn Resource>],
-) -> Result<Vec<super::examine::Examined>, TransportError> {
-    Look::gather(fleet, host, resources, None)
+) -> Result<Vec<super::examine::ExamineResult>, TransportError> {
+    HostExaminer::gather(fleet, host, resources, None)
         .await?
         .examine(resources)
         .await

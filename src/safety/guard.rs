@@ -6,10 +6,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
-use crate::model::{Change, Disturbance, EngineAnswer, Refusal};
+use crate::model::{Change, Disruption, DockerAnswer, Refusal};
 use crate::names::HostName;
-use crate::runner::{Engines, Guard};
-use crate::swarm::{EngineView, Info, Loss, Node, Voters, may_lose};
+use crate::runner::{DisruptionGuard, DockerReader};
+use crate::swarm::{DockerInfo, DockerStatus, SwarmNode, VoterLoss, Voters, may_lose};
 
 /// How long a restarted node may take to be Ready and Reachable again.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,7 +21,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub struct SwarmGuard {
     /// Turns a refusal into a remark that says what it risks (`--force`).
     pub force: bool,
-    /// How long [`Guard::after`] waits; default 120 s.
+    /// How long [`DisruptionGuard::after`] waits; default 120 s.
     pub patience: Duration,
     /// Time between two looks; default 1 s.
     pub pause: Duration,
@@ -41,19 +41,19 @@ impl SwarmGuard {
     async fn judge(
         &self,
         host: &HostName,
-        disturbs: Disturbance,
-        engines: &dyn Engines,
+        disturbs: Disruption,
+        engines: &dyn DockerReader,
     ) -> Result<Option<String>, Refusal> {
-        let info = match EngineView::read(&engines.get(host, "/info").await) {
+        let info = match DockerStatus::read(&engines.get(host, "/info").await) {
             // An Engine that does not run carries no vote that a restart could take away.
-            EngineView::Absent | EngineView::Down(_) => return Ok(None),
-            EngineView::Unreachable(why) | EngineView::Failed(why) => {
+            DockerStatus::Absent | DockerStatus::Down(_) => return Ok(None),
+            DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
                 return Err(Refusal {
                     why: format!("whether {host} is a manager cannot be known: {why}"),
                     hint: "make the host reachable, then apply again".into(),
                 });
             }
-            EngineView::Answered(info) => info,
+            DockerStatus::Answered(info) => info,
         };
         if info.state != "active" || !info.control_available {
             return Ok(None);
@@ -67,10 +67,10 @@ impl SwarmGuard {
                 hint: "bring back a majority of the managers first, or use --force".into(),
             })?;
         let silent = doubt_silent(&mut nodes, host, engines).await;
-        let loss = if disturbs == Disturbance::ManagerLoss {
-            Loss::Demotion
+        let loss = if disturbs == Disruption::ManagerLoss {
+            VoterLoss::Demotion
         } else {
-            Loss::Restart
+            VoterLoss::Restart
         };
         let verdict =
             may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note);
@@ -81,11 +81,13 @@ impl SwarmGuard {
     }
 
     /// One look after a restart: why it is not over yet, or `None` when it is.
-    async fn still_away(&self, host: &HostName, engines: &dyn Engines) -> Option<String> {
-        let info = match EngineView::read(&engines.get(host, "/info").await) {
-            EngineView::Answered(info) => info,
-            EngineView::Absent => return Some("there is no Engine".into()),
-            EngineView::Down(why) | EngineView::Unreachable(why) | EngineView::Failed(why) => {
+    async fn still_away(&self, host: &HostName, engines: &dyn DockerReader) -> Option<String> {
+        let info = match DockerStatus::read(&engines.get(host, "/info").await) {
+            DockerStatus::Answered(info) => info,
+            DockerStatus::Absent => return Some("there is no Engine".into()),
+            DockerStatus::Down(why)
+            | DockerStatus::Unreachable(why)
+            | DockerStatus::Failed(why) => {
                 return Some(why);
             }
         };
@@ -126,10 +128,10 @@ impl SwarmGuard {
     }
 
     /// One look after a manager was demoted or left: why the others cannot decide yet.
-    async fn undecided(&self, host: &HostName, engines: &dyn Engines) -> Option<String> {
+    async fn undecided(&self, host: &HostName, engines: &dyn DockerReader) -> Option<String> {
         let mut last = "no manager answers".to_owned();
         for name in engines.hosts().iter().filter(|name| *name != host) {
-            let view = EngineView::read(&engines.get(name, "/info").await);
+            let view = DockerStatus::read(&engines.get(name, "/info").await);
             let Some(info) = view.info().filter(|_| view.is_manager()) else {
                 continue;
             };
@@ -149,14 +151,14 @@ impl SwarmGuard {
 }
 
 #[async_trait]
-impl Guard for SwarmGuard {
+impl DisruptionGuard for SwarmGuard {
     async fn before(
         &self,
         host: &HostName,
         change: &Change,
-        engines: &dyn Engines,
+        engines: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal> {
-        if change.disturbs < Disturbance::EngineRestart {
+        if change.disturbs < Disruption::EngineRestart {
             return Ok(Vec::new());
         }
         match self.judge(host, change.disturbs, engines).await {
@@ -174,15 +176,15 @@ impl Guard for SwarmGuard {
         &self,
         host: &HostName,
         change: &Change,
-        engines: &dyn Engines,
+        engines: &dyn DockerReader,
     ) -> Result<(), Refusal> {
-        if change.disturbs < Disturbance::EngineRestart {
+        if change.disturbs < Disruption::EngineRestart {
             return Ok(());
         }
         let end = Instant::now() + self.patience;
         loop {
             let away = match change.disturbs {
-                Disturbance::ManagerLoss => self.undecided(host, engines).await,
+                Disruption::ManagerLoss => self.undecided(host, engines).await,
                 _ => self.still_away(host, engines).await,
             };
             let Some(why) = away else { return Ok(()) };
@@ -203,7 +205,11 @@ impl Guard for SwarmGuard {
 
 /// The swarm hears of a manager that was lost some seconds late. Managers that are hosts of the inventory are asked themselves, and
 /// those that do not answer count as unreachable. Gives the words for them, for whoever is refused.
-async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines) -> String {
+async fn doubt_silent(
+    nodes: &mut [SwarmNode],
+    host: &HostName,
+    engines: &dyn DockerReader,
+) -> String {
     let mut silent = String::new();
     let hosts = engines.hosts();
     for node in nodes
@@ -213,7 +219,7 @@ async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines
         let Some(name) = hosts.iter().find(|name| name.as_str() == node.hostname) else {
             continue;
         };
-        let view = EngineView::read(&engines.get(name, "/info").await);
+        let view = DockerStatus::read(&engines.get(name, "/info").await);
         if let (Some(why), Some(status)) = (view.unknown(), &mut node.manager) {
             silent.push_str(&format!("; {name} does not answer: {why}"));
             status.reachability = "unreachable".into();
@@ -225,15 +231,15 @@ async fn doubt_silent(nodes: &mut [Node], host: &HostName, engines: &dyn Engines
 /// Nodes as the manager `host` lists them, or another manager of the same cluster when it cannot.
 async fn list_nodes(
     host: &HostName,
-    info: &Info,
-    engines: &dyn Engines,
-) -> Result<Vec<Node>, String> {
+    info: &DockerInfo,
+    engines: &dyn DockerReader,
+) -> Result<Vec<SwarmNode>, String> {
     let why = match nodes_of(host, engines).await {
         Ok(nodes) => return Ok(nodes),
         Err(why) => why,
     };
     for name in engines.hosts().iter().filter(|name| *name != host) {
-        let view = EngineView::read(&engines.get(name, "/info").await);
+        let view = DockerStatus::read(&engines.get(name, "/info").await);
         let Some(other) = view.info().filter(|_| view.is_manager()) else {
             continue;
         };
@@ -248,7 +254,11 @@ async fn list_nodes(
 }
 
 /// The node list that contains this worker, from the first manager in sight that has it.
-async fn nodes_with(host: &HostName, info: &Info, engines: &dyn Engines) -> Option<Vec<Node>> {
+async fn nodes_with(
+    host: &HostName,
+    info: &DockerInfo,
+    engines: &dyn DockerReader,
+) -> Option<Vec<SwarmNode>> {
     for name in engines.hosts().iter().filter(|name| *name != host) {
         if let Ok(nodes) = nodes_of(name, engines).await
             && nodes.iter().any(|node| node.id == info.node_id)
@@ -259,15 +269,15 @@ async fn nodes_with(host: &HostName, info: &Info, engines: &dyn Engines) -> Opti
     None
 }
 
-async fn nodes_of(host: &HostName, engines: &dyn Engines) -> Result<Vec<Node>, String> {
+async fn nodes_of(host: &HostName, engines: &dyn DockerReader) -> Result<Vec<SwarmNode>, String> {
     match engines.get(host, "/nodes").await {
-        EngineAnswer::Response {
+        DockerAnswer::Response {
             status: 200..=299,
             body,
-        } => Node::list(&body),
-        EngineAnswer::Response { status, body } => Err(crate::swarm::error_text(status, &body)),
-        EngineAnswer::Absent => Err("there is no Engine".into()),
-        EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why),
+        } => SwarmNode::list(&body),
+        DockerAnswer::Response { status, body } => Err(crate::swarm::error_text(status, &body)),
+        DockerAnswer::Absent => Err("there is no Engine".into()),
+        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why),
     }
 }
 

@@ -6,14 +6,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::tokens::{self, Tokens};
-use crate::model::{Action, Answers, Disturbance, EngineAnswer, Query};
+use super::tokens::{self, TokenDigests};
+use crate::model::{Action, Disruption, DockerAnswer, HostAnswers, Query};
 use crate::names::HostName;
 use crate::runner::outcome::ChangeView;
-use crate::runner::{Cause, Engines, Keepsake, Lookout, Memory, Outcome, ResourceOutcome};
-use crate::swarm::Validity;
-use crate::swarm::{EngineView, Node};
-use crate::swarm::{Sighting, cluster_drift, mends};
+use crate::runner::{
+    Baseline, BaselineEntry, ClusterCheck, DockerReader, DriftCause, Outcome, ResourceOutcome,
+};
+use crate::swarm::CertificateValidity;
+use crate::swarm::{DockerStatus, SwarmNode};
+use crate::swarm::{MemberObservation, cluster_drift, mends};
 
 /// The node's own certificate and its authority's behind it; the key is in another file. Engines whose `data-root` is elsewhere
 /// have none here, and then nothing is said.
@@ -21,7 +23,7 @@ const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
 /// What the playbook says of a host that should be a member.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct ExpectedMember {
     /// Whether it says how available the node is.
     pub says_availability: bool,
     /// Whether it may be a manager.
@@ -29,41 +31,41 @@ pub struct Wanted {
 }
 
 /// Looks at one swarm.
-pub struct SwarmLookout {
-    members: BTreeMap<HostName, Wanted>,
+pub struct SwarmCheck {
+    members: BTreeMap<HostName, ExpectedMember>,
     /// Certificates as earlier checks saw them, for members that cannot be asked now.
-    earlier: BTreeMap<HostName, Validity>,
+    earlier: BTreeMap<HostName, CertificateValidity>,
     /// Whether all hosts of the inventory are looked at.
     everything: bool,
     /// Seconds since 1970.
     now: i64,
-    heard: Mutex<Heard>,
+    heard: Mutex<CollectedObservations>,
 }
 
 /// What was heard so far.
 #[derive(Default)]
-struct Heard {
-    members: BTreeMap<HostName, Sighting>,
+struct CollectedObservations {
+    members: BTreeMap<HostName, MemberObservation>,
     /// The nodes, by the manager that listed them.
-    nodes: BTreeMap<HostName, Vec<Node>>,
+    nodes: BTreeMap<HostName, Vec<SwarmNode>>,
 }
 
 /// What is known when every host was heard.
-pub struct SwarmSeen {
+pub struct SwarmSnapshot {
     /// The members' Engines.
-    pub engines: BTreeMap<HostName, EngineView>,
+    pub engines: BTreeMap<HostName, DockerStatus>,
     /// Nodes as one manager lists them.
-    pub nodes: Option<Vec<Node>>,
+    pub nodes: Option<Vec<SwarmNode>>,
     /// Certificates, those of members that could not be asked as an earlier check saw them.
-    pub certificates: BTreeMap<HostName, Validity>,
+    pub certificates: BTreeMap<HostName, CertificateValidity>,
 }
 
-impl SwarmLookout {
+impl SwarmCheck {
     /// Looks at these members.
     #[must_use]
     pub fn new(
-        members: BTreeMap<HostName, Wanted>,
-        earlier: BTreeMap<HostName, Validity>,
+        members: BTreeMap<HostName, ExpectedMember>,
+        earlier: BTreeMap<HostName, CertificateValidity>,
         everything: bool,
         now: i64,
     ) -> Self {
@@ -78,10 +80,10 @@ impl SwarmLookout {
 
     /// What was seen, for reports.
     #[must_use]
-    pub fn seen(&self) -> SwarmSeen {
+    pub fn seen(&self) -> SwarmSnapshot {
         let sightings = self.sightings();
         let nodes = self.heard().nodes.values().next().cloned();
-        SwarmSeen {
+        SwarmSnapshot {
             nodes,
             certificates: sightings
                 .iter()
@@ -94,15 +96,15 @@ impl SwarmLookout {
         }
     }
 
-    fn heard(&self) -> MutexGuard<'_, Heard> {
+    fn heard(&self) -> MutexGuard<'_, CollectedObservations> {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Hosts that were not heard are unreachable.
-    fn sightings(&self) -> BTreeMap<HostName, Sighting> {
+    fn sightings(&self) -> BTreeMap<HostName, MemberObservation> {
         let heard = self.heard();
-        let unheard = |host: &HostName, wanted: &Wanted| Sighting {
-            engine: EngineView::Unreachable("it was not reached".into()),
+        let unheard = |host: &HostName, wanted: &ExpectedMember| MemberObservation {
+            engine: DockerStatus::Unreachable("it was not reached".into()),
             certificate: self.earlier.get(host).copied(),
             certificate_is_old: true,
             says_availability: wanted.says_availability,
@@ -127,8 +129,8 @@ impl SwarmLookout {
     async fn nodes(
         &self,
         managers: &[&HostName],
-        engines: &dyn Engines,
-    ) -> Result<(HostName, Vec<Node>), String> {
+        engines: &dyn DockerReader,
+    ) -> Result<(HostName, Vec<SwarmNode>), String> {
         let heard = |manager: &&&HostName| self.heard().nodes.get(**manager).cloned();
         if let Some((manager, nodes)) = managers
             .iter()
@@ -139,21 +141,21 @@ impl SwarmLookout {
         let mut why = String::from("no manager answers");
         for manager in managers.iter().copied() {
             match engines.get(manager, "/nodes").await {
-                EngineAnswer::Response {
+                DockerAnswer::Response {
                     status: 200..=299,
                     body,
-                } => match Node::list(&body) {
+                } => match SwarmNode::list(&body) {
                     Ok(nodes) => {
                         self.heard().nodes.insert(manager.clone(), nodes.clone());
                         return Ok((manager.clone(), nodes));
                     }
                     Err(error) => why = format!("{manager}: {error}"),
                 },
-                EngineAnswer::Response { status, body } => {
+                DockerAnswer::Response { status, body } => {
                     why = crate::swarm::error_text(status, &body)
                 }
-                EngineAnswer::Absent => {}
-                EngineAnswer::Down(error) | EngineAnswer::Unreachable(error) => {
+                DockerAnswer::Absent => {}
+                DockerAnswer::Down(error) | DockerAnswer::Unreachable(error) => {
                     why = format!("{manager}: {error}")
                 }
             }
@@ -163,7 +165,7 @@ impl SwarmLookout {
 }
 
 #[async_trait]
-impl Lookout for SwarmLookout {
+impl ClusterCheck for SwarmCheck {
     fn queries(&self, host: &HostName) -> Vec<Query> {
         if self.members.contains_key(host) {
             vec![Query::engine("/info"), Query::content(CERTIFICATE)]
@@ -172,16 +174,16 @@ impl Lookout for SwarmLookout {
         }
     }
 
-    fn hear(&self, host: &HostName, answers: &Answers) {
+    fn hear(&self, host: &HostName, answers: &HostAnswers) {
         let Some(wanted) = self.members.get(host).copied() else {
             return;
         };
         let engine = match answers.engine("/info") {
-            Ok(answer) => EngineView::read(answer),
-            Err(error) => EngineView::Unreachable(error.to_string()),
+            Ok(answer) => DockerStatus::read(answer),
+            Err(error) => DockerStatus::Unreachable(error.to_string()),
         };
         let file = answers.path(CERTIFICATE).ok().flatten();
-        let certificate = file.and_then(|file| Validity::read(file.content.as_deref()?));
+        let certificate = file.and_then(|file| CertificateValidity::read(file.content.as_deref()?));
         let says_availability = wanted.says_availability;
         let mut heard = self.heard();
         // Kinds ask one of the managers for the nodes; the list is read once, whoever brings it.
@@ -200,13 +202,16 @@ impl Lookout for SwarmLookout {
             } else {
                 answers.engine_of(manager, "/nodes")
             };
-            if let Some(nodes) = answer.ok().and_then(|answer| Node::list(answer.ok()?).ok()) {
+            if let Some(nodes) = answer
+                .ok()
+                .and_then(|answer| SwarmNode::list(answer.ok()?).ok())
+            {
                 heard.nodes.insert(manager.clone(), nodes);
             }
         }
         heard.members.insert(
             host.clone(),
-            Sighting {
+            MemberObservation {
                 engine,
                 certificate,
                 certificate_is_old: false,
@@ -217,8 +222,8 @@ impl Lookout for SwarmLookout {
 
     async fn findings(
         &self,
-        engines: &dyn Engines,
-        memory: &dyn Memory,
+        engines: &dyn DockerReader,
+        memory: &dyn Baseline,
     ) -> Vec<(HostName, ResourceOutcome)> {
         let sightings = self.sightings();
         let managers: Vec<&HostName> = sightings
@@ -230,7 +235,7 @@ impl Lookout for SwarmLookout {
             Ok((manager, nodes)) => {
                 let mut fields = cluster_drift(&sightings, &nodes, self.everything, self.now);
                 let tokens = engines.get(&manager, tokens::PATH).await;
-                if let Some(tokens) = tokens.ok().and_then(Tokens::read) {
+                if let Some(tokens) = tokens.ok().and_then(TokenDigests::read) {
                     fields.extend(tokens.rotated(managers.iter().copied(), memory));
                 }
                 return vec![(manager, outcome(fields))];
@@ -260,7 +265,7 @@ impl Lookout for SwarmLookout {
         }
     }
 
-    async fn keepsakes(&self, engines: &dyn Engines) -> Vec<Keepsake> {
+    async fn keepsakes(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry> {
         let mut keepsakes = Vec::new();
         for manager in self
             .members
@@ -272,7 +277,7 @@ impl Lookout for SwarmLookout {
                 .get(manager, tokens::PATH)
                 .await
                 .ok()
-                .and_then(Tokens::read)
+                .and_then(TokenDigests::read)
             {
                 keepsakes.extend(tokens.keepsakes(manager));
             }
@@ -295,12 +300,12 @@ fn outcome(fields: Vec<crate::model::FieldChange>) -> ResourceOutcome {
         action: Action::Update,
         fields,
         steps: Vec::new(),
-        disturbs: Disturbance::Nothing,
+        disturbs: Disruption::Nothing,
         repeats: false,
         notes,
     };
     // Nobody applies it, so no playbook has got ahead of it.
-    let cause = Some(Cause::ChangedBehindOurBack);
+    let cause = Some(DriftCause::ChangedBehindOurBack);
     ResourceOutcome {
         change: Some(change),
         cause,

@@ -6,4 +6,4 @@ mod lookout;
 mod tokens;
 
 pub use guard::SwarmGuard;
-pub use lookout::{SwarmLookout, SwarmSeen, Wanted};
+pub use lookout::{ExpectedMember, SwarmCheck, SwarmSnapshot};

@@ -3,42 +3,47 @@
 
 use serde_json::{Value, json};
 
-use crate::model::{Definition, FieldChange, Shown};
+use crate::model::{DefinitionDigest, DisplayValue, FieldChange};
 use crate::names::HostName;
-use crate::runner::{Keepsake, Memory};
-use crate::swarm::Role;
+use crate::runner::{Baseline, BaselineEntry};
+use crate::swarm::NodeRole;
 
 /// Where a manager tells them.
 pub(super) const PATH: &str = "/swarm";
 
 /// Digests of both tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tokens([(Role, Definition); 2]);
+pub(super) struct TokenDigests([(NodeRole, DefinitionDigest); 2]);
 
-impl Tokens {
+impl TokenDigests {
     /// Reads a manager's answer to `GET /swarm`; `None` when it tells no tokens.
     pub(super) fn read(body: &Value) -> Option<Self> {
-        let digest = |role: Role| {
+        let digest = |role: NodeRole| {
             let token = body
                 .pointer(role.token_pointer())?
                 .as_str()
                 .filter(|token| !token.is_empty())?;
             Some((
                 role,
-                Definition::of("join_token", &json!(token), &[], role.word()),
+                DefinitionDigest::of("join_token", &json!(token), &[], role.word()),
             ))
         };
-        Some(Self([digest(Role::Manager)?, digest(Role::Worker)?]))
+        Some(Self([
+            digest(NodeRole::Manager)?,
+            digest(NodeRole::Worker)?,
+        ]))
     }
 
     /// What this manager's record is to hold.
-    pub(super) fn keepsakes(&self, host: &HostName) -> impl Iterator<Item = Keepsake> {
+    pub(super) fn keepsakes(&self, host: &HostName) -> impl Iterator<Item = BaselineEntry> {
         let host = host.clone();
-        self.0.into_iter().map(move |(role, definition)| Keepsake {
-            host: host.clone(),
-            id: id(role),
-            definition,
-        })
+        self.0
+            .into_iter()
+            .map(move |(role, definition)| BaselineEntry {
+                host: host.clone(),
+                id: id(role),
+                definition,
+            })
     }
 
     /// Tokens that are others than every manager remembers. One `apply` may have reached some managers only: the tokens are known
@@ -46,26 +51,26 @@ impl Tokens {
     pub(super) fn rotated<'a>(
         &self,
         managers: impl Iterator<Item = &'a HostName> + Clone,
-        memory: &dyn Memory,
+        memory: &dyn Baseline,
     ) -> Vec<FieldChange> {
-        let is_new = |(role, definition): &&(Role, Definition)| {
+        let is_new = |(role, definition): &&(NodeRole, DefinitionDigest)| {
             let known: Vec<bool> = managers
                 .clone()
                 .filter_map(|host| memory.remembers(host, &id(*role), definition))
                 .collect();
             !known.is_empty() && !known.contains(&true)
         };
-        let field = |(role, _): &(Role, Definition)| FieldChange {
+        let field = |(role, _): &(NodeRole, DefinitionDigest)| FieldChange {
             field: format!("join token of {}s", role.word()),
-            before: Shown::text("rotated"),
-            after: Shown::text("as at the last apply"),
+            before: DisplayValue::text("rotated"),
+            after: DisplayValue::text("as at the last apply"),
         };
         self.0.iter().filter(is_new).map(field).collect()
     }
 }
 
 /// The name in the record.
-fn id(role: Role) -> String {
+fn id(role: NodeRole) -> String {
     format!("the join token of {}s", role.word())
 }
 
@@ -78,22 +83,29 @@ mod tests {
     use crate::swarm::samples::host;
 
     /// What each manager's record holds.
-    struct Records(BTreeMap<HostName, Tokens>);
+    struct Records(BTreeMap<HostName, TokenDigests>);
 
-    impl Memory for Records {
-        fn remembers(&self, host: &HostName, id: &str, definition: &Definition) -> Option<bool> {
+    impl Baseline for Records {
+        fn remembers(
+            &self,
+            host: &HostName,
+            id: &str,
+            definition: &DefinitionDigest,
+        ) -> Option<bool> {
             let mut kept = self.0.get(host)?.keepsakes(host);
             kept.find(|keepsake| keepsake.id == id)
                 .map(|keepsake| keepsake.definition == *definition)
         }
     }
 
-    fn tokens(manager: &str, worker: &str) -> Tokens {
-        Tokens::read(&json!({ "ID": "c1", "JoinTokens": { "Manager": manager, "Worker": worker } }))
-            .unwrap()
+    fn tokens(manager: &str, worker: &str) -> TokenDigests {
+        TokenDigests::read(
+            &json!({ "ID": "c1", "JoinTokens": { "Manager": manager, "Worker": worker } }),
+        )
+        .unwrap()
     }
 
-    fn fields(now: &Tokens, records: &[(&str, Tokens)]) -> Vec<String> {
+    fn fields(now: &TokenDigests, records: &[(&str, TokenDigests)]) -> Vec<String> {
         let records = Records(
             records
                 .iter()
@@ -126,11 +138,11 @@ mod tests {
     #[test]
     fn an_answer_without_tokens_says_nothing_and_tokens_are_never_printed() {
         assert_eq!(
-            Tokens::read(&json!({ "message": "This node is not a swarm manager." })),
+            TokenDigests::read(&json!({ "message": "This node is not a swarm manager." })),
             None
         );
         assert_eq!(
-            Tokens::read(&json!({ "JoinTokens": { "Manager": "", "Worker": "" } })),
+            TokenDigests::read(&json!({ "JoinTokens": { "Manager": "", "Worker": "" } })),
             None
         );
         let shown = format!("{:?}", tokens("SWMTKN-1-secret", "SWMTKN-1-other"));

@@ -8,12 +8,12 @@ pub const SWARM_PORT: u16 = 2377;
 
 /// Where the managers of the group are, by the inventory: the variable `swarm_address`, else the address of SSH.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Addresses {
+pub struct ManagerAddresses {
     /// Manager and its address (an IP or a name, maybe with a port), in the inventory's order.
     pub managers: Vec<(HostName, String)>,
 }
 
-impl Addresses {
+impl ManagerAddresses {
     /// The addresses of a group's hosts.
     #[must_use]
     pub fn of_group(roster: &Roster, group: &str) -> Self {

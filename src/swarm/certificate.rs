@@ -5,14 +5,14 @@ use serde::Serialize;
 
 /// When a certificate begins and ends, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Validity {
+pub struct CertificateValidity {
     /// Not before.
     pub from: i64,
     /// Not after.
     pub until: i64,
 }
 
-impl Validity {
+impl CertificateValidity {
     /// Reads the first certificate of a PEM file; `None` when it is none.
     #[must_use]
     pub fn read(pem: &[u8]) -> Option<Self> {
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_first_certificate_counts() {
-        let validity = Validity::read(PEM.as_bytes()).unwrap();
+        let validity = CertificateValidity::read(PEM.as_bytes()).unwrap();
         // 2026-11-01T10:00:00Z and 2027-01-30T11:30:15Z, by date(1).
         assert_eq!(
             (validity.from, validity.until),
@@ -138,7 +138,7 @@ mod tests {
         );
         // The one behind it is of version 3, as the Engine's are: ten years.
         let other = PEM.split_once("-----END CERTIFICATE-----").unwrap().1;
-        let validity = Validity::read(other.as_bytes()).unwrap();
+        let validity = CertificateValidity::read(other.as_bytes()).unwrap();
         assert_eq!(validity.until - validity.from, 3650 * 86_400);
     }
 
@@ -157,13 +157,18 @@ mod tests {
     fn what_is_cut_short_is_no_certificate() {
         let whole = PEM.split("-----END").next().unwrap();
         for length in 0..whole.len() / 2 {
-            let _ = Validity::read(&whole.as_bytes()[..length]);
+            let _ = CertificateValidity::read(&whole.as_bytes()[..length]);
         }
-        assert_eq!(Validity::read(&whole.as_bytes()[..whole.len() / 4]), None);
         assert_eq!(
-            Validity::read(b"-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----"),
+            CertificateValidity::read(&whole.as_bytes()[..whole.len() / 4]),
             None
         );
-        assert_eq!(Validity::read(b"\xff"), None);
+        assert_eq!(
+            CertificateValidity::read(
+                b"-----BEGIN CERTIFICATE-----\nMIIB!\n-----END CERTIFICATE-----"
+            ),
+            None
+        );
+        assert_eq!(CertificateValidity::read(b"\xff"), None);
     }
 }

@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::certificate::Validity;
-use super::{EngineView, Node, Voters};
-use crate::model::{FieldChange, Shown};
+use super::certificate::CertificateValidity;
+use super::{DockerStatus, SwarmNode, Voters};
+use crate::model::{DisplayValue, FieldChange};
 use crate::names::HostName;
 
 /// What was seen of one host that should be a member.
 #[derive(Debug, Clone)]
-pub struct Sighting {
+pub struct MemberObservation {
     /// Its Engine.
-    pub engine: EngineView,
+    pub engine: DockerStatus,
     /// Its certificate, where there is one that can be read.
-    pub certificate: Option<Validity>,
+    pub certificate: Option<CertificateValidity>,
     /// Whether an earlier check saw it, and this one could not.
     pub certificate_is_old: bool,
     /// Whether the playbook says how available the node is; then that is its resource's to compare.
@@ -32,13 +32,13 @@ const CLOCK_TOLERANCE: i64 = 300;
 /// node that is none of them is known to be foreign.
 #[must_use]
 pub fn cluster_drift(
-    members: &BTreeMap<HostName, Sighting>,
-    nodes: &[Node],
+    members: &BTreeMap<HostName, MemberObservation>,
+    nodes: &[SwarmNode],
     everything: bool,
     now: i64,
 ) -> Vec<FieldChange> {
-    let mut found = Found::default();
-    let hosts: BTreeMap<&str, (&HostName, &Sighting)> = members
+    let mut found = DriftFields::default();
+    let hosts: BTreeMap<&str, (&HostName, &MemberObservation)> = members
         .iter()
         .filter_map(|(host, sighting)| {
             Some((sighting.engine.info()?.node_id.as_str(), (host, sighting)))
@@ -89,8 +89,8 @@ pub fn cluster_drift(
     if voters.leader.is_none() {
         found.0.push(FieldChange {
             field: "leader".into(),
-            before: Shown::Absent,
-            after: Shown::text("one of the managers"),
+            before: DisplayValue::Absent,
+            after: DisplayValue::text("one of the managers"),
         });
     }
     if voters.total > 1 && voters.total.is_multiple_of(2) {
@@ -122,20 +122,20 @@ pub fn cluster_drift(
 
 /// Differences, gathered.
 #[derive(Default)]
-struct Found(Vec<FieldChange>);
+struct DriftFields(Vec<FieldChange>);
 
-impl Found {
+impl DriftFields {
     fn add(&mut self, field: String, before: &str, after: Option<&str>) {
-        let after = after.map_or(Shown::Absent, Shown::text);
+        let after = after.map_or(DisplayValue::Absent, DisplayValue::text);
         self.0.push(FieldChange {
             field,
-            before: Shown::text(before),
+            before: DisplayValue::text(before),
             after,
         });
     }
 }
 
-fn versions(nodes: &[Node], found: &mut Found) {
+fn versions(nodes: &[SwarmNode], found: &mut DriftFields) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for node in nodes.iter().filter(|node| !node.engine_version.is_empty()) {
         versions
@@ -161,7 +161,13 @@ fn versions(nodes: &[Node], found: &mut Found) {
     }
 }
 
-fn certificate(host: &HostName, validity: Validity, is_old: bool, now: i64, found: &mut Found) {
+fn certificate(
+    host: &HostName,
+    validity: CertificateValidity,
+    is_old: bool,
+    now: i64,
+    found: &mut DriftFields,
+) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
         // Days and hours are enough to act on, and the same report a minute later should not look new.
@@ -207,7 +213,7 @@ pub fn mends(fields: &[FieldChange]) -> Vec<String> {
     let mut notes = Vec::new();
     for change in fields {
         let field = change.field.as_str();
-        let Shown::Text(before) = &change.before else {
+        let DisplayValue::Text(before) = &change.before else {
             continue;
         };
         let Some((what, host)) = field.split_once(" of ") else {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What an Engine says about itself and its swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Info {
+pub struct DockerInfo {
     /// The host name that the Engine sees; it is the `Description.Hostname` of its node.
     pub name: String,
     /// Version of the Engine, e.g. `20.10.24`.
@@ -44,7 +44,7 @@ pub struct RemoteManager {
     pub addr: String,
 }
 
-impl Info {
+impl DockerInfo {
     /// Reads the body of `GET /info`. Never fails: what is missing is empty, as on an Engine outside a swarm.
     #[must_use]
     pub fn read(body: &Value) -> Self {

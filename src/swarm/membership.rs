@@ -1,7 +1,7 @@
 //! Which swarm is ours, and what this host is in it. Identity is the pair of cluster ID and node ID; a host name never
 //! decides. What cannot be known stays unknown: it is never read as absence, so it never leads to a second swarm.
 
-use super::{Addresses, EngineView, Info, Node, Sight};
+use super::{DockerInfo, DockerStatus, ManagerAddresses, SwarmNode, SwarmView};
 use crate::model::{ProbeError, Refusal};
 use crate::names::HostName;
 
@@ -22,9 +22,9 @@ pub enum Membership {
         error: String,
     },
     /// A node of ours that is finding its managers again, e.g. after a reboot.
-    Returning(Node),
+    Returning(SwarmNode),
     /// A node of ours.
-    Member(Node),
+    Member(SwarmNode),
     /// It still believes to be a node of ours, and our managers no longer know it.
     Removed {
         /// The node ID that it had.
@@ -40,7 +40,7 @@ pub struct LiveSwarm {
     /// Working managers of the group, the looking host last.
     pub managers: Vec<HostName>,
     /// All nodes.
-    pub nodes: Vec<Node>,
+    pub nodes: Vec<SwarmNode>,
     /// Default address pools.
     pub address_pool: Vec<String>,
     /// Prefix length of subnets cut from the pools.
@@ -49,13 +49,13 @@ pub struct LiveSwarm {
 
 /// This host and our swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct MembershipStatus {
     /// What this host is.
     pub membership: Membership,
     /// Our swarm, when a manager of the group (or this host itself) holds it.
     pub swarm: Option<LiveSwarm>,
     /// What the host's own Engine says.
-    pub info: Info,
+    pub info: DockerInfo,
 }
 
 impl LiveSwarm {
@@ -76,10 +76,10 @@ impl LiveSwarm {
     }
 }
 
-impl Standing {
+impl MembershipStatus {
     /// The host's own node, when it is one of ours.
     #[must_use]
-    pub fn node(&self) -> Option<&Node> {
+    pub fn node(&self) -> Option<&SwarmNode> {
         match &self.membership {
             Membership::Member(node) | Membership::Returning(node) => Some(node),
             _ => None,
@@ -89,7 +89,7 @@ impl Standing {
 
 /// Why there is no standing to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Obstacle {
+pub enum MembershipError {
     /// It is known, and acting would hurt.
     Refused(Refusal),
     /// It cannot be known now.
@@ -99,21 +99,27 @@ pub enum Obstacle {
 /// The standing for a kind: what is unknown fails the probe, what is refused waits for the plan.
 ///
 /// # Errors
-/// [`ProbeError`] for [`Obstacle::Unknown`].
-pub fn settled(sight: &Sight, ours: &Addresses) -> Result<Result<Standing, Refusal>, ProbeError> {
+/// [`ProbeError`] for [`MembershipError::Unknown`].
+pub fn settled(
+    sight: &SwarmView,
+    ours: &ManagerAddresses,
+) -> Result<Result<MembershipStatus, Refusal>, ProbeError> {
     match standing(sight, ours) {
         Ok(standing) => Ok(Ok(standing)),
-        Err(Obstacle::Refused(refusal)) => Ok(Err(refusal)),
-        Err(Obstacle::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
+        Err(MembershipError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(MembershipError::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
     }
 }
 
 /// Finds our swarm and the host's standing in it.
 ///
 /// # Errors
-/// [`Obstacle::Refused`] for a foreign, split, locked or damaged membership; [`Obstacle::Unknown`] when a manager that
+/// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership; [`MembershipError::Unknown`] when a manager that
 /// may hold the swarm could not be read, or the swarm has no leader.
-pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
+pub fn standing(
+    sight: &SwarmView,
+    ours: &ManagerAddresses,
+) -> Result<MembershipStatus, MembershipError> {
     let info = sight.own.info().cloned().unwrap_or_default();
     if info.state == "locked" {
         return refuse(
@@ -123,22 +129,22 @@ pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
     }
     let swarm = our_swarm(sight, ours, &info)?;
     let membership = match &sight.own {
-        EngineView::Absent => Membership::Bare,
-        EngineView::Down(why) | EngineView::Unreachable(why) | EngineView::Failed(why) => {
+        DockerStatus::Absent => Membership::Bare,
+        DockerStatus::Down(why) | DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
             Membership::Stopped(why.clone())
         }
-        EngineView::Answered(info) if info.state == "inactive" || info.state.is_empty() => {
+        DockerStatus::Answered(info) if info.state == "inactive" || info.state.is_empty() => {
             Membership::Inactive
         }
-        EngineView::Answered(info) => match &swarm {
+        DockerStatus::Answered(info) => match &swarm {
             Some(swarm) => in_swarm(sight, ours, info, swarm)?,
             None => return Err(without_swarm(sight, ours, info)),
         },
     };
     if let (None, Some(why)) = (&swarm, unknown_manager(sight)) {
-        return Err(Obstacle::Unknown(why));
+        return Err(MembershipError::Unknown(why));
     }
-    Ok(Standing {
+    Ok(MembershipStatus {
         membership,
         swarm,
         info,
@@ -146,7 +152,11 @@ pub fn standing(sight: &Sight, ours: &Addresses) -> Result<Standing, Obstacle> {
 }
 
 /// The swarm that the group's managers hold; `None` when none of those that answer does.
-fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveSwarm>, Obstacle> {
+fn our_swarm(
+    sight: &SwarmView,
+    ours: &ManagerAddresses,
+    own: &DockerInfo,
+) -> Result<Option<LiveSwarm>, MembershipError> {
     let in_group = ours.managers.iter().any(|(name, _)| *name == sight.host);
     let mut managers = sight
         .managers()
@@ -155,7 +165,7 @@ fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveS
         managers.find_map(|(name, info)| Some((name, info, info.cluster_id.clone()?)))
     else {
         return match sight.managers().find(|(_, info)| info.cluster_id.is_none()) {
-            Some((name, info)) => Err(Obstacle::Unknown(format!(
+            Some((name, info)) => Err(MembershipError::Unknown(format!(
                 "the swarm that {name} manages has no leader, so its nodes cannot be read or changed: {}",
                 if info.error.is_empty() {
                     "the Engine gives no reason"
@@ -193,7 +203,7 @@ fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveS
     let nodes = match &sight.nodes {
         Some(Ok(nodes)) => nodes.clone(),
         Some(Err(why)) if !foreign => {
-            return Err(Obstacle::Unknown(format!(
+            return Err(MembershipError::Unknown(format!(
                 "no manager of the swarm lists its nodes: {why}"
             )));
         }
@@ -210,11 +220,11 @@ fn our_swarm(sight: &Sight, ours: &Addresses, own: &Info) -> Result<Option<LiveS
 
 /// What a host that is in some swarm is in ours.
 fn in_swarm(
-    sight: &Sight,
-    ours: &Addresses,
-    info: &Info,
+    sight: &SwarmView,
+    ours: &ManagerAddresses,
+    info: &DockerInfo,
     swarm: &LiveSwarm,
-) -> Result<Membership, Obstacle> {
+) -> Result<Membership, MembershipError> {
     if info
         .cluster_id
         .as_ref()
@@ -260,7 +270,12 @@ fn in_swarm(
 }
 
 /// Whether one of the managers that the host remembers is ours.
-fn knows_us(sight: &Sight, ours: &Addresses, info: &Info, swarm: &LiveSwarm) -> bool {
+fn knows_us(
+    sight: &SwarmView,
+    ours: &ManagerAddresses,
+    info: &DockerInfo,
+    swarm: &LiveSwarm,
+) -> bool {
     info.remote_managers.iter().any(|remote| {
         ours.contains(&remote.addr)
             || swarm.nodes.iter().any(|node| node.id == remote.node_id)
@@ -271,7 +286,7 @@ fn knows_us(sight: &Sight, ours: &Addresses, info: &Info, swarm: &LiveSwarm) -> 
 }
 
 /// A host that is in a swarm, while no manager of the group that answers holds one.
-fn without_swarm(sight: &Sight, ours: &Addresses, info: &Info) -> Obstacle {
+fn without_swarm(sight: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -> MembershipError {
     let remembered = info
         .remote_managers
         .iter()
@@ -284,8 +299,8 @@ fn without_swarm(sight: &Sight, ours: &Addresses, info: &Info) -> Obstacle {
     });
     let elsewhere = comparable && !remembered && !info.remote_managers.is_empty();
     match unknown_manager(sight) {
-        Some(why) if !elsewhere && !info.control_available => Obstacle::Unknown(why),
-        _ if remembered && !info.control_available => Obstacle::Refused(Refusal {
+        Some(why) if !elsewhere && !info.control_available => MembershipError::Unknown(why),
+        _ if remembered && !info.control_available => MembershipError::Refused(Refusal {
             why: format!(
                 "{} is a node of a swarm that was managed from {}, and no manager of the group holds that swarm any more",
                 sight.host,
@@ -301,7 +316,7 @@ fn without_swarm(sight: &Sight, ours: &Addresses, info: &Info) -> Obstacle {
 }
 
 /// The refusal of a host that belongs to somebody else.
-fn foreign(sight: &Sight, info: &Info, swarm: Option<&LiveSwarm>) -> Obstacle {
+fn foreign(sight: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> MembershipError {
     let theirs = match &info.cluster_id {
         Some(id) => format!("cluster {id}, managers {}", info.remote_addresses()),
         None => format!(
@@ -330,7 +345,7 @@ fn foreign(sight: &Sight, info: &Info, swarm: Option<&LiveSwarm>) -> Obstacle {
         }
         None => "and no manager of the group is in it".into(),
     };
-    Obstacle::Refused(Refusal {
+    MembershipError::Refused(Refusal {
         why: format!(
             "{} is already in another swarm ({theirs}), {wanted}",
             sight.host
@@ -343,7 +358,7 @@ fn foreign(sight: &Sight, info: &Info, swarm: Option<&LiveSwarm>) -> Obstacle {
 }
 
 /// The first manager that may hold the swarm although it cannot be seen to.
-fn unknown_manager(sight: &Sight) -> Option<String> {
+fn unknown_manager(sight: &SwarmView) -> Option<String> {
     sight.others.iter().find_map(|(name, view)| match (view.unknown(), view.info()) {
         (Some(why), _) => {
             Some(format!("whether {name} holds the swarm cannot be known: {}", why.trim_end_matches('.')))
@@ -361,8 +376,8 @@ fn unknown_manager(sight: &Sight) -> Option<String> {
     })
 }
 
-fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, Obstacle> {
-    Err(Obstacle::Refused(Refusal {
+fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, MembershipError> {
+    Err(MembershipError::Refused(Refusal {
         why: why.into(),
         hint: hint.into(),
     }))

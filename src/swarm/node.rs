@@ -9,14 +9,14 @@ use serde_json::Value;
 /// A node's role in the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum NodeRole {
     /// Votes and answers for the cluster.
     Manager,
     /// Runs tasks.
     Worker,
 }
 
-impl Role {
+impl NodeRole {
     /// The Engine's word: `manager` or `worker`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -50,7 +50,7 @@ pub struct ManagerStatus {
 
 /// One node of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct SwarmNode {
     /// The node's identity; new at each join.
     pub id: String,
     /// Version that an update must name.
@@ -58,7 +58,7 @@ pub struct Node {
     /// Name of the machine; not unique.
     pub hostname: String,
     /// The role that is asked for; raft may lag behind it.
-    pub role: Role,
+    pub role: NodeRole,
     /// `active`, `pause` or `drain`.
     pub availability: String,
     /// Labels of the node (not those of its Engine).
@@ -75,7 +75,7 @@ pub struct Node {
     pub spec: Value,
 }
 
-impl Node {
+impl SwarmNode {
     /// Reads the body of `GET /nodes`.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! The swarm's own objects (networks, secrets, configs), read for a cluster resource through whichever manager answers.
 //! The host that carries the resource is asked first, in its first exchange; the others only when it does not manage.
 
-use super::{Addresses, Look, Sight, Standing, settled};
-use crate::model::{Answers, EngineAnswer, ProbeError, Query, Refusal};
+use super::{ManagerAddresses, MembershipStatus, SwarmReading, SwarmView, settled};
+use crate::model::{DockerAnswer, HostAnswers, ProbeError, Query, Refusal};
 use crate::names::HostName;
 
 /// What is known of the swarm that a cluster resource belongs to.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Objects {
+pub enum SwarmObjects {
     /// There is no swarm yet: what the resource needs will be made once there is one.
     NoSwarm,
     /// Acting would hurt: a foreign swarm, managers in different ones.
@@ -22,19 +22,19 @@ pub enum Objects {
 }
 
 /// A round of reading.
-pub enum Reading {
+pub enum ObjectsReading {
     /// These must be answered first.
     Needs(Vec<Query>),
     /// Everything is read.
-    Done(Objects),
+    Done(SwarmObjects),
 }
 
-impl Objects {
+impl SwarmObjects {
     /// What the first round asks: who manages, and the objects themselves where the host is meant to be a manager.
     #[must_use]
-    pub fn queries(host: &HostName, ours: &Addresses, paths: &[String]) -> Vec<Query> {
+    pub fn queries(host: &HostName, ours: &ManagerAddresses, paths: &[String]) -> Vec<Query> {
         let names = ours.names();
-        let mut queries = Sight::queries(host, &names);
+        let mut queries = SwarmView::queries(host, &names);
         if names.contains(host) {
             queries.extend(paths.iter().map(Query::engine));
         }
@@ -47,18 +47,20 @@ impl Objects {
     /// [`ProbeError`] when it is unknown what the swarm is, or no manager gives the objects.
     pub fn read(
         host: &HostName,
-        ours: &Addresses,
+        ours: &ManagerAddresses,
         paths: &[String],
-        answers: &Answers,
-    ) -> Result<Reading, ProbeError> {
-        let sight = match Sight::look(host, &ours.names(), answers)? {
-            Look::Needs(queries) => return Ok(Reading::Needs(queries)),
-            Look::Done(sight) => sight,
+        answers: &HostAnswers,
+    ) -> Result<ObjectsReading, ProbeError> {
+        let sight = match SwarmView::look(host, &ours.names(), answers)? {
+            SwarmReading::Needs(queries) => return Ok(ObjectsReading::Needs(queries)),
+            SwarmReading::Done(sight) => sight,
         };
         let swarm = match settled(&sight, ours)? {
-            Err(refusal) => return Ok(Reading::Done(Self::Refused(refusal))),
-            Ok(Standing { swarm: None, .. }) => return Ok(Reading::Done(Self::NoSwarm)),
-            Ok(Standing {
+            Err(refusal) => return Ok(ObjectsReading::Done(Self::Refused(refusal))),
+            Ok(MembershipStatus { swarm: None, .. }) => {
+                return Ok(ObjectsReading::Done(Self::NoSwarm));
+            }
+            Ok(MembershipStatus {
                 swarm: Some(swarm), ..
             }) => swarm,
         };
@@ -67,8 +69,8 @@ impl Objects {
         let looks_last = managers.last() == Some(host);
         managers.rotate_right(usize::from(looks_last));
         Ok(match read_from(&mut managers, host, paths, answers)? {
-            Err(missing) => Reading::Needs(missing),
-            Ok(bodies) => Reading::Done(Self::Read { managers, bodies }),
+            Err(missing) => ObjectsReading::Needs(missing),
+            Ok(bodies) => ObjectsReading::Done(Self::Read { managers, bodies }),
         })
     }
 }
@@ -82,7 +84,7 @@ pub fn read_from(
     managers: &mut [HostName],
     host: &HostName,
     paths: &[String],
-    answers: &Answers,
+    answers: &HostAnswers,
 ) -> Result<Result<Vec<serde_json::Value>, Vec<Query>>, ProbeError> {
     let mut why = String::from("no manager answers");
     for position in 0..managers.len() {
@@ -121,7 +123,7 @@ fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
 
 fn bodies(
     queries: &[Query],
-    answers: &Answers,
+    answers: &HostAnswers,
 ) -> Result<Result<Vec<serde_json::Value>, String>, ProbeError> {
     let mut bodies = Vec::new();
     for query in queries {
@@ -134,15 +136,15 @@ fn bodies(
             _ => continue,
         };
         bodies.push(match answer {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
             } => body.clone(),
-            EngineAnswer::Response { status, body } => {
+            DockerAnswer::Response { status, body } => {
                 return Ok(Err(super::sight::error_text(*status, body)));
             }
-            EngineAnswer::Absent => return Ok(Err("there is no Engine".into())),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => {
+            DockerAnswer::Absent => return Ok(Err("there is no Engine".into())),
+            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
                 return Ok(Err(why.clone()));
             }
         });

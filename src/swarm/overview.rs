@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{EngineView, Node, Validity, Voters};
+use super::{CertificateValidity, DockerStatus, SwarmNode, Voters};
 use crate::names::HostName;
 
 /// One line of the table: a host of the inventory, or a node that no host of the inventory is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Row {
+pub struct OverviewRow {
     /// The inventory's name; `None` for a node that is not in the inventory.
     pub host: Option<HostName>,
     /// The machine's own name, as its Engine says.
@@ -34,12 +34,12 @@ pub struct Row {
     pub address: String,
     /// Its certificate, where somebody read it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub certificate: Option<Validity>,
+    pub certificate: Option<CertificateValidity>,
 }
 
 /// One service of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Service {
+pub struct ServiceOverview {
     /// Its name.
     pub name: String,
     /// Image without the digest.
@@ -52,13 +52,13 @@ pub struct Service {
 
 /// The cluster on one page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Overview {
+pub struct ClusterOverview {
     /// Hosts in the inventory's order, then nodes that no host is.
-    pub rows: Vec<Row>,
+    pub rows: Vec<OverviewRow>,
     /// Managers, and those that are reachable.
     pub managers: (usize, usize),
     /// Services by name.
-    pub services: Vec<Service>,
+    pub services: Vec<ServiceOverview>,
     /// What is wrong, one sentence each.
     pub problems: Vec<String>,
 }
@@ -66,13 +66,13 @@ pub struct Overview {
 /// Makes the page. `nodes` and `services` are a manager's answers to `/nodes` and `/services?status=true`.
 #[must_use]
 pub fn overview(
-    engines: &[(HostName, EngineView)],
-    nodes: Option<&[Node]>,
+    engines: &[(HostName, DockerStatus)],
+    nodes: Option<&[SwarmNode]>,
     services: Option<&Value>,
-) -> Overview {
-    let mut page = Overview {
+) -> ClusterOverview {
+    let mut page = ClusterOverview {
         services: services.map(read_services).unwrap_or_default(),
-        ..Overview::default()
+        ..ClusterOverview::default()
     };
     let all = nodes.unwrap_or_default();
     let mut known = BTreeSet::new();
@@ -119,24 +119,24 @@ pub fn overview(
                     .into(),
                 });
             }
-            (EngineView::Absent, ..) => {
+            (DockerStatus::Absent, ..) => {
                 row.state = "no Engine".into();
                 page.problems.push(format!("{host} has no Engine"));
             }
-            (EngineView::Down(why), ..) => {
+            (DockerStatus::Down(why), ..) => {
                 row.state = "Engine down".into();
                 page.problems
                     .push(format!("{host}: the Engine does not answer: {why}"));
             }
-            (EngineView::Unreachable(why), ..) => {
+            (DockerStatus::Unreachable(why), ..) => {
                 row.state = "unreachable".into();
                 page.problems.push(format!("{host} is unreachable: {why}"));
             }
-            (EngineView::Failed(why), ..) => {
+            (DockerStatus::Failed(why), ..) => {
                 row.state = "failed".into();
                 page.problems.push(why.clone());
             }
-            (EngineView::Answered(_), None, _) => {}
+            (DockerStatus::Answered(_), None, _) => {}
         }
         page.rows.push(row);
     }
@@ -206,7 +206,7 @@ pub fn overview(
     page
 }
 
-fn voters(page: &mut Overview, nodes: &[Node]) {
+fn voters(page: &mut ClusterOverview, nodes: &[SwarmNode]) {
     let voters = Voters::count(nodes);
     page.managers = (voters.total, voters.reachable);
     if voters.total > 1 && voters.total.is_multiple_of(2) {
@@ -228,8 +228,8 @@ fn voters(page: &mut Overview, nodes: &[Node]) {
     }
 }
 
-fn row(node: &Node) -> Row {
-    Row {
+fn row(node: &SwarmNode) -> OverviewRow {
+    OverviewRow {
         host: None,
         hostname: node.hostname.clone(),
         node_id: node.id.clone(),
@@ -244,7 +244,7 @@ fn row(node: &Node) -> Row {
     }
 }
 
-fn read_services(body: &Value) -> Vec<Service> {
+fn read_services(body: &Value) -> Vec<ServiceOverview> {
     let text = |value: &Value, pointer: &str| {
         value
             .pointer(pointer)
@@ -252,11 +252,11 @@ fn read_services(body: &Value) -> Vec<Service> {
             .unwrap_or_default()
             .to_owned()
     };
-    let mut services: Vec<Service> = body
+    let mut services: Vec<ServiceOverview> = body
         .as_array()
         .into_iter()
         .flatten()
-        .map(|service| Service {
+        .map(|service| ServiceOverview {
             name: text(service, "/Spec/Name"),
             image: text(service, "/Spec/TaskTemplate/ContainerSpec/Image")
                 .split('@')

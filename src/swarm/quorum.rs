@@ -1,7 +1,7 @@
 //! Arithmetic of the voters. A swarm of N managers needs N/2 + 1 of them reachable to change anything at all
 //! (Docker's "Administer and maintain a swarm"); nothing here may let it fall below that.
 
-use super::Node;
+use super::SwarmNode;
 use crate::model::Refusal;
 
 /// The voters of a swarm.
@@ -17,7 +17,7 @@ pub struct Voters {
 
 /// In what way a manager is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Loss {
+pub enum VoterLoss {
     /// Its Engine restarts: it still counts as a voter while it is away.
     Restart,
     /// It becomes a worker: one voter less.
@@ -28,7 +28,7 @@ pub enum Loss {
 
 /// A loss that the swarm survives.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
+pub struct AllowedLoss {
     /// What a person should know before it happens; empty when the node does not vote.
     pub note: Option<String>,
 }
@@ -36,7 +36,7 @@ pub struct Allowed {
 impl Voters {
     /// Counts the voters among the nodes.
     #[must_use]
-    pub fn count(nodes: &[Node]) -> Self {
+    pub fn count(nodes: &[SwarmNode]) -> Self {
         let managers = nodes.iter().filter(|node| node.manager.is_some());
         Self {
             total: managers.clone().count(),
@@ -68,34 +68,39 @@ impl Voters {
 ///
 /// # Errors
 /// A [`Refusal`] that says the voters before and after.
-pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result<Allowed, Refusal> {
+pub fn may_lose(
+    nodes: &[SwarmNode],
+    node_id: &str,
+    name: &str,
+    loss: VoterLoss,
+) -> Result<AllowedLoss, Refusal> {
     let before = Voters::count(nodes);
     let Some(node) = nodes
         .iter()
         .find(|node| node.id == node_id && node.manager.is_some())
     else {
-        return Ok(Allowed { note: None });
+        return Ok(AllowedLoss { note: None });
     };
     let act = match loss {
-        Loss::Restart => format!("restarting the Engine of {name}"),
-        Loss::Demotion => format!("demoting {name}"),
-        Loss::Leaving => format!("taking {name} out of the swarm"),
+        VoterLoss::Restart => format!("restarting the Engine of {name}"),
+        VoterLoss::Demotion => format!("demoting {name}"),
+        VoterLoss::Leaving => format!("taking {name} out of the swarm"),
     };
     if before.total == 1 {
         return match loss {
-            Loss::Restart => Ok(Allowed {
+            VoterLoss::Restart => Ok(AllowedLoss {
                 note: Some(format!(
                     "{act} stops the only manager for a while: running services go on, nothing can be changed"
                 )),
             }),
-            Loss::Demotion | Loss::Leaving => Err(Refusal {
+            VoterLoss::Demotion | VoterLoss::Leaving => Err(Refusal {
                 why: format!("{act} takes the only manager away, and the swarm with it"),
                 hint: "make another node a manager first".into(),
             }),
         };
     }
     let after = Voters {
-        total: if loss == Loss::Demotion {
+        total: if loss == VoterLoss::Demotion {
             before.total - 1
         } else {
             before.total
@@ -128,7 +133,7 @@ pub fn may_lose(nodes: &[Node], node_id: &str, name: &str, loss: Loss) -> Result
     } else {
         ""
     };
-    Ok(Allowed {
+    Ok(AllowedLoss {
         note: Some(format!(
             "{act} {counts}, the majority is {}{alone}",
             after.majority()
@@ -144,7 +149,7 @@ mod tests {
     use crate::swarm::samples::{node, voter};
 
     /// `r` is a reachable manager, `u` an unreachable one, `w` a worker; the first reachable one leads.
-    fn nodes(letters: &str) -> Vec<Node> {
+    fn nodes(letters: &str) -> Vec<SwarmNode> {
         let leader = letters.find('r');
         let node = |(index, letter): (usize, char)| {
             let node = node(&format!("n{index}"), &format!("docker{index}"), "10.0.0.1");
@@ -153,7 +158,7 @@ mod tests {
                 'u' => voter(node, false, "unreachable"),
                 _ => node,
             };
-            Node::read(&value).unwrap()
+            SwarmNode::read(&value).unwrap()
         };
         letters.chars().enumerate().map(node).collect()
     }
@@ -179,7 +184,7 @@ mod tests {
 
     #[test]
     fn a_majority_is_never_lost() {
-        use Loss::{Demotion, Leaving, Restart};
+        use VoterLoss::{Demotion, Leaving, Restart};
         // Always the loss of the first node.
         for (letters, loss, allowed) in [
             ("wr", Restart, true),
@@ -207,10 +212,10 @@ mod tests {
 
     #[test]
     fn sentences_say_the_voters_before_and_after() {
-        let refusal = may_lose(&nodes("rr"), "n0", "docker01", Loss::Restart).unwrap_err();
+        let refusal = may_lose(&nodes("rr"), "n0", "docker01", VoterLoss::Restart).unwrap_err();
         let why = "restarting the Engine of docker01 leaves 1 of 2 managers reachable, below the majority of 2";
         assert_eq!(refusal.why, why);
-        let note = may_lose(&nodes("rrr"), "n0", "docker01", Loss::Demotion)
+        let note = may_lose(&nodes("rrr"), "n0", "docker01", VoterLoss::Demotion)
             .unwrap()
             .note
             .unwrap();
@@ -219,7 +224,7 @@ mod tests {
             "demoting docker01 leaves 2 of 2 managers reachable, the majority is 2"
         );
         assert_eq!(
-            may_lose(&nodes("wr"), "n0", "docker01", Loss::Restart)
+            may_lose(&nodes("wr"), "n0", "docker01", VoterLoss::Restart)
                 .unwrap()
                 .note,
             None

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::inventory::{Roster, RosterEntry};
-use crate::model::{Answer, Answers, EngineAnswer, Query};
+use crate::model::{DockerAnswer, HostAnswers, Query, QueryAnswer};
 use crate::names::HostName;
 
 /// A host name.
@@ -87,47 +87,50 @@ pub fn set(mut value: Value, pointer: &str, new: impl Into<Value>) -> Value {
 }
 
 /// A good response.
-pub fn good(body: Value) -> EngineAnswer {
-    EngineAnswer::Response { status: 200, body }
+pub fn good(body: Value) -> DockerAnswer {
+    DockerAnswer::Response { status: 200, body }
 }
 
 /// Answers of the own Engine.
-pub fn own(path: &str, answer: EngineAnswer) -> Answers {
-    Answers::default().with(Query::engine(path), Answer::Engine(answer))
+pub fn own(path: &str, answer: DockerAnswer) -> HostAnswers {
+    HostAnswers::default().with(Query::engine(path), QueryAnswer::Engine(answer))
 }
 
 /// Answers with that of another host's Engine added.
-pub fn and(answers: Answers, name: &str, path: &str, answer: EngineAnswer) -> Answers {
-    answers.with(Query::engine_of(host(name), path), Answer::Engine(answer))
+pub fn and(answers: HostAnswers, name: &str, path: &str, answer: DockerAnswer) -> HostAnswers {
+    answers.with(
+        Query::engine_of(host(name), path),
+        QueryAnswer::Engine(answer),
+    )
 }
 
 /// No files at all.
 pub struct NoFiles;
 
-impl crate::model::Files for NoFiles {
-    fn source(&self, path: &str) -> Result<Vec<u8>, crate::model::Invalid> {
-        Err(crate::model::Invalid::new("source", path))
+impl crate::model::FileLoader for NoFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, crate::model::InvalidField> {
+        Err(crate::model::InvalidField::new("source", path))
     }
 
-    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, crate::model::Invalid> {
-        Err(crate::model::Invalid::new("context", path))
+    fn tree(&self, path: &str) -> Result<Vec<crate::model::TreeEntry>, crate::model::InvalidField> {
+        Err(crate::model::InvalidField::new("context", path))
     }
 
-    fn archive(&self, path: &str) -> Result<Vec<u8>, crate::model::Invalid> {
-        Err(crate::model::Invalid::new("archive", path))
+    fn archive(&self, path: &str) -> Result<Vec<u8>, crate::model::InvalidField> {
+        Err(crate::model::InvalidField::new("archive", path))
     }
 
-    fn template(&self, path: &str) -> Result<String, crate::model::Invalid> {
-        Err(crate::model::Invalid::new("source", path))
+    fn template(&self, path: &str) -> Result<String, crate::model::InvalidField> {
+        Err(crate::model::InvalidField::new("source", path))
     }
 }
 
 /// A kind from its table, bound to a host.
-pub fn bound<K: crate::model::Kind>(
+pub fn bound<K: crate::model::ResourceKind>(
     table: &str,
     name: &str,
     roster: &Roster,
-) -> Result<K, crate::model::Invalid> {
+) -> Result<K, crate::model::InvalidField> {
     let mut kind: K = toml::from_str(table).unwrap_or_else(|error| panic!("{error}"));
     let host = host(name);
     kind.bind(&crate::model::HostContext {
@@ -141,7 +144,7 @@ pub fn bound<K: crate::model::Kind>(
 
 /// Calls and waits of a change, one line each: `POST /swarm/join {...}` and `wait /info /Swarm/... = ...`.
 pub fn acts(change: &crate::model::Change) -> Vec<String> {
-    use crate::model::Act;
+    use crate::model::Operation;
     let names = |hosts: &[HostName]| {
         if hosts.is_empty() {
             "own".into()
@@ -157,15 +160,17 @@ pub fn acts(change: &crate::model::Change) -> Vec<String> {
         .steps
         .iter()
         .map(|step| match &step.act {
-            Act::Engine(call) => format!("{} {} {}", names(&call.managers), call.method, call.path),
-            Act::Wait(wait) => format!(
+            Operation::Engine(call) => {
+                format!("{} {} {}", names(&call.managers), call.method, call.path)
+            }
+            Operation::Wait(wait) => format!(
                 "{} wait {} {}={}",
                 names(&wait.managers),
                 wait.path,
                 wait.pointer,
                 wait.equals
             ),
-            Act::KnownAfterApply => "later".into(),
+            Operation::KnownAfterApply => "later".into(),
             other => format!("{other:?}"),
         })
         .collect()

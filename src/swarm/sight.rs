@@ -1,8 +1,8 @@
 //! What one host can see of its swarm: its own Engine, the managers of the group, and the list of nodes from the first
 //! manager that gives one. Reading is in rounds, because who can list the nodes is known only after `/info`.
 
-use super::{Info, Node};
-use crate::model::{Answers, EngineAnswer, ProbeError, Query};
+use super::{DockerInfo, SwarmNode};
+use crate::model::{DockerAnswer, HostAnswers, ProbeError, Query};
 use crate::names::HostName;
 
 /// What is known of one Engine.
@@ -11,7 +11,7 @@ use crate::names::HostName;
     clippy::large_enum_variant,
     reason = "one for each host, and nearly all of them have answered"
 )]
-pub enum EngineView {
+pub enum DockerStatus {
     /// There is none.
     Absent,
     /// It is installed and does not answer.
@@ -21,19 +21,19 @@ pub enum EngineView {
     /// Nothing is known: skep itself failed while it read the host. The words name the host and the next step.
     Failed(String),
     /// It answered.
-    Answered(Info),
+    Answered(DockerInfo),
 }
 
-impl EngineView {
+impl DockerStatus {
     /// Reads an answer to `GET /info`. An error status says that the Engine is not well, not that it has no swarm.
     #[must_use]
-    pub fn read(answer: &EngineAnswer) -> Self {
+    pub fn read(answer: &DockerAnswer) -> Self {
         match answer {
-            EngineAnswer::Absent => Self::Absent,
-            EngineAnswer::Down(why) => Self::Down(why.clone()),
-            EngineAnswer::Unreachable(why) => Self::Unreachable(why.clone()),
-            EngineAnswer::Response { status, body } => match answer.ok() {
-                Some(body) => Self::Answered(Info::read(body)),
+            DockerAnswer::Absent => Self::Absent,
+            DockerAnswer::Down(why) => Self::Down(why.clone()),
+            DockerAnswer::Unreachable(why) => Self::Unreachable(why.clone()),
+            DockerAnswer::Response { status, body } => match answer.ok() {
+                Some(body) => Self::Answered(DockerInfo::read(body)),
                 None => Self::Down(error_text(*status, body)),
             },
         }
@@ -41,7 +41,7 @@ impl EngineView {
 
     /// What the Engine said, if it did.
     #[must_use]
-    pub fn info(&self) -> Option<&Info> {
+    pub fn info(&self) -> Option<&DockerInfo> {
         match self {
             Self::Answered(info) => Some(info),
             _ => None,
@@ -67,26 +67,26 @@ impl EngineView {
 
 /// A host's sight of its swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sight {
+pub struct SwarmView {
     /// The host that looks.
     pub host: HostName,
     /// Its own Engine.
-    pub own: EngineView,
+    pub own: DockerStatus,
     /// The other managers of the group, in the inventory's order.
-    pub others: Vec<(HostName, EngineView)>,
+    pub others: Vec<(HostName, DockerStatus)>,
     /// Nodes as a manager lists them, or why no manager did; `None` when there is no manager to ask.
-    pub nodes: Option<Result<Vec<Node>, String>>,
+    pub nodes: Option<Result<Vec<SwarmNode>, String>>,
 }
 
 /// A round of looking.
-pub enum Look {
+pub enum SwarmReading {
     /// These must be answered first.
     Needs(Vec<Query>),
     /// Everything is seen.
-    Done(Box<Sight>),
+    Done(Box<SwarmView>),
 }
 
-impl Sight {
+impl SwarmView {
     /// What the first round asks.
     #[must_use]
     pub fn queries(host: &HostName, managers: &[HostName]) -> Vec<Query> {
@@ -103,10 +103,10 @@ impl Sight {
     pub fn look(
         host: &HostName,
         managers: &[HostName],
-        answers: &Answers,
-    ) -> Result<Look, ProbeError> {
-        let own = EngineView::read(answers.engine("/info")?);
-        if let EngineView::Unreachable(why) = &own {
+        answers: &HostAnswers,
+    ) -> Result<SwarmReading, ProbeError> {
+        let own = DockerStatus::read(answers.engine("/info")?);
+        if let DockerStatus::Unreachable(why) = &own {
             return Err(ProbeError::Unusable(format!(
                 "nothing is known about the Engine of {host}: {why}"
             )));
@@ -115,7 +115,7 @@ impl Sight {
         for name in managers.iter().filter(|name| *name != host) {
             others.push((
                 name.clone(),
-                EngineView::read(answers.engine_of(name, "/info")?),
+                DockerStatus::read(answers.engine_of(name, "/info")?),
             ));
         }
 
@@ -131,7 +131,7 @@ impl Sight {
         let mut nodes = None;
         for query in sources {
             if !answers.contains(&query) {
-                return Ok(Look::Needs(vec![query]));
+                return Ok(SwarmReading::Needs(vec![query]));
             }
             let list = Self::nodes(answers, &query);
             let good = list.is_ok();
@@ -140,7 +140,7 @@ impl Sight {
                 break;
             }
         }
-        Ok(Look::Done(Box::new(Self {
+        Ok(SwarmReading::Done(Box::new(Self {
             host: host.clone(),
             own,
             others,
@@ -148,7 +148,7 @@ impl Sight {
         })))
     }
 
-    fn nodes(answers: &Answers, query: &Query) -> Result<Vec<Node>, String> {
+    fn nodes(answers: &HostAnswers, query: &Query) -> Result<Vec<SwarmNode>, String> {
         let answer = match query {
             Query::Engine {
                 host: Some(host),
@@ -157,18 +157,18 @@ impl Sight {
             _ => answers.engine("/nodes"),
         };
         match answer.map_err(|error| error.to_string())? {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
-            } => Node::list(body),
-            EngineAnswer::Response { status, body } => Err(error_text(*status, body)),
-            EngineAnswer::Absent => Err("there is no Engine".into()),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why.clone()),
+            } => SwarmNode::list(body),
+            DockerAnswer::Response { status, body } => Err(error_text(*status, body)),
+            DockerAnswer::Absent => Err("there is no Engine".into()),
+            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why.clone()),
         }
     }
 
     /// Every Engine in sight that is a working manager, the host's own last.
-    pub fn managers(&self) -> impl Iterator<Item = (&HostName, &Info)> {
+    pub fn managers(&self) -> impl Iterator<Item = (&HostName, &DockerInfo)> {
         self.others
             .iter()
             .map(|(name, view)| (name, view))

@@ -49,7 +49,7 @@ impl Exec {
 
 /// What a finished command left.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Output {
+pub struct ExecOutput {
     /// Exit status; 128 + N for a command ended by signal N.
     pub status: i32,
     /// Standard output, whole.
@@ -58,7 +58,7 @@ pub struct Output {
     pub stderr: Vec<u8>,
 }
 
-impl Output {
+impl ExecOutput {
     /// Whether the status is 0.
     #[must_use]
     pub fn success(&self) -> bool {

@@ -79,11 +79,11 @@ echo released
 
 /// A lock that this run holds. Dropping it stops the heartbeat, so that it expires; [`HostLock::release`] frees it.
 pub struct HostLock {
-    shared: Arc<Shared>,
+    shared: Arc<LockState>,
     _heartbeat: AbortOnDropHandle<()>,
 }
 
-struct Shared {
+struct LockState {
     connection: Arc<dyn Connection>,
     settings: LockSettings,
     token: String,
@@ -121,7 +121,7 @@ impl HostLock {
             .map(|one| if one.is_control() { ' ' } else { one })
             .collect();
         let start = Instant::now();
-        let shared = Shared {
+        let shared = LockState {
             connection,
             settings,
             token,
@@ -180,7 +180,7 @@ impl HostLock {
     }
 }
 
-async fn beat(shared: Arc<Shared>) {
+async fn beat(shared: Arc<LockState>) {
     loop {
         tokio::time::sleep(shared.settings.heartbeat).await;
         let before = Instant::now();
@@ -201,7 +201,7 @@ async fn beat(shared: Arc<Shared>) {
     }
 }
 
-impl Shared {
+impl LockState {
     async fn run(&self, body: &str, further: &[&str]) -> Result<Vec<String>, TransportError> {
         let mut arguments = vec![self.settings.path.clone(), self.token.clone()];
         arguments.extend(further.iter().map(|&argument| argument.to_owned()));

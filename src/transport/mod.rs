@@ -14,12 +14,12 @@ mod ssh;
 mod ssh_config;
 
 pub use error::TransportError;
-pub use exec::{Exec, Output, Privilege};
+pub use exec::{Exec, ExecOutput, Privilege};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
-pub use known_hosts::{Forgotten, KnownHosts, forget};
-pub use network::{Network, connect_with};
-pub use secrets::{Ask, Known, Secrets, read_value};
+pub use known_hosts::{ForgetResult, KnownHosts, forget};
+pub use network::{SshNetwork, connect_with};
+pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
 
 /// One host's connection, held for the whole run. All methods may be called at once.
@@ -27,18 +27,18 @@ pub use ssh::{ConnectOptions, SshConnection};
 pub trait Connection: Send + Sync {
     /// Runs a script on the host and brings back its whole output.
     ///
-    /// A status other than 0 is an [`Output`], not an error: errors mean that nothing is known about the end of the command.
+    /// A status other than 0 is an [`ExecOutput`], not an error: errors mean that nothing is known about the end of the command.
     ///
     /// # Errors
     /// [`TransportError`] when the connection, the time limit or sudo got in the way.
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError>;
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError>;
 
     /// Opens a stream to the host's Engine: straight to its socket where the login may, else through
     /// `docker system dial-stdio` as root.
     ///
     /// # Errors
     /// [`TransportError::NoEngine`] when nothing listens there, others when the connection is lost.
-    async fn open_engine(&self) -> Result<EngineStream, TransportError>;
+    async fn open_engine(&self) -> Result<DockerStream, TransportError>;
 
     /// So many commands come soon, one after the other: what each needs on the way is opened for all of them at once, which saves a far
     /// host a round trip for each. Only a hint; by default nothing is done.
@@ -54,7 +54,7 @@ pub trait Connection: Send + Sync {
 }
 
 /// A stream to an Engine's API.
-pub type EngineStream = Box<dyn ByteStream>;
+pub type DockerStream = Box<dyn ByteStream>;
 
 /// Bytes in both directions.
 pub trait ByteStream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}

@@ -7,22 +7,24 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::ssh::{ConnectOptions, Road, SshConnection, Startups, connect_by, known_line, scan};
-use super::ssh_config::{SshConfig, Tokens};
+use super::ssh::{
+    ConnectOptions, LoginLimiter, Route, SshConnection, connect_by, known_line, scan,
+};
+use super::ssh_config::{SshConfig, TokenValues};
 use super::{KnownHosts, TransportError};
-use crate::inventory::{Origin, Proxy, Target, local_user};
+use crate::inventory::{SettingOrigin, SshProxy, SshTarget, local_user};
 use crate::names::HostName;
 
 /// Everything a run shares to reach its hosts.
 #[derive(Default)]
-pub struct Network {
+pub struct SshNetwork {
     options: ConnectOptions,
     config: SshConfig,
     // Hosts of the inventory: a jump host may be one of them.
-    hosts: HashMap<HostName, Target>,
+    hosts: HashMap<HostName, SshTarget>,
     known: Mutex<HashMap<Vec<PathBuf>, KnownHosts>>,
     jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<JumpSlot>>>>,
-    startups: Startups,
+    startups: LoginLimiter,
 }
 
 /// A jump host's connection, or why there is none.
@@ -35,20 +37,20 @@ struct JumpSlot {
 /// Connects and logs in, with settings that are final: no SSH configuration is asked for the host itself.
 ///
 /// # Errors
-/// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
+/// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
 pub async fn connect_with(
-    target: &Target,
+    target: &SshTarget,
     known: &KnownHosts,
     options: &ConnectOptions,
 ) -> Result<Arc<SshConnection>, TransportError> {
-    let network = Network::new(options.clone(), []);
+    let network = SshNetwork::new(options.clone(), []);
     network.remember(&target.known_hosts, known.clone());
     network.reach(target, &[]).await
 }
 
-impl Network {
+impl SshNetwork {
     /// A network with the inventory's hosts; nothing is reached yet.
-    pub fn new(options: ConnectOptions, hosts: impl IntoIterator<Item = Target>) -> Self {
+    pub fn new(options: ConnectOptions, hosts: impl IntoIterator<Item = SshTarget>) -> Self {
         let hosts = hosts
             .into_iter()
             .map(|target| (target.name.clone(), target))
@@ -64,15 +66,15 @@ impl Network {
     ///
     /// # Errors
     /// [`TransportError::Settings`].
-    pub async fn resolve(&self, target: &Target) -> Result<Target, TransportError> {
+    pub async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         self.config.resolve(target).await
     }
 
     /// Connects and logs in; settings of the SSH configuration are asked for first.
     ///
     /// # Errors
-    /// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
-    pub async fn connect(&self, target: &Target) -> Result<Arc<SshConnection>, TransportError> {
+    /// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
+    pub async fn connect(&self, target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
         let target = self.resolve(target).await?;
         self.reach(&target, &[]).await
     }
@@ -82,7 +84,7 @@ impl Network {
     ///
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
-    pub async fn scan(&self, target: &Target) -> Result<Vec<(String, String)>, TransportError> {
+    pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
         let road = self.road(target, &[]).await?;
         let keys = scan(&road, target).await?;
         Ok(keys
@@ -124,7 +126,7 @@ impl Network {
     }
 
     /// Reaches a resolved host; `way` are the hosts that are being reached through it.
-    fn reach<'a>(&'a self, target: &'a Target, way: &'a [String]) -> BoxConnecting<'a> {
+    fn reach<'a>(&'a self, target: &'a SshTarget, way: &'a [String]) -> ConnectFuture<'a> {
         Box::pin(async move {
             let known = self.known_hosts(&target.known_hosts)?;
             let road = self.road(target, way).await?;
@@ -132,26 +134,26 @@ impl Network {
         })
     }
 
-    async fn road(&self, target: &Target, way: &[String]) -> Result<Road, TransportError> {
+    async fn road(&self, target: &SshTarget, way: &[String]) -> Result<Route, TransportError> {
         let trouble = |setting: &str, why: String| TransportError::Settings {
             setting: setting.into(),
             place: self.place(target, "proxy"),
             why,
         };
         let list = match &target.ssh.proxy {
-            Proxy::Direct => return Ok(Road::Tcp),
-            Proxy::Command(command) => {
+            SshProxy::Direct => return Ok(Route::Tcp),
+            SshProxy::Command(command) => {
                 let original = self
                     .hosts
                     .get(&target.name)
                     .map_or(&target.address, |host| &host.address);
-                let tokens = Tokens { target, original };
+                let tokens = TokenValues { target, original };
                 let command = tokens
                     .replace(command)
                     .map_err(|why| trouble("ProxyCommand", why))?;
-                return Ok(Road::Command(command));
+                return Ok(Route::Command(command));
             }
-            Proxy::Jump(list) => list,
+            SshProxy::Jump(list) => list,
         };
         let (before, last) = list
             .rsplit_once(',')
@@ -181,7 +183,7 @@ impl Network {
                     ),
                     error: Box::new(error),
                 })?;
-        Ok(Road::Through {
+        Ok(Route::Through {
             jump,
             name: format!("the jump host {last}"),
         })
@@ -189,7 +191,12 @@ impl Network {
 
     /// A jump host: a host of the inventory with its own settings, or another one, which takes what the inventory says
     /// about keys, known hosts and limits of time from the host behind it, and all else from the SSH configuration.
-    fn hop_target(&self, target: &Target, hop: &hop::Hop, before: Option<&str>) -> Target {
+    fn hop_target(
+        &self,
+        target: &SshTarget,
+        hop: &hop::JumpHost,
+        before: Option<&str>,
+    ) -> SshTarget {
         let mut found = match self.hosts.get(&HostName::new(&hop.host)) {
             Some(own) => own.clone(),
             None => {
@@ -203,11 +210,11 @@ impl Network {
                 ];
                 let mut origins = target.origins.clone();
                 origins.retain(|setting, origin| {
-                    taken.contains(setting) && *origin == Origin::Inventory
+                    taken.contains(setting) && *origin == SettingOrigin::Inventory
                 });
                 let given = |setting: &str| origins.contains_key(setting);
-                let fresh = Target::new(HostName::new(&hop.host), hop.host.clone());
-                Target {
+                let fresh = SshTarget::new(HostName::new(&hop.host), hop.host.clone());
+                SshTarget {
                     user: local_user(),
                     identity_files: if given("identity_file") {
                         target.identity_files.clone()
@@ -232,15 +239,15 @@ impl Network {
         };
         if let Some(user) = &hop.user {
             found.user.clone_from(user);
-            found.origins.insert("user", Origin::Inventory);
+            found.origins.insert("user", SettingOrigin::Inventory);
         }
         if let Some(port) = hop.port {
             found.port = port;
-            found.origins.insert("port", Origin::Inventory);
+            found.origins.insert("port", SettingOrigin::Inventory);
         }
         if let Some(before) = before {
-            found.ssh.proxy = Proxy::Jump(before.to_owned());
-            found.origins.insert("proxy", Origin::Inventory);
+            found.ssh.proxy = SshProxy::Jump(before.to_owned());
+            found.origins.insert("proxy", SettingOrigin::Inventory);
         }
         found
     }
@@ -248,7 +255,7 @@ impl Network {
     /// The one connection to a jump host. Who waits while another one fails to make it fails with it.
     async fn jump(
         &self,
-        hop: &Target,
+        hop: &SshTarget,
         label: &str,
         way: &[String],
     ) -> Result<Arc<SshConnection>, TransportError> {
@@ -282,19 +289,19 @@ impl Network {
         result
     }
 
-    fn place(&self, target: &Target, setting: &str) -> String {
+    fn place(&self, target: &SshTarget, setting: &str) -> String {
         match target.origins.get(setting) {
-            Some(Origin::SshConfig) => "SSH configuration".into(),
+            Some(SettingOrigin::SshConfig) => "SSH configuration".into(),
             _ => "inventory".into(),
         }
     }
 }
 
-type BoxConnecting<'a> =
+type ConnectFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<SshConnection>, TransportError>> + Send + 'a>>;
 
 /// A server, for finding circles.
-fn label(target: &Target) -> String {
+fn label(target: &SshTarget) -> String {
     format!("{}@{}:{}", target.user, target.address, target.port)
 }
 
@@ -303,14 +310,14 @@ pub(super) mod hop {
 
     /// `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     #[derive(Debug, PartialEq, Eq)]
-    pub struct Hop {
+    pub struct JumpHost {
         pub user: Option<String>,
         pub host: String,
         pub port: Option<u16>,
     }
 
     /// Reads one.
-    pub fn parse(text: &str) -> Result<Hop, String> {
+    pub fn parse(text: &str) -> Result<JumpHost, String> {
         let wrong = || format!("`{text}` is not [user@]host[:port]");
         let rest = text.trim();
         let rest = rest
@@ -350,7 +357,7 @@ pub(super) mod hop {
         if strange(host) || user.is_some_and(strange) {
             return Err(wrong());
         }
-        Ok(Hop {
+        Ok(JumpHost {
             user: user.map(str::to_owned),
             host: host.to_owned(),
             port,
@@ -364,7 +371,7 @@ pub(super) mod hop {
         #[test]
         fn every_form() {
             let hop = |user: Option<&str>, host: &str, port| {
-                Ok(Hop {
+                Ok(JumpHost {
                     user: user.map(str::to_owned),
                     host: host.to_owned(),
                     port,

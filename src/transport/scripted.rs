@@ -7,14 +7,14 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 
-use super::{Connection, EngineStream, Exec, Output, TransportError};
+use super::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
-type Matcher = Box<dyn Fn(&Exec) -> bool + Send + Sync>;
-type Reply = Result<Output, TransportError>;
+type ExecMatcher = Box<dyn Fn(&Exec) -> bool + Send + Sync>;
+type ScriptedReply = Result<ExecOutput, TransportError>;
 
 /// A request to the scripted Engine, as it came.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EngineRequest {
+pub struct ScriptedRequest {
     /// `GET`, `POST`, …
     pub method: String,
     /// Path and query without the version prefix.
@@ -27,21 +27,21 @@ pub struct EngineRequest {
 /// serves one time.
 #[derive(Default)]
 pub struct ScriptedHost {
-    rules: Mutex<VecDeque<(Matcher, Reply, bool)>>,
+    rules: Mutex<VecDeque<(ExecMatcher, ScriptedReply, bool)>>,
     ran: Mutex<Vec<Exec>>,
-    engine: Option<Arc<ScriptedEngine>>,
+    engine: Option<Arc<ScriptedDaemon>>,
 }
 
 #[derive(Default)]
-struct ScriptedEngine {
+struct ScriptedDaemon {
     answers: Vec<(String, String, u16, Value)>,
-    asked: Mutex<Vec<EngineRequest>>,
+    asked: Mutex<Vec<ScriptedRequest>>,
 }
 
 /// An output with a status and text on stdout.
 #[must_use]
-pub fn output(status: i32, stdout: impl Into<Vec<u8>>) -> Output {
-    Output {
+pub fn output(status: i32, stdout: impl Into<Vec<u8>>) -> ExecOutput {
+    ExecOutput {
         status,
         stdout: stdout.into(),
         stderr: Vec::new(),
@@ -57,7 +57,7 @@ impl ScriptedHost {
 
     /// Answers every script that contains the text.
     #[must_use]
-    pub fn on(self, text: &str, output: Output) -> Self {
+    pub fn on(self, text: &str, output: ExecOutput) -> Self {
         let text = text.to_owned();
         self.rule(
             Box::new(move |exec| exec.script.contains(&text)),
@@ -68,7 +68,7 @@ impl ScriptedHost {
 
     /// Answers the next script that contains the text, once.
     #[must_use]
-    pub fn once(self, text: &str, output: Output) -> Self {
+    pub fn once(self, text: &str, output: ExecOutput) -> Self {
         let text = text.to_owned();
         self.rule(
             Box::new(move |exec| exec.script.contains(&text)),
@@ -93,7 +93,7 @@ impl ScriptedHost {
     pub fn on_match(
         self,
         matcher: impl Fn(&Exec) -> bool + Send + Sync + 'static,
-        output: Output,
+        output: ExecOutput,
     ) -> Self {
         self.rule(Box::new(matcher), Ok(output), false)
     }
@@ -122,8 +122,8 @@ impl ScriptedHost {
 
     /// What the Engine was asked, in order, without `/_ping`.
     #[must_use]
-    pub fn asked(&self) -> Vec<EngineRequest> {
-        let asked = |engine: &Arc<ScriptedEngine>| {
+    pub fn asked(&self) -> Vec<ScriptedRequest> {
+        let asked = |engine: &Arc<ScriptedDaemon>| {
             engine
                 .asked
                 .lock()
@@ -133,7 +133,7 @@ impl ScriptedHost {
         self.engine.as_ref().map(asked).unwrap_or_default()
     }
 
-    fn rule(self, matcher: Matcher, reply: Reply, once: bool) -> Self {
+    fn rule(self, matcher: ExecMatcher, reply: ScriptedReply, once: bool) -> Self {
         self.rules
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -144,7 +144,7 @@ impl ScriptedHost {
 
 #[async_trait]
 impl Connection for ScriptedHost {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         self.ran
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -164,7 +164,7 @@ impl Connection for ScriptedHost {
         reply
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         let Some(engine) = self.engine.clone() else {
             return Err(TransportError::NoEngine {
                 installed: false,
@@ -181,7 +181,7 @@ impl Connection for ScriptedHost {
     async fn close(&self) {}
 }
 
-impl ScriptedEngine {
+impl ScriptedDaemon {
     /// As much of HTTP/1.1 as our own client speaks.
     async fn serve(&self, stream: DuplexStream) -> std::io::Result<()> {
         let (reader, mut writer) = tokio::io::split(stream);
@@ -248,7 +248,7 @@ impl ScriptedEngine {
                 serde_json::json!({ "message": "this Engine was not told about it" }),
             )
         });
-        let request = EngineRequest {
+        let request = ScriptedRequest {
             method: method.into(),
             path,
             body,
@@ -270,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::docker::EngineClient;
+    use crate::docker::DockerClient;
 
     #[tokio::test]
     async fn known_commands_are_answered_and_unknown_ones_fail() {
@@ -290,7 +290,7 @@ mod tests {
     #[tokio::test]
     async fn the_engine_is_answered_by_path() {
         let host = Arc::new(ScriptedHost::new().on_engine("POST", "/swarm/init", 200, json!("id")));
-        let client = EngineClient::connect(host.clone()).await.unwrap();
+        let client = DockerClient::connect(host.clone()).await.unwrap();
         let limit = Duration::from_secs(5);
         let body = json!({ "ListenAddr": "0.0.0.0" });
         assert_eq!(

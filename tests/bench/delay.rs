@@ -4,16 +4,16 @@
 use std::time::Duration;
 
 use super::figures::{median, timed};
-use super::proxy::Proxy;
-use super::server::Server;
+use super::proxy::DelayProxy;
+use super::server::BenchServer;
 use super::work::{check, execs_per_host, inventory};
 
 const ROUND_TRIP: Duration = Duration::from_millis(50);
 const RUNS: usize = 5;
 
 /// Prints both counts.
-pub fn run(server: &Server, playbook: &str) {
-    let proxy = Proxy::start(server.port(), ROUND_TRIP);
+pub fn run(server: &BenchServer, playbook: &str) {
+    let proxy = DelayProxy::start(server.port(), ROUND_TRIP);
     let (near, far) = (
         inventory(server, 1, server.port()),
         inventory(server, 1, proxy.port()),

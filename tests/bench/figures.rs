@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 /// One run.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Figures {
+pub struct RunMetrics {
     /// Seconds from start to end.
     pub wall: f64,
     /// Seconds of processor time, its children's included.
@@ -14,7 +14,7 @@ pub struct Figures {
 }
 
 /// Runs a command under time(1) and gives what it printed; its status must be one of these.
-pub fn timed(command: &mut Command, statuses: &[i32]) -> (Figures, String) {
+pub fn timed(command: &mut Command, statuses: &[i32]) -> (RunMetrics, String) {
     let mut whole = Command::new("/usr/bin/time");
     whole
         .args(["-f", "\n@ %U %S %M"])
@@ -47,7 +47,7 @@ pub fn timed(command: &mut Command, statuses: &[i32]) -> (Figures, String) {
         .map(|number| number.parse().unwrap())
         .collect();
     (
-        Figures {
+        RunMetrics {
             wall,
             cpu: numbers[0] + numbers[1],
             memory_mib: numbers[2] / 1024.0,
@@ -57,13 +57,13 @@ pub fn timed(command: &mut Command, statuses: &[i32]) -> (Figures, String) {
 }
 
 /// The median of each figure by itself.
-pub fn median(figures: &[Figures]) -> Figures {
-    let of = |field: fn(&Figures) -> f64| {
+pub fn median(figures: &[RunMetrics]) -> RunMetrics {
+    let of = |field: fn(&RunMetrics) -> f64| {
         let mut values: Vec<f64> = figures.iter().map(field).collect();
         values.sort_by(f64::total_cmp);
         values[values.len() / 2]
     };
-    Figures {
+    RunMetrics {
         wall: of(|one| one.wall),
         cpu: of(|one| one.cpu),
         memory_mib: of(|one| one.memory_mib),

@@ -2,11 +2,11 @@
 //! the very script that skep sends. In turn, so that a machine that drifts drifts for all.
 
 use super::figures::{median, timed};
-use super::server::Server;
+use super::server::BenchServer;
 use super::work::{check, execs_per_host, inventory};
 
 /// Prints a line for each size; after a run that only warms up, `runs` of each.
-pub fn run(server: &Server, playbook: &str, sizes: &[usize], runs: usize) {
+pub fn run(server: &BenchServer, playbook: &str, sizes: &[usize], runs: usize) {
     println!("\ncheck of N converged hosts, 20 resources each, median of {runs} runs");
     println!(
         "floors: N russh connections, each runs `true`, or the same script; one sshd on loopback serves all, on the same \

@@ -52,7 +52,7 @@ fn main() {
             "there is no part `{part}`; there are {PARTS:?}, peers, stacks and swarm"
         );
     }
-    let server = server::Server::start();
+    let server = server::BenchServer::start();
     let playbook = work::converge(&server);
     std::fs::write(
         server.path("script"),

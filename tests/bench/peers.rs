@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::figures::{Figures, median, timed};
-use super::server::{Server, address};
+use super::figures::{RunMetrics, median, timed};
+use super::server::{BenchServer, address};
 use super::work::{FOLDERS, check, execs_per_host, inventory};
 
 /// Where `.ci/bench-peers` installs, below the repository.
@@ -16,7 +16,7 @@ const VENV: &str = "target/peers";
 const SIZES: [(usize, usize); 3] = [(1, 3), (10, 1), (100, 1)];
 
 /// One tool and how it is started for N hosts.
-struct Peer<'a> {
+struct PeerTool<'a> {
     name: &'static str,
     command: Box<dyn Fn(usize) -> Command + 'a>,
     /// Demands that the tool saw all hosts and no change.
@@ -24,7 +24,7 @@ struct Peer<'a> {
 }
 
 /// Prints wall, processor time and memory of each, and how often skep's figure goes into theirs.
-pub fn run(server: &Server, playbook: &str) {
+pub fn run(server: &BenchServer, playbook: &str) {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(VENV);
     assert!(
         venv.join("bin/pyinfra").exists(),
@@ -39,7 +39,7 @@ pub fn run(server: &Server, playbook: &str) {
         "N", "tool", "wall s", "cpu s", "MiB", "x wall", "x cpu"
     );
     for (size, runs) in SIZES {
-        let mut all: Vec<Vec<Figures>> = peers.iter().map(|_| Vec::new()).collect();
+        let mut all: Vec<Vec<RunMetrics>> = peers.iter().map(|_| Vec::new()).collect();
         for _ in 0..runs {
             for (peer, figures) in peers.iter().zip(&mut all) {
                 let (figure, output) = timed(&mut (peer.command)(size), &[0]);
@@ -63,7 +63,7 @@ pub fn run(server: &Server, playbook: &str) {
     }
 }
 
-fn peers<'a>(server: &'a Server, playbook: &'a str, venv: &'a Path) -> Vec<Peer<'a>> {
+fn peers<'a>(server: &'a BenchServer, playbook: &'a str, venv: &'a Path) -> Vec<PeerTool<'a>> {
     let ansible = |strategy: Option<&'static str>| {
         move |size: usize| {
             let mut command = Command::new(venv.join("bin/ansible-playbook"));
@@ -85,24 +85,24 @@ fn peers<'a>(server: &'a Server, playbook: &'a str, venv: &'a Path) -> Vec<Peer<
         }
     };
     vec![
-        Peer {
+        PeerTool {
             name: "skep check",
             command: Box::new(|size| check(&inventory(server, size, server.port()), playbook)),
             judge: |output, size| {
                 execs_per_host(output, size);
             },
         },
-        Peer {
+        PeerTool {
             name: "ansible-core, pipelining",
             command: Box::new(ansible(None)),
             judge: no_change_in_recap,
         },
-        Peer {
+        PeerTool {
             name: "ansible-core with mitogen",
             command: Box::new(ansible(Some("mitogen_linear"))),
             judge: no_change_in_recap,
         },
-        Peer {
+        PeerTool {
             name: "pyinfra --dry",
             command: Box::new(|size| {
                 let mut command = Command::new(venv.join("bin/pyinfra"));
@@ -136,7 +136,7 @@ fn no_change_in_recap(output: &str, size: usize) {
 }
 
 /// ControlPersist keeps connections from run to run, as Ansible's users have it: its second run is the measured one.
-fn write_files(server: &Server) {
+fn write_files(server: &BenchServer) {
     let mut site = String::from("- hosts: all\n  gather_facts: false\n  tasks:\n");
     let mut deploy = String::from("import io\nfrom pyinfra.operations import files, server\n");
     for index in 0..FOLDERS {
@@ -166,7 +166,7 @@ fn write_files(server: &Server) {
     .unwrap();
 }
 
-fn hosts_file(server: &Server, size: usize) -> String {
+fn hosts_file(server: &BenchServer, size: usize) -> String {
     let path = server.path(&format!("hosts-{size}.ini"));
     let mut text = String::from("[all:vars]\n");
     let _ = writeln!(
@@ -183,7 +183,7 @@ fn hosts_file(server: &Server, size: usize) -> String {
     path
 }
 
-fn pyinfra_inventory(server: &Server, size: usize) -> String {
+fn pyinfra_inventory(server: &BenchServer, size: usize) -> String {
     let path = server.path(&format!("inventory_{size}.py"));
     let hosts: Vec<String> = (0..size)
         .map(|host| format!("{:?}", address(host)))

@@ -10,18 +10,18 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// The relay of one listening port; it lives as long as the benchmark.
-pub struct Proxy {
+pub struct DelayProxy {
     port: u16,
     turns: Arc<AtomicUsize>,
 }
 
 /// Which side spoke last, of one connection.
-struct Floor {
+struct TurnState {
     server_spoke: AtomicBool,
     turns: Arc<AtomicUsize>,
 }
 
-impl Proxy {
+impl DelayProxy {
     /// Relays to a port of the address that the client asked for.
     pub fn start(target: u16, round_trip: Duration) -> Self {
         Self::relay(None, target, round_trip)
@@ -39,7 +39,7 @@ impl Proxy {
         let counter = turns.clone();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let floor = Arc::new(Floor {
+                let floor = Arc::new(TurnState {
                     server_spoke: AtomicBool::new(true),
                     turns: counter.clone(),
                 });
@@ -74,16 +74,16 @@ impl Proxy {
 }
 
 /// Bytes and when they may go on; empty bytes are the end.
-type Queue = Arc<(Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar)>;
+type DelayQueue = Arc<(Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar)>;
 
 fn relay(
     mut from: TcpStream,
     mut to: TcpStream,
     delay: Duration,
-    floor: &Floor,
+    floor: &TurnState,
     from_server: bool,
 ) {
-    let queue: Queue = Queue::default();
+    let queue: DelayQueue = DelayQueue::default();
     let sending = queue.clone();
     let sender = thread::spawn(move || {
         loop {

@@ -12,7 +12,7 @@ const WITH_A_CLEAN_RECORD: &str =
     r#"mount -t tmpfs -o mode=0700 skep "$1" && exec /usr/sbin/sshd -D -e -f "$2""#;
 
 /// The running server and its folder.
-pub struct Server {
+pub struct BenchServer {
     folder: tempfile::TempDir,
     port: u16,
     process: Child,
@@ -23,7 +23,7 @@ pub fn address(host: usize) -> String {
     format!("127.0.{}.{}", 1 + host / 200, 1 + host % 200)
 }
 
-impl Server {
+impl BenchServer {
     /// Starts it and waits until it listens.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ impl Server {
     }
 }
 
-impl Drop for Server {
+impl Drop for BenchServer {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();

@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
-use skep::playbook::{Options, Request, prepare};
-use skep::runner::{Connector, Events, Fleet, look};
-use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
+use skep::playbook::{ResolveOptions, RunRequest, prepare};
+use skep::runner::{Connector, EventSender, Fleet, look};
+use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
 use super::figures::{median, timed};
-use super::server::Server;
+use super::server::BenchServer;
 use super::work::{FORKS, inventory};
 
 /// Numbers of hosts; the first is taken off, with what a run costs however many hosts there are.
@@ -23,7 +23,7 @@ const RUNS: usize = 3;
 const MARKER: usize = 37;
 
 /// Prints the cost for each size.
-pub fn run(server: &Server, playbook: &str) {
+pub fn run(server: &BenchServer, playbook: &str) {
     println!(
         "\nsimulated hosts, 20 resources each: the engine without a network, median of {RUNS} runs"
     );
@@ -59,22 +59,22 @@ pub fn child(inventory: &str, playbook: &str) {
 
 /// The script that gather sends for this playbook, as a host would get it.
 pub fn script(inventory: &str, playbook: &str) -> String {
-    let simulation = Arc::new(Simulation::default());
+    let simulation = Arc::new(RecordedAnswers::default());
     look_at(inventory, playbook, &simulation);
     simulation.script.lock().unwrap().clone()
 }
 
-fn look_at(inventory: &str, playbook: &str, simulation: &Arc<Simulation>) {
+fn look_at(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers>) {
     let inventory = InventoryRequest {
         paths: vec![inventory.into()],
         extra_vars: Vec::new(),
     };
-    let options = Options {
+    let options = ResolveOptions {
         limit: Vec::new(),
         tags: Vec::new(),
         skip_tags: Vec::new(),
     };
-    let prepared = prepare(&Request {
+    let prepared = prepare(&RunRequest {
         inventory,
         playbooks: vec![playbook.into()],
         options,
@@ -88,9 +88,9 @@ fn look_at(inventory: &str, playbook: &str, simulation: &Arc<Simulation>) {
     let summary = runtime.block_on(async {
         let hosts: Vec<HostName> = work.hosts();
         let fleet = Arc::new(Fleet::new(
-            Arc::new(Simulated(simulation.clone())),
+            Arc::new(SimulatedConnector(simulation.clone())),
             hosts,
-            Events::silent(),
+            EventSender::silent(),
         ));
         look(
             &fleet,
@@ -110,27 +110,27 @@ fn look_at(inventory: &str, playbook: &str, simulation: &Arc<Simulation>) {
 
 /// What was answered so far.
 #[derive(Default)]
-struct Simulation {
+struct RecordedAnswers {
     /// By script without its marker.
     answers: Mutex<HashMap<String, Arc<str>>>,
     /// The last script that was new, marker and all.
     script: Mutex<String>,
 }
 
-struct Simulated(Arc<Simulation>);
+struct SimulatedConnector(Arc<RecordedAnswers>);
 
 #[async_trait::async_trait]
-impl Connector for Simulated {
+impl Connector for SimulatedConnector {
     async fn connect(&self, _host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
-        Ok(Arc::new(Host(self.0.clone())))
+        Ok(Arc::new(SimulatedHost(self.0.clone())))
     }
 }
 
-struct Host(Arc<Simulation>);
+struct SimulatedHost(Arc<RecordedAnswers>);
 
 #[async_trait::async_trait]
-impl Connection for Host {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+impl Connection for SimulatedHost {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         let start = exec.script.find("skep-").unwrap();
         let marker = &exec.script[start..start + MARKER];
         let key = exec.script.replace(marker, "MARKER");
@@ -149,14 +149,14 @@ impl Connection for Host {
         });
         let answer = answer.clone();
         drop(answers);
-        Ok(Output {
+        Ok(ExecOutput {
             status: 0,
             stdout: answer.replace("MARKER", marker).into_bytes(),
             stderr: Vec::new(),
         })
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         Err(TransportError::NoEngine {
             installed: false,
             why: "simulated".into(),

@@ -5,17 +5,17 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::figures::{Figures, median, timed};
-use super::server::Server;
-use super::swarm::{Lot, ROUND_TRIP, must, relayed, skep};
+use super::figures::{RunMetrics, median, timed};
+use super::server::BenchServer;
+use super::swarm::{BenchEnvironment, ROUND_TRIP, must, relayed, skep};
 
 const RUNS: usize = 9;
 const INCLUDE: &str = "[\"playbooks/docker.toml\", \"playbooks/swarm.toml\"]";
 
 /// Ends with its value.
-struct Tunnel(Child);
+struct SshTunnel(Child);
 
-impl Drop for Tunnel {
+impl Drop for SshTunnel {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -23,9 +23,9 @@ impl Drop for Tunnel {
 }
 
 /// Prints both.
-pub fn run(server: &Server) {
+pub fn run(server: &BenchServer) {
     let near = server.path("stacks.toml");
-    let lot = Lot::up("stacks", &near, &["--managers", "1", "--workers", "0"]);
+    let lot = BenchEnvironment::up("stacks", &near, &["--managers", "1", "--workers", "0"]);
     let root = env!("CARGO_MANIFEST_DIR");
     let site = server.path("site.toml");
     let include = INCLUDE.replace("playbooks/", &format!("{root}/playbooks/"));
@@ -42,7 +42,7 @@ pub fn run(server: &Server) {
 }
 
 /// Writes stacks of so many services, and the playbook that has them.
-fn stacks(server: &Server, name: &str, count: usize, services: usize) -> String {
+fn stacks(server: &BenchServer, name: &str, count: usize, services: usize) -> String {
     let service = |index: usize| {
         format!(
             "  s{index}: {{ image: 'busybox:lab', command: sleep 100000, stop_grace_period: 100ms, deploy: {{ endpoint_mode: dnsrr }} }}\n"
@@ -71,7 +71,7 @@ fn stacks(server: &Server, name: &str, count: usize, services: usize) -> String 
     playbook
 }
 
-fn check(server: &Server, inventory: &str, playbook: &str) -> Command {
+fn check(server: &BenchServer, inventory: &str, playbook: &str) -> Command {
     let mut command = skep();
     command
         .args(["check", "-i", inventory, playbook])
@@ -79,7 +79,7 @@ fn check(server: &Server, inventory: &str, playbook: &str) -> Command {
     command
 }
 
-fn preview(server: &Server, near: &str, playbook: &str) {
+fn preview(server: &BenchServer, near: &str, playbook: &str) {
     let socket = server.path("engine.sock");
     let _tunnel = tunnel(near, &socket);
     let compose = server.path("ten.yml");
@@ -97,7 +97,7 @@ fn preview(server: &Server, near: &str, playbook: &str) {
     ]);
     let mut ping = skep();
     ping.args(["ping", "-i", near]);
-    let mut columns: [Vec<Figures>; 3] = Default::default();
+    let mut columns: [Vec<RunMetrics>; 3] = Default::default();
     for turn in 0..=RUNS {
         let row = [
             timed(&mut check(server, near, playbook), &[0]).0,
@@ -121,7 +121,7 @@ fn preview(server: &Server, near: &str, playbook: &str) {
 }
 
 /// The manager's Engine as a socket of this machine, over a connection that stands.
-fn tunnel(near: &str, socket: &str) -> Tunnel {
+fn tunnel(near: &str, socket: &str) -> SshTunnel {
     let table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
     let (key, known) = (
@@ -146,7 +146,7 @@ fn tunnel(near: &str, socket: &str) -> Tunnel {
         &format!("{socket}:/run/docker.sock"),
         &format!("root@{address}"),
     ]);
-    let tunnel = Tunnel(ssh.stdin(Stdio::null()).spawn().unwrap());
+    let tunnel = SshTunnel(ssh.stdin(Stdio::null()).spawn().unwrap());
     let started = Instant::now();
     while !Path::new(socket).exists() {
         assert!(
@@ -158,7 +158,7 @@ fn tunnel(near: &str, socket: &str) -> Tunnel {
     tunnel
 }
 
-fn round_trips(server: &Server, near: &str, playbook: &str) {
+fn round_trips(server: &BenchServer, near: &str, playbook: &str) {
     let (far, relays) = relayed(server, near);
     let (mut nears, mut fars, mut turns) = (Vec::new(), Vec::new(), Vec::new());
     for turn in 0..=RUNS {

@@ -5,19 +5,19 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::figures::{median, timed};
-use super::proxy::Proxy;
-use super::server::Server;
+use super::proxy::DelayProxy;
+use super::server::BenchServer;
 
 pub(super) const ROUND_TRIP: Duration = Duration::from_millis(50);
 const RUNS: usize = 5;
 const PLAYBOOK: &str = "playbooks/web2py.toml";
 
 /// A lot that goes with its value.
-pub(super) struct Lot {
+pub(super) struct BenchEnvironment {
     name: String,
 }
 
-impl Lot {
+impl BenchEnvironment {
     /// Nodes reached as root, by the inventory that is written there; `more` are further arguments.
     pub(super) fn up(part: &str, inventory: &str, more: &[&str]) -> Self {
         let lot = Self {
@@ -46,7 +46,7 @@ impl Lot {
     }
 }
 
-impl Drop for Lot {
+impl Drop for BenchEnvironment {
     fn drop(&mut self) {
         let _ = skep().args(["lab", "down", "--lot", &self.name]).status();
     }
@@ -66,9 +66,9 @@ pub(super) fn must(command: &mut Command) {
 }
 
 /// Prints what a check of the swarm takes near and far, and the turns of each connection.
-pub fn run(server: &Server) {
+pub fn run(server: &BenchServer) {
     let near = server.path("near.toml");
-    let _lot = Lot::up("bench", &near, &[]);
+    let _lot = BenchEnvironment::up("bench", &near, &[]);
     must(skep().args(["apply", "--yes", "-i", &near, PLAYBOOK]));
     let (far, relays) = relayed(server, &near);
     let check = |inventory: &str| {
@@ -106,7 +106,7 @@ pub fn run(server: &Server) {
 }
 
 /// The same inventory by way of a relay for each host.
-pub(super) fn relayed(server: &Server, near: &str) -> (String, Vec<(String, Proxy)>) {
+pub(super) fn relayed(server: &BenchServer, near: &str) -> (String, Vec<(String, DelayProxy)>) {
     let mut table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let defaults = table["defaults"].as_table_mut().unwrap();
     // Each relay is another address with the key of its node.
@@ -115,7 +115,7 @@ pub(super) fn relayed(server: &Server, near: &str) -> (String, Vec<(String, Prox
     let mut relays = Vec::new();
     for (name, host) in table["hosts"].as_table_mut().unwrap().iter_mut() {
         let host = host.as_table_mut().unwrap();
-        let relay = Proxy::to(
+        let relay = DelayProxy::to(
             host["address"].as_str().unwrap().parse().unwrap(),
             22,
             ROUND_TRIP,

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use super::server::{Server, address};
+use super::server::{BenchServer, address};
 
 /// Folders of the playbook; each has a file and a link in it. With a group and a membership that makes 20 resources.
 pub const FOLDERS: usize = 6;
@@ -13,7 +13,7 @@ pub const FOLDERS: usize = 6;
 pub const FORKS: usize = 100;
 
 /// Writes the playbook, applies it once, and gives its path.
-pub fn converge(server: &Server) -> String {
+pub fn converge(server: &BenchServer) -> String {
     let mut text =
         String::from("[[plays]]\nname = \"converged\"\nhosts = \"all\"\nresources = [\n");
     for index in 0..FOLDERS {
@@ -50,7 +50,7 @@ pub fn converge(server: &Server) -> String {
 }
 
 /// Writes an inventory of N hosts and gives its path.
-pub fn inventory(server: &Server, size: usize, port: u16) -> String {
+pub fn inventory(server: &BenchServer, size: usize, port: u16) -> String {
     let path = server.path(&format!("inventory-{size}-{port}.toml"));
     let mut text = format!(
         "[defaults]\nuser = \"root\"\nport = {port}\nidentity_file = \"{}\"\nknown_hosts = \"{}\"\nhost_keys = \"accept-new\"\nagent = false\nforks = {FORKS}\n",

@@ -4,21 +4,21 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use skep::cli::exit_code::Exit;
-use skep::drift::{About, HostState, IgnoreRules, Report, Sieved, assemble};
+use skep::cli::exit_code::ExitStatus;
+use skep::drift::{CheckMetadata, CheckReport, FilteredRun, HostState, IgnoreRules, assemble};
 use skep::inventory::InventoryRequest;
 use skep::model::{Change, Refusal};
 use skep::names::HostName;
-use skep::playbook::{Options, Request, Resolved, prepare};
+use skep::playbook::{ResolveOptions, ResolvedPlaybook, RunRequest, prepare};
 use skep::report::{PlanStyle, html_text, junit_text, plan_text, plan_totals, recap_text};
 use skep::runner::event::Event;
 use skep::runner::fan_out::keep_panics_off_the_screen;
 use skep::runner::{
-    Approve, Connector, Engines, Events, Fleet, Forecast, Guard, HostOutcome, Outcome, RunOptions,
-    RunSummary, apply, fan_out, look,
+    Connector, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome, Outcome,
+    PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out, look,
 };
 use skep::transport::scripted::output;
-use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
+use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 use tokio_util::sync::CancellationToken;
 
 const HOSTS: [&str; 3] = ["docker01", "docker02", "docker03"];
@@ -45,7 +45,7 @@ struct Machine {
 
 #[async_trait::async_trait]
 impl Connection for Machine {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         for part in ["step-one", "step-two", RECORD, RELEASE] {
             if is_of(&exec, part) {
                 self.log
@@ -70,7 +70,7 @@ impl Connection for Machine {
         Ok(output(0, text))
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         Err(TransportError::NoEngine {
             installed: false,
             why: "there is none".into(),
@@ -105,8 +105,8 @@ impl Connector for Site {
 struct Yes;
 
 #[async_trait::async_trait]
-impl Approve for Yes {
-    async fn approve(&self, _: &Forecast) -> bool {
+impl PlanApproval for Yes {
+    async fn approve(&self, _: &RunPlan) -> bool {
         true
     }
 }
@@ -115,16 +115,16 @@ impl Approve for Yes {
 struct Open;
 
 #[async_trait::async_trait]
-impl Guard for Open {
+impl DisruptionGuard for Open {
     async fn before(
         &self,
         _: &HostName,
         _: &Change,
-        _: &dyn Engines,
+        _: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal> {
         Ok(Vec::new())
     }
-    async fn after(&self, _: &HostName, _: &Change, _: &dyn Engines) -> Result<(), Refusal> {
+    async fn after(&self, _: &HostName, _: &Change, _: &dyn DockerReader) -> Result<(), Refusal> {
         Ok(())
     }
 }
@@ -137,7 +137,7 @@ fn plays(play: &str, command: &str) -> String {
     )
 }
 
-fn work(plays: &str) -> Arc<Resolved> {
+fn work(plays: &str) -> Arc<ResolvedPlaybook> {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
         std::fs::write(folder.path().join(name), text).unwrap();
@@ -147,13 +147,13 @@ fn work(plays: &str) -> Arc<Resolved> {
         .iter()
         .map(|name| format!("[hosts.{name}]\naddress = \"{name}\"\n"))
         .collect();
-    let request = Request {
+    let request = RunRequest {
         inventory: InventoryRequest {
             paths: vec![write("inventory.toml", &hosts)],
             extra_vars: Vec::new(),
         },
         playbooks: vec![write("site.toml", plays)],
-        options: Options::default(),
+        options: ResolveOptions::default(),
     };
     let prepared = prepare(&request).unwrap_or_else(|error| panic!("{error}"));
     Arc::new(prepared.resolved)
@@ -170,7 +170,7 @@ struct Ran {
 
 /// Runs `plan` or `apply` on a site.
 fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran {
-    let (events, mut receiver) = Events::channel();
+    let (events, mut receiver) = EventSender::channel();
     let log: Arc<Mutex<Vec<String>>> = Arc::default();
     let site = Site {
         panics: panics.to_vec(),
@@ -228,7 +228,7 @@ fn only_the_second_failed(ran: &Ran, phase: &str) {
         summary.failed() && !summary.unreachable() && !summary.interrupted,
         "{phase}"
     );
-    assert_eq!(Exit::of(summary, true).code(), 1, "{phase}");
+    assert_eq!(ExitStatus::of(summary, true).code(), 1, "{phase}");
     assert_eq!(ran.told, ["docker02"], "{phase}");
     assert!(
         summary.hosts.keys().map(HostName::as_str).eq(HOSTS),
@@ -305,11 +305,11 @@ fn a_panic_in_the_forecast_is_a_failed_host() {
 #[test]
 fn a_panic_in_the_forecast_is_in_every_report() {
     let ran = run(&[("docker02", GATHER)], &plays("", ""), false);
-    let sieved = Sieved {
+    let sieved = FilteredRun {
         summary: ran.summary,
         ignored: Vec::new(),
     };
-    let about = About {
+    let about = CheckMetadata {
         started: std::time::UNIX_EPOCH,
         inventory: Vec::new(),
         playbooks: Vec::new(),
@@ -317,7 +317,7 @@ fn a_panic_in_the_forecast_is_in_every_report() {
         rules: &IgnoreRules::default(),
         cluster: None,
     };
-    let report: Report = assemble(&sieved, &about);
+    let report: CheckReport = assemble(&sieved, &about);
     assert_eq!((report.state, report.totals.failed), (HostState::Failed, 1));
     assert_eq!(report.hosts[1].state, HostState::Failed);
     let why = "internal error of skep on docker02: a wire is loose";

@@ -39,9 +39,9 @@ class ShowPlugin < Vagrant.plugin("2")
 end
 "#;
 
-struct Site(tempfile::TempDir);
+struct ProviderFolder(tempfile::TempDir);
 
-impl Site {
+impl ProviderFolder {
     fn new() -> Self {
         let site = Self(tempfile::tempdir().unwrap());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vagrant");
@@ -109,7 +109,7 @@ impl Site {
 
 #[test]
 fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
-    let site = Site::new();
+    let site = ProviderFolder::new();
     let gigabytes = 1024_u64 * 1024 * 1024;
     for (provider, disk) in [
         ("virtualbox", json!(10 * gigabytes)),
@@ -166,7 +166,7 @@ fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
 
 #[test]
 fn the_settings_choose_box_and_provider() {
-    let site = Site::new();
+    let site = ProviderFolder::new();
     // Both providers are there; Vagrant itself would take VirtualBox, which the file names first.
     let text = "[machines.a]\naddress = \"192.168.56.11\"\n[machines.b]\naddress = \"192.168.56.12\"\nbox = \"debian/trixie64\"\n";
     for (head, provider, first) in [

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A folder, and a search path in which only what the test puts there, and a shell, is found.
-struct Site(tempfile::TempDir);
+struct SourcesFolder(tempfile::TempDir);
 
-impl Site {
+impl SourcesFolder {
     fn new() -> Self {
         let site = Self(tempfile::tempdir().unwrap());
         std::fs::create_dir(site.path("bin")).unwrap();
@@ -60,7 +60,7 @@ const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
 
 #[test]
 fn vagrant_that_cannot_be_asked_is_one_sentence() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.refused(
         USUAL,
         "vagrant:",
@@ -84,7 +84,7 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
 
 #[test]
 fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.write(
         "Vagrantfile",
         "Vagrant.configure('2') { |config| config.vm.define 'one' }\n",
@@ -129,7 +129,7 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
 
 #[test]
 fn what_a_machine_advertises_is_not_guessed() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.write(
         "Vagrantfile",
         "Vagrant.configure('2') { |config| %w[one two].each { |name| config.vm.define name } }\n",
@@ -178,7 +178,7 @@ fn what_a_machine_advertises_is_not_guessed() {
 #[test]
 fn every_shipped_setting_of_vagrant_validates() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vagrant");
-    let (site, mut settings) = (Site::new(), vec!["cluster.toml".to_owned()]);
+    let (site, mut settings) = (SourcesFolder::new(), vec!["cluster.toml".to_owned()]);
     for file in ["Vagrantfile", "settings.rb", "cluster.toml"] {
         std::fs::copy(root.join(file), site.path(file)).unwrap();
     }
@@ -310,7 +310,7 @@ const TERRAFORM: &str = r#"{
 
 #[test]
 fn terraform_is_read_merged_and_kept() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.write("infra/output.json", TERRAFORM);
     // The stand-in answers the one question that the real program is asked, in its folder.
     site.program(
@@ -391,7 +391,7 @@ fn terraform_is_read_merged_and_kept() {
 
 #[test]
 fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.write(
         "hosts.ini",
         "[managers]\nm1 ansible_host=10.0.0.1\n[workers]\nw[1:2]\n[all:vars]\nansible_user=ann\n",
@@ -419,7 +419,7 @@ fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
 
 #[test]
 fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     let view = |path: &str, file: &str| {
         let (code, text) = site.inventory(path, &["-i", &format!("ansible:{file}"), "--json"]);
         assert_eq!(code, 0, "{text}");
@@ -458,7 +458,7 @@ fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
 
 #[test]
 fn an_executable_prints_json() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.program(
         "list",
         "#!/bin/sh\n[ \"$1\" = --list ] && echo '{\"managers\":[\"m1\"],\"_meta\":{\"hostvars\":{}}}'\n",
@@ -491,7 +491,7 @@ fn an_executable_prints_json() {
 
 #[test]
 fn what_does_not_run_is_listed_and_not_tried() {
-    let site = Site::new();
+    let site = SourcesFolder::new();
     site.write(
         "i.toml",
         "[hosts.a]\naddress = \"127.0.0.1\"\nport = 1\nnot_running = \"it is off; try `on a`\"\n",

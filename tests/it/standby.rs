@@ -8,38 +8,38 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
-use skep::playbook::{Options, Request, prepare};
-use skep::runner::{Connector, Events, Fleet, HostOutcome, Outcome, RunSummary, look};
+use skep::playbook::{ResolveOptions, RunRequest, prepare};
+use skep::runner::{Connector, EventSender, Fleet, HostOutcome, Outcome, RunSummary, look};
 use skep::transport::scripted::ScriptedHost;
-use skep::transport::{Connection, EngineStream, Exec, Output, TransportError};
+use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
 const NETWORK: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
 
 /// A machine with a scripted Engine.
-struct Machine(ScriptedHost);
+struct ScriptedMachine(ScriptedHost);
 
 #[async_trait::async_trait]
-impl Connection for Machine {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+impl Connection for ScriptedMachine {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         let output = Command::new("sh")
             .arg("-c")
             .arg(exec.script.as_ref())
             .output()
             .unwrap();
-        Ok(Output {
+        Ok(ExecOutput {
             status: output.status.code().unwrap_or(1),
             stdout: output.stdout,
             stderr: output.stderr,
         })
     }
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         self.0.open_engine().await
     }
     async fn close(&self) {}
 }
 
 /// Managers by name, with whether they can be reached.
-struct Site(BTreeMap<&'static str, bool>);
+struct ScriptedManagers(BTreeMap<&'static str, bool>);
 
 fn manager(name: &str) -> ScriptedHost {
     let number = name.trim_start_matches("docker0");
@@ -64,10 +64,10 @@ fn manager(name: &str) -> ScriptedHost {
 }
 
 #[async_trait::async_trait]
-impl Connector for Site {
+impl Connector for ScriptedManagers {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         if self.0[host.as_str()] {
-            return Ok(Arc::new(Machine(manager(host.as_str()))));
+            return Ok(Arc::new(ScriptedMachine(manager(host.as_str()))));
         }
         Err(TransportError::Connect {
             address: host.to_string(),
@@ -88,15 +88,15 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
     let hosts: String = (1..=3)
         .map(|number| format!("[hosts.docker0{number}]\naddress = \"192.168.56.1{number}\"\ngroups = [\"managers\"]\nvars = {{ swarm_address = \"192.168.56.1{number}\" }}\n"))
         .collect();
-    let request = Request {
+    let request = RunRequest {
         inventory: InventoryRequest {
             paths: vec![write("inventory.toml", &hosts)],
             extra_vars: Vec::new(),
         },
         playbooks: vec![write("site.toml", plays)],
-        options: Options {
+        options: ResolveOptions {
             limit: limit.iter().map(|one| (*one).to_owned()).collect(),
-            ..Options::default()
+            ..ResolveOptions::default()
         },
     };
     let work = Arc::new(
@@ -104,7 +104,7 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
             .unwrap_or_else(|error| panic!("{error}"))
             .resolved,
     );
-    let site = Site(names.into_iter().zip(reached).collect());
+    let site = ScriptedManagers(names.into_iter().zip(reached).collect());
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -113,7 +113,7 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
         let fleet = Arc::new(Fleet::new(
             Arc::new(site),
             names.map(HostName::new),
-            Events::silent(),
+            EventSender::silent(),
         ));
         look(
             &fleet,

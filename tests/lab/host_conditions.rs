@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{FaultProxy, LinkFault};
 use crate::skep::{Said, command};
 use crate::test_lab::TestLab;
 
@@ -92,8 +92,8 @@ fn slow_and_lossy_link(lab: &TestLab, node: &str) {
         .enable_all()
         .build()
         .unwrap();
-    let far = Weather::Delayed(Duration::from_millis(150));
-    let proxy = runtime.block_on(Proxy::start(&lab.address(node), 22, far));
+    let far = LinkFault::Delayed(Duration::from_millis(150));
+    let proxy = runtime.block_on(FaultProxy::start(&lab.address(node), 22, far));
     let host = format!("address = \"127.0.0.1\"\nport = {}", proxy.port);
     let inventory = lab.inventory_of(
         "far.toml",

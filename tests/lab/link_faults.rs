@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::node_snapshot::{PLAYBOOK, RESET, snapshot};
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{FaultProxy, LinkFault};
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
 
@@ -33,7 +33,7 @@ struct Length {
 }
 
 /// One trial: the verb, its node, the weather.
-type Trial = (&'static str, &'static str, Weather);
+type Trial = (&'static str, &'static str, LinkFault);
 
 struct Trials {
     lab: TestLab,
@@ -52,7 +52,7 @@ struct Trials {
 impl Trials {
     /// Runs a verb over a link that holds, and gives how much went over it.
     fn whole(&self, verb: &str, node: &str, code: i32) -> Length {
-        let (said, proxy) = self.over(verb, node, Weather::Fine);
+        let (said, proxy) = self.over(verb, node, LinkFault::Fine);
         said.exits(code);
         assert_eq!(proxy.connections(), 1, "one connection a run");
         Length {
@@ -62,9 +62,11 @@ impl Trials {
     }
 
     /// Runs a verb over a link; gives what it said, and the link.
-    fn over(&self, verb: &str, node: &str, weather: Weather) -> (Said, Proxy) {
+    fn over(&self, verb: &str, node: &str, weather: LinkFault) -> (Said, FaultProxy) {
         let address = self.lab.address(node);
-        let proxy = self.runtime.block_on(Proxy::start(&address, 22, weather));
+        let proxy = self
+            .runtime
+            .block_on(FaultProxy::start(&address, 22, weather));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         // Of that cipher the relay can see where packets end.
         let config = self.lab.write(
@@ -226,15 +228,15 @@ fn asked() -> Option<usize> {
 }
 
 /// Where a run is cut.
-fn cuts(run: &Length) -> Vec<Weather> {
-    let places = Proxy::places(run.packets);
+fn cuts(run: &Length) -> Vec<LinkFault> {
+    let places = FaultProxy::places(run.packets);
     match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
         (Ok("packets"), _) => places,
         (Ok("ends"), _) => places
             .into_iter()
             .filter(|weather| weather.cuts_at_an_end())
             .collect(),
-        (_, Some(_)) => points(run).into_iter().map(Weather::CutAfter).collect(),
+        (_, Some(_)) => points(run).into_iter().map(LinkFault::CutAfter).collect(),
         _ => (0..POINTS)
             .map(|index| places[index * places.len() / POINTS])
             .collect(),
@@ -316,10 +318,10 @@ fn check_and_apply_over_broken_links() {
     for (index, at) in points(&applied).into_iter().enumerate() {
         let node = (index / 4) % CHANGED.len();
         if index % 4 == 1 {
-            changing[node].push_back(("apply", CHANGED[node], Weather::TurnsOver(at + 7)));
+            changing[node].push_back(("apply", CHANGED[node], LinkFault::TurnsOver(at + 7)));
         }
         if index % 12 == 2 {
-            changing[node].push_back(("apply", CHANGED[node], Weather::SilentAfter(at)));
+            changing[node].push_back(("apply", CHANGED[node], LinkFault::SilentAfter(at)));
         }
     }
     for (index, weather) in cuts(&checked).into_iter().enumerate() {
@@ -329,16 +331,16 @@ fn check_and_apply_over_broken_links() {
     for (index, at) in points(&checked).into_iter().enumerate() {
         let (queue, node) = (index % 2, [IN_SYNC, DRIFTED][index % 2]);
         if index % 3 == 1 {
-            looking[queue].push_back(("check", node, Weather::TurnsOver(at + 7)));
+            looking[queue].push_back(("check", node, LinkFault::TurnsOver(at + 7)));
         }
         if index % 6 == 2 {
-            looking[queue].push_back(("check", node, Weather::SilentAfter(at)));
+            looking[queue].push_back(("check", node, LinkFault::SilentAfter(at)));
         }
     }
     looking[0].push_back((
         "check",
         DRIFTED,
-        Weather::Delayed(Duration::from_millis(150)),
+        LinkFault::Delayed(Duration::from_millis(150)),
     ));
     let queues: Vec<Mutex<VecDeque<Trial>>> = changing
         .into_iter()

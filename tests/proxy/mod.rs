@@ -13,11 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use self::packets::Packets;
+use self::packets::PacketTracker;
 
 /// What happens to the bytes; the numbers count those of both directions and of all connections.
 #[derive(Debug, Clone, Copy)]
-pub enum Weather {
+pub enum LinkFault {
     /// Nothing; packets are counted. As for cuts at their ends, the connection must use `aes256-gcm@openssh.com`, which skep
     /// offers first.
     Fine,
@@ -27,16 +27,16 @@ pub enum Weather {
     SilentAfter(u64),
     TurnsOver(u64),
     /// The same as a cut after some bytes.
-    CutAtPacket(Place),
+    CutAtPacket(PacketPosition),
 }
 
-impl Weather {
+impl LinkFault {
     /// Whether all of a packet goes through and nothing of the next one.
     pub fn cuts_at_an_end(self) -> bool {
         matches!(
             self,
-            Self::CutAtPacket(Place {
-                beside: Beside::At,
+            Self::CutAtPacket(PacketPosition {
+                beside: Offset::At,
                 ..
             })
         )
@@ -45,22 +45,22 @@ impl Weather {
 
 /// Beside the end of a packet. Packets of one direction are counted from one; all of a packet before it has gone through.
 #[derive(Debug, Clone, Copy)]
-pub struct Place {
-    pub to: To,
+pub struct PacketPosition {
+    pub to: Direction,
     pub packet: u64,
-    pub beside: Beside,
+    pub beside: Offset,
 }
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum To {
+pub enum Direction {
     Host,
     Us,
 }
 
 /// One byte before the end, at it, one byte of the next packet behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Beside {
+pub enum Offset {
     Before,
     At,
     Behind,
@@ -68,7 +68,7 @@ pub enum Beside {
 
 /// What went through, and whether anything still does.
 #[derive(Debug, Default)]
-struct Gone {
+struct RelayState {
     bytes: AtomicU64,
     packets: [AtomicU64; 2],
     connections: AtomicU64,
@@ -76,18 +76,18 @@ struct Gone {
 }
 
 /// A relay on a loopback port of its own.
-pub struct Proxy {
+pub struct FaultProxy {
     pub port: u16,
-    gone: Arc<Gone>,
+    gone: Arc<RelayState>,
     relay: tokio::task::JoinHandle<()>,
 }
 
-impl Proxy {
+impl FaultProxy {
     /// Before the server at this address and port. Must be called on a runtime that lives as long as the value.
-    pub async fn start(address: &str, port: u16, weather: Weather) -> Self {
+    pub async fn start(address: &str, port: u16, weather: LinkFault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (gone, address) = (Arc::new(Gone::default()), address.to_owned());
+        let (gone, address) = (Arc::new(RelayState::default()), address.to_owned());
         let relay = tokio::spawn(listen(listener, (address, port), weather, gone.clone()));
         Self {
             port: own,
@@ -103,17 +103,20 @@ impl Proxy {
 
     /// Packets that went to the host and to us so far.
     pub fn packets(&self) -> [u64; 2] {
-        [To::Host, To::Us].map(|to| self.gone.packets[to as usize].load(Ordering::Relaxed))
+        [Direction::Host, Direction::Us]
+            .map(|to| self.gone.packets[to as usize].load(Ordering::Relaxed))
     }
 
     /// Every place beside a packet of a whole run, when `packets` went to the host and to us.
-    pub fn places(packets: [u64; 2]) -> Vec<Weather> {
+    pub fn places(packets: [u64; 2]) -> Vec<LinkFault> {
         let mut places = Vec::new();
-        for to in [To::Host, To::Us] {
+        for to in [Direction::Host, Direction::Us] {
             for packet in 1..=packets[to as usize] {
-                let beside = [Beside::Before, Beside::At, Beside::Behind];
+                let beside = [Offset::Before, Offset::At, Offset::Behind];
                 places.extend(
-                    beside.map(|beside| Weather::CutAtPacket(Place { to, packet, beside })),
+                    beside.map(|beside| {
+                        LinkFault::CutAtPacket(PacketPosition { to, packet, beside })
+                    }),
                 );
             }
         }
@@ -126,14 +129,19 @@ impl Proxy {
     }
 }
 
-impl Drop for Proxy {
+impl Drop for FaultProxy {
     fn drop(&mut self) {
         // The connections are the task's own and end with it.
         self.relay.abort();
     }
 }
 
-async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone: Arc<Gone>) {
+async fn listen(
+    listener: TcpListener,
+    to: (String, u16),
+    weather: LinkFault,
+    gone: Arc<RelayState>,
+) {
     let mut connections = JoinSet::new();
     let mut dead = gone.dead.subscribe();
     loop {
@@ -151,8 +159,8 @@ async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             tokio::select! {
-                () = pass(near_in, far_out, To::Host, weather, &gone) => {}
-                () = pass(far_in, near_out, To::Us, weather, &gone) => {}
+                () = pass(near_in, far_out, Direction::Host, weather, &gone) => {}
+                () = pass(far_in, near_out, Direction::Us, weather, &gone) => {}
             }
         });
     }
@@ -163,12 +171,12 @@ async fn listen(listener: TcpListener, to: (String, u16), weather: Weather, gone
 async fn pass(
     mut from: OwnedReadHalf,
     mut out: OwnedWriteHalf,
-    to: To,
-    weather: Weather,
-    gone: &Gone,
+    to: Direction,
+    weather: LinkFault,
+    gone: &RelayState,
 ) {
     let mut buffer = vec![0; 4096];
-    let mut packets = Packets::new();
+    let mut packets = PacketTracker::new();
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         if *gone.dead.borrow() {
             std::future::pending::<()>().await;
@@ -177,19 +185,19 @@ async fn pass(
         let after = before + length as u64;
         let mut cut = None;
         match weather {
-            Weather::Delayed(delay) => tokio::time::sleep(delay).await,
-            Weather::CutAfter(limit) if after >= limit => {
+            LinkFault::Delayed(delay) => tokio::time::sleep(delay).await,
+            LinkFault::CutAfter(limit) if after >= limit => {
                 cut = Some(length.min(usize::try_from(limit.saturating_sub(before)).unwrap()));
             }
-            Weather::SilentAfter(limit) if after >= limit => std::future::pending().await,
-            Weather::TurnsOver(at) if (before..after).contains(&at) => {
+            LinkFault::SilentAfter(limit) if after >= limit => std::future::pending().await,
+            LinkFault::TurnsOver(at) if (before..after).contains(&at) => {
                 buffer[usize::try_from(at - before).unwrap()] ^= 0x10;
             }
-            Weather::Fine | Weather::CutAtPacket(_) => {
+            LinkFault::Fine | LinkFault::CutAtPacket(_) => {
                 let ends = packets.ends(&buffer[..length]);
                 let ended =
                     gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
-                if let Weather::CutAtPacket(place) = weather
+                if let LinkFault::CutAtPacket(place) = weather
                     && place.to == to
                 {
                     cut = place.within(ended, &ends, length);
@@ -213,7 +221,7 @@ async fn pass(
     }
 }
 
-impl Place {
+impl PacketPosition {
     /// How many of these bytes go through, when the cut is among them: `ended` packets ended before, more at `ends`.
     fn within(self, ended: u64, ends: &[usize], length: usize) -> Option<usize> {
         if ended >= self.packet {
@@ -222,9 +230,9 @@ impl Place {
         }
         let end = *ends.get(usize::try_from(self.packet - ended - 1).unwrap())?;
         match self.beside {
-            Beside::Before => Some(end - 1),
-            Beside::At => Some(end),
-            Beside::Behind => (end < length).then_some(end + 1),
+            Offset::Before => Some(end - 1),
+            Offset::At => Some(end),
+            Offset::Behind => (end < length).then_some(end + 1),
         }
     }
 }

@@ -7,7 +7,7 @@ const TAG: usize = 16;
 const NEWKEYS: u8 = 21;
 
 #[derive(Debug, PartialEq, Eq)]
-enum Phase {
+enum PacketPhase {
     /// The line with the version.
     Greeting,
     Clear,
@@ -16,16 +16,16 @@ enum Phase {
 
 /// One direction of a connection.
 #[derive(Debug)]
-pub struct Packets {
-    phase: Phase,
+pub struct PacketTracker {
+    phase: PacketPhase,
     header: Vec<u8>,
     left: usize,
 }
 
-impl Packets {
+impl PacketTracker {
     pub fn new() -> Self {
         Self {
-            phase: Phase::Greeting,
+            phase: PacketPhase::Greeting,
             header: Vec::new(),
             left: 0,
         }
@@ -44,14 +44,18 @@ impl Packets {
 
     /// Whether this byte is a packet's last.
     fn take(&mut self, byte: u8) -> bool {
-        if self.phase == Phase::Greeting {
+        if self.phase == PacketPhase::Greeting {
             if byte == b'\n' {
-                self.phase = Phase::Clear;
+                self.phase = PacketPhase::Clear;
             }
             return byte == b'\n';
         }
         // In clear also the padding's length and the message's number.
-        let header = if self.phase == Phase::Clear { 6 } else { 4 };
+        let header = if self.phase == PacketPhase::Clear {
+            6
+        } else {
+            4
+        };
         if self.header.len() < header {
             self.header.push(byte);
             if self.header.len() == header {
@@ -60,7 +64,7 @@ impl Packets {
                     length < 1 << 20,
                     "these are no lengths of packets: another cipher?"
                 );
-                self.left = if self.phase == Phase::Clear {
+                self.left = if self.phase == PacketPhase::Clear {
                     length - 2
                 } else {
                     length + TAG
@@ -73,7 +77,7 @@ impl Packets {
             return false;
         }
         if self.header.get(5) == Some(&NEWKEYS) {
-            self.phase = Phase::Sealed;
+            self.phase = PacketPhase::Sealed;
         }
         self.header.clear();
         true
@@ -102,7 +106,7 @@ mod tests {
             wanted.push(wanted.last().unwrap_or(&0) + part.len());
         }
         for piece in [1, 7, 4096] {
-            let (mut packets, mut seen, mut before) = (Packets::new(), Vec::new(), 0);
+            let (mut packets, mut seen, mut before) = (PacketTracker::new(), Vec::new(), 0);
             for bytes in whole.chunks(piece) {
                 seen.extend(packets.ends(bytes).iter().map(|end| before + end));
                 before += bytes.len();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 /// What one look saw.
-pub(super) struct Seen<'a> {
+pub(super) struct TaskSnapshot<'a> {
     pub tasks: &'a [Value],
     pub nodes: &'a [Value],
     /// IDs of tasks that ended before the waiting began.
@@ -14,7 +14,7 @@ pub(super) struct Seen<'a> {
 
 /// Where a service stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct ServiceConvergence {
     /// Name of the service.
     pub service: String,
     /// Tasks of the new version that run, or for a job those that are complete.
@@ -35,7 +35,7 @@ pub struct Standing {
     pub trouble: Option<String>,
 }
 
-impl Standing {
+impl ServiceConvergence {
     /// For people: `web_app 0/1 running: No such image: x (on docker02)`.
     #[must_use]
     pub fn words(&self) -> String {
@@ -96,7 +96,7 @@ pub(super) fn ended(tasks: &[Value]) -> BTreeSet<String> {
 }
 
 /// Where a service stands.
-pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
+pub(super) fn judge(service: &Value, seen: &TaskSnapshot<'_>) -> ServiceConvergence {
     let id = text(service, "/ID");
     let template = comparable(service.pointer("/Spec/TaskTemplate"));
     let mine: Vec<&Value> = seen
@@ -182,7 +182,7 @@ pub(super) fn judge(service: &Value, seen: &Seen<'_>) -> Standing {
     } else {
         trouble(service, taken_back, unplaced.copied(), &failed, seen.nodes)
     };
-    Standing {
+    ServiceConvergence {
         service: text(service, "/Spec/Name").to_owned(),
         running,
         desired,
@@ -295,11 +295,11 @@ mod tests {
                "Status": {"State": state, "Err": error, "Timestamp": format!("2026-01-01T00:00:0{}Z", id.len())}})
     }
 
-    fn look(service: &Value, tasks: &[Value]) -> Standing {
+    fn look(service: &Value, tasks: &[Value]) -> ServiceConvergence {
         let nodes = [json!({"ID": "n2", "Description": {"Hostname": "docker02"}})];
         judge(
             service,
-            &Seen {
+            &TaskSnapshot {
                 tasks,
                 nodes: &nodes,
                 past: &["past".to_owned()].into(),

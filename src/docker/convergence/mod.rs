@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use self::judge::Standing;
-use self::judge::{Seen, judge};
+pub use self::judge::ServiceConvergence;
+use self::judge::{TaskSnapshot, judge};
 
 /// How long everything must stay as it should be: what starts may die right after, and `docker service create` waits as long.
 pub const STABLE_FOR: Duration = Duration::from_secs(5);
@@ -52,11 +52,11 @@ impl ConvergenceWatch {
         services: &[Value],
         tasks: &[Value],
         nodes: &[Value],
-    ) -> Vec<Standing> {
+    ) -> Vec<ServiceConvergence> {
         let past = self.past.get_or_insert_with(|| judge::ended(tasks));
-        let standings: Vec<Standing> = services
+        let standings: Vec<ServiceConvergence> = services
             .iter()
-            .map(|service| judge(service, &Seen { tasks, nodes, past }))
+            .map(|service| judge(service, &TaskSnapshot { tasks, nodes, past }))
             .collect();
         let now = Instant::now();
         for standing in &standings {
@@ -81,7 +81,7 @@ impl ConvergenceWatch {
     }
 
     /// Returns the services whose progress differs from the last report.
-    pub fn news<'a>(&mut self, standings: &'a [Standing]) -> Vec<&'a Standing> {
+    pub fn news<'a>(&mut self, standings: &'a [ServiceConvergence]) -> Vec<&'a ServiceConvergence> {
         standings
             .iter()
             .filter(|standing| {
@@ -95,7 +95,7 @@ impl ConvergenceWatch {
 
     /// Returns how long all services have run as they should.
     #[must_use]
-    pub fn stable_for(&self, standings: &[Standing]) -> Duration {
+    pub fn stable_for(&self, standings: &[ServiceConvergence]) -> Duration {
         // A stack without services has nothing to wait for.
         if standings.is_empty() {
             STABLE_FOR
@@ -106,8 +106,8 @@ impl ConvergenceWatch {
 
     /// Returns the reason why the services will not run as they should; `None` while they still may.
     #[must_use]
-    pub fn failure(&self, standings: &[Standing]) -> Option<ConvergenceFailure> {
-        let lost = |standing: &&Standing| {
+    pub fn failure(&self, standings: &[ServiceConvergence]) -> Option<ConvergenceFailure> {
+        let lost = |standing: &&ServiceConvergence| {
             let unplaced = self
                 .unplaced
                 .get(&standing.service)
@@ -125,7 +125,7 @@ impl ConvergenceWatch {
         let told = standings
             .iter()
             .filter(|standing| lost(standing) || (!standing.settled && standing.trouble.is_some()));
-        let words: Vec<String> = told.map(Standing::words).collect();
+        let words: Vec<String> = told.map(ServiceConvergence::words).collect();
         let hint = format!(
             "look at `docker service ps --no-trunc {0}` and `docker service logs {0}` on a manager",
             first.service

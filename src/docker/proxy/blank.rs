@@ -7,18 +7,18 @@ use hyper::header::HeaderValue;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{GateReads, PassedRead, answer, message, plain_path};
+use super::{ProxiedRead, ProxyReader, answer, message, plain_path};
 use crate::transport::TransportError;
 
 /// The oldest version that all supported Engines speak (20.10).
 const VERSION: &str = "1.41";
 
 /// See the module.
-pub struct BlankSwarm;
+pub struct EmptySwarm;
 
 #[async_trait]
-impl GateReads for BlankSwarm {
-    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+impl ProxyReader for EmptySwarm {
+    async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {
         let path = plain_path(&read.path).split('?').next().unwrap_or_default();
         let mut found = match path {
             "/_ping" => answer(StatusCode::OK, &Value::Null),

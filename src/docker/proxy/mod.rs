@@ -1,7 +1,7 @@
 //! The gate between the `docker` command of this machine and a manager's Engine: a socket that passes reads on. Writes are
 //! recorded and answered, or, with leave, passed on too. It says what the command would do without doing it.
 //!
-//! Who only looks has no [`GateWrites`] to give: a preview cannot write, by type.
+//! Who only looks has no [`ProxyWriter`] to give: a preview cannot write, by type.
 
 mod blank;
 mod overlay;
@@ -16,14 +16,14 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-pub use self::blank::BlankSwarm;
-use self::planned::Planned;
-pub(super) use self::serve::Served;
+pub use self::blank::EmptySwarm;
+use self::planned::PlannedObjects;
+pub(super) use self::serve::ProxyServer;
 use crate::transport::TransportError;
 
 /// A read of the command; there is no method in it that could be another than GET or HEAD.
 #[derive(Debug)]
-pub struct PassedRead {
+pub struct ProxiedRead {
     /// HEAD instead of GET.
     pub head: bool,
     /// Path and query as the command gave them, with the version.
@@ -33,7 +33,7 @@ pub struct PassedRead {
 }
 
 /// A write of the command.
-pub struct PassedWrite {
+pub struct ProxiedWrite {
     /// POST or DELETE.
     pub method: Method,
     /// Path and query as the command gave them, with the version.
@@ -46,27 +46,27 @@ pub struct PassedWrite {
 
 /// Where reads go.
 #[async_trait]
-pub trait GateReads: Send + Sync {
+pub trait ProxyReader: Send + Sync {
     /// One GET or HEAD.
     ///
     /// # Errors
     /// [`TransportError`] when no answer came; a status that says "failed" is an answer.
-    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError>;
+    async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError>;
 }
 
 /// Where writes go, for who has leave to write.
 #[async_trait]
-pub trait GateWrites: Send + Sync {
+pub trait ProxyWriter: Send + Sync {
     /// One write.
     ///
     /// # Errors
     /// [`TransportError`] when no answer came.
-    async fn write(&self, write: PassedWrite) -> Result<Response<Bytes>, TransportError>;
+    async fn write(&self, write: ProxiedWrite) -> Result<Response<Bytes>, TransportError>;
 }
 
 /// One write that the command made, or would have made.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedWrite {
     /// `POST` or `DELETE`.
     pub method: String,
     /// Path and query without the version.
@@ -76,26 +76,26 @@ pub struct Recorded {
 }
 
 // By hand: bodies hold what belongs in no log.
-impl std::fmt::Debug for Recorded {
+impl std::fmt::Debug for RecordedWrite {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}", self.method, self.path)
     }
 }
 
 /// Passes on, records, and lays what is planned over what is read.
-pub struct Gate {
-    reads: Arc<dyn GateReads>,
-    writes: Option<Arc<dyn GateWrites>>,
-    planned: Mutex<Planned>,
-    recorded: Mutex<Vec<Recorded>>,
+pub struct DockerProxy {
+    reads: Arc<dyn ProxyReader>,
+    writes: Option<Arc<dyn ProxyWriter>>,
+    planned: Mutex<PlannedObjects>,
+    recorded: Mutex<Vec<RecordedWrite>>,
     /// The first failure of the road to the Engine: the command would tell it in its own words only.
     trouble: Mutex<Option<TransportError>>,
 }
 
-impl Gate {
+impl DockerProxy {
     /// A gate that lets nothing through but reads.
     #[must_use]
-    pub fn preview(reads: Arc<dyn GateReads>) -> Self {
+    pub fn preview(reads: Arc<dyn ProxyReader>) -> Self {
         Self {
             reads,
             writes: None,
@@ -107,7 +107,7 @@ impl Gate {
 
     /// A gate that lets writes through.
     #[must_use]
-    pub fn open(reads: Arc<dyn GateReads>, writes: Arc<dyn GateWrites>) -> Self {
+    pub fn open(reads: Arc<dyn ProxyReader>, writes: Arc<dyn ProxyWriter>) -> Self {
         Self {
             writes: Some(writes),
             ..Self::preview(reads)
@@ -116,7 +116,7 @@ impl Gate {
 
     /// Every write so far, in order.
     #[must_use]
-    pub fn recorded(&self) -> Vec<Recorded> {
+    pub fn recorded(&self) -> Vec<RecordedWrite> {
         self.recorded
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -153,14 +153,14 @@ impl Gate {
             .map_or_else(|| "/".to_owned(), ToString::to_string);
         let headers = kept(&parts.headers);
         let answer = if parts.method == Method::GET || parts.method == Method::HEAD {
-            self.read(PassedRead {
+            self.read(ProxiedRead {
                 head: parts.method == Method::HEAD,
                 path,
                 headers,
             })
             .await
         } else {
-            self.write(PassedWrite {
+            self.write(ProxiedWrite {
                 method: parts.method,
                 path,
                 headers,
@@ -178,7 +178,7 @@ impl Gate {
         })
     }
 
-    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+    async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {
         let (head, path) = (read.head, plain_path(&read.path).to_owned());
         let answer = self.reads.read(read).await?;
         if head {
@@ -189,7 +189,7 @@ impl Gate {
         Ok(overlay::lay_over(&mut planned, preview, &path, answer))
     }
 
-    async fn write(&self, mut write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
+    async fn write(&self, mut write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
         let path = plain_path(&write.path).to_owned();
         let mut body = serde_json::from_slice(&write.body).unwrap_or(Value::Null);
         let shown = self
@@ -201,7 +201,7 @@ impl Gate {
         if path.starts_with("/services/") && versions::rename(&shown, &mut body) {
             write.body = Bytes::from(body.to_string());
         }
-        let record = Recorded {
+        let record = RecordedWrite {
             method: write.method.to_string(),
             path,
             body: without_secrets(&write.path, body),

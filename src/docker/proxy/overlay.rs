@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::answer;
-use super::planned::{Planned, SORTS, id_of, name_of};
+use super::planned::{PlannedObjects, SORTS, id_of, name_of};
 use super::versions::newest;
 
 /// The label in which the command keeps an image as the compose file has it.
@@ -17,7 +17,7 @@ const IMAGE_LABEL: &str = "com.docker.stack.image";
 
 /// The answer as the command gets it.
 pub(super) fn lay_over(
-    planned: &mut Planned,
+    planned: &mut PlannedObjects,
     preview: bool,
     path: &str,
     found: Response<Bytes>,
@@ -63,7 +63,7 @@ pub(super) fn lay_over(
 }
 
 /// The newest versions of names that are not there themselves.
-fn stand_in(planned: &mut Planned, query: &str, list: &mut Vec<Value>) {
+fn stand_in(planned: &mut PlannedObjects, query: &str, list: &mut Vec<Value>) {
     for name in names(query) {
         if !list.iter().any(|object| name_of(object) == name) {
             list.extend(newest(&mut planned.shown, list, &name));
@@ -71,7 +71,7 @@ fn stand_in(planned: &mut Planned, query: &str, list: &mut Vec<Value>) {
     }
 }
 
-fn complete(planned: &mut Planned, sort: &str, query: &str, list: &mut Vec<Value>) {
+fn complete(planned: &mut PlannedObjects, sort: &str, query: &str, list: &mut Vec<Value>) {
     list.retain(|object| !planned.removed.contains(id_of(object)));
     let asked = names(query);
     for name in &asked {
@@ -93,7 +93,7 @@ fn complete(planned: &mut Planned, sort: &str, query: &str, list: &mut Vec<Value
     }
 }
 
-fn made_up(planned: &mut Planned, sort: &str, name: &str) -> Value {
+fn made_up(planned: &mut PlannedObjects, sort: &str, name: &str) -> Value {
     planned
         .missing
         .insert(format!("{} {name}", sort.trim_end_matches('s')));

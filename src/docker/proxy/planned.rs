@@ -7,15 +7,15 @@ use bytes::Bytes;
 use hyper::{Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::versions::Shown;
-use super::{Recorded, answer, message};
+use super::versions::AliasedNames;
+use super::{RecordedWrite, answer, message};
 
 /// Sorts of objects that a stack is made of, as the first part of their paths.
 pub(super) const SORTS: &[&str] = &["networks", "secrets", "configs", "services"];
 
 /// Objects that are not there and are shown all the same, and those that are there and are hidden.
 #[derive(Default)]
-pub(super) struct Planned {
+pub(super) struct PlannedObjects {
     /// Sort, and the object as a read shows it.
     pub(super) objects: Vec<(String, Value)>,
     /// IDs of objects that the command believes to have removed.
@@ -23,13 +23,13 @@ pub(super) struct Planned {
     /// External objects that are not there.
     pub(super) missing: BTreeSet<String>,
     /// Objects that were shown under another name than theirs.
-    pub(super) shown: Shown,
+    pub(super) shown: AliasedNames,
     count: usize,
 }
 
-impl Planned {
+impl PlannedObjects {
     /// The answer to a write that is not made.
-    pub(super) fn answer(&mut self, record: &Recorded) -> Response<Bytes> {
+    pub(super) fn answer(&mut self, record: &RecordedWrite) -> Response<Bytes> {
         let path = record.path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match (record.method.as_str(), parts.as_slice()) {

@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use super::{Gate, message};
+use super::{DockerProxy, message};
 use crate::docker::PrivateFolder;
 use crate::transport::TransportError;
 
@@ -22,21 +22,21 @@ use crate::transport::TransportError;
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
 /// A gate that is being served; dropping it ends that.
-pub(in crate::docker) struct Served {
+pub(in crate::docker) struct ProxyServer {
     task: JoinHandle<()>,
     socket: PathBuf,
 }
 
-impl Drop for Served {
+impl Drop for ProxyServer {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl Served {
+impl ProxyServer {
     /// Starts to listen in the folder.
     pub(in crate::docker) fn start(
-        gate: Arc<Gate>,
+        gate: Arc<DockerProxy>,
         folder: &PrivateFolder,
     ) -> Result<Self, TransportError> {
         let socket = folder.path().join(".gate");
@@ -59,7 +59,7 @@ impl Served {
     }
 }
 
-async fn serve(gate: Arc<Gate>, stream: UnixStream) {
+async fn serve(gate: Arc<DockerProxy>, stream: UnixStream) {
     let service = service_fn(move |request| {
         let gate = gate.clone();
         async move { Ok::<_, Infallible>(one(&gate, request).await) }
@@ -72,7 +72,7 @@ async fn serve(gate: Arc<Gate>, stream: UnixStream) {
     }
 }
 
-async fn one(gate: &Gate, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn one(gate: &DockerProxy, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
     tracing::debug!(method = %parts.method, path = %parts.uri.path(), "gate");
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {

@@ -5,16 +5,16 @@
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 
-use super::serve::Served;
+use super::serve::ProxyServer;
 use super::*;
 use crate::docker::PrivateFolder;
 
 /// An Engine with one service, one secret and nothing else.
-struct Small;
+struct SmallSwarm;
 
 #[async_trait]
-impl GateReads for Small {
-    async fn read(&self, read: PassedRead) -> Result<Response<Bytes>, TransportError> {
+impl ProxyReader for SmallSwarm {
+    async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {
         let service = |image: &str| {
             json!([{"ID": "s1", "Spec": {"Name": "web_app", "Labels": {"com.docker.stack.image": "tiny:1"},
                    "TaskTemplate": {"ContainerSpec": {"Image": image}}}}])
@@ -32,16 +32,16 @@ impl GateReads for Small {
     }
 }
 
-struct Client {
-    _served: Served,
+struct ProxyClient {
+    _served: ProxyServer,
     folder: PrivateFolder,
 }
 
-impl Client {
-    fn of(gate: &Arc<Gate>) -> Self {
+impl ProxyClient {
+    fn of(gate: &Arc<DockerProxy>) -> Self {
         let folder = PrivateFolder::new().unwrap();
         Self {
-            _served: Served::start(gate.clone(), &folder).unwrap(),
+            _served: ProxyServer::start(gate.clone(), &folder).unwrap(),
             folder,
         }
     }
@@ -80,8 +80,8 @@ const OLD_AND_NEW: &str =
 
 #[tokio::test]
 async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
-    let gate = Arc::new(Gate::preview(Arc::new(Small)));
-    let client = Client::of(&gate);
+    let gate = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
+    let client = ProxyClient::of(&gate);
     let secret = json!({"Name": "new", "Data": "aHVudGVyMg==", "Labels": {"a": "b"}});
     assert_eq!(
         client.ask("POST", "/v1.41/secrets/create", secret).await.0,
@@ -165,8 +165,8 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
 
 #[tokio::test]
 async fn external_objects_that_are_missing_are_made_up_and_named() {
-    let gate = Arc::new(Gate::preview(Arc::new(Small)));
-    let client = Client::of(&gate);
+    let gate = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
+    let client = ProxyClient::of(&gate);
     let (_, list) = client.ask("GET", OLD_AND_NEW, Value::Null).await;
     assert_eq!(list.as_array().unwrap().len(), 2);
     let (status, network) = client
@@ -178,7 +178,7 @@ async fn external_objects_that_are_missing_are_made_up_and_named() {
 
 #[tokio::test]
 async fn a_foreign_image_is_not_hidden_by_the_label() {
-    let client = Client::of(&Arc::new(Gate::preview(Arc::new(Small))));
+    let client = ProxyClient::of(&Arc::new(DockerProxy::preview(Arc::new(SmallSwarm))));
     let label = async |path: &str| {
         client.ask("GET", path, Value::Null).await.1[0]["Spec"]["Labels"]["com.docker.stack.image"]
             .clone()
@@ -189,10 +189,10 @@ async fn a_foreign_image_is_not_hidden_by_the_label() {
 
 #[tokio::test]
 async fn an_open_gate_passes_writes_and_makes_nothing_up() {
-    struct Writes(Mutex<Vec<String>>);
+    struct CollectedWrites(Mutex<Vec<String>>);
     #[async_trait]
-    impl GateWrites for Writes {
-        async fn write(&self, write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
+    impl ProxyWriter for CollectedWrites {
+        async fn write(&self, write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
             self.0.lock().unwrap().push(format!(
                 "{} {} {}",
                 write.method,
@@ -207,9 +207,9 @@ async fn an_open_gate_passes_writes_and_makes_nothing_up() {
             Ok(answer(status, &json!({"ID": "real"})))
         }
     }
-    let writes = Arc::new(Writes(Mutex::default()));
-    let gate = Arc::new(Gate::open(Arc::new(Small), writes.clone()));
-    let client = Client::of(&gate);
+    let writes = Arc::new(CollectedWrites(Mutex::default()));
+    let gate = Arc::new(DockerProxy::open(Arc::new(SmallSwarm), writes.clone()));
+    let client = ProxyClient::of(&gate);
     assert_eq!(
         client
             .ask("POST", "/v1.41/secrets/create", json!({"Data": "eA=="}))

@@ -12,10 +12,10 @@ use super::planned::{id_of, name_of};
 const NAME_LABEL: &str = "skep.name";
 
 /// Names of objects that were shown under another one, by ID.
-pub(super) type Shown = BTreeMap<String, String>;
+pub(super) type AliasedNames = BTreeMap<String, String>;
 
 /// The newest version of a name among these objects, as if it had that name.
-pub(super) fn newest(shown: &mut Shown, list: &[Value], name: &str) -> Option<Value> {
+pub(super) fn newest(shown: &mut AliasedNames, list: &[Value], name: &str) -> Option<Value> {
     let number = |object: &&Value| {
         let label = object
             .pointer("/Spec/Labels")
@@ -39,7 +39,7 @@ pub(super) fn newest(shown: &mut Shown, list: &[Value], name: &str) -> Option<Va
 }
 
 /// Gives a service's references the names that the objects have; whether any was changed.
-pub(super) fn rename(shown: &Shown, service: &mut Value) -> bool {
+pub(super) fn rename(shown: &AliasedNames, service: &mut Value) -> bool {
     let mut changed = false;
     for (list, id, name) in [
         ("Secrets", "SecretID", "SecretName"),
@@ -78,7 +78,7 @@ mod tests {
             object("c", "db-11", "other"),
             object("d", "db-two-12", "db-two"),
         ];
-        let mut shown = Shown::default();
+        let mut shown = AliasedNames::default();
         let found = newest(&mut shown, &list, "db").unwrap();
         assert_eq!((id_of(&found), name_of(&found)), ("b", "db"));
         assert!(newest(&mut shown, &list, "x").is_none());
@@ -94,6 +94,6 @@ mod tests {
             ),
             (&json!("db-10"), &json!("db"), &json!("z"))
         );
-        assert!(!rename(&Shown::default(), &mut service));
+        assert!(!rename(&AliasedNames::default(), &mut service));
     }
 }

@@ -4,13 +4,15 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::{Trouble, Written, dynamic, ini, program};
+use super::{ExternalInventoryError, GeneratedInventory, dynamic, ini, program};
 
 /// Reads the file.
-pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
+pub(super) fn inventory(file: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     if !file.exists() {
-        return Err(Trouble::new(format!("there is no file {}", file.display()))
-            .hint("name Ansible's inventory: `-i ansible:hosts.ini`"));
+        return Err(
+            ExternalInventoryError::new(format!("there is no file {}", file.display()))
+                .hint("name Ansible's inventory: `-i ansible:hosts.ini`"),
+        );
     }
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let about = format!("The hosts of Ansible's inventory {}.", file.display());
@@ -29,7 +31,7 @@ pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
                 .iter()
                 .find_map(|mark| why.strip_prefix(mark))
                 .unwrap_or(why);
-            Err(Trouble::new(format!(
+            Err(ExternalInventoryError::new(format!(
                 "`ansible-inventory --list -i {}` failed: {why}",
                 file.display()
             ))
@@ -40,19 +42,21 @@ pub(super) fn inventory(file: &Path) -> Result<Written, Trouble> {
     }
 }
 
-fn without_ansible(file: &Path, about: &str) -> Result<Written, Trouble> {
+fn without_ansible(file: &Path, about: &str) -> Result<GeneratedInventory, ExternalInventoryError> {
     let is_yaml = file
         .extension()
         .is_some_and(|extension| extension == "yml" || extension == "yaml");
     if is_yaml || file.is_dir() {
-        return Err(Trouble::new(format!(
+        return Err(ExternalInventoryError::new(format!(
             "{} can only be read by Ansible itself, and ansible-inventory is not installed",
             file.display()
         ))
         .hint("install ansible-core, or turn it into TOML where Ansible is: `skep inventory -i ansible:FILE --toml`"));
     }
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Trouble::new(format!("cannot read {}: {error}", file.display())))?;
-    ini::read(&text, about)
-        .map_err(|(line, why)| Trouble::new(format!("{}:{line}: {why}", file.display())))
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        ExternalInventoryError::new(format!("cannot read {}: {error}", file.display()))
+    })?;
+    ini::read(&text, about).map_err(|(line, why)| {
+        ExternalInventoryError::new(format!("{}:{line}: {why}", file.display()))
+    })
 }

@@ -8,11 +8,11 @@ use std::path::Path;
 use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
-use super::{Machine, Trouble, Written, program};
+use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, program};
 use crate::diagnostic::is_secret_key;
 
 /// Runs an executable with `--list`, as Ansible does.
-pub(super) fn of_program(file: &Path) -> Result<Written, Trouble> {
+pub(super) fn of_program(file: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let said = program::run(
         whole.as_os_str(),
@@ -22,32 +22,33 @@ pub(super) fn of_program(file: &Path) -> Result<Written, Trouble> {
     )?;
     if !said.success {
         let why = program::last_line(&said.stderr);
-        return Err(
-            Trouble::new(format!("`{} --list` failed: {why}", file.display()))
-                .hint("run it by hand"),
-        );
+        return Err(ExternalInventoryError::new(format!(
+            "`{} --list` failed: {why}",
+            file.display()
+        ))
+        .hint("run it by hand"));
     }
     read(
         &said.stdout,
         &format!("The hosts that `{} --list` printed.", file.display()),
     )
-    .map_err(|trouble| Trouble {
+    .map_err(|trouble| ExternalInventoryError {
         why: format!("{}: {}", file.display(), trouble.why),
         ..trouble
     })
 }
 
 /// Reads the JSON.
-pub(super) fn read(text: &str, about: &str) -> Result<Written, Trouble> {
+pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, ExternalInventoryError> {
     let groups: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        Trouble::new(format!("no inventory in JSON: {error}"))
+        ExternalInventoryError::new(format!("no inventory in JSON: {error}"))
             .hint("it prints an object of groups: { \"managers\": { \"hosts\": [\"docker01\"] }, \"_meta\": { \"hostvars\": {} } }")
     })?;
-    let mut written = Written {
+    let mut written = GeneratedInventory {
         about: about.to_owned(),
-        ..Written::default()
+        ..GeneratedInventory::default()
     };
-    let mut hosts: IndexMap<String, Machine> = IndexMap::new();
+    let mut hosts: IndexMap<String, GeneratedHost> = IndexMap::new();
     let variables = groups
         .get("_meta")
         .and_then(|meta| meta["hostvars"].as_object())
@@ -94,7 +95,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, Trouble> {
 }
 
 /// Turns what Ansible connects with into settings; all else stays a variable.
-pub(super) fn settle(machine: &mut Machine, vars: Map<String, Value>) {
+pub(super) fn settle(machine: &mut GeneratedHost, vars: Map<String, Value>) {
     for (name, value) in vars {
         let setting = match name.as_str() {
             "ansible_host" | "ansible_ssh_host" => "address",

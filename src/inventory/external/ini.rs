@@ -8,23 +8,23 @@ use indexmap::IndexMap;
 use serde_json::{Map, Value};
 
 use super::dynamic::{plain, settle};
-use super::{Machine, Written};
+use super::{GeneratedHost, GeneratedInventory};
 
-enum Section {
+enum IniSection {
     Hosts(Option<String>),
     Vars(String),
     Children(String),
 }
 
 /// Reads the text; an error is a line, from 1, and what is wrong with it.
-pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> {
-    let mut written = Written {
+pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, (usize, String)> {
+    let mut written = GeneratedInventory {
         about: about.to_owned(),
-        ..Written::default()
+        ..GeneratedInventory::default()
     };
     let mut hosts: IndexMap<String, (Vec<String>, Map<String, Value>)> = IndexMap::new();
     let mut group_vars: IndexMap<String, Map<String, Value>> = IndexMap::new();
-    let mut section = Section::Hosts(None);
+    let mut section = IniSection::Hosts(None);
     for (index, line) in text.lines().enumerate() {
         let wrong = |why: String| (index + 1, why);
         let line = line.trim();
@@ -40,9 +40,9 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                 written.groups.entry(group.to_owned()).or_default();
             }
             section = match kind {
-                "hosts" => Section::Hosts((!is_own).then(|| group.to_owned())),
-                "vars" => Section::Vars(group.to_owned()),
-                "children" => Section::Children(group.to_owned()),
+                "hosts" => IniSection::Hosts((!is_own).then(|| group.to_owned())),
+                "vars" => IniSection::Vars(group.to_owned()),
+                "children" => IniSection::Children(group.to_owned()),
                 other => {
                     return Err(wrong(format!(
                         "`[{group}:{other}]` is no section of an inventory"
@@ -52,7 +52,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
             continue;
         }
         match &section {
-            Section::Hosts(group) => {
+            IniSection::Hosts(group) => {
                 let words = words(line).map_err(wrong)?;
                 let Some((pattern, pairs)) = words.split_first() else {
                     continue;
@@ -87,7 +87,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                     }
                 }
             }
-            Section::Vars(group) => {
+            IniSection::Vars(group) => {
                 let (key, text) = line
                     .split_once('=')
                     .ok_or_else(|| wrong(format!("`{line}` is not key=value")))?;
@@ -97,7 +97,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
                     .or_default()
                     .insert(key.trim().to_owned(), value(text));
             }
-            Section::Children(group) => {
+            IniSection::Children(group) => {
                 let words = words(line).map_err(wrong)?;
                 let [child] = words.as_slice() else {
                     return Err(wrong(format!("`{line}` is not the name of one group")));
@@ -122,7 +122,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<Written, (usize, String)> 
 fn spread(
     hosts: &mut IndexMap<String, (Vec<String>, Map<String, Value>)>,
     group_vars: &mut IndexMap<String, Map<String, Value>>,
-    written: &mut Written,
+    written: &mut GeneratedInventory,
 ) {
     let within = |groups: &[String],
                   wanted: &str,
@@ -169,9 +169,9 @@ fn spread(
         }
     }
     for (name, (groups, vars)) in std::mem::take(hosts) {
-        let mut machine = Machine {
+        let mut machine = GeneratedHost {
             groups,
-            ..Machine::default()
+            ..GeneratedHost::default()
         };
         settle(&mut machine, vars);
         written.hosts.push((name, machine));

@@ -8,36 +8,36 @@ use std::time::{Duration, SystemTime};
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::vagrant_output::{Road, Status};
+use super::vagrant_output::{MachineSshConfig, MachineStatus};
 
 /// How long an answer is used again, in seconds: a machine that was halted since writes no file that could be looked at.
 const LIFETIME: Duration = Duration::from_secs(60);
 
 /// All that Vagrant says about an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Answer {
-    pub(super) machines: IndexMap<String, Status>,
-    pub(super) roads: IndexMap<String, Road>,
+pub(super) struct EnvironmentStatus {
+    pub(super) machines: IndexMap<String, MachineStatus>,
+    pub(super) roads: IndexMap<String, MachineSshConfig>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct CachedStatus {
     mark: u64,
     at: SystemTime,
-    answer: Answer,
+    answer: EnvironmentStatus,
 }
 
 /// What is used again, if it may be.
-pub(super) fn recall(file: &Path, mark: u64) -> Option<Answer> {
-    let kept: Kept = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+pub(super) fn recall(file: &Path, mark: u64) -> Option<EnvironmentStatus> {
+    let kept: CachedStatus = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     // A clock that went back makes an answer of the future, which is none either.
     let age = SystemTime::now().duration_since(kept.at).ok()?;
     (kept.mark == mark && age < LIFETIME).then_some(kept.answer)
 }
 
 /// Keeps an answer; where that is not possible, Vagrant is asked each time.
-pub(super) fn remember(file: &Path, mark: u64, answer: &Answer) {
-    let kept = Kept {
+pub(super) fn remember(file: &Path, mark: u64, answer: &EnvironmentStatus) {
+    let kept = CachedStatus {
         mark,
         at: SystemTime::now(),
         answer: answer.clone(),
@@ -108,13 +108,13 @@ mod tests {
         std::fs::write(folder.path().join("Vagrantfile"), "x").unwrap();
         let mark_now = || mark(folder.path(), &machines);
         let (first, file) = (mark_now(), folder.path().join(".vagrant/skep/answer.json"));
-        let machine = Status {
+        let machine = MachineStatus {
             provider: "docker".into(),
             state: "running".into(),
         };
-        let answer = Answer {
+        let answer = EnvironmentStatus {
             machines: IndexMap::from([("a".into(), machine)]),
-            ..Answer::default()
+            ..EnvironmentStatus::default()
         };
         assert_eq!(recall(&file, first), None);
         remember(&file, first, &answer);
@@ -134,10 +134,10 @@ mod tests {
     fn an_old_answer_is_none() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("answer.json");
-        let kept = Kept {
+        let kept = CachedStatus {
             mark: 7,
             at: SystemTime::now() - LIFETIME,
-            answer: Answer::default(),
+            answer: EnvironmentStatus::default(),
         };
         std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
         assert_eq!(recall(&file, 7), None);

@@ -17,14 +17,14 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
-use crate::document::Document;
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::TomlDocument;
 
-pub(super) use written::{Machine, Written};
+pub(super) use written::{GeneratedHost, GeneratedInventory};
 
 /// Where an inventory comes from that is no TOML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum External {
+pub(super) enum ExternalInventory {
     /// `vagrant:` or `vagrant:DIR`.
     Vagrant(PathBuf),
     /// `terraform:DIR`.
@@ -37,12 +37,12 @@ pub(super) enum External {
 
 /// Why an external inventory cannot be had: one sentence, and what to try.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct ExternalInventoryError {
     pub(super) why: String,
     pub(super) hint: Option<String>,
 }
 
-impl Trouble {
+impl ExternalInventoryError {
     pub(super) fn new(why: impl Into<String>) -> Self {
         Self {
             why: why.into(),
@@ -59,19 +59,20 @@ impl Trouble {
 /// Whether an argument of `-i` means no file at all, but what `vagrant`, `terraform` or `ansible-inventory` say.
 #[must_use]
 pub fn is_asked_of_a_program(argument: &Path) -> bool {
-    External::of(argument).is_some_and(|external| !matches!(external, External::Program(_)))
+    ExternalInventory::of(argument)
+        .is_some_and(|external| !matches!(external, ExternalInventory::Program(_)))
 }
 
 /// The folder of the Vagrantfile that an argument of `-i` means; `None` when it means none.
 #[must_use]
 pub fn vagrant_root(argument: &Path) -> Option<PathBuf> {
-    match External::of(argument)? {
-        External::Vagrant(folder) => vagrant::root(&folder),
+    match ExternalInventory::of(argument)? {
+        ExternalInventory::Vagrant(folder) => vagrant::root(&folder),
         _ => None,
     }
 }
 
-impl External {
+impl ExternalInventory {
     /// The source that an argument of `-i` names; `None` for a file or folder of TOML.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let text = path.to_str().unwrap_or_default();
@@ -95,7 +96,7 @@ impl External {
     }
 
     /// The inventory as a document whose place is the argument itself.
-    pub(super) fn document(&self, argument: &Path) -> Result<Document, Diagnostics> {
+    pub(super) fn document(&self, argument: &Path) -> Result<TomlDocument, Diagnostics> {
         let written = match self {
             Self::Vagrant(folder) => vagrant::inventory(folder),
             Self::Terraform(folder) => terraform::inventory(folder),
@@ -103,13 +104,13 @@ impl External {
             Self::Program(file) => dynamic::of_program(file),
         };
         let written = written.map_err(|trouble| -> Diagnostics {
-            let at = Place::new(&Source::new(argument, ""), 0..0);
+            let at = SourceSpan::new(&SourceFile::new(argument, ""), 0..0);
             Diagnostic::error(trouble.why)
                 .at(at)
                 .maybe_hint(trouble.hint)
                 .into()
         })?;
-        Document::parse(Source::new(argument, written.text()))
+        TomlDocument::parse(SourceFile::new(argument, written.text()))
     }
 }
 
@@ -121,32 +122,39 @@ mod tests {
     #[test]
     fn arguments_name_their_source() {
         assert_eq!(
-            External::of(Path::new("vagrant:")),
-            Some(External::Vagrant("".into()))
+            ExternalInventory::of(Path::new("vagrant:")),
+            Some(ExternalInventory::Vagrant("".into()))
         );
         assert_eq!(
-            External::of(Path::new("vagrant:../a b")),
-            Some(External::Vagrant("../a b".into()))
+            ExternalInventory::of(Path::new("vagrant:../a b")),
+            Some(ExternalInventory::Vagrant("../a b".into()))
         );
         assert_eq!(
-            External::of(Path::new("terraform:infra")),
-            Some(External::Terraform("infra".into()))
+            ExternalInventory::of(Path::new("terraform:infra")),
+            Some(ExternalInventory::Terraform("infra".into()))
         );
         assert_eq!(
-            External::of(Path::new("ansible:hosts.ini")),
-            Some(External::Ansible("hosts.ini".into()))
+            ExternalInventory::of(Path::new("ansible:hosts.ini")),
+            Some(ExternalInventory::Ansible("hosts.ini".into()))
         );
-        assert_eq!(External::of(Path::new("inventory")), None);
+        assert_eq!(ExternalInventory::of(Path::new("inventory")), None);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("list");
         std::fs::write(&file, "#!/bin/sh\n").unwrap();
-        assert_eq!(External::of(&file), None, "not executable: read as TOML");
+        assert_eq!(
+            ExternalInventory::of(&file),
+            None,
+            "not executable: read as TOML"
+        );
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(External::of(&file), Some(External::Program(file.clone())));
+        assert_eq!(
+            ExternalInventory::of(&file),
+            Some(ExternalInventory::Program(file.clone()))
+        );
         let toml = folder.path().join("i.toml");
         std::fs::rename(&file, &toml).unwrap();
         assert_eq!(
-            External::of(&toml),
+            ExternalInventory::of(&toml),
             None,
             "a TOML file that happens to be executable is a TOML file"
         );

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::Trouble;
+use super::ExternalInventoryError;
 
 /// How long a program may take. Vagrant needs about a second; a machine under load, more.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
@@ -17,7 +17,7 @@ const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
 /// What a finished program printed.
 #[derive(Debug)]
-pub(super) struct Said {
+pub(super) struct ProgramOutput {
     pub(super) success: bool,
     pub(super) stdout: String,
     pub(super) stderr: String,
@@ -31,7 +31,7 @@ pub(super) fn run(
     arguments: &[&str],
     folder: &Path,
     install: &str,
-) -> Result<Said, Trouble> {
+) -> Result<ProgramOutput, ExternalInventoryError> {
     let name = Path::new(program)
         .file_name()
         .unwrap_or(program)
@@ -59,17 +59,18 @@ pub(super) fn run(
     }
     let mut child = command.spawn().map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound if !folder.as_os_str().is_empty() && !folder.is_dir() => {
-            Trouble::new(format!("there is no folder {}", folder.display()))
+            ExternalInventoryError::new(format!("there is no folder {}", folder.display()))
         }
         std::io::ErrorKind::NotFound => {
-            Trouble::new(format!("`{line}` cannot be run: {name} is not installed")).hint(install)
+            ExternalInventoryError::new(format!("`{line}` cannot be run: {name} is not installed"))
+                .hint(install)
         }
-        _ => Trouble::new(format!("`{line}` cannot be run: {error}")),
+        _ => ExternalInventoryError::new(format!("`{line}` cannot be run: {error}")),
     })?;
     let readers = (reader(child.stdout.take()), reader(child.stderr.take()));
     let success = wait(&mut child, TIME_LIMIT).ok_or_else(|| {
         let limit = humantime::format_duration(TIME_LIMIT);
-        Trouble::new(format!(
+        ExternalInventoryError::new(format!(
             "`{line}` did not end within {limit} and was stopped"
         ))
         .hint("run it by hand, and look what it waits for")
@@ -77,7 +78,7 @@ pub(super) fn run(
     let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
     };
-    Ok(Said {
+    Ok(ProgramOutput {
         success,
         stdout: text(readers.0),
         stderr: text(readers.1),

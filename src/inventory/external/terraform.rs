@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{Machine, Trouble, Written, program};
+use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, program};
 
 const SHAPE: &str = "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
 /// Keys of a host that are settings, as in an inventory file.
@@ -25,7 +25,7 @@ const SETTINGS: &[&str] = &[
 ];
 
 /// Asks `terraform`, or `tofu` where only that is installed.
-pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
+pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
     } else {
@@ -49,7 +49,7 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
     };
     if !said.success {
         let why = error(&said.stderr);
-        return Err(Trouble::new(format!(
+        return Err(ExternalInventoryError::new(format!(
             "`terraform output -json` failed in {}: {why}",
             folder.display()
         ))
@@ -68,9 +68,9 @@ fn error(text: &str) -> &str {
         .unwrap_or_else(|| program::last_line(text))
 }
 
-fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
+fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let outputs: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        Trouble::new(format!("`terraform output -json` printed no JSON: {error}"))
+        ExternalInventoryError::new(format!("`terraform output -json` printed no JSON: {error}"))
     })?;
     let outputs_of = |name: &str| {
         outputs
@@ -90,20 +90,22 @@ fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
                 "Terraform in {} has no output `skep` or `hosts`: {why}",
                 folder.display()
             );
-            return Err(Trouble::new(message).hint(SHAPE));
+            return Err(ExternalInventoryError::new(message).hint(SHAPE));
         }
     };
     let Value::Object(hosts) = hosts else {
-        return Err(Trouble::new("Terraform's output holds no table of hosts").hint(SHAPE));
+        return Err(
+            ExternalInventoryError::new("Terraform's output holds no table of hosts").hint(SHAPE),
+        );
     };
     let about = format!(
         "The hosts of Terraform in {}, as they were when this was written.",
         folder.display()
     );
-    let mut written = Written {
+    let mut written = GeneratedInventory {
         about,
         disposable: whole["disposable"] == Value::Bool(true),
-        ..Written::default()
+        ..GeneratedInventory::default()
     };
     if let Some(vars) = whole["vars"].as_object() {
         written.vars = vars.clone().into_iter().collect();
@@ -122,8 +124,8 @@ fn read(text: &str, folder: &Path) -> Result<Written, Trouble> {
     Ok(written)
 }
 
-fn machine(name: &str, host: &Value) -> Result<Machine, Trouble> {
-    let mut machine = Machine::default();
+fn machine(name: &str, host: &Value) -> Result<GeneratedHost, ExternalInventoryError> {
+    let mut machine = GeneratedHost::default();
     match host {
         Value::String(address) => machine.set("address", address.as_str()),
         Value::Object(entries) => {
@@ -154,7 +156,7 @@ fn machine(name: &str, host: &Value) -> Result<Machine, Trouble> {
                             .collect();
                     }
                     None => {
-                        return Err(Trouble::new(format!(
+                        return Err(ExternalInventoryError::new(format!(
                             "Terraform's host `{name}` has an unknown key `{key}`"
                         ))
                         .hint(format!("a host has groups, vars, {}", SETTINGS.join(", "))));
@@ -163,7 +165,7 @@ fn machine(name: &str, host: &Value) -> Result<Machine, Trouble> {
             }
         }
         _ => {
-            return Err(Trouble::new(format!(
+            return Err(ExternalInventoryError::new(format!(
                 "Terraform's host `{name}` is neither an address nor a table"
             ))
             .hint(SHAPE));

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::memory::{self, Answer};
+use super::memory::{self, EnvironmentStatus};
 use super::vagrant_output::{failure, first_sentence, ssh_config, status};
-use super::{Machine, Trouble, Written, keys, program};
+use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, keys, program};
 
 /// How often a command is tried whose machine another Vagrant holds, and the pause between.
 const LOCK_TRIES: usize = 10;
@@ -21,8 +21,8 @@ const INSTALL: &str =
 /// What the Vagrantfile says about its machines.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Cluster {
-    machines: BTreeMap<String, Roles>,
+struct VagrantfileCluster {
+    machines: BTreeMap<String, VagrantfileMachine>,
     /// Groups that may be empty.
     groups: Vec<String>,
     vars: BTreeMap<String, Value>,
@@ -30,7 +30,7 @@ struct Cluster {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Roles {
+struct VagrantfileMachine {
     groups: Vec<String>,
     /// The private network's address.
     address: Option<String>,
@@ -38,14 +38,14 @@ struct Roles {
 }
 
 /// Where an environment keeps its things.
-struct Environment {
+struct VagrantFolders {
     root: PathBuf,
     dotfiles: PathBuf,
 }
 
 /// Reads the environment of a folder, or of this one.
-pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
-    let environment = Environment::find(folder)?;
+pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
+    let environment = VagrantFolders::find(folder)?;
     let machines_folder = environment.dotfiles.join("machines");
     let own = environment.dotfiles.join("skep");
     let (mark, kept) = (
@@ -67,11 +67,11 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
         "The machines of Vagrant in {}, as they were when this was written.",
         environment.root.display()
     );
-    let mut written = Written {
+    let mut written = GeneratedInventory {
         about,
         disposable: true,
         vars: cluster.vars,
-        ..Written::default()
+        ..GeneratedInventory::default()
     };
     written.groups.extend(
         cluster
@@ -88,7 +88,7 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
                 .join(&machine.provider)
                 .join("id"),
         );
-        let mut host = Machine::default();
+        let mut host = GeneratedHost::default();
         if let Some(road) = answer.roads.get(name) {
             host.set("address", road.address.as_str());
             host.set("port", road.port);
@@ -131,14 +131,14 @@ pub(super) fn inventory(folder: &Path) -> Result<Written, Trouble> {
 
 /// The folder of the Vagrantfile.
 pub(super) fn root(folder: &Path) -> Option<PathBuf> {
-    Environment::find(folder)
+    VagrantFolders::find(folder)
         .ok()
         .map(|environment| environment.root)
 }
 
-impl Environment {
+impl VagrantFolders {
     /// The folder of the Vagrantfile: this one, its `vagrant/`, or, as Vagrant itself does, the nearest one above.
-    fn find(folder: &Path) -> Result<Self, Trouble> {
+    fn find(folder: &Path) -> Result<Self, ExternalInventoryError> {
         let name = std::env::var("VAGRANT_VAGRANTFILE").unwrap_or_else(|_| "Vagrantfile".into());
         let here = if folder.as_os_str().is_empty() {
             Path::new(".")
@@ -146,10 +146,11 @@ impl Environment {
             folder
         };
         if !here.is_dir() {
-            return Err(
-                Trouble::new(format!("there is no folder {}", here.display()))
-                    .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"),
-            );
+            return Err(ExternalInventoryError::new(format!(
+                "there is no folder {}",
+                here.display()
+            ))
+            .hint("name the folder of the Vagrantfile: `-i vagrant:DIR`"));
         }
         let whole = std::path::absolute(here).unwrap_or_else(|_| here.to_path_buf());
         let inside = whole.join("vagrant");
@@ -161,7 +162,7 @@ impl Environment {
             _ if folder.as_os_str().is_empty() && inside.join(&name).is_file() => inside,
             Some(root) => root.to_path_buf(),
             None => {
-                return Err(Trouble::new(format!(
+                return Err(ExternalInventoryError::new(format!(
                     "there is no {name} in {} or above it",
                     here.display()
                 ))
@@ -176,28 +177,30 @@ impl Environment {
 
 /// Asks both questions at once. `vagrant ssh-config` ends at the first machine that does not run, so it is asked once more
 /// for those that were left out.
-fn ask(root: &Path) -> Result<Answer, Trouble> {
+fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
     let vagrant = |arguments: &[&str]| patiently(arguments, root);
     let (said, roads) = std::thread::scope(|scope| {
         let roads = scope.spawn(|| vagrant(&["ssh-config"]));
         let said = vagrant(&["status", "--machine-readable"]);
         (
             said,
-            roads
-                .join()
-                .unwrap_or_else(|_| Err(Trouble::new("`vagrant ssh-config` was not run"))),
+            roads.join().unwrap_or_else(|_| {
+                Err(ExternalInventoryError::new(
+                    "`vagrant ssh-config` was not run",
+                ))
+            }),
         )
     });
     let (said, mut roads) = (said?, ssh_config(&roads?.stdout));
     if !said.success {
         let why =
             failure(&said.stdout).map_or_else(|| first_sentence(&said.stderr), |(_, words)| words);
-        return Err(Trouble::new(format!("`vagrant status` failed in {}: {why}", root.display()))
+        return Err(ExternalInventoryError::new(format!("`vagrant status` failed in {}: {why}", root.display()))
             .hint("run `vagrant status` there by hand; `vagrant validate` looks for mistakes in the Vagrantfile"));
     }
     let machines = status(&said.stdout);
     if machines.is_empty() {
-        return Err(Trouble::new(format!(
+        return Err(ExternalInventoryError::new(format!(
             "`vagrant status` lists no machine in {}",
             root.display()
         )));
@@ -222,7 +225,7 @@ fn ask(root: &Path) -> Result<Answer, Trouble> {
             } else {
                 &said.stderr
             });
-            return Err(Trouble::new(format!(
+            return Err(ExternalInventoryError::new(format!(
                 "`vagrant ssh-config {name}` does not say how it is reached: {why}"
             ))
             .hint(format!(
@@ -230,11 +233,14 @@ fn ask(root: &Path) -> Result<Answer, Trouble> {
             )));
         }
     }
-    Ok(Answer { machines, roads })
+    Ok(EnvironmentStatus { machines, roads })
 }
 
 /// Vagrant locks its index of machines for moments, and a command that meets the lock of another one fails at once.
-fn patiently(arguments: &[&str], root: &Path) -> Result<program::Said, Trouble> {
+fn patiently(
+    arguments: &[&str],
+    root: &Path,
+) -> Result<program::ProgramOutput, ExternalInventoryError> {
     let mut tries = 0;
     loop {
         let said = program::run(OsStr::new("vagrant"), arguments, root, INSTALL)?;
@@ -268,20 +274,22 @@ fn identity(file: &Path) -> Option<String> {
     Some(text.trim().to_owned()).filter(|identity| !identity.is_empty() && identity != "preparing")
 }
 
-fn read_cluster(file: &Path) -> Result<Cluster, Trouble> {
+fn read_cluster(file: &Path) -> Result<VagrantfileCluster, ExternalInventoryError> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
         // A Vagrantfile that says nothing to skep: the machines are in no group.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Cluster::default()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok(VagrantfileCluster::default());
+        }
         Err(error) => {
-            return Err(Trouble::new(format!(
+            return Err(ExternalInventoryError::new(format!(
                 "cannot read {}: {error}",
                 file.display()
             )));
         }
     };
     serde_json::from_str(&text).map_err(|error| {
-        Trouble::new(format!(
+        ExternalInventoryError::new(format!(
             "{} is not what the Vagrantfile should write: {error}",
             file.display()
         ))

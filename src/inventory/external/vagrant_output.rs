@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// One machine as `vagrant status` tells it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Status {
+pub(super) struct MachineStatus {
     /// `virtualbox`, `libvirt`, `docker`, ...
     pub(super) provider: String,
     /// `running`, `poweroff`, `not_created`, ...
@@ -15,7 +15,7 @@ pub(super) struct Status {
 
 /// How one machine is reached.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Road {
+pub(super) struct MachineSshConfig {
     pub(super) address: String,
     pub(super) port: u16,
     pub(super) user: String,
@@ -24,8 +24,8 @@ pub(super) struct Road {
 }
 
 /// Machines by name, in Vagrant's order.
-pub(super) fn status(text: &str) -> IndexMap<String, Status> {
-    let mut machines: IndexMap<String, Status> = IndexMap::new();
+pub(super) fn status(text: &str) -> IndexMap<String, MachineStatus> {
+    let mut machines: IndexMap<String, MachineStatus> = IndexMap::new();
     for line in text.lines() {
         let mut parts = line.splitn(4, ',');
         let (Some(_), Some(machine), Some(kind), Some(data)) =
@@ -77,8 +77,8 @@ pub(super) fn first_sentence(text: &str) -> String {
 }
 
 /// `Host` blocks by name.
-pub(super) fn ssh_config(text: &str) -> IndexMap<String, Road> {
-    let mut roads: IndexMap<String, Road> = IndexMap::new();
+pub(super) fn ssh_config(text: &str) -> IndexMap<String, MachineSshConfig> {
+    let mut roads: IndexMap<String, MachineSshConfig> = IndexMap::new();
     for line in text.lines() {
         let Some((keyword, value)) = line.trim().split_once(char::is_whitespace) else {
             continue;
@@ -87,9 +87,9 @@ pub(super) fn ssh_config(text: &str) -> IndexMap<String, Road> {
         if keyword == "Host" {
             roads.insert(
                 value.to_owned(),
-                Road {
+                MachineSshConfig {
                     port: 22,
-                    ..Road::default()
+                    ..MachineSshConfig::default()
                 },
             );
             continue;
@@ -177,7 +177,7 @@ mod tests {
             IdentityFile \"/a b/private_key\"\n  IdentitiesOnly yes\n\nHost two\n  HostName 192.168.121.7\n  \
             ProxyCommand ssh x -W %h:%p\n  IdentityFile /k1\n  IdentityFile /k2\n";
         let roads = ssh_config(text);
-        let one = Road {
+        let one = MachineSshConfig {
             address: "127.0.0.1".into(),
             port: 2200,
             user: "vagrant".into(),

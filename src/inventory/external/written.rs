@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// An inventory to be written.
 #[derive(Debug, Default)]
-pub(in crate::inventory) struct Written {
+pub(in crate::inventory) struct GeneratedInventory {
     /// Lines of a comment at the top.
     pub(in crate::inventory) about: String,
     /// Whether its machines may be broken on purpose.
@@ -17,25 +17,25 @@ pub(in crate::inventory) struct Written {
     /// Groups with their variables and children; those without either are there because they may be empty.
     pub(in crate::inventory) groups: BTreeMap<String, (BTreeMap<String, Value>, Vec<String>)>,
     /// Hosts, in order.
-    pub(in crate::inventory) hosts: Vec<(String, Machine)>,
+    pub(in crate::inventory) hosts: Vec<(String, GeneratedHost)>,
 }
 
 /// One host's table: settings by key, in the inventory's own words, and the rest.
 #[derive(Debug, Default)]
-pub(in crate::inventory) struct Machine {
+pub(in crate::inventory) struct GeneratedHost {
     pub(in crate::inventory) settings: Vec<(&'static str, Value)>,
     pub(in crate::inventory) groups: Vec<String>,
     pub(in crate::inventory) vars: BTreeMap<String, Value>,
 }
 
-impl Machine {
+impl GeneratedHost {
     /// Adds a setting.
     pub(in crate::inventory) fn set(&mut self, key: &'static str, value: impl Into<Value>) {
         self.settings.push((key, value.into()));
     }
 }
 
-impl Written {
+impl GeneratedInventory {
     /// The file.
     pub(in crate::inventory) fn text(&self) -> String {
         let mut text = String::new();
@@ -159,9 +159,9 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let hostile = "a \"quoted\" \\ text\nof two lines\u{7}";
-        let mut machine = Machine {
+        let mut machine = GeneratedHost {
             groups: vec!["a.b".into()],
-            ..Machine::default()
+            ..GeneratedHost::default()
         };
         machine.set("address", "10.0.0.1");
         machine.set("port", 2222);
@@ -170,7 +170,7 @@ mod tests {
             json!({ "list": [1, "x", { "y": true }], "nothing": null }),
         );
         machine.vars.insert("text".into(), hostile.into());
-        let written = Written {
+        let written = GeneratedInventory {
             about: "one\ntwo".into(),
             disposable: true,
             vars: BTreeMap::from([("empty".into(), json!({})), ("none".into(), Value::Null)]),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use crate::model::{HostContext, Invalid, Step};
+use crate::model::{HostContext, InvalidField, Step};
 
 /// The first line of an armoured key (RFC 9580, 6.2).
 const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
@@ -21,7 +21,7 @@ pub struct KeySource {
 
 /// A key that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Key {
+pub enum RepositoryKey {
     /// To be fetched by the host; kept armoured.
     Fetched(String),
     /// Known; armoured or binary.
@@ -30,34 +30,36 @@ pub enum Key {
 
 impl KeySource {
     /// Reads the key, or takes its address.
-    pub fn bind(&self, context: &HostContext<'_>) -> Result<Key, Invalid> {
+    pub fn bind(&self, context: &HostContext<'_>) -> Result<RepositoryKey, InvalidField> {
         let given = match (&self.url, &self.file, &self.inline) {
             (Some(url), None, None) => {
                 super::check_uri("key.url", url, &["https://", "http://"])?;
-                return Ok(Key::Fetched(url.clone()));
+                return Ok(RepositoryKey::Fetched(url.clone()));
             }
             (None, Some(file), None) => context.files.source(file)?,
             (None, None, Some(inline)) => format!("{}\n", inline.trim()).into_bytes(),
             _ => {
-                return Err(Invalid::new("key", "a key comes from one place").hint(
+                return Err(InvalidField::new("key", "a key comes from one place").hint(
                     "write key = { url = \"...\" }, { file = \"...\" } or { inline = \"...\" }",
                 ));
             }
         };
-        let key = Key::Given(given);
+        let key = RepositoryKey::Given(given);
         match &key {
-            Key::Given(bytes)
+            RepositoryKey::Given(bytes)
                 if !key.is_armoured() && bytes.first().is_none_or(|first| *first < 0x80) =>
             {
-                Err(Invalid::new("key", "this is not an OpenPGP public key")
-                    .hint(format!("it begins with {ARMOUR}")))
+                Err(
+                    InvalidField::new("key", "this is not an OpenPGP public key")
+                        .hint(format!("it begins with {ARMOUR}")),
+                )
             }
             _ => Ok(key),
         }
     }
 }
 
-impl Key {
+impl RepositoryKey {
     /// Whether it is text. Apt tells both apart by the file's extension, `asc` or `gpg`.
     pub fn is_armoured(&self) -> bool {
         match self {
@@ -108,12 +110,12 @@ pub fn fetch(url: &str, path: &str) -> Step {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::super::trial::{self, Scratch};
+    use super::super::super::trial::{self, ScratchFolder};
     use super::*;
 
     /// Fetches with a stand-in for curl that answers with `body`.
     fn fetched(body: &[u8]) -> Result<Vec<u8>, String> {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         std::fs::write(scratch.path("body"), body).unwrap();
         let curl = format!(
             "#!/bin/sh\nwhile [ \"$1\" != -o ]; do shift; done\ncat '{}' >\"$2\"\n",

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::{Refusal, SourceFile};
+use crate::model::{AptSourceFile, Refusal};
 
 /// What a file below /etc/apt shall become.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Leftover {
+pub struct SourceFileEdit {
     /// The file.
     pub path: String,
     /// Its content as it is.
@@ -18,7 +18,7 @@ pub struct Leftover {
 
 /// The repository whose other entries are looked for: the same address and the same suite.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct RepositoryIdentity<'a> {
     /// The file that shall name it.
     pub file: &'a str,
     /// The one-line list of the same name, superseded whatever it says.
@@ -29,7 +29,7 @@ pub struct Wanted<'a> {
     pub suite: &'a str,
 }
 
-impl Wanted<'_> {
+impl RepositoryIdentity<'_> {
     fn is(&self, uri: &str, suite: &str) -> bool {
         uri.trim_end_matches('/') == self.uri.trim_end_matches('/') && suite == self.suite
     }
@@ -37,9 +37,9 @@ impl Wanted<'_> {
 
 /// Older entries, and the key files that only they name.
 pub fn find(
-    files: &[SourceFile],
-    wanted: Wanted<'_>,
-) -> Result<(Vec<Leftover>, Vec<String>), Refusal> {
+    files: &[AptSourceFile],
+    wanted: RepositoryIdentity<'_>,
+) -> Result<(Vec<SourceFileEdit>, Vec<String>), Refusal> {
     let (mut leftovers, mut orphans, mut used) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
     for file in files.iter().filter(|file| file.path != wanted.file) {
         let after = if file.path == wanted.list {
@@ -56,7 +56,7 @@ pub fn find(
             orphans.extend(keys(&file.content));
             let goes = is_empty(&after) && file.path != "/etc/apt/sources.list";
             let (path, before) = (file.path.clone(), file.content.clone());
-            leftovers.push(Leftover {
+            leftovers.push(SourceFileEdit {
                 path,
                 before,
                 after: (!goes).then_some(after),
@@ -78,7 +78,7 @@ fn is_empty(content: &str) -> bool {
 }
 
 /// Comments the repository's lines out; all others stay byte for byte.
-fn without_lines(content: &str, wanted: Wanted<'_>) -> String {
+fn without_lines(content: &str, wanted: RepositoryIdentity<'_>) -> String {
     let keep = |line: &str| match one_line(line) {
         Some((uri, suite)) if wanted.is(uri, suite) => format!("# {line}"),
         _ => line.to_owned(),
@@ -99,7 +99,10 @@ fn one_line(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Leaves the repository's paragraphs out (deb822(5)).
-fn without_paragraphs(file: &SourceFile, wanted: Wanted<'_>) -> Result<String, Refusal> {
+fn without_paragraphs(
+    file: &AptSourceFile,
+    wanted: RepositoryIdentity<'_>,
+) -> Result<String, Refusal> {
     let mut kept = String::new();
     for paragraph in paragraphs(&file.content) {
         let (uris, suites) = (field(&paragraph, "URIs"), field(&paragraph, "Suites"));
@@ -196,8 +199,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
 
-    fn wanted() -> Wanted<'static> {
-        Wanted {
+    fn wanted() -> RepositoryIdentity<'static> {
+        RepositoryIdentity {
             file: "/etc/apt/sources.list.d/docker.sources",
             list: "/etc/apt/sources.list.d/docker.list",
             uri: "https://download.docker.com/linux/ubuntu",
@@ -206,7 +209,7 @@ mod tests {
     }
 
     fn after(path: &str, content: &str) -> (Vec<Option<String>>, Vec<String>) {
-        let files = [SourceFile {
+        let files = [AptSourceFile {
             path: path.into(),
             content: content.into(),
         }];
@@ -285,7 +288,7 @@ mod tests {
             "its own file is no leftover"
         );
         let shared = ours.replace(" noble", " noble jammy");
-        let files = [SourceFile {
+        let files = [AptSourceFile {
             path: "/etc/apt/sources.list.d/x.sources".into(),
             content: shared,
         }];
@@ -300,11 +303,11 @@ mod tests {
     #[test]
     fn a_key_that_another_source_names_stays() {
         let files = [
-            SourceFile {
+            AptSourceFile {
                 path: "/etc/apt/sources.list.d/x.list".into(),
                 content: LINE.into(),
             },
-            SourceFile {
+            AptSourceFile {
                 path: "/etc/apt/sources.list.d/y.list".into(),
                 content: LINE.replace("noble", "jammy"),
             },

@@ -7,17 +7,17 @@ mod plan;
 
 use serde::Deserialize;
 
-use super::State;
+use super::DesiredState;
 use crate::model::{
-    Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, SourceFile,
+    AptSourceFile, Change, HostAnswers, HostContext, HostFacts, InvalidField, Observation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind,
 };
-use key::{Key, KeySource};
+use key::{KeySource, RepositoryKey};
 
 /// A repository of Debian packages.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct AptRepository {
+pub struct AptRepositoryResource {
     /// Name of its files: /etc/apt/sources.list.d/NAME.sources and /etc/apt/keyrings/NAME.asc.
     name: String,
     /// Address: `https://`, `http://` or `file:/`.
@@ -36,10 +36,10 @@ pub struct AptRepository {
     key: Option<KeySource>,
     /// `"present"` (default) or `"absent"` (its own files are removed).
     #[serde(default)]
-    state: State,
-    /// Set by [`Kind::bind`].
+    state: DesiredState,
+    /// Set by [`ResourceKind::bind`].
     #[serde(skip)]
-    bound_key: Option<Key>,
+    bound_key: Option<RepositoryKey>,
 }
 
 fn main_component() -> Vec<String> {
@@ -48,32 +48,32 @@ fn main_component() -> Vec<String> {
 
 /// The repository's files as they are.
 #[derive(Debug)]
-pub struct Repository {
-    facts: Option<Facts>,
+pub struct AptRepositoryState {
+    facts: Option<HostFacts>,
     sources: Option<PathState>,
     keyrings: Option<PathState>,
     key: Option<PathState>,
     /// Files of other names that hold an older key: they are there.
     old_keys: Vec<String>,
-    files: Vec<SourceFile>,
+    files: Vec<AptSourceFile>,
     /// Whether apt has fetched it; `None` when that cannot be told from the file names.
     fetched: Option<bool>,
 }
 
-impl Kind for AptRepository {
+impl ResourceKind for AptRepositoryResource {
     const NAME: &'static str = "apt_repository";
-    type Observed = Repository;
+    type Observed = AptRepositoryState;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         // Apt ignores files with other characters (sources.list(5)).
         check_words("name", [&self.name], |one| {
             one.is_ascii_alphanumeric() || matches!(one, '_' | '-' | '.')
         })?;
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             return Ok(());
         }
         check_uri("uri", &self.uri, &["https://", "http://", "file:/"])?;
@@ -87,7 +87,7 @@ impl Kind for AptRepository {
         })?;
         if self.components.is_empty() && !self.is_exact() {
             return Err(
-                Invalid::new("components", "a suite has at least one component")
+                InvalidField::new("components", "a suite has at least one component")
                     .hint("write components = [\"main\"], or a suite that ends in \"/\""),
             );
         }
@@ -99,7 +99,7 @@ impl Kind for AptRepository {
         let mut queries = vec![Query::content(self.sources_path())];
         queries.extend(self.key_path().map(Query::content));
         queries.extend(self.old_key_paths().into_iter().map(Query::path));
-        if self.state == State::Present {
+        if self.state == DesiredState::Present {
             queries.extend([
                 Query::Facts,
                 Query::AptSources,
@@ -110,8 +110,8 @@ impl Kind for AptRepository {
         queries
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let present = self.state == State::Present;
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
+        let present = self.state == DesiredState::Present;
         let facts = if present {
             Some(answers.facts()?.clone())
         } else {
@@ -128,7 +128,7 @@ impl Kind for AptRepository {
             }
         }
         let path = |path: &str| answers.path(path).map(|state| state.cloned());
-        Ok(Observation::Known(Repository {
+        Ok(Observation::Known(AptRepositoryState {
             sources: path(&self.sources_path())?,
             keyrings: if present { path(KEYRINGS)? } else { None },
             key: self.key_path().map(|key| path(&key)).transpose()?.flatten(),
@@ -169,7 +169,7 @@ impl Kind for AptRepository {
 /// Where the keys of repositories live (sources.list(5)).
 const KEYRINGS: &str = "/etc/apt/keyrings";
 
-impl AptRepository {
+impl AptRepositoryResource {
     fn sources_path(&self) -> String {
         format!("/etc/apt/sources.list.d/{}.sources", self.name)
     }
@@ -197,12 +197,12 @@ impl AptRepository {
         // Without a key of its own, what stands under its name may be what apt is meant to trust.
         paths
             .filter(|path| {
-                Some(path) != own.as_ref() && (own.is_some() || self.state == State::Absent)
+                Some(path) != own.as_ref() && (own.is_some() || self.state == DesiredState::Absent)
             })
             .collect()
     }
 
-    fn suite<'a>(&'a self, facts: &'a Facts) -> &'a str {
+    fn suite<'a>(&'a self, facts: &'a HostFacts) -> &'a str {
         self.suite.as_deref().unwrap_or(&facts.codename)
     }
 
@@ -213,7 +213,7 @@ impl AptRepository {
     }
 
     /// The deb822 file (sources.list(5)).
-    fn sources(&self, facts: &Facts) -> String {
+    fn sources(&self, facts: &HostFacts) -> String {
         let mut lines = vec![
             "# Managed by skep: changes made here are undone.".to_owned(),
             "Types: deb".to_owned(),
@@ -235,7 +235,7 @@ impl AptRepository {
     }
 
     /// Names of the files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
-    fn list_names(&self, facts: &Facts) -> Option<[String; 2]> {
+    fn list_names(&self, facts: &HostFacts) -> Option<[String; 2]> {
         let address = self
             .uri
             .strip_prefix("https://")
@@ -263,25 +263,27 @@ fn check_words<'a>(
     field: &str,
     words: impl IntoIterator<Item = &'a String>,
     allowed: impl Fn(char) -> bool,
-) -> Result<(), Invalid> {
+) -> Result<(), InvalidField> {
     for word in words {
         let begins = word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '.');
         if !begins || word.starts_with("..") || word.len() > 128 || !word.chars().all(&allowed) {
-            return Err(Invalid::new(field, format!("{word:?} cannot be used here"))
-                .hint("write letters, digits and signs such as \"-\", without spaces"));
+            return Err(
+                InvalidField::new(field, format!("{word:?} cannot be used here"))
+                    .hint("write letters, digits and signs such as \"-\", without spaces"),
+            );
         }
     }
     Ok(())
 }
 
 /// Addresses have no spaces, quotes or brackets (they would break apt's files) and no password (anybody may read those).
-fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), Invalid> {
+fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), InvalidField> {
     let allowed = |one: char| one.is_ascii_graphic() && !"\"'`\\<>[]{}|^#@$;".contains(one);
     let scheme = schemes
         .iter()
         .find(|scheme| uri.starts_with(**scheme) && uri.len() > scheme.len());
     if scheme.is_none() || !uri.chars().all(allowed) || uri.len() > 2000 {
-        return Err(Invalid::new(
+        return Err(InvalidField::new(
             field,
             format!("{uri:?} is not the address of a repository or key"),
         )

@@ -1,11 +1,11 @@
 //! From a repository's files to the change: first the key, then the source, then older entries away, then the lists.
 
-use super::super::Mode;
+use super::super::FileMode;
 use super::super::apt::apt_step;
-use super::leftover::{self, Leftover, Wanted};
-use super::{AptRepository, KEYRINGS, Key, Repository, key};
+use super::leftover::{self, RepositoryIdentity, SourceFileEdit};
+use super::{AptRepositoryResource, AptRepositoryState, KEYRINGS, RepositoryKey, key};
 use crate::model::{
-    Act, Action, Change, Facts, PathState, Refusal, Shown, Step, WriteFile, sha256,
+    Action, Change, DisplayValue, HostFacts, Operation, PathState, Refusal, Step, WriteFile, sha256,
 };
 
 /// `$1` the repository's file: only its lists are fetched, and every warning about them is an error. `$2` is `new` when
@@ -24,17 +24,17 @@ const REMOVE: &str = r#"rm -f -- "$@"
 const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
 "#;
 
-const MODE: Mode = Mode(0o644);
+const MODE: FileMode = FileMode(0o644);
 
 /// The change that makes the repository be there, if any.
 pub fn present(
-    repository: &AptRepository,
-    observed: &Repository,
-    facts: &Facts,
+    repository: &AptRepositoryResource,
+    observed: &AptRepositoryState,
+    facts: &HostFacts,
 ) -> Result<Option<Change>, Refusal> {
     let path = repository.sources_path();
     let list = repository.list_path();
-    let wanted = Wanted {
+    let wanted = RepositoryIdentity {
         file: &path,
         list: &list,
         uri: &repository.uri,
@@ -67,8 +67,8 @@ pub fn present(
         change = change
             .field(
                 format!("old key {old}"),
-                Shown::text("there"),
-                Shown::Absent,
+                DisplayValue::text("there"),
+                DisplayValue::Absent,
             )
             .step(Step::script(
                 format!("remove the old key {old}"),
@@ -78,7 +78,11 @@ pub fn present(
     }
     let unfetched = observed.fetched == Some(false);
     if unfetched {
-        change = change.field("package lists", Shown::Absent, Shown::text("fetched"));
+        change = change.field(
+            "package lists",
+            DisplayValue::Absent,
+            DisplayValue::text("fetched"),
+        );
     }
     if change.fields.is_empty() {
         return Ok(None);
@@ -96,16 +100,16 @@ pub fn present(
 }
 
 /// The change that takes the repository's own files away, if any.
-pub fn absent(repository: &AptRepository, observed: &Repository) -> Option<Change> {
+pub fn absent(repository: &AptRepositoryResource, observed: &AptRepositoryState) -> Option<Change> {
     let mut change = Change::new(Action::Delete);
     let mut paths = Vec::new();
     if let Some(sources) = &observed.sources {
-        let before = Shown::content(sources.content.as_deref().unwrap_or_default());
-        change = change.field(repository.sources_path(), before, Shown::Absent);
+        let before = DisplayValue::content(sources.content.as_deref().unwrap_or_default());
+        change = change.field(repository.sources_path(), before, DisplayValue::Absent);
         paths.push(repository.sources_path());
     }
     for key in &observed.old_keys {
-        change = change.field(key, Shown::text("there"), Shown::Absent);
+        change = change.field(key, DisplayValue::text("there"), DisplayValue::Absent);
         paths.push(key.clone());
     }
     let step = Step::script(format!("remove {}", paths.join(", ")), REMOVE, &paths);
@@ -113,7 +117,7 @@ pub fn absent(repository: &AptRepository, observed: &Repository) -> Option<Chang
 }
 
 /// Whether a source that stays names the key.
-fn named(files: &[super::SourceFile], leftovers: &[Leftover], key: &str) -> bool {
+fn named(files: &[super::AptSourceFile], leftovers: &[SourceFileEdit], key: &str) -> bool {
     let own = |path: &str| leftovers.iter().find(|one| one.path == path);
     files.iter().any(|file| match own(&file.path) {
         Some(one) => one.after.as_ref().is_some_and(|after| after.contains(key)),
@@ -122,7 +126,11 @@ fn named(files: &[super::SourceFile], leftovers: &[Leftover], key: &str) -> bool
     })
 }
 
-fn with_key(repository: &AptRepository, observed: &Repository, change: Change) -> Change {
+fn with_key(
+    repository: &AptRepositoryResource,
+    observed: &AptRepositoryState,
+    change: Change,
+) -> Change {
     let (Some(wanted), Some(path)) = (&repository.bound_key, repository.key_path()) else {
         return change;
     };
@@ -136,30 +144,30 @@ fn with_key(repository: &AptRepository, observed: &Repository, change: Change) -
     };
     let before = observed.key.as_ref();
     match wanted {
-        Key::Given(bytes) => {
-            let digest = |bytes: &[u8]| Shown::text(format!("sha256:{}", sha256(bytes)));
+        RepositoryKey::Given(bytes) => {
+            let digest = |bytes: &[u8]| DisplayValue::text(format!("sha256:{}", sha256(bytes)));
             let same =
                 before.is_some_and(|key| key.content.as_ref() == Some(bytes) && key.mode == MODE.0);
             if same {
                 return change;
             }
-            let shown = before.map_or(Shown::Absent, |key| {
+            let shown = before.map_or(DisplayValue::Absent, |key| {
                 digest(key.content.as_deref().unwrap_or_default())
             });
             change
                 .field("key", shown, digest(bytes))
                 .step(write(&path, bytes))
         }
-        Key::Fetched(url) => match before.filter(|key| key.size > 0) {
+        RepositoryKey::Fetched(url) => match before.filter(|key| key.size > 0) {
             None => change
-                .field("key", Shown::Absent, Shown::text(url))
+                .field("key", DisplayValue::Absent, DisplayValue::text(url))
                 .step(key::fetch(url, &path)),
             // Apt reads keys as an account of its own: a key that only root can read is of no use.
             Some(key) if key.mode != MODE.0 => change
                 .field(
                     "mode of the key",
-                    Shown::text(Mode(key.mode).to_string()),
-                    Shown::text(MODE.to_string()),
+                    DisplayValue::text(FileMode(key.mode).to_string()),
+                    DisplayValue::text(MODE.to_string()),
                 )
                 .step(Step::script(
                     format!("make {path} readable"),
@@ -178,13 +186,17 @@ fn with_file(change: Change, path: &str, before: Option<&PathState>, content: &[
     if old != Some(content) {
         change = change.field(
             path,
-            old.map_or(Shown::Absent, Shown::content),
-            Shown::content(content),
+            old.map_or(DisplayValue::Absent, DisplayValue::content),
+            DisplayValue::content(content),
         );
     }
     if mode != MODE.0 {
-        let (before, after) = (Mode(mode).to_string(), MODE.to_string());
-        change = change.field("mode", Shown::text(before), Shown::text(after));
+        let (before, after) = (FileMode(mode).to_string(), MODE.to_string());
+        change = change.field(
+            "mode",
+            DisplayValue::text(before),
+            DisplayValue::text(after),
+        );
     }
     if old == Some(content) && mode == MODE.0 {
         change
@@ -193,19 +205,19 @@ fn with_file(change: Change, path: &str, before: Option<&PathState>, content: &[
     }
 }
 
-fn without_leftover(change: Change, leftover: Leftover) -> Change {
+fn without_leftover(change: Change, leftover: SourceFileEdit) -> Change {
     let path = leftover.path;
-    let before = Shown::content(leftover.before.as_bytes());
+    let before = DisplayValue::content(leftover.before.as_bytes());
     match leftover.after {
         None => change
-            .field(&path, before, Shown::Absent)
+            .field(&path, before, DisplayValue::Absent)
             .step(Step::script(
                 format!("remove the older entry {path}"),
                 REMOVE,
                 [path],
             )),
         Some(after) => change
-            .field(&path, before, Shown::content(after.as_bytes()))
+            .field(&path, before, DisplayValue::content(after.as_bytes()))
             .step(write(&path, after.as_bytes())),
     }
 }
@@ -215,7 +227,7 @@ fn write(path: &str, content: &[u8]) -> Step {
     let root = || "root".to_owned();
     Step {
         summary: format!("write {path}"),
-        act: Act::WriteFile(WriteFile {
+        act: Operation::WriteFile(WriteFile {
             path,
             content,
             owner: root(),

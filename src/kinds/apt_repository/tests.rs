@@ -4,7 +4,7 @@
 
 use super::super::trial::{self, TrialFiles};
 use super::*;
-use crate::model::{Act, Action, Answer};
+use crate::model::{Action, Operation, QueryAnswer};
 
 const DOCKER: &str = "name = 'docker'\nuri = 'https://download.docker.com/linux/ubuntu'\ncomponents = ['stable']\n\
                       key = { url = 'https://download.docker.com/linux/ubuntu/gpg' }";
@@ -14,24 +14,24 @@ const WANTED: &str = "# Managed by skep: changes made here are undone.\nTypes: d
     URIs: https://download.docker.com/linux/ubuntu\nSuites: noble\nComponents: stable\nArchitectures: amd64\n\
     Signed-By: /etc/apt/keyrings/docker.asc\n";
 
-fn lists(names: &[&str]) -> Answer {
-    Answer::AptLists(names.iter().map(|name| (*name).to_owned()).collect())
+fn lists(names: &[&str]) -> QueryAnswer {
+    QueryAnswer::AptLists(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
-fn bare() -> Answers {
-    let facts = Facts {
+fn bare() -> HostAnswers {
+    let facts = HostFacts {
         codename: "noble".into(),
         architecture: "amd64".into(),
-        ..Facts::default()
+        ..HostFacts::default()
     };
-    let mut answers = Answers::default()
-        .with(Query::Facts, Answer::Facts(facts))
-        .with(Query::AptSources, Answer::AptSources(Vec::new()))
+    let mut answers = HostAnswers::default()
+        .with(Query::Facts, QueryAnswer::Facts(facts))
+        .with(Query::AptSources, QueryAnswer::AptSources(Vec::new()))
         .with(Query::AptLists, lists(&[]))
-        .with(Query::content(SOURCES), Answer::Path(None))
+        .with(Query::content(SOURCES), QueryAnswer::Path(None))
         .with(
             Query::content("/etc/apt/keyrings/docker.asc"),
-            Answer::Path(None),
+            QueryAnswer::Path(None),
         )
         .with(
             Query::path(KEYRINGS),
@@ -41,18 +41,18 @@ fn bare() -> Answers {
         "/etc/apt/keyrings/docker.gpg",
         "/etc/apt/keyrings/docker.asc",
     ] {
-        answers = answers.with(Query::path(path), Answer::Path(None));
+        answers = answers.with(Query::path(path), QueryAnswer::Path(None));
     }
     for path in [
         "/etc/apt/trusted.gpg.d/docker.asc",
         "/etc/apt/trusted.gpg.d/docker.gpg",
     ] {
-        answers = answers.with(Query::path(path), Answer::Path(None));
+        answers = answers.with(Query::path(path), QueryAnswer::Path(None));
     }
     answers
 }
 
-fn ready() -> Answers {
+fn ready() -> HostAnswers {
     bare()
         .with(Query::content(SOURCES), trial::file_answer(WANTED))
         .with(
@@ -72,7 +72,7 @@ fn summaries(change: &Change) -> Vec<&str> {
 
 #[test]
 fn a_bare_host_gets_key_source_and_lists() {
-    let docker: AptRepository = trial::kind(DOCKER);
+    let docker: AptRepositoryResource = trial::kind(DOCKER);
     let change = trial::plan(&docker, &bare()).unwrap();
     assert_eq!(change.action, Action::Create);
     assert_eq!(
@@ -96,7 +96,7 @@ fn a_bare_host_gets_key_source_and_lists() {
 
 #[test]
 fn an_update_that_failed_is_tried_again() {
-    let docker: AptRepository = trial::kind(DOCKER);
+    let docker: AptRepositoryResource = trial::kind(DOCKER);
     let change = trial::plan(&docker, &ready().with(Query::AptLists, lists(&[]))).unwrap();
     assert_eq!(
         (trial::fields(&change), change.steps.len()),
@@ -112,7 +112,7 @@ fn an_update_that_failed_is_tried_again() {
 
 #[test]
 fn what_drifted_is_made_right() {
-    let docker: AptRepository = trial::kind(DOCKER);
+    let docker: AptRepositoryResource = trial::kind(DOCKER);
     let edited = ready().with(Query::content(SOURCES), trial::file_answer("Types: deb\n"));
     assert_eq!(
         trial::fields(&trial::plan(&docker, &edited).unwrap()),
@@ -123,10 +123,10 @@ fn what_drifted_is_made_right() {
         trial::file_answer(""),
     );
     assert!(summaries(&trial::plan(&docker, &empty_key).unwrap())[0].starts_with("fetch the key"));
-    let Answer::Path(Some(key)) = trial::file_answer("key") else {
+    let QueryAnswer::Path(Some(key)) = trial::file_answer("key") else {
         panic!()
     };
-    let closed = Answer::Path(Some(PathState { mode: 0o600, ..key }));
+    let closed = QueryAnswer::Path(Some(PathState { mode: 0o600, ..key }));
     let closed = ready().with(Query::content("/etc/apt/keyrings/docker.asc"), closed);
     assert_eq!(
         trial::fields(&trial::plan(&docker, &closed).unwrap()),
@@ -141,18 +141,18 @@ fn what_drifted_is_made_right() {
 
 #[test]
 fn older_entries_and_keys_go() {
-    let docker: AptRepository = trial::kind(DOCKER);
+    let docker: AptRepositoryResource = trial::kind(DOCKER);
     let line = "deb [signed-by=/etc/apt/keyrings/docker.gpg] https://download.docker.com/linux/ubuntu noble stable\n";
-    let list = SourceFile {
+    let list = AptSourceFile {
         path: "/etc/apt/sources.list.d/download.list".into(),
         content: line.into(),
     };
-    let own = SourceFile {
+    let own = AptSourceFile {
         path: SOURCES.into(),
         content: WANTED.into(),
     };
     let old = ready()
-        .with(Query::AptSources, Answer::AptSources(vec![list, own]))
+        .with(Query::AptSources, QueryAnswer::AptSources(vec![list, own]))
         .with(
             Query::path("/etc/apt/keyrings/docker.gpg"),
             trial::file_answer("old"),
@@ -189,9 +189,9 @@ fn keys_come_from_the_playbook_too() {
         "file = 'docker.asc'".to_owned(),
         format!("inline = '''{armoured}'''"),
     ] {
-        let docker: AptRepository = trial::kind_with(&table(&key), &files);
+        let docker: AptRepositoryResource = trial::kind_with(&table(&key), &files);
         let change = trial::plan(&docker, &ready()).unwrap();
-        let Act::WriteFile(file) = &change.steps[0].act else {
+        let Operation::WriteFile(file) = &change.steps[0].act else {
             panic!("{:?}", change.steps[0])
         };
         assert_eq!(
@@ -204,7 +204,7 @@ fn keys_come_from_the_playbook_too() {
         );
         assert!(trial::plan(&docker, &same).is_none());
     }
-    let binary: AptRepository = trial::kind_with(&table("file = 'docker.gpg'"), &files);
+    let binary: AptRepositoryResource = trial::kind_with(&table("file = 'docker.gpg'"), &files);
     assert_eq!(binary.key_path().unwrap(), "/etc/apt/keyrings/docker.gpg");
     for bad in [
         "inline = 'hello'",
@@ -213,13 +213,13 @@ fn keys_come_from_the_playbook_too() {
         "url = 'gopher://x'",
         "size = 1",
     ] {
-        trial::invalid::<AptRepository>(&table(bad));
+        trial::invalid::<AptRepositoryResource>(&table(bad));
     }
 }
 
 #[test]
 fn absence() {
-    let gone: AptRepository = trial::kind("name = 'docker'\nstate = 'absent'");
+    let gone: AptRepositoryResource = trial::kind("name = 'docker'\nstate = 'absent'");
     assert!(trial::plan(&gone, &bare()).is_none());
     let there = ready().with(
         Query::path("/etc/apt/keyrings/docker.asc"),
@@ -238,8 +238,8 @@ fn absence() {
 fn names_of_lists_are_those_of_apt() {
     let lists = |uri: &str, suite: &str| {
         let table = format!("name = 'x'\nuri = '{uri}'\nsuite = '{suite}'");
-        trial::kind::<AptRepository>(&table)
-            .list_names(&Facts::default())
+        trial::kind::<AptRepositoryResource>(&table)
+            .list_names(&HostFacts::default())
             .map(|[path, _]| path)
     };
     let updates = "deb.debian.org_debian_dists_bookworm-updates_InRelease";
@@ -278,7 +278,7 @@ fn bad_input_is_refused() {
         ),
         ("name = 'x'\nurl = 'https://x/'", "unknown field"),
     ] {
-        let error = trial::invalid::<AptRepository>(table);
+        let error = trial::invalid::<AptRepositoryResource>(table);
         assert!(error.contains(field), "{table}: {error}");
     }
 }

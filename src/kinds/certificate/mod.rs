@@ -10,10 +10,10 @@ use serde::Deserialize;
 use super::AbsolutePath;
 use super::hosts_entry::is_host_name;
 use crate::model::{
-    Action, Answers, Change, Facts, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step,
+    Action, Change, DisplayValue, HostAnswers, HostContext, HostFacts, InvalidField, Observation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
 };
-use crate::swarm::Validity;
+use crate::swarm::CertificateValidity;
 
 const ISSUE: &str = include_str!("issue.sh");
 const DAY: u64 = 86_400;
@@ -21,7 +21,7 @@ const DAY: u64 = 86_400;
 /// `ca.crt`, `ca.key`, `server.crt` and `server.key` in a directory; keys are readable by root alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Certificate {
+pub struct CertificateResource {
     /// Where the four files are.
     directory: AbsolutePath,
     /// Host names and addresses that the server answers to.
@@ -49,7 +49,7 @@ fn default_authority_days() -> u32 {
 
 /// What is in the directory.
 #[derive(Debug)]
-pub struct Seen {
+pub struct CertificateState {
     status: i32,
     until: Option<i64>,
     clock: u64,
@@ -57,37 +57,37 @@ pub struct Seen {
     loose: Vec<String>,
 }
 
-impl Kind for Certificate {
+impl ResourceKind for CertificateResource {
     const NAME: &'static str = "certificate";
-    type Observed = Seen;
+    type Observed = CertificateState;
 
     fn name(&self) -> String {
         self.names.first().cloned().unwrap_or_default()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.names.is_empty() {
             return Err(
-                Invalid::new("names", "no name is given").hint("names = [\"registry.dream\"]")
+                InvalidField::new("names", "no name is given").hint("names = [\"registry.dream\"]")
             );
         }
         for name in &self.names {
             if name.parse::<std::net::IpAddr>().is_err() && !is_host_name(name) {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "names",
                     format!("{name:?} is neither a host name nor an address"),
                 ));
             }
         }
         if self.renew_before >= self.days || self.days > self.authority_days {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "days",
                 "renew_before must be below days, and days no more than authority_days",
             )
             .hint("the defaults are 30, 365 and 3650"));
         }
         if self.authority_days > 36_500 {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "authority_days",
                 "an authority for over 100 years is none",
             ));
@@ -107,8 +107,8 @@ impl Kind for Certificate {
         ]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
-        let facts: &Facts = answers.facts()?;
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<CertificateState>, ProbeError> {
+        let facts: &HostFacts = answers.facts()?;
         let certificate = answers.path(&self.file("server.crt"))?;
         let content = certificate.and_then(|file: &PathState| file.content.as_deref());
         let mut loose = Vec::new();
@@ -120,17 +120,17 @@ impl Kind for Certificate {
                 loose.push(name.to_owned());
             }
         }
-        Ok(Observation::Known(Seen {
+        Ok(Observation::Known(CertificateState {
             status: *answers.test(&self.script())?,
             until: content
-                .and_then(Validity::read)
+                .and_then(CertificateValidity::read)
                 .map(|validity| validity.until),
             clock: facts.clock,
             loose,
         }))
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+    fn plan(&self, seen: &CertificateState) -> Result<Option<Change>, Refusal> {
         if seen.status == probe::NO_OPENSSL {
             // In a forecast it may come with the package before it in the playbook; the step says it again.
             return Ok(Some(self.change(seen).note(
@@ -144,7 +144,7 @@ impl Kind for Certificate {
     }
 }
 
-impl Certificate {
+impl CertificateResource {
     fn file(&self, name: &str) -> String {
         format!("{}/{name}", self.directory)
     }
@@ -157,15 +157,15 @@ impl Certificate {
         )
     }
 
-    fn change(&self, seen: &Seen) -> Change {
+    fn change(&self, seen: &CertificateState) -> Change {
         if seen.status == 0 {
             let mut change = Change::new(Action::Update);
             for name in &seen.loose {
                 change = change
                     .field(
                         format!("{name} is for"),
-                        Shown::text("more than root"),
-                        Shown::text("root alone"),
+                        DisplayValue::text("more than root"),
+                        DisplayValue::text("root alone"),
                     )
                     .step(Step::script(
                         format!("close {}", self.file(name)),
@@ -186,16 +186,16 @@ impl Certificate {
         });
         let before = |is_new: bool| {
             if is_new {
-                Shown::Absent
+                DisplayValue::Absent
             } else {
-                Shown::text(probe::words(seen.status))
+                DisplayValue::text(probe::words(seen.status))
             }
         };
         if all {
             change = change.field(
                 "authority",
                 before(matches!(seen.status, 10 | probe::NO_OPENSSL)),
-                Shown::text(format!("new, for {} days", self.authority_days)),
+                DisplayValue::text(format!("new, for {} days", self.authority_days)),
             );
             if !is_new {
                 change = change.note("a new authority: every host that trusted the old one must get it (`registry` does that)");
@@ -213,9 +213,10 @@ impl Certificate {
         };
         change = change.field(
             "certificate",
-            seen.until
-                .map_or(Shown::Absent, |until| Shown::text(left(until))),
-            Shown::text(format!("for {} days: {}", self.days, self.names.join(", "))),
+            seen.until.map_or(DisplayValue::Absent, |until| {
+                DisplayValue::text(left(until))
+            }),
+            DisplayValue::text(format!("for {} days: {}", self.days, self.names.join(", "))),
         );
         let mut arguments = vec![
             self.directory.to_string(),

@@ -1,11 +1,11 @@
 //! Made, renewed and refused for real, with this machine's openssl in a scratch folder.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::super::trial::{self, Scratch};
+use super::super::trial::{self, ScratchFolder};
 use super::*;
-use crate::model::{Act, Answer};
+use crate::model::{Operation, QueryAnswer};
 
-fn kind(directory: &str, more: &str) -> Certificate {
+fn kind(directory: &str, more: &str) -> CertificateResource {
     trial::kind(&format!(
         "directory = {}\nnames = ['registry.dream', '10.0.0.1']\n{more}",
         trial::quoted(directory)
@@ -13,7 +13,7 @@ fn kind(directory: &str, more: &str) -> Certificate {
 }
 
 /// What a host with this directory would answer.
-fn answers(kind: &Certificate, directory: &str) -> Answers {
+fn answers(kind: &CertificateResource, directory: &str) -> HostAnswers {
     let script = kind.script();
     let status = match trial::run(&format!("( {script} ) >/dev/null 2>&1"), &[], b"", &[]) {
         Ok(_) => 0,
@@ -24,25 +24,25 @@ fn answers(kind: &Certificate, directory: &str) -> Answers {
         .unwrap()
         .as_secs();
     let at = |name: &str| format!("{directory}/{name}");
-    let keys = |answers: Answers, name: &str| {
+    let keys = |answers: HostAnswers, name: &str| {
         let found = trial::look(&at(name)).map(|file| PathState {
             content: None,
             uid: 0,
             ..file
         });
-        answers.with(Query::path(at(name)), Answer::Path(found))
+        answers.with(Query::path(at(name)), QueryAnswer::Path(found))
     };
-    let answers = Answers::default()
-        .with(Query::Test { script }, Answer::Test(status))
+    let answers = HostAnswers::default()
+        .with(Query::Test { script }, QueryAnswer::Test(status))
         .with(
             Query::content(at("server.crt")),
-            Answer::Path(trial::look(&at("server.crt"))),
+            QueryAnswer::Path(trial::look(&at("server.crt"))),
         )
         .with(
             Query::Facts,
-            Answer::Facts(Facts {
+            QueryAnswer::Facts(HostFacts {
                 clock,
-                ..Facts::default()
+                ..HostFacts::default()
             }),
         );
     keys(keys(answers, "ca.key"), "server.key")
@@ -54,7 +54,7 @@ fn read(path: &str) -> Vec<u8> {
 
 #[test]
 fn made_then_in_sync_then_renewed_by_the_same_authority() {
-    let scratch = Scratch::new();
+    let scratch = ScratchFolder::new();
     let directory = scratch.path("a b/it's");
     let one = kind(&directory, "");
     let change = trial::plan(&one, &answers(&one, &directory)).unwrap();
@@ -91,7 +91,7 @@ fn made_then_in_sync_then_renewed_by_the_same_authority() {
         "hosts that trust the authority need nothing"
     );
 
-    let named: Certificate = trial::kind(&format!(
+    let named: CertificateResource = trial::kind(&format!(
         "directory = {}\nnames = ['registry.dream', 'other.dream']",
         trial::quoted(&directory)
     ));
@@ -107,7 +107,7 @@ fn made_then_in_sync_then_renewed_by_the_same_authority() {
 
 #[test]
 fn what_does_not_fit_together_is_made_anew() {
-    let scratch = Scratch::new();
+    let scratch = ScratchFolder::new();
     let (directory, other) = (scratch.path("one"), scratch.path("two"));
     let (one, two) = (kind(&directory, ""), kind(&other, ""));
     for (kind, directory) in [(&one, &directory), (&two, &other)] {
@@ -143,7 +143,7 @@ fn what_does_not_fit_together_is_made_anew() {
 
 #[test]
 fn a_key_that_others_may_read_is_closed() {
-    let scratch = Scratch::new();
+    let scratch = ScratchFolder::new();
     let directory = scratch.path("open");
     let one = kind(&directory, "");
     trial::perform(&trial::plan(&one, &answers(&one, &directory)).unwrap()).unwrap();
@@ -154,7 +154,7 @@ fn a_key_that_others_may_read_is_closed() {
         trial::fields(&change),
         ["server.key is for: more than root => root alone"]
     );
-    assert!(matches!(&change.steps[0].act, Act::Script(script) if script.arguments == [key]));
+    assert!(matches!(&change.steps[0].act, Operation::Script(script) if script.arguments == [key]));
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_host_without_openssl_gets_a_forecast_that_says_so() {
         Query::Test {
             script: one.script(),
         },
-        Ok(Answer::Test(probe::NO_OPENSSL)),
+        Ok(QueryAnswer::Test(probe::NO_OPENSSL)),
     );
     assert!(trial::plan(&one, &seen).unwrap().notes[0].contains("openssl"));
 }
@@ -188,7 +188,7 @@ fn bad_tables() {
         ),
     ] {
         assert!(
-            trial::invalid::<Certificate>(table).contains(why),
+            trial::invalid::<CertificateResource>(table).contains(why),
             "{table}"
         );
     }

@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Answer;
+use crate::model::QueryAnswer;
 use crate::swarm::samples::*;
 
 const TABLE: &str = "name = 'web'\ncontent = \"a\\nb\\n\"";
@@ -24,11 +24,14 @@ fn planned(table: &str, configs: Value, services: Value) -> Result<Option<Change
     )
     .with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader]))),
+        QueryAnswer::Engine(good(json!([leader]))),
     )
-    .with(Query::engine(CONFIGS), Answer::Engine(good(configs)))
-    .with(Query::engine("/services"), Answer::Engine(good(services)));
-    let kind: Config = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+    .with(Query::engine(CONFIGS), QueryAnswer::Engine(good(configs)))
+    .with(
+        Query::engine("/services"),
+        QueryAnswer::Engine(good(services)),
+    );
+    let kind: ConfigResource = bound(table, "docker01", &roster(&["docker01"])).unwrap();
     match kind.observe(&answers).unwrap() {
         Observation::Known(observed) => kind.plan(&observed),
         Observation::Needs(queries) => panic!("{queries:?}"),
@@ -46,12 +49,12 @@ fn content_is_compared_as_it_is_and_shown() {
         .unwrap()
         .unwrap();
     assert_eq!(acts(&change), ["docker01 POST /configs/create"]);
-    assert_eq!(change.fields[1].before, Shown::Lines("a\n".into()));
-    assert_eq!(change.fields[1].after, Shown::Lines("a\nb\n".into()));
+    assert_eq!(change.fields[1].before, DisplayValue::Lines("a\n".into()));
+    assert_eq!(change.fields[1].after, DisplayValue::Lines("a\nb\n".into()));
     let change = planned(TABLE, json!([]), json!([])).unwrap().unwrap();
     assert_eq!(
         (change.action, &change.fields[0].after),
-        (Action::Create, &Shown::text("web-1"))
+        (Action::Create, &DisplayValue::text("web-1"))
     );
 }
 
@@ -78,7 +81,7 @@ fn a_config_has_one_content_that_is_not_empty() {
         "name = '-'\ncontent = 'a'",
     ] {
         assert!(
-            bound::<Config>(table, "docker01", &roster(&["docker01"])).is_err(),
+            bound::<ConfigResource>(table, "docker01", &roster(&["docker01"])).is_err(),
             "{table}"
         );
     }

@@ -8,20 +8,20 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Keys of a JSON object in their order; equality ignores the order.
-pub(super) type Table = IndexMap<String, Json>;
+pub(super) type JsonObject = IndexMap<String, JsonValue>;
 
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Json {
+pub(super) enum JsonValue {
     /// Null, a boolean, a number or a text.
     Scalar(serde_json::Value),
     /// An array.
-    List(Vec<Json>),
+    List(Vec<JsonValue>),
     /// An object.
-    Table(Table),
+    Table(JsonObject),
 }
 
-impl Json {
+impl JsonValue {
     /// A text.
     pub(super) fn text(value: impl Into<String>) -> Self {
         Self::Scalar(serde_json::Value::String(value.into()))
@@ -36,7 +36,7 @@ impl Json {
     }
 
     /// The elements of a list; empty for anything else.
-    pub(super) fn elements(&self) -> &[Json] {
+    pub(super) fn elements(&self) -> &[JsonValue] {
         match self {
             Self::List(elements) => elements,
             _ => &[],
@@ -45,7 +45,7 @@ impl Json {
 }
 
 /// On one line, as plans show it.
-impl fmt::Display for Json {
+impl fmt::Display for JsonValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
@@ -55,10 +55,10 @@ impl fmt::Display for Json {
 ///
 /// # Errors
 /// A sentence with line and column.
-pub(super) fn read(content: &[u8]) -> Result<Table, String> {
+pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     if content.iter().all(u8::is_ascii_whitespace) {
-        return Ok(Table::new());
+        return Ok(JsonObject::new());
     }
     let describe = |error: &serde_json::Error| {
         let text = error.to_string();
@@ -72,14 +72,14 @@ pub(super) fn read(content: &[u8]) -> Result<Table, String> {
         format!("line {}, column {}: {reason}", error.line(), error.column())
     };
     match serde_json::from_slice(content) {
-        Ok(Json::Table(table)) => Ok(table),
+        Ok(JsonValue::Table(table)) => Ok(table),
         Ok(_) => Err("line 1, column 1: it is not an object".into()),
         Err(error) => Err(describe(&error)),
     }
 }
 
 /// Writes a file as Docker's documentation does: four spaces, and a line end behind the last brace.
-pub(super) fn write(table: &Table) -> Vec<u8> {
+pub(super) fn write(table: &JsonObject) -> Vec<u8> {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
     // Text keys into memory: nothing here can fail.
@@ -94,19 +94,19 @@ pub(super) fn write(table: &Table) -> Vec<u8> {
 ///
 /// # Errors
 /// A sentence when JSON has no such value.
-pub(super) fn from_toml(value: toml::Value) -> Result<Json, String> {
+pub(super) fn from_toml(value: toml::Value) -> Result<JsonValue, String> {
     Ok(match value {
-        toml::Value::String(text) => Json::text(text),
-        toml::Value::Boolean(value) => Json::Scalar(value.into()),
-        toml::Value::Integer(value) => Json::Scalar(value.into()),
-        toml::Value::Float(value) if value.is_finite() => Json::Scalar(value.into()),
-        toml::Value::Array(values) => Json::List(
+        toml::Value::String(text) => JsonValue::text(text),
+        toml::Value::Boolean(value) => JsonValue::Scalar(value.into()),
+        toml::Value::Integer(value) => JsonValue::Scalar(value.into()),
+        toml::Value::Float(value) if value.is_finite() => JsonValue::Scalar(value.into()),
+        toml::Value::Array(values) => JsonValue::List(
             values
                 .into_iter()
                 .map(from_toml)
                 .collect::<Result<_, _>>()?,
         ),
-        toml::Value::Table(table) => Json::Table(
+        toml::Value::Table(table) => JsonValue::Table(
             table
                 .into_iter()
                 .map(|(key, value)| Ok((key, from_toml(value)?)))
@@ -116,7 +116,7 @@ pub(super) fn from_toml(value: toml::Value) -> Result<Json, String> {
     })
 }
 
-impl Serialize for Json {
+impl Serialize for JsonValue {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Scalar(value) => value.serialize(serializer),
@@ -126,7 +126,7 @@ impl Serialize for Json {
     }
 }
 
-impl<'de> Deserialize<'de> for Json {
+impl<'de> Deserialize<'de> for JsonValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(JsonVisitor)
     }
@@ -135,46 +135,46 @@ impl<'de> Deserialize<'de> for Json {
 struct JsonVisitor;
 
 impl<'de> Visitor<'de> for JsonVisitor {
-    type Value = Json;
+    type Value = JsonValue;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a JSON value")
     }
 
-    fn visit_unit<E>(self) -> Result<Json, E> {
-        Ok(Json::Scalar(serde_json::Value::Null))
+    fn visit_unit<E>(self) -> Result<JsonValue, E> {
+        Ok(JsonValue::Scalar(serde_json::Value::Null))
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
-        Ok(Json::Scalar(value.into()))
+    fn visit_bool<E>(self, value: bool) -> Result<JsonValue, E> {
+        Ok(JsonValue::Scalar(value.into()))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
-        Ok(Json::Scalar(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Scalar(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
-        Ok(Json::Scalar(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Scalar(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
-        Ok(Json::Scalar(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<JsonValue, E> {
+        Ok(JsonValue::Scalar(value.into()))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
-        Ok(Json::text(value))
+    fn visit_str<E>(self, value: &str) -> Result<JsonValue, E> {
+        Ok(JsonValue::text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<JsonValue, A::Error> {
         let mut values = Vec::new();
         while let Some(value) = access.next_element()? {
             values.push(value);
         }
-        Ok(Json::List(values))
+        Ok(JsonValue::List(values))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Json, A::Error> {
-        let mut table = Table::new();
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<JsonValue, A::Error> {
+        let mut table = JsonObject::new();
         while let Some(key) = access.next_key::<String>()? {
             if table.contains_key(&key) {
                 return Err(A::Error::custom(format!("the key `{key}` is there twice")));
@@ -182,6 +182,6 @@ impl<'de> Visitor<'de> for JsonVisitor {
             let value = access.next_value()?;
             table.insert(key, value);
         }
-        Ok(Json::Table(table))
+        Ok(JsonValue::Table(table))
     }
 }

@@ -3,18 +3,18 @@
 
 use serde_json::Value;
 
-use super::document::{Json, Table};
-use super::merge::Difference;
-use crate::model::EngineAnswer;
+use super::document::{JsonObject, JsonValue};
+use super::merge::KeyDifference;
+use crate::model::DockerAnswer;
 
 /// Wanted keys that the Engine does not show. An Engine that does not answer shows nothing and misses nothing.
-pub(super) fn missing(wanted: &Table, info: &EngineAnswer) -> Vec<Difference> {
+pub(super) fn missing(wanted: &JsonObject, info: &DockerAnswer) -> Vec<KeyDifference> {
     let Some(info) = info.ok() else {
         return Vec::new();
     };
     let mut differences = Vec::new();
     if let Some(registries) = wanted.get("insecure-registries") {
-        let known: Vec<&Json> = registries
+        let known: Vec<&JsonValue> = registries
             .elements()
             .iter()
             .filter(|registry| {
@@ -26,7 +26,7 @@ pub(super) fn missing(wanted: &Table, info: &EngineAnswer) -> Vec<Difference> {
         differences.extend(difference("insecure-registries", registries, &known));
     }
     if let Some(mirrors) = wanted.get("registry-mirrors") {
-        let known: Vec<&Json> = mirrors
+        let known: Vec<&JsonValue> = mirrors
             .elements()
             .iter()
             .filter(|mirror| mirror.as_text().is_some_and(|url| is_mirror(info, url)))
@@ -40,19 +40,19 @@ pub(super) fn missing(wanted: &Table, info: &EngineAnswer) -> Vec<Difference> {
     if let (Some(driver), Some(live)) = (wanted.get("log-driver"), live)
         && driver.as_text() != Some(live)
     {
-        differences.push(Difference {
+        differences.push(KeyDifference {
             key: "log-driver".into(),
-            before: Some(Json::text(live)),
+            before: Some(JsonValue::text(live)),
             after: Some(driver.clone()),
         });
     }
     differences
 }
 
-fn difference(key: &str, wanted: &Json, known: &[&Json]) -> Option<Difference> {
-    (known.len() != wanted.elements().len()).then(|| Difference {
+fn difference(key: &str, wanted: &JsonValue, known: &[&JsonValue]) -> Option<KeyDifference> {
+    (known.len() != wanted.elements().len()).then(|| KeyDifference {
         key: key.into(),
-        before: Some(Json::List(
+        before: Some(JsonValue::List(
             known.iter().map(|element| (*element).clone()).collect(),
         )),
         after: Some(wanted.clone()),

@@ -1,7 +1,7 @@
 //! The three-way merge of last applied, live and wanted: what skep set and no longer wants goes, what a person set
 //! stays, and what a person changed behind skep's back is kept and named.
 
-use super::document::{Json, Table};
+use super::document::{JsonObject, JsonValue};
 
 /// Lists that are merged element by element, because several parties add to them; any other key is set whole.
 const SHARED_LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
@@ -27,13 +27,13 @@ const RELOADABLE: [&str; 14] = [
 
 /// One key that differs.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Difference {
+pub(super) struct KeyDifference {
     pub(super) key: String,
-    pub(super) before: Option<Json>,
-    pub(super) after: Option<Json>,
+    pub(super) before: Option<JsonValue>,
+    pub(super) after: Option<JsonValue>,
 }
 
-impl Difference {
+impl KeyDifference {
     /// Whether a reload is enough. A key that vanishes is no longer looked at by a reload, so that needs a restart.
     pub(super) fn is_reloadable(&self) -> bool {
         self.after.is_some() && RELOADABLE.contains(&self.key.as_str())
@@ -42,23 +42,23 @@ impl Difference {
 
 /// What the merge came to.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Merged {
+pub(super) struct MergeResult {
     /// The whole new document, in the live one's order.
-    pub(super) document: Table,
-    pub(super) differences: Vec<Difference>,
+    pub(super) document: JsonObject,
+    pub(super) differences: Vec<KeyDifference>,
     pub(super) notes: Vec<String>,
 }
 
 /// Merges.
-pub(super) fn merge(last: &Table, live: &Table, wanted: &Table) -> Merged {
-    let mut merged = Merged {
+pub(super) fn merge(last: &JsonObject, live: &JsonObject, wanted: &JsonObject) -> MergeResult {
+    let mut merged = MergeResult {
         document: live.clone(),
-        ..Merged::default()
+        ..MergeResult::default()
     };
     for (key, value) in wanted {
         let after = match live.get(key) {
-            Some(Json::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
-                Json::List(merge_list(last.get(key), elements, value.elements()))
+            Some(JsonValue::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
+                JsonValue::List(merge_list(last.get(key), elements, value.elements()))
             }
             _ => value.clone(),
         };
@@ -69,11 +69,11 @@ pub(super) fn merge(last: &Table, live: &Table, wanted: &Table) -> Merged {
     for (key, applied) in last.iter().filter(|(key, _)| !wanted.contains_key(*key)) {
         match live.get(key) {
             None => {}
-            Some(Json::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
+            Some(JsonValue::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
                 let rest = merge_list(Some(applied), elements, &[]);
                 if rest.len() != elements.len() {
                     // An empty list in place of no key: a reload takes it, while a vanished key needs a restart.
-                    merged.set(key, live.get(key), Some(Json::List(rest)));
+                    merged.set(key, live.get(key), Some(JsonValue::List(rest)));
                 }
             }
             Some(value) if value == applied => merged.set(key, Some(value), None),
@@ -86,9 +86,13 @@ pub(super) fn merge(last: &Table, live: &Table, wanted: &Table) -> Merged {
 }
 
 /// Live elements that are wanted or foreign, in their order, then the wanted ones that are missing.
-fn merge_list(last: Option<&Json>, live: &[Json], wanted: &[Json]) -> Vec<Json> {
-    let applied = last.map(Json::elements).unwrap_or_default();
-    let mut list: Vec<Json> = live
+fn merge_list(
+    last: Option<&JsonValue>,
+    live: &[JsonValue],
+    wanted: &[JsonValue],
+) -> Vec<JsonValue> {
+    let applied = last.map(JsonValue::elements).unwrap_or_default();
+    let mut list: Vec<JsonValue> = live
         .iter()
         .filter(|element| wanted.contains(element) || !applied.contains(element))
         .cloned()
@@ -101,8 +105,8 @@ fn merge_list(last: Option<&Json>, live: &[Json], wanted: &[Json]) -> Vec<Json> 
     list
 }
 
-impl Merged {
-    fn set(&mut self, key: &str, before: Option<&Json>, after: Option<Json>) {
+impl MergeResult {
+    fn set(&mut self, key: &str, before: Option<&JsonValue>, after: Option<JsonValue>) {
         match &after {
             Some(value) => {
                 self.document.insert(key.into(), value.clone());
@@ -111,7 +115,7 @@ impl Merged {
                 self.document.shift_remove(key);
             }
         }
-        self.differences.push(Difference {
+        self.differences.push(KeyDifference {
             key: key.into(),
             before: before.cloned(),
             after,

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use serde::de::Error as _;
 use sha2::{Digest, Sha256};
 
-use self::document::{Json, Table};
-use self::merge::{Difference, Merged};
+use self::document::{JsonObject, JsonValue};
+use self::merge::{KeyDifference, MergeResult};
 use crate::model::{
-    Action, Answers, Change, Disturbance, HostContext, Invalid, Kind, Observation, PathState,
-    PathType, ProbeError, Query, Refusal, Shown, Step,
+    Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
 };
 
 /// The Engine's configuration file.
@@ -32,13 +32,13 @@ const SWAP_TIMEOUT: Duration = Duration::from_secs(420);
 
 /// Keys of daemon.json, written as Docker writes them (with hyphens). Words with an underscore are skep's own.
 #[derive(Debug, Clone)]
-pub struct DaemonJson {
-    wanted: Table,
+pub struct DaemonJsonResource {
+    wanted: JsonObject,
     /// Whether a file that is not JSON may be replaced (a copy is kept). Default false.
     replace_invalid: bool,
 }
 
-impl<'de> Deserialize<'de> for DaemonJson {
+impl<'de> Deserialize<'de> for DaemonJsonResource {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = toml::Table::deserialize(deserializer)?;
         let replace_invalid = match table.remove("replace_invalid") {
@@ -52,7 +52,7 @@ impl<'de> Deserialize<'de> for DaemonJson {
                 return Err(D::Error::custom(message));
             }
         };
-        let mut wanted = Table::new();
+        let mut wanted = JsonObject::new();
         for (key, value) in table {
             let value = document::from_toml(value)
                 .map_err(|why| D::Error::custom(format!("`{key}`: {why}")))?;
@@ -67,25 +67,25 @@ impl<'de> Deserialize<'de> for DaemonJson {
 
 /// What is on the host.
 #[derive(Debug)]
-pub struct Seen {
+pub struct DaemonJsonState {
     file: Option<PathState>,
-    last: Table,
+    last: JsonObject,
     /// Whether the Engine's service runs, so that a change must reach it.
     running: bool,
     /// Wanted keys that a running Engine does not show, and whether a reload is enough for them.
-    not_loaded: Vec<Difference>,
+    not_loaded: Vec<KeyDifference>,
     notes: Vec<String>,
 }
 
-impl Kind for DaemonJson {
+impl ResourceKind for DaemonJsonResource {
     const NAME: &'static str = "daemon_json";
-    type Observed = Seen;
+    type Observed = DaemonJsonState;
 
     fn name(&self) -> String {
         PATH.into()
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         for (key, value) in &self.wanted {
             check(key, value)?;
         }
@@ -102,18 +102,18 @@ impl Kind for DaemonJson {
         ]
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<DaemonJsonState>, ProbeError> {
         let mut notes = Vec::new();
         let last = match answers
             .path(RECORD)?
             .and_then(|record| record.content.as_deref())
             .map(document::read)
         {
-            None => Table::new(),
+            None => JsonObject::new(),
             Some(Ok(record)) => record,
             Some(Err(why)) => {
                 notes.push(format!("the record {RECORD} is not readable ({why}): every key counts as set by somebody else"));
-                Table::new()
+                JsonObject::new()
             }
         };
         let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
@@ -122,7 +122,7 @@ impl Kind for DaemonJson {
         } else {
             Vec::new()
         };
-        Ok(Observation::Known(Seen {
+        Ok(Observation::Known(DaemonJsonState {
             file: answers.path(PATH)?.cloned(),
             last,
             running,
@@ -131,9 +131,9 @@ impl Kind for DaemonJson {
         }))
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+    fn plan(&self, seen: &DaemonJsonState) -> Result<Option<Change>, Refusal> {
         let (live, invalid) = self.live(seen.file.as_ref())?;
-        let Merged {
+        let MergeResult {
             document,
             differences,
             notes,
@@ -149,8 +149,8 @@ impl Kind for DaemonJson {
             keep = format!("{PATH}.skep-invalid-{}", short_hash(content));
             change = change.field(
                 "content",
-                Shown::text(format!("not JSON ({why})")),
-                Shown::text("valid JSON"),
+                DisplayValue::text(format!("not JSON ({why})")),
+                DisplayValue::text("valid JSON"),
             );
             change = change.note(format!("a copy of the invalid file is kept as {keep}"));
         }
@@ -158,7 +158,7 @@ impl Kind for DaemonJson {
             change = show(change, &difference.key, difference);
         }
         // A file that is right while the Engine runs with an older one: edited, and never reloaded.
-        let pending: Vec<&Difference> = seen
+        let pending: Vec<&KeyDifference> = seen
             .not_loaded
             .iter()
             .filter(|missing| !differences.iter().any(|known| known.key == missing.key))
@@ -179,16 +179,16 @@ impl Kind for DaemonJson {
                 && differences
                     .iter()
                     .chain(pending)
-                    .all(Difference::is_reloadable) =>
+                    .all(KeyDifference::is_reloadable) =>
             {
                 "reload"
             }
             () => "restart",
         };
         change.disturbs = match mode {
-            "restart" => Disturbance::EngineRestart,
-            "reload" => Disturbance::Reload,
-            _ => Disturbance::Nothing,
+            "restart" => Disruption::EngineRestart,
+            "reload" => Disruption::Reload,
+            _ => Disruption::Nothing,
         };
         change
             .notes
@@ -217,15 +217,15 @@ impl Kind for DaemonJson {
     }
 }
 
-impl DaemonJson {
+impl DaemonJsonResource {
     /// The live document; with the reason and the bytes when it is not one and may be replaced.
     #[expect(clippy::type_complexity, reason = "used once, just above")]
     fn live<'a>(
         &self,
         file: Option<&'a PathState>,
-    ) -> Result<(Table, Option<(String, &'a [u8])>), Refusal> {
+    ) -> Result<(JsonObject, Option<(String, &'a [u8])>), Refusal> {
         let Some(file) = file else {
-            return Ok((Table::new(), None));
+            return Ok((JsonObject::new(), None));
         };
         let Some(content) = file
             .content
@@ -241,7 +241,7 @@ impl DaemonJson {
         };
         match document::read(content) {
             Ok(live) => Ok((live, None)),
-            Err(why) if self.replace_invalid => Ok((Table::new(), Some((why, content)))),
+            Err(why) if self.replace_invalid => Ok((JsonObject::new(), Some((why, content)))),
             Err(why) => Err(Refusal {
                 why: format!("{PATH} is not valid JSON: {why}"),
                 hint: "mend the file by hand, or set replace_invalid = true (a copy is kept)"
@@ -251,11 +251,11 @@ impl DaemonJson {
     }
 }
 
-fn show(change: Change, field: &str, difference: &Difference) -> Change {
-    let shown = |value: &Option<Json>| {
-        value
-            .as_ref()
-            .map_or(Shown::Absent, |value| Shown::text(value.to_string()))
+fn show(change: Change, field: &str, difference: &KeyDifference) -> Change {
+    let shown = |value: &Option<JsonValue>| {
+        value.as_ref().map_or(DisplayValue::Absent, |value| {
+            DisplayValue::text(value.to_string())
+        })
     };
     change.field(field, shown(&difference.before), shown(&difference.after))
 }
@@ -269,8 +269,8 @@ fn short_hash(content: &[u8]) -> String {
 }
 
 /// What the Engine would refuse, or what would keep it from starting.
-fn check(key: &str, value: &Json) -> Result<(), Invalid> {
-    let invalid = |message: String, hint: String| Err(Invalid::new(key, message).hint(hint));
+fn check(key: &str, value: &JsonValue) -> Result<(), InvalidField> {
+    let invalid = |message: String, hint: String| Err(InvalidField::new(key, message).hint(hint));
     if key.contains('_') {
         return invalid(
             format!("`{key}` is neither a key of daemon.json nor a word of this kind"),
@@ -286,11 +286,11 @@ fn check(key: &str, value: &Json) -> Result<(), Invalid> {
             "change the unit with a drop-in instead".into(),
         ),
         "insecure-registries" | "registry-mirrors" => match value {
-            Json::List(elements) if elements.iter().all(|element| element.as_text().is_some()) => Ok(()),
+            JsonValue::List(elements) if elements.iter().all(|element| element.as_text().is_some()) => Ok(()),
             _ => invalid(format!("`{key}` is a list of texts"), format!("{key} = [\"docker01:5000\"]")),
         },
         "log-opts" => match value {
-            Json::Table(options) if options.values().all(|option| option.as_text().is_some()) => Ok(()),
+            JsonValue::Table(options) if options.values().all(|option| option.as_text().is_some()) => Ok(()),
             _ => invalid(
                 "`log-opts` is a table of texts; the Engine refuses numbers and booleans there".into(),
                 "log-opts = { max-size = \"10m\", max-file = \"3\" }".into(),

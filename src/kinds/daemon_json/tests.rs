@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Act, Answer, EngineAnswer, UnitState};
+use crate::model::{DockerAnswer, Operation, QueryAnswer, UnitState};
 use crate::swarm::samples::{bound, good, roster};
 
 const TABLE: &str = "insecure-registries = ['docker01:5000']\nlog-driver = 'json-file'\nlog-opts = { max-size = '10m' }";
 
-fn file(content: &str) -> Answer {
-    Answer::Path(Some(PathState {
+fn file(content: &str) -> QueryAnswer {
+    QueryAnswer::Path(Some(PathState {
         kind: PathType::File,
         owner: "root".into(),
         uid: 0,
@@ -28,28 +28,31 @@ fn file(content: &str) -> Answer {
     }))
 }
 
-fn answers(live: Option<&str>, last: Option<&str>, engine: EngineAnswer) -> Answers {
-    let running = !matches!(engine, EngineAnswer::Absent);
+fn answers(live: Option<&str>, last: Option<&str>, engine: DockerAnswer) -> HostAnswers {
+    let running = !matches!(engine, DockerAnswer::Absent);
     let state = if running { "active" } else { "inactive" };
     let unit = UnitState {
         properties: [("ActiveState".to_owned(), state.to_owned())].into(),
     };
-    Answers::default()
-        .with(Query::content(PATH), live.map_or(Answer::Path(None), file))
+    HostAnswers::default()
+        .with(
+            Query::content(PATH),
+            live.map_or(QueryAnswer::Path(None), file),
+        )
         .with(
             Query::content(RECORD),
-            last.map_or(Answer::Path(None), file),
+            last.map_or(QueryAnswer::Path(None), file),
         )
-        .with(Query::Unit("docker".into()), Answer::Unit(unit))
+        .with(Query::Unit("docker".into()), QueryAnswer::Unit(unit))
         .with(
             Query::Program("dockerd".into()),
-            Answer::Program(running.then(|| "/usr/bin/dockerd".into())),
+            QueryAnswer::Program(running.then(|| "/usr/bin/dockerd".into())),
         )
-        .with(Query::engine("/info"), Answer::Engine(engine))
+        .with(Query::engine("/info"), QueryAnswer::Engine(engine))
 }
 
 /// An Engine that runs with these insecure registries.
-fn engine(registries: &[&str]) -> EngineAnswer {
+fn engine(registries: &[&str]) -> DockerAnswer {
     let indexes: serde_json::Map<String, Value> = registries
         .iter()
         .map(|name| ((*name).to_owned(), json!({"Name": name, "Secure": false})))
@@ -58,8 +61,8 @@ fn engine(registries: &[&str]) -> EngineAnswer {
         "IndexConfigs": indexes, "InsecureRegistryCIDRs": ["127.0.0.0/8"], "Mirrors": []}}))
 }
 
-fn plan(table: &str, answers: &Answers) -> Result<Option<Change>, Refusal> {
-    let kind: DaemonJson = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+fn plan(table: &str, answers: &HostAnswers) -> Result<Option<Change>, Refusal> {
+    let kind: DaemonJsonResource = bound(table, "docker01", &roster(&["docker01"])).unwrap();
     match kind.observe(answers).unwrap() {
         Observation::Known(seen) => kind.plan(&seen),
         Observation::Needs(_) => panic!(),
@@ -67,7 +70,7 @@ fn plan(table: &str, answers: &Answers) -> Result<Option<Change>, Refusal> {
 }
 
 fn script(change: &Change) -> (Vec<String>, String) {
-    let Act::Script(script) = &change.steps[0].act else {
+    let Operation::Script(script) = &change.steps[0].act else {
         panic!()
     };
     let length: usize = script.arguments[3].parse().unwrap();
@@ -79,12 +82,12 @@ fn script(change: &Change) -> (Vec<String>, String) {
 
 #[test]
 fn a_bare_host_gets_the_file_before_its_engine() {
-    let change = plan(TABLE, &answers(None, None, EngineAnswer::Absent))
+    let change = plan(TABLE, &answers(None, None, DockerAnswer::Absent))
         .unwrap()
         .unwrap();
     assert_eq!(
         (change.action, change.disturbs),
-        (Action::Create, Disturbance::Nothing)
+        (Action::Create, Disruption::Nothing)
     );
     let (arguments, content) = script(&change);
     assert_eq!(arguments[2], "none");
@@ -120,31 +123,31 @@ fn reload_where_enough_else_restart() {
             "insecure-registries = ['docker01:5000']",
             "{}",
             "{}",
-            Disturbance::Reload,
+            Disruption::Reload,
         ),
         (
             "debug = true",
             r#"{"debug": false}"#,
             "{}",
-            Disturbance::Reload,
+            Disruption::Reload,
         ),
         (
             "log-driver = 'journald'",
             "{}",
             "{}",
-            Disturbance::EngineRestart,
+            Disruption::EngineRestart,
         ),
         (
             "debug = true\nlog-level = 'warn'",
             "{}",
             "{}",
-            Disturbance::EngineRestart,
+            Disruption::EngineRestart,
         ),
         (
             "debug = true",
             r#"{"debug": true, "labels": ["a=b"]}"#,
             r#"{"labels": ["a=b"]}"#,
-            Disturbance::EngineRestart,
+            Disruption::EngineRestart,
         ),
     ] {
         let change = plan(table, &answers(Some(live), Some(last), engine(&[])))
@@ -189,7 +192,7 @@ fn three_ways() {
             None,
         ),
     ] {
-        let wanted: DaemonJson = toml::from_str(wanted).unwrap();
+        let wanted: DaemonJsonResource = toml::from_str(wanted).unwrap();
         let read = |text: &str| document::read(text.as_bytes()).unwrap();
         let merged = merge::merge(&read(last), &read(live), &wanted.wanted);
         assert_eq!(serde_json::to_string(&merged.document).unwrap(), document);
@@ -258,7 +261,7 @@ fn an_engine_that_runs_with_an_older_file_is_told_to_read_it() {
     let change = plan(table, &answers(Some(live), None, engine(&[])))
         .unwrap()
         .unwrap();
-    assert_eq!(change.disturbs, Disturbance::Reload);
+    assert_eq!(change.disturbs, Disruption::Reload);
     assert_eq!(
         change.fields[0].field,
         "insecure-registries (in the running Engine)"
@@ -287,7 +290,7 @@ fn an_engine_that_runs_with_an_older_file_is_told_to_read_it() {
     )
     .unwrap()
     .unwrap();
-    assert_eq!(change.disturbs, Disturbance::EngineRestart);
+    assert_eq!(change.disturbs, Disruption::EngineRestart);
 }
 
 #[test]
@@ -299,11 +302,12 @@ fn keys_that_would_stop_the_engine_are_load_errors() {
         "registry-mirrors = [1]",
         "log-opts = { max-file = 3 }",
     ] {
-        let error = bound::<DaemonJson>(table, "docker01", &roster(&["docker01"])).unwrap_err();
+        let error =
+            bound::<DaemonJsonResource>(table, "docker01", &roster(&["docker01"])).unwrap_err();
         assert!(error.hint.is_some(), "{table}");
     }
-    assert!(toml::from_str::<DaemonJson>("replace_invalid = 'yes'").is_err());
-    assert!(toml::from_str::<DaemonJson>("since = 2026-01-01").is_err());
+    assert!(toml::from_str::<DaemonJsonResource>("replace_invalid = 'yes'").is_err());
+    assert!(toml::from_str::<DaemonJsonResource>("since = 2026-01-01").is_err());
 }
 
 /// Stand-ins for the Engine: it comes back only while daemon.json does not say `bad`, refuses what says `wrong`, and tells of a

@@ -10,11 +10,11 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use self::rows::{Live, Row};
+use self::rows::{FirewallRule, LiveRule};
 use super::cluster::default_managers;
 use crate::model::{
-    Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, ProbeError, Query,
-    Refusal, Shown, Step,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
+    ProbeError, Query, Refusal, ResourceKind, Step,
 };
 use crate::swarm::host_part;
 
@@ -29,7 +29,7 @@ const MANAGEMENT: (&str, &str) = ("2377", "tcp");
 /// What ufw lets in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Firewall {
+pub struct FirewallResource {
     /// Ports for everybody: `"80/tcp"`, `"53/udp"`. Default none.
     #[serde(default)]
     published: Vec<String>,
@@ -40,7 +40,7 @@ pub struct Firewall {
     #[serde(default = "default_managers")]
     managers: String,
     #[serde(skip)]
-    wanted: BTreeSet<Row>,
+    wanted: BTreeSet<FirewallRule>,
 }
 
 fn default_nodes() -> Vec<String> {
@@ -48,20 +48,20 @@ fn default_nodes() -> Vec<String> {
 }
 /// What ufw has.
 #[derive(Debug)]
-pub struct Seen {
+pub struct FirewallState {
     enabled: bool,
-    rows: Vec<Live>,
+    rows: Vec<LiveRule>,
 }
 
-impl Kind for Firewall {
+impl ResourceKind for FirewallResource {
     const NAME: &'static str = "firewall";
-    type Observed = Seen;
+    type Observed = FirewallState;
 
     fn name(&self) -> String {
         "ufw".into()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         let mut ports = BETWEEN.to_vec();
         if context
             .roster
@@ -76,7 +76,7 @@ impl Kind for Firewall {
             .flat_map(|group| context.roster.group(group))
             .collect();
         if names.is_empty() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "nodes",
                 format!("no host is in the groups {}", self.nodes.join(", ")),
             ));
@@ -90,7 +90,7 @@ impl Kind for Firewall {
                 .clone()
                 .unwrap_or_else(|| entry.address.clone());
             let Ok(address) = host_part(&address).parse::<IpAddr>() else {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "nodes",
                     format!("the address of {name} is {address}, not an IP address"),
                 )
@@ -98,7 +98,7 @@ impl Kind for Firewall {
             };
             for (port, protocol) in &ports {
                 let (protocol, port) = ((*protocol).to_owned(), (*port).to_owned());
-                self.wanted.insert(Row {
+                self.wanted.insert(FirewallRule {
                     protocol,
                     port,
                     from: address.to_string(),
@@ -113,18 +113,18 @@ impl Kind for Firewall {
                 Some((port.parse::<u16>().ok().filter(|port| *port > 0)?, protocol))
             });
             let Some((port, protocol)) = row else {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "published",
                     format!("{text:?} is not PORT/tcp or PORT/udp"),
                 ));
             };
             if is_of_the_swarm(&port.to_string(), protocol) {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "published",
                     format!("{text} is the swarm's own, for its nodes alone"),
                 ));
             }
-            self.wanted.insert(Row {
+            self.wanted.insert(FirewallRule {
                 protocol: protocol.into(),
                 port: port.to_string(),
                 from: "any".into(),
@@ -140,7 +140,7 @@ impl Kind for Firewall {
             .collect()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<FirewallState>, ProbeError> {
         let text = |path: &str| -> Result<String, ProbeError> {
             let content = answers
                 .path(path)?
@@ -156,25 +156,29 @@ impl Kind for Firewall {
                 rows.push(row);
             }
         }
-        Ok(Observation::Known(Seen {
+        Ok(Observation::Known(FirewallState {
             enabled: rows::enabled(&text(CONFIGURATION)?),
             rows,
         }))
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+    fn plan(&self, seen: &FirewallState) -> Result<Option<Change>, Refusal> {
         if !seen.enabled {
             return Ok(None);
         }
         let mut change = Change::new(Action::Update);
-        let words = |row: &Row| format!("{}/{} from {}", row.port, row.protocol, row.from);
+        let words = |row: &FirewallRule| format!("{}/{} from {}", row.port, row.protocol, row.from);
         for row in self
             .wanted
             .iter()
             .filter(|row| !seen.rows.iter().any(|live| live.row == **row))
         {
             change = change
-                .field(words(row), Shown::Absent, Shown::text("allowed"))
+                .field(
+                    words(row),
+                    DisplayValue::Absent,
+                    DisplayValue::text("allowed"),
+                )
                 .step(step("allow", ALLOW, row));
         }
         for live in &seen.rows {
@@ -183,7 +187,11 @@ impl Kind for Firewall {
                 && !self.wanted.contains(&live.row);
             if stale || wide {
                 change = change
-                    .field(words(&live.row), Shown::text("allowed"), Shown::Absent)
+                    .field(
+                        words(&live.row),
+                        DisplayValue::text("allowed"),
+                        DisplayValue::Absent,
+                    )
                     .step(step("no longer allow", DELETE, &live.row));
             }
         }
@@ -200,7 +208,7 @@ const ALLOW: &str =
 const DELETE: &str = "if [ \"$1\" = any ]; then ufw delete allow from \"$2\" to any port \"$3\" >/dev/null\n\
 else ufw delete allow proto \"$1\" from \"$2\" to any port \"$3\" >/dev/null; fi\n";
 
-fn step(what: &str, script: &'static str, row: &Row) -> Step {
+fn step(what: &str, script: &'static str, row: &FirewallRule) -> Step {
     let summary = format!("{what} {}/{} from {}", row.port, row.protocol, row.from);
     Step::script(
         summary,

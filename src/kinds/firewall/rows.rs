@@ -3,7 +3,7 @@
 
 /// A row that lets packets in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Row {
+pub(super) struct FirewallRule {
     /// `tcp`, `udp` or `any`.
     pub(super) protocol: String,
     /// Port on this host: a number, a range or a list.
@@ -14,8 +14,8 @@ pub(super) struct Row {
 
 /// A row that is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Live {
-    pub(super) row: Row,
+pub(super) struct LiveRule {
+    pub(super) row: FirewallRule,
     /// Whether it carries our comment.
     pub(super) ours: bool,
 }
@@ -24,7 +24,7 @@ pub(super) struct Live {
 const COMMENT: &str = "comment=736b6570";
 
 /// The rows of a file that allow something from somewhere to a port of this host, on every interface. Others are nobody's business here.
-pub(super) fn read(file: &str) -> Vec<Live> {
+pub(super) fn read(file: &str) -> Vec<LiveRule> {
     file.lines()
         .filter_map(|line| line.strip_prefix("### tuple ### "))
         .filter_map(one)
@@ -32,7 +32,7 @@ pub(super) fn read(file: &str) -> Vec<Live> {
 }
 
 /// `allow tcp 2377 0.0.0.0/0 any 192.168.56.12 in comment=...`: action, protocol, port and address here, port and address there.
-fn one(tuple: &str) -> Option<Live> {
+fn one(tuple: &str) -> Option<LiveRule> {
     let words: Vec<&str> = tuple.split_whitespace().collect();
     let [
         action,
@@ -50,8 +50,8 @@ fn one(tuple: &str) -> Option<Live> {
     let any = |address: &str| matches!(address, "0.0.0.0/0" | "::/0");
     let plain = *action == "allow" && *direction == "in" && *from_port == "any" && any(to);
     // An application's rows have its name behind the direction.
-    plain.then(|| Live {
-        row: Row {
+    plain.then(|| LiveRule {
+        row: FirewallRule {
             protocol: (*protocol).to_owned(),
             port: (*port).to_owned(),
             from: if any(from) {

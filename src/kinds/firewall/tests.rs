@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::kinds::trial;
-use crate::model::Answer;
+use crate::model::QueryAnswer;
 use crate::swarm::samples::{bound, roster};
 
 const RULES_OF_A_NODE: &str = "*filter
@@ -25,12 +25,12 @@ const RULES_OF_A_NODE: &str = "*filter
 ";
 const RULES_6_OF_A_NODE: &str = "### tuple ### allow any 22 ::/0 any ::/0 in\n### tuple ### allow tcp 80 ::/0 any ::/0 in comment=736b6570\n";
 
-fn kind(table: &str, host: &str) -> Firewall {
+fn kind(table: &str, host: &str) -> FirewallResource {
     bound(table, host, &roster(&["docker01"])).unwrap()
 }
 
-fn answers(enabled: &str, rules: &str) -> Answers {
-    Answers::default()
+fn answers(enabled: &str, rules: &str) -> HostAnswers {
+    HostAnswers::default()
         .with(
             Query::content(CONFIGURATION),
             trial::file_answer(&format!("# x\nENABLED={enabled}\nLOGLEVEL=low\n")),
@@ -105,8 +105,8 @@ fn where_ufw_is_off_or_not_there_nothing_is_done() {
     assert!(trial::plan(&kind("", "docker02"), &answers("no", "")).is_none());
     let none = [CONFIGURATION, RULES, RULES_6]
         .into_iter()
-        .fold(Answers::default(), |answers, path| {
-            answers.with(Query::content(path), Answer::Path(None))
+        .fold(HostAnswers::default(), |answers, path| {
+            answers.with(Query::content(path), QueryAnswer::Path(None))
         });
     assert!(trial::plan(&kind("", "docker02"), &none).is_none());
 }
@@ -121,7 +121,7 @@ fn bad_tables() {
         "nodes = ['nobody']",
     ] {
         assert!(
-            bound::<Firewall>(table, "docker02", &roster(&["docker01"])).is_err(),
+            bound::<FirewallResource>(table, "docker02", &roster(&["docker01"])).is_err(),
             "{table}"
         );
     }

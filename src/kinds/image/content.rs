@@ -4,7 +4,7 @@ use std::io::Read;
 
 use sha2::{Digest, Sha256};
 
-use super::Invalid;
+use super::InvalidField;
 use crate::model::{TreeContent, TreeEntry};
 
 /// The tar of a folder. Owners, times and modes do not come from the operator's machine: the same files are the same tar.
@@ -56,9 +56,9 @@ pub(super) fn digest<'a>(tar: &[u8], with: impl IntoIterator<Item = &'a str>) ->
 }
 
 /// The image in an archive of `docker save`: its name there and its ID, which is the digest of its configuration.
-pub(super) fn saved(archive: &[u8]) -> Result<(String, String), Invalid> {
+pub(super) fn saved(archive: &[u8]) -> Result<(String, String), InvalidField> {
     let invalid = |why: &str| {
-        Invalid::new(
+        InvalidField::new(
             "archive",
             format!("the archive is no image that `docker save` wrote: {why}"),
         )

@@ -13,8 +13,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    Act, Action, Answers, Change, Credentials, EngineAnswer, EngineCall, HostContext, ImageCall,
-    Invalid, Kind, Made, Observation, ProbeError, Query, Refusal, STEP_TIMEOUT, Shown, Step,
+    Action, Change, DisplayValue, DockerAnswer, DockerCall, GeneratedValue, HostAnswers,
+    HostContext, ImageCall, InvalidField, Observation, Operation, ProbeError, Query, Refusal,
+    RegistryCredentials, ResourceKind, STEP_TIMEOUT, Step,
 };
 
 /// Label with the digest of what an image was built of.
@@ -25,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 /// An image, made on this host.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Image {
+pub struct ImageResource {
     /// Name with its registry and an exact tag: `docker01:5000/web:1`.
     name: String,
     /// Folder beside the playbook with all that the build needs.
@@ -43,9 +44,9 @@ pub struct Image {
     /// Who pushes, where the registry knows its users.
     username: Option<String>,
     /// The password.
-    password: Option<Secret>,
+    password: Option<PushPassword>,
     #[serde(skip)]
-    source: Source,
+    source: ImageSource,
 }
 
 fn yes() -> bool {
@@ -55,9 +56,9 @@ fn yes() -> bool {
 /// A password; never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-struct Secret(String);
+struct PushPassword(String);
 
-impl std::fmt::Debug for Secret {
+impl std::fmt::Debug for PushPassword {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Secret")
     }
@@ -65,7 +66,7 @@ impl std::fmt::Debug for Secret {
 
 /// What the image is made of.
 #[derive(Default)]
-struct Source {
+struct ImageSource {
     tar: Arc<[u8]>,
     /// Digest of context and arguments, or the ID of the image in the archive.
     digest: String,
@@ -74,7 +75,7 @@ struct Source {
 }
 
 // By hand: nobody reads a tar.
-impl std::fmt::Debug for Source {
+impl std::fmt::Debug for ImageSource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
             formatter,
@@ -87,32 +88,32 @@ impl std::fmt::Debug for Source {
 
 /// What is there.
 #[derive(Debug)]
-pub struct Seen {
+pub struct ImageState {
     /// ID, content label and digests in registries of the image on this host.
-    local: Option<Local>,
+    local: Option<LocalImage>,
     /// The digest in the registry; a reason where it could not be asked.
     remote: Result<Option<String>, String>,
 }
 
 #[derive(Debug)]
-struct Local {
+struct LocalImage {
     id: String,
     content: String,
     digests: Vec<String>,
 }
 
-impl Kind for Image {
+impl ResourceKind for ImageResource {
     const NAME: &'static str = "image";
-    type Observed = Seen;
+    type Observed = ImageState;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         super::registry::check_image("name", &self.name)?;
         if self.name.contains('@') {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "name",
                 "an image is made under a tag; its digest is learnt then",
             ));
@@ -122,14 +123,14 @@ impl Kind for Image {
             .split_once('/')
             .is_some_and(|(first, _)| first.contains(['.', ':']) || first == "localhost");
         if self.push && !has_registry {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "name",
                 format!("{} names no registry to push to", self.name),
             )
             .hint("write it as docker01:5000/NAME:TAG, or set push = false"));
         }
         if self.username.is_some() != self.password.is_some() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "username",
                 "username and password go together",
             ));
@@ -139,14 +140,14 @@ impl Kind for Image {
                 let entries = context.files.tree(path)?;
                 let dockerfile = self.dockerfile();
                 if !entries.iter().any(|entry| entry.path == dockerfile) {
-                    return Err(Invalid::new(
+                    return Err(InvalidField::new(
                         "context",
                         format!("there is no {dockerfile} in {path}"),
                     )
                     .hint("name it: dockerfile = \"...\""));
                 }
                 let tar = content::tar(&entries).map_err(|error| {
-                    Invalid::new(
+                    InvalidField::new(
                         "context",
                         format!("{path} does not fit into a tar: {error}"),
                     )
@@ -156,7 +157,7 @@ impl Kind for Image {
                     .iter()
                     .flat_map(|(key, value)| [key.as_str(), value.as_str()]);
                 let digest = content::digest(&tar, std::iter::once(dockerfile).chain(arguments));
-                Source {
+                ImageSource {
                     tar: tar.into(),
                     digest,
                     saved: None,
@@ -164,21 +165,21 @@ impl Kind for Image {
             }
             (None, Some(path)) => {
                 if self.dockerfile.is_some() || !self.args.is_empty() {
-                    return Err(Invalid::new(
+                    return Err(InvalidField::new(
                         "archive",
                         "an archive is loaded, not built: no dockerfile, no args",
                     ));
                 }
                 let archive = context.files.archive(path)?;
                 let (saved, digest) = content::saved(&archive)?;
-                Source {
+                ImageSource {
                     tar: archive.into(),
                     digest,
                     saved: Some(saved),
                 }
             }
             _ => {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "context",
                     "an image is made of either a context or an archive",
                 ));
@@ -198,34 +199,34 @@ impl Kind for Image {
         queries
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<ImageState>, ProbeError> {
         let local = match answers.engine(&self.inspect())? {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
-            } => Some(Local::read(body)),
+            } => Some(LocalImage::read(body)),
             // A host that is to get its Engine in this run has no image.
-            EngineAnswer::Response { status: 404, .. } | EngineAnswer::Absent => None,
-            EngineAnswer::Response { status, body } => {
+            DockerAnswer::Response { status: 404, .. } | DockerAnswer::Absent => None,
+            DockerAnswer::Response { status, body } => {
                 return Err(unreadable(&said(*status, body)));
             }
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => {
+            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
                 return Err(unreadable(why));
             }
         };
         let remote = if self.push {
             match answers.distribution(&self.name, self.credentials().as_ref())? {
-                EngineAnswer::Response {
+                DockerAnswer::Response {
                     status: 200..=299,
                     body,
                 } => Ok(body
                     .pointer("/Descriptor/digest")
                     .and_then(Value::as_str)
                     .map(str::to_owned)),
-                EngineAnswer::Response { status, body } if is_missing(*status, body) => Ok(None),
-                EngineAnswer::Response { status, body } => Err(said(*status, body)),
-                EngineAnswer::Absent => Ok(None),
-                EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => Err(why.clone()),
+                DockerAnswer::Response { status, body } if is_missing(*status, body) => Ok(None),
+                DockerAnswer::Response { status, body } => Err(said(*status, body)),
+                DockerAnswer::Absent => Ok(None),
+                DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why.clone()),
             }
         } else {
             Ok(None)
@@ -240,10 +241,10 @@ impl Kind for Image {
                 why: why.clone(),
             });
         }
-        Ok(Observation::Known(Seen { local, remote }))
+        Ok(Observation::Known(ImageState { local, remote }))
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+    fn plan(&self, seen: &ImageState) -> Result<Option<Change>, Refusal> {
         let made = seen.local.as_ref().is_some_and(|local| self.is_made(local));
         let remote = seen.remote.as_ref().ok().and_then(Option::as_deref);
         let pushed = !self.push
@@ -263,17 +264,26 @@ impl Kind for Image {
             Action::Update
         });
         if !made {
-            let before = seen
-                .local
-                .as_ref()
-                .map_or(Shown::Absent, |local| Shown::text(short(self.mark(local))));
-            change = change.field("content", before, Shown::text(short(&self.source.digest)));
+            let before = seen.local.as_ref().map_or(DisplayValue::Absent, |local| {
+                DisplayValue::text(short(self.mark(local)))
+            });
+            change = change.field(
+                "content",
+                before,
+                DisplayValue::text(short(&self.source.digest)),
+            );
             change.steps.extend(self.making());
         }
         if self.push {
-            let before = remote.map_or(Shown::Absent, |digest| Shown::text(short(digest)));
+            let before = remote.map_or(DisplayValue::Absent, |digest| {
+                DisplayValue::text(short(digest))
+            });
             change = change
-                .field("digest in the registry", before, Shown::KnownAfterApply)
+                .field(
+                    "digest in the registry",
+                    before,
+                    DisplayValue::KnownAfterApply,
+                )
                 .step(self.pushing());
             if let Err(why) = &seen.remote {
                 change = change.note(format!("the registry cannot be asked yet: {why}"));
@@ -283,7 +293,7 @@ impl Kind for Image {
     }
 }
 
-impl Local {
+impl LocalImage {
     fn read(body: &Value) -> Self {
         let text = |pointer: &str| {
             body.pointer(pointer)
@@ -314,7 +324,7 @@ impl Local {
     }
 }
 
-impl Image {
+impl ImageResource {
     fn dockerfile(&self) -> &str {
         self.dockerfile.as_deref().unwrap_or("Dockerfile")
     }
@@ -328,10 +338,10 @@ impl Image {
         self.name.rsplit_once(':').unwrap_or((&self.name, ""))
     }
 
-    fn credentials(&self) -> Option<Credentials> {
+    fn credentials(&self) -> Option<RegistryCredentials> {
         let (username, password) = (self.username.clone()?, self.password.clone()?.0);
         let registry = self.name.split('/').next().unwrap_or_default().to_owned();
-        Some(Credentials {
+        Some(RegistryCredentials {
             username,
             password,
             registry,
@@ -339,7 +349,7 @@ impl Image {
     }
 
     /// What tells of an image whether it is this one.
-    fn mark<'a>(&self, local: &'a Local) -> &'a str {
+    fn mark<'a>(&self, local: &'a LocalImage) -> &'a str {
         if self.source.saved.is_some() || local.content.is_empty() {
             &local.id
         } else {
@@ -347,7 +357,7 @@ impl Image {
         }
     }
 
-    fn is_made(&self, local: &Local) -> bool {
+    fn is_made(&self, local: &LocalImage) -> bool {
         if self.source.saved.is_some() {
             local.id == self.source.digest
         } else {
@@ -387,20 +397,20 @@ impl Image {
             percent(tag)
         );
         let (managers, late, body, timeout) = (Vec::new(), Vec::new(), None, STEP_TIMEOUT);
-        let call = EngineCall {
+        let call = DockerCall {
             managers,
             method: "POST",
             path,
             body,
             late,
-            made: Made::Nothing,
+            made: GeneratedValue::Nothing,
             timeout,
         };
         vec![
             load,
             Step {
                 summary: format!("tag it as {}", self.name),
-                act: Act::Engine(call),
+                act: Operation::Engine(call),
             },
         ]
     }
@@ -421,11 +431,11 @@ impl Image {
         summary: String,
         path: String,
         archive: Arc<[u8]>,
-        credentials: Option<Credentials>,
+        credentials: Option<RegistryCredentials>,
     ) -> Step {
         Step {
             summary,
-            act: Act::Image(ImageCall {
+            act: Operation::Image(ImageCall {
                 path,
                 archive,
                 credentials,

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::kinds::trial;
 use crate::kinds::trial::TrialFiles;
-use crate::model::{Answer, TreeContent, TreeEntry};
+use crate::model::{QueryAnswer, TreeContent, TreeEntry};
 
 const TABLE: &str = "name = 'docker01:5000/web:1'\ncontext = 'web'\nargs = { VERSION = '7' }";
 
@@ -20,36 +20,36 @@ fn files() -> TrialFiles {
     )
 }
 
-fn kind(table: &str) -> Image {
+fn kind(table: &str) -> ImageResource {
     trial::kind_with(table, &files())
 }
 
-fn answers(kind: &Image, local: Option<Value>, remote: EngineAnswer) -> Answers {
-    let missing = EngineAnswer::Response {
+fn answers(kind: &ImageResource, local: Option<Value>, remote: DockerAnswer) -> HostAnswers {
+    let missing = DockerAnswer::Response {
         status: 404,
         body: json!({"message": "No such image"}),
     };
-    let local = local.map_or(missing, |body| EngineAnswer::Response { status: 200, body });
-    Answers::default()
-        .with(Query::engine(kind.inspect()), Answer::Engine(local))
+    let local = local.map_or(missing, |body| DockerAnswer::Response { status: 200, body });
+    HostAnswers::default()
+        .with(Query::engine(kind.inspect()), QueryAnswer::Engine(local))
         .with(
             Query::Distribution {
                 image: kind.name.clone(),
                 credentials: kind.credentials(),
             },
-            Answer::Engine(remote),
+            QueryAnswer::Engine(remote),
         )
 }
 
-fn has(digest: &str) -> EngineAnswer {
-    EngineAnswer::Response {
+fn has(digest: &str) -> DockerAnswer {
+    DockerAnswer::Response {
         status: 200,
         body: json!({"Descriptor": {"digest": digest}}),
     }
 }
 
-fn refuses(status: u16, message: &str) -> EngineAnswer {
-    EngineAnswer::Response {
+fn refuses(status: u16, message: &str) -> DockerAnswer {
+    DockerAnswer::Response {
         status,
         body: json!({"message": message}),
     }
@@ -80,7 +80,7 @@ fn what_is_not_there_is_built_and_pushed() {
         summaries(&change),
         ["build docker01:5000/web:1", "push docker01:5000/web:1"]
     );
-    let Act::Image(build) = &change.steps[0].act else {
+    let Operation::Image(build) = &change.steps[0].act else {
         panic!()
     };
     assert!(
@@ -97,7 +97,7 @@ fn what_is_not_there_is_built_and_pushed() {
         "{}",
         build.path
     );
-    let Act::Image(push) = &change.steps[1].act else {
+    let Operation::Image(push) = &change.steps[1].act else {
         panic!()
     };
     assert_eq!(
@@ -117,7 +117,7 @@ fn the_same_content_is_skipped_and_other_content_is_not() {
         )
         .is_none()
     );
-    let other: Image = trial::kind_with(&TABLE.replace("'7'", "'8'"), &files());
+    let other: ImageResource = trial::kind_with(&TABLE.replace("'7'", "'8'"), &files());
     assert_ne!(other.source.digest, digest);
     let change = trial::plan(
         &other,
@@ -187,16 +187,16 @@ fn an_archive_is_known_by_the_digest_of_its_configuration() {
     .unwrap();
     let files = TrialFiles([("box.tar", archive), ("bad.tar", b"no".to_vec())].into());
     let table = "name = 'box:2'\npush = false\narchive = 'box.tar'";
-    let kind: Image = trial::kind_with(table, &files);
-    let change = trial::plan(&kind, &answers(&kind, None, EngineAnswer::Absent)).unwrap();
+    let kind: ImageResource = trial::kind_with(table, &files);
+    let change = trial::plan(&kind, &answers(&kind, None, DockerAnswer::Absent)).unwrap();
     assert_eq!(summaries(&change), ["load box:lab", "tag it as box:2"]);
     assert!(
-        matches!(&change.steps[1].act, Act::Engine(call) if call.path == format!("/images/{id}/tag?repo=box&tag=2"))
+        matches!(&change.steps[1].act, Operation::Engine(call) if call.path == format!("/images/{id}/tag?repo=box&tag=2"))
     );
     assert!(
         trial::plan(
             &kind,
-            &answers(&kind, Some(json!({"Id": id})), EngineAnswer::Absent)
+            &answers(&kind, Some(json!({"Id": id})), DockerAnswer::Absent)
         )
         .is_none()
     );
@@ -239,7 +239,7 @@ fn passwords_are_in_no_text() {
         "{TABLE}\nusername = 'web'\npassword = 'open sesame'"
     ));
     let change = trial::plan(&kind, &answers(&kind, None, refuses(404, "x"))).unwrap();
-    assert!(!format!("{kind:?}{change:?}{:?}", Kind::queries(&kind)).contains("sesame"));
+    assert!(!format!("{kind:?}{change:?}{:?}", ResourceKind::queries(&kind)).contains("sesame"));
     assert_eq!(
         kind.credentials().unwrap().header(),
         "eyJwYXNzd29yZCI6Im9wZW4gc2VzYW1lIiwic2VydmVyYWRkcmVzcyI6ImRvY2tlcjAxOjUwMDAiLCJ1c2VybmFtZSI6IndlYiJ9"
@@ -277,9 +277,9 @@ fn bad_tables() {
         ),
     ] {
         assert!(
-            trial::invalid::<Image>(table).contains(why),
+            trial::invalid::<ImageResource>(table).contains(why),
             "{table}: {}",
-            trial::invalid::<Image>(table)
+            trial::invalid::<ImageResource>(table)
         );
     }
 }

@@ -4,13 +4,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::model::{Answer, EngineAnswer};
+use crate::model::{DockerAnswer, QueryAnswer};
 use crate::swarm::samples::*;
 
 const PATH: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
 const WAIT: &str = "docker01 wait /networks/back?scope=swarm /Driver=\"overlay\"";
 
-fn live(network: serde_json::Value) -> Answers {
+fn live(network: serde_json::Value) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     own(
         "/info",
@@ -18,9 +18,12 @@ fn live(network: serde_json::Value) -> Answers {
     )
     .with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader]))),
+        QueryAnswer::Engine(good(json!([leader]))),
     )
-    .with(Query::engine(PATH), Answer::Engine(good(json!([network]))))
+    .with(
+        Query::engine(PATH),
+        QueryAnswer::Engine(good(json!([network]))),
+    )
 }
 
 fn back() -> serde_json::Value {
@@ -29,8 +32,8 @@ fn back() -> serde_json::Value {
         "Options": {"com.docker.network.driver.overlay.vxlanid_list": "4097", "encrypted": ""}, "Labels": {"a": "1"}})
 }
 
-fn planned(table: &str, answers: &Answers) -> Result<Option<Change>, Refusal> {
-    let kind: Network = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+fn planned(table: &str, answers: &HostAnswers) -> Result<Option<Change>, Refusal> {
+    let kind: NetworkResource = bound(table, "docker01", &roster(&["docker01"])).unwrap();
     match kind.observe(answers).unwrap() {
         Observation::Known(observed) => kind.plan(&observed),
         Observation::Needs(queries) => panic!("{queries:?}"),
@@ -70,7 +73,7 @@ fn a_difference_is_refused_unless_it_may_be_made_anew() {
             WAIT
         ]
     );
-    assert_eq!(change.fields[1].before, Shown::text("10.30.0.0/24"));
+    assert_eq!(change.fields[1].before, DisplayValue::text("10.30.0.0/24"));
 }
 
 #[test]
@@ -81,7 +84,7 @@ fn a_name_that_only_contains_it_or_a_network_of_one_node_is_another() {
         .unwrap()
         .unwrap();
     assert_eq!(change.action, Action::Create);
-    let Act::Engine(call) = &change.steps[0].act else {
+    let Operation::Engine(call) = &change.steps[0].act else {
         panic!()
     };
     assert_eq!(
@@ -103,8 +106,10 @@ fn a_name_that_only_contains_it_or_a_network_of_one_node_is_another() {
 
 #[test]
 fn before_there_is_a_swarm_it_is_a_forecast() {
-    let answers = own("/info", EngineAnswer::Absent)
-        .with(Query::engine(PATH), Answer::Engine(EngineAnswer::Absent));
+    let answers = own("/info", DockerAnswer::Absent).with(
+        Query::engine(PATH),
+        QueryAnswer::Engine(DockerAnswer::Absent),
+    );
     let change = planned("name = 'back'\nsubnet = '10.31.0.0/24'", &answers)
         .unwrap()
         .unwrap();
@@ -115,7 +120,7 @@ fn before_there_is_a_swarm_it_is_a_forecast() {
 #[test]
 fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
     let roster = roster(&["docker01", "docker02"]);
-    let kind: Network = bound(
+    let kind: NetworkResource = bound(
         "name = 'back'\nattachable = true\nencrypted = true",
         "docker03",
         &roster,
@@ -155,7 +160,7 @@ fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
         panic!()
     };
     assert_eq!(first, [Query::engine_of(host("docker01"), PATH)]);
-    let base = and(base, "docker01", PATH, EngineAnswer::Down("stopped".into()));
+    let base = and(base, "docker01", PATH, DockerAnswer::Down("stopped".into()));
     let Observation::Needs(second) = kind.observe(&base).unwrap() else {
         panic!()
     };
@@ -164,8 +169,10 @@ fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
     let Observation::Known(observed) = kind.observe(&read).unwrap() else {
         panic!()
     };
-    assert!(matches!(&observed, Found::Live(Some(_), managers) if managers[0] == host("docker02")));
-    let none = and(base, "docker02", PATH, EngineAnswer::Down("stopped".into()));
+    assert!(
+        matches!(&observed, ClusterState::Live(Some(_), managers) if managers[0] == host("docker02"))
+    );
+    let none = and(base, "docker02", PATH, DockerAnswer::Down("stopped".into()));
     assert!(matches!(kind.observe(&none), Err(ProbeError::Elsewhere(_))));
 }
 
@@ -180,7 +187,7 @@ fn what_the_engine_would_refuse_is_a_load_error() {
         "name = 'n'\nmanagers = 'nobody'",
     ] {
         assert!(
-            bound::<Network>(table, "docker01", &roster(&["docker01"])).is_err(),
+            bound::<NetworkResource>(table, "docker01", &roster(&["docker01"])).is_err(),
             "{table}"
         );
     }

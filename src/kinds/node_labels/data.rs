@@ -7,17 +7,17 @@ use super::super::cluster::check_object_name;
 use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner};
 use super::super::{AbsolutePath, DataVolume};
 use crate::model::{
-    Act, Answers, Change, Holding, Invalid, Observation, PathState, PathType, ProbeError, Query,
-    Refusal, Shown, Step, WriteFile,
+    Change, DirectoryUsage, DisplayValue, HostAnswers, InvalidField, Observation, Operation,
+    PathState, PathType, ProbeError, Query, Refusal, Step, WriteFile,
 };
 use crate::names::HostName;
-use crate::swarm::{LiveSwarm, Node};
+use crate::swarm::{LiveSwarm, SwarmNode};
 
 /// Directories without a name, which only `skep node rebuild` looks at, and volumes by name.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Promised {
+pub(super) struct DeclaredVolumes {
     directories: Vec<AbsolutePath>,
-    volumes: BTreeMap<String, Place>,
+    volumes: BTreeMap<String, VolumeLocation>,
     /// Empty directories become volumes, whichever node had them.
     anew: bool,
     /// The labels that promise them.
@@ -28,26 +28,26 @@ pub(super) struct Promised {
 
 /// Where a volume is on its node.
 #[derive(Debug, Clone)]
-struct Place {
+struct VolumeLocation {
     path: AbsolutePath,
     link: Option<AbsolutePath>,
 }
 
 /// What is known of one volume.
 #[derive(Debug)]
-pub(super) struct SeenVolume {
+pub(super) struct VolumeState {
     directory: Option<PathState>,
     marker: Option<String>,
     link: Option<PathState>,
     /// What the swarm notes of it.
     noted: Option<DataVolume>,
     /// What the directory holds; asked only where its marker is missing.
-    holds: Option<Holding>,
+    holds: Option<DirectoryUsage>,
     /// In words, what the node that is noted holds.
     there: String,
 }
 
-impl Promised {
+impl DeclaredVolumes {
     /// Reads the field: a list of paths, or a table of names.
     pub(super) fn read(value: toml::Value) -> Result<Self, String> {
         let text = |value: toml::Value| match value {
@@ -67,7 +67,7 @@ impl Promised {
                     let toml::Value::Table(mut place) = value else {
                         promised.volumes.insert(
                             name,
-                            Place {
+                            VolumeLocation {
                                 path: text(value)?,
                                 link: None,
                             },
@@ -85,7 +85,7 @@ impl Promised {
                     }
                     promised.volumes.insert(
                         name,
-                        Place {
+                        VolumeLocation {
                             path: text(path)?,
                             link,
                         },
@@ -106,7 +106,7 @@ impl Promised {
         self.labels = labels;
     }
 
-    pub(super) fn check(&self) -> Result<(), Invalid> {
+    pub(super) fn check(&self) -> Result<(), InvalidField> {
         self.volumes
             .keys()
             .try_for_each(|name| check_object_name("data", name, LONGEST_NAME))
@@ -136,7 +136,7 @@ impl Promised {
     }
 
     pub(super) fn queries(&self) -> Vec<Query> {
-        let of = |place: &Place| {
+        let of = |place: &VolumeLocation| {
             let link = place.link.as_ref().map(|link| Query::path(link.as_str()));
             [
                 Query::path(place.path.as_str()),
@@ -153,8 +153,8 @@ impl Promised {
             let change_with = std::mem::replace(change, Change::new(change.action));
             *change = change_with.field(
                 format!("volume {name}"),
-                Shown::Absent,
-                Shown::text(place.path.as_str()),
+                DisplayValue::Absent,
+                DisplayValue::text(place.path.as_str()),
             );
         }
     }
@@ -164,8 +164,8 @@ impl Promised {
         host: &HostName,
         known: &BTreeSet<HostName>,
         swarm: &LiveSwarm,
-        answers: &Answers,
-    ) -> Result<Observation<Vec<SeenVolume>>, ProbeError> {
+        answers: &HostAnswers,
+    ) -> Result<Observation<Vec<VolumeState>>, ProbeError> {
         if self.volumes.is_empty() {
             return Ok(Observation::Known(Vec::new()));
         }
@@ -175,7 +175,7 @@ impl Promised {
         };
         let (mut seen, mut needs) = (Vec::new(), Vec::new());
         for (name, place) in &self.volumes {
-            let mut volume = SeenVolume {
+            let mut volume = VolumeState {
                 directory: answers.path(place.path.as_str())?.cloned(),
                 marker: marker_text(answers.path(&place.marker())?),
                 link: place
@@ -235,13 +235,13 @@ impl Promised {
         &self,
         labels: &str,
         host: &HostName,
-        (node, swarm): (&Node, &LiveSwarm),
-        seen: &[SeenVolume],
+        (node, swarm): (&SwarmNode, &LiveSwarm),
+        seen: &[VolumeState],
         change: &mut Change,
     ) -> Result<Option<Step>, Refusal> {
         let mut lacks = None;
         for ((name, place), seen) in self.volumes.iter().zip(seen) {
-            let site = Site {
+            let site = DeclaredVolume {
                 labels,
                 host,
                 name,
@@ -282,26 +282,26 @@ fn marker_text(marker: Option<&PathState>) -> Option<String> {
     })
 }
 
-impl Place {
+impl VolumeLocation {
     fn marker(&self) -> String {
         format!("{}/{MARKER}", self.path)
     }
 }
 
 /// A volume that a label promises on a host.
-struct Site<'a> {
+struct DeclaredVolume<'a> {
     labels: &'a str,
     host: &'a HostName,
     name: &'a str,
-    place: &'a Place,
+    place: &'a VolumeLocation,
     anew: bool,
     inherits: bool,
 }
 
-impl Site<'_> {
+impl DeclaredVolume<'_> {
     fn plan(
         &self,
-        seen: &SeenVolume,
+        seen: &VolumeState,
         wanted: &DataVolume,
         swarm: &LiveSwarm,
         change: &mut Change,
@@ -366,15 +366,14 @@ impl Site<'_> {
                 ),
                 false => format!("{} on {}", volume.path, volume.host),
             };
-            let before = seen
-                .noted
-                .as_ref()
-                .map_or(Shown::Absent, |noted| Shown::text(place(noted)));
+            let before = seen.noted.as_ref().map_or(DisplayValue::Absent, |noted| {
+                DisplayValue::text(place(noted))
+            });
             let whole = std::mem::replace(change, Change::new(change.action));
             *change = whole.field(
                 format!("volume {}", self.name),
                 before,
-                Shown::text(place(wanted)),
+                DisplayValue::text(place(wanted)),
             );
         }
         if let Some(missing) = self.missing(seen) {
@@ -416,7 +415,7 @@ impl Site<'_> {
     }
 
     /// The same volume of a cluster that is gone, where the new cluster knows none of the name.
-    fn may_inherit(&self, found: &str, seen: &SeenVolume) -> bool {
+    fn may_inherit(&self, found: &str, seen: &VolumeState) -> bool {
         let cluster = cluster_of(found);
         self.inherits
             && seen.noted.is_none()
@@ -424,7 +423,7 @@ impl Site<'_> {
     }
 
     /// What must be there first: the playbook's own resources may make it.
-    fn missing(&self, seen: &SeenVolume) -> Option<Step> {
+    fn missing(&self, seen: &VolumeState) -> Option<Step> {
         let path = self.place.path.as_str();
         let linked = |link: &AbsolutePath| {
             let leads = seen
@@ -444,7 +443,7 @@ impl Site<'_> {
         let hint = "make it with a `directory` or `symlink` before the label".into();
         Some(Step {
             summary: format!("label the node of {}", self.host),
-            act: Act::Lacks { why, hint },
+            act: Operation::Lacks { why, hint },
         })
     }
 
@@ -459,7 +458,7 @@ impl Site<'_> {
         };
         Step {
             summary: format!("mark {} as the volume {}", self.place.path, self.name),
-            act: Act::WriteFile(file),
+            act: Operation::WriteFile(file),
         }
     }
 

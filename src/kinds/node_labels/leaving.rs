@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::super::DataVolume;
-use crate::model::{Act, Answers, Observation, ProbeError, Step};
+use crate::model::{HostAnswers, Observation, Operation, ProbeError, Step};
 use crate::names::HostName;
-use crate::swarm::{LiveSwarm, Node};
+use crate::swarm::{LiveSwarm, SwarmNode};
 
 /// Labels as volumes remember them: `key=value`.
 pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
@@ -16,7 +16,7 @@ pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
 }
 
 /// Those that the node has and shall not have.
-fn going(node: &Node, wanted: &BTreeMap<String, String>) -> Vec<String> {
+fn going(node: &SwarmNode, wanted: &BTreeMap<String, String>) -> Vec<String> {
     let going = node
         .labels
         .iter()
@@ -27,9 +27,9 @@ fn going(node: &Node, wanted: &BTreeMap<String, String>) -> Vec<String> {
 /// Volumes of this node that labels which are to go promise. Nothing is asked while no label goes.
 pub(super) fn observe(
     host: &HostName,
-    (node, swarm): (&Node, &LiveSwarm),
+    (node, swarm): (&SwarmNode, &LiveSwarm),
     wanted: &BTreeMap<String, String>,
-    answers: &Answers,
+    answers: &HostAnswers,
 ) -> Result<Observation<Vec<DataVolume>>, ProbeError> {
     let going = going(node, wanted);
     if going.is_empty() {
@@ -59,6 +59,6 @@ pub(super) fn hold(host: &HostName, volume: &DataVolume) -> Step {
     );
     Step {
         summary: format!("take labels from the node of {host}"),
-        act: Act::Lacks { why, hint },
+        act: Operation::Lacks { why, hint },
     }
 }

@@ -4,10 +4,10 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::Answer;
+use crate::model::QueryAnswer;
 use crate::swarm::samples::*;
 
-fn labelled(labels: Value) -> Answers {
+fn labelled(labels: Value) -> HostAnswers {
     let mut own_node = node("n2", "docker02", "192.168.56.12");
     own_node["Spec"]["Labels"] = labels;
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
@@ -19,8 +19,10 @@ fn labelled(labels: Value) -> Answers {
         "192.168.56.12",
         ("n1", "192.168.56.11:2377"),
     );
-    let answers =
-        own("/info", good(info)).with(Query::engine("/nodes"), Answer::Engine(good(json!([]))));
+    let answers = own("/info", good(info)).with(
+        Query::engine("/nodes"),
+        QueryAnswer::Engine(good(json!([]))),
+    );
     let answers = and(
         answers,
         "docker01",
@@ -41,8 +43,8 @@ fn labelled(labels: Value) -> Answers {
     )
 }
 
-fn planned(table: &str, answers: &Answers) -> Option<Change> {
-    let kind: NodeLabels = bound(table, "docker02", &roster(&["docker01"])).unwrap();
+fn planned(table: &str, answers: &HostAnswers) -> Option<Change> {
+    let kind: NodeLabelsResource = bound(table, "docker02", &roster(&["docker01"])).unwrap();
     match kind.observe(answers).unwrap() {
         Observation::Known(observed) => kind.plan(&observed).unwrap(),
         Observation::Needs(queries) => panic!("{queries:?}"),
@@ -50,7 +52,7 @@ fn planned(table: &str, answers: &Answers) -> Option<Change> {
 }
 
 fn body(change: &Change) -> Value {
-    let Act::Engine(call) = &change.steps[0].act else {
+    let Operation::Engine(call) = &change.steps[0].act else {
         panic!()
     };
     call.body.clone().unwrap()
@@ -63,7 +65,7 @@ fn a_missing_label_is_added_by_node_id_and_foreign_ones_stay() {
     assert_eq!(change.fields[0].field, "label web2py.tier.db");
     assert_eq!(
         (&change.fields[0].before, &change.fields[0].after),
-        (&Shown::Absent, &Shown::text("true"))
+        (&DisplayValue::Absent, &DisplayValue::text("true"))
     );
     assert_eq!(acts(&change), ["docker01 POST /nodes/n2/update?version=17"]);
     assert_eq!(
@@ -102,7 +104,7 @@ fn exact_takes_foreign_labels_away_and_absent_single_ones() {
 #[test]
 fn a_bare_host_gets_a_forecast() {
     let answers = and(
-        own("/info", crate::model::EngineAnswer::Absent),
+        own("/info", crate::model::DockerAnswer::Absent),
         "docker01",
         "/info",
         good(inactive("docker01")),
@@ -122,7 +124,7 @@ fn labels_that_docker_refuses_are_load_errors() {
         "",
     ] {
         assert!(
-            bound::<NodeLabels>(table, "docker02", &roster(&["docker01"])).is_err(),
+            bound::<NodeLabelsResource>(table, "docker02", &roster(&["docker01"])).is_err(),
             "{table}"
         );
     }
@@ -131,6 +133,9 @@ fn labels_that_docker_refuses_are_load_errors() {
         "a = 1.5",
         "labels = { a = 'x' }\nmod = 'exact'",
     ] {
-        assert!(toml::from_str::<NodeLabels>(table).is_err(), "{table}");
+        assert!(
+            toml::from_str::<NodeLabelsResource>(table).is_err(),
+            "{table}"
+        );
     }
 }

@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::State;
+use super::DesiredState;
 use crate::model::{
-    Answers, AptAction, AptSimulation, Change, HostContext, Invalid, Kind, Observation,
-    PackageState, ProbeError, Query, Refusal,
+    AptAction, AptSimulation, Change, HostAnswers, HostContext, InvalidField, Observation,
+    PackageState, ProbeError, Query, Refusal, ResourceKind,
 };
-pub use version::{VersionPattern, Versions};
+pub use version::{VersionPattern, VersionSelection};
 
 /// One or more packages that are installed, changed and held together.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Package {
+pub struct PackageResource {
     /// One package. Either `name` or `names` is given.
     name: Option<PackageName>,
     /// Several packages, installed in one transaction.
@@ -27,7 +27,7 @@ pub struct Package {
     /// A version or a pattern such as `"28.*"` for the whole set, or a table from package to version. Epoch and
     /// revision may be left out. Default: whatever is installed, else the newest.
     #[serde(default)]
-    version: Versions,
+    version: VersionSelection,
     /// Put on hold (`true`), released (`false`); without it, holds are left as they are and respected.
     hold: Option<bool>,
     /// Packages that are removed, when installed, in the same transaction.
@@ -41,7 +41,7 @@ pub struct Package {
     allow_downgrade: bool,
     /// `"present"` (default) or `"absent"` (removed; configuration files stay).
     #[serde(default)]
-    state: State,
+    state: DesiredState,
 }
 
 fn yes() -> bool {
@@ -84,16 +84,16 @@ impl TryFrom<String> for PackageName {
 
 /// The packages as they are, and what apt would do about them.
 #[derive(Debug)]
-pub struct Packages {
+pub struct PackageSetState {
     states: BTreeMap<String, PackageState>,
     /// dpkg's complaints; empty when sound.
     audit: Vec<String>,
-    forecast: Forecast,
+    forecast: AptForecast,
 }
 
 /// What apt would do.
 #[derive(Debug)]
-enum Forecast {
+enum AptForecast {
     /// Nothing needs to be installed or removed.
     Nothing,
     /// Apt's own simulation.
@@ -108,18 +108,18 @@ enum Forecast {
     },
 }
 
-impl Kind for Package {
+impl ResourceKind for PackageResource {
     const NAME: &'static str = "package";
-    type Observed = Packages;
+    type Observed = PackageSetState;
 
     fn name(&self) -> String {
         let names: Vec<&str> = self.names().map(PackageName::as_str).collect();
         names.join(", ")
     }
 
-    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.name.is_some() == self.names.is_some() || self.names().next().is_none() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "names",
                 "either `name` or `names` is given, with at least one package",
             )
@@ -130,26 +130,27 @@ impl Kind for Package {
             .iter()
             .find(|one| self.names().any(|name| name == *one))
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "conflicts",
                 format!("{} is both wanted and in conflict", both.as_str()),
             ));
         }
-        if let Versions::Each(patterns) = &self.version
+        if let VersionSelection::Each(patterns) = &self.version
             && let Some(stranger) = patterns
                 .keys()
                 .find(|one| !self.names().any(|name| name == *one))
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "version",
                 format!("{} is not in `names`", stranger.as_str()),
             )
             .hint("add it to `names`, or remove its version"));
         }
-        let more =
-            self.version != Versions::Any || self.hold.is_some() || !self.conflicts.is_empty();
-        if self.state == State::Absent && more {
-            return Err(Invalid::new(
+        let more = self.version != VersionSelection::Any
+            || self.hold.is_some()
+            || !self.conflicts.is_empty();
+        if self.state == DesiredState::Absent && more {
+            return Err(InvalidField::new(
                 "state",
                 "`version`, `hold` and `conflicts` are about packages that are installed",
             )
@@ -166,13 +167,13 @@ impl Kind for Package {
         packages.chain([Query::DpkgAudit]).collect()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let states = self.names().chain(&self.conflicts);
         let states = states.map(|name| Ok((name.0.clone(), answers.package(&name.0)?.clone())));
         let states = states.collect::<Result<BTreeMap<_, _>, ProbeError>>()?;
         let audit = answers.dpkg_audit()?.clone();
         let known = |forecast| {
-            Ok(Observation::Known(Packages {
+            Ok(Observation::Known(PackageSetState {
                 states: states.clone(),
                 audit: audit.clone(),
                 forecast,
@@ -185,7 +186,7 @@ impl Kind for Package {
             .map(|name| format!("{name}-"))
             .collect();
         if unmet.is_empty() && removals.is_empty() {
-            return known(Forecast::Nothing);
+            return known(AptForecast::Nothing);
         }
         let patterned = unmet.iter().filter(|name| self.version.of(name).is_some());
         let versions: Vec<Query> = patterned
@@ -214,7 +215,7 @@ impl Kind for Package {
         }
         arguments.extend(removals);
         if !words.is_empty() {
-            return known(Forecast::Unknown { arguments, words });
+            return known(AptForecast::Unknown { arguments, words });
         }
         let simulation = Query::AptSimulation {
             arguments: arguments.clone(),
@@ -223,8 +224,8 @@ impl Kind for Package {
             return Ok(Observation::Needs(vec![simulation]));
         }
         match answers.apt_simulation(&arguments)?.clone() {
-            AptSimulation::Actions(actions) => known(Forecast::Known { arguments, actions }),
-            AptSimulation::Impossible(words) => known(Forecast::Unknown { arguments, words }),
+            AptSimulation::Actions(actions) => known(AptForecast::Known { arguments, actions }),
+            AptSimulation::Impossible(words) => known(AptForecast::Unknown { arguments, words }),
         }
     }
 
@@ -233,7 +234,7 @@ impl Kind for Package {
     }
 }
 
-impl Package {
+impl PackageResource {
     fn names(&self) -> impl Iterator<Item = &PackageName> {
         self.name.iter().chain(self.names.iter().flatten())
     }
@@ -251,8 +252,8 @@ impl Package {
             })
         };
         match self.state {
-            State::Present => self.names().filter(|name| !met(name)).collect(),
-            State::Absent => Vec::new(),
+            DesiredState::Present => self.names().filter(|name| !met(name)).collect(),
+            DesiredState::Absent => Vec::new(),
         }
     }
 
@@ -263,7 +264,7 @@ impl Package {
     ) -> impl Iterator<Item = &'a str> {
         let wanted_gone = self
             .names()
-            .filter(|_| self.state == State::Absent)
+            .filter(|_| self.state == DesiredState::Absent)
             .chain(&self.conflicts);
         wanted_gone
             .map(PackageName::as_str)

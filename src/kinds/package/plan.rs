@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::super::State;
-use super::{Forecast, Package, PackageName, Packages, is_there, script, version};
-use crate::model::{Action, AptAction, Change, Disturbance, Refusal, Shown};
+use super::super::DesiredState;
+use super::{
+    AptForecast, PackageName, PackageResource, PackageSetState, is_there, script, version,
+};
+use crate::model::{Action, AptAction, Change, DisplayValue, Disruption, Refusal};
 
 /// Packages whose change or removal restarts or stops the Engine and its containers.
 const ENGINE: &[&str] = &[
@@ -16,8 +18,11 @@ const ENGINE: &[&str] = &[
     "moby-containerd",
 ];
 
-/// See [`super::Kind::plan`].
-pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Refusal> {
+/// See [`super::ResourceKind::plan`].
+pub fn plan(
+    package: &PackageResource,
+    observed: &PackageSetState,
+) -> Result<Option<Change>, Refusal> {
     let mut change = Change::new(action(package, observed));
     let broken = observed
         .states
@@ -31,11 +36,11 @@ pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Re
         change = hold(package, observed, change, false);
     }
     change = match &observed.forecast {
-        Forecast::Nothing => change,
-        Forecast::Known { arguments, actions } => {
+        AptForecast::Nothing => change,
+        AptForecast::Known { arguments, actions } => {
             known(package, observed, change, arguments, actions)?
         }
-        Forecast::Unknown { arguments, words } => {
+        AptForecast::Unknown { arguments, words } => {
             unknown(package, observed, change, arguments, words)?
         }
     };
@@ -45,18 +50,18 @@ pub fn plan(package: &Package, observed: &Packages) -> Result<Option<Change>, Re
     Ok((!change.fields.is_empty()).then_some(change))
 }
 
-fn action(package: &Package, observed: &Packages) -> Action {
+fn action(package: &PackageResource, observed: &PackageSetState) -> Action {
     let any = package
         .names()
         .any(|name| observed.states.get(&name.0).is_some_and(is_there));
     match package.state {
-        State::Absent => Action::Delete,
-        State::Present if any => Action::Update,
-        State::Present => Action::Create,
+        DesiredState::Absent => Action::Delete,
+        DesiredState::Present if any => Action::Update,
+        DesiredState::Present => Action::Create,
     }
 }
 
-fn repair(change: Change, observed: &Packages) -> Change {
+fn repair(change: Change, observed: &PackageSetState) -> Change {
     let engine = observed
         .audit
         .iter()
@@ -67,10 +72,14 @@ fn repair(change: Change, observed: &Packages) -> Change {
             .iter()
             .any(|(name, state)| state.broken.is_some() && is_engine(name));
     let mut change = change
-        .field("dpkg", Shown::text("interrupted"), Shown::text("repaired"))
+        .field(
+            "dpkg",
+            DisplayValue::text("interrupted"),
+            DisplayValue::text("repaired"),
+        )
         .step(script::repair());
     if engine {
-        change.disturbs = Disturbance::EngineRestart;
+        change.disturbs = Disruption::EngineRestart;
     }
     match observed.audit.is_empty() {
         true => change,
@@ -79,8 +88,13 @@ fn repair(change: Change, observed: &Packages) -> Change {
 }
 
 /// Holds or releases those that are not yet. After an installation every package is held again: apt may have let go.
-fn hold(package: &Package, observed: &Packages, mut change: Change, wanted: bool) -> Change {
-    let installing = wanted && !matches!(observed.forecast, Forecast::Nothing);
+fn hold(
+    package: &PackageResource,
+    observed: &PackageSetState,
+    mut change: Change,
+    wanted: bool,
+) -> Change {
+    let installing = wanted && !matches!(observed.forecast, AptForecast::Nothing);
     let mut names = Vec::new();
     for name in package.names().map(PackageName::as_str) {
         let held = observed.states.get(name).is_some_and(|state| state.held);
@@ -88,8 +102,8 @@ fn hold(package: &Package, observed: &Packages, mut change: Change, wanted: bool
             let (before, after) = if wanted { ("no", "yes") } else { ("yes", "no") };
             change = change.field(
                 format!("hold {name}"),
-                Shown::text(before),
-                Shown::text(after),
+                DisplayValue::text(before),
+                DisplayValue::text(after),
             );
         }
         if held != wanted || installing {
@@ -104,20 +118,20 @@ fn hold(package: &Package, observed: &Packages, mut change: Change, wanted: bool
 }
 
 /// What is there of a package, for a plan.
-fn before(observed: &Packages, name: &str) -> Shown {
+fn before(observed: &PackageSetState, name: &str) -> DisplayValue {
     let Some(state) = observed.states.get(name) else {
-        return Shown::Absent;
+        return DisplayValue::Absent;
     };
     match (&state.installed, &state.broken) {
-        (Some(version), _) => Shown::text(version),
-        (None, Some(word)) if word != "config-files" => Shown::text(format!("({word})")),
-        _ => Shown::Absent,
+        (Some(version), _) => DisplayValue::text(version),
+        (None, Some(word)) if word != "config-files" => DisplayValue::text(format!("({word})")),
+        _ => DisplayValue::Absent,
     }
 }
 
 fn known(
-    package: &Package,
-    observed: &Packages,
+    package: &PackageResource,
+    observed: &PackageSetState,
     mut change: Change,
     arguments: &[String],
     actions: &[AptAction],
@@ -127,13 +141,16 @@ fn known(
         let (name, before, after) = match action {
             AptAction::Install { name, from, to } => (
                 name,
-                from.as_ref().map_or(Shown::Absent, Shown::text),
-                Shown::text(to),
+                from.as_ref()
+                    .map_or(DisplayValue::Absent, DisplayValue::text),
+                DisplayValue::text(to),
             ),
-            AptAction::Remove { name, from } => (name, Shown::text(from), Shown::Absent),
+            AptAction::Remove { name, from } => {
+                (name, DisplayValue::text(from), DisplayValue::Absent)
+            }
         };
-        if is_engine(name) && before != Shown::Absent {
-            change.disturbs = Disturbance::EngineRestart;
+        if is_engine(name) && before != DisplayValue::Absent {
+            change.disturbs = Disruption::EngineRestart;
         }
         let named = package
             .names()
@@ -152,7 +169,7 @@ fn known(
         .into_iter()
         .map(PackageName::as_str);
     for name in unmentioned.filter(|name| !actions.iter().any(|action| name_of(action) == *name)) {
-        change = change.field(name, before(observed, name), Shown::KnownAfterApply);
+        change = change.field(name, before(observed, name), DisplayValue::KnownAfterApply);
     }
     if actions.is_empty() && change.fields.is_empty() {
         return Ok(change);
@@ -165,8 +182,8 @@ fn known(
 }
 
 fn unknown(
-    package: &Package,
-    observed: &Packages,
+    package: &PackageResource,
+    observed: &PackageSetState,
     mut change: Change,
     arguments: &[String],
     words: &[String],
@@ -174,16 +191,16 @@ fn unknown(
     let unmet = package.unmet(&observed.states);
     for name in unmet.iter().map(|name| name.as_str()) {
         refuse_held(package, observed, name)?;
-        change = change.field(name, before(observed, name), Shown::KnownAfterApply);
-        if is_engine(name) && before(observed, name) != Shown::Absent {
-            change.disturbs = Disturbance::EngineRestart;
+        change = change.field(name, before(observed, name), DisplayValue::KnownAfterApply);
+        if is_engine(name) && before(observed, name) != DisplayValue::Absent {
+            change.disturbs = Disruption::EngineRestart;
         }
     }
     for name in package.removals(&observed.states) {
         refuse_held(package, observed, name)?;
-        change = change.field(name, before(observed, name), Shown::Absent);
+        change = change.field(name, before(observed, name), DisplayValue::Absent);
         if is_engine(name) {
-            change.disturbs = Disturbance::EngineRestart;
+            change.disturbs = Disruption::EngineRestart;
         }
     }
     let update = !unmet.is_empty();
@@ -200,7 +217,7 @@ fn unknown(
 }
 
 /// The step in words: `install docker-ce 28.*, remove docker.io`.
-fn summary(package: &Package, arguments: &[String]) -> String {
+fn summary(package: &PackageResource, arguments: &[String]) -> String {
     let mut parts = Vec::new();
     for argument in arguments
         .iter()
@@ -221,7 +238,11 @@ fn summary(package: &Package, arguments: &[String]) -> String {
     parts.join(", ")
 }
 
-fn refuse(package: &Package, observed: &Packages, action: &AptAction) -> Result<(), Refusal> {
+fn refuse(
+    package: &PackageResource,
+    observed: &PackageSetState,
+    action: &AptAction,
+) -> Result<(), Refusal> {
     refuse_held(package, observed, name_of(action))?;
     match action {
         AptAction::Install { name, from: Some(from), to }
@@ -235,15 +256,19 @@ fn refuse(package: &Package, observed: &Packages, action: &AptAction) -> Result<
         AptAction::Remove { name, .. } if !package.may_go(name) => Err(Refusal {
             why: format!("apt would also remove {name}, which the playbook does not name"),
             hint: match package.state {
-                State::Present => format!("add \"{name}\" to `conflicts` if it may go"),
-                State::Absent => format!("add \"{name}\" to `names` if it may go"),
+                DesiredState::Present => format!("add \"{name}\" to `conflicts` if it may go"),
+                DesiredState::Absent => format!("add \"{name}\" to `names` if it may go"),
             },
         }),
         _ => Ok(()),
     }
 }
 
-fn refuse_held(package: &Package, observed: &Packages, name: &str) -> Result<(), Refusal> {
+fn refuse_held(
+    package: &PackageResource,
+    observed: &PackageSetState,
+    name: &str,
+) -> Result<(), Refusal> {
     let held = observed
         .states
         .get(name)
@@ -257,9 +282,9 @@ fn refuse_held(package: &Package, observed: &Packages, name: &str) -> Result<(),
     })
 }
 
-impl Package {
+impl PackageResource {
     fn may_go(&self, name: &str) -> bool {
-        let absent = self.names().filter(|_| self.state == State::Absent);
+        let absent = self.names().filter(|_| self.state == DesiredState::Absent);
         absent
             .chain(&self.conflicts)
             .any(|one| one.as_str() == name)

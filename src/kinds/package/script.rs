@@ -85,13 +85,13 @@ pub fn mark(hold: bool, names: &[&str]) -> Step {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::super::trial::{self, Scratch};
+    use super::super::super::trial::{self, ScratchFolder};
     use super::*;
-    use crate::model::Act;
+    use crate::model::Operation;
 
     /// Runs the install step against programs that answer as apt does and write down how they were called.
     fn try_it(update: bool, arguments: &[&str]) -> (Result<String, String>, String) {
-        let scratch = Scratch::new();
+        let scratch = ScratchFolder::new();
         let log = scratch.path("log");
         let madison = "printf ' docker-ce | %s | https://x noble/stable amd64 Packages\\n' 5:29.0.0-1~u 5:28.3.1-1~u \
                        5:28.0.0-1~u; echo ' docker-ce | 5:28.9.9-1 | https://x noble/stable Sources'";
@@ -103,7 +103,7 @@ mod tests {
             trial::run("chmod 755 \"$1\"", &[scratch.path(name)], b"", &[]).unwrap();
         }
         let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
-        let Act::Script(script) = install(String::new(), update, &arguments).act else {
+        let Operation::Script(script) = install(String::new(), update, &arguments).act else {
             panic!("a script")
         };
         let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));

@@ -4,7 +4,7 @@
 
 use super::super::trial;
 use super::*;
-use crate::model::{Action, Answer, AptSimulation, Disturbance};
+use crate::model::{Action, AptSimulation, Disruption, QueryAnswer};
 
 fn installed(version: &str) -> PackageState {
     PackageState {
@@ -20,39 +20,39 @@ fn held(version: &str) -> PackageState {
     }
 }
 
-fn host(packages: &[(&str, PackageState)]) -> Answers {
-    let sound = Answers::default().with(Query::DpkgAudit, Answer::DpkgAudit(Vec::new()));
+fn host(packages: &[(&str, PackageState)]) -> HostAnswers {
+    let sound = HostAnswers::default().with(Query::DpkgAudit, QueryAnswer::DpkgAudit(Vec::new()));
     packages.iter().fold(sound, |answers, (name, state)| {
         answers.with(
             Query::Package((*name).into()),
-            Answer::Package(state.clone()),
+            QueryAnswer::Package(state.clone()),
         )
     })
 }
 
-fn versions(name: &str, versions: &[&str]) -> (Query, Answer) {
+fn versions(name: &str, versions: &[&str]) -> (Query, QueryAnswer) {
     let versions = versions
         .iter()
         .map(|version| (*version).to_owned())
         .collect();
     (
         Query::PackageVersions(name.into()),
-        Answer::PackageVersions(versions),
+        QueryAnswer::PackageVersions(versions),
     )
 }
 
-fn simulation(arguments: &[&str], simulation: AptSimulation) -> (Query, Answer) {
+fn simulation(arguments: &[&str], simulation: AptSimulation) -> (Query, QueryAnswer) {
     let arguments = arguments
         .iter()
         .map(|argument| (*argument).to_owned())
         .collect();
     (
         Query::AptSimulation { arguments },
-        Answer::AptSimulation(simulation),
+        QueryAnswer::AptSimulation(simulation),
     )
 }
 
-fn with(answers: Answers, (query, answer): (Query, Answer)) -> Answers {
+fn with(answers: HostAnswers, (query, answer): (Query, QueryAnswer)) -> HostAnswers {
     answers.with(query, answer)
 }
 
@@ -83,7 +83,7 @@ const ABSENT: fn() -> PackageState = PackageState::default;
 
 #[test]
 fn a_missing_package_is_planned_from_the_simulation() {
-    let jq: Package = trial::kind("name = 'jq'\ninstall_recommends = false");
+    let jq: PackageResource = trial::kind("name = 'jq'\ninstall_recommends = false");
     let bare = host(&[("jq", ABSENT())]);
     let (asked, answer) = simulation(
         &["--no-install-recommends", "jq"],
@@ -96,7 +96,7 @@ fn a_missing_package_is_planned_from_the_simulation() {
     let change = trial::plan(&jq, &bare.with(asked, answer)).unwrap();
     assert_eq!(
         (change.action, change.disturbs),
-        (Action::Create, Disturbance::Nothing)
+        (Action::Create, Disruption::Nothing)
     );
     assert_eq!(
         trial::fields(&change),
@@ -111,7 +111,7 @@ fn a_missing_package_is_planned_from_the_simulation() {
 
 #[test]
 fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
-    let set: Package = trial::kind(
+    let set: PackageResource = trial::kind(
         "names = ['docker-ce', 'containerd.io']\nversion = { docker-ce = '28.*' }\nhold = true",
     );
     let bare = with(
@@ -146,7 +146,7 @@ fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
         change.notes
     );
 
-    let plain: Package = trial::kind("name = 'docker-ce'");
+    let plain: PackageResource = trial::kind("name = 'docker-ce'");
     let words = AptSimulation::Impossible(vec!["E: Unable to locate package docker-ce".into()]);
     let bare = with(
         host(&[("docker-ce", ABSENT())]),
@@ -165,7 +165,7 @@ fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
 
 #[test]
 fn a_pattern_takes_the_highest_version_and_an_upgrade_disturbs_the_engine() {
-    let docker: Package = trial::kind("name = 'docker-ce'\nversion = '28.*'\nhold = true");
+    let docker: PackageResource = trial::kind("name = 'docker-ce'\nversion = '28.*'\nhold = true");
     let old = host(&[("docker-ce", held("5:27.5.1-1~u"))]);
     assert_eq!(
         trial::needs(&docker, &old),
@@ -190,7 +190,7 @@ fn a_pattern_takes_the_highest_version_and_an_upgrade_disturbs_the_engine() {
     let change = trial::plan(&docker, &known.with(asked, answer)).unwrap();
     assert_eq!(
         (change.action, change.disturbs),
-        (Action::Update, Disturbance::EngineRestart)
+        (Action::Update, Disruption::EngineRestart)
     );
     assert_eq!(
         trial::fields(&change),
@@ -217,11 +217,11 @@ fn a_downgrade_is_refused_unless_allowed() {
         simulation(&["docker-ce=5:28.3.1-1~u"], actions.clone()),
     );
     assert!(
-        trial::refusal(&trial::kind::<Package>(table), &simulated)
+        trial::refusal(&trial::kind::<PackageResource>(table), &simulated)
             .hint
             .contains("allow_downgrade")
     );
-    let allowed: Package = trial::kind(&format!("{table}\nallow_downgrade = true"));
+    let allowed: PackageResource = trial::kind(&format!("{table}\nallow_downgrade = true"));
     let simulated = with(
         newer,
         simulation(&["--allow-downgrades", "docker-ce=5:28.3.1-1~u"], actions),
@@ -231,7 +231,7 @@ fn a_downgrade_is_refused_unless_allowed() {
 
 #[test]
 fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
-    let docker: Package =
+    let docker: PackageResource =
         trial::kind("name = 'docker-ce'\nconflicts = ['docker.io', 'docker-doc']");
     let distribution = host(&[
         ("docker-ce", ABSENT()),
@@ -255,7 +255,7 @@ fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
     assert_eq!(
         (change.disturbs, install_arguments(&change)),
         (
-            Disturbance::EngineRestart,
+            Disruption::EngineRestart,
             vec!["-".into(), "docker-ce".into(), "docker.io-".into()]
         )
     );
@@ -288,7 +288,8 @@ fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
 
 #[test]
 fn holds_are_set_released_and_respected() {
-    let hold = |line: &str| trial::kind::<Package>(&format!("names = ['aa', 'bb']\n{line}"));
+    let hold =
+        |line: &str| trial::kind::<PackageResource>(&format!("names = ['aa', 'bb']\n{line}"));
     let mixed = host(&[("aa", held("1")), ("bb", installed("1"))]);
     let change = trial::plan(&hold("hold = true"), &mixed).unwrap();
     assert_eq!(
@@ -308,7 +309,7 @@ fn holds_are_set_released_and_respected() {
     );
     assert!(trial::plan(&hold(""), &mixed).is_none());
 
-    let pinned: Package = trial::kind("name = 'aa'\nversion = '2'");
+    let pinned: PackageResource = trial::kind("name = 'aa'\nversion = '2'");
     let answers = with(host(&[("aa", held("1"))]), versions("aa", &["2"]));
     let answers = with(
         answers,
@@ -322,16 +323,16 @@ fn holds_are_set_released_and_respected() {
 
 #[test]
 fn an_interrupted_dpkg_is_repaired_first_even_when_all_is_installed() {
-    let jq: Package = trial::kind("name = 'jq'");
+    let jq: PackageResource = trial::kind("name = 'jq'");
     let interrupted = host(&[("jq", installed("1"))]).with(
         Query::DpkgAudit,
-        Answer::DpkgAudit(vec!["docker-ce is half-configured".into()]),
+        QueryAnswer::DpkgAudit(vec!["docker-ce is half-configured".into()]),
     );
     let change = trial::plan(&jq, &interrupted).unwrap();
     assert_eq!(trial::fields(&change), ["dpkg: interrupted => repaired"]);
     assert_eq!(
         (change.steps.len(), change.disturbs),
-        (1, Disturbance::EngineRestart)
+        (1, Disruption::EngineRestart)
     );
     assert!(trial::scripts(&change)[0].contains("dpkg --configure -a"));
 
@@ -356,13 +357,13 @@ fn an_interrupted_dpkg_is_repaired_first_even_when_all_is_installed() {
         broken: Some("config-files".into()),
         ..ABSENT()
     };
-    let absent: Package = trial::kind("name = 'jq'\nstate = 'absent'");
+    let absent: PackageResource = trial::kind("name = 'jq'\nstate = 'absent'");
     assert!(trial::plan(&absent, &host(&[("jq", leftover)])).is_none());
 }
 
 #[test]
 fn absence() {
-    let gone: Package = trial::kind("name = 'jq'\nstate = 'absent'");
+    let gone: PackageResource = trial::kind("name = 'jq'\nstate = 'absent'");
     assert!(trial::plan(&gone, &host(&[("jq", ABSENT())])).is_none());
     let there = host(&[("jq", installed("1"))]);
     let answers = with(
@@ -384,14 +385,14 @@ fn absence() {
 
 #[test]
 fn a_failed_probe_is_never_in_sync() {
-    let jq: Package = trial::kind("name = 'jq'");
+    let jq: PackageResource = trial::kind("name = 'jq'");
     let mut answers = host(&[]);
     let failed = ProbeError::Failed {
         what: "packages".into(),
         why: "dpkg-query: not found".into(),
     };
     answers.insert(Query::Package("jq".into()), Err(failed));
-    assert!(Kind::observe(&jq, &answers).is_err());
+    assert!(ResourceKind::observe(&jq, &answers).is_err());
 }
 
 #[test]
@@ -414,6 +415,6 @@ fn bad_input_is_refused() {
         "name = 'jq'\nstate = 'absent'\nhold = true",
         "name = 'jq'\nlatest = true",
     ] {
-        trial::invalid::<Package>(table);
+        trial::invalid::<PackageResource>(table);
     }
 }

@@ -62,7 +62,7 @@ impl TryFrom<String> for VersionPattern {
 
 /// The field `version`: one pattern for the whole set, or one for each package that is named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Versions {
+pub enum VersionSelection {
     /// Any version will do.
     #[default]
     Any,
@@ -72,7 +72,7 @@ pub enum Versions {
     Each(BTreeMap<PackageName, VersionPattern>),
 }
 
-impl Versions {
+impl VersionSelection {
     /// The pattern for a package.
     #[must_use]
     pub fn of(&self, name: &PackageName) -> Option<&VersionPattern> {
@@ -84,7 +84,7 @@ impl Versions {
     }
 }
 
-impl<'de> Deserialize<'de> for Versions {
+impl<'de> Deserialize<'de> for VersionSelection {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(VersionsVisitor)
     }
@@ -93,20 +93,20 @@ impl<'de> Deserialize<'de> for Versions {
 struct VersionsVisitor;
 
 impl<'de> Visitor<'de> for VersionsVisitor {
-    type Value = Versions;
+    type Value = VersionSelection;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a version in quotes, or a table from package to version")
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Versions, E> {
+    fn visit_str<E: Error>(self, text: &str) -> Result<VersionSelection, E> {
         VersionPattern::try_from(text.to_owned())
-            .map(Versions::All)
+            .map(VersionSelection::All)
             .map_err(E::custom)
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Versions, M::Error> {
-        BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(Versions::Each)
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<VersionSelection, M::Error> {
+        BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(VersionSelection::Each)
     }
 }
 

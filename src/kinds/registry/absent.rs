@@ -4,10 +4,13 @@ use serde_json::Value;
 
 use super::super::cluster::request;
 use super::service::LABEL;
-use super::{Action, Change, Kind, Refusal, Registry, Seen, Server, Shown, Step, fingerprint};
+use super::{
+    Action, Change, DisplayValue, Refusal, RegistryResource, RegistryServerState, RegistryState,
+    ResourceKind, Step, fingerprint,
+};
 
-impl Registry {
-    pub(super) fn plan_absence(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+impl RegistryResource {
+    pub(super) fn plan_absence(&self, seen: &RegistryState) -> Result<Option<Change>, Refusal> {
         let mut change = Change::new(Action::Delete);
         if let Some(server) = &seen.server {
             change = self.without_service(server, change);
@@ -21,13 +24,13 @@ impl Registry {
         if let Some(file) = &seen.trust {
             let path = self.trust_path();
             let before = file.content.as_deref().map_or_else(
-                || Shown::text("there"),
-                |content| Shown::text(fingerprint(content)),
+                || DisplayValue::text("there"),
+                |content| DisplayValue::text(fingerprint(content)),
             );
             // Its folder is the Engine's for this registry: what else is in it was put there by others, and keeps it.
             let script = "rm -f -- \"$1\"\nrmdir --ignore-fail-on-non-empty -- \"${1%/*}\"\n";
             change = change
-                .field(&path, before, Shown::Absent)
+                .field(&path, before, DisplayValue::Absent)
                 .step(Step::script(
                     format!("remove {path}"),
                     script,
@@ -37,7 +40,7 @@ impl Registry {
         Ok((!change.fields.is_empty()).then_some(change))
     }
 
-    fn without_service(&self, server: &Server, mut change: Change) -> Change {
+    fn without_service(&self, server: &RegistryServerState, mut change: Change) -> Change {
         let own = self.name();
         // A service of this name that is not this registry is somebody else's.
         let ours = |service: &&Value| {
@@ -59,8 +62,8 @@ impl Registry {
             change = change
                 .field(
                     format!("service {}", self.service),
-                    Shown::text(image),
-                    Shown::Absent,
+                    DisplayValue::text(image),
+                    DisplayValue::Absent,
                 )
                 .step(request(
                     summary,
@@ -82,7 +85,7 @@ impl Registry {
         if server.htpasswd.is_some() {
             let path = self.htpasswd_path();
             change = change
-                .field("users", Shown::text(&path), Shown::Absent)
+                .field("users", DisplayValue::text(&path), DisplayValue::Absent)
                 .step(Step::script(
                     format!("remove {path}"),
                     "rm -f -- \"$1\"\n",

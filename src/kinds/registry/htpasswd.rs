@@ -10,15 +10,15 @@ const COST: u32 = 10;
 /// A password. It is never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Password(String);
+pub(super) struct UserPassword(String);
 
-impl std::fmt::Debug for Password {
+impl std::fmt::Debug for UserPassword {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Password")
     }
 }
 
-impl Password {
+impl UserPassword {
     /// Whether bcrypt sees all of it.
     pub(super) fn is_usable(&self) -> bool {
         (1..=72).contains(&self.0.len()) && !self.0.contains('\0')
@@ -27,7 +27,7 @@ impl Password {
 
 /// What of a file is not as asked.
 pub(super) fn differences(
-    users: &BTreeMap<String, Password>,
+    users: &BTreeMap<String, UserPassword>,
     file: &str,
 ) -> Vec<(String, &'static str, &'static str)> {
     let have: BTreeMap<&str, &str> = file
@@ -54,7 +54,7 @@ pub(super) fn differences(
 ///
 /// # Errors
 /// The words of bcrypt, when the machine gives no random salt.
-pub(super) fn file(users: &BTreeMap<String, Password>, before: &str) -> Result<String, String> {
+pub(super) fn file(users: &BTreeMap<String, UserPassword>, before: &str) -> Result<String, String> {
     let have: BTreeMap<&str, &str> = before
         .lines()
         .filter_map(|line| line.split_once(':'))

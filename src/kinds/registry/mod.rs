@@ -15,22 +15,22 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use self::htpasswd::Password;
-use self::seen::{Seen, Server};
+use self::htpasswd::UserPassword;
+use self::seen::{RegistryServerState, RegistryState};
 use super::cluster::default_managers;
-use super::hosts_entry::{HostsEntry, is_host_name};
-use super::{AbsolutePath, State};
+use super::hosts_entry::{HostsEntryResource, is_host_name};
+use super::{AbsolutePath, DesiredState};
 use crate::model::{
-    Act, Action, Answers, Change, HostContext, Invalid, Kind, Observation, PathState, PathType,
-    ProbeError, Query, Refusal, Shown, Step, WriteFile,
+    Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step, WriteFile,
 };
 use crate::names::HostName;
-use crate::swarm::{Addresses, host_part};
+use crate::swarm::{ManagerAddresses, host_part};
 
 /// A private registry; the same table goes to every host that uses it.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Registry {
+pub struct RegistryResource {
     /// The name that images carry: `registry.dream` in `registry.dream:5001/web:1`.
     name: String,
     /// Port on its host. Default 5000.
@@ -51,7 +51,7 @@ pub struct Registry {
     certificate: Option<AbsolutePath>,
     /// Who may push and pull, with their passwords. Default: everybody.
     #[serde(default)]
-    users: BTreeMap<String, Password>,
+    users: BTreeMap<String, UserPassword>,
     /// Label `key=value` of the node on which the service runs. Default: it is bound to the node's ID.
     label: Option<String>,
     /// Name of the service. Default `registry`.
@@ -62,19 +62,19 @@ pub struct Registry {
     managers: String,
     /// `"present"` (default) or `"absent"`: service, users, name and trust go; the directory with the images stays.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     #[serde(skip)]
-    bound: Bound,
+    bound: RegistryContext,
 }
 
 /// What the inventory adds.
 #[derive(Debug, Default)]
-struct Bound {
+struct RegistryContext {
     me: Option<HostName>,
     /// Whether this host keeps the images.
     server: bool,
     managers: Vec<HostName>,
-    hosts_entry: Option<HostsEntry>,
+    hosts_entry: Option<HostsEntryResource>,
 }
 
 fn default_port() -> u16 {
@@ -86,29 +86,29 @@ fn default_directory() -> AbsolutePath {
 fn default_service() -> String {
     "registry".into()
 }
-impl Kind for Registry {
+impl ResourceKind for RegistryResource {
     const NAME: &'static str = "registry";
-    type Observed = Seen;
+    type Observed = RegistryState;
 
     fn name(&self) -> String {
         format!("{}:{}", self.name, self.port)
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         if !is_host_name(&self.name) || self.name != self.name.to_lowercase() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "name",
                 format!("{:?} is not a host name in small letters", self.name),
             )
             .hint("name = \"registry.dream\""));
         }
         if !self.name.contains('.') && self.port == 443 {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "name",
                 "images of a name without a dot and a port are looked for elsewhere",
             ));
         }
-        if self.state == State::Present {
+        if self.state == DesiredState::Present {
             check_image("image", &self.image)?;
         }
         if let Some(label) = &self.label
@@ -116,15 +116,17 @@ impl Kind for Registry {
                 !key.trim().is_empty() && !key.contains(char::is_whitespace)
             })
         {
-            return Err(Invalid::new("label", format!("{label:?} is not key=value"))
-                .hint("label = \"registry=true\""));
+            return Err(
+                InvalidField::new("label", format!("{label:?} is not key=value"))
+                    .hint("label = \"registry=true\""),
+            );
         }
         if let Some(user) = self
             .users
             .keys()
             .find(|user| user.is_empty() || user.contains([':', '\n', '\r']))
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "users",
                 format!("{user:?} is not a user's name: no colon, no line break"),
             ));
@@ -134,21 +136,22 @@ impl Kind for Registry {
             .iter()
             .find(|(_, password)| !password.is_usable())
         {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "users",
                 format!("the password of {user} is empty, has a NUL, or over 72 bytes"),
             )
             .hint("bcrypt takes 1 to 72 bytes"));
         }
         if !self.users.is_empty() && self.certificate.is_none() {
-            return Err(
-                Invalid::new("users", "passwords would travel in the clear without TLS")
-                    .hint("add a `certificate` before, and name its directory here"),
-            );
+            return Err(InvalidField::new(
+                "users",
+                "passwords would travel in the clear without TLS",
+            )
+            .hint("add a `certificate` before, and name its directory here"));
         }
         let host = HostName::new(&self.host);
         let Some(entry) = context.roster.hosts.get(&host) else {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "host",
                 format!("the inventory has no host {}", self.host),
             ));
@@ -158,7 +161,7 @@ impl Kind for Registry {
             .clone()
             .unwrap_or_else(|| entry.address.clone());
         let Ok(address) = host_part(&address).parse::<IpAddr>() else {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "host",
                 format!(
                     "the address of {} is {address}, not an IP address",
@@ -167,14 +170,14 @@ impl Kind for Registry {
             )
             .hint("give it the variable swarm_address"));
         };
-        self.bound = Bound {
+        self.bound = RegistryContext {
             server: *context.host == host,
             me: Some(context.host.clone()),
-            managers: Addresses::of_group(context.roster, &self.managers).names(),
+            managers: ManagerAddresses::of_group(context.roster, &self.managers).names(),
             // A registry may have the name of its host, which stays one.
             hosts_entry: match self.state {
-                State::Present => Some(HostsEntry::of(address, &self.name)),
-                State::Absent
+                DesiredState::Present => Some(HostsEntryResource::of(address, &self.name)),
+                DesiredState::Absent
                     if context
                         .roster
                         .hosts
@@ -182,11 +185,11 @@ impl Kind for Registry {
                 {
                     None
                 }
-                State::Absent => Some(HostsEntry::without(address, &self.name)),
+                DesiredState::Absent => Some(HostsEntryResource::without(address, &self.name)),
             },
         };
         if self.bound.managers.is_empty() {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "managers",
                 format!("no host is in the group `{}`", self.managers),
             ));
@@ -198,12 +201,12 @@ impl Kind for Registry {
         self.questions()
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<RegistryState>, ProbeError> {
         self.look(answers)
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
-        if self.state == State::Absent {
+    fn plan(&self, seen: &RegistryState) -> Result<Option<Change>, Refusal> {
+        if self.state == DesiredState::Absent {
             return self.plan_absence(seen);
         }
         let mut change = Change::new(Action::Update);
@@ -227,13 +230,13 @@ impl Kind for Registry {
     }
 }
 
-impl Registry {
+impl RegistryResource {
     /// Where an Engine looks for the authority of this registry.
     fn trust_path(&self) -> String {
         format!("/etc/docker/certs.d/{}:{}/ca.crt", self.name, self.port)
     }
 
-    fn plan_trust(&self, seen: &Seen, change: Change) -> Result<Change, Refusal> {
+    fn plan_trust(&self, seen: &RegistryState, change: Change) -> Result<Change, Refusal> {
         let path = self.trust_path();
         let before = seen.trust.as_ref();
         if before.is_some_and(|file| file.kind != PathType::File) {
@@ -243,8 +246,8 @@ impl Registry {
             });
         }
         let have = before.and_then(|file| file.content.as_deref());
-        let shown = |content: &[u8]| Shown::text(fingerprint(content));
-        let before = have.map_or(Shown::Absent, shown);
+        let shown = |content: &[u8]| DisplayValue::text(fingerprint(content));
+        let before = have.map_or(DisplayValue::Absent, shown);
         let Some(authority) = &seen.authority else {
             let later = Step::known_after_apply(format!(
                 "write {path}, once {} has its certificate",
@@ -255,7 +258,7 @@ impl Registry {
                 change
             } else {
                 change
-                    .field(path, before, Shown::KnownAfterApply)
+                    .field(path, before, DisplayValue::KnownAfterApply)
                     .step(later)
             });
         };
@@ -283,7 +286,7 @@ fn write(path: &str, content: Vec<u8>, mode: u32) -> Step {
     };
     Step {
         summary: format!("write {path}"),
-        act: Act::WriteFile(file),
+        act: Operation::WriteFile(file),
     }
 }
 
@@ -299,7 +302,7 @@ fn fingerprint(content: &[u8]) -> String {
 }
 
 /// A name with an exact tag or digest.
-pub(super) fn check_image(field: &str, image: &str) -> Result<(), Invalid> {
+pub(super) fn check_image(field: &str, image: &str) -> Result<(), InvalidField> {
     let last = image.rsplit('/').next().unwrap_or(image);
     let tag = last
         .split_once('@')
@@ -309,12 +312,14 @@ pub(super) fn check_image(field: &str, image: &str) -> Result<(), Invalid> {
         || image.starts_with('-')
         || image.contains(|c: char| c.is_whitespace() || c.is_control());
     match tag {
-        _ if bad => Err(Invalid::new(
+        _ if bad => Err(InvalidField::new(
             field,
             format!("{image:?} is not the name of an image"),
         )),
         Some(tag) if tag != "latest" && !tag.is_empty() => Ok(()),
-        _ => Err(Invalid::new(field, format!("{image} has no exact tag"))
-            .hint("for example \"registry:2.8.3\"")),
+        _ => Err(
+            InvalidField::new(field, format!("{image} has no exact tag"))
+                .hint("for example \"registry:2.8.3\""),
+        ),
     }
 }

@@ -2,24 +2,27 @@
 
 use serde_json::Value;
 
-use super::{Answers, HostName, Observation, PathState, ProbeError, Query, Registry, State};
-use crate::model::{EngineAnswer, Kind};
-use crate::swarm::{Look, Sight};
+use super::{
+    DesiredState, HostAnswers, HostName, Observation, PathState, ProbeError, Query,
+    RegistryResource,
+};
+use crate::model::{DockerAnswer, ResourceKind};
+use crate::swarm::{SwarmReading, SwarmView};
 
 /// A host's state.
 #[derive(Debug)]
-pub struct Seen {
+pub struct RegistryState {
     pub(super) hosts: Option<PathState>,
     pub(super) trust: Option<PathState>,
     /// The authority's certificate, from the host that has it or from the label of the service.
     pub(super) authority: Option<Vec<u8>>,
     /// On the registry's own host.
-    pub(super) server: Option<Server>,
+    pub(super) server: Option<RegistryServerState>,
 }
 
 /// State of the registry's own host.
 #[derive(Debug)]
-pub struct Server {
+pub struct RegistryServerState {
     pub(super) directory: Option<PathState>,
     pub(super) certificate: Option<Vec<u8>>,
     pub(super) authority: Option<Vec<u8>>,
@@ -27,25 +30,25 @@ pub struct Server {
     /// Managers that can be asked for changes; empty while there is no swarm.
     pub(super) managers: Vec<HostName>,
     /// The host's node.
-    pub(super) node: Option<Node>,
+    pub(super) node: Option<RegistryNode>,
     /// The service as `GET /services/NAME` shows it.
     pub(super) service: Option<Value>,
 }
 
 /// The node on which it shall run.
 #[derive(Debug)]
-pub struct Node {
+pub struct RegistryNode {
     pub(super) id: String,
     pub(super) labels: Vec<String>,
 }
 
-impl Registry {
+impl RegistryResource {
     pub(super) fn questions(&self) -> Vec<Query> {
         let mut queries = self
             .bound
             .hosts_entry
             .iter()
-            .flat_map(Kind::queries)
+            .flat_map(ResourceKind::queries)
             .collect::<Vec<_>>();
         if self.may_be_trusted() {
             queries.push(Query::content(self.trust_path()));
@@ -59,18 +62,21 @@ impl Registry {
             queries.push(Query::content(self.htpasswd_path()));
         }
         if let Some(me) = &self.bound.me {
-            queries.extend(Sight::queries(me, &self.bound.managers));
+            queries.extend(SwarmView::queries(me, &self.bound.managers));
         }
         queries
     }
 
-    pub(super) fn look(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
+    pub(super) fn look(
+        &self,
+        answers: &HostAnswers,
+    ) -> Result<Observation<RegistryState>, ProbeError> {
         let Some(me) = &self.bound.me else {
             return Err(ProbeError::NotAsked("the host".into()));
         };
-        let sight = match Sight::look(me, &self.bound.managers, answers)? {
-            Look::Needs(queries) => return Ok(Observation::Needs(queries)),
-            Look::Done(sight) => sight,
+        let sight = match SwarmView::look(me, &self.bound.managers, answers)? {
+            SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
+            SwarmReading::Done(sight) => sight,
         };
         let managers: Vec<HostName> = sight.managers().map(|(name, _)| name.clone()).collect();
         let mut service = None;
@@ -123,7 +129,7 @@ impl Registry {
                         .map(|(key, value)| format!("{key}={value}"))
                         .collect()
                 });
-                Node {
+                RegistryNode {
                     id: info.node_id.clone(),
                     labels: labels.unwrap_or_default(),
                 }
@@ -132,7 +138,7 @@ impl Registry {
                 Some(directory) => content(format!("{directory}/server.crt"))?,
                 None => None,
             };
-            Some(Server {
+            Some(RegistryServerState {
                 directory: answers.path(self.directory.as_str())?.cloned(),
                 certificate,
                 authority: authority.clone(),
@@ -154,7 +160,7 @@ impl Registry {
         } else {
             None
         };
-        Ok(Observation::Known(Seen {
+        Ok(Observation::Known(RegistryState {
             hosts,
             trust,
             authority,
@@ -164,28 +170,28 @@ impl Registry {
 
     /// Who takes a registry away need not say that it had a certificate.
     fn may_be_trusted(&self) -> bool {
-        self.certificate.is_some() || self.state == State::Absent
+        self.certificate.is_some() || self.state == DesiredState::Absent
     }
 }
 
-fn read_service(manager: &HostName, answer: &EngineAnswer) -> Result<Option<Value>, ProbeError> {
+fn read_service(manager: &HostName, answer: &DockerAnswer) -> Result<Option<Value>, ProbeError> {
     let failed = |why: String| {
         Err(ProbeError::Elsewhere(format!(
             "{manager} does not say what the service is: {why}"
         )))
     };
     match answer {
-        EngineAnswer::Response {
+        DockerAnswer::Response {
             status: 200..=299,
             body,
         } => Ok(Some(body.clone())),
-        EngineAnswer::Response { status: 404, .. } => Ok(None),
-        EngineAnswer::Response { status, body } => failed(
+        DockerAnswer::Response { status: 404, .. } => Ok(None),
+        DockerAnswer::Response { status, body } => failed(
             body.get("message")
                 .and_then(Value::as_str)
                 .map_or(format!("status {status}"), str::to_owned),
         ),
-        EngineAnswer::Absent => failed("it has no Engine any more".into()),
-        EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => failed(why.clone()),
+        DockerAnswer::Absent => failed("it has no Engine any more".into()),
+        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => failed(why.clone()),
     }
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Change, HostName, PathType, Refusal, Registry, Server, Shown, Step, fingerprint, htpasswd,
-    write,
+    Change, DisplayValue, HostName, PathType, Refusal, RegistryResource, RegistryServerState, Step,
+    fingerprint, htpasswd, write,
 };
-use crate::model::{Act, Action, EngineCall, Made, STEP_TIMEOUT, Wait};
+use crate::model::{Action, DockerCall, GeneratedValue, Operation, STEP_TIMEOUT, WaitForValue};
 
 /// Label of the service: what images of this registry begin with. `status --images` finds registries by it.
 pub const LABEL: &str = "skep.registry";
@@ -22,7 +22,7 @@ const LABEL_FILES: &str = "skep.registry.files";
 /// How long the service may take to run.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-impl Registry {
+impl RegistryResource {
     /// The users' file, beside the images and not among them.
     pub(super) fn htpasswd_path(&self) -> String {
         format!("{}.htpasswd", self.directory)
@@ -30,7 +30,7 @@ impl Registry {
 
     pub(super) fn plan_server(
         &self,
-        server: &Server,
+        server: &RegistryServerState,
         mut change: Change,
     ) -> Result<Change, Refusal> {
         match &server.directory {
@@ -42,7 +42,7 @@ impl Registry {
                     [path],
                 );
                 change = change
-                    .field("directory", Shown::Absent, Shown::text(path))
+                    .field("directory", DisplayValue::Absent, DisplayValue::text(path))
                     .step(make);
                 let known = server.service.is_some();
                 if known {
@@ -77,15 +77,15 @@ impl Registry {
             if open {
                 change = change.field(
                     "users are for",
-                    Shown::text("more than root"),
-                    Shown::text("root alone"),
+                    DisplayValue::text("more than root"),
+                    DisplayValue::text("root alone"),
                 );
             }
             for (user, before, after) in &differences {
                 change = change.field(
                     format!("user {user}"),
-                    Shown::text(*before),
-                    Shown::text(*after),
+                    DisplayValue::text(*before),
+                    DisplayValue::text(*after),
                 );
             }
             if open || !differences.is_empty() {
@@ -101,7 +101,7 @@ impl Registry {
 
     fn plan_service(
         &self,
-        server: &Server,
+        server: &RegistryServerState,
         users: &str,
         mut change: Change,
     ) -> Result<Change, Refusal> {
@@ -124,8 +124,8 @@ impl Registry {
             return Ok(change
                 .field(
                     format!("service {}", self.service),
-                    Shown::Absent,
-                    Shown::text(&self.image),
+                    DisplayValue::Absent,
+                    DisplayValue::text(&self.image),
                 )
                 .step(Step::known_after_apply(format!("{summary}, {waits}"))));
         };
@@ -136,8 +136,8 @@ impl Registry {
             return Ok(change
                 .field(
                     format!("service {}", self.service),
-                    Shown::Absent,
-                    Shown::text(&self.image),
+                    DisplayValue::Absent,
+                    DisplayValue::text(&self.image),
                 )
                 .note(format!(
                     "the node of {} has not the label {label} yet: give it with node_labels before",
@@ -151,7 +151,7 @@ impl Registry {
         let Some(live) = &server.service else {
             change.action = Action::Create;
             for (field, value) in shown(&wanted) {
-                change = change.field(field, Shown::Absent, Shown::text(value));
+                change = change.field(field, DisplayValue::Absent, DisplayValue::text(value));
             }
             let create = call(
                 &server.managers,
@@ -186,8 +186,8 @@ impl Registry {
                 differs = true;
                 change = change.field(
                     *field,
-                    old.map_or(Shown::Absent, Shown::text),
-                    Shown::text(value),
+                    old.map_or(DisplayValue::Absent, DisplayValue::text),
+                    DisplayValue::text(value),
                 );
             }
         }
@@ -219,7 +219,7 @@ impl Registry {
                 .note("pushes and pulls fail while the registry restarts")
                 .step(Step {
                     summary: format!("wait until the task of {} is replaced", self.service),
-                    act: Act::Wait(Wait {
+                    act: Operation::Wait(WaitForValue {
                         managers: server.managers.clone(),
                         path: format!("/services/{id}"),
                         pointer: "/UpdateStatus/State".into(),
@@ -231,7 +231,7 @@ impl Registry {
         Ok(change.step(self.wait(&server.managers)))
     }
 
-    fn specification(&self, server: &Server, node: &str, users: &str) -> Value {
+    fn specification(&self, server: &RegistryServerState, node: &str, users: &str) -> Value {
         let mut environment = vec![
             "REGISTRY_HTTP_ADDR=:5000".to_owned(),
             "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY=/var/lib/registry".to_owned(),
@@ -298,7 +298,7 @@ impl Registry {
         let path = format!("/services?status=true&filters={filters}");
         Step {
             summary: format!("wait until {} runs", self.service),
-            act: Act::Wait(Wait {
+            act: Operation::Wait(WaitForValue {
                 managers: managers.to_vec(),
                 path,
                 pointer: "/0/ServiceStatus/RunningTasks".into(),
@@ -313,13 +313,13 @@ fn call(managers: &[HostName], path: String, body: Value, summary: String) -> St
     let (managers, late) = (managers.to_vec(), Vec::new());
     Step {
         summary,
-        act: Act::Engine(EngineCall {
+        act: Operation::Engine(DockerCall {
             managers,
             method: "POST",
             path,
             body: Some(body),
             late,
-            made: Made::Nothing,
+            made: GeneratedValue::Nothing,
             timeout: STEP_TIMEOUT,
         }),
     }

@@ -5,18 +5,18 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds::trial;
-use crate::model::{Answer, EngineAnswer, PathState};
+use crate::model::{DockerAnswer, PathState, QueryAnswer};
 use crate::swarm::samples::*;
 
 const TLS: &str = "name = 'registry.dream'\nport = 5001\nhost = 'docker01'\nimage = 'registry:2.8.3'\ncertificate = '/srv/tls'";
 const PLAIN: &str = "name = 'docker01'\nhost = 'docker01'\nimage = 'registry:2.8.3'";
 
-fn kind(table: &str, host: &str) -> Registry {
+fn kind(table: &str, host: &str) -> RegistryResource {
     bound(table, host, &roster(&["docker01"])).unwrap()
 }
 
 fn invalid(table: &str) -> String {
-    bound::<Registry>(table, "docker01", &roster(&["docker01"]))
+    bound::<RegistryResource>(table, "docker01", &roster(&["docker01"]))
         .map(|_| ())
         .unwrap_err()
         .to_string()
@@ -27,7 +27,7 @@ fn directory() -> PathState {
 }
 
 /// The registry's own host, a manager; `files` are those that are there.
-fn server(kind: &Registry, service: Option<&Value>, files: &[(&str, &str)]) -> Answers {
+fn server(kind: &RegistryResource, service: Option<&Value>, files: &[(&str, &str)]) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let answers = own(
         "/info",
@@ -35,7 +35,7 @@ fn server(kind: &Registry, service: Option<&Value>, files: &[(&str, &str)]) -> A
     );
     let answers = answers.with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader]))),
+        QueryAnswer::Engine(good(json!([leader]))),
     );
     with_files(
         kind,
@@ -44,18 +44,22 @@ fn server(kind: &Registry, service: Option<&Value>, files: &[(&str, &str)]) -> A
     )
 }
 
-fn with_service(answers: Answers, service: Option<&Value>, query: Query) -> Answers {
-    let absent = || EngineAnswer::Response {
+fn with_service(answers: HostAnswers, service: Option<&Value>, query: Query) -> HostAnswers {
+    let absent = || DockerAnswer::Response {
         status: 404,
         body: json!({"message": "service registry not found"}),
     };
     answers.with(
         query,
-        Answer::Engine(service.map_or_else(absent, |service| good(service.clone()))),
+        QueryAnswer::Engine(service.map_or_else(absent, |service| good(service.clone()))),
     )
 }
 
-fn with_files(kind: &Registry, mut answers: Answers, files: &[(&str, &str)]) -> Answers {
+fn with_files(
+    kind: &RegistryResource,
+    mut answers: HostAnswers,
+    files: &[(&str, &str)],
+) -> HostAnswers {
     for query in kind.queries() {
         let Query::Path { path, .. } = &query else {
             continue;
@@ -65,16 +69,16 @@ fn with_files(kind: &Registry, mut answers: Answers, files: &[(&str, &str)]) -> 
             .find(|(name, _)| name == path)
             .map(|(_, content)| *content);
         let answer = match content {
-            Some("(directory)") => Answer::Path(Some(directory())),
+            Some("(directory)") => QueryAnswer::Path(Some(directory())),
             Some(content) => trial::file_answer(content),
-            None => Answer::Path(None),
+            None => QueryAnswer::Path(None),
         };
         answers.insert(query, Ok(answer));
     }
     answers
 }
 
-fn planned(kind: &Registry, answers: &Answers) -> Option<Change> {
+fn planned(kind: &RegistryResource, answers: &HostAnswers) -> Option<Change> {
     match kind.observe(answers).unwrap() {
         Observation::Known(seen) => kind.plan(&seen).unwrap(),
         Observation::Needs(queries) => panic!("{queries:?}"),
@@ -83,7 +87,7 @@ fn planned(kind: &Registry, answers: &Answers) -> Option<Change> {
 
 fn created(change: &Change) -> Value {
     let mut calls = change.steps.iter().filter_map(|step| {
-        if let Act::Engine(call) = &step.act {
+        if let Operation::Engine(call) = &step.act {
             Some(call)
         } else {
             None
@@ -210,7 +214,7 @@ fn a_bare_host_is_planned_whole() {
     let kind = kind(TLS, "docker01");
     let answers = with_files(
         &kind,
-        own("/info", EngineAnswer::Absent),
+        own("/info", DockerAnswer::Absent),
         &[("/etc/hosts", "127.0.0.1\tlocalhost\n")],
     );
     let change = planned(&kind, &answers).unwrap();
@@ -273,7 +277,7 @@ fn other_hosts_take_the_authority_from_the_service() {
             .starts_with("/etc/docker/certs.d/registry.dream:5001/ca.crt: - => sha256:")
     );
     let written = change.steps.iter().find_map(|step| {
-        if let Act::WriteFile(file) = &step.act {
+        if let Operation::WriteFile(file) = &step.act {
             Some(file)
         } else {
             None
@@ -295,7 +299,7 @@ fn users_are_known_by_hashes_that_stay() {
     let change = planned(&kind, &server(&kind, None, FILES)).unwrap();
     let write = |change: &Change| {
         let files = change.steps.iter().filter_map(|step| {
-            if let Act::WriteFile(file) = &step.act {
+            if let Operation::WriteFile(file) = &step.act {
                 Some(file.clone())
             } else {
                 None
@@ -333,7 +337,7 @@ fn users_are_known_by_hashes_that_stay() {
             .unwrap();
         answers.insert(
             query,
-            Ok(Answer::Path(Some(PathState {
+            Ok(QueryAnswer::Path(Some(PathState {
                 mode: 0o600,
                 ..file
             }))),
@@ -417,7 +421,7 @@ fn a_label_that_the_node_lacks_waits_for_it() {
     labelled["Spec"]["Labels"] = json!({"registry": "true"});
     let answers = server(&kind, None, &files).with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([labelled]))),
+        QueryAnswer::Engine(good(json!([labelled]))),
     );
     let spec = &created(&planned(&kind, &answers).unwrap())["Spec"];
     assert_eq!(
@@ -465,7 +469,7 @@ fn what_shall_be_absent_goes_but_for_the_images() {
         change.notes
     );
     let written = change.steps.iter().find_map(|step| {
-        if let Act::WriteFile(file) = &step.act {
+        if let Operation::WriteFile(file) = &step.act {
             Some(file)
         } else {
             None

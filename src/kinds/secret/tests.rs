@@ -5,7 +5,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Act, Answer, Made};
+use crate::model::{GeneratedValue, Operation, QueryAnswer};
 use crate::swarm::samples::*;
 
 const TABLE: &str = "name = 'db'\nenvironment = 'DB'";
@@ -18,7 +18,7 @@ fn version(number: u64, value: &str) -> Value {
         "Labels": {"skep.name": "db", "skep.digest": digest}}})
 }
 
-fn live(secrets: Value, services: Value, key: bool) -> Answers {
+fn live(secrets: Value, services: Value, key: bool) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let keys = json!([{"ID": "k", "Spec": {"Name": "skep-digest-key", "Data": Base64::encode_string(b"key")}}]);
     let keys = if key { keys } else { json!([]) };
@@ -29,16 +29,22 @@ fn live(secrets: Value, services: Value, key: bool) -> Answers {
     )
     .with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader]))),
+        QueryAnswer::Engine(good(json!([leader]))),
     )
-    .with(Query::engine(SECRETS), Answer::Engine(good(secrets)))
-    .with(Query::engine("/services"), Answer::Engine(good(services)))
-    .with(Query::engine(KEYS), Answer::Engine(good(keys)))
-    .with(value, Answer::Value(SecretBytes::new(b"hunter2".to_vec())))
+    .with(Query::engine(SECRETS), QueryAnswer::Engine(good(secrets)))
+    .with(
+        Query::engine("/services"),
+        QueryAnswer::Engine(good(services)),
+    )
+    .with(Query::engine(KEYS), QueryAnswer::Engine(good(keys)))
+    .with(
+        value,
+        QueryAnswer::Value(SecretBytes::new(b"hunter2".to_vec())),
+    )
 }
 
-fn planned(table: &str, answers: &Answers) -> Result<Option<Change>, Refusal> {
-    let kind: Secret = bound(table, "docker01", &roster(&["docker01"])).unwrap();
+fn planned(table: &str, answers: &HostAnswers) -> Result<Option<Change>, Refusal> {
+    let kind: SecretResource = bound(table, "docker01", &roster(&["docker01"])).unwrap();
     match kind.observe(answers).unwrap() {
         Observation::Known(observed) => kind.plan(&observed),
         Observation::Needs(queries) => panic!("{queries:?}"),
@@ -61,11 +67,11 @@ fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
             "docker01 POST /secrets/create"
         ]
     );
-    let Act::Engine(key) = &change.steps[0].act else {
+    let Operation::Engine(key) = &change.steps[0].act else {
         panic!()
     };
-    assert!(matches!(&key.made, Made::RandomKey { into } if into == "/Data"));
-    let Act::Engine(call) = &change.steps[1].act else {
+    assert!(matches!(&key.made, GeneratedValue::RandomKey { into } if into == "/Data"));
+    let Operation::Engine(call) = &change.steps[1].act else {
         panic!()
     };
     let body = call.body.as_ref().unwrap();
@@ -74,7 +80,7 @@ fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
         (&json!("db-1"), &json!(Base64::encode_string(b"hunter2")))
     );
     assert!(
-        matches!(&call.made, Made::Seal(seal) if seal.into == "/Labels/skep.digest" && seal.name == "db")
+        matches!(&call.made, GeneratedValue::Seal(seal) if seal.into == "/Labels/skep.digest" && seal.name == "db")
     );
     assert!(!format!("{change:?}").contains("hunter2"), "{change:?}");
     assert!(
@@ -105,8 +111,8 @@ fn the_same_value_needs_nothing_and_another_one_is_a_new_version() {
             "docker01 DELETE /secrets/s1"
         ]
     );
-    assert_eq!(change.fields[0].before, Shown::text("db-2"));
-    assert_eq!(change.fields[0].after, Shown::text("db-3"));
+    assert_eq!(change.fields[0].before, DisplayValue::text("db-2"));
+    assert_eq!(change.fields[0].after, DisplayValue::text("db-3"));
     // A lost key: no digest can be trusted any more.
     let change = planned(
         TABLE,
@@ -182,7 +188,7 @@ fn what_only_looks_like_a_version_is_none() {
     let change = planned(TABLE, &live(json!([other, unnumbered]), json!([]), true))
         .unwrap()
         .unwrap();
-    assert_eq!(change.fields[0].after, Shown::text("db-1"));
+    assert_eq!(change.fields[0].after, DisplayValue::text("db-1"));
 }
 
 #[test]
@@ -194,18 +200,18 @@ fn values_that_the_engine_would_refuse_fail_before_it_is_asked() {
         "name = 'db'\nstate = 'absent'\ncommand = 'b'",
     ] {
         assert!(
-            bound::<Secret>(table, "docker01", &roster(&["docker01"])).is_err(),
+            bound::<SecretResource>(table, "docker01", &roster(&["docker01"])).is_err(),
             "{table}"
         );
     }
-    let kind: Secret = bound(TABLE, "docker01", &roster(&["docker01"])).unwrap();
+    let kind: SecretResource = bound(TABLE, "docker01", &roster(&["docker01"])).unwrap();
     for (value, wanted) in [
         (Vec::new(), "empty"),
         (vec![b'x'; LIMIT + 1], "512001 bytes"),
     ] {
         let query = Query::Value(ValueSource::Environment("DB".into()));
-        let answers =
-            live(json!([]), json!([]), true).with(query, Answer::Value(SecretBytes::new(value)));
+        let answers = live(json!([]), json!([]), true)
+            .with(query, QueryAnswer::Value(SecretBytes::new(value)));
         let error = kind.observe(&answers).err().unwrap().to_string();
         assert!(
             error.contains(wanted) && error.contains("variable DB"),

@@ -5,15 +5,19 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::super::cluster::request;
-use super::{LiveStack, Stack};
-use crate::model::{Act, Action, Change, STACK_LABEL, Shown, Step, Wait};
+use super::{LiveStack, StackResource};
+use crate::model::{Action, Change, DisplayValue, Operation, STACK_LABEL, Step, WaitForValue};
 use crate::names::HostName;
 
 /// Tasks get ten seconds to stop unless their service says otherwise.
 const TASKS_GONE: Duration = Duration::from_secs(120);
 
 /// What is to go; `None` when nothing is there.
-pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Option<Change> {
+pub(super) fn plan(
+    stack: &StackResource,
+    live: &LiveStack,
+    managers: &[HostName],
+) -> Option<Change> {
     if live.is_empty(&stack.name) {
         return None;
     }
@@ -40,8 +44,8 @@ pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Op
         change
             .field(
                 format!("{one} {name}"),
-                Shown::text("present"),
-                Shown::Absent,
+                DisplayValue::text("present"),
+                DisplayValue::Absent,
             )
             .step(step)
     };
@@ -51,7 +55,7 @@ pub(super) fn plan(stack: &Stack, live: &LiveStack, managers: &[HostName]) -> Op
     // A network, secret or config that a task still has cannot be removed.
     change = change.step(Step {
         summary: format!("wait until the tasks of {} are gone", stack.name),
-        act: Act::Wait(Wait {
+        act: Operation::Wait(WaitForValue {
             managers: managers.to_vec(),
             path: format!(
                 "/tasks?filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{}%22%3Atrue%7D%7D",

@@ -7,14 +7,15 @@ use super::super::DataVolume;
 use super::super::data_volume::{MARKER, owner};
 use super::LiveStack;
 use crate::model::{
-    Answers, EngineAnswer, HostContext, PathState, PathType, Preview, ProbeError, Query, Refusal,
+    DeployPreview, DockerAnswer, HostAnswers, HostContext, PathState, PathType, ProbeError, Query,
+    Refusal,
 };
 use crate::names::HostName;
-use crate::swarm::{Info, Node, host_part};
+use crate::swarm::{DockerInfo, SwarmNode, host_part};
 
 /// What stands against a deploy, or is to be said with it.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Finding {
+pub(super) enum VolumeFinding {
     /// It is not there, or not known to be: an earlier resource of the playbook may change that.
     Lacks(String),
     /// It would hurt.
@@ -25,26 +26,26 @@ pub(super) enum Finding {
 
 /// Hosts of the inventory, by which nodes are found.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Hosts {
+pub(super) struct InventoryHosts {
     /// Name, and the address that the swarm knows it by.
     all: Vec<(HostName, String)>,
     own: String,
 }
 
 /// A directory of its node that a service mounts.
-struct Pinned<'a> {
+struct BoundMount<'a> {
     service: &'a str,
     source: &'a str,
     /// The labels that bind it, as its constraints name them.
     labels: String,
     /// Nodes that a task may come to.
-    nodes: Vec<&'a Node>,
+    nodes: Vec<&'a SwarmNode>,
     volume: Option<&'a DataVolume>,
     /// Whether the service is not there yet.
     new: bool,
 }
 
-impl Hosts {
+impl InventoryHosts {
     pub(super) fn of(context: &HostContext<'_>) -> Self {
         let all = context.roster.hosts.iter().map(|(name, entry)| {
             let address = entry.swarm_address.as_deref().unwrap_or(&entry.address);
@@ -57,7 +58,7 @@ impl Hosts {
     }
 
     /// The host that may be this node: by its address, else by its name. Its Engine is asked whether it is.
-    fn candidate(&self, node: &Node) -> Option<&HostName> {
+    fn candidate(&self, node: &SwarmNode) -> Option<&HostName> {
         let by_address = self
             .all
             .iter()
@@ -82,8 +83,8 @@ impl Hosts {
     /// The node's host, or why it is not known.
     fn find<'a>(
         &'a self,
-        node: &Node,
-        answers: &Answers,
+        node: &SwarmNode,
+        answers: &HostAnswers,
         needs: &mut Vec<Query>,
     ) -> Result<&'a HostName, String> {
         let unknown = || {
@@ -105,11 +106,11 @@ impl Hosts {
             answers.engine_of(host, "/info")
         };
         match answer {
-            Ok(EngineAnswer::Response {
+            Ok(DockerAnswer::Response {
                 status: 200..=299,
                 body,
-            }) if Info::read(body).node_id == node.id => Ok(host),
-            Ok(EngineAnswer::Unreachable(why) | EngineAnswer::Down(why)) => {
+            }) if DockerInfo::read(body).node_id == node.id => Ok(host),
+            Ok(DockerAnswer::Unreachable(why) | DockerAnswer::Down(why)) => {
                 Err(format!("{host} cannot be read: {why}"))
             }
             _ => Err(unknown()),
@@ -118,7 +119,7 @@ impl Hosts {
 }
 
 /// Refuses where a task could start on a node that has not the volume.
-pub(super) fn check_labels(live: &LiveStack, preview: &Preview) -> Result<(), Refusal> {
+pub(super) fn check_labels(live: &LiveStack, preview: &DeployPreview) -> Result<(), Refusal> {
     for pinned in pinned(live, preview) {
         let Some(volume) = pinned.volume else {
             continue;
@@ -144,16 +145,16 @@ pub(super) fn check_labels(live: &LiveStack, preview: &Preview) -> Result<(), Re
 /// Looks at the directories of services that are to be deployed; or what must be answered first.
 pub(super) fn look(
     live: &LiveStack,
-    preview: &Preview,
-    hosts: &Hosts,
-    answers: &Answers,
-) -> Result<Vec<Finding>, Vec<Query>> {
+    preview: &DeployPreview,
+    hosts: &InventoryHosts,
+    answers: &HostAnswers,
+) -> Result<Vec<VolumeFinding>, Vec<Query>> {
     let (mut findings, mut needs) = (Vec::new(), Vec::new());
     for pinned in pinned(live, preview) {
         let found = match pinned.volume {
             _ if pinned.nodes.is_empty() => {
                 let (service, labels) = (pinned.service, &pinned.labels);
-                Some(Finding::Lacks(format!(
+                Some(VolumeFinding::Lacks(format!(
                     "no node has the label of {service} ({labels}), and {} with it",
                     pinned.source
                 )))
@@ -173,15 +174,15 @@ pub(super) fn look(
 }
 
 fn declared(
-    pinned: &Pinned<'_>,
+    pinned: &BoundMount<'_>,
     volume: &DataVolume,
-    hosts: &Hosts,
-    answers: &Answers,
+    hosts: &InventoryHosts,
+    answers: &HostAnswers,
     needs: &mut Vec<Query>,
-) -> Option<Finding> {
+) -> Option<VolumeFinding> {
     let node = pinned.nodes.iter().find(|node| node.id == volume.node)?;
     let lacks = |why: String| {
-        Some(Finding::Lacks(format!(
+        Some(VolumeFinding::Lacks(format!(
             "{} needs the volume {}, and {why}",
             pinned.service, volume.name
         )))
@@ -205,7 +206,7 @@ fn declared(
         Some(found) if found.content.as_deref() != Some(volume.marker.as_bytes()) => {
             let said =
                 String::from_utf8_lossy(found.content.as_deref().unwrap_or_default()).into_owned();
-            return Some(Finding::Refused(Refusal {
+            return Some(VolumeFinding::Refused(Refusal {
                 why: format!(
                     "{} needs the volume {}, and {} of {host} holds {}",
                     pinned.service,
@@ -234,12 +235,12 @@ fn declared(
 
 /// What no label promises is at least there somewhere: the Engine makes no directory for a service, its tasks would only fail.
 fn undeclared(
-    pinned: &Pinned<'_>,
-    hosts: &Hosts,
-    answers: &Answers,
+    pinned: &BoundMount<'_>,
+    hosts: &InventoryHosts,
+    answers: &HostAnswers,
     needs: &mut Vec<Query>,
-) -> Option<Finding> {
-    let mut look = |node: &&Node| {
+) -> Option<VolumeFinding> {
+    let mut look = |node: &&SwarmNode| {
         let host = hosts.find(node, answers, needs)?;
         Ok((
             host.as_str(),
@@ -261,7 +262,7 @@ fn undeclared(
         let words =
             "no label promises it as a volume, so whether it holds the right data is not checked";
         return pinned.new.then(|| {
-            Finding::Note(format!(
+            VolumeFinding::Note(format!(
                 "{} mounts {} of {host}: {words}",
                 pinned.service, pinned.source
             ))
@@ -269,7 +270,7 @@ fn undeclared(
     }
     let without: Vec<&str> = looked.iter().map(|(host, _)| *host).collect();
     (!without.is_empty()).then(|| {
-        Finding::Lacks(format!(
+        VolumeFinding::Lacks(format!(
             "{} mounts {}, which is not on {}",
             pinned.service,
             pinned.source,
@@ -282,7 +283,7 @@ fn undeclared(
 fn read(
     host: &HostName,
     paths: &[&str],
-    answers: &Answers,
+    answers: &HostAnswers,
     needs: &mut Vec<Query>,
 ) -> Result<Vec<Option<PathState>>, String> {
     let missing: Vec<Query> = paths
@@ -301,7 +302,7 @@ fn read(
     states.map_err(|error| error.to_string())
 }
 
-fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
+fn pinned<'a>(live: &'a LiveStack, preview: &'a DeployPreview) -> Vec<BoundMount<'a>> {
     let text =
         |value: &'a Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut all = Vec::new();
@@ -318,10 +319,10 @@ fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
                 .into_iter()
                 .flatten()
         };
-        let constraints: Vec<Constraint<'_>> = list("/TaskTemplate/Placement/Constraints")
-            .filter_map(|constraint| Constraint::read(constraint.as_str()?))
+        let constraints: Vec<PlacementConstraint<'_>> = list("/TaskTemplate/Placement/Constraints")
+            .filter_map(|constraint| PlacementConstraint::read(constraint.as_str()?))
             .collect();
-        if !constraints.iter().any(Constraint::binds_by_label) {
+        if !constraints.iter().any(PlacementConstraint::binds_by_label) {
             continue;
         }
         let bind = constraints
@@ -329,7 +330,7 @@ fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
             .filter(|one| one.binds_by_label())
             .map(|one| one.key.trim_start_matches("node.labels."));
         let labels = bind.collect::<Vec<_>>().join(", ");
-        let nodes: Vec<&Node> = live
+        let nodes: Vec<&SwarmNode> = live
             .nodes
             .iter()
             .filter(|node| constraints.iter().all(|one| one.allows(node)))
@@ -343,7 +344,7 @@ fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
             let volume = live.volumes.iter().find(|volume| volume.covers(source));
             if volume.is_some() || !made_by_the_engine {
                 let (service, new) = (text(&write.body, "Name"), write.path.ends_with("/create"));
-                all.push(Pinned {
+                all.push(BoundMount {
                     service,
                     source,
                     labels: labels.clone(),
@@ -358,13 +359,13 @@ fn pinned<'a>(live: &'a LiveStack, preview: &'a Preview) -> Vec<Pinned<'a>> {
 }
 
 /// One placement constraint; those of other sorts than nodes' names, roles and labels are taken to hold.
-struct Constraint<'a> {
+struct PlacementConstraint<'a> {
     key: &'a str,
     equal: bool,
     value: &'a str,
 }
 
-impl<'a> Constraint<'a> {
+impl<'a> PlacementConstraint<'a> {
     fn read(text: &'a str) -> Option<Self> {
         let (at, equal) = match (text.find("=="), text.find("!=")) {
             (Some(equal), Some(unequal)) if unequal < equal => (unequal, false),
@@ -384,7 +385,7 @@ impl<'a> Constraint<'a> {
     }
 
     /// The swarm compares without regard to upper and lower case.
-    fn allows(&self, node: &Node) -> bool {
+    fn allows(&self, node: &SwarmNode) -> bool {
         let value = match self.key {
             "node.id" => node.id.as_str(),
             "node.hostname" => node.hostname.as_str(),

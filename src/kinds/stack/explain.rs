@@ -1,9 +1,9 @@
 //! The words of the `docker` command when it refuses a compose file, with the place: it names no file, and a line only sometimes.
 
-use crate::model::{Deployment, Refusal};
+use crate::model::{Refusal, StackDeployment};
 
 /// Why the stack cannot be deployed.
-pub(super) fn refusal(deployment: &Deployment, said: &str) -> Refusal {
+pub(super) fn refusal(deployment: &StackDeployment, said: &str) -> Refusal {
     let lines: Vec<&str> = said
         .lines()
         .map(str::trim)
@@ -44,7 +44,7 @@ fn hint(error: &str) -> &'static str {
 }
 
 /// File and line, as far as they can be told.
-fn place(deployment: &Deployment, error: &str) -> String {
+fn place(deployment: &StackDeployment, error: &str) -> String {
     let names = || match deployment.compose.as_slice() {
         [one] => one.clone(),
         all => format!("one of {}", all.join(", ")),
@@ -129,10 +129,10 @@ mod tests {
             .collect();
         let compose = compose.iter().map(|name| (*name).to_owned()).collect();
         refusal(
-            &Deployment {
+            &StackDeployment {
                 compose,
                 files,
-                ..Deployment::default()
+                ..StackDeployment::default()
             },
             said,
         )

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::DataVolume;
 use crate::model::STACK_LABEL;
-use crate::swarm::Node;
+use crate::swarm::SwarmNode;
 
 /// A stack's objects, and those of others that it could meet.
 #[derive(Clone, Default, PartialEq)]
@@ -20,7 +20,7 @@ pub struct LiveStack {
     /// The stack's configs.
     pub(super) configs: Vec<Value>,
     /// All nodes of the swarm.
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<SwarmNode>,
     /// Data volumes of the swarm's nodes.
     pub(super) volumes: Vec<DataVolume>,
     /// How many tasks of each service of the stack run, by the service's ID. Read only while a node is lost: the number that comes with
@@ -68,9 +68,9 @@ impl LiveStack {
                 .cloned()
                 .unwrap_or_default()
         };
-        let nodes: Vec<Node> = list(4)
+        let nodes: Vec<SwarmNode> = list(4)
             .iter()
-            .filter_map(|node| Node::read(node).ok())
+            .filter_map(|node| SwarmNode::read(node).ok())
             .collect();
         Self {
             running_tasks: bodies
@@ -112,11 +112,11 @@ impl LiveStack {
     }
 }
 
-fn is_lost(node: &Node) -> bool {
+fn is_lost(node: &SwarmNode) -> bool {
     matches!(node.state.as_str(), "down" | "disconnected")
 }
 
-fn running(tasks: &[Value], nodes: &[Node]) -> BTreeMap<String, u64> {
+fn running(tasks: &[Value], nodes: &[SwarmNode]) -> BTreeMap<String, u64> {
     let text = |task: &Value, pointer: &str| {
         task.pointer(pointer)
             .and_then(Value::as_str)

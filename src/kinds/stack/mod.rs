@@ -20,17 +20,17 @@ use std::time::Duration;
 use serde::Deserialize;
 
 pub use self::live::LiveStack;
-use super::State;
-use super::cluster::{ClusterSite, Found, default_managers};
+use super::DesiredState;
+use super::cluster::{ClusterSite, ClusterState, default_managers};
 use crate::model::{
-    Answers, Change, Deployment, HostContext, Invalid, Kind, Observation, ProbeError, Query,
-    Refusal, Scope, StackAnswer, StackQuestion,
+    Change, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query, Refusal,
+    ResourceKind, ResourceScope, StackAnswer, StackDeployment, StackQuestion,
 };
 
 /// A stack.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Stack {
+pub struct StackResource {
     /// Its name: the first part of its objects' names.
     name: String,
     /// Compose files beside the playbook, taken as they are.
@@ -68,18 +68,18 @@ pub struct Stack {
     managers: String,
     /// `present` (default) or `absent`.
     #[serde(default)]
-    state: State,
+    state: DesiredState,
     #[serde(skip)]
     limit: Duration,
     #[serde(skip)]
     site: ClusterSite,
     #[serde(skip)]
-    hosts: data::Hosts,
+    hosts: data::InventoryHosts,
     #[serde(skip)]
-    deployment: Option<Arc<Deployment>>,
+    deployment: Option<Arc<StackDeployment>>,
 }
 
-/// See [`Stack::resolve_image`].
+/// See [`StackResource::resolve_image`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ResolveImage {
@@ -100,28 +100,28 @@ fn default_timeout() -> String {
     "5m".into()
 }
 
-impl Kind for Stack {
+impl ResourceKind for StackResource {
     const NAME: &'static str = "stack";
-    const SCOPE: Scope = Scope::Cluster;
-    type Observed = Observed;
+    const SCOPE: ResourceScope = ResourceScope::Cluster;
+    type Observed = StackState;
 
     fn name(&self) -> String {
         self.name.clone()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         check_name(&self.name)?;
         self.limit = humantime::parse_duration(&self.timeout).map_err(|error| {
-            Invalid::new("timeout", format!("`{}` is no time: {error}", self.timeout))
+            InvalidField::new("timeout", format!("`{}` is no time: {error}", self.timeout))
                 .hint("for example \"5m\"")
         })?;
         self.site = ClusterSite::of(context, &self.managers)?;
-        if self.state == State::Absent {
+        if self.state == DesiredState::Absent {
             return Ok(());
         }
-        self.hosts = data::Hosts::of(context);
+        self.hosts = data::InventoryHosts::of(context);
         if self.sources.is_empty() && self.templates.is_empty() {
-            return Err(Invalid::new("sources", "no compose file is given")
+            return Err(InvalidField::new("sources", "no compose file is given")
                 .hint("name one in `sources` (taken as it is) or `templates` (rendered)"));
         }
         self.deployment = Some(Arc::new(self.deployment(context)?));
@@ -133,7 +133,7 @@ impl Kind for Stack {
         self.site.queries(&LiveStack::paths(&self.name))
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Self::Observed>, ProbeError> {
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let mut found =
             match self
                 .site
@@ -143,15 +143,15 @@ impl Kind for Stack {
                 Observation::Known(found) => found,
             };
         let managers = match (&found, &self.deployment) {
-            (Found::Refused(_), _) | (_, None) => {
-                return Ok(Observation::Known(Observed {
+            (ClusterState::Refused(_), _) | (_, None) => {
+                return Ok(Observation::Known(StackState {
                     found,
                     preview: None,
                     data: Vec::new(),
                 }));
             }
-            (Found::NoSwarm, _) => Vec::new(),
-            (Found::Live(_, managers), _) => managers.clone(),
+            (ClusterState::NoSwarm, _) => Vec::new(),
+            (ClusterState::Live(_, managers), _) => managers.clone(),
         };
         let deployment = self.deployment.clone().unwrap_or_default();
         let question = StackQuestion {
@@ -164,7 +164,7 @@ impl Kind for Stack {
         } else {
             vec![query]
         };
-        if matches!(&found, Found::Live(live, _) if live.has_lost_a_node()) {
+        if matches!(&found, ClusterState::Live(live, _) if live.has_lost_a_node()) {
             match self.site.observe(
                 &LiveStack::paths_with_tasks(&self.name),
                 answers,
@@ -180,7 +180,7 @@ impl Kind for Stack {
         let preview = answers.stack(&question)?.clone();
         let data = match (&found, &preview) {
             // Disks are looked at only when something is to be deployed.
-            (Found::Live(live, managers), StackAnswer::Previewed(writes))
+            (ClusterState::Live(live, managers), StackAnswer::Previewed(writes))
                 if plan::deploys(self, (live, managers), &preview) =>
             {
                 match data::look(live, writes, &self.hosts, answers) {
@@ -190,7 +190,7 @@ impl Kind for Stack {
             }
             _ => Vec::new(),
         };
-        Ok(Observation::Known(Observed {
+        Ok(Observation::Known(StackState {
             found,
             preview: Some(preview),
             data,
@@ -199,33 +199,33 @@ impl Kind for Stack {
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
         match &observed.found {
-            Found::Refused(refusal) => Err(refusal.clone()),
-            Found::Live(live, managers) if self.state == State::Absent => {
+            ClusterState::Refused(refusal) => Err(refusal.clone()),
+            ClusterState::Live(live, managers) if self.state == DesiredState::Absent => {
                 Ok(absent::plan(self, live, managers))
             }
-            Found::Live(live, managers) => plan::plan(
+            ClusterState::Live(live, managers) => plan::plan(
                 self,
                 Some((live, managers)),
                 observed.preview.as_ref(),
                 &observed.data,
             ),
-            Found::NoSwarm => plan::plan(self, None, observed.preview.as_ref(), &[]),
+            ClusterState::NoSwarm => plan::plan(self, None, observed.preview.as_ref(), &[]),
         }
     }
 }
 
 /// What the swarm has, and what deploying would do to it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Observed {
-    found: Found<LiveStack>,
+pub struct StackState {
+    found: ClusterState<LiveStack>,
     /// `None` where nothing is to be deployed.
     preview: Option<StackAnswer>,
     /// What there is of the data that it needs.
-    data: Vec<data::Finding>,
+    data: Vec<data::VolumeFinding>,
 }
 
-impl Stack {
-    fn deployment(&self, context: &HostContext<'_>) -> Result<Deployment, Invalid> {
+impl StackResource {
+    fn deployment(&self, context: &HostContext<'_>) -> Result<StackDeployment, InvalidField> {
         let mut files = BTreeMap::new();
         let mut compose: Vec<String> = Vec::new();
         let add =
@@ -235,7 +235,7 @@ impl Stack {
                     .into_iter()
                     .all(|part| matches!(part, std::path::Component::Normal(_)))
                 {
-                    return Err(Invalid::new(
+                    return Err(InvalidField::new(
                         field,
                         format!("`{name}` leads out of the folder of the stack"),
                     )
@@ -243,7 +243,7 @@ impl Stack {
                 }
                 match files.insert(name.to_owned(), content) {
                     None => Ok(()),
-                    Some(_) => Err(Invalid::new(field, format!("`{name}` is named twice"))
+                    Some(_) => Err(InvalidField::new(field, format!("`{name}` is named twice"))
                         .hint("name it once")),
                 }
             };
@@ -271,7 +271,7 @@ impl Stack {
                 context.files.template(name)?.into_bytes(),
             )?;
         }
-        Ok(Deployment {
+        Ok(StackDeployment {
             name: self.name.clone(),
             compose,
             files,
@@ -286,13 +286,13 @@ impl Stack {
         })
     }
 
-    fn variables(&self) -> Result<BTreeMap<String, String>, Invalid> {
+    fn variables(&self) -> Result<BTreeMap<String, String>, InvalidField> {
         let mut variables = BTreeMap::new();
         for (name, value) in &self.variables {
             let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
             let reserved = name.starts_with("DOCKER_") || matches!(name.as_str(), "PATH" | "HOME");
             if name.is_empty() || !name.bytes().all(usable) || reserved {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "variables",
                     format!("`{name}` cannot be a variable of the compose files"),
                 )
@@ -306,7 +306,7 @@ impl Stack {
                 toml::Value::Integer(value) => value.to_string(),
                 toml::Value::Float(value) => value.to_string(),
                 other => {
-                    return Err(Invalid::new(
+                    return Err(InvalidField::new(
                         "variables",
                         format!("`{name}` is of type {}", other.type_str()),
                     )
@@ -314,7 +314,7 @@ impl Stack {
                 }
             };
             if text.contains('\0') {
-                return Err(Invalid::new(
+                return Err(InvalidField::new(
                     "variables",
                     format!("`{name}` contains a NUL byte"),
                 ));
@@ -326,7 +326,7 @@ impl Stack {
 }
 
 /// The command takes more, but the name is a part of host names in the stack's networks and of filters.
-fn check_name(name: &str) -> Result<(), Invalid> {
+fn check_name(name: &str) -> Result<(), InvalidField> {
     let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.len() <= 60
         && name.bytes().all(usable)
@@ -335,7 +335,7 @@ fn check_name(name: &str) -> Result<(), Invalid> {
         return Ok(());
     }
     Err(
-        Invalid::new("name", format!("`{name}` cannot be the name of a stack"))
+        InvalidField::new("name", format!("`{name}` cannot be the name of a stack"))
             .hint("use letters, digits, `-` and `_`, at most 60, a letter or digit first"),
     )
 }

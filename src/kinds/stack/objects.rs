@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::LiveStack;
 use super::plan::whole;
-use crate::model::{Change, Preview, Refusal, STACK_LABEL, Shown, StackWrite};
+use crate::model::{Change, DeployPreview, DisplayValue, Refusal, STACK_LABEL, StackWrite};
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
     value
@@ -38,7 +38,7 @@ fn check_size(sort: &str, body: &Value, size: usize, most: usize) -> Result<(), 
 pub(super) fn compare(
     stack: &str,
     live: &LiveStack,
-    preview: &Preview,
+    preview: &DeployPreview,
     change: &mut Change,
 ) -> Result<(), Refusal> {
     for write in &preview.writes {
@@ -61,18 +61,18 @@ pub(super) fn compare(
                 whole(
                     change,
                     format!("secret {}", text(&write.body, "/Name")),
-                    Shown::Absent,
-                    Shown::Secret,
+                    DisplayValue::Absent,
+                    DisplayValue::Secret,
                 );
             }
             ["configs", "create"] => {
                 let size = decoded_size(text(&write.body, "/Data"));
                 check_size("config", &write.body, size, MOST_CONFIG)?;
-                let shown = Shown::text(format!("{size} bytes"));
+                let shown = DisplayValue::text(format!("{size} bytes"));
                 whole(
                     change,
                     format!("config {}", text(&write.body, "/Name")),
-                    Shown::Absent,
+                    DisplayValue::Absent,
                     shown,
                 );
             }
@@ -135,8 +135,8 @@ fn network(
     whole(
         change,
         format!("network {name}"),
-        Shown::Absent,
-        Shown::text(words.join(", ")),
+        DisplayValue::Absent,
+        DisplayValue::text(words.join(", ")),
     );
     Ok(())
 }

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use super::data::{self, Finding};
-use super::{LiveStack, Stack, explain, objects, ports, running, service};
+use super::data::{self, VolumeFinding};
+use super::{LiveStack, StackResource, explain, objects, ports, running, service};
 use crate::model::{
-    Act, Action, Change, Converge, Deploy, Preview, Refusal, STEP_TIMEOUT, Shown, StackAnswer, Step,
+    Action, Change, DeployPreview, DeployStack, DisplayValue, Operation, Refusal, STEP_TIMEOUT,
+    StackAnswer, Step, WaitForConvergence,
 };
 use crate::names::HostName;
 
 /// What differs; `None` when nothing does. `live` is what there is, with managers to act through; without it there is no swarm.
 pub(super) fn plan(
-    stack: &Stack,
+    stack: &StackResource,
     live: Option<(&LiveStack, &Vec<HostName>)>,
     preview: Option<&StackAnswer>,
-    findings: &[Finding],
+    findings: &[VolumeFinding],
 ) -> Result<Option<Change>, Refusal> {
     let Some(deployment) = &stack.deployment else {
         return Ok(None);
@@ -53,9 +54,9 @@ pub(super) fn plan(
     let mut lacks = Vec::new();
     for finding in findings {
         match finding {
-            Finding::Refused(refusal) => return Err(refusal.clone()),
-            Finding::Lacks(why) => lacks.push(why.as_str()),
-            Finding::Note(note) => change = change.note(note),
+            VolumeFinding::Refused(refusal) => return Err(refusal.clone()),
+            VolumeFinding::Lacks(why) => lacks.push(why.as_str()),
+            VolumeFinding::Note(note) => change = change.note(note),
         }
     }
     if !preview.missing.is_empty() {
@@ -64,7 +65,7 @@ pub(super) fn plan(
     if !lacks.is_empty() {
         return Ok(Some(without_data(stack, &lacks.join("; "), change)));
     }
-    let deploy = Deploy {
+    let deploy = DeployStack {
         managers: managers.clone(),
         deployment: Arc::clone(deployment),
         timeout: STEP_TIMEOUT,
@@ -72,7 +73,7 @@ pub(super) fn plan(
     let summary = format!("deploy the stack {}", stack.name);
     let change = change.step(Step {
         summary,
-        act: Act::Deploy(deploy),
+        act: Operation::Deploy(deploy),
     });
     Ok(Some(if stack.wait {
         change.step(converge(stack, managers))
@@ -81,9 +82,9 @@ pub(super) fn plan(
     }))
 }
 
-fn converge(stack: &Stack, managers: &[HostName]) -> Step {
+fn converge(stack: &StackResource, managers: &[HostName]) -> Step {
     let (managers, name, deadline) = (managers.to_vec(), stack.name.clone(), stack.limit);
-    let act = Act::Converge(Converge {
+    let act = Operation::Converge(WaitForConvergence {
         managers,
         name,
         deadline,
@@ -95,7 +96,7 @@ fn converge(stack: &Stack, managers: &[HostName]) -> Step {
 }
 
 /// External objects may be made by an earlier resource of the playbook: then they are there when the stack's turn comes.
-fn lacking(stack: &Stack, preview: &Preview, change: Change) -> Change {
+fn lacking(stack: &StackResource, preview: &DeployPreview, change: Change) -> Change {
     let names = preview.missing.join(", ");
     let why = format!(
         "the stack {} names as external what is not in the swarm: {names}",
@@ -106,14 +107,14 @@ fn lacking(stack: &Stack, preview: &Preview, change: Change) -> Change {
         .note(format!("not in the swarm now, and external to the stack: {names}; nothing is deployed without it"))
         .step(Step {
             summary: format!("deploy the stack {}", stack.name),
-            act: Act::Lacks { why, hint: hint.into() },
+            act: Operation::Lacks { why, hint: hint.into() },
         })
 }
 
 /// An earlier resource of the playbook may make the directory, or set the label.
-fn without_data(stack: &Stack, why: &str, change: Change) -> Change {
+fn without_data(stack: &StackResource, why: &str, change: Change) -> Change {
     let hint = "make the directory on the node that has the label, or mount its disk; `node_labels` can promise it as `data`";
-    let act = Act::Lacks {
+    let act = Operation::Lacks {
         why: why.to_owned(),
         hint: hint.into(),
     };
@@ -127,7 +128,7 @@ fn without_data(stack: &Stack, why: &str, change: Change) -> Change {
 
 /// Whether there is something to deploy, as far as is known without looking at disks.
 pub(super) fn deploys(
-    stack: &Stack,
+    stack: &StackResource,
     live: (&LiveStack, &Vec<HostName>),
     preview: &StackAnswer,
 ) -> bool {
@@ -136,13 +137,13 @@ pub(super) fn deploys(
         change
             .steps
             .iter()
-            .any(|step| matches!(step.act, Act::Deploy(_)))
+            .any(|step| matches!(step.act, Operation::Deploy(_)))
     };
     change.ok().flatten().is_some_and(is_deploy)
 }
 
 /// What the command warns of that people should read before saying yes.
-fn warnings(preview: &Preview) -> Vec<String> {
+fn warnings(preview: &DeployPreview) -> Vec<String> {
     let lines = preview.said.lines().map(str::trim);
     let warning = |line: &str| {
         let image = line
@@ -159,7 +160,7 @@ fn warnings(preview: &Preview) -> Vec<String> {
 }
 
 /// The one field that says that a whole object comes or goes.
-pub(super) fn whole(change: &mut Change, what: String, before: Shown, after: Shown) {
+pub(super) fn whole(change: &mut Change, what: String, before: DisplayValue, after: DisplayValue) {
     change.fields.push(crate::model::FieldChange {
         field: what,
         before,

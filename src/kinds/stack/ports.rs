@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::LiveStack;
-use crate::model::{Change, Preview, Refusal};
+use crate::model::{Change, DeployPreview, Refusal};
 
 /// Port and protocol.
-type Port = (u64, String);
+type PortProtocol = (u64, String);
 
 /// Refuses a stack that publishes what is taken.
-pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<(), Refusal> {
-    let mut taken: BTreeMap<Port, &str> = BTreeMap::new();
-    let wanted: Vec<(&str, Vec<Port>)> = preview
+pub(super) fn check(stack: &str, live: &LiveStack, preview: &DeployPreview) -> Result<(), Refusal> {
+    let mut taken: BTreeMap<PortProtocol, &str> = BTreeMap::new();
+    let wanted: Vec<(&str, Vec<PortProtocol>)> = preview
         .writes
         .iter()
         .filter(|write| write.method == "POST" && write.path.starts_with("/services/"))
@@ -53,7 +53,7 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &Preview) -> Result<
 }
 
 /// Services that take the same port of their nodes cannot stand side by side: said, since where tasks go is the swarm's to choose.
-pub(super) fn note_shared(live: &LiveStack, preview: &Preview, change: &mut Change) {
+pub(super) fn note_shared(live: &LiveStack, preview: &DeployPreview, change: &mut Change) {
     let writes = preview
         .writes
         .iter()
@@ -88,16 +88,16 @@ fn name_of(spec: &Value) -> &str {
 }
 
 /// Ports of the routing mesh: one service of the swarm can have each. Ports of a node's own depend on where tasks go.
-fn published(spec: &Value) -> Vec<Port> {
+fn published(spec: &Value) -> Vec<PortProtocol> {
     ports(spec, |mode| mode != "host")
 }
 
 /// Ports of the nodes themselves.
-fn of_nodes(spec: &Value) -> Vec<Port> {
+fn of_nodes(spec: &Value) -> Vec<PortProtocol> {
     ports(spec, |mode| mode == "host")
 }
 
-fn ports(spec: &Value, of_mode: impl Fn(&str) -> bool) -> Vec<Port> {
+fn ports(spec: &Value, of_mode: impl Fn(&str) -> bool) -> Vec<PortProtocol> {
     let ports = spec
         .pointer("/EndpointSpec/Ports")
         .and_then(Value::as_array)

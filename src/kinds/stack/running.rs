@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::LiveStack;
-use crate::model::{Change, FieldChange, Shown};
+use crate::model::{Change, DisplayValue, FieldChange};
 
 /// Adds a field for each service that lacks tasks; whether there is any.
 pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> bool {
@@ -35,8 +35,8 @@ pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> boo
             .unwrap_or_default();
         change.fields.push(FieldChange {
             field: format!("{name} running tasks"),
-            before: Shown::text(running.to_string()),
-            after: Shown::text(desired.to_string()),
+            before: DisplayValue::text(running.to_string()),
+            after: DisplayValue::text(desired.to_string()),
         });
     }
     !change.fields.is_empty()

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::LiveStack;
 use super::plan::whole;
-use super::specification::{Part, Parts, parts};
-use crate::model::{Change, FieldChange, Preview, Shown};
+use super::specification::{SpecField, SpecFields, parts};
+use crate::model::{Change, DeployPreview, DisplayValue, FieldChange};
 
 fn name_of(specification: &Value) -> &str {
     specification
@@ -20,7 +20,7 @@ fn name_of(specification: &Value) -> &str {
 pub(super) fn compare(
     stack: &str,
     live: &LiveStack,
-    preview: &Preview,
+    preview: &DeployPreview,
     prune: bool,
     change: &mut Change,
 ) {
@@ -59,8 +59,8 @@ pub(super) fn compare(
             whole(
                 change,
                 format!("service {name}"),
-                Shown::Absent,
-                Shown::text(summary(&after)),
+                DisplayValue::Absent,
+                DisplayValue::text(summary(&after)),
             );
             continue;
         };
@@ -88,8 +88,8 @@ pub(super) fn compare(
             whole(
                 change,
                 format!("service {}", name_of(spec)),
-                Shown::text(summary(&parts(spec, &networks))),
-                Shown::Absent,
+                DisplayValue::text(summary(&parts(spec, &networks))),
+                DisplayValue::Absent,
             );
         } else {
             kept.push(name_of(spec).to_owned());
@@ -110,7 +110,7 @@ pub(super) fn compare(
 }
 
 /// What a service is, in one line.
-fn summary(parts: &Parts) -> String {
+fn summary(parts: &SpecFields) -> String {
     let mut words = Vec::new();
     if let Some(image) = parts.get("image") {
         words.push(image.text.clone());
@@ -140,7 +140,7 @@ fn summary(parts: &Parts) -> String {
 }
 
 /// Fields that differ, each with whether it replaces tasks.
-fn difference(service: &str, before: &Parts, after: &Parts) -> Vec<(FieldChange, bool)> {
+fn difference(service: &str, before: &SpecFields, after: &SpecFields) -> Vec<(FieldChange, bool)> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut fields = Vec::new();
     for name in names {
@@ -152,10 +152,10 @@ fn difference(service: &str, before: &Parts, after: &Parts) -> Vec<(FieldChange,
         if same {
             continue;
         }
-        let shown = |part: Option<&Part>| match part {
-            None => Shown::Absent,
-            Some(Part { secret: true, .. }) => Shown::Secret,
-            Some(part) => Shown::text(&part.text),
+        let shown = |part: Option<&SpecField>| match part {
+            None => DisplayValue::Absent,
+            Some(SpecField { secret: true, .. }) => DisplayValue::Secret,
+            Some(part) => DisplayValue::text(&part.text),
         };
         let restarts =
             old.is_some_and(|part| part.restarts) || new.is_some_and(|part| part.restarts);

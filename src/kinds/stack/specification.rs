@@ -12,7 +12,7 @@ const OWN_LABELS: &[&str] = &["com.docker.stack.namespace", "com.docker.stack.im
 
 /// One field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct SpecField {
     /// The value in words.
     pub(super) text: String,
     /// A value that is not shown.
@@ -22,13 +22,13 @@ pub(super) struct Part {
 }
 
 /// A specification by fields.
-pub(super) type Parts = BTreeMap<String, Part>;
+pub(super) type SpecFields = BTreeMap<String, SpecField>;
 
 /// Takes a specification apart. `networks` gives names for the IDs by which live services name their networks.
-pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Parts {
-    let mut taken = Taken {
+pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> SpecFields {
+    let mut taken = SpecReader {
         rest: specification.clone(),
-        parts: Parts::new(),
+        parts: SpecFields::new(),
     };
     taken.names_and_labels();
     taken.mode();
@@ -48,12 +48,12 @@ pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Pa
     taken.parts
 }
 
-struct Taken {
+struct SpecReader {
     rest: Value,
-    parts: Parts,
+    parts: SpecFields,
 }
 
-impl Taken {
+impl SpecReader {
     fn take(&mut self, pointer: &str) -> Value {
         self.rest
             .pointer_mut(pointer)
@@ -64,7 +64,7 @@ impl Taken {
     fn put(&mut self, field: impl Into<String>, text: impl Into<String>, restarts: bool) {
         self.parts.insert(
             field.into(),
-            Part {
+            SpecField {
                 text: text.into(),
                 secret: false,
                 restarts,
@@ -128,7 +128,7 @@ impl Taken {
         for entry in list.iter().filter_map(Value::as_str) {
             let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
             // A value may be a password, and often is.
-            let part = Part {
+            let part = SpecField {
                 text: value.to_owned(),
                 secret: true,
                 restarts: true,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::kinds::trial;
 use crate::kinds::trial::TrialFiles;
-use crate::model::{Act, Action, Preview, STACK_LABEL, StackWrite, Step};
+use crate::model::{Action, DeployPreview, Operation, STACK_LABEL, StackWrite, Step};
 use crate::names::HostName;
 use crate::swarm::samples::node;
 
@@ -27,24 +27,24 @@ fn live(record: &Value) -> LiveStack {
 }
 
 /// The writes of a deploy over what is there already.
-fn updates(record: &Value) -> Preview {
+fn updates(record: &Value) -> DeployPreview {
     let write = |body: &Value| StackWrite {
         method: "POST".into(),
         path: "/services/x/update?version=1".into(),
         body: body.clone(),
     };
-    Preview {
+    DeployPreview {
         writes: record["wanted"]
             .as_array()
             .unwrap()
             .iter()
             .map(write)
             .collect(),
-        ..Preview::default()
+        ..DeployPreview::default()
     }
 }
 
-fn stack(more: &str) -> Stack {
+fn stack(more: &str) -> StackResource {
     let files = TrialFiles(
         [
             ("rich.yml", b"services:\n  app:\n    image: x\n".to_vec()),
@@ -52,7 +52,7 @@ fn stack(more: &str) -> Stack {
         ]
         .into(),
     );
-    let mut stack: Stack = toml::from_str(&format!("{TABLE}\n{more}")).unwrap();
+    let mut stack: StackResource = toml::from_str(&format!("{TABLE}\n{more}")).unwrap();
     let host = HostName::new("one");
     let mut roster = crate::inventory::Roster::default();
     let entry = crate::inventory::RosterEntry {
@@ -70,9 +70,13 @@ fn stack(more: &str) -> Stack {
     stack
 }
 
-fn planned(stack: &Stack, live: LiveStack, preview: Preview) -> Result<Option<Change>, Refusal> {
-    let found = Found::Live(live, vec![HostName::new("one")]);
-    stack.plan(&Observed {
+fn planned(
+    stack: &StackResource,
+    live: LiveStack,
+    preview: DeployPreview,
+) -> Result<Option<Change>, Refusal> {
+    let found = ClusterState::Live(live, vec![HostName::new("one")]);
+    stack.plan(&StackState {
         found,
         preview: Some(StackAnswer::Previewed(preview)),
         data: Vec::new(),
@@ -299,8 +303,8 @@ fn a_new_stack_is_described_and_waits_only_when_asked() {
         assert!(text.contains(expected), "{text}");
     }
     // No swarm yet: the same plan, for later.
-    let observed = Observed {
-        found: Found::NoSwarm,
+    let observed = StackState {
+        found: ClusterState::NoSwarm,
         preview: Some(StackAnswer::Previewed(preview)),
         data: Vec::new(),
     };
@@ -336,7 +340,7 @@ fn what_is_no_longer_wanted_goes_only_when_pruning() {
 #[test]
 fn an_external_object_that_is_missing_stops_the_deploy_and_not_the_plan() {
     let record = recorded();
-    let preview = Preview {
+    let preview = DeployPreview {
         missing: vec!["secret db".into()],
         ..updates(&record)
     };
@@ -347,7 +351,7 @@ fn an_external_object_that_is_missing_stops_the_deploy_and_not_the_plan() {
     let change = planned(&stack(""), there, preview).unwrap().unwrap();
     let [
         Step {
-            act: Act::Lacks { why, .. },
+            act: Operation::Lacks { why, .. },
             ..
         },
     ] = change.steps.as_slice()
@@ -424,8 +428,8 @@ fn what_cannot_go_well_is_refused() {
         let refusal = planned(&stack(""), there.clone(), preview).unwrap_err();
         assert!(refusal.why.contains(word), "{refusal:?}");
     }
-    let observed = Observed {
-        found: Found::NoSwarm,
+    let observed = StackState {
+        found: ClusterState::NoSwarm,
         preview: Some(StackAnswer::Refused(
             "services.app Additional property x is not allowed".into(),
         )),
@@ -539,9 +543,11 @@ fn absent_removes_services_first_and_waits_for_their_tasks() {
     let record = recorded();
     let mut there = live(&record);
     there.secrets = vec![json!({"ID": "s1", "Spec": {"Name": "rich_pw"}})];
-    let mut gone: Stack = toml::from_str("name = 'rich'\nstate = 'absent'").unwrap();
+    let mut gone: StackResource = toml::from_str("name = 'rich'\nstate = 'absent'").unwrap();
     gone.site = stack("").site;
-    let change = planned(&gone, there, Preview::default()).unwrap().unwrap();
+    let change = planned(&gone, there, DeployPreview::default())
+        .unwrap()
+        .unwrap();
     let acts = acts(&change);
     assert_eq!(
         acts.iter().position(|act| act.starts_with("Wait")),
@@ -553,7 +559,7 @@ fn absent_removes_services_first_and_waits_for_their_tasks() {
         "{acts:?}"
     );
     assert!(
-        planned(&gone, LiveStack::default(), Preview::default())
+        planned(&gone, LiveStack::default(), DeployPreview::default())
             .unwrap()
             .is_none()
     );
@@ -567,7 +573,7 @@ fn what_a_playbook_may_not_say() {
         ("name = 'a'", "no host"),
         ("name = 'a'\ntimeout = 'soon'", "no time"),
     ] {
-        let error = trial::invalid::<Stack>(table);
+        let error = trial::invalid::<StackResource>(table);
         assert!(error.contains(word), "{table}: {error}");
     }
     for variables in [
@@ -576,9 +582,9 @@ fn what_a_playbook_may_not_say() {
         "'a b' = 'x'",
         "A = ['x']",
     ] {
-        let stack: Stack =
+        let stack: StackResource =
             toml::from_str(&format!("name = 'a'\n[variables]\n{variables}")).unwrap();
         assert!(stack.variables().is_err(), "{variables}");
     }
-    assert!(toml::from_str::<Stack>("name = 'a'\nsource = 'x'").is_err());
+    assert!(toml::from_str::<StackResource>("name = 'a'\nsource = 'x'").is_err());
 }

@@ -3,10 +3,10 @@
 
 use std::net::IpAddr;
 
-use super::{Place, SwarmMember};
+use super::{MemberContext, SwarmMemberResource};
 use crate::inventory::Roster;
-use crate::model::{HostContext, Invalid};
-use crate::swarm::{Addresses, Role, host_part, port_of};
+use crate::model::{HostContext, InvalidField};
+use crate::swarm::{ManagerAddresses, NodeRole, host_part, port_of};
 
 /// Longest name of a network interface (Linux's IFNAMSIZ without its NUL).
 const INTERFACE_NAME_LIMIT: usize = 15;
@@ -15,17 +15,20 @@ const INTERFACE_NAME_LIMIT: usize = 15;
 pub(super) const NAT_ADDRESS: &str = "10.0.2.15";
 
 /// Finds the host's place: its own address and those of its managers.
-pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<Place, Invalid> {
-    let ours = Addresses::of_group(context.roster, &member.managers);
+pub(super) fn place(
+    member: &SwarmMemberResource,
+    context: &HostContext<'_>,
+) -> Result<MemberContext, InvalidField> {
+    let ours = ManagerAddresses::of_group(context.roster, &member.managers);
     if ours.managers.is_empty() {
-        return Err(Invalid::new(
+        return Err(InvalidField::new(
             "managers",
             format!("no host is in the group `{}`", member.managers),
         )
         .hint("name the group whose hosts manage the swarm, or put a host into it"));
     }
-    if member.init && member.role == Role::Worker {
-        return Err(Invalid::new("init", "a worker cannot start a swarm")
+    if member.init && member.role == NodeRole::Worker {
+        return Err(InvalidField::new("init", "a worker cannot start a swarm")
             .hint("set role = \"manager\", or leave init out"));
     }
     if member.init && !ours.managers.iter().any(|(name, _)| name == context.host) {
@@ -33,7 +36,7 @@ pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<P
             "{} may start the swarm and is not in the group `{}`",
             context.host, member.managers
         );
-        return Err(Invalid::new("init", message)
+        return Err(InvalidField::new("init", message)
             .hint("put it into the group, or the other hosts cannot find the swarm"));
     }
     let entry = context
@@ -48,7 +51,7 @@ pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<P
         Some(address) => address,
         None if entry.address.parse::<IpAddr>().is_ok() => entry.address,
         None => {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "advertise",
                 format!("what {} advertises is not known: SSH connects to the name `{}`", context.host, entry.address),
             )
@@ -61,13 +64,13 @@ pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<P
         check_address("data_path", data_path)?;
         if port_of(data_path).is_some() {
             return Err(
-                Invalid::new("data_path", format!("`{data_path}` has a port"))
+                InvalidField::new("data_path", format!("`{data_path}` has a port"))
                     .hint("leave the port out"),
             );
         }
     }
     check_address("listen", &member.listen)?;
-    Ok(Place {
+    Ok(MemberContext {
         host: context.host.clone(),
         advertise,
         advertise_is_explicit,
@@ -76,7 +79,7 @@ pub(super) fn place(member: &SwarmMember, context: &HostContext<'_>) -> Result<P
 }
 
 /// An IP or an interface, with or without a port: what the Engine takes.
-fn check_address(field: &str, address: &str) -> Result<(), Invalid> {
+fn check_address(field: &str, address: &str) -> Result<(), InvalidField> {
     let host = host_part(address);
     let is_interface = !host.is_empty()
         && host.len() <= INTERFACE_NAME_LIMIT
@@ -89,7 +92,7 @@ fn check_address(field: &str, address: &str) -> Result<(), Invalid> {
     if host.parse::<IpAddr>().is_ok() || is_interface {
         return Ok(());
     }
-    Err(Invalid::new(
+    Err(InvalidField::new(
         field,
         format!("`{address}` is neither an IP address nor the name of a network interface"),
     )
@@ -97,20 +100,20 @@ fn check_address(field: &str, address: &str) -> Result<(), Invalid> {
 }
 
 /// An advertised address must mean this host, and only this one, to all others.
-fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Invalid> {
+fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), InvalidField> {
     let Ok(address) = host_part(advertise).parse::<IpAddr>() else {
         return Ok(());
     };
     let alone = context.roster.hosts.len() < 2;
     if address.is_unspecified() || (address.is_loopback() && !alone) {
-        return Err(Invalid::new(
+        return Err(InvalidField::new(
             "advertise",
             format!("no other node can reach {} at {address}", context.host),
         )
         .hint("set the host's variable swarm_address to its address in the network of the nodes"));
     }
     if host_part(advertise) == NAT_ADDRESS && !alone {
-        return Err(Invalid::new(
+        return Err(InvalidField::new(
             "advertise",
             format!("{} would advertise {NAT_ADDRESS}, which is the address of every machine behind the NAT of VirtualBox or QEMU", context.host),
         )
@@ -124,7 +127,7 @@ fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Inv
                 .is_some_and(|other| host_part(other) == host_part(advertise))
     });
     match twin {
-        Some((name, _)) => Err(Invalid::new(
+        Some((name, _)) => Err(InvalidField::new(
             "advertise",
             format!("{} and {name} both advertise {address}", context.host),
         )
@@ -134,9 +137,12 @@ fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Inv
 }
 
 /// Pools are checked here because the Engine finds a clash only when the overlay networks are already broken.
-pub(super) fn check_pools(member: &SwarmMember, roster: &Roster) -> Result<(), Invalid> {
+pub(super) fn check_pools(
+    member: &SwarmMemberResource,
+    roster: &Roster,
+) -> Result<(), InvalidField> {
     let invalid =
-        |message: String, hint: &str| Err(Invalid::new("address_pool", message).hint(hint));
+        |message: String, hint: &str| Err(InvalidField::new("address_pool", message).hint(hint));
     for (index, pool) in member.address_pool.iter().enumerate() {
         if pool.trunc() != *pool {
             return invalid(
@@ -149,7 +155,7 @@ pub(super) fn check_pools(member: &SwarmMember, roster: &Roster) -> Result<(), I
                 "a subnet of size /{} cannot be cut from {pool}",
                 member.subnet_size
             );
-            return Err(Invalid::new("subnet_size", message)
+            return Err(InvalidField::new("subnet_size", message)
                 .hint("it lies between the pool's prefix length and 29"));
         }
         if let Some(other) = member.address_pool[..index]

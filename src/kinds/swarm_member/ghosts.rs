@@ -3,31 +3,35 @@
 
 use std::time::Duration;
 
-use super::SwarmMember;
+use super::SwarmMemberResource;
 use super::joining::{ACTIVE_WITHIN, call, wait};
-use crate::model::{Action, Change, Shown, Step};
+use crate::model::{Action, Change, DisplayValue, Step};
 use crate::names::HostName;
-use crate::swarm::{Loss, Membership, Node, Standing, host_part, may_lose};
+use crate::swarm::{Membership, MembershipStatus, SwarmNode, VoterLoss, host_part, may_lose};
 
 /// How long the managers take to call a node down that left (three missed heartbeats of 5 s, generously).
 const DOWN_WITHIN: Duration = Duration::from_secs(90);
 
 /// What this machine left behind, and what only looks like it.
 #[derive(Debug, Default)]
-pub(super) struct Ghosts {
+pub(super) struct GhostNodes {
     managers: Vec<HostName>,
-    ours: Vec<Node>,
+    ours: Vec<SwarmNode>,
     notes: Vec<String>,
 }
 
 /// Finds the entries. A host whose own membership is unclear has no ghosts: one of the entries may be itself.
-pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) -> Ghosts {
+pub(super) fn find(
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
+    hostname: &str,
+) -> GhostNodes {
     let Some(swarm) = &standing.swarm else {
-        return Ghosts::default();
+        return GhostNodes::default();
     };
     let own = match &standing.membership {
         Membership::Member(node) => Some(node.id.as_str()),
-        Membership::Stopped(_) | Membership::Returning(_) => return Ghosts::default(),
+        Membership::Stopped(_) | Membership::Returning(_) => return GhostNodes::default(),
         _ => None,
     };
     let hostname = if standing.info.name.is_empty() {
@@ -36,9 +40,9 @@ pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) ->
         &standing.info.name
     };
     let address = host_part(&member.place.advertise);
-    let mut ghosts = Ghosts {
+    let mut ghosts = GhostNodes {
         managers: swarm.peers_of(&member.place.host),
-        ..Ghosts::default()
+        ..GhostNodes::default()
     };
     for node in swarm
         .nodes
@@ -61,7 +65,7 @@ pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) ->
             &swarm.nodes,
             &node.id,
             &format!("the ghost {}", node.id),
-            Loss::Demotion,
+            VoterLoss::Demotion,
         ) {
             Ok(_) => ghosts.ours.push(node.clone()),
             Err(refusal) => ghosts
@@ -72,7 +76,7 @@ pub(super) fn find(member: &SwarmMember, standing: &Standing, hostname: &str) ->
     ghosts
 }
 
-impl Ghosts {
+impl GhostNodes {
     /// Takes away the votes of ghosts that were managers. Done before a join, so that the new voter does not raise the
     /// majority while a dead one still counts.
     pub(super) fn bury_voters(&self, mut change: Change) -> Change {
@@ -102,8 +106,8 @@ impl Ghosts {
         for ghost in &self.ours {
             change = change.field(
                 format!("ghost node {}", ghost.id),
-                Shown::text(&ghost.state),
-                Shown::text("removed"),
+                DisplayValue::text(&ghost.state),
+                DisplayValue::text("removed"),
             );
             let path = format!("/nodes/{}", ghost.id);
             if ghost.state != "down" {
@@ -132,7 +136,7 @@ impl Ghosts {
         Some(change)
     }
 
-    fn demotion(&self, ghost: &Node) -> [Step; 2] {
+    fn demotion(&self, ghost: &SwarmNode) -> [Step; 2] {
         let mut spec = ghost.spec.clone();
         spec["Role"] = "worker".into();
         let update = format!("/nodes/{}/update?version={}", ghost.id, ghost.version);

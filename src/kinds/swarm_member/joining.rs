@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::SwarmMember;
-use super::ghosts::Ghosts;
-use crate::model::{Act, Action, Change, EngineCall, Late, Made, Refusal, Shown, Step, Wait};
+use super::SwarmMemberResource;
+use super::ghosts::GhostNodes;
+use crate::model::{
+    Action, Change, DeferredValue, DisplayValue, DockerCall, GeneratedValue, Operation, Refusal,
+    Step, WaitForValue,
+};
 use crate::names::HostName;
-use crate::swarm::{LiveSwarm, Membership, Role, Standing, host_part, with_port};
+use crate::swarm::{LiveSwarm, Membership, MembershipStatus, NodeRole, host_part, with_port};
 
 /// The Engine itself gives a join 20 s before it goes on in the background.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
@@ -20,15 +23,19 @@ const SWARM_WITHIN: Duration = Duration::from_secs(120);
 
 /// The change that brings the host in.
 pub(super) fn plan(
-    member: &SwarmMember,
-    standing: &Standing,
-    ghosts: &Ghosts,
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
+    ghosts: &GhostNodes,
 ) -> Result<Change, Refusal> {
     let host = &member.place.host;
     let mut change = Change::new(Action::Create);
     change = match &standing.membership {
         Membership::HalfJoined { state, error } => change
-            .field("state", Shown::text(state), Shown::text("active"))
+            .field(
+                "state",
+                DisplayValue::text(state),
+                DisplayValue::text("active"),
+            )
             .note(format!(
                 "{host} went half-way into a swarm ({state}: {error}); it leaves and joins again"
             ))
@@ -41,8 +48,8 @@ pub(super) fn plan(
         Membership::Removed { node_id } => change
             .field(
                 "node ID",
-                Shown::text(format!("{node_id} (removed)")),
-                Shown::KnownAfterApply,
+                DisplayValue::text(format!("{node_id} (removed)")),
+                DisplayValue::KnownAfterApply,
             )
             .note(format!(
                 "the managers no longer know node {node_id} of {host}; it leaves and joins again"
@@ -53,20 +60,28 @@ pub(super) fn plan(
                 "/Swarm/LocalNodeState",
                 "inactive",
             )),
-        _ => change.field("node ID", Shown::Absent, Shown::KnownAfterApply),
+        _ => change.field(
+            "node ID",
+            DisplayValue::Absent,
+            DisplayValue::KnownAfterApply,
+        ),
     };
     change = change
-        .field("role", Shown::Absent, Shown::text(member.role.word()))
+        .field(
+            "role",
+            DisplayValue::Absent,
+            DisplayValue::text(member.role.word()),
+        )
         .field(
             "advertise",
-            Shown::Absent,
-            Shown::text(&member.place.advertise),
+            DisplayValue::Absent,
+            DisplayValue::text(&member.place.advertise),
         );
     if let Some(availability) = member.availability {
         change = change.field(
             "availability",
-            Shown::Absent,
-            Shown::text(availability.word()),
+            DisplayValue::Absent,
+            DisplayValue::text(availability.word()),
         );
     }
     if let Some(swarm) = &standing.swarm {
@@ -106,8 +121,12 @@ pub(super) fn plan(
     Ok(start(member, change))
 }
 
-fn start(member: &SwarmMember, mut change: Change) -> Change {
-    change = change.field("cluster ID", Shown::Absent, Shown::KnownAfterApply);
+fn start(member: &SwarmMemberResource, mut change: Change) -> Change {
+    change = change.field(
+        "cluster ID",
+        DisplayValue::Absent,
+        DisplayValue::KnownAfterApply,
+    );
     let mut body = body(member);
     body["ForceNewCluster"] = false.into();
     body["Spec"] = json!({});
@@ -119,8 +138,8 @@ fn start(member: &SwarmMember, mut change: Change) -> Change {
             .collect();
         change = change.field(
             "address_pool",
-            Shown::Absent,
-            Shown::text(format!("{} by /{}", pools.join(", "), member.subnet_size)),
+            DisplayValue::Absent,
+            DisplayValue::text(format!("{} by /{}", pools.join(", "), member.subnet_size)),
         );
         body["DefaultAddrPool"] = pools.into();
         body["SubnetSize"] = member.subnet_size.into();
@@ -142,7 +161,7 @@ fn start(member: &SwarmMember, mut change: Change) -> Change {
 }
 
 fn join(
-    member: &SwarmMember,
+    member: &SwarmMemberResource,
     change: Change,
     managers: Vec<HostName>,
     remotes: Vec<String>,
@@ -150,7 +169,7 @@ fn join(
     let mut body = body(member);
     body["RemoteAddrs"] = remotes.into();
     body["JoinToken"] = Value::Null;
-    let token = Late {
+    let token = DeferredValue {
         hosts: managers,
         path: "/swarm".into(),
         pointer: member.role.token_pointer().into(),
@@ -172,17 +191,17 @@ fn join(
             "active",
         ));
     match member.role {
-        Role::Manager => change.step(wait_own(
+        NodeRole::Manager => change.step(wait_own(
             "wait until it manages the swarm",
             "/Swarm/ControlAvailable",
             true,
         )),
-        Role::Worker => change,
+        NodeRole::Worker => change,
     }
 }
 
 /// What init and join have in common.
-fn body(member: &SwarmMember) -> Value {
+fn body(member: &SwarmMemberResource) -> Value {
     let mut body = json!({ "ListenAddr": member.listen, "AdvertiseAddr": member.place.advertise });
     if let Some(data_path) = &member.data_path {
         body["DataPathAddr"] = data_path.as_str().into();
@@ -194,7 +213,7 @@ fn body(member: &SwarmMember) -> Value {
 }
 
 /// Where the managers listen: as they say themselves, else as the inventory says.
-fn remote_addresses(member: &SwarmMember, swarm: Option<&LiveSwarm>) -> Vec<String> {
+fn remote_addresses(member: &SwarmMemberResource, swarm: Option<&LiveSwarm>) -> Vec<String> {
     let own = host_part(&member.place.advertise);
     let live: Vec<String> = swarm
         .iter()
@@ -237,20 +256,20 @@ pub(super) fn call(
     method: &'static str,
     path: impl Into<String>,
     body: Option<Value>,
-    late: Vec<Late>,
+    late: Vec<DeferredValue>,
 ) -> Step {
-    let call = EngineCall {
+    let call = DockerCall {
         managers,
         method,
         path: path.into(),
         body,
         late,
-        made: Made::Nothing,
+        made: GeneratedValue::Nothing,
         timeout: JOIN_TIMEOUT,
     };
     Step {
         summary: summary.into(),
-        act: Act::Engine(call),
+        act: Operation::Engine(call),
     }
 }
 
@@ -263,7 +282,7 @@ pub(super) fn wait(
     equals: impl Into<Value>,
     deadline: Duration,
 ) -> Step {
-    let wait = Wait {
+    let wait = WaitForValue {
         managers,
         path: path.into(),
         pointer: pointer.into(),
@@ -272,7 +291,7 @@ pub(super) fn wait(
     };
     Step {
         summary: summary.into(),
-        act: Act::Wait(wait),
+        act: Operation::Wait(wait),
     }
 }
 

@@ -3,16 +3,18 @@
 
 use std::net::IpAddr;
 
-use super::SwarmMember;
+use super::SwarmMemberResource;
 use super::joining::{ACTIVE_WITHIN, call, wait, wait_own};
-use crate::model::{Action, Change, Disturbance, Refusal, Shown};
-use crate::swarm::{LiveSwarm, Loss, Node, Role, Standing, host_part, may_lose};
+use crate::model::{Action, Change, DisplayValue, Disruption, Refusal};
+use crate::swarm::{
+    LiveSwarm, MembershipStatus, NodeRole, SwarmNode, VoterLoss, host_part, may_lose,
+};
 
 /// What differs for a member; `None` when it is as asked.
 pub(super) fn plan(
-    member: &SwarmMember,
-    standing: &Standing,
-    node: &Node,
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
+    node: &SwarmNode,
     addresses: &[String],
 ) -> Result<Option<Change>, Refusal> {
     let Some(swarm) = &standing.swarm else {
@@ -35,24 +37,24 @@ pub(super) fn plan(
         spec["Role"] = member.role.word().into();
         change = change.field(
             "role",
-            Shown::text(node.role.word()),
-            Shown::text(member.role.word()),
+            DisplayValue::text(node.role.word()),
+            DisplayValue::text(member.role.word()),
         );
     }
     if let Some(wanted) = availability {
         spec["Availability"] = wanted.word().into();
         change = change.field(
             "availability",
-            Shown::text(&node.availability),
-            Shown::text(wanted.word()),
+            DisplayValue::text(&node.availability),
+            DisplayValue::text(wanted.word()),
         );
-        if wanted == super::Availability::Drain {
+        if wanted == super::NodeAvailability::Drain {
             change = change.note(format!("running tasks of {host} move to other nodes"));
         }
     }
     let summary = match (node.role, member.role) {
-        (Role::Worker, Role::Manager) => format!("promote {host}"),
-        (Role::Manager, Role::Worker) => format!("demote {host}"),
+        (NodeRole::Worker, NodeRole::Manager) => format!("promote {host}"),
+        (NodeRole::Manager, NodeRole::Worker) => format!("demote {host}"),
         _ => format!("set the availability of {host}"),
     };
     let path = format!("/nodes/{}/update?version={}", node.id, node.version);
@@ -66,7 +68,7 @@ pub(super) fn plan(
     ));
     let view = format!("/nodes/{}", node.id);
     match (node.role, member.role) {
-        (Role::Worker, Role::Manager) => Ok(Some(
+        (NodeRole::Worker, NodeRole::Manager) => Ok(Some(
             change
                 .step(wait(
                     "wait until the managers reach it",
@@ -82,9 +84,9 @@ pub(super) fn plan(
                     true,
                 )),
         )),
-        (Role::Manager, Role::Worker) => {
+        (NodeRole::Manager, NodeRole::Worker) => {
             // Refused for good only where no force could help; else the guard decides at the moment of acting.
-            let note = match may_lose(&swarm.nodes, &node.id, host.as_str(), Loss::Demotion) {
+            let note = match may_lose(&swarm.nodes, &node.id, host.as_str(), VoterLoss::Demotion) {
                 Ok(allowed) => allowed.note,
                 Err(refusal)
                     if swarm
@@ -114,7 +116,7 @@ pub(super) fn plan(
                         "/Swarm/ControlAvailable",
                         false,
                     ))
-                    .disturbing(Disturbance::ManagerLoss),
+                    .disturbing(Disruption::ManagerLoss),
             ))
         }
         _ => Ok(Some(change)),
@@ -123,8 +125,8 @@ pub(super) fn plan(
 
 /// The address that a node advertises and the pools of a swarm cannot be changed in place.
 fn check_fixed(
-    member: &SwarmMember,
-    standing: &Standing,
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
     swarm: &LiveSwarm,
 ) -> Result<(), Refusal> {
     let host = &member.place.host;
@@ -176,9 +178,9 @@ fn check_fixed(
 /// An address that the host has no more, as after a reload with another one: the managers hear the node from where it is now, while
 /// the other nodes look for its overlay networks where it was. An address that the host never had (of a router before it) is no fault.
 fn check_still_there(
-    member: &SwarmMember,
-    standing: &Standing,
-    node: &Node,
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
+    node: &SwarmNode,
     addresses: &[String],
 ) -> Result<(), Refusal> {
     let (host, live, heard) = (
@@ -201,15 +203,18 @@ fn check_still_there(
 }
 
 /// The role is written down, and the Engine does not act on it yet.
-fn unfinished_promotion(member: &SwarmMember, standing: &Standing) -> Option<Change> {
-    if member.role != Role::Manager || standing.info.control_available {
+fn unfinished_promotion(
+    member: &SwarmMemberResource,
+    standing: &MembershipStatus,
+) -> Option<Change> {
+    if member.role != NodeRole::Manager || standing.info.control_available {
         return None;
     }
     let change = Change::new(Action::Update)
         .field(
             "role",
-            Shown::text("worker (promotion under way)"),
-            Shown::text("manager"),
+            DisplayValue::text("worker (promotion under way)"),
+            DisplayValue::text("manager"),
         )
         .step(wait_own(
             "wait until it manages the swarm",
@@ -220,7 +225,7 @@ fn unfinished_promotion(member: &SwarmMember, standing: &Standing) -> Option<Cha
 }
 
 /// A node that is finding its managers again needs time, not a second join.
-pub(super) fn wait_for_return(standing: &Standing) -> Change {
+pub(super) fn wait_for_return(standing: &MembershipStatus) -> Change {
     let error = if standing.info.error.is_empty() {
         "no error"
     } else {
@@ -229,8 +234,8 @@ pub(super) fn wait_for_return(standing: &Standing) -> Change {
     Change::new(Action::Update)
         .field(
             "state",
-            Shown::text(&standing.info.state),
-            Shown::text("active"),
+            DisplayValue::text(&standing.info.state),
+            DisplayValue::text("active"),
         )
         .note(format!(
             "the node is known to the managers and is finding them again; its Engine says: {error}"
@@ -247,8 +252,8 @@ pub(super) fn wait_for_engine(why: &str) -> Change {
     Change::new(Action::Update)
         .field(
             "state",
-            Shown::text("unknown (the Engine does not answer)"),
-            Shown::text("active"),
+            DisplayValue::text("unknown (the Engine does not answer)"),
+            DisplayValue::text("active"),
         )
         .note(format!(
             "the Engine does not answer: {why}; what is to be done is known once it runs"

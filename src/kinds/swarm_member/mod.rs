@@ -13,17 +13,20 @@ use serde::Deserialize;
 
 use super::cluster::default_managers;
 use crate::model::{
-    Answers, Change, HostContext, Invalid, Kind, Observation, ProbeError, Query, Refusal,
+    Change, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query, Refusal,
+    ResourceKind,
 };
 use crate::names::HostName;
-use crate::swarm::{Addresses, Look, Membership, Role, Sight, Standing, settled};
+use crate::swarm::{
+    ManagerAddresses, Membership, MembershipStatus, NodeRole, SwarmReading, SwarmView, settled,
+};
 
 /// Membership of a host in the swarm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SwarmMember {
+pub struct SwarmMemberResource {
     /// `manager` or `worker`.
-    role: Role,
+    role: NodeRole,
     /// May start the swarm when no manager of the group holds one; only the first host of the group does. Default false.
     #[serde(default)]
     init: bool,
@@ -42,32 +45,32 @@ pub struct SwarmMember {
     #[serde(default = "default_subnet_size")]
     subnet_size: u8,
     /// `active`, `pause` or `drain`. Default: left as it is.
-    availability: Option<Availability>,
+    availability: Option<NodeAvailability>,
     /// The group whose hosts are the managers. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
     /// Filled by `bind`.
     #[serde(skip)]
-    place: Place,
+    place: MemberContext,
 }
 
 /// What the inventory says about this host and its managers.
 #[derive(Debug, Clone)]
-struct Place {
+struct MemberContext {
     host: HostName,
     advertise: String,
     /// Whether a person wrote the address down; a guessed one is never held against a live node.
     advertise_is_explicit: bool,
-    ours: Addresses,
+    ours: ManagerAddresses,
 }
 
-impl Default for Place {
+impl Default for MemberContext {
     fn default() -> Self {
         Self {
             host: HostName::new(""),
             advertise: String::new(),
             advertise_is_explicit: false,
-            ours: Addresses::default(),
+            ours: ManagerAddresses::default(),
         }
     }
 }
@@ -75,7 +78,7 @@ impl Default for Place {
 /// Whether a node takes tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Availability {
+enum NodeAvailability {
     /// Takes tasks.
     Active,
     /// Keeps its tasks and takes no new ones.
@@ -84,7 +87,7 @@ enum Availability {
     Drain,
 }
 
-impl Availability {
+impl NodeAvailability {
     fn word(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -104,15 +107,15 @@ fn default_subnet_size() -> u8 {
 
 /// What was found: the standing, or why there is none to act on, and the host's own addresses.
 #[derive(Debug)]
-pub struct Seen {
-    standing: Result<Standing, Refusal>,
+pub struct SwarmMemberState {
+    standing: Result<MembershipStatus, Refusal>,
     hostname: String,
     addresses: Vec<String>,
 }
 
-impl Kind for SwarmMember {
+impl ResourceKind for SwarmMemberResource {
     const NAME: &'static str = "swarm_member";
-    type Observed = Seen;
+    type Observed = SwarmMemberState;
 
     fn exclusive(&self) -> Option<String> {
         self.init.then(|| "swarm init".to_owned())
@@ -122,7 +125,7 @@ impl Kind for SwarmMember {
         self.role.word().into()
     }
 
-    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), Invalid> {
+    fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         self.place = addresses::place(self, context)?;
         addresses::check_pools(self, context.roster)
     }
@@ -132,25 +135,25 @@ impl Kind for SwarmMember {
     }
 
     fn queries(&self) -> Vec<Query> {
-        let mut queries = Sight::queries(&self.place.host, &self.place.ours.names());
+        let mut queries = SwarmView::queries(&self.place.host, &self.place.ours.names());
         queries.push(Query::Facts);
         queries
     }
 
-    fn observe(&self, answers: &Answers) -> Result<Observation<Seen>, ProbeError> {
-        let sight = match Sight::look(&self.place.host, &self.place.ours.names(), answers)? {
-            Look::Needs(queries) => return Ok(Observation::Needs(queries)),
-            Look::Done(sight) => sight,
+    fn observe(&self, answers: &HostAnswers) -> Result<Observation<SwarmMemberState>, ProbeError> {
+        let sight = match SwarmView::look(&self.place.host, &self.place.ours.names(), answers)? {
+            SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
+            SwarmReading::Done(sight) => sight,
         };
         let facts = answers.facts()?;
-        Ok(Observation::Known(Seen {
+        Ok(Observation::Known(SwarmMemberState {
             standing: settled(&sight, &self.place.ours)?,
             hostname: facts.hostname.clone(),
             addresses: facts.addresses.clone(),
         }))
     }
 
-    fn plan(&self, seen: &Seen) -> Result<Option<Change>, Refusal> {
+    fn plan(&self, seen: &SwarmMemberState) -> Result<Option<Change>, Refusal> {
         let standing = seen.standing.as_ref().map_err(Clone::clone)?;
         let ghosts = ghosts::find(self, standing, &seen.hostname);
         let change = match &standing.membership {
@@ -166,7 +169,7 @@ impl Kind for SwarmMember {
     }
 }
 
-impl SwarmMember {
+impl SwarmMemberResource {
     /// The resource, when it is of this kind.
     #[must_use]
     pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
@@ -182,7 +185,7 @@ impl SwarmMember {
     /// Whether the host is to be a manager.
     #[must_use]
     pub fn is_manager(&self) -> bool {
-        self.role == Role::Manager
+        self.role == NodeRole::Manager
     }
 
     /// Warns of an advertised address that the host does not have (the NAT trap): other nodes could not reach it.

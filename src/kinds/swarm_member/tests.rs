@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{Act, Answer, Disturbance, EngineAnswer, Facts, Shown};
+use crate::model::{DisplayValue, Disruption, DockerAnswer, HostFacts, Operation, QueryAnswer};
 use crate::swarm::samples::*;
 
 const MANAGER: &str = "role = 'manager'\ninit = true\naddress_pool = ['10.20.0.0/16']";
@@ -12,17 +12,17 @@ const WORKER: &str = "role = 'worker'";
 const IP1: &str = "192.168.56.11";
 const IP2: &str = "192.168.56.12";
 
-fn facts(answers: Answers, name: &str) -> Answers {
-    let facts = Facts {
+fn facts(answers: HostAnswers, name: &str) -> HostAnswers {
+    let facts = HostFacts {
         hostname: name.into(),
         addresses: vec![IP1.into(), IP2.into()],
-        ..Facts::default()
+        ..HostFacts::default()
     };
-    answers.with(Query::Facts, Answer::Facts(facts))
+    answers.with(Query::Facts, QueryAnswer::Facts(facts))
 }
 
 /// What docker02 sees: its own `/info`, that of docker01, and the nodes that docker01 lists.
-fn second(own_info: EngineAnswer, first: EngineAnswer, nodes: Value) -> Answers {
+fn second(own_info: DockerAnswer, first: DockerAnswer, nodes: Value) -> HostAnswers {
     let answers = and(
         and(own("/info", own_info), "docker01", "/info", first),
         "docker01",
@@ -32,22 +32,25 @@ fn second(own_info: EngineAnswer, first: EngineAnswer, nodes: Value) -> Answers 
     facts(answers, "docker02")
 }
 
-fn member(table: &str, name: &str) -> SwarmMember {
+fn member(table: &str, name: &str) -> SwarmMemberResource {
     bound(table, name, &roster(&["docker01"])).unwrap()
 }
 
-fn seen(member: &SwarmMember, answers: &Answers) -> Result<Seen, ProbeError> {
+fn seen(
+    member: &SwarmMemberResource,
+    answers: &HostAnswers,
+) -> Result<SwarmMemberState, ProbeError> {
     match member.observe(answers)? {
         Observation::Known(seen) => Ok(seen),
         Observation::Needs(queries) => panic!("not answered: {queries:?}"),
     }
 }
 
-fn planned(member: &SwarmMember, answers: &Answers) -> Option<Change> {
+fn planned(member: &SwarmMemberResource, answers: &HostAnswers) -> Option<Change> {
     member.plan(&seen(member, answers).unwrap()).unwrap()
 }
 
-fn refused(member: &SwarmMember, answers: &Answers) -> String {
+fn refused(member: &SwarmMemberResource, answers: &HostAnswers) -> String {
     let refusal = member.plan(&seen(member, answers).unwrap()).unwrap_err();
     format!("{} | {}", refusal.why, refusal.hint)
 }
@@ -69,7 +72,7 @@ fn body(change: &Change, path: &str) -> Value {
         .steps
         .iter()
         .find_map(|step| match &step.act {
-            Act::Engine(call) if call.path == path => call.body.clone(),
+            Operation::Engine(call) if call.path == path => call.body.clone(),
             _ => None,
         })
         .unwrap()
@@ -78,7 +81,7 @@ fn body(change: &Change, path: &str) -> Value {
 #[test]
 fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
     let member = member(MANAGER, "docker01");
-    for engine in [EngineAnswer::Absent, good(inactive("docker01"))] {
+    for engine in [DockerAnswer::Absent, good(inactive("docker01"))] {
         let change = planned(&member, &facts(own("/info", engine), "docker01")).unwrap();
         assert_eq!(change.action, crate::model::Action::Create);
         assert_eq!(
@@ -88,12 +91,9 @@ fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
                 "own wait /info /Swarm/ControlAvailable=true"
             ]
         );
-        assert!(
-            change
-                .fields
-                .iter()
-                .any(|field| field.field == "cluster ID" && field.after == Shown::KnownAfterApply)
-        );
+        assert!(change.fields.iter().any(
+            |field| field.field == "cluster ID" && field.after == DisplayValue::KnownAfterApply
+        ));
         assert_eq!(
             body(&change, "/swarm/init"),
             json!({"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": IP1, "ForceNewCluster": false, "Spec": {},
@@ -102,7 +102,7 @@ fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
     }
     let after = own("/info", good(m1())).with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader()]))),
+        QueryAnswer::Engine(good(json!([leader()]))),
     );
     assert!(planned(&member, &facts(after, "docker01")).is_none());
 }
@@ -112,7 +112,7 @@ fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
     let member = member(WORKER, "docker02");
     let change = planned(
         &member,
-        &second(EngineAnswer::Absent, good(m1()), json!([leader()])),
+        &second(DockerAnswer::Absent, good(m1()), json!([leader()])),
     )
     .unwrap();
     assert_eq!(
@@ -129,7 +129,7 @@ fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
         Value::Null,
         "a token is never part of a plan"
     );
-    let Act::Engine(call) = &change.steps[0].act else {
+    let Operation::Engine(call) = &change.steps[0].act else {
         panic!()
     };
     assert_eq!(call.late[0].pointer, "/JoinTokens/Worker");
@@ -147,13 +147,14 @@ fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
 #[test]
 fn before_there_is_a_swarm_others_wait_for_the_first_manager() {
     let second =
-        bound::<SwarmMember>(MANAGER, "docker02", &roster(&["docker01", "docker02"])).unwrap();
+        bound::<SwarmMemberResource>(MANAGER, "docker02", &roster(&["docker01", "docker02"]))
+            .unwrap();
     let answers = facts(
         and(
             own("/info", good(inactive("docker02"))),
             "docker01",
             "/info",
-            EngineAnswer::Absent,
+            DockerAnswer::Absent,
         ),
         "docker02",
     );
@@ -174,12 +175,13 @@ fn before_there_is_a_swarm_others_wait_for_the_first_manager() {
 #[test]
 fn nothing_is_started_or_joined_while_a_manager_is_out_of_sight() {
     let first =
-        bound::<SwarmMember>(MANAGER, "docker01", &roster(&["docker01", "docker02"])).unwrap();
+        bound::<SwarmMemberResource>(MANAGER, "docker01", &roster(&["docker01", "docker02"]))
+            .unwrap();
     let pending = set(inactive("docker02"), "/Swarm/LocalNodeState", "pending");
     for view in [
-        EngineAnswer::Unreachable("no route".into()),
-        EngineAnswer::Down("stopped".into()),
-        EngineAnswer::Response {
+        DockerAnswer::Unreachable("no route".into()),
+        DockerAnswer::Down("stopped".into()),
+        DockerAnswer::Response {
             status: 500,
             body: json!({"message": "boom"}),
         },
@@ -188,7 +190,7 @@ fn nothing_is_started_or_joined_while_a_manager_is_out_of_sight() {
     ] {
         let answers = facts(
             and(
-                own("/info", EngineAnswer::Absent),
+                own("/info", DockerAnswer::Absent),
                 "docker02",
                 "/info",
                 view.clone(),
@@ -219,9 +221,11 @@ fn a_host_of_another_swarm_is_refused_with_both_named() {
     );
 
     let own_swarm = manager("docker02", "x2", IP2, "c9");
-    for first in [good(m1()), good(inactive("docker01")), EngineAnswer::Absent] {
-        let answers = second(good(own_swarm.clone()), first, nodes())
-            .with(Query::engine("/nodes"), Answer::Engine(good(json!([]))));
+    for first in [good(m1()), good(inactive("docker01")), DockerAnswer::Absent] {
+        let answers = second(good(own_swarm.clone()), first, nodes()).with(
+            Query::engine("/nodes"),
+            QueryAnswer::Engine(good(json!([]))),
+        );
         assert!(
             refused(&member, &answers).contains("cluster c9"),
             "a swarm of its own"
@@ -235,7 +239,7 @@ fn a_host_of_another_swarm_is_refused_with_both_named() {
 #[test]
 fn managers_of_two_swarms_are_refused_naming_both() {
     let roster = roster(&["docker01", "docker02"]);
-    let third = bound::<SwarmMember>(WORKER, "docker03", &roster).unwrap();
+    let third = bound::<SwarmMemberResource>(WORKER, "docker03", &roster).unwrap();
     let answers = and(
         own("/info", good(inactive("docker03"))),
         "docker01",
@@ -323,7 +327,7 @@ fn a_known_node_that_is_coming_back_is_waited_for() {
 #[test]
 fn a_stopped_engine_is_never_taken_for_a_host_outside_the_swarm() {
     let answers = second(
-        EngineAnswer::Down("stopped".into()),
+        DockerAnswer::Down("stopped".into()),
         good(m1()),
         json!([leader(), node("n2", "docker02", IP2)]),
     );
@@ -337,7 +341,8 @@ fn a_stopped_engine_is_never_taken_for_a_host_outside_the_swarm() {
 #[test]
 fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
     let promoted =
-        bound::<SwarmMember>("role = 'manager'", "docker02", &roster(&["docker01"])).unwrap();
+        bound::<SwarmMemberResource>("role = 'manager'", "docker02", &roster(&["docker01"]))
+            .unwrap();
     let nodes = json!([leader(), node("n2", "docker02", IP2)]);
     let change = planned(&promoted, &second(good(w2()), good(m1()), nodes)).unwrap();
     assert_eq!(
@@ -366,7 +371,7 @@ fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
         ),
     );
     let change = change.unwrap();
-    assert_eq!(change.disturbs, Disturbance::ManagerLoss);
+    assert_eq!(change.disturbs, Disruption::ManagerLoss);
     assert_eq!(
         acts(&change),
         [
@@ -387,17 +392,17 @@ fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
 
 #[test]
 fn the_only_manager_is_not_demoted() {
-    let only = bound::<SwarmMember>(WORKER, "docker01", &roster(&["docker01"])).unwrap();
+    let only = bound::<SwarmMemberResource>(WORKER, "docker01", &roster(&["docker01"])).unwrap();
     let answers = own("/info", good(m1())).with(
         Query::engine("/nodes"),
-        Answer::Engine(good(json!([leader()]))),
+        QueryAnswer::Engine(good(json!([leader()]))),
     );
     assert!(refused(&only, &facts(answers, "docker01")).contains("only manager"));
 }
 
 #[test]
 fn availability_and_the_fixed_address_are_compared() {
-    let drained = bound::<SwarmMember>(
+    let drained = bound::<SwarmMemberResource>(
         "role = 'worker'\navailability = 'drain'",
         "docker02",
         &roster(&["docker01"]),
@@ -422,11 +427,11 @@ fn an_address_that_the_host_has_no_more_is_told() {
     let member = member(WORKER, "docker02");
     let at = |heard: &str, own: &[&str]| {
         let nodes = json!([leader(), node("n2", "docker02", heard)]);
-        let own = Facts {
+        let own = HostFacts {
             addresses: own.iter().map(|&address| address.to_owned()).collect(),
-            ..Facts::default()
+            ..HostFacts::default()
         };
-        second(good(w2()), good(m1()), nodes).with(Query::Facts, Answer::Facts(own))
+        second(good(w2()), good(m1()), nodes).with(Query::Facts, QueryAnswer::Facts(own))
     };
     let new = "192.168.56.99";
     let text = refused(&member, &at(new, &["10.0.2.15", new]));
@@ -456,15 +461,16 @@ fn an_address_that_the_host_has_no_more_is_told() {
 fn an_interface_that_may_lead_to_the_nat_is_said() {
     let notes = |advertise: &str, addresses: &[&str]| {
         let table = format!("{MANAGER}\nadvertise = '{advertise}'");
-        let facts = Facts {
+        let facts = HostFacts {
             hostname: "docker01".into(),
             addresses: addresses
                 .iter()
                 .map(|address| (*address).to_owned())
                 .collect(),
-            ..Facts::default()
+            ..HostFacts::default()
         };
-        let answers = own("/info", EngineAnswer::Absent).with(Query::Facts, Answer::Facts(facts));
+        let answers =
+            own("/info", DockerAnswer::Absent).with(Query::Facts, QueryAnswer::Facts(facts));
         planned(&member(&table, "docker01"), &answers)
             .unwrap()
             .notes
@@ -609,9 +615,9 @@ fn wrong_fields_are_load_errors() {
             "subnet_size",
         ),
     ] {
-        let error = bound::<SwarmMember>(table, name, &one).unwrap_err();
+        let error = bound::<SwarmMemberResource>(table, name, &one).unwrap_err();
         assert_eq!(error.field, field, "{table}: {error}");
         assert!(error.hint.is_some(), "{table}");
     }
-    assert!(toml::from_str::<SwarmMember>("role = 'worker'\nadvertize = 'eth1'").is_err());
+    assert!(toml::from_str::<SwarmMemberResource>("role = 'worker'\nadvertize = 'eth1'").is_err());
 }

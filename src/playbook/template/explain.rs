@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::Scope;
+use super::TemplateScope;
 use crate::document::did_you_mean;
 
 /// A template that failed: no error means that an expression came out undefined.
-pub(super) struct Failure {
+pub(super) struct TemplateFailure {
     pub(super) error: Option<Error>,
     /// The template or expression.
     pub(super) text: String,
@@ -19,7 +19,7 @@ pub(super) struct Failure {
 }
 
 /// The reason in words.
-pub(super) struct Explained {
+pub(super) struct TemplateExplanation {
     pub(super) message: String,
     pub(super) hint: Option<String>,
     /// The bytes of the failing template that are meant.
@@ -39,7 +39,10 @@ pub(super) fn innermost(error: &Error) -> &Error {
 }
 
 /// Explains a failure.
-pub(super) fn explain(scope: &Arc<Scope>, failure: &Failure) -> Explained {
+pub(super) fn explain(
+    scope: &Arc<TemplateScope>,
+    failure: &TemplateFailure,
+) -> TemplateExplanation {
     match &failure.error {
         None => undefined(scope, &failure.text, None, true),
         Some(error) => explain_error(scope, innermost(error), &failure.text),
@@ -47,7 +50,11 @@ pub(super) fn explain(scope: &Arc<Scope>, failure: &Failure) -> Explained {
 }
 
 /// Explains an error in a template of this text.
-pub(super) fn explain_error(scope: &Arc<Scope>, error: &Error, text: &str) -> Explained {
+pub(super) fn explain_error(
+    scope: &Arc<TemplateScope>,
+    error: &Error,
+    text: &str,
+) -> TemplateExplanation {
     let is_expression = error.name() == Some("<expression>") || error.name().is_none();
     match error.kind() {
         ErrorKind::UndefinedError => undefined(scope, text, error.range(), is_expression),
@@ -73,7 +80,7 @@ pub(super) fn explain_error(scope: &Arc<Scope>, error: &Error, text: &str) -> Ex
                 }
                 _ => None,
             };
-            Explained {
+            TemplateExplanation {
                 message,
                 hint,
                 range: error.range(),
@@ -88,11 +95,11 @@ fn unknown(message: &str, known: &[&str]) -> Option<String> {
 }
 
 fn undefined(
-    scope: &Arc<Scope>,
+    scope: &Arc<TemplateScope>,
     text: &str,
     range: Option<Range<usize>>,
     is_expression: bool,
-) -> Explained {
+) -> TemplateExplanation {
     let meant = range
         .clone()
         .and_then(|range| text.get(range))
@@ -105,7 +112,7 @@ fn undefined(
         .iter()
         .find_map(|name| first_missing(scope, &root, name));
     let Some((owner, path)) = missing else {
-        return Explained {
+        return TemplateExplanation {
             message: format!("`{}` is not defined", meant.trim()),
             hint: None,
             range,
@@ -135,7 +142,7 @@ fn undefined(
                 .is_none_or(|position| !contains(range, position))
         })
         .cloned();
-    Explained {
+    TemplateExplanation {
         message: format!("`{path}` is not defined"),
         hint,
         range: exact.or(position),
@@ -161,7 +168,11 @@ fn undeclared(text: &str, is_expression: bool) -> Vec<String> {
 }
 
 /// The shortest part of a dotted name that is undefined, and the table that lacks it.
-fn first_missing(scope: &Scope, root: &Value, name: &str) -> Option<(Option<Value>, String)> {
+fn first_missing(
+    scope: &TemplateScope,
+    root: &Value,
+    name: &str,
+) -> Option<(Option<Value>, String)> {
     let mut value = root.clone();
     let mut path = String::new();
     for (position, part) in name.split('.').enumerate() {

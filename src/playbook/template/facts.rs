@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use minijinja::value::{Enumerator, Object, Serde, Value};
 
-use crate::model::Facts;
+use crate::model::HostFacts;
 
 /// What templates see as `facts`.
 #[derive(Debug, Clone)]
 pub(in crate::playbook) enum FactsView {
     /// Not gathered yet: use is noticed, and every field is undefined.
-    Unknown(Arc<Unknown>),
+    Unknown(Arc<UngatheredFacts>),
     /// Gathered.
     Known(Value),
 }
 
 /// Facts that nobody has gathered yet.
 #[derive(Debug, Default)]
-pub(in crate::playbook) struct Unknown {
+pub(in crate::playbook) struct UngatheredFacts {
     touched: AtomicBool,
 }
 
@@ -30,7 +30,7 @@ impl FactsView {
     }
 
     /// Gathered facts.
-    pub(in crate::playbook) fn known(facts: &Facts) -> Self {
+    pub(in crate::playbook) fn known(facts: &HostFacts) -> Self {
         Self::Known(Serde(facts).into())
     }
 
@@ -47,7 +47,7 @@ impl FactsView {
     }
 }
 
-impl Object for Unknown {
+impl Object for UngatheredFacts {
     fn get_value(self: &Arc<Self>, _key: &Value) -> Option<Value> {
         self.touched.store(true, Ordering::Relaxed);
         None

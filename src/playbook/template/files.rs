@@ -5,15 +5,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use minijinja::ErrorKind;
 use sha2::{Digest, Sha256};
 
-use super::Scope;
+use super::TemplateScope;
 use super::explain::{explain_error, innermost};
 use crate::diagnostic::Diagnostic;
-use crate::diagnostic::{Place, Source};
-use crate::model::{Files, Invalid, TreeContent, TreeEntry};
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::model::{FileLoader, InvalidField, TreeContent, TreeEntry};
 
 /// Reads and renders for one resource on one host.
 pub(in crate::playbook) struct PlaybookFiles {
-    scope: Arc<Scope>,
+    scope: Arc<TemplateScope>,
     /// The file that was asked for last: an error without a field is about it.
     asked: Mutex<Option<String>>,
     /// Everything that was read, in its order.
@@ -22,7 +22,7 @@ pub(in crate::playbook) struct PlaybookFiles {
 
 impl PlaybookFiles {
     /// Files as one scope sees them.
-    pub(in crate::playbook) fn new(scope: &Arc<Scope>) -> Self {
+    pub(in crate::playbook) fn new(scope: &Arc<TemplateScope>) -> Self {
         Self {
             scope: Arc::clone(scope),
             asked: Mutex::default(),
@@ -59,15 +59,15 @@ impl PlaybookFiles {
     }
 }
 
-impl Files for PlaybookFiles {
-    fn source(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+impl FileLoader for PlaybookFiles {
+    fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.ask(path);
         let content = self.scope.world.folder.source(path)?;
         self.note(&content);
         Ok(content)
     }
 
-    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, Invalid> {
+    fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, InvalidField> {
         self.ask(path);
         let entries = self.scope.world.folder.tree(path)?;
         for entry in &entries {
@@ -82,14 +82,14 @@ impl Files for PlaybookFiles {
         Ok(entries)
     }
 
-    fn archive(&self, path: &str) -> Result<Vec<u8>, Invalid> {
+    fn archive(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.ask(path);
         let content = self.scope.world.folder.archive(path)?;
         self.note(&content);
         Ok(content)
     }
 
-    fn template(&self, path: &str) -> Result<String, Invalid> {
+    fn template(&self, path: &str) -> Result<String, InvalidField> {
         self.ask(path);
         let folder = &self.scope.world.folder;
         if folder.find(path).is_none() {
@@ -104,7 +104,7 @@ impl Files for PlaybookFiles {
 }
 
 impl PlaybookFiles {
-    fn explain(&self, path: &str, error: &minijinja::Error) -> Invalid {
+    fn explain(&self, path: &str, error: &minijinja::Error) -> InvalidField {
         let folder = &self.scope.world.folder;
         let name = error.name().unwrap_or(path);
         let text = error
@@ -122,19 +122,19 @@ impl PlaybookFiles {
             (explained.message, explained.hint) = (missing.message, missing.hint);
         }
         let line = error.line().unwrap_or(1);
-        let invalid = Invalid::new(
+        let invalid = InvalidField::new(
             "",
             format!("template {name}, line {line}: {}", explained.message),
         );
         if let Some(file) = folder.find(name).filter(|_| !text.is_empty()) {
-            let source = Source::new(file, text);
+            let source = SourceFile::new(file, text);
             let start_of_line = source
                 .text()
                 .split_inclusive('\n')
                 .take(line - 1)
                 .map(str::len)
                 .sum::<usize>();
-            let place = Place::new(
+            let place = SourceSpan::new(
                 &source,
                 explained.range.unwrap_or(start_of_line..start_of_line),
             );
@@ -144,7 +144,7 @@ impl PlaybookFiles {
                     .maybe_hint(explained.hint.clone()),
             );
         }
-        Invalid {
+        InvalidField {
             hint: explained.hint,
             ..invalid
         }

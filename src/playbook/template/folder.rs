@@ -8,21 +8,21 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
 };
 
-use crate::diagnostic::Source;
-use crate::model::{CONTENT_LIMIT, Invalid, TreeEntry, sha256};
+use crate::diagnostic::SourceFile;
+use crate::model::{CONTENT_LIMIT, InvalidField, TreeEntry, sha256};
 
 /// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.
 const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
 
 /// A playbook's folder.
-pub(in crate::playbook) struct Folder {
+pub(in crate::playbook) struct PlaybookFolder {
     /// Folders that are looked into, in order.
     roots: Vec<PathBuf>,
     pub(super) environment: Environment<'static>,
     read: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
 }
 
-impl Folder {
+impl PlaybookFolder {
     /// The folder of a playbook's file.
     pub(in crate::playbook) fn of(playbook: &Path) -> Arc<Self> {
         let folder = playbook.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -52,8 +52,8 @@ impl Folder {
     }
 
     /// The bytes of a source file.
-    pub(super) fn source(&self, name: &str) -> Result<Vec<u8>, Invalid> {
-        let invalid = |message: String| Invalid::new("", message);
+    pub(super) fn source(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
+        let invalid = |message: String| InvalidField::new("", message);
         let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = read.get(&path) {
@@ -75,7 +75,7 @@ impl Folder {
     }
 
     /// Everything below a folder, see [`super::tree`].
-    pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, Invalid> {
+    pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, InvalidField> {
         let found = self
             .roots
             .iter()
@@ -85,24 +85,24 @@ impl Folder {
     }
 
     /// The bytes of a large file; not kept.
-    pub(super) fn archive(&self, name: &str) -> Result<Vec<u8>, Invalid> {
+    pub(super) fn archive(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
         let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
         super::tree::file(&path, ARCHIVE_LIMIT)
     }
 
     /// What to say about a file that is not there.
-    pub(super) fn missing(&self, what: &str, name: &str) -> Invalid {
+    pub(super) fn missing(&self, what: &str, name: &str) -> InvalidField {
         let places: Vec<String> = self
             .roots
             .iter()
             .map(|root| tidy(&root.join(name)).display().to_string())
             .collect();
-        Invalid::new("", format!("there is no {what} `{name}`"))
+        InvalidField::new("", format!("there is no {what} `{name}`"))
             .hint(format!("looked for {}", places.join(", ")))
     }
 }
 
-impl std::fmt::Debug for Folder {
+impl std::fmt::Debug for PlaybookFolder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Folder").field(&self.roots).finish()
     }
@@ -160,7 +160,7 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
         let Some(path) = find(&roots, name) else {
             return Ok(None);
         };
-        let source = Source::read(&path).map_err(|errors| {
+        let source = SourceFile::read(&path).map_err(|errors| {
             let message = errors
                 .iter()
                 .map(|error| error.message.clone())

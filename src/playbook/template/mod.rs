@@ -13,7 +13,7 @@ mod world;
 
 pub(super) use facts::FactsView;
 pub(super) use files::PlaybookFiles;
-pub(super) use folder::Folder;
+pub(super) use folder::PlaybookFolder;
 pub(super) use render::{render_condition, render_list, render_node};
-pub(super) use scope::Scope;
-pub(super) use world::World;
+pub(super) use scope::TemplateScope;
+pub(super) use world::TemplateContext;

@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use minijinja::value::Value as Template;
 
-use super::Scope;
+use super::TemplateScope;
 use super::convert::to_node;
-use super::explain::{Failure, explain};
+use super::explain::{TemplateFailure, explain};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::diagnostic::{Place, Source};
-use crate::document::{Entry, Node, Value, is_template};
+use crate::diagnostic::{SourceFile, SourceSpan};
+use crate::document::{TomlEntry, TomlNode, TomlValue, is_template};
 
 /// Renders a tree. A key whose value is `none` is left out.
 ///
 /// # Errors
 /// Every template that fails, each at its own place.
 pub(in crate::playbook) fn render_node(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
-    node: &Node,
-) -> Result<Node, Diagnostics> {
-    let mut renderer = Renderer {
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
+    node: &TomlNode,
+) -> Result<TomlNode, Diagnostics> {
+    let mut renderer = TemplateRenderer {
         scope,
         source,
         failures: Diagnostics::default(),
@@ -30,26 +30,26 @@ pub(in crate::playbook) fn render_node(
         _ if renderer.failures.has_errors() => Err(renderer.failures),
         Some(node) => Ok(node),
         None => Err(Diagnostic::error("the template gave `none`")
-            .at(Place::new(source, node.span.clone()))
+            .at(SourceSpan::new(source, node.span.clone()))
             .into()),
     }
 }
 
 /// Goes through a tree, past what fails in it.
-struct Renderer<'a> {
-    scope: &'a Arc<Scope>,
-    source: &'a Arc<Source>,
+struct TemplateRenderer<'a> {
+    scope: &'a Arc<TemplateScope>,
+    source: &'a Arc<SourceFile>,
     failures: Diagnostics,
 }
 
-impl Renderer<'_> {
-    fn node(&mut self, node: &Node) -> Option<Node> {
+impl TemplateRenderer<'_> {
+    fn node(&mut self, node: &TomlNode) -> Option<TomlNode> {
         let value = match &node.value {
-            Value::String(text) if is_template(text) => return self.text(text, &node.span),
-            Value::Array(items) => {
-                Value::Array(items.iter().filter_map(|item| self.node(item)).collect())
+            TomlValue::String(text) if is_template(text) => return self.text(text, &node.span),
+            TomlValue::Array(items) => {
+                TomlValue::Array(items.iter().filter_map(|item| self.node(item)).collect())
             }
-            Value::Table(entries) => Value::Table(
+            TomlValue::Table(entries) => TomlValue::Table(
                 entries
                     .iter()
                     .filter_map(|entry| self.entry(entry))
@@ -57,11 +57,11 @@ impl Renderer<'_> {
             ),
             other => other.clone(),
         };
-        Some(Node::new(value, node.span.clone()))
+        Some(TomlNode::new(value, node.span.clone()))
     }
 
-    fn text(&mut self, text: &str, span: &Range<usize>) -> Option<Node> {
-        let place = || Place::new(self.source, span.clone());
+    fn text(&mut self, text: &str, span: &Range<usize>) -> Option<TomlNode> {
+        let place = || SourceSpan::new(self.source, span.clone());
         let made = render_text(self.scope, self.source, text, span).and_then(|value| {
             to_node(&value, span).map_err(|message| Diagnostic::error(message).at(place()).into())
         });
@@ -71,7 +71,7 @@ impl Renderer<'_> {
         })
     }
 
-    fn entry(&mut self, entry: &Entry) -> Option<Entry> {
+    fn entry(&mut self, entry: &TomlEntry) -> Option<TomlEntry> {
         let key = if is_template(&entry.key) {
             match render_text(self.scope, self.source, &entry.key, &entry.key_span) {
                 Ok(key) => key.to_string(),
@@ -84,7 +84,7 @@ impl Renderer<'_> {
             entry.key.clone()
         };
         let node = self.node(&entry.node)?;
-        Some(Entry {
+        Some(TomlEntry {
             key,
             key_span: entry.key_span.clone(),
             node,
@@ -97,19 +97,19 @@ impl Renderer<'_> {
 /// # Errors
 /// When an expression fails or gives no list.
 pub(in crate::playbook) fn render_list(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
-    node: &Node,
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
+    node: &TomlNode,
 ) -> Result<Vec<Template>, Diagnostics> {
     let value = match &node.value {
-        Value::String(text) => evaluate(scope, source, text, &node.span)?,
+        TomlValue::String(text) => evaluate(scope, source, text, &node.span)?,
         _ => super::convert::to_value(&render_node(scope, source, node)?),
     };
     let is_list = matches!(
         value.kind(),
         minijinja::value::ValueKind::Seq | minijinja::value::ValueKind::Iterable
     );
-    let place = || Place::new(source, node.span.clone());
+    let place = || SourceSpan::new(source, node.span.clone());
     if !is_list {
         let message = format!("`loop` needs a list, this gives a {}", value.kind());
         return Err(Diagnostic::error(message)
@@ -128,21 +128,21 @@ pub(in crate::playbook) fn render_list(
 /// # Errors
 /// When the expression fails.
 pub(in crate::playbook) fn render_condition(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
-    node: &Node,
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
+    node: &TomlNode,
 ) -> Result<bool, Diagnostics> {
     match &node.value {
-        Value::Boolean(boolean) => Ok(*boolean),
-        Value::String(text) => Ok(evaluate(scope, source, text, &node.span)?.is_true()),
+        TomlValue::Boolean(boolean) => Ok(*boolean),
+        TomlValue::String(text) => Ok(evaluate(scope, source, text, &node.span)?.is_true()),
         _ => Ok(true),
     }
 }
 
 /// An expression, whether it stands in braces or not.
 fn evaluate(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
     text: &str,
     span: &Range<usize>,
 ) -> Result<Template, Diagnostics> {
@@ -153,8 +153,8 @@ fn evaluate(
 }
 
 fn render_text(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
     text: &str,
     span: &Range<usize>,
 ) -> Result<Template, Diagnostics> {
@@ -166,7 +166,7 @@ fn render_text(
         None => environment
             .render_str(text, scope.root())
             .map(Template::from)
-            .map_err(|error| Failure {
+            .map_err(|error| TemplateFailure {
                 error: Some(error),
                 text: text.to_owned(),
                 offset: 0,
@@ -185,8 +185,12 @@ fn sole_expression(text: &str) -> Option<(&str, usize)> {
     Some((inner, offset))
 }
 
-fn expression(scope: &Arc<Scope>, text: &str, offset: usize) -> Result<Template, Failure> {
-    let failure = |error| Failure {
+fn expression(
+    scope: &Arc<TemplateScope>,
+    text: &str,
+    offset: usize,
+) -> Result<Template, TemplateFailure> {
+    let failure = |error| TemplateFailure {
         error,
         text: text.to_owned(),
         offset,
@@ -208,11 +212,11 @@ fn expression(scope: &Arc<Scope>, text: &str, offset: usize) -> Result<Template,
 }
 
 fn report(
-    scope: &Arc<Scope>,
-    source: &Arc<Source>,
+    scope: &Arc<TemplateScope>,
+    source: &Arc<SourceFile>,
     text: &str,
     span: &Range<usize>,
-    failure: &Failure,
+    failure: &TemplateFailure,
 ) -> Diagnostic {
     let place_of = |range: Option<Range<usize>>| match range {
         Some(range) => within(
@@ -221,7 +225,7 @@ fn report(
             text,
             range.start + failure.offset..range.end + failure.offset,
         ),
-        None => Place::new(source, span.clone()),
+        None => SourceSpan::new(source, span.clone()),
     };
     // A variable has said why it failed; looking for undefined names would only fail in it again.
     if let Some(reason) = scope.take_reason() {
@@ -235,13 +239,18 @@ fn report(
 }
 
 /// A range of a string's value as a range of the file; the whole string when escapes lie between.
-fn within(source: &Arc<Source>, span: &Range<usize>, text: &str, range: Range<usize>) -> Place {
+fn within(
+    source: &Arc<SourceFile>,
+    span: &Range<usize>,
+    text: &str,
+    range: Range<usize>,
+) -> SourceSpan {
     let raw = source.text().get(span.clone()).unwrap_or_default();
     match raw.find(text) {
-        Some(at) => Place::new(
+        Some(at) => SourceSpan::new(
             source,
             span.start + at + range.start..span.start + at + range.end,
         ),
-        None => Place::new(source, span.clone()),
+        None => SourceSpan::new(source, span.clone()),
     }
 }

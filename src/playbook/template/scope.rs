@@ -8,15 +8,15 @@ use minijinja::{Error, ErrorKind};
 
 use super::convert::to_value;
 use super::render::render_node;
-use super::{FactsView, World};
+use super::{FactsView, TemplateContext};
 use crate::diagnostic::Diagnostic;
 use crate::inventory::RESERVED;
 use crate::names::HostName;
 
 /// The names that a template can use on one host.
 #[derive(Debug)]
-pub(in crate::playbook) struct Scope {
-    pub(super) world: Arc<World>,
+pub(in crate::playbook) struct TemplateScope {
+    pub(super) world: Arc<TemplateContext>,
     pub(in crate::playbook) host: HostName,
     pub(super) facts: FactsView,
     item: Option<Value>,
@@ -26,10 +26,10 @@ pub(in crate::playbook) struct Scope {
     stash: Mutex<Option<Diagnostic>>,
 }
 
-impl Scope {
+impl TemplateScope {
     /// A scope without `item`.
     pub(in crate::playbook) fn new(
-        world: &Arc<World>,
+        world: &Arc<TemplateContext>,
         host: &HostName,
         facts: FactsView,
     ) -> Arc<Self> {
@@ -38,7 +38,7 @@ impl Scope {
 
     /// A scope within a `loop`.
     pub(in crate::playbook) fn with_item(
-        world: &Arc<World>,
+        world: &Arc<TemplateContext>,
         host: &HostName,
         facts: FactsView,
         item: Option<Value>,
@@ -143,7 +143,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Object for Scope {
+impl Object for TemplateScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
             "host" => Some(self.world.host(&self.host)),
@@ -166,7 +166,7 @@ impl Object for Scope {
 }
 
 #[derive(Debug)]
-struct VarsObject(Arc<Scope>);
+struct VarsObject(Arc<TemplateScope>);
 
 impl Object for VarsObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {

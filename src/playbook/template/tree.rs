@@ -3,13 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::model::{Invalid, TreeContent, TreeEntry};
+use crate::model::{InvalidField, TreeContent, TreeEntry};
 
 /// Most bytes of a folder (256 MiB): it is held in memory while it is sent.
 const LIMIT: u64 = 256 * 1024 * 1024;
 
 /// All entries below a folder, each folder before what is in it.
-pub(super) fn read(folder: &Path) -> Result<Vec<TreeEntry>, Invalid> {
+pub(super) fn read(folder: &Path) -> Result<Vec<TreeEntry>, InvalidField> {
     let (mut entries, mut room) = (Vec::new(), LIMIT);
     walk(folder, "", &mut entries, &mut room)?;
     Ok(entries)
@@ -20,7 +20,7 @@ fn walk(
     prefix: &str,
     entries: &mut Vec<TreeEntry>,
     room: &mut u64,
-) -> Result<(), Invalid> {
+) -> Result<(), InvalidField> {
     let mut found = std::fs::read_dir(folder)
         .and_then(|found| found.collect::<Result<Vec<_>, _>>())
         .map_err(|error| unreadable(folder, &error))?;
@@ -28,7 +28,7 @@ fn walk(
     for entry in found {
         let place = entry.path();
         let Ok(name) = entry.file_name().into_string() else {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "",
                 format!("{} has a name that is not UTF-8", place.display()),
             ));
@@ -48,7 +48,7 @@ fn walk(
             *room = room.saturating_sub(content.len() as u64);
             TreeContent::File(content)
         } else {
-            return Err(Invalid::new(
+            return Err(InvalidField::new(
                 "",
                 format!("{} is a device, socket or pipe", place.display()),
             ));
@@ -67,7 +67,7 @@ fn walk(
 }
 
 /// A file of at most `limit` bytes.
-pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, Invalid> {
+pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, InvalidField> {
     let size = std::fs::metadata(path)
         .map_err(|error| unreadable(path, &error))?
         .len();
@@ -76,13 +76,13 @@ pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, Invalid> {
             "{} is {size} bytes large, and there is room for {limit}",
             path.display()
         );
-        return Err(Invalid::new("", message).hint("leave out what the image does not need"));
+        return Err(InvalidField::new("", message).hint("leave out what the image does not need"));
     }
     std::fs::read(path).map_err(|error| unreadable(path, &error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Invalid {
-    Invalid::new("", format!("cannot read {}: {error}", path.display()))
+fn unreadable(path: &Path, error: &std::io::Error) -> InvalidField {
+    InvalidField::new("", format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]

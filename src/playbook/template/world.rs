@@ -7,34 +7,34 @@ use minijinja::value::{Enumerator, Kwargs, Object, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::convert::to_value;
-use super::{FactsView, Folder, Scope};
-use crate::inventory::{Inventory, Var, Vars};
+use super::{FactsView, PlaybookFolder, TemplateScope};
+use crate::inventory::{Inventory, VariableDecl, VariableMap};
 use crate::inventory::{Roster, RosterEntry};
 use crate::names::HostName;
 
 /// The inventory as the templates of one playbook see it.
 #[derive(Debug)]
-pub(in crate::playbook) struct World {
+pub(in crate::playbook) struct TemplateContext {
     pub(super) inventory: Arc<Inventory>,
-    pub(super) folder: Arc<Folder>,
-    pub(super) vars: IndexMap<HostName, IndexMap<String, Variable>>,
+    pub(super) folder: Arc<PlaybookFolder>,
+    pub(super) vars: IndexMap<HostName, IndexMap<String, HostVariable>>,
 }
 
 /// A variable, and its value when that is the same for all.
 #[derive(Debug)]
-pub(super) struct Variable {
-    pub(super) var: Var,
+pub(super) struct HostVariable {
+    pub(super) var: VariableDecl,
     pub(super) plain: Option<Value>,
 }
 
-impl World {
+impl TemplateContext {
     /// The inventory with a playbook's variables, and the folder of its templates.
     pub(in crate::playbook) fn new(
         inventory: &Arc<Inventory>,
-        playbook: &Vars,
-        folder: &Arc<Folder>,
+        playbook: &VariableMap,
+        folder: &Arc<PlaybookFolder>,
     ) -> Arc<Self> {
-        let variable = |var: &Var| Variable {
+        let variable = |var: &VariableDecl| HostVariable {
             var: var.clone(),
             plain: (!var.node.has_template()).then(|| to_value(&var.node)),
         };
@@ -61,7 +61,7 @@ impl World {
     pub(in crate::playbook) fn roster(self: &Arc<Self>) -> Roster {
         let entry = |(name, host): (&HostName, &crate::inventory::Host)| {
             let swarm_address =
-                Scope::new(self, name, FactsView::unknown()).variable("swarm_address");
+                TemplateScope::new(self, name, FactsView::unknown()).variable("swarm_address");
             let entry = RosterEntry {
                 address: host.target.address.clone(),
                 swarm_address: swarm_address.and_then(|value| value.as_str().map(str::to_owned)),
@@ -136,7 +136,7 @@ const HOST_FIELDS: &[&str] = &[
 /// One host: a table of [`HOST_FIELDS`] that prints as its name.
 #[derive(Debug)]
 struct HostObject {
-    world: Arc<World>,
+    world: Arc<TemplateContext>,
     name: HostName,
 }
 
@@ -155,10 +155,11 @@ impl Object for HostObject {
                     .collect::<Vec<_>>()
                     .into(),
             ),
-            "swarm_address" => {
-                Scope::new(&self.world, &self.name, FactsView::unknown()).variable("swarm_address")
+            "swarm_address" => TemplateScope::new(&self.world, &self.name, FactsView::unknown())
+                .variable("swarm_address"),
+            "vars" => {
+                Some(TemplateScope::new(&self.world, &self.name, FactsView::unknown()).vars())
             }
-            "vars" => Some(Scope::new(&self.world, &self.name, FactsView::unknown()).vars()),
             _ => None,
         }
     }

@@ -6,7 +6,7 @@ mod view;
 use minijinja::value::{Serde, Value};
 use minijinja::{AutoEscape, Environment, context};
 
-use crate::drift::Report;
+use crate::drift::CheckReport;
 
 const PAGE: &str = include_str!("page.html");
 
@@ -14,7 +14,7 @@ const PAGE: &str = include_str!("page.html");
 ///
 /// # Errors
 /// A defect of the template.
-pub fn html_text(report: &Report) -> Result<String, minijinja::Error> {
+pub fn html_text(report: &CheckReport) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);

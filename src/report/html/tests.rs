@@ -5,17 +5,19 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use super::html_text;
-use crate::drift::report::{Cluster, Drift, Field, HostReport, Member, Trouble, Value};
-use crate::drift::{About, HostState, IgnoreRules, Report, Sieved, assemble};
-use crate::runner::Cause;
+use crate::drift::report::{
+    ReportCluster, ReportDrift, ReportField, ReportHost, ReportMember, ReportProblem, ReportValue,
+};
+use crate::drift::{CheckMetadata, CheckReport, FilteredRun, HostState, IgnoreRules, assemble};
+use crate::runner::DriftCause;
 
 const EVIL: &str =
     "</script><script>alert(1)</script><img src=x onerror='alert(2)'>\"'{{ 7 * 7 }}\u{1b}[31m";
 
-fn report(text: &str) -> Report {
+fn report(text: &str) -> CheckReport {
     let rules = IgnoreRules::default();
     let (inventory, playbooks) = (vec![text.into()], vec![text.into()]);
-    let about = About {
+    let about = CheckMetadata {
         started: SystemTime::UNIX_EPOCH,
         inventory,
         playbooks,
@@ -23,35 +25,35 @@ fn report(text: &str) -> Report {
         rules: &rules,
         cluster: None,
     };
-    let mut report = assemble(&Sieved::default(), &about);
-    let drift = Drift {
+    let mut report = assemble(&FilteredRun::default(), &about);
+    let drift = ReportDrift {
         play: text.into(),
         resource: format!("file[{text}]"),
         kind: "file".into(),
         action: "update".into(),
         disturbs: "nothing".into(),
-        cause: Cause::ChangedBehindOurBack,
+        cause: DriftCause::ChangedBehindOurBack,
         since: Some("2026-01-01T00:00:00Z".into()),
         last_applied: None,
         fields: vec![
-            Field {
+            ReportField {
                 field: text.into(),
-                before: Value::Lines(format!("{text}\nb\n")),
-                after: Value::Lines("a\nb\n".into()),
+                before: ReportValue::Lines(format!("{text}\nb\n")),
+                after: ReportValue::Lines("a\nb\n".into()),
             },
-            Field {
+            ReportField {
                 field: "owner".into(),
-                before: Value::Text(text.into()),
-                after: Value::Secret,
+                before: ReportValue::Text(text.into()),
+                after: ReportValue::Secret,
             },
         ],
         notes: vec![text.into()],
     };
-    report.hosts = vec![HostReport {
+    report.hosts = vec![ReportHost {
         host: "docker01".into(),
         state: HostState::Drift,
         failure: None,
-        unreachable: Some(Trouble {
+        unreachable: Some(ReportProblem {
             why: text.into(),
             hint: text.into(),
         }),
@@ -61,7 +63,7 @@ fn report(text: &str) -> Report {
         ignored: Vec::new(),
         failed: Vec::new(),
     }];
-    let member = |host: Option<&str>| Member {
+    let member = |host: Option<&str>| ReportMember {
         host: host.map(str::to_owned),
         hostname: text.into(),
         node_id: "n1".into(),
@@ -70,10 +72,10 @@ fn report(text: &str) -> Report {
         leader: true,
         labels: BTreeMap::from([(text.to_owned(), text.to_owned())]),
         engine_version: text.into(),
-        ..Member::default()
+        ..ReportMember::default()
     };
     let members = vec![member(Some("docker01")), member(None)];
-    report.cluster = Some(Cluster {
+    report.cluster = Some(ReportCluster {
         members,
         managers: 2,
         voters: 1,

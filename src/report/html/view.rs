@@ -3,12 +3,15 @@
 use serde::Serialize;
 
 use crate::drift::HostState;
-use crate::drift::report::{Drift, ExpiredRule, Field, HostReport, Member, Report, Totals, Value};
+use crate::drift::report::{
+    CheckReport, ReportDrift, ReportExpiredRule, ReportField, ReportHost, ReportMember,
+    ReportTotals, ReportValue,
+};
 use crate::report::diff::diff_lines;
 use crate::report::literal;
 
 #[derive(Serialize)]
-pub(super) struct Page<'a> {
+pub(super) struct HtmlPage<'a> {
     verdict: &'static str,
     state: &'static str,
     playbooks: String,
@@ -18,18 +21,18 @@ pub(super) struct Page<'a> {
     seconds: String,
     tool: &'a str,
     schema: u32,
-    totals: &'a Totals,
+    totals: &'a ReportTotals,
     managers: usize,
     voters: usize,
     problems: Vec<String>,
-    expired: &'a [ExpiredRule],
-    nodes: Vec<Node>,
+    expired: &'a [ReportExpiredRule],
+    nodes: Vec<NodeView>,
     findings: Vec<&'static str>,
-    rows: Vec<Row>,
+    rows: Vec<ResourceView>,
 }
 
 #[derive(Serialize)]
-struct Node {
+struct NodeView {
     name: String,
     role: String,
     leader: bool,
@@ -42,7 +45,7 @@ struct Node {
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ResourceView {
     host: String,
     resource: String,
     finding: &'static str,
@@ -57,16 +60,16 @@ struct FieldView {
     name: String,
     before: String,
     after: String,
-    lines: Vec<Line>,
+    lines: Vec<DiffLine>,
 }
 
 #[derive(Serialize)]
-struct Line {
+struct DiffLine {
     class: &'static str,
     text: String,
 }
 
-pub(super) fn page(report: &Report) -> Page<'_> {
+pub(super) fn page(report: &CheckReport) -> HtmlPage<'_> {
     let rows = rows(report);
     let mut findings: Vec<&'static str> = rows.iter().map(|row| row.finding).collect();
     findings.sort_unstable();
@@ -82,7 +85,7 @@ pub(super) fn page(report: &Report) -> Page<'_> {
         .unwrap_or_default()
         .into_iter()
         .chain(notes);
-    Page {
+    HtmlPage {
         verdict: report.state.words(),
         state: class(report.state),
         playbooks: literal(&report.playbooks.join(", ")).into_owned(),
@@ -118,7 +121,7 @@ fn class(state: HostState) -> &'static str {
 }
 
 /// Managers first, then workers, then hosts outside the swarm, then nodes that no host is.
-fn nodes(report: &Report) -> Vec<Node> {
+fn nodes(report: &CheckReport) -> Vec<NodeView> {
     let members = report
         .cluster
         .as_ref()
@@ -129,7 +132,7 @@ fn nodes(report: &Report) -> Vec<Node> {
             .iter()
             .find(|member| member.host.as_deref() == Some(host))
     };
-    let mut nodes: Vec<Node> = report
+    let mut nodes: Vec<NodeView> = report
         .hosts
         .iter()
         .map(|host| node_of_host(host, of_host(&host.host)))
@@ -166,7 +169,7 @@ fn nodes(report: &Report) -> Vec<Node> {
     nodes
 }
 
-fn node_of_host(host: &HostReport, member: Option<&Member>) -> Node {
+fn node_of_host(host: &ReportHost, member: Option<&ReportMember>) -> NodeView {
     let count = |number: usize, words: &str| format!("{number} {words}");
     let (sign, words) = match host.state {
         HostState::InSync => ("✓".into(), host.state.words().to_owned()),
@@ -188,12 +191,12 @@ fn node_of_host(host: &HostReport, member: Option<&Member>) -> Node {
 
 fn node(
     name: String,
-    member: Option<&Member>,
+    member: Option<&ReportMember>,
     state: &'static str,
     sign: String,
     words: String,
-) -> Node {
-    let mut node = Node {
+) -> NodeView {
+    let mut node = NodeView {
         name: literal(&name).into_owned(),
         role: String::new(),
         leader: false,
@@ -228,25 +231,25 @@ fn node(
     node
 }
 
-fn rows(report: &Report) -> Vec<Row> {
+fn rows(report: &CheckReport) -> Vec<ResourceView> {
     let mut rows = Vec::new();
     for host in &report.hosts {
         if let Some(trouble) = &host.unreachable {
-            rows.push(Row {
+            rows.push(ResourceView {
                 resource: "the host itself".into(),
                 words: trouble_words(&trouble.why, &trouble.hint),
                 ..row(host, "unreachable", "unreachable")
             });
         }
         if let Some(trouble) = &host.failure {
-            rows.push(Row {
+            rows.push(ResourceView {
                 resource: "the host itself".into(),
                 words: trouble_words(&trouble.why, &trouble.hint),
                 ..row(host, "internal error", "failed")
             });
         }
         for failure in &host.failed {
-            rows.push(Row {
+            rows.push(ResourceView {
                 resource: literal(&failure.resource).into_owned(),
                 words: trouble_words(&failure.why, &failure.hint),
                 ..row(host, "could not be read", "failed")
@@ -268,9 +271,9 @@ fn rows(report: &Report) -> Vec<Row> {
     rows
 }
 
-fn row(host: &HostReport, finding: &'static str, state: &'static str) -> Row {
+fn row(host: &ReportHost, finding: &'static str, state: &'static str) -> ResourceView {
     let host = literal(&host.host).into_owned();
-    Row {
+    ResourceView {
         host,
         resource: String::new(),
         finding,
@@ -292,7 +295,12 @@ fn trouble_words(why: &str, hint: &str) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn drift_row(host: &HostReport, drift: &Drift, finding: &'static str, state: &'static str) -> Row {
+fn drift_row(
+    host: &ReportHost,
+    drift: &ReportDrift,
+    finding: &'static str,
+    state: &'static str,
+) -> ResourceView {
     let mut words: Vec<(&'static str, String)> = drift
         .notes
         .iter()
@@ -308,7 +316,7 @@ fn drift_row(host: &HostReport, drift: &Drift, finding: &'static str, state: &'s
             .map(|when| ("last applied", when.clone())),
     );
     words.push(("play", literal(&drift.play).into_owned()));
-    Row {
+    ResourceView {
         resource: literal(&drift.resource).into_owned(),
         since: drift
             .since
@@ -322,13 +330,14 @@ fn drift_row(host: &HostReport, drift: &Drift, finding: &'static str, state: &'s
     }
 }
 
-fn field(field: &Field) -> FieldView {
-    let text = |value: &Value| match value {
-        Value::Lines(text) => Some(text.clone()),
-        Value::Absent => Some(String::new()),
+fn field(field: &ReportField) -> FieldView {
+    let text = |value: &ReportValue| match value {
+        ReportValue::Lines(text) => Some(text.clone()),
+        ReportValue::Absent => Some(String::new()),
         _ => None,
     };
-    let is_diff = matches!(field.before, Value::Lines(_)) || matches!(field.after, Value::Lines(_));
+    let is_diff = matches!(field.before, ReportValue::Lines(_))
+        || matches!(field.after, ReportValue::Lines(_));
     let lines = match (is_diff, text(&field.before), text(&field.after)) {
         (true, Some(before), Some(after)) => diff_lines(&before, &after, false),
         _ => Vec::new(),
@@ -339,7 +348,7 @@ fn field(field: &Field) -> FieldView {
         after: literal(&field.after.line()).into_owned(),
         lines: lines
             .into_iter()
-            .map(|(sign, line)| Line {
+            .map(|(sign, line)| DiffLine {
                 class: match sign {
                     '+' => "add",
                     '-' => "del",

@@ -2,24 +2,24 @@
 
 use std::time::Instant;
 
-use super::super::Host;
+use super::super::ConnectedHost;
 use super::super::event::Event;
-use super::super::forecast::Task;
+use super::super::forecast::PlannedResource;
 use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
 use super::perform::{StepError, perform};
-use crate::model::{Change, Disturbance, Refusal};
+use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
 use crate::transport::TransportError;
 
 /// Why a host's work ends early.
-pub(super) enum Halt {
+pub(super) enum HostStop {
     Lost(TransportError),
     Failed { why: String, hint: String },
 }
 
-impl From<TransportError> for Halt {
+impl From<TransportError> for HostStop {
     /// A connection that is gone ends the host's run as unreachable; anything else that the transport refuses is a failure of the
     /// resource on a host that is there.
     fn from(error: TransportError) -> Self {
@@ -35,23 +35,23 @@ impl From<TransportError> for Halt {
 
 /// How performing a change ended.
 #[derive(Clone, Copy)]
-pub(super) enum Acted {
+pub(super) enum AttemptOutcome {
     Done,
     /// Gather and plan once more.
-    Again(Again),
+    Again(Retry),
 }
 
 /// Why a change is planned anew.
 #[derive(Clone, Copy)]
-pub(super) enum Again {
+pub(super) enum Retry {
     /// The object had moved on.
     Moved,
     /// The managers did not agree in time.
     Undecided,
 }
 
-fn refused(refusal: Refusal) -> Halt {
-    Halt::Failed {
+fn refused(refusal: Refusal) -> HostStop {
+    HostStop::Failed {
         why: refusal.why,
         hint: refusal.hint,
     }
@@ -73,10 +73,10 @@ impl Applier {
     /// Performs one change: lock, turn, guard, steps, wait until the host is whole.
     pub(super) async fn change(
         &self,
-        host: &Host,
-        task: &Task,
+        host: &ConnectedHost,
+        task: &PlannedResource,
         change: &Change,
-    ) -> Result<Acted, Halt> {
+    ) -> Result<AttemptOutcome, HostStop> {
         let events = self.fleet.events();
         let (name, resource) = (host.name().clone(), task.resource.id());
         if let Some(how) = difference(task.change.as_ref(), change) {
@@ -89,14 +89,14 @@ impl Applier {
                 .await;
         }
         self.locks.hold(&self.permit, host, events).await?;
-        let disturbing = change.disturbs >= Disturbance::EngineRestart;
+        let disturbing = change.disturbs >= Disruption::EngineRestart;
         let mut turn = if disturbing {
             Some(self.turn(&name).await)
         } else {
             None
         };
         if let Some(away) = turn.as_ref().and_then(|turn| turn.as_ref()) {
-            return Err(Halt::Failed {
+            return Err(HostStop::Failed {
                 why: format!("not disturbed: {away} was, and is not back"),
                 hint: format!("bring {away} back first, then run again"),
             });
@@ -130,12 +130,12 @@ impl Applier {
             })
             .await;
         let mut acted = self.steps(host, &resource, change).await;
-        if disturbing && matches!(acted, Ok(Acted::Done)) {
+        if disturbing && matches!(acted, Ok(AttemptOutcome::Done)) {
             acted = self
                 .guard
                 .after(&name, change, self.fleet.as_ref())
                 .await
-                .map(|()| Acted::Done)
+                .map(|()| AttemptOutcome::Done)
                 .map_err(refused);
         }
         if let (Some(turn), Ok(_)) = (&mut turn, &acted) {
@@ -145,7 +145,12 @@ impl Applier {
     }
 
     /// Performs the steps in order, each only while the host's lock is ours.
-    async fn steps(&self, host: &Host, resource: &str, change: &Change) -> Result<Acted, Halt> {
+    async fn steps(
+        &self,
+        host: &ConnectedHost,
+        resource: &str,
+        change: &Change,
+    ) -> Result<AttemptOutcome, HostStop> {
         let (events, name) = (self.fleet.events(), host.name());
         for step in &change.steps {
             self.locks.check(host).await?;
@@ -161,14 +166,14 @@ impl Applier {
             let started = Instant::now();
             match perform(&self.permit, &self.fleet, host, step).await {
                 Ok(()) => {}
-                Err(StepError::OutOfSequence) => return Ok(Acted::Again(Again::Moved)),
-                Err(StepError::Undecided) => return Ok(Acted::Again(Again::Undecided)),
+                Err(StepError::OutOfSequence) => return Ok(AttemptOutcome::Again(Retry::Moved)),
+                Err(StepError::Undecided) => return Ok(AttemptOutcome::Again(Retry::Undecided)),
                 Err(StepError::Transport(error)) if matches!(error, TransportError::Lost(_)) => {
                     return Err(error.into());
                 }
                 Err(error) => {
                     let hint = step_hint(&error);
-                    return Err(Halt::Failed {
+                    return Err(HostStop::Failed {
                         why: format!("{words}: {error}"),
                         hint,
                     });
@@ -184,7 +189,7 @@ impl Applier {
                 })
                 .await;
         }
-        Ok(Acted::Done)
+        Ok(AttemptOutcome::Done)
     }
 
     async fn turn(&self, host: &HostName) -> tokio::sync::MutexGuard<'_, Option<HostName>> {

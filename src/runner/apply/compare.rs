@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::model::{Act, Change, FieldChange, Shown};
+use crate::model::{Change, DisplayValue, FieldChange, Operation};
 
 /// How a change differs from its forecast, in one sentence; `None` when it is what was forecast.
 pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<String> {
@@ -13,11 +13,11 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
     let promised = forecast
         .fields
         .iter()
-        .any(|known| known.after == Shown::KnownAfterApply)
+        .any(|known| known.after == DisplayValue::KnownAfterApply)
         || forecast
             .steps
             .iter()
-            .any(|step| matches!(step.act, Act::KnownAfterApply));
+            .any(|step| matches!(step.act, Operation::KnownAfterApply));
     let surprises: Vec<String> = change
         .fields
         .iter()
@@ -30,7 +30,8 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
                 None if promised => None,
                 None => Some(format!("{} was not in the plan", field.field)),
                 Some(known)
-                    if known.after == Shown::KnownAfterApply || is_the_same(known, field) =>
+                    if known.after == DisplayValue::KnownAfterApply
+                        || is_the_same(known, field) =>
                 {
                     None
                 }
@@ -47,9 +48,12 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
 /// Whether a field becomes what was planned; or the same lines come and go in a file that other resources have changed meanwhile.
 fn is_the_same(planned: &FieldChange, now: &FieldChange) -> bool {
     match (&planned.before, &planned.after, &now.before, &now.after) {
-        (Shown::Lines(old), Shown::Lines(new), Shown::Lines(old_now), Shown::Lines(new_now)) => {
-            new == new_now || edits(old, new) == edits(old_now, new_now)
-        }
+        (
+            DisplayValue::Lines(old),
+            DisplayValue::Lines(new),
+            DisplayValue::Lines(old_now),
+            DisplayValue::Lines(new_now),
+        ) => new == new_now || edits(old, new) == edits(old_now, new_now),
         (_, planned, _, now) => planned == now,
     }
 }
@@ -72,23 +76,23 @@ mod tests {
     use super::*;
     use crate::model::{Action, Step};
 
-    fn change(field: &str, after: Shown) -> Change {
-        Change::new(Action::Update).field(field, Shown::Absent, after)
+    fn change(field: &str, after: DisplayValue) -> Change {
+        Change::new(Action::Update).field(field, DisplayValue::Absent, after)
     }
 
     #[test]
     fn only_surprises_are_reported() {
-        let planned = change("mode", Shown::text("0644"));
+        let planned = change("mode", DisplayValue::text("0644"));
         assert_eq!(difference(Some(&planned), &planned), None);
         assert_eq!(
             difference(
-                Some(&change("version", Shown::KnownAfterApply)),
-                &change("version", Shown::text("1"))
+                Some(&change("version", DisplayValue::KnownAfterApply)),
+                &change("version", DisplayValue::text("1"))
             ),
             None
         );
-        assert!(difference(Some(&planned), &change("mode", Shown::text("0600"))).is_some());
-        assert!(difference(Some(&planned), &change("owner", Shown::text("root"))).is_some());
+        assert!(difference(Some(&planned), &change("mode", DisplayValue::text("0600"))).is_some());
+        assert!(difference(Some(&planned), &change("owner", DisplayValue::text("root"))).is_some());
         assert!(difference(None, &planned).is_some());
     }
     #[test]
@@ -96,8 +100,8 @@ mod tests {
         let lines = |before: &str, after: &str| {
             Change::new(Action::Update).field(
                 "/etc/hosts",
-                Shown::Lines(before.into()),
-                Shown::Lines(after.into()),
+                DisplayValue::Lines(before.into()),
+                DisplayValue::Lines(after.into()),
             )
         };
         let planned = lines("a\nold\n", "a\nb\n");
@@ -122,12 +126,21 @@ mod tests {
 
     #[test]
     fn what_was_not_known_yet_may_bring_its_details() {
-        let planned =
-            change("service web", Shown::text("web:1")).step(Step::known_after_apply("run it"));
+        let planned = change("service web", DisplayValue::text("web:1"))
+            .step(Step::known_after_apply("run it"));
         assert_eq!(
-            difference(Some(&planned), &change("image", Shown::text("web:1"))),
+            difference(
+                Some(&planned),
+                &change("image", DisplayValue::text("web:1"))
+            ),
             None
         );
-        assert!(difference(Some(&planned), &change("service web", Shown::text("web:2"))).is_some());
+        assert!(
+            difference(
+                Some(&planned),
+                &change("service web", DisplayValue::text("web:2"))
+            )
+            .is_some()
+        );
     }
 }

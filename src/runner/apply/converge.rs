@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::perform::{StepError, live_manager};
-use crate::docker::{ConvergenceWatch, STABLE_FOR, Standing, list_of, stack_filter};
-use crate::model::Converge;
+use crate::docker::{ConvergenceWatch, STABLE_FOR, ServiceConvergence, list_of, stack_filter};
+use crate::model::WaitForConvergence;
 use crate::runner::event::Event;
-use crate::runner::{Fleet, Host};
+use crate::runner::{ConnectedHost, Fleet};
 
 /// Time between two looks.
 const LOOK_STEP: Duration = Duration::from_millis(500);
@@ -20,8 +20,8 @@ const BLIND_FOR: Duration = Duration::from_secs(60);
 /// Waits, and reports each service's way.
 pub(super) async fn converge(
     fleet: &Fleet,
-    host: &Host,
-    stack: &Converge,
+    host: &ConnectedHost,
+    stack: &WaitForConvergence,
 ) -> Result<(), StepError> {
     let started = Instant::now();
     let mut watch = ConvergenceWatch::default();
@@ -44,7 +44,7 @@ pub(super) async fn converge(
                 let waiting = standings
                     .iter()
                     .filter(|standing| !standing.settled)
-                    .map(Standing::words);
+                    .map(ServiceConvergence::words);
                 waiting.collect::<Vec<_>>().join("; ")
             }
             // A manager may change while tasks move: the next look asks whoever answers then.
@@ -79,9 +79,9 @@ fn hint(name: &str) -> String {
     )
 }
 
-type Lists = (Vec<Value>, Vec<Value>, Vec<Value>);
+type StackListing = (Vec<Value>, Vec<Value>, Vec<Value>);
 
-async fn look(fleet: &Fleet, stack: &Converge) -> Result<Lists, StepError> {
+async fn look(fleet: &Fleet, stack: &WaitForConvergence) -> Result<StackListing, StepError> {
     let manager = live_manager(fleet, &stack.managers).await?;
     let host = fleet.host(&manager).await?;
     let filter = stack_filter(&stack.name);
@@ -94,7 +94,12 @@ async fn look(fleet: &Fleet, stack: &Converge) -> Result<Lists, StepError> {
     ))
 }
 
-async fn report(fleet: &Fleet, host: &Host, watch: &mut ConvergenceWatch, standings: &[Standing]) {
+async fn report(
+    fleet: &Fleet,
+    host: &ConnectedHost,
+    watch: &mut ConvergenceWatch,
+    standings: &[ServiceConvergence],
+) {
     for standing in watch.news(standings) {
         let event = Event::Converging {
             host: host.name().clone(),

@@ -9,20 +9,20 @@ use hyper::Response;
 
 use super::Permit;
 use super::perform::{StepError, live_manager};
-use crate::docker::{Gate, GateWrites, PassedWrite, run_stack_deploy};
-use crate::model::Deploy;
-use crate::runner::{Fleet, Host};
+use crate::docker::{DockerProxy, ProxiedWrite, ProxyWriter, run_stack_deploy};
+use crate::model::DeployStack;
+use crate::runner::{ConnectedHost, Fleet};
 use crate::transport::TransportError;
 
 /// A manager, with leave to write to it.
-struct Writes {
-    host: Arc<Host>,
+struct ManagerWriter {
+    host: Arc<ConnectedHost>,
     permit: Arc<Permit>,
 }
 
 #[async_trait]
-impl GateWrites for Writes {
-    async fn write(&self, write: PassedWrite) -> Result<Response<Bytes>, TransportError> {
+impl ProxyWriter for ManagerWriter {
+    async fn write(&self, write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
         self.host.pass_write(&self.permit, write).await
     }
 }
@@ -42,13 +42,13 @@ fn is_going(said: &str) -> bool {
 pub(super) async fn deploy(
     permit: &Arc<Permit>,
     fleet: &Fleet,
-    deploy: &Deploy,
+    deploy: &DeployStack,
 ) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
     let host = fleet.host(&manager).await?;
-    let gate = Arc::new(Gate::open(
+    let gate = Arc::new(DockerProxy::open(
         host.clone(),
-        Arc::new(Writes {
+        Arc::new(ManagerWriter {
             host,
             permit: permit.clone(),
         }),

@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use super::Permit;
 use super::perform::StepError;
-use crate::docker::Parcel;
-use crate::model::{Credentials, ImageCall};
-use crate::runner::Host;
+use crate::docker::RequestBody;
+use crate::model::{ImageCall, RegistryCredentials};
+use crate::runner::ConnectedHost;
 
 /// Lines that an error shows of what was said before it: the builder's own words say where it stopped.
 const LINES: usize = 6;
@@ -16,14 +16,18 @@ const LINES: usize = 6;
 const FULL: &str = "the registry cannot write: look at its service's log, and whether the disk of its directory is full (df)";
 
 /// Builds, loads or pushes.
-pub(super) async fn send(permit: &Permit, host: &Host, call: &ImageCall) -> Result<(), StepError> {
+pub(super) async fn send(
+    permit: &Permit,
+    host: &ConnectedHost,
+    call: &ImageCall,
+) -> Result<(), StepError> {
     // A push is refused without this header, also where nobody must say who they are: `{}`.
     let auth = call
         .credentials
         .as_ref()
-        .map_or_else(|| "e30=".to_owned(), Credentials::header);
+        .map_or_else(|| "e30=".to_owned(), RegistryCredentials::header);
     let parcel =
-        Parcel::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
+        RequestBody::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
     let (status, answer) = host
         .request(permit, "POST", &call.path, &parcel, call.timeout)
         .await?;

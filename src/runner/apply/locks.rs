@@ -7,17 +7,17 @@ use tokio::sync::Mutex;
 
 use super::Permit;
 use crate::names::HostName;
-use crate::runner::{Event, Events, Host, TaskPanic, fan_out};
+use crate::runner::{ConnectedHost, Event, EventSender, TaskPanic, fan_out};
 use crate::transport::{HostLock, TransportError};
 
 /// Locks held by this run.
-pub(super) struct Locks {
+pub(super) struct HostLocks {
     owner: String,
     wait: Duration,
     held: Mutex<HashMap<HostName, HostLock>>,
 }
 
-impl Locks {
+impl HostLocks {
     /// No lock yet; `wait` is how long another run's lock is waited for.
     pub(super) fn new(owner: String, wait: Duration) -> Self {
         Self {
@@ -34,8 +34,8 @@ impl Locks {
     pub(super) async fn hold(
         &self,
         permit: &Permit,
-        host: &Host,
-        events: &Events,
+        host: &ConnectedHost,
+        events: &EventSender,
     ) -> Result<(), TransportError> {
         // The map is not held while waiting: another host's lock must not wait for this one's.
         if self.held.lock().await.contains_key(host.name()) {
@@ -62,7 +62,7 @@ impl Locks {
     ///
     /// # Errors
     /// [`TransportError::Lock`] when it is not.
-    pub(super) async fn check(&self, host: &Host) -> Result<(), TransportError> {
+    pub(super) async fn check(&self, host: &ConnectedHost) -> Result<(), TransportError> {
         match self.held.lock().await.get(host.name()) {
             Some(lock) if !lock.is_held() => Err(TransportError::Lock(
                 "this run was silent for too long and lost its lock; run again".into(),

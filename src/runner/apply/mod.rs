@@ -20,16 +20,16 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use permit::Permit;
-pub use run::{Approve, RunOptions, apply};
+pub use run::{PlanApproval, RunOptions, apply};
 
-use self::change::{Acted, Again, Halt};
-use self::locks::Locks;
+use self::change::{AttemptOutcome, HostStop, Retry};
+use self::locks::HostLocks;
 use self::verdict::{skip_all, verified};
 use super::event::Event;
-use super::examine::Look;
-use super::forecast::{Task, resource_outcome};
-use super::outcome::{HostOutcome, Outcome, ResourceOutcome, Trouble};
-use super::{Fleet, Guard, Host, TaskPanic, fan_out};
+use super::examine::HostExaminer;
+use super::forecast::{PlannedResource, resource_outcome};
+use super::outcome::{HostOutcome, Outcome, Problem, ResourceOutcome};
+use super::{ConnectedHost, DisruptionGuard, Fleet, TaskPanic, fan_out};
 use crate::model::Resource;
 use crate::names::HostName;
 use crate::transport::TransportError;
@@ -72,10 +72,10 @@ impl Drop for Count {
 /// All that applying needs, shared by the hosts' tasks.
 struct Applier {
     pub fleet: Arc<Fleet>,
-    pub guard: Arc<dyn Guard>,
+    pub guard: Arc<dyn DisruptionGuard>,
     /// Only here, so that nothing else can perform a step.
     permit: Arc<Permit>,
-    pub locks: Arc<Locks>,
+    pub locks: Arc<HostLocks>,
     pub stop: CancellationToken,
     /// One Engine is disturbed at a time, whatever the forks. Holds the host that did not come back: from then on none is.
     pub disturbance: Mutex<Option<HostName>>,
@@ -86,14 +86,14 @@ impl Applier {
     async fn play(
         self: &Arc<Self>,
         play: &str,
-        tasks: Vec<(HostName, Vec<Task>)>,
+        tasks: Vec<(HostName, Vec<PlannedResource>)>,
         at_once: usize,
         max_fail: Option<usize>,
         outcomes: &mut indexmap::IndexMap<HostName, HostOutcome>,
     ) {
         // `max_fail` stops hosts that have not begun; those at work finish their play.
         let failures = Arc::new(AtomicUsize::new(0));
-        let work: Vec<(HostName, Vec<Task>, Finished)> = tasks
+        let work: Vec<(HostName, Vec<PlannedResource>, Finished)> = tasks
             .into_iter()
             .map(|(host, tasks)| (host, tasks, Finished::default()))
             .collect();
@@ -140,11 +140,11 @@ impl Applier {
         &self,
         play: &str,
         host: &HostName,
-        tasks: &[Task],
+        tasks: &[PlannedResource],
         finished: &Finished,
         panic: &TaskPanic,
     ) -> HostOutcome {
-        let trouble = Trouble::internal(host, panic);
+        let trouble = Problem::internal(host, panic);
         self.fleet
             .events()
             .send(Event::HostFailed {
@@ -166,7 +166,7 @@ impl Applier {
         &self,
         play: &str,
         name: &HostName,
-        tasks: &[Task],
+        tasks: &[PlannedResource],
         finished: &Finished,
     ) -> HostOutcome {
         let mut outcome = HostOutcome::default();
@@ -202,7 +202,7 @@ impl Applier {
     }
 
     async fn lost(&self, outcome: &mut HostOutcome, host: &HostName, error: &TransportError) {
-        let trouble = Trouble {
+        let trouble = Problem {
             why: error.to_string(),
             hint: error.hint(),
         };
@@ -220,13 +220,13 @@ impl Applier {
     async fn resources(
         &self,
         play: &str,
-        host: &Host,
-        tasks: &[Task],
+        host: &ConnectedHost,
+        tasks: &[PlannedResource],
         finished: &Finished,
     ) -> Result<(), TransportError> {
         let resources: Vec<Arc<dyn Resource>> =
             tasks.iter().map(|task| task.resource.clone()).collect();
-        let mut look = Look::gather(&self.fleet, host, &resources, None).await?;
+        let mut look = HostExaminer::gather(&self.fleet, host, &resources, None).await?;
         for (index, task) in tasks.iter().enumerate() {
             if self.stop.is_cancelled() {
                 return Ok(());
@@ -238,14 +238,15 @@ impl Applier {
             while let Ok(Some(change)) = &examined {
                 attempt += 1;
                 let acted = self.change(host, task, change).await;
-                if let Ok(Acted::Again(why)) = acted
+                if let Ok(AttemptOutcome::Again(why)) = acted
                     && attempt < MOST_ATTEMPTS
                 {
-                    look = Look::gather(&self.fleet, host, &resources[index..], None).await?;
+                    look =
+                        HostExaminer::gather(&self.fleet, host, &resources[index..], None).await?;
                     examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
                     result = resource_outcome(play, task.resource.id(), &examined);
                     // What was asked of the managers was done all the same.
-                    if matches!((why, &examined), (Again::Undecided, Ok(None))) {
+                    if matches!((why, &examined), (Retry::Undecided, Ok(None))) {
                         result.outcome = Outcome::Changed;
                     }
                     continue;
@@ -253,12 +254,13 @@ impl Applier {
                 result.outcome = match acted {
                     Ok(acted) => {
                         // One gather serves as this resource's verification and as the next ones' plan.
-                        look = Look::gather(&self.fleet, host, &resources[index..], None).await?;
+                        look = HostExaminer::gather(&self.fleet, host, &resources[index..], None)
+                            .await?;
                         let after = look.examine(one).await?.pop().unwrap_or(Ok(None));
                         verified(&after, change, acted)
                     }
-                    Err(Halt::Failed { why, hint }) => Outcome::Failed { why, hint },
-                    Err(Halt::Lost(error)) => {
+                    Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },
+                    Err(HostStop::Lost(error)) => {
                         result.outcome = Outcome::Failed {
                             why: error.to_string(),
                             hint: error.hint(),
@@ -278,7 +280,7 @@ impl Applier {
         Ok(())
     }
 
-    async fn finish(&self, host: &Host, result: &ResourceOutcome, finished: &Finished) {
+    async fn finish(&self, host: &ConnectedHost, result: &ResourceOutcome, finished: &Finished) {
         let event = Event::ResourceFinished {
             host: host.name().clone(),
             result: result.clone(),

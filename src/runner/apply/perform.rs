@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
-use crate::docker::Parcel;
+use crate::docker::RequestBody;
 use crate::model::{
-    Act, EngineAnswer, EngineCall, Late, Made, STEP_TIMEOUT, Script, Step, Wait, WriteFile,
-    keyed_digest,
+    DeferredValue, DockerAnswer, DockerCall, GeneratedValue, Operation, RunScript, STEP_TIMEOUT,
+    Step, WaitForValue, WriteFile, keyed_digest,
 };
 use crate::names::HostName;
-use crate::runner::{Engines, Fleet, Host};
+use crate::runner::{ConnectedHost, DockerReader, Fleet};
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
@@ -91,34 +91,34 @@ pub(super) enum StepError {
 pub(super) async fn perform(
     permit: &Arc<Permit>,
     fleet: &Fleet,
-    host: &Host,
+    host: &ConnectedHost,
     step: &Step,
 ) -> Result<(), StepError> {
     match &step.act {
-        Act::Script(script) => run_script(permit, host, script).await,
-        Act::WriteFile(file) => write_file(permit, host, file).await,
-        Act::Engine(call) => call_engine(permit, fleet, host, call).await,
-        Act::Image(call) => super::image::send(permit, host, call).await,
-        Act::Wait(wait) => wait_for(fleet, host, wait).await,
-        Act::Deploy(stack) => deploy(permit, fleet, stack).await,
-        Act::Converge(stack) => converge(fleet, host, stack).await,
-        Act::Lacks { why, hint } => Err(StepError::Lacks {
+        Operation::Script(script) => run_script(permit, host, script).await,
+        Operation::WriteFile(file) => write_file(permit, host, file).await,
+        Operation::Engine(call) => call_engine(permit, fleet, host, call).await,
+        Operation::Image(call) => super::image::send(permit, host, call).await,
+        Operation::Wait(wait) => wait_for(fleet, host, wait).await,
+        Operation::Deploy(stack) => deploy(permit, fleet, stack).await,
+        Operation::Converge(stack) => converge(fleet, host, stack).await,
+        Operation::Lacks { why, hint } => Err(StepError::Lacks {
             why: why.clone(),
             hint: hint.clone(),
         }),
-        Act::KnownAfterApply => Err(StepError::NotKnown),
+        Operation::KnownAfterApply => Err(StepError::NotKnown),
     }
 }
 
 /// Hands a script its input.
-struct Input<'a> {
+struct ScriptInput<'a> {
     before: &'static str,
     after: &'static str,
     argument: Option<&'a str>,
     stream: &'a [u8],
 }
 
-impl<'a> Input<'a> {
+impl<'a> ScriptInput<'a> {
     /// A broken connection ends standard input early, and a command of the user's own would take the half for the whole. The
     /// arguments come with the script, which runs when all of it came or not at all: so the input is the first of them. Bytes
     /// that cannot be one stay a stream; who keeps those checks their number.
@@ -140,13 +140,17 @@ impl<'a> Input<'a> {
     }
 }
 
-async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(), StepError> {
-    let Input {
+async fn run_script(
+    permit: &Permit,
+    host: &ConnectedHost,
+    script: &RunScript,
+) -> Result<(), StepError> {
+    let ScriptInput {
         before,
         after,
         argument,
         stream,
-    } = Input::of(&script.stdin);
+    } = ScriptInput::of(&script.stdin);
     let arguments = argument
         .map(str::to_owned)
         .into_iter()
@@ -175,7 +179,7 @@ async fn run_script(permit: &Permit, host: &Host, script: &Script) -> Result<(),
     }
 }
 
-async fn run(permit: &Permit, host: &Host, exec: Exec) -> Result<(), StepError> {
+async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), StepError> {
     let output = host.act(permit, exec).await?;
     if output.success() {
         return Ok(());
@@ -206,7 +210,11 @@ mv -fT -- "$t" "$1"
 trap - EXIT
 sync -- "$d""#;
 
-async fn write_file(permit: &Permit, host: &Host, file: &WriteFile) -> Result<(), StepError> {
+async fn write_file(
+    permit: &Permit,
+    host: &ConnectedHost,
+    file: &WriteFile,
+) -> Result<(), StepError> {
     run(
         permit,
         host,
@@ -230,8 +238,8 @@ async fn write_file(permit: &Permit, host: &Host, file: &WriteFile) -> Result<()
 async fn call_engine(
     permit: &Permit,
     fleet: &Fleet,
-    host: &Host,
-    call: &EngineCall,
+    host: &ConnectedHost,
+    call: &DockerCall,
 ) -> Result<(), StepError> {
     let mut body = call.body.clone();
     for late in &call.late {
@@ -249,7 +257,7 @@ async fn call_engine(
         live_manager(fleet, &call.managers).await?
     };
     let engine = fleet.host(&owner).await?;
-    let parcel = body.as_ref().map(Parcel::json).unwrap_or_default();
+    let parcel = body.as_ref().map(RequestBody::json).unwrap_or_default();
     let (status, answer) = engine
         .request(permit, call.method, &call.path, &parcel, call.timeout)
         .await?;
@@ -280,16 +288,16 @@ fn refused_by(host: HostName, status: u16, message: String) -> StepError {
 }
 
 /// A value made for this call, and where in the body it belongs.
-async fn make(fleet: &Fleet, made: &Made) -> Result<Option<(String, String)>, StepError> {
+async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, String)>, StepError> {
     match made {
-        Made::Nothing => Ok(None),
-        Made::RandomKey { into } => Ok(Some((
+        GeneratedValue::Nothing => Ok(None),
+        GeneratedValue::RandomKey { into } => Ok(Some((
             into.clone(),
             Base64::encode_string(&rand::random::<[u8; 32]>()),
         ))),
-        Made::Seal(seal) => {
+        GeneratedValue::Seal(seal) => {
             let hosts = seal.managers.clone();
-            let late = Late {
+            let late = DeferredValue {
                 hosts,
                 path: seal.path.clone(),
                 pointer: seal.pointer.clone(),
@@ -344,26 +352,26 @@ pub(super) async fn live_manager(
 }
 
 /// Reads a value that no plan may hold. It lives in the request's body only.
-async fn read_late(fleet: &Fleet, late: &Late) -> Result<Value, StepError> {
+async fn read_late(fleet: &Fleet, late: &DeferredValue) -> Result<Value, StepError> {
     let mut reasons = Vec::new();
     for host in &late.hosts {
         match fleet.get(host, &late.path).await {
-            EngineAnswer::Response {
+            DockerAnswer::Response {
                 status: 200..=299,
                 body,
             } => match body.pointer(&late.pointer) {
                 Some(value) if !value.is_null() => return Ok(value.clone()),
                 _ => reasons.push(format!("{host}: the answer lacks {}", late.pointer)),
             },
-            EngineAnswer::Response { body, .. } => {
+            DockerAnswer::Response { body, .. } => {
                 let message = body
                     .get("message")
                     .and_then(Value::as_str)
                     .unwrap_or("refused");
                 reasons.push(format!("{host}: {message}"));
             }
-            EngineAnswer::Absent => reasons.push(format!("{host}: has no Engine")),
-            EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => {
+            DockerAnswer::Absent => reasons.push(format!("{host}: has no Engine")),
+            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
                 reasons.push(format!("{host}: {why}"))
             }
         }
@@ -374,7 +382,11 @@ async fn read_late(fleet: &Fleet, late: &Late) -> Result<Value, StepError> {
     )))
 }
 
-async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepError> {
+async fn wait_for(
+    fleet: &Fleet,
+    host: &ConnectedHost,
+    wait: &WaitForValue,
+) -> Result<(), StepError> {
     let started = tokio::time::Instant::now();
     let own = [host.name().clone()];
     let owners: &[HostName] = if wait.managers.is_empty() {
@@ -386,7 +398,7 @@ async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepErr
     loop {
         for owner in owners {
             match fleet.get(owner, &wait.path).await {
-                EngineAnswer::Response {
+                DockerAnswer::Response {
                     status: 200..=299,
                     body,
                 } => {
@@ -403,9 +415,9 @@ async fn wait_for(fleet: &Fleet, host: &Host, wait: &Wait) -> Result<(), StepErr
                         seen = format!("{seen} ({error})");
                     }
                 }
-                EngineAnswer::Response { status, .. } => seen = format!("status {status}"),
-                EngineAnswer::Absent => seen = "no Engine".into(),
-                EngineAnswer::Down(why) | EngineAnswer::Unreachable(why) => seen = why,
+                DockerAnswer::Response { status, .. } => seen = format!("status {status}"),
+                DockerAnswer::Absent => seen = "no Engine".into(),
+                DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => seen = why,
             }
         }
         if started.elapsed() >= wait.deadline {
@@ -428,14 +440,14 @@ mod tests {
 
     #[test]
     fn input_comes_with_the_script_unless_it_cannot_be_an_argument() {
-        let input = Input::of(b"it's $HOME\n");
+        let input = ScriptInput::of(b"it's $HOME\n");
         assert_eq!(
             (input.argument, input.stream),
             (Some("it's $HOME\n"), &b""[..])
         );
         assert!(input.before.starts_with("skep_input=$1; shift;") && input.after.ends_with('}'));
         for stream in [&b""[..], b"a\0b", b"\xff"] {
-            let input = Input::of(stream);
+            let input = ScriptInput::of(stream);
             assert_eq!(
                 (input.before, input.after, input.argument, input.stream),
                 ("", "", None, stream)

@@ -4,16 +4,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::locks::Locks;
+use super::locks::HostLocks;
 use super::perform::{StepError, perform};
 use super::permit::Permit;
-use crate::model::{Definition, Step};
+use crate::model::{DefinitionDigest, Step};
 use crate::names::HostName;
 use crate::runner::event::Event;
-use crate::runner::forecast::{Forecast, HostForecast};
+use crate::runner::forecast::{HostPlan, RunPlan};
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
-use crate::runner::record::{PATH, Record};
-use crate::runner::{Fleet, Keepsake, TaskPanic, fan_out};
+use crate::runner::record::{AppliedRecord, PATH};
+use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
 
 /// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
 /// early.
@@ -29,15 +29,15 @@ mv -fT -- "$t" "$1"
 trap - EXIT"#;
 
 /// What was known of one host before anything was done.
-pub(super) struct Known {
-    record: Record,
+pub(super) struct PriorRecord {
+    record: AppliedRecord,
     /// Definitions of its resources, in their order: id and digest.
-    definitions: Vec<(String, Definition)>,
+    definitions: Vec<(String, DefinitionDigest)>,
 }
 
 /// Takes what is needed later out of a forecast.
-pub(super) fn known(forecast: &Forecast) -> HashMap<HostName, Known> {
-    let of_host = |host: &HostForecast| Known {
+pub(super) fn known(forecast: &RunPlan) -> HashMap<HostName, PriorRecord> {
+    let of_host = |host: &HostPlan| PriorRecord {
         record: host.record.clone(),
         definitions: host
             .tasks
@@ -57,10 +57,10 @@ pub(super) fn known(forecast: &Forecast) -> HashMap<HostName, Known> {
 pub(super) async fn remember(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
-    locks: &Arc<Locks>,
-    known: &HashMap<HostName, Known>,
+    locks: &Arc<HostLocks>,
+    known: &HashMap<HostName, PriorRecord>,
     summary: &RunSummary,
-    keepsakes: &[Keepsake],
+    keepsakes: &[BaselineEntry],
     forks: usize,
 ) -> Vec<(HostName, TaskPanic)> {
     let now = SystemTime::now()
@@ -119,7 +119,7 @@ pub(super) async fn remember(
 async fn write(
     fleet: &Fleet,
     permit: &Arc<Permit>,
-    locks: &Locks,
+    locks: &HostLocks,
     name: &HostName,
     content: Vec<u8>,
 ) -> Result<(), StepError> {
@@ -134,7 +134,7 @@ async fn write(
 }
 
 /// Resources that are as asked at the end of the run: id, definition, and whether this run changed them.
-fn applied(known: &Known, outcome: &HostOutcome) -> Vec<(String, Definition, bool)> {
+fn applied(known: &PriorRecord, outcome: &HostOutcome) -> Vec<(String, DefinitionDigest, bool)> {
     let of_id = |id: &str| {
         outcome
             .resources

@@ -8,23 +8,23 @@ use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
 use super::Applier;
-use super::locks::Locks;
+use super::locks::HostLocks;
 use super::permit::Permit;
-use super::remember::{Known, known, remember};
+use super::remember::{PriorRecord, known, remember};
 use super::verdict::skip_all;
 use crate::names::HostName;
-use crate::playbook::Resolved;
+use crate::playbook::ResolvedPlaybook;
 use crate::runner::event::Event;
-use crate::runner::forecast::{Forecast, Task, forecast};
-use crate::runner::outcome::{HostOutcome, Outcome, RunSummary, Trouble};
-use crate::runner::standby::Standbys;
-use crate::runner::{Fleet, Guard, Keepsake, Lookout};
+use crate::runner::forecast::{PlannedResource, RunPlan, forecast};
+use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
+use crate::runner::standby::Fallbacks;
+use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
 
 /// Who says yes to a forecast.
 #[async_trait::async_trait]
-pub trait Approve: Send + Sync {
+pub trait PlanApproval: Send + Sync {
     /// Shown what would be done; returns whether to do it.
-    async fn approve(&self, forecast: &Forecast) -> bool;
+    async fn approve(&self, forecast: &RunPlan) -> bool;
 }
 
 /// Settings of a run.
@@ -37,23 +37,23 @@ pub struct RunOptions {
     /// Who this run is, in locks: `user@machine`.
     pub owner: String,
     /// Who says what of the whole is to be remembered at the end.
-    pub lookout: Option<Arc<dyn Lookout>>,
+    pub lookout: Option<Arc<dyn ClusterCheck>>,
 }
 
 /// Forecasts, asks, acts and verifies. Always returns a whole summary; a failing host is data. The connections stay
 /// open: whoever made the fleet closes it.
 pub async fn apply(
     fleet: &Arc<Fleet>,
-    work: &Arc<Resolved>,
-    guard: Arc<dyn Guard>,
-    approval: &dyn Approve,
+    work: &Arc<ResolvedPlaybook>,
+    guard: Arc<dyn DisruptionGuard>,
+    approval: &dyn PlanApproval,
     options: &RunOptions,
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
     let first = forecast(fleet, work, work.hosts(), options.forks, None, None, stop).await;
     let agreed = !first.interrupted && first.has_work() && approval.approve(&first).await;
-    let locks = Arc::new(Locks::new(options.owner.clone(), options.lock_wait));
+    let locks = Arc::new(HostLocks::new(options.owner.clone(), options.lock_wait));
     let mut summary = if agreed {
         let permit = Arc::new(Permit::grant());
         let applier = Arc::new(Applier {
@@ -107,8 +107,8 @@ pub async fn apply(
 async fn conclude(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
-    locks: &Arc<Locks>,
-    known: &HashMap<HostName, Known>,
+    locks: &Arc<HostLocks>,
+    known: &HashMap<HostName, PriorRecord>,
     mut summary: RunSummary,
     options: &RunOptions,
 ) -> RunSummary {
@@ -125,7 +125,7 @@ async fn conclude(
     .await;
     panics.extend(locks.release().await);
     for (host, panic) in panics {
-        let trouble = Trouble::internal(&host, &panic);
+        let trouble = Problem::internal(&host, &panic);
         let outcome = summary.hosts.entry(host.clone()).or_default();
         outcome.failure.get_or_insert_with(|| trouble.clone());
         fleet
@@ -136,7 +136,7 @@ async fn conclude(
     summary
 }
 
-async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<Keepsake> {
+async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<BaselineEntry> {
     match &options.lookout {
         Some(lookout) => lookout.keepsakes(fleet.as_ref()).await,
         None => Vec::new(),
@@ -145,12 +145,12 @@ async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<Keepsake> {
 
 async fn play_by_play(
     applier: &Arc<Applier>,
-    work: &Resolved,
-    first: Forecast,
+    work: &ResolvedPlaybook,
+    first: RunPlan,
     forks: usize,
 ) -> RunSummary {
     let mut hosts: IndexMap<HostName, HostOutcome> = IndexMap::new();
-    let mut tasks: IndexMap<HostName, Vec<Task>> = IndexMap::new();
+    let mut tasks: IndexMap<HostName, Vec<PlannedResource>> = IndexMap::new();
     for (name, host) in first.hosts {
         // A host that could not be read, or that is refused, is left as it is: no step of any play runs there.
         if host.outcome.is_lost() || host.outcome.failed() {
@@ -167,9 +167,9 @@ async fn play_by_play(
         }
     }
     for (index, play) in work.plays.iter().enumerate() {
-        let mut mine: Vec<(HostName, Vec<Task>)> = Vec::new();
+        let mut mine: Vec<(HostName, Vec<PlannedResource>)> = Vec::new();
         for (name, tasks) in &tasks {
-            let tasks: Vec<Task> = tasks
+            let tasks: Vec<PlannedResource> = tasks
                 .iter()
                 .filter(|task| task.play == index)
                 .cloned()
@@ -242,11 +242,11 @@ fn left_alone(mut outcome: HostOutcome) -> HostOutcome {
 /// one to be mended: nothing was done on them, and nobody has agreed to what would be.
 async fn verify(
     fleet: &Arc<Fleet>,
-    work: &Arc<Resolved>,
+    work: &Arc<ResolvedPlaybook>,
     forks: usize,
     stop: &CancellationToken,
     mut summary: RunSummary,
-    (waiting, standbys): (&[HostName], &Standbys),
+    (waiting, standbys): (&[HostName], &Fallbacks),
 ) -> RunSummary {
     let changed = |host: &HostOutcome| {
         host.unreachable.is_none()
@@ -280,14 +280,14 @@ async fn verify(
             *host = known_late(after.outcome);
             continue;
         }
-        host.unreachable = after.outcome.unreachable.map(|trouble| Trouble {
+        host.unreachable = after.outcome.unreachable.map(|trouble| Problem {
             why: format!(
                 "applied, but lost before it could be verified: {}",
                 trouble.why
             ),
             hint: trouble.hint,
         });
-        host.failure = after.outcome.failure.map(|trouble| Trouble {
+        host.failure = after.outcome.failure.map(|trouble| Problem {
             why: format!("applied, but not verified: {}", trouble.why),
             hint: trouble.hint,
         });

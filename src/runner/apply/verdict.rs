@@ -2,27 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use super::super::examine::Examined;
-use super::super::forecast::Task;
+use super::super::examine::ExamineResult;
+use super::super::forecast::PlannedResource;
 use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
-use super::change::{Acted, Again};
-use crate::model::{Action, Change, FieldChange, Shown};
+use super::change::{AttemptOutcome, Retry};
+use crate::model::{Action, Change, DisplayValue, FieldChange};
 
 /// The outcome after the steps: the plan must be empty now, but for commands that always run.
-pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outcome {
+pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOutcome) -> Outcome {
     match (after, acted) {
-        (_, Acted::Again(Again::Moved)) => Outcome::Failed {
+        (_, AttemptOutcome::Again(Retry::Moved)) => Outcome::Failed {
             why: "the object was changed by somebody else each time".into(),
             hint: "let the other run end, then run again".into(),
         },
-        (_, Acted::Again(Again::Undecided)) => Outcome::Failed {
+        (_, AttemptOutcome::Again(Retry::Undecided)) => Outcome::Failed {
             why: "the managers of the swarm did not agree in time, however often it was tried".into(),
             hint: "look at the load of the managers and at the links between them (`docker node ls`), then run again"
                 .into(),
         },
-        (Ok(None), Acted::Done) => Outcome::Changed,
-        (Ok(Some(rest)), Acted::Done) if rest.action == Action::Run && change.repeats => Outcome::Changed,
-        (Ok(Some(rest)), Acted::Done) => {
+        (Ok(None), AttemptOutcome::Done) => Outcome::Changed,
+        (Ok(Some(rest)), AttemptOutcome::Done) if rest.action == Action::Run && change.repeats => Outcome::Changed,
+        (Ok(Some(rest)), AttemptOutcome::Done) => {
             let fields: BTreeSet<String> = rest.fields.iter().map(still).collect();
             let fields: Vec<String> = fields.into_iter().collect();
             Outcome::Failed {
@@ -30,7 +30,7 @@ pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outco
                 hint: "something on the host changes it back, or the value cannot hold: compare it by hand".into(),
             }
         }
-        (Err(error), Acted::Done) => Outcome::Failed {
+        (Err(error), AttemptOutcome::Done) => Outcome::Failed {
             why: format!("its steps ran, but it could not be read again: {error}"),
             hint: "run again".into(),
         },
@@ -39,16 +39,16 @@ pub(super) fn verified(after: &Examined, change: &Change, acted: Acted) -> Outco
 
 fn still(field: &FieldChange) -> String {
     match (&field.before, &field.after) {
-        (Shown::Text(before), Shown::Text(after)) => {
+        (DisplayValue::Text(before), DisplayValue::Text(after)) => {
             format!("{} is {before}, not {after}", field.field)
         }
-        (_, Shown::Text(after)) => format!("{} is not {after}", field.field),
+        (_, DisplayValue::Text(after)) => format!("{} is not {after}", field.field),
         _ => field.field.clone(),
     }
 }
 
 /// Every one of these resources as not acted on.
-pub(super) fn skip_all(play: &str, tasks: &[Task], because: &str) -> HostOutcome {
+pub(super) fn skip_all(play: &str, tasks: &[PlannedResource], because: &str) -> HostOutcome {
     let resources = tasks
         .iter()
         .map(|task| {

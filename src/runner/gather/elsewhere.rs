@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::{Fleet, ask_shell};
-use crate::model::{Answers, ProbeError, Query};
+use crate::model::{HostAnswers, ProbeError, Query};
 use crate::names::HostName;
 use crate::runner::fan_out;
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.
-pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers {
+pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     let mut by_host: BTreeMap<&HostName, Vec<Query>> = BTreeMap::new();
     for query in queries {
         if let Query::At { host, query } = query {
@@ -28,7 +28,7 @@ pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> Answers 
         },
     )
     .await;
-    let mut all = Answers::default();
+    let mut all = HostAnswers::default();
     for ((name, _, queries), answers) in asked.into_iter().zip(answered) {
         for query in queries {
             let answer = match &answers {

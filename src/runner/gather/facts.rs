@@ -1,6 +1,6 @@
 //! The facts of a host: the probe's script, and its parser.
 
-use crate::model::Facts;
+use crate::model::HostFacts;
 
 /// Prints `key=value` lines, then os-release behind a line `--`.
 pub(super) const SCRIPT: &str = r#"echo "hostname=$(uname -n)"
@@ -16,8 +16,8 @@ echo --
 cat /etc/os-release"#;
 
 /// Parses what [`SCRIPT`] printed.
-pub(super) fn parse(text: &str) -> Facts {
-    let mut facts = Facts::default();
+pub(super) fn parse(text: &str) -> HostFacts {
+    let mut facts = HostFacts::default();
     let (own, release) = text.split_once("\n--\n").unwrap_or((text, ""));
     for (key, value) in own.lines().filter_map(|line| line.split_once('=')) {
         let value = value.trim().to_owned();

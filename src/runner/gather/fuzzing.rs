@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{parse, script, sections};
-use crate::model::{Answers, Query};
+use crate::model::{HostAnswers, Query};
 
 /// In a run it is 128 random bits; no file on a host can hold it.
 const MARKER: &str = "MARKER";
@@ -83,9 +83,9 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
     words(&queries, &loud)
 }
 
-fn answers(parts: &[script::Section<'_>], output: &[u8]) -> Answers {
+fn answers(parts: &[script::ScriptSection<'_>], output: &[u8]) -> HostAnswers {
     let framed = sections::split(MARKER, output);
-    let mut answers = Answers::default();
+    let mut answers = HostAnswers::default();
     for (index, part) in parts.iter().enumerate() {
         if let Some(frame) = framed.get(&index) {
             parse::answer(part, frame, &mut answers);
@@ -95,7 +95,7 @@ fn answers(parts: &[script::Section<'_>], output: &[u8]) -> Answers {
 }
 
 /// Everything that was asked, as text: reasons and values that a report may show.
-fn words(queries: &[&Query], answers: &Answers) -> Vec<String> {
+fn words(queries: &[&Query], answers: &HostAnswers) -> Vec<String> {
     assert!(
         answers.len() <= queries.len(),
         "an answer to what nobody asked"
@@ -110,13 +110,13 @@ fn words(queries: &[&Query], answers: &Answers) -> Vec<String> {
 }
 
 /// What an honest host prints whose file /a, link and dpkg hold the payload.
-fn honest(parts: &[script::Section<'_>], payload: &[u8]) -> Vec<u8> {
+fn honest(parts: &[script::ScriptSection<'_>], payload: &[u8]) -> Vec<u8> {
     let mut output = Vec::new();
     for (index, part) in parts.iter().enumerate() {
         // A target of a link holds any byte but NUL.
         let link: Vec<u8> = payload.iter().copied().filter(|byte| *byte != 0).collect();
         let (stdout, stderr): (Vec<u8>, &[u8]) = match part {
-            script::Section::Paths(_) => {
+            script::ScriptSection::Paths(_) => {
                 let state = |path: &str, kind: &str, target: &[u8]| {
                     [format!("{path}\0{kind}\t644\troot\t0\troot\t0\t5\t1.0\t").as_bytes(), target, b"\0"].concat()
                 };
@@ -125,17 +125,17 @@ fn honest(parts: &[script::Section<'_>], payload: &[u8]) -> Vec<u8> {
                     b"find: '/c': d': Permission denied",
                 )
             }
-            script::Section::Content(query) if **query == Query::content("/a") => (payload.to_vec(), b""),
-            script::Section::Content(_) => (b"b's own".to_vec(), b""),
-            script::Section::Packages(_) => {
+            script::ScriptSection::Content(query) if **query == Query::content("/a") => (payload.to_vec(), b""),
+            script::ScriptSection::Content(_) => (b"b's own".to_vec(), b""),
+            script::ScriptSection::Packages(_) => {
                 (b"x\tinstall\tinstalled\t1.0\ny\thold\tinstalled\t2\n".to_vec(), b"dpkg-query: no")
             }
-            script::Section::Units(_) => {
+            script::ScriptSection::Units(_) => {
                 (b"LoadState=loaded\nActiveState=active\n\nLoadState=not-found\nActiveState=inactive\n".to_vec(), b"")
             }
-            script::Section::Single(Query::DpkgAudit) => (payload.to_vec(), payload),
-            script::Section::Single(Query::User(_)) => (b"ann:x:7:8:Ann:/home/ann:/bin/sh\nann staff\n".to_vec(), b""),
-            script::Section::Single(_) => (b"value\n".to_vec(), b""),
+            script::ScriptSection::Single(Query::DpkgAudit) => (payload.to_vec(), payload),
+            script::ScriptSection::Single(Query::User(_)) => (b"ann:x:7:8:Ann:/home/ann:/bin/sh\nann staff\n".to_vec(), b""),
+            script::ScriptSection::Single(_) => (b"value\n".to_vec(), b""),
         };
         // The shell takes NUL bytes and line ends at the end out of what it holds in a variable.
         let stderr: Vec<u8> = stderr.iter().copied().filter(|byte| *byte != 0).collect();

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::{Fleet, Host, Round};
-use crate::model::{Answer, Answers, ProbeError, Query};
+use super::{ConnectedHost, Fleet, ReadCache};
+use crate::model::{HostAnswers, ProbeError, Query, QueryAnswer};
 use crate::transport::TransportError;
 
 /// Limit of time for one gather: apt's simulation on a slow disk is the longest part.
@@ -29,10 +29,10 @@ const GATHER_TIMEOUT: Duration = Duration::from_secs(120);
 /// [`TransportError`] when the host itself could not be asked; a single probe that fails is an entry of the answers.
 pub async fn gather(
     fleet: &Fleet,
-    round: &Round,
-    host: &Host,
+    round: &ReadCache,
+    host: &ConnectedHost,
     queries: &BTreeSet<Query>,
-) -> Result<Answers, TransportError> {
+) -> Result<HostAnswers, TransportError> {
     let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries
         .iter()
         .partition(|query| matches!(query, Query::Stack(_)));
@@ -60,9 +60,12 @@ pub async fn gather(
     Ok(answers)
 }
 
-async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, TransportError> {
+async fn ask_shell(
+    host: &ConnectedHost,
+    queries: &[&Query],
+) -> Result<HostAnswers, TransportError> {
     if queries.is_empty() {
-        return Ok(Answers::default());
+        return Ok(HostAnswers::default());
     }
     let marker = format!("skep-{:032x}", rand::random::<u128>());
     let sections = script::sections(queries);
@@ -70,7 +73,7 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
         .ask(script::text(&marker, &sections), GATHER_TIMEOUT)
         .await?;
     let framed = sections::split(&marker, &output.stdout);
-    let mut answers = Answers::default();
+    let mut answers = HostAnswers::default();
     for (index, section) in sections.iter().enumerate() {
         match framed.get(&index) {
             Some(frame) => parse::answer(section, frame, &mut answers),
@@ -96,11 +99,11 @@ async fn ask_shell(host: &Host, queries: &[&Query]) -> Result<Answers, Transport
 }
 
 /// What the operator's own machine knows.
-async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
-    let mut answers = Answers::default();
+async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+    let mut answers = HostAnswers::default();
     for query in queries {
         if let Query::Value(source) = query {
-            let value = fleet.value(source).await.map(Answer::Value);
+            let value = fleet.value(source).await.map(QueryAnswer::Value);
             let value = value.map_err(|why| ProbeError::Failed {
                 what: format!("{source:?}"),
                 why,
@@ -111,7 +114,12 @@ async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> Answers {
     answers
 }
 
-async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Query]) -> Answers {
+async fn ask_engines(
+    fleet: &Fleet,
+    round: &ReadCache,
+    host: &ConnectedHost,
+    queries: &[&Query],
+) -> HostAnswers {
     // All at once: one after the other, each would cost a way there and back.
     let reads = queries.iter().map(async |query| {
         let answer = match query {
@@ -124,9 +132,9 @@ async fn ask_engines(fleet: &Fleet, round: &Round, host: &Host, queries: &[&Quer
             }
             _ => return None,
         };
-        Some(((*query).clone(), Ok(Answer::Engine(answer))))
+        Some(((*query).clone(), Ok(QueryAnswer::Engine(answer))))
     });
-    let mut answers = Answers::default();
+    let mut answers = HostAnswers::default();
     for (query, answer) in join_all(reads).await.into_iter().flatten() {
         answers.insert(query, answer);
     }

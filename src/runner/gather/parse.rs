@@ -3,28 +3,33 @@
 use std::collections::{HashMap, HashSet};
 
 use super::facts;
-use super::script::Section;
-use super::sections::Frame;
+use super::script::ScriptSection;
+use super::sections::SectionOutput;
 use crate::model::{
-    Answer, Answers, AptAction, AptSimulation, CONTENT_LIMIT, GroupState, Holding, PackageState,
-    PathState, PathType, ProbeError, Query, SourceFile, Tagged, UnitState, UserState,
+    AptAction, AptSimulation, AptSourceFile, CONTENT_LIMIT, DirectoryUsage, GroupState,
+    HostAnswers, PackageState, PathState, PathType, ProbeError, Query, QueryAnswer, TaggedImage,
+    UnitState, UserState,
 };
 
 /// Status by which a probe says "not there", where its own words would be ambiguous.
 const ABSENT: i32 = 44;
 
 /// Adds the answers of one section.
-pub(super) fn answer(section: &Section<'_>, frame: &Frame, answers: &mut Answers) {
+pub(super) fn answer(
+    section: &ScriptSection<'_>,
+    frame: &SectionOutput,
+    answers: &mut HostAnswers,
+) {
     match section {
-        Section::Paths(queries) => paths(queries, frame, answers),
-        Section::Content(query) => content(query, frame, answers),
-        Section::Packages(queries) => packages(queries, frame, answers),
-        Section::Units(queries) => units(queries, frame, answers),
-        Section::Single(query) => answers.insert((*query).clone(), single(query, frame)),
+        ScriptSection::Paths(queries) => paths(queries, frame, answers),
+        ScriptSection::Content(query) => content(query, frame, answers),
+        ScriptSection::Packages(queries) => packages(queries, frame, answers),
+        ScriptSection::Units(queries) => units(queries, frame, answers),
+        ScriptSection::Single(query) => answers.insert((*query).clone(), single(query, frame)),
     }
 }
 
-fn failed(what: &str, frame: &Frame) -> ProbeError {
+fn failed(what: &str, frame: &SectionOutput) -> ProbeError {
     let why = if frame.stderr.is_empty() {
         format!("status {}", frame.status)
     } else {
@@ -36,8 +41,8 @@ fn failed(what: &str, frame: &Frame) -> ProbeError {
     }
 }
 
-fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
-    let troubles = Troubles::of(queries, &frame.stderr);
+fn paths(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
+    let troubles = FindErrors::of(queries, &frame.stderr);
     let text = String::from_utf8_lossy(&frame.stdout);
     let mut parts = text.split('\0');
     let mut found = HashMap::new();
@@ -49,7 +54,7 @@ fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
             continue;
         };
         let answer = match (found.get(path), troubles.about(path)) {
-            (Some(Some(state)), _) => Ok(Answer::Path(Some(state.clone()))),
+            (Some(Some(state)), _) => Ok(QueryAnswer::Path(Some(state.clone()))),
             (Some(None), _) => Err(ProbeError::Failed {
                 what: path.clone(),
                 why: "find printed no state".into(),
@@ -58,7 +63,7 @@ fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
                 what: path.clone(),
                 why: why.to_owned(),
             }),
-            (None, None) => Ok(Answer::Path(None)),
+            (None, None) => Ok(QueryAnswer::Path(None)),
         };
         answers.insert((*query).clone(), answer);
     }
@@ -67,12 +72,12 @@ fn paths(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
 /// What find could not look at, from its standard error; only "it is not there" is an answer. It names the path, unless that
 /// holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for every path.
 #[derive(Default)]
-struct Troubles<'a> {
+struct FindErrors<'a> {
     of_path: HashMap<&'a str, &'a str>,
     of_all: Option<&'a str>,
 }
 
-impl<'a> Troubles<'a> {
+impl<'a> FindErrors<'a> {
     fn of(queries: &[&Query], stderr: &'a str) -> Self {
         let asked: HashSet<&str> = queries
             .iter()
@@ -149,7 +154,7 @@ fn path_state(fields: &str) -> Option<PathState> {
     })
 }
 
-fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
+fn content(query: &Query, frame: &SectionOutput, answers: &mut HostAnswers) {
     let Query::Path { path, .. } = query else {
         return;
     };
@@ -163,9 +168,9 @@ fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
     let answer = if frame.status != 0 {
         Err(failed(path, frame))
     } else if frame.stdout.len() as u64 > CONTENT_LIMIT {
-        Ok(Answer::Path(Some(state)))
+        Ok(QueryAnswer::Path(Some(state)))
     } else {
-        Ok(Answer::Path(Some(PathState {
+        Ok(QueryAnswer::Path(Some(PathState {
             content: Some(frame.stdout.clone()),
             ..state
         })))
@@ -173,7 +178,7 @@ fn content(query: &Query, frame: &Frame, answers: &mut Answers) {
     answers.insert(query.clone(), answer);
 }
 
-fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
+fn packages(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
     // dpkg-query(1): 1 is "some names are not in the database", 2 is trouble.
     let text = frame.text();
     let mut states: HashMap<&str, PackageState> = HashMap::new();
@@ -204,7 +209,7 @@ fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
         let answer = if frame.status > 1 {
             Err(failed("dpkg's database", frame))
         } else {
-            Ok(Answer::Package(
+            Ok(QueryAnswer::Package(
                 states.get(name.as_str()).cloned().unwrap_or_default(),
             ))
         };
@@ -212,14 +217,14 @@ fn packages(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
     }
 }
 
-fn units(queries: &[&Query], frame: &Frame, answers: &mut Answers) {
+fn units(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
     let text = frame.text();
     // systemctl prints one block a unit, in the order asked, with an empty line between.
     let mut blocks = text.trim().split("\n\n");
     for query in queries {
         let answer = match blocks.next() {
             Some(block) if frame.status == 0 && !block.is_empty() => {
-                Ok(Answer::Unit(unit_state(block)))
+                Ok(QueryAnswer::Unit(unit_state(block)))
             }
             _ => Err(failed("systemd's units", frame)),
         };
@@ -252,17 +257,19 @@ fn seconds(timestamp: &str) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
+fn single(query: &Query, frame: &SectionOutput) -> Result<QueryAnswer, ProbeError> {
     let text = frame.text();
     // These two answer with their status or with apt's own reasons.
     match query {
-        Query::Test { .. } => return Ok(Answer::Test(frame.status)),
+        Query::Test { .. } => return Ok(QueryAnswer::Test(frame.status)),
         Query::AptSimulation { .. } => {
-            return Ok(Answer::AptSimulation(apt_simulation(&text, frame)));
+            return Ok(QueryAnswer::AptSimulation(apt_simulation(&text, frame)));
         }
-        Query::Sysctl(_) if frame.status == ABSENT => return Ok(Answer::Sysctl(None)),
-        Query::Catalogue { .. } if frame.status == ABSENT => return Ok(Answer::Catalogue(None)),
-        Query::Holding { .. } if frame.status == ABSENT => return Ok(Answer::Holding(None)),
+        Query::Sysctl(_) if frame.status == ABSENT => return Ok(QueryAnswer::Sysctl(None)),
+        Query::Catalogue { .. } if frame.status == ABSENT => {
+            return Ok(QueryAnswer::Catalogue(None));
+        }
+        Query::Holding { .. } if frame.status == ABSENT => return Ok(QueryAnswer::Holding(None)),
         Query::Holding { .. } => return holding(query, &text, frame),
         _ => {}
     }
@@ -270,37 +277,37 @@ fn single(query: &Query, frame: &Frame) -> Result<Answer, ProbeError> {
         return Err(failed(&format!("{query:?}"), frame));
     }
     Ok(match query {
-        Query::Facts => Answer::Facts(facts::parse(&text)),
-        Query::AptSources => Answer::AptSources(source_files(&text)),
-        Query::AptLists => Answer::AptLists(
+        Query::Facts => QueryAnswer::Facts(facts::parse(&text)),
+        Query::AptSources => QueryAnswer::AptSources(source_files(&text)),
+        Query::AptLists => QueryAnswer::AptLists(
             text.lines()
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
         ),
-        Query::PackageVersions(_) => Answer::PackageVersions(versions(&text)),
-        Query::DpkgAudit => Answer::DpkgAudit(
+        Query::PackageVersions(_) => QueryAnswer::PackageVersions(versions(&text)),
+        Query::DpkgAudit => QueryAnswer::DpkgAudit(
             text.lines()
                 .filter(|line| !line.trim().is_empty())
                 .map(str::to_owned)
                 .collect(),
         ),
-        Query::Catalogue { .. } => Answer::Catalogue(Some(tagged(&text))),
-        Query::User(_) => Answer::User(user(&text)),
-        Query::Group(_) => Answer::Group(group(&text)),
-        Query::Sysctl(_) => Answer::Sysctl(Some(text.trim().to_owned())),
+        Query::Catalogue { .. } => QueryAnswer::Catalogue(Some(tagged(&text))),
+        Query::User(_) => QueryAnswer::User(user(&text)),
+        Query::Group(_) => QueryAnswer::Group(group(&text)),
+        Query::Sysctl(_) => QueryAnswer::Sysctl(Some(text.trim().to_owned())),
         Query::Program(_) => {
-            Answer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty()))
+            QueryAnswer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty()))
         }
         _ => return Err(ProbeError::NotAsked(format!("{query:?}"))),
     })
 }
 
-fn source_files(text: &str) -> Vec<SourceFile> {
+fn source_files(text: &str) -> Vec<AptSourceFile> {
     let mut parts = text.split('\0');
     let mut files = Vec::new();
     while let (Some(path), Some(content)) = (parts.next(), parts.next()) {
-        files.push(SourceFile {
+        files.push(AptSourceFile {
             path: path.to_owned(),
             content: content.to_owned(),
         });
@@ -309,33 +316,33 @@ fn source_files(text: &str) -> Vec<SourceFile> {
 }
 
 /// Number of files and of their bytes. A directory that could not be read whole is not taken for an empty one.
-fn holding(query: &Query, text: &str, frame: &Frame) -> Result<Answer, ProbeError> {
+fn holding(query: &Query, text: &str, frame: &SectionOutput) -> Result<QueryAnswer, ProbeError> {
     let counted = text
         .trim()
         .split_once(' ')
         .and_then(|(files, bytes)| Some((files.parse().ok()?, bytes.parse().ok()?)));
     match counted {
         Some((files, bytes)) if files > 0 || frame.stderr.is_empty() => {
-            Ok(Answer::Holding(Some(Holding { files, bytes })))
+            Ok(QueryAnswer::Holding(Some(DirectoryUsage { files, bytes })))
         }
         _ => Err(failed(&format!("{query:?}"), frame)),
     }
 }
 
 /// `REPOSITORY/_manifests/tags/TAG/current/link`, a tab, the digest.
-fn tagged(text: &str) -> Vec<Tagged> {
+fn tagged(text: &str) -> Vec<TaggedImage> {
     let one = |line: &str| {
         let (path, digest) = line.split_once('\t')?;
         let (repository, rest) = path.split_once("/_manifests/tags/")?;
         let tag = rest.strip_suffix("/current/link")?;
         let [repository, tag, digest] = [repository, tag, digest.trim()].map(str::to_owned);
-        Some(Tagged {
+        Some(TaggedImage {
             repository,
             tag,
             digest,
         })
     };
-    let mut all: Vec<Tagged> = text.lines().filter_map(one).collect();
+    let mut all: Vec<TaggedImage> = text.lines().filter_map(one).collect();
     all.sort();
     all
 }
@@ -388,7 +395,7 @@ fn group(text: &str) -> Option<GroupState> {
 }
 
 /// apt-get(8) with --simulate: `Inst name [old] (new origin [arch])`, `Remv name [old]`, and `E:` lines for its reasons.
-fn apt_simulation(text: &str, frame: &Frame) -> AptSimulation {
+fn apt_simulation(text: &str, frame: &SectionOutput) -> AptSimulation {
     if frame.status != 0 {
         let mut reasons: Vec<String> = text
             .lines()

@@ -8,7 +8,7 @@ use crate::model::{CONTENT_LIMIT, Query};
 
 /// A part of the script whose output is framed and parsed as one.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Section<'a> {
+pub(super) enum ScriptSection<'a> {
     /// `stat` of all paths.
     Paths(Vec<&'a Query>),
     /// Content of one file.
@@ -21,7 +21,7 @@ pub(super) enum Section<'a> {
     Single(&'a Query),
 }
 
-impl<'a> Section<'a> {
+impl<'a> ScriptSection<'a> {
     /// The queries that the section answers.
     pub(super) fn queries(&self) -> Vec<&'a Query> {
         match self {
@@ -34,7 +34,7 @@ impl<'a> Section<'a> {
 }
 
 /// Groups queries into sections.
-pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<Section<'a>> {
+pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<ScriptSection<'a>> {
     let mut paths = Vec::new();
     let mut packages = Vec::new();
     let mut units = Vec::new();
@@ -44,23 +44,23 @@ pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<Section<'a>> {
             Query::Path { content, .. } => {
                 paths.push(*query);
                 if *content {
-                    rest.push(Section::Content(query));
+                    rest.push(ScriptSection::Content(query));
                 }
             }
             Query::Package(_) => packages.push(*query),
             Query::Unit(_) => units.push(*query),
-            other => rest.push(Section::Single(other)),
+            other => rest.push(ScriptSection::Single(other)),
         }
     }
     let mut sections = Vec::new();
     if !paths.is_empty() {
-        sections.push(Section::Paths(paths));
+        sections.push(ScriptSection::Paths(paths));
     }
     if !packages.is_empty() {
-        sections.push(Section::Packages(packages));
+        sections.push(ScriptSection::Packages(packages));
     }
     if !units.is_empty() {
-        sections.push(Section::Units(units));
+        sections.push(ScriptSection::Units(units));
     }
     // Contents come behind the paths' section, which tells whether there is anything to read.
     sections.extend(rest);
@@ -68,7 +68,7 @@ pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<Section<'a>> {
 }
 
 /// The whole script.
-pub(super) fn text(marker: &str, sections: &[Section<'_>]) -> String {
+pub(super) fn text(marker: &str, sections: &[ScriptSection<'_>]) -> String {
     let mut script = String::from("export LC_ALL=C TZ=UTC0\numask 077\ncd /\n");
     // A section is framed by lines with the marker; its status and standard error follow its output.
     let _ = write!(
@@ -91,9 +91,9 @@ pub(super) fn text(marker: &str, sections: &[Section<'_>]) -> String {
     script
 }
 
-fn body(section: &Section<'_>) -> String {
+fn body(section: &ScriptSection<'_>) -> String {
     match section {
-        Section::Paths(queries) => {
+        ScriptSection::Paths(queries) => {
             let paths = queries.iter().filter_map(|query| match query {
                 Query::Path { path, .. } => Some(path.as_str()),
                 _ => None,
@@ -101,14 +101,14 @@ fn body(section: &Section<'_>) -> String {
             let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
             format!("find {} -maxdepth 0 -printf {}", list(paths), quote(format))
         }
-        Section::Content(Query::Path { path, .. }) => {
+        ScriptSection::Content(Query::Path { path, .. }) => {
             let path = quote(path);
             format!(
                 "if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi",
                 CONTENT_LIMIT + 1
             )
         }
-        Section::Packages(queries) => {
+        ScriptSection::Packages(queries) => {
             let names = queries.iter().filter_map(|query| match query {
                 Query::Package(name) => Some(name.as_str()),
                 _ => None,
@@ -120,7 +120,7 @@ fn body(section: &Section<'_>) -> String {
                 list(names)
             )
         }
-        Section::Units(queries) => {
+        ScriptSection::Units(queries) => {
             let names = queries.iter().filter_map(|query| match query {
                 Query::Unit(name) => Some(name.as_str()),
                 _ => None,
@@ -130,8 +130,8 @@ fn body(section: &Section<'_>) -> String {
                 list(names)
             )
         }
-        Section::Content(_) => String::from(":"),
-        Section::Single(query) => single(query),
+        ScriptSection::Content(_) => String::from(":"),
+        ScriptSection::Single(query) => single(query),
     }
 }
 

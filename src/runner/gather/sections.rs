@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// What one section printed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frame {
+pub(super) struct SectionOutput {
     /// Exit status of the probe.
     pub status: i32,
     /// Its standard output, verbatim.
@@ -13,7 +13,7 @@ pub(super) struct Frame {
     pub stderr: String,
 }
 
-impl Frame {
+impl SectionOutput {
     /// Standard output as text.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
@@ -24,10 +24,10 @@ impl Frame {
 /// came twice: one of the two is not the script's, and nobody can say which.
 ///
 /// One pass over the output, whatever stands in it: a host that fills it with beginnings costs no more than any other.
-pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
+pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, SectionOutput> {
     let needle = format!("\n{marker} ");
-    let mut frames: HashMap<usize, Option<Frame>> = HashMap::new();
-    let mut open: Option<Open> = None;
+    let mut frames: HashMap<usize, Option<SectionOutput>> = HashMap::new();
+    let mut open: Option<OpenSection> = None;
     let mut from = 0;
     while let Some(found) = find(&output[from..], needle.as_bytes()) {
         let at = from + found;
@@ -38,15 +38,15 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
         let line_end = words + length;
         // The line's own end may be the beginning of the next one.
         from = line_end;
-        match (Line::parse(&output[words..line_end]), &mut open) {
-            (Some(Line::Begin(index)), _) => {
-                open = Some(Open {
+        match (MarkerLine::parse(&output[words..line_end]), &mut open) {
+            (Some(MarkerLine::Begin(index)), _) => {
+                open = Some(OpenSection {
                     index,
                     content: line_end + 1,
                     stdout: None,
                 })
             }
-            (Some(Line::End(index, status)), Some(frame))
+            (Some(MarkerLine::End(index, status)), Some(frame))
                 if frame.index == index && frame.stdout.is_none() =>
             {
                 // The line end before the marker belongs to the frame, so an empty output ends before it begins.
@@ -54,11 +54,11 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
                 frame.stdout = Some((status, stdout));
                 frame.content = line_end + 1;
             }
-            (Some(Line::Done(index)), Some(frame)) if frame.index == index => {
+            (Some(MarkerLine::Done(index)), Some(frame)) if frame.index == index => {
                 if let Some((status, stdout)) = frame.stdout.take() {
                     let stderr =
                         String::from_utf8_lossy(output.get(frame.content..at).unwrap_or_default());
-                    let whole = Frame {
+                    let whole = SectionOutput {
                         status,
                         stdout,
                         stderr: stderr.trim().to_owned(),
@@ -80,7 +80,7 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, Frame> {
 }
 
 /// A frame that has begun.
-struct Open {
+struct OpenSection {
     index: usize,
     /// Where its output, then its standard error, starts.
     content: usize,
@@ -89,13 +89,13 @@ struct Open {
 }
 
 /// A line with the marker.
-enum Line {
+enum MarkerLine {
     Begin(usize),
     End(usize, i32),
     Done(usize),
 }
 
-impl Line {
+impl MarkerLine {
     fn parse(words: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(words).ok()?.split(' ');
         let (word, index) = (words.next()?, words.next()?.parse().ok()?);
@@ -123,7 +123,7 @@ mod tests {
         let frames = split("M", output);
         assert_eq!(
             frames[&0],
-            Frame {
+            SectionOutput {
                 status: 0,
                 stdout: b"a\n\0b\n".to_vec(),
                 stderr: String::new()
@@ -131,7 +131,7 @@ mod tests {
         );
         assert_eq!(
             frames[&1],
-            Frame {
+            SectionOutput {
                 status: 3,
                 stdout: Vec::new(),
                 stderr: "oops".into()

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Fleet;
-use crate::docker::{BlankSwarm, Gate, GateReads, Recorded, run_stack_deploy};
+use crate::docker::{DockerProxy, EmptySwarm, ProxyReader, RecordedWrite, run_stack_deploy};
 use crate::model::{
-    Answer, Answers, Preview, ProbeError, Query, StackAnswer, StackQuestion, StackWrite,
+    DeployPreview, HostAnswers, ProbeError, Query, QueryAnswer, StackAnswer, StackQuestion,
+    StackWrite,
 };
 use crate::runner::fan_out;
 use crate::transport::TransportError;
@@ -19,19 +20,19 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 5;
 
 /// Asks all these questions, several at once.
-pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
+pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     let (mut questions, mut previews) = (Vec::new(), Vec::new());
     for query in queries {
         let Query::Stack(question) = query else {
             continue;
         };
-        let reads: Result<Arc<dyn GateReads>, TransportError> = match question.managers.first() {
+        let reads: Result<Arc<dyn ProxyReader>, TransportError> = match question.managers.first() {
             // The command asks one thing after the other: each preview gets a stream of its own, so that they do not queue up.
             Some(manager) => fleet
                 .host(manager)
                 .await
-                .map(|host| Arc::new(host.beside()) as Arc<dyn GateReads>),
-            None => Ok(Arc::new(BlankSwarm)),
+                .map(|host| Arc::new(host.beside()) as Arc<dyn ProxyReader>),
+            None => Ok(Arc::new(EmptySwarm)),
         };
         questions.push(((*query).clone(), question));
         previews.push((question.clone(), reads));
@@ -40,10 +41,10 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> Answers {
         preview(reads?, &question).await
     })
     .await;
-    let mut answers = Answers::default();
+    let mut answers = HostAnswers::default();
     for ((query, question), result) in questions.into_iter().zip(previewed) {
         let answer = match result {
-            Ok(Ok(answer)) => Ok(Answer::Stack(answer)),
+            Ok(Ok(answer)) => Ok(QueryAnswer::Stack(answer)),
             Ok(Err(error)) => Err(trouble(question, &error)),
             Err(panic) => Err(ProbeError::Failed {
                 what: what(question),
@@ -75,21 +76,21 @@ fn trouble(question: &StackQuestion, error: &TransportError) -> ProbeError {
 }
 
 async fn preview(
-    reads: Arc<dyn GateReads>,
+    reads: Arc<dyn ProxyReader>,
     question: &StackQuestion,
 ) -> Result<StackAnswer, TransportError> {
-    let gate = Arc::new(Gate::preview(reads));
+    let gate = Arc::new(DockerProxy::preview(reads));
     let said = match run_stack_deploy(&gate, &question.deployment, PREVIEW_TIMEOUT).await? {
         Ok(said) => said,
         Err(said) => return Ok(StackAnswer::Refused(said)),
     };
-    let write = |write: Recorded| StackWrite {
+    let write = |write: RecordedWrite| StackWrite {
         method: write.method,
         path: write.path,
         body: write.body,
     };
     let writes = gate.recorded().into_iter().map(write).collect();
-    Ok(StackAnswer::Previewed(Preview {
+    Ok(StackAnswer::Previewed(DeployPreview {
         writes,
         missing: gate.missing(),
         said,

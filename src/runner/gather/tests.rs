@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{parse, script, sections};
-use crate::model::{Answers, Holding, PathType, Query};
+use crate::model::{DirectoryUsage, HostAnswers, PathType, Query};
 
-fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
+fn ask(queries: impl IntoIterator<Item = Query>) -> HostAnswers {
     let queries: BTreeSet<Query> = queries.into_iter().collect();
     let queries: Vec<&Query> = queries.iter().collect();
     let parts = script::sections(&queries);
@@ -17,7 +17,7 @@ fn ask(queries: impl IntoIterator<Item = Query>) -> Answers {
         .output()
         .unwrap();
     let framed = sections::split("MARK", &output.stdout);
-    let mut answers = Answers::default();
+    let mut answers = HostAnswers::default();
     for (index, part) in parts.iter().enumerate() {
         let frame = framed
             .get(&index)
@@ -137,10 +137,10 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
         .holding(&name)
         .copied()
     };
-    assert_eq!(holding(), Ok(Some(Holding { files: 0, bytes: 0 })));
+    assert_eq!(holding(), Ok(Some(DirectoryUsage { files: 0, bytes: 0 })));
     std::fs::write(full.join("data/rows"), b"12345").unwrap();
     std::fs::write(full.join("data/a\nb"), b"").unwrap();
-    assert_eq!(holding(), Ok(Some(Holding { files: 2, bytes: 5 })));
+    assert_eq!(holding(), Ok(Some(DirectoryUsage { files: 2, bytes: 5 })));
     assert_eq!(
         ask([Query::Holding {
             directory: "/no/such".into()

@@ -2,11 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
-use crate::model::{Answer, Defined, Examination, ExamineError, PathState, PathType};
+use crate::model::{DefinedResource, Examination, ExamineError, PathState, PathType, QueryAnswer};
 
-struct Thing;
+struct SampleResource;
 
-impl Resource for Thing {
+impl Resource for SampleResource {
     fn id(&self) -> String {
         "file[/etc/x]".into()
     }
@@ -16,20 +16,20 @@ impl Resource for Thing {
     fn queries(&self) -> Vec<Query> {
         Vec::new()
     }
-    fn examine(&self, _answers: &Answers) -> Result<Examination, ExamineError> {
+    fn examine(&self, _answers: &HostAnswers) -> Result<Examination, ExamineError> {
         Ok(Examination::InSync)
     }
 }
 
-fn definition(content: &str) -> Definition {
-    Definition::of("file", &serde_json::json!({ "content": content }), b"", "")
+fn definition(content: &str) -> DefinitionDigest {
+    DefinitionDigest::of("file", &serde_json::json!({ "content": content }), b"", "")
 }
 
 fn thing(content: &str) -> std::sync::Arc<dyn Resource> {
-    Defined::wrap(std::sync::Arc::new(Thing), definition(content))
+    DefinedResource::wrap(std::sync::Arc::new(SampleResource), definition(content))
 }
 
-fn answers(mode: u32, content: &[u8]) -> Answers {
+fn answers(mode: u32, content: &[u8]) -> HostAnswers {
     let state = PathState {
         kind: PathType::File,
         owner: "root".into(),
@@ -42,42 +42,42 @@ fn answers(mode: u32, content: &[u8]) -> Answers {
         target: None,
         content: Some(content.to_vec()),
     };
-    let mut answers = Answers::default();
-    answers.insert(Record::query(), Ok(Answer::Path(Some(state))));
+    let mut answers = HostAnswers::default();
+    answers.insert(AppliedRecord::query(), Ok(QueryAnswer::Path(Some(state))));
     answers
 }
 
 fn applied(content: &str) -> Vec<u8> {
-    Record::Absent
+    AppliedRecord::Absent
         .renewed(&[("file[/etc/x]".into(), definition(content), false)], 7)
         .unwrap()
 }
 
 #[test]
 fn the_record_tells_who_changed_what() {
-    let record = Record::read(&answers(0o600, &applied("old")));
+    let record = AppliedRecord::read(&answers(0o600, &applied("old")));
     assert!(record.complaint().is_none());
     assert_eq!(
         record.cause(thing("old").as_ref(), false),
-        Cause::ChangedBehindOurBack
+        DriftCause::ChangedBehindOurBack
     );
     assert_eq!(
         record.cause(thing("new").as_ref(), false),
-        Cause::NotYetApplied
+        DriftCause::NotYetApplied
     );
     assert_eq!(
         record.cause(thing("old").as_ref(), true),
-        Cause::NotYetApplied
+        DriftCause::NotYetApplied
     );
     assert_eq!(
-        Record::Absent.cause(thing("old").as_ref(), false),
-        Cause::NeverApplied
+        AppliedRecord::Absent.cause(thing("old").as_ref(), false),
+        DriftCause::NeverApplied
     );
     let mut differs = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Differs);
     record.explain(thing("old").as_ref(), &mut differs);
     assert_eq!(
         (differs.cause, differs.last_applied),
-        (Some(Cause::ChangedBehindOurBack), Some(7))
+        (Some(DriftCause::ChangedBehindOurBack), Some(7))
     );
     let mut fine = ResourceOutcome::new("play", "file[/etc/x]", Outcome::Unchanged);
     record.explain(thing("old").as_ref(), &mut fine);
@@ -95,20 +95,26 @@ fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
         (0o600, foreign, "damaged"),
         (0o644, &applied("x"), "only root"),
     ] {
-        let record = Record::read(&answers(mode, content));
+        let record = AppliedRecord::read(&answers(mode, content));
         let complaint = record.complaint().unwrap_or_else(|| panic!("{why}"));
         assert!(complaint.contains(why), "{complaint}");
-        assert_eq!(record.cause(thing("x").as_ref(), false), Cause::Unknown);
+        assert_eq!(
+            record.cause(thing("x").as_ref(), false),
+            DriftCause::Unknown
+        );
         let renewed = record
             .renewed(&[("file[/etc/x]".into(), definition("x"), false)], 9)
             .unwrap();
-        assert!(matches!(Record::parse(&renewed), Record::Known(_)));
+        assert!(matches!(
+            AppliedRecord::parse(&renewed),
+            AppliedRecord::Known(_)
+        ));
     }
 }
 
 #[test]
 fn it_is_written_only_when_it_says_something_new() {
-    let record = Record::parse(&applied("x"));
+    let record = AppliedRecord::parse(&applied("x"));
     let same = |changed| record.renewed(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
     assert!(same(false).is_none());
     assert!(same(true).is_some(), "the time of a change is news");
@@ -116,7 +122,7 @@ fn it_is_written_only_when_it_says_something_new() {
     let more = record
         .renewed(&[("group[y]".into(), definition("y"), false)], 9)
         .unwrap();
-    let Record::Known(document) = Record::parse(&more) else {
+    let AppliedRecord::Known(document) = AppliedRecord::parse(&more) else {
         panic!("it reads itself")
     };
     assert_eq!(
@@ -128,8 +134,8 @@ fn it_is_written_only_when_it_says_something_new() {
 #[test]
 fn digests_are_keyed_by_host_and_the_size_is_bounded() {
     let (one, other) = (applied("hunter2"), applied("hunter2"));
-    let digests = |text: &[u8]| match Record::parse(text) {
-        Record::Known(document) => document.resources["file[/etc/x]"].wanted.clone(),
+    let digests = |text: &[u8]| match AppliedRecord::parse(text) {
+        AppliedRecord::Known(document) => document.resources["file[/etc/x]"].wanted.clone(),
         _ => panic!("it reads itself"),
     };
     assert_ne!(
@@ -140,7 +146,7 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
     let many: Vec<_> = (0..6000)
         .map(|number| (format!("file[/{number:060}]"), definition("x"), true))
         .collect();
-    let text = Record::Absent.renewed(&many, 1).unwrap();
+    let text = AppliedRecord::Absent.renewed(&many, 1).unwrap();
     assert!(
         text.len() <= SIZE_LIMIT && text.len() > SIZE_LIMIT / 2,
         "{}",

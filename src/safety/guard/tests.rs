@@ -12,10 +12,10 @@ use crate::swarm::samples::*;
 
 /// Answers by `host path`; several answers to one question are given one after the other, the last one again and again.
 #[derive(Default)]
-struct Scripted(Mutex<HashMap<String, Vec<EngineAnswer>>>);
+struct ScriptedDocker(Mutex<HashMap<String, Vec<DockerAnswer>>>);
 
-impl Scripted {
-    fn with(self, name: &str, path: &str, answers: impl IntoIterator<Item = EngineAnswer>) -> Self {
+impl ScriptedDocker {
+    fn with(self, name: &str, path: &str, answers: impl IntoIterator<Item = DockerAnswer>) -> Self {
         self.0
             .lock()
             .unwrap()
@@ -25,12 +25,12 @@ impl Scripted {
 }
 
 #[async_trait]
-impl Engines for Scripted {
-    async fn get(&self, host: &HostName, path: &str) -> EngineAnswer {
+impl DockerReader for ScriptedDocker {
+    async fn get(&self, host: &HostName, path: &str) -> DockerAnswer {
         match self.0.lock().unwrap().get_mut(&format!("{host} {path}")) {
             Some(answers) if answers.len() > 1 => answers.remove(0),
             Some(answers) => answers[0].clone(),
-            None => EngineAnswer::Absent,
+            None => DockerAnswer::Absent,
         }
     }
 
@@ -40,7 +40,7 @@ impl Engines for Scripted {
 }
 
 fn restart() -> Change {
-    Change::new(Action::Update).disturbing(Disturbance::EngineRestart)
+    Change::new(Action::Update).disturbing(Disruption::EngineRestart)
 }
 
 fn guard(force: bool) -> SwarmGuard {
@@ -51,25 +51,25 @@ fn guard(force: bool) -> SwarmGuard {
     }
 }
 
-fn two(second: &str) -> EngineAnswer {
+fn two(second: &str) -> DockerAnswer {
     good(json!([
         voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
         voter(node("n2", "docker02", "10.0.0.2"), false, second)
     ]))
 }
 
-fn first() -> EngineAnswer {
+fn first() -> DockerAnswer {
     good(manager("docker01", "n1", "10.0.0.1", "c1"))
 }
 
-fn second() -> EngineAnswer {
+fn second() -> DockerAnswer {
     good(manager("docker02", "n2", "10.0.0.2", "c1"))
 }
 
 #[tokio::test]
 async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
     let engines = || {
-        Scripted::default()
+        ScriptedDocker::default()
             .with("docker01", "/info", [first()])
             .with("docker01", "/nodes", [two("reachable")])
     };
@@ -87,7 +87,7 @@ async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
         .await
         .unwrap();
     assert!(notes[0].contains("force-new-cluster"), "{notes:?}");
-    let reload = Change::new(Action::Update).disturbing(Disturbance::Reload);
+    let reload = Change::new(Action::Update).disturbing(Disruption::Reload);
     assert!(
         guard(false)
             .before(&host("docker01"), &reload, &engines())
@@ -106,10 +106,10 @@ async fn a_manager_that_does_not_answer_counts_as_lost_before_the_swarm_hears_of
     ]));
     for (third, allowed) in [
         (good(manager("docker03", "n3", "10.0.0.3", "c1")), true),
-        (EngineAnswer::Unreachable("no route to host".into()), false),
-        (EngineAnswer::Down("stopped".into()), false),
+        (DockerAnswer::Unreachable("no route to host".into()), false),
+        (DockerAnswer::Down("stopped".into()), false),
     ] {
-        let engines = Scripted::default()
+        let engines = ScriptedDocker::default()
             .with("docker01", "/info", [first()])
             .with("docker01", "/nodes", [three.clone()])
             .with("docker02", "/info", [second()])
@@ -139,22 +139,22 @@ async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
     for (answer, allowed) in [
         (good(info), true),
         (good(inactive("docker03")), true),
-        (EngineAnswer::Absent, true),
-        (EngineAnswer::Down("stopped".into()), true),
-        (EngineAnswer::Unreachable("no route".into()), false),
+        (DockerAnswer::Absent, true),
+        (DockerAnswer::Down("stopped".into()), true),
+        (DockerAnswer::Unreachable("no route".into()), false),
     ] {
-        let engines = Scripted::default().with("docker03", "/info", [answer.clone()]);
+        let engines = ScriptedDocker::default().with("docker03", "/info", [answer.clone()]);
         let verdict = guard(false)
             .before(&host("docker03"), &restart(), &engines)
             .await;
         assert_eq!(verdict.is_ok(), allowed, "{answer:?}");
     }
     // A manager whose nodes nobody lists: how many others there are is unknown.
-    let blind = EngineAnswer::Response {
+    let blind = DockerAnswer::Response {
         status: 503,
         body: json!({"message": "The swarm does not have a leader."}),
     };
-    let engines = Scripted::default()
+    let engines = ScriptedDocker::default()
         .with("docker01", "/info", [first()])
         .with("docker01", "/nodes", [blind]);
     let refusal = guard(false)
@@ -170,8 +170,8 @@ async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
 
 #[tokio::test]
 async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
-    let down = EngineAnswer::Down("starting".into());
-    let engines = Scripted::default()
+    let down = DockerAnswer::Down("starting".into());
+    let engines = ScriptedDocker::default()
         .with("docker02", "/info", [down.clone(), second()])
         .with("docker02", "/nodes", [two("unreachable"), two("reachable")]);
     guard(false)
@@ -193,11 +193,9 @@ async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
             "no leader",
         ),
     ] {
-        let engines = Scripted::default().with("docker02", "/info", [info]).with(
-            "docker02",
-            "/nodes",
-            [nodes],
-        );
+        let engines = ScriptedDocker::default()
+            .with("docker02", "/info", [info])
+            .with("docker02", "/nodes", [nodes]);
         let refusal = guard(false)
             .after(&host("docker02"), &restart(), &engines)
             .await
@@ -216,8 +214,8 @@ async fn a_worker_is_back_when_a_manager_says_ready() {
             set(node("n3", "docker03", "10.0.0.3"), "/Status/State", state)
         ]))
     };
-    let engines = |lists: Vec<EngineAnswer>| {
-        Scripted::default()
+    let engines = |lists: Vec<DockerAnswer>| {
+        ScriptedDocker::default()
             .with("docker03", "/info", [good(info.clone())])
             .with("docker01", "/nodes", lists)
     };
@@ -239,20 +237,20 @@ async fn a_worker_is_back_when_a_manager_says_ready() {
 
 #[tokio::test]
 async fn after_a_demotion_the_others_must_decide() {
-    let lost = Change::new(Action::Update).disturbing(Disturbance::ManagerLoss);
+    let lost = Change::new(Action::Update).disturbing(Disruption::ManagerLoss);
     let one = good(json!([voter(
         node("n1", "docker01", "10.0.0.1"),
         true,
         "reachable"
     )]));
-    let engines = Scripted::default()
+    let engines = ScriptedDocker::default()
         .with("docker01", "/info", [first()])
         .with("docker01", "/nodes", [two("unreachable"), one]);
     guard(false)
         .after(&host("docker02"), &lost, &engines)
         .await
         .unwrap();
-    let engines = Scripted::default()
+    let engines = ScriptedDocker::default()
         .with("docker01", "/info", [first()])
         .with("docker01", "/nodes", [two("unreachable")]);
     assert!(

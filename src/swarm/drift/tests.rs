@@ -4,21 +4,21 @@
 use serde_json::json;
 
 use super::*;
-use crate::swarm::Info;
+use crate::swarm::DockerInfo;
 use crate::swarm::samples::{host, inactive, manager, node, voter, worker};
 
 const NOW: i64 = 1_000_000;
 const DAY: i64 = 86_400;
 
-type Cluster = (BTreeMap<HostName, Sighting>, Vec<Node>);
+type ClusterFixture = (BTreeMap<HostName, MemberObservation>, Vec<SwarmNode>);
 
-fn sighting(info: &serde_json::Value) -> Sighting {
-    let certificate = Some(Validity {
+fn sighting(info: &serde_json::Value) -> MemberObservation {
+    let certificate = Some(CertificateValidity {
         from: NOW - 10 * DAY,
         until: NOW + 80 * DAY,
     });
-    let engine = EngineView::Answered(Info::read(info));
-    Sighting {
+    let engine = DockerStatus::Answered(DockerInfo::read(info));
+    MemberObservation {
         engine,
         certificate,
         certificate_is_old: false,
@@ -26,7 +26,7 @@ fn sighting(info: &serde_json::Value) -> Sighting {
     }
 }
 
-fn healthy() -> Cluster {
+fn healthy() -> ClusterFixture {
     let members = BTreeMap::from([
         (
             host("docker01"),
@@ -46,12 +46,12 @@ fn healthy() -> Cluster {
         voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
         node("n2", "docker02", "10.0.0.2")
     ]);
-    (members, Node::list(&nodes).unwrap())
+    (members, SwarmNode::list(&nodes).unwrap())
 }
 
-fn lines((members, nodes): &Cluster, everything: bool) -> Vec<String> {
-    let word = |shown: &Shown| match shown {
-        Shown::Text(text) => text.clone(),
+fn lines((members, nodes): &ClusterFixture, everything: bool) -> Vec<String> {
+    let word = |shown: &DisplayValue| match shown {
+        DisplayValue::Text(text) => text.clone(),
         other => format!("{other:?}"),
     };
     let fields = cluster_drift(members, nodes, everything, NOW);
@@ -75,9 +75,9 @@ fn a_whole_cluster_has_no_drift() {
 
 #[test]
 fn each_fault_is_a_field() {
-    type Spoil<'a> = &'a dyn Fn(&mut Cluster);
+    type Spoil<'a> = &'a dyn Fn(&mut ClusterFixture);
     let second = |standing: &str| {
-        Node::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap()
+        SwarmNode::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap()
     };
     let cases: [(Spoil<'_>, &[&str]); 10] = [
         (
@@ -108,7 +108,7 @@ fn each_fault_is_a_field() {
             &["Engine versions: 20.10.24 (docker01), 27.0.1 (docker02) -> one version"],
         ),
         (
-            &|(_, nodes)| nodes.push(Node::read(&node("n9", "docker02", "10.0.0.2")).unwrap()),
+            &|(_, nodes)| nodes.push(SwarmNode::read(&node("n9", "docker02", "10.0.0.2")).unwrap()),
             &["node docker02 (n9): ready, and no host of the inventory -> Absent"],
         ),
         (
@@ -126,7 +126,7 @@ fn each_fault_is_a_field() {
         (
             &|(members, _)| {
                 let off = members.get_mut(&host("docker02")).unwrap();
-                off.certificate = Some(Validity {
+                off.certificate = Some(CertificateValidity {
                     from: NOW - 85 * DAY,
                     until: NOW + 3700,
                 });
@@ -161,7 +161,7 @@ fn what_was_not_looked_at_is_no_ghost() {
     let mut cluster = healthy();
     cluster
         .1
-        .push(Node::read(&node("n9", "docker09", "10.0.0.9")).unwrap());
+        .push(SwarmNode::read(&node("n9", "docker09", "10.0.0.9")).unwrap());
     assert_eq!(
         lines(&cluster, false),
         Vec::<String>::new(),
@@ -172,7 +172,7 @@ fn what_was_not_looked_at_is_no_ghost() {
         .insert(host("docker03"), sighting(&inactive("docker03")));
     assert_eq!(lines(&cluster, true).len(), 1);
     cluster.0.get_mut(&host("docker03")).unwrap().engine =
-        EngineView::Unreachable("no route".into());
+        DockerStatus::Unreachable("no route".into());
     assert_eq!(
         lines(&cluster, true),
         Vec::<String>::new(),
@@ -196,7 +196,7 @@ fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
 fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
     let mut cluster = healthy();
     let mut at = |left: i64| {
-        cluster.0.get_mut(&host("docker01")).unwrap().certificate = Some(Validity {
+        cluster.0.get_mut(&host("docker01")).unwrap().certificate = Some(CertificateValidity {
             from: NOW + left - 100 * DAY,
             until: NOW + left,
         });
@@ -211,7 +211,7 @@ fn a_clock_that_jumped_is_told_with_what_mends_it() {
         let mut cluster = healthy();
         let mut info = cluster.0[&host("docker02")].engine.info().unwrap().clone();
         info.system_time = Some(NOW + seconds);
-        cluster.0.get_mut(&host("docker02")).unwrap().engine = EngineView::Answered(info);
+        cluster.0.get_mut(&host("docker02")).unwrap().engine = DockerStatus::Answered(info);
         cluster
     };
     assert_eq!(lines(&clock(250), true), Vec::<String>::new());
@@ -223,14 +223,15 @@ fn a_clock_that_jumped_is_told_with_what_mends_it() {
         lines(&clock(400), true),
         ["clock of docker02: 6 minutes ahead of this machine's -> the same time"]
     );
-    let mended =
-        |(members, nodes): &Cluster| mends(&cluster_drift(members, nodes, true, NOW)).join("\n");
+    let mended = |(members, nodes): &ClusterFixture| {
+        mends(&cluster_drift(members, nodes, true, NOW)).join("\n")
+    };
     assert!(
         mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`")
     );
     assert_eq!(mended(&healthy()), "");
     let mut away = healthy();
-    away.0.get_mut(&host("docker02")).unwrap().certificate = Some(Validity {
+    away.0.get_mut(&host("docker02")).unwrap().certificate = Some(CertificateValidity {
         from: NOW - 100 * DAY,
         until: NOW - 10 * DAY,
     });

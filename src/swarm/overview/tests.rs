@@ -4,14 +4,14 @@
 use serde_json::json;
 
 use super::*;
-use crate::swarm::Info;
+use crate::swarm::DockerInfo;
 use crate::swarm::samples::*;
 
-fn answered(body: &Value) -> EngineView {
-    EngineView::Answered(Info::read(body))
+fn answered(body: &Value) -> DockerStatus {
+    DockerStatus::Answered(DockerInfo::read(body))
 }
 
-fn healthy() -> (Vec<(HostName, EngineView)>, Vec<Node>) {
+fn healthy() -> (Vec<(HostName, DockerStatus)>, Vec<SwarmNode>) {
     let engines = vec![
         (
             host("docker01"),
@@ -31,7 +31,7 @@ fn healthy() -> (Vec<(HostName, EngineView)>, Vec<Node>) {
         voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
         node("n2", "docker02", "10.0.0.2")
     ]);
-    (engines, Node::list(&nodes).unwrap())
+    (engines, SwarmNode::list(&nodes).unwrap())
 }
 
 #[test]
@@ -50,19 +50,19 @@ fn a_healthy_cluster_has_no_problem() {
 
 #[test]
 fn each_fault_is_named() {
-    let ghost = Node::read(&set(
+    let ghost = SwarmNode::read(&set(
         node("n9", "docker02", "10.0.0.2"),
         "/Status/State",
         "down",
     ))
     .unwrap();
-    let second = Node::read(&voter(
+    let second = SwarmNode::read(&voter(
         node("n2", "docker02", "10.0.0.2"),
         false,
         "unreachable",
     ))
     .unwrap();
-    type Spoil<'a> = &'a dyn Fn(&mut Vec<(HostName, EngineView)>, &mut Vec<Node>);
+    type Spoil<'a> = &'a dyn Fn(&mut Vec<(HostName, DockerStatus)>, &mut Vec<SwarmNode>);
     let cases: [(Spoil<'_>, &str); 8] = [
         (&|_, nodes| nodes.push(ghost.clone()), "a ghost"),
         (
@@ -78,11 +78,11 @@ fn each_fault_is_named() {
             "docker02 is not in a swarm",
         ),
         (
-            &|engines, _| engines[1].1 = EngineView::Unreachable("no route".into()),
+            &|engines, _| engines[1].1 = DockerStatus::Unreachable("no route".into()),
             "docker02 is unreachable: no route",
         ),
         (
-            &|engines, _| engines[1].1 = EngineView::Absent,
+            &|engines, _| engines[1].1 = DockerStatus::Absent,
             "docker02 has no Engine",
         ),
         (
@@ -115,7 +115,7 @@ fn each_fault_is_named() {
 #[test]
 fn an_unread_host_makes_no_ghost() {
     let (mut engines, nodes) = healthy();
-    engines[1].1 = EngineView::Unreachable("no route".into());
+    engines[1].1 = DockerStatus::Unreachable("no route".into());
     let page = overview(&engines, Some(&nodes), None);
     assert_eq!(page.problems, ["docker02 is unreachable: no route"]);
 }

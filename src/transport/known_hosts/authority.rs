@@ -5,12 +5,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Certificate, HashAlg, PublicKey};
 
-use super::entry::{Entry, Role};
+use super::entry::{KeyMarker, KnownHostEntry};
 use super::{TransportError, pattern};
 
 /// See [`super::KnownHosts::vouches`]. `name` is what lines are searched for, `address` what principals are.
 pub fn vouches(
-    entries: &[Entry],
+    entries: &[KnownHostEntry],
     address: &str,
     name: &str,
     certificate: &Certificate,
@@ -20,12 +20,12 @@ pub fn vouches(
             .iter()
             .filter(|entry| pattern::matches(&entry.patterns, name))
     };
-    let is_in = |entry: &&Entry| {
+    let is_in = |entry: &&KnownHostEntry| {
         entry.key.key_data() == certificate.signature_key()
             || entry.key.key_data() == certificate.public_key()
     };
     if let Some(entry) = own()
-        .filter(|entry| entry.role == Role::Revoked)
+        .filter(|entry| entry.role == KeyMarker::Revoked)
         .find(is_in)
     {
         return Err(TransportError::HostKeyRevoked {
@@ -33,13 +33,17 @@ pub fn vouches(
             place: entry.place(),
         });
     }
-    let authorities: Vec<&Entry> = own()
-        .filter(|entry| entry.role == Role::Authority)
+    let authorities: Vec<&KnownHostEntry> = own()
+        .filter(|entry| entry.role == KeyMarker::Authority)
         .collect();
     Ok(judge(&authorities, address, certificate))
 }
 
-fn judge(authorities: &[&Entry], address: &str, certificate: &Certificate) -> Result<(), String> {
+fn judge(
+    authorities: &[&KnownHostEntry],
+    address: &str,
+    certificate: &Certificate,
+) -> Result<(), String> {
     if certificate.cert_type() != CertType::Host {
         return Err("it is not a host's".into());
     }

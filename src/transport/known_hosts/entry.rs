@@ -8,7 +8,7 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 
 /// What a line says about its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+pub enum KeyMarker {
     /// The key of a host.
     HostKey,
     /// `@revoked`: the key must not be accepted, whatever else is written.
@@ -19,9 +19,9 @@ pub enum Role {
 
 /// A line that could be read.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct KnownHostEntry {
     /// What the line says about its key.
-    pub role: Role,
+    pub role: KeyMarker,
     /// For which hosts.
     pub patterns: HostPatterns,
     /// The key.
@@ -32,7 +32,7 @@ pub struct Entry {
     pub line: usize,
 }
 
-impl Entry {
+impl KnownHostEntry {
     /// `FILE:LINE`, for messages.
     #[must_use]
     pub fn place(&self) -> String {
@@ -42,7 +42,7 @@ impl Entry {
 
 /// Reads a whole file's text. Lines that cannot be read (and comments) are left out, as OpenSSH does.
 #[must_use]
-pub fn parse(text: &str, file: &Path) -> Vec<Entry> {
+pub fn parse(text: &str, file: &Path) -> Vec<KnownHostEntry> {
     let file = Arc::new(file.to_path_buf());
     let entry = |(index, line): (usize, &str)| {
         let found = parse_line(line, &file, index + 1);
@@ -54,21 +54,21 @@ pub fn parse(text: &str, file: &Path) -> Vec<Entry> {
     text.lines().enumerate().filter_map(entry).collect()
 }
 
-fn parse_line(line: &str, file: &Arc<PathBuf>, number: usize) -> Option<Entry> {
+fn parse_line(line: &str, file: &Arc<PathBuf>, number: usize) -> Option<KnownHostEntry> {
     let mut fields = line.split_ascii_whitespace().peekable();
     let role = match fields.peek()? {
         first if first.starts_with('#') => return None,
-        &"@revoked" => Role::Revoked,
-        &"@cert-authority" => Role::Authority,
+        &"@revoked" => KeyMarker::Revoked,
+        &"@cert-authority" => KeyMarker::Authority,
         first if first.starts_with('@') => return None,
-        _ => Role::HostKey,
+        _ => KeyMarker::HostKey,
     };
-    if role != Role::HostKey {
+    if role != KeyMarker::HostKey {
         fields.next();
     }
     let patterns = fields.next()?.parse().ok()?;
     let key = PublicKey::from_openssh(&format!("{} {}", fields.next()?, fields.next()?)).ok()?;
-    Some(Entry {
+    Some(KnownHostEntry {
         role,
         patterns,
         key,
@@ -92,17 +92,17 @@ mod tests {
             KEY.replace(' ', "\t")
         );
         let entries = parse(&text, Path::new("/k"));
-        let seen: Vec<(Role, usize, String)> = entries
+        let seen: Vec<(KeyMarker, usize, String)> = entries
             .iter()
             .map(|entry| (entry.role, entry.line, entry.patterns.to_string()))
             .collect();
         assert_eq!(
             seen,
             [
-                (Role::HostKey, 3, "host".to_owned()),
-                (Role::Revoked, 4, "old".to_owned()),
-                (Role::Authority, 5, "*.org".to_owned()),
-                (Role::HostKey, 8, "last".to_owned()),
+                (KeyMarker::HostKey, 3, "host".to_owned()),
+                (KeyMarker::Revoked, 4, "old".to_owned()),
+                (KeyMarker::Authority, 5, "*.org".to_owned()),
+                (KeyMarker::HostKey, 8, "last".to_owned()),
             ]
         );
         assert_eq!(entries[1].place(), "/k:4");

@@ -10,7 +10,7 @@ use super::{TransportError, learn, pattern};
 
 /// What became of one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forgotten {
+pub struct ForgetResult {
     /// The file.
     pub file: PathBuf,
     /// Lines that named the host and do so no more; the text before that is kept in `FILE.old`.
@@ -23,9 +23,9 @@ pub struct Forgotten {
 ///
 /// # Errors
 /// [`TransportError::KnownHosts`] when the file cannot be read or written; it is as it was then, or in `FILE.old`.
-pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, TransportError> {
+pub fn forget(file: &Path, address: &str, port: u16) -> Result<ForgetResult, TransportError> {
     if !file.exists() {
-        return Ok(Forgotten {
+        return Ok(ForgetResult {
             file: file.to_path_buf(),
             lines: Vec::new(),
             patterns: Vec::new(),
@@ -58,8 +58,8 @@ pub fn forget(file: &Path, address: &str, port: u16) -> Result<Forgotten, Transp
 }
 
 /// The text without the server, and what became of which line.
-pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Forgotten) {
-    let mut forgotten = Forgotten {
+pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, ForgetResult) {
+    let mut forgotten = ForgetResult {
         file: file.to_path_buf(),
         lines: Vec::new(),
         patterns: Vec::new(),
@@ -67,11 +67,11 @@ pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Fo
     let mut after = String::with_capacity(before.len());
     for (index, line) in before.split_inclusive('\n').enumerate() {
         match without(line, name) {
-            Some(Kept::Pattern) => {
+            Some(KeptLine::Pattern) => {
                 forgotten.patterns.push(index + 1);
                 after.push_str(line);
             }
-            Some(Kept::Rest(rest)) => {
+            Some(KeptLine::Rest(rest)) => {
                 forgotten.lines.push(index + 1);
                 after.push_str(&rest);
             }
@@ -82,14 +82,14 @@ pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Fo
 }
 
 /// What stays of a line that speaks of the host.
-enum Kept {
+enum KeptLine {
     /// All of it.
     Pattern,
     /// Its other names, or nothing.
     Rest(String),
 }
 
-fn without(line: &str, name: &str) -> Option<Kept> {
+fn without(line: &str, name: &str) -> Option<KeptLine> {
     let hosts = line
         .split_ascii_whitespace()
         .next()
@@ -99,10 +99,10 @@ fn without(line: &str, name: &str) -> Option<Kept> {
         return None;
     }
     if matches!(patterns, HostPatterns::HashedName { .. }) {
-        return Some(Kept::Rest(String::new()));
+        return Some(KeptLine::Rest(String::new()));
     }
     if !hosts.split(',').any(|host| host.eq_ignore_ascii_case(name)) {
-        return Some(Kept::Pattern);
+        return Some(KeptLine::Pattern);
     }
     // Nothing between two commas is no name: a line left with that alone would have its next word for one.
     let others: Vec<&str> = hosts
@@ -114,7 +114,7 @@ fn without(line: &str, name: &str) -> Option<Kept> {
     } else {
         line.replacen(hosts, &others.join(","), 1)
     };
-    Some(Kept::Rest(rest))
+    Some(KeptLine::Rest(rest))
 }
 
 #[cfg(test)]

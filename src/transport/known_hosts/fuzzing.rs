@@ -5,8 +5,8 @@ use std::path::Path;
 
 use russh::keys::PublicKey;
 
-use super::entry::{self, Role};
-use super::{Verdict, forget, judge, pattern};
+use super::entry::{self, KeyMarker};
+use super::{KeyVerdict, forget, judge, pattern};
 
 /// Two keys that inputs may name.
 const KEYS: [&str; 2] = [
@@ -40,12 +40,12 @@ pub(crate) fn known_hosts(bytes: &[u8]) {
             .filter(|entry| entry.key.key_data() == shown.key_data())
             .collect();
         let verdict = judge(&entries, &name, &shown);
-        let revoked = of_key.iter().any(|entry| entry.role == Role::Revoked);
-        let named = of_key.iter().any(|entry| entry.role == Role::HostKey);
+        let revoked = of_key.iter().any(|entry| entry.role == KeyMarker::Revoked);
+        let named = of_key.iter().any(|entry| entry.role == KeyMarker::HostKey);
         match verdict {
-            Verdict::Known => assert!(named && !revoked),
-            Verdict::Revoked(_) => assert!(revoked),
-            Verdict::Changed(_) | Verdict::Unknown => assert!(!named && !revoked),
+            KeyVerdict::Known => assert!(named && !revoked),
+            KeyVerdict::Revoked(_) => assert!(revoked),
+            KeyVerdict::Changed(_) | KeyVerdict::Unknown => assert!(!named && !revoked),
         }
         // The base64 text of the key is in every line that names it.
         let words = key
@@ -73,7 +73,7 @@ pub(crate) fn known_hosts(bytes: &[u8]) {
         let entries = entry::parse(text, file);
         entries
             .iter()
-            .filter(|entry| entry.role != Role::HostKey)
+            .filter(|entry| entry.role != KeyMarker::HostKey)
             .count()
     };
     assert_eq!(special(&after), special(text));

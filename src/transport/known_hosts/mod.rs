@@ -15,27 +15,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use russh::keys::{Algorithm, Certificate, HashAlg, PublicKey};
 
-use self::entry::{Entry, Role};
+use self::entry::{KeyMarker, KnownHostEntry};
 use super::TransportError;
 use crate::inventory::HostKeyPolicy;
 
-pub use self::forget::{Forgotten, forget};
+pub use self::forget::{ForgetResult, forget};
 pub(super) use self::pattern::{glob, lookup_name};
 
 /// Every known host key of a run. Cheap to clone; clones share what is learned.
 #[derive(Debug, Clone)]
 pub struct KnownHosts {
     files: Arc<[PathBuf]>,
-    entries: Arc<Mutex<Vec<Entry>>>,
+    entries: Arc<Mutex<Vec<KnownHostEntry>>>,
 }
 
 /// What the files say about a key that a host shows.
 #[derive(Debug)]
-enum Verdict {
+enum KeyVerdict {
     Known,
     Unknown,
-    Changed(Entry),
-    Revoked(Entry),
+    Changed(KnownHostEntry),
+    Revoked(KnownHostEntry),
 }
 
 impl KnownHosts {
@@ -60,7 +60,7 @@ impl KnownHosts {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let own = entries.iter().filter(|entry| {
-            entry.role == Role::HostKey && pattern::matches(&entry.patterns, &name)
+            entry.role == KeyMarker::HostKey && pattern::matches(&entry.patterns, &name)
         });
         own.map(|entry| entry.key.algorithm()).collect()
     }
@@ -69,9 +69,9 @@ impl KnownHosts {
     pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries
-            .iter()
-            .any(|entry| entry.role == Role::Authority && pattern::matches(&entry.patterns, &name))
+        entries.iter().any(|entry| {
+            entry.role == KeyMarker::Authority && pattern::matches(&entry.patterns, &name)
+        })
     }
 
     /// Whether a known authority vouches for a host's certificate: signed by it, for this host, and valid now. The
@@ -111,8 +111,8 @@ impl KnownHosts {
             shown,
         );
         match (verdict, policy) {
-            (Verdict::Known, _) => Ok(()),
-            (Verdict::Unknown, HostKeyPolicy::AcceptNew) => {
+            (KeyVerdict::Known, _) => Ok(()),
+            (KeyVerdict::Unknown, HostKeyPolicy::AcceptNew) => {
                 self.learn(name, shown.clone(), hash).await
             }
             (verdict, _) => refuse(verdict, &name, shown),
@@ -134,8 +134,8 @@ impl KnownHosts {
             let mut locked = learn::open_locked(&file)?;
             let now = entry::parse(&learn::text(&mut locked, &file)?, &file);
             match judge(&now, &name, &shown) {
-                Verdict::Known => {}
-                Verdict::Unknown => {
+                KeyVerdict::Known => {}
+                KeyVerdict::Unknown => {
                     let written = if hash {
                         pattern::hashed(&name)
                     } else {
@@ -158,7 +158,7 @@ impl KnownHosts {
     }
 }
 
-fn read(file: &Path) -> Result<Vec<Entry>, TransportError> {
+fn read(file: &Path) -> Result<Vec<KnownHostEntry>, TransportError> {
     match std::fs::read(file) {
         Ok(bytes) => Ok(entry::parse(&String::from_utf8_lossy(&bytes), file)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -169,52 +169,52 @@ fn read(file: &Path) -> Result<Vec<Entry>, TransportError> {
     }
 }
 
-fn judge(entries: &[Entry], name: &str, shown: &PublicKey) -> Verdict {
-    let own: Vec<&Entry> = entries
+fn judge(entries: &[KnownHostEntry], name: &str, shown: &PublicKey) -> KeyVerdict {
+    let own: Vec<&KnownHostEntry> = entries
         .iter()
         .filter(|entry| pattern::matches(&entry.patterns, name))
         .collect();
-    let same_key = |entry: &&&Entry| entry.key.key_data() == shown.key_data();
+    let same_key = |entry: &&&KnownHostEntry| entry.key.key_data() == shown.key_data();
     if let Some(entry) = own
         .iter()
-        .filter(|entry| entry.role == Role::Revoked)
+        .filter(|entry| entry.role == KeyMarker::Revoked)
         .find(same_key)
     {
-        return Verdict::Revoked((*entry).clone());
+        return KeyVerdict::Revoked((*entry).clone());
     }
-    let keys: Vec<&Entry> = own
+    let keys: Vec<&KnownHostEntry> = own
         .into_iter()
-        .filter(|entry| entry.role == Role::HostKey)
+        .filter(|entry| entry.role == KeyMarker::HostKey)
         .collect();
     if keys
         .iter()
         .any(|entry| entry.key.key_data() == shown.key_data())
     {
-        return Verdict::Known;
+        return KeyVerdict::Known;
     }
     let same_type = keys
         .iter()
         .find(|entry| entry.key.algorithm() == shown.algorithm());
     match same_type.or(keys.first()) {
-        Some(entry) => Verdict::Changed((*entry).clone()),
-        None => Verdict::Unknown,
+        Some(entry) => KeyVerdict::Changed((*entry).clone()),
+        None => KeyVerdict::Unknown,
     }
 }
 
-fn refuse(verdict: Verdict, name: &str, shown: &PublicKey) -> Result<(), TransportError> {
+fn refuse(verdict: KeyVerdict, name: &str, shown: &PublicKey) -> Result<(), TransportError> {
     let address = name.to_owned();
     let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
     Err(match verdict {
-        Verdict::Known => return Ok(()),
-        Verdict::Unknown => TransportError::HostKeyUnknown {
+        KeyVerdict::Known => return Ok(()),
+        KeyVerdict::Unknown => TransportError::HostKeyUnknown {
             address,
             fingerprint,
         },
-        Verdict::Revoked(entry) => TransportError::HostKeyRevoked {
+        KeyVerdict::Revoked(entry) => TransportError::HostKeyRevoked {
             address,
             place: entry.place(),
         },
-        Verdict::Changed(entry) => TransportError::HostKeyChanged {
+        KeyVerdict::Changed(entry) => TransportError::HostKeyChanged {
             address,
             known: entry.key.fingerprint(HashAlg::Sha256).to_string(),
             place: entry.place(),

@@ -13,21 +13,21 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
-use self::passphrases::Passphrases;
+use self::passphrases::UnlockedKeys;
 use super::TransportError;
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 pub use value::read_value;
 
 /// Asks the user. The command line gives one that has a terminal.
 #[async_trait]
-pub trait Ask: Send + Sync {
+pub trait SecretPrompt: Send + Sync {
     /// The answer, not shown while it is typed; `None` when nobody can be asked or nothing was given.
     async fn ask(&self, question: &str) -> Option<SecretString>;
 }
 
 /// What is known without asking. The default is nothing.
 #[derive(Clone, Default)]
-pub struct Known {
+pub struct KnownSecrets {
     /// The login's password, of `--ask-pass` or `SKEP_SSH_PASSWORD`.
     pub password: Option<SecretString>,
     /// The password for sudo, of `--ask-become-pass` or `SKEP_BECOME_PASSWORD`.
@@ -52,23 +52,23 @@ pub(super) fn hide_secrets(command: &mut tokio::process::Command) {
 
 /// Secrets of a run, shared by all its connections. The default knows none and asks nobody.
 #[derive(Default)]
-pub struct Secrets {
-    known: Known,
-    asker: Option<Arc<dyn Ask>>,
-    passphrases: Passphrases,
+pub struct SecretStore {
+    known: KnownSecrets,
+    asker: Option<Arc<dyn SecretPrompt>>,
+    passphrases: UnlockedKeys,
     // What commands printed, by command line. Held while a command runs, so that each runs once.
     printed: Mutex<HashMap<String, Result<SecretString, TransportError>>>,
 }
 
-impl fmt::Debug for Secrets {
+impl fmt::Debug for SecretStore {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Secrets(..)")
     }
 }
 
-impl Secrets {
+impl SecretStore {
     /// What is known, and who can be asked for the rest.
-    pub fn new(known: Known, asker: Option<Arc<dyn Ask>>) -> Self {
+    pub fn new(known: KnownSecrets, asker: Option<Arc<dyn SecretPrompt>>) -> Self {
         Self {
             known,
             asker,
@@ -82,7 +82,7 @@ impl Secrets {
     /// [`TransportError::Secret`] when the host's command for it fails.
     pub(super) async fn password(
         &self,
-        target: &Target,
+        target: &SshTarget,
     ) -> Result<Option<SecretString>, TransportError> {
         self.choose(
             self.known.password.as_ref(),
@@ -98,7 +98,7 @@ impl Secrets {
     /// [`TransportError::Secret`] when the host's command for it fails.
     pub(super) async fn become_password(
         &self,
-        target: &Target,
+        target: &SshTarget,
     ) -> Result<Option<SecretString>, TransportError> {
         let command = target.become_password_command.as_deref();
         self.choose(
@@ -133,11 +133,11 @@ impl Secrets {
         self.asker.as_ref()?.ask(question).await
     }
 
-    pub(super) fn passphrases(&self) -> &Passphrases {
+    pub(super) fn passphrases(&self) -> &UnlockedKeys {
         &self.passphrases
     }
 
-    /// Unlocks a key, asking at most once a run. Afterwards [`Passphrases::unlocked`] has it, or it stays locked.
+    /// Unlocks a key, asking at most once a run. Afterwards [`UnlockedKeys::unlocked`] has it, or it stays locked.
     pub(super) async fn unlock(&self, path: &std::path::Path, key: russh::keys::PrivateKey) {
         self.passphrases
             .unlock(

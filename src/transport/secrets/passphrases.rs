@@ -8,25 +8,25 @@ use russh::keys::PrivateKey;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 
-use super::Ask;
+use super::SecretPrompt;
 
 /// As `ssh` does it.
 const PROMPTS: usize = 3;
 
 /// An unlocked key, or that it stays locked.
-type Outcome = Option<Arc<PrivateKey>>;
+type UnlockResult = Option<Arc<PrivateKey>>;
 
 /// Keys by file.
 #[derive(Default)]
-pub struct Passphrases {
+pub struct UnlockedKeys {
     // The outer lock is held for moments; the inner one while somebody is asked.
-    keys: std::sync::Mutex<HashMap<PathBuf, Outcome>>,
+    keys: std::sync::Mutex<HashMap<PathBuf, UnlockResult>>,
     asking: Mutex<()>,
 }
 
-impl Passphrases {
+impl UnlockedKeys {
     /// The unlocked key; `Some(None)` when it was tried and stays locked.
-    pub fn unlocked(&self, path: &Path) -> Option<Outcome> {
+    pub fn unlocked(&self, path: &Path) -> Option<UnlockResult> {
         self.keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -40,7 +40,7 @@ impl Passphrases {
         path: &Path,
         key: PrivateKey,
         known: Option<&SecretString>,
-        asker: Option<&dyn Ask>,
+        asker: Option<&dyn SecretPrompt>,
     ) {
         let _one_at_a_time = self.asking.lock().await;
         if self.unlocked(path).is_some() {
@@ -70,7 +70,7 @@ impl Passphrases {
 }
 
 /// Deriving the key takes long on purpose: not on a thread that serves connections.
-async fn decrypt(key: &PrivateKey, passphrase: SecretString) -> Outcome {
+async fn decrypt(key: &PrivateKey, passphrase: SecretString) -> UnlockResult {
     let key = key.clone();
     let work = move || key.decrypt(passphrase.expose_secret()).ok().map(Arc::new);
     tokio::task::spawn_blocking(work).await.ok().flatten()

@@ -8,11 +8,11 @@ use russh::keys::{Certificate, PublicKey};
 use tokio::net::UnixStream;
 
 use super::options::ConnectOptions;
-use super::patience::Patience;
-use crate::inventory::{IdentityAgent, Target};
+use super::patience::LoginDeadline;
+use crate::inventory::{IdentityAgent, SshTarget};
 
 /// A reached agent and what it holds, each with its comment.
-pub struct Agent {
+pub struct SshAgent {
     /// What it is called in messages: its socket, and which setting names it.
     pub name: String,
     /// Signs.
@@ -25,10 +25,10 @@ pub struct Agent {
 
 /// Reaches the agent that the host's settings name. The second value says why there is none although one is named.
 pub async fn reach(
-    target: &Target,
+    target: &SshTarget,
     options: &ConnectOptions,
-    patience: &Patience,
-) -> (Option<Agent>, Option<String>) {
+    patience: &LoginDeadline,
+) -> (Option<SshAgent>, Option<String>) {
     let socket = match &target.ssh.identity_agent {
         _ if !target.agent => None,
         IdentityAgent::Off => None,
@@ -43,7 +43,7 @@ pub async fn reach(
         .while_helped(format!("{name} to say what it holds"), list(&socket))
         .await
     {
-        Ok(agent) => (Some(Agent { name, ..agent }), None),
+        Ok(agent) => (Some(SshAgent { name, ..agent }), None),
         Err(why) => {
             tracing::debug!(why, "no agent answers");
             (None, Some(format!("{name} does not answer: {why}")))
@@ -52,7 +52,7 @@ pub async fn reach(
 }
 
 /// Where the agent is, and who says so.
-fn place(target: &Target, socket: &Path) -> String {
+fn place(target: &SshTarget, socket: &Path) -> String {
     let source = match &target.ssh.identity_agent {
         IdentityAgent::Socket(_) => "IdentityAgent of the SSH configuration",
         IdentityAgent::Environment | IdentityAgent::Off => "SSH_AUTH_SOCK",
@@ -60,7 +60,7 @@ fn place(target: &Target, socket: &Path) -> String {
     format!("the agent at {} ({source})", socket.display())
 }
 
-async fn list(socket: &Path) -> Result<Agent, String> {
+async fn list(socket: &Path) -> Result<SshAgent, String> {
     let words = |error: russh::keys::Error| error.to_string();
     let mut client = AgentClient::connect_uds(PathBuf::from(socket))
         .await
@@ -76,7 +76,7 @@ async fn list(socket: &Path) -> Result<Agent, String> {
             } => certificates.push((certificate, comment)),
         }
     }
-    Ok(Agent {
+    Ok(SshAgent {
         name: String::new(),
         client,
         keys,

@@ -7,7 +7,7 @@ use russh::keys::{Algorithm, HashAlg};
 use russh::{AlgorithmKind, Preferred, cipher, client, kex};
 
 use super::wish;
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 use crate::transport::TransportError;
 
 /// Settings for one host; the key types it is known under come first, so that it shows one of them.
@@ -15,7 +15,7 @@ use crate::transport::TransportError;
 /// # Errors
 /// [`TransportError::Settings`] naming a list of which nothing is left.
 pub fn config(
-    target: &Target,
+    target: &SshTarget,
     known_types: &[Algorithm],
     certificates: bool,
     keepalive: Duration,
@@ -40,7 +40,7 @@ pub fn config(
 }
 
 fn preferred(
-    target: &Target,
+    target: &SshTarget,
     known_types: &[Algorithm],
     certificates: bool,
 ) -> Result<Preferred, TransportError> {
@@ -116,7 +116,7 @@ fn preferred(
 
 /// What both sides of a setting know, in the user's order; `offered` is what a list with a sign changes.
 fn chosen<N: AsRef<str> + Copy>(
-    target: &Target,
+    target: &SshTarget,
     setting: &'static str,
     wanted: &[String],
     ours: &[N],
@@ -144,7 +144,7 @@ fn chosen_by<N: Clone>(wanted: &[String], ours: &[N], name: impl Fn(&N) -> Strin
         .collect()
 }
 
-fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
+fn nothing_left(target: &SshTarget, setting: &'static str) -> TransportError {
     TransportError::Settings {
         setting: setting.into(),
         place: format!("the SSH configuration of {}", target.name),
@@ -154,7 +154,7 @@ fn nothing_left(target: &Target, setting: &'static str) -> TransportError {
 
 /// The host takes none of what is offered. Waiting does not help.
 pub fn nothing_in_common(
-    target: &Target,
+    target: &SshTarget,
     kind: &AlgorithmKind,
     ours: &[String],
     theirs: &[String],
@@ -212,8 +212,8 @@ mod tests {
     use super::*;
     use crate::names::HostName;
 
-    fn target() -> Target {
-        Target::new(HostName::new("web"), "web".into())
+    fn target() -> SshTarget {
+        SshTarget::new(HostName::new("web"), "web".into())
     }
 
     fn names<N: AsRef<str>>(list: &[N]) -> Vec<&str> {

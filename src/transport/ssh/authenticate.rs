@@ -4,12 +4,12 @@
 use russh::client::{AuthResult, Handle};
 use russh::{MethodKind, MethodSet};
 
-use super::agent::{self, Agent};
-use super::handler::{Handler, LostCause};
-use super::offer::Offered;
+use super::agent::{self, SshAgent};
+use super::handler::{ClientHandler, DisconnectState};
+use super::offer::OfferedKeys;
 use super::options::ConnectOptions;
-use super::patience::Patience;
-use crate::inventory::Target;
+use super::patience::LoginDeadline;
+use crate::inventory::SshTarget;
 use crate::transport::TransportError;
 
 /// Methods by their names, in OpenSSH's order.
@@ -21,7 +21,7 @@ const METHODS: &[(&str, MethodKind)] = &[
 
 /// How far one step brought us.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum AuthOutcome {
     /// Logged in.
     In,
     /// Taken, and the server wants a further method.
@@ -31,18 +31,18 @@ pub(super) enum Progress {
 }
 
 /// One login: what was tried, and what could not be used.
-pub(super) struct Login<'a> {
-    pub(super) handle: &'a mut Handle<Handler>,
-    pub(super) target: &'a Target,
+pub(super) struct LoginAttempt<'a> {
+    pub(super) handle: &'a mut Handle<ClientHandler>,
+    pub(super) target: &'a SshTarget,
     pub(super) options: &'a ConnectOptions,
-    pub(super) patience: &'a Patience,
+    pub(super) patience: &'a LoginDeadline,
     pub(super) tried: Vec<String>,
     pub(super) half_in: bool,
     pub(super) password_sent: bool,
     pub(super) questions_answered: bool,
-    pub(super) cause: &'a LostCause,
-    pub(super) offered: Offered,
-    pub(super) agent: Option<Agent>,
+    pub(super) cause: &'a DisconnectState,
+    pub(super) offered: OfferedKeys,
+    pub(super) agent: Option<SshAgent>,
     no_agent: Option<String>,
     // What the server still takes, once it said so.
     remaining: Option<MethodSet>,
@@ -54,14 +54,14 @@ pub(super) struct Login<'a> {
 /// [`TransportError::Authentication`] when everything is refused, [`TransportError::Key`] when no key could be offered
 /// because a file is not usable, [`TransportError::Lost`] when the host hangs up.
 pub async fn log_in(
-    handle: &mut Handle<Handler>,
-    target: &Target,
+    handle: &mut Handle<ClientHandler>,
+    target: &SshTarget,
     options: &ConnectOptions,
-    cause: &LostCause,
-    patience: &Patience,
+    cause: &DisconnectState,
+    patience: &LoginDeadline,
 ) -> Result<(), TransportError> {
     let (agent, no_agent) = agent::reach(target, options, patience).await;
-    let mut login = Login {
+    let mut login = LoginAttempt {
         handle,
         target,
         options,
@@ -71,7 +71,7 @@ pub async fn log_in(
         password_sent: false,
         questions_answered: false,
         cause,
-        offered: Offered::default(),
+        offered: OfferedKeys::default(),
         agent,
         no_agent,
         remaining: None,
@@ -83,7 +83,7 @@ pub async fn log_in(
     }
 }
 
-impl Login<'_> {
+impl LoginAttempt<'_> {
     async fn run(&mut self) -> Result<bool, TransportError> {
         let wanted: Vec<MethodKind> = match &self.target.ssh.methods {
             None => METHODS.iter().map(|(_, kind)| *kind).collect(),
@@ -107,9 +107,9 @@ impl Login<'_> {
         // Each method that is taken opens the next; there are three.
         for _ in 0..METHODS.len() {
             match self.once(&wanted).await? {
-                Progress::In => return Ok(true),
-                Progress::Half => self.half_in = true,
-                Progress::Refused => break,
+                AuthOutcome::In => return Ok(true),
+                AuthOutcome::Half => self.half_in = true,
+                AuthOutcome::Refused => break,
             }
         }
         if !self.tried.is_empty() {
@@ -123,10 +123,10 @@ impl Login<'_> {
         Ok(self
             .judge(MethodKind::None, result.map_err(|error| error.to_string()))
             .await?
-            == Progress::In)
+            == AuthOutcome::In)
     }
 
-    async fn once(&mut self, wanted: &[MethodKind]) -> Result<Progress, TransportError> {
+    async fn once(&mut self, wanted: &[MethodKind]) -> Result<AuthOutcome, TransportError> {
         for method in wanted {
             if !self.takes(*method) {
                 continue;
@@ -136,11 +136,11 @@ impl Login<'_> {
                 MethodKind::KeyboardInteractive => self.keyboard_interactive().await?,
                 _ => self.password().await?,
             };
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
-        Ok(Progress::Refused)
+        Ok(AuthOutcome::Refused)
     }
 
     /// Whether the server may still take the method.
@@ -155,9 +155,9 @@ impl Login<'_> {
         &mut self,
         method: MethodKind,
         result: Result<AuthResult, String>,
-    ) -> Result<Progress, TransportError> {
+    ) -> Result<AuthOutcome, TransportError> {
         match result {
-            Ok(AuthResult::Success) => Ok(Progress::In),
+            Ok(AuthResult::Success) => Ok(AuthOutcome::In),
             // russh says "failure, nothing remains" for a connection that is gone.
             Ok(AuthResult::Failure {
                 remaining_methods,
@@ -166,9 +166,9 @@ impl Login<'_> {
                 tracing::debug!(?method, partial_success, "not logged in yet");
                 self.remaining = Some(remaining_methods);
                 Ok(if partial_success {
-                    Progress::Half
+                    AuthOutcome::Half
                 } else {
-                    Progress::Refused
+                    AuthOutcome::Refused
                 })
             }
             Ok(AuthResult::Failure { .. }) | Err(_) => match self.cause.ending().await {
@@ -178,7 +178,7 @@ impl Login<'_> {
                     ending.why
                 ))),
                 None if self.handle.is_closed() => Err(TransportError::Lost("during login".into())),
-                None => Ok(Progress::Refused),
+                None => Ok(AuthOutcome::Refused),
             },
         }
     }

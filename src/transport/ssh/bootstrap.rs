@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::elevate::{Elevation, Inner};
+use super::elevate::{Elevation, InnerCommand};
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// How long a command that does not heed TERM lives on, in seconds.
@@ -79,7 +79,7 @@ fn command_line(
     let seconds = timeout
         .clamp(Duration::from_millis(1), LONGEST)
         .as_secs_f64();
-    let inner = Inner {
+    let inner = InnerCommand {
         prefix: &format!("timeout -k {KILL_AFTER} {seconds:.3} "),
         script: &format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#),
     };
@@ -105,7 +105,7 @@ pub fn end_group(
     };
     elevation.command(
         privilege,
-        &Inner {
+        &InnerCommand {
             prefix: "",
             script: &script,
         },

@@ -10,28 +10,28 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::LONGEST;
-use super::dial::{Road, connect_error};
+use super::dial::{Route, connect_error};
 use super::elevate::Elevation;
-use super::handler::{Handler, HandlerError, LostCause, plain_words};
+use super::handler::{ClientHandler, DisconnectState, HandlerError, plain_words};
 use super::options::ConnectOptions;
-use super::patience::Patience;
-use super::startups::Startups;
+use super::patience::LoginDeadline;
+use super::startups::LoginLimiter;
 use super::stream::QuickStream;
 use super::{SshConnection, algorithms, authenticate, startups};
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 use crate::transport::{KnownHosts, TransportError};
 
 /// Dropped connections are tried again this often even when nobody asked to wait.
 const DROPPED_RETRIES: u32 = 8;
 
 /// An attempt that failed.
-struct Failure {
+struct ConnectFailure {
     error: TransportError,
     /// Whether sshd took the connection and dropped it before the login, as `MaxStartups` does.
     dropped: bool,
 }
 
-impl From<TransportError> for Failure {
+impl From<TransportError> for ConnectFailure {
     fn from(error: TransportError) -> Self {
         Self {
             error,
@@ -43,13 +43,13 @@ impl From<TransportError> for Failure {
 /// Connects and logs in.
 ///
 /// # Errors
-/// [`TransportError`]; retryable ones were tried again for [`Target::connect_wait`].
+/// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
 pub async fn connect_by(
-    road: &Road,
-    target: &Target,
+    road: &Route,
+    target: &SshTarget,
     known: &KnownHosts,
     options: &ConnectOptions,
-    startups: &Startups,
+    startups: &LoginLimiter,
 ) -> Result<Arc<SshConnection>, TransportError> {
     let start = Instant::now();
     let mut queued = Duration::ZERO;
@@ -94,11 +94,11 @@ fn pause(tries: u32) -> Duration {
 }
 
 async fn attempt(
-    road: &Road,
-    target: &Target,
+    road: &Route,
+    target: &SshTarget,
     known: &KnownHosts,
     options: &ConnectOptions,
-) -> Result<SshConnection, Failure> {
+) -> Result<SshConnection, ConnectFailure> {
     let deadline = Instant::now() + target.connect_timeout.min(LONGEST);
     let late = |what: &str| {
         connect_error(
@@ -127,8 +127,8 @@ async fn attempt(
     let stream = QuickStream::new(link, token)
         .map_err(|error| connect_error(target, error.to_string(), true))?;
 
-    let cause = LostCause::new();
-    let handler = Handler {
+    let cause = DisconnectState::new();
+    let handler = ClientHandler {
         address: address.to_owned(),
         port,
         known: known.clone(),
@@ -142,7 +142,7 @@ async fn attempt(
             Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
             Err(_) => return Err(late("no SSH greeting and key exchange").into()),
         };
-    let patience = Patience::until(deadline);
+    let patience = LoginDeadline::until(deadline);
     match patience
         .limit(authenticate::log_in(
             &mut handle,
@@ -189,7 +189,7 @@ async fn attempt(
 }
 
 /// `said` is what a local command on the way said about it.
-fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failure {
+fn handshake_failure(target: &SshTarget, error: HandlerError, said: &str) -> ConnectFailure {
     let dropped = match &error {
         HandlerError::Ours(_) => false,
         HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => true,
@@ -202,7 +202,7 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
         HandlerError::Russh(_) => false,
     };
     match error {
-        HandlerError::Ours(error) => Failure { error, dropped },
+        HandlerError::Ours(error) => ConnectFailure { error, dropped },
         HandlerError::Russh(russh::Error::NoCommonAlgo { kind, ours, theirs }) => {
             algorithms::nothing_in_common(target, &kind, &ours, &theirs).into()
         }
@@ -213,7 +213,7 @@ fn handshake_failure(target: &Target, error: HandlerError, said: &str) -> Failur
             }
             // A program that ends is no busy server, unless it is `ssh` and another server dropped it.
             let dropped_it = said.is_empty() || said.contains("kex_exchange_identification");
-            Failure {
+            ConnectFailure {
                 error: connect_error(target, why, dropped),
                 dropped: dropped && dropped_it,
             }

@@ -8,14 +8,14 @@ use russh::ChannelOpenFailure;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 
 use super::SshConnection;
-use super::proxy_command::{ProxyCommand, Words};
-use super::stream::Link;
-use crate::inventory::{AddressFamily, Target};
+use super::proxy_command::{ProxyCommand, ProxyStderr};
+use super::stream::NetworkStream;
+use crate::inventory::{AddressFamily, SshTarget};
 use crate::transport::TransportError;
 
 /// How a host is reached. Cheap to clone.
 #[derive(Clone)]
-pub enum Road {
+pub enum Route {
     /// By TCP.
     Tcp,
     /// Through a jump host.
@@ -29,29 +29,35 @@ pub enum Road {
     Command(String),
 }
 
-impl Road {
+impl Route {
     /// Goes it.
     ///
     /// # Errors
     /// [`TransportError::Connect`], [`TransportError::Resolve`], or [`TransportError::Jump`] when the jump host is gone.
-    pub async fn open(&self, target: &Target) -> Result<(Link, Words), TransportError> {
+    pub async fn open(
+        &self,
+        target: &SshTarget,
+    ) -> Result<(NetworkStream, ProxyStderr), TransportError> {
         match self {
-            Self::Tcp => Ok((Link::Tcp(dial(target).await?), Words::default())),
+            Self::Tcp => Ok((
+                NetworkStream::Tcp(dial(target).await?),
+                ProxyStderr::default(),
+            )),
             Self::Through { jump, name } => {
-                Ok((through(jump, name, target).await?, Words::default()))
+                Ok((through(jump, name, target).await?, ProxyStderr::default()))
             }
             Self::Command(command) => {
                 let (stream, words) = ProxyCommand::start(command).map_err(|error| {
                     connect_error(target, format!("its ProxyCommand: {error}"), false)
                 })?;
-                Ok((Link::Other(Box::new(stream)), words))
+                Ok((NetworkStream::Other(Box::new(stream)), words))
             }
         }
     }
 }
 
 /// A connection that failed, to a target.
-pub fn connect_error(target: &Target, why: String, retryable: bool) -> TransportError {
+pub fn connect_error(target: &SshTarget, why: String, retryable: bool) -> TransportError {
     TransportError::Connect {
         address: format!("{}:{}", target.address, target.port),
         why,
@@ -62,15 +68,15 @@ pub fn connect_error(target: &Target, why: String, retryable: bool) -> Transport
 async fn through(
     jump: &SshConnection,
     name: &str,
-    target: &Target,
-) -> Result<Link, TransportError> {
+    target: &SshTarget,
+) -> Result<NetworkStream, TransportError> {
     let (address, port) = (target.address.clone(), u32::from(target.port));
     match jump
         .handle
         .channel_open_direct_tcpip(address, port, "127.0.0.1", 0)
         .await
     {
-        Ok(channel) => Ok(Link::Other(Box::new(channel.into_stream()))),
+        Ok(channel) => Ok(NetworkStream::Other(Box::new(channel.into_stream()))),
         Err(russh::Error::ChannelOpenFailure(reason)) => {
             let words = jump
                 .cause
@@ -98,7 +104,7 @@ async fn through(
     }
 }
 
-async fn dial(target: &Target) -> Result<TcpStream, TransportError> {
+async fn dial(target: &SshTarget) -> Result<TcpStream, TransportError> {
     let trouble = |why: String| TransportError::Resolve {
         name: target.address.clone(),
         why,
@@ -148,7 +154,7 @@ async fn dial_one(address: SocketAddr, source: Option<IpAddr>) -> std::io::Resul
     socket.connect(address).await
 }
 
-async fn source(target: &Target, address: &str) -> Result<IpAddr, TransportError> {
+async fn source(target: &SshTarget, address: &str) -> Result<IpAddr, TransportError> {
     let trouble = |why: String| TransportError::Settings {
         setting: "BindAddress".into(),
         place: format!("the SSH configuration of {}", target.name),

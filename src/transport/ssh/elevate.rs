@@ -7,7 +7,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 use crate::transport::{Privilege, TransportError};
 
 /// How a login becomes another account.
@@ -31,7 +31,7 @@ pub struct Elevation {
 
 impl Elevation {
     /// How this host's login becomes its `become_user`.
-    pub fn new(target: &Target, password: Option<SecretString>) -> Self {
+    pub fn new(target: &SshTarget, password: Option<SecretString>) -> Self {
         Self {
             user: target.user.clone(),
             address: target.address.clone(),
@@ -86,11 +86,11 @@ impl Elevation {
     pub fn command(
         &self,
         privilege: &Privilege,
-        inner: &Inner<'_>,
+        inner: &InnerCommand<'_>,
         mark: u128,
     ) -> Result<String, TransportError> {
         let as_user = account(&self.become_user)?;
-        let Inner { prefix, script } = inner;
+        let InnerCommand { prefix, script } = inner;
         let plain = |prefix: &str| format!("{prefix}sh -c '{script}'");
         let run_as = match privilege {
             Privilege::User(name) => format!("{RUNUSER} -u {} -- ", account(name)?),
@@ -119,8 +119,8 @@ impl Elevation {
             None => plain(&format!("env LC_ALL=C sudo -n {who}-- {prefix}{run_as}")),
             Some(_) => format!(
                 "env LC_ALL=C sudo -S -p {} {who}-- {prefix}{run_as}sh -c 'echo {} >&2; {script}'",
-                Dialogue::question(mark),
-                Dialogue::ready(mark),
+                SudoDialogue::question(mark),
+                SudoDialogue::ready(mark),
             ),
         };
         Ok(if self.terminal.load(Ordering::Relaxed) {
@@ -131,14 +131,14 @@ impl Elevation {
     }
 
     /// Follows what sudo says; `None` when it has nothing to ask.
-    pub fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<Dialogue> {
+    pub fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<SudoDialogue> {
         let password = self
             .password
             .clone()
             .filter(|_| self.is_needed(privilege))?;
-        Some(Dialogue {
-            question: Dialogue::question(mark),
-            ready: Dialogue::ready(mark),
+        Some(SudoDialogue {
+            question: SudoDialogue::question(mark),
+            ready: SudoDialogue::ready(mark),
             password,
             tail: Vec::new(),
             asked: false,
@@ -177,7 +177,7 @@ const RUNUSER: &str = "/sbin/runuser";
 const WRONG_PASSWORD: &str = "sudo does not take the password";
 
 /// What runs as the wanted account: words, then `sh -c` with a script that has no single quotes.
-pub struct Inner<'a> {
+pub struct InnerCommand<'a> {
     /// Before `sh`.
     pub prefix: &'a str,
     /// The script.
@@ -194,7 +194,7 @@ fn with_terminal(command: &str) -> String {
 }
 
 /// The exchange with sudo at the beginning of a command.
-pub struct Dialogue {
+pub struct SudoDialogue {
     question: String,
     ready: String,
     password: SecretString,
@@ -204,7 +204,7 @@ pub struct Dialogue {
 
 /// What sudo said.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum SudoReply {
     /// Nothing yet.
     Nothing,
     /// It asks for the password.
@@ -215,7 +215,7 @@ pub enum Heard {
     Ready,
 }
 
-impl Dialogue {
+impl SudoDialogue {
     fn question(mark: u128) -> String {
         format!("skep-{mark:032x}-password")
     }
@@ -225,21 +225,21 @@ impl Dialogue {
     }
 
     /// Takes the next bytes of stderr.
-    pub fn hear(&mut self, bytes: &[u8]) -> Heard {
+    pub fn hear(&mut self, bytes: &[u8]) -> SudoReply {
         self.tail.extend_from_slice(bytes);
         let find = |text: &[u8], wanted: &str| {
             text.windows(wanted.len())
                 .position(|part| part == wanted.as_bytes())
         };
         if find(&self.tail, &self.ready).is_some() {
-            return Heard::Ready;
+            return SudoReply::Ready;
         }
         if let Some(at) = find(&self.tail, &self.question) {
             self.tail.drain(..at + self.question.len());
             return if std::mem::replace(&mut self.asked, true) {
-                Heard::Again
+                SudoReply::Again
             } else {
-                Heard::Question
+                SudoReply::Question
             };
         }
         let excess = self
@@ -247,25 +247,29 @@ impl Dialogue {
             .len()
             .saturating_sub(self.question.len().max(self.ready.len()));
         self.tail.drain(..excess);
-        Heard::Nothing
+        SudoReply::Nothing
     }
 
     /// What is to be done about what was heard.
     ///
     /// # Errors
     /// [`TransportError::Privilege`] for a wrong password.
-    pub fn follow(&mut self, bytes: &[u8], elevation: &Elevation) -> Result<Next, TransportError> {
+    pub fn follow(
+        &mut self,
+        bytes: &[u8],
+        elevation: &Elevation,
+    ) -> Result<SudoAction, TransportError> {
         match self.hear(bytes) {
-            Heard::Nothing => Ok(Next::Wait),
-            Heard::Ready => Ok(Next::Run),
-            Heard::Question => {
+            SudoReply::Nothing => Ok(SudoAction::Wait),
+            SudoReply::Ready => Ok(SudoAction::Run),
+            SudoReply::Question => {
                 let mut line =
                     Zeroizing::new(Vec::with_capacity(self.password.expose_secret().len() + 1));
                 line.extend_from_slice(self.password.expose_secret().as_bytes());
                 line.push(b'\n');
-                Ok(Next::Say(Bytes::from_owner(line)))
+                Ok(SudoAction::Say(Bytes::from_owner(line)))
             }
-            Heard::Again => {
+            SudoReply::Again => {
                 let error = elevation.error(WRONG_PASSWORD);
                 elevation.learn(&error);
                 Err(error)
@@ -293,7 +297,7 @@ pub fn behind_question(said: &[u8]) -> &[u8] {
 }
 
 /// What is to be done.
-pub enum Next {
+pub enum SudoAction {
     /// Listen on.
     Wait,
     /// Send this; it wipes itself.
@@ -302,7 +306,7 @@ pub enum Next {
     Run,
 }
 
-impl std::fmt::Debug for Next {
+impl std::fmt::Debug for SudoAction {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Wait => "Wait",
@@ -328,25 +332,28 @@ fn account(name: &str) -> Result<&str, TransportError> {
 mod tests {
     use super::*;
     use crate::names::HostName;
-    use crate::transport::{ConnectOptions, Known, Secrets};
+    use crate::transport::{ConnectOptions, KnownSecrets, SecretStore};
 
     #[test]
     fn what_is_printed_for_debugging_holds_no_password() {
         let secret = || Some(SecretString::from("hunter2"));
-        let elevation = Elevation::new(&Target::new(HostName::new("web"), "web".into()), secret());
-        let known = Known {
+        let elevation = Elevation::new(
+            &SshTarget::new(HostName::new("web"), "web".into()),
+            secret(),
+        );
+        let known = KnownSecrets {
             password: secret(),
             become_password: secret(),
             passphrase: secret(),
         };
-        let secrets = std::sync::Arc::new(Secrets::new(known, None));
+        let secrets = std::sync::Arc::new(SecretStore::new(known, None));
         let options = ConnectOptions {
             secrets,
             ..ConnectOptions::default()
         };
         let printed = format!(
             "{elevation:?} {options:?} {:?}",
-            Next::Say(Bytes::from_static(b"hunter2\n"))
+            SudoAction::Say(Bytes::from_static(b"hunter2\n"))
         );
         assert!(
             printed.contains("REDACTED") && printed.contains("Secrets(..)"),
@@ -357,7 +364,7 @@ mod tests {
 
     #[test]
     fn reasons_stand_behind_the_question() {
-        let question = Dialogue::question(7);
+        let question = SudoDialogue::question(7);
         let reason =
             |text: String| String::from_utf8_lossy(behind_question(text.as_bytes())).into_owned();
         assert_eq!(
@@ -380,23 +387,29 @@ mod tests {
 
     #[test]
     fn questions_are_heard_across_pieces_and_among_noise() {
-        let mut dialogue = Dialogue {
-            question: Dialogue::question(7),
-            ready: Dialogue::ready(7),
+        let mut dialogue = SudoDialogue {
+            question: SudoDialogue::question(7),
+            ready: SudoDialogue::ready(7),
             password: SecretString::from("x"),
             tail: Vec::new(),
             asked: false,
         };
-        let question = Dialogue::question(7);
+        let question = SudoDialogue::question(7);
         assert_eq!(
             dialogue.hear(b"We trust you have received the usual lecture\n\n"),
-            Heard::Nothing
+            SudoReply::Nothing
         );
-        assert_eq!(dialogue.hear(&question.as_bytes()[..9]), Heard::Nothing);
-        assert_eq!(dialogue.hear(&question.as_bytes()[9..]), Heard::Question);
-        assert_eq!(dialogue.hear(b"Sorry, try again.\n"), Heard::Nothing);
-        assert_eq!(dialogue.hear(question.as_bytes()), Heard::Again);
-        assert_eq!(dialogue.hear(Dialogue::ready(7).as_bytes()), Heard::Ready);
+        assert_eq!(dialogue.hear(&question.as_bytes()[..9]), SudoReply::Nothing);
+        assert_eq!(
+            dialogue.hear(&question.as_bytes()[9..]),
+            SudoReply::Question
+        );
+        assert_eq!(dialogue.hear(b"Sorry, try again.\n"), SudoReply::Nothing);
+        assert_eq!(dialogue.hear(question.as_bytes()), SudoReply::Again);
+        assert_eq!(
+            dialogue.hear(SudoDialogue::ready(7).as_bytes()),
+            SudoReply::Ready
+        );
         assert!(dialogue.tail.len() < 200);
     }
 }

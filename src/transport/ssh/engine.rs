@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::SshConnection;
-use super::elevate::{Inner, Next};
-use crate::transport::{Connection, EngineStream, Exec, Privilege, TransportError};
+use super::elevate::{InnerCommand, SudoAction};
+use crate::transport::{Connection, DockerStream, Exec, Privilege, TransportError};
 
 /// How long an Engine may take to answer a first ping: socket activation starts it meanwhile.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ exit 0
 ///
 /// # Errors
 /// [`TransportError::NoEngine`] when none answers.
-pub async fn open(connection: &SshConnection) -> Result<EngineStream, TransportError> {
+pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     match connection
         .handle
         .channel_open_direct_streamlocal(connection.engine_socket.as_str())
@@ -48,7 +48,7 @@ pub async fn open(connection: &SshConnection) -> Result<EngineStream, TransportE
 }
 
 /// The refusal has no words: the login may lack the right, sshd may forbid forwarding, or nothing listens.
-async fn roundabout(connection: &SshConnection) -> Result<EngineStream, TransportError> {
+async fn roundabout(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     let privilege = if connection.elevation.is_possible() {
         Privilege::Root
     } else {
@@ -96,7 +96,7 @@ async fn roundabout(connection: &SshConnection) -> Result<EngineStream, Transpor
 async fn dial_stdio(
     connection: &SshConnection,
     socket: &str,
-) -> Result<EngineStream, TransportError> {
+) -> Result<DockerStream, TransportError> {
     let elevation = &connection.elevation;
     let privilege = if elevation.is_possible() {
         Privilege::Root
@@ -116,7 +116,7 @@ async fn dial_stdio(
     let script = format!("echo {mark}; exec docker -H unix://{socket} system dial-stdio");
     let command = elevation.command(
         &privilege,
-        &Inner {
+        &InnerCommand {
             prefix: "",
             script: &script,
         },
@@ -141,9 +141,9 @@ async fn dial_stdio(
                     .map(|dialogue| dialogue.follow(&data, elevation))
                     .transpose()?
                 {
-                    Some(Next::Say(line)) => drop(channel.data_bytes(line).await),
-                    Some(Next::Run) => dialogue = None,
-                    Some(Next::Wait) | None => {}
+                    Some(SudoAction::Say(line)) => drop(channel.data_bytes(line).await),
+                    Some(SudoAction::Run) => dialogue = None,
+                    Some(SudoAction::Wait) | None => {}
                 }
             }
             Some(

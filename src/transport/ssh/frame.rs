@@ -6,7 +6,7 @@ const NOISE_LIMIT: usize = 16 * 1024;
 
 /// One stream being cut.
 #[derive(Debug)]
-pub struct Frame {
+pub struct OutputFrame {
     begin: Vec<u8>,
     end: Vec<u8>,
     // Before the first marker: the noise. After it: the body, and at the end of it perhaps a part of the second marker.
@@ -19,7 +19,7 @@ pub struct Frame {
     keeps_tail: bool,
 }
 
-impl Frame {
+impl OutputFrame {
     /// A stream of which at most `limit` bytes are wanted.
     pub fn new(begin: &[u8], end: &[u8], limit: usize) -> Self {
         let (begin, end, detail) = (begin.to_vec(), end.to_vec(), String::new());
@@ -153,7 +153,7 @@ mod tests {
         ) {
             prop_assume!(!body.contains("<b>") && !body.contains("<e>"));
             let whole = format!("{noise}<b> 7\n{body}<e>{rest}");
-            let mut frame = Frame::new(b"<b>", b"<e>", 1000);
+            let mut frame = OutputFrame::new(b"<b>", b"<e>", 1000);
             whole.as_bytes().chunks(size).for_each(|piece| frame.push(piece));
             prop_assert!(frame.begun() && frame.ended() && !frame.overflowed());
             prop_assert_eq!(frame.detail(), " 7");
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn limits() {
-        let cut = |text: &str, mut frame: Frame| {
+        let cut = |text: &str, mut frame: OutputFrame| {
             text.as_bytes()
                 .chunks(3)
                 .for_each(|piece| frame.push(piece));
@@ -173,24 +173,24 @@ mod tests {
             )
         };
         assert_eq!(
-            cut("<b>\n12345<e>", Frame::new(b"<b>", b"<e>", 5)),
+            cut("<b>\n12345<e>", OutputFrame::new(b"<b>", b"<e>", 5)),
             (false, "12345".into())
         );
-        assert!(cut("<b>\n123456<e>", Frame::new(b"<b>", b"<e>", 5)).0);
+        assert!(cut("<b>\n123456<e>", OutputFrame::new(b"<b>", b"<e>", 5)).0);
         assert!(
-            cut("<b>\n1234567890", Frame::new(b"<b>", b"<e>", 5)).0,
+            cut("<b>\n1234567890", OutputFrame::new(b"<b>", b"<e>", 5)).0,
             "without end too"
         );
         assert_eq!(
-            cut("<b>\n1234567890<e>", Frame::tail(b"<b>", b"<e>", 5)),
+            cut("<b>\n1234567890<e>", OutputFrame::tail(b"<b>", b"<e>", 5)),
             (false, "67890".into())
         );
         assert_eq!(
-            cut("<b>\n1234567890", Frame::tail(b"<b>", b"<e>", 5)),
+            cut("<b>\n1234567890", OutputFrame::tail(b"<b>", b"<e>", 5)),
             (false, "67890".into())
         );
         assert_eq!(
-            cut("only noise", Frame::new(b"<b>", b"<e>", 5)),
+            cut("only noise", OutputFrame::new(b"<b>", b"<e>", 5)),
             (false, "only noise".into())
         );
     }

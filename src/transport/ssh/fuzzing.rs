@@ -1,7 +1,7 @@
 //! What must hold for any stream of a command: however it is cut into pieces, the same comes out, and never more than the limit
 //! is kept.
 
-use super::frame::Frame;
+use super::frame::OutputFrame;
 
 /// See [`crate::fuzzing::stream`].
 pub(crate) fn stream(bytes: &[u8]) {
@@ -9,7 +9,7 @@ pub(crate) fn stream(bytes: &[u8]) {
         return;
     };
     let limit = usize::from(first) * 4;
-    let cut = |size: usize, mut frame: Frame| {
+    let cut = |size: usize, mut frame: OutputFrame| {
         bytes.chunks(size).for_each(|piece| frame.push(piece));
         let (begun, ended, over, detail) = (
             frame.begun(),
@@ -32,8 +32,8 @@ pub(crate) fn stream(bytes: &[u8]) {
     };
     for tail in [false, true] {
         let frame = || match tail {
-            true => Frame::tail(b"<begin> ", b"<end>", limit),
-            false => Frame::new(b"<begin> ", b"<end>", limit),
+            true => OutputFrame::tail(b"<begin> ", b"<end>", limit),
+            false => OutputFrame::new(b"<begin> ", b"<end>", limit),
         };
         let whole = cut(bytes.len().max(1), frame());
         for size in [1, 7, 64] {

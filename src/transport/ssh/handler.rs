@@ -16,7 +16,7 @@ use crate::transport::{KnownHosts, TransportError};
 
 /// Why a session ended.
 #[derive(Debug, Clone)]
-pub struct Ending {
+pub struct SessionEnd {
     /// In words.
     pub why: String,
     /// Whether the server said that too many keys were tried.
@@ -25,14 +25,14 @@ pub struct Ending {
 
 /// Where the reason is left for whoever finds the connection gone.
 #[derive(Debug, Clone)]
-pub struct LostCause {
-    ending: Arc<watch::Sender<Option<Ending>>>,
+pub struct DisconnectState {
+    ending: Arc<watch::Sender<Option<SessionEnd>>>,
     booting: Arc<AtomicBool>,
     // The server's words about channels it did not open; russh gives the opener a number only.
     refusals: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl LostCause {
+impl DisconnectState {
     /// Nothing is lost yet.
     pub fn new() -> Self {
         Self {
@@ -43,7 +43,7 @@ impl LostCause {
     }
 
     /// Leaves the reason; the first one stays.
-    pub fn set(&self, ending: Ending) {
+    pub fn set(&self, ending: SessionEnd) {
         self.ending.send_if_modified(|slot| {
             let first = slot.is_none();
             if first {
@@ -90,7 +90,7 @@ impl LostCause {
     }
 
     /// The reason, once it is there; channels end a little before it is known.
-    pub async fn ending(&self) -> Option<Ending> {
+    pub async fn ending(&self) -> Option<SessionEnd> {
         let mut receiver = self.ending.subscribe();
         let waited = tokio::time::timeout(
             Duration::from_millis(500),
@@ -122,7 +122,7 @@ pub enum HandlerError {
 }
 
 /// Callbacks of one session.
-pub struct Handler {
+pub struct ClientHandler {
     /// The name known hosts are searched for.
     pub address: String,
     /// The TCP port.
@@ -134,7 +134,7 @@ pub struct Handler {
     /// Whether names of new ones are written down as hashes.
     pub hash: bool,
     /// Where the reason of the end goes.
-    pub cause: LostCause,
+    pub cause: DisconnectState,
 }
 
 /// Refuses channels that a server opens: skep forwards nothing.
@@ -151,7 +151,7 @@ macro_rules! refuse {
     )* };
 }
 
-impl client::Handler for Handler {
+impl client::Handler for ClientHandler {
     type Error = HandlerError;
 
     async fn check_server_key(
@@ -204,12 +204,12 @@ impl client::Handler for Handler {
         reason: DisconnectReason<Self::Error>,
     ) -> Result<(), Self::Error> {
         let ending = match reason {
-            DisconnectReason::ReceivedDisconnect(info) => Ending {
+            DisconnectReason::ReceivedDisconnect(info) => SessionEnd {
                 too_many_keys: matches!(info.reason_code, Disconnect::NoMoreAuthMethodsAvailable)
                     || info.message.starts_with("Too many authentication failures"),
                 why: format!("the host ended it: {}", harmless(info.message.trim())),
             },
-            DisconnectReason::Error(error) => Ending {
+            DisconnectReason::Error(error) => SessionEnd {
                 why: plain_words(&error),
                 too_many_keys: false,
             },

@@ -39,14 +39,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
 pub(super) use self::connect::connect_by;
-pub(super) use self::dial::Road;
-use self::elevate::{Elevation, Next};
-use self::handler::{Ending, Handler, LostCause};
+pub(super) use self::dial::Route;
+use self::elevate::{Elevation, SudoAction};
+use self::handler::{ClientHandler, DisconnectState, SessionEnd};
 pub use self::options::ConnectOptions;
 pub(super) use self::scan::{line as known_line, scan};
-use self::session::{EndGroup, Way};
-pub(super) use self::startups::Startups;
-use super::{Connection, EngineStream, Exec, Output, Privilege, TransportError};
+use self::session::{CommandPrivilege, KillGroup};
+pub(super) use self::startups::LoginLimiter;
+use super::{Connection, DockerStream, Exec, ExecOutput, Privilege, TransportError};
 
 /// sshd allows 10 sessions on a connection by default; two are left for others who share it.
 const MOST_SESSIONS: usize = 8;
@@ -55,15 +55,15 @@ const MOST_SESSIONS: usize = 8;
 const MOST_ENGINE_STREAMS: usize = 4;
 
 /// A channel, and its place among those that the host allows.
-type Session = (Channel<Msg>, OwnedSemaphorePermit);
+type SessionChannel = (Channel<Msg>, OwnedSemaphorePermit);
 
 /// A logged-in connection to one host.
 pub struct SshConnection {
-    handle: Arc<Handle<Handler>>,
-    cause: LostCause,
+    handle: Arc<Handle<ClientHandler>>,
+    cause: DisconnectState,
     sessions: Arc<Semaphore>,
     // Opened, or being opened, for commands that are expected.
-    expected: Mutex<Vec<JoinHandle<Option<Session>>>>,
+    expected: Mutex<Vec<JoinHandle<Option<SessionChannel>>>>,
     elevation: Arc<Elevation>,
     engine_socket: String,
     // The login may use the Engine's socket: a stream is a forwarded one, and counts as no session.
@@ -71,16 +71,16 @@ pub struct SshConnection {
     // Takes the socket and russh's session task along.
     guard: Arc<DropGuard>,
     // A jump host's connection lives as long as those through it.
-    _road: Road,
+    _road: Route,
 }
 
 impl SshConnection {
     fn new(
-        handle: Handle<Handler>,
-        cause: LostCause,
+        handle: Handle<ClientHandler>,
+        cause: DisconnectState,
         guard: DropGuard,
         elevation: Elevation,
-        road: Road,
+        road: Route,
         options: &ConnectOptions,
     ) -> Self {
         Self {
@@ -102,7 +102,7 @@ impl SshConnection {
     }
 
     /// What ends a command that is given up: one more command, on a session beyond the counted ones.
-    fn end_group(&self, privilege: Privilege) -> EndGroup {
+    fn end_group(&self, privilege: Privilege) -> KillGroup {
         let elevation = Arc::clone(&self.elevation);
         let handle = Arc::clone(&self.handle);
         // Keeps the socket although the connection itself may be dropped meanwhile.
@@ -119,7 +119,7 @@ impl SshConnection {
             if channel.exec(false, command).await.is_ok() {
                 while let Some(message) = channel.wait().await {
                     if let ChannelMsg::ExtendedData { data, .. } = message
-                        && let Some(Ok(Next::Say(line))) = dialogue
+                        && let Some(Ok(SudoAction::Say(line))) = dialogue
                             .as_mut()
                             .map(|dialogue| dialogue.follow(&data, &elevation))
                     {
@@ -137,12 +137,12 @@ impl SshConnection {
         })
     }
 
-    async fn run(&self, exec: Exec) -> Result<Output, TransportError> {
+    async fn run(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         self.elevation.check(&exec.privilege)?;
         let number = rand::random();
         let bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
         let (channel, permit) = self.session().await?;
-        let way = Way {
+        let way = CommandPrivilege {
             elevation: Arc::clone(&self.elevation),
             through_sudo: self.elevation.is_needed(&exec.privilege),
             dialogue: self.elevation.dialogue(&exec.privilege, number),
@@ -161,7 +161,7 @@ impl SshConnection {
     }
 
     /// A session channel that was opened because a command was expected.
-    async fn expected_session(&self) -> Option<Session> {
+    async fn expected_session(&self) -> Option<SessionChannel> {
         let next = || {
             self.expected
                 .lock()
@@ -179,7 +179,7 @@ impl SshConnection {
 
     /// Opens a session channel, waiting for a free one. A host that allows fewer than we think refuses with "connect
     /// failed": then we wait for one of ours to end.
-    async fn session(&self) -> Result<Session, TransportError> {
+    async fn session(&self) -> Result<SessionChannel, TransportError> {
         if let Some(session) = self.expected_session().await {
             return Ok(session);
         }
@@ -209,7 +209,7 @@ impl SshConnection {
 
 #[async_trait]
 impl Connection for SshConnection {
-    async fn exec(&self, exec: Exec) -> Result<Output, TransportError> {
+    async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
         // What sudo wants of this host is not known before the first command through it.
         let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven())
             .then(|| exec.clone());
@@ -219,7 +219,7 @@ impl Connection for SshConnection {
         }
     }
 
-    async fn open_engine(&self) -> Result<EngineStream, TransportError> {
+    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
         engine::open(self).await
     }
 
@@ -246,7 +246,7 @@ impl Connection for SshConnection {
     }
 
     async fn close(&self) {
-        self.cause.set(Ending {
+        self.cause.set(SessionEnd {
             why: "it was closed on this side".into(),
             too_many_keys: false,
         });

@@ -7,17 +7,17 @@ use std::sync::Arc;
 use russh::MethodKind;
 use russh::keys::{Algorithm, Certificate, HashAlg, PrivateKey, PrivateKeyWithHashAlg, PublicKey};
 
-use super::authenticate::{Login, Progress};
+use super::authenticate::{AuthOutcome, LoginAttempt};
 use super::key_file::{self, KeyFile};
 use super::{certificate, key_agent};
-use crate::inventory::Origin;
+use crate::inventory::SettingOrigin;
 use crate::transport::TransportError;
 
 const MOST_KEYS: usize = 5;
 
 /// What was offered, and what could not be.
 #[derive(Default)]
-pub(super) struct Offered {
+pub(super) struct OfferedKeys {
     keys: Vec<PublicKey>,
     count: usize,
     /// The first file that could not be used.
@@ -25,48 +25,48 @@ pub(super) struct Offered {
     rsa_hash: Option<Option<HashAlg>>,
 }
 
-impl Login<'_> {
+impl LoginAttempt<'_> {
     /// Offers keys: configured files, the agent, default files.
-    pub(super) async fn keys(&mut self) -> Result<Progress, TransportError> {
+    pub(super) async fn keys(&mut self) -> Result<AuthOutcome, TransportError> {
         let configured = self.target.identity_files.clone();
         for path in &configured {
             let progress = self.file(path, true).await?;
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
         if !self.target.ssh.identities_only {
             let progress = self.whole_agent().await?;
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
         if configured.is_empty() {
             for path in &self.options.default_identities {
                 let progress = self.file(path, false).await?;
-                if progress != Progress::Refused {
+                if progress != AuthOutcome::Refused {
                     return Ok(progress);
                 }
             }
         }
-        Ok(Progress::Refused)
+        Ok(AuthOutcome::Refused)
     }
 
     /// Offers the key of a file, its certificates first; through the agent when that holds it.
-    async fn file(&mut self, path: &Path, configured: bool) -> Result<Progress, TransportError> {
+    async fn file(&mut self, path: &Path, configured: bool) -> Result<AuthOutcome, TransportError> {
         if self.offered.count >= MOST_KEYS || !self.takes(MethodKind::PublicKey) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         let found = match key_file::read(path) {
             Ok(Some(found)) => found,
-            Ok(None) if !configured => return Ok(Progress::Refused),
+            Ok(None) if !configured => return Ok(AuthOutcome::Refused),
             Ok(None) => {
                 self.unusable(path, configured, "there is no such file");
-                return Ok(Progress::Refused);
+                return Ok(AuthOutcome::Refused);
             }
             Err(why) => {
                 self.unusable(path, configured, &why);
-                return Ok(Progress::Refused);
+                return Ok(AuthOutcome::Refused);
             }
         };
         let public = found.public().clone();
@@ -90,7 +90,7 @@ impl Login<'_> {
             _ if held => None,
             KeyFile::Locked(key) => match self.unlock(path, configured, *key).await {
                 Some(key) => Some(key),
-                None => return Ok(Progress::Refused),
+                None => return Ok(AuthOutcome::Refused),
             },
             KeyFile::Public(_) => {
                 self.unusable(
@@ -98,12 +98,12 @@ impl Login<'_> {
                     configured,
                     "it is a public key, and no agent holds its private half",
                 );
-                return Ok(Progress::Refused);
+                return Ok(AuthOutcome::Refused);
             }
         };
         for certificate in certificates {
             let progress = self.certificate(certificate, key.clone(), &name).await?;
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
@@ -141,7 +141,7 @@ impl Login<'_> {
     /// Keeps the first file that could not be used, with who names it.
     fn unusable(&mut self, path: &Path, configured: bool, why: &str) {
         let place = match self.target.origins.get("identity_file") {
-            Some(Origin::SshConfig) => "IdentityFile of the SSH configuration",
+            Some(SettingOrigin::SshConfig) => "IdentityFile of the SSH configuration",
             _ if configured => "identity_file of the inventory",
             _ => "looked for by default",
         };
@@ -151,10 +151,14 @@ impl Login<'_> {
             .get_or_insert(TransportError::Key { path, place, why });
     }
 
-    async fn key(&mut self, key: Arc<PrivateKey>, name: &str) -> Result<Progress, TransportError> {
+    async fn key(
+        &mut self,
+        key: Arc<PrivateKey>,
+        name: &str,
+    ) -> Result<AuthOutcome, TransportError> {
         let public = key.public_key().clone();
         if !self.note(&public, name) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         let hash = self.hash_for(&public.algorithm()).await?;
         let key = PrivateKeyWithHashAlg::new(key, hash);
@@ -175,9 +179,9 @@ impl Login<'_> {
         certificate: Certificate,
         key: Option<Arc<PrivateKey>>,
         name: &str,
-    ) -> Result<Progress, TransportError> {
+    ) -> Result<AuthOutcome, TransportError> {
         if self.offered.count >= MOST_KEYS || !self.takes(MethodKind::PublicKey) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         let hash = self.hash_for(&certificate.algorithm()).await?;
         let user = self.target.user.clone();
@@ -207,12 +211,12 @@ impl Login<'_> {
                 match result {
                     Err(error) if !self.handle.is_closed() => {
                         tracing::debug!(%error, name, "the agent did not sign");
-                        return Ok(Progress::Refused);
+                        return Ok(AuthOutcome::Refused);
                     }
                     result => result.map_err(|error| error.to_string()),
                 }
             }
-            (None, None) => return Ok(Progress::Refused),
+            (None, None) => return Ok(AuthOutcome::Refused),
         };
         self.offered.count += 1;
         self.tried.push(format!("certificate of {name}"));
@@ -220,9 +224,9 @@ impl Login<'_> {
     }
 
     /// Offers everything the agent holds.
-    async fn whole_agent(&mut self) -> Result<Progress, TransportError> {
+    async fn whole_agent(&mut self) -> Result<AuthOutcome, TransportError> {
         let Some(agent) = &self.agent else {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         };
         let (certificates, keys) = (agent.certificates.clone(), agent.keys.clone());
         for (certificate, comment) in certificates {
@@ -237,7 +241,7 @@ impl Login<'_> {
             let progress = self
                 .certificate(certificate, None, &format!("agent: {comment}"))
                 .await?;
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
@@ -245,11 +249,11 @@ impl Login<'_> {
             let progress = self
                 .through_agent(public, &format!("agent: {comment}"))
                 .await?;
-            if progress != Progress::Refused {
+            if progress != AuthOutcome::Refused {
                 return Ok(progress);
             }
         }
-        Ok(Progress::Refused)
+        Ok(AuthOutcome::Refused)
     }
 
     fn agent_holds(&self, public: &PublicKey) -> bool {
@@ -263,13 +267,13 @@ impl Login<'_> {
         &mut self,
         public: PublicKey,
         name: &str,
-    ) -> Result<Progress, TransportError> {
+    ) -> Result<AuthOutcome, TransportError> {
         if !self.note(&public, name) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         let hash = self.hash_for(&public.algorithm()).await?;
         let Some(agent) = self.agent.as_mut() else {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         };
         let user = self.target.user.as_str();
         let helper = format!("{} to sign with {name}", agent.name);
@@ -281,7 +285,7 @@ impl Login<'_> {
             // An agent that will not sign (a prompt was declined) leaves the session usable for the next key.
             Err(error) if !self.handle.is_closed() => {
                 tracing::debug!(%error, name, "the agent did not sign");
-                Ok(Progress::Refused)
+                Ok(AuthOutcome::Refused)
             }
             Err(error) => {
                 self.judge(MethodKind::PublicKey, Err(error.to_string()))

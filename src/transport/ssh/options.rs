@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::transport::Secrets;
+use crate::transport::SecretStore;
 
 /// Surroundings of a connection. The default is what the environment says.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct ConnectOptions {
     /// Private keys tried when the inventory names none; default `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`.
     pub default_identities: Vec<PathBuf>,
     /// Passwords and passphrases, and who can be asked for them; default: none and nobody.
-    pub secrets: Arc<Secrets>,
+    pub secrets: Arc<SecretStore>,
 }
 
 impl Default for ConnectOptions {

@@ -5,20 +5,20 @@ use russh::MethodKind;
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::authenticate::{Login, Progress};
+use super::authenticate::{AuthOutcome, LoginAttempt};
 use crate::transport::TransportError;
 
 /// Rounds of questions; PAM modules ask one each.
 const MOST_ROUNDS: usize = 8;
 
-impl Login<'_> {
+impl LoginAttempt<'_> {
     /// Sends the password, when there is one.
-    pub(super) async fn password(&mut self) -> Result<Progress, TransportError> {
+    pub(super) async fn password(&mut self) -> Result<AuthOutcome, TransportError> {
         let Some(password) = self.options.secrets.password(self.target).await? else {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         };
         if std::mem::replace(&mut self.password_sent, true) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         self.tried.push("password".into());
         let result = self
@@ -34,13 +34,13 @@ impl Login<'_> {
 
     /// Answers the server's questions: a hidden one with the password, others by asking the user. Nobody is asked
     /// before a password was given or another method went through: refused keys are not a reason to.
-    pub(super) async fn keyboard_interactive(&mut self) -> Result<Progress, TransportError> {
+    pub(super) async fn keyboard_interactive(&mut self) -> Result<AuthOutcome, TransportError> {
         let password = self.options.secrets.password(self.target).await?;
         if password.is_none() && !self.half_in {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         if std::mem::replace(&mut self.questions_answered, true) {
-            return Ok(Progress::Refused);
+            return Ok(AuthOutcome::Refused);
         }
         self.tried.push("keyboard-interactive".into());
         let user = self.target.user.clone();
@@ -52,7 +52,7 @@ impl Login<'_> {
         for _ in 0..MOST_ROUNDS {
             let prompts = match response {
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(Progress::In),
+                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(AuthOutcome::In),
                 Ok(KeyboardInteractiveAuthResponse::Failure {
                     remaining_methods,
                     partial_success,
@@ -80,7 +80,7 @@ impl Login<'_> {
                     None => self.ask(&prompt.prompt).await,
                 };
                 let Some(answer) = answer else {
-                    return Ok(Progress::Refused);
+                    return Ok(AuthOutcome::Refused);
                 };
                 answers.push(answer.expose_secret().to_owned());
             }
@@ -89,7 +89,7 @@ impl Login<'_> {
                 .authenticate_keyboard_interactive_respond(answers)
                 .await;
         }
-        Ok(Progress::Refused)
+        Ok(AuthOutcome::Refused)
     }
 
     /// Asks the user what the server asks, without the control characters that it may have put in.

@@ -10,19 +10,19 @@ const LONGEST_THOUGHT: Duration = Duration::from_secs(600);
 
 /// A deadline that can be moved. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Patience(Arc<Mutex<State>>);
+pub struct LoginDeadline(Arc<Mutex<DeadlineState>>);
 
 #[derive(Debug)]
-struct State {
+struct DeadlineState {
     deadline: Instant,
     /// Who on this side is waited for: neither the host nor the user.
     helper: Option<String>,
 }
 
-impl Patience {
+impl LoginDeadline {
     /// Until then.
     pub fn until(deadline: Instant) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Arc::new(Mutex::new(DeadlineState {
             deadline,
             helper: None,
         })))

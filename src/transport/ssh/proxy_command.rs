@@ -16,9 +16,9 @@ const WORDS_LIMIT: usize = 1024;
 
 /// What the program said on stderr.
 #[derive(Debug, Clone, Default)]
-pub struct Words(Arc<Mutex<Vec<u8>>>);
+pub struct ProxyStderr(Arc<Mutex<Vec<u8>>>);
 
-impl Words {
+impl ProxyStderr {
     /// Its last words, as one line; empty when it said nothing.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +54,7 @@ impl ProxyCommand {
     ///
     /// # Errors
     /// When no shell can be started.
-    pub fn start(command: &str) -> io::Result<(Self, Words)> {
+    pub fn start(command: &str) -> io::Result<(Self, ProxyStderr)> {
         let mut shell = Command::new("/bin/sh");
         shell
             .args(["-c", &format!("exec {command}")])
@@ -65,7 +65,7 @@ impl ProxyCommand {
             .stderr(Stdio::piped());
         hide_secrets(&mut shell);
         let mut child = shell.spawn()?;
-        let words = Words::default();
+        let words = ProxyStderr::default();
         let no_pipe = || io::Error::other("a pipe is missing");
         let stdin = child.stdin.take().ok_or_else(no_pipe)?;
         let stdout = child.stdout.take().ok_or_else(no_pipe)?;

@@ -8,16 +8,16 @@ use russh::keys::{Algorithm, HashAlg, PublicKey, PublicKeyOrCertificate};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::dial::{Road, connect_error};
+use super::dial::{Route, connect_error};
 use super::handler::{HandlerError, plain_words};
 use super::stream::QuickStream;
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 use crate::transport::TransportError;
 
 /// Takes the key that is shown, and goes.
-struct Looker(Arc<Mutex<Option<PublicKey>>>);
+struct HostKeyScanner(Arc<Mutex<Option<PublicKey>>>);
 
-impl client::Handler for Looker {
+impl client::Handler for HostKeyScanner {
     type Error = HandlerError;
 
     async fn check_server_key(
@@ -35,7 +35,7 @@ impl client::Handler for Looker {
 ///
 /// # Errors
 /// [`TransportError`] when it cannot be reached, or shows no key at all.
-pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, TransportError> {
+pub async fn scan(road: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, TransportError> {
     let base = super::algorithms::config(target, &[], false, Duration::from_secs(15))?;
     let mut types: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in base.preferred.key.iter() {
@@ -66,7 +66,8 @@ pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, Transp
         let stream = QuickStream::new(link, token)
             .map_err(|error| connect_error(target, error.to_string(), true))?;
         let key = Arc::new(Mutex::new(None));
-        let shaking = client::connect_stream(Arc::new(config), stream, Looker(Arc::clone(&key)));
+        let shaking =
+            client::connect_stream(Arc::new(config), stream, HostKeyScanner(Arc::clone(&key)));
         match timeout(target.connect_timeout, shaking).await {
             Ok(Err(error)) => trouble = Some(plain_words(&error)),
             Ok(Ok(_)) => {}
@@ -88,7 +89,7 @@ pub async fn scan(road: &Road, target: &Target) -> Result<Vec<PublicKey>, Transp
 }
 
 /// A key as a line of known hosts, and its fingerprint.
-pub fn line(target: &Target, key: &PublicKey) -> Option<(String, String)> {
+pub fn line(target: &SshTarget, key: &PublicKey) -> Option<(String, String)> {
     let (address, port) = target.known_name();
     let mut key = key.clone();
     key.set_comment("");

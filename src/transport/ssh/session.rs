@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
-use super::elevate::{Dialogue, Elevation, Next, behind_question};
-use super::frame::Frame;
-use super::handler::LostCause;
-use crate::transport::{Exec, Output, TransportError};
+use super::elevate::{Elevation, SudoAction, SudoDialogue, behind_question};
+use super::frame::OutputFrame;
+use super::handler::DisconnectState;
+use crate::transport::{Exec, ExecOutput, TransportError};
 
 /// What ends a process group on the host when the command's channel is given up.
-pub type EndGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
+pub type KillGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
 /// A future without a name.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -35,32 +35,32 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const END_PATIENCE: Duration = Duration::from_secs(6);
 
 /// A command under way.
-struct Running {
+struct RunningCommand {
     reader: ChannelReadHalf,
     writer: Arc<ChannelWriteHalf<Msg>>,
-    stdout: Frame,
-    stderr: Frame,
+    stdout: OutputFrame,
+    stderr: OutputFrame,
     status: Option<i32>,
     started: Instant,
     limit: Duration,
     output_limit: usize,
-    cause: LostCause,
+    cause: DisconnectState,
     elevation: Arc<Elevation>,
     through_sudo: bool,
     // While sudo may still ask; the input waits behind the gate.
-    dialogue: Option<Dialogue>,
+    dialogue: Option<SudoDialogue>,
     gate: Option<oneshot::Sender<()>>,
-    end_group: EndGroup,
+    end_group: KillGroup,
 }
 
 /// How a command gets its privilege.
-pub struct Way {
+pub struct CommandPrivilege {
     /// The host's way to root.
     pub elevation: Arc<Elevation>,
     /// Whether it is gone.
     pub through_sudo: bool,
     /// What is said to sudo on it.
-    pub dialogue: Option<Dialogue>,
+    pub dialogue: Option<SudoDialogue>,
 }
 
 /// Runs a command on a fresh channel. Dropping the future ends the command as far as the host allows.
@@ -72,10 +72,10 @@ pub async fn run(
     permit: OwnedSemaphorePermit,
     exec: Exec,
     bootstrap: Bootstrap,
-    cause: LostCause,
-    way: Way,
-    end_group: EndGroup,
-) -> Result<Output, TransportError> {
+    cause: DisconnectState,
+    way: CommandPrivilege,
+    end_group: KillGroup,
+) -> Result<ExecOutput, TransportError> {
     let (reader, writer) = channel.split();
     let writer = Arc::new(writer);
     if writer
@@ -92,11 +92,11 @@ pub async fn run(
         let _ = gate.send(());
         None
     };
-    let running = Running {
+    let running = RunningCommand {
         reader,
         writer: Arc::clone(&writer),
-        stdout: Frame::new(&bootstrap.begin, &bootstrap.end, exec.output_limit),
-        stderr: Frame::tail(&bootstrap.begin, &bootstrap.end, STDERR_LIMIT),
+        stdout: OutputFrame::new(&bootstrap.begin, &bootstrap.end, exec.output_limit),
+        stderr: OutputFrame::tail(&bootstrap.begin, &bootstrap.end, STDERR_LIMIT),
         status: None,
         started: Instant::now(),
         limit: exec.timeout,
@@ -137,10 +137,10 @@ async fn write_input(
     let _ = writer.eof().await;
 }
 
-impl Running {
+impl RunningCommand {
     async fn drain(
         mut self,
-        sender: oneshot::Sender<Result<Output, TransportError>>,
+        sender: oneshot::Sender<Result<ExecOutput, TransportError>>,
         cancel: CancellationToken,
         input: AbortHandle,
         permit: OwnedSemaphorePermit,
@@ -209,10 +209,10 @@ impl Running {
             return Ok(());
         };
         match dialogue.follow(heard, &self.elevation)? {
-            Next::Wait => {}
+            SudoAction::Wait => {}
             // A connection that is gone shows on the channel.
-            Next::Say(line) => drop(self.writer.data_bytes(line).await),
-            Next::Run => {
+            SudoAction::Say(line) => drop(self.writer.data_bytes(line).await),
+            SudoAction::Run => {
                 self.dialogue = None;
                 if let Some(gate) = self.gate.take() {
                     let _ = gate.send(());
@@ -264,13 +264,13 @@ impl Running {
 
 /// What an ended command means. `sudo` is there when the command went through it.
 fn verdict(
-    stdout: Frame,
-    stderr: Frame,
+    stdout: OutputFrame,
+    stderr: OutputFrame,
     status: Option<i32>,
     late: bool,
     limit: Duration,
     sudo: Option<&Elevation>,
-) -> Result<Output, TransportError> {
+) -> Result<ExecOutput, TransportError> {
     let status = status.unwrap_or(-1);
     let (begun, ended) = (stdout.begun(), stdout.ended());
     // 124 is what `timeout` says; after its KILL there is neither that nor an end marker.
@@ -282,7 +282,7 @@ fn verdict(
             "the shell ended before its script".into(),
         ));
     }
-    let output = Output {
+    let output = ExecOutput {
         status,
         stdout: stdout.into_body(),
         stderr: stderr.into_body(),
@@ -293,7 +293,7 @@ fn verdict(
         }
         return Ok(output);
     }
-    let why = Output {
+    let why = ExecOutput {
         stderr: behind_question(&output.stderr).to_vec(),
         ..output
     }

@@ -7,23 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::inventory::{Proxy, Target};
+use crate::inventory::{SshProxy, SshTarget};
 
 /// How often as many as are let in must go well before one more is. A server that drops one costs it a pause and a new attempt.
 const ROUNDS: usize = 3;
 
 /// The servers of a run, by the door that leads to them. Cheap to clone; clones share what is learned.
 #[derive(Debug, Clone, Default)]
-pub struct Startups(Arc<Mutex<HashMap<String, Arc<Door>>>>);
+pub struct LoginLimiter(Arc<Mutex<HashMap<String, Arc<ServerLimit>>>>);
 
 #[derive(Debug)]
-struct Door {
-    state: Mutex<State>,
+struct ServerLimit {
+    state: Mutex<LimitState>,
     left: Notify,
 }
 
 #[derive(Debug)]
-struct State {
+struct LimitState {
     under_way: usize,
     /// How many may be under way at once; without a limit until one was dropped.
     most: usize,
@@ -33,40 +33,44 @@ struct State {
 
 /// A login that is under way; over with the value.
 #[derive(Debug)]
-pub struct Place(Arc<Door>);
+pub struct LoginPermit(Arc<ServerLimit>);
 
 /// What a target's login passes that may be too busy: its sshd, or the program that many targets name as their way, such as
 /// `ssh -W %h:%p bastion`, where it is the bastion's.
-pub fn door(target: &Target) -> String {
+pub fn door(target: &SshTarget) -> String {
     match &target.ssh.proxy {
-        Proxy::Command(command) => format!("by {command}"),
-        Proxy::Jump(hops) => format!("{}:{} behind {hops}", target.address, target.port),
-        Proxy::Direct => format!("{}:{}", target.address, target.port),
+        SshProxy::Command(command) => format!("by {command}"),
+        SshProxy::Jump(hops) => format!("{}:{} behind {hops}", target.address, target.port),
+        SshProxy::Direct => format!("{}:{}", target.address, target.port),
     }
 }
 
-impl Startups {
+impl LoginLimiter {
     /// Waits until one more login may begin there.
-    pub async fn enter(&self, door: String) -> Place {
+    pub async fn enter(&self, door: String) -> LoginPermit {
         let door = {
             let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(doors.entry(door).or_insert_with(|| Arc::new(Door::open())))
+            Arc::clone(
+                doors
+                    .entry(door)
+                    .or_insert_with(|| Arc::new(ServerLimit::open())),
+            )
         };
         loop {
             // Made before the look: who leaves between the two is not missed.
             let left = door.left.notified();
             if door.take() {
-                return Place(Arc::clone(&door));
+                return LoginPermit(Arc::clone(&door));
             }
             left.await;
         }
     }
 }
 
-impl Door {
+impl ServerLimit {
     fn open() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(LimitState {
                 under_way: 0,
                 most: usize::MAX,
                 well: 0,
@@ -75,7 +79,7 @@ impl Door {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -87,7 +91,7 @@ impl Door {
     }
 }
 
-impl Place {
+impl LoginPermit {
     /// The server dropped it: the others that are under way are all that it takes. One may always knock.
     pub fn dropped(self) {
         let mut state = self.0.state();
@@ -106,7 +110,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for LoginPermit {
     fn drop(&mut self) {
         self.0.state().under_way -= 1;
         self.0.left.notify_waiters();
@@ -119,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    async fn fits(startups: &Startups) -> Option<Place> {
+    async fn fits(startups: &LoginLimiter) -> Option<LoginPermit> {
         tokio::time::timeout(Duration::from_millis(20), startups.enter("web".into()))
             .await
             .ok()
@@ -127,13 +131,13 @@ mod tests {
 
     #[tokio::test]
     async fn fewer_after_a_drop_and_more_with_success() {
-        let startups = Startups::default();
+        let startups = LoginLimiter::default();
         let mut places = Vec::new();
         for _ in 0..20 {
             places.push(startups.enter("web".into()).await);
         }
         // Three of twenty were taken, and all the others dropped.
-        places.drain(3..).for_each(Place::dropped);
+        places.drain(3..).for_each(LoginPermit::dropped);
         assert!(
             fits(&startups).await.is_none(),
             "three are under way, and that is all it takes"
@@ -149,7 +153,7 @@ mod tests {
                 "{most} at once in round {round}"
             );
             if round < ROUNDS {
-                places.drain(..).for_each(Place::logged_in);
+                places.drain(..).for_each(LoginPermit::logged_in);
             }
         }
         // Who waits comes in as soon as another one leaves.
@@ -168,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_may_always_knock() {
-        let startups = Startups::default();
+        let startups = LoginLimiter::default();
         for _ in 0..3 {
             startups.enter("web".into()).await.dropped();
         }

@@ -15,14 +15,14 @@ use crate::transport::ByteStream;
 const QUICK_READS: u32 = 40;
 
 /// What the bytes go through.
-pub enum Link {
+pub enum NetworkStream {
     /// TCP, straight to the host.
     Tcp(TcpStream),
     /// A channel of a jump host, or a program.
     Other(Box<dyn ByteStream>),
 }
 
-impl Link {
+impl NetworkStream {
     fn pinned(&mut self) -> Pin<&mut dyn ByteStream> {
         match self {
             Self::Tcp(stream) => Pin::new(stream),
@@ -33,7 +33,7 @@ impl Link {
 
 /// A stream without delays that ends when its token is cancelled.
 pub struct QuickStream {
-    inner: Link,
+    inner: NetworkStream,
     quick_reads: u32,
     // An abandoned attempt must take its socket along: russh's session task would keep it.
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -41,8 +41,8 @@ pub struct QuickStream {
 
 impl QuickStream {
     /// Wraps a connected stream; Nagle's algorithm is switched off.
-    pub fn new(inner: Link, token: CancellationToken) -> io::Result<Self> {
-        if let Link::Tcp(stream) = &inner {
+    pub fn new(inner: NetworkStream, token: CancellationToken) -> io::Result<Self> {
+        if let NetworkStream::Tcp(stream) = &inner {
             stream.set_nodelay(true)?;
         }
         let stream = Self {
@@ -56,7 +56,7 @@ impl QuickStream {
 
     fn ask_quick(&self) {
         #[cfg(target_os = "linux")]
-        if let Link::Tcp(stream) = &self.inner
+        if let NetworkStream::Tcp(stream) = &self.inner
             && let Err(error) = stream.set_quickack(true)
         {
             tracing::debug!(%error, "no quick acknowledgements");

@@ -8,32 +8,32 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::TransportError;
-use super::output::Printed;
-use crate::inventory::Target;
+use super::output::HostSettings;
+use crate::inventory::SshTarget;
 use crate::transport::secrets::hide_secrets;
 
 /// `Match exec` and name lookups may take their time.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// What came of it.
-pub enum Asked {
+pub enum ConfigQueryResult {
     /// The settings.
-    Printed(Printed),
+    Printed(HostSettings),
     /// There is no `ssh` on this machine.
     NoProgram,
 }
 
 /// Which host, in which file.
-pub struct Question<'a> {
+pub struct ConfigQuery<'a> {
     /// The program `ssh`.
     pub program: &'a Path,
     /// The file of `-F`; `None` for what `ssh` reads by itself.
     pub file: Option<&'a Path>,
     /// The host; `None` asks for the defaults, without any file.
-    pub target: Option<&'a Target>,
+    pub target: Option<&'a SshTarget>,
 }
 
-impl Question<'_> {
+impl ConfigQuery<'_> {
     fn arguments(&self) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = vec!["-G".into()];
         let Some(target) = self.target else {
@@ -63,7 +63,7 @@ impl Question<'_> {
     ///
     /// # Errors
     /// [`TransportError::Settings`] with the words of `ssh`.
-    pub async fn ask(&self) -> Result<Asked, TransportError> {
+    pub async fn ask(&self) -> Result<ConfigQueryResult, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
             place: self.file.map_or_else(
@@ -81,7 +81,7 @@ impl Question<'_> {
         let output = match tokio::time::timeout(LIMIT, command.output()).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok(Asked::NoProgram);
+                return Ok(ConfigQueryResult::NoProgram);
             }
             Ok(Err(error)) => return Err(trouble(format!("`ssh -G` cannot be started: {error}"))),
             Err(_) => {
@@ -100,8 +100,8 @@ impl Question<'_> {
                 .collect();
             return Err(trouble(words.join("; ")));
         }
-        Ok(Asked::Printed(Printed::parse(&String::from_utf8_lossy(
-            &output.stdout,
-        ))))
+        Ok(ConfigQueryResult::Printed(HostSettings::parse(
+            &String::from_utf8_lossy(&output.stdout),
+        )))
     }
 }

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::output::Printed;
+use super::output::HostSettings;
 use super::{TransportError, include, line};
-use crate::inventory::{Target, local_user};
+use crate::inventory::{SshTarget, local_user};
 use crate::transport::known_hosts::glob;
 
 /// As `ssh` does it.
@@ -19,9 +19,9 @@ const LISTS: &[&str] = &["identityfile", "certificatefile"];
 const SEVERAL: &[&str] = &["userknownhostsfile", "globalknownhostsfile"];
 
 /// What the files say of a host.
-pub struct Read {
+pub struct ParsedConfig {
     /// Its settings, as `ssh -G` would print them.
-    pub printed: Printed,
+    pub printed: HostSettings,
     /// What is there and could not be followed.
     pub unread: Vec<String>,
 }
@@ -30,7 +30,7 @@ pub struct Read {
 ///
 /// # Errors
 /// [`TransportError::Settings`] with file and line, for what `ssh` would refuse too.
-pub fn read(target: &Target, given: Option<&Path>) -> Result<Read, TransportError> {
+pub fn read(target: &SshTarget, given: Option<&Path>) -> Result<ParsedConfig, TransportError> {
     let user = std::env::home_dir().unwrap_or_default().join(".ssh");
     let usual = [
         (user.join("config"), user.clone()),
@@ -40,7 +40,7 @@ pub fn read(target: &Target, given: Option<&Path>) -> Result<Read, TransportErro
         Some(file) => vec![(file.to_path_buf(), user)],
         None => usual.to_vec(),
     };
-    let mut reader = Reader {
+    let mut reader = ConfigReader {
         target,
         values: BTreeMap::new(),
         unread: Vec::new(),
@@ -64,15 +64,15 @@ fn trouble(place: String, why: String) -> TransportError {
     }
 }
 
-struct Reader<'a> {
-    target: &'a Target,
+struct ConfigReader<'a> {
+    target: &'a SshTarget,
     values: BTreeMap<String, Vec<String>>,
     unread: Vec<String>,
     /// Patterns of `IgnoreUnknown`.
     ignored: Vec<String>,
 }
 
-impl Reader<'_> {
+impl ConfigReader<'_> {
     fn text(
         &mut self,
         text: &str,
@@ -132,8 +132,8 @@ impl Reader<'_> {
         self.text(&text, file, folder, depth)
     }
 
-    fn setting(&mut self, line: line::Line, place: String) -> Result<(), TransportError> {
-        let line::Line {
+    fn setting(&mut self, line: line::ConfigLine, place: String) -> Result<(), TransportError> {
+        let line::ConfigLine {
             keyword,
             arguments,
             rest,
@@ -242,7 +242,7 @@ impl Reader<'_> {
             .unwrap_or_else(local_user)
     }
 
-    fn end(mut self) -> Read {
+    fn end(mut self) -> ParsedConfig {
         let name = self.host_name();
         if let Some(values) = self.values.get_mut("hostname") {
             *values = vec![name];
@@ -251,8 +251,8 @@ impl Reader<'_> {
         self.values
             .entry("serveralivecountmax".into())
             .or_insert_with(|| vec!["3".into()]);
-        Read {
-            printed: Printed::from(self.values),
+        ParsedConfig {
+            printed: HostSettings::from(self.values),
             unread: self.unread,
         }
     }
@@ -334,10 +334,10 @@ fn seconds(text: &str) -> Option<u64> {
 }
 
 #[cfg(any(test, fuzzing))]
-impl Read {
+impl ParsedConfig {
     /// Reads a text alone, without any file that it may include.
-    pub(super) fn of_text(text: &str, target: &Target) -> Result<Self, TransportError> {
-        let mut reader = Reader {
+    pub(super) fn of_text(text: &str, target: &SshTarget) -> Result<Self, TransportError> {
+        let mut reader = ConfigReader {
             target,
             values: BTreeMap::new(),
             unread: Vec::new(),

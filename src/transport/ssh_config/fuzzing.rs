@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::output::Printed;
-use super::tokens::Tokens;
+use super::output::HostSettings;
+use super::tokens::TokenValues;
 use super::{file, overlay, presence};
-use crate::inventory::{Origin, Proxy, Target};
+use crate::inventory::{SettingOrigin, SshProxy, SshTarget};
 use crate::names::HostName;
 use crate::transport::network::hop;
 
@@ -14,17 +14,18 @@ pub(crate) fn settings(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let (printed, own) = text.split_once('\0').unwrap_or((&text, ""));
     let _ = own.lines().any(presence::has_effect);
-    let defaults = Printed::parse("host skep\nport 22\nuser root\nstricthostkeychecking ask\n");
-    laid_over(&Printed::parse(printed), &defaults);
-    let target = Target::new(HostName::new("web"), "web".into());
-    if let Ok(read) = file::Read::of_text(own, &target) {
+    let defaults =
+        HostSettings::parse("host skep\nport 22\nuser root\nstricthostkeychecking ask\n");
+    laid_over(&HostSettings::parse(printed), &defaults);
+    let target = SshTarget::new(HostName::new("web"), "web".into());
+    if let Ok(read) = file::ParsedConfig::of_text(own, &target) {
         assert!(read.unread.len() <= own.lines().count());
-        laid_over(&read.printed, &Printed::default());
+        laid_over(&read.printed, &HostSettings::default());
     }
 }
 
-fn laid_over(printed: &Printed, defaults: &Printed) {
-    let plain = Target::new(HostName::new("web"), "web".into());
+fn laid_over(printed: &HostSettings, defaults: &HostSettings) {
+    let plain = SshTarget::new(HostName::new("web"), "web".into());
     let mut given = plain.clone();
     let settings = [
         "user",
@@ -39,7 +40,7 @@ fn laid_over(printed: &Printed, defaults: &Printed) {
     ];
     given
         .origins
-        .extend(settings.map(|setting| (setting, Origin::Inventory)));
+        .extend(settings.map(|setting| (setting, SettingOrigin::Inventory)));
     for (target, is_given) in [(plain, false), (given, true)] {
         let Ok((found, warnings)) =
             overlay::overlay(&target, printed, defaults, Path::new("/config"))
@@ -70,14 +71,14 @@ fn laid_over(printed: &Printed, defaults: &Printed) {
             );
         }
         match &found.ssh.proxy {
-            Proxy::Command(command) => {
-                let _ = Tokens {
+            SshProxy::Command(command) => {
+                let _ = TokenValues {
                     target: &found,
                     original: "web",
                 }
                 .replace(command);
             }
-            Proxy::Jump(list) => list.split(',').for_each(|one| {
+            SshProxy::Jump(list) => list.split(',').for_each(|one| {
                 if let Ok(hop) = hop::parse(one) {
                     // Whatever goes on into tokens and messages is one plain word.
                     assert!(
@@ -86,7 +87,7 @@ fn laid_over(printed: &Printed, defaults: &Printed) {
                     );
                 }
             }),
-            Proxy::Direct => {}
+            SshProxy::Direct => {}
         }
     }
 }

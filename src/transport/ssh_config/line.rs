@@ -2,7 +2,7 @@
 
 /// A line that says something.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Line {
+pub struct ConfigLine {
     /// In lower case.
     pub keyword: String,
     /// Its arguments, without their quotes.
@@ -15,7 +15,7 @@ pub struct Line {
 ///
 /// # Errors
 /// A quote that is not closed.
-pub fn parse(line: &str) -> Result<Option<Line>, String> {
+pub fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
     let line = line.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\x0c');
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
@@ -32,7 +32,7 @@ pub fn parse(line: &str) -> Result<Option<Line>, String> {
     } else {
         words(rest)?
     };
-    Ok(Some(Line {
+    Ok(Some(ConfigLine {
         keyword,
         arguments,
         rest: rest.to_owned(),

@@ -19,25 +19,25 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use self::ask::Asked;
-use self::output::Printed;
-pub(super) use self::tokens::{Tokens, own_number};
+use self::ask::ConfigQueryResult;
+use self::output::HostSettings;
+pub(super) use self::tokens::{TokenValues, own_number};
 use super::TransportError;
-use crate::inventory::{SshConfigFile, Target};
+use crate::inventory::{SshConfigFile, SshTarget};
 
 /// `ssh` processes at once: each is 7 ms of a processor, and `Match exec` may start more.
 const AT_ONCE: usize = 8;
 
 /// Takes a warning.
-pub(super) type Listener = Box<dyn Fn(&str) + Send + Sync>;
+pub(super) type WarningListener = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The SSH configuration of a run: asked once a host, its defaults once.
 pub(super) struct SshConfig {
     usual: OnceCell<Option<PathBuf>>,
-    defaults: OnceCell<Printed>,
+    defaults: OnceCell<HostSettings>,
     permits: Semaphore,
     warnings: Mutex<BTreeSet<String>>,
-    pub(super) listener: Option<Listener>,
+    pub(super) listener: Option<WarningListener>,
     program: PathBuf,
 }
 
@@ -59,7 +59,7 @@ impl SshConfig {
     ///
     /// # Errors
     /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value means nothing.
-    pub async fn resolve(&self, target: &Target) -> Result<Target, TransportError> {
+    pub async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         let file = match &target.ssh_config {
             SshConfigFile::Off => None,
             SshConfigFile::File(path) => Some(path.clone()),
@@ -73,15 +73,15 @@ impl SshConfig {
             return Ok(target.clone());
         };
         let given = matches!(target.ssh_config, SshConfigFile::File(_)).then_some(file.as_path());
-        let question = |target| ask::Question {
+        let question = |target| ask::ConfigQuery {
             program: &self.program,
             file: given,
             target,
         };
         let permit = self.permits.acquire().await;
         let printed = match question(Some(target)).ask().await? {
-            Asked::Printed(printed) => printed,
-            Asked::NoProgram => {
+            ConfigQueryResult::Printed(printed) => printed,
+            ConfigQueryResult::NoProgram => {
                 drop(permit);
                 let (target, warnings) = by_itself(target, given, &file)?;
                 warnings.into_iter().for_each(|warning| self.warn(warning));
@@ -91,8 +91,8 @@ impl SshConfig {
         let defaults = self
             .defaults
             .get_or_try_init(async || match question(None).ask().await? {
-                Asked::Printed(printed) => Ok(printed),
-                Asked::NoProgram => Ok(Printed::default()),
+                ConfigQueryResult::Printed(printed) => Ok(printed),
+                ConfigQueryResult::NoProgram => Ok(HostSettings::default()),
             });
         let defaults = defaults.await?;
         drop(permit);
@@ -115,12 +115,13 @@ impl SshConfig {
 
 /// The host with what skep itself reads of the files.
 fn by_itself(
-    target: &Target,
+    target: &SshTarget,
     given: Option<&Path>,
     file: &Path,
-) -> Result<(Target, Vec<String>), TransportError> {
+) -> Result<(SshTarget, Vec<String>), TransportError> {
     let read = file::read(target, given)?;
-    let (target, warnings) = overlay::overlay(target, &read.printed, &Printed::default(), file)?;
+    let (target, warnings) =
+        overlay::overlay(target, &read.printed, &HostSettings::default(), file)?;
     Ok((target, [read.unread, warnings].concat()))
 }
 

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 /// The settings of one host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Printed {
+pub struct HostSettings {
     values: BTreeMap<String, Vec<String>>,
     by_ssh: bool,
 }
 
-impl Printed {
+impl HostSettings {
     /// Reads the output; lines without a value are left out.
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -90,9 +90,10 @@ mod tests {
 
     #[test]
     fn what_a_file_changes_is_found() {
-        let defaults =
-            Printed::parse("host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n");
-        let printed = Printed::parse(
+        let defaults = HostSettings::parse(
+            "host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n",
+        );
+        let printed = HostSettings::parse(
             "host web\nport 2222\nidentityfile ~/a\nidentityfile ~/b\nciphers y \nempty\nProxyJump a,b",
         );
         let beyond = printed.beyond(&defaults);
@@ -102,6 +103,6 @@ mod tests {
         );
         assert_eq!(beyond.one("ciphers"), Some("y"));
         assert_eq!(printed.all("identityfile").len(), 2);
-        assert!(Printed::parse("\n \nx\n").values.is_empty());
+        assert!(HostSettings::parse("\n \nx\n").values.is_empty());
     }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::TransportError;
-use super::output::Printed;
-use super::tokens::{self, Tokens};
+use super::output::HostSettings;
+use super::tokens::{self, TokenValues};
 use crate::inventory::{
-    AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, Origin, Proxy, Target,
+    AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, SettingOrigin, SshProxy, SshTarget,
 };
 
 /// Keywords that are read below.
@@ -109,14 +109,14 @@ pub fn is_read(keyword: &str) -> bool {
 /// # Errors
 /// [`TransportError::Settings`] naming the keyword whose value means nothing.
 pub fn overlay(
-    target: &Target,
-    printed: &Printed,
-    defaults: &Printed,
+    target: &SshTarget,
+    printed: &HostSettings,
+    defaults: &HostSettings,
     file: &Path,
-) -> Result<(Target, Vec<String>), TransportError> {
+) -> Result<(SshTarget, Vec<String>), TransportError> {
     let beyond = printed.beyond(defaults);
     let original = target.address.clone();
-    let mut overlay = Overlay {
+    let mut overlay = SettingsOverlay {
         target: target.clone(),
         printed,
         beyond,
@@ -133,24 +133,26 @@ pub fn overlay(
     Ok((overlay.target, overlay.warnings))
 }
 
-struct Overlay<'a> {
-    target: Target,
-    printed: &'a Printed,
+struct SettingsOverlay<'a> {
+    target: SshTarget,
+    printed: &'a HostSettings,
     /// What the files change.
-    beyond: Printed,
+    beyond: HostSettings,
     original: String,
     file: &'a Path,
     warnings: Vec<String>,
 }
 
-impl Overlay<'_> {
+impl SettingsOverlay<'_> {
     /// A value of the files for a setting that the inventory does not give.
     fn changed(&mut self, keyword: &str, setting: &'static str) -> Option<String> {
         let value = self.beyond.one(keyword)?.to_owned();
         if self.target.is_given(setting) {
             return None;
         }
-        self.target.origins.insert(setting, Origin::SshConfig);
+        self.target
+            .origins
+            .insert(setting, SettingOrigin::SshConfig);
         Some(value)
     }
 
@@ -161,7 +163,9 @@ impl Overlay<'_> {
             .filter(|name| *name != self.original)
         {
             self.target.address = name.to_owned();
-            self.target.origins.insert("address", Origin::SshConfig);
+            self.target
+                .origins
+                .insert("address", SettingOrigin::SshConfig);
         }
         if let Some(user) = self.changed("user", "user") {
             self.target.user = user;
@@ -271,15 +275,15 @@ impl Overlay<'_> {
     fn road(&mut self) {
         if let Some(jump) = self.changed("proxyjump", "proxy") {
             self.target.ssh.proxy = if jump == "none" {
-                Proxy::Direct
+                SshProxy::Direct
             } else {
-                Proxy::Jump(jump)
+                SshProxy::Jump(jump)
             };
         } else if let Some(command) = self.changed("proxycommand", "proxy") {
             self.target.ssh.proxy = if command == "none" {
-                Proxy::Direct
+                SshProxy::Direct
             } else {
-                Proxy::Command(command)
+                SshProxy::Command(command)
             };
         }
         match self.changed("addressfamily", "AddressFamily").as_deref() {
@@ -341,7 +345,7 @@ impl Overlay<'_> {
             ssh.methods = Some(methods);
             self.target
                 .origins
-                .insert("PreferredAuthentications", Origin::SshConfig);
+                .insert("PreferredAuthentications", SettingOrigin::SshConfig);
         }
     }
 
@@ -367,7 +371,7 @@ impl Overlay<'_> {
     }
 
     fn path(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
-        let tokens = Tokens {
+        let tokens = TokenValues {
             target: &self.target,
             original: &self.original,
         };

@@ -4,18 +4,18 @@
 use std::time::Duration;
 
 use super::*;
-use crate::inventory::{HostKeyPolicy, IdentityAgent, Origin, Proxy};
+use crate::inventory::{HostKeyPolicy, IdentityAgent, SettingOrigin, SshProxy};
 use crate::names::HostName;
 
 /// The host `web` under a configuration, and the warnings about it.
 async fn resolved(
     config: &str,
-    given: impl FnOnce(&mut Target),
-) -> (Result<Target, TransportError>, Vec<String>) {
+    given: impl FnOnce(&mut SshTarget),
+) -> (Result<SshTarget, TransportError>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, config).unwrap();
-    let mut target = Target::new(HostName::new("web"), "web".into());
+    let mut target = SshTarget::new(HostName::new("web"), "web".into());
     target.ssh_config = SshConfigFile::File(file);
     given(&mut target);
     let asked = SshConfig::default();
@@ -48,7 +48,7 @@ async fn every_supported_setting_is_read() {
     assert_eq!(target.host_key_policy, HostKeyPolicy::Strict);
     assert_eq!(target.connect_timeout, Duration::from_secs(7));
     let ssh = &target.ssh;
-    assert_eq!(ssh.proxy, Proxy::Jump("one,ann@two:23".into()));
+    assert_eq!(ssh.proxy, SshProxy::Jump("one,ann@two:23".into()));
     assert_eq!(ssh.host_key_alias.as_deref(), Some("alias"));
     assert!(ssh.identities_only && ssh.hash_known_hosts);
     assert_eq!(
@@ -75,7 +75,7 @@ async fn every_supported_setting_is_read() {
         target
             .origins
             .values()
-            .all(|origin| *origin == Origin::SshConfig),
+            .all(|origin| *origin == SettingOrigin::SshConfig),
         "{:?}",
         target.origins
     );
@@ -88,8 +88,8 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
         target.user = "ann".into();
         target.identity_files = vec!["/own".into()];
         target.origins.extend([
-            ("user", Origin::Inventory),
-            ("identity_file", Origin::Inventory),
+            ("user", SettingOrigin::Inventory),
+            ("identity_file", SettingOrigin::Inventory),
         ]);
     })
     .await;
@@ -100,8 +100,8 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
         "`Match user` sees the inventory's user"
     );
     assert_eq!(target.identity_files, [PathBuf::from("/own")]);
-    assert_eq!(target.ssh.proxy, Proxy::Command("nc %h %p".into()));
-    assert_eq!(target.origins["port"], Origin::SshConfig);
+    assert_eq!(target.ssh.proxy, SshProxy::Command("nc %h %p".into()));
+    assert_eq!(target.origins["port"], SettingOrigin::SshConfig);
 
     let (target, _) = resolved("ConnectTimeout 0\n", |_| {}).await;
     let target = target.unwrap();
@@ -113,12 +113,12 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
     assert!(!target.origins.contains_key("connect_timeout"));
 
     let (target, _) = resolved("ProxyJump bastion\n", |target| {
-        target.origins.insert("proxy", Origin::Inventory);
+        target.origins.insert("proxy", SettingOrigin::Inventory);
     })
     .await;
     assert_eq!(
         target.unwrap().ssh.proxy,
-        Proxy::Direct,
+        SshProxy::Direct,
         "`proxy_jump = \"none\"` switches it off"
     );
 }
@@ -157,12 +157,12 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
 /// What skep makes of a configuration without `ssh`, and its warnings.
 fn without_the_program(
     config: &str,
-    given: impl FnOnce(&mut Target),
-) -> (Result<Target, TransportError>, Vec<String>) {
+    given: impl FnOnce(&mut SshTarget),
+) -> (Result<SshTarget, TransportError>, Vec<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, config).unwrap();
-    let mut target = Target::new(HostName::new("web"), "web".into());
+    let mut target = SshTarget::new(HostName::new("web"), "web".into());
     target.ssh_config = SshConfigFile::File(file.clone());
     given(&mut target);
     match by_itself(&target, Some(&file), &file) {
@@ -217,7 +217,7 @@ async fn without_the_program_the_same_comes_out() {
     for config in configs {
         let (asked, _) = resolved(config, |_| {}).await;
         let (read, warnings) = without_the_program(config, |_| {});
-        let plain = |target: Result<Target, TransportError>| {
+        let plain = |target: Result<SshTarget, TransportError>| {
             let mut target = target.unwrap_or_else(|error| panic!("{config}: {error}"));
             // Where the two files lie differs, and a default that a file names is no setting of it for `ssh -G`.
             (target.ssh_config, target.origins) =
@@ -256,15 +256,17 @@ fn without_the_program_what_cannot_be_followed_is_named_and_the_inventory_wins()
         VerifyHostKeyDNS yes\nHost web\n Port 2201\n User ann\n IdentityFile /b\n";
     let (target, warnings) = without_the_program(config, |target| {
         target.identity_files = vec!["/own".into()];
-        target.origins.insert("identity_file", Origin::Inventory);
+        target
+            .origins
+            .insert("identity_file", SettingOrigin::Inventory);
     });
     let target = target.unwrap();
     assert_eq!(
         (target.port, target.user.as_str(), &target.ssh.proxy),
-        (2201, "ann", &Proxy::Direct)
+        (2201, "ann", &SshProxy::Direct)
     );
     assert_eq!(target.identity_files, [PathBuf::from("/own")]);
-    assert_eq!(target.origins["port"], Origin::SshConfig);
+    assert_eq!(target.origins["port"], SettingOrigin::SshConfig);
     assert_eq!(
         target.ssh.ciphers,
         Some(vec!["+aes128-cbc".to_owned()]),
@@ -287,7 +289,7 @@ async fn without_the_program_warnings_come_once_and_the_switch_off_holds() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, "Match exec true\n User x\nMatch all\n Port 2222\n").unwrap();
-    let mut target = Target::new(HostName::new("web"), "web".into());
+    let mut target = SshTarget::new(HostName::new("web"), "web".into());
     target.ssh_config = SshConfigFile::File(file);
     let asked = SshConfig {
         program: folder.path().join("no-ssh"),

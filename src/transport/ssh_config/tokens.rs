@@ -2,17 +2,17 @@
 
 use std::path::PathBuf;
 
-use crate::inventory::{Target, local_user};
+use crate::inventory::{SshTarget, local_user};
 
 /// What tokens stand for.
-pub struct Tokens<'a> {
+pub struct TokenValues<'a> {
     /// The host, with address, port and user as they will be used.
-    pub target: &'a Target,
+    pub target: &'a SshTarget,
     /// What was asked for: the name as given.
     pub original: &'a str,
 }
 
-impl Tokens<'_> {
+impl TokenValues<'_> {
     /// A path of the configuration.
     ///
     /// # Errors
@@ -110,9 +110,9 @@ mod tests {
 
     #[test]
     fn tokens_and_home_and_variables() {
-        let mut target = Target::new(HostName::new("web"), "10.0.0.7".into());
+        let mut target = SshTarget::new(HostName::new("web"), "10.0.0.7".into());
         (target.user, target.port) = ("ann".into(), 2222);
-        let tokens = Tokens {
+        let tokens = TokenValues {
             target: &target,
             original: "web",
         };

@@ -1,12 +1,12 @@
 //! Why a resource differs: the record on the host tells, and is never believed over what is there.
 
-use super::site::Site;
+use super::site::DriftSite;
 
 const RECORD: &str = "/var/lib/skep/applied.json";
 
 #[test]
 fn causes_tell_who_changed_what() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.write("motd.j2", "hello\n");
     site.playbook(
         "{ file = { path = 'HOST/motd', template = 'motd.j2' } },\n{ directory = { path = 'HOST/data', mode = '0750' } },",
@@ -54,7 +54,7 @@ fn causes_tell_who_changed_what() {
 
 #[test]
 fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'hunter2', secret = true } },");
     site.run("apply", &["--yes"]).exits(0);
     for (damage, why) in [
@@ -80,7 +80,7 @@ fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
 
 #[test]
 fn a_record_that_cannot_be_written_is_said_and_the_host_is_as_asked() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.on(0, "mount -o remount,ro /var/lib/skep");
     site.run("apply", &["--yes"])

@@ -1,10 +1,10 @@
 //! The history: since when, until when, and what is kept.
 
-use super::site::Site;
+use super::site::DriftSite;
 
 #[test]
 fn history_shows_when_drift_began_and_ended() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/y', content = 'y' } },");
     site.run("history", &[]).exits(0).says("no report is kept");
     site.run("apply", &["--yes"]).exits(0);
@@ -56,7 +56,7 @@ fn history_shows_when_drift_began_and_ended() {
 
 #[test]
 fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ directory = { path = 'HOST' } },");
     site.write("state", "a file where the folder should be");
     site.run("check", &[]).exits(0).says("no history is kept");
@@ -64,7 +64,7 @@ fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
 
 #[test]
 fn checks_at_the_same_time_keep_a_report_each() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ directory = { path = 'HOST' } },");
     std::thread::scope(|scope| {
         for _ in 0..4 {

@@ -1,9 +1,9 @@
 //! Ignore rules: ignored drift is listed and counted, expired rules are reported, broken ones stop the check.
 
-use super::site::Site;
+use super::site::DriftSite;
 
-fn drifted() -> Site {
-    let site = Site::new(1);
+fn drifted() -> DriftSite {
+    let site = DriftSite::new(1);
     site.playbook(
         "{ file = { path = 'HOST/x', content = 'x', mode = '0644' } },\n{ file = { path = 'HOST/y', content = 'y' } },",
     );
@@ -68,7 +68,7 @@ fn ignored_drift_is_listed_and_counted_and_an_expired_rule_is_reported() {
 
 /// Outcome and ignored fields of `x` in an event of `--json`.
 #[track_caller]
-fn of_x(site: &Site, event: &str, code: i32) -> (String, Vec<String>) {
+fn of_x(site: &DriftSite, event: &str, code: i32) -> (String, Vec<String>) {
     let said = site.run("check", &["--json"]).exits(code);
     let lines = said
         .stdout
@@ -100,7 +100,7 @@ fn of_x(site: &Site, event: &str, code: i32) -> (String, Vec<String>) {
 
 #[test]
 fn a_broken_file_of_rules_stops_the_check_before_any_host_is_contacted() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.write(
         "rules.toml",

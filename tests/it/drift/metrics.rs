@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use super::site::Site;
+use super::site::DriftSite;
 
 /// Every series by its name with labels. Panics on whatever Prometheus would not read or the textfile collector would refuse.
 #[track_caller]
@@ -109,7 +109,7 @@ fn promtool(what: &str, text: &str) {
 
 #[test]
 fn metrics_are_valid_and_say_what_was_found() {
-    let mut site = Site::new(3);
+    let mut site = DriftSite::new(3);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/y', content = 'y' } },");
     site.run("apply", &["--yes"]).exits(0);
     site.run("check", &["--metrics", "m.prom"]).exits(0);

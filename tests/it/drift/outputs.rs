@@ -1,10 +1,10 @@
 //! Several outputs at once, files that cannot be written, JUnit, and who is told.
 
-use super::site::Site;
+use super::site::DriftSite;
 
 #[test]
 fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);
     std::fs::create_dir(site.path("gone")).unwrap();
@@ -77,7 +77,7 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
 
 #[test]
 fn junit_counts_what_it_lists() {
-    let mut site = Site::new(3);
+    let mut site = DriftSite::new(3);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/<y>&', content = 'y' } },");
     site.run("apply", &["--yes"]).exits(0);
     site.write("host-a/x", "<![CDATA[\u{1b}[31m");
@@ -116,7 +116,7 @@ fn junit_counts_what_it_lists() {
 
 #[test]
 fn people_are_told_when_the_state_changed_and_only_then() {
-    let site = Site::new(1);
+    let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);
     let check = |code: i32| {

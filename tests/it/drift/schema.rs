@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::site::Site;
+use super::site::DriftSite;
 
 /// What is wrong with a value, as paths with reasons.
 fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
@@ -140,7 +140,7 @@ fn unpublished(root: &Value, schema: &Value, value: &Value, path: &str, found: &
 
 #[test]
 fn real_reports_are_as_the_published_schema_says() {
-    let mut site = Site::new(4);
+    let mut site = DriftSite::new(4);
     let published = site.skep(&["schema", "report"]).exits(0).stdout;
     let schema: Value = serde_json::from_str(&published).unwrap();
     site.playbook(

@@ -10,14 +10,14 @@ use crate::output::redact::varying;
 use crate::ssh::sshd::{Sshd, must};
 
 /// A small site: hosts `a`, `b`, ... with one playbook.
-pub struct Site {
+pub struct DriftSite {
     /// The servers, in the order of their names.
     pub hosts: Vec<Sshd>,
     folder: tempfile::TempDir,
 }
 
 /// What a finished run said.
-pub struct Said {
+pub struct RunOutput {
     /// Exit code.
     pub code: i32,
     /// Results.
@@ -26,7 +26,7 @@ pub struct Said {
     pub stderr: String,
 }
 
-impl Said {
+impl RunOutput {
     /// Fails the test with all that was printed unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
@@ -52,7 +52,7 @@ impl Said {
 
     /// Compares everything that was printed with the snapshot file of this name.
     #[track_caller]
-    pub fn shows(self, site: &Site, name: &str) -> Self {
+    pub fn shows(self, site: &DriftSite, name: &str) -> Self {
         let text = format!("{}---- stderr\n{}", self.stdout, self.stderr);
         let folder = site.folder.path().display().to_string();
         golden(name, &varying(&text.replace(&folder, "[folder]")));
@@ -72,7 +72,7 @@ impl Said {
     }
 }
 
-impl Site {
+impl DriftSite {
     /// This many hosts, none with any file.
     pub fn new(count: usize) -> Self {
         let site = Self {
@@ -128,14 +128,14 @@ impl Site {
     }
 
     /// Runs a verb on the site's inventory and playbook, in the site's folder.
-    pub fn run(&self, verb: &str, more: &[&str]) -> Said {
+    pub fn run(&self, verb: &str, more: &[&str]) -> RunOutput {
         let mut arguments = vec![verb, "-i", "inventory", "playbook.toml"];
         arguments.extend(more);
         self.skep(&arguments)
     }
 
     /// Runs `skep` in the site's folder, with a home and a state folder in it.
-    pub fn skep(&self, arguments: &[&str]) -> Said {
+    pub fn skep(&self, arguments: &[&str]) -> RunOutput {
         let output: Output = Command::new(env!("CARGO_BIN_EXE_skep"))
             .args(arguments)
             .current_dir(self.folder.path())
@@ -146,7 +146,7 @@ impl Site {
             .env_remove("SKEP_INVENTORY")
             .output()
             .expect("skep starts");
-        Said {
+        RunOutput {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8(output.stdout).unwrap(),
             stderr: String::from_utf8(output.stderr).unwrap(),

@@ -2,10 +2,10 @@
 
 use proptest::prelude::*;
 
-use super::project::{INVENTORY, Project};
+use super::project::{INVENTORY, TestProject};
 
 fn load(name: &str, content: &[u8]) {
-    let project = Project::new(&[]);
+    let project = TestProject::new(&[]);
     project.write(name, content);
     if let Err(errors) = project.prepare() {
         assert!(errors.has_errors());
@@ -80,7 +80,7 @@ proptest! {
 
     #[test]
     fn any_pattern(pattern in "[a-z0-9\\[\\]:,!&*?é -]{0,20}") {
-        let project = Project::new(&[]);
+        let project = TestProject::new(&[]);
         let inventory = skep::inventory::Inventory::load(&[project.path("inventory.toml")], &[]).unwrap();
         if let Err(error) = inventory.select(&pattern) {
             prop_assert!(error.span.end <= pattern.len());

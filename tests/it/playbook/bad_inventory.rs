@@ -2,10 +2,10 @@
 
 use crate::output::golden;
 
-use super::project::{INVENTORY, Project};
+use super::project::{INVENTORY, TestProject};
 
 fn refused(inventory: &str) -> Vec<String> {
-    Project::new(&[("inventory.toml", inventory)]).error_lines()
+    TestProject::new(&[("inventory.toml", inventory)]).error_lines()
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn a_host_twice_in_one_file() {
 
 #[test]
 fn a_host_twice_over_two_files_shows_both_places() {
-    let project = Project::new(&[("more.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n")]);
+    let project = TestProject::new(&[("more.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n")]);
     let errors = project
         .prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"])
         .unwrap_err();
@@ -41,7 +41,7 @@ fn a_host_twice_over_two_files_shows_both_places() {
 
 #[test]
 fn a_folder_is_one_inventory() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inv/b.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n"),
         ("inv/a.toml", INVENTORY),
     ]);
@@ -76,7 +76,7 @@ fn an_address_that_is_not_one() {
 
 #[test]
 fn a_file_that_is_not_utf_8() {
-    let project = Project::new(&[]);
+    let project = TestProject::new(&[]);
     project.write("inventory.toml", b"[hosts.a]\naddress = 'gr\xfcn'\n");
     let lines = project.error_lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -88,7 +88,7 @@ fn a_file_that_is_not_utf_8() {
 
 #[test]
 fn a_file_of_10_mb() {
-    let project = Project::new(&[]);
+    let project = TestProject::new(&[]);
     project.write("inventory.toml", vec![b'#'; 10_000_000]);
     let lines = project.error_lines();
     assert_eq!(lines.len(), 1, "{lines:?}");
@@ -100,7 +100,7 @@ fn a_file_of_10_mb() {
 
 #[test]
 fn a_file_that_is_not_there() {
-    let project = Project::new(&[]);
+    let project = TestProject::new(&[]);
     let errors = project
         .prepare_files(&["none.toml"], &["none/either.toml"])
         .unwrap_err();
@@ -118,7 +118,7 @@ fn a_file_that_is_not_there() {
 
 #[test]
 fn a_host_that_no_play_reaches() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,db'\nresources = []\n",
     )]);
@@ -134,7 +134,7 @@ fn a_host_that_no_play_reaches() {
 fn a_mistyped_group_of_a_host_is_suggested() {
     let inventory = "[hosts.a]\ngroups = ['managers']\n[hosts.b]\ngroups = ['manager']\n";
     let playbook = "[[plays]]\nhosts = 'managers'\nresources = []\n";
-    let lines = Project::new(&[
+    let lines = TestProject::new(&[
         ("inventory.toml", inventory),
         ("playbooks/site.toml", playbook),
     ])
@@ -152,13 +152,13 @@ fn a_mistyped_group_of_a_host_is_suggested() {
 fn a_host_may_be_left_out_on_purpose() {
     let inventory = format!("{INVENTORY}[hosts.old]\naddress = '10.0.0.1'\nunmanaged = true\n");
     let playbook = "[[plays]]\nhosts = 'managers:workers'\nresources = []\n";
-    Project::new(&[
+    TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", playbook),
     ])
     .prepare()
     .unwrap();
-    let mut limited = Project::new(&[(
+    let mut limited = TestProject::new(&[(
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,db'\nresources = []\n",
     )]);
@@ -188,7 +188,7 @@ fn a_name_is_a_host_or_a_group() {
 
 #[test]
 fn every_syntax_error_of_every_file_is_told() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", "[hosts.a]\naddress = \nport = 1 2\n"),
         ("playbooks/site.toml", "[[plays]\nhosts = 'all'\n"),
     ]);
@@ -208,14 +208,14 @@ fn variables_cannot_hide_what_templates_offer() {
 
 #[test]
 fn secrets_are_masked_in_the_line_that_is_shown() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "inventory.toml",
         "[hosts.a]\nbecome_password = \"hunter2\"\n",
     )]);
     let shown = project.errors();
     assert!(shown.contains("become_password = *********"), "{shown}");
     assert!(!shown.contains("hunter2"), "{shown}");
-    let broken = Project::new(&[(
+    let broken = TestProject::new(&[(
         "inventory.toml",
         "[hosts.a]\napi_token = \"hunter2\nport = 1\n",
     )]);
@@ -226,7 +226,7 @@ fn secrets_are_masked_in_the_line_that_is_shown() {
 
 #[test]
 fn extra_variables_that_are_none() {
-    let mut project = Project::new(&[("vars.toml", "a = \n")]);
+    let mut project = TestProject::new(&[("vars.toml", "a = \n")]);
     project.extra_vars = vec![
         "novalue".into(),
         "host=1".into(),

@@ -2,10 +2,10 @@
 
 use crate::output::golden;
 
-use super::project::{Project, playbook};
+use super::project::{TestProject, playbook};
 
 fn refused(playbook: &str) -> Vec<String> {
-    Project::new(&[("playbooks/site.toml", playbook)]).error_lines()
+    TestProject::new(&[("playbooks/site.toml", playbook)]).error_lines()
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn one_resource_has_one_kind() {
 
 #[test]
 fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n",
     )]);
@@ -53,7 +53,7 @@ fn a_group_may_be_declared_to_be_empty() {
         ]
     );
     let inventory = format!("{}[groups.standby]\n", super::project::INVENTORY);
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", text),
     ]);
@@ -84,7 +84,7 @@ fn plays_need_hosts_and_playbooks_need_plays() {
 
 #[test]
 fn an_include_cycle_names_the_chain() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", "include = ['a.toml']\n"),
         ("playbooks/a.toml", "include = [\n  'sub/b.toml',\n]\n"),
         ("playbooks/sub/b.toml", "include = '../a.toml'\n"),
@@ -110,7 +110,7 @@ fn a_playbook_that_includes_itself() {
 
 #[test]
 fn an_include_that_is_not_there_or_is_wrong() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         (
             "playbooks/site.toml",
             "include = ['none.toml', { fil = 'b.toml' }, { file = 'b.toml' }, 5]\n",
@@ -128,7 +128,7 @@ fn the_same_error_on_many_hosts_is_said_once_and_counted() {
     let inventory: String = (0..100)
         .map(|number| format!("[hosts.node{number}]\n"))
         .collect();
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", inventory.as_str()),
         (
             "playbooks/site.toml",
@@ -148,7 +148,7 @@ fn the_same_error_on_many_hosts_is_said_once_and_counted() {
 #[test]
 fn unknown_tags_and_limits_are_errors() {
     let text = playbook("{ symlink = { path = '/a', target = '/b' }, tags = ['docker'] }");
-    let mut project = Project::new(&[("playbooks/site.toml", &text)]);
+    let mut project = TestProject::new(&[("playbooks/site.toml", &text)]);
     project.options.tags = vec!["dcker".into()];
     project.options.limit = vec!["managers:workrs".into()];
     assert_eq!(
@@ -168,7 +168,7 @@ fn unknown_tags_and_limits_are_errors() {
 
 #[test]
 fn errors_of_inventory_playbook_and_templates_come_together() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         (
             "inventory.toml",
             "[defaults]\nusr = 'x'\n[hosts.a]\naddress = '1.2.3'\n",
@@ -183,7 +183,7 @@ fn errors_of_inventory_playbook_and_templates_come_together() {
 
 #[test]
 fn json_has_file_line_column_and_hint() {
-    let project = Project::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
+    let project = TestProject::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
     let errors = project.prepare().unwrap_err().to_json();
     assert_eq!(errors.as_array().unwrap().len(), 1);
     assert!(

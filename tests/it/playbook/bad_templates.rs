@@ -2,16 +2,16 @@
 
 use crate::output::golden;
 
-use super::project::{INVENTORY, Project, playbook};
+use super::project::{INVENTORY, TestProject, playbook};
 
 fn refused(resources: &str) -> Vec<String> {
-    Project::new(&[("playbooks/site.toml", &playbook(resources))]).error_lines()
+    TestProject::new(&[("playbooks/site.toml", &playbook(resources))]).error_lines()
 }
 
 #[test]
 fn an_undefined_variable_is_named_and_pointed_at() {
     let text = playbook("{ symlink = { path = '/home/{{ usr }}/x', target = '/b' } }");
-    let project = Project::new(&[("playbooks/site.toml", &text)]);
+    let project = TestProject::new(&[("playbooks/site.toml", &text)]);
     golden("errors_undefined_variable", &project.errors());
 }
 
@@ -45,7 +45,7 @@ fn syntax_unknown_filters_and_unknown_groups() {
 fn a_variable_that_fails_is_shown_where_it_was_given_and_where_it_is_used() {
     let inventory = INVENTORY.replace("[defaults]", "[vars]\nbase = '/srv/{{ bas }}'\n[defaults]");
     let text = playbook("{ symlink = { path = '{{ base }}/x', target = '/b' } }");
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);
@@ -59,7 +59,7 @@ fn variables_that_refer_to_each_other_in_a_circle() {
         "[vars]\na = '{{ b }}'\nb = '{{ a }}'\n[defaults]",
     );
     let text = playbook("{ symlink = { path = '{{ a }}', target = '/b' } }");
-    let lines = Project::new(&[
+    let lines = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ])
@@ -86,7 +86,7 @@ fn what_fails_on_some_releases_only_is_a_warning_that_names_them() {
     let text = playbook(
         "{ symlink = { path = '/{{ {\"noble\": 1, \"jammy\": 2, \"resolute\": 3}[facts.codename] }}', target = '/b' } }",
     );
-    let project = Project::new(&[("playbooks/site.toml", &text)]);
+    let project = TestProject::new(&[("playbooks/site.toml", &text)]);
     let warnings = project.prepare().unwrap().resolved.warnings;
     assert_eq!(warnings.len(), 1, "{}", project.shown(&warnings));
     let releases: Vec<&String> = warnings.iter().next().unwrap().releases.iter().collect();

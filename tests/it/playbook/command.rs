@@ -2,9 +2,9 @@
 
 use assert_cmd::Command;
 
-use super::project::{Project, playbook};
+use super::project::{TestProject, playbook};
 
-fn skep(project: &Project, arguments: &[&str]) -> assert_cmd::assert::Assert {
+fn skep(project: &TestProject, arguments: &[&str]) -> assert_cmd::assert::Assert {
     let mut command = Command::cargo_bin("skep").unwrap();
     command
         .current_dir(project.path(""))
@@ -15,7 +15,7 @@ fn skep(project: &Project, arguments: &[&str]) -> assert_cmd::assert::Assert {
 
 #[test]
 fn validate_exits_0_and_counts() {
-    let project = Project::new(&[]);
+    let project = TestProject::new(&[]);
     skep(
         &project,
         &["validate", "-i", "inventory.toml", "playbooks/site.toml"],
@@ -27,7 +27,7 @@ fn validate_exits_0_and_counts() {
 
 #[test]
 fn validate_exits_2_and_says_where() {
-    let project = Project::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
+    let project = TestProject::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
     let assert = skep(
         &project,
         &["validate", "-i", "inventory.toml", "playbooks/site.toml"],
@@ -59,7 +59,7 @@ fn validate_exits_2_and_says_where() {
 
 #[test]
 fn the_only_inventory_is_found_and_several_are_not_guessed_at() {
-    let project = Project::new(&[("inventory/a.toml", super::project::INVENTORY)]);
+    let project = TestProject::new(&[("inventory/a.toml", super::project::INVENTORY)]);
     skep(&project, &["inventory", "--limit", "db"])
         .code(0)
         .stdout("docker02  vagrant@192.168.56.12:22  workers, db\n");
@@ -74,7 +74,7 @@ fn the_only_inventory_is_found_and_several_are_not_guessed_at() {
 
 #[test]
 fn inventory_as_json_is_merged_and_hides_secrets() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "i.toml",
         "[vars]\nregistry_password = 'hunter2'\na = 1\n[hosts.x]\naddress = '10.0.0.1'\ngroups = ['g']\nvars = { a = 2 }\n",
     )]);

@@ -1,6 +1,6 @@
 //! docs/files.md says what the loader does: its example resolves, and every key that it lists is one.
 
-use super::project::Project;
+use super::project::TestProject;
 
 const DOCUMENT: &str = include_str!("../../../docs/files.md");
 
@@ -25,7 +25,7 @@ fn the_example_resolves() {
         .split("```")
         .next()
         .unwrap();
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", example),
         ("playbooks/docker.toml", "[vars]\nswarm_size = 3\n"),
         (
@@ -46,7 +46,7 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
     let listed = first_column("| connection setting |");
     for setting in &listed {
         let project =
-            Project::new(&[("inventory.toml", &format!("[hosts.a]\n{setting} = {{}}\n"))]);
+            TestProject::new(&[("inventory.toml", &format!("[hosts.a]\n{setting} = {{}}\n"))]);
         let lines = project.error_lines();
         assert!(
             lines[0].starts_with(&format!(
@@ -57,7 +57,7 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
         );
     }
     // An unknown key that is near to none of them makes the error list all there are.
-    let project = Project::new(&[("inventory.toml", "[hosts.a]\nzzzzzzzzzzzzzzzzzz = 1\n")]);
+    let project = TestProject::new(&[("inventory.toml", "[hosts.a]\nzzzzzzzzzzzzzzzzzz = 1\n")]);
     let errors = project.prepare().unwrap_err();
     let known = errors.iter().next().unwrap().hint.clone().unwrap();
     let known: Vec<&str> = known
@@ -76,7 +76,7 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
 #[test]
 fn every_listed_pattern_selects() {
     let inventory = "[hosts.docker01]\ngroups=['managers','a','b']\n[hosts.web1]\ngroups=['a']\n[hosts.x]\ngroups=['a','b']\n";
-    let project = Project::new(&[("inventory.toml", inventory)]);
+    let project = TestProject::new(&[("inventory.toml", inventory)]);
     let inventory =
         skep::inventory::Inventory::load(&[project.path("inventory.toml")], &[]).unwrap();
     let start = DOCUMENT.find("| pattern | hosts |").unwrap();

@@ -1,22 +1,22 @@
 //! Templates and source files: where they are looked for, what they see, and how they fail. What kinds refuse is shown at
 //! the field that they refuse.
 
-use skep::model::{Answers, Examination, Query};
-use skep::playbook::{GoalResource, sample_facts};
+use skep::model::{Examination, HostAnswers, Query};
+use skep::playbook::{ResourceBinding, sample_facts};
 
 use crate::output::golden;
 
-use super::project::{Project, playbook};
+use super::project::{TestProject, playbook};
 
 /// The content that the first host's first goal would write, as its change shows it.
-fn content(project: &Project) -> String {
+fn content(project: &TestProject) -> String {
     let prepared = project
         .prepare()
         .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
     let goal = &prepared.resolved.plays[0].goals[0][0];
     let resource = match &goal.resource {
-        GoalResource::Bound(resource) => resource.clone(),
-        GoalResource::Deferred(deferred) => deferred
+        ResourceBinding::Bound(resource) => resource.clone(),
+        ResourceBinding::Deferred(deferred) => deferred
             .bind(&sample_facts("docker01", "10.0.0.1")[0].facts)
             .unwrap()
             .remove(0),
@@ -24,8 +24,8 @@ fn content(project: &Project) -> String {
     let answers = resource
         .queries()
         .into_iter()
-        .fold(Answers::default(), |answers, query| match query {
-            Query::Path { .. } => answers.with(query, skep::model::Answer::Path(None)),
+        .fold(HostAnswers::default(), |answers, query| match query {
+            Query::Path { .. } => answers.with(query, skep::model::QueryAnswer::Path(None)),
             other => panic!("not expected: {other:?}"),
         });
     match resource.examine(&answers).unwrap() {
@@ -46,7 +46,7 @@ fn templates_are_found_beside_and_above_the_playbook() {
         "playbooks/x.conf",
     ] {
         let text = file("template = 'x.conf'");
-        let project = Project::new(&[
+        let project = TestProject::new(&[
             ("playbooks/site.toml", &text),
             (place, "name={{ host.name }}\n"),
         ]);
@@ -57,7 +57,7 @@ fn templates_are_found_beside_and_above_the_playbook() {
         );
     }
     let text = file("source = 'x.conf'");
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", &text),
         ("playbooks/x.conf", "{{ as it is }}\n"),
     ]);
@@ -66,7 +66,7 @@ fn templates_are_found_beside_and_above_the_playbook() {
 
 #[test]
 fn templates_include_others_and_loop_over_hosts() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),
         (
             "templates/x.conf",
@@ -83,7 +83,7 @@ fn templates_include_others_and_loop_over_hosts() {
 
 #[test]
 fn a_template_has_a_digest() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         (
             "playbooks/site.toml",
             &file(
@@ -99,7 +99,7 @@ fn a_template_has_a_digest() {
 
 #[test]
 fn a_template_that_uses_facts_defers_its_file() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),
         ("templates/x.conf", "{% include 'inner.conf' %}"),
         ("templates/inner.conf", "{{ facts.codename }}"),
@@ -107,19 +107,19 @@ fn a_template_that_uses_facts_defers_its_file() {
     let prepared = project.prepare().unwrap();
     assert!(matches!(
         prepared.resolved.plays[0].goals[0][0].resource,
-        GoalResource::Deferred(_)
+        ResourceBinding::Deferred(_)
     ));
     assert!(content(&project).contains("jammy"));
 }
 
 #[test]
 fn a_missing_template_lists_the_places_looked_at() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "playbooks/site.toml",
         &file("template = 'nginx.conf', mode = '0644'"),
     )]);
     golden("errors_missing_template", &project.errors());
-    let project = Project::new(&[("playbooks/site.toml", &file("source = 'none/x'"))]);
+    let project = TestProject::new(&[("playbooks/site.toml", &file("source = 'none/x'"))]);
     let lines = project.error_lines();
     assert!(
         lines[0]
@@ -130,7 +130,7 @@ fn a_missing_template_lists_the_places_looked_at() {
 
 #[test]
 fn an_undefined_variable_in_a_template_names_template_and_line() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),
         ("templates/x.conf", "first\n{% include 'inner.conf' %}\n"),
         ("templates/inner.conf", "a\nb\nlisten {{ prot }};\n"),
@@ -140,7 +140,7 @@ fn an_undefined_variable_in_a_template_names_template_and_line() {
 
 #[test]
 fn a_template_with_a_syntax_error_or_a_missing_include() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         (
             "playbooks/site.toml",
             &playbook(
@@ -166,7 +166,7 @@ fn a_template_with_a_syntax_error_or_a_missing_include() {
 
 #[test]
 fn templates_that_are_too_large_or_not_utf_8() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "playbooks/site.toml",
         &playbook(
             "{ file = { path = '/a', template = 'a.conf' } },\n{ file = { path = '/b', template = 'b.conf' } },\n{ file = { path = '/c', source = 'a.conf' } }",
@@ -192,7 +192,7 @@ fn templates_that_are_too_large_or_not_utf_8() {
 
 #[test]
 fn a_mode_that_is_not_octal_is_shown_at_its_value() {
-    let project = Project::new(&[(
+    let project = TestProject::new(&[(
         "playbooks/site.toml",
         &playbook(
             "{ directory = { path = '/a', mode = '0788' } },\n{ directory = { path = '/a', mode = 755 } },\n{ directory = { path = 'a', mode = '{{ 644 | string }}' } },",
@@ -228,7 +228,7 @@ fn a_rendered_secret_stays_out_of_messages() {
     let text = playbook(
         "{ file = { path = '/a', content = '{{ db_password }}' } },\n{ file = { path = '/a', content = 'x', password = 'hunter2' } },\n{ directory = { path = '/a', mode = '{{ db_password[0] }}' } },\n{ group = { name = '{{ db_password[0] }}! x' } }",
     );
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);

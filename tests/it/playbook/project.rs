@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use skep::diagnostic::Diagnostics;
 use skep::inventory::InventoryRequest;
-use skep::playbook::{Options, Prepared, Request, prepare};
+use skep::playbook::{PreparedRun, ResolveOptions, RunRequest, prepare};
 
-pub struct Project {
+pub struct TestProject {
     folder: tempfile::TempDir,
-    pub options: Options,
+    pub options: ResolveOptions,
     pub extra_vars: Vec<String>,
 }
 
@@ -37,12 +37,12 @@ hosts = "all"
 resources = [{ symlink = { path = "/a", target = "/b" } }]
 "#;
 
-impl Project {
+impl TestProject {
     /// A project of these files; `inventory.toml` and `playbooks/site.toml` are fine unless they are given.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let project = Self {
             folder: tempfile::tempdir().unwrap(),
-            options: Options::default(),
+            options: ResolveOptions::default(),
             extra_vars: Vec::new(),
         };
         project.write("inventory.toml", INVENTORY);
@@ -63,7 +63,7 @@ impl Project {
         self.folder.path().join(name)
     }
 
-    pub fn prepare(&self) -> Result<Prepared, Diagnostics> {
+    pub fn prepare(&self) -> Result<PreparedRun, Diagnostics> {
         self.prepare_files(&["inventory.toml"], &["playbooks/site.toml"])
     }
 
@@ -71,9 +71,9 @@ impl Project {
         &self,
         inventories: &[&str],
         playbooks: &[&str],
-    ) -> Result<Prepared, Diagnostics> {
+    ) -> Result<PreparedRun, Diagnostics> {
         let paths = |names: &[&str]| names.iter().map(|name| self.path(name)).collect();
-        prepare(&Request {
+        prepare(&RunRequest {
             inventory: InventoryRequest {
                 paths: paths(inventories),
                 extra_vars: self.extra_vars.clone(),

@@ -1,12 +1,12 @@
 //! What files that are fine resolve to.
 
 use skep::names::HostName;
-use skep::playbook::{GoalResource, Prepared, sample_facts};
+use skep::playbook::{PreparedRun, ResourceBinding, sample_facts};
 
-use super::project::{INVENTORY, Project, playbook};
+use super::project::{INVENTORY, TestProject, playbook};
 
 /// Every goal as `host kind[name]`; a deferred one as `host kind?`.
-fn goals(prepared: &Prepared) -> Vec<String> {
+fn goals(prepared: &PreparedRun) -> Vec<String> {
     let plays = prepared.resolved.plays.iter();
     let goals = plays.flat_map(|play| {
         play.goals
@@ -15,14 +15,14 @@ fn goals(prepared: &Prepared) -> Vec<String> {
     });
     goals
         .map(|(host, goal)| match &goal.resource {
-            GoalResource::Bound(resource) => format!("{host} {}", resource.id()),
-            GoalResource::Deferred(deferred) => format!("{host} {}?", deferred.kind()),
+            ResourceBinding::Bound(resource) => format!("{host} {}", resource.id()),
+            ResourceBinding::Deferred(deferred) => format!("{host} {}?", deferred.kind()),
         })
         .collect()
 }
 
 fn resolved(files: &[(&str, &str)]) -> Vec<String> {
-    let project = Project::new(files);
+    let project = TestProject::new(files);
     match project.prepare() {
         Ok(prepared) => goals(&prepared),
         Err(errors) => panic!("{}", project.shown(&errors)),
@@ -54,7 +54,7 @@ fn stronger_variables_replace_weaker_ones() {
         .map(|name| link(&format!("/{name}/{{{{ v_{name} }}}}")))
         .collect();
     let text = format!("{}[vars]\n{}", playbook(&paths), given(0, "playbook"));
-    let mut project = Project::new(&[
+    let mut project = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);
@@ -83,7 +83,7 @@ fn extra_variables_are_toml_where_they_can_be() {
         ]
         .concat(),
     );
-    let mut project = Project::new(&[
+    let mut project = TestProject::new(&[
         ("playbooks/site.toml", &text),
         ("vars.toml", "from_file = { x = 'y' }\nword = 'weak'\n"),
     ]);
@@ -182,7 +182,7 @@ fn resources_with_facts_wait_for_them() {
     let text = playbook(
         "{ symlink = { path = '/{{ indirect }}', target = '/b' } },\n{ symlink = { path = '/{{ item }}', target = '/b' }, loop = '{{ facts.addresses }}' },\n{ symlink = { path = '/c', target = '/b' }, when = \"facts.id == 'debian'\" },\n{ symlink = { path = '/d', target = '/b' } },",
     );
-    let mut project = Project::new(&[
+    let mut project = TestProject::new(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);
@@ -206,8 +206,8 @@ fn resources_with_facts_wait_for_them() {
         let deferred = play.goals[&HostName::new("docker01")]
             .iter()
             .filter_map(|goal| match &goal.resource {
-                GoalResource::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
-                GoalResource::Bound(_) => None,
+                ResourceBinding::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
+                ResourceBinding::Bound(_) => None,
             });
         deferred.flatten().map(|resource| resource.id()).collect()
     };
@@ -224,13 +224,13 @@ fn resources_with_facts_wait_for_them() {
 #[test]
 fn deferred_resources_can_cross_threads() {
     fn crosses<T: Send + Sync + 'static>() {}
-    crosses::<GoalResource>();
-    crosses::<Prepared>();
+    crosses::<ResourceBinding>();
+    crosses::<PreparedRun>();
 }
 
 #[test]
 fn includes_run_first_and_once_and_pass_on_tags_and_variables() {
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         (
             "playbooks/site.toml",
             "include = [{ file = 'a.toml', tags = ['base'] }, 'sub/b.toml']\n[vars]\nname = 'site'\n[[plays]]\nhosts = 'managers'\nresources = [{ symlink = { path = '/site', target = '/b' } }]\n",
@@ -261,7 +261,7 @@ fn includes_run_first_and_once_and_pass_on_tags_and_variables() {
 #[test]
 fn tags_choose_resources() {
     let text = "[[plays]]\nhosts = 'managers'\ntags = ['play']\nresources = [\n  { symlink = { path = '/one', target = '/b' }, tags = ['one'] },\n  { symlink = { path = '/two', target = '/b' }, tags = 'two' },\n  { symlink = { path = '/always', target = '/b' }, tags = ['always'] },\n]\n[[plays]]\nhosts = 'all'\nresources = [{ symlink = { path = '/rest', target = '/b' } }]\n";
-    let mut project = Project::new(&[("playbooks/site.toml", text)]);
+    let mut project = TestProject::new(&[("playbooks/site.toml", text)]);
     project.options.tags = vec!["one".into()];
     assert_eq!(
         goals(&project.prepare().unwrap()),
@@ -278,7 +278,7 @@ fn tags_choose_resources() {
 #[test]
 fn plays_keep_their_order_settings_and_places() {
     let text = "[[plays]]\nname = 'First'\nhosts = ['db', 'docker01']\nserial = 2\nmax_fail = 0\nresources = [\n  { symlink = { path = '/a', target = '/b' } },\n]\n[[plays]]\nhosts = 'workers'\nresources = []\n";
-    let prepared = Project::new(&[("playbooks/site.toml", text)])
+    let prepared = TestProject::new(&[("playbooks/site.toml", text)])
         .prepare()
         .unwrap();
     let [first, second] = prepared.resolved.plays.as_slice() else {
@@ -310,7 +310,7 @@ fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
     let text = playbook(
         "{ symlink = { path = '/a', target = '/b' } },\n{ symlink = { path = '/a', target = '/b' } },\n{ symlink = { path = '/a', target = '/c' } },",
     );
-    let project = Project::new(&[("playbooks/site.toml", &text)]);
+    let project = TestProject::new(&[("playbooks/site.toml", &text)]);
     let warnings = project.prepare().unwrap().resolved.warnings;
     assert_eq!(
         project.lines(&warnings),
@@ -324,7 +324,7 @@ fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
 fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
     let text = "[[plays]]\nhosts = 'all'\nresources = [\n{ symlink = { path = '/a', target = '/b' } },\n\
                 { network = { name = 'back' } },\n{ network = { name = 'of-{{ facts.hostname }}' } },\n]\n";
-    let mut project = Project::new(&[("playbooks/site.toml", text)]);
+    let mut project = TestProject::new(&[("playbooks/site.toml", text)]);
     assert_eq!(
         goals(&project.prepare().unwrap()),
         [

@@ -1,6 +1,6 @@
 //! What the kinds of the swarm refuse, before any connection: two hosts told to start it, and labels.
 
-use super::project::{INVENTORY, Project, playbook};
+use super::project::{INVENTORY, TestProject, playbook};
 
 /// Two managers that can find each other.
 fn managers() -> String {
@@ -25,7 +25,7 @@ fn managers() -> String {
 fn two_managers_told_to_start_the_swarm() {
     let text = "[[plays]]\nhosts = 'docker01'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n\
                 [[plays]]\nhosts = 'docker02,docker03'\nresources = [\n  { swarm_member = { role = 'manager', init = true }, when = \"'managers' in host.groups\" },\n]\n";
-    let project = Project::new(&[
+    let project = TestProject::new(&[
         ("inventory.toml", &managers()),
         ("playbooks/site.toml", text),
     ]);
@@ -54,7 +54,7 @@ fn two_managers_told_to_start_the_swarm() {
 #[test]
 fn a_play_that_tells_all_managers_to_start_it() {
     let text = "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'managers'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n";
-    let lines = Project::new(&[
+    let lines = TestProject::new(&[
         ("inventory.toml", &managers()),
         ("playbooks/site.toml", text),
     ])
@@ -66,7 +66,7 @@ fn a_play_that_tells_all_managers_to_start_it() {
         ]
     );
     let one = text.replace("'managers'", "'managers[0]'");
-    Project::new(&[
+    TestProject::new(&[
         ("inventory.toml", &managers()),
         ("playbooks/site.toml", &one),
     ])
@@ -79,7 +79,7 @@ fn a_label_that_docker_refuses_is_shown_at_its_name() {
     let text = playbook(
         "{ node_labels = { \"fine\" = \"true\", \"not fine\" = \"x\" } },\n{ node_labels = { \"a=b\" = \"x\" } }",
     );
-    let lines = Project::new(&[
+    let lines = TestProject::new(&[
         ("inventory.toml", &managers()),
         ("playbooks/site.toml", &text),
     ])

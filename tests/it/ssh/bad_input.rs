@@ -4,7 +4,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
-use super::sshd::{Account, Sshd, must, public};
+use super::sshd::{Sshd, TestAccount, must, public};
 
 /// A host, what its SSH configuration says (FOLDER is the test's own), and what its error must hold.
 const HOSTS: &[(&str, &str, &[&str])] = &[
@@ -73,7 +73,7 @@ const HOSTS: &[(&str, &str, &[&str])] = &[
 #[test]
 fn each_is_one_error_that_names_setting_source_and_cure() {
     let sshd = Sshd::start("MaxStartups 100");
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     let folder = sshd.folder.path().to_str().unwrap();
     let fill = |text: &str| text.replace("FOLDER", folder);
     for (name, mode, owned) in [

@@ -3,32 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use skep::inventory::Target;
+use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, Known, KnownHosts, Privilege, Secrets, SshConnection,
-    TransportError, connect_with,
+    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, SecretStore,
+    SshConnection, TransportError, connect_with,
 };
 
 use super::commands::marker;
-use super::sshd::{Account, Sshd, bare_options};
+use super::sshd::{Sshd, TestAccount, bare_options};
 use super::{gone, running};
 
 const PASSWORD: &str = "it's a $ecret, \"really\"";
 
 /// Surroundings that know a password for sudo.
 fn knowing(password: &str) -> ConnectOptions {
-    let known = Known {
+    let known = KnownSecrets {
         become_password: Some(password.into()),
-        ..Known::default()
+        ..KnownSecrets::default()
     };
     ConnectOptions {
-        secrets: Arc::new(Secrets::new(known, None)),
+        secrets: Arc::new(SecretStore::new(known, None)),
         ..bare_options()
     }
 }
 
-async fn reach(sshd: &Sshd, account: &Account, options: &ConnectOptions) -> Arc<SshConnection> {
-    let target = Target {
+async fn reach(sshd: &Sshd, account: &TestAccount, options: &ConnectOptions) -> Arc<SshConnection> {
+    let target = SshTarget {
         user: account.name.clone(),
         become_root: true,
         ..sshd.target()
@@ -43,8 +43,8 @@ async fn reach(sshd: &Sshd, account: &Account, options: &ConnectOptions) -> Arc<
 }
 
 /// An account with a password that sudo asks for, and further rules.
-fn account(shell: &str, rules: &str) -> Account {
-    let account = Account::new(shell);
+fn account(shell: &str, rules: &str) -> TestAccount {
+    let account = TestAccount::new(shell);
     account.set_password(PASSWORD);
     account.sudoers(&format!(
         "{}{1} ALL=(ALL) ALL\n",
@@ -104,7 +104,7 @@ async fn the_password_shows_nowhere_and_is_never_the_scripts_input() {
     let sshd = Sshd::start("");
     let plain = account("/bin/dash", "");
     // Nobody asks: the password must not be taken for input.
-    let free = Account::with_sudo("/bin/dash");
+    let free = TestAccount::with_sudo("/bin/dash");
     for account in [&plain, &free] {
         let connection = reach(&sshd, account, &knowing(PASSWORD)).await;
         assert!(
@@ -151,7 +151,7 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
         assert!(start.elapsed() < Duration::from_secs(8));
     }
     // Whoever is not in sudoers hears that, not that the password were wrong.
-    let stranger = Account::new("/bin/dash");
+    let stranger = TestAccount::new("/bin/dash");
     stranger.set_password(PASSWORD);
     let connection = reach(&sshd, &stranger, &knowing(PASSWORD)).await;
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
@@ -198,15 +198,15 @@ async fn limits_hold_behind_a_password_and_a_terminal() {
 async fn others_than_root() {
     let sshd = Sshd::start("");
     let login = account("/bin/bash", "");
-    let other = Account::new("/bin/dash");
-    let mut target = Target {
+    let other = TestAccount::new("/bin/dash");
+    let mut target = SshTarget {
         user: login.name.clone(),
         become_root: true,
         become_user: other.name.clone(),
         ..sshd.target()
     };
     let known = KnownHosts::load(&target.known_hosts).unwrap();
-    let as_whom = async |target: &Target, privilege: Privilege| {
+    let as_whom = async |target: &SshTarget, privilege: Privilege| {
         let connection = connect_with(target, &known, &knowing(PASSWORD))
             .await
             .unwrap();
@@ -234,7 +234,7 @@ async fn a_command_gives_the_password() {
     let sshd = Sshd::start("");
     let account = account("/bin/dash", "");
     std::fs::write(sshd.path("secret"), format!("{PASSWORD}\nmore\n")).unwrap();
-    let mut target = Target {
+    let mut target = SshTarget {
         user: account.name.clone(),
         become_root: true,
         ..sshd.target()

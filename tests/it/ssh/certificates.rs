@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use skep::inventory::{HostKeyPolicy, Target};
+use skep::inventory::{HostKeyPolicy, SshTarget};
 use skep::transport::{KnownHosts, TransportError, connect_with};
 
-use super::login::Agent;
+use super::login::AgentProcess;
 use super::reach;
 use super::sshd::{Sshd, bare_options, keygen, must, public};
 
@@ -48,14 +48,14 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
     reach(&target).await.unwrap();
 
     std::fs::rename(&elsewhere, &beside).unwrap();
-    let agent = Agent::start(sshd.folder.path());
+    let agent = AgentProcess::start(sshd.folder.path());
     agent.add(&key);
     std::fs::rename(&beside, &elsewhere).unwrap();
     let options = skep::transport::ConnectOptions {
         agent_socket: Some(agent.socket.clone()),
         ..bare_options()
     };
-    let target = Target {
+    let target = SshTarget {
         agent: true,
         identity_files: Vec::new(),
         ..sshd.target()
@@ -85,7 +85,7 @@ async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
         sshd.run();
         let key = keygen(sshd.folder.path(), "rsa", &["-t", "rsa", "-b", "2048"]);
         sign(&authority, &["-I", "rsa", "-n", "root"], &key);
-        let target = Target {
+        let target = SshTarget {
             identity_files: vec![key.clone()],
             ..sshd.target()
         };
@@ -170,7 +170,7 @@ async fn a_hosts_certificate_by_a_known_authority() {
 }
 
 /// What `ssh` says to the same.
-fn ssh(target: &Target) -> std::process::Output {
+fn ssh(target: &SshTarget) -> std::process::Output {
     std::process::Command::new("ssh")
         .args([
             "-F",
@@ -196,7 +196,7 @@ fn ssh(target: &Target) -> std::process::Output {
         .unwrap()
 }
 
-fn strictness(target: &Target) -> &'static str {
+fn strictness(target: &SshTarget) -> &'static str {
     match target.host_key_policy {
         HostKeyPolicy::Strict => "StrictHostKeyChecking=yes",
         HostKeyPolicy::AcceptNew => "StrictHostKeyChecking=accept-new",

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::sshd::{Sshd, public};
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{FaultProxy, LinkFault};
 
 /// Trials at once: most of their time they wait.
 const AT_ONCE: usize = 24;
@@ -104,7 +104,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     .unwrap();
     std::fs::write(sshd.path("same"), "same\n").unwrap();
     std::fs::write(sshd.path("other"), "old\n").unwrap();
-    let link = Proxy::start(&sshd.address, sshd.port, Weather::Fine).await;
+    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::Fine).await;
     let whole = tokio::task::block_in_place(|| check(&sshd, 0, link.port));
     let wanted = Arc::new(answer(&whole));
     assert!(
@@ -112,9 +112,9 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
         "{whole:?}"
     );
     assert_eq!(link.connections(), 1);
-    let weathers: Vec<Weather> = match std::env::var("SKEP_CUT_POINTS").as_deref() {
-        Ok("bytes") => (1..=link.bytes() + 100).map(Weather::CutAfter).collect(),
-        _ => Proxy::places(link.packets()),
+    let weathers: Vec<LinkFault> = match std::env::var("SKEP_CUT_POINTS").as_deref() {
+        Ok("bytes") => (1..=link.bytes() + 100).map(LinkFault::CutAfter).collect(),
+        _ => FaultProxy::places(link.packets()),
     };
     let (started, bytes, packets) = (Instant::now(), link.bytes(), link.packets());
     let (permits, mut trials) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
@@ -122,7 +122,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
         let (sshd, wanted, permits) = (sshd.clone(), wanted.clone(), permits.clone());
         trials.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            let link = Proxy::start(&sshd.address, sshd.port, weather).await;
+            let link = FaultProxy::start(&sshd.address, sshd.port, weather).await;
             let port = link.port;
             let run = tokio::task::spawn_blocking(move || check(&sshd, index + 1, port));
             let output = tokio::time::timeout(Duration::from_secs(600), run)
@@ -146,7 +146,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     );
     let right = results.iter().filter(|result| **result == Ok(true)).count();
     let clear = results.len() - right;
-    let ends = Proxy::places(packets)
+    let ends = FaultProxy::places(packets)
         .into_iter()
         .filter(|weather| weather.cuts_at_an_end())
         .count();

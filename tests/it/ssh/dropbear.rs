@@ -7,11 +7,11 @@ use std::time::Duration;
 use skep::transport::{Connection, Exec};
 
 use super::reach;
-use super::sshd::{Account, Sshd, keygen, public};
+use super::sshd::{Sshd, TestAccount, keygen, public};
 
-struct Dropbear(Child);
+struct DropbearServer(Child);
 
-impl Drop for Dropbear {
+impl Drop for DropbearServer {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -21,7 +21,7 @@ impl Drop for Dropbear {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_through_dropbear() {
     let sshd = Sshd::prepare("", &["ed25519"]);
-    let account = Account::with_sudo("/bin/sh");
+    let account = TestAccount::with_sudo("/bin/sh");
     let folder = account.home(".ssh");
     std::fs::create_dir_all(&folder).unwrap();
     let rsa = keygen(sshd.folder.path(), "rsa", &["-t", "rsa", "-b", "2048"]);
@@ -49,7 +49,7 @@ async fn commands_through_dropbear() {
         "-P",
         sshd.path("pid").to_str().unwrap(),
     ]);
-    let _dropbear = Dropbear(
+    let _dropbear = DropbearServer(
         dropbear
             .stderr(Stdio::null())
             .spawn()

@@ -5,26 +5,26 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
-use skep::docker::EngineClient;
-use skep::inventory::Target;
+use skep::docker::DockerClient;
+use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Known, KnownHosts, Method, Secrets, SshConnection, TransportError,
-    connect_with,
+    ConnectOptions, Connection, KnownHosts, KnownSecrets, Method, SecretStore, SshConnection,
+    TransportError, connect_with,
 };
 
-use super::engine_server::{Act, EngineServer, echo};
-use super::sshd::{Account, Sshd, bare_options};
+use super::engine_server::{FakeDockerServer, ServerReaction, echo};
+use super::sshd::{Sshd, TestAccount, bare_options};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Connects; the Engine's socket is `engine` in the server's folder.
-async fn reach(sshd: &Sshd, target: &Target) -> Arc<SshConnection> {
+async fn reach(sshd: &Sshd, target: &SshTarget) -> Arc<SshConnection> {
     let engine_socket = sshd.path("engine").display().to_string();
-    let known = Known {
+    let known = KnownSecrets {
         become_password: Some("it's a $ecret".into()),
-        ..Known::default()
+        ..KnownSecrets::default()
     };
-    let secrets = Arc::new(Secrets::new(known, None));
+    let secrets = Arc::new(SecretStore::new(known, None));
     let options = ConnectOptions {
         engine_socket,
         secrets,
@@ -40,12 +40,12 @@ async fn reach(sshd: &Sshd, target: &Target) -> Arc<SshConnection> {
 }
 
 async fn client_of(
-    behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static,
-) -> (Sshd, EngineServer, EngineClient) {
+    behaviour: impl Fn(&str, &[u8]) -> ServerReaction + Send + Sync + 'static,
+) -> (Sshd, FakeDockerServer, DockerClient) {
     let sshd = Sshd::start("");
-    let server = EngineServer::start(&sshd.path("engine"), behaviour);
+    let server = FakeDockerServer::start(&sshd.path("engine"), behaviour);
     let connection = reach(&sshd, &sshd.target()).await;
-    let client = EngineClient::connect(connection).await.unwrap();
+    let client = DockerClient::connect(connection).await.unwrap();
     (sshd, server, client)
 }
 
@@ -96,12 +96,12 @@ async fn requests_carry_the_older_of_both_versions() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
     let (_sshd, server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
-        "/_ping" => Act::Answer(200, "Api-Version: 1.60\r\n".into(), b"OK".to_vec()),
-        "/version" => Act::Answer(200, String::new(), br#"{"ApiVersion":"1.60","MinAPIVersion":"1.50"}"#.to_vec()),
-        path if path.starts_with("/v1.50/") => Act::Answer(204, String::new(), Vec::new()),
+        "/_ping" => ServerReaction::Answer(200, "Api-Version: 1.60\r\n".into(), b"OK".to_vec()),
+        "/version" => ServerReaction::Answer(200, String::new(), br#"{"ApiVersion":"1.60","MinAPIVersion":"1.50"}"#.to_vec()),
+        path if path.starts_with("/v1.50/") => ServerReaction::Answer(204, String::new(), Vec::new()),
         _ => {
             let text = r#"{"message":"client version 1.47 is too old. Minimum supported API version is 1.50, please upgrade"}"#;
-            Act::Answer(400, String::new(), text.as_bytes().to_vec())
+            ServerReaction::Answer(400, String::new(), text.as_bytes().to_vec())
         }
     })
     .await;
@@ -129,13 +129,13 @@ async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
 #[tokio::test(flavor = "multi_thread")]
 async fn failures_are_answers_and_text_is_text() {
     let (_sshd, _server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
-        "/_ping" => Act::Answer(200, "Api-Version: 1.47\r\n".into(), b"OK".to_vec()),
-        "/v1.47/swarm" => Act::Answer(
+        "/_ping" => ServerReaction::Answer(200, "Api-Version: 1.47\r\n".into(), b"OK".to_vec()),
+        "/v1.47/swarm" => ServerReaction::Answer(
             503,
             String::new(),
             br#"{"message":"This node is not a swarm manager."}"#.to_vec(),
         ),
-        _ => Act::Answer(200, String::new(), b"{\"a\":1}\n{\"b\":2}\n".to_vec()),
+        _ => ServerReaction::Answer(200, String::new(), b"{\"a\":1}\n{\"b\":2}\n".to_vec()),
     })
     .await;
     let (status, value) = client
@@ -171,7 +171,7 @@ async fn an_engine_that_was_restarted_is_reached_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_something_is_never_sent_twice() {
     let (_sshd, server, client) = client_of(|line, body| match line {
-        "POST /v1.47/die" | "GET /v1.47/die" => Act::HangUp,
+        "POST /v1.47/die" | "GET /v1.47/die" => ServerReaction::HangUp,
         line => echo("1.47")(line, body),
     })
     .await;
@@ -198,7 +198,7 @@ async fn what_changes_something_is_never_sent_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
     let (_sshd, _server, client) = client_of(|line, body| match line {
-        "GET /v1.47/hang" => Act::Silence,
+        "GET /v1.47/hang" => ServerReaction::Silence,
         line => echo("1.47")(line, body),
     })
     .await;
@@ -223,8 +223,8 @@ async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
 #[tokio::test(flavor = "multi_thread")]
 async fn much_at_once_and_too_much() {
     let (_sshd, _server, client) = client_of(|line, body| match line.rsplit(' ').next().unwrap() {
-        "/v1.47/large" => Act::Answer(200, String::new(), vec![b'1'; 8 << 20]),
-        "/v1.47/huge" => Act::Answer(200, String::new(), vec![b'1'; (64 << 20) + 1]),
+        "/v1.47/large" => ServerReaction::Answer(200, String::new(), vec![b'1'; 8 << 20]),
+        "/v1.47/huge" => ServerReaction::Answer(200, String::new(), vec![b'1'; (64 << 20) + 1]),
         _ => echo("1.47")(line, body),
     })
     .await;
@@ -272,7 +272,7 @@ async fn requests_made_at_once_do_not_wait_for_each_other() {
                 }
             });
             if come.elapsed() >= LIMIT / 2 {
-                return Act::Answer(503, String::new(), Vec::new());
+                return ServerReaction::Answer(503, String::new(), Vec::new());
             }
         }
         echo("1.47")(line, body)
@@ -289,23 +289,23 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
     let forbidden = Sshd::start("AllowStreamLocalForwarding no");
     let as_root = forbidden.target();
     let allowed = Sshd::start("");
-    let account = Account::with_sudo("/bin/bash");
+    let account = TestAccount::with_sudo("/bin/bash");
     std::fs::write(account.home(".bashrc"), "echo noise\n").unwrap();
-    let through_sudo = Target {
+    let through_sudo = SshTarget {
         user: account.name.clone(),
         become_root: true,
         ..allowed.target()
     };
     // sudo wants a password, of an account whose start files are noisy too.
     let with_password = Sshd::start("");
-    let asked = Account::new("/bin/bash");
+    let asked = TestAccount::new("/bin/bash");
     asked.set_password("it's a $ecret");
     asked.sudoers(&format!(
         "Defaults:{0} timestamp_timeout=0, lecture=always\n{0} ALL=(ALL) ALL\n",
         asked.name
     ));
     std::fs::write(asked.home(".bashrc"), "echo noise\n").unwrap();
-    let through_password = Target {
+    let through_password = SshTarget {
         user: asked.name.clone(),
         become_root: true,
         ..with_password.target()
@@ -316,10 +316,10 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
         (&with_password, &through_password),
     ];
     for (sshd, target) in servers {
-        let server = EngineServer::start(&sshd.path("engine"), echo("1.47"));
+        let server = FakeDockerServer::start(&sshd.path("engine"), echo("1.47"));
         super::sshd::must("chmod", &["600", sshd.path("engine").to_str().unwrap()]);
         let connection = reach(sshd, target).await;
-        let client = EngineClient::connect(connection.clone()).await.unwrap();
+        let client = DockerClient::connect(connection.clone()).await.unwrap();
         for _ in 0..3 {
             client
                 .request(&Method::GET, "/info", None, LIMIT)
@@ -356,7 +356,7 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
 
     // A socket that nobody listens on, as after a crash.
     drop(std::os::unix::net::UnixListener::bind(sshd.path("engine")).unwrap());
-    let error = EngineClient::connect(connection.clone())
+    let error = DockerClient::connect(connection.clone())
         .await
         .err()
         .unwrap();
@@ -373,10 +373,10 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
 
     // Something that is no Engine.
     std::fs::remove_file(sshd.path("engine")).unwrap();
-    let _server = EngineServer::start(&sshd.path("engine"), |_, _| {
-        Act::Answer(404, String::new(), b"what?".to_vec())
+    let _server = FakeDockerServer::start(&sshd.path("engine"), |_, _| {
+        ServerReaction::Answer(404, String::new(), b"what?".to_vec())
     });
-    let error = EngineClient::connect(connection).await.err().unwrap();
+    let error = DockerClient::connect(connection).await.err().unwrap();
     assert!(
         matches!(&error, TransportError::NoEngine { why, .. } if why.contains("no Engine")),
         "{error}"

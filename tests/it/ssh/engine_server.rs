@@ -8,7 +8,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 /// What to do with a request.
-pub enum Act {
+pub enum ServerReaction {
     /// Status, headers (each with its line end), body.
     Answer(u16, String, Vec<u8>),
     /// Close the stream without an answer.
@@ -17,22 +17,22 @@ pub enum Act {
     Silence,
 }
 
-type Behaviour = Arc<dyn Fn(&str, &[u8]) -> Act + Send + Sync>;
+type RequestHandler = Arc<dyn Fn(&str, &[u8]) -> ServerReaction + Send + Sync>;
 
 /// Serves until dropped. `requests` are first lines, such as `GET /_ping`.
-pub struct EngineServer {
+pub struct FakeDockerServer {
     pub requests: Arc<Mutex<Vec<String>>>,
     streams: Arc<Mutex<JoinSet<()>>>,
     accepting: tokio::task::JoinHandle<()>,
 }
 
-impl EngineServer {
+impl FakeDockerServer {
     pub fn start(
         socket: &Path,
-        behaviour: impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static,
+        behaviour: impl Fn(&str, &[u8]) -> ServerReaction + Send + Sync + 'static,
     ) -> Self {
         let listener = UnixListener::bind(socket).unwrap();
-        let behaviour: Behaviour = Arc::new(behaviour);
+        let behaviour: RequestHandler = Arc::new(behaviour);
         let (requests, streams) = (
             Arc::new(Mutex::new(Vec::new())),
             Arc::new(Mutex::new(JoinSet::new())),
@@ -67,13 +67,13 @@ impl EngineServer {
     }
 }
 
-impl Drop for EngineServer {
+impl Drop for FakeDockerServer {
     fn drop(&mut self) {
         self.accepting.abort();
     }
 }
 
-async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<String>>>) {
+async fn serve(stream: UnixStream, behaviour: RequestHandler, log: Arc<Mutex<Vec<String>>>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     loop {
@@ -96,9 +96,9 @@ async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<Stri
         let line = head.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
         log.lock().unwrap().push(line.clone());
         match behaviour(&line, &body) {
-            Act::HangUp => return,
-            Act::Silence => std::future::pending().await,
-            Act::Answer(status, headers, body) => {
+            ServerReaction::HangUp => return,
+            ServerReaction::Silence => std::future::pending().await,
+            ServerReaction::Answer(status, headers, body) => {
                 let length = if line.starts_with("HEAD ") {
                     0
                 } else {
@@ -116,13 +116,17 @@ async fn serve(stream: UnixStream, behaviour: Behaviour, log: Arc<Mutex<Vec<Stri
 }
 
 /// An Engine of a version that echoes each request's line and body as JSON.
-pub fn echo(version: &'static str) -> impl Fn(&str, &[u8]) -> Act + Send + Sync + 'static {
+pub fn echo(
+    version: &'static str,
+) -> impl Fn(&str, &[u8]) -> ServerReaction + Send + Sync + 'static {
     move |line, body| match line.rsplit(' ').next().unwrap() {
-        "/_ping" => Act::Answer(200, format!("Api-Version: {version}\r\n"), b"OK".to_vec()),
+        "/_ping" => {
+            ServerReaction::Answer(200, format!("Api-Version: {version}\r\n"), b"OK".to_vec())
+        }
         _ => {
             let body: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
             let echoed = serde_json::json!({ "line": line, "body": body });
-            Act::Answer(
+            ServerReaction::Answer(
                 200,
                 "Content-Type: application/json\r\n".into(),
                 echoed.to_string().into_bytes(),

@@ -13,11 +13,11 @@ use super::sshd::{Sshd, public};
 
 /// A server that lets everybody in, and opens channels of every sort as soon as it is asked for a command.
 #[derive(Clone, Default)]
-struct Grabber {
+struct HostileServer {
     opened: Arc<Mutex<Vec<(&'static str, bool)>>>,
 }
 
-impl Grabber {
+impl HostileServer {
     async fn grab(self, handle: Handle) {
         let results = [
             ("session", handle.channel_open_session().await.is_ok()),
@@ -59,7 +59,7 @@ impl Grabber {
     }
 }
 
-impl Handler for Grabber {
+impl Handler for HostileServer {
     type Error = russh::Error;
 
     async fn auth_publickey(
@@ -110,7 +110,7 @@ async fn channels_that_a_server_opens_are_refused() {
         keys: vec![key],
         ..Config::default()
     });
-    let grabber = Grabber::default();
+    let grabber = HostileServer::default();
     let sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
     (target.address, target.port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());

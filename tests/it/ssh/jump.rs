@@ -1,15 +1,15 @@
 //! Jump hosts, proxy commands, IPv6.
 
-use skep::inventory::{Origin, Proxy, SshConfigFile, Target};
+use skep::inventory::{SettingOrigin, SshConfigFile, SshProxy, SshTarget};
 use skep::names::HostName;
-use skep::transport::{Connection, Exec, Network, TransportError};
+use skep::transport::{Connection, Exec, SshNetwork, TransportError};
 
 use super::reach;
 use super::sshd::{Sshd, bare_options, keygen, public};
 
 /// A host's target as an inventory would have it: all of it given there.
-fn named(sshd: &Sshd, name: &str) -> Target {
-    let mut target = Target {
+fn named(sshd: &Sshd, name: &str) -> SshTarget {
+    let mut target = SshTarget {
         name: HostName::new(name),
         ..sshd.target()
     };
@@ -21,14 +21,14 @@ fn named(sshd: &Sshd, name: &str) -> Target {
         "known_hosts",
         "host_keys",
     ] {
-        target.origins.insert(setting, Origin::Inventory);
+        target.origins.insert(setting, SettingOrigin::Inventory);
     }
     target
 }
 
-fn through(mut target: Target, hops: &str) -> Target {
-    target.ssh.proxy = Proxy::Jump(hops.into());
-    target.origins.insert("proxy", Origin::Inventory);
+fn through(mut target: SshTarget, hops: &str) -> SshTarget {
+    target.ssh.proxy = SshProxy::Jump(hops.into());
+    target.origins.insert("proxy", SettingOrigin::Inventory);
     target
 }
 
@@ -41,7 +41,7 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
     );
     // Each with keys of its own.
     let hosts = [named(&first, "first"), named(&second, "second")];
-    let network = std::sync::Arc::new(Network::new(bare_options(), hosts));
+    let network = std::sync::Arc::new(SshNetwork::new(bare_options(), hosts));
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..100 {
         let (network, target) = (
@@ -83,7 +83,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
         format!("[{}]:{} {}\n", jump.address, jump.port, public(&other)),
     )
     .unwrap();
-    let network = Network::new(bare_options(), [named(&jump, "jump")]);
+    let network = SshNetwork::new(bare_options(), [named(&jump, "jump")]);
     let error = network
         .connect(&through(named(&last, "last"), "jump"))
         .await
@@ -108,7 +108,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
     );
 
     let forbids = Sshd::start("AllowTcpForwarding no");
-    let network = Network::new(bare_options(), [named(&forbids, "jump")]);
+    let network = SshNetwork::new(bare_options(), [named(&forbids, "jump")]);
     let error = network
         .connect(&through(named(&last, "last"), "jump"))
         .await
@@ -118,7 +118,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
 
     // Nothing listens behind it: in the server's own words.
     let (jump, nobody) = (Sshd::start(""), Sshd::prepare("", &["ed25519"]));
-    let network = Network::new(bare_options(), [named(&jump, "jump")]);
+    let network = SshNetwork::new(bare_options(), [named(&jump, "jump")]);
     let error = network
         .connect(&through(named(&nobody, "last"), "jump"))
         .await
@@ -134,7 +134,7 @@ async fn circles_and_unknown_hops_are_told() {
         through(named(&one, "one"), "two"),
         through(named(&two, "two"), "one"),
     ];
-    let network = Network::new(bare_options(), hosts.clone());
+    let network = SshNetwork::new(bare_options(), hosts.clone());
     let error = network.connect(&hosts[0]).await.err().unwrap();
     assert!(
         error
@@ -179,14 +179,14 @@ async fn a_command_as_the_way() {
             jump.address
         )
     };
-    target.ssh.proxy = Proxy::Command(line(""));
+    target.ssh.proxy = SshProxy::Command(line(""));
     let connection = reach(&target).await.unwrap();
     assert!(connection.exec(Exec::root("true")).await.unwrap().success());
     drop(connection);
-    target.ssh.proxy = Proxy::Command("sh -c 'echo no way >&2; exit 3'".into());
+    target.ssh.proxy = SshProxy::Command("sh -c 'echo no way >&2; exit 3'".into());
     let error = reach(&target).await.err().unwrap();
     assert!(error.to_string().contains("no way"), "{error}");
-    target.ssh.proxy = Proxy::Command("nc %Z".into());
+    target.ssh.proxy = SshProxy::Command("nc %Z".into());
     let error = reach(&target).await.err().unwrap();
     assert!(
         matches!(&error, TransportError::Settings { setting, .. } if setting == "ProxyCommand"),
@@ -228,9 +228,9 @@ async fn addresses_of_the_other_family() {
 }
 
 /// A network of its own, with a pair of linked interfaces; goes with the value.
-struct Apart(String);
+struct NetworkNamespace(String);
 
-impl Apart {
+impl NetworkNamespace {
     fn new() -> Self {
         let name = format!("skep-it-{}", std::process::id());
         super::sshd::must("ip", &["netns", "add", &name]);
@@ -257,7 +257,7 @@ impl Apart {
     }
 }
 
-impl Drop for Apart {
+impl Drop for NetworkNamespace {
     fn drop(&mut self) {
         let _ = std::process::Command::new("ip")
             .args(["netns", "del", &self.0])
@@ -267,7 +267,7 @@ impl Drop for Apart {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_local_address_with_its_zone() {
-    let apart = Apart::new();
+    let apart = NetworkNamespace::new();
     // An address is usable once nobody else was found to have it.
     let of = |device: &str| {
         let script = "for n in $(seq 100); do ip -6 -o addr show dev \"$1\" scope link -tentative \

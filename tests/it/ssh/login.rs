@@ -3,21 +3,21 @@
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use skep::inventory::{IdentityAgent, Target};
+use skep::inventory::{IdentityAgent, SshTarget};
 use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, TransportError, connect_with};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::reach;
-use super::sshd::{Account, Sshd, bare_options, keygen, must, public};
+use super::sshd::{Sshd, TestAccount, bare_options, keygen, must, public};
 
 /// A running agent; ends with the value.
-pub struct Agent {
+pub struct AgentProcess {
     process: Child,
     pub socket: std::path::PathBuf,
 }
 
-impl Agent {
+impl AgentProcess {
     pub fn start(folder: &std::path::Path) -> Self {
         let socket = folder.join("agent");
         let process = Command::new("ssh-agent")
@@ -50,7 +50,7 @@ impl Agent {
     }
 }
 
-impl Drop for Agent {
+impl Drop for AgentProcess {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
@@ -96,7 +96,7 @@ async fn every_type_of_key_and_of_host_key() {
 async fn the_agent_logs_in_also_for_an_encrypted_file() {
     let sshd = Sshd::start("");
     let folder = sshd.folder.path();
-    let agent = Agent::start(folder);
+    let agent = AgentProcess::start(folder);
     agent.add(&sshd.path("client"));
     let rsa = keygen(folder, "rsa", &["-t", "rsa", "-b", "2048"]);
     let options = skep::transport::ConnectOptions {
@@ -242,7 +242,7 @@ async fn a_connection_dropped_during_login_is_lost_not_refused() {
 }
 
 /// Between skep and a real agent: lists what that holds, and never answers a request to sign.
-fn unwilling(agent: &Agent, socket: &std::path::Path) {
+fn unwilling(agent: &AgentProcess, socket: &std::path::Path) {
     let listener = UnixListener::bind(socket).unwrap();
     let real = agent.socket.clone();
     tokio::spawn(async move {
@@ -268,7 +268,7 @@ fn unwilling(agent: &Agent, socket: &std::path::Path) {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
     let sshd = Sshd::start("");
-    let agent = Agent::start(sshd.folder.path());
+    let agent = AgentProcess::start(sshd.folder.path());
     agent.add(&sshd.path("client"));
     let signs_never = sshd.path("unwilling");
     unwilling(&agent, &signs_never);
@@ -283,7 +283,7 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
             agent_socket: Some(socket.clone()),
             ..bare_options()
         };
-        let mut target = Target {
+        let mut target = SshTarget {
             agent: true,
             identity_files: Vec::new(),
             ..sshd.target()
@@ -326,7 +326,7 @@ async fn an_agent_that_is_gone_is_named_with_its_setting() {
         agent_socket: Some(gone.clone()),
         ..bare_options()
     };
-    let mut target = Target {
+    let mut target = SshTarget {
         agent: true,
         identity_files: Vec::new(),
         ..sshd.target()
@@ -356,12 +356,12 @@ async fn an_agent_that_is_gone_is_named_with_its_setting() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_locked_account_is_refused_where_sshd_looks_at_passwords_itself() {
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     for (password, pam, reached) in [("!", "no", false), ("!", "yes", true), ("*", "no", true)] {
         must("usermod", &["-p", password, &account.name]);
         // The later `UsePAM no` of every test's server does not count: the first value does.
         let sshd = Sshd::start(&format!("UsePAM {pam}"));
-        let target = Target {
+        let target = SshTarget {
             user: account.name.clone(),
             ..sshd.target()
         };
@@ -414,13 +414,13 @@ async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
             (None, "identity_file of the inventory"),
             (Some(()), "IdentityFile of the SSH configuration"),
         ] {
-            let mut target = Target {
+            let mut target = SshTarget {
                 identity_files: vec![path.clone()],
                 ..sshd.target()
             };
-            target
-                .origins
-                .extend(origin.map(|()| ("identity_file", skep::inventory::Origin::SshConfig)));
+            target.origins.extend(
+                origin.map(|()| ("identity_file", skep::inventory::SettingOrigin::SshConfig)),
+            );
             let error = reach(&target).await.err().unwrap();
             let said = error.to_string();
             assert!(

@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use skep::inventory::{SshConfigFile, Target};
+use skep::inventory::{SshConfigFile, SshTarget};
 use skep::names::HostName;
-use skep::transport::{Connection, Exec, Network, Privilege};
+use skep::transport::{Connection, Exec, Privilege, SshNetwork};
 
 use super::sshd::{Sshd, bare_options, keygen, must, public};
 
 /// Further lines for the server, its host keys, further lines for `Host web`, and whether it is reached.
-struct Row {
+struct MatrixRow {
     name: &'static str,
     server: &'static str,
     host_keys: &'static [&'static str],
@@ -19,8 +19,13 @@ struct Row {
     reached: bool,
 }
 
-const fn row(name: &'static str, server: &'static str, client: &'static str, reached: bool) -> Row {
-    Row {
+const fn row(
+    name: &'static str,
+    server: &'static str,
+    client: &'static str,
+    reached: bool,
+) -> MatrixRow {
+    MatrixRow {
         name,
         server,
         host_keys: &["ed25519"],
@@ -29,13 +34,13 @@ const fn row(name: &'static str, server: &'static str, client: &'static str, rea
     }
 }
 
-const ROWS: &[Row] = &[
+const ROWS: &[MatrixRow] = &[
     row("as installed", "", "", true),
-    Row {
+    MatrixRow {
         host_keys: &["rsa"],
         ..row("host key RSA", "", "", true)
     },
-    Row {
+    MatrixRow {
         host_keys: &["ecdsa"],
         ..row("host key ECDSA", "", "", true)
     },
@@ -207,11 +212,11 @@ fn by_ssh(config: &Path) -> bool {
 }
 
 async fn by_skep(config: &Path) -> Result<(), String> {
-    let target = Target {
+    let target = SshTarget {
         ssh_config: SshConfigFile::File(config.to_path_buf()),
-        ..Target::new(HostName::new("web"), "web".into())
+        ..SshTarget::new(HostName::new("web"), "web".into())
     };
-    let network = Network::new(bare_options(), []);
+    let network = SshNetwork::new(bare_options(), []);
     let connection = network
         .connect(&target)
         .await
@@ -233,7 +238,7 @@ async fn by_skep(config: &Path) -> Result<(), String> {
 }
 
 /// Files of known hosts for the rows that name them, and the configuration.
-fn configure(sshd: &Sshd, jump: &Sshd, row: &Row) -> PathBuf {
+fn configure(sshd: &Sshd, jump: &Sshd, row: &MatrixRow) -> PathBuf {
     let folder = sshd.folder.path();
     let name = format!("[{}]:{}", sshd.address, sshd.port);
     let own = public(&sshd.path(&format!("host_{}", row.host_keys[0])));
@@ -274,9 +279,9 @@ fn configure(sshd: &Sshd, jump: &Sshd, row: &Row) -> PathBuf {
     config
 }
 
-struct Dropbear(Child);
+struct DropbearProcess(Child);
 
-impl Drop for Dropbear {
+impl Drop for DropbearProcess {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -286,7 +291,7 @@ impl Drop for Dropbear {
 /// Dropbear in the place of a prepared server, for root with the same key.
 ///
 /// It sees a home of root of its own, with the key that it accepts: this machine's stays as it is.
-fn dropbear(sshd: &Sshd, kind: &str) -> (Dropbear, tempfile::TempDir) {
+fn dropbear(sshd: &Sshd, kind: &str) -> (DropbearProcess, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("key").display().to_string();
     must("dropbearkey", &["-t", kind, "-f", &key]);
@@ -301,7 +306,7 @@ fn dropbear(sshd: &Sshd, kind: &str) -> (Dropbear, tempfile::TempDir) {
     command
         .args(["-F", "-E", "-s", "-r", &key, "-p", &listen, "-P"])
         .arg(home.path().join("pid"));
-    let process = Dropbear(
+    let process = DropbearProcess(
         command
             .stderr(Stdio::null())
             .spawn()
@@ -322,7 +327,7 @@ fn dropbear(sshd: &Sshd, kind: &str) -> (Dropbear, tempfile::TempDir) {
 async fn skep_reaches_what_ssh_reaches() {
     let jump = Sshd::start("");
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
-    let mut check = async |server: &str, sshd: &Sshd, row: &Row| {
+    let mut check = async |server: &str, sshd: &Sshd, row: &MatrixRow| {
         let config = configure(sshd, &jump, row);
         let _ = std::fs::remove_file(sshd.path("known"));
         let ssh = tokio::task::block_in_place(|| by_ssh(&config));
@@ -349,7 +354,7 @@ async fn skep_reaches_what_ssh_reaches() {
         ("host key RSA", "rsa"),
         ("host key ECDSA", "ecdsa"),
     ] {
-        let account = super::sshd::Account::new("/bin/sh");
+        let account = super::sshd::TestAccount::new("/bin/sh");
         let sshd = Sshd::prepare("", &["ed25519"]);
         let (_process, _home) = dropbear(&sshd, kind);
         let folder = account.home(".ssh");

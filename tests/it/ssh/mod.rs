@@ -27,13 +27,13 @@ mod weather;
 
 use std::sync::Arc;
 
-use skep::inventory::Target;
+use skep::inventory::SshTarget;
 use skep::transport::{KnownHosts, SshConnection, TransportError, connect_with};
 
 use sshd::{Sshd, bare_options};
 
 /// Connects with nothing of this machine's own keys.
-pub async fn reach(target: &Target) -> Result<Arc<SshConnection>, TransportError> {
+pub async fn reach(target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
     connect_with(
         target,
         &KnownHosts::load(&target.known_hosts)?,

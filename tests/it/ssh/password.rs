@@ -4,20 +4,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use secrecy::SecretString;
-use skep::inventory::Target;
+use skep::inventory::SshTarget;
 use skep::transport::{
-    Ask, ConnectOptions, Connection, Exec, Known, KnownHosts, Secrets, TransportError, connect_with,
+    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, SecretPrompt, SecretStore,
+    TransportError, connect_with,
 };
 
-use super::sshd::{Account, Sshd, bare_options, keygen, must, public};
+use super::sshd::{Sshd, TestAccount, bare_options, keygen, must, public};
 
 const PASSWORD: &str = "correct horse";
 
 /// Answers every question with the same words, and counts them.
-struct Answers(&'static str, AtomicUsize);
+struct FixedPrompt(&'static str, AtomicUsize);
 
 #[async_trait::async_trait]
-impl Ask for Answers {
+impl SecretPrompt for FixedPrompt {
     async fn ask(&self, _: &str) -> Option<SecretString> {
         self.1.fetch_add(1, Ordering::Relaxed);
         Some(self.0.into())
@@ -25,17 +26,17 @@ impl Ask for Answers {
 }
 
 fn knowing(password: &str) -> ConnectOptions {
-    let known = Known {
+    let known = KnownSecrets {
         password: Some(password.into()),
-        ..Known::default()
+        ..KnownSecrets::default()
     };
     ConnectOptions {
-        secrets: Arc::new(Secrets::new(known, None)),
+        secrets: Arc::new(SecretStore::new(known, None)),
         ..bare_options()
     }
 }
 
-async fn enter(target: &Target, options: &ConnectOptions) -> Result<(), TransportError> {
+async fn enter(target: &SshTarget, options: &ConnectOptions) -> Result<(), TransportError> {
     let connection = connect_with(target, &KnownHosts::load(&target.known_hosts)?, options).await?;
     assert!(
         connection
@@ -49,8 +50,8 @@ async fn enter(target: &Target, options: &ConnectOptions) -> Result<(), Transpor
     Ok(())
 }
 
-fn without_keys(sshd: &Sshd, account: &Account) -> Target {
-    Target {
+fn without_keys(sshd: &Sshd, account: &TestAccount) -> SshTarget {
+    SshTarget {
         user: account.name.clone(),
         identity_files: Vec::new(),
         ..sshd.target()
@@ -59,7 +60,7 @@ fn without_keys(sshd: &Sshd, account: &Account) -> Target {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_by_both_methods_is_sent_once() {
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     for further in [
         "PasswordAuthentication yes\nKbdInteractiveAuthentication no",
@@ -95,10 +96,10 @@ async fn a_password_by_both_methods_is_sent_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_and_a_password() {
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     let sshd = Sshd::start("AuthenticationMethods publickey,password\nPasswordAuthentication yes");
-    let target = Target {
+    let target = SshTarget {
         user: account.name.clone(),
         ..sshd.target()
     };
@@ -108,12 +109,15 @@ async fn a_key_and_a_password() {
     let sshd = Sshd::start(
         "AuthenticationMethods publickey,keyboard-interactive\nKbdInteractiveAuthentication yes\nUsePAM yes",
     );
-    let target = Target {
+    let target = SshTarget {
         user: account.name.clone(),
         ..sshd.target()
     };
-    let asker = Arc::new(Answers(PASSWORD, AtomicUsize::new(0)));
-    let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
+    let asker = Arc::new(FixedPrompt(PASSWORD, AtomicUsize::new(0)));
+    let secrets = Arc::new(SecretStore::new(
+        KnownSecrets::default(),
+        Some(asker.clone()),
+    ));
     enter(
         &target,
         &ConnectOptions {
@@ -150,12 +154,15 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
             key.to_str().unwrap(),
         ],
     );
-    let target = Target {
+    let target = SshTarget {
         identity_files: vec![key.clone()],
         ..sshd.target()
     };
-    let asker = Arc::new(Answers("opensesame", AtomicUsize::new(0)));
-    let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
+    let asker = Arc::new(FixedPrompt("opensesame", AtomicUsize::new(0)));
+    let secrets = Arc::new(SecretStore::new(
+        KnownSecrets::default(),
+        Some(asker.clone()),
+    ));
     let options = ConnectOptions {
         secrets,
         ..bare_options()
@@ -170,18 +177,21 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
     }
     assert_eq!(asker.1.load(Ordering::Relaxed), 1);
 
-    let known = Known {
+    let known = KnownSecrets {
         passphrase: Some("opensesame".into()),
-        ..Known::default()
+        ..KnownSecrets::default()
     };
     let options = ConnectOptions {
-        secrets: Arc::new(Secrets::new(known, None)),
+        secrets: Arc::new(SecretStore::new(known, None)),
         ..bare_options()
     };
     enter(&target, &options).await.unwrap();
 
-    let asker = Arc::new(Answers("wrong", AtomicUsize::new(0)));
-    let secrets = Arc::new(Secrets::new(Known::default(), Some(asker.clone())));
+    let asker = Arc::new(FixedPrompt("wrong", AtomicUsize::new(0)));
+    let secrets = Arc::new(SecretStore::new(
+        KnownSecrets::default(),
+        Some(asker.clone()),
+    ));
     let error = enter(
         &target,
         &ConnectOptions {
@@ -211,7 +221,7 @@ async fn a_key_that_others_may_read_is_refused_as_ssh_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_runs_once_for_all_hosts() {
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     let sshd = Sshd::start("PasswordAuthentication yes");
     let mut target = without_keys(&sshd, &account);

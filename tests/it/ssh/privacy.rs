@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::sshd::{Account, Sshd, keygen, must, public};
+use super::sshd::{Sshd, TestAccount, keygen, must, public};
 
 const LOGIN: &str = "l0gin-secret";
 const PHRASE: &str = "phr4se-secret";
@@ -24,7 +24,7 @@ fn inventory(sshd: &Sshd, user: &str, further: &str) -> std::path::PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_however_loud_holds_a_password_or_passphrase() {
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     account.set_password(LOGIN);
     account.sudoers(&format!("{} ALL=(ALL) ALL\n", account.name));
     let sshd = Sshd::start("PasswordAuthentication yes\nAuthenticationMethods publickey,password");
@@ -91,7 +91,7 @@ async fn the_process_leaves_no_core_and_lets_nobody_look() {
     // A server that takes the connection and says nothing: the process waits.
     let sshd = Sshd::prepare("", &["ed25519"]);
     let listener = std::net::TcpListener::bind((sshd.address.as_str(), sshd.port)).unwrap();
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     let numbers = must("id", &["-u", &account.name]);
     let number: u32 = numbers.trim().parse().unwrap();
     let inventory = inventory(&sshd, "root", "");

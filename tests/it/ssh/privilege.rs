@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use skep::inventory::Target;
+use skep::inventory::SshTarget;
 use skep::transport::{Connection, Exec, Privilege, TransportError};
 
 use super::commands::marker;
-use super::sshd::{Account, Sshd};
+use super::sshd::{Sshd, TestAccount};
 use super::{gone, reach, running};
 
-fn target(sshd: &Sshd, account: &Account) -> Target {
-    Target {
+fn target(sshd: &Sshd, account: &TestAccount) -> SshTarget {
+    SshTarget {
         user: account.name.clone(),
         become_root: true,
         ..sshd.target()
@@ -30,7 +30,7 @@ async fn root_through_sudo_from_every_login_shell() {
     installed("/usr/bin/sudo");
     let sshd = Sshd::start("");
     for shell in ["/bin/dash", "/bin/bash", "/usr/bin/fish", "/bin/tcsh"] {
-        let account = Account::with_sudo(installed(shell));
+        let account = TestAccount::with_sudo(installed(shell));
         // Start files that speak on both outputs, as users' do.
         for file in [".bashrc", ".profile", ".tcshrc", ".cshrc"] {
             std::fs::write(
@@ -80,7 +80,7 @@ async fn root_through_sudo_from_every_login_shell() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
     let sshd = Sshd::start("");
-    let account = Account::with_sudo("/bin/bash");
+    let account = TestAccount::with_sudo("/bin/bash");
     account.sudoers(&format!(
         "Defaults:{0} use_pty\n{0} ALL=(ALL) NOPASSWD: ALL\n",
         account.name
@@ -124,7 +124,7 @@ async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_right_to_sudo_is_said_so() {
     let sshd = Sshd::start("");
-    let stranger = Account::new("/bin/dash");
+    let stranger = TestAccount::new("/bin/dash");
     let connection = reach(&target(&sshd, &stranger)).await.unwrap();
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
     assert!(
@@ -132,7 +132,7 @@ async fn no_right_to_sudo_is_said_so() {
         "{error}"
     );
 
-    let with_password = Account::new("/bin/dash");
+    let with_password = TestAccount::new("/bin/dash");
     with_password.sudoers(&format!("{} ALL=(ALL) ALL\n", with_password.name));
     let connection = reach(&target(&sshd, &with_password)).await.unwrap();
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
@@ -141,7 +141,7 @@ async fn no_right_to_sudo_is_said_so() {
         "{error}"
     );
 
-    let narrow = Account::new("/bin/dash");
+    let narrow = TestAccount::new("/bin/dash");
     narrow.sudoers(&format!("{} ALL=(ALL) NOPASSWD: /bin/true\n", narrow.name));
     let connection = reach(&target(&sshd, &narrow)).await.unwrap();
     let error = connection.exec(Exec::root("true")).await.unwrap_err();
@@ -172,7 +172,7 @@ async fn no_right_to_sudo_is_said_so() {
 async fn an_account_without_a_shell_runs_nothing() {
     let sshd = Sshd::start("");
     for shell in ["/usr/sbin/nologin", "/bin/true"] {
-        let account = Account::with_sudo(shell);
+        let account = TestAccount::with_sudo(shell);
         let error = reach(&target(&sshd, &account))
             .await
             .unwrap()
@@ -197,8 +197,8 @@ async fn an_account_without_a_shell_runs_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn other_accounts_with_their_groups_of_now() {
     let sshd = Sshd::start("");
-    let login = Account::with_sudo("/bin/bash");
-    let other = Account::new("/usr/sbin/nologin");
+    let login = TestAccount::with_sudo("/bin/bash");
+    let other = TestAccount::new("/usr/sbin/nologin");
     super::sshd::must("usermod", &["-a", "-G", "games", &other.name]);
     for target in [sshd.target(), target(&sshd, &login)] {
         let connection = reach(&target).await.unwrap();

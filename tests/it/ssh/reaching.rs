@@ -5,13 +5,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep::inventory::Target;
-use skep::transport::{Connection, Exec, Network, TransportError};
+use skep::inventory::SshTarget;
+use skep::transport::{Connection, Exec, SshNetwork, TransportError};
 use tokio::io::AsyncReadExt;
 
 use super::reach;
 use super::sshd::{Sshd, bare_options};
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{FaultProxy, LinkFault};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_sshd_that_drops_connections_is_tried_again() {
@@ -33,7 +33,7 @@ async fn a_busy_sshd_that_drops_connections_is_tried_again() {
 }
 
 /// Hosts that share a way into their servers, all reached at once.
-async fn all_at_once(network: Network, target: Target, count: usize) {
+async fn all_at_once(network: SshNetwork, target: SshTarget, count: usize) {
     let network = Arc::new(network);
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..count {
@@ -48,14 +48,14 @@ async fn all_at_once(network: Network, target: Target, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_busy_sshd_takes_at_once_is_learned() {
     let sshd = Sshd::start("MaxStartups 2:100:2");
-    let link = Proxy::start(&sshd.address, sshd.port, Weather::Fine).await;
-    let target = Target {
+    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::Fine).await;
+    let target = SshTarget {
         address: "127.0.0.1".into(),
         port: link.port,
         ..sshd.target()
     };
     let count = 40;
-    all_at_once(Network::new(bare_options(), []), target, count).await;
+    all_at_once(SshNetwork::new(bare_options(), []), target, count).await;
     assert!(
         sshd.log().contains("MaxStartups"),
         "the server dropped some: {}",
@@ -76,13 +76,13 @@ async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
         Sshd::start("MaxStartups 100"),
     );
     let mut target = last.target();
-    target.ssh.proxy = skep::inventory::Proxy::Command(format!(
+    target.ssh.proxy = skep::inventory::SshProxy::Command(format!(
         "ssh -F none -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -i {} -p {} root@{} -W %h:%p",
         bastion.path("client").display(),
         bastion.port,
         bastion.address
     ));
-    all_at_once(Network::new(bare_options(), []), target, 12).await;
+    all_at_once(SshNetwork::new(bare_options(), []), target, 12).await;
     assert!(
         bastion.log().contains("MaxStartups"),
         "the bastion dropped some: {}",

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use skep::inventory::{HostKeyPolicy, SshConfigFile, Target};
+use skep::inventory::{HostKeyPolicy, SshConfigFile, SshTarget};
 use skep::names::HostName;
 use skep::transport::ConnectOptions;
 
@@ -178,15 +178,15 @@ impl Sshd {
     }
 
     /// How it is reached as root with its own key, new host keys accepted.
-    pub fn target(&self) -> Target {
-        Target {
+    pub fn target(&self) -> SshTarget {
+        SshTarget {
             port: self.port,
             identity_files: vec![self.path("client")],
             agent: false,
             host_key_policy: HostKeyPolicy::AcceptNew,
             known_hosts: vec![self.path("known_hosts")],
             ssh_config: SshConfigFile::Off,
-            ..Target::new(HostName::new("test"), self.address.clone())
+            ..SshTarget::new(HostName::new("test"), self.address.clone())
         }
     }
 
@@ -243,12 +243,12 @@ pub fn bare_options() -> ConnectOptions {
 }
 
 /// An account made for a test and removed with the value.
-pub struct Account {
+pub struct TestAccount {
     /// Its name.
     pub name: String,
 }
 
-impl Account {
+impl TestAccount {
     /// An account with a home and the given login shell.
     pub fn new(shell: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
@@ -300,7 +300,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for TestAccount {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(self.sudoers_path());
         let _ = Command::new("userdel")

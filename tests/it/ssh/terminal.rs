@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::sshd::{Account, Sshd, keygen, must, public};
+use super::sshd::{Sshd, TestAccount, keygen, must, public};
 
 /// Waits until something holds.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -20,7 +20,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 fn each_secret_is_asked_for_once_and_is_not_shown() {
     const LOGIN: &str = "l0gin secret";
     const PHRASE: &str = "phr4se secret";
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     account.set_password(LOGIN);
     account.sudoers(&format!("{} ALL=(ALL) ALL\n", account.name));
     let sshd = Sshd::start(

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use super::sshd::{Account, Sshd, must, public};
+use super::sshd::{Sshd, TestAccount, must, public};
 
 fn skep(sshd: &Sshd, arguments: &[&str]) -> Output {
     prepared(sshd, arguments).output().unwrap()
@@ -205,7 +205,7 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
 #[test]
 fn a_users_own_configuration_keys_and_known_hosts_are_found() {
     let sshd = Sshd::start("");
-    let account = Account::new("/bin/dash");
+    let account = TestAccount::new("/bin/dash");
     std::fs::create_dir(account.home(".ssh")).unwrap();
     std::fs::copy(sshd.path("client"), account.home(".ssh/id_ed25519")).unwrap();
     let config = format!(

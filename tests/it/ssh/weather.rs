@@ -3,20 +3,20 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep::inventory::Target;
+use skep::inventory::SshTarget;
 use skep::transport::{
     ConnectOptions, Connection, Exec, KnownHosts, SshConnection, TransportError, connect_with,
 };
 
 use super::sshd::{Sshd, bare_options};
-use crate::proxy::{Proxy, Weather};
+use crate::proxy::{FaultProxy, LinkFault};
 
-async fn proxy(sshd: &Sshd, weather: Weather) -> Proxy {
-    Proxy::start(&sshd.address, sshd.port, weather).await
+async fn proxy(sshd: &Sshd, weather: LinkFault) -> FaultProxy {
+    FaultProxy::start(&sshd.address, sshd.port, weather).await
 }
 
-fn target(sshd: &Sshd, port: u16) -> Target {
-    let mut target = Target {
+fn target(sshd: &Sshd, port: u16) -> SshTarget {
+    let mut target = SshTarget {
         address: "127.0.0.1".into(),
         port,
         ..sshd.target()
@@ -25,7 +25,7 @@ fn target(sshd: &Sshd, port: u16) -> Target {
     target
 }
 
-async fn reach(target: &Target) -> Result<Arc<SshConnection>, TransportError> {
+async fn reach(target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
     let options = ConnectOptions {
         keepalive: Duration::from_millis(300),
         ..bare_options()
@@ -54,7 +54,7 @@ async fn change(
 
 /// Looks, changes, looks: what a run does; gives what is there at the end.
 async fn run(
-    target: &Target,
+    target: &SshTarget,
     file: &std::path::Path,
     text: &[u8],
 ) -> Result<Vec<u8>, TransportError> {
@@ -72,7 +72,7 @@ async fn run(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_converges() {
     let sshd = Sshd::start("MaxStartups 100");
-    let link = proxy(&sshd, Weather::Fine).await;
+    let link = proxy(&sshd, LinkFault::Fine).await;
     let file = sshd.path("state");
     let (old, new) = (b"old ".repeat(50), b"new ".repeat(60));
     std::fs::write(&file, &old).unwrap();
@@ -86,13 +86,13 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
     while step * 97 < whole + 200 {
         let at = step * 97 + 1;
         step += 1;
-        let weathers = [Weather::CutAfter(at), Weather::TurnsOver(at)];
+        let weathers = [LinkFault::CutAfter(at), LinkFault::TurnsOver(at)];
         for weather in &weathers[..if step % 4 == 0 { 2 } else { 1 }] {
             std::fs::write(&file, &old).unwrap();
             let _ = std::fs::remove_file(sshd.path("known_hosts"));
             let link = proxy(&sshd, *weather).await;
             match run(
-                &Target {
+                &SshTarget {
                     connect_timeout: Duration::from_millis(400),
                     ..target(&sshd, link.port)
                 },
@@ -131,12 +131,12 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
     let sshd = Sshd::start("");
-    let link = proxy(&sshd, Weather::Fine).await;
+    let link = proxy(&sshd, LinkFault::Fine).await;
     let connection = reach(&target(&sshd, link.port)).await.unwrap();
     connection.exec(Exec::root("true")).await.unwrap();
     let login = link.bytes();
     drop(connection);
-    let link = proxy(&sshd, Weather::SilentAfter(login + 400)).await;
+    let link = proxy(&sshd, LinkFault::SilentAfter(login + 400)).await;
     let connection = reach(&target(&sshd, link.port)).await.unwrap();
     let start = Instant::now();
     let command = Exec::root("for n in 1 2 3 4 5 6 7 8 9; do echo $n; sleep 0.2; done; sleep 30");
@@ -155,7 +155,7 @@ async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_way_is_only_slow() {
     let sshd = Sshd::start("");
-    let link = proxy(&sshd, Weather::Delayed(Duration::from_millis(150))).await;
+    let link = proxy(&sshd, LinkFault::Delayed(Duration::from_millis(150))).await;
     let mut target = target(&sshd, link.port);
     target.connect_timeout = Duration::from_secs(10);
     let connection = connect_with(

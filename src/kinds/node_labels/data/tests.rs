@@ -4,9 +4,9 @@
 use serde_json::json;
 
 use super::super::super::trial::{fields, path_answer, path_state};
-use super::super::NodeLabels;
+use super::super::NodeLabelsResource;
 use super::*;
-use crate::model::{Answer, Examination, ExamineError, Resource};
+use crate::model::{Examination, ExamineError, QueryAnswer, Resource};
 use crate::swarm::samples::*;
 
 const TABLE: &str =
@@ -15,7 +15,7 @@ const PLAIN: &str = "labels = { db = 'true' }\ndata = { survey = '/srv/db' }";
 
 /// What is on the disk and in the swarm.
 #[derive(Default)]
-struct World {
+struct HostFixture {
     directory: bool,
     marker: Option<String>,
     files: u64,
@@ -24,8 +24,8 @@ struct World {
     labelled: bool,
 }
 
-impl World {
-    fn answers(&self) -> Answers {
+impl HostFixture {
+    fn answers(&self) -> HostAnswers {
         let mut own_node = node("n2", "docker02", "192.168.56.12");
         if self.labelled {
             own_node["Spec"]["Labels"] = json!({"db": "true"});
@@ -40,7 +40,7 @@ impl World {
         let directory = if self.directory {
             path_answer(PathType::Directory, 0o755)
         } else {
-            Answer::Path(None)
+            QueryAnswer::Path(None)
         };
         let marker = self.marker.as_ref().map(|text| PathState {
             content: Some(text.clone().into_bytes()),
@@ -52,13 +52,16 @@ impl World {
         });
         let answers = own("/info", good(info))
             .with(Query::path("/srv/db"), directory)
-            .with(Query::content("/srv/db/.skep-volume"), Answer::Path(marker))
-            .with(Query::path("/home/db"), Answer::Path(link))
+            .with(
+                Query::content("/srv/db/.skep-volume"),
+                QueryAnswer::Path(marker),
+            )
+            .with(Query::path("/home/db"), QueryAnswer::Path(link))
             .with(
                 Query::Holding {
                     directory: "/srv/db".into(),
                 },
-                Answer::Holding(Some(Holding {
+                QueryAnswer::Holding(Some(DirectoryUsage {
                     files: self.files,
                     bytes: 2048,
                 })),
@@ -68,7 +71,7 @@ impl World {
                     directory: "/srv/db".into(),
                 }
                 .at(&host("docker03")),
-                Answer::Holding(Some(Holding {
+                QueryAnswer::Holding(Some(DirectoryUsage {
                     files: 12,
                     bytes: 5 << 20,
                 })),
@@ -95,7 +98,7 @@ impl World {
                 labels: vec!["db=true".into()],
                 ..DataVolume::default()
             };
-            let Act::Engine(call) = volume.remember(&[]).act else {
+            let Operation::Engine(call) = volume.remember(&[]).act else {
                 panic!()
             };
             json!({"ID": "k1", "Version": {"Index": 5}, "Spec": call.body.unwrap()})
@@ -110,13 +113,13 @@ impl World {
 
     fn examine(&self, table: &str) -> Result<Option<Change>, Refusal> {
         look(
-            &bound::<NodeLabels>(table, "docker02", &roster(&["docker01"])).unwrap(),
+            &bound::<NodeLabelsResource>(table, "docker02", &roster(&["docker01"])).unwrap(),
             &self.answers(),
         )
     }
 }
 
-fn look(kind: &NodeLabels, answers: &Answers) -> Result<Option<Change>, Refusal> {
+fn look(kind: &NodeLabelsResource, answers: &HostAnswers) -> Result<Option<Change>, Refusal> {
     match kind.examine(answers) {
         Ok(Examination::InSync) => Ok(None),
         Ok(Examination::Differs(change)) => Ok(Some(change)),
@@ -140,9 +143,9 @@ fn summaries(change: &Change) -> Vec<&str> {
 
 #[test]
 fn a_first_installation_marks_notes_and_then_labels() {
-    let world = World {
+    let world = HostFixture {
         directory: true,
-        ..World::default()
+        ..HostFixture::default()
     };
     let change = world.examine(PLAIN).unwrap().unwrap();
     assert_eq!(
@@ -160,7 +163,7 @@ fn a_first_installation_marks_notes_and_then_labels() {
             "label node n2"
         ]
     );
-    let Act::WriteFile(file) = &change.steps[0].act else {
+    let Operation::WriteFile(file) = &change.steps[0].act else {
         panic!()
     };
     assert_eq!(
@@ -172,7 +175,10 @@ fn a_first_installation_marks_notes_and_then_labels() {
     );
     assert!(change.notes.is_empty());
     // What is there already is taken in, and that is said.
-    let change = World { files: 3, ..world }.examine(PLAIN).unwrap().unwrap();
+    let change = HostFixture { files: 3, ..world }
+        .examine(PLAIN)
+        .unwrap()
+        .unwrap();
     assert!(
         change.notes[0].contains("becomes the volume survey: 3 files, 2 KiB"),
         "{:?}",
@@ -182,15 +188,15 @@ fn a_first_installation_marks_notes_and_then_labels() {
 
 #[test]
 fn as_asked_is_no_change_and_files_are_not_counted() {
-    let world = World {
+    let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
         noted: Some(("n2", "docker02")),
         labelled: true,
-        ..World::default()
+        ..HostFixture::default()
     };
     assert!(world.examine(PLAIN).unwrap().is_none());
-    let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+    let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
     assert!(
         !Resource::queries(&kind)
             .iter()
@@ -201,19 +207,19 @@ fn as_asked_is_no_change_and_files_are_not_counted() {
 #[test]
 fn without_directory_or_link_nothing_is_labelled() {
     for (world, word) in [
-        (World::default(), "the directory /srv/db is not there"),
+        (HostFixture::default(), "the directory /srv/db is not there"),
         (
-            World {
+            HostFixture {
                 directory: true,
-                ..World::default()
+                ..HostFixture::default()
             },
             "/home/db is no link to /srv/db",
         ),
         (
-            World {
+            HostFixture {
                 directory: true,
                 link: Some("/srv/other"),
-                ..World::default()
+                ..HostFixture::default()
             },
             "/home/db is no link to /srv/db",
         ),
@@ -221,7 +227,7 @@ fn without_directory_or_link_nothing_is_labelled() {
         let change = world.examine(TABLE).unwrap().unwrap();
         let [
             Step {
-                act: Act::Lacks { why, .. },
+                act: Operation::Lacks { why, .. },
                 ..
             },
         ] = change.steps.as_slice()
@@ -230,10 +236,10 @@ fn without_directory_or_link_nothing_is_labelled() {
         };
         assert!(why.contains(word) && why.contains("docker02"), "{why}");
     }
-    let linked = World {
+    let linked = HostFixture {
         directory: true,
         link: Some("/srv/db"),
-        ..World::default()
+        ..HostFixture::default()
     };
     assert_eq!(linked.examine(TABLE).unwrap().unwrap().steps.len(), 3);
 }
@@ -243,10 +249,10 @@ fn a_label_does_not_move_to_an_empty_disk() {
     let noted = Some(("n3", "docker03"));
     for (world, words) in [
         (
-            World {
+            HostFixture {
                 directory: true,
                 noted,
-                ..World::default()
+                ..HostFixture::default()
             },
             &[
                 "docker02, whose /srv/db is empty",
@@ -256,43 +262,43 @@ fn a_label_does_not_move_to_an_empty_disk() {
         ),
         // Other data is not this data.
         (
-            World {
+            HostFixture {
                 directory: true,
                 files: 9,
                 noted,
-                ..World::default()
+                ..HostFixture::default()
             },
             &["is not marked as the volume"],
         ),
         (
-            World {
+            HostFixture {
                 noted,
-                ..World::default()
+                ..HostFixture::default()
             },
             &["is empty", "12 files"],
         ),
         (
-            World {
+            HostFixture {
                 directory: true,
                 noted: Some(("n8", "docker08")),
-                ..World::default()
+                ..HostFixture::default()
             },
             &["is on docker08"],
         ),
         (
-            World {
+            HostFixture {
                 directory: true,
                 noted: Some(("n1", "docker02")),
-                ..World::default()
+                ..HostFixture::default()
             },
             &["the machine that was docker02 before"],
         ),
         (
-            World {
+            HostFixture {
                 directory: true,
                 noted: Some(("n2", "docker02")),
                 labelled: true,
-                ..World::default()
+                ..HostFixture::default()
             },
             &["is gone: /srv/db is empty"],
         ),
@@ -309,7 +315,7 @@ fn a_label_does_not_move_to_an_empty_disk() {
             refusal.hint
         );
         // Who rebuilds a machine may say that it begins anew.
-        let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+        let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
         assert!(
             look(&kind.beginning_anew(), &world.answers())
                 .unwrap()
@@ -320,11 +326,11 @@ fn a_label_does_not_move_to_an_empty_disk() {
 
 #[test]
 fn a_label_does_not_go_while_its_data_is_here() {
-    let world = |node: &'static str| World {
+    let world = |node: &'static str| HostFixture {
         directory: true,
         noted: Some((node, "docker02")),
         labelled: true,
-        ..World::default()
+        ..HostFixture::default()
     };
     for table in [
         "absent = ['db']",
@@ -334,7 +340,7 @@ fn a_label_does_not_go_while_its_data_is_here() {
         let change = world("n2").examine(table).unwrap().unwrap();
         let [
             Step {
-                act: Act::Lacks { why, hint },
+                act: Operation::Lacks { why, hint },
                 ..
             },
         ] = change.steps.as_slice()
@@ -361,7 +367,7 @@ fn a_label_does_not_go_while_its_data_is_here() {
         );
     }
     // Labels that promise nothing come and go, and nothing is asked for them.
-    let kind: NodeLabels = bound(
+    let kind: NodeLabelsResource = bound(
         "labels = { other = 'true' }",
         "docker02",
         &roster(&["docker01"]),
@@ -375,12 +381,12 @@ fn a_label_does_not_go_while_its_data_is_here() {
 
 #[test]
 fn other_labels_of_a_volume_are_noted() {
-    let world = World {
+    let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
         noted: Some(("n2", "docker02")),
         labelled: true,
-        ..World::default()
+        ..HostFixture::default()
     };
     let change = world
         .examine("labels = { db = 'true', more = '1' }\ndata = { survey = '/srv/db' }")
@@ -401,11 +407,11 @@ fn other_labels_of_a_volume_are_noted() {
 
 #[test]
 fn data_that_was_brought_along_with_its_marker_is_the_volume() {
-    let world = World {
+    let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
         noted: Some(("n3", "docker03")),
-        ..World::default()
+        ..HostFixture::default()
     };
     let change = world.examine(PLAIN).unwrap().unwrap();
     assert_eq!(
@@ -421,11 +427,11 @@ fn data_that_was_brought_along_with_its_marker_is_the_volume() {
     );
     assert!(change.notes[0].contains("docker03"), "{:?}", change.notes);
     // Restored on the same host after it was rebuilt, without the marker.
-    let world = World {
+    let world = HostFixture {
         directory: true,
         files: 4,
         noted: Some(("n1", "docker02")),
-        ..World::default()
+        ..HostFixture::default()
     };
     assert_eq!(summaries(&world.examine(PLAIN).unwrap().unwrap()).len(), 3);
 }
@@ -433,10 +439,10 @@ fn data_that_was_brought_along_with_its_marker_is_the_volume() {
 #[test]
 fn the_data_of_another_cluster_or_volume_is_refused() {
     for foreign in [marker_of("c9"), marker("c1", "other"), String::new()] {
-        let world = World {
+        let world = HostFixture {
             directory: true,
             marker: Some(foreign.clone()),
-            ..World::default()
+            ..HostFixture::default()
         };
         let refusal = world.examine(PLAIN).unwrap_err();
         assert!(
@@ -450,11 +456,11 @@ fn the_data_of_another_cluster_or_volume_is_refused() {
 
 #[test]
 fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
-    let kind: NodeLabels = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
-    let world = World {
+    let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
+    let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c9")),
-        ..World::default()
+        ..HostFixture::default()
     };
     let change = look(&kind.inheriting(), &world.answers()).unwrap().unwrap();
     assert_eq!(summaries(&change)[0], "mark /srv/db as the volume survey");
@@ -466,21 +472,21 @@ fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
     );
     // Another volume is none of its own; nor is anything where the new cluster has its volume already.
     for world in [
-        World {
+        HostFixture {
             directory: true,
             marker: Some(marker("c9", "other")),
-            ..World::default()
+            ..HostFixture::default()
         },
-        World {
+        HostFixture {
             directory: true,
             marker: Some(marker_of("c9") + "more"),
-            ..World::default()
+            ..HostFixture::default()
         },
-        World {
+        HostFixture {
             directory: true,
             marker: Some(marker_of("c9")),
             noted: Some(("n3", "docker03")),
-            ..World::default()
+            ..HostFixture::default()
         },
     ] {
         assert!(
@@ -494,7 +500,7 @@ fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
 
 #[test]
 fn lists_name_no_volumes_and_bad_tables_are_errors() {
-    let kind: NodeLabels = bound(
+    let kind: NodeLabelsResource = bound(
         "labels = { db = 'true' }\ndata = ['/srv/db']",
         "docker02",
         &roster(&["docker01"]),
@@ -511,14 +517,15 @@ fn lists_name_no_volumes_and_bad_tables_are_errors() {
         ("{ a = { link = '/x' } }", "has no `path`"),
         ("{ a = { path = '/x', ling = '/y' } }", "unknown key `ling`"),
     ] {
-        let error =
-            toml::from_str::<NodeLabels>(&format!("labels = {{ db = 'true' }}\ndata = {data}"))
-                .unwrap_err()
-                .to_string();
+        let error = toml::from_str::<NodeLabelsResource>(&format!(
+            "labels = {{ db = 'true' }}\ndata = {data}"
+        ))
+        .unwrap_err()
+        .to_string();
         assert!(error.contains(word), "{data}: {error}");
     }
     assert!(
-        bound::<NodeLabels>(
+        bound::<NodeLabelsResource>(
             "labels = { db = 'true' }\ndata = { 'a b' = '/x' }",
             "docker02",
             &roster(&["docker01"])

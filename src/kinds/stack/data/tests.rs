@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::super::trial::path_state;
 use super::*;
-use crate::model::{Answer, StackWrite};
+use crate::model::{QueryAnswer, StackWrite};
 use crate::swarm::samples::{good, node, worker};
 
 fn live(labels: &[(&str, &str)], volumes: Vec<DataVolume>) -> LiveStack {
@@ -18,7 +18,7 @@ fn live(labels: &[(&str, &str)], volumes: Vec<DataVolume>) -> LiveStack {
         for (_, label) in labels.iter().filter(|(on, _)| *on == id) {
             body["Spec"]["Labels"][*label] = "true".into();
         }
-        Node::read(&body).unwrap()
+        SwarmNode::read(&body).unwrap()
     });
     LiveStack {
         nodes: nodes.to_vec(),
@@ -27,19 +27,19 @@ fn live(labels: &[(&str, &str)], volumes: Vec<DataVolume>) -> LiveStack {
     }
 }
 
-fn preview(constraints: &[&str], mount: Value) -> Preview {
+fn preview(constraints: &[&str], mount: Value) -> DeployPreview {
     let body = json!({"Name": "web_db", "TaskTemplate": {"Placement": {"Constraints": constraints}, "ContainerSpec": {"Mounts": [mount]}}});
-    Preview {
+    DeployPreview {
         writes: vec![StackWrite {
             method: "POST".into(),
             path: "/services/create".into(),
             body,
         }],
-        ..Preview::default()
+        ..DeployPreview::default()
     }
 }
 
-fn pinned_preview() -> Preview {
+fn pinned_preview() -> DeployPreview {
     preview(
         &["node.labels.db == true"],
         json!({"Type": "bind", "Source": "/srv/db/data", "Target": "/data"}),
@@ -58,9 +58,9 @@ fn volume(node: &str) -> DataVolume {
     }
 }
 
-fn hosts() -> Hosts {
+fn hosts() -> InventoryHosts {
     let all = [("docker02", "192.168.56.12"), ("docker03", "192.168.56.13")];
-    Hosts {
+    InventoryHosts {
         all: all
             .map(|(name, address)| (HostName::new(name), address.to_owned()))
             .to_vec(),
@@ -69,13 +69,13 @@ fn hosts() -> Hosts {
 }
 
 /// Both hosts' identities, and files of docker02 with their content.
-fn answers(files: &[(&str, Option<&str>)]) -> Answers {
-    let mut answers = Answers::default();
+fn answers(files: &[(&str, Option<&str>)]) -> HostAnswers {
+    let mut answers = HostAnswers::default();
     for (name, id) in [("docker02", "n2"), ("docker03", "n3")] {
         let info = worker(name, id, "192.168.56.9", ("n1", "192.168.56.11:2377"));
         answers.insert(
             Query::engine_of(HostName::new(name), "/info"),
-            Ok(Answer::Engine(good(info))),
+            Ok(QueryAnswer::Engine(good(info))),
         );
     }
     for (path, content) in files {
@@ -85,7 +85,7 @@ fn answers(files: &[(&str, Option<&str>)]) -> Answers {
         });
         answers.insert(
             Query::content(*path).at(&HostName::new("docker02")),
-            Ok(Answer::Path(state)),
+            Ok(QueryAnswer::Path(state)),
         );
     }
     answers
@@ -128,7 +128,7 @@ fn a_node_with_the_label_and_without_the_volume_is_refused() {
 #[test]
 fn a_volume_is_looked_at_on_its_node() {
     let live = live(&[("n2", "db")], vec![volume("n2")]);
-    let needs = look(&live, &pinned_preview(), &hosts(), &Answers::default()).unwrap_err();
+    let needs = look(&live, &pinned_preview(), &hosts(), &HostAnswers::default()).unwrap_err();
     assert_eq!(
         needs,
         [Query::engine_of(HostName::new("docker02"), "/info")],
@@ -184,21 +184,21 @@ fn a_node_that_is_no_known_host_is_not_taken_for_one() {
     );
     twin.insert(
         Query::engine_of(HostName::new("docker02"), "/info"),
-        Ok(Answer::Engine(good(info))),
+        Ok(QueryAnswer::Engine(good(info))),
     );
     let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
     assert!(
         format!("{findings:?}").contains("no host of the inventory is the node docker02 (n2)"),
         "{findings:?}"
     );
-    let away = EngineAnswer::Unreachable("no route".into());
+    let away = DockerAnswer::Unreachable("no route".into());
     twin.insert(
         Query::engine_of(HostName::new("docker02"), "/info"),
-        Ok(Answer::Engine(away)),
+        Ok(QueryAnswer::Engine(away)),
     );
     let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
     assert!(
-        matches!(&findings[..], [Finding::Lacks(why)] if why.contains("docker02 cannot be read: no route")),
+        matches!(&findings[..], [VolumeFinding::Lacks(why)] if why.contains("docker02 cannot be read: no route")),
         "{findings:?}"
     );
 }
@@ -215,7 +215,7 @@ fn what_no_label_promises_must_be_somewhere() {
     .unwrap();
     assert_eq!(
         missing,
-        [Finding::Lacks(
+        [VolumeFinding::Lacks(
             "web_db mounts /srv/db/data, which is not on docker02".into()
         )]
     );
@@ -227,7 +227,7 @@ fn what_no_label_promises_must_be_somewhere() {
     )
     .unwrap();
     assert!(
-        matches!(&there[..], [Finding::Note(note)] if note.contains("no label promises it")),
+        matches!(&there[..], [VolumeFinding::Note(note)] if note.contains("no label promises it")),
         "{there:?}"
     );
     // The Engine would make it: nothing is asked. No node has the label: nothing is deployed.
@@ -238,16 +238,22 @@ fn what_no_label_promises_must_be_somewhere() {
             &live,
             &preview(&["node.labels.db==true"], made),
             &hosts(),
-            &Answers::default()
+            &HostAnswers::default()
         )
         .unwrap()
         .is_empty()
     );
     let nowhere = self::live(&[], Vec::new());
-    let findings = look(&nowhere, &pinned_preview(), &hosts(), &Answers::default()).unwrap();
+    let findings = look(
+        &nowhere,
+        &pinned_preview(),
+        &hosts(),
+        &HostAnswers::default(),
+    )
+    .unwrap();
     assert_eq!(
         findings,
-        [Finding::Lacks(
+        [VolumeFinding::Lacks(
             "no node has the label of web_db (db), and /srv/db/data with it".into()
         )]
     );
@@ -256,7 +262,7 @@ fn what_no_label_promises_must_be_somewhere() {
 #[test]
 fn constraints_are_read_as_the_swarm_reads_them() {
     let body = node("n2", "docker02", "192.168.56.12");
-    let mut node = Node::read(&body).unwrap();
+    let mut node = SwarmNode::read(&body).unwrap();
     node.labels.insert("tier".into(), "DB".into());
     for (text, expected) in [
         ("node.labels.tier==db", true),
@@ -268,10 +274,10 @@ fn constraints_are_read_as_the_swarm_reads_them() {
         ("node.platform.os==linux", true),
     ] {
         assert_eq!(
-            Constraint::read(text).unwrap().allows(&node),
+            PlacementConstraint::read(text).unwrap().allows(&node),
             expected,
             "{text}"
         );
     }
-    assert!(Constraint::read("nonsense").is_none());
+    assert!(PlacementConstraint::read("nonsense").is_none());
 }

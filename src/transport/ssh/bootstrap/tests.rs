@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use super::*;
-use crate::inventory::Target;
+use crate::inventory::SshTarget;
 use crate::names::HostName;
-use crate::transport::ssh::frame::Frame;
+use crate::transport::ssh::frame::OutputFrame;
 
 /// Runs the command line as a login shell would; gives status, framed stdout, framed stderr.
 fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
@@ -29,7 +29,7 @@ fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     drop(stdin);
     let output = child.wait_with_output().unwrap();
     let strip = |bytes: &[u8]| {
-        let mut frame = Frame::new(&bootstrap.begin, &bootstrap.end, usize::MAX);
+        let mut frame = OutputFrame::new(&bootstrap.begin, &bootstrap.end, usize::MAX);
         frame.push(bytes);
         assert!(
             frame.ended(),
@@ -47,7 +47,7 @@ fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
 
 /// A login that is root, or becomes it.
 fn login(sudo: bool) -> Elevation {
-    let mut target = Target::new(HostName::new("web"), "web".into());
+    let mut target = SshTarget::new(HostName::new("web"), "web".into());
     if sudo {
         (target.user, target.become_root) = ("ann".into(), true);
     }
