@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
-use super::survey::ask;
+use crate::cli::query_hosts::ask;
 use crate::model::Query;
 use crate::report::literal;
 

@@ -16,7 +16,6 @@ mod known_hosts;
 mod lab;
 mod logging;
 mod login;
-mod memory;
 mod node;
 mod origins;
 mod outputs;
@@ -24,11 +23,12 @@ mod outputs;
 mod panicking;
 mod ping;
 mod plan;
+mod process_hardening;
+mod query_hosts;
 mod schedule;
 mod schema;
 mod selection;
 mod status;
-mod survey;
 mod validate;
 
 use std::process::ExitCode;
@@ -96,7 +96,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.common.verbose);
-    memory::keep_private();
+    process_hardening::keep_private();
     keep_panics_off_the_screen();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

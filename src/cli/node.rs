@@ -13,7 +13,7 @@ use super::cluster::look;
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, RunSelection, reject};
-use super::survey::ask;
+use crate::cli::query_hosts::ask;
 use crate::inventory::Inventory;
 use crate::kinds::node_labels::NodeLabelsResource;
 use crate::machine::Machines;

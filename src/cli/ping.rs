@@ -7,7 +7,7 @@ use super::connect::SshConnector;
 use super::exit_code::ExitStatus;
 use super::origins;
 use super::selection::{InventorySelection, reject};
-use super::survey::ask;
+use crate::cli::query_hosts::ask;
 use crate::model::Query;
 use crate::report::TextTable;
 

@@ -2,15 +2,17 @@
 //! made of. Pure over data; only rules are read from a file here.
 
 mod assemble;
+mod first_seen;
+mod host_state;
 mod ignore;
+mod ignore_filter;
 pub mod report;
-mod sieve;
-mod since;
-mod verdict;
 
 pub use assemble::{CheckMetadata, assemble, rfc3339};
+pub use first_seen::{
+    CheckedState, HistoryRow, earlier_certificates, fill_from_history, history_rows,
+};
+pub use host_state::HostState;
 pub use ignore::{IgnoreRule, IgnoreRules};
+pub use ignore_filter::{FilteredRun, IgnoredDrift, IgnoredFields, ignored_fields, sieve};
 pub use report::{CheckReport, REPORT_SCHEMA};
-pub use sieve::{FilteredRun, IgnoredDrift, IgnoredFields, ignored_fields, sieve};
-pub use since::{CheckedState, HistoryRow, earlier_certificates, fill_from_history, history_rows};
-pub use verdict::HostState;

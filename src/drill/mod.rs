@@ -2,11 +2,11 @@
 //! hold, pure; `watch` looks at the swarm meanwhile, `probe` sends requests to a published port; `verdict` compares.
 
 mod probe;
+mod results;
 mod scenario;
-mod verdict;
 mod watch;
 
 pub use probe::{PortProber, RequestStats};
+pub use results::{DrillMeasurement, DrillResult, rows};
 pub use scenario::{DrillNode, DrillPlan, Scenario, cast};
-pub use verdict::{DrillMeasurement, DrillResult, rows};
 pub use watch::{RecoveryTimes, SwarmSample, published_port, sample, watch};

@@ -9,13 +9,13 @@ mod external;
 mod extra;
 mod groups;
 mod host;
-mod keep;
 mod load;
 mod roster;
 mod select;
 mod settings;
 mod ssh_settings;
 mod target;
+mod to_toml;
 mod vars;
 mod view;
 

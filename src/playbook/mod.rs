@@ -10,10 +10,10 @@ mod play;
 mod prepare;
 mod rendered;
 mod resolve;
+mod resolved;
 mod samples;
 mod tags;
 mod template;
-mod work;
 
 pub use deferred::{DeferredResource, ResourceBinding};
 pub use load::Playbook;

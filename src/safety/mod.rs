@@ -1,9 +1,9 @@
 //! Refuses what would harm the cluster, and checks the cluster as a whole: the swarm's part in the run
 //! loop. The rules themselves are pure and live in `swarm`.
 
+mod cluster_check;
 mod guard;
-mod lookout;
 mod tokens;
 
+pub use cluster_check::{ExpectedMember, SwarmCheck, SwarmSnapshot};
 pub use guard::SwarmGuard;
-pub use lookout::{ExpectedMember, SwarmCheck, SwarmSnapshot};

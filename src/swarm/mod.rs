@@ -13,7 +13,7 @@ pub mod overview;
 mod quorum;
 #[cfg(test)]
 pub mod samples;
-mod sight;
+mod view;
 
 pub use addresses::{ManagerAddresses, SWARM_PORT, host_part, port_of, with_port};
 pub use certificate::CertificateValidity;
@@ -23,5 +23,5 @@ pub use membership::{LiveSwarm, Membership, MembershipError, MembershipStatus, s
 pub use node::{ManagerStatus, NodeRole, SwarmNode};
 pub use objects::{ObjectsReading, SwarmObjects, read_from};
 pub use quorum::{AllowedLoss, VoterLoss, Voters, may_lose};
-pub(crate) use sight::error_text;
-pub use sight::{DockerStatus, SwarmReading, SwarmView};
+pub(crate) use view::error_text;
+pub use view::{DockerStatus, SwarmReading, SwarmView};

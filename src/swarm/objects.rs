@@ -141,7 +141,7 @@ fn bodies(
                 body,
             } => body.clone(),
             DockerAnswer::Response { status, body } => {
-                return Ok(Err(super::sight::error_text(*status, body)));
+                return Ok(Err(crate::swarm::view::error_text(*status, body)));
             }
             DockerAnswer::Absent => return Ok(Err("there is no Engine".into())),
             DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {

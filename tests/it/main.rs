@@ -4,6 +4,7 @@
 mod architecture;
 mod documentation;
 mod drift;
+mod fallback;
 mod output;
 mod panics;
 mod playbook;
@@ -12,4 +13,3 @@ mod providers;
 mod proxy;
 mod sources;
 mod ssh;
-mod standby;

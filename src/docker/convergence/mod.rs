@@ -1,7 +1,7 @@
 //! Convergence of a stack: decides from what a manager lists, over time, whether the services run as
 //! they should or will not get there. Pure but for the clock; the runner reads the lists and waits.
 
-mod judge;
+mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-pub use self::judge::ServiceConvergence;
-use self::judge::{TaskSnapshot, judge};
+pub use crate::docker::convergence::service::ServiceConvergence;
+use crate::docker::convergence::service::{TaskSnapshot, judge};
 
 /// How long everything must stay as it should be: what starts may die right after, and `docker service create` waits as long.
 pub const STABLE_FOR: Duration = Duration::from_secs(5);
@@ -53,7 +53,7 @@ impl ConvergenceWatch {
         tasks: &[Value],
         nodes: &[Value],
     ) -> Vec<ServiceConvergence> {
-        let past = self.past.get_or_insert_with(|| judge::ended(tasks));
+        let past = self.past.get_or_insert_with(|| service::ended(tasks));
         let standings: Vec<ServiceConvergence> = services
             .iter()
             .map(|service| judge(service, &TaskSnapshot { tasks, nodes, past }))

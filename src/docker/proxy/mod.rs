@@ -3,9 +3,9 @@
 //!
 //! Who only looks has no [`ProxyWriter`] to give: a preview cannot write, by type.
 
-mod blank;
+mod empty_swarm;
 mod overlay;
-mod planned;
+mod planned_objects;
 mod serve;
 mod versions;
 
@@ -16,9 +16,9 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
-pub use self::blank::EmptySwarm;
-use self::planned::PlannedObjects;
 pub(super) use self::serve::ProxyServer;
+pub use crate::docker::proxy::empty_swarm::EmptySwarm;
+use crate::docker::proxy::planned_objects::PlannedObjects;
 use crate::transport::TransportError;
 
 /// A read of the command; there is no method in it that could be another than GET or HEAD.

@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 use serde_json::Value;
 
 use super::answer;
-use super::planned::{PlannedObjects, SORTS, id_of, name_of};
 use super::versions::newest;
+use crate::docker::proxy::planned_objects::{PlannedObjects, SORTS, id_of, name_of};
 
 /// The label in which the command keeps an image as the compose file has it.
 const IMAGE_LABEL: &str = "com.docker.stack.image";

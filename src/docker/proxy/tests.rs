@@ -92,7 +92,7 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
         .as_array()
         .unwrap()
         .iter()
-        .map(planned::name_of)
+        .map(planned_objects::name_of)
         .collect();
     assert_eq!(names, ["old", "new"]);
     assert_eq!(

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::planned::{id_of, name_of};
+use crate::docker::proxy::planned_objects::{id_of, name_of};
 
 /// The label under which the kinds `secret` and `config` keep the name that a playbook gives.
 const NAME_LABEL: &str = "skep.name";

@@ -3,15 +3,15 @@
 //! Processes are started in `program.rs` alone.
 
 mod ansible;
+mod cache;
 mod dynamic;
+mod generated;
 mod ini;
 mod keys;
-mod memory;
 mod program;
 mod terraform;
 mod vagrant;
 mod vagrant_output;
-mod written;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::TomlDocument;
 
-pub(super) use written::{GeneratedHost, GeneratedInventory};
+pub(super) use generated::{GeneratedHost, GeneratedInventory};
 
 /// Where an inventory comes from that is no TOML file.
 #[derive(Debug, Clone, PartialEq, Eq)]

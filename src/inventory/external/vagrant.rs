@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::memory::{self, EnvironmentStatus};
 use super::vagrant_output::{failure, first_sentence, ssh_config, status};
 use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, keys, program};
+use crate::inventory::external::cache;
+use crate::inventory::external::cache::EnvironmentStatus;
 
 /// How often a command is tried whose machine another Vagrant holds, and the pause between.
 const LOCK_TRIES: usize = 10;
@@ -49,15 +50,15 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
     let machines_folder = environment.dotfiles.join("machines");
     let own = environment.dotfiles.join("skep");
     let (mark, kept) = (
-        memory::mark(&environment.root, &machines_folder),
+        cache::mark(&environment.root, &machines_folder),
         own.join("answer.json"),
     );
-    let answer = match memory::recall(&kept, mark) {
+    let answer = match cache::recall(&kept, mark) {
         Some(answer) => answer,
         None => {
             let answer = ask(&environment.root)?;
             // The files as they were before the question: what changes while it is asked is asked about again.
-            memory::remember(&kept, mark, &answer);
+            cache::remember(&kept, mark, &answer);
             answer
         }
     };

@@ -2,8 +2,8 @@
 //! transaction and rolled back when the Engine does not come back. A file that is not JSON is never overwritten unasked.
 
 mod document;
-mod loaded;
 mod merge;
+mod running;
 #[cfg(test)]
 mod tests;
 
@@ -118,7 +118,7 @@ impl ResourceKind for DaemonJsonResource {
         };
         let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
         let not_loaded = if running {
-            loaded::missing(&self.wanted, answers.engine("/info")?)
+            running::missing(&self.wanted, answers.engine("/info")?)
         } else {
             Vec::new()
         };

@@ -1,7 +1,7 @@
 //! `firewall`: rows of ufw, where ufw is on: the swarm's own ports for its nodes alone, and published ports for everybody. It is never
 //! switched on or off, and rows of others about other ports stay.
 
-mod rows;
+mod rules;
 #[cfg(test)]
 mod tests;
 
@@ -10,8 +10,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use self::rows::{FirewallRule, LiveRule};
 use super::cluster::default_managers;
+use crate::kinds::firewall::rules::{FirewallRule, LiveRule};
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
     ProbeError, Query, Refusal, ResourceKind, Step,
@@ -149,15 +149,15 @@ impl ResourceKind for FirewallResource {
                 .map(|bytes| String::from_utf8_lossy(bytes).into_owned())
                 .unwrap_or_default())
         };
-        let mut rows = rows::read(&text(RULES)?);
-        for row in rows::read(&text(RULES_6)?) {
+        let mut rows = rules::read(&text(RULES)?);
+        for row in rules::read(&text(RULES_6)?) {
             // ufw writes a row for everybody into both files.
             if !rows.contains(&row) {
                 rows.push(row);
             }
         }
         Ok(Observation::Known(FirewallState {
-            enabled: rows::enabled(&text(CONFIGURATION)?),
+            enabled: rules::enabled(&text(CONFIGURATION)?),
             rows,
         }))
     }

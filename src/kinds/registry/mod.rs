@@ -3,8 +3,8 @@
 
 mod absent;
 mod htpasswd;
-mod seen;
 mod service;
+mod state;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +16,10 @@ use std::net::IpAddr;
 use serde::Deserialize;
 
 use self::htpasswd::UserPassword;
-use self::seen::{RegistryServerState, RegistryState};
 use super::cluster::default_managers;
 use super::hosts_entry::{HostsEntryResource, is_host_name};
 use super::{AbsolutePath, DesiredState};
+use crate::kinds::registry::state::{RegistryServerState, RegistryState};
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step, WriteFile,

@@ -3,6 +3,7 @@
 
 mod absent;
 mod data;
+mod display;
 mod explain;
 mod live;
 mod objects;
@@ -10,7 +11,6 @@ mod plan;
 mod ports;
 mod running;
 mod service;
-mod shown;
 mod specification;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value};
 
-use super::shown;
+use crate::kinds::stack::display;
 
 /// Labels by which the command keeps what is in the specification anyway.
 const OWN_LABELS: &[&str] = &["com.docker.stack.namespace", "com.docker.stack.image"];
@@ -41,7 +41,7 @@ pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Sp
     ] {
         let list = taken.take(path);
         if list.as_array().is_some_and(|list| !list.is_empty()) {
-            taken.put(field, shown::words(&list), true);
+            taken.put(field, display::words(&list), true);
         }
     }
     taken.remainder();
@@ -139,7 +139,7 @@ impl SpecReader {
 
     fn lists(&mut self, networks: &HashMap<&str, &str>) {
         for port in self.list("/EndpointSpec/Ports") {
-            let words = shown::port(&port);
+            let words = display::port(&port);
             self.put(
                 format!("port {}", words.split(' ').next().unwrap_or_default()),
                 words,
@@ -151,7 +151,7 @@ impl SpecReader {
                 .get("Target")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            self.put(format!("mount {target}"), shown::mount(&mount), true);
+            self.put(format!("mount {target}"), display::mount(&mount), true);
         }
         for (pointer, word) in [
             ("/TaskTemplate/ContainerSpec/Secrets", "secret"),
@@ -167,7 +167,7 @@ impl SpecReader {
                     .get(key)
                     .and_then(Value::as_str)
                     .unwrap_or_default();
-                self.put(format!("{word} {name}"), shown::file(&reference), true);
+                self.put(format!("{word} {name}"), display::file(&reference), true);
             }
         }
         // Very old clients put them beside the template.
@@ -262,10 +262,10 @@ impl SpecReader {
                 if !matches!(key, "Test" | "Nameservers" | "Search") {
                     list.sort_by_key(Value::to_string);
                 }
-                self.put(field, shown::words(&Value::Array(list)), restarts);
+                self.put(field, display::words(&Value::Array(list)), restarts);
             }
             value if is_default(field, &value) => {}
-            value => self.put(field, shown::value(key, &value), restarts),
+            value => self.put(field, display::value(key, &value), restarts),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Templates: minijinja with strict undefined. A string that is one `{{ expression }}` gives the expression's own value
 //! (a list, a number, a table); every other string gives text.
 
+mod context;
 mod convert;
 mod explain;
 mod facts;
@@ -9,11 +10,10 @@ mod folder;
 mod render;
 mod scope;
 mod tree;
-mod world;
 
+pub(super) use context::TemplateContext;
 pub(super) use facts::FactsView;
 pub(super) use files::PlaybookFiles;
 pub(super) use folder::PlaybookFolder;
 pub(super) use render::{render_condition, render_list, render_node};
 pub(super) use scope::TemplateScope;
-pub(super) use world::TemplateContext;

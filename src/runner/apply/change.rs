@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::super::ConnectedHost;
 use super::super::event::Event;
-use super::super::forecast::PlannedResource;
 use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
 use super::perform::{StepError, perform};
 use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
+use crate::runner::run_plan::PlannedResource;
 use crate::transport::TransportError;
 
 /// Why a host's work ends early.

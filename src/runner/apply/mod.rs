@@ -9,9 +9,9 @@ mod image;
 mod locks;
 mod perform;
 mod permit;
-mod remember;
+mod record_baseline;
 mod run;
-mod verdict;
+mod verification;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
@@ -24,14 +24,14 @@ pub use run::{PlanApproval, RunOptions, apply};
 
 use self::change::{AttemptOutcome, HostStop, Retry};
 use self::locks::HostLocks;
-use self::verdict::{skip_all, verified};
 use super::event::Event;
 use super::examine::HostExaminer;
-use super::forecast::{PlannedResource, resource_outcome};
 use super::outcome::{HostOutcome, Outcome, Problem, ResourceOutcome};
 use super::{ConnectedHost, DisruptionGuard, Fleet, TaskPanic, fan_out};
 use crate::model::Resource;
 use crate::names::HostName;
+use crate::runner::apply::verification::{skip_all, verified};
+use crate::runner::run_plan::{PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
 /// Plans made anew when the swarm's version of an object moved on in between, or its managers did not agree in time.

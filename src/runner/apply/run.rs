@@ -10,14 +10,14 @@ use tokio_util::sync::CancellationToken;
 use super::Applier;
 use super::locks::HostLocks;
 use super::permit::Permit;
-use super::remember::{PriorRecord, known, remember};
-use super::verdict::skip_all;
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
+use crate::runner::apply::record_baseline::{PriorRecord, known, remember};
+use crate::runner::apply::verification::skip_all;
 use crate::runner::event::Event;
-use crate::runner::forecast::{PlannedResource, RunPlan, forecast};
+use crate::runner::fallback::Fallbacks;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
-use crate::runner::standby::Fallbacks;
+use crate::runner::run_plan::{PlannedResource, RunPlan, forecast};
 use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
 
 /// Who says yes to a forecast.

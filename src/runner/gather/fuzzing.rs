@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{parse, script, sections};
+use super::{parse, script};
 use crate::model::{HostAnswers, Query};
+use crate::runner::gather::output;
 
 /// In a run it is 128 random bits; no file on a host can hold it.
 const MARKER: &str = "MARKER";
@@ -47,7 +48,7 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
     let queries: Vec<&Query> = queries.iter().collect();
     let parts = script::sections(&queries);
     if mode.is_multiple_of(2) {
-        let framed = sections::split(MARKER, bytes);
+        let framed = output::split(MARKER, bytes);
         let held: usize = framed
             .values()
             .map(|frame| frame.stdout.len() + frame.stderr.len())
@@ -84,7 +85,7 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
 }
 
 fn answers(parts: &[script::ScriptSection<'_>], output: &[u8]) -> HostAnswers {
-    let framed = sections::split(MARKER, output);
+    let framed = output::split(MARKER, output);
     let mut answers = HostAnswers::default();
     for (index, part) in parts.iter().enumerate() {
         if let Some(frame) = framed.get(&index) {

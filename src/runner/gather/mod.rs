@@ -1,12 +1,12 @@
 //! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
 
-mod elsewhere;
 mod facts;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
+mod other_hosts;
+mod output;
 mod parse;
 mod script;
-mod sections;
 mod stacks;
 #[cfg(test)]
 mod tests;
@@ -50,7 +50,7 @@ pub async fn gather(
         ask_engines(fleet, round, host, &engine),
         ask_here(fleet, &values),
         stacks::ask_stacks(fleet, &stacks),
-        elsewhere::ask_elsewhere(fleet, &elsewhere)
+        other_hosts::ask_elsewhere(fleet, &elsewhere)
     );
     let mut answers = from_shell?;
     answers.merge(from_engines);
@@ -72,7 +72,7 @@ async fn ask_shell(
     let output = host
         .ask(script::text(&marker, &sections), GATHER_TIMEOUT)
         .await?;
-    let framed = sections::split(&marker, &output.stdout);
+    let framed = output::split(&marker, &output.stdout);
     let mut answers = HostAnswers::default();
     for (index, section) in sections.iter().enumerate() {
         match framed.get(&index) {

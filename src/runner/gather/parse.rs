@@ -4,12 +4,12 @@ use std::collections::{HashMap, HashSet};
 
 use super::facts;
 use super::script::ScriptSection;
-use super::sections::SectionOutput;
 use crate::model::{
     AptAction, AptSimulation, AptSourceFile, CONTENT_LIMIT, DirectoryUsage, GroupState,
     HostAnswers, PackageState, PathState, PathType, ProbeError, Query, QueryAnswer, TaggedImage,
     UnitState, UserState,
 };
+use crate::runner::gather::output::SectionOutput;
 
 /// Status by which a probe says "not there", where its own words would be ambiguous.
 const ABSENT: i32 = 44;

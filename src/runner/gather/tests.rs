@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use super::{parse, script, sections};
+use super::{parse, script};
 use crate::model::{DirectoryUsage, HostAnswers, PathType, Query};
+use crate::runner::gather::output;
 
 fn ask(queries: impl IntoIterator<Item = Query>) -> HostAnswers {
     let queries: BTreeSet<Query> = queries.into_iter().collect();
@@ -16,7 +17,7 @@ fn ask(queries: impl IntoIterator<Item = Query>) -> HostAnswers {
         .arg(script::text("MARK", &parts))
         .output()
         .unwrap();
-    let framed = sections::split("MARK", &output.stdout);
+    let framed = output::split("MARK", &output.stdout);
     let mut answers = HostAnswers::default();
     for (index, part) in parts.iter().enumerate() {
         let frame = framed

@@ -8,8 +8,8 @@ use russh::keys::{Certificate, PublicKey};
 use tokio::net::UnixStream;
 
 use super::options::ConnectOptions;
-use super::patience::LoginDeadline;
 use crate::inventory::{IdentityAgent, SshTarget};
+use crate::transport::ssh::login_deadline::LoginDeadline;
 
 /// A reached agent and what it holds, each with its comment.
 pub struct SshAgent {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use russh::keys::{Algorithm, HashAlg};
 use russh::{AlgorithmKind, Preferred, cipher, client, kex};
 
-use super::wish;
 use crate::inventory::SshTarget;
 use crate::transport::TransportError;
+use crate::transport::ssh::algorithm_list;
 
 /// Settings for one host; the key types it is known under come first, so that it shows one of them.
 ///
@@ -97,7 +97,7 @@ fn preferred(
         let offered: Vec<String> = certificates
             .chain(keys.iter().map(ToString::to_string))
             .collect();
-        let wanted = wish::resolved(wanted, &offered);
+        let wanted = algorithm_list::resolved(wanted, &offered);
         certified.retain(|algorithm| wanted.contains(&algorithm.to_certificate_type()));
         keys = match chosen_by(&wanted, &keys, ToString::to_string) {
             keys if keys.is_empty() && certified.is_empty() => {
@@ -126,7 +126,7 @@ fn chosen<N: AsRef<str> + Copy>(
         .iter()
         .map(|name| name.as_ref().to_owned())
         .collect();
-    let names = chosen_by(&wish::resolved(wanted, &offered), ours, |name| {
+    let names = chosen_by(&algorithm_list::resolved(wanted, &offered), ours, |name| {
         name.as_ref().to_owned()
     });
     if names.is_empty() {

@@ -6,11 +6,11 @@ use russh::{MethodKind, MethodSet};
 
 use super::agent::{self, SshAgent};
 use super::handler::{ClientHandler, DisconnectState};
-use super::offer::OfferedKeys;
 use super::options::ConnectOptions;
-use super::patience::LoginDeadline;
 use crate::inventory::SshTarget;
 use crate::transport::TransportError;
+use crate::transport::ssh::login_deadline::LoginDeadline;
+use crate::transport::ssh::publickey::OfferedKeys;
 
 /// Methods by their names, in OpenSSH's order.
 const METHODS: &[(&str, MethodKind)] = &[

@@ -14,11 +14,12 @@ use super::dial::{Route, connect_error};
 use super::elevate::Elevation;
 use super::handler::{ClientHandler, DisconnectState, HandlerError, plain_words};
 use super::options::ConnectOptions;
-use super::patience::LoginDeadline;
-use super::startups::LoginLimiter;
 use super::stream::QuickStream;
-use super::{SshConnection, algorithms, authenticate, startups};
+use super::{SshConnection, algorithms, authenticate};
 use crate::inventory::SshTarget;
+use crate::transport::ssh::login_deadline::LoginDeadline;
+use crate::transport::ssh::login_limiter;
+use crate::transport::ssh::login_limiter::LoginLimiter;
 use crate::transport::{KnownHosts, TransportError};
 
 /// Dropped connections are tried again this often even when nobody asked to wait.
@@ -57,7 +58,7 @@ pub async fn connect_by(
     let mut tries = 0;
     loop {
         let queues = Instant::now();
-        let place = startups.enter(startups::door(target)).await;
+        let place = startups.enter(login_limiter::door(target)).await;
         queued += queues.elapsed();
         let failure = match attempt(road, target, known, options).await {
             Ok(connection) => {

@@ -2,30 +2,30 @@
 //! for ever, sessions that outlive their makers) are kept in here.
 
 mod agent;
+mod algorithm_list;
 mod algorithms;
 mod authenticate;
 mod bootstrap;
 mod certificate;
 mod connect;
 mod dial;
+mod docker_socket;
 mod elevate;
-mod engine;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
 mod handler;
 mod key_agent;
 mod key_file;
-mod offer;
+mod login_deadline;
+mod login_limiter;
 mod options;
 mod password;
-mod patience;
 mod proxy_command;
+mod publickey;
 mod scan;
 mod session;
-mod startups;
 mod stream;
-mod wish;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -45,8 +45,8 @@ use self::handler::{ClientHandler, DisconnectState, SessionEnd};
 pub use self::options::ConnectOptions;
 pub(super) use self::scan::{line as known_line, scan};
 use self::session::{CommandPrivilege, KillGroup};
-pub(super) use self::startups::LoginLimiter;
 use super::{Connection, DockerStream, Exec, ExecOutput, Privilege, TransportError};
+pub(super) use crate::transport::ssh::login_limiter::LoginLimiter;
 
 /// sshd allows 10 sessions on a connection by default; two are left for others who share it.
 const MOST_SESSIONS: usize = 8;
@@ -220,7 +220,7 @@ impl Connection for SshConnection {
     }
 
     async fn open_engine(&self) -> Result<DockerStream, TransportError> {
-        engine::open(self).await
+        docker_socket::open(self).await
     }
 
     fn prepare_for(&self, commands: usize) {

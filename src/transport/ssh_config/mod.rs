@@ -2,7 +2,6 @@
 //! of `ssh` itself holds (`Match`, `Include`, `Match exec`, which runs its command). Where there is no `ssh`, skep reads the files
 //! itself and names what it cannot follow.
 
-mod ask;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
@@ -11,6 +10,7 @@ mod line;
 mod output;
 mod overlay;
 mod presence;
+mod query;
 mod tokens;
 
 use std::collections::BTreeSet;
@@ -19,11 +19,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, Semaphore};
 
-use self::ask::ConfigQueryResult;
 use self::output::HostSettings;
 pub(super) use self::tokens::{TokenValues, own_number};
 use super::TransportError;
 use crate::inventory::{SshConfigFile, SshTarget};
+use crate::transport::ssh_config::query::ConfigQueryResult;
 
 /// `ssh` processes at once: each is 7 ms of a processor, and `Match exec` may start more.
 const AT_ONCE: usize = 8;
@@ -73,7 +73,7 @@ impl SshConfig {
             return Ok(target.clone());
         };
         let given = matches!(target.ssh_config, SshConfigFile::File(_)).then_some(file.as_path());
-        let question = |target| ask::ConfigQuery {
+        let question = |target| query::ConfigQuery {
             program: &self.program,
             file: given,
             target,

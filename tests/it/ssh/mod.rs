@@ -6,13 +6,14 @@ mod become_root;
 mod certificates;
 mod commands;
 mod cut_check;
+mod docker_server;
+mod docker_socket;
 mod dropbear;
-mod engine;
-mod engine_server;
 mod host_keys;
 mod host_lock;
 mod hostile;
 mod jump;
+mod link_faults;
 mod login;
 mod matrix;
 mod password;
@@ -23,7 +24,6 @@ pub mod sshd;
 mod terminal;
 mod traps;
 mod verbs;
-mod weather;
 
 use std::sync::Arc;
 

@@ -8,12 +8,12 @@ use indexmap::IndexMap;
 
 use super::event::Event;
 use super::examine::HostExaminer;
-use super::forecast::{HostPlan, PlannedResource, resource_outcome};
 use super::outcome::Problem;
 use super::{Fleet, fan_out};
 use crate::model::{Resource, ResourceScope};
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlay, ResolvedPlaybook};
+use crate::runner::run_plan::{HostPlan, PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
 /// Hosts that carry instead, by index of the play.

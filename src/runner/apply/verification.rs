@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::super::examine::ExamineResult;
-use super::super::forecast::PlannedResource;
 use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
 use super::change::{AttemptOutcome, Retry};
 use crate::model::{Action, Change, DisplayValue, FieldChange};
+use crate::runner::run_plan::PlannedResource;
 
 /// The outcome after the steps: the plan must be empty now, but for commands that always run.
 pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOutcome) -> Outcome {

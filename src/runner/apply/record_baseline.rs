@@ -9,10 +9,10 @@ use super::perform::{StepError, perform};
 use super::permit::Permit;
 use crate::model::{DefinitionDigest, Step};
 use crate::names::HostName;
+use crate::runner::applied_record::{AppliedRecord, PATH};
 use crate::runner::event::Event;
-use crate::runner::forecast::{HostPlan, RunPlan};
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
-use crate::runner::record::{AppliedRecord, PATH};
+use crate::runner::run_plan::{HostPlan, RunPlan};
 use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
 
 /// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input

@@ -7,10 +7,10 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
-use super::forecast::forecast;
 use super::outcome::RunSummary;
 use super::{ClusterCheck, Fleet};
 use crate::playbook::ResolvedPlaybook;
+use crate::runner::run_plan::forecast;
 
 /// Looks at every host of the playbook, `forks` at once, and with a lookout at the whole. Always returns a
 /// whole summary; a failing host is data. The connections stay open: whoever made the fleet closes it.

@@ -12,7 +12,7 @@ use skep::transport::{
     TransportError, connect_with,
 };
 
-use super::engine_server::{FakeDockerServer, ServerReaction, echo};
+use super::docker_server::{FakeDockerServer, ServerReaction, echo};
 use super::sshd::{Sshd, TestAccount, bare_options};
 
 const LIMIT: Duration = Duration::from_secs(10);

@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use super::event::Event;
 use super::examine::{ExamineResult, HostExaminer};
 use super::outcome::{ChangeView, DriftCause, HostOutcome, Outcome, Problem, ResourceOutcome};
-use super::record::AppliedRecord;
-use super::standby::{Fallbacks, choose, stand_in};
 use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, TaskPanic, fan_out};
 use crate::model::{
     Change, DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource,
 };
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
+use crate::runner::applied_record::AppliedRecord;
+use crate::runner::fallback::{Fallbacks, choose, stand_in};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.
