@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::GlobalArgs;
-use super::execute::{RunContext, execute_loaded, lookout};
+use super::execute::{RunContext, cluster_check, execute_loaded};
 use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::playbook;
@@ -129,12 +129,13 @@ pub async fn apply_loaded(
     };
     let guard = Arc::new(SwarmGuard::new(manner.force));
     let act = async |run: &RunContext| {
-        let lookout = lookout(run, BTreeMap::new()).map(|lookout| lookout as Arc<dyn ClusterCheck>);
+        let cluster_check = cluster_check(run, BTreeMap::new())
+            .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);
         let options = RunOptions {
             forks: run.forks,
             lock_wait: manner.lock_wait,
             owner: owner(),
-            lookout,
+            cluster_check,
         };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
     };

@@ -6,16 +6,16 @@ use std::time::{Duration, SystemTime};
 
 use super::GlobalArgs;
 use super::cluster::members;
-use super::execute::{RunContext, execute_loaded, lookout};
+use super::execute::{RunContext, cluster_check, execute_loaded};
 use super::exit_code::{ExitStatus, FailOn};
 use super::outputs::{OutputArgs, deliver, history};
 use super::selection::{RunSelection, reject};
 use crate::drift::{
-    CheckMetadata, FilteredRun, IgnoreRules, assemble, earlier_certificates, fill_from_history,
-    rfc3339, sieve,
+    CheckMetadata, FilteredRun, IgnoreRules, apply_ignore_rules, assemble, earlier_certificates,
+    fill_from_history, rfc3339,
 };
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
-use crate::runner::{ClusterCheck, look};
+use crate::runner::{ClusterCheck, run_read_only};
 use crate::schedule::single_run::{SingleRunLock, state_folder};
 
 /// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.
@@ -76,20 +76,20 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
     let inventory = prepared.inventory.clone();
     let history = history(&args.selection);
     let earlier = earlier_certificates(history.iter().flat_map(|history| history.newest_first()));
-    let look = async |run: &RunContext| {
-        let lookout = lookout(run, earlier);
-        let everybody = lookout
+    let run_read_only = async |run: &RunContext| {
+        let cluster_check = cluster_check(run, earlier);
+        let everybody = cluster_check
             .clone()
-            .map(|lookout| lookout as Arc<dyn ClusterCheck>);
-        let summary = look(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
-        let (shown, known) = (args.outputs.show_cluster(), lookout.is_some());
+            .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);
+        let summary = run_read_only(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
+        let (shown, known) = (args.outputs.show_cluster(), cluster_check.is_some());
         let cluster = if (shown || known) && !summary.interrupted {
             members(
                 &run.fleet,
                 &inventory,
                 &run.work.hosts(),
                 run.forks,
-                lookout.as_deref(),
+                cluster_check.as_deref(),
                 shown,
             )
             .await
@@ -105,10 +105,10 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
         prepared,
         "check",
         Some(rules.clone()),
-        look,
+        run_read_only,
     )
     .await?;
-    let sieved = sieve(summary, &rules);
+    let sieved = apply_ignore_rules(summary, &rules);
     let exit = ExitStatus::among(&sieved.summary, &args.fail_on);
     let shown = |paths: &[PathBuf]| {
         paths
@@ -144,7 +144,7 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
         screen.result(&verdict(&sieved, report.totals.ignored));
     }
     if exit == ExitStatus::Interrupted {
-        // Half of a look is no report: what the last whole check wrote stays.
+        // Half of a run_read_only is no report: what the last whole check wrote stays.
         if args.outputs.writes() {
             screen.note("interrupted: no report is written");
         }

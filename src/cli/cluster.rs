@@ -22,13 +22,13 @@ pub struct ClusterStatus {
 }
 
 /// Looks at these hosts, `forks` at once, and at the nodes and perhaps the services that the first working manager lists.
-pub async fn look(
+pub async fn read_cluster(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,
     services: bool,
 ) -> ClusterStatus {
-    let engines = infos(fleet, hosts, forks).await;
+    let engines = read_infos(fleet, hosts, forks).await;
     let unreachable = engines
         .iter()
         .any(|(_, view)| matches!(view, DockerStatus::Unreachable(_)));
@@ -61,7 +61,7 @@ pub async fn look(
     }
 }
 
-/// The members for a report; `None` where no manager of these hosts lists them. What the lookout has heard is not asked again, and
+/// The members for a report; `None` where no manager of these hosts lists them. What the cluster_check has heard is not asked again, and
 /// hosts that it did not ask are asked when `all` are to be shown. What is wrong is only known when all hosts of the inventory were
 /// looked at: else every other host would look like a node that nobody knows.
 pub async fn members(
@@ -69,19 +69,19 @@ pub async fn members(
     inventory: &Inventory,
     hosts: &[HostName],
     forks: usize,
-    lookout: Option<&SwarmCheck>,
+    cluster_check: Option<&SwarmCheck>,
     all: bool,
 ) -> Option<ClusterOverview> {
     let Some(SwarmSnapshot {
         engines: mut known,
         nodes,
         certificates,
-    }) = lookout.map(SwarmCheck::seen)
+    }) = cluster_check.map(SwarmCheck::seen)
     else {
-        let seen = look(fleet, hosts, forks, false).await;
+        let seen = read_cluster(fleet, hosts, forks, false).await;
         return seen
             .listed
-            .then(|| without_foreign(seen.page, hosts, inventory));
+            .then(|| hide_partial_problems(seen.page, hosts, inventory));
     };
     let nodes = nodes?;
     let others: Vec<HostName> = hosts
@@ -89,7 +89,7 @@ pub async fn members(
         .filter(|host| all && !known.contains_key(*host))
         .cloned()
         .collect();
-    known.extend(infos(fleet, &others, forks).await);
+    known.extend(read_infos(fleet, &others, forks).await);
     let engines: Vec<(HostName, DockerStatus)> = hosts
         .iter()
         .filter_map(|host| Some((host.clone(), known.remove(host)?)))
@@ -102,10 +102,10 @@ pub async fn members(
             .and_then(|host| certificates.get(host).copied());
     }
     let shown: Vec<HostName> = engines.into_iter().map(|(host, _)| host).collect();
-    Some(without_foreign(page, &shown, inventory))
+    Some(hide_partial_problems(page, &shown, inventory))
 }
 
-fn without_foreign(
+fn hide_partial_problems(
     mut page: ClusterOverview,
     looked_at: &[HostName],
     inventory: &Inventory,
@@ -117,7 +117,7 @@ fn without_foreign(
 }
 
 /// `/info` of every host, `forks` at once, in the inventory's order.
-async fn infos(
+async fn read_infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn a_host_whose_task_panics_is_failed_and_no_host_behind_it_is_lost() {
         let (fleet, hosts) = site("docker01");
-        let seen = look(&fleet, &hosts, 1, true).await;
+        let seen = read_cluster(&fleet, &hosts, 1, true).await;
         let states: Vec<(Option<&HostName>, &str)> = seen
             .page
             .rows

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::GlobalArgs;
-use super::cluster::look;
+use super::cluster::read_cluster;
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
 use super::selection::{InventorySelection, reject};
 use crate::drill::{
-    DrillMeasurement, DrillNode, DrillResult, PortProber, Scenario, cast, published_port, rows,
-    watch,
+    DrillMeasurement, DrillNode, DrillResult, PortProber, Scenario, drill_results, plan_drill,
+    published_port, watch,
 };
 use crate::inventory::Inventory;
 use crate::machine::Machines;
@@ -88,7 +88,7 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         )
     };
     let before = open()?;
-    let seen = look(&before, &hosts, forks, true).await;
+    let seen = read_cluster(&before, &hosts, forks, true).await;
     if !seen.page.problems.is_empty() || !seen.listed {
         before.close().await;
         anyhow::bail!(
@@ -97,7 +97,7 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         );
     }
     let chosen: Vec<HostName> = args.hosts.iter().map(HostName::new).collect();
-    let cast = match cast(
+    let cast = match plan_drill(
         args.scenario.into(),
         &members(&seen.page, &inventory),
         &chosen,
@@ -187,8 +187,8 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         tokio::time::sleep(Duration::from_secs(2)).await;
         measured.requests = Some(prober.stop().await).filter(|tallies| !tallies.is_empty());
     }
-    let rows = rows(&cast, &measured);
-    tell(common, &screen, &rows);
+    let rows = drill_results(&cast, &measured);
+    print_results(common, &screen, &rows);
     if stop.is_cancelled() {
         return Ok(ExitStatus::Interrupted);
     }
@@ -199,7 +199,7 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
     })
 }
 
-fn tell(common: &GlobalArgs, screen: &Screen, rows: &[DrillResult]) {
+fn print_results(common: &GlobalArgs, screen: &Screen, rows: &[DrillResult]) {
     if common.json {
         screen.json(&serde_json::json!({ "schema_version": 1, "rows": rows }));
         return;
@@ -219,7 +219,7 @@ fn tell(common: &GlobalArgs, screen: &Screen, rows: &[DrillResult]) {
 
 /// What is wrong with the cluster, tasks that are missing included.
 async fn problems(fleet: &Arc<Fleet>, hosts: &[HostName], forks: usize) -> Vec<String> {
-    let seen = look(fleet, hosts, forks, true).await;
+    let seen = read_cluster(fleet, hosts, forks, true).await;
     let mut problems = seen.page.problems;
     if !seen.listed {
         problems.push("no manager lists the nodes".into());

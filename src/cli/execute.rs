@@ -39,28 +39,28 @@ pub struct RunContext {
 ///
 /// # Errors
 /// Configuration errors, before any host was contacted.
-pub async fn look(
+pub async fn run_plan(
     common: &GlobalArgs,
     screen: &Screen,
     selection: &RunSelection,
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
     let look = async |run: &RunContext| {
-        runner::look(&run.fleet, &run.work, run.forks, None, &run.stop).await
+        runner::run_read_only(&run.fleet, &run.work, run.forks, None, &run.stop).await
     };
     execute(common, screen, selection, verb, look).await
 }
 
 /// Who looks at the whole swarm; nobody where the playbook has no `swarm_member`.
 #[must_use]
-pub fn lookout(
+pub fn cluster_check(
     run: &RunContext,
     earlier: BTreeMap<HostName, CertificateValidity>,
 ) -> Option<Arc<SwarmCheck>> {
     let mut members = BTreeMap::new();
     let looked_at = run.work.hosts();
     for host in &looked_at {
-        for (_, goal) in run.work.goals(host) {
+        for (_, goal) in run.work.host_resources(host) {
             let wanted = match &goal.resource {
                 ResourceBinding::Bound(resource) => {
                     SwarmMemberResource::of(resource.as_ref()).map(|member| ExpectedMember {

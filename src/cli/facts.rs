@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
-use crate::cli::query_hosts::ask;
+use crate::cli::query_hosts::query_hosts;
 use crate::model::Query;
 use crate::report::literal;
 
@@ -26,7 +26,7 @@ pub async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitSt
         .selection
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
-    let replies = ask(
+    let replies = query_hosts(
         &inventory,
         &args.selection,
         &hosts,

@@ -29,7 +29,7 @@ pub struct RegistryImages {
 }
 
 /// Reads every registry that a `registry` made: its services are known by a label.
-pub async fn look(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
+pub async fn read_registries(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
     let filters = percent(&json!({ "label": [LABEL] }).to_string());
     let managers = page
         .rows

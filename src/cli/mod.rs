@@ -96,7 +96,7 @@ enum CliCommand {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     logging::start(cli.common.verbose);
-    process_hardening::keep_private();
+    process_hardening::disable_core_dumps();
     keep_panics_off_the_screen();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()

@@ -9,11 +9,11 @@ use clap::{Args, Subcommand};
 
 use super::GlobalArgs;
 use super::apply::{ApplyOptions, apply_loaded};
-use super::cluster::look;
+use super::cluster::read_cluster;
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, RunSelection, reject};
-use crate::cli::query_hosts::ask;
+use crate::cli::query_hosts::query_hosts;
 use crate::inventory::Inventory;
 use crate::kinds::node_labels::NodeLabelsResource;
 use crate::machine::Machines;
@@ -80,7 +80,7 @@ pub async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitSta
     );
     let machines = Machines::of(&inventory)?;
     machines.check(&inventory, std::slice::from_ref(&host), "rebuild")?;
-    let starts_anew = gate(args, &inventory, &host, &screen).await?;
+    let starts_anew = quorum_check(args, &inventory, &host, &screen).await?;
     let data = data_directories(&prepared, &host);
     if !args.yes {
         let what = if starts_anew {
@@ -149,7 +149,7 @@ pub async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitSta
 }
 
 /// Whether the machine may go; true when a new cluster is to be started.
-async fn gate(
+async fn quorum_check(
     args: &RebuildArgs,
     inventory: &Inventory,
     host: &HostName,
@@ -158,7 +158,7 @@ async fn gate(
     let selection = &args.selection.inventory;
     let all: Vec<HostName> = inventory.hosts().map(|(name, _)| name.clone()).collect();
     let fleet = fleet(inventory, EventSender::silent(), &selection.login, screen)?;
-    let seen = look(&fleet, &all, selection.forks(inventory), false).await;
+    let seen = read_cluster(&fleet, &all, selection.forks(inventory), false).await;
     let mut nodes: Option<Vec<SwarmNode>> = None;
     for row in seen.page.rows.iter().filter(|row| row.role == "manager") {
         if let Some(manager) = &row.host
@@ -294,7 +294,7 @@ fn inventory_of(args: &RebuildArgs, screen: &Screen) -> anyhow::Result<Inventory
 fn data_directories(prepared: &PreparedRun, host: &HostName) -> Vec<String> {
     let labels = prepared
         .resolved
-        .goals(host)
+        .host_resources(host)
         .filter_map(|(_, goal)| goal.ready());
     labels
         .filter_map(|resource| Some(NodeLabelsResource::of(resource.as_ref())?.data()))
@@ -308,13 +308,13 @@ fn change_labels(
     prepared: &mut PreparedRun,
     change: impl Fn(&HostName, &NodeLabelsResource) -> Option<NodeLabelsResource>,
 ) {
-    let goals = prepared
+    let host_resources = prepared
         .resolved
         .plays
         .iter_mut()
-        .flat_map(|play| &mut play.goals);
-    for (host, goal) in
-        goals.flat_map(|(host, goals)| goals.iter_mut().map(move |goal| (host, goal)))
+        .flat_map(|play| &mut play.host_resources);
+    for (host, goal) in host_resources
+        .flat_map(|(host, host_resources)| host_resources.iter_mut().map(move |goal| (host, goal)))
     {
         let Some(resource) = goal.ready() else {
             continue;
@@ -336,8 +336,8 @@ fn leave_out_labels(prepared: &mut PreparedRun, host: &HostName) {
         })
     };
     for play in &mut prepared.resolved.plays {
-        if let Some(goals) = play.goals.get_mut(host) {
-            goals.retain(|goal| !promises(goal));
+        if let Some(host_resources) = play.host_resources.get_mut(host) {
+            host_resources.retain(|goal| !promises(goal));
         }
     }
 }
@@ -354,7 +354,7 @@ async fn empty_ones(
         directory: path.clone(),
     };
     let queries: BTreeSet<Query> = directories.iter().map(holding).collect();
-    let replies = ask(
+    let replies = query_hosts(
         inventory,
         &args.selection.inventory,
         std::slice::from_ref(host),
@@ -369,7 +369,7 @@ async fn empty_ones(
     for path in directories {
         if reply
             .answers
-            .holding(path)?
+            .directory_usage(path)?
             .is_none_or(|holding| holding.files == 0)
         {
             empty.push(path.clone());

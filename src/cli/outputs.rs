@@ -134,12 +134,12 @@ async fn tell(
     let state = fingerprint(report);
     // That all is well is no news on the first run.
     let first_and_well =
-        history.told().is_none() && report.state == crate::drift::HostState::InSync;
-    if !history.was_told(&state) && !first_and_well {
+        history.last_notified().is_none() && report.state == crate::drift::HostState::InSync;
+    if !history.was_notified(&state) && !first_and_well {
         notify(command, document).await?;
     }
-    if !history.was_told(&state) {
-        history.remember_told(&state)?;
+    if !history.was_notified(&state) {
+        history.record_notified(&state)?;
     }
     Ok(())
 }

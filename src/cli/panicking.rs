@@ -28,9 +28,9 @@ impl Connection for Machine {
         self.host.exec(exec).await
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
         self.check();
-        self.host.open_engine().await
+        self.host.open_docker().await
     }
 
     async fn close(&self) {}
@@ -44,7 +44,7 @@ impl Connector for Site {
         let info = json!({"Name": name, "ServerVersion": "26.1.5", "Swarm": {"LocalNodeState": "inactive"}});
         let host = ScriptedHost::new()
             .on("", output(0, ""))
-            .on_engine("GET", "/info", 200, info);
+            .on_docker("GET", "/info", 200, info);
         let panics = *name == self.0;
         Ok(Arc::new(Machine { host, panics }))
     }

@@ -7,7 +7,7 @@ use super::connect::SshConnector;
 use super::exit_code::ExitStatus;
 use super::origins;
 use super::selection::{InventorySelection, reject};
-use crate::cli::query_hosts::ask;
+use crate::cli::query_hosts::query_hosts;
 use crate::model::Query;
 use crate::report::TextTable;
 
@@ -29,7 +29,7 @@ pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitSta
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
     // The facts are read as root: an answer proves the login, the shell and root at once.
-    let replies = ask(
+    let replies = query_hosts(
         &inventory,
         &args.selection,
         &hosts,

@@ -1,7 +1,7 @@
 //! `skep plan`: what `apply` would do.
 
 use super::GlobalArgs;
-use super::execute::look;
+use super::execute::run_plan;
 use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::report::{PlanStyle, plan_text, plan_totals};
@@ -25,7 +25,7 @@ pub struct PlanArgs {
 /// Configuration errors.
 pub async fn run(common: &GlobalArgs, args: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
-    let summary = look(common, &screen, &args.selection, "plan").await?;
+    let summary = run_plan(common, &screen, &args.selection, "plan").await?;
     if !common.json {
         screen.result(&plan_text(
             &summary,

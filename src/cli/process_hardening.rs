@@ -4,7 +4,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 
 /// No core files, of this process or of programs that it starts; and no other process of the same account may look into this one
 /// (`PR_SET_DUMPABLE`, prctl(2)), which also keeps it from core handlers that ignore the limit. A system that refuses is left as it is.
-pub fn keep_private() {
+pub fn disable_core_dumps() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

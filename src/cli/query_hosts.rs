@@ -78,7 +78,7 @@ type Replies = IndexMap<HostName, Result<HostReply, NoReply>>;
 ///
 /// # Errors
 /// Configuration errors; a host that does not answer is an entry of the result.
-pub async fn ask(
+pub async fn query_hosts(
     inventory: &Inventory,
     selection: &InventorySelection,
     hosts: &[HostName],
@@ -100,7 +100,7 @@ async fn ask_fleet(
     let (queries, round) = (Arc::new(queries), Arc::new(ReadCache::default()));
     let replies = fan_out(hosts.to_vec(), forks, |name| {
         let (fleet, queries, round) = (fleet.clone(), queries.clone(), round.clone());
-        async move { one(&fleet, &round, &name, &queries).await }
+        async move { query_host(&fleet, &round, &name, &queries).await }
     })
     .await;
     let reply = |(name, result): (
@@ -116,7 +116,7 @@ async fn ask_fleet(
     hosts.iter().zip(replies).map(reply).collect()
 }
 
-async fn one(
+async fn query_host(
     fleet: &Fleet,
     round: &ReadCache,
     name: &HostName,

@@ -97,7 +97,7 @@ pub fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatu
                 );
             }
             for name in names {
-                screen.result(&standing_text(&systemd::status(&name)?));
+                screen.result(&status_text(&systemd::status(&name)?));
             }
         }
         ScheduleCommand::Remove { name } => {
@@ -143,7 +143,7 @@ fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
     for path in systemd::install(&schedule)? {
         screen.result(&format!("wrote {}\n", path.display()));
     }
-    screen.result(&standing_text(&systemd::status(&schedule.name)?));
+    screen.result(&status_text(&systemd::status(&schedule.name)?));
     Ok(())
 }
 
@@ -280,7 +280,7 @@ fn text(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
-fn standing_text(standing: &ScheduleStatus) -> String {
+fn status_text(standing: &ScheduleStatus) -> String {
     let or = |text: &str, other: &str| {
         if text.is_empty() {
             other.to_owned()

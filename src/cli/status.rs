@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::GlobalArgs;
-use super::cluster::{ClusterStatus, look};
+use super::cluster::{ClusterStatus, read_cluster};
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
@@ -42,9 +42,9 @@ pub async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitS
         unreachable,
         failed,
         ..
-    } = look(&fleet, &hosts, args.selection.forks(&inventory), true).await;
+    } = read_cluster(&fleet, &hosts, args.selection.forks(&inventory), true).await;
     let registries = if args.images {
-        Some(super::images::look(&fleet, &page).await)
+        Some(super::images::read_registries(&fleet, &page).await)
     } else {
         None
     };

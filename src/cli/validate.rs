@@ -76,21 +76,21 @@ pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<Exit
 }
 
 fn count(prepared: &PreparedRun) -> ValidationTotals {
-    let goals = || {
+    let host_resources = || {
         prepared
             .resolved
             .plays
             .iter()
-            .flat_map(|play| play.goals.values())
+            .flat_map(|play| play.host_resources.values())
             .flatten()
     };
-    let deferred = goals()
+    let deferred = host_resources()
         .filter(|goal| matches!(goal.resource, ResourceBinding::Deferred(_)))
         .count();
     ValidationTotals {
         hosts: prepared.inventory.hosts().len(),
         plays: prepared.resolved.plays.len(),
-        resources: goals().count(),
+        resources: host_resources().count(),
         deferred,
     }
 }

@@ -98,7 +98,7 @@ impl Diagnostic {
         self
     }
 
-    fn says_the_same(&self, other: &Self) -> bool {
+    fn is_duplicate_of(&self, other: &Self) -> bool {
         self.severity == other.severity
             && self.message == other.message
             && self.place == other.place
@@ -117,7 +117,7 @@ impl Diagnostics {
         match self
             .0
             .iter_mut()
-            .find(|other| other.says_the_same(&diagnostic))
+            .find(|other| other.is_duplicate_of(&diagnostic))
         {
             Some(other) => {
                 other.hosts.extend(diagnostic.hosts);

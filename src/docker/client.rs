@@ -101,7 +101,7 @@ impl RequestBody {
         self
     }
 
-    fn sent<'a>(
+    fn to_request<'a>(
         &self,
         method: &'a Method,
         path: &'a str,
@@ -138,7 +138,7 @@ impl DockerClient {
     /// Reaches the Engine and agrees on an API version: the older of the Engine's newest and the newest known here.
     ///
     /// # Errors
-    /// [`TransportError::NoEngine`] when nothing answers, others when the connection is lost.
+    /// [`TransportError::NoDocker`] when nothing answers, others when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
         let client = Self {
             version: Mutex::new(KNOWN_VERSION),
@@ -147,14 +147,16 @@ impl DockerClient {
             connection: connection.clone(),
         };
         let first = open(&*connection).await?;
-        client.rest(first);
+        client.return_stream(first);
         // Another stream is opened while the version is asked: the first reads come in pairs, and far hosts are slow to answer.
-        let bearable = connection.engine_streams();
+        let bearable = connection.docker_streams();
         let ping = OutgoingRequest::new(&Method::GET, "/_ping");
         let ping = client.exchange(&ping, PING_LIMIT);
         let answer = if bearable > 1 {
             let (answer, second) = tokio::join!(ping, open(&*connection));
-            second.into_iter().for_each(|second| client.rest(second));
+            second
+                .into_iter()
+                .for_each(|second| client.return_stream(second));
             answer?
         } else {
             ping.await?
@@ -169,7 +171,7 @@ impl DockerClient {
                 "what answers there is no Engine (status {})",
                 answer.status()
             );
-            return Err(TransportError::NoEngine {
+            return Err(TransportError::NoDocker {
                 installed: true,
                 why,
             });
@@ -187,7 +189,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// [`TransportError::Timeout`], [`TransportError::Lost`] (whether the Engine acted is then not known),
-    /// [`TransportError::NoEngine`] or [`TransportError::TooMuchOutput`].
+    /// [`TransportError::NoDocker`] or [`TransportError::TooMuchOutput`].
     pub async fn request(
         &self,
         method: &Method,
@@ -216,7 +218,7 @@ impl DockerClient {
                 *self.version.lock().unwrap_or_else(PoisonError::into_inner);
             let versioned = format!("/v{major}.{minor}{path}");
             let answer = self
-                .exchange(&parcel.sent(method, &versioned)?, timeout)
+                .exchange(&parcel.to_request(method, &versioned)?, timeout)
                 .await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.
@@ -233,7 +235,7 @@ impl DockerClient {
     ///
     /// # Errors
     /// As [`DockerClient::request`].
-    pub async fn pass(
+    pub async fn forward(
         &self,
         method: &Method,
         path: &str,
@@ -254,14 +256,14 @@ impl DockerClient {
         *self.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
-    fn rest(&self, sender: RequestSender) {
+    fn return_stream(&self, sender: RequestSender) {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(sender);
     }
 
-    fn resting(&self) -> Option<RequestSender> {
+    fn idle_stream(&self) -> Option<RequestSender> {
         self.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -294,7 +296,7 @@ impl DockerClient {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
         let closed = |_| TransportError::Lost("the streams to the Engine are closed".into());
         let _permit = self.streams.acquire().await.map_err(closed)?;
-        let mut resting = self.resting();
+        let mut resting = self.idle_stream();
         let mut again = resting.is_some();
         loop {
             // Not among the idle ones for the time of the exchange: a request that is given up takes its stream along.
@@ -306,7 +308,7 @@ impl DockerClient {
             let result = tokio::time::timeout(timeout, send(&mut sender, request)).await;
             match result {
                 Ok(Ok(answer)) => {
-                    self.rest(sender);
+                    self.return_stream(sender);
                     return Ok(answer);
                 }
                 Ok(Err(broken))
@@ -328,7 +330,7 @@ impl DockerClient {
 
 async fn open(connection: &dyn Connection) -> Result<RequestSender, TransportError> {
     let handshake = async {
-        let stream = connection.open_engine().await?;
+        let stream = connection.open_docker().await?;
         http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| TransportError::Lost(error.to_string()))

@@ -92,7 +92,7 @@ pub async fn run_client(
         }
         Err(_) => return Err(TransportError::Timeout(call.timeout)),
     };
-    if let Some(error) = gate.trouble() {
+    if let Some(error) = gate.first_error() {
         return Err(error);
     }
     let said = [output.stdout, output.stderr].concat();

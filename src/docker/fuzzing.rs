@@ -19,7 +19,7 @@ impl Connection for FuzzedHost {
         Err(TransportError::Lost("it runs nothing".into()))
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
         let (near, mut far) = tokio::io::duplex(1 << 16);
         let bytes = self.0.clone();
         tokio::spawn(async move {

@@ -32,7 +32,7 @@ pub fn fill_from_history(report: &mut CheckReport, earlier: impl Iterator<Item =
                 if key.0 != host.host {
                     return true;
                 }
-                match seen(host, &key.1) {
+                match checked_state(host, &key.1) {
                     CheckedState::Drift => {
                         let found = drifts(host).find(|drift| drift.resource == key.1);
                         let began = found
@@ -108,7 +108,7 @@ pub enum CheckedState {
     Unknown,
 }
 
-fn seen(host: &ReportHost, resource: &str) -> CheckedState {
+fn checked_state(host: &ReportHost, resource: &str) -> CheckedState {
     let failed = host
         .failed
         .iter()
@@ -170,7 +170,7 @@ fn row(reports: &[CheckReport], name: &str, resource: &str) -> HistoryRow {
     let mut drifting = false;
     for report in reports {
         let host = report.hosts.iter().find(|host| host.host == name);
-        let state = host.map_or(CheckedState::Unknown, |host| seen(host, resource));
+        let state = host.map_or(CheckedState::Unknown, |host| checked_state(host, resource));
         match state {
             CheckedState::Drift if !drifting => {
                 let drift =

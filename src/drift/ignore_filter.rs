@@ -31,7 +31,7 @@ pub struct FilteredRun {
 
 /// Applies the rules that hold. Resources that could not be read are never ignored: nobody knows how they differ.
 #[must_use]
-pub fn sieve(mut summary: RunSummary, rules: &IgnoreRules) -> FilteredRun {
+pub fn apply_ignore_rules(mut summary: RunSummary, rules: &IgnoreRules) -> FilteredRun {
     let mut ignored = Vec::new();
     for (host, outcome) in &mut summary.hosts {
         for resource in outcome
@@ -102,7 +102,7 @@ pub fn ignored_fields(
         ..HostOutcome::default()
     };
     let hosts = [(host.clone(), one)].into_iter().collect();
-    let sieved = sieve(
+    let sieved = apply_ignore_rules(
         RunSummary {
             hosts,
             ..RunSummary::default()
@@ -192,7 +192,7 @@ mod tests {
             active: vec![rule("file[*]", Some("mode"))],
             expired: vec![rule("*", None)],
         };
-        let sieved = sieve(summary(), &rules);
+        let sieved = apply_ignore_rules(summary(), &rules);
         let left = &sieved.summary.hosts[0].resources[0];
         assert_eq!(left.outcome, Outcome::Differs);
         assert_eq!(left.change.as_ref().unwrap().fields[0].field, "owner");
@@ -219,7 +219,7 @@ mod tests {
             active: vec![rule("*", None)],
             expired: Vec::new(),
         };
-        let sieved = sieve(summary(), &rules);
+        let sieved = apply_ignore_rules(summary(), &rules);
         assert_eq!(
             sieved.summary.hosts[0].resources[0].outcome,
             Outcome::Unchanged

@@ -14,5 +14,7 @@ pub use first_seen::{
 };
 pub use host_state::HostState;
 pub use ignore::{IgnoreRule, IgnoreRules};
-pub use ignore_filter::{FilteredRun, IgnoredDrift, IgnoredFields, ignored_fields, sieve};
+pub use ignore_filter::{
+    FilteredRun, IgnoredDrift, IgnoredFields, apply_ignore_rules, ignored_fields,
+};
 pub use report::{CheckReport, REPORT_SCHEMA};

@@ -7,6 +7,6 @@ mod scenario;
 mod watch;
 
 pub use probe::{PortProber, RequestStats};
-pub use results::{DrillMeasurement, DrillResult, rows};
-pub use scenario::{DrillNode, DrillPlan, Scenario, cast};
+pub use results::{DrillMeasurement, DrillResult, drill_results};
+pub use scenario::{DrillNode, DrillPlan, Scenario, plan_drill};
 pub use watch::{RecoveryTimes, SwarmSample, published_port, sample, watch};

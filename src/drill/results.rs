@@ -43,7 +43,7 @@ pub struct DrillResult {
 
 /// The table.
 #[must_use]
-pub fn rows(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
+pub fn drill_results(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
     let watched = &measured.watched;
     let within = |what: &str, limit: Duration, time: Option<Duration>| DrillResult {
@@ -168,7 +168,7 @@ mod tests {
     }
 
     fn failed(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<String> {
-        rows(cast, measured)
+        drill_results(cast, measured)
             .into_iter()
             .filter(|row| row.held == Some(false))
             .map(|row| row.what)

@@ -54,7 +54,7 @@ impl DrillPlan {
 ///
 /// # Errors
 /// When the swarm has too few of the machines that the drill is about, or a chosen host is none of them.
-pub fn cast(
+pub fn plan_drill(
     scenario: Scenario,
     members: &[DrillNode],
     chosen: &[HostName],
@@ -181,7 +181,7 @@ mod tests {
         chosen: &[&str],
     ) -> Result<(String, bool), String> {
         let chosen: Vec<HostName> = chosen.iter().map(HostName::new).collect();
-        let cast = cast(scenario, members, &chosen)?;
+        let cast = plan_drill(scenario, members, &chosen)?;
         let names: Vec<&str> = cast.lost.iter().map(HostName::as_str).collect();
         Ok((names.join(" "), cast.keeps_majority()))
     }
@@ -257,7 +257,7 @@ mod tests {
     #[test]
     fn what_should_happen_is_said_before() {
         let sentences = |scenario| {
-            cast(scenario, &members(3, 2), &[])
+            plan_drill(scenario, &members(3, 2), &[])
                 .unwrap()
                 .expected
                 .join("\n")

@@ -18,7 +18,7 @@ pub fn extra_vars(arguments: &[String]) -> Result<VariableMap, Diagnostics> {
     let mut vars = VariableMap::default();
     for argument in arguments {
         match one(argument, &mut diagnostics) {
-            Ok(more) => vars.overlay(&more),
+            Ok(more) => vars.merge(&more),
             Err(errors) => diagnostics.extend(errors),
         }
     }

@@ -30,7 +30,7 @@ impl Group {
                     let vars = reader
                         .table(&entry.node, "vars")
                         .map(|entries| VariableMap::read(reader, entries));
-                    self.vars.overlay(&vars.unwrap_or_default());
+                    self.vars.merge(&vars.unwrap_or_default());
                 }
                 "children" => {
                     let children = reader.strings(&entry.node, "children").unwrap_or_default();

@@ -195,7 +195,7 @@ impl InventoryLoader {
                 "defaults" => entries
                     .iter()
                     .for_each(|entry| self.setting(&mut reader, entry)),
-                "vars" => self.vars.overlay(&VariableMap::read(&mut reader, entries)),
+                "vars" => self.vars.merge(&VariableMap::read(&mut reader, entries)),
                 "groups" => entries.iter().for_each(|entry| {
                     check_group_name(&mut reader, &entry.key, &entry.key_span);
                     self.groups
@@ -292,9 +292,9 @@ impl InventoryLoader {
             groups
                 .iter()
                 .filter_map(|group| self.groups.get(group))
-                .for_each(|group| vars.overlay(&group.vars));
-            vars.overlay(&table.vars);
-            vars.overlay(&extra);
+                .for_each(|group| vars.merge(&group.vars));
+            vars.merge(&table.vars);
+            vars.merge(&extra);
             let address = table.address.unwrap_or_else(|| name.as_str().to_owned());
             let mut target = self
                 .defaults

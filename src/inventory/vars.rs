@@ -54,7 +54,7 @@ impl VariableMap {
     }
 
     /// Takes over all variables of a stronger set.
-    pub fn overlay(&mut self, stronger: &Self) {
+    pub fn merge(&mut self, stronger: &Self) {
         self.0.extend(
             stronger
                 .0

@@ -114,7 +114,7 @@ pub(super) fn request(
     };
     Step {
         summary,
-        act: Operation::Engine(call),
+        act: Operation::DockerApi(call),
     }
 }
 

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_noted_is_read_again() {
         let step = volume().remember(&[HostName::new("docker01")]);
-        let Operation::Engine(DockerCall {
+        let Operation::DockerApi(DockerCall {
             path,
             body: Some(body),
             ..
@@ -235,7 +235,7 @@ mod tests {
                 ..volume()
             }]
         );
-        let Operation::Engine(call) = read[0].remember(&[]).act else {
+        let Operation::DockerApi(call) = read[0].remember(&[]).act else {
             panic!()
         };
         assert_eq!(call.path, "/configs/k1/update?version=9");

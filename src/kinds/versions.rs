@@ -243,8 +243,8 @@ pub(super) fn create(
         path,
         Some(body),
     );
-    if let (ObjectKind::Secret, Operation::Engine(call)) = (sort, &mut step.act) {
-        call.made = GeneratedValue::Seal(KeyedDigest {
+    if let (ObjectKind::Secret, Operation::DockerApi(call)) = (sort, &mut step.act) {
+        call.made = GeneratedValue::KeyedDigest(KeyedDigest {
             managers: managers.to_vec(),
             path: format!("/configs/{KEY}"),
             pointer: "/Spec/Data".into(),
@@ -267,7 +267,7 @@ pub(super) fn create_key(managers: &[HostName]) -> Step {
         "/configs/create".into(),
         Some(body),
     );
-    if let Operation::Engine(call) = &mut step.act {
+    if let Operation::DockerApi(call) = &mut step.act {
         call.made = GeneratedValue::RandomKey {
             into: "/Data".into(),
         };

@@ -284,7 +284,7 @@ impl VolumeResource {
         };
         Step {
             summary,
-            act: Operation::Engine(call),
+            act: Operation::DockerApi(call),
         }
     }
 }
@@ -330,7 +330,7 @@ mod tests {
                 "option type: - => nfs"
             ]
         );
-        let Operation::Engine(call) = &change.steps[0].act else {
+        let Operation::DockerApi(call) = &change.steps[0].act else {
             panic!()
         };
         let body = call.body.clone().unwrap();

@@ -339,9 +339,9 @@ impl HostAnswers {
     accessor!(/// What a registry's directory holds, if it is there.
         catalogue(directory: &str) -> Option<Vec<TaggedImage>>, Query::Catalogue { directory: directory.into() }, Catalogue);
     accessor!(/// How much a directory holds, if it is there.
-        holding(directory: &str) -> Option<DirectoryUsage>, Query::Holding { directory: directory.into() }, Holding);
+        directory_usage(directory: &str) -> Option<DirectoryUsage>, Query::Holding { directory: directory.into() }, Holding);
     accessor!(/// How much a directory of another host holds, if it is there.
-        holding_at(host: &HostName, directory: &str) -> Option<DirectoryUsage>,
+        directory_usage_at(host: &HostName, directory: &str) -> Option<DirectoryUsage>,
         Query::Holding { directory: directory.into() }.at(host), Holding);
     accessor!(/// A path of another host and, when it is a regular file, its content.
         content_at(host: &HostName, path: &str) -> Option<PathState>, Query::content(path).at(host), Path);
@@ -352,7 +352,7 @@ impl HostAnswers {
     accessor!(/// What the host's own Engine said.
         engine(path: &str) -> DockerAnswer, Query::engine(path), Engine);
     accessor!(/// What another host's Engine said.
-        engine_of(host: &HostName, path: &str) -> DockerAnswer, Query::engine_of(host.clone(), path), Engine);
+        docker_of(host: &HostName, path: &str) -> DockerAnswer, Query::docker_of(host.clone(), path), Engine);
 
     /// What a registry said of an image.
     ///

@@ -12,7 +12,7 @@ use super::{Examination, ExamineError, HostAnswers, Query, Resource};
 pub struct DefinitionDigest([u8; 32]);
 
 impl DefinitionDigest {
-    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::ResourceKind::taken`].
+    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::ResourceKind::inventory_inputs`].
     #[must_use]
     pub fn of(kind: &str, table: &serde_json::Value, files: &[u8], taken: &str) -> Self {
         DefinitionStart::new(kind, table).with(files, taken)
@@ -98,12 +98,12 @@ impl Resource for DefinedResource {
         self.resource.examine(answers)
     }
 
-    fn exclusive(&self) -> Option<String> {
-        self.resource.exclusive()
+    fn singleton_claim(&self) -> Option<String> {
+        self.resource.singleton_claim()
     }
 
-    fn taken(&self) -> String {
-        self.resource.taken()
+    fn inventory_inputs(&self) -> String {
+        self.resource.inventory_inputs()
     }
 
     fn definition(&self) -> Option<DefinitionDigest> {

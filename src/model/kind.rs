@@ -44,13 +44,13 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
 
     /// What at most one host of a run may do, in the words of the error that names both: `swarm init`. Checked when the
     /// playbook is resolved, before any connection.
-    fn exclusive(&self) -> Option<String> {
+    fn singleton_claim(&self) -> Option<String> {
         None
     }
 
     /// What the kind took from the inventory beside its own table, as text: when it changes, so did what is asked for. Templates
     /// and sources count by themselves.
-    fn taken(&self) -> String {
+    fn inventory_inputs(&self) -> String {
         String::new()
     }
 }
@@ -147,12 +147,12 @@ pub trait Resource: Send + Sync {
     /// # Errors
     /// [`ExamineError`] when the state is unknown or acting is refused.
     fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError>;
-    /// See [`ResourceKind::exclusive`].
-    fn exclusive(&self) -> Option<String> {
+    /// See [`ResourceKind::singleton_claim`].
+    fn singleton_claim(&self) -> Option<String> {
         None
     }
-    /// See [`ResourceKind::taken`].
-    fn taken(&self) -> String {
+    /// See [`ResourceKind::inventory_inputs`].
+    fn inventory_inputs(&self) -> String {
         String::new()
     }
     /// What the playbook asks, as a digest; `None` for a resource that no playbook made.
@@ -182,12 +182,12 @@ impl<K: ResourceKind> Resource for K {
         ResourceKind::queries(self)
     }
 
-    fn exclusive(&self) -> Option<String> {
-        ResourceKind::exclusive(self)
+    fn singleton_claim(&self) -> Option<String> {
+        ResourceKind::singleton_claim(self)
     }
 
-    fn taken(&self) -> String {
-        ResourceKind::taken(self)
+    fn inventory_inputs(&self) -> String {
+        ResourceKind::inventory_inputs(self)
     }
 
     fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError> {

@@ -72,7 +72,7 @@ pub enum Query {
     Value(ValueSource),
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
     /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a failure.
-    Engine {
+    DockerApi {
         /// Whose Engine; `None` is the host that asks.
         host: Option<HostName>,
         /// Path without the version prefix, e.g. `/info`.
@@ -153,7 +153,7 @@ impl Query {
     /// A `GET` at the asking host's own Engine.
     #[must_use]
     pub fn engine(path: impl Into<String>) -> Self {
-        Self::Engine {
+        Self::DockerApi {
             host: None,
             path: path.into(),
         }
@@ -161,8 +161,8 @@ impl Query {
 
     /// A `GET` at the Engine of another host of the inventory.
     #[must_use]
-    pub fn engine_of(host: HostName, path: impl Into<String>) -> Self {
-        Self::Engine {
+    pub fn docker_of(host: HostName, path: impl Into<String>) -> Self {
+        Self::DockerApi {
             host: Some(host),
             path: path.into(),
         }

@@ -29,7 +29,7 @@ pub enum Operation {
     /// Writes a file: to a temporary name in the same folder, owner and mode set, synced, renamed over the old one.
     WriteFile(WriteFile),
     /// Calls an Engine's API.
-    Engine(DockerCall),
+    DockerApi(DockerCall),
     /// Sends the host's own Engine an image to build, load or push, and reads what it says while it works.
     Image(ImageCall),
     /// Asks an Engine again and again until a field has a value.
@@ -40,7 +40,7 @@ pub enum Operation {
     Converge(WaitForConvergence),
     /// Stands in a forecast for an act that lacks something, which an earlier resource of the playbook may make. Where it is still
     /// missing when its turn comes, it fails with these words: nothing was done.
-    Lacks {
+    Blocked {
         /// What is missing, in one sentence.
         why: String,
         /// What to try.
@@ -80,7 +80,7 @@ pub struct WriteFile {
     pub mode: u32,
 }
 
-/// See [`Operation::Engine`].
+/// See [`Operation::DockerApi`].
 #[derive(Clone)]
 pub struct DockerCall {
     /// Whose Engine: the first of these that answers as a manager of a swarm; empty means the host's own, whatever it is.
@@ -124,10 +124,10 @@ pub enum GeneratedValue {
         into: String,
     },
     /// The keyed digest of a secret.
-    Seal(KeyedDigest),
+    KeyedDigest(KeyedDigest),
 }
 
-/// See [`GeneratedValue::Seal`].
+/// See [`GeneratedValue::KeyedDigest`].
 #[derive(Clone, Debug)]
 pub struct KeyedDigest {
     /// The first of these that answers gives the key.
@@ -236,7 +236,7 @@ impl std::fmt::Debug for Operation {
                 file.path,
                 file.content.len()
             ),
-            Self::Engine(call) => write!(formatter, "Engine({} {})", call.method, call.path),
+            Self::DockerApi(call) => write!(formatter, "Engine({} {})", call.method, call.path),
             Self::Image(call) => write!(
                 formatter,
                 "Image({}, {} bytes)",
@@ -246,7 +246,7 @@ impl std::fmt::Debug for Operation {
             Self::Wait(wait) => write!(formatter, "Wait({} {})", wait.path, wait.pointer),
             Self::Deploy(deploy) => write!(formatter, "Deploy({:?})", deploy.deployment),
             Self::Converge(converge) => write!(formatter, "Converge({})", converge.name),
-            Self::Lacks { why, .. } => write!(formatter, "Lacks({why})"),
+            Self::Blocked { why, .. } => write!(formatter, "Blocked({why})"),
             Self::KnownAfterApply => formatter.write_str("KnownAfterApply"),
         }
     }

@@ -31,7 +31,7 @@ impl RunChecks {
         place: &SourceSpan,
         diagnostics: &mut Diagnostics,
     ) {
-        if let Some(claim) = resource.exclusive() {
+        if let Some(claim) = resource.singleton_claim() {
             self.claim(host, claim, place);
         }
         let id = resource.id();
@@ -145,7 +145,7 @@ mod tests {
         fn examine(&self, _: &HostAnswers) -> Result<Examination, ExamineError> {
             Ok(Examination::InSync)
         }
-        fn exclusive(&self) -> Option<String> {
+        fn singleton_claim(&self) -> Option<String> {
             self.0.map(str::to_owned)
         }
     }

@@ -105,7 +105,9 @@ fn one(
         &context,
     ) {
         Some(Ok(resource)) => {
-            let definition = rendered.definition.with(&files.digest(), &resource.taken());
+            let definition = rendered
+                .definition
+                .with(&files.digest(), &resource.inventory_inputs());
             Ok(Some(BoundResource {
                 resource: DefinedResource::wrap(resource, definition),
                 content: Arc::clone(&rendered.content),

@@ -139,7 +139,7 @@ impl PlaybookLoader {
         for include in &includes {
             self.include(path, document, include, tags, vars);
         }
-        vars.overlay(&own);
+        vars.merge(&own);
         let around = FileContext {
             tags,
             vars: &Arc::default(),

@@ -55,7 +55,7 @@ pub struct ResolvedPlay {
     /// Its hosts, in the order of the inventory.
     pub hosts: Vec<HostName>,
     /// What each host should be, in order; every host has an entry.
-    pub goals: IndexMap<HostName, Vec<HostResource>>,
+    pub host_resources: IndexMap<HostName, Vec<HostResource>>,
     /// Who carries what belongs to the cluster; `None` where that host is not among `hosts`.
     pub carrier: Option<HostName>,
     /// What belongs to the cluster, as other hosts of the play would carry it when the carrier cannot be read; managers come first.
@@ -195,19 +195,19 @@ impl PlaybookResolver<'_> {
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
         }
-        let goals: IndexMap<HostName, Vec<HostResource>> = selected
+        let host_resources: IndexMap<HostName, Vec<HostResource>> = selected
             .iter()
             .map(|host| {
                 (
                     host.clone(),
-                    self.goals(play, host, carrier.as_ref() == Some(host)),
+                    self.host_resources(play, host, carrier.as_ref() == Some(host)),
                 )
             })
             .collect();
-        let carrier = carrier.filter(|host| goals.contains_key(host));
+        let carrier = carrier.filter(|host| host_resources.contains_key(host));
         let carried = carrier
             .as_ref()
-            .and_then(|host| goals.get(host))
+            .and_then(|host| host_resources.get(host))
             .map(Vec::as_slice)
             .unwrap_or_default();
         let others: Vec<&HostName> = selected
@@ -220,7 +220,7 @@ impl PlaybookResolver<'_> {
             serial: play.serial,
             max_fail: play.max_fail,
             hosts: selected.into_iter().collect(),
-            goals,
+            host_resources,
             carrier,
             standbys,
         }
@@ -257,7 +257,7 @@ impl PlaybookResolver<'_> {
         let mut standbys = IndexMap::new();
         for host in hosts.into_iter().take(MOST_STANDBYS) {
             let site = self.site(play, host);
-            let mut goals = Vec::new();
+            let mut host_resources = Vec::new();
             for unit in &units {
                 let facts = FactsView::unknown();
                 let Ok(bound) = expand(unit, &site, &facts) else {
@@ -272,13 +272,13 @@ impl PlaybookResolver<'_> {
                     .into_iter()
                     .map(|one| one.resource)
                     .filter(|one| !facts.were_missed() && same(one));
-                goals.extend(bound.map(|resource| HostResource {
+                host_resources.extend(bound.map(|resource| HostResource {
                     tags: unit.tags.clone(),
                     place: unit.place.clone(),
                     resource: ResourceBinding::Bound(resource),
                 }));
             }
-            standbys.insert(host.clone(), goals);
+            standbys.insert(host.clone(), host_resources);
         }
         standbys
     }
@@ -298,11 +298,15 @@ impl PlaybookResolver<'_> {
         }
     }
 
-    fn goals(&mut self, play: &Play, host: &HostName, carries_cluster: bool) -> Vec<HostResource> {
+    fn host_resources(
+        &mut self,
+        play: &Play,
+        host: &HostName,
+        is_delegate: bool,
+    ) -> Vec<HostResource> {
         let site = self.site(play, host);
-        let ours = |unit: &ResourceDecl| {
-            carries_cluster || scope(unit.kind) != Some(ResourceScope::Cluster)
-        };
+        let ours =
+            |unit: &ResourceDecl| is_delegate || scope(unit.kind) != Some(ResourceScope::Cluster);
         let units = play
             .units
             .iter()
@@ -380,7 +384,10 @@ impl PlaybookResolver<'_> {
         for sample in &samples {
             match deferred.bind(&sample.facts) {
                 Ok(resources) => {
-                    for claim in resources.iter().filter_map(|resource| resource.exclusive()) {
+                    for claim in resources
+                        .iter()
+                        .filter_map(|resource| resource.singleton_claim())
+                    {
                         *claims.entry(claim).or_default() += 1;
                     }
                 }

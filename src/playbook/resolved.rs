@@ -17,8 +17,12 @@ impl ResolvedPlaybook {
     }
 
     /// A host's resources over all plays, in order, with the index of the play.
-    pub fn goals<'a>(&'a self, host: &HostName) -> impl Iterator<Item = (usize, &'a HostResource)> {
-        let of_play = |play: &'a super::ResolvedPlay| play.goals.get(host).into_iter().flatten();
+    pub fn host_resources<'a>(
+        &'a self,
+        host: &HostName,
+    ) -> impl Iterator<Item = (usize, &'a HostResource)> {
+        let of_play =
+            |play: &'a super::ResolvedPlay| play.host_resources.get(host).into_iter().flatten();
         self.plays
             .iter()
             .enumerate()

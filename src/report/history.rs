@@ -98,13 +98,14 @@ impl ReportHistory {
 
     /// Whether this state was told by `--notify` the last time.
     #[must_use]
-    pub fn was_told(&self, fingerprint: &str) -> bool {
-        self.told().is_some_and(|told| told.trim() == fingerprint)
+    pub fn was_notified(&self, fingerprint: &str) -> bool {
+        self.last_notified()
+            .is_some_and(|told| told.trim() == fingerprint)
     }
 
     /// Whether anything was ever told.
     #[must_use]
-    pub fn told(&self) -> Option<String> {
+    pub fn last_notified(&self) -> Option<String> {
         std::fs::read_to_string(self.folder.join("told")).ok()
     }
 
@@ -112,7 +113,7 @@ impl ReportHistory {
     ///
     /// # Errors
     /// [`WriteError`] when it cannot be remembered: it will be told again.
-    pub fn remember_told(&self, fingerprint: &str) -> Result<(), WriteError> {
+    pub fn record_notified(&self, fingerprint: &str) -> Result<(), WriteError> {
         self.make_folder()?;
         write_whole(&self.folder.join("told"), fingerprint.as_bytes(), 0o600)
     }

@@ -41,12 +41,12 @@ impl<'a> HostExaminer<'a> {
             .flat_map(|resource| resource.queries())
             .chain(more)
             .collect();
-        look.ask(&queries).await?;
+        look.query(&queries).await?;
         Ok(look)
     }
 
     /// Asks what has not been answered yet.
-    pub(super) async fn ask(&mut self, queries: &BTreeSet<Query>) -> Result<(), TransportError> {
+    pub(super) async fn query(&mut self, queries: &BTreeSet<Query>) -> Result<(), TransportError> {
         let new: BTreeSet<Query> = queries
             .iter()
             .filter(|query| !self.answers.contains(query))
@@ -61,7 +61,7 @@ impl<'a> HostExaminer<'a> {
 
     /// Asks what these resources ask and was not answered yet. Where that takes an exec at all, the second questions of those that
     /// are answered already go with it.
-    pub(super) async fn ask_with_needs(
+    pub(super) async fn query_with_needs(
         &mut self,
         resources: &[Arc<dyn Resource>],
     ) -> Result<(), TransportError> {
@@ -86,7 +86,7 @@ impl<'a> HostExaminer<'a> {
                 queries.extend(needs);
             }
         }
-        self.ask(&queries).await
+        self.query(&queries).await
     }
 
     /// Examines all these resources; their further questions are asked together, so that a round costs one exec for all.
@@ -111,7 +111,7 @@ impl<'a> HostExaminer<'a> {
             if needs.is_empty() {
                 break;
             }
-            self.ask(&needs).await?;
+            self.query(&needs).await?;
         }
         let circles = || {
             Err(ProbeError::NotAsked(

@@ -20,16 +20,16 @@ use crate::transport::TransportError;
 pub(super) type Fallbacks = BTreeMap<usize, HostName>;
 
 /// What the carrier of a play has for the cluster, by name.
-fn carried(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
-    let goals = play.goals.get(carrier).into_iter().flatten();
-    goals
+fn cluster_labels(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
+    let host_resources = play.host_resources.get(carrier).into_iter().flatten();
+    host_resources
         .filter(|goal| goal.scope() == Some(ResourceScope::Cluster))
         .map(HostResource::label)
         .collect()
 }
 
 /// Chooses, for each play whose carrier could not be read, the first host that stands by and could be.
-pub(super) fn choose(
+pub(super) fn choose_fallbacks(
     work: &ResolvedPlaybook,
     found: &mut IndexMap<HostName, HostPlan>,
 ) -> Fallbacks {
@@ -42,7 +42,7 @@ pub(super) fn choose(
             .get(carrier)
             .is_some_and(|host| host.outcome.is_lost());
         let left = if is_lost {
-            carried(play, carrier)
+            cluster_labels(play, carrier)
         } else {
             Vec::new()
         };
@@ -55,7 +55,7 @@ pub(super) fn choose(
         let able = || {
             play.standbys
                 .iter()
-                .filter(|(host, goals)| !goals.is_empty() && reached(host))
+                .filter(|(host, host_resources)| !host_resources.is_empty() && reached(host))
                 .map(|(host, _)| host)
         };
         let standby = able()
@@ -88,7 +88,7 @@ pub(super) fn choose(
 }
 
 /// Looks at what these hosts carry for others, and adds it to what was found on them.
-pub(super) async fn stand_in(
+pub(super) async fn plan_on_fallback(
     fleet: &Arc<Fleet>,
     work: &ResolvedPlaybook,
     found: &mut IndexMap<HostName, HostPlan>,
@@ -98,8 +98,9 @@ pub(super) async fn stand_in(
         let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else {
             continue;
         };
-        let goals = play.standbys.get(name).into_iter().flatten();
-        let resources: Vec<Arc<dyn Resource>> = goals.filter_map(HostResource::ready).collect();
+        let host_resources = play.standbys.get(name).into_iter().flatten();
+        let resources: Vec<Arc<dyn Resource>> =
+            host_resources.filter_map(HostResource::ready).collect();
         let names: Vec<String> = resources.iter().map(|resource| resource.id()).collect();
         let carrier = play
             .carrier
@@ -117,7 +118,7 @@ pub(super) async fn stand_in(
                 let fleet = fleet.clone();
                 async move {
                     let host = fleet.host(&name).await?;
-                    let examined = look(&fleet, &host, &resources).await?;
+                    let examined = examine_on(&fleet, &host, &resources).await?;
                     Ok::<_, TransportError>((examined, host.execs()))
                 }
             },
@@ -167,7 +168,7 @@ pub(super) async fn stand_in(
     }
 }
 
-async fn look(
+async fn examine_on(
     fleet: &Fleet,
     host: &super::ConnectedHost,
     resources: &[Arc<dyn Resource>],

@@ -47,7 +47,7 @@ impl ConnectedHost {
 
     /// The same connection with a stream of its own to the Engine: who asks much does not wait for others' answers.
     #[must_use]
-    pub(super) fn beside(&self) -> Self {
+    pub(super) fn with_own_stream(&self) -> Self {
         Self::new(self.name.clone(), self.connection.clone())
     }
 
@@ -61,7 +61,7 @@ impl ConnectedHost {
     ///
     /// # Errors
     /// [`TransportError`] when the command's end is unknown.
-    pub(super) async fn ask(
+    pub(super) async fn run_gather_script(
         &self,
         script: String,
         timeout: Duration,
@@ -84,7 +84,7 @@ impl ConnectedHost {
     ///
     /// # Errors
     /// [`TransportError`] when the command's end is unknown.
-    pub(super) async fn act(
+    pub(super) async fn run_step(
         &self,
         _permit: &Permit,
         exec: Exec,
@@ -133,12 +133,12 @@ impl ConnectedHost {
     ///
     /// # Errors
     /// [`TransportError`] when there is no Engine or the stream broke.
-    pub(super) async fn pass_write(
+    pub(super) async fn forward_write(
         &self,
         _permit: &Permit,
         write: ProxiedWrite,
     ) -> Result<Response<Bytes>, TransportError> {
-        self.pass(
+        self.forward(
             &write.method,
             &write.path,
             write.headers,
@@ -149,7 +149,7 @@ impl ConnectedHost {
     }
 
     /// Over a stream that is kept open, as it came.
-    async fn pass(
+    async fn forward(
         &self,
         method: &Method,
         path: &str,
@@ -158,7 +158,7 @@ impl ConnectedHost {
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let client = self.client().await?;
-        let result = client.pass(method, path, headers, body, timeout).await;
+        let result = client.forward(method, path, headers, body, timeout).await;
         if result.is_err() {
             self.forget(&client).await;
         }
@@ -226,10 +226,10 @@ impl ConnectedHost {
             .await
         {
             Ok((status, body)) => DockerAnswer::Response { status, body },
-            Err(TransportError::NoEngine {
+            Err(TransportError::NoDocker {
                 installed: false, ..
             }) => DockerAnswer::Absent,
-            Err(TransportError::NoEngine {
+            Err(TransportError::NoDocker {
                 installed: true,
                 why,
             }) => DockerAnswer::Down(why),
@@ -243,7 +243,7 @@ impl ConnectedHost {
 impl ProxyReader for ConnectedHost {
     async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {
         let method = if read.head { Method::HEAD } else { Method::GET };
-        self.pass(
+        self.forward(
             &method,
             &read.path,
             read.headers,

@@ -24,5 +24,5 @@ pub use fleet::{Connector, Fleet, ReadCache};
 pub use guard::{DisruptionGuard, DockerReader};
 pub use host::ConnectedHost;
 pub use outcome::{DriftCause, HostOutcome, Outcome, ResourceOutcome, RunSummary};
-pub use read_only::look;
-pub use run_plan::{RunPlan, forecast};
+pub use read_only::run_read_only;
+pub use run_plan::{RunPlan, plan_run};

@@ -1,4 +1,4 @@
-//! A run that only looks: `plan` and `check`. It is the forecast and its summary; what performs steps is not within its
+//! A run that only looks: `plan` and `check`. It is the plan_run and its summary; what performs steps is not within its
 //! reach (see `runner::apply::permit`).
 
 use std::sync::Arc;
@@ -10,31 +10,31 @@ use super::event::Event;
 use super::outcome::RunSummary;
 use super::{ClusterCheck, Fleet};
 use crate::playbook::ResolvedPlaybook;
-use crate::runner::run_plan::forecast;
+use crate::runner::run_plan::plan_run;
 
-/// Looks at every host of the playbook, `forks` at once, and with a lookout at the whole. Always returns a
+/// Looks at every host of the playbook, `forks` at once, and with a cluster_check at the whole. Always returns a
 /// whole summary; a failing host is data. The connections stay open: whoever made the fleet closes it.
-pub async fn look(
+pub async fn run_read_only(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     forks: usize,
-    lookout: Option<Arc<dyn ClusterCheck>>,
+    cluster_check: Option<Arc<dyn ClusterCheck>>,
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let found = forecast(
+    let found = plan_run(
         fleet,
         work,
         work.hosts(),
         forks,
-        lookout.as_ref(),
+        cluster_check.as_ref(),
         None,
         stop,
     )
     .await;
     let interrupted = found.interrupted;
-    let findings = match lookout.filter(|_| !interrupted) {
-        Some(lookout) => lookout.findings(fleet.as_ref(), &found).await,
+    let findings = match cluster_check.filter(|_| !interrupted) {
+        Some(cluster_check) => cluster_check.findings(fleet.as_ref(), &found).await,
         None => Vec::new(),
     };
     let mut hosts = found.into_outcomes();

@@ -16,7 +16,7 @@ use crate::model::{
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::runner::applied_record::AppliedRecord;
-use crate::runner::fallback::{Fallbacks, choose, stand_in};
+use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
 use crate::transport::TransportError;
 
 /// What every host needs, as far as can be known before anything is changed.
@@ -85,31 +85,31 @@ impl RunPlan {
 }
 
 impl Baseline for RunPlan {
-    fn remembers(&self, host: &HostName, id: &str, definition: &DefinitionDigest) -> Option<bool> {
-        self.hosts.get(host)?.record.remembers(id, definition)
+    fn matches(&self, host: &HostName, id: &str, definition: &DefinitionDigest) -> Option<bool> {
+        self.hosts.get(host)?.record.matches(id, definition)
     }
 }
 
-/// Looks at these hosts of the playbook, `forks` at once; a lookout asks and hears beside the resources. Cluster resources of hosts that
+/// Looks at these hosts of the playbook, `forks` at once; a cluster_check asks and hears beside the resources. Cluster resources of hosts that
 /// cannot be read are looked at from others: those that are given, or else the next ones.
-pub async fn forecast(
+pub async fn plan_run(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     hosts: Vec<HostName>,
     forks: usize,
-    lookout: Option<&Arc<dyn ClusterCheck>>,
+    cluster_check: Option<&Arc<dyn ClusterCheck>>,
     standbys: Option<&Fallbacks>,
     stop: &CancellationToken,
 ) -> RunPlan {
     let looked = fan_out(hosts.clone(), forks, |host| {
         let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
-        let lookout = lookout.cloned();
+        let cluster_check = cluster_check.cloned();
         async move {
             if stop.is_cancelled() {
                 return None;
             }
             tokio::select! {
-                looked = look_at(&fleet, &work, &host, lookout.as_deref()) => Some(looked),
+                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref()) => Some(looked),
                 () = stop.cancelled() => None,
             }
         }
@@ -130,9 +130,9 @@ pub async fn forecast(
     }
     let chosen = standbys
         .cloned()
-        .unwrap_or_else(|| choose(work, &mut found));
+        .unwrap_or_else(|| choose_fallbacks(work, &mut found));
     if !interrupted {
-        stand_in(fleet, work, &mut found, &chosen).await;
+        plan_on_fallback(fleet, work, &mut found, &chosen).await;
     }
     RunPlan {
         hosts: found,
@@ -141,17 +141,17 @@ pub async fn forecast(
     }
 }
 
-async fn look_at(
+async fn plan_host(
     fleet: &Fleet,
     work: &ResolvedPlaybook,
     name: &HostName,
-    lookout: Option<&dyn ClusterCheck>,
+    cluster_check: Option<&dyn ClusterCheck>,
 ) -> HostPlan {
     let events = fleet.events();
     let forecast = match fleet.host(name).await {
         Ok(host) => {
             events.send(Event::Gathering { host: name.clone() }).await;
-            let mut looked = match examine_host(fleet, &host, work, lookout).await {
+            let mut looked = match examine_host(fleet, &host, work, cluster_check).await {
                 Ok(looked) => looked,
                 Err(error) => unreachable_host(&error),
             };
@@ -222,17 +222,22 @@ async fn examine_host(
     fleet: &Fleet,
     host: &ConnectedHost,
     work: &ResolvedPlaybook,
-    lookout: Option<&dyn ClusterCheck>,
+    cluster_check: Option<&dyn ClusterCheck>,
 ) -> Result<HostPlan, TransportError> {
-    let goals: Vec<(usize, &HostResource)> = work.goals(host.name()).collect();
+    let host_resources: Vec<(usize, &HostResource)> = work.host_resources(host.name()).collect();
     // Facts are asked in the same exec as all that does not depend on them.
-    let ready: Vec<Arc<dyn Resource>> = goals.iter().filter_map(|(_, goal)| goal.ready()).collect();
-    let deferred = goals.iter().any(|(_, goal)| goal.ready().is_none());
+    let ready: Vec<Arc<dyn Resource>> = host_resources
+        .iter()
+        .filter_map(|(_, goal)| goal.ready())
+        .collect();
+    let deferred = host_resources
+        .iter()
+        .any(|(_, goal)| goal.ready().is_none());
     // So is the record of what was applied last: it costs no exec of its own.
-    let recorded = !goals.is_empty();
+    let recorded = !host_resources.is_empty();
     let record = recorded.then(AppliedRecord::query);
-    let more = lookout
-        .map(|lookout| lookout.queries(host.name()))
+    let more = cluster_check
+        .map(|cluster_check| cluster_check.queries(host.name()))
         .unwrap_or_default();
     let more = deferred
         .then_some(Query::Facts)
@@ -245,7 +250,7 @@ async fn examine_host(
     let mut look = HostExaminer::gather(fleet, host, &ready, more).await?;
     let mut tasks = Vec::new();
     let mut unbound = Vec::new();
-    for (play, goal) in goals {
+    for (play, goal) in host_resources {
         match bind(goal, &look.answers) {
             Ok(resources) => tasks.extend(resources.into_iter().map(|resource| PlannedResource {
                 play,
@@ -258,7 +263,7 @@ async fn examine_host(
     let resources: Vec<Arc<dyn Resource>> =
         tasks.iter().map(|task| task.resource.clone()).collect();
     // What deferred resources ask goes out in one further exec, together with everybody's second questions.
-    look.ask_with_needs(&resources).await?;
+    look.query_with_needs(&resources).await?;
     let examined = look.examine(&resources).await?;
     let elsewhere = |result: &ExamineResult| {
         matches!(result, Err(ExamineError::Probe(ProbeError::Elsewhere(_))))
@@ -268,8 +273,8 @@ async fn examine_host(
         && examined
             .iter()
             .all(|result| result.is_ok() || elsewhere(result));
-    if let Some(lookout) = lookout {
-        lookout.hear(host.name(), &look.answers);
+    if let Some(cluster_check) = cluster_check {
+        cluster_check.record(host.name(), &look.answers);
     }
     // A host whose plays have only what belongs to the cluster, and which carries none of it, was not asked.
     let record = if recorded {
@@ -278,7 +283,7 @@ async fn examine_host(
         AppliedRecord::default()
     };
     let mut outcome = HostOutcome {
-        notes: record.complaint().into_iter().collect(),
+        notes: record.warning().into_iter().collect(),
         ..HostOutcome::default()
     };
     for (play, resource, why) in unbound {

@@ -174,7 +174,7 @@ impl ClusterCheck for SwarmCheck {
         }
     }
 
-    fn hear(&self, host: &HostName, answers: &HostAnswers) {
+    fn record(&self, host: &HostName, answers: &HostAnswers) {
         let Some(wanted) = self.members.get(host).copied() else {
             return;
         };
@@ -200,7 +200,7 @@ impl ClusterCheck for SwarmCheck {
             let answer = if own {
                 answers.engine("/nodes")
             } else {
-                answers.engine_of(manager, "/nodes")
+                answers.docker_of(manager, "/nodes")
             };
             if let Some(nodes) = answer
                 .ok()
@@ -265,8 +265,8 @@ impl ClusterCheck for SwarmCheck {
         }
     }
 
-    async fn keepsakes(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry> {
-        let mut keepsakes = Vec::new();
+    async fn baseline_entries(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry> {
+        let mut baseline_entries = Vec::new();
         for manager in self
             .members
             .iter()
@@ -279,10 +279,10 @@ impl ClusterCheck for SwarmCheck {
                 .ok()
                 .and_then(TokenDigests::read)
             {
-                keepsakes.extend(tokens.keepsakes(manager));
+                baseline_entries.extend(tokens.baseline_entries(manager));
             }
         }
-        keepsakes
+        baseline_entries
     }
 }
 

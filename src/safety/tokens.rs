@@ -35,7 +35,7 @@ impl TokenDigests {
     }
 
     /// What this manager's record is to hold.
-    pub(super) fn keepsakes(&self, host: &HostName) -> impl Iterator<Item = BaselineEntry> {
+    pub(super) fn baseline_entries(&self, host: &HostName) -> impl Iterator<Item = BaselineEntry> {
         let host = host.clone();
         self.0
             .into_iter()
@@ -56,7 +56,7 @@ impl TokenDigests {
         let is_new = |(role, definition): &&(NodeRole, DefinitionDigest)| {
             let known: Vec<bool> = managers
                 .clone()
-                .filter_map(|host| memory.remembers(host, &id(*role), definition))
+                .filter_map(|host| memory.matches(host, &id(*role), definition))
                 .collect();
             !known.is_empty() && !known.contains(&true)
         };
@@ -86,13 +86,13 @@ mod tests {
     struct Records(BTreeMap<HostName, TokenDigests>);
 
     impl Baseline for Records {
-        fn remembers(
+        fn matches(
             &self,
             host: &HostName,
             id: &str,
             definition: &DefinitionDigest,
         ) -> Option<bool> {
-            let mut kept = self.0.get(host)?.keepsakes(host);
+            let mut kept = self.0.get(host)?.baseline_entries(host);
             kept.find(|keepsake| keepsake.id == id)
                 .map(|keepsake| keepsake.definition == *definition)
         }

@@ -100,11 +100,11 @@ pub enum MembershipError {
 ///
 /// # Errors
 /// [`ProbeError`] for [`MembershipError::Unknown`].
-pub fn settled(
+pub fn try_resolve(
     sight: &SwarmView,
     ours: &ManagerAddresses,
 ) -> Result<Result<MembershipStatus, Refusal>, ProbeError> {
-    match standing(sight, ours) {
+    match resolve_membership(sight, ours) {
         Ok(standing) => Ok(Ok(standing)),
         Err(MembershipError::Refused(refusal)) => Ok(Err(refusal)),
         Err(MembershipError::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
@@ -116,7 +116,7 @@ pub fn settled(
 /// # Errors
 /// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership; [`MembershipError::Unknown`] when a manager that
 /// may hold the swarm could not be read, or the swarm has no leader.
-pub fn standing(
+pub fn resolve_membership(
     sight: &SwarmView,
     ours: &ManagerAddresses,
 ) -> Result<MembershipStatus, MembershipError> {

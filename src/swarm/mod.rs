@@ -19,7 +19,9 @@ pub use addresses::{ManagerAddresses, SWARM_PORT, host_part, port_of, with_port}
 pub use certificate::CertificateValidity;
 pub use drift::{MemberObservation, cluster_drift, mends};
 pub use info::{DockerInfo, RemoteManager};
-pub use membership::{LiveSwarm, Membership, MembershipError, MembershipStatus, settled, standing};
+pub use membership::{
+    LiveSwarm, Membership, MembershipError, MembershipStatus, resolve_membership, try_resolve,
+};
 pub use node::{ManagerStatus, NodeRole, SwarmNode};
 pub use objects::{ObjectsReading, SwarmObjects, read_from};
 pub use quorum::{AllowedLoss, VoterLoss, Voters, may_lose};

@@ -1,7 +1,7 @@
 //! The swarm's own objects (networks, secrets, configs), read for a cluster resource through whichever manager answers.
 //! The host that carries the resource is asked first, in its first exchange; the others only when it does not manage.
 
-use super::{ManagerAddresses, MembershipStatus, SwarmReading, SwarmView, settled};
+use super::{ManagerAddresses, MembershipStatus, SwarmReading, SwarmView, try_resolve};
 use crate::model::{DockerAnswer, HostAnswers, ProbeError, Query, Refusal};
 use crate::names::HostName;
 
@@ -51,11 +51,11 @@ impl SwarmObjects {
         paths: &[String],
         answers: &HostAnswers,
     ) -> Result<ObjectsReading, ProbeError> {
-        let sight = match SwarmView::look(host, &ours.names(), answers)? {
+        let sight = match SwarmView::read(host, &ours.names(), answers)? {
             SwarmReading::Needs(queries) => return Ok(ObjectsReading::Needs(queries)),
             SwarmReading::Done(sight) => sight,
         };
-        let swarm = match settled(&sight, ours)? {
+        let swarm = match try_resolve(&sight, ours)? {
             Err(refusal) => return Ok(ObjectsReading::Done(Self::Refused(refusal))),
             Ok(MembershipStatus { swarm: None, .. }) => {
                 return Ok(ObjectsReading::Done(Self::NoSwarm));
@@ -117,7 +117,7 @@ fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
     if manager == host {
         Query::engine(path)
     } else {
-        Query::engine_of(manager.clone(), path)
+        Query::docker_of(manager.clone(), path)
     }
 }
 
@@ -128,11 +128,11 @@ fn bodies(
     let mut bodies = Vec::new();
     for query in queries {
         let answer = match query {
-            Query::Engine {
+            Query::DockerApi {
                 host: Some(host),
                 path,
-            } => answers.engine_of(host, path)?,
-            Query::Engine { host: None, path } => answers.engine(path)?,
+            } => answers.docker_of(host, path)?,
+            Query::DockerApi { host: None, path } => answers.engine(path)?,
             _ => continue,
         };
         bodies.push(match answer {

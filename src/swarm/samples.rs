@@ -99,7 +99,7 @@ pub fn own(path: &str, answer: DockerAnswer) -> HostAnswers {
 /// Answers with that of another host's Engine added.
 pub fn and(answers: HostAnswers, name: &str, path: &str, answer: DockerAnswer) -> HostAnswers {
     answers.with(
-        Query::engine_of(host(name), path),
+        Query::docker_of(host(name), path),
         QueryAnswer::Engine(answer),
     )
 }
@@ -160,7 +160,7 @@ pub fn acts(change: &crate::model::Change) -> Vec<String> {
         .steps
         .iter()
         .map(|step| match &step.act {
-            Operation::Engine(call) => {
+            Operation::DockerApi(call) => {
                 format!("{} {} {}", names(&call.managers), call.method, call.path)
             }
             Operation::Wait(wait) => format!(

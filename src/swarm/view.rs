@@ -92,7 +92,7 @@ impl SwarmView {
     pub fn queries(host: &HostName, managers: &[HostName]) -> Vec<Query> {
         let others = managers.iter().filter(|name| *name != host);
         std::iter::once(Query::engine("/info"))
-            .chain(others.map(|name| Query::engine_of(name.clone(), "/info")))
+            .chain(others.map(|name| Query::docker_of(name.clone(), "/info")))
             .collect()
     }
 
@@ -100,7 +100,7 @@ impl SwarmView {
     ///
     /// # Errors
     /// [`ProbeError`] when the host's own Engine could not be asked.
-    pub fn look(
+    pub fn read(
         host: &HostName,
         managers: &[HostName],
         answers: &HostAnswers,
@@ -115,7 +115,7 @@ impl SwarmView {
         for name in managers.iter().filter(|name| *name != host) {
             others.push((
                 name.clone(),
-                DockerStatus::read(answers.engine_of(name, "/info")?),
+                DockerStatus::read(answers.docker_of(name, "/info")?),
             ));
         }
 
@@ -123,7 +123,7 @@ impl SwarmView {
         let mut sources: Vec<Query> = others
             .iter()
             .filter(|(_, view)| view.is_manager())
-            .map(|(name, _)| Query::engine_of(name.clone(), "/nodes"))
+            .map(|(name, _)| Query::docker_of(name.clone(), "/nodes"))
             .collect();
         if own.is_manager() {
             sources.push(Query::engine("/nodes"));
@@ -150,10 +150,10 @@ impl SwarmView {
 
     fn nodes(answers: &HostAnswers, query: &Query) -> Result<Vec<SwarmNode>, String> {
         let answer = match query {
-            Query::Engine {
+            Query::DockerApi {
                 host: Some(host),
                 path,
-            } => answers.engine_of(host, path),
+            } => answers.docker_of(host, path),
             _ => answers.engine("/nodes"),
         };
         match answer.map_err(|error| error.to_string())? {

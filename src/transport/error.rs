@@ -157,7 +157,7 @@ pub enum TransportError {
     NoClient,
     /// No Engine listens on the host.
     #[error("no Engine answers: {why}")]
-    NoEngine {
+    NoDocker {
         /// Whether an Engine is installed at all (the socket or the program exists).
         installed: bool,
         /// Why.
@@ -189,7 +189,7 @@ impl TransportError {
                 | Self::Lock(_)
                 | Self::Local(_)
                 | Self::NoClient
-                | Self::NoEngine { .. }
+                | Self::NoDocker { .. }
         )
     }
 
@@ -224,8 +224,8 @@ impl TransportError {
             Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
             Self::Privilege { why, .. } if why.contains("No such file") || why.contains("not found") => "sudo is not installed on the host: install it there, or log in as root (`user = \"root\"`)".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
-            Self::NoEngine { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
-            Self::NoEngine { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),
+            Self::NoDocker { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
+            Self::NoDocker { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),
         }
     }
 }

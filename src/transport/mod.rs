@@ -37,15 +37,15 @@ pub trait Connection: Send + Sync {
     /// `docker system dial-stdio` as root.
     ///
     /// # Errors
-    /// [`TransportError::NoEngine`] when nothing listens there, others when the connection is lost.
-    async fn open_engine(&self) -> Result<DockerStream, TransportError>;
+    /// [`TransportError::NoDocker`] when nothing listens there, others when the connection is lost.
+    async fn open_docker(&self) -> Result<DockerStream, TransportError>;
 
     /// So many commands come soon, one after the other: what each needs on the way is opened for all of them at once, which saves a far
     /// host a round trip for each. Only a hint; by default nothing is done.
     fn prepare_for(&self, _commands: usize) {}
 
     /// How many streams to the Engine it can bear at once, once one was opened. Default 1.
-    fn engine_streams(&self) -> usize {
+    fn docker_streams(&self) -> usize {
         1
     }
 

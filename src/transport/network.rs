@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::ssh::{
-    ConnectOptions, LoginLimiter, Route, SshConnection, connect_by, known_line, scan,
+    ConnectOptions, LoginLimiter, Route, SshConnection, connect_via, known_line, scan,
 };
 use super::ssh_config::{SshConfig, TokenValues};
 use super::{KnownHosts, TransportError};
@@ -44,8 +44,8 @@ pub async fn connect_with(
     options: &ConnectOptions,
 ) -> Result<Arc<SshConnection>, TransportError> {
     let network = SshNetwork::new(options.clone(), []);
-    network.remember(&target.known_hosts, known.clone());
-    network.reach(target, &[]).await
+    network.cache_known_hosts(&target.known_hosts, known.clone());
+    network.connect_target(target, &[]).await
 }
 
 impl SshNetwork {
@@ -76,7 +76,7 @@ impl SshNetwork {
     /// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
     pub async fn connect(&self, target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
         let target = self.resolve(target).await?;
-        self.reach(&target, &[]).await
+        self.connect_target(&target, &[]).await
     }
 
     /// The keys that a resolved host shows now, as lines of known hosts with their fingerprints. Nothing is trusted or
@@ -85,7 +85,7 @@ impl SshNetwork {
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
     pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
-        let road = self.road(target, &[]).await?;
+        let road = self.resolve_route(target, &[]).await?;
         let keys = scan(&road, target).await?;
         Ok(keys
             .iter()
@@ -100,7 +100,7 @@ impl SshNetwork {
         self
     }
 
-    fn remember(&self, files: &[PathBuf], known: KnownHosts) {
+    fn cache_known_hosts(&self, files: &[PathBuf], known: KnownHosts) {
         self.known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -126,15 +126,19 @@ impl SshNetwork {
     }
 
     /// Reaches a resolved host; `way` are the hosts that are being reached through it.
-    fn reach<'a>(&'a self, target: &'a SshTarget, way: &'a [String]) -> ConnectFuture<'a> {
+    fn connect_target<'a>(&'a self, target: &'a SshTarget, way: &'a [String]) -> ConnectFuture<'a> {
         Box::pin(async move {
             let known = self.known_hosts(&target.known_hosts)?;
-            let road = self.road(target, way).await?;
-            connect_by(&road, target, &known, &self.options, &self.startups).await
+            let road = self.resolve_route(target, way).await?;
+            connect_via(&road, target, &known, &self.options, &self.startups).await
         })
     }
 
-    async fn road(&self, target: &SshTarget, way: &[String]) -> Result<Route, TransportError> {
+    async fn resolve_route(
+        &self,
+        target: &SshTarget,
+        way: &[String],
+    ) -> Result<Route, TransportError> {
         let trouble = |setting: &str, why: String| TransportError::Settings {
             setting: setting.into(),
             place: self.place(target, "proxy"),
@@ -281,7 +285,7 @@ impl SshNetwork {
         {
             return Err(error.clone());
         }
-        let result = self.reach(hop, way).await;
+        let result = self.connect_target(hop, way).await;
         match &result {
             Ok(connection) => slot.connection = Some(Arc::clone(connection)),
             Err(error) => slot.failed = Some((Instant::now(), error.clone())),

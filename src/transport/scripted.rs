@@ -35,7 +35,7 @@ pub struct ScriptedHost {
 #[derive(Default)]
 struct ScriptedDaemon {
     answers: Vec<(String, String, u16, Value)>,
-    asked: Mutex<Vec<ScriptedRequest>>,
+    requests: Mutex<Vec<ScriptedRequest>>,
 }
 
 /// An output with a status and text on stdout.
@@ -101,7 +101,7 @@ impl ScriptedHost {
     /// Answers an Engine request; the path has no version prefix and must be the same to the letter. Other requests
     /// get 404. `/_ping` is answered once there is any such rule.
     #[must_use]
-    pub fn on_engine(mut self, method: &str, path: &str, status: u16, body: Value) -> Self {
+    pub fn on_docker(mut self, method: &str, path: &str, status: u16, body: Value) -> Self {
         let engine = self.engine.get_or_insert_default();
         if let Some(engine) = Arc::get_mut(engine) {
             engine
@@ -122,10 +122,10 @@ impl ScriptedHost {
 
     /// What the Engine was asked, in order, without `/_ping`.
     #[must_use]
-    pub fn asked(&self) -> Vec<ScriptedRequest> {
+    pub fn requests(&self) -> Vec<ScriptedRequest> {
         let asked = |engine: &Arc<ScriptedDaemon>| {
             engine
-                .asked
+                .requests
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone()
@@ -164,9 +164,9 @@ impl Connection for ScriptedHost {
         reply
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
         let Some(engine) = self.engine.clone() else {
-            return Err(TransportError::NoEngine {
+            return Err(TransportError::NoDocker {
                 installed: false,
                 why: "this host was not given one".into(),
             });
@@ -253,7 +253,7 @@ impl ScriptedDaemon {
             path,
             body,
         };
-        self.asked
+        self.requests
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(request);
@@ -284,12 +284,12 @@ mod tests {
         );
         assert!(host.exec(Exec::root("reboot")).await.is_err());
         assert_eq!(host.ran().len(), 3);
-        assert!(host.open_engine().await.is_err());
+        assert!(host.open_docker().await.is_err());
     }
 
     #[tokio::test]
     async fn the_engine_is_answered_by_path() {
-        let host = Arc::new(ScriptedHost::new().on_engine("POST", "/swarm/init", 200, json!("id")));
+        let host = Arc::new(ScriptedHost::new().on_docker("POST", "/swarm/init", 200, json!("id")));
         let client = DockerClient::connect(host.clone()).await.unwrap();
         let limit = Duration::from_secs(5);
         let body = json!({ "ListenAddr": "0.0.0.0" });
@@ -309,11 +309,11 @@ mod tests {
             404
         );
         let paths: Vec<String> = host
-            .asked()
+            .requests()
             .into_iter()
             .map(|request| request.path)
             .collect();
         assert_eq!(paths, ["/swarm/init", "/info"]);
-        assert_eq!(host.asked()[0].body, body);
+        assert_eq!(host.requests()[0].body, body);
     }
 }

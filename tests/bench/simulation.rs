@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
 use skep::playbook::{ResolveOptions, RunRequest, prepare};
-use skep::runner::{Connector, EventSender, Fleet, look};
+use skep::runner::{Connector, EventSender, Fleet, run_read_only};
 use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
 use super::figures::{median, timed};
@@ -54,17 +54,17 @@ pub fn run(server: &BenchServer, playbook: &str) {
 
 /// Loads, resolves and looks, in this process.
 pub fn child(inventory: &str, playbook: &str) {
-    look_at(inventory, playbook, &Arc::default());
+    check_fleet(inventory, playbook, &Arc::default());
 }
 
 /// The script that gather sends for this playbook, as a host would get it.
 pub fn script(inventory: &str, playbook: &str) -> String {
     let simulation = Arc::new(RecordedAnswers::default());
-    look_at(inventory, playbook, &simulation);
+    check_fleet(inventory, playbook, &simulation);
     simulation.script.lock().unwrap().clone()
 }
 
-fn look_at(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers>) {
+fn check_fleet(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers>) {
     let inventory = InventoryRequest {
         paths: vec![inventory.into()],
         extra_vars: Vec::new(),
@@ -92,7 +92,7 @@ fn look_at(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers>) {
             hosts,
             EventSender::silent(),
         ));
-        look(
+        run_read_only(
             &fleet,
             &work,
             FORKS,
@@ -156,8 +156,8 @@ impl Connection for SimulatedHost {
         })
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
-        Err(TransportError::NoEngine {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
+        Err(TransportError::NoDocker {
             installed: false,
             why: "simulated".into(),
         })

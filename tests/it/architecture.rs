@@ -212,7 +212,7 @@ fn what_looks_cannot_act() {
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runner/host.rs"))
             .unwrap();
     for signature in [
-        "async fn act(&self, _permit: &Permit",
+        "async fn run_step(&self, _permit: &Permit",
         "fn connection(&self, _permit: &Permit",
     ] {
         assert!(host.contains(signature), "src/runner/host.rs: {signature}");

@@ -9,7 +9,9 @@ use serde_json::{Value, json};
 use skep::inventory::InventoryRequest;
 use skep::names::HostName;
 use skep::playbook::{ResolveOptions, RunRequest, prepare};
-use skep::runner::{Connector, EventSender, Fleet, HostOutcome, Outcome, RunSummary, look};
+use skep::runner::{
+    Connector, EventSender, Fleet, HostOutcome, Outcome, RunSummary, run_read_only,
+};
 use skep::transport::scripted::ScriptedHost;
 use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
@@ -32,8 +34,8 @@ impl Connection for ScriptedMachine {
             stderr: output.stderr,
         })
     }
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
-        self.0.open_engine().await
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
+        self.0.open_docker().await
     }
     async fn close(&self) {}
 }
@@ -58,9 +60,9 @@ fn manager(name: &str) -> ScriptedHost {
         })
         .collect();
     ScriptedHost::new()
-        .on_engine("GET", "/info", 200, info)
-        .on_engine("GET", "/nodes", 200, json!(nodes))
-        .on_engine("GET", NETWORK, 200, json!([]))
+        .on_docker("GET", "/info", 200, info)
+        .on_docker("GET", "/nodes", 200, json!(nodes))
+        .on_docker("GET", NETWORK, 200, json!([]))
 }
 
 #[async_trait::async_trait]
@@ -115,7 +117,7 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
             names.map(HostName::new),
             EventSender::silent(),
         ));
-        look(
+        run_read_only(
             &fleet,
             &work,
             3,

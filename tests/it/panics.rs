@@ -15,7 +15,7 @@ use skep::runner::event::Event;
 use skep::runner::fan_out::keep_panics_off_the_screen;
 use skep::runner::{
     Connector, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome, Outcome,
-    PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out, look,
+    PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out, run_read_only,
 };
 use skep::transport::scripted::output;
 use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
@@ -70,8 +70,8 @@ impl Connection for Machine {
         Ok(output(0, text))
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
-        Err(TransportError::NoEngine {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
+        Err(TransportError::NoDocker {
             installed: false,
             why: "there is none".into(),
         })
@@ -194,7 +194,7 @@ fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran 
             };
             apply(&fleet, &work, Arc::new(Open), &Yes, &options, &stop).await
         } else {
-            look(&fleet, &work, 3, None, &stop).await
+            run_read_only(&fleet, &work, 3, None, &stop).await
         };
         fleet.close().await;
         summary

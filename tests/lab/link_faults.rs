@@ -52,7 +52,7 @@ struct Trials {
 impl Trials {
     /// Runs a verb over a link that holds, and gives how much went over it.
     fn whole(&self, verb: &str, node: &str, code: i32) -> Length {
-        let (said, proxy) = self.over(verb, node, LinkFault::Fine);
+        let (said, proxy) = self.over(verb, node, LinkFault::None);
         said.exits(code);
         assert_eq!(proxy.connections(), 1, "one connection a run");
         Length {
@@ -229,7 +229,7 @@ fn asked() -> Option<usize> {
 
 /// Where a run is cut.
 fn cuts(run: &Length) -> Vec<LinkFault> {
-    let places = FaultProxy::places(run.packets);
+    let places = FaultProxy::cut_points(run.packets);
     match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
         (Ok("packets"), _) => places,
         (Ok("ends"), _) => places
@@ -318,7 +318,7 @@ fn check_and_apply_over_broken_links() {
     for (index, at) in points(&applied).into_iter().enumerate() {
         let node = (index / 4) % CHANGED.len();
         if index % 4 == 1 {
-            changing[node].push_back(("apply", CHANGED[node], LinkFault::TurnsOver(at + 7)));
+            changing[node].push_back(("apply", CHANGED[node], LinkFault::FlipBit(at + 7)));
         }
         if index % 12 == 2 {
             changing[node].push_back(("apply", CHANGED[node], LinkFault::SilentAfter(at)));
@@ -331,7 +331,7 @@ fn check_and_apply_over_broken_links() {
     for (index, at) in points(&checked).into_iter().enumerate() {
         let (queue, node) = (index % 2, [IN_SYNC, DRIFTED][index % 2]);
         if index % 3 == 1 {
-            looking[queue].push_back(("check", node, LinkFault::TurnsOver(at + 7)));
+            looking[queue].push_back(("check", node, LinkFault::FlipBit(at + 7)));
         }
         if index % 6 == 2 {
             looking[queue].push_back(("check", node, LinkFault::SilentAfter(at)));

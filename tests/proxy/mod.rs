@@ -20,12 +20,12 @@ use self::packets::PacketTracker;
 pub enum LinkFault {
     /// Nothing; packets are counted. As for cuts at their ends, the connection must use `aes256-gcm@openssh.com`, which skep
     /// offers first.
-    Fine,
+    None,
     Delayed(Duration),
     /// Dead from then on: later connections are refused.
     CutAfter(u64),
     SilentAfter(u64),
-    TurnsOver(u64),
+    FlipBit(u64),
     /// The same as a cut after some bytes.
     CutAtPacket(PacketPosition),
 }
@@ -55,7 +55,7 @@ pub struct PacketPosition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Host,
-    Us,
+    Client,
 }
 
 /// One byte before the end, at it, one byte of the next packet behind it.
@@ -63,7 +63,7 @@ pub enum Direction {
 pub enum Offset {
     Before,
     At,
-    Behind,
+    After,
 }
 
 /// What went through, and whether anything still does.
@@ -103,24 +103,24 @@ impl FaultProxy {
 
     /// Packets that went to the host and to us so far.
     pub fn packets(&self) -> [u64; 2] {
-        [Direction::Host, Direction::Us]
+        [Direction::Host, Direction::Client]
             .map(|to| self.gone.packets[to as usize].load(Ordering::Relaxed))
     }
 
     /// Every place beside a packet of a whole run, when `packets` went to the host and to us.
-    pub fn places(packets: [u64; 2]) -> Vec<LinkFault> {
-        let mut places = Vec::new();
-        for to in [Direction::Host, Direction::Us] {
+    pub fn cut_points(packets: [u64; 2]) -> Vec<LinkFault> {
+        let mut cut_points = Vec::new();
+        for to in [Direction::Host, Direction::Client] {
             for packet in 1..=packets[to as usize] {
-                let beside = [Offset::Before, Offset::At, Offset::Behind];
-                places.extend(
+                let beside = [Offset::Before, Offset::At, Offset::After];
+                cut_points.extend(
                     beside.map(|beside| {
                         LinkFault::CutAtPacket(PacketPosition { to, packet, beside })
                     }),
                 );
             }
         }
-        places
+        cut_points
     }
 
     /// Connections that were made so far.
@@ -160,7 +160,7 @@ async fn listen(
             let (far_in, far_out) = far.into_split();
             tokio::select! {
                 () = pass(near_in, far_out, Direction::Host, weather, &gone) => {}
-                () = pass(far_in, near_out, Direction::Us, weather, &gone) => {}
+                () = pass(far_in, near_out, Direction::Client, weather, &gone) => {}
             }
         });
     }
@@ -190,10 +190,10 @@ async fn pass(
                 cut = Some(length.min(usize::try_from(limit.saturating_sub(before)).unwrap()));
             }
             LinkFault::SilentAfter(limit) if after >= limit => std::future::pending().await,
-            LinkFault::TurnsOver(at) if (before..after).contains(&at) => {
+            LinkFault::FlipBit(at) if (before..after).contains(&at) => {
                 buffer[usize::try_from(at - before).unwrap()] ^= 0x10;
             }
-            LinkFault::Fine | LinkFault::CutAtPacket(_) => {
+            LinkFault::None | LinkFault::CutAtPacket(_) => {
                 let ends = packets.ends(&buffer[..length]);
                 let ended =
                     gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
@@ -232,7 +232,7 @@ impl PacketPosition {
         match self.beside {
             Offset::Before => Some(end - 1),
             Offset::At => Some(end),
-            Offset::Behind => (end < length).then_some(end + 1),
+            Offset::After => (end < length).then_some(end + 1),
         }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 pub use crate::docker::convergence::service::ServiceConvergence;
-use crate::docker::convergence::service::{TaskSnapshot, judge};
+use crate::docker::convergence::service::{TaskSnapshot, evaluate_service};
 
 /// How long everything must stay as it should be: what starts may die right after, and `docker service create` waits as long.
 pub const STABLE_FOR: Duration = Duration::from_secs(5);
@@ -56,7 +56,7 @@ impl ConvergenceWatch {
         let past = self.past.get_or_insert_with(|| service::ended(tasks));
         let standings: Vec<ServiceConvergence> = services
             .iter()
-            .map(|service| judge(service, &TaskSnapshot { tasks, nodes, past }))
+            .map(|service| evaluate_service(service, &TaskSnapshot { tasks, nodes, past }))
             .collect();
         let now = Instant::now();
         for standing in &standings {

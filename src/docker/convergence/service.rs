@@ -96,7 +96,7 @@ pub(super) fn ended(tasks: &[Value]) -> BTreeSet<String> {
 }
 
 /// Where a service stands.
-pub(super) fn judge(service: &Value, seen: &TaskSnapshot<'_>) -> ServiceConvergence {
+pub(super) fn evaluate_service(service: &Value, seen: &TaskSnapshot<'_>) -> ServiceConvergence {
     let id = text(service, "/ID");
     let template = comparable(service.pointer("/Spec/TaskTemplate"));
     let mine: Vec<&Value> = seen
@@ -297,7 +297,7 @@ mod tests {
 
     fn look(service: &Value, tasks: &[Value]) -> ServiceConvergence {
         let nodes = [json!({"ID": "n2", "Description": {"Hostname": "docker02"}})];
-        judge(
+        evaluate_service(
             service,
             &TaskSnapshot {
                 tasks,

@@ -89,7 +89,7 @@ pub struct DockerProxy {
     planned: Mutex<PlannedObjects>,
     recorded: Mutex<Vec<RecordedWrite>>,
     /// The first failure of the road to the Engine: the command would tell it in its own words only.
-    trouble: Mutex<Option<TransportError>>,
+    first_error: Mutex<Option<TransportError>>,
 }
 
 impl DockerProxy {
@@ -101,13 +101,13 @@ impl DockerProxy {
             writes: None,
             planned: Mutex::default(),
             recorded: Mutex::default(),
-            trouble: Mutex::default(),
+            first_error: Mutex::default(),
         }
     }
 
     /// A gate that lets writes through.
     #[must_use]
-    pub fn open(reads: Arc<dyn ProxyReader>, writes: Arc<dyn ProxyWriter>) -> Self {
+    pub fn recording(reads: Arc<dyn ProxyReader>, writes: Arc<dyn ProxyWriter>) -> Self {
         Self {
             writes: Some(writes),
             ..Self::preview(reads)
@@ -137,8 +137,8 @@ impl DockerProxy {
 
     /// The first failure of the road to the Engine.
     #[must_use]
-    pub fn trouble(&self) -> Option<TransportError> {
-        self.trouble
+    pub fn first_error(&self) -> Option<TransportError> {
+        self.first_error
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -151,7 +151,7 @@ impl DockerProxy {
             .uri
             .path_and_query()
             .map_or_else(|| "/".to_owned(), ToString::to_string);
-        let headers = kept(&parts.headers);
+        let headers = passed_headers(&parts.headers);
         let answer = if parts.method == Method::GET || parts.method == Method::HEAD {
             self.read(ProxiedRead {
                 head: parts.method == Method::HEAD,
@@ -170,7 +170,7 @@ impl DockerProxy {
         };
         answer.unwrap_or_else(|error| {
             let answer = message(StatusCode::BAD_GATEWAY, &error.to_string());
-            self.trouble
+            self.first_error
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .get_or_insert(error);
@@ -186,7 +186,12 @@ impl DockerProxy {
         }
         let preview = self.writes.is_none();
         let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(overlay::lay_over(&mut planned, preview, &path, answer))
+        Ok(overlay::overlay_planned(
+            &mut planned,
+            preview,
+            &path,
+            answer,
+        ))
     }
 
     async fn write(&self, mut write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
@@ -244,7 +249,7 @@ fn plain_path(path: &str) -> &str {
     }
 }
 
-fn kept(headers: &HeaderMap) -> HeaderMap {
+fn passed_headers(headers: &HeaderMap) -> HeaderMap {
     let names = [header::CONTENT_TYPE.as_str(), "x-registry-auth"];
     headers
         .iter()

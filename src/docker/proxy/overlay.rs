@@ -16,7 +16,7 @@ use crate::docker::proxy::planned_objects::{PlannedObjects, SORTS, id_of, name_o
 const IMAGE_LABEL: &str = "com.docker.stack.image";
 
 /// The answer as the command gets it.
-pub(super) fn lay_over(
+pub(super) fn overlay_planned(
     planned: &mut PlannedObjects,
     preview: bool,
     path: &str,
@@ -33,7 +33,7 @@ pub(super) fn lay_over(
                 list.iter_mut().for_each(forget_foreign_image);
             }
             if matches!(*sort, "secrets" | "configs") {
-                stand_in(planned, query, &mut list);
+                add_newest_versions(planned, query, &mut list);
             }
             if preview {
                 complete(planned, sort, query, &mut list);
@@ -53,7 +53,7 @@ pub(super) fn lay_over(
                 // The command looks for a network by its name only when it is external; for secrets and configs of its own it
                 // looks first, and makes them when they are missing.
                 None if *sort == "networks" => {
-                    answer(StatusCode::OK, &made_up(planned, sort, &name))
+                    answer(StatusCode::OK, &make_placeholder(planned, sort, &name))
                 }
                 None => found,
             }
@@ -63,7 +63,7 @@ pub(super) fn lay_over(
 }
 
 /// The newest versions of names that are not there themselves.
-fn stand_in(planned: &mut PlannedObjects, query: &str, list: &mut Vec<Value>) {
+fn add_newest_versions(planned: &mut PlannedObjects, query: &str, list: &mut Vec<Value>) {
     for name in names(query) {
         if !list.iter().any(|object| name_of(object) == name) {
             list.extend(newest(&mut planned.shown, list, &name));
@@ -84,7 +84,7 @@ fn complete(planned: &mut PlannedObjects, sort: &str, query: &str, list: &mut Ve
             .cloned();
         list.push(match known {
             Some(object) => object,
-            None if matches!(sort, "secrets" | "configs") => made_up(planned, sort, name),
+            None if matches!(sort, "secrets" | "configs") => make_placeholder(planned, sort, name),
             None => continue,
         });
     }
@@ -93,7 +93,7 @@ fn complete(planned: &mut PlannedObjects, sort: &str, query: &str, list: &mut Ve
     }
 }
 
-fn made_up(planned: &mut PlannedObjects, sort: &str, name: &str) -> Value {
+fn make_placeholder(planned: &mut PlannedObjects, sort: &str, name: &str) -> Value {
     planned
         .missing
         .insert(format!("{} {name}", sort.trim_end_matches('s')));

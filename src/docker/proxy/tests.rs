@@ -188,7 +188,7 @@ async fn a_foreign_image_is_not_hidden_by_the_label() {
 }
 
 #[tokio::test]
-async fn an_open_gate_passes_writes_and_makes_nothing_up() {
+async fn a_recording_proxy_passes_writes_and_invents_nothing() {
     struct CollectedWrites(Mutex<Vec<String>>);
     #[async_trait]
     impl ProxyWriter for CollectedWrites {
@@ -208,7 +208,7 @@ async fn an_open_gate_passes_writes_and_makes_nothing_up() {
         }
     }
     let writes = Arc::new(CollectedWrites(Mutex::default()));
-    let gate = Arc::new(DockerProxy::open(Arc::new(SmallSwarm), writes.clone()));
+    let gate = Arc::new(DockerProxy::recording(Arc::new(SmallSwarm), writes.clone()));
     let client = ProxyClient::of(&gate);
     assert_eq!(
         client
@@ -240,5 +240,5 @@ async fn an_open_gate_passes_writes_and_makes_nothing_up() {
         404
     );
     assert_eq!(client.ask("GET", "/broken", Value::Null).await.0, 502);
-    assert!(matches!(gate.trouble(), Some(TransportError::Lost(_))));
+    assert!(matches!(gate.first_error(), Some(TransportError::Lost(_))));
 }

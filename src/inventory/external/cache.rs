@@ -28,7 +28,7 @@ struct CachedStatus {
 }
 
 /// What is used again, if it may be.
-pub(super) fn recall(file: &Path, mark: u64) -> Option<EnvironmentStatus> {
+pub(super) fn load_cached(file: &Path, mark: u64) -> Option<EnvironmentStatus> {
     let kept: CachedStatus = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
     // A clock that went back makes an answer of the future, which is none either.
     let age = SystemTime::now().duration_since(kept.at).ok()?;
@@ -36,7 +36,7 @@ pub(super) fn recall(file: &Path, mark: u64) -> Option<EnvironmentStatus> {
 }
 
 /// Keeps an answer; where that is not possible, Vagrant is asked each time.
-pub(super) fn remember(file: &Path, mark: u64, answer: &EnvironmentStatus) {
+pub(super) fn store_cached(file: &Path, mark: u64, answer: &EnvironmentStatus) {
     let kept = CachedStatus {
         mark,
         at: SystemTime::now(),
@@ -55,7 +55,7 @@ pub(super) fn remember(file: &Path, mark: u64, answer: &EnvironmentStatus) {
 
 /// A number that changes with the Vagrantfile and the settings beside it, with the machines that Vagrant made, and with its
 /// environment variables.
-pub(super) fn mark(root: &Path, machines: &Path) -> u64 {
+pub(super) fn cache_key(root: &Path, machines: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     let mut variables: Vec<(String, String)> = std::env::vars_os()
@@ -106,7 +106,7 @@ mod tests {
         let machines = folder.path().join(".vagrant/machines");
         std::fs::create_dir_all(machines.join("a/docker")).unwrap();
         std::fs::write(folder.path().join("Vagrantfile"), "x").unwrap();
-        let mark_now = || mark(folder.path(), &machines);
+        let mark_now = || cache_key(folder.path(), &machines);
         let (first, file) = (mark_now(), folder.path().join(".vagrant/skep/answer.json"));
         let machine = MachineStatus {
             provider: "docker".into(),
@@ -116,16 +116,16 @@ mod tests {
             machines: IndexMap::from([("a".into(), machine)]),
             ..EnvironmentStatus::default()
         };
-        assert_eq!(recall(&file, first), None);
-        remember(&file, first, &answer);
+        assert_eq!(load_cached(&file, first), None);
+        store_cached(&file, first, &answer);
         assert_eq!(mark_now(), first, "what is kept is no change");
         std::fs::create_dir_all(machines.join("b/docker")).unwrap();
         assert_eq!(mark_now(), first, "nor is an empty folder");
-        assert_eq!(recall(&file, first), Some(answer));
+        assert_eq!(load_cached(&file, first), Some(answer));
         std::fs::write(machines.join("a/docker/id"), "1").unwrap();
         let second = mark_now();
         assert_ne!(second, first, "a machine was made");
-        assert_eq!(recall(&file, second), None);
+        assert_eq!(load_cached(&file, second), None);
         std::fs::write(folder.path().join("cluster.toml"), "y").unwrap();
         assert_ne!(mark_now(), second, "a setting was changed");
     }
@@ -140,6 +140,6 @@ mod tests {
             answer: EnvironmentStatus::default(),
         };
         std::fs::write(&file, serde_json::to_vec(&kept).unwrap()).unwrap();
-        assert_eq!(recall(&file, 7), None);
+        assert_eq!(load_cached(&file, 7), None);
     }
 }

@@ -50,15 +50,15 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
     let machines_folder = environment.dotfiles.join("machines");
     let own = environment.dotfiles.join("skep");
     let (mark, kept) = (
-        cache::mark(&environment.root, &machines_folder),
+        cache::cache_key(&environment.root, &machines_folder),
         own.join("answer.json"),
     );
-    let answer = match cache::recall(&kept, mark) {
+    let answer = match cache::load_cached(&kept, mark) {
         Some(answer) => answer,
         None => {
             let answer = ask(&environment.root)?;
             // The files as they were before the question: what changes while it is asked is asked about again.
-            cache::remember(&kept, mark, &answer);
+            cache::store_cached(&kept, mark, &answer);
             answer
         }
     };
@@ -179,7 +179,7 @@ impl VagrantFolders {
 /// Asks both questions at once. `vagrant ssh-config` ends at the first machine that does not run, so it is asked once more
 /// for those that were left out.
 fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
-    let vagrant = |arguments: &[&str]| patiently(arguments, root);
+    let vagrant = |arguments: &[&str]| run_with_retry(arguments, root);
     let (said, roads) = std::thread::scope(|scope| {
         let roads = scope.spawn(|| vagrant(&["ssh-config"]));
         let said = vagrant(&["status", "--machine-readable"]);
@@ -238,7 +238,7 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
 }
 
 /// Vagrant locks its index of machines for moments, and a command that meets the lock of another one fails at once.
-fn patiently(
+fn run_with_retry(
     arguments: &[&str],
     root: &Path,
 ) -> Result<program::ProgramOutput, ExternalInventoryError> {
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_run_says_what_to_try() {
+    fn stopped_machines_come_with_a_next_step() {
         assert!(not_running("a", "not_created").contains("not created; try `vagrant up a`"));
         assert!(not_running("a", "saved").contains("vagrant resume a"));
         assert!(not_running("a", "preparing").contains("vagrant destroy -f a"));

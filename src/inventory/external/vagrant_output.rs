@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn roads() {
+    fn ssh_configs_are_parsed() {
         let text = "Host docker01\n  HostName 127.0.0.1\n  User vagrant\n  Port 2200\n  UserKnownHostsFile /dev/null\n  \
             IdentityFile \"/a b/private_key\"\n  IdentitiesOnly yes\n\nHost two\n  HostName 192.168.121.7\n  \
             ProxyCommand ssh x -W %h:%p\n  IdentityFile /k1\n  IdentityFile /k2\n";

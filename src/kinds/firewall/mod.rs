@@ -198,7 +198,7 @@ impl ResourceKind for FirewallResource {
         Ok((!change.fields.is_empty()).then_some(change))
     }
 
-    fn taken(&self) -> String {
+    fn inventory_inputs(&self) -> String {
         format!("{:?}", self.wanted)
     }
 }

@@ -410,7 +410,7 @@ impl ImageResource {
             load,
             Step {
                 summary: format!("tag it as {}", self.name),
-                act: Operation::Engine(call),
+                act: Operation::DockerApi(call),
             },
         ]
     }

@@ -191,7 +191,7 @@ fn an_archive_is_known_by_the_digest_of_its_configuration() {
     let change = trial::plan(&kind, &answers(&kind, None, DockerAnswer::Absent)).unwrap();
     assert_eq!(summaries(&change), ["load box:lab", "tag it as box:2"]);
     assert!(
-        matches!(&change.steps[1].act, Operation::Engine(call) if call.path == format!("/images/{id}/tag?repo=box&tag=2"))
+        matches!(&change.steps[1].act, Operation::DockerApi(call) if call.path == format!("/images/{id}/tag?repo=box&tag=2"))
     );
     assert!(
         trial::plan(

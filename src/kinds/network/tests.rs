@@ -84,7 +84,7 @@ fn a_name_that_only_contains_it_or_a_network_of_one_node_is_another() {
         .unwrap()
         .unwrap();
     assert_eq!(change.action, Action::Create);
-    let Operation::Engine(call) = &change.steps[0].act else {
+    let Operation::DockerApi(call) = &change.steps[0].act else {
         panic!()
     };
     assert_eq!(
@@ -159,12 +159,12 @@ fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
     let Observation::Needs(first) = kind.observe(&base).unwrap() else {
         panic!()
     };
-    assert_eq!(first, [Query::engine_of(host("docker01"), PATH)]);
+    assert_eq!(first, [Query::docker_of(host("docker01"), PATH)]);
     let base = and(base, "docker01", PATH, DockerAnswer::Down("stopped".into()));
     let Observation::Needs(second) = kind.observe(&base).unwrap() else {
         panic!()
     };
-    assert_eq!(second, [Query::engine_of(host("docker02"), PATH)]);
+    assert_eq!(second, [Query::docker_of(host("docker02"), PATH)]);
     let read = and(base.clone(), "docker02", PATH, good(json!([back()])));
     let Observation::Known(observed) = kind.observe(&read).unwrap() else {
         panic!()

@@ -59,6 +59,6 @@ pub(super) fn hold(host: &HostName, volume: &DataVolume) -> Step {
     );
     Step {
         summary: format!("take labels from the node of {host}"),
-        act: Operation::Lacks { why, hint },
+        act: Operation::Blocked { why, hint },
     }
 }

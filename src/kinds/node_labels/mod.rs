@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::swarm::{
-    ManagerAddresses, Membership, MembershipStatus, SwarmReading, SwarmView, settled,
+    ManagerAddresses, Membership, MembershipStatus, SwarmReading, SwarmView, try_resolve,
 };
 
 /// What is done about labels that the playbook does not name.
@@ -174,10 +174,10 @@ impl ResourceKind for NodeLabelsResource {
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
-        match SwarmView::look(&self.host, &self.ours.names(), answers)? {
+        match SwarmView::read(&self.host, &self.ours.names(), answers)? {
             SwarmReading::Needs(queries) => Ok(Observation::Needs(queries)),
             SwarmReading::Done(sight) => {
-                let standing = settled(&sight, &self.ours)?;
+                let standing = try_resolve(&sight, &self.ours)?;
                 let volumes = match &standing {
                     Ok(MembershipStatus {
                         swarm: Some(swarm), ..
@@ -228,7 +228,7 @@ impl ResourceKind for NodeLabelsResource {
         }
         if let Some(volume) = observed.held.first() {
             let hold = leaving::hold(&self.host, volume);
-            if let Operation::Lacks { why, .. } = &hold.act {
+            if let Operation::Blocked { why, .. } = &hold.act {
                 change.notes.push(format!(
                     "{why}; the label stays until the volume is elsewhere"
                 ));
@@ -258,7 +258,7 @@ impl ResourceKind for NodeLabelsResource {
             .into();
         Ok(Some(change.step(Step {
             summary: format!("label node {} ({})", node.short_id(), self.host),
-            act: Operation::Engine(DockerCall {
+            act: Operation::DockerApi(DockerCall {
                 managers: swarm.peers_of(&self.host),
                 method: "POST",
                 path: format!("/nodes/{}/update?version={}", node.id, node.version),

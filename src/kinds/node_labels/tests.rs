@@ -52,7 +52,7 @@ fn planned(table: &str, answers: &HostAnswers) -> Option<Change> {
 }
 
 fn body(change: &Change) -> Value {
-    let Operation::Engine(call) = &change.steps[0].act else {
+    let Operation::DockerApi(call) = &change.steps[0].act else {
         panic!()
     };
     call.body.clone().unwrap()

@@ -225,7 +225,7 @@ impl ResourceKind for RegistryResource {
         Ok((!change.fields.is_empty()).then_some(change))
     }
 
-    fn taken(&self) -> String {
+    fn inventory_inputs(&self) -> String {
         format!("{:?}", self.bound.hosts_entry)
     }
 }

@@ -313,7 +313,7 @@ fn call(managers: &[HostName], path: String, body: Value, summary: String) -> St
     let (managers, late) = (managers.to_vec(), Vec::new());
     Step {
         summary,
-        act: Operation::Engine(DockerCall {
+        act: Operation::DockerApi(DockerCall {
             managers,
             method: "POST",
             path,

@@ -74,7 +74,7 @@ impl RegistryResource {
         let Some(me) = &self.bound.me else {
             return Err(ProbeError::NotAsked("the host".into()));
         };
-        let sight = match SwarmView::look(me, &self.bound.managers, answers)? {
+        let sight = match SwarmView::read(me, &self.bound.managers, answers)? {
             SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
             SwarmReading::Done(sight) => sight,
         };
@@ -85,7 +85,7 @@ impl RegistryResource {
             let query = if manager == me {
                 Query::engine(&path)
             } else {
-                Query::engine_of(manager.clone(), &path)
+                Query::docker_of(manager.clone(), &path)
             };
             if !answers.contains(&query) {
                 return Ok(Observation::Needs(vec![query]));
@@ -93,7 +93,7 @@ impl RegistryResource {
             let answer = if manager == me {
                 answers.engine(&path)?
             } else {
-                answers.engine_of(manager, &path)?
+                answers.docker_of(manager, &path)?
             };
             service = read_service(manager, answer)?;
         } else if let Some(why) = sight.others.iter().find_map(|(_, view)| view.unknown()) {

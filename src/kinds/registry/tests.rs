@@ -87,7 +87,7 @@ fn planned(kind: &RegistryResource, answers: &HostAnswers) -> Option<Change> {
 
 fn created(change: &Change) -> Value {
     let mut calls = change.steps.iter().filter_map(|step| {
-        if let Operation::Engine(call) = &step.act {
+        if let Operation::DockerApi(call) = &step.act {
             Some(call)
         } else {
             None
@@ -258,7 +258,7 @@ fn other_hosts_take_the_authority_from_the_service() {
             with_service(
                 answers,
                 service,
-                Query::engine_of(host("docker01"), "/services/registry"),
+                Query::docker_of(host("docker01"), "/services/registry"),
             ),
             files,
         )

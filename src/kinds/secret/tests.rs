@@ -67,11 +67,11 @@ fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
             "docker01 POST /secrets/create"
         ]
     );
-    let Operation::Engine(key) = &change.steps[0].act else {
+    let Operation::DockerApi(key) = &change.steps[0].act else {
         panic!()
     };
     assert!(matches!(&key.made, GeneratedValue::RandomKey { into } if into == "/Data"));
-    let Operation::Engine(call) = &change.steps[1].act else {
+    let Operation::DockerApi(call) = &change.steps[1].act else {
         panic!()
     };
     let body = call.body.as_ref().unwrap();
@@ -80,7 +80,7 @@ fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
         (&json!("db-1"), &json!(Base64::encode_string(b"hunter2")))
     );
     assert!(
-        matches!(&call.made, GeneratedValue::Seal(seal) if seal.into == "/Labels/skep.digest" && seal.name == "db")
+        matches!(&call.made, GeneratedValue::KeyedDigest(seal) if seal.into == "/Labels/skep.digest" && seal.name == "db")
     );
     assert!(!format!("{change:?}").contains("hunter2"), "{change:?}");
     assert!(

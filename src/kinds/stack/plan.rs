@@ -55,7 +55,7 @@ pub(super) fn plan(
     for finding in findings {
         match finding {
             VolumeFinding::Refused(refusal) => return Err(refusal.clone()),
-            VolumeFinding::Lacks(why) => lacks.push(why.as_str()),
+            VolumeFinding::Blocked(why) => lacks.push(why.as_str()),
             VolumeFinding::Note(note) => change = change.note(note),
         }
     }
@@ -107,14 +107,14 @@ fn lacking(stack: &StackResource, preview: &DeployPreview, change: Change) -> Ch
         .note(format!("not in the swarm now, and external to the stack: {names}; nothing is deployed without it"))
         .step(Step {
             summary: format!("deploy the stack {}", stack.name),
-            act: Operation::Lacks { why, hint: hint.into() },
+            act: Operation::Blocked { why, hint: hint.into() },
         })
 }
 
 /// An earlier resource of the playbook may make the directory, or set the label.
 fn without_data(stack: &StackResource, why: &str, change: Change) -> Change {
     let hint = "make the directory on the node that has the label, or mount its disk; `node_labels` can promise it as `data`";
-    let act = Operation::Lacks {
+    let act = Operation::Blocked {
         why: why.to_owned(),
         hint: hint.into(),
     };

@@ -351,7 +351,7 @@ fn an_external_object_that_is_missing_stops_the_deploy_and_not_the_plan() {
     let change = planned(&stack(""), there, preview).unwrap().unwrap();
     let [
         Step {
-            act: Operation::Lacks { why, .. },
+            act: Operation::Blocked { why, .. },
             ..
         },
     ] = change.steps.as_slice()

@@ -269,7 +269,7 @@ pub(super) fn call(
     };
     Step {
         summary: summary.into(),
-        act: Operation::Engine(call),
+        act: Operation::DockerApi(call),
     }
 }
 

@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::swarm::{
-    ManagerAddresses, Membership, MembershipStatus, NodeRole, SwarmReading, SwarmView, settled,
+    ManagerAddresses, Membership, MembershipStatus, NodeRole, SwarmReading, SwarmView, try_resolve,
 };
 
 /// Membership of a host in the swarm.
@@ -117,7 +117,7 @@ impl ResourceKind for SwarmMemberResource {
     const NAME: &'static str = "swarm_member";
     type Observed = SwarmMemberState;
 
-    fn exclusive(&self) -> Option<String> {
+    fn singleton_claim(&self) -> Option<String> {
         self.init.then(|| "swarm init".to_owned())
     }
 
@@ -130,7 +130,7 @@ impl ResourceKind for SwarmMemberResource {
         addresses::check_pools(self, context.roster)
     }
 
-    fn taken(&self) -> String {
+    fn inventory_inputs(&self) -> String {
         self.place.advertise.clone()
     }
 
@@ -141,13 +141,13 @@ impl ResourceKind for SwarmMemberResource {
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<SwarmMemberState>, ProbeError> {
-        let sight = match SwarmView::look(&self.place.host, &self.place.ours.names(), answers)? {
+        let sight = match SwarmView::read(&self.place.host, &self.place.ours.names(), answers)? {
             SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
             SwarmReading::Done(sight) => sight,
         };
         let facts = answers.facts()?;
         Ok(Observation::Known(SwarmMemberState {
-            standing: settled(&sight, &self.place.ours)?,
+            standing: try_resolve(&sight, &self.place.ours)?,
             hostname: facts.hostname.clone(),
             addresses: facts.addresses.clone(),
         }))

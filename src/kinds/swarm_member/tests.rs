@@ -72,7 +72,7 @@ fn body(change: &Change, path: &str) -> Value {
         .steps
         .iter()
         .find_map(|step| match &step.act {
-            Operation::Engine(call) if call.path == path => call.body.clone(),
+            Operation::DockerApi(call) if call.path == path => call.body.clone(),
             _ => None,
         })
         .unwrap()
@@ -129,7 +129,7 @@ fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
         Value::Null,
         "a token is never part of a plan"
     );
-    let Operation::Engine(call) = &change.steps[0].act else {
+    let Operation::DockerApi(call) = &change.steps[0].act else {
         panic!()
     };
     assert_eq!(call.late[0].pointer, "/JoinTokens/Worker");

@@ -40,7 +40,7 @@ impl TemplateContext {
         };
         let vars = inventory.hosts().map(|(name, host)| {
             let mut merged = playbook.clone();
-            merged.overlay(&host.vars);
+            merged.merge(&host.vars);
             (
                 name.clone(),
                 merged

@@ -12,7 +12,7 @@ use crate::model::HostFacts;
 #[derive(Debug, Clone)]
 pub(in crate::playbook) enum FactsView {
     /// Not gathered yet: use is noticed, and every field is undefined.
-    Unknown(Arc<UngatheredFacts>),
+    Ungathered(Arc<UngatheredFacts>),
     /// Gathered.
     Known(Value),
 }
@@ -26,7 +26,7 @@ pub(in crate::playbook) struct UngatheredFacts {
 impl FactsView {
     /// Facts that are not gathered yet.
     pub(in crate::playbook) fn unknown() -> Self {
-        Self::Unknown(Arc::default())
+        Self::Ungathered(Arc::default())
     }
 
     /// Gathered facts.
@@ -36,12 +36,12 @@ impl FactsView {
 
     /// Whether a template used facts that are not gathered yet.
     pub(in crate::playbook) fn were_missed(&self) -> bool {
-        matches!(self, Self::Unknown(unknown) if unknown.touched.load(Ordering::Relaxed))
+        matches!(self, Self::Ungathered(unknown) if unknown.touched.load(Ordering::Relaxed))
     }
 
     pub(super) fn value(&self) -> Value {
         match self {
-            Self::Unknown(unknown) => Value::from_dyn_object(Arc::clone(unknown)),
+            Self::Ungathered(unknown) => Value::from_dyn_object(Arc::clone(unknown)),
             Self::Known(facts) => facts.clone(),
         }
     }

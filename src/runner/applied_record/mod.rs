@@ -92,7 +92,7 @@ impl AppliedRecord {
     }
 
     /// What people should know of it; `None` when it is well.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn warning(&self) -> Option<String> {
         let Self::Unusable(why) = self else {
             return None;
         };
@@ -102,7 +102,7 @@ impl AppliedRecord {
     }
 
     /// Whether this was so at the end of the last `apply`; `None` where the record says nothing about it.
-    pub(super) fn remembers(&self, id: &str, definition: &DefinitionDigest) -> Option<bool> {
+    pub(super) fn matches(&self, id: &str, definition: &DefinitionDigest) -> Option<bool> {
         let Self::Known(document) = self else {
             return None;
         };
@@ -158,7 +158,7 @@ impl AppliedRecord {
 
     /// The file's new content when these resources are as asked now, `true` for those that were just changed; `None` when it
     /// says all of it already. Resources of other playbooks stay.
-    pub(super) fn renewed(
+    pub(super) fn updated(
         &self,
         applied: &[(String, DefinitionDigest, bool)],
         now: u64,

@@ -49,14 +49,14 @@ fn answers(mode: u32, content: &[u8]) -> HostAnswers {
 
 fn applied(content: &str) -> Vec<u8> {
     AppliedRecord::Absent
-        .renewed(&[("file[/etc/x]".into(), definition(content), false)], 7)
+        .updated(&[("file[/etc/x]".into(), definition(content), false)], 7)
         .unwrap()
 }
 
 #[test]
 fn the_record_tells_who_changed_what() {
     let record = AppliedRecord::read(&answers(0o600, &applied("old")));
-    assert!(record.complaint().is_none());
+    assert!(record.warning().is_none());
     assert_eq!(
         record.cause(thing("old").as_ref(), false),
         DriftCause::ChangedBehindOurBack
@@ -96,14 +96,14 @@ fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
         (0o644, &applied("x"), "only root"),
     ] {
         let record = AppliedRecord::read(&answers(mode, content));
-        let complaint = record.complaint().unwrap_or_else(|| panic!("{why}"));
-        assert!(complaint.contains(why), "{complaint}");
+        let warning = record.warning().unwrap_or_else(|| panic!("{why}"));
+        assert!(warning.contains(why), "{warning}");
         assert_eq!(
             record.cause(thing("x").as_ref(), false),
             DriftCause::Unknown
         );
         let renewed = record
-            .renewed(&[("file[/etc/x]".into(), definition("x"), false)], 9)
+            .updated(&[("file[/etc/x]".into(), definition("x"), false)], 9)
             .unwrap();
         assert!(matches!(
             AppliedRecord::parse(&renewed),
@@ -115,12 +115,12 @@ fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
 #[test]
 fn it_is_written_only_when_it_says_something_new() {
     let record = AppliedRecord::parse(&applied("x"));
-    let same = |changed| record.renewed(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
+    let same = |changed| record.updated(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
     assert!(same(false).is_none());
     assert!(same(true).is_some(), "the time of a change is news");
-    assert!(record.renewed(&[], 9).is_none());
+    assert!(record.updated(&[], 9).is_none());
     let more = record
-        .renewed(&[("group[y]".into(), definition("y"), false)], 9)
+        .updated(&[("group[y]".into(), definition("y"), false)], 9)
         .unwrap();
     let AppliedRecord::Known(document) = AppliedRecord::parse(&more) else {
         panic!("it reads itself")
@@ -146,7 +146,7 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
     let many: Vec<_> = (0..6000)
         .map(|number| (format!("file[/{number:060}]"), definition("x"), true))
         .collect();
-    let text = AppliedRecord::Absent.renewed(&many, 1).unwrap();
+    let text = AppliedRecord::Absent.updated(&many, 1).unwrap();
     assert!(
         text.len() <= SIZE_LIMIT && text.len() > SIZE_LIMIT / 2,
         "{}",

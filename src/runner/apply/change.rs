@@ -45,9 +45,9 @@ pub(super) enum AttemptOutcome {
 #[derive(Clone, Copy)]
 pub(super) enum Retry {
     /// The object had moved on.
-    Moved,
+    VersionConflict,
     /// The managers did not agree in time.
-    Undecided,
+    NoQuorum,
 }
 
 fn refused(refusal: Refusal) -> HostStop {
@@ -63,8 +63,10 @@ fn step_hint(error: &StepError) -> String {
         StepError::Wait { .. } => {
             "look at `journalctl -u docker` on the host, then run again".into()
         }
-        StepError::Late(_) => "bring a manager of the swarm back first, then run again".into(),
-        StepError::Lacks { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
+        StepError::DeferredValue(_) => {
+            "bring a manager of the swarm back first, then run again".into()
+        }
+        StepError::Blocked { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
         _ => "mend the cause on the host and run again: what was done is seen and kept".into(),
     }
 }
@@ -91,7 +93,7 @@ impl Applier {
         self.locks.hold(&self.permit, host, events).await?;
         let disturbing = change.disturbs >= Disruption::EngineRestart;
         let mut turn = if disturbing {
-            Some(self.turn(&name).await)
+            Some(self.wait_for_disruption_turn(&name).await)
         } else {
             None
         };
@@ -166,8 +168,10 @@ impl Applier {
             let started = Instant::now();
             match perform(&self.permit, &self.fleet, host, step).await {
                 Ok(()) => {}
-                Err(StepError::OutOfSequence) => return Ok(AttemptOutcome::Again(Retry::Moved)),
-                Err(StepError::Undecided) => return Ok(AttemptOutcome::Again(Retry::Undecided)),
+                Err(StepError::OutOfSequence) => {
+                    return Ok(AttemptOutcome::Again(Retry::VersionConflict));
+                }
+                Err(StepError::NoQuorum) => return Ok(AttemptOutcome::Again(Retry::NoQuorum)),
                 Err(StepError::Transport(error)) if matches!(error, TransportError::Lost(_)) => {
                     return Err(error.into());
                 }
@@ -192,7 +196,10 @@ impl Applier {
         Ok(AttemptOutcome::Done)
     }
 
-    async fn turn(&self, host: &HostName) -> tokio::sync::MutexGuard<'_, Option<HostName>> {
+    async fn wait_for_disruption_turn(
+        &self,
+        host: &HostName,
+    ) -> tokio::sync::MutexGuard<'_, Option<HostName>> {
         if let Ok(turn) = self.disturbance.try_lock() {
             return turn;
         }

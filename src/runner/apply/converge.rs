@@ -27,7 +27,7 @@ pub(super) async fn converge(
     let mut watch = ConvergenceWatch::default();
     let mut seen = started;
     loop {
-        let last_trouble = match look(fleet, stack).await {
+        let last_trouble = match list_stack(fleet, stack).await {
             Ok((services, tasks, nodes)) => {
                 seen = Instant::now();
                 let standings = watch.follow(&services, &tasks, &nodes);
@@ -81,12 +81,13 @@ fn hint(name: &str) -> String {
 
 type StackListing = (Vec<Value>, Vec<Value>, Vec<Value>);
 
-async fn look(fleet: &Fleet, stack: &WaitForConvergence) -> Result<StackListing, StepError> {
+async fn list_stack(fleet: &Fleet, stack: &WaitForConvergence) -> Result<StackListing, StepError> {
     let manager = live_manager(fleet, &stack.managers).await?;
     let host = fleet.host(&manager).await?;
     let filter = stack_filter(&stack.name);
-    let read =
-        async |path: String| list_of(&path, host.engine_read(&path).await).map_err(StepError::Late);
+    let read = async |path: String| {
+        list_of(&path, host.engine_read(&path).await).map_err(StepError::DeferredValue)
+    };
     Ok((
         read(format!("/services?filters={filter}")).await?,
         read(format!("/tasks?filters={filter}")).await?,

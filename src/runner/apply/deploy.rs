@@ -23,7 +23,7 @@ struct ManagerWriter {
 #[async_trait]
 impl ProxyWriter for ManagerWriter {
     async fn write(&self, write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
-        self.host.pass_write(&self.permit, write).await
+        self.host.forward_write(&self.permit, write).await
     }
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn deploy(
 ) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
     let host = fleet.host(&manager).await?;
-    let gate = Arc::new(DockerProxy::open(
+    let gate = Arc::new(DockerProxy::recording(
         host.clone(),
         Arc::new(ManagerWriter {
             host,

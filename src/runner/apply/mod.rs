@@ -246,7 +246,7 @@ impl Applier {
                     examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
                     result = resource_outcome(play, task.resource.id(), &examined);
                     // What was asked of the managers was done all the same.
-                    if matches!((why, &examined), (Retry::Undecided, Ok(None))) {
+                    if matches!((why, &examined), (Retry::NoQuorum, Ok(None))) {
                         result.outcome = Outcome::Changed;
                     }
                     continue;

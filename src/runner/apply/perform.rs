@@ -54,10 +54,10 @@ pub(super) enum StepError {
     OutOfSequence,
     /// The managers did not agree in time; whether the change was made will be seen.
     #[error("the managers of the swarm did not agree in time")]
-    Undecided,
+    NoQuorum,
     /// A late value could not be read.
     #[error("{0}")]
-    Late(String),
+    DeferredValue(String),
     /// A wait passed its deadline.
     #[error("still not so after {}: {what}", humantime::format_duration(*after))]
     Wait {
@@ -68,7 +68,7 @@ pub(super) enum StepError {
     },
     /// What the step needs is not there.
     #[error("{why}; nothing was done")]
-    Lacks {
+    Blocked {
         /// What is missing.
         why: String,
         /// What to try.
@@ -97,12 +97,12 @@ pub(super) async fn perform(
     match &step.act {
         Operation::Script(script) => run_script(permit, host, script).await,
         Operation::WriteFile(file) => write_file(permit, host, file).await,
-        Operation::Engine(call) => call_engine(permit, fleet, host, call).await,
+        Operation::DockerApi(call) => call_engine(permit, fleet, host, call).await,
         Operation::Image(call) => super::image::send(permit, host, call).await,
         Operation::Wait(wait) => wait_for(fleet, host, wait).await,
         Operation::Deploy(stack) => deploy(permit, fleet, stack).await,
         Operation::Converge(stack) => converge(fleet, host, stack).await,
-        Operation::Lacks { why, hint } => Err(StepError::Lacks {
+        Operation::Blocked { why, hint } => Err(StepError::Blocked {
             why: why.clone(),
             hint: hint.clone(),
         }),
@@ -180,7 +180,7 @@ async fn run_script(
 }
 
 async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), StepError> {
-    let output = host.act(permit, exec).await?;
+    let output = host.run_step(permit, exec).await?;
     if output.success() {
         return Ok(());
     }
@@ -243,7 +243,7 @@ async fn call_engine(
 ) -> Result<(), StepError> {
     let mut body = call.body.clone();
     for late in &call.late {
-        let value = read_late(fleet, late).await?;
+        let value = read_deferred_value(fleet, late).await?;
         let slot = body.as_mut().and_then(|body| body.pointer_mut(&late.into));
         *slot.ok_or(StepError::NotKnown)? = value;
     }
@@ -277,7 +277,7 @@ fn refused_by(host: HostName, status: u16, message: String) -> StepError {
     if message.contains("update out of sequence") {
         StepError::OutOfSequence
     } else if message.contains("code = DeadlineExceeded") {
-        StepError::Undecided
+        StepError::NoQuorum
     } else {
         StepError::Engine {
             host,
@@ -295,7 +295,7 @@ async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, St
             into.clone(),
             Base64::encode_string(&rand::random::<[u8; 32]>()),
         ))),
-        GeneratedValue::Seal(seal) => {
+        GeneratedValue::KeyedDigest(seal) => {
             let hosts = seal.managers.clone();
             let late = DeferredValue {
                 hosts,
@@ -303,13 +303,14 @@ async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, St
                 pointer: seal.pointer.clone(),
                 into: String::new(),
             };
-            let key = read_late(fleet, &late).await?;
+            let key = read_deferred_value(fleet, &late).await?;
             let key = key
                 .as_str()
                 .and_then(|text| Base64::decode_vec(text).ok())
                 .filter(|key| !key.is_empty());
-            let key =
-                key.ok_or_else(|| StepError::Late(format!("what {} holds is no key", seal.path)))?;
+            let key = key.ok_or_else(|| {
+                StepError::DeferredValue(format!("what {} holds is no key", seal.path))
+            })?;
             Ok(Some((
                 seal.into.clone(),
                 keyed_digest(&key, &seal.name, &seal.content),
@@ -345,14 +346,14 @@ pub(super) async fn live_manager(
         }
     }
     let names: Vec<&str> = managers.iter().map(HostName::as_str).collect();
-    Err(StepError::Late(format!(
+    Err(StepError::DeferredValue(format!(
         "none of {} answers as a manager of the swarm",
         names.join(", ")
     )))
 }
 
 /// Reads a value that no plan may hold. It lives in the request's body only.
-async fn read_late(fleet: &Fleet, late: &DeferredValue) -> Result<Value, StepError> {
+async fn read_deferred_value(fleet: &Fleet, late: &DeferredValue) -> Result<Value, StepError> {
     let mut reasons = Vec::new();
     for host in &late.hosts {
         match fleet.get(host, &late.path).await {
@@ -376,7 +377,7 @@ async fn read_late(fleet: &Fleet, late: &DeferredValue) -> Result<Value, StepErr
             }
         }
     }
-    Err(StepError::Late(format!(
+    Err(StepError::DeferredValue(format!(
         "no live manager gave what this step needs ({})",
         reasons.join("; ")
     )))
@@ -462,7 +463,7 @@ mod tests {
             StepError::OutOfSequence
         ));
         let late = "rpc error: code = DeadlineExceeded desc = context deadline exceeded";
-        assert!(matches!(said(late), StepError::Undecided));
+        assert!(matches!(said(late), StepError::NoQuorum));
         assert!(matches!(
             said("rpc error: code = NotFound desc = node x not found"),
             StepError::Engine { .. }

@@ -36,7 +36,7 @@ pub(super) struct PriorRecord {
 }
 
 /// Takes what is needed later out of a forecast.
-pub(super) fn known(forecast: &RunPlan) -> HashMap<HostName, PriorRecord> {
+pub(super) fn prior_records(forecast: &RunPlan) -> HashMap<HostName, PriorRecord> {
     let of_host = |host: &HostPlan| PriorRecord {
         record: host.record.clone(),
         definitions: host
@@ -54,13 +54,13 @@ pub(super) fn known(forecast: &RunPlan) -> HashMap<HostName, PriorRecord> {
 
 /// Writes the records that say something new. What is not as asked keeps its old entry. A record that cannot be written is a
 /// remark, not a failure: the host is as asked all the same. Returns the hosts on which skep itself failed meanwhile.
-pub(super) async fn remember(
+pub(super) async fn record_baseline(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
     locks: &Arc<HostLocks>,
     known: &HashMap<HostName, PriorRecord>,
     summary: &RunSummary,
-    keepsakes: &[BaselineEntry],
+    baseline_entries: &[BaselineEntry],
     forks: usize,
 ) -> Vec<(HostName, TaskPanic)> {
     let now = SystemTime::now()
@@ -72,8 +72,11 @@ pub(super) async fn remember(
             continue;
         };
         let mut applied = applied(before, outcome);
-        for keepsake in keepsakes.iter().filter(|keepsake| keepsake.host == *name) {
-            if before.record.remembers(&keepsake.id, &keepsake.definition) == Some(false) {
+        for keepsake in baseline_entries
+            .iter()
+            .filter(|keepsake| keepsake.host == *name)
+        {
+            if before.record.matches(&keepsake.id, &keepsake.definition) == Some(false) {
                 let text = format!(
                     "{} is another than after the last apply; it is taken for ours now",
                     keepsake.id
@@ -88,7 +91,7 @@ pub(super) async fn remember(
             }
             applied.push((keepsake.id.clone(), keepsake.definition, false));
         }
-        if let Some(content) = before.record.renewed(&applied, now) {
+        if let Some(content) = before.record.updated(&applied, now) {
             records.push((name.clone(), content));
         }
     }

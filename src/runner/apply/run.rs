@@ -12,12 +12,12 @@ use super::locks::HostLocks;
 use super::permit::Permit;
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
-use crate::runner::apply::record_baseline::{PriorRecord, known, remember};
+use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_baseline};
 use crate::runner::apply::verification::skip_all;
 use crate::runner::event::Event;
 use crate::runner::fallback::Fallbacks;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
-use crate::runner::run_plan::{PlannedResource, RunPlan, forecast};
+use crate::runner::run_plan::{PlannedResource, RunPlan, plan_run};
 use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
 
 /// Who says yes to a forecast.
@@ -37,7 +37,7 @@ pub struct RunOptions {
     /// Who this run is, in locks: `user@machine`.
     pub owner: String,
     /// Who says what of the whole is to be remembered at the end.
-    pub lookout: Option<Arc<dyn ClusterCheck>>,
+    pub cluster_check: Option<Arc<dyn ClusterCheck>>,
 }
 
 /// Forecasts, asks, acts and verifies. Always returns a whole summary; a failing host is data. The connections stay
@@ -51,7 +51,7 @@ pub async fn apply(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let first = forecast(fleet, work, work.hosts(), options.forks, None, None, stop).await;
+    let first = plan_run(fleet, work, work.hosts(), options.forks, None, None, stop).await;
     let agreed = !first.interrupted && first.has_work() && approval.approve(&first).await;
     let locks = Arc::new(HostLocks::new(options.owner.clone(), options.lock_wait));
     let mut summary = if agreed {
@@ -64,7 +64,11 @@ pub async fn apply(
             stop: stop.clone(),
             disturbance: tokio::sync::Mutex::default(),
         });
-        let (waiting, known, standbys) = (first.waiting(), known(&first), first.standbys.clone());
+        let (waiting, prior_records, standbys) = (
+            first.waiting(),
+            prior_records(&first),
+            first.standbys.clone(),
+        );
         let summary = play_by_play(&applier, work, first, options.forks).await;
         let summary = verify(
             fleet,
@@ -75,10 +79,10 @@ pub async fn apply(
             (&waiting, &standbys),
         )
         .await;
-        conclude(fleet, &permit, &locks, &known, summary, options).await
+        conclude(fleet, &permit, &locks, &prior_records, summary, options).await
     } else if !first.interrupted && !first.has_work() {
         // Nothing to ask for: what is as asked already counts as applied from now on.
-        let known = known(&first);
+        let known = prior_records(&first);
         let summary = RunSummary {
             interrupted: false,
             hosts: first.into_outcomes(),
@@ -112,14 +116,14 @@ async fn conclude(
     mut summary: RunSummary,
     options: &RunOptions,
 ) -> RunSummary {
-    let keepsakes = keepsakes(fleet, options).await;
-    let mut panics = remember(
+    let baseline_entries = baseline_entries(fleet, options).await;
+    let mut panics = record_baseline(
         fleet,
         permit,
         locks,
         known,
         &summary,
-        &keepsakes,
+        &baseline_entries,
         options.forks,
     )
     .await;
@@ -136,9 +140,9 @@ async fn conclude(
     summary
 }
 
-async fn keepsakes(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<BaselineEntry> {
-    match &options.lookout {
-        Some(lookout) => lookout.keepsakes(fleet.as_ref()).await,
+async fn baseline_entries(fleet: &Arc<Fleet>, options: &RunOptions) -> Vec<BaselineEntry> {
+    match &options.cluster_check {
+        Some(cluster_check) => cluster_check.baseline_entries(fleet.as_ref()).await,
         None => Vec::new(),
     }
 }
@@ -154,7 +158,7 @@ async fn play_by_play(
     for (name, host) in first.hosts {
         // A host that could not be read, or that is refused, is left as it is: no step of any play runs there.
         if host.outcome.is_lost() || host.outcome.failed() {
-            hosts.insert(name, left_alone(host.outcome));
+            hosts.insert(name, skip_differences(host.outcome));
         } else {
             hosts.insert(
                 name.clone(),
@@ -179,7 +183,7 @@ async fn play_by_play(
                 .stop
                 .is_cancelled()
                 .then_some("the run was interrupted");
-            match passed_over(host).or(interrupted) {
+            match skip_reason(host).or(interrupted) {
                 Some(because) => host
                     .resources
                     .extend(skip_all(&play.name, &tasks, because).resources),
@@ -212,7 +216,7 @@ async fn play_by_play(
 }
 
 /// Why a host gets no further play. Its plays are in order: one that it missed is not jumped.
-fn passed_over(host: &HostOutcome) -> Option<&'static str> {
+fn skip_reason(host: &HostOutcome) -> Option<&'static str> {
     if host.unreachable.is_some() {
         Some("the host was lost")
     } else if host.failure.is_some() {
@@ -227,7 +231,7 @@ fn passed_over(host: &HostOutcome) -> Option<&'static str> {
 }
 
 /// What differs on a host that is left alone is skipped, not promised.
-fn left_alone(mut outcome: HostOutcome) -> HostOutcome {
+fn skip_differences(mut outcome: HostOutcome) -> HostOutcome {
     for resource in &mut outcome.resources {
         if resource.outcome == Outcome::Differs {
             resource.outcome = Outcome::Skipped {
@@ -262,7 +266,7 @@ async fn verify(
     if again.is_empty() || stop.is_cancelled() {
         return summary;
     }
-    let second = forecast(
+    let second = plan_run(
         &Arc::new(fleet.quiet()),
         work,
         again,
@@ -277,7 +281,7 @@ async fn verify(
             continue;
         };
         if waiting.contains(&name) {
-            *host = known_late(after.outcome);
+            *host = fail_unapproved(after.outcome);
             continue;
         }
         host.unreachable = after.outcome.unreachable.map(|trouble| Problem {
@@ -315,7 +319,7 @@ async fn verify(
 }
 
 /// A host that could be looked at only at the end: what differs there was in no plan that anybody agreed to.
-fn known_late(mut outcome: HostOutcome) -> HostOutcome {
+fn fail_unapproved(mut outcome: HostOutcome) -> HostOutcome {
     for resource in &mut outcome.resources {
         if resource.outcome == Outcome::Differs {
             resource.outcome = Outcome::Failed {

@@ -11,11 +11,11 @@ use crate::runner::run_plan::PlannedResource;
 /// The outcome after the steps: the plan must be empty now, but for commands that always run.
 pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOutcome) -> Outcome {
     match (after, acted) {
-        (_, AttemptOutcome::Again(Retry::Moved)) => Outcome::Failed {
+        (_, AttemptOutcome::Again(Retry::VersionConflict)) => Outcome::Failed {
             why: "the object was changed by somebody else each time".into(),
             hint: "let the other run end, then run again".into(),
         },
-        (_, AttemptOutcome::Again(Retry::Undecided)) => Outcome::Failed {
+        (_, AttemptOutcome::Again(Retry::NoQuorum)) => Outcome::Failed {
             why: "the managers of the swarm did not agree in time, however often it was tried".into(),
             hint: "look at the load of the managers and at the links between them (`docker node ls`), then run again"
                 .into(),

@@ -38,7 +38,7 @@ pub async fn gather(
         .partition(|query| matches!(query, Query::Stack(_)));
     let (engine, others): (Vec<&Query>, Vec<&Query>) = rest
         .into_iter()
-        .partition(|query| matches!(query, Query::Engine { .. } | Query::Distribution { .. }));
+        .partition(|query| matches!(query, Query::DockerApi { .. } | Query::Distribution { .. }));
     let (elsewhere, others): (Vec<&Query>, Vec<&Query>) = others
         .into_iter()
         .partition(|query| matches!(query, Query::At { .. }));
@@ -46,11 +46,11 @@ pub async fn gather(
         .into_iter()
         .partition(|query| matches!(query, Query::Value(_)));
     let (from_shell, from_engines, from_here, from_stacks, from_elsewhere) = tokio::join!(
-        ask_shell(host, &shell),
-        ask_engines(fleet, round, host, &engine),
-        ask_here(fleet, &values),
-        stacks::ask_stacks(fleet, &stacks),
-        other_hosts::ask_elsewhere(fleet, &elsewhere)
+        query_shell(host, &shell),
+        query_docker_api(fleet, round, host, &engine),
+        query_local_values(fleet, &values),
+        stacks::query_stacks(fleet, &stacks),
+        other_hosts::query_other_hosts(fleet, &elsewhere)
     );
     let mut answers = from_shell?;
     answers.merge(from_engines);
@@ -60,7 +60,7 @@ pub async fn gather(
     Ok(answers)
 }
 
-async fn ask_shell(
+async fn query_shell(
     host: &ConnectedHost,
     queries: &[&Query],
 ) -> Result<HostAnswers, TransportError> {
@@ -70,7 +70,7 @@ async fn ask_shell(
     let marker = format!("skep-{:032x}", rand::random::<u128>());
     let sections = script::sections(queries);
     let output = host
-        .ask(script::text(&marker, &sections), GATHER_TIMEOUT)
+        .run_gather_script(script::text(&marker, &sections), GATHER_TIMEOUT)
         .await?;
     let framed = output::split(&marker, &output.stdout);
     let mut answers = HostAnswers::default();
@@ -99,7 +99,7 @@ async fn ask_shell(
 }
 
 /// What the operator's own machine knows.
-async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+async fn query_local_values(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     let mut answers = HostAnswers::default();
     for query in queries {
         if let Query::Value(source) = query {
@@ -114,7 +114,7 @@ async fn ask_here(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     answers
 }
 
-async fn ask_engines(
+async fn query_docker_api(
     fleet: &Fleet,
     round: &ReadCache,
     host: &ConnectedHost,
@@ -123,7 +123,7 @@ async fn ask_engines(
     // All at once: one after the other, each would cost a way there and back.
     let reads = queries.iter().map(async |query| {
         let answer = match query {
-            Query::Engine { host: other, path } => {
+            Query::DockerApi { host: other, path } => {
                 let owner = other.as_ref().unwrap_or(host.name());
                 round.read(fleet, owner, path).await
             }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Fleet, ask_shell};
+use super::{Fleet, query_shell};
 use crate::model::{HostAnswers, ProbeError, Query};
 use crate::names::HostName;
 use crate::runner::fan_out;
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.
-pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+pub(super) async fn query_other_hosts(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     let mut by_host: BTreeMap<&HostName, Vec<Query>> = BTreeMap::new();
     for query in queries {
         if let Query::At { host, query } = query {
@@ -24,7 +24,7 @@ pub(super) async fn ask_elsewhere(fleet: &Fleet, queries: &[&Query]) -> HostAnsw
         asked.len(),
         |(_, host, queries)| async move {
             let queries: Vec<&Query> = queries.iter().collect();
-            ask_shell(host?.as_ref(), &queries).await
+            query_shell(host?.as_ref(), &queries).await
         },
     )
     .await;

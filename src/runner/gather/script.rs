@@ -199,7 +199,7 @@ fn single(query: &Query) -> String {
         Query::Path { .. }
         | Query::Package(_)
         | Query::Unit(_)
-        | Query::Engine { .. }
+        | Query::DockerApi { .. }
         | Query::Distribution { .. }
         | Query::Stack(_)
         | Query::At { .. }

@@ -20,7 +20,7 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 5;
 
 /// Asks all these questions, several at once.
-pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+pub(super) async fn query_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
     let (mut questions, mut previews) = (Vec::new(), Vec::new());
     for query in queries {
         let Query::Stack(question) = query else {
@@ -31,7 +31,7 @@ pub(super) async fn ask_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswers
             Some(manager) => fleet
                 .host(manager)
                 .await
-                .map(|host| Arc::new(host.beside()) as Arc<dyn ProxyReader>),
+                .map(|host| Arc::new(host.with_own_stream()) as Arc<dyn ProxyReader>),
             None => Ok(Arc::new(EmptySwarm)),
         };
         questions.push(((*query).clone(), question));

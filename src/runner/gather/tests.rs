@@ -135,7 +135,7 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
         ask([Query::Holding {
             directory: name.clone(),
         }])
-        .holding(&name)
+        .directory_usage(&name)
         .copied()
     };
     assert_eq!(holding(), Ok(Some(DirectoryUsage { files: 0, bytes: 0 })));
@@ -146,7 +146,7 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
         ask([Query::Holding {
             directory: "/no/such".into()
         }])
-        .holding("/no/such"),
+        .directory_usage("/no/such"),
         Ok(&None)
     );
 }

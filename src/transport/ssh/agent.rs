@@ -40,7 +40,7 @@ pub async fn reach(
     };
     let name = place(target, &socket);
     match patience
-        .while_helped(format!("{name} to say what it holds"), list(&socket))
+        .while_waiting_for(format!("{name} to say what it holds"), list(&socket))
         .await
     {
         Ok(agent) => (Some(SshAgent { name, ..agent }), None),

@@ -23,9 +23,9 @@ const METHODS: &[(&str, MethodKind)] = &[
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthOutcome {
     /// Logged in.
-    In,
+    LoggedIn,
     /// Taken, and the server wants a further method.
-    Half,
+    PartialSuccess,
     /// Not taken.
     Refused,
 }
@@ -107,8 +107,8 @@ impl LoginAttempt<'_> {
         // Each method that is taken opens the next; there are three.
         for _ in 0..METHODS.len() {
             match self.once(&wanted).await? {
-                AuthOutcome::In => return Ok(true),
-                AuthOutcome::Half => self.half_in = true,
+                AuthOutcome::LoggedIn => return Ok(true),
+                AuthOutcome::PartialSuccess => self.half_in = true,
                 AuthOutcome::Refused => break,
             }
         }
@@ -123,7 +123,7 @@ impl LoginAttempt<'_> {
         Ok(self
             .judge(MethodKind::None, result.map_err(|error| error.to_string()))
             .await?
-            == AuthOutcome::In)
+            == AuthOutcome::LoggedIn)
     }
 
     async fn once(&mut self, wanted: &[MethodKind]) -> Result<AuthOutcome, TransportError> {
@@ -157,7 +157,7 @@ impl LoginAttempt<'_> {
         result: Result<AuthResult, String>,
     ) -> Result<AuthOutcome, TransportError> {
         match result {
-            Ok(AuthResult::Success) => Ok(AuthOutcome::In),
+            Ok(AuthResult::Success) => Ok(AuthOutcome::LoggedIn),
             // russh says "failure, nothing remains" for a connection that is gone.
             Ok(AuthResult::Failure {
                 remaining_methods,
@@ -166,7 +166,7 @@ impl LoginAttempt<'_> {
                 tracing::debug!(?method, partial_success, "not logged in yet");
                 self.remaining = Some(remaining_methods);
                 Ok(if partial_success {
-                    AuthOutcome::Half
+                    AuthOutcome::PartialSuccess
                 } else {
                     AuthOutcome::Refused
                 })

@@ -45,7 +45,7 @@ impl From<TransportError> for ConnectFailure {
 ///
 /// # Errors
 /// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
-pub async fn connect_by(
+pub async fn connect_via(
     road: &Route,
     target: &SshTarget,
     known: &KnownHosts,
@@ -58,7 +58,7 @@ pub async fn connect_by(
     let mut tries = 0;
     loop {
         let queues = Instant::now();
-        let place = startups.enter(login_limiter::door(target)).await;
+        let place = startups.acquire(login_limiter::server_key(target)).await;
         queued += queues.elapsed();
         let failure = match attempt(road, target, known, options).await {
             Ok(connection) => {

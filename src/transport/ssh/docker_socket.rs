@@ -28,7 +28,7 @@ exit 0
 /// Opens a stream to the Engine.
 ///
 /// # Errors
-/// [`TransportError::NoEngine`] when none answers.
+/// [`TransportError::NoDocker`] when none answers.
 pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     match connection
         .handle
@@ -41,14 +41,14 @@ pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportE
         }
         Err(russh::Error::ChannelOpenFailure(reason)) => {
             tracing::debug!(?reason, "no straight way to the Engine");
-            roundabout(connection).await
+            open_with_dial_stdio(connection).await
         }
         Err(_) => Err(connection.cause.lost().await),
     }
 }
 
 /// The refusal has no words: the login may lack the right, sshd may forbid forwarding, or nothing listens.
-async fn roundabout(connection: &SshConnection) -> Result<DockerStream, TransportError> {
+async fn open_with_dial_stdio(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     let privilege = if connection.elevation.is_possible() {
         Privilege::Root
     } else {
@@ -70,14 +70,14 @@ async fn roundabout(connection: &SshConnection) -> Result<DockerStream, Transpor
         } else {
             "it is not installed".into()
         };
-        return Err(TransportError::NoEngine { installed, why });
+        return Err(TransportError::NoDocker { installed, why });
     }
     if !seen.contains("program") {
         let why = format!(
             "{socket} is closed to {} and there is no `docker` program to reach it",
             connection.elevation.user
         );
-        return Err(TransportError::NoEngine { installed, why });
+        return Err(TransportError::NoDocker { installed, why });
     }
     tokio::time::timeout(ANSWER_LIMIT, dial_stdio(connection, &socket))
         .await
@@ -86,7 +86,7 @@ async fn roundabout(connection: &SshConnection) -> Result<DockerStream, Transpor
                 "no answer within {}",
                 humantime::format_duration(ANSWER_LIMIT)
             );
-            Err(TransportError::NoEngine {
+            Err(TransportError::NoDocker {
                 installed: true,
                 why,
             })
@@ -141,7 +141,7 @@ async fn dial_stdio(
                     .map(|dialogue| dialogue.follow(&data, elevation))
                     .transpose()?
                 {
-                    Some(SudoAction::Say(line)) => drop(channel.data_bytes(line).await),
+                    Some(SudoAction::Send(line)) => drop(channel.data_bytes(line).await),
                     Some(SudoAction::Run) => dialogue = None,
                     Some(SudoAction::Wait) | None => {}
                 }
@@ -151,7 +151,7 @@ async fn dial_stdio(
             )
             | None => {
                 let why = String::from_utf8_lossy(&stderr).trim().to_owned();
-                return Err(TransportError::NoEngine {
+                return Err(TransportError::NoDocker {
                     installed: true,
                     why,
                 });
@@ -165,7 +165,7 @@ async fn dial_stdio(
     };
     ping(&mut stream)
         .await
-        .map_err(|error| TransportError::NoEngine {
+        .map_err(|error| TransportError::NoDocker {
             installed: true,
             why: format!("{socket} is there but does not answer ({error})"),
         })?;

@@ -206,11 +206,11 @@ pub struct SudoDialogue {
 #[derive(Debug, PartialEq, Eq)]
 pub enum SudoReply {
     /// Nothing yet.
-    Nothing,
+    Pending,
     /// It asks for the password.
-    Question,
+    PasswordPrompt,
     /// It asks again: the password is wrong.
-    Again,
+    WrongPassword,
     /// The command runs.
     Ready,
 }
@@ -225,7 +225,7 @@ impl SudoDialogue {
     }
 
     /// Takes the next bytes of stderr.
-    pub fn hear(&mut self, bytes: &[u8]) -> SudoReply {
+    pub fn read_reply(&mut self, bytes: &[u8]) -> SudoReply {
         self.tail.extend_from_slice(bytes);
         let find = |text: &[u8], wanted: &str| {
             text.windows(wanted.len())
@@ -237,9 +237,9 @@ impl SudoDialogue {
         if let Some(at) = find(&self.tail, &self.question) {
             self.tail.drain(..at + self.question.len());
             return if std::mem::replace(&mut self.asked, true) {
-                SudoReply::Again
+                SudoReply::WrongPassword
             } else {
-                SudoReply::Question
+                SudoReply::PasswordPrompt
             };
         }
         let excess = self
@@ -247,7 +247,7 @@ impl SudoDialogue {
             .len()
             .saturating_sub(self.question.len().max(self.ready.len()));
         self.tail.drain(..excess);
-        SudoReply::Nothing
+        SudoReply::Pending
     }
 
     /// What is to be done about what was heard.
@@ -259,17 +259,17 @@ impl SudoDialogue {
         bytes: &[u8],
         elevation: &Elevation,
     ) -> Result<SudoAction, TransportError> {
-        match self.hear(bytes) {
-            SudoReply::Nothing => Ok(SudoAction::Wait),
+        match self.read_reply(bytes) {
+            SudoReply::Pending => Ok(SudoAction::Wait),
             SudoReply::Ready => Ok(SudoAction::Run),
-            SudoReply::Question => {
+            SudoReply::PasswordPrompt => {
                 let mut line =
                     Zeroizing::new(Vec::with_capacity(self.password.expose_secret().len() + 1));
                 line.extend_from_slice(self.password.expose_secret().as_bytes());
                 line.push(b'\n');
-                Ok(SudoAction::Say(Bytes::from_owner(line)))
+                Ok(SudoAction::Send(Bytes::from_owner(line)))
             }
-            SudoReply::Again => {
+            SudoReply::WrongPassword => {
                 let error = elevation.error(WRONG_PASSWORD);
                 elevation.learn(&error);
                 Err(error)
@@ -280,7 +280,7 @@ impl SudoDialogue {
 
 /// What came behind sudo's last question, which a lecture may stand before: the reason when a command did not begin. sudo-rs
 /// puts the question into its own: `[sudo: QUESTION] Password: `.
-pub fn behind_question(said: &[u8]) -> &[u8] {
+pub fn text_after_prompt(said: &[u8]) -> &[u8] {
     const MARK: &[u8] = b"-password";
     let before = said
         .windows(5 + 32 + MARK.len())
@@ -301,7 +301,7 @@ pub enum SudoAction {
     /// Listen on.
     Wait,
     /// Send this; it wipes itself.
-    Say(Bytes),
+    Send(Bytes),
     /// The command runs: send its input.
     Run,
 }
@@ -310,7 +310,7 @@ impl std::fmt::Debug for SudoAction {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(match self {
             Self::Wait => "Wait",
-            Self::Say(_) => "Say(..)",
+            Self::Send(_) => "Send(..)",
             Self::Run => "Run",
         })
     }
@@ -353,7 +353,7 @@ mod tests {
         };
         let printed = format!(
             "{elevation:?} {options:?} {:?}",
-            SudoAction::Say(Bytes::from_static(b"hunter2\n"))
+            SudoAction::Send(Bytes::from_static(b"hunter2\n"))
         );
         assert!(
             printed.contains("REDACTED") && printed.contains("Secrets(..)"),
@@ -363,10 +363,10 @@ mod tests {
     }
 
     #[test]
-    fn reasons_stand_behind_the_question() {
+    fn reasons_follow_the_prompt() {
         let question = SudoDialogue::question(7);
         let reason =
-            |text: String| String::from_utf8_lossy(behind_question(text.as_bytes())).into_owned();
+            |text: String| String::from_utf8_lossy(text_after_prompt(text.as_bytes())).into_owned();
         assert_eq!(
             reason(format!(
                 "a lecture\n{question}\n{question}timeout: no such file\n"
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn questions_are_heard_across_pieces_and_among_noise() {
+    fn prompts_are_found_across_pieces_and_among_noise() {
         let mut dialogue = SudoDialogue {
             question: SudoDialogue::question(7),
             ready: SudoDialogue::ready(7),
@@ -396,18 +396,27 @@ mod tests {
         };
         let question = SudoDialogue::question(7);
         assert_eq!(
-            dialogue.hear(b"We trust you have received the usual lecture\n\n"),
-            SudoReply::Nothing
+            dialogue.read_reply(b"We trust you have received the usual lecture\n\n"),
+            SudoReply::Pending
         );
-        assert_eq!(dialogue.hear(&question.as_bytes()[..9]), SudoReply::Nothing);
         assert_eq!(
-            dialogue.hear(&question.as_bytes()[9..]),
-            SudoReply::Question
+            dialogue.read_reply(&question.as_bytes()[..9]),
+            SudoReply::Pending
         );
-        assert_eq!(dialogue.hear(b"Sorry, try again.\n"), SudoReply::Nothing);
-        assert_eq!(dialogue.hear(question.as_bytes()), SudoReply::Again);
         assert_eq!(
-            dialogue.hear(SudoDialogue::ready(7).as_bytes()),
+            dialogue.read_reply(&question.as_bytes()[9..]),
+            SudoReply::PasswordPrompt
+        );
+        assert_eq!(
+            dialogue.read_reply(b"Sorry, try again.\n"),
+            SudoReply::Pending
+        );
+        assert_eq!(
+            dialogue.read_reply(question.as_bytes()),
+            SudoReply::WrongPassword
+        );
+        assert_eq!(
+            dialogue.read_reply(SudoDialogue::ready(7).as_bytes()),
             SudoReply::Ready
         );
         assert!(dialogue.tail.len() < 200);

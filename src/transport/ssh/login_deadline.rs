@@ -43,7 +43,7 @@ impl LoginDeadline {
     }
 
     /// Does something that a program on this side must answer. That time counts, and when it is over, the program is to blame.
-    pub async fn while_helped<T>(&self, helper: String, work: impl Future<Output = T>) -> T {
+    pub async fn while_waiting_for<T>(&self, helper: String, work: impl Future<Output = T>) -> T {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = Some(helper);
         let answer = work.await;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = None;
@@ -60,7 +60,7 @@ impl LoginDeadline {
     }
 
     /// Does something for which the user is waited for; that time does not count.
-    pub async fn while_asking<T>(&self, asking: impl Future<Output = T>) -> T {
+    pub async fn while_prompting<T>(&self, asking: impl Future<Output = T>) -> T {
         let left = self.deadline().saturating_duration_since(Instant::now());
         self.set(Instant::now() + LONGEST_THOUGHT);
         let answer = asking.await;

@@ -37,7 +37,7 @@ pub struct LoginPermit(Arc<ServerLimit>);
 
 /// What a target's login passes that may be too busy: its sshd, or the program that many targets name as their way, such as
 /// `ssh -W %h:%p bastion`, where it is the bastion's.
-pub fn door(target: &SshTarget) -> String {
+pub fn server_key(target: &SshTarget) -> String {
     match &target.ssh.proxy {
         SshProxy::Command(command) => format!("by {command}"),
         SshProxy::Jump(hops) => format!("{}:{} behind {hops}", target.address, target.port),
@@ -47,19 +47,19 @@ pub fn door(target: &SshTarget) -> String {
 
 impl LoginLimiter {
     /// Waits until one more login may begin there.
-    pub async fn enter(&self, door: String) -> LoginPermit {
+    pub async fn acquire(&self, door: String) -> LoginPermit {
         let door = {
             let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(
                 doors
                     .entry(door)
-                    .or_insert_with(|| Arc::new(ServerLimit::open())),
+                    .or_insert_with(|| Arc::new(ServerLimit::new())),
             )
         };
         loop {
             // Made before the look: who leaves between the two is not missed.
             let left = door.left.notified();
-            if door.take() {
+            if door.try_acquire() {
                 return LoginPermit(Arc::clone(&door));
             }
             left.await;
@@ -68,7 +68,7 @@ impl LoginLimiter {
 }
 
 impl ServerLimit {
-    fn open() -> Self {
+    fn new() -> Self {
         Self {
             state: Mutex::new(LimitState {
                 under_way: 0,
@@ -83,7 +83,7 @@ impl ServerLimit {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self) -> bool {
+    fn try_acquire(&self) -> bool {
         let mut state = self.state();
         let free = state.under_way < state.most;
         state.under_way += usize::from(free);
@@ -123,8 +123,8 @@ mod tests {
 
     use super::*;
 
-    async fn fits(startups: &LoginLimiter) -> Option<LoginPermit> {
-        tokio::time::timeout(Duration::from_millis(20), startups.enter("web".into()))
+    async fn try_login(startups: &LoginLimiter) -> Option<LoginPermit> {
+        tokio::time::timeout(Duration::from_millis(20), startups.acquire("web".into()))
             .await
             .ok()
     }
@@ -134,22 +134,22 @@ mod tests {
         let startups = LoginLimiter::default();
         let mut places = Vec::new();
         for _ in 0..20 {
-            places.push(startups.enter("web".into()).await);
+            places.push(startups.acquire("web".into()).await);
         }
         // Three of twenty were taken, and all the others dropped.
         places.drain(3..).for_each(LoginPermit::dropped);
         assert!(
-            fits(&startups).await.is_none(),
+            try_login(&startups).await.is_none(),
             "three are under way, and that is all it takes"
         );
-        let _elsewhere = startups.enter("db".into()).await;
+        let _elsewhere = startups.acquire("db".into()).await;
         for round in 0..=ROUNDS {
             let most = 3 + usize::from(round == ROUNDS);
             while places.len() < most {
-                places.push(startups.enter("web".into()).await);
+                places.push(startups.acquire("web".into()).await);
             }
             assert!(
-                fits(&startups).await.is_none(),
+                try_login(&startups).await.is_none(),
                 "{most} at once in round {round}"
             );
             if round < ROUNDS {
@@ -159,7 +159,7 @@ mod tests {
         // Who waits comes in as soon as another one leaves.
         let waiting = tokio::spawn({
             let startups = startups.clone();
-            async move { startups.enter("web".into()).await }
+            async move { startups.acquire("web".into()).await }
         });
         tokio::task::yield_now().await;
         drop(places.pop());
@@ -171,13 +171,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_may_always_knock() {
+    async fn one_login_is_always_allowed() {
         let startups = LoginLimiter::default();
         for _ in 0..3 {
-            startups.enter("web".into()).await.dropped();
+            startups.acquire("web".into()).await.dropped();
         }
-        let place = fits(&startups).await;
+        let place = try_login(&startups).await;
         assert!(place.is_some());
-        assert!(fits(&startups).await.is_none(), "one at a time");
+        assert!(try_login(&startups).await.is_none(), "one at a time");
     }
 }

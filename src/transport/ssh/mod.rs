@@ -38,7 +38,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 use tokio_util::sync::DropGuard;
 
-pub(super) use self::connect::connect_by;
+pub(super) use self::connect::connect_via;
 pub(super) use self::dial::Route;
 use self::elevate::{Elevation, SudoAction};
 use self::handler::{ClientHandler, DisconnectState, SessionEnd};
@@ -119,7 +119,7 @@ impl SshConnection {
             if channel.exec(false, command).await.is_ok() {
                 while let Some(message) = channel.wait().await {
                     if let ChannelMsg::ExtendedData { data, .. } = message
-                        && let Some(Ok(SudoAction::Say(line))) = dialogue
+                        && let Some(Ok(SudoAction::Send(line))) = dialogue
                             .as_mut()
                             .map(|dialogue| dialogue.follow(&data, &elevation))
                     {
@@ -219,7 +219,7 @@ impl Connection for SshConnection {
         }
     }
 
-    async fn open_engine(&self) -> Result<DockerStream, TransportError> {
+    async fn open_docker(&self) -> Result<DockerStream, TransportError> {
         docker_socket::open(self).await
     }
 
@@ -237,7 +237,7 @@ impl Connection for SshConnection {
         }
     }
 
-    fn engine_streams(&self) -> usize {
+    fn docker_streams(&self) -> usize {
         if self.engine_straight.load(Ordering::Relaxed) {
             MOST_ENGINE_STREAMS
         } else {

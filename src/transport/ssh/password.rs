@@ -52,7 +52,7 @@ impl LoginAttempt<'_> {
         for _ in 0..MOST_ROUNDS {
             let prompts = match response {
                 Ok(KeyboardInteractiveAuthResponse::InfoRequest { prompts, .. }) => prompts,
-                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(AuthOutcome::In),
+                Ok(KeyboardInteractiveAuthResponse::Success) => return Ok(AuthOutcome::LoggedIn),
                 Ok(KeyboardInteractiveAuthResponse::Failure {
                     remaining_methods,
                     partial_success,
@@ -101,7 +101,7 @@ impl LoginAttempt<'_> {
             .collect();
         let question = format!("{}@{}: {}", self.target.user, self.target.address, question);
         self.patience
-            .while_asking(self.options.secrets.answer(&question))
+            .while_prompting(self.options.secrets.answer(&question))
             .await
     }
 }

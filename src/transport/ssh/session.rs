@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
-use super::elevate::{Elevation, SudoAction, SudoDialogue, behind_question};
+use super::elevate::{Elevation, SudoAction, SudoDialogue, text_after_prompt};
 use super::frame::OutputFrame;
 use super::handler::DisconnectState;
 use crate::transport::{Exec, ExecOutput, TransportError};
@@ -204,14 +204,14 @@ impl RunningCommand {
     }
 
     /// Gives sudo the password when it asks, and opens the gate for the input when it is done.
-    async fn converse(&mut self, heard: &[u8]) -> Result<(), TransportError> {
+    async fn answer_sudo(&mut self, heard: &[u8]) -> Result<(), TransportError> {
         let Some(dialogue) = &mut self.dialogue else {
             return Ok(());
         };
         match dialogue.follow(heard, &self.elevation)? {
             SudoAction::Wait => {}
             // A connection that is gone shows on the channel.
-            SudoAction::Say(line) => drop(self.writer.data_bytes(line).await),
+            SudoAction::Send(line) => drop(self.writer.data_bytes(line).await),
             SudoAction::Run => {
                 self.dialogue = None;
                 if let Some(gate) = self.gate.take() {
@@ -237,7 +237,7 @@ impl RunningCommand {
                 }
                 Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
                     self.stderr.push(&data);
-                    self.converse(&data).await?;
+                    self.answer_sudo(&data).await?;
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
                     self.status = i32::try_from(exit_status).ok()
@@ -294,7 +294,7 @@ fn verdict(
         return Ok(output);
     }
     let why = ExecOutput {
-        stderr: behind_question(&output.stderr).to_vec(),
+        stderr: text_after_prompt(&output.stderr).to_vec(),
         ..output
     }
     .stderr_tail();

@@ -79,8 +79,8 @@ impl SshConfig {
             target,
         };
         let permit = self.permits.acquire().await;
-        let printed = match question(Some(target)).ask().await? {
-            ConfigQueryResult::Printed(printed) => printed,
+        let printed = match question(Some(target)).run_query().await? {
+            ConfigQueryResult::Settings(printed) => printed,
             ConfigQueryResult::NoProgram => {
                 drop(permit);
                 let (target, warnings) = by_itself(target, given, &file)?;
@@ -88,12 +88,12 @@ impl SshConfig {
                 return Ok(target);
             }
         };
-        let defaults = self
-            .defaults
-            .get_or_try_init(async || match question(None).ask().await? {
-                ConfigQueryResult::Printed(printed) => Ok(printed),
-                ConfigQueryResult::NoProgram => Ok(HostSettings::default()),
-            });
+        let defaults =
+            self.defaults
+                .get_or_try_init(async || match question(None).run_query().await? {
+                    ConfigQueryResult::Settings(printed) => Ok(printed),
+                    ConfigQueryResult::NoProgram => Ok(HostSettings::default()),
+                });
         let defaults = defaults.await?;
         drop(permit);
         let (target, warnings) = overlay::overlay(target, &printed, defaults, &file)?;

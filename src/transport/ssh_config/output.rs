@@ -56,7 +56,7 @@ impl HostSettings {
 
     /// The first value of a keyword.
     #[must_use]
-    pub fn one(&self, keyword: &str) -> Option<&str> {
+    pub fn first(&self, keyword: &str) -> Option<&str> {
         self.all(keyword).first().map(String::as_str)
     }
 
@@ -101,7 +101,7 @@ mod tests {
             beyond.keywords().collect::<Vec<_>>(),
             ["ciphers", "host", "port", "proxyjump"]
         );
-        assert_eq!(beyond.one("ciphers"), Some("y"));
+        assert_eq!(beyond.first("ciphers"), Some("y"));
         assert_eq!(printed.all("identityfile").len(), 2);
         assert!(HostSettings::parse("\n \nx\n").values.is_empty());
     }

@@ -127,7 +127,7 @@ pub fn overlay(
     overlay.name_and_login();
     overlay.host_keys()?;
     overlay.keys()?;
-    overlay.road();
+    overlay.apply_proxy();
     overlay.algorithms();
     overlay.unsupported();
     Ok((overlay.target, overlay.warnings))
@@ -146,7 +146,7 @@ struct SettingsOverlay<'a> {
 impl SettingsOverlay<'_> {
     /// A value of the files for a setting that the inventory does not give.
     fn changed(&mut self, keyword: &str, setting: &'static str) -> Option<String> {
-        let value = self.beyond.one(keyword)?.to_owned();
+        let value = self.beyond.first(keyword)?.to_owned();
         if self.target.is_given(setting) {
             return None;
         }
@@ -159,7 +159,7 @@ impl SettingsOverlay<'_> {
     fn name_and_login(&mut self) {
         if let Some(name) = self
             .printed
-            .one("hostname")
+            .first("hostname")
             .filter(|name| *name != self.original)
         {
             self.target.address = name.to_owned();
@@ -177,7 +177,7 @@ impl SettingsOverlay<'_> {
             self.target.port = port;
         }
         // For `ssh` zero is no limit but the system's. A run waits for all of its hosts: skep's own stays.
-        if self.beyond.one("connecttimeout") != Some("0")
+        if self.beyond.first("connecttimeout") != Some("0")
             && let Some(limit) = self
                 .changed("connecttimeout", "connect_timeout")
                 .and_then(|limit| limit.parse().ok())
@@ -272,7 +272,7 @@ impl SettingsOverlay<'_> {
         Ok(())
     }
 
-    fn road(&mut self) {
+    fn apply_proxy(&mut self) {
         if let Some(jump) = self.changed("proxyjump", "proxy") {
             self.target.ssh.proxy = if jump == "none" {
                 SshProxy::Direct
@@ -297,7 +297,7 @@ impl SettingsOverlay<'_> {
             .and_then(|text| text.parse().ok());
         let count = self
             .printed
-            .one("serveralivecountmax")
+            .first("serveralivecountmax")
             .and_then(|text| text.parse().ok());
         if let (Some(interval), Some(count)) = (interval, count) {
             self.target.ssh.keepalive = Some(Keepalive {
@@ -331,7 +331,7 @@ impl SettingsOverlay<'_> {
         ];
         let off: Vec<&str> = switches
             .iter()
-            .filter(|(keyword, _)| matches!(self.printed.one(keyword), Some("no" | "false")))
+            .filter(|(keyword, _)| matches!(self.printed.first(keyword), Some("no" | "false")))
             .map(|(_, method)| *method)
             .collect();
         if preferred.is_some() || !off.is_empty() {

@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// What came of it.
 pub enum ConfigQueryResult {
     /// The settings.
-    Printed(HostSettings),
+    Settings(HostSettings),
     /// There is no `ssh` on this machine.
     NoProgram,
 }
@@ -63,7 +63,7 @@ impl ConfigQuery<'_> {
     ///
     /// # Errors
     /// [`TransportError::Settings`] with the words of `ssh`.
-    pub async fn ask(&self) -> Result<ConfigQueryResult, TransportError> {
+    pub async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
             place: self.file.map_or_else(
@@ -100,7 +100,7 @@ impl ConfigQuery<'_> {
                 .collect();
             return Err(trouble(words.join("; ")));
         }
-        Ok(ConfigQueryResult::Printed(HostSettings::parse(
+        Ok(ConfigQueryResult::Settings(HostSettings::parse(
             &String::from_utf8_lossy(&output.stdout),
         )))
     }

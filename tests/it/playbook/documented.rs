@@ -36,9 +36,9 @@ fn the_example_resolves() {
     let prepared = project
         .prepare()
         .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
-    let goals = &prepared.resolved.plays[1].goals[0];
-    assert_eq!(goals.len(), 2);
-    assert_eq!(goals[0].tags, ["db", "data"]);
+    let host_resources = &prepared.resolved.plays[1].host_resources[0];
+    assert_eq!(host_resources.len(), 2);
+    assert_eq!(host_resources[0].tags, ["db", "data"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn content(project: &TestProject) -> String {
     let prepared = project
         .prepare()
         .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
-    let goal = &prepared.resolved.plays[0].goals[0][0];
+    let goal = &prepared.resolved.plays[0].host_resources[0][0];
     let resource = match &goal.resource {
         ResourceBinding::Bound(resource) => resource.clone(),
         ResourceBinding::Deferred(deferred) => deferred
@@ -106,7 +106,7 @@ fn a_template_that_uses_facts_defers_its_file() {
     ]);
     let prepared = project.prepare().unwrap();
     assert!(matches!(
-        prepared.resolved.plays[0].goals[0][0].resource,
+        prepared.resolved.plays[0].host_resources[0][0].resource,
         ResourceBinding::Deferred(_)
     ));
     assert!(content(&project).contains("jammy"));

@@ -6,14 +6,14 @@ use skep::playbook::{PreparedRun, ResourceBinding, sample_facts};
 use super::project::{INVENTORY, TestProject, playbook};
 
 /// Every goal as `host kind[name]`; a deferred one as `host kind?`.
-fn goals(prepared: &PreparedRun) -> Vec<String> {
+fn host_resources(prepared: &PreparedRun) -> Vec<String> {
     let plays = prepared.resolved.plays.iter();
-    let goals = plays.flat_map(|play| {
-        play.goals
+    let host_resources = plays.flat_map(|play| {
+        play.host_resources
             .iter()
-            .flat_map(|(host, goals)| goals.iter().map(move |goal| (host, goal)))
+            .flat_map(|(host, host_resources)| host_resources.iter().map(move |goal| (host, goal)))
     });
-    goals
+    host_resources
         .map(|(host, goal)| match &goal.resource {
             ResourceBinding::Bound(resource) => format!("{host} {}", resource.id()),
             ResourceBinding::Deferred(deferred) => format!("{host} {}?", deferred.kind()),
@@ -24,7 +24,7 @@ fn goals(prepared: &PreparedRun) -> Vec<String> {
 fn resolved(files: &[(&str, &str)]) -> Vec<String> {
     let project = TestProject::new(files);
     match project.prepare() {
-        Ok(prepared) => goals(&prepared),
+        Ok(prepared) => host_resources(&prepared),
         Err(errors) => panic!("{}", project.shown(&errors)),
     }
 }
@@ -60,7 +60,7 @@ fn stronger_variables_replace_weaker_ones() {
     ]);
     project.extra_vars = vec!["v_e=extra".into()];
     assert_eq!(
-        goals(&project.prepare().unwrap()),
+        host_resources(&project.prepare().unwrap()),
         [
             "a symlink[/p/playbook]",
             "a symlink[/i/inventory]",
@@ -99,7 +99,7 @@ fn extra_variables_are_toml_where_they_can_be() {
     .map(str::to_owned)
     .to_vec();
     assert_eq!(
-        goals(&project.prepare().unwrap()),
+        host_resources(&project.prepare().unwrap()),
         [
             "docker01 symlink[/42]",
             "docker01 symlink[/p]",
@@ -127,12 +127,12 @@ fn the_built_in_names() {
             .map(|path| format!("{{ symlink = {{ path = \"{path}\", target = '/b' }} }},\n"))
             .concat(),
     );
-    let goals = resolved(&[
+    let host_resources = resolved(&[
         ("inventory.toml", &inventory),
         ("playbooks/site.toml", &text),
     ]);
     assert_eq!(
-        goals[..7],
+        host_resources[..7],
         [
             "docker01 symlink[/user/ann/root]",
             "docker01 symlink[/host/docker01/192.168.56.11/swarm+managers]",
@@ -143,9 +143,9 @@ fn the_built_in_names() {
             "docker01 symlink[/vars/ann]",
         ]
     );
-    assert_eq!(goals[7], "docker02 symlink[/user/vagrant/vagrant]");
-    assert_eq!(goals[9], "docker02 symlink[/swarm/none]");
-    assert_eq!(goals[13], "docker02 symlink[/vars/unset]");
+    assert_eq!(host_resources[7], "docker02 symlink[/user/vagrant/vagrant]");
+    assert_eq!(host_resources[9], "docker02 symlink[/swarm/none]");
+    assert_eq!(host_resources[13], "docker02 symlink[/vars/unset]");
 }
 
 #[test]
@@ -156,8 +156,11 @@ fn a_lone_expression_keeps_its_type() {
             "{ symlink = '{{ table }}' },\n{ symlink = { path = '/o', target = '/b', force = '{{ none }}' } }"
         )
     );
-    let goals = resolved(&[("playbooks/site.toml", &text)]);
-    assert_eq!(goals[..2], ["docker01 symlink[/t]", "docker01 symlink[/o]"]);
+    let host_resources = resolved(&[("playbooks/site.toml", &text)]);
+    assert_eq!(
+        host_resources[..2],
+        ["docker01 symlink[/t]", "docker01 symlink[/o]"]
+    );
 }
 
 #[test]
@@ -189,7 +192,7 @@ fn resources_with_facts_wait_for_them() {
     project.options.limit = vec!["docker01".into()];
     let prepared = project.prepare().unwrap();
     assert_eq!(
-        goals(&prepared),
+        host_resources(&prepared),
         [
             "docker01 symlink?",
             "docker01 symlink?",
@@ -203,7 +206,7 @@ fn resources_with_facts_wait_for_them() {
             .into_iter()
             .find(|sample| sample.release == release)
             .unwrap();
-        let deferred = play.goals[&HostName::new("docker01")]
+        let deferred = play.host_resources[&HostName::new("docker01")]
             .iter()
             .filter_map(|goal| match &goal.resource {
                 ResourceBinding::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
@@ -246,7 +249,7 @@ fn includes_run_first_and_once_and_pass_on_tags_and_variables() {
     ]);
     let prepared = project.prepare().unwrap();
     assert_eq!(
-        goals(&prepared),
+        host_resources(&prepared),
         [
             "docker01 symlink[/a/site/kept]",
             "docker02 symlink[/a/site/kept]",
@@ -255,7 +258,10 @@ fn includes_run_first_and_once_and_pass_on_tags_and_variables() {
             "docker01 symlink[/site]",
         ]
     );
-    assert_eq!(prepared.resolved.plays[0].goals[0][0].tags, ["base"]);
+    assert_eq!(
+        prepared.resolved.plays[0].host_resources[0][0].tags,
+        ["base"]
+    );
 }
 
 #[test]
@@ -264,13 +270,13 @@ fn tags_choose_resources() {
     let mut project = TestProject::new(&[("playbooks/site.toml", text)]);
     project.options.tags = vec!["one".into()];
     assert_eq!(
-        goals(&project.prepare().unwrap()),
+        host_resources(&project.prepare().unwrap()),
         ["docker01 symlink[/one]", "docker01 symlink[/always]"]
     );
     project.options.tags = vec!["play".into()];
     project.options.skip_tags = vec!["two".into()];
     assert_eq!(
-        goals(&project.prepare().unwrap()),
+        host_resources(&project.prepare().unwrap()),
         ["docker01 symlink[/one]", "docker01 symlink[/always]"]
     );
 }
@@ -293,7 +299,7 @@ fn plays_keep_their_order_settings_and_places() {
         [HostName::new("docker01"), HostName::new("docker02")]
     );
     assert!(
-        first.goals[0][0]
+        first.host_resources[0][0]
             .place
             .to_string()
             .ends_with("playbooks/site.toml:7:5")
@@ -302,7 +308,7 @@ fn plays_keep_their_order_settings_and_places() {
         (second.name.as_str(), second.serial, second.max_fail),
         ("workers", None, None)
     );
-    assert_eq!(second.goals.len(), 2);
+    assert_eq!(second.host_resources.len(), 2);
 }
 
 #[test]
@@ -326,7 +332,7 @@ fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
                 { network = { name = 'back' } },\n{ network = { name = 'of-{{ facts.hostname }}' } },\n]\n";
     let mut project = TestProject::new(&[("playbooks/site.toml", text)]);
     assert_eq!(
-        goals(&project.prepare().unwrap()),
+        host_resources(&project.prepare().unwrap()),
         [
             "docker01 symlink[/a]",
             "docker01 network[back]",
@@ -337,5 +343,8 @@ fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
     );
     // Another host never takes over what the first one carries: two runs would act at once.
     project.options.limit = vec!["docker02".into()];
-    assert_eq!(goals(&project.prepare().unwrap()), ["docker02 symlink[/a]"]);
+    assert_eq!(
+        host_resources(&project.prepare().unwrap()),
+        ["docker02 symlink[/a]"]
+    );
 }

@@ -328,7 +328,7 @@ async fn a_lost_connection_is_neither_success_nor_silence() {
         Err(TransportError::Lost(_))
     ));
     assert!(matches!(
-        connection.open_engine().await,
+        connection.open_docker().await,
         Err(TransportError::Lost(_))
     ));
     // Nobody is left to end it from here: the host's own limit does.

@@ -104,7 +104,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     .unwrap();
     std::fs::write(sshd.path("same"), "same\n").unwrap();
     std::fs::write(sshd.path("other"), "old\n").unwrap();
-    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::Fine).await;
+    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::None).await;
     let whole = tokio::task::block_in_place(|| check(&sshd, 0, link.port));
     let wanted = Arc::new(answer(&whole));
     assert!(
@@ -114,7 +114,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     assert_eq!(link.connections(), 1);
     let weathers: Vec<LinkFault> = match std::env::var("SKEP_CUT_POINTS").as_deref() {
         Ok("bytes") => (1..=link.bytes() + 100).map(LinkFault::CutAfter).collect(),
-        _ => FaultProxy::places(link.packets()),
+        _ => FaultProxy::cut_points(link.packets()),
     };
     let (started, bytes, packets) = (Instant::now(), link.bytes(), link.packets());
     let (permits, mut trials) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
@@ -146,7 +146,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     );
     let right = results.iter().filter(|result| **result == Ok(true)).count();
     let clear = results.len() - right;
-    let ends = FaultProxy::places(packets)
+    let ends = FaultProxy::cut_points(packets)
         .into_iter()
         .filter(|weather| weather.cuts_at_an_end())
         .count();

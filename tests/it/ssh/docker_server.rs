@@ -12,7 +12,7 @@ pub enum ServerReaction {
     /// Status, headers (each with its line end), body.
     Answer(u16, String, Vec<u8>),
     /// Close the stream without an answer.
-    HangUp,
+    Close,
     /// Keep the stream and say nothing.
     Silence,
 }
@@ -96,7 +96,7 @@ async fn serve(stream: UnixStream, behaviour: RequestHandler, log: Arc<Mutex<Vec
         let line = head.trim_end().trim_end_matches(" HTTP/1.1").to_owned();
         log.lock().unwrap().push(line.clone());
         match behaviour(&line, &body) {
-            ServerReaction::HangUp => return,
+            ServerReaction::Close => return,
             ServerReaction::Silence => std::future::pending().await,
             ServerReaction::Answer(status, headers, body) => {
                 let length = if line.starts_with("HEAD ") {

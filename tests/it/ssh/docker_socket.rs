@@ -171,7 +171,7 @@ async fn an_engine_that_was_restarted_is_reached_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_changes_something_is_never_sent_twice() {
     let (_sshd, server, client) = client_of(|line, body| match line {
-        "POST /v1.47/die" | "GET /v1.47/die" => ServerReaction::HangUp,
+        "POST /v1.47/die" | "GET /v1.47/die" => ServerReaction::Close,
         line => echo("1.47")(line, body),
     })
     .await;
@@ -343,12 +343,12 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
     docker_program();
     let sshd = Sshd::start("");
     let connection = reach(&sshd, &sshd.target()).await;
-    let error = connection.open_engine().await.err().unwrap();
+    let error = connection.open_docker().await.err().unwrap();
     // This machine has the program, so an Engine counts as installed.
     let expected = sshd.path("engine").display().to_string() + " does not exist";
     assert_eq!(
         error,
-        TransportError::NoEngine {
+        TransportError::NoDocker {
             installed: true,
             why: expected
         }
@@ -363,7 +363,7 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
     assert!(
         matches!(
             &error,
-            TransportError::NoEngine {
+            TransportError::NoDocker {
                 installed: true,
                 ..
             }
@@ -378,7 +378,7 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
     });
     let error = DockerClient::connect(connection).await.err().unwrap();
     assert!(
-        matches!(&error, TransportError::NoEngine { why, .. } if why.contains("no Engine")),
+        matches!(&error, TransportError::NoDocker { why, .. } if why.contains("no Engine")),
         "{error}"
     );
 }

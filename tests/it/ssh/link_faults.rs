@@ -72,7 +72,7 @@ async fn run(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_converges() {
     let sshd = Sshd::start("MaxStartups 100");
-    let link = proxy(&sshd, LinkFault::Fine).await;
+    let link = proxy(&sshd, LinkFault::None).await;
     let file = sshd.path("state");
     let (old, new) = (b"old ".repeat(50), b"new ".repeat(60));
     std::fs::write(&file, &old).unwrap();
@@ -86,7 +86,7 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
     while step * 97 < whole + 200 {
         let at = step * 97 + 1;
         step += 1;
-        let weathers = [LinkFault::CutAfter(at), LinkFault::TurnsOver(at)];
+        let weathers = [LinkFault::CutAfter(at), LinkFault::FlipBit(at)];
         for weather in &weathers[..if step % 4 == 0 { 2 } else { 1 }] {
             std::fs::write(&file, &old).unwrap();
             let _ = std::fs::remove_file(sshd.path("known_hosts"));
@@ -131,7 +131,7 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
     let sshd = Sshd::start("");
-    let link = proxy(&sshd, LinkFault::Fine).await;
+    let link = proxy(&sshd, LinkFault::None).await;
     let connection = reach(&target(&sshd, link.port)).await.unwrap();
     connection.exec(Exec::root("true")).await.unwrap();
     let login = link.bytes();

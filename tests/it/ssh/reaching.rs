@@ -48,7 +48,7 @@ async fn all_at_once(network: SshNetwork, target: SshTarget, count: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_busy_sshd_takes_at_once_is_learned() {
     let sshd = Sshd::start("MaxStartups 2:100:2");
-    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::Fine).await;
+    let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::None).await;
     let target = SshTarget {
         address: "127.0.0.1".into(),
         port: link.port,

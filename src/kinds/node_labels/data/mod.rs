@@ -195,7 +195,7 @@ impl DeclaredVolumes {
                     directory: place.path.to_string(),
                 };
                 if answers.contains(&query) {
-                    volume.holds = *answers.holding(place.path.as_str())?;
+                    volume.holds = *answers.directory_usage(place.path.as_str())?;
                 } else {
                     needs.push(query);
                 }
@@ -213,7 +213,7 @@ impl DeclaredVolumes {
                 if known.contains(&there) && !answers.contains(&query) {
                     needs.push(query);
                 } else if known.contains(&there) {
-                    volume.there = match answers.holding_at(&there, &noted.path) {
+                    volume.there = match answers.directory_usage_at(&there, &noted.path) {
                         Ok(Some(holding)) => holding.words(),
                         Ok(None) => "which is not there any more".into(),
                         Err(error) => format!("what it holds is not known, {error}"),
@@ -443,7 +443,7 @@ impl DeclaredVolume<'_> {
         let hint = "make it with a `directory` or `symlink` before the label".into();
         Some(Step {
             summary: format!("label the node of {}", self.host),
-            act: Operation::Lacks { why, hint },
+            act: Operation::Blocked { why, hint },
         })
     }
 

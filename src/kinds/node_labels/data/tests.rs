@@ -98,7 +98,7 @@ impl HostFixture {
                 labels: vec!["db=true".into()],
                 ..DataVolume::default()
             };
-            let Operation::Engine(call) = volume.remember(&[]).act else {
+            let Operation::DockerApi(call) = volume.remember(&[]).act else {
                 panic!()
             };
             json!({"ID": "k1", "Version": {"Index": 5}, "Spec": call.body.unwrap()})
@@ -227,7 +227,7 @@ fn without_directory_or_link_nothing_is_labelled() {
         let change = world.examine(TABLE).unwrap().unwrap();
         let [
             Step {
-                act: Operation::Lacks { why, .. },
+                act: Operation::Blocked { why, .. },
                 ..
             },
         ] = change.steps.as_slice()
@@ -340,7 +340,7 @@ fn a_label_does_not_go_while_its_data_is_here() {
         let change = world("n2").examine(table).unwrap().unwrap();
         let [
             Step {
-                act: Operation::Lacks { why, hint },
+                act: Operation::Blocked { why, hint },
                 ..
             },
         ] = change.steps.as_slice()

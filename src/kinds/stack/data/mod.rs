@@ -17,7 +17,7 @@ use crate::swarm::{DockerInfo, SwarmNode, host_part};
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum VolumeFinding {
     /// It is not there, or not known to be: an earlier resource of the playbook may change that.
-    Lacks(String),
+    Blocked(String),
     /// It would hurt.
     Refused(Refusal),
     /// A remark.
@@ -76,7 +76,7 @@ impl InventoryHosts {
         if host.as_str() == self.own {
             Query::engine("/info")
         } else {
-            Query::engine_of(host.clone(), "/info")
+            Query::docker_of(host.clone(), "/info")
         }
     }
 
@@ -103,7 +103,7 @@ impl InventoryHosts {
         let answer = if host.as_str() == self.own {
             answers.engine("/info")
         } else {
-            answers.engine_of(host, "/info")
+            answers.docker_of(host, "/info")
         };
         match answer {
             Ok(DockerAnswer::Response {
@@ -154,7 +154,7 @@ pub(super) fn look(
         let found = match pinned.volume {
             _ if pinned.nodes.is_empty() => {
                 let (service, labels) = (pinned.service, &pinned.labels);
-                Some(VolumeFinding::Lacks(format!(
+                Some(VolumeFinding::Blocked(format!(
                     "no node has the label of {service} ({labels}), and {} with it",
                     pinned.source
                 )))
@@ -182,7 +182,7 @@ fn declared(
 ) -> Option<VolumeFinding> {
     let node = pinned.nodes.iter().find(|node| node.id == volume.node)?;
     let lacks = |why: String| {
-        Some(VolumeFinding::Lacks(format!(
+        Some(VolumeFinding::Blocked(format!(
             "{} needs the volume {}, and {why}",
             pinned.service, volume.name
         )))
@@ -270,7 +270,7 @@ fn undeclared(
     }
     let without: Vec<&str> = looked.iter().map(|(host, _)| *host).collect();
     (!without.is_empty()).then(|| {
-        VolumeFinding::Lacks(format!(
+        VolumeFinding::Blocked(format!(
             "{} mounts {}, which is not on {}",
             pinned.service,
             pinned.source,

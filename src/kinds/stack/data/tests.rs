@@ -74,7 +74,7 @@ fn answers(files: &[(&str, Option<&str>)]) -> HostAnswers {
     for (name, id) in [("docker02", "n2"), ("docker03", "n3")] {
         let info = worker(name, id, "192.168.56.9", ("n1", "192.168.56.11:2377"));
         answers.insert(
-            Query::engine_of(HostName::new(name), "/info"),
+            Query::docker_of(HostName::new(name), "/info"),
             Ok(QueryAnswer::Engine(good(info))),
         );
     }
@@ -131,7 +131,7 @@ fn a_volume_is_looked_at_on_its_node() {
     let needs = look(&live, &pinned_preview(), &hosts(), &HostAnswers::default()).unwrap_err();
     assert_eq!(
         needs,
-        [Query::engine_of(HostName::new("docker02"), "/info")],
+        [Query::docker_of(HostName::new("docker02"), "/info")],
         "who it is comes first"
     );
     assert_eq!(
@@ -183,7 +183,7 @@ fn a_node_that_is_no_known_host_is_not_taken_for_one() {
         ("n1", "192.168.56.11:2377"),
     );
     twin.insert(
-        Query::engine_of(HostName::new("docker02"), "/info"),
+        Query::docker_of(HostName::new("docker02"), "/info"),
         Ok(QueryAnswer::Engine(good(info))),
     );
     let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
@@ -193,12 +193,12 @@ fn a_node_that_is_no_known_host_is_not_taken_for_one() {
     );
     let away = DockerAnswer::Unreachable("no route".into());
     twin.insert(
-        Query::engine_of(HostName::new("docker02"), "/info"),
+        Query::docker_of(HostName::new("docker02"), "/info"),
         Ok(QueryAnswer::Engine(away)),
     );
     let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
     assert!(
-        matches!(&findings[..], [VolumeFinding::Lacks(why)] if why.contains("docker02 cannot be read: no route")),
+        matches!(&findings[..], [VolumeFinding::Blocked(why)] if why.contains("docker02 cannot be read: no route")),
         "{findings:?}"
     );
 }
@@ -215,7 +215,7 @@ fn what_no_label_promises_must_be_somewhere() {
     .unwrap();
     assert_eq!(
         missing,
-        [VolumeFinding::Lacks(
+        [VolumeFinding::Blocked(
             "web_db mounts /srv/db/data, which is not on docker02".into()
         )]
     );
@@ -253,7 +253,7 @@ fn what_no_label_promises_must_be_somewhere() {
     .unwrap();
     assert_eq!(
         findings,
-        [VolumeFinding::Lacks(
+        [VolumeFinding::Blocked(
             "no node has the label of web_db (db), and /srv/db/data with it".into()
         )]
     );
