@@ -108,8 +108,8 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
         run_read_only,
     )
     .await?;
-    let sieved = apply_ignore_rules(summary, &rules);
-    let exit = ExitStatus::among(&sieved.summary, &args.fail_on);
+    let filtered = apply_ignore_rules(summary, &rules);
+    let exit = ExitStatus::among(&filtered.summary, &args.fail_on);
     let shown = |paths: &[PathBuf]| {
         paths
             .iter()
@@ -117,7 +117,7 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
             .collect()
     };
     let mut report = assemble(
-        &sieved,
+        &filtered,
         &CheckMetadata {
             started,
             inventory: shown(&inventories),
@@ -139,9 +139,9 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
             diff: args.diff,
             causes: true,
         };
-        screen.result(&plan_text(&sieved.summary, style));
+        screen.result(&plan_text(&filtered.summary, style));
         screen.result(&ignored_text(&report));
-        screen.result(&verdict(&sieved, report.totals.ignored));
+        screen.result(&verdict(&filtered, report.totals.ignored));
     }
     if exit == ExitStatus::Interrupted {
         // Half of a run_read_only is no report: what the last whole check wrote stays.
@@ -150,7 +150,7 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
         }
         return Ok(exit);
     }
-    let delivered = deliver(&screen, &args.outputs, history.as_ref(), &report, &sieved).await?;
+    let delivered = deliver(&screen, &args.outputs, history.as_ref(), &report, &filtered).await?;
     Ok(if delivered || exit != ExitStatus::Fine {
         exit
     } else {
@@ -159,8 +159,8 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
 }
 
 /// The last line: in one word, then in numbers. It says what was found, whatever the exit code is made of.
-fn verdict(sieved: &FilteredRun, ignored: usize) -> String {
-    let summary = &sieved.summary;
+fn verdict(filtered: &FilteredRun, ignored: usize) -> String {
+    let summary = &filtered.summary;
     let word = match ExitStatus::of(summary, true) {
         ExitStatus::Fine => "In sync",
         ExitStatus::Drift => "DRIFT",

@@ -97,21 +97,21 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         );
     }
     let chosen: Vec<HostName> = args.hosts.iter().map(HostName::new).collect();
-    let cast = match plan_drill(
+    let plan = match plan_drill(
         args.scenario.into(),
         &members(&seen.page, &inventory),
         &chosen,
     ) {
-        Ok(cast) => cast,
+        Ok(plan) => plan,
         Err(why) => anyhow::bail!(why),
     };
-    machines.check(&inventory, &cast.lost, "stop")?;
+    machines.check(&inventory, &plan.lost, "stop")?;
     let left: Vec<HostName> = hosts
         .iter()
-        .filter(|host| !cast.lost.contains(host))
+        .filter(|host| !plan.lost.contains(host))
         .cloned()
         .collect();
-    let lost = cast
+    let lost = plan
         .lost
         .iter()
         .map(HostName::as_str)
@@ -119,7 +119,7 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         .join(", ");
     let say = |line: &str| screen.note(line);
     say(&format!("{lost} will be stopped. What should happen:"));
-    cast.expected
+    plan.expected
         .iter()
         .for_each(|line| say(&format!("  - {line}")));
 
@@ -139,28 +139,28 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
         .filter(|row| {
             row.host
                 .as_ref()
-                .is_some_and(|host| cast.lost.contains(host))
+                .is_some_and(|host| plan.lost.contains(host))
         })
         .map(|row| row.node_id.clone())
         .collect();
     say(&format!("stopping {lost}"));
-    let stopped = on_each(&machines, &cast.lost, false).await;
+    let stopped = on_each(&machines, &plan.lost, false).await;
     let mut measured = DrillMeasurement::default();
     if stopped.is_ok() {
         say("watching the others");
-        let patience = if cast.keeps_majority() {
+        let patience = if plan.keeps_majority() {
             WATCH
         } else {
             WATCH_WITHOUT_MAJORITY
         };
         measured.watched =
-            watch(&before, &left, &ids, cast.keeps_majority(), patience, &stop).await;
+            watch(&before, &left, &ids, plan.keeps_majority(), patience, &stop).await;
     }
     before.close().await;
     // Whatever happened: what was stopped is started again.
     say(&format!("starting {lost}"));
     let begun = Instant::now();
-    let started = on_each(&machines, &cast.lost, true).await;
+    let started = on_each(&machines, &plan.lost, true).await;
     stopped.and(started)?;
     // The address of a machine may be another one now.
     let (inventory, hosts) = args
@@ -185,9 +185,9 @@ pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitSt
     if let Some(prober) = prober {
         // A last round, so that a port that answers again is seen to.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        measured.requests = Some(prober.stop().await).filter(|tallies| !tallies.is_empty());
+        measured.requests = Some(prober.stop().await).filter(|all_stats| !all_stats.is_empty());
     }
-    let rows = drill_results(&cast, &measured);
+    let rows = drill_results(&plan, &measured);
     print_results(common, &screen, &rows);
     if stop.is_cancelled() {
         return Ok(ExitStatus::Interrupted);

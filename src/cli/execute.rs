@@ -60,8 +60,8 @@ pub fn cluster_check(
     let mut members = BTreeMap::new();
     let looked_at = run.work.hosts();
     for host in &looked_at {
-        for (_, goal) in run.work.host_resources(host) {
-            let wanted = match &goal.resource {
+        for (_, host_resource) in run.work.host_resources(host) {
+            let wanted = match &host_resource.resource {
                 ResourceBinding::Bound(resource) => {
                     SwarmMemberResource::of(resource.as_ref()).map(|member| ExpectedMember {
                         says_availability: member.says_availability(),

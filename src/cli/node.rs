@@ -295,7 +295,7 @@ fn data_directories(prepared: &PreparedRun, host: &HostName) -> Vec<String> {
     let labels = prepared
         .resolved
         .host_resources(host)
-        .filter_map(|(_, goal)| goal.ready());
+        .filter_map(|(_, host_resource)| host_resource.ready());
     labels
         .filter_map(|resource| Some(NodeLabelsResource::of(resource.as_ref())?.data()))
         .flatten()
@@ -313,31 +313,33 @@ fn change_labels(
         .plays
         .iter_mut()
         .flat_map(|play| &mut play.host_resources);
-    for (host, goal) in host_resources
-        .flat_map(|(host, host_resources)| host_resources.iter_mut().map(move |goal| (host, goal)))
-    {
-        let Some(resource) = goal.ready() else {
+    for (host, host_resource) in host_resources.flat_map(|(host, host_resources)| {
+        host_resources
+            .iter_mut()
+            .map(move |host_resource| (host, host_resource))
+    }) {
+        let Some(resource) = host_resource.ready() else {
             continue;
         };
         let changed =
             NodeLabelsResource::of(resource.as_ref()).and_then(|labels| change(host, labels));
         if let (Some(labels), Some(definition)) = (changed, resource.definition()) {
-            goal.resource =
+            host_resource.resource =
                 ResourceBinding::Bound(DefinedResource::wrap(Arc::new(labels), definition));
         }
     }
 }
 
 fn leave_out_labels(prepared: &mut PreparedRun, host: &HostName) {
-    let promises = |goal: &HostResource| {
-        goal.ready().is_some_and(|resource| {
+    let promises = |host_resource: &HostResource| {
+        host_resource.ready().is_some_and(|resource| {
             NodeLabelsResource::of(resource.as_ref())
                 .is_some_and(|labels| !labels.data().is_empty())
         })
     };
     for play in &mut prepared.resolved.plays {
         if let Some(host_resources) = play.host_resources.get_mut(host) {
-            host_resources.retain(|goal| !promises(goal));
+            host_resources.retain(|host_resource| !promises(host_resource));
         }
     }
 }

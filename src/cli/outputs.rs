@@ -68,14 +68,14 @@ pub async fn deliver(
     args: &OutputArgs,
     history: Option<&ReportHistory>,
     report: &CheckReport,
-    sieved: &FilteredRun,
+    filtered: &FilteredRun,
 ) -> anyhow::Result<bool> {
     let mut document = serde_json::to_vec_pretty(report)?;
     document.push(b'\n');
     let red = console::Style::new().red();
     let mut whole = true;
     let metrics = || metrics_text(report).into_bytes();
-    let junit = || junit_text(report, &sieved.summary).into_bytes();
+    let junit = || junit_text(report, &filtered.summary).into_bytes();
     let page = args
         .html
         .is_some()

@@ -85,7 +85,7 @@ fn count(prepared: &PreparedRun) -> ValidationTotals {
             .flatten()
     };
     let deferred = host_resources()
-        .filter(|goal| matches!(goal.resource, ResourceBinding::Deferred(_)))
+        .filter(|host_resource| matches!(host_resource.resource, ResourceBinding::Deferred(_)))
         .count();
     ValidationTotals {
         hosts: prepared.inventory.hosts().len(),

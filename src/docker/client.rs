@@ -197,8 +197,8 @@ impl DockerClient {
         body: Option<&Value>,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
-        let parcel = body.map(RequestBody::json).unwrap_or_default();
-        self.send(method, path, &parcel, timeout).await
+        let request_body = body.map(RequestBody::json).unwrap_or_default();
+        self.send(method, path, &request_body, timeout).await
     }
 
     /// The same with any body, and credentials for a registry.
@@ -209,7 +209,7 @@ impl DockerClient {
         &self,
         method: &Method,
         path: &str,
-        parcel: &RequestBody,
+        request_body: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let mut renegotiated = false;
@@ -218,7 +218,7 @@ impl DockerClient {
                 *self.version.lock().unwrap_or_else(PoisonError::into_inner);
             let versioned = format!("/v{major}.{minor}{path}");
             let answer = self
-                .exchange(&parcel.to_request(method, &versioned)?, timeout)
+                .exchange(&request_body.to_request(method, &versioned)?, timeout)
                 .await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
             // Refused for its version alone, before it was looked at: an Engine of another age has come.

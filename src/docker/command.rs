@@ -1,4 +1,4 @@
-//! Runs the `docker` command of this machine against a gate, with nothing of this machine's own: a folder of its own, an empty
+//! Runs the `docker` command of this machine against a proxy, with nothing of this machine's own: a folder of its own, an empty
 //! configuration, and only the environment that it is given.
 
 use std::collections::BTreeMap;
@@ -41,14 +41,14 @@ pub struct ClientOutput {
 ///
 /// # Errors
 /// [`TransportError::NoClient`] when there is no such command here, [`TransportError::Local`] when it cannot be run,
-/// [`TransportError::Timeout`], and whatever kept the gate from the Engine.
+/// [`TransportError::Timeout`], and whatever kept the proxy from the Engine.
 pub async fn run_client(
-    gate: &Arc<DockerProxy>,
+    proxy: &Arc<DockerProxy>,
     call: &ClientCall,
 ) -> Result<ClientOutput, TransportError> {
     let folder = PrivateFolder::new()?;
     folder.fill(&call.files)?;
-    let served = ProxyServer::start(gate.clone(), &folder)?;
+    let served = ProxyServer::start(proxy.clone(), &folder)?;
     let mut command = Command::new("docker");
     command
         .args(&call.arguments)
@@ -92,7 +92,7 @@ pub async fn run_client(
         }
         Err(_) => return Err(TransportError::Timeout(call.timeout)),
     };
-    if let Some(error) = gate.first_error() {
+    if let Some(error) = proxy.first_error() {
         return Err(error);
     }
     let said = [output.stdout, output.stderr].concat();

@@ -1,5 +1,5 @@
 //! The `docker` command as a stack needs it, for previews and for deploying alike: the same arguments, files and environment,
-//! behind whichever gate.
+//! behind whichever proxy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::transport::TransportError;
 
 /// Runs `docker stack deploy`; what it said, as an error when it failed.
 pub async fn run_stack_deploy(
-    gate: &Arc<DockerProxy>,
+    proxy: &Arc<DockerProxy>,
     deployment: &StackDeployment,
     timeout: Duration,
 ) -> Result<Result<String, String>, TransportError> {
@@ -38,7 +38,7 @@ pub async fn run_stack_deploy(
         own_configuration: deployment.registry_auth,
         timeout,
     };
-    let end = run_client(gate, &call).await?;
+    let end = run_client(proxy, &call).await?;
     Ok(if end.success {
         Ok(end.said)
     } else {

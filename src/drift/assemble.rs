@@ -31,13 +31,13 @@ pub struct CheckMetadata<'a> {
 
 /// Makes the report; `since` and `last_success` are filled in from the history.
 #[must_use]
-pub fn assemble(sieved: &FilteredRun, about: &CheckMetadata<'_>) -> CheckReport {
-    let summary = &sieved.summary;
+pub fn assemble(filtered: &FilteredRun, about: &CheckMetadata<'_>) -> CheckReport {
+    let summary = &filtered.summary;
     let mut hosts: Vec<ReportHost> = summary
         .hosts
         .iter()
         .map(|(name, outcome)| {
-            let ignored = sieved.ignored.iter().filter(|drift| drift.host == *name);
+            let ignored = filtered.ignored.iter().filter(|drift| drift.host == *name);
             host(
                 name.as_str(),
                 outcome,

@@ -102,7 +102,7 @@ pub fn ignored_fields(
         ..HostOutcome::default()
     };
     let hosts = [(host.clone(), one)].into_iter().collect();
-    let sieved = apply_ignore_rules(
+    let filtered = apply_ignore_rules(
         RunSummary {
             hosts,
             ..RunSummary::default()
@@ -120,9 +120,9 @@ pub fn ignored_fields(
         reason: ignored.reason,
         expires: ignored.expires,
     };
-    let nothing_left = !sieved.summary.differs();
+    let nothing_left = !filtered.summary.differs();
     (
-        sieved.ignored.into_iter().map(fields).collect(),
+        filtered.ignored.into_iter().map(fields).collect(),
         nothing_left,
     )
 }
@@ -192,17 +192,17 @@ mod tests {
             active: vec![rule("file[*]", Some("mode"))],
             expired: vec![rule("*", None)],
         };
-        let sieved = apply_ignore_rules(summary(), &rules);
-        let left = &sieved.summary.hosts[0].resources[0];
+        let filtered = apply_ignore_rules(summary(), &rules);
+        let left = &filtered.summary.hosts[0].resources[0];
         assert_eq!(left.outcome, Outcome::Differs);
         assert_eq!(left.change.as_ref().unwrap().fields[0].field, "owner");
-        assert_eq!(sieved.ignored.len(), 1);
+        assert_eq!(filtered.ignored.len(), 1);
         assert_eq!(
-            sieved.ignored[0].resource.change.as_ref().unwrap().fields[0].field,
+            filtered.ignored[0].resource.change.as_ref().unwrap().fields[0].field,
             "mode"
         );
         assert_eq!(
-            sieved.summary.hosts[1].resources[0]
+            filtered.summary.hosts[1].resources[0]
                 .change
                 .as_ref()
                 .unwrap()
@@ -219,15 +219,15 @@ mod tests {
             active: vec![rule("*", None)],
             expired: Vec::new(),
         };
-        let sieved = apply_ignore_rules(summary(), &rules);
+        let filtered = apply_ignore_rules(summary(), &rules);
         assert_eq!(
-            sieved.summary.hosts[0].resources[0].outcome,
+            filtered.summary.hosts[0].resources[0].outcome,
             Outcome::Unchanged
         );
         assert!(
-            sieved.summary.failed() && sieved.summary.differs(),
+            filtered.summary.failed() && filtered.summary.differs(),
             "the failure, and the other host"
         );
-        assert_eq!(sieved.ignored.len(), 1);
+        assert_eq!(filtered.ignored.len(), 1);
     }
 }

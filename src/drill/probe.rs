@@ -28,21 +28,21 @@ pub struct RequestStats {
 
 /// Sends requests until it is stopped.
 pub struct PortProber {
-    tallies: Arc<Mutex<BTreeMap<HostName, RequestStats>>>,
+    all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>>,
     tasks: tokio::task::JoinSet<()>,
 }
 
 impl PortProber {
     /// Starts with the machines that answer now; the others serve nothing at that port.
     pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
-        let tallies: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
+        let all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
         for (host, address) in addresses.iter().cloned() {
             if !answers(address, port).await {
                 continue;
             }
-            let tallies = tallies.clone();
-            tallies
+            let all_stats = all_stats.clone();
+            all_stats
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .insert(host.clone(), RequestStats::default());
@@ -54,28 +54,28 @@ impl PortProber {
                     ticks.tick().await;
                     let sent = Instant::now();
                     let answered = answers(address, port).await;
-                    let mut tallies = tallies.lock().unwrap_or_else(PoisonError::into_inner);
-                    let tally = tallies.entry(host.clone()).or_default();
-                    tally.sent += 1;
+                    let mut all_stats = all_stats.lock().unwrap_or_else(PoisonError::into_inner);
+                    let stats = all_stats.entry(host.clone()).or_default();
+                    stats.sent += 1;
                     if answered {
                         if let Some(since) = silent_since.take() {
                             let outage: Duration = sent.duration_since(since);
-                            tally.outage = Some(tally.outage.unwrap_or_default().max(outage));
+                            stats.outage = Some(stats.outage.unwrap_or_default().max(outage));
                         }
                     } else {
-                        tally.lost += 1;
+                        stats.lost += 1;
                         silent_since.get_or_insert(sent);
                     }
                 }
             });
         }
-        Self { tallies, tasks }
+        Self { all_stats, tasks }
     }
 
     /// Stops, and gives what became of the requests.
     pub async fn stop(mut self) -> BTreeMap<HostName, RequestStats> {
         self.tasks.shutdown().await;
-        self.tallies
+        self.all_stats
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
@@ -128,7 +128,7 @@ mod tests {
         .await;
         let count = |prober: &PortProber| {
             prober
-                .tallies
+                .all_stats
                 .lock()
                 .unwrap()
                 .get(&serving)
@@ -140,15 +140,18 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        until(&prober, &|tally| tally.sent >= 2).await;
+        until(&prober, &|stats| stats.sent >= 2).await;
         assert_eq!(count(&prober).lost, 0);
         server.abort();
-        until(&prober, &|tally| tally.lost >= 2).await;
+        until(&prober, &|stats| stats.lost >= 2).await;
         let server = tokio::spawn(serve(TcpListener::bind((address, port)).await.unwrap()));
-        until(&prober, &|tally| tally.outage.is_some()).await;
-        let tallies = prober.stop().await;
+        until(&prober, &|stats| stats.outage.is_some()).await;
+        let all_stats = prober.stop().await;
         server.abort();
-        assert!(!tallies.contains_key(&other));
-        assert!(tallies[&serving].outage.unwrap() >= INTERVAL, "{tallies:?}");
+        assert!(!all_stats.contains_key(&other));
+        assert!(
+            all_stats[&serving].outage.unwrap() >= INTERVAL,
+            "{all_stats:?}"
+        );
     }
 }

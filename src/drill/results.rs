@@ -43,7 +43,7 @@ pub struct DrillResult {
 
 /// The table.
 #[must_use]
-pub fn drill_results(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
+pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
     let watched = &measured.watched;
     let within = |what: &str, limit: Duration, time: Option<Duration>| DrillResult {
@@ -52,7 +52,7 @@ pub fn drill_results(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
         measured: time.map_or_else(|| format!("not within {}", seconds(watched.whole)), seconds),
         held: Some(time.is_some_and(|time| time <= limit)),
     };
-    if cast.keeps_majority() {
+    if plan.keeps_majority() {
         rows.push(within("a leader", LEADER_WITHIN, watched.leader));
         rows.push(within("lost nodes called down", DOWN_WITHIN, watched.down));
         rows.push(within(
@@ -86,15 +86,15 @@ pub fn drill_results(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             measured: "not measured: no port is published, or nothing answers at it".into(),
             held: None,
         }),
-        Some(tallies) => {
+        Some(all_stats) => {
             let of = |lost: bool| {
-                tallies
+                all_stats
                     .iter()
-                    .filter(move |(host, _)| cast.lost.contains(host) == lost)
+                    .filter(move |(host, _)| plan.lost.contains(host) == lost)
             };
             let sum = |lost: bool| {
-                of(lost).fold((0, 0), |(sent, gone), (_, tally)| {
-                    (sent + tally.sent, gone + tally.lost)
+                of(lost).fold((0, 0), |(sent, gone), (_, stats)| {
+                    (sent + stats.sent, gone + stats.lost)
                 })
             };
             let (sent, gone) = sum(false);
@@ -106,7 +106,7 @@ pub fn drill_results(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             });
             if of(true).next().is_some() {
                 let (sent, gone) = sum(true);
-                let outage = of(true).map(|(_, tally)| tally.outage).max().flatten();
+                let outage = of(true).map(|(_, stats)| stats.outage).max().flatten();
                 let outage = outage.map_or_else(
                     || "no answer again".into(),
                     |time| format!("answered again after {}", seconds(time)),
@@ -139,7 +139,7 @@ fn seconds(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn cast(left: usize) -> DrillPlan {
+    fn plan(left: usize) -> DrillPlan {
         DrillPlan {
             lost: vec![HostName::new("m1")],
             managers: (3, left),
@@ -149,7 +149,7 @@ mod tests {
 
     fn measured(others_lost: u32) -> DrillMeasurement {
         let some = |time| Some(Duration::from_secs(time));
-        let tally = |sent, lost, outage| RequestStats { sent, lost, outage };
+        let stats = |sent, lost, outage| RequestStats { sent, lost, outage };
         DrillMeasurement {
             watched: RecoveryTimes {
                 leader: some(3),
@@ -159,16 +159,16 @@ mod tests {
                 ..RecoveryTimes::default()
             },
             requests: Some(BTreeMap::from([
-                (HostName::new("m1"), tally(100, 60, some(12))),
-                (HostName::new("w1"), tally(100, others_lost, None)),
+                (HostName::new("m1"), stats(100, 60, some(12))),
+                (HostName::new("w1"), stats(100, others_lost, None)),
             ])),
             whole: some(9),
             problems: Vec::new(),
         }
     }
 
-    fn failed(cast: &DrillPlan, measured: &DrillMeasurement) -> Vec<String> {
-        drill_results(cast, measured)
+    fn failed(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<String> {
+        drill_results(plan, measured)
             .into_iter()
             .filter(|row| row.held == Some(false))
             .map(|row| row.what)
@@ -177,13 +177,13 @@ mod tests {
 
     #[test]
     fn what_should_hold_is_held_against_what_was() {
-        assert!(failed(&cast(2), &measured(0)).is_empty());
+        assert!(failed(&plan(2), &measured(0)).is_empty());
         assert_eq!(
-            failed(&cast(2), &measured(1)),
+            failed(&plan(2), &measured(1)),
             ["requests to the others lost"]
         );
         assert_eq!(
-            failed(&cast(1), &measured(0)),
+            failed(&plan(1), &measured(0)),
             ["a leader"],
             "without a majority there must be none"
         );
@@ -195,13 +195,13 @@ mod tests {
             "services have their tasks",
             "whole again after the start",
         ];
-        assert_eq!(failed(&cast(2), &slow), all);
+        assert_eq!(failed(&plan(2), &slow), all);
         let silent = DrillMeasurement {
             requests: None,
             ..measured(0)
         };
         assert!(
-            failed(&cast(2), &silent).is_empty(),
+            failed(&plan(2), &silent).is_empty(),
             "what is not measured is said, and is no failure"
         );
     }

@@ -110,25 +110,25 @@ pub fn plan_drill(
         .iter()
         .filter(|member| !lost.contains(&member.host))
         .count();
-    let mut cast = DrillPlan {
+    let mut plan = DrillPlan {
         lost,
         managers: (managers.len(), left),
         expected: Vec::new(),
     };
-    cast.expected = expected(
+    plan.expected = expected(
         scenario,
-        &cast,
+        &plan,
         managers
             .iter()
-            .any(|member| member.leader && cast.lost.contains(&member.host)),
+            .any(|member| member.leader && plan.lost.contains(&member.host)),
     );
-    Ok(cast)
+    Ok(plan)
 }
 
-fn expected(scenario: Scenario, cast: &DrillPlan, leader_lost: bool) -> Vec<String> {
-    let (before, left) = cast.managers;
+fn expected(scenario: Scenario, plan: &DrillPlan, leader_lost: bool) -> Vec<String> {
+    let (before, left) = plan.managers;
     let mut expected = Vec::new();
-    if cast.keeps_majority() {
+    if plan.keeps_majority() {
         if leader_lost {
             expected.push(format!(
                 "{left} of {before} managers are a majority: they choose a new leader"
@@ -181,9 +181,9 @@ mod tests {
         chosen: &[&str],
     ) -> Result<(String, bool), String> {
         let chosen: Vec<HostName> = chosen.iter().map(HostName::new).collect();
-        let cast = plan_drill(scenario, members, &chosen)?;
-        let names: Vec<&str> = cast.lost.iter().map(HostName::as_str).collect();
-        Ok((names.join(" "), cast.keeps_majority()))
+        let plan = plan_drill(scenario, members, &chosen)?;
+        let names: Vec<&str> = plan.lost.iter().map(HostName::as_str).collect();
+        Ok((names.join(" "), plan.keeps_majority()))
     }
 
     #[test]

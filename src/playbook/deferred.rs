@@ -19,7 +19,7 @@ pub enum ResourceBinding {
 
 /// A resource that uses `facts`.
 pub struct DeferredResource {
-    pub(super) unit: Arc<ResourceDecl>,
+    pub(super) declaration: Arc<ResourceDecl>,
     pub(super) site: HostScope,
 }
 
@@ -27,7 +27,7 @@ impl DeferredResource {
     /// The kind's name.
     #[must_use]
     pub fn kind(&self) -> &'static str {
-        self.unit.kind
+        self.declaration.kind
     }
 
     /// Binds it: no resource when its condition is false, several with a `loop`.
@@ -35,7 +35,7 @@ impl DeferredResource {
     /// # Errors
     /// Everything that is wrong with it on a host with these facts.
     pub fn bind(&self, facts: &HostFacts) -> Result<Vec<Arc<dyn Resource>>, Diagnostics> {
-        let bound = expand(&self.unit, &self.site, &FactsView::known(facts))?;
+        let bound = expand(&self.declaration, &self.site, &FactsView::known(facts))?;
         Ok(bound.into_iter().map(|bound| bound.resource).collect())
     }
 }

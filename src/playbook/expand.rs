@@ -30,34 +30,34 @@ pub(super) struct BoundResource {
 /// Where a resource is expanded.
 #[derive(Clone)]
 pub(super) struct HostScope {
-    pub(super) world: Arc<TemplateContext>,
+    pub(super) context: Arc<TemplateContext>,
     pub(super) roster: Arc<Roster>,
     pub(super) login_user: Arc<str>,
     pub(super) host: HostName,
 }
 
-/// Makes the resources that a unit means on a host: none when a condition is false, several with a `loop`.
+/// Makes the resources that a declaration means on a host: none when a condition is false, several with a `loop`.
 ///
 /// # Errors
 /// Everything that is wrong with them on this host.
 pub(super) fn expand(
-    unit: &ResourceDecl,
+    declaration: &ResourceDecl,
     site: &HostScope,
     facts: &FactsView,
 ) -> Result<Vec<BoundResource>, Diagnostics> {
-    let items = match &unit.repeat {
+    let items = match &declaration.repeat {
         None => vec![None],
         Some(node) => {
-            let scope = TemplateScope::new(&site.world, &site.host, facts.clone());
-            let items =
-                render_list(&scope, &unit.source, node).map_err(|errors| on_host(errors, site))?;
+            let scope = TemplateScope::new(&site.context, &site.host, facts.clone());
+            let items = render_list(&scope, &declaration.source, node)
+                .map_err(|errors| on_host(errors, site))?;
             items.into_iter().map(Some).collect()
         }
     };
     let mut diagnostics = Diagnostics::default();
     let mut bound = Vec::new();
     for item in items {
-        match one(unit, site, facts, item) {
+        match one(declaration, site, facts, item) {
             Ok(made) => bound.extend(made),
             Err(errors) => diagnostics.extend(on_host(errors, site)),
         }
@@ -73,22 +73,22 @@ fn on_host(errors: Diagnostics, site: &HostScope) -> Diagnostics {
 }
 
 fn one(
-    unit: &ResourceDecl,
+    declaration: &ResourceDecl,
     site: &HostScope,
     facts: &FactsView,
     item: Option<Template>,
 ) -> Result<Option<BoundResource>, Diagnostics> {
-    let scope = TemplateScope::with_item(&site.world, &site.host, facts.clone(), item);
-    for condition in &unit.conditions {
-        if !render_condition(&scope, &unit.source, condition)? {
+    let scope = TemplateScope::with_item(&site.context, &site.host, facts.clone(), item);
+    for condition in &declaration.conditions {
+        if !render_condition(&scope, &declaration.source, condition)? {
             return Ok(None);
         }
     }
-    let rendered = match unit.fixed.get(unit.kind, &unit.table) {
+    let rendered = match declaration.fixed.get(declaration.kind, &declaration.table) {
         Some(fixed) => fixed,
         None => Arc::new(RenderedTable::new(
-            unit.kind,
-            render_node(&scope, &unit.source, &unit.table)?,
+            declaration.kind,
+            render_node(&scope, &declaration.source, &declaration.table)?,
         )),
     };
     let table = &rendered.table;
@@ -100,7 +100,7 @@ fn one(
         files: &files,
     };
     match build(
-        unit.kind,
+        declaration.kind,
         ValueDeserializer::from(table.to_toml()),
         &context,
     ) {
@@ -114,26 +114,28 @@ fn one(
             }))
         }
         Some(Err(BuildError::Table(error))) => {
-            Err(table_errors(unit, table.clone(), error, &context))
+            Err(table_errors(declaration, table.clone(), error, &context))
         }
         Some(Err(BuildError::Invalid(invalid))) => {
-            Err(invalid_field(unit, &scope, &files, table, invalid).into())
+            Err(invalid_field(declaration, &scope, &files, table, invalid).into())
         }
-        None => Err(Diagnostic::error(format!("unknown kind `{}`", unit.kind))
-            .at(unit.place.clone())
-            .into()),
+        None => Err(
+            Diagnostic::error(format!("unknown kind `{}`", declaration.kind))
+                .at(declaration.place.clone())
+                .into(),
+        ),
     }
 }
 
 /// Serde stops at the first error. What it points to is taken away and the rest tried again, so that a table with three
 /// typos is one round for its author. What is missing only since it was taken away is no error.
 fn table_errors(
-    unit: &ResourceDecl,
+    declaration: &ResourceDecl,
     mut table: TomlNode,
     first: toml::de::Error,
     context: &HostContext<'_>,
 ) -> Diagnostics {
-    let mut errors = Diagnostics::from(table_error(unit, &first));
+    let mut errors = Diagnostics::from(table_error(declaration, &first));
     let mut error = first;
     let mut removed: Vec<String> = Vec::new();
     while let (Some(span), TomlValue::Table(entries)) = (error.span(), &mut table.value) {
@@ -147,7 +149,11 @@ fn table_errors(
         // A mistyped key was meant to be its nearest name, which is then not missing either.
         removed.extend(meant_name(&error).map(str::to_owned));
         removed.push(entries.remove(at).key);
-        match build(unit.kind, ValueDeserializer::from(table.to_toml()), context) {
+        match build(
+            declaration.kind,
+            ValueDeserializer::from(table.to_toml()),
+            context,
+        ) {
             Some(Err(BuildError::Table(next))) => error = next,
             _ => break,
         }
@@ -157,13 +163,13 @@ fn table_errors(
         {
             break;
         }
-        errors.push(table_error(unit, &error));
+        errors.push(table_error(declaration, &error));
     }
     errors
 }
 
 fn invalid_field(
-    unit: &ResourceDecl,
+    declaration: &ResourceDecl,
     scope: &TemplateScope,
     files: &PlaybookFiles,
     table: &TomlNode,
@@ -174,16 +180,16 @@ fn invalid_field(
         .or_else(asked)
         .or_else(|| find_named_key(table, &invalid.message));
     let place = span.map_or_else(
-        || unit.place.clone(),
-        |span| SourceSpan::new(&unit.source, span),
+        || declaration.place.clone(),
+        |span| SourceSpan::new(&declaration.source, span),
     );
     match scope.take_reason() {
         Some(reason) => reason.related(place, "the template is used here"),
         None => {
             let named = if invalid.field.is_empty() {
-                unit.kind.to_owned()
+                declaration.kind.to_owned()
             } else {
-                format!("{}.{}", unit.kind, invalid.field)
+                format!("{}.{}", declaration.kind, invalid.field)
             };
             let may_quote = may_quote_a_secret(&place);
             let message = if may_quote {
@@ -242,11 +248,11 @@ fn find_text(node: &TomlNode, text: &str) -> Option<Range<usize>> {
     }
 }
 
-fn table_error(unit: &ResourceDecl, error: &toml::de::Error) -> Diagnostic {
+fn table_error(declaration: &ResourceDecl, error: &toml::de::Error) -> Diagnostic {
     let span = error.span().filter(|span| *span != (0..0));
     let place = span.map_or_else(
-        || unit.place.clone(),
-        |span| SourceSpan::new(&unit.source, span),
+        || declaration.place.clone(),
+        |span| SourceSpan::new(&declaration.source, span),
     );
     let message = error.message();
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -254,12 +260,13 @@ fn table_error(unit: &ResourceDecl, error: &toml::de::Error) -> Diagnostic {
         (message.starts_with("unknown field"), quoted.split_first())
     {
         let hint = did_you_mean(name, known.iter().copied());
-        return Diagnostic::error(format!("unknown key `{name}` in `{}`", unit.kind))
+        return Diagnostic::error(format!("unknown key `{name}` in `{}`", declaration.kind))
             .at(place)
             .maybe_hint(hint);
     }
     if let (true, Some(name)) = (message.starts_with("missing field"), quoted.first()) {
-        return Diagnostic::error(format!("`{}` needs `{name}`", unit.kind)).at(unit.place.clone());
+        return Diagnostic::error(format!("`{}` needs `{name}`", declaration.kind))
+            .at(declaration.place.clone());
     }
     let hint = match quoted.split_first() {
         Some((name, known)) if message.starts_with("unknown variant") => {
@@ -289,7 +296,7 @@ fn table_error(unit: &ResourceDecl, error: &toml::de::Error) -> Diagnostic {
     } else {
         message
     };
-    Diagnostic::error(format!("{}: {message}", unit.kind))
+    Diagnostic::error(format!("{}: {message}", declaration.kind))
         .at(place)
         .maybe_hint(hint)
 }

@@ -36,7 +36,7 @@ pub struct Play {
     /// Hosts that may fail before the play stops; `None` means that failures stop only their own hosts.
     pub max_fail: Option<usize>,
     /// Its resources, in order.
-    pub units: Vec<Arc<ResourceDecl>>,
+    pub declarations: Vec<Arc<ResourceDecl>>,
     /// Variables of the playbook that it belongs to.
     pub(super) vars: Arc<VariableMap>,
     /// The folder of its file, where templates and sources are looked for.
@@ -86,7 +86,7 @@ impl Play {
             hosts: Vec::new(),
             serial: None,
             max_fail: None,
-            units: Vec::new(),
+            declarations: Vec::new(),
             vars: Arc::clone(around.vars),
             folder: Arc::clone(around.folder),
         };
@@ -111,7 +111,7 @@ impl Play {
             .and_then(|entry| reader.list(&entry.node, "resources"))
             .unwrap_or_default()
         {
-            play.units
+            play.declarations
                 .extend(ResourceDecl::read(reader, item, &meta).map(Arc::new));
         }
         let span = node

@@ -57,10 +57,10 @@ pub struct ResolvedPlay {
     /// What each host should be, in order; every host has an entry.
     pub host_resources: IndexMap<HostName, Vec<HostResource>>,
     /// Who carries what belongs to the cluster; `None` where that host is not among `hosts`.
-    pub carrier: Option<HostName>,
-    /// What belongs to the cluster, as other hosts of the play would carry it when the carrier cannot be read; managers come first.
+    pub delegate: Option<HostName>,
+    /// What belongs to the cluster, as other hosts of the play would carry it when the delegate cannot be read; managers come first.
     /// What would be another content on that host is not in its list.
-    pub standbys: IndexMap<HostName, Vec<HostResource>>,
+    pub fallbacks: IndexMap<HostName, Vec<HostResource>>,
 }
 
 /// One resource of one host.
@@ -99,7 +99,7 @@ pub fn resolve(
         limit: None,
         filter: TagFilter::default(),
         diagnostics: Diagnostics::default(),
-        worlds: HashMap::new(),
+        contexts: HashMap::new(),
         reached: IndexSet::new(),
         order: inventory
             .hosts()
@@ -133,7 +133,7 @@ struct PlaybookResolver<'a> {
     limit: Option<IndexSet<HostName>>,
     filter: TagFilter,
     diagnostics: Diagnostics,
-    worlds: HashMap<(usize, usize), (Arc<TemplateContext>, Arc<Roster>)>,
+    contexts: HashMap<(usize, usize), (Arc<TemplateContext>, Arc<Roster>)>,
     reached: IndexSet<HostName>,
     /// Where each host stands in the inventory.
     order: HashMap<HostName, usize>,
@@ -191,7 +191,7 @@ impl PlaybookResolver<'_> {
         selected.sort_by_cached_key(|host| order.get(host));
         self.reached.extend(selected.iter().cloned());
         // Chosen before `--limit`: a part of the hosts never takes over what belongs to all.
-        let carrier = selected.first().cloned();
+        let delegate = selected.first().cloned();
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
         }
@@ -200,52 +200,53 @@ impl PlaybookResolver<'_> {
             .map(|host| {
                 (
                     host.clone(),
-                    self.host_resources(play, host, carrier.as_ref() == Some(host)),
+                    self.host_resources(play, host, delegate.as_ref() == Some(host)),
                 )
             })
             .collect();
-        let carrier = carrier.filter(|host| host_resources.contains_key(host));
-        let carried = carrier
+        let delegate = delegate.filter(|host| host_resources.contains_key(host));
+        let cluster_resources = delegate
             .as_ref()
             .and_then(|host| host_resources.get(host))
             .map(Vec::as_slice)
             .unwrap_or_default();
         let others: Vec<&HostName> = selected
             .iter()
-            .filter(|host| carrier.as_ref() != Some(*host))
+            .filter(|host| delegate.as_ref() != Some(*host))
             .collect();
-        let standbys = self.standbys(play, carried, others);
+        let fallbacks = self.fallbacks(play, cluster_resources, others);
         ResolvedPlay {
             name: play.name.clone(),
             serial: play.serial,
             max_fail: play.max_fail,
             hosts: selected.into_iter().collect(),
             host_resources,
-            carrier,
-            standbys,
+            delegate,
+            fallbacks,
         }
     }
 
     /// What is wrong on a host that may never carry anything stops nothing: it just does not stand by.
-    fn standbys(
+    fn fallbacks(
         &mut self,
         play: &Play,
-        carried: &[HostResource],
+        cluster_resources: &[HostResource],
         mut hosts: Vec<&HostName>,
     ) -> IndexMap<HostName, Vec<HostResource>> {
-        let wanted: Vec<DefinitionDigest> = carried
+        let wanted: Vec<DefinitionDigest> = cluster_resources
             .iter()
-            .filter_map(|goal| goal.ready()?.definition())
+            .filter_map(|host_resource| host_resource.ready()?.definition())
             .collect();
-        let units: Vec<Arc<ResourceDecl>> = play
-            .units
+        let declarations: Vec<Arc<ResourceDecl>> = play
+            .declarations
             .iter()
-            .filter(|unit| {
-                self.filter.selects(unit) && scope(unit.kind) == Some(ResourceScope::Cluster)
+            .filter(|declaration| {
+                self.filter.selects(declaration)
+                    && scope(declaration.kind) == Some(ResourceScope::Cluster)
             })
             .cloned()
             .collect();
-        if units.is_empty() || wanted.is_empty() {
+        if declarations.is_empty() || wanted.is_empty() {
             return IndexMap::new();
         }
         let manages = |host: &HostName| {
@@ -254,13 +255,13 @@ impl PlaybookResolver<'_> {
                 .is_some_and(|host| host.groups.iter().any(|group| group == "managers"))
         };
         hosts.sort_by_cached_key(|host| !manages(host));
-        let mut standbys = IndexMap::new();
+        let mut fallbacks = IndexMap::new();
         for host in hosts.into_iter().take(MOST_STANDBYS) {
             let site = self.site(play, host);
             let mut host_resources = Vec::new();
-            for unit in &units {
+            for declaration in &declarations {
                 let facts = FactsView::unknown();
-                let Ok(bound) = expand(unit, &site, &facts) else {
+                let Ok(bound) = expand(declaration, &site, &facts) else {
                     continue;
                 };
                 let same = |resource: &Arc<dyn Resource>| {
@@ -273,25 +274,25 @@ impl PlaybookResolver<'_> {
                     .map(|one| one.resource)
                     .filter(|one| !facts.were_missed() && same(one));
                 host_resources.extend(bound.map(|resource| HostResource {
-                    tags: unit.tags.clone(),
-                    place: unit.place.clone(),
+                    tags: declaration.tags.clone(),
+                    place: declaration.place.clone(),
                     resource: ResourceBinding::Bound(resource),
                 }));
             }
-            standbys.insert(host.clone(), host_resources);
+            fallbacks.insert(host.clone(), host_resources);
         }
-        standbys
+        fallbacks
     }
 
     fn site(&mut self, play: &Play, host: &HostName) -> HostScope {
-        let (world, roster) = self.world(play);
+        let (context, roster) = self.context(play);
         let login_user = self
             .inventory
             .target(host)
             .map_or("", |target| target.user.as_str())
             .into();
         HostScope {
-            world,
+            context,
             roster,
             login_user,
             host: host.clone(),
@@ -305,48 +306,53 @@ impl PlaybookResolver<'_> {
         is_delegate: bool,
     ) -> Vec<HostResource> {
         let site = self.site(play, host);
-        let ours =
-            |unit: &ResourceDecl| is_delegate || scope(unit.kind) != Some(ResourceScope::Cluster);
-        let units = play
-            .units
+        let ours = |declaration: &ResourceDecl| {
+            is_delegate || scope(declaration.kind) != Some(ResourceScope::Cluster)
+        };
+        let declarations = play
+            .declarations
             .iter()
-            .filter(|unit| self.filter.selects(unit) && ours(unit))
+            .filter(|declaration| self.filter.selects(declaration) && ours(declaration))
             .cloned()
             .collect::<Vec<_>>();
-        units
+        declarations
             .iter()
-            .flat_map(|unit| self.unit(unit, &site))
+            .flat_map(|declaration| self.declaration(declaration, &site))
             .collect()
     }
 
-    fn world(&mut self, play: &Play) -> (Arc<TemplateContext>, Arc<Roster>) {
+    fn context(&mut self, play: &Play) -> (Arc<TemplateContext>, Arc<Roster>) {
         let key = (
             Arc::as_ptr(&play.vars) as usize,
             Arc::as_ptr(&play.folder) as usize,
         );
-        let made = self.worlds.entry(key).or_insert_with(|| {
-            let world = TemplateContext::new(self.inventory, &play.vars, &play.folder);
-            let roster = Arc::new(world.roster());
-            (world, roster)
+        let made = self.contexts.entry(key).or_insert_with(|| {
+            let context = TemplateContext::new(self.inventory, &play.vars, &play.folder);
+            let roster = Arc::new(context.roster());
+            (context, roster)
         });
         made.clone()
     }
 
-    fn unit(&mut self, unit: &Arc<ResourceDecl>, site: &HostScope) -> Vec<HostResource> {
+    fn declaration(
+        &mut self,
+        declaration: &Arc<ResourceDecl>,
+        site: &HostScope,
+    ) -> Vec<HostResource> {
         let facts = FactsView::unknown();
-        let expanded = expand(unit, site, &facts);
-        let goal = |resource| HostResource {
-            tags: unit.tags.clone(),
-            place: unit.place.clone(),
+        let expanded = expand(declaration, site, &facts);
+        let host_resource = |resource| HostResource {
+            tags: declaration.tags.clone(),
+            place: declaration.place.clone(),
             resource,
         };
         if facts.were_missed() {
             let deferred = DeferredResource {
-                unit: Arc::clone(unit),
+                declaration: Arc::clone(declaration),
                 site: site.clone(),
             };
             self.try_samples(&deferred);
-            return vec![goal(ResourceBinding::Deferred(Arc::new(deferred)))];
+            return vec![host_resource(ResourceBinding::Deferred(Arc::new(deferred)))];
         }
         match expanded {
             Ok(bound) => {
@@ -355,13 +361,13 @@ impl PlaybookResolver<'_> {
                         &site.host,
                         &*one.resource,
                         &one.content,
-                        &unit.place,
+                        &declaration.place,
                         &mut self.diagnostics,
                     );
                 }
                 bound
                     .into_iter()
-                    .map(|one| goal(ResourceBinding::Bound(one.resource)))
+                    .map(|one| host_resource(ResourceBinding::Bound(one.resource)))
                     .collect()
             }
             Err(errors) => {
@@ -405,7 +411,7 @@ impl PlaybookResolver<'_> {
             .filter(|(_, count)| *count >= samples.len())
         {
             self.checks
-                .claim(&deferred.site.host, claim, &deferred.unit.place);
+                .claim(&deferred.site.host, claim, &deferred.declaration.place);
         }
         for mut failure in failures {
             if failure.releases.len() == samples.len() {

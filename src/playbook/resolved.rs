@@ -26,7 +26,9 @@ impl ResolvedPlaybook {
         self.plays
             .iter()
             .enumerate()
-            .flat_map(move |(index, play)| of_play(play).map(move |goal| (index, goal)))
+            .flat_map(move |(index, play)| {
+                of_play(play).map(move |host_resource| (index, host_resource))
+            })
     }
 }
 

@@ -30,8 +30,8 @@ impl TagFilter {
         let known: BTreeSet<&str> = playbook
             .plays
             .iter()
-            .flat_map(|play| &play.units)
-            .flat_map(|unit| unit.tags.iter().map(String::as_str))
+            .flat_map(|play| &play.declarations)
+            .flat_map(|declaration| declaration.tags.iter().map(String::as_str))
             .chain([ALWAYS])
             .collect();
         let mut diagnostics = Diagnostics::default();
@@ -68,11 +68,11 @@ impl TagFilter {
     }
 
     /// Whether a resource is meant.
-    pub(super) fn selects(&self, unit: &ResourceDecl) -> bool {
-        let has = |tags: &BTreeSet<String>| unit.tags.iter().any(|tag| tags.contains(tag));
+    pub(super) fn selects(&self, declaration: &ResourceDecl) -> bool {
+        let has = |tags: &BTreeSet<String>| declaration.tags.iter().any(|tag| tags.contains(tag));
         let is_wanted = self.wanted.is_empty()
             || has(&self.wanted)
-            || unit.tags.iter().any(|tag| tag == ALWAYS);
+            || declaration.tags.iter().any(|tag| tag == ALWAYS);
         is_wanted && !has(&self.skipped)
     }
 }

@@ -19,30 +19,30 @@ use crate::transport::TransportError;
 /// Hosts that carry instead, by index of the play.
 pub(super) type Fallbacks = BTreeMap<usize, HostName>;
 
-/// What the carrier of a play has for the cluster, by name.
-fn cluster_labels(play: &ResolvedPlay, carrier: &HostName) -> Vec<String> {
-    let host_resources = play.host_resources.get(carrier).into_iter().flatten();
+/// What the delegate of a play has for the cluster, by name.
+fn cluster_labels(play: &ResolvedPlay, delegate: &HostName) -> Vec<String> {
+    let host_resources = play.host_resources.get(delegate).into_iter().flatten();
     host_resources
-        .filter(|goal| goal.scope() == Some(ResourceScope::Cluster))
+        .filter(|host_resource| host_resource.scope() == Some(ResourceScope::Cluster))
         .map(HostResource::label)
         .collect()
 }
 
-/// Chooses, for each play whose carrier could not be read, the first host that stands by and could be.
+/// Chooses, for each play whose delegate could not be read, the first host that stands by and could be.
 pub(super) fn choose_fallbacks(
     work: &ResolvedPlaybook,
     found: &mut IndexMap<HostName, HostPlan>,
 ) -> Fallbacks {
     let mut chosen = Fallbacks::new();
     for (index, play) in work.plays.iter().enumerate() {
-        let Some(carrier) = &play.carrier else {
+        let Some(delegate) = &play.delegate else {
             continue;
         };
         let is_lost = found
-            .get(carrier)
+            .get(delegate)
             .is_some_and(|host| host.outcome.is_lost());
         let left = if is_lost {
-            cluster_labels(play, carrier)
+            cluster_labels(play, delegate)
         } else {
             Vec::new()
         };
@@ -53,7 +53,7 @@ pub(super) fn choose_fallbacks(
         // On a host that is refused or cannot be read whole, `apply` performs nothing.
         let sound = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.failed());
         let able = || {
-            play.standbys
+            play.fallbacks
                 .iter()
                 .filter(|(host, host_resources)| !host_resources.is_empty() && reached(host))
                 .map(|(host, _)| host)
@@ -64,7 +64,7 @@ pub(super) fn choose_fallbacks(
             .cloned();
         let takes = standby
             .as_ref()
-            .and_then(|host| play.standbys.get(host))
+            .and_then(|host| play.fallbacks.get(host))
             .into_iter()
             .flatten();
         let taken: Vec<String> = takes.map(HostResource::label).collect();
@@ -73,7 +73,7 @@ pub(super) fn choose_fallbacks(
             .filter(|name| !taken.contains(name))
             .map(String::as_str)
             .collect();
-        if let Some(host) = found.get_mut(carrier).filter(|_| !unread.is_empty()) {
+        if let Some(host) = found.get_mut(delegate).filter(|_| !unread.is_empty()) {
             let names = unread.join(", ");
             host.outcome.notes.push(format!(
                 "not looked at: {names}, since no other host of the play {} can carry that",
@@ -92,22 +92,22 @@ pub(super) async fn plan_on_fallback(
     fleet: &Arc<Fleet>,
     work: &ResolvedPlaybook,
     found: &mut IndexMap<HostName, HostPlan>,
-    standbys: &Fallbacks,
+    fallbacks: &Fallbacks,
 ) {
-    for (index, name) in standbys {
+    for (index, name) in fallbacks {
         let (Some(play), Some(forecast)) = (work.plays.get(*index), found.get_mut(name)) else {
             continue;
         };
-        let host_resources = play.standbys.get(name).into_iter().flatten();
+        let host_resources = play.fallbacks.get(name).into_iter().flatten();
         let resources: Vec<Arc<dyn Resource>> =
             host_resources.filter_map(HostResource::ready).collect();
         let names: Vec<String> = resources.iter().map(|resource| resource.id()).collect();
-        let carrier = play
-            .carrier
+        let delegate = play
+            .delegate
             .as_ref()
-            .map_or("its carrier", HostName::as_str);
+            .map_or("its delegate", HostName::as_str);
         let note = format!(
-            "{name} carries {} for {carrier}, which cannot be read",
+            "{name} carries {} for {delegate}, which cannot be read",
             names.join(", ")
         );
         // A task of its own: a panic is the host's failure, as it is where the host's own resources are looked at.

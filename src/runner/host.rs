@@ -118,7 +118,7 @@ impl ConnectedHost {
         _permit: &Permit,
         method: &str,
         path: &str,
-        parcel: &RequestBody,
+        request_body: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let Ok(method) = Method::from_bytes(method.as_bytes()) else {
@@ -126,7 +126,7 @@ impl ConnectedHost {
                 "`{method}` is not a method of HTTP"
             )));
         };
-        self.send(&method, path, parcel, timeout).await
+        self.send(&method, path, request_body, timeout).await
     }
 
     /// One write of the `docker` command behind a gate, as it came.
@@ -192,11 +192,11 @@ impl ConnectedHost {
         &self,
         method: &Method,
         path: &str,
-        parcel: &RequestBody,
+        request_body: &RequestBody,
         timeout: Duration,
     ) -> Result<(u16, Value), TransportError> {
         let client = self.client().await?;
-        let result = client.send(method, path, parcel, timeout).await;
+        let result = client.send(method, path, request_body, timeout).await;
         if result.is_err() {
             self.forget(&client).await;
         }
@@ -214,15 +214,15 @@ impl ConnectedHost {
         image: &str,
         credentials: Option<&RegistryCredentials>,
     ) -> DockerAnswer {
-        let parcel =
+        let request_body =
             RequestBody::default().with_registry_auth(credentials.map(RegistryCredentials::header));
-        self.read(&format!("/distribution/{image}/json"), &parcel)
+        self.read(&format!("/distribution/{image}/json"), &request_body)
             .await
     }
 
-    async fn read(&self, path: &str, parcel: &RequestBody) -> DockerAnswer {
+    async fn read(&self, path: &str, request_body: &RequestBody) -> DockerAnswer {
         match self
-            .send(&Method::GET, path, parcel, ENGINE_READ_TIMEOUT)
+            .send(&Method::GET, path, request_body, ENGINE_READ_TIMEOUT)
             .await
         {
             Ok((status, body)) => DockerAnswer::Response { status, body },

@@ -25,8 +25,8 @@ pub struct RunPlan {
     pub hosts: IndexMap<HostName, HostPlan>,
     /// Whether it was interrupted before all hosts were looked at.
     pub interrupted: bool,
-    /// Who carries a play's cluster resources instead of their carrier, by index of the play.
-    pub(super) standbys: Fallbacks,
+    /// Who carries a play's cluster resources instead of their delegate, by index of the play.
+    pub(super) fallbacks: Fallbacks,
 }
 
 /// One host's part.
@@ -98,7 +98,7 @@ pub async fn plan_run(
     hosts: Vec<HostName>,
     forks: usize,
     cluster_check: Option<&Arc<dyn ClusterCheck>>,
-    standbys: Option<&Fallbacks>,
+    fallbacks: Option<&Fallbacks>,
     stop: &CancellationToken,
 ) -> RunPlan {
     let looked = fan_out(hosts.clone(), forks, |host| {
@@ -128,7 +128,7 @@ pub async fn plan_run(
         };
         found.insert(host, forecast);
     }
-    let chosen = standbys
+    let chosen = fallbacks
         .cloned()
         .unwrap_or_else(|| choose_fallbacks(work, &mut found));
     if !interrupted {
@@ -137,7 +137,7 @@ pub async fn plan_run(
     RunPlan {
         hosts: found,
         interrupted,
-        standbys: chosen,
+        fallbacks: chosen,
     }
 }
 
@@ -228,11 +228,11 @@ async fn examine_host(
     // Facts are asked in the same exec as all that does not depend on them.
     let ready: Vec<Arc<dyn Resource>> = host_resources
         .iter()
-        .filter_map(|(_, goal)| goal.ready())
+        .filter_map(|(_, host_resource)| host_resource.ready())
         .collect();
     let deferred = host_resources
         .iter()
-        .any(|(_, goal)| goal.ready().is_none());
+        .any(|(_, host_resource)| host_resource.ready().is_none());
     // So is the record of what was applied last: it costs no exec of its own.
     let recorded = !host_resources.is_empty();
     let record = recorded.then(AppliedRecord::query);
@@ -250,14 +250,14 @@ async fn examine_host(
     let mut look = HostExaminer::gather(fleet, host, &ready, more).await?;
     let mut tasks = Vec::new();
     let mut unbound = Vec::new();
-    for (play, goal) in host_resources {
-        match bind(goal, &look.answers) {
+    for (play, host_resource) in host_resources {
+        match bind(host_resource, &look.answers) {
             Ok(resources) => tasks.extend(resources.into_iter().map(|resource| PlannedResource {
                 play,
                 resource,
                 change: None,
             })),
-            Err(why) => unbound.push((play, goal.label(), why)),
+            Err(why) => unbound.push((play, host_resource.label(), why)),
         }
     }
     let resources: Vec<Arc<dyn Resource>> =
@@ -313,8 +313,11 @@ async fn examine_host(
     })
 }
 
-fn bind(goal: &HostResource, answers: &HostAnswers) -> Result<Vec<Arc<dyn Resource>>, String> {
-    match &goal.resource {
+fn bind(
+    host_resource: &HostResource,
+    answers: &HostAnswers,
+) -> Result<Vec<Arc<dyn Resource>>, String> {
+    match &host_resource.resource {
         ResourceBinding::Bound(resource) => Ok(vec![resource.clone()]),
         ResourceBinding::Deferred(deferred) => {
             let facts: &HostFacts = answers

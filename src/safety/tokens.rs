@@ -93,8 +93,8 @@ mod tests {
             definition: &DefinitionDigest,
         ) -> Option<bool> {
             let mut kept = self.0.get(host)?.baseline_entries(host);
-            kept.find(|keepsake| keepsake.id == id)
-                .map(|keepsake| keepsake.definition == *definition)
+            kept.find(|baseline_entry| baseline_entry.id == id)
+                .map(|baseline_entry| baseline_entry.definition == *definition)
         }
     }
 

@@ -101,10 +101,10 @@ pub enum MembershipError {
 /// # Errors
 /// [`ProbeError`] for [`MembershipError::Unknown`].
 pub fn try_resolve(
-    sight: &SwarmView,
+    view: &SwarmView,
     ours: &ManagerAddresses,
 ) -> Result<Result<MembershipStatus, Refusal>, ProbeError> {
-    match resolve_membership(sight, ours) {
+    match resolve_membership(view, ours) {
         Ok(standing) => Ok(Ok(standing)),
         Err(MembershipError::Refused(refusal)) => Ok(Err(refusal)),
         Err(MembershipError::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
@@ -117,18 +117,18 @@ pub fn try_resolve(
 /// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership; [`MembershipError::Unknown`] when a manager that
 /// may hold the swarm could not be read, or the swarm has no leader.
 pub fn resolve_membership(
-    sight: &SwarmView,
+    view: &SwarmView,
     ours: &ManagerAddresses,
 ) -> Result<MembershipStatus, MembershipError> {
-    let info = sight.own.info().cloned().unwrap_or_default();
+    let info = view.own.info().cloned().unwrap_or_default();
     if info.state == "locked" {
         return refuse(
-            format!("the swarm on {} is locked", sight.host),
+            format!("the swarm on {} is locked", view.host),
             "run `docker swarm unlock` on it with the unlock key, then apply again",
         );
     }
-    let swarm = our_swarm(sight, ours, &info)?;
-    let membership = match &sight.own {
+    let swarm = our_swarm(view, ours, &info)?;
+    let membership = match &view.own {
         DockerStatus::Absent => Membership::Bare,
         DockerStatus::Down(why) | DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
             Membership::Stopped(why.clone())
@@ -137,11 +137,11 @@ pub fn resolve_membership(
             Membership::Inactive
         }
         DockerStatus::Answered(info) => match &swarm {
-            Some(swarm) => in_swarm(sight, ours, info, swarm)?,
-            None => return Err(without_swarm(sight, ours, info)),
+            Some(swarm) => in_swarm(view, ours, info, swarm)?,
+            None => return Err(without_swarm(view, ours, info)),
         },
     };
-    if let (None, Some(why)) = (&swarm, unknown_manager(sight)) {
+    if let (None, Some(why)) = (&swarm, unknown_manager(view)) {
         return Err(MembershipError::Unknown(why));
     }
     Ok(MembershipStatus {
@@ -153,18 +153,18 @@ pub fn resolve_membership(
 
 /// The swarm that the group's managers hold; `None` when none of those that answer does.
 fn our_swarm(
-    sight: &SwarmView,
+    view: &SwarmView,
     ours: &ManagerAddresses,
     own: &DockerInfo,
 ) -> Result<Option<LiveSwarm>, MembershipError> {
-    let in_group = ours.managers.iter().any(|(name, _)| *name == sight.host);
-    let mut managers = sight
+    let in_group = ours.managers.iter().any(|(name, _)| *name == view.host);
+    let mut managers = view
         .managers()
-        .filter(|(name, _)| **name != sight.host || in_group);
+        .filter(|(name, _)| **name != view.host || in_group);
     let Some((first, holder, cluster_id)) =
         managers.find_map(|(name, info)| Some((name, info, info.cluster_id.clone()?)))
     else {
-        return match sight.managers().find(|(_, info)| info.cluster_id.is_none()) {
+        return match view.managers().find(|(_, info)| info.cluster_id.is_none()) {
             Some((name, info)) => Err(MembershipError::Unknown(format!(
                 "the swarm that {name} manages has no leader, so its nodes cannot be read or changed: {}",
                 if info.error.is_empty() {
@@ -194,13 +194,13 @@ fn our_swarm(
         }
     }
     // A manager outside the group (one that is to be demoted) may answer for the cluster too.
-    let names = sight
+    let names = view
         .managers()
         .filter(|(_, info)| info.cluster_id.as_ref() == Some(&cluster_id))
         .map(|(name, _)| name.clone())
         .collect();
     let foreign = own.cluster_id.as_ref().is_some_and(|id| *id != cluster_id);
-    let nodes = match &sight.nodes {
+    let nodes = match &view.nodes {
         Some(Ok(nodes)) => nodes.clone(),
         Some(Err(why)) if !foreign => {
             return Err(MembershipError::Unknown(format!(
@@ -220,7 +220,7 @@ fn our_swarm(
 
 /// What a host that is in some swarm is in ours.
 fn in_swarm(
-    sight: &SwarmView,
+    view: &SwarmView,
     ours: &ManagerAddresses,
     info: &DockerInfo,
     swarm: &LiveSwarm,
@@ -230,7 +230,7 @@ fn in_swarm(
         .as_ref()
         .is_some_and(|id| *id != swarm.cluster_id)
     {
-        return Err(foreign(sight, info, Some(swarm)));
+        return Err(foreign(view, info, Some(swarm)));
     }
     let node = swarm
         .nodes
@@ -242,22 +242,22 @@ fn in_swarm(
         (state, Some(node)) if node.manager.is_some() => refuse(
             format!(
                 "{} is a manager of the swarm and its Engine says `{state}`: {}",
-                sight.host, info.error
+                view.host, info.error
             ),
             "the Engine tries again by itself: wait a minute and run again; if it stays so, repair it by hand (making a manager leave could cost the swarm its majority)",
         ),
         ("active", None) if info.control_available => refuse(
             format!(
                 "{} acts as a manager of cluster {}, whose other managers do not know its node {}",
-                sight.host, swarm.cluster_id, info.node_id
+                view.host, swarm.cluster_id, info.node_id
             ),
             "compare `docker node ls` on each manager, and take the stale one out by hand with `docker swarm leave --force`",
         ),
-        (_, None) if !info.remote_managers.is_empty() && !knows_us(sight, ours, info, swarm) => {
-            Err(foreign(sight, info, Some(swarm)))
+        (_, None) if !info.remote_managers.is_empty() && !knows_us(view, ours, info, swarm) => {
+            Err(foreign(view, info, Some(swarm)))
         }
         ("active", None) if info.remote_managers.is_empty() => {
-            Err(foreign(sight, info, Some(swarm)))
+            Err(foreign(view, info, Some(swarm)))
         }
         ("active", None) => Ok(Membership::Removed {
             node_id: info.node_id.clone(),
@@ -271,7 +271,7 @@ fn in_swarm(
 
 /// Whether one of the managers that the host remembers is ours.
 fn knows_us(
-    sight: &SwarmView,
+    view: &SwarmView,
     ours: &ManagerAddresses,
     info: &DockerInfo,
     swarm: &LiveSwarm,
@@ -279,14 +279,14 @@ fn knows_us(
     info.remote_managers.iter().any(|remote| {
         ours.contains(&remote.addr)
             || swarm.nodes.iter().any(|node| node.id == remote.node_id)
-            || sight.managers().any(|(_, manager)| {
+            || view.managers().any(|(_, manager)| {
                 !manager.node_id.is_empty() && manager.node_id == remote.node_id
             })
     })
 }
 
 /// A host that is in a swarm, while no manager of the group that answers holds one.
-fn without_swarm(sight: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -> MembershipError {
+fn without_swarm(view: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -> MembershipError {
     let remembered = info
         .remote_managers
         .iter()
@@ -298,25 +298,25 @@ fn without_swarm(sight: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) 
             .is_ok()
     });
     let elsewhere = comparable && !remembered && !info.remote_managers.is_empty();
-    match unknown_manager(sight) {
+    match unknown_manager(view) {
         Some(why) if !elsewhere && !info.control_available => MembershipError::Unknown(why),
         _ if remembered && !info.control_available => MembershipError::Refused(Refusal {
             why: format!(
                 "{} is a node of a swarm that was managed from {}, and no manager of the group holds that swarm any more",
-                sight.host,
+                view.host,
                 info.remote_addresses()
             ),
             hint: format!(
                 "bring the manager back; or, if that swarm is gone for good, run `docker swarm leave --force` on {}",
-                sight.host
+                view.host
             ),
         }),
-        _ => foreign(sight, info, None),
+        _ => foreign(view, info, None),
     }
 }
 
 /// The refusal of a host that belongs to somebody else.
-fn foreign(sight: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> MembershipError {
+fn foreign(view: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> MembershipError {
     let theirs = match &info.cluster_id {
         Some(id) => format!("cluster {id}, managers {}", info.remote_addresses()),
         None => format!(
@@ -335,7 +335,7 @@ fn foreign(sight: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> M
                 .managers
                 .iter()
                 .map(HostName::as_str)
-                .filter(|name| *name != sight.host.as_str())
+                .filter(|name| *name != view.host.as_str())
                 .collect();
             format!(
                 "not in ours (cluster {}, managers {})",
@@ -348,18 +348,18 @@ fn foreign(sight: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> M
     MembershipError::Refused(Refusal {
         why: format!(
             "{} is already in another swarm ({theirs}), {wanted}",
-            sight.host
+            view.host
         ),
         hint: format!(
             "if {} is meant to change swarms, run `docker swarm leave --force` on it by hand, then apply again",
-            sight.host
+            view.host
         ),
     })
 }
 
 /// The first manager that may hold the swarm although it cannot be seen to.
-fn unknown_manager(sight: &SwarmView) -> Option<String> {
-    sight.others.iter().find_map(|(name, view)| match (view.unknown(), view.info()) {
+fn unknown_manager(view: &SwarmView) -> Option<String> {
+    view.others.iter().find_map(|(name, view)| match (view.unknown(), view.info()) {
         (Some(why), _) => {
             Some(format!("whether {name} holds the swarm cannot be known: {}", why.trim_end_matches('.')))
         }

@@ -51,11 +51,11 @@ impl SwarmObjects {
         paths: &[String],
         answers: &HostAnswers,
     ) -> Result<ObjectsReading, ProbeError> {
-        let sight = match SwarmView::read(host, &ours.names(), answers)? {
+        let view = match SwarmView::read(host, &ours.names(), answers)? {
             SwarmReading::Needs(queries) => return Ok(ObjectsReading::Needs(queries)),
-            SwarmReading::Done(sight) => sight,
+            SwarmReading::Done(view) => view,
         };
-        let swarm = match try_resolve(&sight, ours)? {
+        let swarm = match try_resolve(&view, ours)? {
             Err(refusal) => return Ok(ObjectsReading::Done(Self::Refused(refusal))),
             Ok(MembershipStatus { swarm: None, .. }) => {
                 return Ok(ObjectsReading::Done(Self::NoSwarm));

@@ -65,7 +65,7 @@ impl DockerStatus {
     }
 }
 
-/// A host's sight of its swarm.
+/// A host's view of its swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwarmView {
     /// The host that looks.
@@ -167,7 +167,7 @@ impl SwarmView {
         }
     }
 
-    /// Every Engine in sight that is a working manager, the host's own last.
+    /// Every Engine in view that is a working manager, the host's own last.
     pub fn managers(&self) -> impl Iterator<Item = (&HostName, &DockerInfo)> {
         self.others
             .iter()

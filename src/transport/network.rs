@@ -24,7 +24,7 @@ pub struct SshNetwork {
     hosts: HashMap<HostName, SshTarget>,
     known: Mutex<HashMap<Vec<PathBuf>, KnownHosts>>,
     jumps: Mutex<HashMap<String, Arc<tokio::sync::Mutex<JumpSlot>>>>,
-    startups: LoginLimiter,
+    login_limiter: LoginLimiter,
 }
 
 /// A jump host's connection, or why there is none.
@@ -85,8 +85,8 @@ impl SshNetwork {
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
     pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
-        let road = self.resolve_route(target, &[]).await?;
-        let keys = scan(&road, target).await?;
+        let route = self.resolve_route(target, &[]).await?;
+        let keys = scan(&route, target).await?;
         Ok(keys
             .iter()
             .filter_map(|key| known_line(target, key))
@@ -126,18 +126,22 @@ impl SshNetwork {
     }
 
     /// Reaches a resolved host; `way` are the hosts that are being reached through it.
-    fn connect_target<'a>(&'a self, target: &'a SshTarget, way: &'a [String]) -> ConnectFuture<'a> {
+    fn connect_target<'a>(
+        &'a self,
+        target: &'a SshTarget,
+        visited: &'a [String],
+    ) -> ConnectFuture<'a> {
         Box::pin(async move {
             let known = self.known_hosts(&target.known_hosts)?;
-            let road = self.resolve_route(target, way).await?;
-            connect_via(&road, target, &known, &self.options, &self.startups).await
+            let route = self.resolve_route(target, visited).await?;
+            connect_via(&route, target, &known, &self.options, &self.login_limiter).await
         })
     }
 
     async fn resolve_route(
         &self,
         target: &SshTarget,
-        way: &[String],
+        visited: &[String],
     ) -> Result<Route, TransportError> {
         let trouble = |setting: &str, why: String| TransportError::Settings {
             setting: setting.into(),
@@ -164,7 +168,7 @@ impl SshNetwork {
             .map_or((None, list.as_str()), |(before, last)| (Some(before), last));
         let hop = hop::parse(last).map_err(|why| trouble("ProxyJump", why))?;
         let hop = self.resolve(&self.hop_target(target, &hop, before)).await?;
-        let mut further: Vec<String> = way.to_vec();
+        let mut further: Vec<String> = visited.to_vec();
         further.push(label(target));
         let label = label(&hop);
         if further.contains(&label) {
@@ -261,7 +265,7 @@ impl SshNetwork {
         &self,
         hop: &SshTarget,
         label: &str,
-        way: &[String],
+        visited: &[String],
     ) -> Result<Arc<SshConnection>, TransportError> {
         let asked = Instant::now();
         let key = format!(
@@ -285,7 +289,7 @@ impl SshNetwork {
         {
             return Err(error.clone());
         }
-        let result = self.connect_target(hop, way).await;
+        let result = self.connect_target(hop, visited).await;
         match &result {
             Ok(connection) => slot.connection = Some(Arc::clone(connection)),
             Err(error) => slot.failed = Some((Instant::now(), error.clone())),

@@ -1,4 +1,4 @@
-//! What belongs to the cluster is looked at from another host of the play when its carrier cannot be read, and never passes for clean
+//! What belongs to the cluster is looked at from another host of the play when its delegate cannot be read, and never passes for clean
 //! because nobody looked. Hosts are scripted; their shell is this machine's, which only reads.
 
 use std::collections::BTreeMap;
@@ -186,7 +186,7 @@ fn what_nobody_could_look_at_is_said_and_is_not_clean() {
         &format!("{alone}{others}"),
         &[],
     ));
-    // A part of the hosts takes nothing over: the carrier was not asked for, and is not missing.
+    // A part of the hosts takes nothing over: the delegate was not asked for, and is not missing.
     let summary = check([false, true, true], PLAYS, &["docker02"]);
     assert!(!summary.unreachable() && resources(&summary, "docker02").is_empty());
 }

@@ -190,7 +190,7 @@ fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran 
                 forks: 3,
                 lock_wait: std::time::Duration::ZERO,
                 owner: "me@here".into(),
-                lookout: None,
+                cluster_check: None,
             };
             apply(&fleet, &work, Arc::new(Open), &Yes, &options, &stop).await
         } else {
@@ -305,7 +305,7 @@ fn a_panic_in_the_forecast_is_a_failed_host() {
 #[test]
 fn a_panic_in_the_forecast_is_in_every_report() {
     let ran = run(&[("docker02", GATHER)], &plays("", ""), false);
-    let sieved = FilteredRun {
+    let filtered = FilteredRun {
         summary: ran.summary,
         ignored: Vec::new(),
     };
@@ -317,12 +317,12 @@ fn a_panic_in_the_forecast_is_in_every_report() {
         rules: &IgnoreRules::default(),
         cluster: None,
     };
-    let report: CheckReport = assemble(&sieved, &about);
+    let report: CheckReport = assemble(&filtered, &about);
     assert_eq!((report.state, report.totals.failed), (HostState::Failed, 1));
     assert_eq!(report.hosts[1].state, HostState::Failed);
     let why = "internal error of skep on docker02: a wire is loose";
     assert_eq!(report.hosts[1].failure.as_ref().unwrap().why, why);
-    let junit = junit_text(&report, &sieved.summary);
+    let junit = junit_text(&report, &filtered.summary);
     assert!(
         junit.contains(&format!("<error message=\"{why}\"")),
         "{junit}"

@@ -36,7 +36,7 @@ impl LinkFault {
         matches!(
             self,
             Self::CutAtPacket(PacketPosition {
-                beside: Offset::At,
+                offset: Offset::At,
                 ..
             })
         )
@@ -46,9 +46,9 @@ impl LinkFault {
 /// Beside the end of a packet. Packets of one direction are counted from one; all of a packet before it has gone through.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketPosition {
-    pub to: Direction,
+    pub direction: Direction,
     pub packet: u64,
-    pub beside: Offset,
+    pub offset: Offset,
 }
 
 /// Which way.
@@ -78,46 +78,48 @@ struct RelayState {
 /// A relay on a loopback port of its own.
 pub struct FaultProxy {
     pub port: u16,
-    gone: Arc<RelayState>,
+    state: Arc<RelayState>,
     relay: tokio::task::JoinHandle<()>,
 }
 
 impl FaultProxy {
     /// Before the server at this address and port. Must be called on a runtime that lives as long as the value.
-    pub async fn start(address: &str, port: u16, weather: LinkFault) -> Self {
+    pub async fn start(address: &str, port: u16, fault: LinkFault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
-        let (gone, address) = (Arc::new(RelayState::default()), address.to_owned());
-        let relay = tokio::spawn(listen(listener, (address, port), weather, gone.clone()));
+        let (state, address) = (Arc::new(RelayState::default()), address.to_owned());
+        let relay = tokio::spawn(listen(listener, (address, port), fault, state.clone()));
         Self {
             port: own,
-            gone,
+            state,
             relay,
         }
     }
 
     /// Bytes that came from either side so far.
     pub fn bytes(&self) -> u64 {
-        self.gone.bytes.load(Ordering::Relaxed)
+        self.state.bytes.load(Ordering::Relaxed)
     }
 
     /// Packets that went to the host and to us so far.
     pub fn packets(&self) -> [u64; 2] {
         [Direction::Host, Direction::Client]
-            .map(|to| self.gone.packets[to as usize].load(Ordering::Relaxed))
+            .map(|to| self.state.packets[to as usize].load(Ordering::Relaxed))
     }
 
-    /// Every place beside a packet of a whole run, when `packets` went to the host and to us.
+    /// Every place offset a packet of a whole run, when `packets` went to the host and to us.
     pub fn cut_points(packets: [u64; 2]) -> Vec<LinkFault> {
         let mut cut_points = Vec::new();
         for to in [Direction::Host, Direction::Client] {
             for packet in 1..=packets[to as usize] {
-                let beside = [Offset::Before, Offset::At, Offset::After];
-                cut_points.extend(
-                    beside.map(|beside| {
-                        LinkFault::CutAtPacket(PacketPosition { to, packet, beside })
-                    }),
-                );
+                let offset = [Offset::Before, Offset::At, Offset::After];
+                cut_points.extend(offset.map(|offset| {
+                    LinkFault::CutAtPacket(PacketPosition {
+                        direction: to,
+                        packet,
+                        offset,
+                    })
+                }));
             }
         }
         cut_points
@@ -125,7 +127,7 @@ impl FaultProxy {
 
     /// Connections that were made so far.
     pub fn connections(&self) -> u64 {
-        self.gone.connections.load(Ordering::Relaxed)
+        self.state.connections.load(Ordering::Relaxed)
     }
 }
 
@@ -139,19 +141,19 @@ impl Drop for FaultProxy {
 async fn listen(
     listener: TcpListener,
     to: (String, u16),
-    weather: LinkFault,
-    gone: Arc<RelayState>,
+    fault: LinkFault,
+    state: Arc<RelayState>,
 ) {
     let mut connections = JoinSet::new();
-    let mut dead = gone.dead.subscribe();
+    let mut dead = state.dead.subscribe();
     loop {
         let near = tokio::select! {
             near = listener.accept() => near,
             _ = dead.wait_for(|dead| *dead) => break,
         };
         let Ok((near, _)) = near else { break };
-        gone.connections.fetch_add(1, Ordering::Relaxed);
-        let (to, gone) = (to.clone(), gone.clone());
+        state.connections.fetch_add(1, Ordering::Relaxed);
+        let (to, state) = (to.clone(), state.clone());
         connections.spawn(async move {
             let Ok(far) = TcpStream::connect((to.0.as_str(), to.1)).await else {
                 return;
@@ -159,8 +161,8 @@ async fn listen(
             let (near_in, near_out) = near.into_split();
             let (far_in, far_out) = far.into_split();
             tokio::select! {
-                () = pass(near_in, far_out, Direction::Host, weather, &gone) => {}
-                () = pass(far_in, near_out, Direction::Client, weather, &gone) => {}
+                () = pass(near_in, far_out, Direction::Host, fault, &state) => {}
+                () = pass(far_in, near_out, Direction::Client, fault, &state) => {}
             }
         });
     }
@@ -171,20 +173,20 @@ async fn listen(
 async fn pass(
     mut from: OwnedReadHalf,
     mut out: OwnedWriteHalf,
-    to: Direction,
-    weather: LinkFault,
-    gone: &RelayState,
+    direction: Direction,
+    fault: LinkFault,
+    state: &RelayState,
 ) {
     let mut buffer = vec![0; 4096];
     let mut packets = PacketTracker::new();
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
-        if *gone.dead.borrow() {
+        if *state.dead.borrow() {
             std::future::pending::<()>().await;
         }
-        let before = gone.bytes.fetch_add(length as u64, Ordering::Relaxed);
+        let before = state.bytes.fetch_add(length as u64, Ordering::Relaxed);
         let after = before + length as u64;
         let mut cut = None;
-        match weather {
+        match fault {
             LinkFault::Delayed(delay) => tokio::time::sleep(delay).await,
             LinkFault::CutAfter(limit) if after >= limit => {
                 cut = Some(length.min(usize::try_from(limit.saturating_sub(before)).unwrap()));
@@ -195,10 +197,10 @@ async fn pass(
             }
             LinkFault::None | LinkFault::CutAtPacket(_) => {
                 let ends = packets.ends(&buffer[..length]);
-                let ended =
-                    gone.packets[to as usize].fetch_add(ends.len() as u64, Ordering::Relaxed);
-                if let LinkFault::CutAtPacket(place) = weather
-                    && place.to == to
+                let ended = state.packets[direction as usize]
+                    .fetch_add(ends.len() as u64, Ordering::Relaxed);
+                if let LinkFault::CutAtPacket(place) = fault
+                    && place.direction == direction
                 {
                     cut = place.within(ended, &ends, length);
                 }
@@ -213,7 +215,7 @@ async fn pass(
             return;
         }
         if cut.is_some() {
-            gone.dead.send_replace(true);
+            state.dead.send_replace(true);
             // What came is worked on before the end is seen: else a server drops it unread.
             tokio::time::sleep(Duration::from_millis(30)).await;
             return;
@@ -229,7 +231,7 @@ impl PacketPosition {
             return Some(1);
         }
         let end = *ends.get(usize::try_from(self.packet - ended - 1).unwrap())?;
-        match self.beside {
+        match self.offset {
             Offset::Before => Some(end - 1),
             Offset::At => Some(end),
             Offset::After => (end < length).then_some(end + 1),

@@ -1,4 +1,4 @@
-//! The gate between the `docker` command of this machine and a manager's Engine: a socket that passes reads on. Writes are
+//! The proxy between the `docker` command of this machine and a manager's Engine: a socket that passes reads on. Writes are
 //! recorded and answered, or, with leave, passed on too. It says what the command would do without doing it.
 //!
 //! Who only looks has no [`ProxyWriter`] to give: a preview cannot write, by type.
@@ -93,7 +93,7 @@ pub struct DockerProxy {
 }
 
 impl DockerProxy {
-    /// A gate that lets nothing through but reads.
+    /// A proxy that lets nothing through but reads.
     #[must_use]
     pub fn preview(reads: Arc<dyn ProxyReader>) -> Self {
         Self {
@@ -105,7 +105,7 @@ impl DockerProxy {
         }
     }
 
-    /// A gate that lets writes through.
+    /// A proxy that lets writes through.
     #[must_use]
     pub fn recording(reads: Arc<dyn ProxyReader>, writes: Arc<dyn ProxyWriter>) -> Self {
         Self {
@@ -201,7 +201,7 @@ impl DockerProxy {
             .planned
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .shown
+            .aliases
             .clone();
         if path.starts_with("/services/") && versions::rename(&shown, &mut body) {
             write.body = Bytes::from(body.to_string());

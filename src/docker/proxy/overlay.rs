@@ -66,7 +66,7 @@ pub(super) fn overlay_planned(
 fn add_newest_versions(planned: &mut PlannedObjects, query: &str, list: &mut Vec<Value>) {
     for name in names(query) {
         if !list.iter().any(|object| name_of(object) == name) {
-            list.extend(newest(&mut planned.shown, list, &name));
+            list.extend(newest(&mut planned.aliases, list, &name));
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct PlannedObjects {
     /// External objects that are not there.
     pub(super) missing: BTreeSet<String>,
     /// Objects that were shown under another name than theirs.
-    pub(super) shown: AliasedNames,
+    pub(super) aliases: AliasedNames,
     count: usize,
 }
 

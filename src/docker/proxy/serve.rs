@@ -1,4 +1,4 @@
-//! Serves a gate on a Unix socket in a private folder, for as long as the value lives.
+//! Serves a proxy on a Unix socket in a private folder, for as long as the value lives.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use crate::transport::TransportError;
 /// Most bytes of a request: a config of a megabyte, encoded, with room.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A gate that is being served; dropping it ends that.
+/// A proxy that is being served; dropping it ends that.
 pub(in crate::docker) struct ProxyServer {
     task: JoinHandle<()>,
     socket: PathBuf,
@@ -36,17 +36,17 @@ impl Drop for ProxyServer {
 impl ProxyServer {
     /// Starts to listen in the folder.
     pub(in crate::docker) fn start(
-        gate: Arc<DockerProxy>,
+        proxy: Arc<DockerProxy>,
         folder: &PrivateFolder,
     ) -> Result<Self, TransportError> {
-        let socket = folder.path().join(".gate");
+        let socket = folder.path().join(".proxy");
         let listener = UnixListener::bind(&socket)
             .map_err(|error| TransportError::Local(format!("{}: {error}", socket.display())))?;
         let task = tokio::spawn(async move {
             // Connections end with the set, and the set with this task.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(gate.clone(), stream));
+                connections.spawn(serve(proxy.clone(), stream));
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -59,30 +59,30 @@ impl ProxyServer {
     }
 }
 
-async fn serve(gate: Arc<DockerProxy>, stream: UnixStream) {
+async fn serve(proxy: Arc<DockerProxy>, stream: UnixStream) {
     let service = service_fn(move |request| {
-        let gate = gate.clone();
-        async move { Ok::<_, Infallible>(one(&gate, request).await) }
+        let proxy = proxy.clone();
+        async move { Ok::<_, Infallible>(one(&proxy, request).await) }
     });
     if let Err(error) = http1::Builder::new()
         .serve_connection(TokioIo::new(stream), service)
         .await
     {
-        tracing::debug!(%error, "a client of the gate went away");
+        tracing::debug!(%error, "a client of the proxy went away");
     }
 }
 
-async fn one(gate: &DockerProxy, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn one(proxy: &DockerProxy, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    tracing::debug!(method = %parts.method, path = %parts.uri.path(), "gate");
+    tracing::debug!(method = %parts.method, path = %parts.uri.path(), "proxy");
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return message(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the request is larger than skep's gate lets through",
+            "the request is larger than skep's proxy lets through",
         )
         .map(Full::new);
     };
-    let mut answer = gate
+    let mut answer = proxy
         .answer(Request::from_parts(parts, body.to_bytes()))
         .await;
     // They belong to the other stream.

@@ -1,4 +1,4 @@
-//! The gate over a real Unix socket: what passes, what is recorded, what is laid over. The real `docker` command goes through it
+//! The proxy over a real Unix socket: what passes, what is recorded, what is laid over. The real `docker` command goes through it
 //! in `tests/lab/stack.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -38,16 +38,16 @@ struct ProxyClient {
 }
 
 impl ProxyClient {
-    fn of(gate: &Arc<DockerProxy>) -> Self {
+    fn of(proxy: &Arc<DockerProxy>) -> Self {
         let folder = PrivateFolder::new().unwrap();
         Self {
-            _served: ProxyServer::start(gate.clone(), &folder).unwrap(),
+            _served: ProxyServer::start(proxy.clone(), &folder).unwrap(),
             folder,
         }
     }
 
     async fn ask(&self, method: &str, path: &str, body: Value) -> (u16, Value) {
-        let stream = tokio::net::UnixStream::connect(self.folder.path().join(".gate"))
+        let stream = tokio::net::UnixStream::connect(self.folder.path().join(".proxy"))
             .await
             .unwrap();
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -80,8 +80,8 @@ const OLD_AND_NEW: &str =
 
 #[tokio::test]
 async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
-    let gate = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
-    let client = ProxyClient::of(&gate);
+    let proxy = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
+    let client = ProxyClient::of(&proxy);
     let secret = json!({"Name": "new", "Data": "aHVudGVyMg==", "Labels": {"a": "b"}});
     assert_eq!(
         client.ask("POST", "/v1.41/secrets/create", secret).await.0,
@@ -141,7 +141,7 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
             "{method} {path}"
         );
     }
-    let recorded: Vec<String> = gate
+    let recorded: Vec<String> = proxy
         .recorded()
         .iter()
         .map(|write| format!("{write:?}"))
@@ -155,25 +155,26 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
         ]
     );
     assert!(
-        gate.recorded()
+        proxy
+            .recorded()
             .iter()
             .all(|write| !write.body.to_string().contains("aHVudGVyMg")),
         "no secret is kept"
     );
-    assert!(gate.missing().is_empty());
+    assert!(proxy.missing().is_empty());
 }
 
 #[tokio::test]
 async fn external_objects_that_are_missing_are_made_up_and_named() {
-    let gate = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
-    let client = ProxyClient::of(&gate);
+    let proxy = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
+    let client = ProxyClient::of(&proxy);
     let (_, list) = client.ask("GET", OLD_AND_NEW, Value::Null).await;
     assert_eq!(list.as_array().unwrap().len(), 2);
     let (status, network) = client
         .ask("GET", "/v1.41/networks/shared", Value::Null)
         .await;
     assert_eq!((status, network["Scope"].as_str()), (200, Some("swarm")));
-    assert_eq!(gate.missing(), ["network shared", "secret new"]);
+    assert_eq!(proxy.missing(), ["network shared", "secret new"]);
 }
 
 #[tokio::test]
@@ -208,8 +209,8 @@ async fn a_recording_proxy_passes_writes_and_invents_nothing() {
         }
     }
     let writes = Arc::new(CollectedWrites(Mutex::default()));
-    let gate = Arc::new(DockerProxy::recording(Arc::new(SmallSwarm), writes.clone()));
-    let client = ProxyClient::of(&gate);
+    let proxy = Arc::new(DockerProxy::recording(Arc::new(SmallSwarm), writes.clone()));
+    let client = ProxyClient::of(&proxy);
     assert_eq!(
         client
             .ask("POST", "/v1.41/secrets/create", json!({"Data": "eA=="}))
@@ -224,7 +225,11 @@ async fn a_recording_proxy_passes_writes_and_invents_nothing() {
         writes.0.lock().unwrap()[0],
         r#"POST /v1.41/secrets/create {"Data":"eA=="}"#
     );
-    assert_eq!(gate.recorded().len(), 1, "a write that was refused is none");
+    assert_eq!(
+        proxy.recorded().len(),
+        1,
+        "a write that was refused is none"
+    );
     assert_eq!(
         client
             .ask("GET", OLD_AND_NEW, Value::Null)
@@ -240,5 +245,5 @@ async fn a_recording_proxy_passes_writes_and_invents_nothing() {
         404
     );
     assert_eq!(client.ask("GET", "/broken", Value::Null).await.0, 502);
-    assert!(matches!(gate.first_error(), Some(TransportError::Lost(_))));
+    assert!(matches!(proxy.first_error(), Some(TransportError::Lost(_))));
 }

@@ -37,8 +37,8 @@ pub(super) fn inventory(file: &Path) -> Result<GeneratedInventory, ExternalInven
             ))
             .hint("run it by hand"))
         }
-        Err(trouble) if trouble.why.contains("not installed") => without_ansible(file, &about),
-        Err(trouble) => Err(trouble),
+        Err(error) if error.why.contains("not installed") => without_ansible(file, &about),
+        Err(error) => Err(error),
     }
 }
 

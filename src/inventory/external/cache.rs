@@ -17,7 +17,7 @@ const LIFETIME: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EnvironmentStatus {
     pub(super) machines: IndexMap<String, MachineStatus>,
-    pub(super) roads: IndexMap<String, MachineSshConfig>,
+    pub(super) ssh_configs: IndexMap<String, MachineSshConfig>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -32,9 +32,9 @@ pub(super) fn of_program(file: &Path) -> Result<GeneratedInventory, ExternalInve
         &said.stdout,
         &format!("The hosts that `{} --list` printed.", file.display()),
     )
-    .map_err(|trouble| ExternalInventoryError {
-        why: format!("{}: {}", file.display(), trouble.why),
-        ..trouble
+    .map_err(|error| ExternalInventoryError {
+        why: format!("{}: {}", file.display(), error.why),
+        ..error
     })
 }
 

@@ -103,11 +103,11 @@ impl ExternalInventory {
             Self::Ansible(file) => ansible::inventory(file),
             Self::Program(file) => dynamic::of_program(file),
         };
-        let written = written.map_err(|trouble| -> Diagnostics {
+        let written = written.map_err(|error| -> Diagnostics {
             let at = SourceSpan::new(&SourceFile::new(argument, ""), 0..0);
-            Diagnostic::error(trouble.why)
+            Diagnostic::error(error.why)
                 .at(at)
-                .maybe_hint(trouble.hint)
+                .maybe_hint(error.hint)
                 .into()
         })?;
         TomlDocument::parse(SourceFile::new(argument, written.text()))

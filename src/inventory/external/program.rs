@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_and_a_missing_folder_are_told_apart() {
-        let trouble = run(
+        let error = run(
             OsStr::new("skep-no-such"),
             &["x"],
             Path::new("/"),
@@ -157,12 +157,12 @@ mod tests {
         )
         .unwrap_err();
         assert_eq!(
-            trouble.why,
+            error.why,
             "`skep-no-such x` cannot be run: skep-no-such is not installed"
         );
-        assert_eq!(trouble.hint.as_deref(), Some("install it"));
-        let trouble = run(OsStr::new("sh"), &[], Path::new("/no/such"), "").unwrap_err();
-        assert_eq!(trouble.why, "there is no folder /no/such");
+        assert_eq!(error.hint.as_deref(), Some("install it"));
+        let error = run(OsStr::new("sh"), &[], Path::new("/no/such"), "").unwrap_err();
+        assert_eq!(error.why, "there is no folder /no/such");
     }
 
     #[test]

@@ -42,9 +42,7 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
         )
     };
     let said = match ask("terraform") {
-        Err(trouble) if trouble.why.contains("not installed") => {
-            ask("tofu").map_err(|_| trouble)?
-        }
+        Err(error) if error.why.contains("not installed") => ask("tofu").map_err(|_| error)?,
         said => said?,
     };
     if !said.success {

@@ -90,12 +90,12 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
                 .join("id"),
         );
         let mut host = GeneratedHost::default();
-        if let Some(road) = answer.roads.get(name) {
-            host.set("address", road.address.as_str());
-            host.set("port", road.port);
-            host.set("user", road.user.as_str());
-            host.set("identity_file", road.keys.clone());
-            if let Some(command) = &road.proxy_command {
+        if let Some(machine_config) = answer.ssh_configs.get(name) {
+            host.set("address", machine_config.address.as_str());
+            host.set("port", machine_config.port);
+            host.set("user", machine_config.user.as_str());
+            host.set("identity_file", machine_config.keys.clone());
+            if let Some(command) = &machine_config.proxy_command {
                 host.set("proxy_command", command.as_str());
             }
         } else {
@@ -180,19 +180,19 @@ impl VagrantFolders {
 /// for those that were left out.
 fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
     let vagrant = |arguments: &[&str]| run_with_retry(arguments, root);
-    let (said, roads) = std::thread::scope(|scope| {
-        let roads = scope.spawn(|| vagrant(&["ssh-config"]));
+    let (said, ssh_configs) = std::thread::scope(|scope| {
+        let ssh_configs = scope.spawn(|| vagrant(&["ssh-config"]));
         let said = vagrant(&["status", "--machine-readable"]);
         (
             said,
-            roads.join().unwrap_or_else(|_| {
+            ssh_configs.join().unwrap_or_else(|_| {
                 Err(ExternalInventoryError::new(
                     "`vagrant ssh-config` was not run",
                 ))
             }),
         )
     });
-    let (said, mut roads) = (said?, ssh_config(&roads?.stdout));
+    let (said, mut ssh_configs) = (said?, ssh_config(&ssh_configs?.stdout));
     if !said.success {
         let why =
             failure(&said.stdout).map_or_else(|| first_sentence(&said.stderr), |(_, words)| words);
@@ -211,16 +211,19 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
             .get(name)
             .is_some_and(|machine| machine.state == "running")
     };
-    roads.retain(|name, _| running(name));
+    ssh_configs.retain(|name, _| running(name));
     let missing: Vec<&str> = machines
         .keys()
-        .filter(|name| running(name) && !roads.contains_key(*name))
+        .filter(|name| running(name) && !ssh_configs.contains_key(*name))
         .map(String::as_str)
         .collect();
     if !missing.is_empty() {
         let said = vagrant(&[&["ssh-config"], missing.as_slice()].concat())?;
-        roads.extend(ssh_config(&said.stdout));
-        if let Some(name) = missing.iter().find(|name| !roads.contains_key(**name)) {
+        ssh_configs.extend(ssh_config(&said.stdout));
+        if let Some(name) = missing
+            .iter()
+            .find(|name| !ssh_configs.contains_key(**name))
+        {
             let why = first_sentence(if said.stderr.trim().is_empty() {
                 &said.stdout
             } else {
@@ -234,7 +237,10 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
             )));
         }
     }
-    Ok(EnvironmentStatus { machines, roads })
+    Ok(EnvironmentStatus {
+        machines,
+        ssh_configs,
+    })
 }
 
 /// Vagrant locks its index of machines for moments, and a command that meets the lock of another one fails at once.

@@ -78,14 +78,14 @@ pub(super) fn first_sentence(text: &str) -> String {
 
 /// `Host` blocks by name.
 pub(super) fn ssh_config(text: &str) -> IndexMap<String, MachineSshConfig> {
-    let mut roads: IndexMap<String, MachineSshConfig> = IndexMap::new();
+    let mut ssh_configs: IndexMap<String, MachineSshConfig> = IndexMap::new();
     for line in text.lines() {
         let Some((keyword, value)) = line.trim().split_once(char::is_whitespace) else {
             continue;
         };
         let value = value.trim().trim_matches('"');
         if keyword == "Host" {
-            roads.insert(
+            ssh_configs.insert(
                 value.to_owned(),
                 MachineSshConfig {
                     port: 22,
@@ -94,20 +94,20 @@ pub(super) fn ssh_config(text: &str) -> IndexMap<String, MachineSshConfig> {
             );
             continue;
         }
-        let Some((_, road)) = roads.last_mut() else {
+        let Some((_, machine_config)) = ssh_configs.last_mut() else {
             continue;
         };
         match keyword {
-            "HostName" => value.clone_into(&mut road.address),
-            "User" => value.clone_into(&mut road.user),
-            "Port" => road.port = value.parse().unwrap_or(22),
-            "IdentityFile" => road.keys.push(value.to_owned()),
-            "ProxyCommand" => road.proxy_command = Some(value.to_owned()),
+            "HostName" => value.clone_into(&mut machine_config.address),
+            "User" => value.clone_into(&mut machine_config.user),
+            "Port" => machine_config.port = value.parse().unwrap_or(22),
+            "IdentityFile" => machine_config.keys.push(value.to_owned()),
+            "ProxyCommand" => machine_config.proxy_command = Some(value.to_owned()),
             _ => {}
         }
     }
-    roads.retain(|_, road| !road.address.is_empty());
-    roads
+    ssh_configs.retain(|_, machine_config| !machine_config.address.is_empty());
+    ssh_configs
 }
 
 fn plain(text: &str) -> String {
@@ -176,7 +176,7 @@ mod tests {
         let text = "Host docker01\n  HostName 127.0.0.1\n  User vagrant\n  Port 2200\n  UserKnownHostsFile /dev/null\n  \
             IdentityFile \"/a b/private_key\"\n  IdentitiesOnly yes\n\nHost two\n  HostName 192.168.121.7\n  \
             ProxyCommand ssh x -W %h:%p\n  IdentityFile /k1\n  IdentityFile /k2\n";
-        let roads = ssh_config(text);
+        let ssh_configs = ssh_config(text);
         let one = MachineSshConfig {
             address: "127.0.0.1".into(),
             port: 2200,
@@ -184,8 +184,8 @@ mod tests {
             keys: vec!["/a b/private_key".into()],
             proxy_command: None,
         };
-        assert_eq!(roads.get("docker01"), Some(&one));
-        let two = roads.get("two").cloned().unwrap_or_default();
+        assert_eq!(ssh_configs.get("docker01"), Some(&one));
+        let two = ssh_configs.get("two").cloned().unwrap_or_default();
         assert_eq!(
             (two.port, two.keys.len(), two.proxy_command.as_deref()),
             (22, 2, Some("ssh x -W %h:%p"))

@@ -176,18 +176,15 @@ impl ResourceKind for NodeLabelsResource {
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         match SwarmView::read(&self.host, &self.ours.names(), answers)? {
             SwarmReading::Needs(queries) => Ok(Observation::Needs(queries)),
-            SwarmReading::Done(sight) => {
-                let standing = try_resolve(&sight, &self.ours)?;
-                let volumes = match &standing {
+            SwarmReading::Done(view) => {
+                let status = try_resolve(&view, &self.ours)?;
+                let volumes = match &status {
                     Ok(MembershipStatus {
                         swarm: Some(swarm), ..
                     }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
                     _ => Observation::Known(Vec::new()),
                 };
-                let held = match standing
-                    .as_ref()
-                    .map(|standing| (standing.node(), &standing.swarm))
-                {
+                let held = match status.as_ref().map(|status| (status.node(), &status.swarm)) {
                     Ok((Some(node), Some(swarm))) => leaving::observe(
                         &self.host,
                         (node, swarm),
@@ -199,7 +196,7 @@ impl ResourceKind for NodeLabelsResource {
                 Ok(match (volumes, held) {
                     (Observation::Known(volumes), Observation::Known(held)) => {
                         Observation::Known(NodeLabelsState {
-                            standing,
+                            status,
                             volumes,
                             held,
                         })
@@ -211,9 +208,9 @@ impl ResourceKind for NodeLabelsResource {
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        let standing = observed.standing.as_ref().map_err(Clone::clone)?;
-        let (Some(node), Some(swarm)) = (standing.node(), &standing.swarm) else {
-            return Ok(self.forecast(&standing.membership));
+        let status = observed.status.as_ref().map_err(Clone::clone)?;
+        let (Some(node), Some(swarm)) = (status.node(), &status.swarm) else {
+            return Ok(self.forecast(&status.membership));
         };
         let wanted = self.wanted(&node.labels);
         let mut change = Change::new(Action::Update);
@@ -343,7 +340,7 @@ impl NodeLabelsResource {
 /// This host in the swarm, and the volumes that its labels promise.
 #[derive(Debug)]
 pub struct NodeLabelsState {
-    standing: Result<MembershipStatus, Refusal>,
+    status: Result<MembershipStatus, Refusal>,
     volumes: Vec<VolumeState>,
     /// Volumes that are here by labels which are to go.
     held: Vec<DataVolume>,

@@ -74,11 +74,11 @@ impl RegistryResource {
         let Some(me) = &self.bound.me else {
             return Err(ProbeError::NotAsked("the host".into()));
         };
-        let sight = match SwarmView::read(me, &self.bound.managers, answers)? {
+        let view = match SwarmView::read(me, &self.bound.managers, answers)? {
             SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
-            SwarmReading::Done(sight) => sight,
+            SwarmReading::Done(view) => view,
         };
-        let managers: Vec<HostName> = sight.managers().map(|(name, _)| name.clone()).collect();
+        let managers: Vec<HostName> = view.managers().map(|(name, _)| name.clone()).collect();
         let mut service = None;
         if let Some(manager) = managers.first() {
             let path = format!("/services/{}", self.service);
@@ -96,7 +96,7 @@ impl RegistryResource {
                 answers.docker_of(manager, &path)?
             };
             service = read_service(manager, answer)?;
-        } else if let Some(why) = sight.others.iter().find_map(|(_, view)| view.unknown()) {
+        } else if let Some(why) = view.others.iter().find_map(|(_, view)| view.unknown()) {
             return Err(ProbeError::Elsewhere(format!(
                 "no manager of the swarm answers: {why}"
             )));
@@ -118,9 +118,9 @@ impl RegistryResource {
             None => None,
         };
         let server = if self.bound.server {
-            let own = sight.own.info().filter(|info| info.state == "active");
+            let own = view.own.info().filter(|info| info.state == "active");
             let node = own.map(|info| {
-                let nodes = sight.nodes.as_ref().and_then(|nodes| nodes.as_ref().ok());
+                let nodes = view.nodes.as_ref().and_then(|nodes| nodes.as_ref().ok());
                 let found =
                     nodes.and_then(|nodes| nodes.iter().find(|node| node.id == info.node_id));
                 let labels = found.map(|node| {

@@ -23,21 +23,21 @@ pub(super) struct GhostNodes {
 /// Finds the entries. A host whose own membership is unclear has no ghosts: one of the entries may be itself.
 pub(super) fn find(
     member: &SwarmMemberResource,
-    standing: &MembershipStatus,
+    status: &MembershipStatus,
     hostname: &str,
 ) -> GhostNodes {
-    let Some(swarm) = &standing.swarm else {
+    let Some(swarm) = &status.swarm else {
         return GhostNodes::default();
     };
-    let own = match &standing.membership {
+    let own = match &status.membership {
         Membership::Member(node) => Some(node.id.as_str()),
         Membership::Stopped(_) | Membership::Returning(_) => return GhostNodes::default(),
         _ => None,
     };
-    let hostname = if standing.info.name.is_empty() {
+    let hostname = if status.info.name.is_empty() {
         hostname
     } else {
-        &standing.info.name
+        &status.info.name
     };
     let address = host_part(&member.place.advertise);
     let mut ghosts = GhostNodes {

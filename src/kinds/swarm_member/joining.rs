@@ -24,12 +24,12 @@ const SWARM_WITHIN: Duration = Duration::from_secs(120);
 /// The change that brings the host in.
 pub(super) fn plan(
     member: &SwarmMemberResource,
-    standing: &MembershipStatus,
+    status: &MembershipStatus,
     ghosts: &GhostNodes,
 ) -> Result<Change, Refusal> {
     let host = &member.place.host;
     let mut change = Change::new(Action::Create);
-    change = match &standing.membership {
+    change = match &status.membership {
         Membership::HalfJoined { state, error } => change
             .field(
                 "state",
@@ -84,7 +84,7 @@ pub(super) fn plan(
             DisplayValue::text(availability.word()),
         );
     }
-    if let Some(swarm) = &standing.swarm {
+    if let Some(swarm) = &status.swarm {
         return Ok(join(
             member,
             ghosts.bury_voters(change),

@@ -13,21 +13,21 @@ use crate::swarm::{
 /// What differs for a member; `None` when it is as asked.
 pub(super) fn plan(
     member: &SwarmMemberResource,
-    standing: &MembershipStatus,
+    status: &MembershipStatus,
     node: &SwarmNode,
     addresses: &[String],
 ) -> Result<Option<Change>, Refusal> {
-    let Some(swarm) = &standing.swarm else {
+    let Some(swarm) = &status.swarm else {
         return Ok(None);
     };
-    check_fixed(member, standing, swarm)?;
-    check_still_there(member, standing, node, addresses)?;
+    check_fixed(member, status, swarm)?;
+    check_still_there(member, status, node, addresses)?;
 
     let availability = member
         .availability
         .filter(|wanted| wanted.word() != node.availability);
     if node.role == member.role && availability.is_none() {
-        return Ok(unfinished_promotion(member, standing));
+        return Ok(unfinished_promotion(member, status));
     }
     let host = &member.place.host;
     let managers = swarm.peers_of(host);
@@ -126,13 +126,13 @@ pub(super) fn plan(
 /// The address that a node advertises and the pools of a swarm cannot be changed in place.
 fn check_fixed(
     member: &SwarmMemberResource,
-    standing: &MembershipStatus,
+    status: &MembershipStatus,
     swarm: &LiveSwarm,
 ) -> Result<(), Refusal> {
     let host = &member.place.host;
     let (wanted, live) = (
         host_part(&member.place.advertise),
-        standing.info.node_address.as_str(),
+        status.info.node_address.as_str(),
     );
     if member.place.advertise_is_explicit
         && wanted.parse::<IpAddr>().is_ok()
@@ -179,15 +179,11 @@ fn check_fixed(
 /// the other nodes look for its overlay networks where it was. An address that the host never had (of a router before it) is no fault.
 fn check_still_there(
     member: &SwarmMemberResource,
-    standing: &MembershipStatus,
+    status: &MembershipStatus,
     node: &SwarmNode,
     addresses: &[String],
 ) -> Result<(), Refusal> {
-    let (host, live, heard) = (
-        &member.place.host,
-        &standing.info.node_address,
-        &node.address,
-    );
+    let (host, live, heard) = (&member.place.host, &status.info.node_address, &node.address);
     if live.is_empty() || live == heard || addresses.contains(live) || !addresses.contains(heard) {
         return Ok(());
     }
@@ -203,11 +199,8 @@ fn check_still_there(
 }
 
 /// The role is written down, and the Engine does not act on it yet.
-fn unfinished_promotion(
-    member: &SwarmMemberResource,
-    standing: &MembershipStatus,
-) -> Option<Change> {
-    if member.role != NodeRole::Manager || standing.info.control_available {
+fn unfinished_promotion(member: &SwarmMemberResource, status: &MembershipStatus) -> Option<Change> {
+    if member.role != NodeRole::Manager || status.info.control_available {
         return None;
     }
     let change = Change::new(Action::Update)
@@ -225,16 +218,16 @@ fn unfinished_promotion(
 }
 
 /// A node that is finding its managers again needs time, not a second join.
-pub(super) fn wait_for_return(standing: &MembershipStatus) -> Change {
-    let error = if standing.info.error.is_empty() {
+pub(super) fn wait_for_return(status: &MembershipStatus) -> Change {
+    let error = if status.info.error.is_empty() {
         "no error"
     } else {
-        &standing.info.error
+        &status.info.error
     };
     Change::new(Action::Update)
         .field(
             "state",
-            DisplayValue::text(&standing.info.state),
+            DisplayValue::text(&status.info.state),
             DisplayValue::text("active"),
         )
         .note(format!(

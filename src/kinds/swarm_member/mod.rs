@@ -105,10 +105,10 @@ fn default_subnet_size() -> u8 {
     24
 }
 
-/// What was found: the standing, or why there is none to act on, and the host's own addresses.
+/// What was found: the status, or why there is none to act on, and the host's own addresses.
 #[derive(Debug)]
 pub struct SwarmMemberState {
-    standing: Result<MembershipStatus, Refusal>,
+    status: Result<MembershipStatus, Refusal>,
     hostname: String,
     addresses: Vec<String>,
 }
@@ -141,27 +141,27 @@ impl ResourceKind for SwarmMemberResource {
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<SwarmMemberState>, ProbeError> {
-        let sight = match SwarmView::read(&self.place.host, &self.place.ours.names(), answers)? {
+        let view = match SwarmView::read(&self.place.host, &self.place.ours.names(), answers)? {
             SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
-            SwarmReading::Done(sight) => sight,
+            SwarmReading::Done(view) => view,
         };
         let facts = answers.facts()?;
         Ok(Observation::Known(SwarmMemberState {
-            standing: try_resolve(&sight, &self.place.ours)?,
+            status: try_resolve(&view, &self.place.ours)?,
             hostname: facts.hostname.clone(),
             addresses: facts.addresses.clone(),
         }))
     }
 
     fn plan(&self, seen: &SwarmMemberState) -> Result<Option<Change>, Refusal> {
-        let standing = seen.standing.as_ref().map_err(Clone::clone)?;
-        let ghosts = ghosts::find(self, standing, &seen.hostname);
-        let change = match &standing.membership {
-            Membership::Member(node) => member::plan(self, standing, node, &seen.addresses)?,
-            Membership::Returning(_) => Some(member::wait_for_return(standing)),
+        let status = seen.status.as_ref().map_err(Clone::clone)?;
+        let ghosts = ghosts::find(self, status, &seen.hostname);
+        let change = match &status.membership {
+            Membership::Member(node) => member::plan(self, status, node, &seen.addresses)?,
+            Membership::Returning(_) => Some(member::wait_for_return(status)),
             Membership::Stopped(why) => Some(member::wait_for_engine(why)),
             _ => {
-                let change = joining::plan(self, standing, &ghosts)?;
+                let change = joining::plan(self, status, &ghosts)?;
                 Some(self.with_address_note(change, &seen.addresses))
             }
         };

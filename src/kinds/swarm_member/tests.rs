@@ -1,4 +1,4 @@
-//! Every standing of a host towards the swarm, with the steps that mend it.
+//! Every status of a host towards the swarm, with the steps that mend it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};

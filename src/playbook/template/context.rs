@@ -77,7 +77,7 @@ impl TemplateContext {
     /// A host as templates see it.
     pub(super) fn host(self: &Arc<Self>, name: &HostName) -> Value {
         Value::from_object(HostObject {
-            world: Arc::clone(self),
+            context: Arc::clone(self),
             name: name.clone(),
         })
     }
@@ -102,9 +102,9 @@ impl TemplateContext {
 
     /// The function `hosts_in("managers")`: hosts of any pattern, in the inventory's order.
     pub(super) fn hosts_in(self: &Arc<Self>) -> Value {
-        let world = Arc::clone(self);
+        let context = Arc::clone(self);
         Value::from_function(move |pattern: String, _: Kwargs| -> Result<Value, Error> {
-            let hosts = world.inventory.select(&pattern).map_err(|error| {
+            let hosts = context.inventory.select(&pattern).map_err(|error| {
                 let hint = error
                     .hint
                     .map(|hint| format!(": {hint}"))
@@ -116,7 +116,7 @@ impl TemplateContext {
             })?;
             Ok(hosts
                 .iter()
-                .map(|host| world.host(host))
+                .map(|host| context.host(host))
                 .collect::<Vec<Value>>()
                 .into())
         })
@@ -136,13 +136,13 @@ const HOST_FIELDS: &[&str] = &[
 /// One host: a table of [`HOST_FIELDS`] that prints as its name.
 #[derive(Debug)]
 struct HostObject {
-    world: Arc<TemplateContext>,
+    context: Arc<TemplateContext>,
     name: HostName,
 }
 
 impl Object for HostObject {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
-        let host = self.world.inventory.host(&self.name)?;
+        let host = self.context.inventory.host(&self.name)?;
         match key.as_str()? {
             "name" => Some(self.name.as_str().into()),
             "address" => Some(host.target.address.as_str().into()),
@@ -155,10 +155,10 @@ impl Object for HostObject {
                     .collect::<Vec<_>>()
                     .into(),
             ),
-            "swarm_address" => TemplateScope::new(&self.world, &self.name, FactsView::unknown())
+            "swarm_address" => TemplateScope::new(&self.context, &self.name, FactsView::unknown())
                 .variable("swarm_address"),
             "vars" => {
-                Some(TemplateScope::new(&self.world, &self.name, FactsView::unknown()).vars())
+                Some(TemplateScope::new(&self.context, &self.name, FactsView::unknown()).vars())
             }
             _ => None,
         }

@@ -182,7 +182,7 @@ fn first_missing(
         if next.is_undefined() {
             let is_global = position == 0
                 && scope
-                    .world
+                    .context
                     .folder
                     .environment
                     .globals()

@@ -62,14 +62,14 @@ impl PlaybookFiles {
 impl FileLoader for PlaybookFiles {
     fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.ask(path);
-        let content = self.scope.world.folder.source(path)?;
+        let content = self.scope.context.folder.source(path)?;
         self.note(&content);
         Ok(content)
     }
 
     fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, InvalidField> {
         self.ask(path);
-        let entries = self.scope.world.folder.tree(path)?;
+        let entries = self.scope.context.folder.tree(path)?;
         for entry in &entries {
             self.note(entry.path.as_bytes());
             self.note(&[u8::from(entry.executable)]);
@@ -84,14 +84,14 @@ impl FileLoader for PlaybookFiles {
 
     fn archive(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
         self.ask(path);
-        let content = self.scope.world.folder.archive(path)?;
+        let content = self.scope.context.folder.archive(path)?;
         self.note(&content);
         Ok(content)
     }
 
     fn template(&self, path: &str) -> Result<String, InvalidField> {
         self.ask(path);
-        let folder = &self.scope.world.folder;
+        let folder = &self.scope.context.folder;
         if folder.find(path).is_none() {
             return Err(folder.missing("template", path));
         }
@@ -105,7 +105,7 @@ impl FileLoader for PlaybookFiles {
 
 impl PlaybookFiles {
     fn explain(&self, path: &str, error: &minijinja::Error) -> InvalidField {
-        let folder = &self.scope.world.folder;
+        let folder = &self.scope.context.folder;
         let name = error.name().unwrap_or(path);
         let text = error
             .template_source()

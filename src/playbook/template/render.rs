@@ -158,7 +158,7 @@ fn render_text(
     text: &str,
     span: &Range<usize>,
 ) -> Result<Template, Diagnostics> {
-    let environment = &scope.world.folder.environment;
+    let environment = &scope.context.folder.environment;
     let rendered = match sole_expression(text)
         .filter(|(inner, _)| environment.compile_expression_owned(*inner).is_ok())
     {
@@ -196,7 +196,7 @@ fn expression(
         offset,
     };
     let compiled = scope
-        .world
+        .context
         .folder
         .environment
         .compile_expression_owned(text.to_owned());

@@ -16,7 +16,7 @@ use crate::names::HostName;
 /// The names that a template can use on one host.
 #[derive(Debug)]
 pub(in crate::playbook) struct TemplateScope {
-    pub(super) world: Arc<TemplateContext>,
+    pub(super) context: Arc<TemplateContext>,
     pub(in crate::playbook) host: HostName,
     pub(super) facts: FactsView,
     item: Option<Value>,
@@ -29,23 +29,23 @@ pub(in crate::playbook) struct TemplateScope {
 impl TemplateScope {
     /// A scope without `item`.
     pub(in crate::playbook) fn new(
-        world: &Arc<TemplateContext>,
+        context: &Arc<TemplateContext>,
         host: &HostName,
         facts: FactsView,
     ) -> Arc<Self> {
-        Self::with_item(world, host, facts, None)
+        Self::with_item(context, host, facts, None)
     }
 
     /// A scope within a `loop`.
     pub(in crate::playbook) fn with_item(
-        world: &Arc<TemplateContext>,
+        context: &Arc<TemplateContext>,
         host: &HostName,
         facts: FactsView,
         item: Option<Value>,
     ) -> Arc<Self> {
-        let (world, host) = (Arc::clone(world), host.clone());
+        let (context, host) = (Arc::clone(context), host.clone());
         Arc::new(Self {
-            world,
+            context,
             host,
             facts,
             item,
@@ -61,7 +61,7 @@ impl TemplateScope {
 
     /// One variable, rendered. A failure is a value that fails whoever uses it.
     pub(super) fn variable(self: &Arc<Self>, name: &str) -> Option<Value> {
-        let variable = self.world.vars.get(&self.host)?.get(name)?;
+        let variable = self.context.vars.get(&self.host)?.get(name)?;
         if let Some(value) = &variable.plain {
             return Some(value.clone());
         }
@@ -125,7 +125,7 @@ impl TemplateScope {
     /// Every name at top level, for suggestions.
     pub(super) fn names(&self) -> Vec<&str> {
         let vars = self
-            .world
+            .context
             .vars
             .get(&self.host)
             .into_iter()
@@ -146,16 +146,16 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Object for TemplateScope {
     fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
         match key.as_str()? {
-            "host" => Some(self.world.host(&self.host)),
-            "groups" => Some(self.world.groups()),
+            "host" => Some(self.context.host(&self.host)),
+            "groups" => Some(self.context.groups()),
             "facts" => Some(self.facts.value()),
             "vars" => Some(self.vars()),
             "item" => self.item.clone(),
-            "hosts_in" => Some(self.world.hosts_in()),
+            "hosts_in" => Some(self.context.hosts_in()),
             name => self.variable(name).or_else(|| match name {
                 // Both a connection setting and, often, a variable: the variable wins.
                 "user" => self
-                    .world
+                    .context
                     .inventory
                     .host(&self.host)
                     .map(|host| host.target.user.as_str().into()),
@@ -176,7 +176,7 @@ impl Object for VarsObject {
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         let names = self
             .0
-            .world
+            .context
             .vars
             .get(&self.0.host)
             .into_iter()

@@ -1,4 +1,4 @@
-//! Deploys a stack: the `docker` command of this machine behind a gate that lets its writes through to a manager.
+//! Deploys a stack: the `docker` command of this machine behind a proxy that lets its writes through to a manager.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,14 +46,14 @@ pub(super) async fn deploy(
 ) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
     let host = fleet.host(&manager).await?;
-    let gate = Arc::new(DockerProxy::recording(
+    let proxy = Arc::new(DockerProxy::recording(
         host.clone(),
         Arc::new(ManagerWriter {
             host,
             permit: permit.clone(),
         }),
     ));
-    let said = match run_stack_deploy(&gate, &deploy.deployment, deploy.timeout).await? {
+    let said = match run_stack_deploy(&proxy, &deploy.deployment, deploy.timeout).await? {
         Ok(_) => return Ok(()),
         Err(said) => said,
     };
@@ -65,7 +65,7 @@ pub(super) async fn deploy(
         tokio::time::sleep(GOING).await;
         return Err(StepError::OutOfSequence);
     }
-    let done: Vec<String> = gate
+    let done: Vec<String> = proxy
         .recorded()
         .iter()
         .map(|write| format!("{write:?}"))

@@ -26,10 +26,10 @@ pub(super) async fn send(
         .credentials
         .as_ref()
         .map_or_else(|| "e30=".to_owned(), RegistryCredentials::header);
-    let parcel =
+    let request_body =
         RequestBody::tar(Bytes::from_owner(call.archive.clone())).with_registry_auth(Some(auth));
     let (status, answer) = host
-        .request(permit, "POST", &call.path, &parcel, call.timeout)
+        .request(permit, "POST", &call.path, &request_body, call.timeout)
         .await?;
     if !(200..300).contains(&status) {
         let message = answer

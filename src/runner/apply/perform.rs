@@ -257,9 +257,9 @@ async fn call_engine(
         live_manager(fleet, &call.managers).await?
     };
     let engine = fleet.host(&owner).await?;
-    let parcel = body.as_ref().map(RequestBody::json).unwrap_or_default();
+    let request_body = body.as_ref().map(RequestBody::json).unwrap_or_default();
     let (status, answer) = engine
-        .request(permit, call.method, &call.path, &parcel, call.timeout)
+        .request(permit, call.method, &call.path, &request_body, call.timeout)
         .await?;
     if (200..300).contains(&status) {
         return Ok(());

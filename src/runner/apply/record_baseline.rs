@@ -72,14 +72,18 @@ pub(super) async fn record_baseline(
             continue;
         };
         let mut applied = applied(before, outcome);
-        for keepsake in baseline_entries
+        for baseline_entry in baseline_entries
             .iter()
-            .filter(|keepsake| keepsake.host == *name)
+            .filter(|baseline_entry| baseline_entry.host == *name)
         {
-            if before.record.matches(&keepsake.id, &keepsake.definition) == Some(false) {
+            if before
+                .record
+                .matches(&baseline_entry.id, &baseline_entry.definition)
+                == Some(false)
+            {
                 let text = format!(
                     "{} is another than after the last apply; it is taken for ours now",
-                    keepsake.id
+                    baseline_entry.id
                 );
                 fleet
                     .events()
@@ -89,7 +93,7 @@ pub(super) async fn record_baseline(
                     })
                     .await;
             }
-            applied.push((keepsake.id.clone(), keepsake.definition, false));
+            applied.push((baseline_entry.id.clone(), baseline_entry.definition, false));
         }
         if let Some(content) = before.record.updated(&applied, now) {
             records.push((name.clone(), content));

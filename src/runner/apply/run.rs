@@ -64,10 +64,10 @@ pub async fn apply(
             stop: stop.clone(),
             disturbance: tokio::sync::Mutex::default(),
         });
-        let (waiting, prior_records, standbys) = (
+        let (waiting, prior_records, fallbacks) = (
             first.waiting(),
             prior_records(&first),
-            first.standbys.clone(),
+            first.fallbacks.clone(),
         );
         let summary = play_by_play(&applier, work, first, options.forks).await;
         let summary = verify(
@@ -76,7 +76,7 @@ pub async fn apply(
             options.forks,
             stop,
             summary,
-            (&waiting, &standbys),
+            (&waiting, &fallbacks),
         )
         .await;
         conclude(fleet, &permit, &locks, &prior_records, summary, options).await
@@ -250,7 +250,7 @@ async fn verify(
     forks: usize,
     stop: &CancellationToken,
     mut summary: RunSummary,
-    (waiting, standbys): (&[HostName], &Fallbacks),
+    (waiting, fallbacks): (&[HostName], &Fallbacks),
 ) -> RunSummary {
     let changed = |host: &HostOutcome| {
         host.unreachable.is_none()
@@ -272,7 +272,7 @@ async fn verify(
         again,
         forks,
         None,
-        Some(standbys),
+        Some(fallbacks),
         stop,
     )
     .await;

@@ -1,4 +1,4 @@
-//! Asks what deploying stacks would do: runs the `docker` command of this machine behind a gate that passes nothing but reads to
+//! Asks what deploying stacks would do: runs the `docker` command of this machine behind a proxy that passes nothing but reads to
 //! a manager.
 
 use std::sync::Arc;
@@ -79,8 +79,8 @@ async fn preview(
     reads: Arc<dyn ProxyReader>,
     question: &StackQuestion,
 ) -> Result<StackAnswer, TransportError> {
-    let gate = Arc::new(DockerProxy::preview(reads));
-    let said = match run_stack_deploy(&gate, &question.deployment, PREVIEW_TIMEOUT).await? {
+    let proxy = Arc::new(DockerProxy::preview(reads));
+    let said = match run_stack_deploy(&proxy, &question.deployment, PREVIEW_TIMEOUT).await? {
         Ok(said) => said,
         Err(said) => return Ok(StackAnswer::Refused(said)),
     };
@@ -89,10 +89,10 @@ async fn preview(
         path: write.path,
         body: write.body,
     };
-    let writes = gate.recorded().into_iter().map(write).collect();
+    let writes = proxy.recorded().into_iter().map(write).collect();
     Ok(StackAnswer::Previewed(DeployPreview {
         writes,
-        missing: gate.missing(),
+        missing: proxy.missing(),
         said,
     }))
 }

@@ -253,7 +253,7 @@ async fn list_nodes(
     Err(why)
 }
 
-/// The node list that contains this worker, from the first manager in sight that has it.
+/// The node list that contains this worker, from the first manager in view that has it.
 async fn nodes_with(
     host: &HostName,
     info: &DockerInfo,

@@ -27,7 +27,7 @@ pub struct SshAgent {
 pub async fn reach(
     target: &SshTarget,
     options: &ConnectOptions,
-    patience: &LoginDeadline,
+    login_deadline: &LoginDeadline,
 ) -> (Option<SshAgent>, Option<String>) {
     let socket = match &target.ssh.identity_agent {
         _ if !target.agent => None,
@@ -39,7 +39,7 @@ pub async fn reach(
         return (None, None);
     };
     let name = place(target, &socket);
-    match patience
+    match login_deadline
         .while_waiting_for(format!("{name} to say what it holds"), list(&socket))
         .await
     {

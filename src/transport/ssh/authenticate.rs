@@ -35,9 +35,9 @@ pub(super) struct LoginAttempt<'a> {
     pub(super) handle: &'a mut Handle<ClientHandler>,
     pub(super) target: &'a SshTarget,
     pub(super) options: &'a ConnectOptions,
-    pub(super) patience: &'a LoginDeadline,
+    pub(super) login_deadline: &'a LoginDeadline,
     pub(super) tried: Vec<String>,
-    pub(super) half_in: bool,
+    pub(super) partial_success: bool,
     pub(super) password_sent: bool,
     pub(super) questions_answered: bool,
     pub(super) cause: &'a DisconnectState,
@@ -58,16 +58,16 @@ pub async fn log_in(
     target: &SshTarget,
     options: &ConnectOptions,
     cause: &DisconnectState,
-    patience: &LoginDeadline,
+    login_deadline: &LoginDeadline,
 ) -> Result<(), TransportError> {
-    let (agent, no_agent) = agent::reach(target, options, patience).await;
+    let (agent, no_agent) = agent::reach(target, options, login_deadline).await;
     let mut login = LoginAttempt {
         handle,
         target,
         options,
-        patience,
+        login_deadline,
         tried: Vec::new(),
-        half_in: false,
+        partial_success: false,
         password_sent: false,
         questions_answered: false,
         cause,
@@ -108,7 +108,7 @@ impl LoginAttempt<'_> {
         for _ in 0..METHODS.len() {
             match self.once(&wanted).await? {
                 AuthOutcome::LoggedIn => return Ok(true),
-                AuthOutcome::PartialSuccess => self.half_in = true,
+                AuthOutcome::PartialSuccess => self.partial_success = true,
                 AuthOutcome::Refused => break,
             }
         }

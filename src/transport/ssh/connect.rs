@@ -46,11 +46,11 @@ impl From<TransportError> for ConnectFailure {
 /// # Errors
 /// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
 pub async fn connect_via(
-    road: &Route,
+    route: &Route,
     target: &SshTarget,
     known: &KnownHosts,
     options: &ConnectOptions,
-    startups: &LoginLimiter,
+    login_limiter: &LoginLimiter,
 ) -> Result<Arc<SshConnection>, TransportError> {
     let start = Instant::now();
     let mut queued = Duration::ZERO;
@@ -58,19 +58,21 @@ pub async fn connect_via(
     let mut tries = 0;
     loop {
         let queues = Instant::now();
-        let place = startups.acquire(login_limiter::server_key(target)).await;
+        let permit = login_limiter
+            .acquire(login_limiter::server_key(target))
+            .await;
         queued += queues.elapsed();
-        let failure = match attempt(road, target, known, options).await {
+        let failure = match attempt(route, target, known, options).await {
             Ok(connection) => {
-                place.logged_in();
+                permit.logged_in();
                 return Ok(Arc::new(connection));
             }
             Err(failure) => failure,
         };
         if failure.dropped {
-            place.dropped();
+            permit.dropped();
         } else {
-            drop(place);
+            drop(permit);
         }
         let elapsed = start.elapsed();
         let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
@@ -95,7 +97,7 @@ fn pause(tries: u32) -> Duration {
 }
 
 async fn attempt(
-    road: &Route,
+    route: &Route,
     target: &SshTarget,
     known: &KnownHosts,
     options: &ConnectOptions,
@@ -118,7 +120,7 @@ async fn attempt(
     )?;
     let become_password = options.secrets.become_password(target).await?;
 
-    let (link, said) = match timeout_at(deadline, road.open(target)).await {
+    let (link, said) = match timeout_at(deadline, route.open(target)).await {
         Ok(result) => result?,
         Err(_) => return Err(late("no answer").into()),
     };
@@ -143,14 +145,14 @@ async fn attempt(
             Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
             Err(_) => return Err(late("no SSH greeting and key exchange").into()),
         };
-    let patience = LoginDeadline::until(deadline);
-    match patience
+    let login_deadline = LoginDeadline::until(deadline);
+    match login_deadline
         .limit(authenticate::log_in(
             &mut handle,
             target,
             options,
             &cause,
-            &patience,
+            &login_deadline,
         ))
         .await
     {
@@ -163,7 +165,7 @@ async fn attempt(
         }
         Some(result) => result?,
         None => {
-            let waited = patience
+            let waited = login_deadline
                 .helper()
                 .map(|helper| format!(": waited for {helper}"))
                 .unwrap_or_default();
@@ -184,7 +186,7 @@ async fn attempt(
         cause,
         guard,
         elevation,
-        road.clone(),
+        route.clone(),
         options,
     ))
 }

@@ -32,11 +32,13 @@ exit 0
 pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     match connection
         .handle
-        .channel_open_direct_streamlocal(connection.engine_socket.as_str())
+        .channel_open_direct_streamlocal(connection.docker_socket.as_str())
         .await
     {
         Ok(channel) => {
-            connection.engine_straight.store(true, Ordering::Relaxed);
+            connection
+                .docker_socket_usable
+                .store(true, Ordering::Relaxed);
             Ok(Box::new(channel.into_stream()))
         }
         Err(russh::Error::ChannelOpenFailure(reason)) => {
@@ -54,7 +56,7 @@ async fn open_with_dial_stdio(connection: &SshConnection) -> Result<DockerStream
     } else {
         Privilege::Login
     };
-    let socket = connection.engine_socket.clone();
+    let socket = connection.docker_socket.clone();
     let look = Exec {
         arguments: vec![socket.clone()],
         privilege,

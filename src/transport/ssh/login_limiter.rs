@@ -12,19 +12,19 @@ use crate::inventory::{SshProxy, SshTarget};
 /// How often as many as are let in must go well before one more is. A server that drops one costs it a pause and a new attempt.
 const ROUNDS: usize = 3;
 
-/// The servers of a run, by the door that leads to them. Cheap to clone; clones share what is learned.
+/// The servers of a run, by the limit that leads to them. Cheap to clone; clones share what is learned.
 #[derive(Debug, Clone, Default)]
 pub struct LoginLimiter(Arc<Mutex<HashMap<String, Arc<ServerLimit>>>>);
 
 #[derive(Debug)]
 struct ServerLimit {
     state: Mutex<LimitState>,
-    left: Notify,
+    released: Notify,
 }
 
 #[derive(Debug)]
 struct LimitState {
-    under_way: usize,
+    in_progress: usize,
     /// How many may be under way at once; without a limit until one was dropped.
     most: usize,
     /// Logins that went well since the limit was last moved.
@@ -47,22 +47,22 @@ pub fn server_key(target: &SshTarget) -> String {
 
 impl LoginLimiter {
     /// Waits until one more login may begin there.
-    pub async fn acquire(&self, door: String) -> LoginPermit {
-        let door = {
+    pub async fn acquire(&self, limit: String) -> LoginPermit {
+        let limit = {
             let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(
                 doors
-                    .entry(door)
+                    .entry(limit)
                     .or_insert_with(|| Arc::new(ServerLimit::new())),
             )
         };
         loop {
             // Made before the look: who leaves between the two is not missed.
-            let left = door.left.notified();
-            if door.try_acquire() {
-                return LoginPermit(Arc::clone(&door));
+            let released = limit.released.notified();
+            if limit.try_acquire() {
+                return LoginPermit(Arc::clone(&limit));
             }
-            left.await;
+            released.await;
         }
     }
 }
@@ -71,11 +71,11 @@ impl ServerLimit {
     fn new() -> Self {
         Self {
             state: Mutex::new(LimitState {
-                under_way: 0,
+                in_progress: 0,
                 most: usize::MAX,
                 well: 0,
             }),
-            left: Notify::new(),
+            released: Notify::new(),
         }
     }
 
@@ -85,8 +85,8 @@ impl ServerLimit {
 
     fn try_acquire(&self) -> bool {
         let mut state = self.state();
-        let free = state.under_way < state.most;
-        state.under_way += usize::from(free);
+        let free = state.in_progress < state.most;
+        state.in_progress += usize::from(free);
         free
     }
 }
@@ -95,7 +95,7 @@ impl LoginPermit {
     /// The server dropped it: the others that are under way are all that it takes. One may always knock.
     pub fn dropped(self) {
         let mut state = self.0.state();
-        state.most = state.most.min((state.under_way - 1).max(1));
+        state.most = state.most.min((state.in_progress - 1).max(1));
         state.well = 0;
     }
 
@@ -112,8 +112,8 @@ impl LoginPermit {
 
 impl Drop for LoginPermit {
     fn drop(&mut self) {
-        self.0.state().under_way -= 1;
-        self.0.left.notify_waiters();
+        self.0.state().in_progress -= 1;
+        self.0.released.notify_waiters();
     }
 }
 
@@ -123,33 +123,36 @@ mod tests {
 
     use super::*;
 
-    async fn try_login(startups: &LoginLimiter) -> Option<LoginPermit> {
-        tokio::time::timeout(Duration::from_millis(20), startups.acquire("web".into()))
-            .await
-            .ok()
+    async fn try_login(login_limiter: &LoginLimiter) -> Option<LoginPermit> {
+        tokio::time::timeout(
+            Duration::from_millis(20),
+            login_limiter.acquire("web".into()),
+        )
+        .await
+        .ok()
     }
 
     #[tokio::test]
     async fn fewer_after_a_drop_and_more_with_success() {
-        let startups = LoginLimiter::default();
+        let login_limiter = LoginLimiter::default();
         let mut places = Vec::new();
         for _ in 0..20 {
-            places.push(startups.acquire("web".into()).await);
+            places.push(login_limiter.acquire("web".into()).await);
         }
         // Three of twenty were taken, and all the others dropped.
         places.drain(3..).for_each(LoginPermit::dropped);
         assert!(
-            try_login(&startups).await.is_none(),
+            try_login(&login_limiter).await.is_none(),
             "three are under way, and that is all it takes"
         );
-        let _elsewhere = startups.acquire("db".into()).await;
+        let _elsewhere = login_limiter.acquire("db".into()).await;
         for round in 0..=ROUNDS {
             let most = 3 + usize::from(round == ROUNDS);
             while places.len() < most {
-                places.push(startups.acquire("web".into()).await);
+                places.push(login_limiter.acquire("web".into()).await);
             }
             assert!(
-                try_login(&startups).await.is_none(),
+                try_login(&login_limiter).await.is_none(),
                 "{most} at once in round {round}"
             );
             if round < ROUNDS {
@@ -158,8 +161,8 @@ mod tests {
         }
         // Who waits comes in as soon as another one leaves.
         let waiting = tokio::spawn({
-            let startups = startups.clone();
-            async move { startups.acquire("web".into()).await }
+            let login_limiter = login_limiter.clone();
+            async move { login_limiter.acquire("web".into()).await }
         });
         tokio::task::yield_now().await;
         drop(places.pop());
@@ -172,12 +175,12 @@ mod tests {
 
     #[tokio::test]
     async fn one_login_is_always_allowed() {
-        let startups = LoginLimiter::default();
+        let login_limiter = LoginLimiter::default();
         for _ in 0..3 {
-            startups.acquire("web".into()).await.dropped();
+            login_limiter.acquire("web".into()).await.dropped();
         }
-        let place = try_login(&startups).await;
-        assert!(place.is_some());
-        assert!(try_login(&startups).await.is_none(), "one at a time");
+        let permit = try_login(&login_limiter).await;
+        assert!(permit.is_some());
+        assert!(try_login(&login_limiter).await.is_none(), "one at a time");
     }
 }

@@ -65,13 +65,13 @@ pub struct SshConnection {
     // Opened, or being opened, for commands that are expected.
     expected: Mutex<Vec<JoinHandle<Option<SessionChannel>>>>,
     elevation: Arc<Elevation>,
-    engine_socket: String,
+    docker_socket: String,
     // The login may use the Engine's socket: a stream is a forwarded one, and counts as no session.
-    engine_straight: AtomicBool,
+    docker_socket_usable: AtomicBool,
     // Takes the socket and russh's session task along.
     guard: Arc<DropGuard>,
     // A jump host's connection lives as long as those through it.
-    _road: Route,
+    _route: Route,
 }
 
 impl SshConnection {
@@ -80,7 +80,7 @@ impl SshConnection {
         cause: DisconnectState,
         guard: DropGuard,
         elevation: Elevation,
-        road: Route,
+        route: Route,
         options: &ConnectOptions,
     ) -> Self {
         Self {
@@ -89,10 +89,10 @@ impl SshConnection {
             sessions: Arc::new(Semaphore::new(MOST_SESSIONS)),
             expected: Mutex::default(),
             elevation: Arc::new(elevation),
-            engine_socket: options.engine_socket.clone(),
-            engine_straight: AtomicBool::new(false),
+            docker_socket: options.docker_socket.clone(),
+            docker_socket_usable: AtomicBool::new(false),
             guard: Arc::new(guard),
-            _road: road,
+            _route: route,
         }
     }
 
@@ -142,7 +142,7 @@ impl SshConnection {
         let number = rand::random();
         let bootstrap = bootstrap::build(&exec, &self.elevation, number)?;
         let (channel, permit) = self.session().await?;
-        let way = CommandPrivilege {
+        let privilege = CommandPrivilege {
             elevation: Arc::clone(&self.elevation),
             through_sudo: self.elevation.is_needed(&exec.privilege),
             dialogue: self.elevation.dialogue(&exec.privilege, number),
@@ -154,7 +154,7 @@ impl SshConnection {
             exec,
             bootstrap,
             self.cause.clone(),
-            way,
+            privilege,
             end_group,
         )
         .await
@@ -238,7 +238,7 @@ impl Connection for SshConnection {
     }
 
     fn docker_streams(&self) -> usize {
-        if self.engine_straight.load(Ordering::Relaxed) {
+        if self.docker_socket_usable.load(Ordering::Relaxed) {
             MOST_ENGINE_STREAMS
         } else {
             1

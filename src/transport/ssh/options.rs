@@ -10,7 +10,7 @@ use crate::transport::SecretStore;
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The Engine's socket on the host; default `/var/run/docker.sock`.
-    pub engine_socket: String,
+    pub docker_socket: String,
     /// Socket of the running agent; default: `SSH_AUTH_SOCK`.
     pub agent_socket: Option<PathBuf>,
     /// How long a host may be silent before it is asked whether it lives; default 15 s. After three unanswered questions
@@ -27,7 +27,7 @@ impl Default for ConnectOptions {
         let home = std::env::home_dir().unwrap_or_default();
         let names = ["id_ed25519", "id_ecdsa", "id_rsa"];
         Self {
-            engine_socket: "/var/run/docker.sock".into(),
+            docker_socket: "/var/run/docker.sock".into(),
             agent_socket: std::env::var_os("SSH_AUTH_SOCK")
                 .filter(|path| !path.is_empty())
                 .map(PathBuf::from),

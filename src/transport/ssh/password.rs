@@ -36,7 +36,7 @@ impl LoginAttempt<'_> {
     /// before a password was given or another method went through: refused keys are not a reason to.
     pub(super) async fn keyboard_interactive(&mut self) -> Result<AuthOutcome, TransportError> {
         let password = self.options.secrets.password(self.target).await?;
-        if password.is_none() && !self.half_in {
+        if password.is_none() && !self.partial_success {
             return Ok(AuthOutcome::Refused);
         }
         if std::mem::replace(&mut self.questions_answered, true) {
@@ -100,7 +100,7 @@ impl LoginAttempt<'_> {
             .take(200)
             .collect();
         let question = format!("{}@{}: {}", self.target.user, self.target.address, question);
-        self.patience
+        self.login_deadline
             .while_prompting(self.options.secrets.answer(&question))
             .await
     }

@@ -122,7 +122,7 @@ impl LoginAttempt<'_> {
     ) -> Option<Arc<PrivateKey>> {
         let secrets = &self.options.secrets;
         if secrets.can_unlock() && secrets.passphrases().unlocked(path).is_none() {
-            self.patience
+            self.login_deadline
                 .while_prompting(secrets.unlock(path, key))
                 .await;
         }
@@ -209,7 +209,7 @@ impl LoginAttempt<'_> {
                     hash,
                     &mut agent.client,
                 );
-                let result = self.patience.while_waiting_for(helper, signed).await;
+                let result = self.login_deadline.while_waiting_for(helper, signed).await;
                 match result {
                     Err(error) if !self.handle.is_closed() => {
                         tracing::debug!(%error, name, "the agent did not sign");
@@ -282,7 +282,7 @@ impl LoginAttempt<'_> {
         let signed = self
             .handle
             .authenticate_publickey_with(user, public, hash, &mut agent.client);
-        match self.patience.while_waiting_for(helper, signed).await {
+        match self.login_deadline.while_waiting_for(helper, signed).await {
             Ok(result) => self.judge(MethodKind::PublicKey, Ok(result)).await,
             // An agent that will not sign (a prompt was declined) leaves the session usable for the next key.
             Err(error) if !self.handle.is_closed() => {

@@ -35,7 +35,7 @@ impl client::Handler for HostKeyScanner {
 ///
 /// # Errors
 /// [`TransportError`] when it cannot be reached, or shows no key at all.
-pub async fn scan(road: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, TransportError> {
+pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, TransportError> {
     let base = super::algorithms::config(target, &[], false, Duration::from_secs(15))?;
     let mut types: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in base.preferred.key.iter() {
@@ -58,7 +58,7 @@ pub async fn scan(road: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, Tr
         config.inactivity_timeout = Some(target.connect_timeout);
         config.preferred = base.preferred.clone();
         config.preferred.key = algorithms.into();
-        let (link, _) = timeout(target.connect_timeout, road.open(target))
+        let (link, _) = timeout(target.connect_timeout, route.open(target))
             .await
             .map_err(|_| connect_error(target, "no answer in time".into(), true))??;
         let token = CancellationToken::new();

@@ -34,7 +34,7 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 /// The same for a command that has to be ended first.
 const END_PATIENCE: Duration = Duration::from_secs(6);
 
-/// A command under way.
+/// A command under privilege.
 struct RunningCommand {
     reader: ChannelReadHalf,
     writer: Arc<ChannelWriteHalf<Msg>>,
@@ -47,9 +47,9 @@ struct RunningCommand {
     cause: DisconnectState,
     elevation: Arc<Elevation>,
     through_sudo: bool,
-    // While sudo may still ask; the input waits behind the gate.
+    // While sudo may still ask; the input waits behind the input_ready.
     dialogue: Option<SudoDialogue>,
-    gate: Option<oneshot::Sender<()>>,
+    input_ready: Option<oneshot::Sender<()>>,
     end_group: KillGroup,
 }
 
@@ -73,7 +73,7 @@ pub async fn run(
     exec: Exec,
     bootstrap: Bootstrap,
     cause: DisconnectState,
-    way: CommandPrivilege,
+    privilege: CommandPrivilege,
     end_group: KillGroup,
 ) -> Result<ExecOutput, TransportError> {
     let (reader, writer) = channel.split();
@@ -85,11 +85,11 @@ pub async fn run(
     {
         return Err(cause.lost().await);
     }
-    let (gate, opened) = oneshot::channel();
-    let gate = if way.dialogue.is_some() {
-        Some(gate)
+    let (input_ready, opened) = oneshot::channel();
+    let input_ready = if privilege.dialogue.is_some() {
+        Some(input_ready)
     } else {
-        let _ = gate.send(());
+        let _ = input_ready.send(());
         None
     };
     let running = RunningCommand {
@@ -102,10 +102,10 @@ pub async fn run(
         limit: exec.timeout,
         output_limit: exec.output_limit,
         cause: cause.clone(),
-        elevation: way.elevation,
-        through_sudo: way.through_sudo,
-        dialogue: way.dialogue,
-        gate,
+        elevation: privilege.elevation,
+        through_sudo: privilege.through_sudo,
+        dialogue: privilege.dialogue,
+        input_ready,
         end_group,
     };
     let input = tokio::spawn(write_input(writer, opened, bootstrap.text, exec.stdin));
@@ -181,7 +181,7 @@ impl RunningCommand {
         // Without a terminal, closing a channel does not end what runs on the other side, and sshd passes signals on for
         // some logins only (not for root's).
         let group = group.filter(|group| status.is_none() && *group > 1 && !cause.is_lost());
-        let patience = if group.is_some() {
+        let grace = if group.is_some() {
             END_PATIENCE
         } else {
             CLOSE_PATIENCE
@@ -194,7 +194,7 @@ impl RunningCommand {
         // Drained to the last: the command may still print. The host closes first wherever it can, since russh hears
         // no more of a channel that was closed here first; and the host counts a session until it is closed.
         let rest = async { while reader.wait().await.is_some() {} };
-        let closed = tokio::time::timeout(patience, async { tokio::join!(end, rest) })
+        let closed = tokio::time::timeout(grace, async { tokio::join!(end, rest) })
             .await
             .is_ok();
         if !closed {
@@ -203,7 +203,7 @@ impl RunningCommand {
         drop(permit);
     }
 
-    /// Gives sudo the password when it asks, and opens the gate for the input when it is done.
+    /// Gives sudo the password when it asks, and opens the input_ready for the input when it is done.
     async fn answer_sudo(&mut self, heard: &[u8]) -> Result<(), TransportError> {
         let Some(dialogue) = &mut self.dialogue else {
             return Ok(());
@@ -214,8 +214,8 @@ impl RunningCommand {
             SudoAction::Send(line) => drop(self.writer.data_bytes(line).await),
             SudoAction::Run => {
                 self.dialogue = None;
-                if let Some(gate) = self.gate.take() {
-                    let _ = gate.send(());
+                if let Some(input_ready) = self.input_ready.take() {
+                    let _ = input_ready.send(());
                 }
             }
         }

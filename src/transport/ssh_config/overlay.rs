@@ -110,15 +110,15 @@ pub fn is_read(keyword: &str) -> bool {
 /// [`TransportError::Settings`] naming the keyword whose value means nothing.
 pub fn overlay(
     target: &SshTarget,
-    printed: &HostSettings,
+    settings: &HostSettings,
     defaults: &HostSettings,
     file: &Path,
 ) -> Result<(SshTarget, Vec<String>), TransportError> {
-    let beyond = printed.beyond(defaults);
+    let beyond = settings.beyond(defaults);
     let original = target.address.clone();
     let mut overlay = SettingsOverlay {
         target: target.clone(),
-        printed,
+        settings,
         beyond,
         original,
         file,
@@ -135,7 +135,7 @@ pub fn overlay(
 
 struct SettingsOverlay<'a> {
     target: SshTarget,
-    printed: &'a HostSettings,
+    settings: &'a HostSettings,
     /// What the files change.
     beyond: HostSettings,
     original: String,
@@ -158,7 +158,7 @@ impl SettingsOverlay<'_> {
 
     fn name_and_login(&mut self) {
         if let Some(name) = self
-            .printed
+            .settings
             .first("hostname")
             .filter(|name| *name != self.original)
         {
@@ -215,7 +215,7 @@ impl SettingsOverlay<'_> {
         {
             let [users, everybodys] = named.map(|keyword| {
                 let files = self
-                    .printed
+                    .settings
                     .all(keyword)
                     .iter()
                     .flat_map(|list| list.split_ascii_whitespace());
@@ -296,7 +296,7 @@ impl SettingsOverlay<'_> {
             .changed("serveraliveinterval", "ServerAliveInterval")
             .and_then(|text| text.parse().ok());
         let count = self
-            .printed
+            .settings
             .first("serveralivecountmax")
             .and_then(|text| text.parse().ok());
         if let (Some(interval), Some(count)) = (interval, count) {
@@ -331,7 +331,7 @@ impl SettingsOverlay<'_> {
         ];
         let off: Vec<&str> = switches
             .iter()
-            .filter(|(keyword, _)| matches!(self.printed.first(keyword), Some("no" | "false")))
+            .filter(|(keyword, _)| matches!(self.settings.first(keyword), Some("no" | "false")))
             .map(|(_, method)| *method)
             .collect();
         if preferred.is_some() || !off.is_empty() {
@@ -363,7 +363,7 @@ impl SettingsOverlay<'_> {
 
     /// A path whose tokens `ssh` replaces before it prints it.
     fn path_of_ssh(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
-        if self.printed.is_by_ssh() {
+        if self.settings.is_by_ssh() {
             Ok(tokens::in_home(text))
         } else {
             self.path(setting, text)

@@ -8,13 +8,13 @@ use crate::output::golden;
 
 use super::project::{TestProject, playbook};
 
-/// The content that the first host's first goal would write, as its change shows it.
+/// The content that the first host's first host_resource would write, as its change shows it.
 fn content(project: &TestProject) -> String {
     let prepared = project
         .prepare()
         .unwrap_or_else(|errors| panic!("{}", project.shown(&errors)));
-    let goal = &prepared.resolved.plays[0].host_resources[0][0];
-    let resource = match &goal.resource {
+    let host_resource = &prepared.resolved.plays[0].host_resources[0][0];
+    let resource = match &host_resource.resource {
         ResourceBinding::Bound(resource) => resource.clone(),
         ResourceBinding::Deferred(deferred) => deferred
             .bind(&sample_facts("docker01", "10.0.0.1")[0].facts)

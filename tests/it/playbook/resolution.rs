@@ -5,16 +5,20 @@ use skep::playbook::{PreparedRun, ResourceBinding, sample_facts};
 
 use super::project::{INVENTORY, TestProject, playbook};
 
-/// Every goal as `host kind[name]`; a deferred one as `host kind?`.
+/// Every host_resource as `host kind[name]`; a deferred one as `host kind?`.
 fn host_resources(prepared: &PreparedRun) -> Vec<String> {
     let plays = prepared.resolved.plays.iter();
     let host_resources = plays.flat_map(|play| {
         play.host_resources
             .iter()
-            .flat_map(|(host, host_resources)| host_resources.iter().map(move |goal| (host, goal)))
+            .flat_map(|(host, host_resources)| {
+                host_resources
+                    .iter()
+                    .map(move |host_resource| (host, host_resource))
+            })
     });
     host_resources
-        .map(|(host, goal)| match &goal.resource {
+        .map(|(host, host_resource)| match &host_resource.resource {
             ResourceBinding::Bound(resource) => format!("{host} {}", resource.id()),
             ResourceBinding::Deferred(deferred) => format!("{host} {}?", deferred.kind()),
         })
@@ -208,7 +212,7 @@ fn resources_with_facts_wait_for_them() {
             .unwrap();
         let deferred = play.host_resources[&HostName::new("docker01")]
             .iter()
-            .filter_map(|goal| match &goal.resource {
+            .filter_map(|host_resource| match &host_resource.resource {
                 ResourceBinding::Deferred(deferred) => Some(deferred.bind(&sample.facts).unwrap()),
                 ResourceBinding::Bound(_) => None,
             });

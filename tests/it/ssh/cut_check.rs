@@ -118,18 +118,18 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     };
     let (started, bytes, packets) = (Instant::now(), link.bytes(), link.packets());
     let (permits, mut trials) = (Arc::new(Semaphore::new(AT_ONCE)), JoinSet::new());
-    for (index, weather) in weathers.into_iter().enumerate() {
+    for (index, fault) in weathers.into_iter().enumerate() {
         let (sshd, wanted, permits) = (sshd.clone(), wanted.clone(), permits.clone());
         trials.spawn(async move {
             let _permit = permits.acquire_owned().await;
-            let link = FaultProxy::start(&sshd.address, sshd.port, weather).await;
+            let link = FaultProxy::start(&sshd.address, sshd.port, fault).await;
             let port = link.port;
             let run = tokio::task::spawn_blocking(move || check(&sshd, index + 1, port));
             let output = tokio::time::timeout(Duration::from_secs(600), run)
                 .await
                 .expect("it ends")
                 .unwrap();
-            verdict(&output, &wanted).map_err(|why| format!("{weather:?}: {why}"))
+            verdict(&output, &wanted).map_err(|why| format!("{fault:?}: {why}"))
         });
     }
     let results = trials.join_all().await;
@@ -148,7 +148,7 @@ async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
     let clear = results.len() - right;
     let ends = FaultProxy::cut_points(packets)
         .into_iter()
-        .filter(|weather| weather.cuts_at_an_end())
+        .filter(|fault| fault.cuts_at_an_end())
         .count();
     assert_eq!(ends as u64, packets[0] + packets[1]);
     eprintln!(

@@ -19,14 +19,14 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Connects; the Engine's socket is `engine` in the server's folder.
 async fn reach(sshd: &Sshd, target: &SshTarget) -> Arc<SshConnection> {
-    let engine_socket = sshd.path("engine").display().to_string();
+    let docker_socket = sshd.path("engine").display().to_string();
     let known = KnownSecrets {
         become_password: Some("it's a $ecret".into()),
         ..KnownSecrets::default()
     };
     let secrets = Arc::new(SecretStore::new(known, None));
     let options = ConnectOptions {
-        engine_socket,
+        docker_socket,
         secrets,
         ..bare_options()
     };

@@ -11,8 +11,8 @@ use skep::transport::{
 use super::sshd::{Sshd, bare_options};
 use crate::proxy::{FaultProxy, LinkFault};
 
-async fn proxy(sshd: &Sshd, weather: LinkFault) -> FaultProxy {
-    FaultProxy::start(&sshd.address, sshd.port, weather).await
+async fn proxy(sshd: &Sshd, fault: LinkFault) -> FaultProxy {
+    FaultProxy::start(&sshd.address, sshd.port, fault).await
 }
 
 fn target(sshd: &Sshd, port: u16) -> SshTarget {
@@ -87,10 +87,10 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
         let at = step * 97 + 1;
         step += 1;
         let weathers = [LinkFault::CutAfter(at), LinkFault::FlipBit(at)];
-        for weather in &weathers[..if step % 4 == 0 { 2 } else { 1 }] {
+        for fault in &weathers[..if step % 4 == 0 { 2 } else { 1 }] {
             std::fs::write(&file, &old).unwrap();
             let _ = std::fs::remove_file(sshd.path("known_hosts"));
-            let link = proxy(&sshd, *weather).await;
+            let link = proxy(&sshd, *fault).await;
             match run(
                 &SshTarget {
                     connect_timeout: Duration::from_millis(400),
@@ -101,19 +101,19 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
             )
             .await
             {
-                Ok(seen) => assert_eq!(seen, new, "{weather:?}"),
+                Ok(seen) => assert_eq!(seen, new, "{fault:?}"),
                 Err(error) => {
                     errors += 1;
                     assert!(
                         error.loses_host() && !error.hint().is_empty(),
-                        "{weather:?}: {error}"
+                        "{fault:?}: {error}"
                     );
                 }
             }
             let left = std::fs::read(&file).unwrap();
             assert!(
                 left == old || left == new,
-                "{weather:?}: half changed: {}",
+                "{fault:?}: half changed: {}",
                 String::from_utf8_lossy(&left)
             );
         }
