@@ -1,11 +1,13 @@
-//! The second disk of a machine: a script that makes it the one it is, run at each boot before the network comes up.
+//! The second disk of a machine: a script with the machine's identity that runs at each boot before
+//! the network comes up.
 
 use crate::lab::record::LabNode;
 
-/// Bytes of a sector: a disk is a whole number of them.
+/// Bytes of a sector: the size of a disk is a multiple of it.
 const SECTOR: usize = 512;
 
-/// The disk. `host_key` is the machine's private SSH host key, `more` what else to run.
+/// Returns the content of the disk. `host_key` is the machine's private SSH host key, `more` a
+/// script to run in addition.
 pub(super) fn disk(node: &LabNode, host_key: &str, more: &str) -> Vec<u8> {
     let mut disk = script(node, host_key, more).into_bytes();
     disk.resize(disk.len().next_multiple_of(SECTOR), b'\n');
