@@ -27,7 +27,7 @@ pub enum DockerStopOutcome {
     Stopped,
     /// The lab did not start this Docker, so it still runs.
     NotStartedByLab,
-    /// These containers still run, so Docker still runs.
+    /// Docker still runs, because these containers run in it.
     InUse(Vec<String>),
 }
 

@@ -22,7 +22,7 @@ pub enum NodeRole {
     Worker,
 }
 
-/// One node of an environment.
+/// A node of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabNode {
     /// Host name, also the name in the inventory: `docker01`.

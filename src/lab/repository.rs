@@ -12,7 +12,7 @@ use super::state::{StateDirectory, make_folder, write_file};
 pub(crate) const RECIPE: &str =
     "repository 1: Packages, Packages.gz, Release, Release.gpg, InRelease";
 
-/// One suite of a repository.
+/// A suite of a repository.
 pub(crate) struct RepositorySuite<'a> {
     /// Folder that contains `dists`.
     pub(crate) root: &'a Path,

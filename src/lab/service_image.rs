@@ -1,4 +1,4 @@
-//! One large image of real services from Debian's packages, for end-to-end tests: one build, one
+//! A large image of real services from Debian's packages, for end-to-end tests: one build, one
 //! transfer, many commands. Built at the first use and kept in the cache.
 
 use std::path::PathBuf;

@@ -4,7 +4,7 @@
 const DOCKER_CE_POSTINST: &str = include_str!("docker_ce_postinst.sh");
 const CONTAINERD_POSTINST: &str = include_str!("containerd_postinst.sh");
 
-/// One package of the stand-in.
+/// A package of the stand-in.
 pub(crate) struct StandInPackage {
     /// Name that Docker gives the package.
     pub(crate) name: &'static str,
@@ -25,7 +25,7 @@ pub(crate) struct StandInPackage {
     pub(crate) unit: Option<(&'static str, &'static str)>,
 }
 
-/// All packages of the stand-in, in two versions each.
+/// Packages of the stand-in, each built in two versions.
 pub(crate) const PACKAGES: &[StandInPackage] = &[
     StandInPackage {
         name: "docker-ce",

@@ -22,7 +22,7 @@ for unit in console-getty.service getty@tty1.service getty.target systemd-timesy
 done
 systemctl enable ssh.service >/dev/null 2>&1 || true
 
-# These settings are not the node's own: a container must not change the machine below.
+# The settings of packages are not the node's own: a container must not change the machine below.
 for settings in /usr/lib/sysctl.d/*.conf; do
     [ -e "$settings" ] || continue
     ln -sf /dev/null "/etc/sysctl.d/${settings##*/}"

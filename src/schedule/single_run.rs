@@ -16,7 +16,7 @@ pub struct SingleRunLock {
 /// Reason why the check must not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SingleRunError {
-    /// The same check is running.
+    /// Another run of this check is active.
     #[error("the same check still runs, so this one was not started (--single; lock {})", .0.display())]
     Running(PathBuf),
     /// The lock cannot be used.

@@ -91,7 +91,7 @@ pub fn timer(schedule: &Schedule) -> String {
         schedule.every.calendar()
     );
     if !schedule.randomized_delay.is_zero() {
-        // The same delay at every run keeps the requested time between two checks.
+        // A fixed delay keeps the requested time between two checks.
         let _ = writeln!(
             text,
             "RandomizedDelaySec={}\nFixedRandomDelay=true",

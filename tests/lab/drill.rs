@@ -29,7 +29,7 @@ fn all_drills() {
             &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"),
         );
     }
-    // One task on each machine behind a published port, and two tasks on any machine.
+    // A task on each machine behind a published port, and two tasks on any machine.
     lab.on(
         "docker01",
         "docker service create --detach --no-resolve-image --name web --mode global \

@@ -35,7 +35,7 @@ struct Length {
     packets: [u64; 2],
 }
 
-/// One trial: verb, node, and fault of the link.
+/// A trial: verb, node, and fault of the link.
 type Trial = (&'static str, &'static str, Weather);
 
 struct Trials {

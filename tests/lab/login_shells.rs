@@ -73,7 +73,7 @@ fn each_login_shell(lab: &TestLab, node: &str) {
         password: None,
     };
     run.verb("check", &[]).exits(3);
-    // One at a time, because all accounts are on the same machine and share its lock.
+    // Sequentially, because all accounts are on the same machine and share its lock.
     for (name, _) in SHELLS {
         run.verb("apply", &["--limit", name])
             .exits(0)

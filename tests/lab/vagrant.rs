@@ -279,7 +279,7 @@ fn vagrant_up_rebuild_and_drill() {
         .exits(2)
         .says("is given twice");
 
-    // The same in one command. Neither `node rebuild` nor a drill may run the playbook that
+    // Rebuild in one command. Neither `node rebuild` nor a drill may run the playbook that
     // `vagrant up` would apply: here a playbook that leaves a trace.
     let trace = environment.path("trace.toml");
     let play = "[[plays]]\nhosts = \"all\"\nresources = [{ file = { path = \"/etc/trace\", content = \"applied\\n\" } }]\n";

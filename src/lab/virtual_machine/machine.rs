@@ -1,4 +1,4 @@
-//! One virtual machine with its folder (disk, seed, host key, console, PID file): creates, starts,
+//! A virtual machine with its folder (disk, seed, host key, console, PID file): creates, starts,
 //! stops and cuts it, and waits for its boot.
 
 use std::fs;
@@ -28,7 +28,7 @@ const STOP_SECONDS: u64 = 180;
 /// Maximum length of the path of a Unix socket (unix(7): 108 bytes with its NUL).
 const SOCKET_LIMIT: usize = 107;
 
-/// One virtual machine of an environment.
+/// A virtual machine of an environment.
 pub(crate) struct VirtualMachine {
     name: String,
     folder: PathBuf,

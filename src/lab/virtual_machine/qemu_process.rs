@@ -103,7 +103,7 @@ impl QemuCommand<'_> {
                     self.port
                 ),
             ),
-            // The same MAC address on every machine, as with VirtualBox.
+            // Same MAC address on every machine, as with VirtualBox.
             (
                 "-device",
                 format!("virtio-net-pci,netdev={NAT_CARD},mac=52:54:00:12:34:56,romfile="),

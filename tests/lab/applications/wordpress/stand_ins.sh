@@ -3,7 +3,8 @@
 set -e
 mkdir -p /root/stand-ins && cd /root/stand-ins
 
-# mariadb: MARIADB_ROOT_PASSWORD_FILE, MARIADB_DATABASE, MARIADB_USER, MARIADB_PASSWORD_FILE; data in /var/lib/mysql.
+# mariadb: MARIADB_ROOT_PASSWORD_FILE, MARIADB_DATABASE, MARIADB_USER, MARIADB_PASSWORD_FILE; data
+# in /var/lib/mysql.
 cat >mariadb <<'END'
 #!/bin/sh
 set -eu
