@@ -1,4 +1,4 @@
-//! `skep lab`: throwaway nodes on this machine. Results go to stdout, what is being done to stderr.
+//! `skep lab`: throwaway nodes on this machine. Results go to stdout, progress to stderr.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -13,12 +13,12 @@ use crate::lab::{
     PresentedOs, ProgressFn, StateDirectory, TestImage,
 };
 
-/// Make and break throwaway nodes on this machine, to try skep on.
+/// Create and break throwaway nodes on this machine, to try skep on
 #[derive(Debug, Args)]
 pub struct LabArgs {
     #[command(subcommand)]
     verb: LabVerb,
-    /// Where keys, records and caches are kept [default: ~/.local/state/skep/lab]
+    /// Folder for keys, records and caches [default: ~/.local/state/skep/lab]
     #[arg(long, global = true, env = "SKEP_STATE_DIR", value_name = "DIRECTORY")]
     state_dir: Option<PathBuf>,
     /// Name of the lab environment; several can exist side by side
@@ -35,39 +35,40 @@ pub struct LabArgs {
 
 #[derive(Debug, Subcommand)]
 enum LabVerb {
-    /// Make a lot of nodes, or repair it, and write its inventory
+    /// Create a lab environment, or repair it, and write its inventory
     Up {
-        /// How many managers
+        /// Number of managers
         #[arg(long, default_value_t = 1, value_name = "N")]
         managers: u8,
-        /// How many workers
+        /// Number of workers
         #[arg(long, default_value_t = 2, value_name = "N")]
         workers: u8,
         /// Debian release of the nodes
         #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
         suite: SuiteName,
-        /// What the nodes say they are in /etc/os-release
+        /// Distribution that the nodes state in /etc/os-release
         #[arg(long, value_enum, default_value_t = PresentedOsName::Debian)]
         present_as: PresentedOsName,
-        /// Who logs in; vagrant has passwordless sudo
+        /// Account for logins; vagrant has passwordless sudo
         #[arg(long, value_enum, default_value_t = UserName::Vagrant)]
         user: UserName,
-        /// Whole virtual machines (QEMU) instead of containers: with a kernel of their own, and slower by minutes
+        /// Whole virtual machines (QEMU) instead of containers: with a kernel of their own, and
+        /// slower by minutes
         #[arg(long)]
         virtual_machines: bool,
-        /// The inventory to write
+        /// Inventory to write
         #[arg(short, long, default_value = "inventory/lab.toml", value_name = "FILE")]
         inventory: PathBuf,
     },
-    /// Remove a lot: its nodes, network, keys and inventory
+    /// Remove a lab environment: its nodes, network, keys and inventory
     Down {
-        /// Every lot of this state directory
+        /// Remove every lab environment of this state directory
         #[arg(long)]
         all: bool,
-        /// Also the node images and package mirrors that no lot uses
+        /// Also remove node images and package mirrors that no environment uses
         #[arg(long)]
         purge: bool,
-        /// Also the dockerd that `skep lab` started, if it did
+        /// Also stop dockerd, if `skep lab` started it
         #[arg(long)]
         stop_docker: bool,
     },
@@ -76,7 +77,7 @@ enum LabVerb {
         /// The nodes, such as docker02
         #[arg(required = true)]
         nodes: Vec<String>,
-        /// Take the power away instead
+        /// Cut the power instead
         #[arg(long)]
         now: bool,
     },
@@ -86,27 +87,27 @@ enum LabVerb {
         #[arg(required = true)]
         nodes: Vec<String>,
     },
-    /// Take the network away from nodes: packets vanish in silence
+    /// Disconnect nodes from the network: packets are dropped without a signal
     Cut {
         /// The nodes, such as docker02
         #[arg(required = true)]
         nodes: Vec<String>,
     },
-    /// Give nodes their network back
+    /// Reconnect nodes to the network
     Heal {
         /// The nodes, such as docker02
         #[arg(required = true)]
         nodes: Vec<String>,
     },
-    /// Load an image made of Debian's packages into nodes' Engines, as NAME:lab
+    /// Load an image built from Debian's packages into the nodes' Docker Engines, as NAME:lab
     Load {
-        /// Which image
+        /// Image to load
         #[arg(value_enum)]
         name: ImageName,
         /// The nodes, such as docker02 [default: all]
         nodes: Vec<String>,
     },
-    /// Describe the node image to whoever makes machines of it (Vagrant), as JSON
+    /// Describe the node image as JSON, for programs that make machines of it (Vagrant)
     Image {
         /// Debian release of the nodes
         #[arg(long, value_enum, default_value_t = SuiteName::Trixie)]
@@ -114,16 +115,16 @@ enum LabVerb {
         /// File of public keys that may log in as vagrant
         #[arg(long, value_name = "FILE")]
         authorize: PathBuf,
-        /// Packages come from the mirror of this lot, not from Debian
-        #[arg(long, value_name = "LOT")]
+        /// Take packages from the mirror of this lab environment instead of Debian
+        #[arg(long, value_name = "NAME")]
         mirror_of: Option<String>,
-        /// Build it where it is missing
+        /// Build the image if it is missing
         #[arg(long)]
         build: bool,
     },
-    /// The nodes of a lot and how they are
+    /// Show the nodes of a lab environment and their state
     Status,
-    /// The lots of this state directory
+    /// List the lab environments of this state directory
     List,
 }
 
@@ -155,7 +156,7 @@ enum ImageName {
     Services,
 }
 
-/// Runs the verb and says on stderr how it failed; exit code 1 when it did.
+/// Runs the verb, and prints an error to stderr. The exit code is 1 on an error.
 #[must_use]
 pub fn main(arguments: &LabArgs) -> ExitStatus {
     match run(arguments) {
@@ -170,7 +171,7 @@ pub fn main(arguments: &LabArgs) -> ExitStatus {
 /// Runs the verb.
 ///
 /// # Errors
-/// Whatever the lab reports; the text says what failed, why and what to try.
+/// The error of the lab; its text says what failed, why and what to try.
 fn run(arguments: &LabArgs) -> anyhow::Result<()> {
     let state = match &arguments.state_dir {
         Some(path) => StateDirectory::at(path)?,
@@ -225,11 +226,11 @@ fn run(arguments: &LabArgs) -> anyhow::Result<()> {
                 progress(&match lab::stop_docker(&state, &progress)? {
                     DockerStopOutcome::Stopped => "dockerd is stopped".to_owned(),
                     DockerStopOutcome::NotStartedByLab => {
-                        "dockerd was not started by `skep lab`: left alone".to_owned()
+                        "dockerd still runs: `skep lab` did not start it".to_owned()
                     }
                     DockerStopOutcome::InUse(names) => {
                         format!(
-                            "dockerd is left alone, in it still run: {}",
+                            "dockerd still runs, because it has running containers: {}",
                             names.join(", ")
                         )
                     }
@@ -292,13 +293,13 @@ fn on_nodes(lab: &lab::Lab, verb: &LabVerb, progress: ProgressFn<'_>) -> anyhow:
         LabVerb::Cut { nodes } => {
             for node in nodes {
                 lab.cut(node)?;
-                progress(&format!("{node}: cut off"));
+                progress(&format!("{node}: disconnected"));
             }
         }
         LabVerb::Heal { nodes } => {
             for node in nodes {
                 lab.heal(node)?;
-                progress(&format!("{node}: has its network"));
+                progress(&format!("{node}: connected"));
             }
         }
         LabVerb::Load { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
@@ -335,7 +336,7 @@ fn list_line(state: &StateDirectory, name: &LabName) -> String {
             lab.record().suite.name(),
             lab.record().inventory.display()
         ),
-        Err(LabError::NoSuchLab { .. }) => format!("{:<20} half-made", name.as_str()),
+        Err(LabError::NoSuchLab { .. }) => format!("{:<20} incomplete", name.as_str()),
         Err(error) => format!("{:<20} {error}", name.as_str()),
     }
 }
@@ -345,7 +346,7 @@ fn print(line: &str) -> std::io::Result<()> {
 }
 
 fn say(line: &str) {
-    // Nothing can be done about a stderr that is gone.
+    // A closed stderr leaves no place to report the failure.
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }
 

@@ -1,5 +1,5 @@
-//! One child command: started, fed, read and given a time limit.
-//! Every program that the lab starts goes through here, except dockerd itself.
+//! Runs one child command: starts it, feeds its stdin, reads its output and enforces a time limit.
+//! Every program that the lab starts goes through this file, except dockerd itself.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 
 use super::error::LabError;
 
-/// How often a running child is looked at.
+/// Interval between two checks whether the child has ended.
 const POLL: Duration = Duration::from_millis(10);
-/// How long the pipes of an ended child may stay open (a grandchild may hold them).
+/// Time for which the pipes of an ended child may stay open; a grandchild may hold them.
 const PIPE_GRACE: Duration = Duration::from_secs(2);
-/// Lines of stderr that an error carries.
+/// Number of lines of stderr that an error carries.
 const TAIL_LINES: usize = 12;
 
-/// A command about to be run; the time limit is 60 s unless told.
+/// A command that has not been started. The default time limit is 60 s.
 pub(crate) struct LocalCommand {
     command: Command,
     input: Vec<u8>,
@@ -24,20 +24,20 @@ pub(crate) struct LocalCommand {
     hint: Option<String>,
 }
 
-/// What an ended command left.
+/// Status and output of a command that has ended.
 pub(crate) struct CommandOutput {
-    /// Whether it ended with status 0.
+    /// True if the command ended with status 0.
     pub(crate) success: bool,
-    /// What it wrote to stdout.
+    /// Text that the command wrote to stdout.
     pub(crate) stdout: String,
-    /// What it wrote to stderr.
+    /// Text that the command wrote to stderr.
     pub(crate) stderr: String,
     status: String,
     line: String,
 }
 
 impl LocalCommand {
-    /// A command without arguments.
+    /// Creates a command without arguments.
     pub(crate) fn new(program: &str) -> Self {
         let mut command = Command::new(program);
         command.env("LC_ALL", "C.UTF-8");
@@ -59,7 +59,7 @@ impl LocalCommand {
         self
     }
 
-    /// Sets one variable of the environment.
+    /// Sets one environment variable.
     pub(crate) fn environment(mut self, name: &str, value: impl AsRef<std::ffi::OsStr>) -> Self {
         self.command.env(name, value);
         self
@@ -71,7 +71,7 @@ impl LocalCommand {
         self
     }
 
-    /// Feeds this to stdin.
+    /// Feeds these bytes to stdin.
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
         self
@@ -83,13 +83,14 @@ impl LocalCommand {
         self
     }
 
-    /// What to try when the program is missing; the default names the Debian package after the program.
+    /// Sets the hint for a missing program. By default it names the Debian package after the
+    /// program.
     pub(crate) fn install_hint(mut self, hint: &str) -> Self {
         self.hint = Some(hint.to_owned());
         self
     }
 
-    /// Runs to the end and returns stdout; a status other than 0 is an error.
+    /// Runs the command to its end and returns stdout. A status other than 0 is an error.
     pub(crate) fn run(self) -> Result<String, LabError> {
         let finished = self.finish()?;
         if finished.success {
@@ -98,7 +99,7 @@ impl LocalCommand {
         Err(finished.into_error())
     }
 
-    /// Runs to the end, whatever the status.
+    /// Runs the command to its end, whatever its status is.
     pub(crate) fn finish(mut self) -> Result<CommandOutput, LabError> {
         let line = display(&self.command);
         let child = self
@@ -126,7 +127,8 @@ impl LocalCommand {
         };
         if let Some(mut stdin) = child.stdin.take() {
             let input = std::mem::take(&mut self.input);
-            // A child that ends without reading breaks the pipe: its status says what matters.
+            // A child that ends without reading breaks the pipe; its exit status is the relevant
+            // error.
             std::thread::spawn(move || stdin.write_all(&input));
         }
         let stdout = child.stdout.take().map(drain);
@@ -148,7 +150,7 @@ impl LocalCommand {
 }
 
 impl CommandOutput {
-    /// The error for a status other than 0.
+    /// Returns the error for a status other than 0.
     pub(crate) fn into_error(self) -> LabError {
         let said = if self.stderr.trim().is_empty() {
             &self.stdout
@@ -163,7 +165,7 @@ impl CommandOutput {
     }
 }
 
-/// The last `count` lines of a text.
+/// Returns the last `count` lines of a text.
 pub(crate) fn tail(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.trim_end().lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
@@ -181,7 +183,7 @@ fn wait(child: &mut Child, timeout: Duration) -> Option<std::process::ExitStatus
             Ok(Some(status)) => return Some(status),
             Ok(None) if started.elapsed() < timeout => std::thread::sleep(POLL),
             _ => {
-                // Both fail only when the child has just ended by itself.
+                // Both calls fail only if the child has just ended by itself.
                 let _ = child.kill();
                 let _ = child.wait();
                 return None;

@@ -1,4 +1,4 @@
-//! One node: a container that is a whole machine, made, started, and waited for until systemd and sshd are up.
+//! A node that is a container: creates and starts it, and waits until systemd and sshd are up.
 
 use std::time::{Duration, Instant};
 
@@ -15,48 +15,48 @@ use super::progress::ProgressFn;
 use super::record::{LabNode, LabRecord};
 use super::state::StateDirectory;
 
-/// How long a node may take to boot, in seconds.
+/// Time limit for the boot of a node, in seconds.
 const BOOT_SECONDS: u64 = 120;
 
-/// What a node needs to be made.
+/// Settings that all containers of an environment share.
 pub(crate) struct NodeTemplate<'a> {
     pub(crate) record: &'a LabRecord,
     pub(crate) state: &'a StateDirectory,
     pub(crate) network: &'a LabNetwork,
     pub(crate) image: &'a str,
-    /// Run inside when it has booted.
+    /// Shell script that runs inside a node after the boot.
     pub(crate) script: &'a str,
 }
 
-/// Makes and starts what is missing of a node, and returns its lines for `known_hosts`.
+/// Creates and starts the node as far as necessary, and returns its lines for `known_hosts`.
 pub(crate) fn ensure(
-    making: &NodeTemplate<'_>,
+    template: &NodeTemplate<'_>,
     node: &LabNode,
     progress: ProgressFn<'_>,
 ) -> Result<String, LabError> {
-    let container = making.record.container(&node.name);
+    let container = template.record.container(&node.name);
     match container_state(&container)?.as_deref() {
         Some("running") => {}
         Some("paused") => docker(30, ["unpause", &container]).map(drop)?,
         Some(state) => {
-            progress(&format!("{}: starting again (was {state})", node.name));
+            progress(&format!("{}: starting (was {state})", node.name));
             if docker_alone(60, ["start", &container]).is_err() {
                 progress(&format!(
-                    "{}: does not start, making it again with its data",
+                    "{}: does not start, creating it again with its data",
                     node.name
                 ));
                 docker_alone(60, ["rm", "--force", &container])?;
-                create(making, node, &container)?;
+                create(template, node, &container)?;
             }
         }
         None => {
-            progress(&format!("{}: making it at {}", node.name, node.address));
-            create(making, node, &container)?;
+            progress(&format!("{}: creating it at {}", node.name, node.address));
+            create(template, node, &container)?;
         }
     }
     wait_for_boot(&container, &node.name, progress)?;
     fault::heal(&container)?;
-    shell_in(&container, making.script, 30)?;
+    shell_in(&container, template.script, 30)?;
     let keys = shell_in(&container, "cat /etc/ssh/ssh_host_*_key.pub", 30)?;
     if !listens(node.address, 22, Duration::from_secs(30)) {
         let said = docker_finish(
@@ -75,14 +75,14 @@ pub(crate) fn ensure(
         return Err(LabError::Boot {
             node: container,
             seconds: 30,
-            state: format!("nothing listens on {}:22", node.address),
+            state: format!("no sshd listens on {}:22", node.address),
             detail: said.stdout,
         });
     }
     Ok(known_hosts(node, &keys))
 }
 
-/// Waits until systemd has started everything; failed units are told, not fatal.
+/// Waits until systemd has started all units. Failed units are reported, but are no error.
 pub(crate) fn wait_for_boot(
     container: &str,
     name: &str,
@@ -124,16 +124,16 @@ pub(crate) fn wait_for_boot(
     })
 }
 
-/// Where the Engine of a node keeps its data.
+/// Returns the name of the volume with the data of the node's Docker Engine.
 pub(crate) fn volume(container: &str) -> String {
     format!("{container}-docker")
 }
 
-fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<(), LabError> {
-    let record = making.record.name.as_str();
+fn create(template: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<(), LabError> {
+    let record = template.record.name.as_str();
     let labels = [
         format!("{LABEL_LAB}={record}"),
-        format!("{LABEL_STATE}={}", making.state.path().display()),
+        format!("{LABEL_STATE}={}", template.state.path().display()),
     ];
     let volume = volume(container);
     let labelled: Vec<&str> = labels.iter().flat_map(|label| ["--label", label]).collect();
@@ -148,12 +148,12 @@ fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<
         format!("--name={container}"),
         format!("--hostname={}", node.name),
         format!("--label={LABEL_NODE}={}", node.name),
-        format!("--network={}", making.network.name),
+        format!("--network={}", template.network.name),
         format!("--network-alias={}", node.name),
         format!("--ip={}", node.address),
-        // Nobody answers there: no question leaves the machine, and a name of the world outside
-        // fails after 1 s instead of 20.
-        format!("--dns={}", making.network.gateway),
+        // No DNS server listens on the gateway, so no query leaves this machine, and the lookup of
+        // an external name fails after 1 s instead of 20 s.
+        format!("--dns={}", template.network.gateway),
         "--dns-option=timeout:1".to_owned(),
         "--dns-option=attempts:1".to_owned(),
         format!("--volume={volume}:/var/lib/docker"),
@@ -161,7 +161,8 @@ fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<
         "--tty".to_owned(),
         "--cgroupns=private".to_owned(),
         "--stop-signal=SIGRTMIN+3".to_owned(),
-        // A reboot inside ends the container with a failure: it comes back, as a machine does.
+        // A reboot inside the node ends the container with a failure. Docker then restarts it, as a
+        // machine comes back after a reboot.
         "--restart=on-failure".to_owned(),
         "--tmpfs=/run:exec,mode=755".to_owned(),
         "--tmpfs=/tmp:exec,mode=1777".to_owned(),
@@ -172,7 +173,7 @@ fn create(making: &NodeTemplate<'_>, node: &LabNode, container: &str) -> Result<
         .chain(labelled)
         .chain(options.iter().map(String::as_str))
         .chain(privileges.iter().map(String::as_str))
-        .chain([making.image]);
+        .chain([template.image]);
     docker_alone(120, arguments).map(drop)
 }
 

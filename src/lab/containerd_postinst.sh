@@ -1,5 +1,6 @@
 #!/bin/sh
-# containerd.io of the stand-in: like Docker's own, starts the service, and restarts it on an upgrade.
+# containerd.io of the stand-in: like Docker's own, starts the service, and restarts it on an
+# upgrade.
 set -e
 if [ "$1" = configure ]; then
     action=start

@@ -1,20 +1,20 @@
-//! The control file of a downloaded package: its version, what it depends on, its configuration files.
+//! The control file of a downloaded package: its version, dependencies and configuration files.
 
 use std::path::Path;
 
 use super::command::LocalCommand;
 use super::error::LabError;
 
-/// What the stand-in needs to know of one of Debian's packages.
+/// Fields of a Debian package that the stand-in repository needs.
 pub(crate) struct ControlFile {
     version: String,
     depends: String,
-    /// The list of configuration files, one a line; empty when there are none.
+    /// List of the configuration files, one per line; empty if the package has none.
     pub(crate) conffiles: String,
 }
 
 impl ControlFile {
-    /// Reads it from a `.deb`.
+    /// Reads the fields from a `.deb`.
     pub(crate) fn of(archive: &Path) -> Result<Self, LabError> {
         let field = |name: &str| {
             let read = LocalCommand::new("dpkg-deb")
@@ -23,7 +23,8 @@ impl ControlFile {
                 .arguments([name]);
             read.run().map(|value| value.trim().to_owned())
         };
-        // A package without the file makes dpkg-deb fail: it has no configuration files then.
+        // dpkg-deb fails if the package has no such file; the package then has no configuration
+        // files.
         let conffiles = LocalCommand::new("dpkg-deb")
             .arguments(["-I"])
             .arguments([archive])
@@ -40,7 +41,7 @@ impl ControlFile {
         })
     }
 
-    /// The version of the program: `5:26.1.5+dfsg1-9` gives `26.1.5`.
+    /// Returns the upstream version: `5:26.1.5+dfsg1-9` gives `26.1.5`.
     pub(crate) fn upstream(&self) -> &str {
         let version = self
             .version
@@ -49,7 +50,7 @@ impl ControlFile {
         version.split(['+', '-', '~']).next().unwrap_or(version)
     }
 
-    /// What it depends on, without these packages.
+    /// Returns the dependencies without these packages.
     pub(crate) fn depends_without(&self, left_out: &[&str]) -> Vec<String> {
         let all = self
             .depends

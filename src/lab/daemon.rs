@@ -1,5 +1,6 @@
-//! The Docker of this machine: found when it runs, started when it does not, stopped only when the lab started it.
-//! What an earlier, killed dockerd left behind (process ids, sockets) is cleared first.
+//! The Docker daemon of this machine: starts dockerd if no daemon answers, and stops only a dockerd
+//! that the lab started.
+//! Before a start, leftovers of a killed dockerd (PID files, sockets) are removed.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::net::UnixStream;
@@ -14,19 +15,19 @@ use super::error::LabError;
 use super::progress::ProgressFn;
 use super::state::{StateDirectory, write_file};
 
-/// How long dockerd may take to answer, in seconds.
+/// Time limit for the first answer of dockerd, in seconds.
 const START_SECONDS: u64 = 60;
 const PROCESS_FILE: &str = "/var/run/docker.pid";
 const SYSTEM_CONTAINERD: &str = "/run/containerd/containerd.sock";
 
-/// What became of a request to stop Docker.
+/// Result of a request to stop Docker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DockerStopOutcome {
-    /// It is stopped.
+    /// Docker is stopped.
     Stopped,
-    /// The lab did not start it: left alone.
+    /// The lab did not start this Docker, so it still runs.
     NotStartedByLab,
-    /// These containers still run in it: left alone.
+    /// Docker still runs, because these containers run in it.
     InUse(Vec<String>),
 }
 
@@ -66,11 +67,11 @@ pub fn ensure_docker(state: &StateDirectory, progress: ProgressFn<'_>) -> Result
     }
     clear_leftovers(progress)?;
     start(state, &[], progress).or_else(|error| {
-        // The default bridge may collide with a network of this machine; no node needs it.
+        // The default bridge may collide with a network of this machine, and no node needs it.
         if !matches!(&error, LabError::DockerStart { tail, .. } if tail.contains("bridge")) {
             return Err(error);
         }
-        progress("the default bridge cannot be made: starting dockerd without it");
+        progress("the default bridge cannot be created: starting dockerd without it");
         clear_leftovers(progress)?;
         start(state, &["--bridge=none"], progress)
     })
@@ -91,7 +92,8 @@ pub fn stop_docker(
     };
     let process = text.trim().to_owned();
     if process_name(&process).as_deref() == Some("dockerd") {
-        // Lots of others, and what is not of the lab at all, would be taken down with it.
+        // A stop would also end other users' lab environments and containers that are not the
+        // lab's.
         let running = docker::docker(30, ["ps", "--format", "{{.Names}}"])?;
         if !running.trim().is_empty() {
             let names: Vec<String> = running.lines().map(str::to_owned).collect();
@@ -116,7 +118,7 @@ pub fn stop_docker(
 
 fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Result<(), LabError> {
     let log = state.daemon_log();
-    progress(&format!("starting dockerd, its log is {}", log.display()));
+    progress(&format!("starting dockerd; its log is {}", log.display()));
     let output = OpenOptions::new()
         .create(true)
         .truncate(true)
@@ -124,7 +126,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Re
         .open(&log)
         .map_err(LabError::file("write", &log))?;
     let errors = output.try_clone().map_err(LabError::file("write", &log))?;
-    // Its own process group: a Ctrl-C meant for skep must not take the nodes away.
+    // A process group of its own: a Ctrl-C meant for skep must not stop the nodes.
     let spawned = Command::new("dockerd")
         .args(flags)
         .stdin(Stdio::null())
@@ -152,7 +154,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Re
         }
         std::thread::sleep(Duration::from_millis(200));
     }
-    // A dockerd that hangs would hold the socket of the next one.
+    // A hanging dockerd would hold the socket of the next one.
     let _ = child.kill();
     let _ = child.wait();
     let _ = fs::remove_file(state.daemon_record());
@@ -163,8 +165,8 @@ fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Re
     })
 }
 
-/// Clears what stops a new dockerd: the process id of a dead one (or of another program that
-/// since got the number), and sockets on which nobody listens.
+/// Removes files that prevent the start of a new dockerd: the PID file of a process that has ended
+/// (or whose number another program has now), and sockets without a listener.
 fn clear_leftovers(progress: ProgressFn<'_>) -> Result<(), LabError> {
     let managed = "/var/run/docker/containerd/containerd.pid";
     for (file, program) in [(PROCESS_FILE, "dockerd"), (managed, "containerd")] {
@@ -172,7 +174,7 @@ fn clear_leftovers(progress: ProgressFn<'_>) -> Result<(), LabError> {
             continue;
         };
         if process_name(text.trim()).as_deref() != Some(program) {
-            progress(&format!("removing {file} of a {program} that is gone"));
+            progress(&format!("removing {file} of a {program} that has ended"));
             fs::remove_file(file).map_err(LabError::file("remove", Path::new(file)))?;
         }
     }
@@ -181,7 +183,7 @@ fn clear_leftovers(progress: ProgressFn<'_>) -> Result<(), LabError> {
         .is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused);
     if refused {
         progress(&format!(
-            "removing {SYSTEM_CONTAINERD}: nobody listens there"
+            "removing {SYSTEM_CONTAINERD}, which has no listener"
         ));
         fs::remove_file(SYSTEM_CONTAINERD)
             .map_err(LabError::file("remove", Path::new(SYSTEM_CONTAINERD)))?;
@@ -193,7 +195,7 @@ fn process_name(process: &str) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, rest) = stat.split_once('(')?;
     let (name, state) = rest.rsplit_once(')')?;
-    // A zombie is gone, whoever has not yet waited for it.
+    // A zombie has ended, even if its parent has not waited for it yet.
     (!state.trim_start().starts_with('Z')).then(|| name.to_owned())
 }
 

@@ -1,12 +1,13 @@
-//! The `docker` command of this machine: the only file that starts it.
-//! Objects of the lab carry labels, so that each lot finds and removes only its own.
+//! Runs the `docker` command of this machine. No other file starts it.
+//! The lab labels its objects, so that each environment finds and removes only its own.
 
 use std::fs::{File, OpenOptions};
 
 use super::command::{CommandOutput, LocalCommand};
 use super::error::LabError;
 
-/// Label with the lot's name, on every container, volume and network of the lab.
+/// Label with the environment's name, on every container, volume and network of the lab. The word
+/// `lot` is the older name of an environment.
 pub(crate) const LABEL_LAB: &str = "skep.lot";
 /// Label with the node's name, on the containers of nodes.
 pub(crate) const LABEL_NODE: &str = "skep.node";
@@ -15,7 +16,7 @@ pub(crate) const LABEL_STATE: &str = "skep.state";
 
 const HINT: &str = "apt-get install docker.io (or run .ci/install)";
 
-/// Runs `docker` with these arguments; killed after `seconds`.
+/// Runs `docker` with these arguments, and kills it after `seconds`.
 pub(crate) fn docker<I, S>(seconds: u64, arguments: I) -> Result<String, LabError>
 where
     I: IntoIterator<Item = S>,
@@ -24,9 +25,12 @@ where
     tool(seconds, arguments).run()
 }
 
-/// The same for commands in which a container joins or leaves a network: one at a time on this machine. In Engine 20.10 a
-/// join and a leave lock the same two things in opposite order; when they meet, dockerd hangs for good (seen in its
-/// goroutines: `getSvcRecords` against `processEndpointDelete`).
+/// Runs a command that connects a container to a network or disconnects it; only one at a time runs
+/// on this machine.
+///
+/// In Engine 20.10, connect and disconnect take the same two locks in opposite order. If both run
+/// at once, dockerd may hang forever (seen in its goroutines: `getSvcRecords` against
+/// `processEndpointDelete`).
 pub(crate) fn docker_alone<I, S>(seconds: u64, arguments: I) -> Result<String, LabError>
 where
     I: IntoIterator<Item = S>,
@@ -36,8 +40,8 @@ where
     docker(seconds, arguments)
 }
 
-/// Held until it is dropped. Where the file cannot be had (another user's), the turn is not waited for: it only makes a
-/// rare fault rarer.
+/// Takes a machine-wide lock, which is held until the result is dropped. If the lock file belongs
+/// to another user, the command runs without the lock: the lock only makes a rare fault rarer.
 fn turn() -> Option<File> {
     let path = std::env::temp_dir().join("skep-lab-docker.lock");
     let file = OpenOptions::new()
@@ -49,7 +53,7 @@ fn turn() -> Option<File> {
     Some(file)
 }
 
-/// The same, whatever the status.
+/// Runs `docker` with these arguments, and returns its output whatever its status is.
 pub(crate) fn docker_finish<I, S>(seconds: u64, arguments: I) -> Result<CommandOutput, LabError>
 where
     I: IntoIterator<Item = S>,
@@ -58,7 +62,7 @@ where
     tool(seconds, arguments).finish()
 }
 
-/// Runs a shell script inside a container; the script goes over stdin.
+/// Runs a shell script inside a container. The script is passed over stdin.
 pub(crate) fn shell_in(container: &str, script: &str, seconds: u64) -> Result<String, LabError> {
     tool(seconds, ["exec", "-i", container, "sh", "-eu", "-s"])
         .input(script)
@@ -74,17 +78,18 @@ pub(crate) fn docker_fed(
     tool(seconds, arguments).input(input).run()
 }
 
-/// Whether Docker answers; the reason when not.
+/// Checks whether the Docker daemon answers; the error contains the reason.
 pub(crate) fn answers() -> Result<(), LabError> {
     docker(10, ["version", "--format", "{{.Server.Version}}"]).map(drop)
 }
 
-/// The state of a container (`running`, `exited`, ...); none when there is no such container.
+/// Returns the state of a container (`running`, `exited`, ...), or `None` if there is no such
+/// container.
 pub(crate) fn container_state(name: &str) -> Result<Option<String>, LabError> {
     inspect("container", name, "{{.State.Status}}")
 }
 
-/// One formatted property of an object; none when there is no such object.
+/// Returns one formatted property of an object, or `None` if there is no such object.
 pub(crate) fn inspect(kind: &str, name: &str, format: &str) -> Result<Option<String>, LabError> {
     let finished = docker_finish(30, [kind, "inspect", "--format", format, name])?;
     if finished.success {
@@ -97,7 +102,7 @@ pub(crate) fn inspect(kind: &str, name: &str, format: &str) -> Result<Option<Str
     Err(finished.into_error())
 }
 
-/// The names of all objects of a kind (`container`, `volume`, `network`) that carry this label.
+/// Returns the names of all objects of a kind (`container`, `volume`, `network`) with this label.
 pub(crate) fn labelled(kind: &str, label: &str) -> Result<Vec<String>, LabError> {
     let filter = format!("label={label}");
     let format = if kind == "container" {

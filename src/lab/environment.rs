@@ -139,7 +139,8 @@ impl Lab {
         }
     }
 
-    /// Disconnects a node from its network without a signal: its address stays, packets are dropped.
+    /// Disconnects a node from its network without a signal: its address stays, packets are
+    /// dropped.
     ///
     /// # Errors
     /// If the environment has no such node, or the node does not run.

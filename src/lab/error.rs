@@ -1,5 +1,6 @@
-//! Everything that can go wrong in the lab, as data.
-//! A message says what failed, why, and what to try, in full (there is no chain of sources to print); the step that was under way is added by [`LabError::while_doing`].
+//! The errors of the lab, as data.
+//! Each message says what failed, why, and what to try, in full, since no chain of sources is
+//! printed. [`LabError::while_doing`] adds the step in progress.
 
 use std::path::{Path, PathBuf};
 
@@ -19,13 +20,13 @@ pub enum LabError {
     Command {
         /// The command line as started.
         command: String,
-        /// How it ended.
+        /// Exit status as text.
         status: String,
-        /// The last lines that it wrote to stderr.
+        /// Last lines that the command wrote to stderr.
         tail: String,
     },
-    /// A child command took longer than it may, and was killed.
-    #[error("`{command}` was killed: it did not end within {seconds} s")]
+    /// A child command exceeded its time limit and was killed.
+    #[error("`{command}` timed out after {seconds} s and was killed")]
     CommandTimeout {
         /// The command line as started.
         command: String,
@@ -37,202 +38,206 @@ pub enum LabError {
     File {
         /// The verb: read, write, create, ...
         action: &'static str,
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         cause: std::io::Error,
     },
-    /// A record of the lab cannot be understood.
-    #[error("cannot understand {}: {reason}; try: remove it and run `skep lab up` again", path.display())]
+    /// A record of the lab cannot be parsed.
+    #[error("cannot parse {}: {reason}; try: remove the file and run `skep lab up` again", path.display())]
     Record {
-        /// The file.
+        /// Path of the record.
         path: PathBuf,
-        /// The parser's reason.
+        /// Error of the parser.
         reason: String,
     },
-    /// A key could not be made or written.
-    #[error("cannot make the lot's SSH key: {reason}")]
+    /// An SSH key cannot be created or written.
+    #[error("cannot create the SSH key of the lab environment: {reason}")]
     Key {
-        /// The reason given by the key library.
+        /// Error of the key library.
         reason: String,
     },
-    /// A name given by the user cannot be the name of a lot.
-    #[error("`{name}` cannot name a lot: 1 to 20 of a-z, 0-9 and `-`, beginning with a letter")]
+    /// A name given by the user is not valid for a lab environment.
+    #[error(
+        "`{name}` is not a valid name for a lab environment: use 1 to 20 of a-z, 0-9 and `-`, beginning with a letter"
+    )]
     InvalidName {
-        /// The name as given.
+        /// Name as given.
         name: String,
     },
-    /// More or fewer nodes were asked for than a lot can hold.
+    /// The number of nodes is outside the limits of an environment.
     #[error(
-        "a lot has at least 1 manager and at most {most} nodes; asked for {managers} managers and {workers} workers"
+        "a lab environment has at least 1 manager and at most {most} nodes, not {managers} managers and {workers} workers"
     )]
     InvalidSize {
-        /// Managers asked for.
+        /// Number of managers given.
         managers: u8,
-        /// Workers asked for.
+        /// Number of workers given.
         workers: u8,
-        /// The limit.
+        /// Maximum number of nodes.
         most: u8,
     },
-    /// There is no lot of this name.
+    /// There is no lab environment of this name.
     #[error(
-        "there is no lot `{lab}`; try: `skep lab up --lot {lab}`, or `skep lab list` for those that exist"
+        "there is no lab environment `{lab}`; try: `skep lab up --name {lab}`, or `skep lab list` to see the existing ones"
     )]
     NoSuchLab {
-        /// The name as given.
+        /// Name as given.
         lab: String,
     },
-    /// The lot has no node of this name.
-    #[error("lot `{lab}` has no node `{node}`; it has {nodes}")]
+    /// The environment has no node of this name.
+    #[error("lab environment `{lab}` has no node `{node}`; its nodes are {nodes}")]
     NoSuchNode {
-        /// The lot.
+        /// Name of the environment.
         lab: String,
-        /// The node as given.
+        /// Node as given.
         node: String,
-        /// The nodes that it has.
+        /// Names of the existing nodes.
         nodes: String,
     },
-    /// A lot of this name exists and differs in what cannot be changed.
+    /// The existing environment has other values of options that cannot change.
     #[error(
-        "lot `{lab}` exists with {existing}, asked for {asked}; try: `skep lab down --lot {lab}` first, or another --lot"
+        "lab environment `{lab}` exists with {existing}, which cannot change to {requested}; try: `skep lab down --name {lab}` first, or another --name"
     )]
     OptionsDiffer {
-        /// The lot.
+        /// Name of the environment.
         lab: String,
-        /// What it was made with.
+        /// Options of the existing environment.
         existing: String,
-        /// What was asked for.
-        asked: String,
+        /// Options given.
+        requested: String,
     },
-    /// A lot of this name was made from another state directory.
+    /// An environment of this name was created from another state directory.
     #[error(
-        "lot `{lab}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --lot"
+        "lab environment `{lab}` belongs to the state directory {owner}; try: --state-dir {owner}, or another --name"
     )]
     ForeignStateDirectory {
-        /// The lot.
+        /// Name of the environment.
         lab: String,
-        /// The state directory that made it.
+        /// State directory that created the environment.
         owner: String,
     },
     /// Every subnet of the range is in use.
     #[error(
-        "no free subnet in 10.213.0.0/16; try: `skep lab list`, then `skep lab down --lot NAME`"
+        "no free subnet in 10.213.0.0/16; try: `skep lab list`, then `skep lab down --name NAME`"
     )]
     NoSubnet,
     /// Docker does not answer and cannot be started.
     #[error("Docker does not answer on this machine and was not started: {reason}; try: {hint}")]
     DockerUnavailable {
-        /// Why it was not started.
+        /// Reason why Docker was not started.
         reason: String,
-        /// What to do.
+        /// Suggested next step.
         hint: String,
     },
-    /// The Docker that was started did not come up.
+    /// dockerd was started and does not answer.
     #[error("dockerd did not answer within {seconds} s; the end of {}:\n{tail}", log.display())]
     DockerStart {
-        /// The limit in seconds.
+        /// Time limit in seconds.
         seconds: u64,
-        /// Its log file.
+        /// Path of dockerd's log file.
         log: PathBuf,
-        /// The last lines of the log.
+        /// Last lines of the log.
         tail: String,
     },
     /// A node did not finish booting.
     #[error(
-        "node {node} did not boot within {seconds} s (systemd says `{state}`):\n{detail}\ntry: `docker logs {node}`, `docker exec {node} journalctl -b`"
+        "node {node} did not boot within {seconds} s (systemd reports `{state}`):\n{detail}\ntry: `docker logs {node}`, `docker exec {node} journalctl -b`"
     )]
     Boot {
-        /// The container's name.
+        /// Name of the container.
         node: String,
-        /// The limit in seconds.
+        /// Time limit in seconds.
         seconds: u64,
-        /// What `systemctl is-system-running` said last.
+        /// Last output of `systemctl is-system-running`.
         state: String,
         /// Failed units, or the end of the container's log.
         detail: String,
     },
     /// A virtual machine did not finish booting.
     #[error(
-        "{node} did not boot within {seconds} s; last: {last}\nthe end of its console:\n{tail}\ntry: {}", console.display()
+        "{node} did not boot within {seconds} s; last state: {last}\nthe end of its console:\n{tail}\ntry: {}", console.display()
     )]
     MachineBoot {
-        /// The machine.
+        /// Name of the machine.
         node: String,
-        /// How long it was waited for, in seconds.
+        /// Time waited, in seconds.
         seconds: u64,
-        /// What was seen last.
+        /// Last observed state.
         last: String,
-        /// The last lines of its console.
+        /// Last lines of the machine's console.
         tail: String,
-        /// Where all that it wrote to its console is.
+        /// Path of the file with the whole output of the console.
         console: PathBuf,
     },
-    /// QEMU did not do what it was asked to.
-    #[error("QEMU was asked for `{command}` at {} and said: {reason}; try: `skep lab status`, then stop and start the machine", socket.display())]
+    /// QEMU did not execute a command.
+    #[error("QEMU did not execute `{command}` ({}): {reason}; try: `skep lab status`, then stop and start the machine", socket.display())]
     Monitor {
-        /// The command of its protocol.
+        /// Command of QEMU's machine protocol (QMP).
         command: String,
-        /// Where it listens.
+        /// Path of QEMU's monitor socket.
         socket: PathBuf,
-        /// Why not.
+        /// Reason of the failure.
         reason: String,
     },
-    /// A socket cannot be made under so long a path.
-    #[error("{} is longer than the {limit} bytes that a socket may have; try: --state-dir with a shorter path", path.display())]
+    /// The path of a Unix socket would be too long.
+    #[error("the socket path {} is longer than {limit} bytes; try: --state-dir with a shorter path", path.display())]
     LongPath {
-        /// The socket.
+        /// Path of the socket.
         path: PathBuf,
-        /// The limit in bytes.
+        /// Maximum length in bytes.
         limit: usize,
     },
-    /// The packages that a machine installs from are gone.
+    /// The packages that a machine installs from no longer exist.
     #[error(
-        "the packages of lot `{lab}` are not on this machine any more; try: `skep lab up --virtual-machines --lot {lab}`"
+        "the package mirror of lab environment `{lab}` no longer exists on this machine; try: `skep lab up --virtual-machines --name {lab}`"
     )]
     NoMirror {
-        /// The lot.
+        /// Name of the environment.
         lab: String,
     },
     /// No port is left for SSH.
     #[error(
-        "all ports of 127.0.0.1 from {first} to {last} are in use; try: `skep lab list`, then `skep lab down --lot NAME`"
+        "all ports of 127.0.0.1 from {first} to {last} are in use; try: `skep lab list`, then `skep lab down --name NAME`"
     )]
     NoPort {
-        /// The first tried.
+        /// First port tried.
         first: u16,
-        /// The last tried.
+        /// Last port tried.
         last: u16,
     },
-    /// Virtual machines of this architecture are not known.
+    /// The lab has no virtual machines for this architecture.
     #[error(
-        "virtual machines are made for {known} only, and this machine is {architecture}; try: without --virtual-machines"
+        "virtual machines need {known}, and this machine is {architecture}; try: `skep lab up` without --virtual-machines"
     )]
     Architecture {
-        /// Of this machine.
+        /// Architecture of this machine.
         architecture: String,
-        /// The one that works.
+        /// Supported architecture.
         known: &'static str,
     },
-    /// The package mirror of the lot does not answer.
-    #[error("the lot's package mirror cannot listen on {address}: {reason}; try: free that port")]
+    /// The package mirror of the environment does not answer.
+    #[error(
+        "the package mirror of the lab environment cannot listen on {address}: {reason}; try: free that port"
+    )]
     PackageMirror {
-        /// Address and ports that were tried.
+        /// Address and ports tried.
         address: String,
-        /// The server's last words.
+        /// Last output of the server.
         reason: String,
     },
-    /// A package of Debian is not what the lab expects.
-    #[error("cannot make the stand-in package {package}: {reason}")]
+    /// A Debian package does not have the expected content.
+    #[error("cannot build the stand-in package {package}: {reason}")]
     Package {
-        /// The package that was to be made.
+        /// Package to be created.
         package: String,
-        /// Why not.
+        /// Reason of the failure.
         reason: String,
     },
-    /// A failure, with the step that was under way.
+    /// A failure, with the step in progress.
     #[error("{doing}: {cause}")]
     Step {
-        /// The step.
+        /// Description of the step.
         doing: String,
         /// The failure itself.
         cause: Box<LabError>,
@@ -240,7 +245,7 @@ pub enum LabError {
 }
 
 impl LabError {
-    /// Adds the step that was under way.
+    /// Adds the step in progress.
     #[must_use]
     pub fn while_doing(self, doing: impl Into<String>) -> Self {
         Self::Step {
@@ -249,7 +254,7 @@ impl LabError {
         }
     }
 
-    /// Makes the mapping from an input or output error on `path`.
+    /// Returns a function that converts an I/O error on `path`.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_path_buf();
         move |cause| Self::File {

@@ -1,10 +1,12 @@
-//! A node without its network: every packet is dropped in silence, in and out, as by a pulled cable.
-//! The address stays, connections hang instead of being refused, and nothing of it survives a restart.
+//! A network cut: every packet of a node is dropped without a signal, in both directions, as with
+//! an unplugged cable.
+//! The node's address stays, connections hang instead of being refused, and a restart of the node
+//! ends the cut.
 
 use super::docker::{docker_finish, shell_in};
 use super::error::LabError;
 
-/// Where a kernel cannot drop packets in this table, the interface goes down instead.
+/// If the kernel cannot drop packets in this table, the script sets the interface down instead.
 const CUT: &str = "
 drop() { iptables -w -t mangle -C \"$@\" -j DROP 2>/dev/null || iptables -w -t mangle -I \"$@\" -j DROP; }
 drop PREROUTING -i eth0 && drop POSTROUTING -o eth0 || ip link set eth0 down
@@ -22,17 +24,17 @@ iptables -w -t mangle -C PREROUTING -i eth0 -j DROP 2>/dev/null && exit 0
 ! ip link show eth0 | grep -q '[<,]UP[,>]'
 ";
 
-/// Takes the network away from a running node.
+/// Cuts the network of a running node.
 pub(crate) fn cut(container: &str) -> Result<(), LabError> {
     shell_in(container, CUT, 30).map(drop)
 }
 
-/// Gives it back; a node that has it stays as it is.
+/// Restores the network of a running node; no effect on a node that is not cut.
 pub(crate) fn heal(container: &str) -> Result<(), LabError> {
     shell_in(container, HEAL, 30).map(drop)
 }
 
-/// Whether a running node is cut off.
+/// Returns true if the network of a running node is cut.
 pub(crate) fn is_cut(container: &str) -> Result<bool, LabError> {
     docker_finish(30, ["exec", container, "sh", "-c", IS_CUT]).map(|finished| finished.success)
 }

@@ -2,8 +2,8 @@
 # First program of a skep lab node. Ends by becoming systemd.
 set -u
 
-# systemd wants one unified cgroup tree of its own. Where the machine still mounts the old
-# controllers, systemd would prune the cgroups that Docker makes inside the node.
+# systemd needs one unified cgroup tree of its own. If the machine still mounts the old controllers,
+# systemd would prune the cgroups that Docker creates inside the node.
 cut -d ' ' -f 2 /proc/mounts | grep '^/sys/fs/cgroup' | sort -r | while read -r mounted; do
     umount "$mounted"
 done
@@ -12,13 +12,14 @@ mount -t cgroup2 cgroup2 /sys/fs/cgroup || echo "skep: cannot mount cgroup2" >&2
 # Docker inside the node needs mounts that propagate, as on a machine.
 mount --make-rshared /
 
-# Docker binds these from outside; a machine has them as files of its own, which can be replaced by a rename.
+# Docker binds these files from outside; on a machine they are ordinary files, which a rename can
+# replace.
 for file in hosts hostname resolv.conf; do
     cp "/etc/$file" "/run/$file" && umount "/etc/$file" || continue
     [ -s "/etc/$file" ] || cp "/run/$file" "/etc/$file"
 done
 
-# What no two nodes may share.
+# Identity that two nodes must not share.
 [ -s /etc/machine-id ] || tr -d - </proc/sys/kernel/random/uuid >/etc/machine-id
 [ -s /etc/ssh/ssh_host_ed25519_key ] || ssh-keygen -A >/dev/null
 

@@ -1,23 +1,25 @@
-//! Loads test images into the Engines of nodes: each fetches the tar from the lot's own mirror, so that no registry is asked.
+//! Loads test images into the Docker Engines of nodes. Each node fetches the tar from the
+//! environment's own mirror, so no registry is used.
 
 use super::environment::Lab;
 use super::error::LabError;
 use super::progress::ProgressFn;
 use super::{local_machine, recipe, service_image};
 
-/// An image that the lab makes of Debian's packages.
+/// A test image built from Debian's packages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TestImage {
     /// A shell and small tools.
     Busybox,
-    /// Busybox and Debian's docker-registry, which listens on port 5000 and keeps its data in `/var/lib/registry`.
+    /// Busybox and Debian's docker-registry, which listens on port 5000 and keeps its data in
+    /// `/var/lib/registry`.
     Registry,
-    /// Many real services in one tree; built when it is first asked for.
+    /// Many real services in one tree; built at the first use.
     Services,
 }
 
 impl TestImage {
-    /// The image's name; its tag is `lab`.
+    /// Returns the image's name; its tag is `lab`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -27,7 +29,7 @@ impl TestImage {
         }
     }
 
-    /// The command of a container that names none.
+    /// Returns the Dockerfile instruction with the default command.
     fn command(self) -> &'static str {
         match self {
             Self::Registry => {
@@ -39,10 +41,11 @@ impl TestImage {
 }
 
 impl Lab {
-    /// Gives these nodes (all when none is named) the image `NAME:lab`; a node that has it is left as it is.
+    /// Loads the image `NAME:lab` into these nodes, or into all nodes if `nodes` is empty. A node
+    /// that has the image is left as it is.
     ///
     /// # Errors
-    /// When it cannot be built, or a node has no Engine that answers.
+    /// If the image cannot be built, or no Docker Engine answers on a node.
     pub fn load_image(
         &self,
         image: TestImage,
@@ -58,7 +61,7 @@ impl Lab {
             nodes
         };
         let script = script(image, &file, &self.record().mirror);
-        // Side by side: each node unpacks for itself.
+        // In parallel: each node unpacks for itself.
         let loaded: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
             let load = |node: &str| {
                 let seconds = if self.record().virtual_machines {
@@ -90,7 +93,7 @@ impl Lab {
         Ok(())
     }
 
-    /// The image's file below `/images` of the mirror.
+    /// Returns the name of the image's file below `/images` of the mirror.
     fn image_file(&self, image: TestImage, progress: ProgressFn<'_>) -> Result<String, LabError> {
         if image != TestImage::Services {
             return Ok(format!("{}.tar", image.name()));
@@ -120,7 +123,8 @@ impl Lab {
     }
 }
 
-/// The file's name is kept as a label: the same name is the same content.
+/// Returns the script that loads the image. A label keeps the file's name, since the same name
+/// means the same content.
 fn script(image: TestImage, file: &str, mirror: &str) -> String {
     let (name, command) = (image.name(), image.command());
     format!(

@@ -1,4 +1,4 @@
-//! The inventory of a lot: the text that `skep lab up` writes, in the format every inventory has.
+//! The inventory of a lab environment, which `skep lab up` writes in the usual inventory format.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::options::LoginUser;
 use super::record::{LabNode, LabRecord, NodeRole};
 use super::state::{StateDirectory, write_file};
 
-/// The first line of every inventory that the lab writes; `down` removes no file without it.
+/// First line of every inventory that the lab writes. `down` removes no file without this line.
 pub(crate) const HEADER: &str = "# Written by `skep lab up`";
 
 /// Writes the inventory of an environment, and the folders above the file.
@@ -19,11 +19,11 @@ pub(crate) fn write(record: &LabRecord, state: &StateDirectory) -> Result<(), La
     write_file(path, text(record, state).as_bytes(), 0o644)
 }
 
-/// The whole file.
+/// Returns the whole text of the inventory.
 fn text(record: &LabRecord, state: &StateDirectory) -> String {
     let mut text = format!(
-        "{HEADER} for the lot \"{name}\": throwaway nodes on this machine.\n\
-         # It is written again by each `up` and removed by `skep lab down --lot {name}`; changes made here are lost.\n\
+        "{HEADER} for the lab environment \"{name}\": throwaway nodes on this machine.\n\
+         # Each `up` writes it again, `skep lab down --name {name}` removes it; changes made here are lost.\n\
          disposable = true\n\n\
          [defaults]\nuser = {user}\n",
         name = record.name,
@@ -40,20 +40,20 @@ fn text(record: &LabRecord, state: &StateDirectory) -> String {
         line(&mut text, key, &quoted(&path.to_string_lossy()));
     }
     if record.virtual_machines {
-        // Emulated processors take seconds for what SSH computes.
+        // Emulated processors need seconds for the cryptography of SSH.
         line(&mut text, "connect_timeout", "\"60s\"");
     }
     text.push_str("\n[vars]\n");
     line(&mut text, "user", "\"vagrant\"");
     line(&mut text, "docker_users", "[\"vagrant\"]");
     line(&mut text, "registry", "\"docker01:5000\"");
-    text.push_str("# A stand-in for Docker's repository, made of Debian's packages.\n");
+    text.push_str("# A stand-in for Docker's repository, built from Debian's packages.\n");
     line(
         &mut text,
         "docker_repository",
         &quoted(&format!("{}/docker", record.mirror)),
     );
-    // The shipped playbooks name the group, and a name that nothing declares is an error.
+    // The shipped playbooks name the group, and an undeclared name is an error.
     if record
         .nodes
         .iter()
@@ -75,12 +75,13 @@ fn host(record: &LabRecord, at: usize, node: &LabNode) -> String {
     if at == 0 {
         groups.push("registry");
     }
-    // The second node holds the data; in a lot of one, the only one.
+    // The second node holds the data; in an environment with one node, that node does.
     if at == 1 || record.nodes.len() == 1 {
         groups.push("db");
     }
     let groups: Vec<String> = groups.iter().map(|group| quoted(group)).collect();
-    // A virtual machine is reached through its NAT, as one of Vagrant's; the swarm lives in the private network.
+    // A virtual machine is reached through its NAT, like a machine of Vagrant; the swarm uses the
+    // private network.
     let ssh = match node.port {
         Some(port) => format!("address = \"127.0.0.1\"\nport = {port}\n"),
         None => format!("address = \"{}\"\n", node.address),

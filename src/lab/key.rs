@@ -1,4 +1,5 @@
-//! The SSH key of a lot, made once and kept in its state directory; and the host keys of its virtual machines.
+//! The SSH key of an environment, generated once and kept in its state directory, and the host keys
+//! of its virtual machines.
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::error::LabError;
 use super::record::LabRecord;
 use super::state::{StateDirectory, write_file};
 
-/// The public key as a line for `authorized_keys`; the pair is made when missing.
+/// Returns the public key as a line for `authorized_keys`, and generates the pair if it is missing.
 pub(crate) fn ensure(record: &LabRecord, state: &StateDirectory) -> Result<String, LabError> {
     pair(
         &record.identity_file(state),
@@ -17,7 +18,7 @@ pub(crate) fn ensure(record: &LabRecord, state: &StateDirectory) -> Result<Strin
     )
 }
 
-/// The public half of the pair in this file, made when missing.
+/// Returns the public key of the pair in this file, and generates the pair if it is missing.
 pub(crate) fn pair(secret: &Path, comment: &str) -> Result<String, LabError> {
     let public = secret.with_extension("pub");
     if secret.exists() && public.exists() {

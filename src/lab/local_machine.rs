@@ -1,5 +1,5 @@
-//! What the machine below can do: its architecture, its Debian mirror, the privileges that containers
-//! may get, and the limits of its kernel.
+//! Properties of the machine that the lab runs on: architecture, Debian mirror, privileges that
+//! containers may get, and limits of the kernel.
 
 use std::fs;
 use std::path::Path;
@@ -7,11 +7,11 @@ use std::path::Path;
 use super::command::LocalCommand;
 use super::error::LabError;
 
-/// Used where apt names no mirror of Debian.
+/// Fallback if apt names no mirror of Debian.
 const PUBLIC_MIRROR: &str = "http://deb.debian.org/debian";
 
-/// Capabilities by their number. Those after 37 are left out: older Engines refuse their names, and
-/// SYS_ADMIN includes what they allow.
+/// Capabilities, indexed by their number. Numbers above 37 are left out: older Engines reject their
+/// names, and SYS_ADMIN includes what they allow.
 const CAPABILITIES: &[&str] = &[
     "CHOWN",
     "DAC_OVERRIDE",
@@ -53,7 +53,7 @@ const CAPABILITIES: &[&str] = &[
     "AUDIT_READ",
 ];
 
-/// The architecture, in Debian's words (`amd64`).
+/// Returns the architecture in Debian's notation (`amd64`).
 pub(crate) fn architecture() -> Result<String, LabError> {
     let said = LocalCommand::new("dpkg")
         .arguments(["--print-architecture"])
@@ -61,7 +61,7 @@ pub(crate) fn architecture() -> Result<String, LabError> {
     Ok(said.trim().to_owned())
 }
 
-/// The Debian mirror that this machine's apt uses, else the public one.
+/// Returns the Debian mirror of this machine's apt, or the public mirror if there is none.
 pub(crate) fn debian_mirror() -> String {
     let listed = LocalCommand::new("apt-get")
         .arguments(["indextargets", "--format", "$(REPO_URI)"])
@@ -80,8 +80,10 @@ pub(crate) fn debian_mirror() -> String {
         .to_owned()
 }
 
-/// The arguments of `docker create` that make a container a whole machine.
-/// Where the bounding set lacks a capability `--privileged` fails, and every other one is named.
+/// Returns the arguments of `docker create` that let a container act as a whole machine.
+///
+/// `--privileged` fails if the bounding set lacks a capability; then every other capability is
+/// named.
 pub(crate) fn privileges() -> Vec<String> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let last = fs::read_to_string("/proc/sys/kernel/cap_last_cap")
@@ -115,7 +117,8 @@ fn privileges_for(bounding: u64, last: usize) -> Vec<String> {
     arguments
 }
 
-/// What does not work in nodes on this kernel, one sentence each; found by looking, not by trying.
+/// Returns one sentence for each feature that this kernel does not offer to nodes. The kernel's
+/// files are read; nothing is tried out.
 pub(crate) fn kernel_limits() -> Vec<&'static str> {
     let modules = Path::new("/proc/modules").exists();
     let filesystems = fs::read_to_string("/proc/filesystems").unwrap_or_default();
@@ -123,7 +126,8 @@ pub(crate) fn kernel_limits() -> Vec<&'static str> {
     let controllers = controllers
         .or_else(|_| fs::read_to_string("/sys/fs/cgroup/unified/cgroup.controllers"))
         .unwrap_or_default();
-    // A kernel with modules may load what it lacks now: only one without can be judged.
+    // A kernel with modules may still load the missing ones, so only a kernel without modules is
+    // judged.
     let mut limits = Vec::new();
     if !modules && !Path::new("/proc/net/ip_vs").exists() {
         limits.push("this kernel has no IPVS: virtual IPs and published ports without mode=host accept no traffic");

@@ -1,5 +1,5 @@
-//! The node image for others that make machines of containers, such as Vagrant: with a key that may log in, and the
-//! options that such a container must be started with.
+//! The node image for other programs that make machines out of containers, such as Vagrant: adds a
+//! key that may log in, and describes the options that such a container needs.
 
 use std::path::Path;
 
@@ -14,24 +14,25 @@ use super::repository::SigningKey;
 use super::state::{StateDirectory, write_file};
 use super::{daemon, docker, key, local_machine, node_image, provision};
 
-/// A container that is a whole machine, as its maker needs to know it.
+/// Description of a container that acts as a whole machine.
 #[derive(Debug, Serialize)]
 pub struct MachineImage {
-    /// The image.
+    /// Name of the image.
     pub image: String,
     /// Options of `docker create`.
     pub create_args: Vec<String>,
-    /// Shell text to be run in it once as root: where packages come from.
+    /// Shell text to run once as root inside the container; sets the package sources.
     pub script: String,
     /// Variables for the inventory.
     pub vars: std::collections::BTreeMap<String, String>,
 }
 
-/// Describes the image, and builds it on request. `authorized` is the text of public keys that may log in as `vagrant`; packages
-/// come from the mirror of `lot`, else from Debian.
+/// Describes the image, and builds it if `build` is true. `authorized` is the text of public keys
+/// that may log in as `vagrant`. Packages come from the mirror of `lab`, or from Debian if it is
+/// `None`.
 ///
 /// # Errors
-/// When the lot does not exist, or the image cannot be built.
+/// If the environment does not exist, or the image cannot be built.
 pub fn machine_image(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -83,14 +84,14 @@ pub fn machine_image(
         "--stop-signal=SIGRTMIN+3",
         "--tmpfs=/run:exec,mode=755",
         "--tmpfs=/tmp:exec,mode=1777",
-        // The Engine inside needs a file system that is no overlay.
+        // The Docker Engine inside needs a file system that is not an overlay.
         "--volume=/var/lib/docker",
     ]
     .map(str::to_owned)
     .to_vec();
     create_args.extend(local_machine::privileges());
     if let Some(lab) = lab {
-        // What lives on a lot's packages goes with the lot.
+        // A container that uses the packages of an environment is removed with the environment.
         create_args.push(format!("--label={}={lab}", docker::LABEL_LAB));
         create_args.push(format!(
             "--label={}={}",
@@ -106,7 +107,8 @@ pub fn machine_image(
     })
 }
 
-/// Copies only: a build that runs a program would need what the machine below may not give.
+/// Builds the derived image by copying only: a build step that runs a program may need privileges
+/// that this machine does not have.
 fn derive(
     state: &StateDirectory,
     base: &str,

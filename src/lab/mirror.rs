@@ -1,5 +1,5 @@
-//! The package mirror of a suite: Debian's packages that nodes need, the stand-in for Docker's repository and
-//! small images, built once per recipe into the cache.
+//! The package mirror of a Debian suite: the Debian packages that nodes need, the stand-in for
+//! Docker's repository, and small images. Built once per recipe into the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,17 +14,17 @@ use super::repository::{RepositorySuite, SigningKey};
 use super::state::{StateDirectory, make_folder};
 use super::{package_download, stand_in, test_image};
 
-/// A built mirror.
+/// A package mirror that has been built.
 pub(crate) struct PackageMirror {
-    /// The folder to serve.
+    /// Folder to serve.
     pub(crate) folder: PathBuf,
-    /// The first hex digits of its recipe's hash.
+    /// First hex digits of the hash of the mirror's recipe.
     pub(crate) hash: String,
-    /// The key that signs its repositories, armoured.
+    /// Public key that signs the repositories, armoured.
     pub(crate) key: String,
 }
 
-/// The mirror of a suite, built when it is missing.
+/// Returns the mirror of a suite, and builds it if it is missing.
 pub(crate) fn ensure(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -47,7 +47,7 @@ pub(crate) fn ensure(
     })
 }
 
-/// The mirror of a suite, when it is built; Docker is not asked.
+/// Returns the mirror of a suite if it is built. Docker is not queried.
 pub(crate) fn built(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -63,7 +63,7 @@ pub(crate) fn built(
     }))
 }
 
-/// Its hash, and where it is or would be.
+/// Returns the hash of the mirror and the path of its folder, whether it exists or not.
 fn place(state: &StateDirectory, suite: DebianSuite, architecture: &str) -> (String, PathBuf) {
     let hash = recipe::mirror_hash(suite, architecture);
     let folder = state
@@ -99,7 +99,7 @@ fn build(
     }
     progress("repacking Debian's packages as a stand-in for Docker's repository");
     stand_in::build(&docker, suite, &files, architecture, key)?;
-    progress("making small images for tests (busybox, registry)");
+    progress("building small images for tests (busybox, registry)");
     test_image::build(image, &downloads.join("archives"), &tree.join("images"))?;
     for file in &files {
         let name = file.file_name().unwrap_or_default();
@@ -119,11 +119,12 @@ fn build(
         .arguments(["-R", "a+rX,u+w"])
         .arguments([&tree]);
     readable.run()?;
-    // Only a whole mirror ever gets the name under which it is looked for.
+    // Only a complete mirror gets the final name, so a killed build leaves no partial mirror
+    // behind.
     fs::rename(&tree, folder).map_err(LabError::file("rename", folder))
 }
 
-/// Removes what builds that were killed left; the caller holds the build lock.
+/// Removes leftovers of killed builds. The caller holds the build lock.
 fn clear_half_built(cache: &Path) {
     let Ok(entries) = fs::read_dir(cache) else {
         return;
@@ -131,7 +132,7 @@ fn clear_half_built(cache: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if name.starts_with("mirror-work-") || name.starts_with("image-") {
-            // A leftover that stays costs room, nothing else.
+            // A leftover that stays only uses disk space.
             let _ = super::state::remove_folder(&entry.path());
         }
     }

@@ -1,5 +1,5 @@
-//! Serves a mirror on the lot's bridge address: busybox httpd in a container on the machine's own network, so
-//! that removing the container ends it.
+//! Serves a mirror on the bridge address of an environment: busybox httpd in a container on the
+//! host network, so that removing the container ends the server.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
@@ -11,18 +11,18 @@ use super::name::LabName;
 use super::progress::ProgressFn;
 use super::state::StateDirectory;
 
-/// The repository of the image that serves.
+/// Repository of the server's image.
 pub(crate) const REPOSITORY: &str = "skep-mirror";
-/// Ports tried in order: something on this machine may have the first on all addresses.
+/// Ports tried in order: another program on this machine may use the first one on all addresses.
 const PORTS: [u16; 3] = [80, 8480, 8481];
 const LABEL_MIRROR: &str = "skep.mirror";
 
-/// The name of the container that serves a lot's mirror.
+/// Returns the name of the container that serves the mirror of an environment.
 pub(crate) fn name(lab: &LabName) -> String {
     format!("skep-{lab}-mirror")
 }
 
-/// Serves the mirror and returns its address, such as `http://10.213.10.1`.
+/// Serves the mirror and returns its URL, such as `http://10.213.10.1`.
 pub(crate) fn ensure(
     lab: &LabName,
     state: &StateDirectory,
@@ -100,7 +100,7 @@ fn url(gateway: Ipv4Addr, port: u16) -> String {
     }
 }
 
-/// Waits until something listens there.
+/// Waits until a server listens at this address and port. Returns false after `limit`.
 pub(crate) fn listens(address: Ipv4Addr, port: u16, limit: Duration) -> bool {
     let started = Instant::now();
     loop {

@@ -1,8 +1,8 @@
-//! Throwaway nodes on this machine, to try and to test skep on: containers that run systemd and sshd,
-//! as bare as a new cloud machine, or whole virtual machines.
-//! [`up()`] creates or repairs a lab environment, [`find`] returns an existing one, and [`Lab`] stops,
-//! starts, rebuilds and disconnects its nodes. Nodes have no route to the outside: they are on an
-//! internal bridge, and packages come from a mirror on the bridge's own address.
+//! Throwaway nodes on this machine, to try and to test skep on: containers that run systemd and
+//! sshd, as bare as a new cloud machine, or whole virtual machines.
+//! [`up()`] creates or repairs a lab environment, [`find`] returns an existing one, and [`Lab`]
+//! stops, starts, rebuilds and disconnects its nodes. Nodes have no route to the outside: they are
+//! on an internal bridge, and packages come from a mirror on the bridge's own address.
 //! Every call blocks: asynchronous code has to use `spawn_blocking`.
 
 mod command;

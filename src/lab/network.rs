@@ -1,5 +1,6 @@
-//! The internal bridge of a lot: its subnet, chosen from a range and remembered by Docker.
-//! `--internal` gives nodes no way out; the machine itself is the only thing that they reach.
+//! The internal bridge network of an environment. Its subnet is chosen from a range, and Docker
+//! stores it.
+//! `--internal` gives nodes no route to the outside: they reach this machine only.
 
 use std::net::Ipv4Addr;
 
@@ -8,32 +9,32 @@ use super::error::LabError;
 use super::name::LabName;
 use super::state::StateDirectory;
 
-/// The third number of the /24s tried, in order.
+/// Third octet of the /24 subnets, tried in order.
 const CANDIDATES: std::ops::RangeInclusive<u8> = 10..=250;
 
-/// A lot's network as it exists.
+/// An existing network of an environment.
 #[derive(Debug, Clone)]
 pub(crate) struct LabNetwork {
-    /// Its name, also the bridge's label.
+    /// Name of the network in Docker.
     pub(crate) name: String,
-    /// The bridge's own address.
+    /// Address of the bridge itself.
     pub(crate) gateway: Ipv4Addr,
 }
 
 impl LabNetwork {
-    /// The address of the node with this number, counted from 1.
+    /// Returns the address of the node with this number, counted from 1.
     pub(crate) fn address(&self, number: u8) -> Ipv4Addr {
         let [a, b, c, _] = self.gateway.octets();
         Ipv4Addr::new(a, b, c, 10_u8.saturating_add(number))
     }
 }
 
-/// The name of a lot's network.
+/// Returns the name of an environment's network.
 pub(crate) fn name(lab: &LabName) -> String {
     format!("skep-{lab}")
 }
 
-/// The lot's network, made when missing.
+/// Returns the environment's network, and creates it if it is missing.
 pub(crate) fn ensure(lab: &LabName, state: &StateDirectory) -> Result<LabNetwork, LabError> {
     let name = name(lab);
     check_owner(lab, state)?;
@@ -61,7 +62,8 @@ pub(crate) fn ensure(lab: &LabName, state: &StateDirectory) -> Result<LabNetwork
         if created.success {
             return Ok(LabNetwork { name, gateway });
         }
-        // Another lot, or a bridge that a killed dockerd left, has it: the next one is tried.
+        // Another environment, or a bridge left by a killed dockerd, uses this subnet: the next one
+        // is tried.
         let said = created.stderr.to_lowercase();
         if !(said.contains("overlap") || said.contains("conflict")) {
             return Err(created.into_error());
@@ -70,7 +72,7 @@ pub(crate) fn ensure(lab: &LabName, state: &StateDirectory) -> Result<LabNetwork
     Err(LabError::NoSubnet)
 }
 
-/// Refuses a lot that another state directory made.
+/// Refuses an environment that was created from another state directory.
 pub(crate) fn check_owner(lab: &LabName, state: &StateDirectory) -> Result<(), LabError> {
     let format = format!("{{{{index .Labels \"{LABEL_STATE}\"}}}}");
     match inspect("network", &name(lab), &format)? {
@@ -91,7 +93,7 @@ fn taken_subnets() -> Result<Vec<String>, LabError> {
     )?;
     let mut taken = Vec::new();
     for network in networks.lines() {
-        // One that is removed while we look no longer takes a subnet.
+        // A network that is removed during this loop no longer uses a subnet.
         let subnets = inspect(
             "network",
             network,

@@ -1,5 +1,6 @@
 //! The node image: a bare Debian machine with systemd and sshd, built once per recipe.
-//! mmdebstrap makes the tree; without it, a `FROM debian` build is tried, for machines that reach a registry.
+//! mmdebstrap builds the tree. If it is not installed, a `FROM debian` build is tried, which needs
+//! a reachable registry.
 
 use base64ct::{Base64, Encoding as _};
 
@@ -15,10 +16,10 @@ use super::state::{StateDirectory, make_folder, write_file};
 
 const FIRST_PROGRAM_PATH: &str = "/usr/local/sbin/skep-lab-first-program";
 
-/// The repository of the lab's node images.
+/// Repository of the lab's node images.
 pub(crate) const REPOSITORY: &str = "skep-node";
 
-/// The name of the node image, whether it exists or not.
+/// Returns the name of the node image, whether it exists or not.
 pub(crate) fn name(suite: DebianSuite) -> Result<String, LabError> {
     let architecture = local_machine::architecture()?;
     Ok(format!(
@@ -28,7 +29,7 @@ pub(crate) fn name(suite: DebianSuite) -> Result<String, LabError> {
     ))
 }
 
-/// The name of the node image, built when it is missing.
+/// Returns the name of the node image, and builds the image if it is missing.
 pub(crate) fn ensure(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -125,6 +126,8 @@ fn from_registry(suite: DebianSuite, image: &str) -> Result<(), LabError> {
     );
     let built = docker_fed(900, &["build", "--tag", image, "-"], &dockerfile);
     built.map(drop).map_err(|error| {
-        error.while_doing("no registry was reached either; try: apt-get install mmdebstrap")
+        error.while_doing(
+            "without mmdebstrap, a registry is needed; try: apt-get install mmdebstrap",
+        )
     })
 }

@@ -1,4 +1,4 @@
-//! What a lot is asked to be: its name, its size, the release of its nodes and who logs in.
+//! The options of a lab environment: name, size, Debian release, and login user.
 
 use std::path::PathBuf;
 
@@ -8,10 +8,10 @@ use super::error::LabError;
 use super::name::LabName;
 use super::state::StateDirectory;
 
-/// Most nodes of one lot; addresses .11 upwards of its /24.
+/// Maximum number of nodes in one environment; their addresses start at .11 of the /24 subnet.
 pub const MOST_NODES: u8 = 60;
 
-/// The Debian release that nodes are made of.
+/// Debian release of the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum DebianSuite {
@@ -23,7 +23,7 @@ pub enum DebianSuite {
 }
 
 impl DebianSuite {
-    /// The code name.
+    /// Returns the code name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -32,7 +32,7 @@ impl DebianSuite {
         }
     }
 
-    /// Debian's release number.
+    /// Returns Debian's release number.
     #[must_use]
     pub fn number(self) -> u8 {
         match self {
@@ -42,11 +42,11 @@ impl DebianSuite {
     }
 }
 
-/// The distribution that a node says it is in `/etc/os-release`.
+/// Distribution that a node states in `/etc/os-release`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum PresentedOs {
-    /// What it really is.
+    /// Debian, which the nodes really are.
     #[default]
     Debian,
     /// Ubuntu 24.04: only the file differs, the programs are Debian's.
@@ -54,7 +54,7 @@ pub enum PresentedOs {
 }
 
 impl PresentedOs {
-    /// The name used on the command line.
+    /// Returns the name used on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -64,11 +64,11 @@ impl PresentedOs {
     }
 }
 
-/// The user that the written inventory logs in as.
+/// Account that the inventory uses for SSH logins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(rename_all = "lowercase")]
 pub enum LoginUser {
-    /// The administrator itself.
+    /// The administrator.
     Root,
     /// An ordinary user with passwordless sudo.
     #[default]
@@ -76,7 +76,7 @@ pub enum LoginUser {
 }
 
 impl LoginUser {
-    /// The name of the account.
+    /// Returns the name of the account.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -86,34 +86,34 @@ impl LoginUser {
     }
 }
 
-/// What [`super::up()`] is asked to make.
+/// Options of [`super::up()`].
 #[derive(Debug, Clone)]
 pub struct LabOptions {
-    /// The lot.
+    /// Name of the environment.
     pub name: LabName,
-    /// Managers, at least 1; default 1.
+    /// Number of managers, at least 1; default 1.
     pub managers: u8,
-    /// Workers; default 2.
+    /// Number of workers; default 2.
     pub workers: u8,
-    /// Release of the nodes; default trixie.
+    /// Debian release of the nodes; default trixie.
     pub suite: DebianSuite,
-    /// What the nodes say they are; default Debian.
+    /// Distribution that the nodes state; default Debian.
     pub present_as: PresentedOs,
-    /// Who logs in; default vagrant.
+    /// Account for logins; default vagrant.
     pub user: LoginUser,
-    /// Whole virtual machines instead of containers; default false.
+    /// True for whole virtual machines instead of containers; default false.
     pub virtual_machines: bool,
-    /// The inventory to write; default `inventory/lab.toml`.
+    /// Path of the inventory to write; default `inventory/lab.toml`.
     pub inventory: PathBuf,
-    /// Where keys, records and caches are kept.
+    /// Folder for keys, records and caches.
     pub state: StateDirectory,
 }
 
 impl LabOptions {
-    /// The defaults for a lot of this name.
+    /// Returns the default options for an environment of this name.
     ///
     /// # Errors
-    /// When the name is not one for a lot, or no state directory can be found.
+    /// If the name is not valid, or no state directory can be found.
     pub fn new(name: &str) -> Result<Self, LabError> {
         Ok(Self {
             name: LabName::new(name)?,

@@ -1,5 +1,6 @@
-//! Downloads packages with all that they depend on, as a node of the suite would: this machine's apt, with
-//! its own proxies and certificates, told that the node image is what is installed.
+//! Downloads packages with all their dependencies as a node of the suite would resolve them.
+//! This machine's apt does the work with its own proxies and certificates; its package status is
+//! replaced by that of the node image.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ pub(crate) fn download(
     Ok(files)
 }
 
-/// Those of the packages that the suite has.
+/// Returns the packages that exist in the suite.
 fn known_packages<'a>(folder: &Path, packages: &[&'a str]) -> Result<Vec<&'a str>, LabError> {
     let listed = apt("apt-cache", folder).arguments(["pkgnames"]).run()?;
     let names: std::collections::HashSet<&str> = listed.lines().collect();
@@ -90,7 +91,7 @@ fn apt(program: &str, folder: &Path) -> LocalCommand {
         "Dir::Etc::preferencesparts=/dev/null".to_owned(),
         "APT::Sandbox::User=root".to_owned(),
         "APT::Keep-Downloaded-Packages=true".to_owned(),
-        // Descriptions for graphical shops are a third of the download.
+        // Descriptions for graphical package managers are a third of the download.
         "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".to_owned(),
         "Acquire::Languages=none".to_owned(),
     ];

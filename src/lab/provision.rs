@@ -1,10 +1,11 @@
-//! What makes a booted node one of its lot: who may log in, where packages come from, what it says it is.
-//! One script over stdin, run again by every `up`; it repairs and changes nothing else.
+//! The script that adapts a booted node to its environment: authorized keys, package sources and
+//! `/etc/os-release`.
+//! The script is passed over stdin at every `up`. It only repairs differences.
 
 use super::options::PresentedOs;
 use super::record::LabRecord;
 
-/// Where a node keeps the key of the lab's repositories.
+/// Path of the key of the lab's repositories, on a node.
 const KEY_PATH: &str = "/etc/apt/keyrings/skep-lab.asc";
 
 const UBUNTU: &str = r#"PRETTY_NAME="Ubuntu 24.04.3 LTS"
@@ -22,10 +23,10 @@ UBUNTU_CODENAME=noble
 LOGO=ubuntu-logo
 "#;
 
-/// The script for a node of this lot.
+/// Returns the script for a node of this environment.
 pub(crate) fn script(record: &LabRecord, authorized_key: &str, repository_key: &str) -> String {
     let sources = format!(
-        "# The lot's own mirror: a part of Debian, nothing else.\n\
+        "# The mirror of this lab environment: a part of Debian, nothing else.\n\
          Types: deb\nURIs: {}/debian\nSuites: {}\nComponents: main\nSigned-By: {KEY_PATH}\n",
         record.mirror,
         record.suite.name()
@@ -36,7 +37,7 @@ pub(crate) fn script(record: &LabRecord, authorized_key: &str, repository_key: &
             "install -d -m 0700 -o {user} -g {user} {home}/.ssh\n"
         ));
         let path = format!("{home}/.ssh/authorized_keys");
-        // Keys that a test added stay.
+        // Keys that a test added are kept.
         script.push_str(&format!(
             "touch {path}; grep -qxF '{authorized_key}' {path} || echo '{authorized_key}' >>{path}\n\
              chown {user}:{user} {path}; chmod 0600 {path}\n"

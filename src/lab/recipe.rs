@@ -1,11 +1,11 @@
-//! What node images and mirrors are made of, and the hash that names what was built from it.
-//! Any change here gives a new hash, so that nothing stale is ever used.
+//! Contents of node images and mirrors, and the hash that names what was built from them.
+//! Any change in this file gives a new hash, so that no outdated build is used.
 
 use sha2::{Digest, Sha256};
 
 use super::options::DebianSuite;
 
-/// Packages of a node: a bare cloud machine, not more.
+/// Packages of a node: those of a bare cloud machine, and no others.
 pub(crate) const NODE_PACKAGES: &[&str] = &[
     "systemd",
     "systemd-sysv",
@@ -23,8 +23,8 @@ pub(crate) const NODE_PACKAGES: &[&str] = &[
     "adduser",
 ];
 
-/// Packages that nodes may install from the mirror, with all that they depend on.
-/// Those that a suite does not have are left out.
+/// Packages that nodes may install from the mirror, with all their dependencies. Packages that a
+/// suite does not have are left out.
 pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "docker.io",
     "docker-cli",
@@ -49,7 +49,7 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "nfs-common",
     "nfs-kernel-server",
     "ufw",
-    // What people log in with, and how they become root.
+    // Login shells, and programs to become root.
     "fish",
     "tcsh",
     "zsh",
@@ -57,13 +57,15 @@ pub(crate) const MIRROR_PACKAGES: &[&str] = &[
     "sudo-rs",
 ];
 
-/// The first program of a node: gives systemd a clean unified cgroup tree, and the node its identity.
+/// First program of a node: gives systemd a clean unified cgroup tree, and the node its identity.
 pub(crate) const FIRST_PROGRAM: &str = include_str!("first_program.sh");
 
-/// Run inside the new tree, once: users, and nothing in it that two nodes may not share.
+/// Script that runs once inside the new tree: creates users, and removes everything that two nodes
+/// must not share.
 pub(crate) const TREE_SETUP: &str = include_str!("tree_setup.sh");
 
-/// Names the node image of a suite: the first 12 hex digits of the hash over its recipe.
+/// Returns the name part of a suite's node image: the first 12 hex digits of the hash of its
+/// recipe.
 pub(crate) fn node_hash(suite: DebianSuite, architecture: &str) -> String {
     hash(&[
         suite.name(),
@@ -74,7 +76,8 @@ pub(crate) fn node_hash(suite: DebianSuite, architecture: &str) -> String {
     ])
 }
 
-/// Names the mirror of a suite; the node image is part of it, as it decides what is already installed.
+/// Returns the name part of a suite's mirror. The node image is part of the hash, since it decides
+/// which packages are already installed.
 pub(crate) fn mirror_hash(suite: DebianSuite, architecture: &str) -> String {
     hash(&[
         &node_hash(suite, architecture),
@@ -85,7 +88,7 @@ pub(crate) fn mirror_hash(suite: DebianSuite, architecture: &str) -> String {
     ])
 }
 
-/// Names the image of services of a suite.
+/// Returns the name part of a suite's image of services.
 pub(crate) fn services_hash(suite: DebianSuite, architecture: &str) -> String {
     use super::service_image::{LEFT_OUT, PACKAGES, SETUP};
     hash(&[

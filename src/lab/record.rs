@@ -1,4 +1,5 @@
-//! The record of a lot: what it was made with and the nodes that it has, kept in the state directory.
+//! The record of an environment: the options and the nodes of the environment, stored in the state
+//! directory.
 
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -11,54 +12,55 @@ use super::network::LabNetwork;
 use super::options::{DebianSuite, LabOptions, LoginUser, PresentedOs};
 use super::state::{StateDirectory, write_file};
 
-/// What a node is meant to be in the swarm; the lab itself makes no swarm.
+/// Intended role of a node in the swarm. The lab itself creates no swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeRole {
-    /// In the group `managers`.
+    /// The node is in the group `managers`.
     Manager,
-    /// In the group `workers`.
+    /// The node is in the group `workers`.
     Worker,
 }
 
-/// One node of a lot.
+/// A node of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabNode {
-    /// Its host name, also its name in the inventory: `docker01`.
+    /// Host name, also the name in the inventory: `docker01`.
     pub name: String,
-    /// Its address on the lot's bridge, or in its private network; it stays the same over stop and start.
+    /// Address on the environment's bridge or in its private network; stop and start do not change
+    /// it.
     pub address: Ipv4Addr,
-    /// The group that the inventory puts it in.
+    /// Group of the node in the inventory.
     pub role: NodeRole,
-    /// Of a virtual machine: the port of 127.0.0.1 that leads to its SSH.
+    /// Virtual machines only: port of 127.0.0.1 that is forwarded to the machine's SSH.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
 }
 
-/// Everything that is remembered of a lot.
+/// Stored description of an environment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabRecord {
-    /// Its name.
+    /// Name of the environment.
     pub name: LabName,
-    /// Release of its nodes.
+    /// Debian release of the nodes.
     pub suite: DebianSuite,
-    /// What its nodes say they are.
+    /// Distribution that the nodes state.
     pub present_as: PresentedOs,
-    /// Who logs in.
+    /// Account for logins.
     pub user: LoginUser,
-    /// Whether its nodes are whole virtual machines, not containers.
+    /// True if the nodes are whole virtual machines, not containers.
     #[serde(default)]
     pub virtual_machines: bool,
-    /// Where its packages come from: `http://10.213.10.1`.
+    /// URL of the package mirror: `http://10.213.10.1`.
     pub mirror: String,
-    /// The inventory that was written, an absolute path.
+    /// Absolute path of the inventory.
     pub inventory: PathBuf,
-    /// Its nodes, in the order of their names.
+    /// Nodes, sorted by name.
     pub nodes: Vec<LabNode>,
 }
 
 impl LabRecord {
-    /// A lot without nodes.
+    /// Creates a record without nodes.
     pub(crate) fn new(options: &LabOptions, inventory: PathBuf) -> Self {
         Self {
             name: options.name.clone(),
@@ -72,7 +74,7 @@ impl LabRecord {
         }
     }
 
-    /// Adds the nodes that are missing; those that exist keep name, address and role.
+    /// Adds the missing nodes. Existing nodes keep name, address and role.
     pub(crate) fn grow(&mut self, managers: u8, workers: u8, network: &LabNetwork) {
         for node in &mut self.nodes {
             let number = node.name.trim_start_matches("docker").parse().unwrap_or(0);
@@ -93,25 +95,25 @@ impl LabRecord {
         }
     }
 
-    /// The container of a node; also the name of a virtual machine's process.
+    /// Returns the name of a node's container, or of a virtual machine's process.
     #[must_use]
     pub fn container(&self, node: &str) -> String {
         format!("skep-{}-{node}", self.name)
     }
 
-    /// The lot's private SSH key.
+    /// Returns the path of the environment's private SSH key.
     #[must_use]
     pub fn identity_file(&self, state: &StateDirectory) -> PathBuf {
         state.environment(&self.name).join("id_ed25519")
     }
 
-    /// The host keys of the lot's nodes, as ssh wants them.
+    /// Returns the path of the `known_hosts` file with the host keys of the nodes.
     #[must_use]
     pub fn known_hosts(&self, state: &StateDirectory) -> PathBuf {
         state.environment(&self.name).join("known_hosts")
     }
 
-    /// Reads the record of a lot; none when there is no such lot.
+    /// Reads the record of an environment; `None` if there is no such environment.
     pub(crate) fn load(state: &StateDirectory, name: &LabName) -> Result<Option<Self>, LabError> {
         let path = record(state, name);
         let text = match std::fs::read_to_string(&path) {
@@ -130,9 +132,9 @@ impl LabRecord {
         write_file(&path, text.as_bytes(), 0o600)
     }
 
-    /// Refuses what a lot that exists cannot become.
+    /// Refuses options that an existing environment cannot change to.
     pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
-        let words = |suite: DebianSuite, present_as: PresentedOs, virtual_machines: bool| {
+        let options_text = |suite: DebianSuite, present_as: PresentedOs, virtual_machines: bool| {
             let machines = if virtual_machines {
                 " --virtual-machines"
             } else {
@@ -144,15 +146,15 @@ impl LabRecord {
                 present_as.name()
             )
         };
-        let existing = words(self.suite, self.present_as, self.virtual_machines);
-        let asked = words(options.suite, options.present_as, options.virtual_machines);
-        if existing == asked {
+        let existing = options_text(self.suite, self.present_as, self.virtual_machines);
+        let requested = options_text(options.suite, options.present_as, options.virtual_machines);
+        if existing == requested {
             return Ok(());
         }
         Err(LabError::OptionsDiffer {
             lab: self.name.to_string(),
             existing,
-            asked,
+            requested,
         })
     }
 }

@@ -1,4 +1,5 @@
-//! Removes a lot, and only what carries its label; on request also what the lab built and the dockerd it started.
+//! Removes an environment and only objects with its label; on request also the images and caches
+//! that the lab built.
 
 use std::path::Path;
 
@@ -12,11 +13,11 @@ use super::record::LabRecord;
 use super::state::{StateDirectory, remove_folder};
 use super::{daemon, mirror_server, network, node_image, virtual_machine};
 
-/// Removes every container, volume and network of the lot, or its virtual machines with their disks; its keys, and the inventory that was written for it.
-/// Said to be done also when there was nothing.
+/// Removes every container, volume and network of the environment, or its virtual machines with
+/// their disks; also its keys and its inventory. An environment that does not exist is no error.
 ///
 /// # Errors
-/// When Docker does not answer, or the lot belongs to another state directory.
+/// If Docker does not answer, or the environment belongs to another state directory.
 pub fn down(
     state: &StateDirectory,
     lab: &LabName,
@@ -61,7 +62,7 @@ pub fn down(
     if let Ok(Some(record)) = record {
         remove_inventory(&record.inventory, lab);
     }
-    // A record that cannot be read says of neither sort.
+    // An unreadable record does not tell containers from virtual machines, so both are removed.
     virtual_machine::end_all(&state.environment(lab), progress)?;
     remove_folder(&state.environment(lab))?;
     lock.remove()
@@ -71,16 +72,16 @@ impl Lab {
     /// Removes the environment: see [`down`].
     ///
     /// # Errors
-    /// As [`down`].
+    /// The errors of [`down`].
     pub fn down(self, progress: ProgressFn<'_>) -> Result<(), LabError> {
         down(self.state(), &self.record().name, progress)
     }
 }
 
-/// Removes the lab's images and caches, as far as no lot uses them.
+/// Removes the lab's images and caches that no environment uses.
 ///
 /// # Errors
-/// When Docker does not answer, or the cache cannot be removed.
+/// If Docker does not answer, or the cache cannot be removed.
 pub fn purge(state: &StateDirectory, progress: ProgressFn<'_>) -> Result<(), LabError> {
     for repository in [node_image::REPOSITORY, mirror_server::REPOSITORY] {
         let format = "{{.Repository}}:{{.Tag}}";
@@ -89,13 +90,13 @@ pub fn purge(state: &StateDirectory, progress: ProgressFn<'_>) -> Result<(), Lab
             let said = if removed.success {
                 "removed"
             } else {
-                "kept, it is in use:"
+                "kept because it is in use:"
             };
             progress(&format!("{said} {name}"));
         }
     }
     if !list(state)?.is_empty() {
-        progress("kept the package mirrors: a lot still uses them");
+        progress("kept the package mirrors: a lab environment still uses them");
         return Ok(());
     }
     let _lock = state.lock("build", progress)?;
@@ -103,16 +104,16 @@ pub fn purge(state: &StateDirectory, progress: ProgressFn<'_>) -> Result<(), Lab
     remove_folder(&state.keys())
 }
 
-/// Removes an inventory only when the lab wrote it, for this very lot.
+/// Removes an inventory only if the lab wrote it for this environment.
 fn remove_inventory(path: &Path, lab: &LabName) {
     let Ok(text) = std::fs::read_to_string(path) else {
         return;
     };
-    // Older versions of skep called a lab environment a lot.
+    // Older versions of skep called an environment a lot.
     let headers =
         ["lab environment", "lot"].map(|word| format!("{HEADER} for the {word} \"{lab}\""));
     if headers.iter().any(|header| text.starts_with(header)) {
-        // It only names nodes that are gone: one that stays does no harm.
+        // The file only names nodes that no longer exist, so a failure does no harm.
         let _ = std::fs::remove_file(path);
     }
 }

@@ -1,4 +1,5 @@
-//! Makes a folder of packages a signed apt repository, with a key that only this state directory has.
+//! Turns a folder of packages into a signed apt repository. The signing key belongs to the state
+//! directory.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,35 +8,35 @@ use super::command::LocalCommand;
 use super::error::LabError;
 use super::state::{StateDirectory, make_folder, write_file};
 
-/// Changes when the layout does.
+/// Part of the mirror's recipe; to be changed with the layout of the repository.
 pub(crate) const RECIPE: &str =
     "repository 1: Packages, Packages.gz, Release, Release.gpg, InRelease";
 
-/// One suite of a repository.
+/// A suite of a repository.
 pub(crate) struct RepositorySuite<'a> {
-    /// The folder that holds `dists`.
+    /// Folder that contains `dists`.
     pub(crate) root: &'a Path,
-    /// The suite and code name.
+    /// Suite and code name.
     pub(crate) suite: &'a str,
-    /// The only component.
+    /// Name of the only component.
     pub(crate) component: &'a str,
-    /// Where the packages are, below the root.
+    /// Folder of the packages, relative to the root.
     pub(crate) pool: &'a str,
-    /// What the release file says it comes from.
+    /// Origin of the release file.
     pub(crate) origin: &'a str,
-    /// The label of the release file.
+    /// Label of the release file.
     pub(crate) label: &'a str,
 }
 
-/// The keys that sign the lab's repositories.
+/// Key pair that signs the lab's repositories.
 pub(crate) struct SigningKey {
     secret: PathBuf,
-    /// The public key, armoured.
+    /// Public key, armoured.
     pub(crate) public: String,
 }
 
 impl SigningKey {
-    /// The key of this state directory, made when missing.
+    /// Returns the key of this state directory, and generates it if it is missing.
     pub(crate) fn ensure(state: &StateDirectory) -> Result<Self, LabError> {
         let folder = state.keys();
         let (secret, public) = (
@@ -68,7 +69,7 @@ impl SigningKey {
 }
 
 impl RepositorySuite<'_> {
-    /// Writes and signs the indexes over the packages of the pool.
+    /// Writes and signs the indexes of the packages in the pool.
     pub(crate) fn write(&self, architecture: &str, key: &SigningKey) -> Result<(), LabError> {
         let dists = self.root.join("dists").join(self.suite);
         let binary = dists
@@ -127,8 +128,8 @@ impl RepositorySuite<'_> {
     }
 }
 
-/// A GNUPGHOME that lives as long as one piece of work: its path is short enough for the agent's
-/// socket, and the agent ends with it.
+/// A temporary GNUPGHOME: its path is short enough for the agent's socket, and the agent ends with
+/// it.
 struct GpgHome(tempfile::TempDir);
 
 impl GpgHome {
@@ -149,7 +150,7 @@ impl GpgHome {
 
 impl Drop for GpgHome {
     fn drop(&mut self) {
-        // An agent that outlives its folder only idles: nothing to report.
+        // An agent that outlives its folder is idle, so a failure is not reported.
         let _ = LocalCommand::new("gpgconf")
             .environment("GNUPGHOME", self.0.path())
             .arguments(["--kill", "all"])

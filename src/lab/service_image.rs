@@ -1,5 +1,5 @@
-//! One large image of real services, made of Debian's packages for end-to-end tests: one build, one transfer, many commands.
-//! Built when it is first asked for, and kept in the cache.
+//! A large image of real services from Debian's packages, for end-to-end tests: one build, one
+//! transfer, many commands. Built at the first use and kept in the cache.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,8 @@ use super::options::DebianSuite;
 use super::progress::ProgressFn;
 use super::state::StateDirectory;
 
-/// What is in the image. The services' own configuration is Debian's; whoever runs one says what it needs by its command.
+/// Packages of the image. The services have Debian's configuration; a test sets all else by the
+/// command that it runs.
 pub(crate) const PACKAGES: &[&str] = &[
     "adminer",
     "apache2",
@@ -23,7 +24,8 @@ pub(crate) const PACKAGES: &[&str] = &[
     "mariadb-server",
     "nginx-light",
     "openssl",
-    // WordPress takes Apache's module unless this is there, and Apache would then be another one than before.
+    // Without php-fpm, WordPress would pull in Apache's module, which changes the configuration of
+    // Apache.
     "php",
     "php-fpm",
     "php-mysql",
@@ -37,17 +39,18 @@ pub(crate) const PACKAGES: &[&str] = &[
     "python3-redis",
     "redis-server",
     "wordpress",
-    // A theme that every release has; the newest WordPress takes the newest one that it finds.
+    // Every release has this theme; the newest WordPress uses the newest theme that it finds.
     "wordpress-theme-twentytwentythree",
 ];
 
-/// Run in the new tree: databases are made anew by whoever starts a service, lists of packages are of no use without a way out, and
-/// the largest files that no service needs (PostgreSQL's compiler, promtool) are half of the room.
+/// Script that runs in the new tree. Databases are created by the container that starts a service,
+/// package lists are useless without a route to the outside, and the largest files that no service
+/// needs (PostgreSQL's compiler, promtool) are half of the size.
 pub(crate) const SETUP: &str = r#"cd "$1" && rm -rf var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb \
 var/lib/mysql/* var/lib/postgresql/*/main etc/postgresql/*/main usr/bin/promtool usr/lib/*/libLLVM* usr/lib/*/libz3* \
 usr/lib/postgresql/*/lib/bitcode usr/lib/postgresql/*/lib/llvmjit* usr/share/javascript/* usr/lib/*/perl/*/CORE"#;
 
-/// Files that tests have no use for.
+/// Files that no test needs.
 pub(crate) const LEFT_OUT: &[&str] = &[
     "/usr/share/doc/*",
     "/usr/share/man/*",
@@ -56,7 +59,8 @@ pub(crate) const LEFT_OUT: &[&str] = &[
     "/usr/share/mysql/mysql-test/*",
 ];
 
-/// The image as a tar in the cache, built when it is missing. The caller holds the build lock.
+/// Returns the path of the image's tar in the cache, and builds the image if it is missing. The
+/// caller holds the build lock.
 pub(crate) fn ensure(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -97,7 +101,7 @@ pub(crate) fn ensure(
         .arguments(["0644"])
         .arguments([half.path()])
         .run()?;
-    // Only a whole image ever gets the name under which it is looked for.
+    // Only a complete image gets the final name, so a killed build leaves no partial image behind.
     half.persist(&place)
         .map_err(|error| LabError::file("rename", &place)(error.error))?;
     Ok(place)

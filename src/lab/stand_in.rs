@@ -1,5 +1,6 @@
-//! A stand-in for Docker's own apt repository: Debian's packages, repacked under the names, versions and
-//! layout that download.docker.com has. It says that it is one, in its Origin and in every description.
+//! A stand-in for Docker's own apt repository: Debian's packages, repacked with the names, versions
+//! and layout of download.docker.com. The Origin and every package description say that it is a
+//! stand-in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use super::repository::{RepositorySuite, SigningKey};
 use super::stand_in_packages::{PACKAGES, StandInPackage};
 use super::state::{make_folder, write_file};
 
-/// Changes when what is made here does; the number stands for the code of this file.
+/// Part of the mirror's recipe. The number stands for the code of this file and has to be raised
+/// with it.
 pub(crate) const RECIPE: &str = concat!(
     "stand-in 1\n",
     include_str!("stand_in_packages.rs"),
@@ -23,7 +25,7 @@ pub(crate) const RECIPE: &str = concat!(
 
 const PREREMOVE: &str = include_str!("unit_prerm.sh");
 
-/// Makes `root/linux/{debian,ubuntu}` of the downloaded packages, each set in two versions.
+/// Builds `root/linux/{debian,ubuntu}` from the downloaded packages, each package in two versions.
 pub(crate) fn build(
     root: &Path,
     suite: DebianSuite,
@@ -77,7 +79,7 @@ pub(crate) fn build(
     Ok(())
 }
 
-/// A package's files, without its final control file.
+/// Files of a package, without the final control file.
 struct PackageTree {
     folder: PathBuf,
     upstream: String,
@@ -101,7 +103,7 @@ impl StandInPackage {
             folder: folder.to_path_buf(),
             upstream: self.fallback.to_owned(),
             depends: Vec::new(),
-            note: "Made empty: this release of Debian has no such program.".to_owned(),
+            note: "Empty: this release of Debian has no such program.".to_owned(),
         };
         let mut conffiles = String::new();
         for (at, (name, archive)) in found.iter().enumerate() {
@@ -114,7 +116,8 @@ impl StandInPackage {
             conffiles.push_str(&control.conffiles);
         }
         if let Some((first, _)) = found.first() {
-            // Before trixie Debian's docker.io held the client too; compose was another program.
+            // Before trixie, Debian's docker.io also contained the client, and docker-compose was
+            // another program.
             if self.name == "docker-compose-plugin"
                 && !folder
                     .join("usr/libexec/docker/cli-plugins/docker-compose")
@@ -124,7 +127,7 @@ impl StandInPackage {
                 tree.depends.clear();
                 tree.upstream = self.fallback.to_owned();
             } else {
-                tree.note = format!("Made of Debian's {}.", self.from.join(" and "));
+                tree.note = format!("Built from Debian's {}.", self.from.join(" and "));
             }
         } else if self.unit.is_some() {
             return Err(LabError::Package {
@@ -150,7 +153,7 @@ impl StandInPackage {
     fn version(&self, upstream: &str, bump: u32, tag: &str) -> String {
         let upstream = bumped(upstream, bump);
         if self.name == "containerd.io" {
-            // Docker gives this one the same version in every release.
+            // Docker gives containerd.io the same version in every release.
             return format!("{upstream}-1");
         }
         format!("{}{upstream}-1~{tag}", self.epoch)
@@ -194,7 +197,7 @@ impl StandInPackage {
         )?;
         let without_epoch = version.split_once(':').map_or(version, |(_, rest)| rest);
         let file = pool.join(format!("{}_{without_epoch}_{architecture}.deb", self.name));
-        // zstd at its quickest: these files live in a cache, time matters more than room.
+        // zstd at its fastest level: these files live in a cache, and time matters more than size.
         LocalCommand::new("dpkg-deb")
             .arguments(["--root-owner-group", "-Zzstd", "-z1", "--build"])
             .arguments([&tree.folder, &file])
@@ -204,10 +207,10 @@ impl StandInPackage {
     }
 }
 
-/// Packages of Debian that the stand-in's own replace.
+/// Debian packages that the packages of the stand-in replace.
 const MADE_HERE: &[&str] = &["containerd", "runc", "tini", "docker-cli", "docker.io"];
 
-/// Unpacks the part of Debian's package that belongs into ours.
+/// Unpacks the part of Debian's package that belongs into the stand-in's package.
 fn unpack_files(ours: &str, theirs: &str, archive: &Path, folder: &Path) -> Result<(), LabError> {
     LocalCommand::new("dpkg-deb")
         .arguments(["-x"])
@@ -259,7 +262,7 @@ fn archive_of<'a>(downloaded: &'a [PathBuf], package: &str) -> Option<&'a PathBu
     })
 }
 
-/// The upstream version with its last number raised.
+/// Returns the upstream version with its last number raised by `bump`.
 fn bumped(upstream: &str, bump: u32) -> String {
     match upstream.rsplit_once('.') {
         Some((front, last)) => match last.parse::<u32>() {

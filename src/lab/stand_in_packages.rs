@@ -1,29 +1,31 @@
-//! Which packages the stand-in for Docker's repository has, and which of Debian's each is made of.
+//! The packages of the stand-in for Docker's repository, and the Debian packages that each is built
+//! from.
 
 const DOCKER_CE_POSTINST: &str = include_str!("docker_ce_postinst.sh");
 const CONTAINERD_POSTINST: &str = include_str!("containerd_postinst.sh");
 
-/// One package of the stand-in.
+/// A package of the stand-in.
 pub(crate) struct StandInPackage {
-    /// Its name, as Docker calls it.
+    /// Name that Docker gives the package.
     pub(crate) name: &'static str,
-    /// Debian's packages that it is made of; the first gives the version. None found: an empty package.
+    /// Debian packages that the content comes from; the first one gives the version. If none is
+    /// found, the package is empty.
     pub(crate) from: &'static [&'static str],
-    /// How many of those to take, in their order.
+    /// Number of those packages to use, in their order.
     pub(crate) takes: usize,
-    /// The version where Debian has no such package.
+    /// Version if Debian has no such package.
     pub(crate) fallback: &'static str,
-    /// Before the version: Docker's Engine has `5:`.
+    /// Prefix of the version: Docker's Engine has `5:`.
     pub(crate) epoch: &'static str,
-    /// Needed besides what Debian's packages need.
+    /// Dependencies in addition to those of Debian's packages.
     pub(crate) depends: &'static str,
     /// Other fields of the control file.
     pub(crate) relations: &'static [(&'static str, &'static str)],
-    /// Its units, and the script run when it is installed.
+    /// Units of the package, and its postinst script.
     pub(crate) unit: Option<(&'static str, &'static str)>,
 }
 
-/// All packages of the stand-in, in two versions each.
+/// Packages of the stand-in, each built in two versions.
 pub(crate) const PACKAGES: &[StandInPackage] = &[
     StandInPackage {
         name: "docker-ce",

@@ -1,5 +1,6 @@
 //! The folder in which the lab keeps keys, records and caches.
-//! Layout: `lots/NAME/` (key, known hosts, record), `cache/` (mirrors), `keys/` (repository key), `dockerd.*`.
+//! Layout: `lots/NAME/` (key, known hosts and record of an environment), `cache/` (mirrors),
+//! `keys/` (repository key), `dockerd.*`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -10,15 +11,15 @@ use super::error::LabError;
 use super::name::LabName;
 use super::progress::ProgressFn;
 
-/// The lab's own folder: `$SKEP_STATE_DIR`, `$XDG_STATE_HOME/skep/lab` or `~/.local/state/skep/lab`.
+/// Folder of the lab: `$SKEP_STATE_DIR`, `$XDG_STATE_HOME/skep/lab` or `~/.local/state/skep/lab`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StateDirectory(PathBuf);
 
 impl StateDirectory {
-    /// Uses this folder; it is made when it does not exist.
+    /// Uses this folder, and creates it if it does not exist.
     ///
     /// # Errors
-    /// When the folder cannot be made or its absolute path found.
+    /// If the folder cannot be created, or its absolute path cannot be resolved.
     pub fn at(path: &Path) -> Result<Self, LabError> {
         make_folder(path)?;
         let path = path
@@ -27,10 +28,10 @@ impl StateDirectory {
         Ok(Self(path))
     }
 
-    /// Uses the standard folder, as the environment says.
+    /// Uses the standard folder according to the environment variables.
     ///
     /// # Errors
-    /// When the environment names no home, or the folder cannot be made.
+    /// If HOME is not set, or the folder cannot be created.
     pub fn standard() -> Result<Self, LabError> {
         let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
         let path = if let Some(path) = named("SKEP_STATE_DIR") {
@@ -49,13 +50,13 @@ impl StateDirectory {
         Self::at(&path)
     }
 
-    /// The folder itself.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.0
     }
 
-    /// The folder of one lot.
+    /// Returns the folder of one environment.
     #[must_use]
     pub fn environment(&self, lab: &LabName) -> PathBuf {
         self.0.join("lots").join(lab.as_str())
@@ -73,17 +74,18 @@ impl StateDirectory {
         self.0.join("keys")
     }
 
-    /// The log of a dockerd that the lab started.
+    /// Returns the path of the log of a dockerd that the lab started.
     pub(crate) fn daemon_log(&self) -> PathBuf {
         self.0.join("dockerd.log")
     }
 
-    /// Says that the lab started dockerd: holds its process id.
+    /// Returns the path of the file with the PID of a dockerd that the lab started.
     pub(crate) fn daemon_record(&self) -> PathBuf {
         self.0.join("dockerd.started")
     }
 
-    /// Waits for, and holds, the lock of this name until it is dropped; says so when it waits.
+    /// Waits for the lock of this name, which is held until the result is dropped. Reports if it
+    /// has to wait.
     pub(crate) fn lock(&self, name: &str, progress: ProgressFn<'_>) -> Result<StateLock, LabError> {
         let path = self.0.join(format!("{name}.lock"));
         loop {
@@ -94,12 +96,13 @@ impl StateDirectory {
                 .map_err(LabError::file("open", &path))?;
             if file.try_lock().is_err() {
                 progress(&format!(
-                    "waiting for another `skep lab` (it holds {})",
+                    "waiting for another `skep lab`, which holds {}",
                     path.display()
                 ));
                 file.lock().map_err(LabError::file("lock", &path))?;
             }
-            // Who held it may have removed it meanwhile, with its lot: others then lock another file of this name.
+            // The previous holder may have removed the file together with its environment. Other
+            // processes then lock a new file of this name.
             let ours = file
                 .metadata()
                 .map_err(LabError::file("read", &path))?
@@ -119,13 +122,13 @@ pub(crate) struct StateLock {
 }
 
 impl StateLock {
-    /// Gives it back, with its file.
+    /// Releases the lock and removes its file.
     pub(crate) fn remove(self) -> Result<(), LabError> {
         fs::remove_file(&self.path).map_err(LabError::file("remove", &self.path))
     }
 }
 
-/// Makes a folder (and those above it) that only its owner may enter; one that exists is left as it is.
+/// Creates a folder and its parents for the owner only. An existing folder is left as it is.
 pub(crate) fn make_folder(path: &Path) -> Result<(), LabError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -134,7 +137,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), LabError> {
         .map_err(LabError::file("create", path))
 }
 
-/// Replaces a file in one step, with this mode.
+/// Replaces a file atomically, with this mode.
 pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let mut file =
@@ -151,7 +154,7 @@ pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), L
     Ok(())
 }
 
-/// Removes a folder and everything in it; one that is not there is fine.
+/// Removes a folder and its content. A missing folder is no error.
 pub(crate) fn remove_folder(path: &Path) -> Result<(), LabError> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -1,4 +1,4 @@
-//! Small container images for tests, made of Debian's packages: no registry is needed, or asked.
+//! Small container images for tests, built from Debian's packages without any registry.
 //! The mirror serves them as `/images/NAME.tar`, for `docker import`.
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use super::docker::docker_fed;
 use super::error::LabError;
 use super::state::make_folder;
 
-/// Changes when what is made here does.
+/// Part of the mirror's recipe: the script that builds the images.
 pub(crate) const RECIPE: &str = include_str!("test_images.sh");
 
-/// Makes the images in `folder` of the packages in `archives`, inside the node image.
+/// Builds the images in `folder` from the packages in `archives`, inside the node image.
 pub(crate) fn build(image: &str, archives: &Path, folder: &Path) -> Result<(), LabError> {
     make_folder(folder)?;
     let archives = format!("{}:/archives:ro", archives.display());

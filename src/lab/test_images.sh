@@ -1,5 +1,5 @@
-# Run inside the node image: makes small container images of Debian's packages, as tars for `docker import`.
-# /archives holds the packages, /out takes the tars.
+# Runs inside the node image: builds small container images from Debian's packages, as tars for
+# `docker import`. /archives holds the packages, the tars are written to /out.
 set -eu
 unpack() { for archive in /archives/"$1"_*.deb; do dpkg-deb -x "$archive" "$2"; done; }
 
@@ -26,11 +26,11 @@ if ls /archives/docker-registry_*.deb >/dev/null 2>&1; then
     done
     mkdir -p "$tree/var/lib/registry"
     rm -rf "$tree/usr/share/doc" "$tree/usr/share/man"
-    # Debian's configuration asks for a password; this one is open, as in the image `registry`.
+    # Debian's configuration demands a password; this one is open, as in the image `registry`.
     printf '%s\n' 'version: 0.1' 'storage: { filesystem: { rootdirectory: /var/lib/registry }, delete: { enabled: true } }' \
         'http: { addr: ":5000" }' >"$tree/etc/docker/registry/config.yml"
     tar -C "$tree" -cf /out/registry.tar .
 fi
-# Whoever runs skep owns what is built, also when that is not root.
+# The account that runs skep owns the result, also if that is not root.
 chown --reference=/out /out/*.tar
 chmod 0644 /out/*.tar

@@ -1,4 +1,5 @@
-//! Brings a lot up: every step makes what is missing and leaves what is there, so that running it again repairs.
+//! Creates or repairs an environment. Each step creates only what is missing, so a second run
+//! repairs.
 
 use super::container::{self, NodeTemplate};
 use super::environment::Lab;
@@ -12,11 +13,13 @@ use super::{
     virtual_machine,
 };
 
-/// Makes or repairs a lot: Docker, node image, package mirror, network, nodes, keys, inventory.
-/// Nodes that exist stay; stopped ones are started, cut ones healed; missing ones are made.
+/// Creates or repairs an environment: Docker, node image, package mirror, network, nodes, keys,
+/// inventory. Existing nodes are kept, stopped ones are started, cut ones are healed, and missing
+/// ones are created.
 ///
 /// # Errors
-/// Says the step that failed, why, and what to try. Nothing half-built is ever used by the next run.
+/// The error names the step that failed, the reason, and a next step. Partial builds are never used
+/// by the next run.
 pub fn up(options: &LabOptions, progress: ProgressFn<'_>) -> Result<Lab, LabError> {
     options.check_size()?;
     let state = &options.state;
@@ -41,25 +44,25 @@ pub fn up(options: &LabOptions, progress: ProgressFn<'_>) -> Result<Lab, LabErro
     make_folder(&state.environment(&options.name))?;
     let mut record = recorded.unwrap_or_else(|| LabRecord::new(options, path.clone()));
     (record.user, record.inventory) = (options.user, path);
-    // From here on there is something to take down.
+    // From here on `down` has something to remove, so it must find the record.
     record.save(state)?;
     let network = network::ensure(&record.name, state)?;
     record.mirror = mirror_server::ensure(&record.name, state, network.gateway, &mirror, progress)?;
     record.grow(options.managers, options.workers, &network);
     record.save(state)?;
     let script = provision::script(&record, &key::ensure(&record, state)?, &mirror.key);
-    let making = NodeTemplate {
+    let template = NodeTemplate {
         record: &record,
         state,
         network: &network,
         image: &image,
         script: &script,
     };
-    let known_hosts = all_nodes(&making, progress)?;
+    let known_hosts = all_nodes(&template, progress)?;
     write_file(&record.known_hosts(state), known_hosts.as_bytes(), 0o644)?;
     inventory::write(&record, state)?;
     progress(&format!(
-        "lot {}: {} nodes are up; wrote {}",
+        "lab environment {}: {} nodes are up; wrote {}",
         record.name,
         record.nodes.len(),
         record.inventory.display()
@@ -67,13 +70,13 @@ pub fn up(options: &LabOptions, progress: ProgressFn<'_>) -> Result<Lab, LabErro
     Ok(Lab::new(record, state.clone()))
 }
 
-/// All nodes side by side; the first failure is returned when all have ended.
-fn all_nodes(making: &NodeTemplate<'_>, progress: ProgressFn<'_>) -> Result<String, LabError> {
-    let nodes = &making.record.nodes;
+/// Creates or repairs all nodes in parallel, and returns the first failure after all have ended.
+fn all_nodes(template: &NodeTemplate<'_>, progress: ProgressFn<'_>) -> Result<String, LabError> {
+    let nodes = &template.record.nodes;
     let lines: Vec<Result<String, LabError>> = std::thread::scope(|scope| {
         let threads: Vec<_> = nodes
             .iter()
-            .map(|node| scope.spawn(move || container::ensure(making, node, progress)))
+            .map(|node| scope.spawn(move || container::ensure(template, node, progress)))
             .collect();
         let joined = threads.into_iter().map(|thread| {
             thread

@@ -1,5 +1,6 @@
-//! Machines that skep may stop, start and make again: those of a lab lot, and those of Vagrant. Which program keeps a host is known
-//! from the inventory that names it. All of it blocks: from asynchronous code, go through `spawn_blocking`.
+//! Machines that skep may stop, start and rebuild: those of a lab environment, and those of
+//! Vagrant. The inventory that names a host tells which program manages its machine.
+//! Every call blocks: asynchronous code has to use `spawn_blocking`.
 
 mod vagrant;
 
@@ -11,59 +12,59 @@ use crate::inventory::{Inventory, vagrant_root};
 use crate::lab::{self, Lab, LabError, ProgressFn, StateDirectory};
 use crate::names::HostName;
 
-/// Who keeps a machine.
+/// Program that manages a machine.
 #[derive(Debug, Clone)]
 enum MachineBackend {
     Lab(Lab),
     Vagrant(PathBuf),
 }
 
-/// The hosts of an inventory whose machines can be worked on.
+/// The hosts of an inventory whose machines can be stopped, started and rebuilt.
 #[derive(Debug, Clone, Default)]
 pub struct Machines {
     backends: IndexMap<HostName, MachineBackend>,
 }
 
-/// Why a machine cannot be worked on.
+/// Reason why an operation on a machine failed.
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
-    /// Neither the lab nor Vagrant made it.
+    /// Neither the lab nor Vagrant manages the machine.
     #[error(
-        "{host} ({source_file}) is a machine neither of the lab nor of Vagrant, and skep cannot {act} it"
+        "skep cannot {act} {host} ({source_file}): neither the lab nor Vagrant manages this machine"
     )]
     Unmanaged {
-        /// The host.
+        /// Name of the host.
         host: HostName,
-        /// The inventory that names it.
+        /// Inventory that names the host.
         source_file: String,
-        /// What was to be done.
+        /// Verb of the operation.
         act: &'static str,
     },
-    /// The lab's own error.
+    /// Error of the lab.
     #[error(transparent)]
     Lab(#[from] LabError),
     /// Vagrant failed.
     #[error("`{line}` failed: {why}; run it by hand in {}", folder.display())]
     Vagrant {
-        /// The command.
+        /// Command line.
         line: String,
-        /// Its last words.
+        /// Last output of the command.
         why: String,
-        /// Where it ran.
+        /// Folder in which the command ran.
         folder: PathBuf,
     },
 }
 
 impl Machines {
-    /// Finds who keeps each host; nothing is asked of Docker or Vagrant.
+    /// Finds the program that manages each host's machine. Docker and Vagrant are not queried.
     ///
     /// # Errors
-    /// When the lab's records cannot be read.
+    /// If the lab's records cannot be read.
     pub fn of(inventory: &Inventory) -> Result<Self, MachineError> {
         let mut labs = Vec::new();
         if let Ok(state) = StateDirectory::standard() {
             for name in lab::list(&state)? {
-                // A lot that is half made keeps nothing.
+                // An incomplete environment manages no machine.
                 labs.extend(lab::find(&state, &name));
             }
         }
@@ -85,10 +86,10 @@ impl Machines {
         Ok(Self { backends })
     }
 
-    /// Refuses hosts that nobody keeps.
+    /// Refuses hosts whose machines no program manages.
     ///
     /// # Errors
-    /// [`MachineError::Unmanaged`] for the first of them.
+    /// [`MachineError::Unmanaged`] for the first such host.
     pub fn check(
         &self,
         inventory: &Inventory,
@@ -111,10 +112,10 @@ impl Machines {
         }
     }
 
-    /// Takes the power away.
+    /// Cuts the power of a machine.
     ///
     /// # Errors
-    /// What the lab or Vagrant says.
+    /// The error of the lab or of Vagrant.
     pub fn stop(&self, host: &HostName) -> Result<(), MachineError> {
         match self.backend(host, "stop")? {
             MachineBackend::Lab(lab) => Ok(lab.stop(host.as_str(), true)?),
@@ -124,10 +125,10 @@ impl Machines {
         }
     }
 
-    /// Starts it and waits until it has booted.
+    /// Starts a machine and waits until it has booted.
     ///
     /// # Errors
-    /// What the lab or Vagrant says.
+    /// The error of the lab or of Vagrant.
     pub fn start(&self, host: &HostName, progress: ProgressFn<'_>) -> Result<(), MachineError> {
         match self.backend(host, "start")? {
             MachineBackend::Lab(lab) => Ok(lab.start(host.as_str(), progress)?),
@@ -137,10 +138,10 @@ impl Machines {
         }
     }
 
-    /// Destroys it with its disks, and makes a new one of the same name.
+    /// Destroys a machine with its disks, and creates a new one of the same name.
     ///
     /// # Errors
-    /// What the lab or Vagrant says.
+    /// The error of the lab or of Vagrant.
     pub fn rebuild(&self, host: &HostName, progress: ProgressFn<'_>) -> Result<(), MachineError> {
         match self.backend(host, "rebuild")? {
             MachineBackend::Lab(lab) => Ok(lab.rebuild(host.as_str(), progress)?),
@@ -158,13 +159,14 @@ impl Machines {
                     progress(&format!("{host}: vagrant up"));
                     tries += 1;
                     match vagrant::run(root, &arguments) {
-                        // The docker provider looks at every container of this machine, one by one, and fails when one that is
-                        // not even its own goes meanwhile. What it left half-made is destroyed.
+                        // Vagrant's docker provider inspects every container of this machine, one
+                        // by one, and fails if a container that is not even its own disappears
+                        // meanwhile. The incomplete result is destroyed.
                         Err(MachineError::Vagrant { why, .. })
                             if why.contains("No such object") && tries < 4 =>
                         {
                             progress(&format!(
-                                "{host}: Vagrant met a container that has gone; once more"
+                                "{host}: a container disappeared while Vagrant inspected it; trying again"
                             ));
                         }
                         done => return done,

@@ -1,15 +1,16 @@
-//! Runs `vagrant` where it changes machines: `halt`, `up`, `destroy`.
+//! Runs `vagrant` commands that change machines: `halt`, `up`, `destroy`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::MachineError;
 
-/// Times a command is run again that met the lock of another Vagrant, and the pause between, in milliseconds.
+/// Number of tries if another Vagrant process holds the lock, and the pause between two tries in
+/// milliseconds.
 const LOCK_TRIES: usize = 10;
 const LOCK_PAUSE: u64 = 500;
 
-/// Runs it to its end, however long that takes: a machine may be fetched first.
+/// Runs `vagrant` to its end without a time limit, since it may have to download a machine first.
 pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
     let line = format!("vagrant {}", arguments.join(" "));
     let failed = |why: String| MachineError::Vagrant {
@@ -22,7 +23,7 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
             .args(arguments)
             .current_dir(root)
             .env("VAGRANT_CHECKPOINT_DISABLE", "1")
-            // Whoever calls here applies what is to be applied, when it is time.
+            // The caller applies the playbook itself, at the right time.
             .env("SKEP_APPLY", "no")
             .stdin(Stdio::null())
             .output()
@@ -45,8 +46,9 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
     Ok(())
 }
 
-/// The provider that a machine was made with, so that it is made with the same again; that of another machine of the environment where
-/// this one was destroyed and could not be made.
+/// Returns the provider that a machine was created with, so that a rebuild uses the same one. For a
+/// machine that was destroyed and could not be created again, it is the provider of another machine
+/// of the environment.
 pub(super) fn provider(root: &Path, machine: &str) -> Option<String> {
     let dotfiles = std::env::var_os("VAGRANT_DOTFILE_PATH").unwrap_or_else(|| ".vagrant".into());
     let machines = root.join(dotfiles).join("machines");

@@ -1,18 +1,20 @@
-//! Times between checks that a calendar can say. systemd catches up on a missed turn (`Persistent=`) for calendar times
-//! only, and cron knows nothing else; so an interval must divide an hour or a day, or be a day or a week.
+//! Intervals between checks that a calendar can express. systemd catches up on a missed run
+//! (`Persistent=`) for calendar times only, and cron has no other times; therefore an interval must
+//! divide an hour or a day, or be a day or a week.
 
 use std::time::Duration;
 
-/// A time between checks: whole minutes that divide an hour, whole hours that divide a day, a day, or a week.
+/// Time between two checks: whole minutes that divide an hour, whole hours that divide a day, a
+/// day, or a week.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Interval {
     minutes: u64,
 }
 
-/// Why a duration is no interval.
+/// A duration that is no valid interval.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{} cannot be repeated by the calendar: take 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, 1 day or 1 week",
+    "{} is not a possible interval; use 1, 2, 3, 4, 5, 6, 10, 12, 15, 20 or 30 minutes, 1, 2, 3, 4, 6, 8 or 12 hours, 1 day or 1 week",
     humantime::format_duration(*.0)
 )]
 pub struct IntervalError(Duration);
@@ -22,10 +24,10 @@ const DAY: u64 = 24 * HOUR;
 const WEEK: u64 = 7 * DAY;
 
 impl Interval {
-    /// An interval of this length.
+    /// Creates an interval of this length.
     ///
     /// # Errors
-    /// [`IntervalError`] with all lengths that there are.
+    /// [`IntervalError`] with all valid lengths.
     pub fn new(every: Duration) -> Result<Self, IntervalError> {
         let minutes = every.as_secs() / 60;
         let whole = Duration::from_secs(minutes * 60) == every && minutes > 0;
@@ -40,13 +42,13 @@ impl Interval {
         }
     }
 
-    /// Its length.
+    /// Returns the length.
     #[must_use]
     pub fn duration(self) -> Duration {
         Duration::from_secs(self.minutes * 60)
     }
 
-    /// As `OnCalendar=` of systemd.time(7).
+    /// Returns the value for `OnCalendar=` of systemd.time(7).
     #[must_use]
     pub fn calendar(self) -> String {
         match self.minutes {
@@ -58,7 +60,7 @@ impl Interval {
         }
     }
 
-    /// As the first five fields of crontab(5).
+    /// Returns the first five fields of a crontab(5) line.
     #[must_use]
     pub fn crontab(self) -> String {
         match self.minutes {

@@ -1,5 +1,6 @@
-//! A schedule: `skep check` again and again, by systemd or by cron. What is written is pure text (`units`, `interval`,
-//! `quote`); only `systemd` touches the machine; `single` keeps a second check from starting.
+//! A schedule: systemd or cron runs `skep check` at an interval. `units`, `interval` and `quote`
+//! only produce text, `systemd` alone changes the machine, and `single_run` prevents a second check
+//! at the same time.
 
 mod interval;
 mod quote;
@@ -15,51 +16,52 @@ use std::time::Duration;
 pub use interval::{Interval, IntervalError};
 pub use units::{cron, service, timer};
 
-/// The first line of every file that `skep schedule` writes: only files that begin so are replaced or removed.
+/// First line of every file that `skep schedule` writes. Only files with this line are replaced or
+/// removed.
 pub const MARK: &str =
     "# Written by `skep schedule install`; changes are lost when it is run again.\n";
 
-/// All that the units say. Paths are absolute.
+/// Content of the units. All paths are absolute.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     /// Name of the units, without `.service`; also of the state folder below /var/lib.
     pub name: UnitName,
     /// Time between two checks.
     pub every: Interval,
-    /// Each machine waits a time of its own, at most this long; 0 for none.
+    /// Maximum of the random delay that each machine chooses for itself; 0 for none.
     pub randomized_delay: Duration,
-    /// The account that checks: its keys are used.
+    /// Account that runs the check, with its SSH keys.
     pub user: String,
-    /// A check that takes longer is ended.
+    /// Time limit after which systemd ends a check.
     pub timeout: Duration,
-    /// Whether drift (exit code 3) leaves the unit green.
+    /// True if the unit succeeds on drift (exit code 3).
     pub drift_is_success: bool,
-    /// Folders that the check may write beside its state folder.
+    /// Folders that the check may write, in addition to its state folder.
     pub writable: Vec<PathBuf>,
-    /// The `skep` binary.
+    /// Path of the `skep` binary.
     pub program: PathBuf,
-    /// Where it runs.
+    /// Working directory.
     pub folder: PathBuf,
-    /// Its arguments, `check` the first.
+    /// Arguments of `skep`; the first is `check`.
     pub arguments: Vec<String>,
 }
 
-/// A name that systemd and a file system both take: letters, digits, `-`, `_`, `.`.
+/// A name that is valid for systemd and for a file: letters, digits, `-`, `_`, `.`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnitName(String);
 
-/// Why a name cannot be a unit's.
+/// A name that is not valid for a unit.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` cannot name a unit: 1 to 100 of a-z A-Z 0-9 - _ . are allowed, and a letter or digit comes first"
+    "`{0}` is not a valid name for a unit: use 1 to 100 of a-z A-Z 0-9 - _ ., beginning with a letter or digit"
 )]
 pub struct UnitNameError(String);
 
 impl UnitName {
-    /// A name that was looked at.
+    /// Checks a name.
     ///
     /// # Errors
-    /// [`UnitNameError`] when it holds anything else, a leading dot or dash among it.
+    /// [`UnitNameError`] if the name contains another character, or begins with a dot or a dash.
     pub fn new(name: &str) -> Result<Self, UnitNameError> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         let good = name.bytes().all(allowed)
@@ -71,7 +73,7 @@ impl UnitName {
         }
     }
 
-    /// The name.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

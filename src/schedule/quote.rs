@@ -1,7 +1,7 @@
-//! Words in the languages of unit files and of crontabs, so that every byte of an argument arrives as it is.
+//! Quoting for unit files and crontabs, so that every byte of an argument arrives unchanged.
 
-/// A word of `ExecStart=` (systemd.service(5), "Command lines"): `%` and `$` are doubled, the rest stands in double quotes
-/// where it must.
+/// Quotes a word of `ExecStart=` (systemd.service(5), "Command lines"): `%` and `$` are doubled,
+/// and the word is put in double quotes if necessary.
 pub(super) fn systemd(word: &str) -> String {
     let mut quoted = String::new();
     for character in word.chars() {
@@ -26,12 +26,13 @@ pub(super) fn systemd(word: &str) -> String {
     }
 }
 
-/// A path as the value of a setting that is no command line: specifiers are doubled, nothing else is special.
+/// Quotes a path as the value of a setting that is not a command line: specifiers are doubled, no
+/// other character is special.
 pub(super) fn setting(path: &str) -> String {
     path.replace('%', "%%")
 }
 
-/// A path in a list of paths: quoted, as a blank would end it.
+/// Quotes a path in a list of paths, where a blank would end it.
 pub(super) fn listed(path: &str) -> String {
     let escaped = setting(path).replace('\\', "\\\\").replace('"', "\\\"");
     if escaped.contains([' ', '"', '\'', '\\']) {
@@ -41,7 +42,8 @@ pub(super) fn listed(path: &str) -> String {
     }
 }
 
-/// A word of a crontab's command: quoted for sh, and `%` escaped, which crontab(5) takes for a newline.
+/// Quotes a word of a crontab's command for sh, and escapes `%`, which crontab(5) turns into a
+/// newline.
 pub(super) fn crontab(word: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./=:,@+".contains(&byte);
     let quoted = if !word.is_empty() && word.bytes().all(plain) {
@@ -49,6 +51,6 @@ pub(super) fn crontab(word: &str) -> String {
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
     };
-    // The backslash is taken away by cron; sh would keep it within single quotes.
+    // cron removes the backslash, although sh would keep it within single quotes.
     quoted.replace('%', r"\%")
 }

@@ -1,35 +1,36 @@
-//! One check of the same thing at a time (`skep check --single`), for whoever starts checks without looking whether one
-//! runs: cron. A lock of the kernel's on a file: it ends with the process, however that ends.
+//! Allows only one run of the same check at a time (`skep check --single`), for cron, which starts
+//! a check even if the previous one still runs. A kernel lock on a file is used: it ends with the
+//! process, however that ends.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-/// Held as long as the check runs.
+/// A lock that is held while the check runs.
 #[derive(Debug)]
 pub struct SingleRunLock {
     _file: File,
 }
 
-/// Why the check must not start.
+/// Reason why the check must not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SingleRunError {
-    /// The same check is running.
+    /// Another run of this check is active.
     #[error("the same check still runs, so this one was not started (--single; lock {})", .0.display())]
     Running(PathBuf),
     /// The lock cannot be used.
     #[error("cannot lock {}: {error}; set XDG_STATE_HOME to a folder that can be written", path.display())]
     Unusable {
-        /// The lock's file.
+        /// Path of the lock file.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         error: std::io::Error,
     },
 }
 
 impl SingleRunLock {
-    /// Takes the lock of this check, without waiting. `what` says which checks are the same.
+    /// Takes the lock of this check without waiting. Checks with the same `what` share a lock.
     ///
     /// # Errors
     /// [`SingleRunError`].
@@ -66,7 +67,8 @@ impl SingleRunLock {
     }
 }
 
-/// Where locks are: `$XDG_STATE_HOME/skep`, else `~/.local/state/skep` (XDG Base Directory Specification).
+/// Returns the folder of the locks: `$XDG_STATE_HOME/skep`, or `~/.local/state/skep` (XDG Base
+/// Directory Specification).
 #[must_use]
 pub fn state_folder() -> PathBuf {
     crate::report::state_folder().unwrap_or_else(|| std::env::temp_dir().join("skep"))

@@ -1,5 +1,5 @@
-//! The machine's side of a schedule: writes, shows and removes the two units, and tells systemd. The only part of
-//! `schedule` that starts a process, and only `systemctl`.
+//! Writes, shows and removes the two units of a schedule, and controls systemd. No other part of
+//! `schedule` starts a process, and this one starts only `systemctl`.
 
 use std::fs;
 use std::io::Write as _;
@@ -8,55 +8,55 @@ use std::process::{Command, Stdio};
 
 use super::{MARK, Schedule, UnitName, service, timer};
 
-/// Where an administrator's units are.
+/// Folder of an administrator's units.
 pub const FOLDER: &str = "/etc/systemd/system";
 
-/// What can go wrong.
+/// Errors of installing, reading and removing a schedule.
 #[derive(Debug, thiserror::Error)]
 pub enum ScheduleError {
     /// A file could not be read, written or removed.
     #[error("cannot {what} {}: {error}", path.display())]
     File {
-        /// The verb.
+        /// Verb of the operation.
         what: &'static str,
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// The system's reason.
+        /// Error of the operating system.
         error: std::io::Error,
     },
-    /// The file is somebody else's.
+    /// The file was not written by skep.
     #[error("{} was not written by `skep schedule`; choose another --name", .0.display())]
     Foreign(PathBuf),
     /// There is no such schedule.
-    #[error("there is no schedule `{0}`; `skep schedule show` lists those that are there")]
+    #[error("there is no schedule `{0}`; `skep schedule show` lists the existing ones")]
     Missing(String),
     /// `systemctl` cannot be started.
     #[error("cannot run systemctl ({0}); without systemd, `--print` gives a line for cron")]
     NoSystemd(std::io::Error),
-    /// `systemctl` refused.
+    /// `systemctl` failed.
     #[error("`systemctl {command}` failed: {said}")]
     Refused {
-        /// Its arguments.
+        /// Arguments of `systemctl`.
         command: String,
-        /// What it said.
+        /// Output of `systemctl` on stderr.
         said: String,
     },
 }
 
-/// What systemd says of a schedule.
+/// State of a schedule according to systemd.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScheduleStatus {
-    /// The unit's name.
+    /// Name of the unit.
     pub name: String,
-    /// State of the timer: `active` when it is armed.
+    /// State of the timer: `active` if it is armed.
     pub timer: String,
-    /// When the next check starts; empty when none does.
+    /// Time of the next check; empty if there is none.
     pub next: String,
-    /// When the last one ended; empty when there was none.
+    /// End of the last check; empty if there was none.
     pub last: String,
-    /// Its exit code; `None` when there was none, or while it runs.
+    /// Exit code of the last check; `None` if there was none, or while it runs.
     pub exit_code: Option<u8>,
-    /// Its command line.
+    /// Command line of the service.
     pub command: String,
 }
 
@@ -69,7 +69,7 @@ pub fn install(schedule: &Schedule) -> Result<[PathBuf; 2], ScheduleError> {
     for path in &paths {
         own(path)?;
     }
-    // Before anything is written: a machine without systemd is left as it is.
+    // Before any write: a machine without systemd is left as it is.
     systemctl(&["--version"])?;
     write(&paths[0], &service(schedule))?;
     write(&paths[1], &timer(schedule))?;
@@ -79,12 +79,13 @@ pub fn install(schedule: &Schedule) -> Result<[PathBuf; 2], ScheduleError> {
         "--quiet",
         &format!("{}.timer", schedule.name.as_str()),
     ])?;
-    // A timer that runs already keeps its old times until it is started anew.
+    // A running timer keeps its old times until it is restarted.
     systemctl(&["restart", &format!("{}.timer", schedule.name.as_str())])?;
     Ok(paths)
 }
 
-/// Disarms the timer and removes both units; a check that runs is let finish, the state folder stays.
+/// Disarms the timer and removes both units. A running check may finish, and the state folder is
+/// kept.
 ///
 /// # Errors
 /// [`ScheduleError`]; files that are not skep's are left as they are.
@@ -115,10 +116,10 @@ pub fn remove(name: &UnitName) -> Result<[PathBuf; 2], ScheduleError> {
     Ok(paths)
 }
 
-/// The names of all schedules of this machine.
+/// Returns the names of all schedules of this machine.
 ///
 /// # Errors
-/// When the folder of units cannot be read.
+/// If the folder of units cannot be read.
 pub fn names() -> Result<Vec<UnitName>, ScheduleError> {
     let folder = Path::new(FOLDER);
     let entries = fs::read_dir(folder).map_err(|error| ScheduleError::File {
@@ -143,10 +144,10 @@ pub fn names() -> Result<Vec<UnitName>, ScheduleError> {
         .collect())
 }
 
-/// How a schedule stands.
+/// Returns the state of a schedule.
 ///
 /// # Errors
-/// When there is none of this name, or systemd does not answer.
+/// If there is no schedule of this name, or systemd does not answer.
 pub fn status(name: &UnitName) -> Result<ScheduleStatus, ScheduleError> {
     if !paths(name)[1].exists() {
         return Err(ScheduleError::Missing(name.as_str().into()));
@@ -161,7 +162,7 @@ pub fn status(name: &UnitName) -> Result<ScheduleStatus, ScheduleError> {
     let of_service = systemctl(&["show", wanted, &unit("service")])?;
     let text = fs::read_to_string(&paths(name)[0]).unwrap_or_default();
     let last = property(&of_service, "ExecMainExitTimestamp");
-    // 1 is CLD_EXITED of waitid(2): anything else is a signal or a check that has not ended.
+    // 1 is CLD_EXITED of waitid(2): any other value is a signal or a check that has not ended.
     let ended = property(&of_service, "ExecMainCode") == "1" && !last.is_empty();
     Ok(ScheduleStatus {
         name: name.as_str().into(),
@@ -177,7 +178,7 @@ pub fn status(name: &UnitName) -> Result<ScheduleStatus, ScheduleError> {
     })
 }
 
-/// The value of `KEY=value` in what `systemctl show` or a unit file says.
+/// Returns the value of `KEY=value` in the output of `systemctl show` or in a unit file.
 fn property(text: &str, key: &str) -> String {
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
@@ -186,13 +187,13 @@ fn property(text: &str, key: &str) -> String {
         .into()
 }
 
-/// The service's file and the timer's.
+/// Returns the paths of the service's file and of the timer's file.
 #[must_use]
 pub fn paths(name: &UnitName) -> [PathBuf; 2] {
     ["service", "timer"].map(|kind| Path::new(FOLDER).join(format!("{}.{kind}", name.as_str())))
 }
 
-/// Demands that the file is skep's, or not there.
+/// Checks that the file was written by skep or does not exist.
 fn own(path: &Path) -> Result<(), ScheduleError> {
     match fs::read_to_string(path) {
         Ok(text) if text.starts_with(MARK) => Ok(()),
@@ -206,7 +207,7 @@ fn own(path: &Path) -> Result<(), ScheduleError> {
     }
 }
 
-/// Whole or not at all: written beside its place, then renamed.
+/// Writes a file atomically: to a temporary name in the same folder, then renamed.
 fn write(path: &Path, text: &str) -> Result<(), ScheduleError> {
     use std::os::unix::fs::PermissionsExt as _;
     let failed = |error| ScheduleError::File {

@@ -1,4 +1,4 @@
-//! What the units say, and that every byte of an argument survives the languages between.
+//! Tests of the units' text, and of the quoting that keeps every byte of an argument.
 #![allow(clippy::unwrap_used)]
 
 use std::process::Command;
@@ -115,7 +115,7 @@ fn a_word_of_the_crontab_reaches_the_program_as_it_was() {
         "-e",
         "ä; rm -rf /",
     ] {
-        // cron turns `\%` into `%` before sh sees the line; the rest is sh's.
+        // cron turns `\%` into `%` before sh sees the line; sh processes the rest.
         let line = format!("printf %s {}", quote::crontab(word).replace(r"\%", "%"));
         let output = Command::new("sh").arg("-c").arg(&line).output().unwrap();
         assert_eq!(String::from_utf8(output.stdout).unwrap(), word, "{line}");

@@ -1,12 +1,13 @@
-//! The text of the service, of the timer and of the line for cron. Pure: nothing is read or written here.
+//! The text of the service, of the timer and of the crontab line. Nothing is read or written here.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{MARK, Schedule, quote};
 
-/// What a client of the network does not need, it does not have. Home folders stay readable, since the keys and
-/// known_hosts are there; AF_UNIX is for ssh-agent and name resolution. systemd.exec(5) explains each line.
+/// Sandbox of the service: everything that a network client does not need is denied. Home folders
+/// stay readable, since they contain the keys and known_hosts; AF_UNIX is for ssh-agent and name
+/// resolution. systemd.exec(5) explains each line.
 const HARDENING: &str = "\
 NoNewPrivileges=yes
 CapabilityBoundingSet=
@@ -40,7 +41,7 @@ RemoveIPC=yes
 UMask=0022
 ";
 
-/// The service: one check.
+/// Returns the text of the service, which runs one check.
 #[must_use]
 pub fn service(schedule: &Schedule) -> String {
     let name = schedule.name.as_str();
@@ -49,7 +50,7 @@ pub fn service(schedule: &Schedule) -> String {
         .map(|word| quote::systemd(&word))
         .collect();
     let mut text = format!(
-        "{MARK}[Unit]\nDescription=skep check ({name}): are the hosts what the playbook says\n\
+        "{MARK}[Unit]\nDescription=skep check ({name}): do the hosts match the playbook\n\
          Wants=network-online.target\nAfter=network-online.target\n\n\
          [Service]\nType=oneshot\nUser={}\nWorkingDirectory={}\nExecStart={}\nTimeoutStartSec={}\n",
         schedule.user,
@@ -58,11 +59,14 @@ pub fn service(schedule: &Schedule) -> String {
         seconds(schedule.timeout),
     );
     if schedule.drift_is_success {
-        text.push_str("# Drift leaves the unit green: it is told by the reports alone.\nSuccessExitStatus=3\n");
+        text.push_str(
+            "# The unit succeeds on drift: only the reports tell it.\nSuccessExitStatus=3\n",
+        );
     } else {
-        text.push_str("# Exit code 3 is drift. The unit fails on it, so that whoever watches failed units is told.\n");
+        text.push_str("# Exit code 3 is drift. The unit fails on it, so that monitoring of failed units reports it.\n");
     }
-    // A folder of the unit's own: /var/lib/skep belongs to root, on machines that skep manages.
+    // A folder of the unit's own, since /var/lib/skep belongs to root on machines that skep
+    // manages.
     let _ = write!(
         text,
         "\nStateDirectory={name}\nStateDirectoryMode=0750\nEnvironment=XDG_STATE_HOME=%S/{name}\n{HARDENING}"
@@ -77,7 +81,7 @@ pub fn service(schedule: &Schedule) -> String {
     text
 }
 
-/// The timer: when. A turn that was missed while the machine was off is made up for.
+/// Returns the text of the timer. A run that was missed while the machine was off is made up for.
 #[must_use]
 pub fn timer(schedule: &Schedule) -> String {
     let name = schedule.name.as_str();
@@ -87,7 +91,7 @@ pub fn timer(schedule: &Schedule) -> String {
         schedule.every.calendar()
     );
     if !schedule.randomized_delay.is_zero() {
-        // The same delay at every turn: the time between two checks stays what was asked.
+        // A fixed delay keeps the requested time between two checks.
         let _ = writeln!(
             text,
             "RandomizedDelaySec={}\nFixedRandomDelay=true",
@@ -98,7 +102,8 @@ pub fn timer(schedule: &Schedule) -> String {
     text
 }
 
-/// A line for /etc/cron.d, which names the account. cron starts a check whatever runs still: `--single` is what holds it.
+/// Returns a line for /etc/cron.d, which names the account. cron starts a check even if the
+/// previous one still runs; `--single` then prevents the second one.
 #[must_use]
 pub fn cron(schedule: &Schedule) -> String {
     let words: Vec<String> = std::iter::once(schedule.program.to_string_lossy().into_owned())

@@ -1,5 +1,5 @@
-//! A node whose address changes, as after `vagrant reload`: what `check` says with the inventory's old address and with the new one,
-//! and that what it tells to do mends it.
+//! A node whose address changes, as after `vagrant reload`: the messages of `check` with the
+//! inventory's old address and with the new one, and the repair that they suggest.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn node_address_change() {
     let old = lab.address("docker03");
     let new = format!("{}.99", old.rsplit_once('.').unwrap().0);
     lab.change_address("docker03", &new);
-    // The managers hear the node from its new place.
+    // The managers see the node at its new address.
     let heard = format!(
         "docker node inspect docker03 -f '{{{{.Status.Addr}}}} {{{{.Status.State}}}}' | grep -qx '{new} ready'"
     );

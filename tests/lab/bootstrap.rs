@@ -1,8 +1,9 @@
-//! Steps 1 to 3: plan touches nothing, apply makes the cluster, check is empty, apply again changes nothing.
+//! From bare nodes to a swarm: plan changes nothing, apply creates the cluster, check finds no
+//! drift, and a second apply changes nothing.
 
 use crate::test_lab::TestLab;
 
-/// Checksums of what a plan must not touch, and the programs that run.
+/// Checksums of everything that a plan must not change, and the list of running programs.
 pub const FINGERPRINT: &str = "cd /; find etc home root srv opt usr/local var/lib/dpkg var/lib/apt var/cache/apt var/lib/systemd/linger \
      -xdev -type f -exec sha256sum {} + 2>/dev/null | sort -k 2; find etc home root srv opt run/skep* var/lib/skep -xdev -printf '%p %m %u %g %l\\n' 2>/dev/null | sort; \
      ps -eo user=,comm= | grep -v -e 'ps$' -e 'sh$' -e 'sort$' -e 'sshd' -e 'grep$' -e 'systemd' -e 'sd-pam' -e 'sed$' | sort -u";
@@ -111,7 +112,7 @@ pub fn cluster_matches_playbook(lab: &TestLab, distribution: &str) {
                 format!("/srv/web2py/{link}")
             );
         }
-        // The variables of the stack point where the links are.
+        // The variables of the stack must name the directories behind the links.
         lab.on(node, ". /home/vagrant/web2py/env_for_cluster.sh && test -d \"$MYSQL_DATA_DIR\" -a -d \"$MYSQL_CONF_DIR\" -a -d \"$APACHE_HTDOCS_DIR\"");
         assert!(
             lab.on(node, "getent hosts docker02").contains("10."),

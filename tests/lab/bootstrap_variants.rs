@@ -1,5 +1,5 @@
-//! Step 8: steps 1 to 3 on nodes that present Ubuntu's os-release (with a stand-in for its repository), on Debian 12, as a
-//! user with sudo who is not root, and with the distribution's own packages.
+//! The bootstrap on nodes that present Ubuntu's os-release (with a stand-in for its repository), on
+//! Debian 12, as a user with sudo who is not root, and with the distribution's own packages.
 
 use crate::bootstrap::{cluster_matches_playbook, nothing_is_left_to_do, plan_touches_nothing};
 use crate::test_lab::TestLab;
@@ -41,7 +41,7 @@ fn bootstrap_with_distribution_packages() {
     lab.web2py("check", &["-e", "docker_packages=distribution"])
         .exits(0)
         .says("In sync");
-    // And from there to Docker's own: the distribution's are removed first.
+    // A change to Docker's own packages removes the distribution's first.
     lab.web2py("apply", &["--yes"]).exits(0);
     let (removed, text) = lab.try_on(
         "docker02",

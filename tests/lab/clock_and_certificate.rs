@@ -1,5 +1,5 @@
-//! What time does to a cluster: a node that was halted for longer than its certificate lives, and clocks that are off, as after a
-//! suspended computer. `check` tells each, and what it tells to do mends it.
+//! A node that was halted for longer than its certificate is valid, and clocks that are wrong, as
+//! after suspending a computer. `check` reports both, and the repair that it suggests works.
 
 use std::path::Path;
 use std::process::Command;
@@ -24,7 +24,7 @@ fn expired_certificate_and_clock_skew() {
     expired_certificate_is_reported_and_renewed(&lab);
 }
 
-/// A program whose clock is off by this much; other measures of time stay as they are.
+/// Sets an environment in which a program's wall clock is shifted; its monotonic clock is not.
 fn with_clock(command: &mut Command, offset: &str) {
     let library = ["x86_64", "aarch64"]
         .map(|machine| format!("/usr/lib/{machine}-linux-gnu/faketime/libfaketimeMT.so.1"));
@@ -39,7 +39,8 @@ fn with_clock(command: &mut Command, offset: &str) {
     ]);
 }
 
-/// The nodes share this machine's clock, so it is skep's own that jumps: the difference is the same.
+/// The nodes share this machine's clock, so skep's own clock is shifted: the difference is the
+/// same.
 fn clock_skew_is_reported(lab: &TestLab) {
     let check = |offset: &str| {
         let mut command = lab.command("check", "playbooks/docker.toml", &SWARM);
@@ -89,8 +90,8 @@ fn expired_certificate_is_reported_and_renewed(lab: &TestLab) {
         "names",
     ]
     .map(|name| lab.path(name));
-    // The swarm is given an authority whose key is at hand, which signs what the node would hold after a long absence: its own name and
-    // key, and an end that has passed.
+    // The swarm gets a CA whose key the test has. It signs the certificate that the node would have
+    // after a long absence: with the node's own name and key, and an end in the past.
     openssl(
         &[
             "req",
@@ -189,7 +190,7 @@ fn expired_certificate_is_reported_and_renewed(lab: &TestLab) {
         Duration::from_secs(120),
     );
 
-    // It is refused for good: its Engine does not renew what has ended.
+    // The node stays refused: its Engine does not renew an expired certificate.
     let state = lab.on(
         "docker02",
         "docker info -f '{{.Swarm.LocalNodeState}}: {{.Swarm.Error}}'",

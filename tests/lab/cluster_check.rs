@@ -1,4 +1,5 @@
-//! What is wrong with a swarm though every resource is as asked: tokens, certificates, nodes that are off, drained or nobody's.
+//! Faults of a swarm while every resource is in sync: tokens, certificates, and nodes that are off,
+//! drained or unknown to the inventory.
 
 use std::time::Duration;
 
@@ -6,8 +7,8 @@ use serde_json::Value;
 
 use crate::test_lab::TestLab;
 
-/// A node's certificate of the first quarter of 2020, made with `openssl ca -selfsign -startdate 20200101000000Z -enddate
-/// 20200331000000Z`.
+/// A node's certificate of the first quarter of 2020, created with `openssl ca -selfsign -startdate
+/// 20200101000000Z -enddate 20200331000000Z`.
 const ENDED: &str = "-----BEGIN CERTIFICATE-----
 MIIBVjCB/gIBATAKBggqhkjOPQQDAjA4MRAwDgYDVQQKDAdjbHVzdGVyMRUwEwYD
 VQQLDAxzd2FybS13b3JrZXIxDTALBgNVBAMMBG5vZGUwHhcNMjAwMTAxMDAwMDAw
@@ -44,7 +45,8 @@ fn cluster_check_reports_swarm_faults() {
         "docker node update --availability active docker03",
     );
 
-    // It leaves and comes back by hand: a new node, and the old one is nobody's.
+    // The node leaves and joins again by hand: it is a new node, and the old entry belongs to no
+    // host.
     let token = lab.on("docker01", "docker swarm join-token -q worker");
     let old = lab.on("docker03", "docker info --format '{{.Swarm.NodeID}}'");
     let address = lab.on("docker01", "docker info --format '{{.Swarm.NodeAddr}}'");
@@ -61,7 +63,8 @@ fn cluster_check_reports_swarm_faults() {
     );
 }
 
-/// A real Engine that says another version: the number in its program is another of the same length.
+/// Runs a real Engine that reports another version: the number in the program is replaced by
+/// another one of the same length.
 fn mixed_engine_versions_are_reported(lab: &TestLab) {
     let version = lab.on("docker02", "docker version --format '{{.Server.Version}}'");
     let last = version.chars().next_back().unwrap();
@@ -146,7 +149,7 @@ fn rotated_tokens_are_reported_and_never_shown(lab: &TestLab) {
             );
         }
     }
-    // Whoever rotated it on purpose says so by an apply.
+    // An apply accepts an intended rotation.
     lab.web2py("apply", &["--yes"])
         .exits(0)
         .says("the join token of workers is another than after the last apply");
@@ -167,7 +170,7 @@ fn certificate_expiry_of_running_and_stopped_nodes(lab: &TestLab) {
         member["certificate"]["until"].as_str().unwrap().to_owned()
     };
     lab.web2py("check", &outputs).exits(0);
-    // By somebody else's reading of the same file.
+    // OpenSSL reads the same file, as an independent check.
     let file = lab.on("docker02", &format!("cat {CERTIFICATE}"));
     let copy = lab.write("node.crt", &file);
     let openssl = std::process::Command::new("openssl")

@@ -1,5 +1,6 @@
-//! The guard of data: a service that a label binds to a directory is deployed only where the directory is; a label does not move to an
-//! empty disk, and does move with the data.
+//! The guard of declared data volumes: a service that a label binds to a directory is deployed only
+//! where the directory exists. The label does not move to an empty disk, and does move with the
+//! data.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ services:
     deploy: { endpoint_mode: dnsrr, placement: { constraints: [node.labels.db == true] } }
 "#;
 
-/// The label and the volume on one of the workers, and the stack that needs them.
+/// Writes a playbook with label and volume on one of the workers, and the stack that needs them.
 fn playbook(lab: &TestLab, holder: &str, directory: bool) -> String {
     let other = if holder == "docker02" {
         "docker03"
@@ -39,7 +40,7 @@ fn playbook(lab: &TestLab, holder: &str, directory: bool) -> String {
 
 const STACK: &str = "[[plays]]\nname = \"Stack\"\nhosts = \"all\"\nresources = [{ stack = { name = \"web\", sources = [\"web.yml\"] } }]\n";
 
-/// Tasks move a while after a label did.
+/// Tasks move some time after their label did.
 fn wait_until_running_on(lab: &TestLab, node: &str) {
     let running = "docker service ps web_db --filter desired-state=running --format '{{.Node}} {{.CurrentState}}'";
     lab.until(
@@ -62,7 +63,7 @@ fn data_volume_guard() {
     make_small_image(&lab, &["docker02", "docker03"], "tiny:1");
     lab.write("web.yml", COMPOSE);
 
-    // A label set by hand, and no directory: nothing is deployed, where tasks would only fail.
+    // A label set by hand without a directory: nothing is deployed, since the tasks would fail.
     let stack = lab.write("stack.toml", STACK);
     lab.on(
         "docker01",
@@ -84,7 +85,7 @@ fn data_volume_guard() {
     );
     lab.on("docker01", "docker node update --label-rm db docker02");
 
-    // Promised, and not there: neither label nor service.
+    // The volume is declared and does not exist: neither label nor service is created.
     let bare = playbook(&lab, "docker02", false);
     lab.run("apply", &bare, &["--yes"])
         .exits(1)
@@ -111,7 +112,7 @@ fn data_volume_guard() {
         "{marker}"
     );
 
-    // A label on a second node, by hand: a task could start there on nothing.
+    // A label on a second node, set by hand: a task could start there without data.
     lab.on("docker02", "echo precious >/srv/db/data/rows");
     lab.on(
         "docker01",
@@ -123,7 +124,7 @@ fn data_volume_guard() {
         .says("the volume db is on docker02");
     lab.on("docker01", "docker node update --label-rm db docker03");
 
-    // The playbook moves the label to an empty disk: refused, with what would be lost.
+    // The playbook moves the label to an empty disk: refused, with the data that would be lost.
     let three = playbook(&lab, "docker03", true);
     lab.run("apply", &three, &["--yes"])
         .exits(1)
@@ -148,7 +149,7 @@ fn data_volume_guard() {
     lab.run("apply", &two, &["--yes"]).exits(0);
     wait_until_running_on(&lab, "docker02");
 
-    // The disk is not mounted: the marker is gone, and with it the leave to deploy.
+    // The disk is not mounted: the marker is missing, so nothing may be deployed.
     lab.on("docker02", "mv /srv/db /srv/away && mkdir -p /srv/db/data");
     lab.run("check", &two, &[])
         .exits(1)
@@ -163,7 +164,7 @@ fn data_volume_guard() {
     );
     lab.run("apply", &two, &["--yes"]).exits(0);
 
-    // Brought along with its marker, it moves.
+    // The data moves together with its marker.
     let archive = lab.path("db.tar");
     lab.on("docker02", "tar -C /srv -cf /root/db.tar db");
     lab.fetch("docker02", "/root/db.tar", "db.tar");

@@ -1,5 +1,5 @@
-//! Disks: nothing may be executed in /tmp, the home or the whole system is read-only, a disk is full. Nothing is half-written, the
-//! error says why, and when there is room again the next `apply` converges.
+//! Disks without space, mounted read-only or noexec. Nothing is written partially, the error names
+//! the reason, and the next `apply` converges when there is space again.
 
 use crate::host_conditions::{Run, playbook};
 use crate::test_lab::TestLab;
@@ -89,7 +89,7 @@ fn full_disk(lab: &TestLab, node: &str, inventory: &str) {
     lab.on(node, "umount /srv/full");
 }
 
-/// Every kind that writes below /etc, each alone.
+/// Checks every kind that writes below /etc, each on its own.
 fn full_etc(lab: &TestLab, node: &str, inventory: &str) {
     lab.on(
         node,
@@ -187,7 +187,7 @@ fn no_space_for_record_and_lock(lab: &TestLab, node: &str, inventory: &str) {
     run.verb("apply", &[]).exits(0);
 }
 
-/// As after an error of the disk: only memory can be written to.
+/// Simulates a disk error: only file systems in memory can be written.
 fn read_only_file_systems(lab: &TestLab, node: &str, inventory: &str) {
     lab.on(
         node,

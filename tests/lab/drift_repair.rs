@@ -1,4 +1,4 @@
-//! Step 4: what was changed behind our back is named with before and after, mended, and gone.
+//! Drift by hand: `check` reports it with the values before and after, and `apply` repairs it.
 
 use std::time::Duration;
 
@@ -59,13 +59,15 @@ pub fn drift_is_reported_and_repaired(lab: &TestLab) {
     );
     assert_eq!(nodes.lines().count(), 3, "no ghost is left: {nodes}");
 
-    // The only manager's Engine is off: nothing is known of the others, and one apply brings all back.
+    // The only manager's Engine is off: the state of the other nodes is unknown, and one apply
+    // restores all.
     lab.on("docker01", "systemctl stop docker.socket docker");
     lab.web2py("check", &[])
         .exits(1)
         .says("whether docker01 holds the swarm cannot be known");
     lab.web2py("apply", &["--yes"]).exits(0);
-    // A manager that was away takes the others for `unknown` until they have called, some seconds later; check says so, too.
+    // After its absence, a manager reports the others as `unknown` until they have contacted it,
+    // some seconds later; `check` reports the same.
     lab.until(
         "docker01",
         "! docker node ls --format '{{.Status}}' | grep -qv Ready",

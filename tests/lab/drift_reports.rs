@@ -1,4 +1,4 @@
-//! Reports of a real swarm: members, roles, labels and voters beside the drift, and what a node that nobody knows looks like.
+//! Reports of a real swarm: members, roles, labels and voters beside the drift.
 
 use serde_json::Value;
 
@@ -56,7 +56,7 @@ fn reports_include_swarm_members() {
         "the page shows the label"
     );
 
-    // By hand, on the swarm and on a host.
+    // Changes by hand, in the swarm and on a host.
     lab.on(
         "docker01",
         "docker node update --label-rm web2py.tier.db docker02",
@@ -78,7 +78,7 @@ fn reports_include_swarm_members() {
         said.stdout
     );
 
-    // A part of the inventory is no reason to call the rest foreign.
+    // With --limit, members outside the limit are not reported as unknown.
     lab.web2py("check", &[&outputs[..], &["--limit", "docker01"]].concat());
     let cluster = &json()["cluster"];
     assert_eq!(

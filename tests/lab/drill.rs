@@ -1,4 +1,4 @@
-//! The five drills on real nodes: machines lose their power, the swarm does what it should, and is whole again.
+//! The five drills on real nodes: machines lose power, the swarm reacts as expected, and recovers.
 
 use crate::skep::skep;
 use crate::test_lab::TestLab;
@@ -29,7 +29,7 @@ fn all_drills() {
             &format!("curl -sSf {mirror}/images/busybox.tar | docker import - drill:1"),
         );
     }
-    // One task on each machine behind a published port, and two that may be anywhere.
+    // A task on each machine behind a published port, and two tasks on any machine.
     lab.on(
         "docker01",
         "docker service create --detach --no-resolve-image --name web --mode global \
@@ -43,7 +43,7 @@ fn all_drills() {
     );
     let drill = |arguments: &[&str]| skep(&[&["drill"], arguments, &["-i", &inventory]].concat());
 
-    // Not marked: refused, and nothing is stopped.
+    // Without the mark `disposable`, the drill is refused and no machine is stopped.
     let marked = text.replace("disposable = true\n", "");
     assert_ne!(marked, text);
     std::fs::write(&inventory, &marked).unwrap();

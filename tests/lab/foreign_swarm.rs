@@ -1,4 +1,4 @@
-//! Step 7: a host that is already in another swarm is refused and left as it was.
+//! A host that is a member of another swarm is refused and left as it was.
 
 use crate::test_lab::TestLab;
 

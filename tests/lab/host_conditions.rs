@@ -1,6 +1,7 @@
-//! Machines as people have them: login shells, start files that speak, German, disks that are full or read-only, sudo with all
-//! of its rules and sudo-rs, a jump host with low limits, a machine that still boots. Whole `check` and `apply` on real nodes: right,
-//! or a clear error. One lab; a thread a node.
+//! Unusual conditions of hosts: login shells, start files with output, a German locale, disks that
+//! are full or read-only, sudo with all of its rules, sudo-rs, a jump host with low limits, and a
+//! machine that still boots. Complete runs of `check` and `apply` on real nodes must be right or
+//! end with a clear error. All tests share one lab; each node has a thread.
 #![allow(clippy::print_stderr, reason = "what the machine lacks is told")]
 
 use std::time::Duration;
@@ -9,11 +10,11 @@ use crate::proxy::{FaultProxy, LinkFault};
 use crate::skep::{Said, command};
 use crate::test_lab::TestLab;
 
-/// A run by an inventory of one's own.
+/// A run with an inventory of its own.
 pub struct Run<'a> {
     pub inventory: &'a str,
     pub playbook: &'a str,
-    /// sudo's password.
+    /// Password for sudo.
     pub password: Option<&'a str>,
 }
 
@@ -30,7 +31,7 @@ impl Run<'_> {
         Said::from(run.output().unwrap())
     }
 
-    /// There is something to do; it is done; there is nothing to do.
+    /// Expects drift, applies it, and expects no drift afterwards.
     #[track_caller]
     pub fn settles(&self, more: &[&str]) {
         self.verb("check", more).exits(3);
@@ -39,7 +40,7 @@ impl Run<'_> {
     }
 }
 
-/// A playbook of these resources, one a line.
+/// Writes a playbook of these resources, one per line.
 pub fn playbook(lab: &TestLab, name: &str, resources: &str) -> String {
     let lines = resources
         .trim()
@@ -54,7 +55,8 @@ pub fn playbook(lab: &TestLab, name: &str, resources: &str) -> String {
     )
 }
 
-/// sh text that makes an account with the lab's key: name, login shell, sudo rule (`-` for none).
+/// Shell functions that create an account with the lab's key: name, login shell, sudo rule (`-` for
+/// none).
 pub const ACCOUNT: &str = r#"
 account() {
   useradd -m -s "$2" "$1"; install -d -m 0700 -o "$1" -g "$1" "/home/$1/.ssh"
@@ -68,7 +70,7 @@ packages() {
 set -e
 "#;
 
-/// 300 ms there and back, and one packet of twenty is lost in either direction.
+/// A round trip of 300 ms, and a loss of one packet in twenty in each direction.
 fn slow_and_lossy_link(lab: &TestLab, node: &str) {
     let rules = |verb: &str| {
         let rule = |chain: &str, port: &str| {
@@ -216,7 +218,7 @@ fn host_that_is_booting(lab: &TestLab) {
         booting.join().unwrap();
     });
     assert_eq!(lab.on(node, "cat /srv/booted"), "yes");
-    // sshd is there, and PAM lets nobody but root in until the boot is over.
+    // sshd runs, and PAM only admits root until the boot is over.
     lab.on(node, &format!("{ACCOUNT} account early /bin/sh 'early ALL=(ALL) NOPASSWD: ALL'; echo '\"System is booting up. Unprivileged users are not permitted to log in yet.\"' >/run/nologin"));
     let inventory = lab.inventory_of("early.toml", &settings(early, "0s"), &[(node, &host)]);
     Run {

@@ -1,5 +1,5 @@
-//! Step 5: a connection killed in the middle of the package step, a node that is off, Ctrl-C: the run says so, the others
-//! finish, and a new apply converges.
+//! A connection killed in the middle of the package step, a node without power, Ctrl-C, and two
+//! runs at once: the run reports it, the other hosts finish, and a new apply converges.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::skep::Said;
 use crate::test_lab::TestLab;
 
-/// Ends the sshd processes that serve connections; the listener stays.
+/// Ends the sshd processes that serve connections; the listener keeps running.
 const KILL_CONNECTIONS: &str = "pkill -KILL -f '^sshd-session' || pkill -KILL -f '^sshd: '";
 
 #[test]
@@ -51,7 +51,8 @@ fn connection_lost_during_package_install() {
         nodes.contains("docker02") && !nodes.contains("docker03"),
         "{nodes}"
     );
-    // The lock of the lost connection expires, and what dpkg was doing is finished or repaired.
+    // The lock of the lost connection expires, and the interrupted work of dpkg is finished or
+    // repaired.
     lab.web2py("apply", &["--yes", "--lock-wait", "2m"])
         .exits(0);
     lab.web2py("check", &[]).exits(0).says("In sync");
@@ -88,7 +89,8 @@ fn power_loss_during_apply() {
         "{}",
         said.stdout
     );
-    // Off: never read as clean, never as removed, and no other host waits for it long.
+    // A host without power is never reported as in sync or as removed, and no other host waits long
+    // for it.
     let started = Instant::now();
     lab.web2py("check", &[])
         .exits(4)

@@ -1,11 +1,11 @@
-//! Step 6: join tokens are in no argument list, no file, no log, not with -vvv.
+//! Join tokens appear in no argument list, no file and no log, not even with -vvv.
 
 use std::process::Stdio;
 
 use crate::skep::Said;
 use crate::test_lab::TestLab;
 
-/// What every token of a swarm begins with.
+/// Prefix of every token of a swarm.
 const TOKEN: &str = "SWMTKN-";
 
 #[test]
@@ -13,7 +13,7 @@ fn join_tokens_are_not_leaked() {
     let lab = TestLab::up("secrets");
     lab.run("apply", "playbooks/docker.toml", &["--yes"])
         .exits(0);
-    // Each node notes every command line and environment that it ever sees while the others join.
+    // Each node records every command line and environment that it sees while the others join.
     let watch = "exec >/dev/null 2>&1; rm -f /root/seen; while [ ! -e /root/stop ]; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -a '[S]WMTKN-1' >>/root/seen; echo x >>/root/samples; done";
     for node in ["docker01", "docker02", "docker03"] {
         lab.on(
@@ -72,11 +72,11 @@ fn join_tokens_are_not_leaked() {
             "",
             "a command line of {node} held a token"
         );
-        // The Engine's own state below /var/lib/docker/swarm is its business; all else is ours.
+        // The Engine stores tokens below /var/lib/docker/swarm; every other place is searched.
         let found = lab.on(node, "grep -rlas SWMTKN-1 /etc /root /home /srv /tmp /run /var/log /var/lib/skep 2>/dev/null | head; journalctl --no-pager 2>/dev/null | grep -c SWMTKN-1 || :");
         assert_eq!(found, "0", "a file or the journal of {node} holds a token");
     }
-    // The watch itself works: a token on a command line is seen.
+    // The recording itself works: it finds a token on a command line.
     lab.on("docker02", "rm -f /root/stop /root/seen");
     lab.on(
         "docker02",

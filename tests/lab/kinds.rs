@@ -1,21 +1,23 @@
-//! Every kind end to end on one node: made, in sync, tampered with field by field, named with before and after, mended,
-//! taken away. What a tamper shows is compared whole: one field more or less is a failure.
+//! Every kind end to end on one node: created, in sync, changed by hand field by field, reported
+//! with the values before and after, repaired, removed. The reported fields are compared as a
+//! whole: one field more or less is a failure.
 
 use crate::test_lab::TestLab;
 
 pub const NODE: &str = "docker01";
 
-/// The life of some resources.
+/// The life cycle of some resources.
 pub struct Lifecycle<'a> {
-    /// The resources as they shall be.
+    /// The resources in their desired state.
     pub present: &'a str,
-    /// What is done behind skep's back, and the lines under the resources that `check` must then show, all of them.
+    /// Changes by hand, and the complete list of lines that `check` must then show under the
+    /// resources.
     pub tampers: &'a [(&'a str, &'a [&'a str])],
-    /// The resources that take them away, and what holds on the node when they are gone.
+    /// The resources that remove them, and a condition that then holds on the node.
     pub absent: Option<(&'a str, &'a str)>,
 }
 
-/// A playbook of these resources, one a line.
+/// Writes a playbook of these resources, one per line.
 pub fn playbook(lab: &TestLab, resources: &str) -> String {
     let lines = resources
         .lines()
@@ -29,7 +31,8 @@ pub fn playbook(lab: &TestLab, resources: &str) -> String {
     )
 }
 
-/// The lines of a plan that name fields: those right under a resource, without notes and without the lines of diffs.
+/// Returns the lines of a plan that name fields: those right below a resource, without notes and
+/// diffs.
 pub fn fields(stdout: &str) -> Vec<&str> {
     let own = |line: &&str| line.starts_with("      ") && !line.starts_with("       ");
     stdout
@@ -51,7 +54,7 @@ impl Lifecycle<'_> {
         lab.run("check", &present, &[]).exits(0).says("In sync");
         for (script, expected) in self.tampers {
             lab.on(NODE, script);
-            // All that the last tamper did is mended, or it would be named here, too.
+            // The change before this one must be repaired, since `check` would report it as well.
             let said = lab.run("check", &present, &[]).exits(3);
             assert_eq!(
                 fields(&said.stdout),

@@ -1,5 +1,5 @@
-//! `network`, `secret` and `config` end to end on a swarm of one node: versions, values from the operator's machine, refusals,
-//! and no secret anywhere but in the swarm.
+//! `network`, `secret` and `config` end to end on a swarm of one node: versions, values from the
+//! operator's machine, refusals, and no secret outside the swarm.
 
 use crate::kinds::{NODE, fields, playbook};
 use crate::test_lab::TestLab;
@@ -64,7 +64,7 @@ pub fn secrets_and_configs(lab: &TestLab) {
         "db-1\nskep-digest-key\nweb-1"
     );
 
-    // What services get is the value itself; the digest beside it is none that could be guessed against.
+    // Services get the value itself; the digest beside it must not permit guessing the value.
     let digest = lab.on(
         NODE,
         "docker secret inspect db-1 --format '{{index .Spec.Labels \"skep.digest\"}}'",
@@ -105,7 +105,7 @@ pub fn secrets_and_configs(lab: &TestLab) {
         "! grep -r hunter2 /var/lib/skep /run/skep* /var/log 2>/dev/null",
     );
 
-    // Somebody takes the current one away behind our back: the one before it is not the value that is asked for.
+    // The current version is removed by hand: the previous one does not have the desired value.
     lab.on(NODE, "docker secret rm db-3; docker config rm web-1");
     let said = lab.run("check", &wanted, &[]).exits(3);
     assert_eq!(

@@ -1,4 +1,5 @@
-//! `daemon_json` and `node_labels` end to end on one node with a real Engine: the three-way merge, refusals, rollback.
+//! `daemon_json` and `node_labels` end to end on one node with a real Engine: the three-way merge,
+//! refusals, rollback.
 
 use crate::kinds::{Lifecycle, NODE, fields, playbook};
 use crate::test_lab::TestLab;
@@ -19,7 +20,8 @@ fn daemon_json(lab: &TestLab) {
         absent: None,
     };
     life.run(lab);
-    // Somebody adds a key and a registry of their own; the playbook drops one of its own. Each keeps what is theirs.
+    // A key and a registry are added by hand, and the playbook drops one of its own. Each side
+    // keeps its values.
     lab.on(
         NODE,
         r#"sed -i 's/"a:1"/"foreign:9", "a:1"/; 0,/{/s/{/{ "shutdown-timeout": 20,/' /etc/docker/daemon.json"#,
@@ -68,7 +70,7 @@ fn invalid_daemon_json(lab: &TestLab) {
         .says("no-such-key");
     untouched("a key that the Engine does not know changed something");
 
-    // Valid for the validator, and yet no Engine starts with it.
+    // The validator accepts this file, but no Engine starts with it.
     let fatal = playbook(
         lab,
         r#"daemon_json = { debug = true, log-driver = "json-file", insecure-registries = ["a:1"], storage-driver = "nonesuch" }"#,
@@ -139,7 +141,7 @@ fn node_labels(lab: &TestLab) {
     lab.on(NODE, "! test -e /pwned");
 }
 
-/// A node's own labels, versions and names are what anybody in the swarm may write.
+/// Any member of the swarm may write a node's labels, version and name.
 fn engine_output_is_escaped(lab: &TestLab) {
     lab.on(
         NODE,

@@ -1,12 +1,14 @@
-//! `package` and `apt_repository` end to end on one node, with packages made on the spot: versions, holds, an interrupted
-//! dpkg, locks that others hold, a first boot that is not over, older lists and keys.
+//! `package` and `apt_repository` end to end on one node, with packages built by the test:
+//! versions, holds, an interrupted dpkg, locks of other programs, an unfinished first boot, older
+//! lists and keys.
 
 use std::time::Instant;
 
 use crate::kinds::{Lifecycle, NODE, fields, playbook};
 use crate::test_lab::TestLab;
 
-/// Makes a repository of two packages below /opt/repo. `skepother` fails to configure while /run/fail is there.
+/// Creates a repository of two packages below /opt/repo. `skepother` fails to configure while
+/// /run/fail exists.
 const REPOSITORY: &str = r#"set -e
 mkdir -p /opt/repo && cd /opt/repo
 deb() {
@@ -25,7 +27,8 @@ const HOLD_LOCK: &str = r#"use Fcntl;
 open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
 fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
 
-/// Changes the version so that apt's binary cache still passes for fresh: dpkg's status keeps its size and its time.
+/// Changes the version such that apt's binary cache still counts as fresh: dpkg's status keeps its
+/// size and its time.
 const STALE_CACHE: &str =
     "apt-mark unhold skepdemo; apt-get check; touch -r /var/lib/dpkg/status /root/then
 size=$(stat -c %s /var/lib/dpkg/status)
@@ -84,7 +87,7 @@ fn packages(lab: &TestLab) {
 }
 
 fn interrupted_dpkg(lab: &TestLab) {
-    // Scratch of a dpkg that is at work, or was killed before it did anything, is no interruption.
+    // Temporary files of a dpkg that runs, or was killed before any change, are no interruption.
     lab.on(NODE, ": >/var/lib/dpkg/updates/tmp.i");
     let demo = playbook(lab, r#"package = { name = "skepdemo" }"#);
     lab.run("check", &demo, &[]).exits(0);
@@ -157,7 +160,7 @@ fn apt_locks_and_first_boot(lab: &TestLab) {
     );
     let demo = playbook(lab, r#"package = { name = "skepdemo" }"#);
     for lock in ["/var/lib/dpkg/lock-frontend", "/var/lib/apt/lists/lock"] {
-        // Without lists of packages, the step fetches them first and needs both locks.
+        // Without package lists, the step fetches them first and needs both locks.
         lab.on(
             NODE,
             "dpkg -r skepdemo; rm -f /run/holding /var/lib/apt/lists/*Packages*",
@@ -175,7 +178,7 @@ fn apt_locks_and_first_boot(lab: &TestLab) {
             "{lock} was held for 3 s, and nobody waited for it"
         );
     }
-    // A first boot that is not over: cloud-init may still install packages.
+    // An unfinished first boot: cloud-init may still install packages.
     lab.on(NODE, "dpkg -r skepdemo; printf '#!/bin/sh\\necho \"$*\" >>/run/asked; sleep 2; echo over >>/run/asked\\n' >/usr/local/bin/cloud-init; chmod 755 /usr/local/bin/cloud-init");
     lab.run("check", &demo, &[]).exits(3);
     lab.on(NODE, "! test -e /run/asked");
@@ -200,7 +203,7 @@ fn repositories(lab: &TestLab) {
     let resource = format!(
         "apt_repository = {{ name = \"docker\", uri = \"{uri}\", components = [\"stable\"], key = {{ url = \"{uri}/gpg\" }} }}"
     );
-    // How Docker's own instructions set it up in older days.
+    // The setup of Docker's own older instructions.
     lab.on(NODE, &format!("echo 'deb [arch=amd64 signed-by=/usr/share/keyrings/docker-archive-keyring.gpg] {uri} trixie stable' >/etc/apt/sources.list.d/docker.list; echo old >/usr/share/keyrings/docker-archive-keyring.gpg; echo older >/etc/apt/trusted.gpg.d/docker.gpg"));
     let said = lab.run("plan", &playbook(lab, &resource), &[]).exits(0);
     for expected in [

@@ -1,8 +1,11 @@
-//! Whole runs over bad links to real nodes: `check` and `apply` through a relay that cuts, falls silent, turns bits over or delays.
-//! Wherever that is, the run is right or says clearly what is wrong, the node is never left half-changed, and the next `apply`
-//! converges. A packet counts when the whole of it is there, so cuts are made beside the ends of packets, in both directions: 20 of
-//! these places, spread over each run; `SKEP_CUT_POINTS=packets` tries every one, `SKEP_CUT_POINTS=ends` the end of every packet and
-//! not the bytes beside it. `SKEP_CUT_POINTS=300` cuts each run after bytes instead, at 300 points of its length.
+//! Complete runs over faulty links to real nodes: `check` and `apply` through a relay that cuts,
+//! falls silent, flips bits or delays. At any position of the fault, the run is right or reports
+//! clearly what is wrong, the node is never left half-changed, and the next `apply` converges.
+//!
+//! A packet only takes effect once it is complete, so the cuts are beside the ends of packets, in
+//! both directions: at 20 of these places, spread over each run. `SKEP_CUT_POINTS=packets` tries
+//! every place, `SKEP_CUT_POINTS=ends` the end of every packet without the bytes beside it.
+//! `SKEP_CUT_POINTS=300` cuts each run after bytes instead, at 300 points of its length.
 #![allow(
     clippy::print_stderr,
     reason = "what a long run saw is read by people; other runs are captured"
@@ -18,21 +21,21 @@ use crate::proxy::{FaultProxy, LinkFault};
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
 
-/// Nodes that are changed, the one that is as asked, and the one that is not.
+/// The nodes that are changed, the node in sync, and the node with drift.
 const CHANGED: [&str; 2] = ["docker01", "docker02"];
 const IN_SYNC: &str = "docker03";
 const DRIFTED: &str = "docker04";
 
-/// How many points of a whole run are tried when nobody asks for more.
+/// Default number of points tried in a run.
 const POINTS: usize = 20;
 
-/// What went over the link in a whole run.
+/// Amount of data of a complete run.
 struct Length {
     bytes: u64,
     packets: [u64; 2],
 }
 
-/// One trial: the verb, its node, the weather.
+/// A trial: verb, node, and fault of the link.
 type Trial = (&'static str, &'static str, LinkFault);
 
 struct Trials {
@@ -41,7 +44,7 @@ struct Trials {
     playbook: String,
     old: Vec<String>,
     new: Vec<String>,
-    /// What a check of the node in sync and of the other one answers.
+    /// Expected output of a check of the node in sync, and of the node with drift.
     answers: [Vec<String>; 2],
     right: AtomicUsize,
     wrong: AtomicUsize,
@@ -50,7 +53,7 @@ struct Trials {
 }
 
 impl Trials {
-    /// Runs a verb over a link that holds, and gives how much went over it.
+    /// Runs a verb over a link without faults, and returns the amount of data.
     fn whole(&self, verb: &str, node: &str, code: i32) -> Length {
         let (said, proxy) = self.over(verb, node, LinkFault::None);
         said.exits(code);
@@ -61,14 +64,14 @@ impl Trials {
         }
     }
 
-    /// Runs a verb over a link; gives what it said, and the link.
+    /// Runs a verb over a link with a fault; returns its output, and the link.
     fn over(&self, verb: &str, node: &str, weather: LinkFault) -> (Said, FaultProxy) {
         let address = self.lab.address(node);
         let proxy = self
             .runtime
             .block_on(FaultProxy::start(&address, 22, weather));
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // Of that cipher the relay can see where packets end.
+        // With this cipher, the relay can see the ends of packets.
         let config = self.lab.write(
             &format!("config{number}"),
             "Host *\nServerAliveInterval 1\nServerAliveCountMax 3\nCiphers aes256-gcm@openssh.com\n",
@@ -95,7 +98,7 @@ impl Trials {
         self.lab.run(verb, &self.playbook, more)
     }
 
-    /// A run that could not be right names the host and says why.
+    /// Asserts that a failed run names the host and the reason.
     #[track_caller]
     fn is_clear(&self, trial: Trial, said: &Said) {
         let (_, node, _) = trial;
@@ -190,7 +193,7 @@ impl Trials {
         self.lab.on(node, RESET);
     }
 
-    /// Works through trials of one node, several at once where nothing is changed.
+    /// Runs the trials of one node. Trials that change nothing run in parallel with others.
     fn work(&self, queue: &Mutex<VecDeque<Trial>>) {
         loop {
             let Some(trial) = queue.lock().unwrap().pop_front() else {
@@ -204,7 +207,8 @@ impl Trials {
                 }
             }));
             if tried.is_err() {
-                // The panic was printed; what is left of it must not be the next one's.
+                // The panic was already printed; the node is reset, so that the next trial is not
+                // affected.
                 self.failed.fetch_add(1, Ordering::Relaxed);
                 self.lab
                     .on(trial.1, if trial.0 == "apply" { RESET } else { ":" });
@@ -213,7 +217,7 @@ impl Trials {
     }
 }
 
-/// What a check says of each resource: all but how long it took.
+/// Returns the output of a check for each resource, without the times.
 fn answer(said: &Said) -> Vec<String> {
     said.stdout
         .lines()
@@ -222,12 +226,12 @@ fn answer(said: &Said) -> Vec<String> {
         .collect()
 }
 
-/// What `SKEP_CUT_POINTS` says: a number of points, or nothing that is one.
+/// Returns the number in `SKEP_CUT_POINTS`, or `None` if its value is not a number.
 fn asked() -> Option<usize> {
     std::env::var("SKEP_CUT_POINTS").ok()?.parse().ok()
 }
 
-/// Where a run is cut.
+/// Returns the faults that cut a run.
 fn cuts(run: &Length) -> Vec<LinkFault> {
     let places = FaultProxy::cut_points(run.packets);
     match (std::env::var("SKEP_CUT_POINTS").as_deref(), asked()) {
@@ -243,7 +247,7 @@ fn cuts(run: &Length) -> Vec<LinkFault> {
     }
 }
 
-/// Points from the first byte to behind the last.
+/// Returns points from the first byte to behind the last.
 fn points(run: &Length) -> Vec<u64> {
     let step = (run.bytes / asked().unwrap_or(POINTS) as u64).max(1);
     (0..)

@@ -1,11 +1,12 @@
-//! Login shells that are not like sh, start files that speak or end the shell, and a machine that speaks German.
+//! Login shells that are not like sh, start files that print or end the shell, and a German locale.
 
 use std::process::Command;
 
 use crate::host_conditions::{ACCOUNT, Run, playbook};
 use crate::test_lab::TestLab;
 
-/// Account and login shell. Each has start files that print on standard output; all but the csh's on standard error too.
+/// Account and login shell. Each has start files that print to stdout; all but csh's print to
+/// stderr too.
 const SHELLS: [(&str, &str); 6] = [
     ("fish", "/usr/bin/fish"),
     ("zsh", "/usr/bin/zsh"),
@@ -72,7 +73,7 @@ fn each_login_shell(lab: &TestLab, node: &str) {
         password: None,
     };
     run.verb("check", &[]).exits(3);
-    // One at a time: to a lock they are one machine.
+    // Sequentially, because all accounts are on the same machine and share its lock.
     for (name, _) in SHELLS {
         run.verb("apply", &["--limit", name])
             .exits(0)
@@ -170,7 +171,7 @@ fn german_locale(lab: &TestLab, node: &str) {
         node,
         "dpkg -s tree >/dev/null && systemctl is-active cron && grep -q ä /etc/Grüße",
     );
-    // What fails is understood, whatever language it would be told in.
+    // Failures are understood, whatever the language of the host is.
     for (resource, why) in [
         (r#"package = { names = ["nowhere"] }"#, "nowhere"),
         (

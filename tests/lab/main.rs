@@ -1,5 +1,6 @@
-//! The story on real machines: lab nodes with systemd, sshd, apt and their own Engines. Needs root and Docker on this machine;
-//! where the lab cannot run, these tests fail and say why. Each test has a lab of its own and removes it.
+//! End-to-end tests on lab nodes with systemd, sshd, apt and their own Docker Engines. They need
+//! root and Docker on this machine; if the lab cannot run, they fail with the reason. Each test
+//! creates a lab environment and removes it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,5 @@
-//! `skep node rebuild`: a machine with its data gone comes back to its place; the only manager's loss is said for what it is.
+//! `skep node rebuild`: a machine whose data is gone returns to its place in the swarm; the loss of
+//! the only manager needs explicit consent.
 
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
@@ -26,7 +27,7 @@ fn node_rebuild() {
         )
     };
 
-    // The only manager: nothing is destroyed unless a new cluster is meant.
+    // The only manager: nothing is destroyed without --new-cluster.
     let before = identity("docker01");
     rebuild(&["docker01"])
         .exits(2)
@@ -46,7 +47,7 @@ fn node_rebuild() {
     lab.web2py("check", &[]).exits(0).says("In sync");
     assert_eq!(labels(), "map[web2py.tier.db:true]");
 
-    // The database node: its label promises data, and the new machine has none.
+    // The database node: its label declares data, and the new machine has none.
     rebuild(&["docker02"])
         .exits(1)
         .says("docker02 is back without its labels: /srv/web2py/mysql5/datadir is empty");
@@ -58,7 +59,7 @@ fn node_rebuild() {
         )
     };
     assert_eq!(nodes(), "docker01 Ready\ndocker02 Ready", "no ghost");
-    // A play that brings the data back from where it is kept: the label comes with it.
+    // A play restores the data from a backup: the label returns with the data.
     let restore = lab.write(
         "restore.toml",
         "[[plays]]\nhosts = \"docker02\"\nresources = [{ file = { path = \"/srv/web2py/mysql5/datadir/ibdata1\", content = \"rows\" } }]\n",

@@ -17,15 +17,15 @@ resources = [
 ]
 "#;
 
-/// A node as it is before the playbook.
+/// Resets a node to its state before the playbook.
 pub const RESET: &str = "
 rm -rf /srv/* /var/lib/skep /run/skep.lock* /etc/sysctl.d/60-skep-*; echo old >/srv/old; echo old >/srv/gone
 sed -i /link.lan/d /etc/hosts; ! id -nG vagrant | grep -qw games || gpasswd -d vagrant games >/dev/null
 echo 0 >/proc/sys/net/ipv4/conf/lo/log_martians
 ";
 
-/// Waits until nothing of a run is under way any more, and prints each thing that it changes as one line; then what must not
-/// be there; then the record. A lock that is left becomes a minute older.
+/// Waits until no process of a run is left, and prints each thing that the run changes as one line;
+/// then the files that must not exist; then the record. A remaining lock is made a minute older.
 const SNAPSHOT: &str = "
 for i in $(seq 200); do pgrep -f '^[s]shd-session' >/dev/null || pgrep -f '[t]imeout -k 5' >/dev/null || break; sleep 0.05; done
 stat -c %a /srv/link 2>/dev/null || echo -
@@ -43,7 +43,7 @@ fi 2>/dev/null
 cat /var/lib/skep/applied.json 2>/dev/null || :
 ";
 
-/// What is on a node.
+/// State of a node.
 #[derive(Debug, PartialEq)]
 pub struct NodeSnapshot {
     pub things: Vec<String>,

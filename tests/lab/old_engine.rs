@@ -1,5 +1,6 @@
-//! Three managers of Debian 12, with Engine 20.10, and its `docker` command on this side: stacks are deployed, pruned and refused as
-//! with new ones. Then the manager that carries the cluster's resources loses its power, and the next one carries them.
+//! Three managers of Debian 12 with Docker Engine 20.10, and its `docker` command on this side:
+//! stacks are deployed, pruned and refused as with new Engines. Then the delegate, which runs
+//! cluster-scoped resources, loses power, and its fallback takes over.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -24,7 +25,7 @@ fn compose(lab: &TestLab, file: &str, services: &[String], rest: &str) {
     );
 }
 
-/// The secret `token` and a stack.
+/// Writes a playbook with the secret `token` and a stack.
 fn playbook(lab: &TestLab, name: &str, fields: &str) -> String {
     let text = format!(
         "[[plays]]\nname = \"Stack\"\nhosts = \"managers\"\nresources = [\n  {{ secret = {{ name = \"token\", file = \"token\" }} }},\n  \
@@ -33,7 +34,7 @@ fn playbook(lab: &TestLab, name: &str, fields: &str) -> String {
     lab.write(&format!("{name}.toml"), &text)
 }
 
-/// With the command of the nodes' own release.
+/// Runs skep with the `docker` command of the nodes' own release.
 fn run(lab: &TestLab, verb: &str, playbook: &str, more: &[&str]) -> Said {
     let path = format!("{}:{}", lab.path("old"), std::env::var("PATH").unwrap());
     Said::from(
@@ -117,7 +118,7 @@ fn docker_20_10_and_delegate_loss() {
 }
 
 fn refusals(lab: &TestLab) {
-    // A second stack would make the same network.
+    // A second stack would create the same network.
     compose(
         lab,
         "blog.yml",
@@ -152,7 +153,7 @@ fn refusals(lab: &TestLab) {
     );
 }
 
-/// By a program of the node's own: the swarm knows nothing of it.
+/// A program of the node itself uses the port, which the swarm does not know.
 fn port_in_use(lab: &TestLab) {
     let listen = "setsid perl -MIO::Socket::INET -e 'my $taken = IO::Socket::INET->new(LocalPort => 18099, Listen => 5) or die; sleep 3600' </dev/null >/dev/null 2>&1 &";
     NODES.iter().for_each(|node| {
@@ -177,7 +178,7 @@ fn port_in_use(lab: &TestLab) {
 
 fn delegate_is_lost(lab: &TestLab, web: &str) {
     lab.cut_power("docker01");
-    // The two that are left elect a leader.
+    // The two remaining managers elect a leader.
     lab.until("docker02", "docker service ls", Duration::from_secs(120));
     lab.on(
         "docker02",
@@ -197,7 +198,8 @@ fn delegate_is_lost(lab: &TestLab, web: &str) {
         )
     };
     assert!(labels().contains("by:hand"));
-    // A global service may still count the task of the node that is gone: what differs is mended all the same.
+    // A global service may still count the task of the lost node; the difference is repaired all
+    // the same.
     run(lab, "apply", web, &["--yes"])
         .says("docker02 carries")
         .does_not_say("defect");

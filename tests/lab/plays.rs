@@ -1,12 +1,12 @@
-//! Plays over several nodes: order and brakes (`serial`, `max_fail`), what a host that fell out still gets (nothing), which
-//! hosts and resources are meant, exit codes, and where the words go.
+//! Plays over several nodes: order, `serial` and `max_fail`, no further changes on a host that
+//! failed, selection of hosts and resources, exit codes, and output formats.
 
 use crate::skep::{Said, command, skep};
 use crate::test_lab::TestLab;
 
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 
-/// A rolling change that fails where /srv/bad is there, and a second play behind it.
+/// A rolling change that fails if /srv/bad exists, and a second play after it.
 const ROLLING: &str = r#"[[plays]]
 name = "rolling"
 hosts = "all"
@@ -139,7 +139,7 @@ fn json_and_color_output(lab: &TestLab, rolling: &str) {
             .lines()
             .for_each(|line| drop(serde_json::from_str::<serde_json::Value>(line).unwrap()));
     }
-    // Nobody at the terminal says yes; a plan that nobody reads to its end is no error.
+    // Without a terminal nobody can confirm; a plan that is not read to its end is no error.
     lab.run("apply", rolling, &["-e", "word=new"])
         .exits(2)
         .says("--yes");

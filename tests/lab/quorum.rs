@@ -1,4 +1,4 @@
-//! Disturbance: Engines of a swarm restart one at a time, and never below a majority.
+//! Disruption: Engines of a swarm restart one at a time, and never below a majority.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn engine_restarts_keep_quorum() {
         .exits(0)
         .says("RESTARTS THE ENGINE");
     lab.run("apply", &playbook, &["--yes"]).exits(0);
-    // Stop of one Engine and start of the next never overlap.
+    // The stop of one Engine and the start of the next must not overlap.
     let mut spans: Vec<(u64, u64)> = ["docker01", "docker02", "docker03", "docker04"]
         .iter()
         .map(|node| {
@@ -46,7 +46,8 @@ fn engine_restarts_keep_quorum() {
     }
     lab.run("check", &playbook, &[]).exits(0);
 
-    // With one of three managers gone, a restart of another would leave one of three: refused, and --force says the risk.
+    // With one of three managers stopped, a restart of another would leave one of three: refused,
+    // and --force names the risk.
     lab.fault("stop", "docker03");
     let again = lab.write("again.toml", &RESTART.replace("11m", "12m"));
     let started = lab.on(
@@ -78,7 +79,7 @@ fn engine_restarts_keep_quorum() {
         .exits(4)
         .says("manager docker03 (")
         .says("): unreachable -> reachable");
-    // Nor is one of the two that are left destroyed to be made again.
+    // A rebuild of one of the two remaining managers is refused as well.
     let identity = lab.on("docker02", "cat /etc/machine-id");
     let rebuild = [
         "node",
@@ -99,7 +100,8 @@ fn engine_restarts_keep_quorum() {
 fn changed_roles_are_repaired() {
     let lab = TestLab::up_with("roles", &["--managers", "3", "--workers", "1"]);
     lab.web2py("apply", &["--yes"]).exits(0);
-    // Each change of role is waited for at the node itself: an Engine that is still finding its peers is another story.
+    // Each change of role is awaited at the node itself: an Engine that still searches its peers is
+    // not the subject here.
     let is = |node: &str, control: bool| {
         let state = format!(
             "docker info --format '{{{{.Swarm.LocalNodeState}}}} {{{{.Swarm.ControlAvailable}}}}' | grep -x 'active {control}'"

@@ -1,6 +1,6 @@
-//! `check` cannot write: a node's sshd and all that it starts are traced while skep checks the node bare, converged and
-//! drifted. What is found must be reads, and what any login writes by itself. `apply` under the same trace shows that the
-//! trace would see it.
+//! `check` cannot write: a node's sshd and all its descendants are traced while skep checks the
+//! node bare, converged and drifted. The trace may only contain reads, and writes of any login.
+//! `apply` under the same trace shows that the trace would contain a write.
 
 use crate::test_lab::TestLab;
 use crate::trace::{Trace, while_traced};
@@ -70,7 +70,7 @@ fn check_writes_nothing() {
     lab.on(NODE, "printf '{}' >/etc/docker/daemon.json; ln -sfn /tmp /home/vagrant/web2py/apache2/conf; gpasswd -d vagrant docker");
     lab.on(NODE, "docker node update --availability drain docker01");
     let drifted = while_traced(&lab, NODE, || {
-        // No resource says how available the node is: it is the cluster that drifted.
+        // No resource sets the availability of the node: the cluster check reports it.
         let said = lab
             .web2py("check", &[])
             .exits(3)

@@ -1,4 +1,5 @@
-//! A private registry on two nodes, in the clear and with TLS and users: a push from one node, a pull from the other.
+//! A private registry on two nodes, without TLS, and with TLS and users: a push from one node, a
+//! pull from the other.
 
 use crate::kinds::fields;
 use crate::registry_images::{
@@ -8,7 +9,7 @@ use crate::registry_images::{
 use crate::skep::root;
 use crate::test_lab::TestLab;
 
-/// The plays of both registries; `certificate` is more fields of the certificate.
+/// Writes the plays of both registries; `certificate` is text for more fields of the certificate.
 fn playbook(lab: &TestLab, certificate: &str) -> String {
     let folder = root().join("playbooks").display().to_string();
     lab.write(
@@ -56,7 +57,7 @@ fn plain_registry(lab: &TestLab) {
         "docker01",
         "ls -d /srv/registry/docker/registry/v2/repositories/box",
     );
-    // The images outlive the container.
+    // The images survive the container.
     lab.on("docker01", "docker rm -f $(docker ps -q --filter label=com.docker.swarm.service.name=plain) && docker rmi plain.dream:5000/box:1");
     lab.until(
         "docker01",
@@ -220,7 +221,8 @@ fn volumes(lab: &TestLab) {
     lab.on("docker01", "! docker volume inspect content");
 }
 
-/// Service, users, name and trust go on every host; the images stay.
+/// Checks that service, users, name and trust are removed from every host, and that the images are
+/// kept.
 fn removal(lab: &TestLab) {
     let gone = r#"{ registry = { name = "registry.dream", port = 5001, host = "docker01", directory = "/srv/images", state = "absent" } }"#;
     let gone = lab.write(

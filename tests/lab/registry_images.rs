@@ -1,4 +1,5 @@
-//! Images in the private registry: build, push, drift, login of stacks, and a registry that is full or stopped.
+//! Images in the private registry: build, push, drift, login of stacks, and a registry that is full
+//! or stopped.
 
 use crate::kinds::fields;
 use crate::skep::{Said, skep};
@@ -50,7 +51,7 @@ pub fn images(lab: &TestLab) {
     );
     lab.run("apply", &first, &["--yes"]).exits(0);
     assert_eq!(run(), "two\nhello");
-    // Somebody else's image under the same tag is named, and replaced without a build.
+    // A different image under the same tag is reported, and replaced without a build.
     lab.on(
         "docker02",
         "docker tag busybox:lab registry.dream:5001/team/web:1 && docker push -q registry.dream:5001/team/web:1",
@@ -95,7 +96,8 @@ pub fn images(lab: &TestLab) {
     lab.on("docker02", "docker pull -q plain.dream:5000/other:1");
 }
 
-/// The nodes have no leave of their own: a stack hands on that of the account which deploys it.
+/// The nodes have no login of their own: a stack passes on the login of the account that deploys
+/// it.
 pub fn stack_passes_registry_login(lab: &TestLab) {
     lab.on(
         "docker02",
@@ -108,7 +110,7 @@ pub fn stack_passes_registry_login(lab: &TestLab) {
         &format!("version: \"3.8\"\nservices:\n  web: {{ {body} }}\n"),
     );
     std::fs::create_dir_all(lab.path("account")).expect("a folder");
-    // `web:open sesame` in Base64, as `docker login` keeps it.
+    // `web:open sesame` in Base64, as `docker login` stores it.
     let leave = r#"{"auths": {"registry.dream:5001": {"auth": "d2ViOm9wZW4gc2VzYW1l"}}}"#;
     lab.write("account/config.json", leave);
     let run = |verb: &str, fields: &str, more: &[&str]| {
@@ -178,7 +180,8 @@ pub fn status_lists_registry_images(lab: &TestLab) {
         .says(digest);
 }
 
-/// Its disk has no room for one more layer. The Engine tries for a minute, and is told no more than a status.
+/// The registry's disk has no space for one more layer. The Engine retries for a minute, and only
+/// gets a status.
 pub fn full_registry(lab: &TestLab) {
     let image = one_play(
         lab,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::test_lab::TestLab;
 
-/// Exposure that `systemd-analyze security` may find, in tenths: 0 is nothing, 100 everything. docs/schedule.md says the figure.
+/// Highest exposure that `systemd-analyze security` may report, in tenths: 0 is none, 100 the
+/// maximum. docs/schedule.md states the figure.
 const MOST_EXPOSURE: u32 = 15;
 
 pub fn timer_runs_check_and_drift_fails_unit(lab: &TestLab, node: &str) {

@@ -1,14 +1,14 @@
-//! Runs the built `skep` as a user would, and keeps what it printed.
+//! Runs the built `skep` like a user, and keeps its output.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The repository's own folder: shipped playbooks are what is tested.
+/// Returns the repository's own folder, since the tests use the shipped playbooks.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A command of the built binary, in the repository's folder.
+/// Returns a command of the built binary, in the repository's folder.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
     command
@@ -19,7 +19,7 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
-/// What a finished run said.
+/// Exit code and output of a finished run.
 #[derive(Debug)]
 pub struct Said {
     pub code: i32,
@@ -36,7 +36,7 @@ impl Said {
         }
     }
 
-    /// Fails the test with all that was printed unless the exit code is this one.
+    /// Fails the test with the whole output unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(
@@ -72,7 +72,7 @@ impl Said {
     }
 }
 
-/// Runs to the end.
+/// Runs skep to its end.
 pub fn skep(arguments: &[&str]) -> Said {
     Said::from(command(arguments).output().expect("skep starts"))
 }

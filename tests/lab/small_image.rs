@@ -1,8 +1,9 @@
-//! Images for lab nodes, which reach no registry: made on each node out of a few programs of its own.
+//! Images for lab nodes, which reach no registry: each node builds them from a few programs of its
+//! own.
 
 use crate::test_lab::TestLab;
 
-/// `sh`, `sleep` and `cat` with the libraries that they need.
+/// Builds an image of `sh`, `sleep` and `cat` with the libraries that they need.
 const MAKE: &str = r#"set -e
 d=$(mktemp -d)
 for program in /bin/sh /bin/sleep /bin/cat; do
@@ -11,7 +12,7 @@ done
 tar -C "$d" -c . | docker import - IMAGE >/dev/null
 rm -r "$d""#;
 
-/// Makes an image of a few megabytes on each of these nodes; the Engine must run there.
+/// Builds an image of a few megabytes on each of these nodes. The Engine must run there.
 pub fn make_small_image(lab: &TestLab, nodes: &[&str], image: &str) {
     std::thread::scope(|scope| {
         for node in nodes {

@@ -1,5 +1,6 @@
-//! `stack` on a swarm of three nodes: the preview writes nothing, apply makes it run, drift is named and mended, and what cannot run
-//! is a failure with its reason. The real `docker` command of this machine goes through the gate.
+//! `stack` on a swarm of three nodes: the preview writes nothing, apply deploys it, drift is
+//! reported and repaired, and a service that cannot run is a failure with its reason. The real
+//! `docker` command of this machine uses the Docker API proxy.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +11,8 @@ use crate::test_lab::TestLab;
 
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 
-/// No virtual IPs, which not every kernel can make; a process that ends at once when it is told to.
+/// No virtual IPs, which not every kernel supports; the process ends immediately when it is
+/// stopped.
 const COMPOSE: &str = r#"version: "3.8"
 services:
   app:
@@ -37,7 +39,7 @@ configs:
   settings: { file: ./settings }
 "#;
 
-/// What one service of another stack may look like.
+/// Returns a compose file with the services of another stack.
 fn service(body: &str) -> String {
     format!("version: \"3.8\"\nservices:\n{body}\n")
 }
@@ -49,7 +51,7 @@ fn playbook(lab: &TestLab, name: &str, fields: &str) -> String {
     lab.write(&format!("{name}.toml"), &text)
 }
 
-/// A run whose private folders are made where the test can see that none is left.
+/// Runs skep with its private folders at a place where the test can check that none is left.
 fn run(lab: &TestLab, verb: &str, playbook: &str, more: &[&str]) -> Said {
     let mut command = lab.command(verb, playbook, more);
     let output = command
@@ -98,7 +100,7 @@ fn stack_lifecycle() {
     let lab = TestLab::up("stack");
     std::fs::create_dir(lab.path("run")).unwrap();
     let web = web(&lab);
-    // Bare nodes: the plan is whole, and a missing command is one clear sentence.
+    // Bare nodes: the plan is complete, and a missing `docker` command is one clear sentence.
     run(&lab, "plan", &web, &[])
         .exits(0)
         .says("service web_app: (absent) -> tiny:1, 2 replicas")
@@ -138,7 +140,7 @@ fn stack_lifecycle() {
 }
 
 fn missing_command(lab: &TestLab, web: &str) {
-    // Its own ssh, and nothing else.
+    // PATH is an empty folder: skep's own ssh must be enough.
     std::fs::create_dir(lab.path("bin")).unwrap();
     let mut command = lab.command("plan", web, &[]);
     let output = command
@@ -198,7 +200,8 @@ fn drift(lab: &TestLab, web: &str) {
     assert_eq!(image, "tiny:1");
 }
 
-/// A secret of the playbook beside the stack: made first, named by the compose file without its version, and rotated.
+/// A secret of the playbook beside the stack: created first, named by the compose file without its
+/// version, and rotated.
 fn versions(lab: &TestLab) {
     let body = "  app:\n    image: tiny:1\n    command: sleep 3600\n    stop_grace_period: 100ms\n    secrets: [token]\n    deploy: { endpoint_mode: dnsrr }\n\
                 secrets: { token: { external: true } }";
@@ -268,7 +271,7 @@ fn failures(lab: &TestLab) {
          \x20 unknown: {{ image: 'nowhere.invalid/none:9', {quick}, deploy: {{ endpoint_mode: dnsrr, restart_policy: {{ delay: 1s }} }} }}"
     );
     lab.write("bad.yml", &service(&body));
-    // A registry that is not there costs time at each look.
+    // A registry that does not exist takes time at each query.
     let bad = playbook(
         lab,
         "bad",
@@ -277,7 +280,7 @@ fn failures(lab: &TestLab) {
     let said = run(lab, "apply", &bad, &["--yes"])
         .exits(1)
         .says("what was deployed stays");
-    // Whichever is known first ends the waiting; each is told as it is seen.
+    // The first known failure ends the wait; each is reported when it is observed.
     for (service, word) in [
         ("bad_dies", "non-zero exit (3) (on docker0"),
         ("bad_nowhere", "no suitable node"),
@@ -292,7 +295,7 @@ fn failures(lab: &TestLab) {
             .any(|line| line.contains(service) && line.contains(word));
         assert!(told, "{service}: {word}\n{}", said.stderr);
     }
-    // A later look sees it too, though there is nothing to deploy.
+    // A later check reports it too, although there is nothing to deploy.
     run(lab, "check", &bad, &[])
         .exits(3)
         .says("running tasks: 0 -> 1");
@@ -312,7 +315,7 @@ fn rollback(lab: &TestLab, web: &str) {
         .says("rolled back")
         .says("non-zero exit (7) (on docker01)");
     lab.write("web.yml", COMPOSE);
-    // On a busy machine tasks take their time to come back.
+    // On a busy machine, tasks need time to come back.
     let lacking =
         "docker service ls --filter name=web_ --format '{{.Replicas}}' | grep -e '^0/' -e '^1/2'";
     lab.until(

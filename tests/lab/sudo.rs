@@ -1,4 +1,5 @@
-//! Becoming root on nodes of Debian 13: sudo with every rule that people have at once, and sudo-rs in its place.
+//! Becoming root on nodes of Debian 13: sudo with all common rules at once, and sudo-rs in its
+//! place.
 
 use crate::host_conditions::{ACCOUNT, Run, playbook};
 use crate::test_lab::TestLab;

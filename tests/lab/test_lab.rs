@@ -1,5 +1,5 @@
-//! A lab of bare nodes for one test, removed at its end. The test looks into nodes with `docker exec`
-//! (into virtual machines with `ssh`), never through skep.
+//! A lab environment of bare nodes for one test, removed at its end. The test inspects nodes with
+//! `docker exec` (virtual machines with `ssh`), never through skep.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,14 +14,15 @@ pub struct TestLab {
 }
 
 impl TestLab {
-    /// One manager and two workers of Debian 13, reached as root.
+    /// Creates one manager and two workers of Debian 13, with root as login user.
     pub fn up(name: &str) -> Self {
         Self::up_with(name, &[])
     }
 
-    /// The same with more arguments for `lab up`.
+    /// Creates nodes with more arguments for `lab up`.
     pub fn up_with(name: &str, more: &[&str]) -> Self {
-        // The process is part of the name: two runs side by side do not meet, and what a killed run left can be told.
+        // The PID is part of the name: two runs at the same time do not collide, and leftovers of a
+        // killed run can be recognized.
         let name = format!("t{}-{name}", std::process::id());
         let lab = Self {
             name,
@@ -37,12 +38,12 @@ impl TestLab {
         lab
     }
 
-    /// Path of the lab's inventory.
+    /// Returns the path of the lab's inventory.
     pub fn inventory(&self) -> String {
         self.path("lab.toml")
     }
 
-    /// A path in the test's own folder.
+    /// Returns a path in the test's own folder.
     pub fn path(&self, name: &str) -> String {
         self.folder
             .path()
@@ -52,7 +53,7 @@ impl TestLab {
             .to_owned()
     }
 
-    /// Writes a file in the test's own folder and gives its path.
+    /// Writes a file in the test's own folder and returns its path.
     pub fn write(&self, name: &str, text: &str) -> String {
         let path = PathBuf::from(self.path(name));
         std::fs::write(&path, text).expect("a file in the test's folder");
@@ -73,7 +74,7 @@ impl TestLab {
         )
     }
 
-    /// The same as a command that has not been started.
+    /// Returns the command of a run that has not been started.
     pub fn command(&self, verb: &str, playbook: &str, more: &[&str]) -> Command {
         let inventory = self.inventory();
         let mut arguments = vec![verb, "-i", &inventory, playbook];
@@ -81,13 +82,15 @@ impl TestLab {
         command(&arguments)
     }
 
-    /// Loads an image made of Debian's packages into nodes' Engines, as `NAME:lab`; into all when none is named.
+    /// Loads an image built from Debian's packages into nodes' Engines, as `NAME:lab`; into all
+    /// nodes if none is named.
     pub fn image(&self, name: &str, nodes: &[&str]) {
         skep(&[&["lab", "load", name, "--name", &self.name], nodes].concat()).exits(0);
     }
 
-    /// An inventory of these hosts with the lab's key; `settings` are lines of TOML for all of them. Known is whatever key a
-    /// node of the lab has, at any address. Each host is its name and its own lines.
+    /// Writes an inventory of these hosts with the lab's key; `settings` are lines of TOML for all
+    /// of them. The key of any node is accepted at any address. Each host is a name and lines of
+    /// its own.
     pub fn inventory_of(&self, file: &str, settings: &str, hosts: &[(&str, &str)]) -> String {
         let whole = self.table();
         let defaults = |key: &str| whole["defaults"][key].as_str().unwrap().to_owned();
@@ -108,7 +111,7 @@ impl TestLab {
         self.write(file, &text)
     }
 
-    /// The address of a node on the lab's bridge.
+    /// Returns the address of a node on the lab's bridge.
     pub fn address(&self, node: &str) -> String {
         self.table()["hosts"][node]["address"]
             .as_str()
@@ -123,17 +126,18 @@ impl TestLab {
             .unwrap()
     }
 
-    /// Faults: `stop`, `start`, `cut`, `heal`.
+    /// Runs a fault verb of `skep lab`: `stop`, `start`, `cut`, `heal`.
     pub fn fault(&self, verb: &str, node: &str) {
         skep(&["lab", verb, node, "--name", &self.name]).exits(0);
     }
 
-    /// Ends a node at once, as a power cut does.
+    /// Stops a node at once, like a power cut.
     pub fn cut_power(&self, node: &str) {
         skep(&["lab", "stop", node, "--now", "--name", &self.name]).exits(0);
     }
 
-    /// Gives a running node another address on the lab's bridge. The inventory and the lab's own records keep the old one.
+    /// Assigns a running node another address on the lab's bridge. The inventory and the lab's own
+    /// records keep the old one.
     pub fn change_address(&self, node: &str, address: &str) {
         let (network, container) = (
             format!("skep-{}", self.name),
@@ -151,7 +155,7 @@ impl TestLab {
         }
     }
 
-    /// Runs sh text in a node; its status must be 0.
+    /// Runs a shell script in a node; its status must be 0.
     #[track_caller]
     pub fn on(&self, node: &str, script: &str) -> String {
         let (status, text) = self.try_on(node, script);
@@ -159,7 +163,7 @@ impl TestLab {
         text
     }
 
-    /// Runs sh text in a node; gives its status and what it printed.
+    /// Runs a shell script in a node; returns its status and output.
     pub fn try_on(&self, node: &str, script: &str) -> (i32, String) {
         let output = self
             .shell(node, script)
@@ -173,7 +177,8 @@ impl TestLab {
         )
     }
 
-    /// Past skep: into a container by Docker, into a virtual machine by the `ssh` program.
+    /// Returns a command that enters a node without skep: a container by Docker, a virtual machine
+    /// by `ssh`.
     fn shell(&self, node: &str, script: &str) -> Command {
         let table = self.table();
         let Some(port) = table["hosts"][node].get("port") else {
@@ -232,7 +237,7 @@ impl TestLab {
         assert!(done.success(), "{source} cannot be copied");
     }
 
-    /// Waits until sh text ends with status 0 in a node.
+    /// Waits until a shell script ends with status 0 in a node.
     #[track_caller]
     pub fn until(&self, node: &str, script: &str, limit: Duration) {
         let started = Instant::now();

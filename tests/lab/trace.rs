@@ -1,24 +1,25 @@
-//! Traces the sshd of a node with all that it starts, and finds in the trace what would change the node.
+//! Traces the sshd of a node and all its descendants, and finds the calls that change the node.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::test_lab::TestLab;
 
-/// Every call by which a process changes a file system, the kernel or the clock, and what shows where it speaks to.
+/// Every call by which a process changes a file system, the kernel or the clock, and the calls that
+/// show programs and connections.
 const CALLS: &str = "open,openat,openat2,creat,unlink,unlinkat,rename,renameat,renameat2,mkdir,mkdirat,rmdir,mknod,mknodat,link,linkat,\
 symlink,symlinkat,truncate,ftruncate,fallocate,chmod,fchmod,fchmodat,fchmodat2,chown,fchown,lchown,fchownat,utime,utimes,utimensat,\
 futimesat,setxattr,lsetxattr,fsetxattr,removexattr,lremovexattr,fremovexattr,mount,umount2,move_mount,pivot_root,swapon,swapoff,reboot,\
 init_module,finit_module,delete_module,sethostname,setdomainname,settimeofday,clock_settime,adjtimex,clock_adjtime,io_uring_setup,\
 connect,execve,write,writev,sendto,sendmsg,close";
 
-/// Calls that are no change by themselves: they tell who ran and who was spoken to.
+/// Calls that are no change by themselves: they show programs and connections.
 const HARMLESS: [&str; 7] = [
     "connect", "execve", "write", "writev", "sendto", "sendmsg", "close",
 ];
 
-/// What a login writes by itself, whoever logs in and whatever for: pam_loginuid, sshd's protection from the OOM killer,
-/// pam_motd's text, and the records of who was logged in.
+/// Paths that any login writes: pam_loginuid, sshd's protection from the OOM killer, pam_motd's
+/// text, and the records of logins.
 const LOGIN: [&str; 11] = [
     "/proc/",
     "/dev/null",
@@ -33,7 +34,7 @@ const LOGIN: [&str; 11] = [
     "/var/lib/lastlog/",
 ];
 
-/// Sockets that are asked, or told that somebody logged in.
+/// Sockets for queries and for notices of a login.
 const SOCKETS: [&str; 8] = [
     "/dev/log",
     "/run/systemd/journal/",
@@ -45,18 +46,18 @@ const SOCKETS: [&str; 8] = [
     "/run/nscd/socket",
 ];
 
-/// What a trace holds.
+/// Content of a trace.
 #[derive(Debug, Default)]
 pub struct Trace {
     /// Programs that ran.
     pub programs: BTreeSet<String>,
-    /// First lines of the requests that the Engine got: method and path.
+    /// First lines of the requests to the Engine: method and path.
     pub requests: Vec<String>,
     /// Lines that would change the node.
     pub writes: Vec<String>,
 }
 
-/// Runs something while sshd and all that it starts are traced.
+/// Calls `work` while sshd and all its descendants are traced.
 pub fn while_traced(lab: &TestLab, node: &str, work: impl FnOnce()) -> Trace {
     let start = format!(
         "pid=$(systemctl show -p MainPID --value ssh); rm -f /tmp/trace /tmp/tracer; \
@@ -75,7 +76,8 @@ pub fn while_traced(lab: &TestLab, node: &str, work: impl FnOnce()) -> Trace {
     read(&lab.on(node, "cat /tmp/trace"))
 }
 
-/// Reads strace's text: `PID call(arguments) = result`, where a call that another process interrupts is told in two halves.
+/// Parses strace's output: `PID call(arguments) = result`. A call that another process interrupts
+/// is printed in two halves.
 fn read(text: &str) -> Trace {
     let mut trace = Trace::default();
     // Process and descriptor of each open connection to the Engine.
@@ -132,7 +134,7 @@ fn read(text: &str) -> Trace {
                     .push(request.trim_end_matches(" HTTP/1.1").to_owned());
             }
             name if HARMLESS.contains(&name) => {}
-            // A file without a name, in memory: apt's copy of a signed list while it reads it.
+            // An unnamed file in memory: apt's copy of a signed list while apt reads it.
             "openat" if quoted(arguments) == "/dev/shm" && arguments.contains("O_TMPFILE") => {}
             "open" | "openat" | "openat2" if !opens_for_writing(arguments) => {}
             _ => {
@@ -163,12 +165,12 @@ fn opens_for_writing(arguments: &str) -> bool {
     .any(|flag| arguments.contains(flag))
 }
 
-/// The first text in double quotes.
+/// Returns the first text in double quotes.
 fn quoted(arguments: &str) -> &str {
     arguments.split('"').nth(1).unwrap_or_default()
 }
 
-/// What the first descriptor points to: `6</run/file>`.
+/// Returns the file of the first descriptor: `6</run/file>`.
 fn pointed(arguments: &str) -> &str {
     arguments
         .split_once('<')

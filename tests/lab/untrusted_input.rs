@@ -1,5 +1,6 @@
-//! Hostile values on a real shell: what a playbook says arrives literally or is refused, and what a node says never
-//! reaches the terminal raw. The node is looked at with `docker exec`, never through skep.
+//! Hostile values on a real shell: values of a playbook arrive literally or are refused, and output
+//! of a node never reaches the terminal unescaped. The node is inspected with `docker exec`, never
+//! through skep.
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use crate::test_lab::TestLab;
 
 const NODE: &str = "docker01";
 
-/// Values that a careless shell, `printf`, `test` or option parser would act upon. Each would leave a file `pwned*`.
+/// Values that a careless shell, `printf`, `test` or option parser would interpret. Each would
+/// leave a file `pwned*`.
 const HOSTILE_VALUES: &[&str] = &[
     r#""; touch pwned1; echo ""#,
     r"'; touch pwned2; echo '",
@@ -22,7 +24,7 @@ const HOSTILE_VALUES: &[&str] = &[
     "ünï 文字 😀 \u{202e}",
 ];
 
-/// Nothing that a terminal would obey: for runs without colour.
+/// Asserts that the output, without colour sequences, has no control characters.
 #[track_caller]
 pub fn assert_no_control_characters(said: &Said) {
     for text in [without_colour(&said.stdout), without_colour(&said.stderr)] {
@@ -40,7 +42,7 @@ pub fn assert_no_control_characters(said: &Said) {
     }
 }
 
-/// The text without what sets colours, which `--color always` asks for.
+/// Removes the colour sequences, which `--color always` requests.
 fn without_colour(text: &str) -> String {
     let mut parts = text.split("\u{1b}[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -63,7 +65,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// A value as a TOML string.
+/// Returns a value as a TOML string.
 fn toml(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
@@ -127,7 +129,7 @@ resources = [
     );
 }
 
-/// A node whose every word is hostile, in the middle of a run that fails.
+/// A node with hostile text in every output, in the middle of a run that fails.
 fn node_output_is_escaped(lab: &TestLab) {
     lab.on(
         NODE,
@@ -193,7 +195,8 @@ resources = [
     );
 }
 
-/// Every failure says what is wrong in the host's own terms, leaves no scrap behind, and does not call the host lost.
+/// Checks that every failure has a reason in the host's own terms, leaves no temporary file behind,
+/// and does not report the host as unreachable.
 fn unwritable_and_unusual_paths(lab: &TestLab) {
     lab.on(NODE, "mkdir -p /srv/full /srv/ro /srv/real; mount -t tmpfs -o size=64k tmpfs /srv/full; mount -t tmpfs -o ro tmpfs /srv/ro; ln -s real /srv/dirlink; ln -s nowhere /srv/dangling; echo old >/srv/busy; mount --bind /srv/busy /srv/busy; echo x >/srv/plain");
     let long = format!("/srv/{}", vec!["n".repeat(250); 15].join("/"));
@@ -309,7 +312,7 @@ fn unwritable_and_unusual_paths(lab: &TestLab) {
     );
 }
 
-/// A run that was killed: others are told who holds the host, and may have it after a minute.
+/// A run that was killed: other runs name the holder of the lock, and may take it after a minute.
 fn lock_of_killed_run(lab: &TestLab) {
     let slow = lab.write(
         "slow.toml",

@@ -1,4 +1,5 @@
-//! An environment of real Vagrant with its docker provider: machines from nothing, a cluster, a machine destroyed and made again.
+//! Real Vagrant with its docker provider: machines from nothing, a cluster, and a machine that is
+//! destroyed and created again.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
@@ -6,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use crate::skep::{Said, command, root, skep};
 
-/// A folder with the shipped Vagrantfile, settings of its own, and the package mirror of a lab without nodes.
+/// A folder with the shipped Vagrantfile, settings of its own, and the package mirror of a lab
+/// environment without nodes.
 struct VagrantEnvironment {
     lab: String,
     folder: tempfile::TempDir,
@@ -21,7 +23,7 @@ impl VagrantEnvironment {
             .prefix(&format!("skept{process}v"))
             .tempdir()
             .unwrap();
-        // Not the shipped addresses: two runs on one machine do not meet.
+        // Addresses other than the shipped ones, so that two runs on one machine do not collide.
         let subnet = format!("10.214.{}", process % 250);
         let environment = Self {
             lab,
@@ -38,9 +40,9 @@ impl VagrantEnvironment {
             machines.replace("SUBNET", &environment.subnet)
         );
         std::fs::write(environment.path("cluster.toml"), settings).unwrap();
-        // What Vagrant calls skep for is noted.
+        // This program records each call of skep by Vagrant.
         let program = environment.path("skep");
-        // Not beside the Vagrantfile: a change there makes skep ask Vagrant anew.
+        // A separate folder: after a change beside the Vagrantfile, skep queries Vagrant again.
         std::fs::create_dir(environment.path("notes")).unwrap();
         let calls = environment.path("notes/calls");
         let text = format!(
@@ -87,7 +89,7 @@ impl VagrantEnvironment {
         [
             ("SKEP_STATE_DIR", state),
             ("SKEP", self.path("skep")),
-            // Vagrant's own records: none of this machine's user are touched.
+            // Vagrant's state is kept in the test's folder, so that the user's own is not changed.
             ("VAGRANT_HOME", self.path("home")),
             ("VAGRANT_DEFAULT_PROVIDER", "docker".into()),
             ("VAGRANT_CHECKPOINT_DISABLE", "1".into()),
@@ -95,8 +97,9 @@ impl VagrantEnvironment {
         ]
     }
 
-    /// `vagrant up`. The docker provider looks at every container of this machine, one by one, and fails when one of another test
-    /// goes meanwhile: then it is tried again from nothing.
+    /// Runs `vagrant up`. The docker provider inspects every container of this machine, one by one,
+    /// and fails if a container of another test disappears meanwhile; then the test tries again
+    /// from nothing.
     fn up(&self, names: &[&str]) {
         for _ in 0..6 {
             let said = self.vagrant(&[&["up", "--provider=docker"], names].concat());
@@ -134,7 +137,7 @@ impl VagrantEnvironment {
         )
     }
 
-    /// Runs sh text in a machine, past skep and Vagrant.
+    /// Runs a shell script in a machine, without skep and Vagrant.
     #[track_caller]
     fn on(&self, machine: &str, script: &str) -> String {
         let container =
@@ -167,7 +170,8 @@ impl Drop for VagrantEnvironment {
             return;
         }
         self.vagrant(&["destroy", "-f"]);
-        // Machines carry the lab's label: what Vagrant forgot goes with it.
+        // Machines carry the label of the environment, so those that Vagrant forgot are removed
+        // with it.
         let _ = skep(&["lab", "down", "--name", &self.lab]);
         let network = format!("vagrant_network_{}.0/24", self.subnet);
         let _ = Command::new("docker")
@@ -188,7 +192,8 @@ fn vagrant_up_rebuild_and_drill() {
         .skep("inventory", &[])
         .exits(0)
         .says("not running: Vagrant says that it is not created; try `vagrant up docker02`");
-    // `vagrant up` alone makes the cluster: after the last machine skep is called, once for all. Before, machines are missing.
+    // `vagrant up` alone creates the cluster: it calls skep once for all machines, after the last
+    // one. Before that, machines are missing.
     let applied = || -> usize {
         let calls = std::fs::read_to_string(environment.path("notes/calls")).unwrap_or_default();
         calls
@@ -208,7 +213,7 @@ fn vagrant_up_rebuild_and_drill() {
         .skep("apply", &[playbook, "--yes"])
         .exits(0)
         .says("Nothing to do");
-    // From here on it is called by hand.
+    // From here on, the test calls `apply` itself.
     let settings = environment.path("cluster.toml");
     let text = std::fs::read_to_string(&settings).unwrap();
     let without: Vec<&str> = text
@@ -274,7 +279,8 @@ fn vagrant_up_rebuild_and_drill() {
         .exits(2)
         .says("is given twice");
 
-    // The same in one command. What `vagrant up` would apply is not applied by it, nor by a drill: a playbook that leaves a trace.
+    // Rebuild in one command. Neither `node rebuild` nor a drill may run the playbook that
+    // `vagrant up` would apply: here a playbook that leaves a trace.
     let trace = environment.path("trace.toml");
     let play = "[[plays]]\nhosts = \"all\"\nresources = [{ file = { path = \"/etc/trace\", content = \"applied\\n\" } }]\n";
     std::fs::write(&trace, play).unwrap();

@@ -1,5 +1,6 @@
-//! Addresses of a lot of virtual machines: the private network of Vagrant's documents, the NAT that all machines share, the ports of
-//! loopback that lead to their SSH, and the multicast group that is the private network's cable.
+//! Addresses of an environment of virtual machines: the private network that Vagrant's
+//! documentation uses, the NAT address that all machines share, the loopback ports forwarded to
+//! SSH, and the multicast group that carries the private network.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, TcpListener};
@@ -11,13 +12,16 @@ use crate::lab::network::LabNetwork;
 use crate::lab::record::LabRecord;
 use crate::lab::state::StateDirectory;
 
-/// Where packages come from, seen from within: QEMU answers there with a program of this machine (`guestfwd`).
+/// Address of the package mirror inside a machine: QEMU starts a program of this machine for each
+/// request (`guestfwd`).
 pub(super) const MIRROR_ADDRESS: &str = "10.0.2.100";
 
-/// Ports tried for SSH: below those that Linux gives to outgoing connections (32768 and above), above Vagrant's (2200 to 2250).
+/// Ports tried for SSH: below the ephemeral ports of Linux (32768 and above), above Vagrant's (2200
+/// to 2250).
 const PORTS: std::ops::Range<u16> = 22_000..23_000;
 
-/// The private network. Every lot has the same one, on a cable of its own.
+/// Returns the private network. Every environment has the same one, on a multicast group of its
+/// own.
 pub(super) fn private_network() -> LabNetwork {
     LabNetwork {
         name: "private".to_owned(),
@@ -25,10 +29,11 @@ pub(super) fn private_network() -> LabNetwork {
     }
 }
 
-/// Gives each node that has none a port of loopback for its SSH: free now, and of no other node of the lot.
+/// Assigns a loopback port for SSH to each node without one. The port is free now, and no other
+/// node of the environment has it.
 pub(super) fn give_ports(record: &mut LabRecord) -> Result<(), LabError> {
     let mut taken: BTreeSet<u16> = record.nodes.iter().filter_map(|node| node.port).collect();
-    // Lots that are made at the same time begin at different places.
+    // Environments that are created at the same time start their search at different ports.
     let start = u16::from_le_bytes([
         digest(record.name.as_str())[0],
         digest(record.name.as_str())[1],
@@ -50,9 +55,10 @@ pub(super) fn give_ports(record: &mut LabRecord) -> Result<(), LabError> {
     Ok(())
 }
 
-/// The lot's cable: a group of 239.0.0.0/8 (RFC 2365, for local use) by the lot's name and state directory, and the first node's port,
-/// which no other lot has. Packets stay on loopback.
-pub(super) fn cable(record: &LabRecord, state: &StateDirectory) -> String {
+/// Returns the multicast group and port of the environment's private network: a group of
+/// 239.0.0.0/8 (RFC 2365, for local use) derived from name and state directory, and the port of the
+/// first node, which no other environment has. Packets stay on loopback.
+pub(super) fn multicast_group(record: &LabRecord, state: &StateDirectory) -> String {
     let digest = digest(&format!("{} {}", state.path().display(), record.name));
     let port = record
         .nodes
@@ -85,7 +91,7 @@ mod tests {
         give_ports(&mut record).unwrap();
         let first: Vec<u16> = record.nodes.iter().map(|node| node.port.unwrap()).collect();
         assert_ne!(first[0], first[1]);
-        // Another program takes the next one: the third node gets one behind it.
+        // Another program takes the next port: the third node gets a later one.
         let _held = TcpListener::bind((Ipv4Addr::LOCALHOST, first[1] + 1));
         record.grow(1, 2, &private_network());
         give_ports(&mut record).unwrap();
@@ -93,10 +99,11 @@ mod tests {
         assert_eq!(second[..2], first[..]);
         assert!(second[2] > first[1] + 1, "{second:?}");
         assert_eq!(record.nodes[2].address.to_string(), "192.168.56.13");
-        let cable = cable(&record, &state);
+        let multicast_group = multicast_group(&record, &state);
         assert!(
-            cable.starts_with("239.213.") && cable.ends_with(&format!(":{}", first[0])),
-            "{cable}"
+            multicast_group.starts_with("239.213.")
+                && multicast_group.ends_with(&format!(":{}", first[0])),
+            "{multicast_group}"
         );
     }
 }

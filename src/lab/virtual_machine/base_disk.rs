@@ -1,4 +1,5 @@
-//! The disk that all virtual machines of a release begin with, its kernel and its initial RAM disk: built once per recipe.
+//! The base disk of all virtual machines of a Debian release, its kernel and its initial RAM disk.
+//! Built once per recipe.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,41 +13,41 @@ use crate::lab::progress::ProgressFn;
 use crate::lab::state::{StateDirectory, make_folder, write_file};
 use crate::lab::{local_machine, recipe as node_recipe};
 
-/// Files of a built disk.
+/// Files of a base disk.
 pub(super) struct BaseDisk {
     folder: PathBuf,
 }
 
 impl BaseDisk {
-    /// The one in this folder.
+    /// Returns the base disk in this folder.
     pub(super) fn at(folder: &Path) -> Self {
         Self {
             folder: folder.to_path_buf(),
         }
     }
 
-    /// Where it is.
+    /// Returns the folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The file system, raw; never written to.
+    /// Returns the path of the raw file system image, which is never written to.
     pub(super) fn file_system(&self) -> PathBuf {
         self.folder.join("disk.raw")
     }
 
-    /// The kernel that boots it.
+    /// Returns the path of the kernel.
     pub(super) fn kernel(&self) -> PathBuf {
         self.folder.join("kernel")
     }
 
-    /// The kernel's initial RAM disk.
+    /// Returns the path of the initial RAM disk.
     pub(super) fn initial_ram_disk(&self) -> PathBuf {
         self.folder.join("initrd")
     }
 }
 
-/// The disk of a suite, built when it is missing.
+/// Returns the base disk of a suite, and builds it if it is missing.
 pub(super) fn ensure(
     state: &StateDirectory,
     suite: DebianSuite,
@@ -104,7 +105,7 @@ fn build(
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])
         .seconds(1800)
         .run()?;
-    // Copied from this machine for the building; each machine gets its own.
+    // mmdebstrap copies these files from this machine for the build; each machine gets its own.
     for name in ["etc/resolv.conf", "etc/hostname", "etc/hosts"] {
         let path = tree.join(name);
         fs::remove_file(&path)
@@ -112,7 +113,7 @@ fn build(
             .map_err(LabError::file("remove", &path))?;
     }
     let disk = BaseDisk { folder: built };
-    // A tree just made has one kernel, and its RAM disk.
+    // A new tree has exactly one kernel and one RAM disk.
     for (pattern, target) in [
         ("vmlinuz-", disk.kernel()),
         ("initrd.img-", disk.initial_ram_disk()),
@@ -127,7 +128,7 @@ fn build(
         .install_hint("apt-get install e2fsprogs")
         .seconds(900)
         .run()?;
-    // Only a whole disk ever gets the name under which it is looked for.
+    // Only a complete disk gets the final name, so a killed build leaves no partial disk behind.
     fs::rename(disk.folder(), place).map_err(LabError::file("rename", place))
 }
 

@@ -1,4 +1,5 @@
-//! One machine: its folder (disk, seed, host key, console, process), made, started, stopped, cut off, and waited for.
+//! A virtual machine with its folder (disk, seed, host key, console, PID file): creates, starts,
+//! stops and cuts it, and waits for its boot.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,14 +21,14 @@ use crate::lab::progress::ProgressFn;
 use crate::lab::record::{LabNode, LabRecord};
 use crate::lab::state::{StateDirectory, make_folder, remove_folder, write_file};
 
-/// How long a machine may take to boot, in seconds: emulated, and many at once on few processors.
+/// Time limit for a boot in seconds: the machines are emulated, and many share few processors.
 const BOOT_SECONDS: u64 = 1200;
-/// How long it may take to shut down, in seconds.
+/// Time limit for a shutdown, in seconds.
 const STOP_SECONDS: u64 = 180;
-/// The longest path of a Unix socket (unix(7): 108 bytes with its NUL).
+/// Maximum length of the path of a Unix socket (unix(7): 108 bytes with its NUL).
 const SOCKET_LIMIT: usize = 107;
 
-/// One machine of a lot.
+/// A virtual machine of an environment.
 pub(crate) struct VirtualMachine {
     name: String,
     folder: PathBuf,
@@ -35,7 +36,7 @@ pub(crate) struct VirtualMachine {
 }
 
 impl VirtualMachine {
-    /// The machine of this node, whether it exists or not.
+    /// Returns the machine of this node, whether it exists or not.
     pub(crate) fn of(record: &LabRecord, state: &StateDirectory, node: &LabNode) -> Self {
         let remote = SshShell {
             port: node.port.unwrap_or_default(),
@@ -49,7 +50,8 @@ impl VirtualMachine {
         }
     }
 
-    /// Makes the folder with all that the first boot needs, unless it is there; gives the machine's line for `known_hosts`.
+    /// Creates the folder with all files for the first boot as far as they are missing, and returns
+    /// the machine's line for `known_hosts`.
     pub(super) fn make(
         &self,
         node: &LabNode,
@@ -76,10 +78,11 @@ impl VirtualMachine {
         let place = self.folder.join("disk.qcow2");
         if !place.exists() {
             progress(&format!(
-                "{}: making it at {}, SSH on 127.0.0.1:{}",
+                "{}: creating it at {}, SSH on 127.0.0.1:{}",
                 self.name, node.address, self.remote.port
             ));
-            // Half a disk never has its name; the base is told by a link, so that a later recipe does not change a machine.
+            // Only a complete disk gets the final name. A link names the base disk, so that a later
+            // recipe does not change an existing machine.
             let half = self.folder.join("disk.half");
             let base = self.base();
             let _ = fs::remove_file(&base);
@@ -100,7 +103,7 @@ impl VirtualMachine {
         ))
     }
 
-    /// Starts it, unless it runs; does not wait.
+    /// Starts the machine if it does not run. Does not wait for the boot.
     pub(super) fn launch(
         &self,
         record: &LabRecord,
@@ -125,14 +128,14 @@ impl VirtualMachine {
             disk: &BaseDisk::at(&base),
             number: u8::try_from(number).unwrap_or(u8::MAX),
             port: self.remote.port,
-            cable: &address::cable(record, state),
+            multicast_group: &address::multicast_group(record, state),
             busybox: &busybox(&state.environment(&record.name), mirror)?,
             packages: &mirror.folder,
         }
         .run()
     }
 
-    /// Starts it and waits until it has booted.
+    /// Starts the machine and waits until it has booted.
     pub(crate) fn start(
         &self,
         record: &LabRecord,
@@ -146,7 +149,7 @@ impl VirtualMachine {
         self.wait_for_boot(progress)
     }
 
-    /// Waits until systemd has started everything; failed units are told, not fatal.
+    /// Waits until systemd has started all units. Failed units are reported, but are no error.
     pub(super) fn wait_for_boot(&self, progress: ProgressFn<'_>) -> Result<(), LabError> {
         let started = Instant::now();
         let mut last = String::new();
@@ -169,7 +172,7 @@ impl VirtualMachine {
                         ));
                         return Ok(());
                     }
-                    other => last = format!("systemd says `{other}`"),
+                    other => last = format!("systemd reports `{other}`"),
                 },
                 Err(error) => last = error.to_string(),
             }
@@ -188,7 +191,7 @@ impl VirtualMachine {
         })
     }
 
-    /// How it is.
+    /// Returns the state of the machine.
     pub(crate) fn state(&self) -> NodeState {
         if !self.folder.join("disk.qcow2").exists() {
             NodeState::Missing
@@ -201,12 +204,13 @@ impl VirtualMachine {
         }
     }
 
-    /// Shuts it down and waits; `at_once` takes the power away, which is also done to a machine that does not end.
+    /// Shuts the machine down and waits. `at_once` cuts the power; a machine that does not end in
+    /// time loses its power as well.
     pub(crate) fn stop(&self, at_once: bool) -> Result<(), LabError> {
         if qemu_process::running(&self.folder).is_some() && !at_once {
-            // Where nobody can be spoken to, its power button is pressed.
+            // If SSH does not work, the virtual power button is pressed.
             if self.shell("systemctl --no-block poweroff", 120).is_err() {
-                self.ask("system_powerdown", &json!({}))?;
+                self.monitor("system_powerdown", &json!({}))?;
             }
             if qemu_process::wait_for_end(&self.folder, Duration::from_secs(STOP_SECONDS)) {
                 return Ok(());
@@ -215,32 +219,33 @@ impl VirtualMachine {
         qemu_process::kill(&self.folder)
     }
 
-    /// Pulls the cables of both cards, or puts them back: its addresses stay, packets vanish.
+    /// Disconnects both network cards or connects them again: the addresses stay, packets are
+    /// dropped.
     pub(crate) fn cut(&self, is_cut: bool) -> Result<(), LabError> {
         for card in [PRIVATE_CARD, NAT_CARD] {
-            self.ask("set_link", &json!({ "name": card, "up": !is_cut }))?;
+            self.monitor("set_link", &json!({ "name": card, "up": !is_cut }))?;
         }
         self.mark_cut(is_cut)
     }
 
-    /// Runs a shell script in it as root.
+    /// Runs a shell script as root in the machine.
     pub(crate) fn shell(&self, script: &str, seconds: u64) -> Result<String, LabError> {
         self.remote
             .shell(script, seconds)
             .map_err(|error| error.while_doing(format!("in {}", self.name)))
     }
 
-    /// Takes its power and its disk away.
+    /// Cuts the power and removes the disk.
     pub(crate) fn remove(&self) -> Result<(), LabError> {
         qemu_process::kill(&self.folder)?;
         remove_folder(&self.folder)
     }
 
-    fn ask(&self, command: &str, arguments: &serde_json::Value) -> Result<(), LabError> {
-        monitor::ask(&self.folder.join("monitor"), command, arguments)
+    fn monitor(&self, command: &str, arguments: &serde_json::Value) -> Result<(), LabError> {
+        monitor::execute(&self.folder.join("monitor"), command, arguments)
     }
 
-    /// QEMU tells nobody whether a cable is in.
+    /// QEMU cannot be queried for the state of a link, so a file records it.
     fn cut_mark(&self) -> PathBuf {
         self.folder.join("cut")
     }
@@ -263,21 +268,22 @@ impl VirtualMachine {
     }
 }
 
-/// Ends the machines of which this folder of a lot has any trace, whatever its record says.
+/// Ends every machine that has a folder in this environment's folder, whatever the record says.
 pub(crate) fn end_all(record: &Path, progress: ProgressFn<'_>) -> Result<(), LabError> {
     let Ok(entries) = fs::read_dir(record) else {
         return Ok(());
     };
     for entry in entries.flatten() {
         if qemu_process::running(&entry.path()).is_some() {
-            progress(&format!("ending {}", entry.file_name().to_string_lossy()));
+            progress(&format!("stopping {}", entry.file_name().to_string_lossy()));
             qemu_process::kill(&entry.path())?;
         }
     }
     Ok(())
 }
 
-/// The static busybox of the mirror's images, in the lot's folder.
+/// Returns the path of a static busybox in the environment's folder, extracted from the mirror's
+/// images.
 fn busybox(record: &Path, mirror: &PackageMirror) -> Result<PathBuf, LabError> {
     let place = record.join("busybox");
     if !place.exists() {

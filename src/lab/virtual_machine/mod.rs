@@ -1,6 +1,8 @@
-//! Nodes that are whole virtual machines, with a kernel of their own: what containers cannot show (IPVS, NFS, limits of memory) works
-//! in them. QEMU's processes carry them, without acceleration and without Docker; each has a folder in the lot's own.
-//! The first network card is a NAT behind which every machine has the same address; the second is the lot's private network.
+//! Nodes that are whole virtual machines with a kernel of their own. Features that containers do
+//! not have (IPVS, NFS, memory limits) work in them.
+//! They are QEMU processes without acceleration and without Docker; each has a folder inside the
+//! environment's folder. The first network card is a NAT behind which every machine has the same
+//! address, the second one is the environment's private network.
 
 mod address;
 mod base_disk;

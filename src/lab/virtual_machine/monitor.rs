@@ -1,4 +1,5 @@
-//! Speaks to a running QEMU: its machine protocol (QMP, JSON lines over a Unix socket), one command at a time.
+//! Sends commands to a running QEMU by its machine protocol (QMP, JSON lines over a Unix socket),
+//! one at a time.
 
 use std::io::BufReader;
 use std::os::unix::net::UnixStream;
@@ -9,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::lab::error::LabError;
 
-/// How long QEMU may take to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for an answer of QEMU.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Runs one command.
-pub(super) fn ask(socket: &Path, command: &str, arguments: &Value) -> Result<(), LabError> {
+/// Executes one command.
+pub(super) fn execute(socket: &Path, command: &str, arguments: &Value) -> Result<(), LabError> {
     let failed = |reason: String| LabError::Monitor {
         command: command.to_owned(),
         socket: socket.into(),
@@ -21,15 +22,15 @@ pub(super) fn ask(socket: &Path, command: &str, arguments: &Value) -> Result<(),
     };
     let stream = UnixStream::connect(socket).map_err(|error| failed(error.to_string()))?;
     for set in [
-        stream.set_read_timeout(Some(PATIENCE)),
-        stream.set_write_timeout(Some(PATIENCE)),
+        stream.set_read_timeout(Some(ANSWER_TIMEOUT)),
+        stream.set_write_timeout(Some(ANSWER_TIMEOUT)),
     ] {
         set.map_err(|error| failed(error.to_string()))?;
     }
-    speak(&stream, BufReader::new(&stream), command, arguments).map_err(failed)
+    exchange(&stream, BufReader::new(&stream), command, arguments).map_err(failed)
 }
 
-fn speak(
+fn exchange(
     mut to: impl std::io::Write,
     mut from: impl std::io::BufRead,
     command: &str,
@@ -37,20 +38,20 @@ fn speak(
 ) -> Result<(), String> {
     let greeting = line(&mut from)?;
     if greeting.get("QMP").is_none() {
-        return Err(format!("it is no QEMU: {greeting}"));
+        return Err(format!("not a QEMU monitor: {greeting}"));
     }
     for request in [
         json!({ "execute": "qmp_capabilities" }),
         json!({ "execute": command, "arguments": arguments }),
     ] {
         writeln!(to, "{request}").map_err(|error| error.to_string())?;
-        // Events may come between.
+        // Events may arrive before the answer.
         loop {
             let said = line(&mut from)?;
             if let Some(error) = said.get("error") {
                 return Err(error["desc"]
                     .as_str()
-                    .unwrap_or("it does not say why")
+                    .unwrap_or("no reason given")
                     .to_owned());
             }
             if said.get("return").is_some() {
@@ -64,7 +65,7 @@ fn speak(
 fn line(from: &mut impl std::io::BufRead) -> Result<Value, String> {
     let mut text = String::new();
     match from.read_line(&mut text) {
-        Ok(0) => Err("it closed the connection".to_owned()),
+        Ok(0) => Err("QEMU closed the connection".to_owned()),
         Ok(_) => serde_json::from_str(&text).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     }
@@ -80,20 +81,20 @@ mod tests {
     #[test]
     fn events_are_passed_over() {
         let said = format!("{GREETING}{{\"event\": \"POWERDOWN\"}}\n{{\"return\": {{}}}}\n");
-        let mut asked = Vec::new();
-        speak(
-            &mut asked,
+        let mut sent = Vec::new();
+        exchange(
+            &mut sent,
             said.as_bytes(),
             "set_link",
             &json!({ "name": "private", "up": false }),
         )
         .unwrap();
-        let asked = String::from_utf8(asked).unwrap();
-        let lines: Vec<&str> = asked.lines().collect();
+        let sent = String::from_utf8(sent).unwrap();
+        let lines: Vec<&str> = sent.lines().collect();
         assert_eq!(lines.len(), 2);
         assert!(
             lines[1].contains("\"set_link\"") && lines[1].contains("\"private\""),
-            "{asked}"
+            "{sent}"
         );
     }
 
@@ -103,16 +104,16 @@ mod tests {
             "{GREETING}{{\"error\": {{\"class\": \"GenericError\", \"desc\": \"no such device\"}}}}\n"
         );
         assert_eq!(
-            speak(Vec::new(), said.as_bytes(), "set_link", &json!({})).unwrap_err(),
+            exchange(Vec::new(), said.as_bytes(), "set_link", &json!({})).unwrap_err(),
             "no such device"
         );
         assert!(
-            speak(Vec::new(), &b"{}\n"[..], "set_link", &json!({}))
+            exchange(Vec::new(), &b"{}\n"[..], "set_link", &json!({}))
                 .unwrap_err()
-                .contains("no QEMU")
+                .contains("not a QEMU")
         );
         assert!(
-            speak(Vec::new(), GREETING.as_bytes(), "set_link", &json!({}))
+            exchange(Vec::new(), GREETING.as_bytes(), "set_link", &json!({}))
                 .unwrap_err()
                 .contains("closed")
         );

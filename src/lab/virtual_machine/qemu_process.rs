@@ -1,5 +1,6 @@
-//! The QEMU process of a machine: what it is started with, whether it runs, how it ends.
-//! It is no child of whoever started it: a Ctrl-C meant for skep does not take the machine away, `skep lab down` does.
+//! The QEMU process of a machine: command line, check whether it runs, and end.
+//! QEMU runs as a daemon, not as a child: a Ctrl-C meant for skep does not stop the machine, `skep
+//! lab down` does.
 
 use std::fs;
 use std::path::Path;
@@ -10,41 +11,42 @@ use super::base_disk::BaseDisk;
 use crate::lab::command::{LocalCommand, shell_word};
 use crate::lab::error::LabError;
 
-/// Memory of a machine in MiB. Three of them, an Engine in each, are what a test needs.
+/// Memory of a machine in MiB. A test needs three machines with a Docker Engine each.
 const MEMORY: u16 = 1280;
-/// Memory that QEMU may take for translated code, in MiB.
-const TRANSLATED: u16 = 160;
-/// The cards are called eth0 and eth1, as on Vagrant's boxes. Where processors are shared, what takes a second may take minutes: no
-/// unit is given up before ten.
+/// Memory that QEMU may use for translated code, in MiB.
+const TRANSLATION_CACHE: u16 = 160;
+/// The cards are called eth0 and eth1, as on Vagrant's boxes. On shared processors, an operation of
+/// a second may take minutes, so no unit times out before ten minutes.
 const KERNEL_ARGUMENTS: &str = "root=/dev/vda rw console=ttyS0 net.ifnames=0 loglevel=4 systemd.default_timeout_start_sec=600 systemd.default_device_timeout_sec=600";
-/// How long QEMU may take to end after it was told to, in seconds.
+/// Time limit for the end of QEMU after the signal, in seconds.
 const END_SECONDS: u64 = 30;
 
-/// The card of the private network, as QEMU's monitor calls it.
+/// Name of the private network's card in QEMU's monitor.
 pub(super) const PRIVATE_CARD: &str = "private";
-/// The card of the NAT.
+/// Name of the NAT's card in QEMU's monitor.
 pub(super) const NAT_CARD: &str = "nat";
 
-/// What a machine is started with.
+/// Settings of a machine's QEMU command line.
 pub(super) struct QemuCommand<'a> {
-    /// The name shown by `ps`.
+    /// Name shown by `ps`.
     pub(super) name: &'a str,
-    /// The machine's folder.
+    /// Folder of the machine.
     pub(super) folder: &'a Path,
     pub(super) disk: &'a BaseDisk,
-    /// Its number in the lot, from 1: the end of its private card's address.
+    /// Number of the machine in the environment, from 1; the last byte of the private card's MAC
+    /// address.
     pub(super) number: u8,
-    /// The port of loopback that leads to its SSH.
+    /// Loopback port that is forwarded to the machine's SSH.
     pub(super) port: u16,
-    /// Group and port of the lot's cable.
-    pub(super) cable: &'a str,
-    /// A static busybox, and the folder of packages that it offers to the machine.
+    /// Multicast group and port of the environment's private network.
+    pub(super) multicast_group: &'a str,
+    /// Path of a static busybox, and the folder of packages that it serves to the machine.
     pub(super) busybox: &'a Path,
     pub(super) packages: &'a Path,
 }
 
 impl QemuCommand<'_> {
-    /// Starts it; returns when QEMU has set up all of its devices.
+    /// Starts QEMU; returns after QEMU has set up all of its devices.
     pub(super) fn run(&self) -> Result<(), LabError> {
         LocalCommand::new("qemu-system-x86_64")
             .arguments(self.arguments())
@@ -56,7 +58,8 @@ impl QemuCommand<'_> {
 
     fn arguments(&self) -> Vec<String> {
         let file = |name: &str| listed(&self.folder.join(name));
-        // Each request starts a program of its own: nothing listens on this machine, and nothing is left behind.
+        // Each request starts a program of its own: nothing listens on this machine, and no process
+        // is left behind.
         let offer = format!(
             "{} httpd -i -h {}",
             shell_word(self.busybox),
@@ -65,8 +68,12 @@ impl QemuCommand<'_> {
         .replace(',', ",,");
         let words = [
             ("-name", self.name.to_owned()),
-            // Emulated: slower than KVM, and the same on every machine. Kernels fault on QEMU 7.2's cmpxchg16b.
-            ("-accel", format!("tcg,thread=multi,tb-size={TRANSLATED}")),
+            // Emulated: slower than KVM, and the same on every machine. Kernels fault on QEMU 7.2's
+            // cmpxchg16b.
+            (
+                "-accel",
+                format!("tcg,thread=multi,tb-size={TRANSLATION_CACHE}"),
+            ),
             ("-cpu", "max,cx16=off".to_owned()),
             ("-smp", "1".to_owned()),
             ("-m", MEMORY.to_string()),
@@ -89,13 +96,14 @@ impl QemuCommand<'_> {
             ),
             (
                 "-netdev",
-                // `restrict`: no way out, not to this machine either, but for what is named here.
+                // `restrict` blocks all traffic to the outside and to this machine, except the
+                // forwards named here.
                 format!(
                     "user,id={NAT_CARD},restrict=on,hostfwd=tcp:127.0.0.1:{}-:22,guestfwd=tcp:{MIRROR_ADDRESS}:80-cmd:{offer}",
                     self.port
                 ),
             ),
-            // The same address on every machine, as with VirtualBox.
+            // Same MAC address on every machine, as with VirtualBox.
             (
                 "-device",
                 format!("virtio-net-pci,netdev={NAT_CARD},mac=52:54:00:12:34:56,romfile="),
@@ -104,7 +112,7 @@ impl QemuCommand<'_> {
                 "-netdev",
                 format!(
                     "socket,id={PRIVATE_CARD},mcast={},localaddr=127.0.0.1",
-                    self.cable
+                    self.multicast_group
                 ),
             ),
             (
@@ -137,21 +145,21 @@ impl QemuCommand<'_> {
 
 const PROCESS_FILE: &str = "process";
 
-/// The process of the machine in this folder, when it runs.
+/// Returns the PID of the machine in this folder, or `None` if it does not run.
 pub(super) fn running(folder: &Path) -> Option<u32> {
     let process: u32 = fs::read_to_string(folder.join(PROCESS_FILE))
         .ok()?
         .trim()
         .parse()
         .ok()?;
-    // The number may by now be another program's: this one names the folder.
+    // Another program may have this PID by now; the machine's command line names the folder.
     let words = fs::read(format!("/proc/{process}/cmdline")).ok()?;
     let words = String::from_utf8_lossy(&words).into_owned();
     let ours = listed(&folder.join("disk.qcow2"));
     words.contains(&format!("file={ours},")).then_some(process)
 }
 
-/// Waits until it has ended; whether it has.
+/// Waits until the process has ended. Returns false after `limit`.
 pub(super) fn wait_for_end(folder: &Path, limit: Duration) -> bool {
     let started = Instant::now();
     while running(folder).is_some() {
@@ -163,7 +171,7 @@ pub(super) fn wait_for_end(folder: &Path, limit: Duration) -> bool {
     true
 }
 
-/// Takes the power away; one that does not run is left as it is.
+/// Cuts the power. No effect on a machine that does not run.
 pub(super) fn kill(folder: &Path) -> Result<(), LabError> {
     let Some(process) = running(folder) else {
         return Ok(());
@@ -177,7 +185,7 @@ pub(super) fn kill(folder: &Path) -> Result<(), LabError> {
     Err(killed.into_error())
 }
 
-/// A path in one of QEMU's lists, where a comma ends the value.
+/// Escapes a path for QEMU's option lists, where a comma ends the value.
 fn listed(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
@@ -196,7 +204,7 @@ mod tests {
             disk: &disk,
             number: 2,
             port: 22_417,
-            cable: "239.213.1.2:22416",
+            multicast_group: "239.213.1.2:22416",
             busybox: Path::new("/state/busy box"),
             packages: Path::new("/cache/mirror"),
         };

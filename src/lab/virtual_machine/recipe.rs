@@ -1,9 +1,9 @@
-//! What the disk of virtual machines is made of, and the hash that names what was built from it.
+//! Contents of the base disk of virtual machines, and the hash that names a disk built from them.
 
 use crate::lab::options::DebianSuite;
 use crate::lab::recipe;
 
-/// Packages besides those of a node that is a container: a kernel, and what finds hardware.
+/// Packages in addition to those of a container node: a kernel, and programs that detect hardware.
 pub(super) const PACKAGES: &[&str] = &[
     "linux-image-cloud-amd64",
     "initramfs-tools",
@@ -11,16 +11,16 @@ pub(super) const PACKAGES: &[&str] = &[
     "hostname",
 ];
 
-/// Run in the new tree, behind the setup that containers get.
+/// Script that runs in the new tree after the setup of container nodes.
 pub(super) const SETUP: &str = include_str!("tree_setup.sh");
 
-/// What the disk of a machine holds at most; it takes on this machine what is written to it.
+/// Maximum size of a machine's disk. On this machine, the disk only uses the space written to it.
 pub(super) const DISK_SIZE: &str = "16G";
 
-/// Changes with the code that makes the disk.
+/// Version of the code that builds the disk.
 const FORM: &str = "2";
 
-/// Names the disk of a suite.
+/// Returns the name part of a suite's base disk.
 pub(super) fn hash(suite: DebianSuite, architecture: &str) -> String {
     recipe::hash(&[
         &recipe::node_hash(suite, architecture),

@@ -1,11 +1,13 @@
-//! The second disk of a machine: a script that makes it the one it is, run at each boot before the network comes up.
+//! The second disk of a machine: a script with the machine's identity that runs at each boot before
+//! the network comes up.
 
 use crate::lab::record::LabNode;
 
-/// Bytes of a sector: a disk is a whole number of them.
+/// Bytes of a sector: the size of a disk is a multiple of it.
 const SECTOR: usize = 512;
 
-/// The disk. `host_key` is the machine's private SSH host key, `more` what else to run.
+/// Returns the content of the disk. `host_key` is the machine's private SSH host key, `more` a
+/// script to run in addition.
 pub(super) fn disk(node: &LabNode, host_key: &str, more: &str) -> Vec<u8> {
     let mut disk = script(node, host_key, more).into_bytes();
     disk.resize(disk.len().next_multiple_of(SECTOR), b'\n');
@@ -20,13 +22,13 @@ fn script(node: &LabNode, host_key: &str, more: &str) -> String {
          [ -s /etc/hostname ] || echo {name} >/etc/hostname\n\
          hostname -F /etc/hostname\n\
          [ -s /etc/hosts ] || printf '127.0.0.1 localhost\\n{address} {name}\\n' >/etc/hosts\n\
-         # Nobody answers there: a name of the world outside fails after 1 s.\n\
+         # No DNS server answers there: the lookup of an external name fails after 1 s.\n\
          [ -s /etc/resolv.conf ] || printf 'nameserver 10.0.2.3\\noptions timeout:1 attempts:1\\n' >/etc/resolv.conf\n\
          mkdir -p /etc/systemd/network\n\
          cat >/etc/systemd/network/10-nat.network <<'SKEP_LAB_END'\n\
          [Match]\nName=eth0\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n\n\
          [DHCPv4]\nUseDNS=no\nUseHostname=no\nSKEP_LAB_END\n\
-         # A cable that is pulled takes nothing from the machine but its packets.\n\
+         # A disconnected card must keep its address and routes.\n\
          cat >/etc/systemd/network/20-private.network <<'SKEP_LAB_END'\n\
          [Match]\nName=eth1\n\n[Network]\nAddress={address}/24\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n\
          ConfigureWithoutCarrier=yes\nIgnoreCarrierLoss=yes\nSKEP_LAB_END\n\

@@ -1,12 +1,12 @@
-//! Runs scripts as root in a machine by the `ssh` program, over the NAT card: past skep's own transport, as `docker exec` is for nodes
-//! that are containers.
+//! Runs scripts as root in a machine by the `ssh` program over the NAT card. skep's own transport
+//! is not used, as with `docker exec` for container nodes.
 
 use std::path::PathBuf;
 
 use crate::lab::command::LocalCommand;
 use crate::lab::error::LabError;
 
-/// How a machine is reached.
+/// Address and credentials of a machine.
 #[derive(Debug, Clone)]
 pub(super) struct SshShell {
     pub(super) port: u16,
@@ -15,7 +15,7 @@ pub(super) struct SshShell {
 }
 
 impl SshShell {
-    /// Runs a shell script; it goes over stdin.
+    /// Runs a shell script, which is passed over stdin.
     pub(super) fn shell(&self, script: &str, seconds: u64) -> Result<String, LabError> {
         let options = [
             "BatchMode=yes".to_owned(),
@@ -25,7 +25,7 @@ impl SshShell {
             format!("UserKnownHostsFile=\"{}\"", self.known_hosts.display()),
             "LogLevel=ERROR".to_owned(),
             "ConnectTimeout=30".to_owned(),
-            // A machine whose power went says nothing any more.
+            // A machine without power does not close its connections.
             "ServerAliveInterval=30".to_owned(),
         ];
         LocalCommand::new("ssh")

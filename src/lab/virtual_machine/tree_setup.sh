@@ -1,17 +1,17 @@
-# Run inside the new tree of a virtual machine, behind the setup of nodes that are containers.
+# Runs inside the new tree of a virtual machine, after the setup of container nodes.
 set -eu
 
-# Here is hardware, and a kernel of its own.
+# A virtual machine has hardware, and a kernel of its own.
 for unit in systemd-udevd.service systemd-udev-trigger.service sys-kernel-debug.mount sys-kernel-tracing.mount; do
     rm -f "/etc/systemd/system/$unit"
 done
 find /etc/sysctl.d -type l -lname /dev/null -delete
 rm -f /usr/local/sbin/skep-lab-first-program
 
-# Which machine this is: the second disk is a script that says so.
+# Identity of the machine: the second disk is a script that sets it.
 cat >/etc/systemd/system/skep-lab-identity.service <<'END'
 [Unit]
-Description=What makes this machine one of its skep lab
+Description=Identity of this machine in its skep lab
 DefaultDependencies=no
 RequiresMountsFor=/etc /home /root
 After=systemd-remount-fs.service
@@ -28,10 +28,11 @@ StandardError=journal+console
 [Install]
 WantedBy=sysinit.target
 END
-# QEMU is given the kernel and its RAM disk; nobody waits ten minutes for a package's hook that makes another one.
+# QEMU gets the kernel and its RAM disk from outside, so a package's hook must not spend ten minutes
+# on another RAM disk.
 echo 'update_initramfs=no' >/etc/initramfs-tools/update-initramfs.conf
 
-# Done while building: an emulated processor would take a minute of the first boot for it.
+# Done at build time, because an emulated processor would need a minute of the first boot for it.
 journalctl --update-catalog
 ldconfig
 

@@ -1,5 +1,6 @@
-//! Brings a lot of virtual machines up: makes what is missing, starts what is stopped, and waits until all have booted.
-//! Docker is asked only while the package mirror is not built.
+//! Creates or repairs an environment of virtual machines: creates missing ones, starts stopped
+//! ones, and waits until all have booted. Docker is only used as long as the package mirror is not
+//! built.
 
 use super::machine::VirtualMachine;
 use super::{address, base_disk};
@@ -12,10 +13,10 @@ use crate::lab::record::{LabNode, LabRecord};
 use crate::lab::state::{make_folder, write_file};
 use crate::lab::{daemon, inventory, key, local_machine, node_image, provision};
 
-/// The only architecture whose QEMU machine is described here.
+/// Architecture of the QEMU machines; no other one is supported.
 const ARCHITECTURE: &str = "amd64";
 
-/// Makes or repairs the lot. The caller holds its lock.
+/// Creates or repairs the environment. The caller holds its lock.
 pub(crate) fn up(
     options: &LabOptions,
     recorded: Option<LabRecord>,
@@ -37,7 +38,7 @@ pub(crate) fn up(
         &address::private_network(),
     );
     address::give_ports(&mut record)?;
-    // From here on there is something to take down.
+    // From here on `down` has something to remove, so it must find the record.
     record.save(state)?;
     let script = provision::script(&record, &key::ensure(&record, state)?, &mirror.key);
     let mut known_hosts = String::new();
@@ -54,13 +55,13 @@ pub(crate) fn up(
             .map_err(|error| error.while_doing(format!("starting {}", node.name)))?;
     }
     progress(&format!(
-        "{} machines boot; emulated, that takes minutes",
+        "booting {} emulated machines, which takes minutes",
         record.nodes.len()
     ));
     all_booted(&record, options, &script, progress)?;
     inventory::write(&record, state)?;
     progress(&format!(
-        "lot {}: {} machines are up; wrote {}",
+        "lab environment {}: {} machines are up; wrote {}",
         record.name,
         record.nodes.len(),
         record.inventory.display()
@@ -68,7 +69,7 @@ pub(crate) fn up(
     Ok(record)
 }
 
-/// The package mirror; Docker helps to build it, and is left alone when it is there.
+/// Returns the package mirror. Docker is only used to build a missing one.
 fn packages(options: &LabOptions, progress: ProgressFn<'_>) -> Result<PackageMirror, LabError> {
     if let Some(mirror) = mirror::built(&options.state, options.suite)? {
         return Ok(mirror);
@@ -78,7 +79,7 @@ fn packages(options: &LabOptions, progress: ProgressFn<'_>) -> Result<PackageMir
     mirror::ensure(&options.state, options.suite, &image, progress)
 }
 
-/// Waits for all side by side; the first failure is returned when all have ended.
+/// Waits for all machines in parallel, and returns the first failure after all have ended.
 fn all_booted(
     record: &LabRecord,
     options: &LabOptions,
@@ -92,7 +93,7 @@ fn all_booted(
         }
         machine.wait_for_boot(progress)?;
         machine.shell(script, 120)?;
-        progress(&format!("{}: is up", node.name));
+        progress(&format!("{}: up", node.name));
         Ok(())
     };
     let booted: Vec<Result<(), LabError>> = std::thread::scope(|scope| {
@@ -113,7 +114,7 @@ fn all_booted(
     booted.into_iter().collect()
 }
 
-/// Refuses machines that cannot carry virtual machines.
+/// Refuses local machines on which the virtual machines cannot run.
 fn check_host() -> Result<(), LabError> {
     let architecture = local_machine::architecture()?;
     if architecture == ARCHITECTURE {

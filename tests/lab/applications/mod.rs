@@ -1,4 +1,4 @@
-//! The five reference systems, each whole from its shipped playbook.
+//! The five reference systems, each complete from its shipped playbook.
 
 mod guestbook;
 mod nginx_php;

@@ -1,6 +1,7 @@
-//! nginx and PHP on five nodes, from the shipped playbook: the page on every node and through each balancer, lists that change under
-//! visitors who lose nothing, and a manager that loses its power. The pages are plain directories: not every kernel mounts NFS, but
-//! the NFS server is provisioned as far as the kernel lets.
+//! nginx and PHP on five nodes, from the shipped playbook: the page on every node and through each
+//! balancer, changes of the upstream list without a lost request, and a manager that loses power.
+//! The pages are plain directories, since not every kernel mounts NFS; the NFS server is
+//! provisioned as far as the kernel permits.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -15,7 +16,7 @@ use crate::test_lab::TestLab;
 const PLAYBOOK: &str = "playbooks/nginx-php.toml";
 const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docker05"];
 const BALANCERS: [&str; 3] = ["docker01", "docker02", "docker03"];
-/// For what a busy machine may take its time for.
+/// Time limit for operations that are slow on a busy machine.
 const WAIT_LIMIT: Duration = Duration::from_secs(240);
 
 fn run(lab: &TestLab, verb: &str, more: &[&str]) -> Said {
@@ -31,7 +32,7 @@ fn run(lab: &TestLab, verb: &str, more: &[&str]) -> Said {
     lab.run(verb, PLAYBOOK, &arguments)
 }
 
-/// What a request gets, or why it gets nothing.
+/// Sends a request; returns the body, or the reason of a failure.
 fn get(url: &str, seconds: &str) -> Result<String, String> {
     let output = Command::new("curl")
         .args(["-sS", "--fail", "--max-time", seconds, url])
@@ -45,12 +46,12 @@ fn get(url: &str, seconds: &str) -> Result<String, String> {
     }
 }
 
-/// The node that a page says it comes from.
+/// Returns the node that the text of a page names.
 fn node_of(page: &str) -> Option<&str> {
     page.split("You have reached ").nth(1)?.split('.').next()
 }
 
-/// The nodes that answer to forty requests at a balancer.
+/// Returns the nodes that answer forty requests to a balancer.
 fn behind(address: &str) -> BTreeSet<String> {
     let pages = (0..40).filter_map(|_| get(&format!("http://{address}/"), "20").ok());
     pages
@@ -74,7 +75,7 @@ fn until_behind(address: &str, wanted: &[&str]) {
     }
 }
 
-/// Visitors who ask again and again, each time by a connection of its own.
+/// Visitors that send requests repeatedly, each on a new connection.
 struct Visitors {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<(usize, Vec<String>)>>,
@@ -101,7 +102,7 @@ impl Visitors {
         Self { stop, threads }
     }
 
-    /// Ends them. Each was answered, and none of them lost a request.
+    /// Stops the visitors. Each must have had answers, and none may have lost a request.
     #[track_caller]
     fn lost_nothing(self) {
         self.stop.store(true, Ordering::Relaxed);
@@ -138,7 +139,7 @@ fn nginx_php_behind_load_balancers() {
         let page = get(&format!("http://{}:8081/", address(node)), "20").unwrap();
         assert_eq!(node_of(&page), Some(node), "{page}");
         assert!(page.contains("<h1>nginx and PHP 8</h1>"), "{page}");
-        // A request that is longer than a reload, wherever it falls.
+        // This request takes longer than a reload, whenever the reload happens.
         lab.on(
             node,
             "echo '<?php sleep(2); echo \"slow\";' >/srv/nginx-php/www/slow.php",
@@ -178,7 +179,7 @@ fn upstream_change_loses_no_request(lab: &TestLab) {
         until_behind(&lab.address(balancer), &NODES[..4]);
     }
     run(lab, "check", &without).exits(0).says("In sync");
-    // It still serves, for who asks it.
+    // The removed node still serves direct requests.
     get(&format!("http://{}:8081/", lab.address("docker05")), "20").unwrap();
     run(lab, "apply", &["--yes"]).exits(0);
     for balancer in BALANCERS {
@@ -186,7 +187,7 @@ fn upstream_change_loses_no_request(lab: &TestLab) {
     }
     visitors.lost_nothing();
 
-    // A list that somebody else has changed and loaded is drift, and goes.
+    // A list that was changed and loaded by hand is drift, and is replaced.
     let container =
         "$(docker ps -q --filter label=com.docker.swarm.service.name=nginx-php_balancer)";
     let meddle = "sed -i /docker04/d /srv/nginx-php/balancer/nginx.conf";
@@ -240,7 +241,7 @@ fn manager_power_loss(lab: &TestLab) {
     }
 }
 
-/// Packages and exports, and the server itself where the kernel has one.
+/// Checks packages and exports, and the server itself if the kernel has one.
 fn nfs_server(lab: &TestLab) {
     let said = run(
         lab,

@@ -1,6 +1,7 @@
-//! The survey system on three nodes, from its shipped playbook: the form is answered from outside, answers outlive the database's
-//! container and the stack, the web tier scales, and the queue form carries answers too. PostgreSQL and Redis are Debian's, started
-//! as the official images are; ports are published on their hosts, since not every kernel has a routing mesh.
+//! The survey system on three nodes, from its shipped playbook: the form is answered from outside,
+//! answers survive the database's container and the stack, the web tier scales, and the queue form
+//! stores answers too. PostgreSQL and Redis are Debian's, started like the official images; ports
+//! are published on their hosts, since not every kernel has a routing mesh.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use crate::test_lab::TestLab;
 const PLAYBOOK: &str = "playbooks/survey.toml";
 const PASSWORD: &str = "hunter2 and more";
 
-/// Debian's PostgreSQL behind the official image's contract: `POSTGRES_PASSWORD_FILE`, `PGDATA`, port 5432.
+/// Debian's PostgreSQL with the contract of the official image: `POSTGRES_PASSWORD_FILE`, `PGDATA`,
+/// port 5432.
 const DATABASE: &str = r#"set -e
 mkdir -p /root/database && cd /root/database
 cat >start <<'END'
@@ -64,7 +66,7 @@ impl Survey<'_> {
         .does_not_say("hunter2")
     }
 
-    /// What the form says on the first node that answers, asked from outside.
+    /// Returns the answers shown by the first node that responds, requested from outside.
     fn answers(&self) -> String {
         let get = |node: &&str| curl(&[&format!("http://{}:2154/answers", self.lab.address(node))]);
         ["docker01", "docker02", "docker03"]
@@ -106,7 +108,7 @@ impl Survey<'_> {
     }
 }
 
-/// What a request gets, when its status is a good one.
+/// Sends a request; returns the body if the status is a success.
 fn curl(arguments: &[&str]) -> Option<String> {
     let output = Command::new("curl")
         .args(["-sS", "--fail", "--max-time", "5"])
@@ -149,14 +151,15 @@ fn survey_keeps_data() {
     );
     survey.until_answers_have("Pika");
 
-    // Down and up: `check` says what is gone, `apply` brings it back, with its answers.
-    // Its network may be in use for a moment longer: `docker stack rm` then takes the rest away, and fails.
+    // Down and up: `check` reports the missing parts, `apply` restores them with their answers. The
+    // stack's network may be in use for a moment longer: `docker stack rm` then removes the rest
+    // and fails.
     lab.until(
         "docker01",
         "docker stack rm survey",
         Duration::from_secs(120),
     );
-    // It returns before it is done: networks and tasks go on each node later.
+    // The command returns before it is done: each node removes networks and tasks later.
     for node in ["docker01", "docker02", "docker03"] {
         let gone = "! docker ps -a --format '{{.Names}}' | grep -q ^survey_ && ! docker network ls --format '{{.Name}}' | grep -q ^survey_";
         lab.until(node, gone, Duration::from_secs(60));
@@ -165,7 +168,7 @@ fn survey_keeps_data() {
     survey.run("apply", &["--yes"]).exits(0);
     survey.until_answers_have("Pika");
 
-    // Scaled, and with the queue between.
+    // With more replicas, and with the queue.
     survey
         .run(
             "apply",

@@ -1,6 +1,8 @@
-//! web2py from its shipped playbook, first on one node without a registry, then on three with the same data: Apache passes requests to
-//! the application tier, which reads and writes the database; tiers are tagged and untagged. Apache and MariaDB are Debian's, started as
-//! the official images of httpd and MySQL are; ports are published on their hosts, since not every kernel has a routing mesh.
+//! web2py from its shipped playbook, first on one node without a registry, then on three with the
+//! same data: Apache passes requests to the application tier, which reads and writes the database;
+//! tiers are tagged and untagged. Apache and MariaDB are Debian's, started like the official images
+//! of httpd and MySQL; ports are published on their hosts, since not every kernel has a routing
+//! mesh.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -12,7 +14,8 @@ const PLAYBOOK: &str = "playbooks/web2py.toml";
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
 const WAIT_LIMIT: Duration = Duration::from_secs(180);
 
-/// Debian's Apache behind the official image's contract: /usr/local/apache2 with conf/httpd.conf, modules and htdocs, port 80.
+/// Debian's Apache with the contract of the official image: /usr/local/apache2 with
+/// conf/httpd.conf, modules and htdocs, port 80.
 const APACHE: &str = r#"mkdir -p /root/httpd && cd /root/httpd
 cat >httpd.conf <<'END'
 ServerRoot /usr/local/apache2
@@ -40,8 +43,8 @@ CMD ["apache2", "-d", "/usr/local/apache2", "-f", "conf/httpd.conf", "-DFOREGROU
 END
 docker build -q -t httpd:lab ."#;
 
-/// Debian's MariaDB behind the contract of MySQL's official image: `MYSQL_*`, /etc/mysql/conf.d, /docker-entrypoint-initdb.d,
-/// /var/lib/mysql of account 999, port 3306.
+/// Debian's MariaDB with the contract of MySQL's official image: `MYSQL_*`, /etc/mysql/conf.d,
+/// /docker-entrypoint-initdb.d, /var/lib/mysql of account 999, port 3306.
 const DATABASE: &str = r#"mkdir -p /root/mysql && cd /root/mysql
 cat >start <<'END'
 #!/bin/sh
@@ -93,7 +96,7 @@ impl Web2py<'_> {
         Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
     }
 
-    /// The lab's inventory with these hosts alone, each in these groups.
+    /// Writes the lab's inventory with these hosts only, each in these groups.
     fn inventory(&self, name: &str, hosts: &[(&str, &[&str])]) -> String {
         let mut table: toml::Table = std::fs::read_to_string(self.lab.inventory())
             .unwrap()
@@ -112,7 +115,8 @@ impl Web2py<'_> {
         self.lab.write(name, &toml::to_string(&table).unwrap())
     }
 
-    /// What Apache of a node says, asked from outside, as soon as it says this.
+    /// Waits until Apache on a node answers with this text, requested from outside; returns the
+    /// page.
     #[track_caller]
     fn until_says(&self, node: &str, path: &str, wanted: &str) -> String {
         let address = format!("http://{}{path}", self.lab.address(node));
@@ -130,7 +134,8 @@ impl Web2py<'_> {
         }
     }
 
-    /// Adds a note through Apache of a node; a request that failed may still have written it, so a second try may write it twice.
+    /// Adds a note through Apache on a node. A failed request may still have written the note, so a
+    /// second try may write it twice.
     #[track_caller]
     fn note(&self, node: &str, text: &str) {
         let address = format!("http://{}/", self.lab.address(node));
@@ -151,7 +156,7 @@ impl Web2py<'_> {
         )
     }
 
-    /// Nodes on which tasks of a service run.
+    /// Returns the nodes on which tasks of a service run.
     fn nodes_of(&self, service: &str) -> String {
         let list = format!(
             "docker service ps {service} --filter desired-state=running --format '{{{{.Node}}}}' | sort | tr '\\n' ' '"
@@ -160,7 +165,7 @@ impl Web2py<'_> {
     }
 }
 
-/// What a request gets, when its status is a good one; else why not.
+/// Sends a request; returns the body, or the reason of a failure.
 fn curl(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("curl")
         .args(["-sS", "--fail", "--max-time", "10"])
@@ -187,7 +192,7 @@ fn web2py_on_one_and_three_nodes() {
         &["--yes", "-e", "insecure_registries=[\"docker01:5000\"]"],
     )
     .exits(0);
-    // What images are made of is on docker01 alone: the others have what they pull.
+    // Only docker01 has the base images; the other nodes have nothing but images that they pull.
     lab.image("services", &["docker01"]);
     lab.image("registry", &["docker01"]);
     lab.on("docker01", APACHE);
@@ -260,7 +265,7 @@ fn scale_to_three_nodes(lab: &TestLab, web2py: &Web2py<'_>) {
         "all that docker02 has was pulled"
     );
 
-    // Through every node, in and out; the row of the single node is still there.
+    // Read and write through every node; the row of the single node must still exist.
     for node in NODES {
         web2py.note(node, &format!("through {node}"));
     }
@@ -273,7 +278,8 @@ fn scale_to_three_nodes(lab: &TestLab, web2py: &Web2py<'_>) {
     }
     web2py.until_says("docker02", "/static/own.txt", "served by Apache");
 
-    // The database's container is killed: its successor has the rows, its own settings, and goes on.
+    // The database's container is killed: its successor has the rows and its own settings, and
+    // accepts writes.
     let before = lab.on("docker01", DATABASE_CONTAINER);
     lab.on("docker01", &format!("docker kill {before}"));
     lab.until(
@@ -302,7 +308,8 @@ fn scale_to_three_nodes(lab: &TestLab, web2py: &Web2py<'_>) {
         );
     }
 
-    // Untagged: docker03 has no application any more, and its Apache reaches those of the others.
+    // docker03 is no longer tagged for the application tier, and its Apache uses the tasks on the
+    // other nodes.
     let fewer = web2py.inventory(
         "fewer.toml",
         &[
@@ -326,7 +333,8 @@ fn scale_to_three_nodes(lab: &TestLab, web2py: &Web2py<'_>) {
     database_stays_with_its_data(web2py);
 }
 
-/// Another host in the group `db` would get the label, and the database would begin there with nothing.
+/// Puts another host into the group `db`: the label would move to it, and the database would start
+/// there without data.
 fn database_stays_with_its_data(web2py: &Web2py<'_>) {
     let hosts: [(&str, &[&str]); 3] = [
         ("docker01", &["managers", "registry", "web", "app"]),
@@ -347,7 +355,7 @@ fn database_stays_with_its_data(web2py: &Web2py<'_>) {
         "docker02",
         "! test -e /srv/web2py/mysql5/datadir/.skep-volume",
     );
-    // Nor does it stop where it is.
+    // The database must also keep running where it is.
     let said = web2py
         .run(
             "apply",

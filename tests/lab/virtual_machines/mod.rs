@@ -1,6 +1,6 @@
-//! What containers cannot show, on three whole virtual machines: the routing mesh, virtual IPs, volumes on NFS, limits of memory, and
-//! the NAT behind which every machine has the same address. Emulated, it takes a quarter of an hour: `make test-vm` runs it, `make test`
-//! does not.
+//! Features that containers do not have, on three whole virtual machines: the routing mesh, virtual
+//! IPs, volumes on NFS, memory limits, and the NAT behind which every machine has the same address.
+//! Emulated, the test takes a quarter of an hour: `make test-vm` runs it, `make test` does not.
 
 mod nginx_php;
 
@@ -9,13 +9,15 @@ use std::time::Duration;
 use crate::skep::root;
 use crate::test_lab::TestLab;
 
-/// Emulated machines on shared processors are slow: this says that something will not come, not how long it takes.
+/// Emulated machines on shared processors are slow: this limit detects a missing result, not a slow
+/// one.
 const WAIT_LIMIT: Duration = Duration::from_secs(600);
 const NODES: [&str; 3] = ["docker01", "docker02", "docker03"];
-/// What VirtualBox and QEMU give the first card of every machine.
+/// Address of the first card of every machine with VirtualBox and QEMU.
 const NAT: &str = "10.0.2.15";
 
-/// Two tasks of `web` on the workers, published on every node; `client` on every node asks through the virtual IP.
+/// Two tasks of `web` on the workers, published on every node; `client` on every node sends
+/// requests to the virtual IP.
 const COMPOSE: &str = r#"version: "3.8"
 services:
   web:
@@ -44,7 +46,8 @@ volumes:
   content: { external: true }
 "#;
 
-/// A task that takes at once more memory than it may: no second look finds it running.
+/// A task that immediately uses more memory than its limit, so that no later check finds it
+/// running.
 const HUNGRY: &str = r#"version: "3.8"
 services:
   eater:
@@ -116,7 +119,7 @@ impl MachineLab {
         }
     }
 
-    /// The inventory with other words for what is advertised.
+    /// Writes the inventory with another text for the advertised address.
     fn advertising(&self, name: &str, replacement: impl Fn(&str) -> String) -> String {
         let text = std::fs::read_to_string(self.lab.inventory()).unwrap();
         let text: Vec<String> = text
@@ -140,7 +143,8 @@ impl MachineLab {
     }
 }
 
-/// Every machine thinks that it is 10.0.2.15: what cannot work is refused before any is contacted, and what skep cannot know is said.
+/// Every machine has the address 10.0.2.15: an impossible setup is refused before any connection,
+/// and a setup that skep cannot judge gets a note.
 fn nat_address_is_not_advertised(machines: &MachineLab) {
     let plan = |inventory: &str| crate::skep::skep(&["plan", "-i", inventory, &machines.playbook]);
     let none = machines.advertising("none.toml", |_| String::new());
@@ -185,7 +189,8 @@ fn nodes_advertise_private_addresses(machines: &MachineLab) {
     );
 }
 
-/// The manager has no task of `web`, and answers too; both tasks are reached through each node's published port.
+/// The manager has no task of `web` and answers too; both tasks are reached through each node's
+/// published port.
 fn routing_mesh(machines: &MachineLab) {
     let lab = &machines.lab;
     assert_eq!(
@@ -260,7 +265,7 @@ fn nfs_volume(machines: &MachineLab) {
     );
 }
 
-/// The kernel ends the task, and skep says so with the node and the limit.
+/// The kernel ends the task, and skep reports the node and the limit.
 fn memory_limit(machines: &MachineLab) {
     let lab = &machines.lab;
     let web = machines.container("docker02", "mesh_web");
@@ -280,7 +285,7 @@ fn memory_limit(machines: &MachineLab) {
         .says("non-zero exit (137)")
         .says("on docker02");
     said.says("limit of 32 MiB");
-    // Docker itself does not always say `OOMKilled`: the kernel does.
+    // Docker itself does not always report `OOMKilled`; the kernel does.
     lab.on(
         "docker02",
         "dmesg | grep -q 'Memory cgroup out of memory: Killed process .*(dd)'",
@@ -288,7 +293,7 @@ fn memory_limit(machines: &MachineLab) {
     lab.on("docker01", "docker stack rm hungry");
 }
 
-/// `skep lab`'s own faults, on machines.
+/// The faults of `skep lab`, on virtual machines.
 fn cut_and_stopped_machines_recover(machines: &MachineLab) {
     let lab = &machines.lab;
     let state = |wanted: &str| {
@@ -304,7 +309,7 @@ fn cut_and_stopped_machines_recover(machines: &MachineLab) {
     lab.until("docker01", &state("Down"), WAIT_LIMIT);
     lab.fault("start", "docker03");
     lab.until("docker01", &state("Ready"), WAIT_LIMIT);
-    // What was on it is there again: disk, membership, mounts.
+    // The machine has its disk, membership and mounts again.
     lab.until(
         "docker01",
         "test $(docker service ps -q -f desired-state=running mesh_web | wc -l) = 2",

@@ -1,5 +1,6 @@
-//! nginx and PHP from the shipped playbook where the kernel mounts NFS: three machines, all of them managers with a balancer, and one
-//! export from which every page comes. nginx, PHP and the NFS server are Debian's.
+//! nginx and PHP from the shipped playbook with a kernel that mounts NFS: three machines, all of
+//! them managers with a balancer, and one export that holds every page. nginx, PHP and the NFS
+//! server are Debian's.
 
 use super::{NODES, WAIT_LIMIT};
 use crate::skep::Said;
@@ -7,7 +8,8 @@ use crate::test_lab::TestLab;
 
 const ADDRESSES: [&str; 3] = ["192.168.56.11", "192.168.56.12", "192.168.56.13"];
 
-/// nginx and php-fpm without all else that `services:lab` has, and an offer of the result to the other machines.
+/// nginx and php-fpm without the rest of `services:lab`; the result is served to the other
+/// machines.
 const BASE: &str = r#"mkdir -p /root/base && cd /root/base
 cat >make-tree <<'END'
 set -eu

@@ -1,6 +1,7 @@
-//! The guestbook from its shipped playbook on four nodes: two instances of the web tier, never on one node, the database where
-//! size=big is, and a front that answers all the time while the plug of an instance's node is pulled. nginx is Debian's; for MongoDB, which
-//! Debian does not have, a stand-in speaks enough of its wire protocol for the real driver (`guestbook/mongod.py`).
+//! The guestbook from its shipped playbook on four nodes: two instances of the web tier, never on
+//! the same node; the database on the node with size=big; and a front that answers all requests
+//! while the node of an instance loses power. nginx is Debian's. Debian has no MongoDB, so a
+//! stand-in implements enough of its wire protocol for the real driver (`guestbook/mongod.py`).
 
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,10 +12,11 @@ use crate::test_lab::TestLab;
 
 const PLAYBOOK: &str = "playbooks/guestbook.toml";
 const WAIT_LIMIT: Duration = Duration::from_secs(240);
-/// Whose machine is `size=big`.
+/// Node with `size=big`.
 const BIG: &str = "docker04";
 
-/// Debian's Python with Flask, gunicorn and pymongo, without all else that `services:lab` has: three nodes pull what is made of it.
+/// Debian's Python with Flask, gunicorn and pymongo, without the rest of `services:lab`, since
+/// three nodes pull the images based on it.
 const PYTHON: &str = r#"mkdir -p /root/python && cd /root/python
 cat >make-tree <<'END'
 set -eu
@@ -35,7 +37,7 @@ const FRONT: &str = r#"mkdir -p /root/front && cd /root/front
 printf 'FROM services:lab\nRUN rm -f /etc/nginx/sites-enabled/*\nEXPOSE 80\nCMD ["nginx", "-g", "daemon off;"]\n' >Dockerfile
 docker build -q -t nginx:lab ."#;
 
-/// The stand-in for MongoDB, with the official image's place, port and account.
+/// The stand-in for MongoDB, with path, port and account of the official image.
 const DATABASE: &str = r#"cd /root/mongo
 printf 'FROM services:lab\nCOPY mongod.py /mongod.py\nUSER 999:999\nEXPOSE 27017\nCMD ["python3", "/mongod.py"]\n' >Dockerfile
 docker build -q -t mongo:lab ."#;
@@ -46,7 +48,7 @@ struct Guestbook<'a> {
 }
 
 impl<'a> Guestbook<'a> {
-    /// The lab's inventory, with each worker's size.
+    /// Writes the lab's inventory with a size for each worker.
     fn new(lab: &'a TestLab) -> Self {
         let mut table: toml::Table = std::fs::read_to_string(lab.inventory())
             .unwrap()
@@ -87,7 +89,7 @@ impl<'a> Guestbook<'a> {
         )
     }
 
-    /// One request to the front, from outside.
+    /// Sends one request to the front, from outside.
     fn front(&self, more: &[&str]) -> Result<String, String> {
         let address = format!("http://{}/", self.lab.address("docker01"));
         let output = Command::new("curl")
@@ -113,7 +115,7 @@ impl<'a> Guestbook<'a> {
         }
     }
 
-    /// The book, as soon as this name is in it.
+    /// Waits until the book contains an entry of this name.
     #[track_caller]
     fn until_signed_by(&self, name: &str) {
         let started = Instant::now();
@@ -129,7 +131,7 @@ impl<'a> Guestbook<'a> {
         }
     }
 
-    /// Nodes whose instances of a service the swarm takes for running.
+    /// Returns the nodes with running instances of a service, according to the swarm.
     fn nodes_of(&self, service: &str) -> Vec<String> {
         let list = format!(
             "docker service ps guestbook_{service} --filter desired-state=running --format '{{{{.Node}}}} {{{{.CurrentState}}}}' | sort"
@@ -139,8 +141,9 @@ impl<'a> Guestbook<'a> {
         running.map(|(node, _)| node.to_owned()).collect()
     }
 
-    /// Pulls the plug of a node and waits until its instance runs elsewhere; gives where instances run then. Meanwhile, and from before,
-    /// the front is asked without a pause: every request must be answered.
+    /// Cuts the power of a node, waits until its instance runs elsewhere, and returns the nodes of
+    /// the instances. Requests are sent to the front without a pause from before the power cut on,
+    /// and each must be answered.
     fn lose(&self, lost: &str) -> Vec<String> {
         let moved = AtomicBool::new(false);
         std::thread::scope(|threads| {
@@ -218,7 +221,7 @@ fn guestbook_survives_node_loss() {
     guestbook.sign("Ada");
     guestbook.until_signed_by("Ada");
 
-    // The plug of a node with an instance is pulled, not that of the database.
+    // The node that loses power has an instance, but not the database.
     let before = guestbook.nodes_of("web");
     assert!(
         before.len() == 2 && before[0] != before[1],
@@ -233,7 +236,8 @@ fn guestbook_survives_node_loss() {
     guestbook.sign("Grace");
     guestbook.until_signed_by("Grace");
 
-    // It comes back, and gets no instance: nothing is moved without need, and all is in sync.
+    // The node comes back and gets no instance: the swarm moves no task without need, and all is in
+    // sync.
     lab.fault("start", lost);
     lab.until(
         "docker01",

@@ -1,6 +1,7 @@
-//! WordPress on two nodes, from its shipped playbook: the development form, then the production form with another password and with
-//! monitoring. Caddy, WordPress, Apache, PHP, MariaDB, Adminer, Prometheus and its blackbox exporter are Debian's, started as the official
-//! images are; Grafana is a stand-in. Ports are published on their hosts, since not every kernel has a routing mesh.
+//! WordPress on two nodes, from its shipped playbook: the development form, then the production
+//! form with another password and with monitoring. Caddy, WordPress, Apache, PHP, MariaDB, Adminer,
+//! Prometheus and its blackbox exporter are Debian's, started like the official images; Grafana is
+//! a stand-in. Ports are published on their hosts, since not every kernel has a routing mesh.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,9 +14,9 @@ use crate::test_lab::TestLab;
 const PLAYBOOK: &str = "playbooks/wordpress.toml";
 const STAND_INS: &str = include_str!("stand_ins.sh");
 const NODES: [&str; 2] = ["docker01", "docker02"];
-/// The first password of whoever administers, and the one that it is changed to.
+/// First password of the administrator, and the password after the change.
 const PASSWORDS: [&str; 2] = ["hunter2: first, $HOME", "hunter2: second"];
-/// Generous: it is only waited for when something does not work, or the machine is busy.
+/// A generous time limit: it is only reached if a feature does not work or the machine is busy.
 const WAIT_LIMIT: Duration = Duration::from_secs(180);
 
 struct WordPress {
@@ -24,7 +25,7 @@ struct WordPress {
 }
 
 impl WordPress {
-    /// Runs a verb in a form, with a password.
+    /// Runs a verb with a form and a password.
     fn run(&self, verb: &str, form: &str, password: &str, more: &[&str]) -> Said {
         let [database, web] = &self.accounts;
         let values = [
@@ -33,7 +34,7 @@ impl WordPress {
             &format!("wordpress_account={web}"),
             "registry_image=registry:lab",
             "wordpress_image=wordpress:lab",
-            // Nothing outside can be reached, and WordPress would wait for it.
+            // WordPress would wait for external servers, and none can be reached.
             "wordpress_config_extra=define('WP_HTTP_BLOCK_EXTERNAL', true);",
             "wordpress_database_image=mariadb:lab",
             "wordpress_adminer_image=adminer:lab",
@@ -58,7 +59,7 @@ impl WordPress {
         Said::from(command.output().expect("skep starts")).does_not_say("hunter2")
     }
 
-    /// Asks a node from outside; gives the status (0: no answer) and the body.
+    /// Sends a request to a node from outside; returns the status (0: no answer) and the body.
     fn get(&self, node: &str, rest: &str, password: Option<&str>, more: &[&str]) -> (u16, String) {
         let mut command = Command::new("curl");
         command
@@ -97,7 +98,7 @@ impl WordPress {
         });
     }
 
-    /// What Prometheus says, asked through its Caddy.
+    /// Queries Prometheus through its Caddy.
     fn prometheus(&self, path: &str) -> Value {
         let (status, body) = self.get(
             "docker01",
@@ -109,7 +110,7 @@ impl WordPress {
             .unwrap_or_else(|_| serde_json::json!({ "status": status, "body": body }))
     }
 
-    /// Waits until an alert fires for a service, or does no longer.
+    /// Waits until an alert for a service fires, or no longer fires.
     #[track_caller]
     fn until_alert(&self, service: &str, fires: bool) {
         until(service, || {
@@ -131,7 +132,7 @@ impl WordPress {
     }
 }
 
-/// Tries until it is so.
+/// Retries until the check succeeds.
 #[track_caller]
 fn until(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
     let started = Instant::now();
@@ -167,7 +168,7 @@ fn set_up() -> WordPress {
     WordPress { lab, accounts }
 }
 
-/// WordPress is installed as a person would, with a title that is then in the database.
+/// Installs WordPress through its web form, with a title that is then in the database.
 fn install(system: &WordPress) {
     system.until(
         "docker01",
@@ -189,7 +190,7 @@ fn install(system: &WordPress) {
     );
 }
 
-/// 401 without the password, or with another; 200 with it.
+/// Checks for 401 without the password and with another one, and 200 with the password.
 fn adminer_requires_password(system: &WordPress, password: &str, wrong: &str) {
     for node in NODES {
         system.until(node, ":8888/", Some(password), (200, "Adminer"));
@@ -198,7 +199,7 @@ fn adminer_requires_password(system: &WordPress, password: &str, wrong: &str) {
     }
 }
 
-/// A login through Adminer shows WordPress's own tables.
+/// Logs in through Adminer and expects WordPress's own tables.
 fn adminer_reaches_the_database(system: &WordPress) {
     let jar = system.lab.path("cookies");
     let mut arguments = vec!["--cookie", &jar, "--cookie-jar", &jar];
@@ -248,7 +249,7 @@ fn development(system: &WordPress) {
     );
 
     lab.on("docker02", "test -s /srv/wordpress/.skep-volume");
-    // Both are killed, and new containers find their data.
+    // Both containers are killed, and new ones find their data.
     for service in ["mariadb", "wordpress"] {
         lab.on(
             "docker02",
@@ -258,7 +259,8 @@ fn development(system: &WordPress) {
     system.until("docker01", ":80/", None, (200, "Kept in a skep"));
 }
 
-/// Every target is up, the probes from outside see what they should, and whatever the dashboard draws is there.
+/// Checks that every target is up, that the probes from outside have the expected results, and that
+/// all data of the dashboard exists.
 fn monitoring(system: &WordPress) {
     until("all targets are up", || {
         let said = system.prometheus("targets?state=active");
@@ -337,7 +339,7 @@ fn production(system: &WordPress) {
     system.until("docker02", ":80/", None, (200, "Kept in a skep"));
     monitoring(system);
 
-    // More than can run: one node has the data, and takes one task.
+    // More replicas than can run: one node has the data, and takes one task.
     lab.on(
         "docker01",
         "docker service scale --detach wpstack_wordpress=3",
@@ -349,13 +351,13 @@ fn production(system: &WordPress) {
     run("apply", &["--yes"]).exits(0);
     system.until_alert("wpstack_wordpress", false);
 
-    // Back to development, the monitoring would go.
+    // A return to development would remove the monitoring.
     system
         .run("plan", "development", PASSWORDS[1], &[])
         .exits(0)
         .says("monitoring_prometheus");
 
-    // Of a node that is lost nothing counts as live, whatever was last heard of it.
+    // Tasks of a lost node do not count as running, whatever the last reported state was.
     lab.cut_power("docker02");
     system.until_alert("wpstack_mariadb", true);
 }

@@ -1,9 +1,10 @@
-# Run in a node that has services:lab and busybox:lab: makes stand-ins of Debian's packages with the contract of the official
-# images: the same ports, paths, environment and commands.
+# Runs in a node that has services:lab and busybox:lab: builds stand-ins from Debian's packages with
+# the contract of the official images: the same ports, paths, environment and commands.
 set -e
 mkdir -p /root/stand-ins && cd /root/stand-ins
 
-# mariadb: MARIADB_ROOT_PASSWORD_FILE, MARIADB_DATABASE, MARIADB_USER, MARIADB_PASSWORD_FILE; data in /var/lib/mysql.
+# mariadb: MARIADB_ROOT_PASSWORD_FILE, MARIADB_DATABASE, MARIADB_USER, MARIADB_PASSWORD_FILE; data
+# in /var/lib/mysql.
 cat >mariadb <<'END'
 #!/bin/sh
 set -eu
@@ -23,7 +24,8 @@ fi
 exec mariadbd --no-defaults --datadir=/var/lib/mysql --bind-address=0.0.0.0 --skip-name-resolve --socket=/tmp/mariadb.sock --pid-file=/tmp/mariadb.pid "$@"
 END
 
-# wordpress: Apache on port 80, WordPress in /var/www/html, put there when it is empty; WORDPRESS_* as in its wp-config-docker.php.
+# wordpress: Apache on port 80; WordPress in /var/www/html, copied there if the folder is empty;
+# WORDPRESS_* as in its wp-config-docker.php.
 cat >wordpress <<'END'
 #!/bin/sh
 set -eu
@@ -95,8 +97,9 @@ TypesConfig /etc/mime.types
 END
 } >apache.conf
 
-# Not Grafana, which Debian has not: the same port and paths. It reads Grafana's provisioning, wants the admin's name and password, lists
-# dashboards, and passes queries on to the datasource. It draws nothing.
+# A stand-in for Grafana, which Debian does not have: the same port and paths. It reads Grafana's
+# provisioning, demands the admin's name and password, lists dashboards, and passes queries on to
+# the datasource. It draws nothing.
 cat >grafana.py <<'END'
 import base64, glob, json, os, re, urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
