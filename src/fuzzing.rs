@@ -1,18 +1,21 @@
-//! The parsers of what others write (hosts, users' files, Engines), as functions from bytes: entries for the fuzz targets of
-//! tests/fuzz, each with the properties that must hold for any input. They exist under cargo-fuzz and in unit tests alone, so
-//! nothing of the crate's interface is wider for them; below, a short run of each replays its corpus.
+//! Parsers of foreign input (from hosts, users' files and Docker Engines) as functions over bytes:
+//! the entry points of the fuzz targets in tests/fuzz, each with the properties that must hold for
+//! any input. They exist only under cargo-fuzz and in unit tests, which keeps the crate's public
+//! interface no wider than needed. The tests below replay each corpus for a short time.
 
-/// Files of known hosts: the first line is the server's name, the rest the file.
+/// Parses a known_hosts file: the first line of the input is the server's name, the rest is the
+/// file.
 pub fn known_hosts(bytes: &[u8]) {
     crate::transport::fuzzing::known_hosts(bytes);
 }
 
-/// What `ssh -G` prints, and a configuration file behind a NUL.
+/// Parses the output of `ssh -G`, and a configuration file after a NUL.
 pub fn settings(bytes: &[u8]) {
     crate::transport::fuzzing::settings(bytes);
 }
 
-/// A gather's output: wholly the host's own (first byte even), or one file's content in an honest host's (odd).
+/// Parses the output of a gather: wholly from the host (first byte even), or the content of one
+/// file on an honest host (odd).
 pub fn gather(bytes: &[u8]) {
     for words in crate::runner::gather::fuzzing::gather(bytes) {
         let shown = crate::report::literal(&words);
@@ -23,12 +26,12 @@ pub fn gather(bytes: &[u8]) {
     }
 }
 
-/// The stream of a command: markers, noise and output, cut into pieces.
+/// Parses the stream of a command: markers, noise and output, cut into pieces.
 pub fn stream(bytes: &[u8]) {
     crate::transport::fuzzing::stream(bytes);
 }
 
-/// What an Engine answers to two requests.
+/// Parses the answers of a Docker Engine to two requests.
 pub fn engine_api(bytes: &[u8]) {
     crate::docker::fuzzing::engine_api(bytes);
 }
@@ -40,7 +43,8 @@ mod tests {
 
     use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-    /// Replays a target's corpus, then changed copies of it: bytes turned over, cut, doubled, spliced. The same ones each time.
+    /// Replays a target's corpus, then mutated copies of it: bytes flipped, cut, doubled, spliced.
+    /// The seed is fixed, which makes every run the same.
     fn replay(target: &str, entry: fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fuzz/corpus")

@@ -1,6 +1,7 @@
-//! skep turns bare Ubuntu and Debian machines into a Docker Swarm over SSH, and proves that they still are one.
+//! skep turns bare Ubuntu and Debian machines into a Docker Swarm over SSH, and checks that they
+//! still form that swarm.
 //!
-//! The crate follows one pipeline, cut in different places by the verbs of the command line:
+//! The crate follows one pipeline; each verb of the command line ends at a different stage:
 //!
 //! ```text
 //! load      inventory + playbooks + templates          `inventory`, `playbook`      no network
@@ -8,15 +9,16 @@
 //! connect   one SSH connection per host                `transport`
 //! gather    all queries of a host in one exec          `runner::gather`
 //! plan      answers -> observed -> change              `kinds` (pure)
-//! guard     refuse what would hurt                     `runner::guard`, `safety`
+//! guard     refuse harmful changes                     `runner::guard`, `safety`
 //! apply     perform steps, host by host in order       `runner::apply`
 //! verify    gather again: every plan must be empty     `runner::apply`
 //! report    events -> human | json                     `report`
 //! ```
 //!
-//! Invariants, each held by a test in `tests/it/architecture.rs`: kinds do no I/O; nothing before `connect` opens
-//! a socket; only `transport`, `lab`, `schedule`, `machine` and few files more start processes; only `report` and `cli` print; `engine` imports no kind,
-//! no `cli` and no `report`.
+//! Invariants, each held by a test in `tests/it/architecture.rs`: kinds do no I/O; nothing before
+//! `connect` opens a socket; only `transport`, `lab`, `schedule`, `machine` and a few other files
+//! start processes; only `report` and `cli` print; `runner` imports no kind, no `cli` and no
+//! `report`.
 
 pub mod cli;
 pub mod diagnostic;

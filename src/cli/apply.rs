@@ -165,7 +165,7 @@ fn verdict(summary: &RunSummary) -> &'static str {
         ExitStatus::Fine
             if summary.count(|outcome| *outcome == crate::runner::Outcome::Changed) == 0 =>
         {
-            "Nothing to do"
+            "In sync, checked"
         }
         ExitStatus::Fine => "Applied",
         ExitStatus::Drift => "Not applied: nobody said yes",

@@ -139,7 +139,7 @@ async fn read_infos(
 
 #[cfg(test)]
 mod tests {
-    use super::super::panicking::site;
+    use super::super::samples::site;
     use super::*;
 
     #[tokio::test]

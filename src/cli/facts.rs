@@ -6,7 +6,7 @@ use super::GlobalArgs;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
 use crate::cli::query_hosts::query_hosts;
-use crate::model::Query;
+use crate::model::{Query, ShellQuery};
 use crate::report::literal;
 
 /// Show what each host is: release, architecture, addresses, memory. Reads only.
@@ -30,7 +30,7 @@ pub async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitSt
         &inventory,
         &args.selection,
         &hosts,
-        BTreeSet::from([Query::Facts]),
+        BTreeSet::from([Query::Shell(ShellQuery::Facts)]),
         &screen,
     )
     .await?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::kinds::image::percent;
 use crate::kinds::registry::{LABEL, LABEL_DIRECTORY};
-use crate::model::{Query, TaggedImage};
+use crate::model::{Query, ShellQuery, TaggedImage};
 use crate::names::HostName;
 use crate::report::{TextTable, literal};
 use crate::runner::gather::gather;
@@ -132,9 +132,9 @@ async fn read(
     directory: &str,
 ) -> Result<Vec<TaggedImage>, String> {
     let connected = fleet.host(host).await.map_err(|error| error.to_string())?;
-    let queries = BTreeSet::from([Query::Catalogue {
+    let queries = BTreeSet::from([Query::Shell(ShellQuery::Catalogue {
         directory: directory.to_owned(),
-    }]);
+    })]);
     let answers = gather(fleet, &ReadCache::default(), &connected, &queries)
         .await
         .map_err(|error| error.to_string())?;

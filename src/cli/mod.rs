@@ -19,12 +19,12 @@ mod login;
 mod node;
 mod origins;
 mod outputs;
-#[cfg(test)]
-mod panicking;
 mod ping;
 mod plan;
 mod process_hardening;
 mod query_hosts;
+#[cfg(test)]
+mod samples;
 mod schedule;
 mod schema;
 mod selection;

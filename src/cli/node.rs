@@ -17,7 +17,7 @@ use crate::cli::query_hosts::query_hosts;
 use crate::inventory::Inventory;
 use crate::kinds::node_labels::NodeLabelsResource;
 use crate::machine::Machines;
-use crate::model::{DefinedResource, Query};
+use crate::model::{DefinedResource, Query, ShellQuery};
 use crate::names::HostName;
 use crate::playbook::{HostResource, PreparedRun, ResourceBinding};
 use crate::report::Screen;
@@ -352,8 +352,10 @@ async fn empty_ones(
     directories: &[String],
     screen: &Screen,
 ) -> anyhow::Result<Vec<String>> {
-    let holding = |path: &String| Query::Holding {
-        directory: path.clone(),
+    let holding = |path: &String| {
+        Query::Shell(ShellQuery::Holding {
+            directory: path.clone(),
+        })
     };
     let queries: BTreeSet<Query> = directories.iter().map(holding).collect();
     let replies = query_hosts(

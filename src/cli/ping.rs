@@ -8,7 +8,7 @@ use super::exit_code::ExitStatus;
 use super::origins;
 use super::selection::{InventorySelection, reject};
 use crate::cli::query_hosts::query_hosts;
-use crate::model::Query;
+use crate::model::{Query, ShellQuery};
 use crate::report::TextTable;
 
 /// Say whether each host can be reached and whether the login becomes root there. Reads only.
@@ -33,7 +33,7 @@ pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitSta
         &inventory,
         &args.selection,
         &hosts,
-        BTreeSet::from([Query::Facts]),
+        BTreeSet::from([Query::Shell(ShellQuery::Facts)]),
         &screen,
     )
     .await?;

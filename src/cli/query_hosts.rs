@@ -136,13 +136,20 @@ async fn query_host(
 
 #[cfg(test)]
 mod tests {
-    use super::super::panicking::site;
+    use super::super::samples::site;
     use super::*;
+    use crate::model::ShellQuery;
 
     #[tokio::test]
     async fn a_host_whose_task_panics_is_failed_and_the_others_answer() {
         let (fleet, hosts) = site("docker02");
-        let replies = ask_fleet(&fleet, &hosts, 2, BTreeSet::from([Query::Facts])).await;
+        let replies = ask_fleet(
+            &fleet,
+            &hosts,
+            2,
+            BTreeSet::from([Query::Shell(ShellQuery::Facts)]),
+        )
+        .await;
         assert!(replies.keys().eq(&hosts), "in the order of the inventory");
         for (name, reply) in &replies {
             match reply {

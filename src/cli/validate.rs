@@ -64,7 +64,10 @@ pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<Exit
                 String::new()
             };
             screen.result(&format!(
-                "valid: {hosts} hosts, {plays} plays, {resources} resources{rest}\n"
+                "valid: {}, {}, {}{rest}\n",
+                counted(*hosts, "host"),
+                counted(*plays, "play"),
+                counted(*resources, "resource")
             ));
         }
     }
@@ -73,6 +76,11 @@ pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<Exit
     } else {
         ExitStatus::Usage
     })
+}
+
+/// Returns `1 play`, `3 plays`.
+fn counted(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
 }
 
 fn count(prepared: &PreparedRun) -> ValidationTotals {

@@ -1,5 +1,6 @@
-//! The Engine's API over a host's connection: keep-alive HTTP/1 streams, one request at a time on each, made anew when the
-//! Engine was restarted. Bodies are never logged: they carry join tokens and secrets.
+//! The Docker Engine API over a host's connection: keep-alive HTTP/1 streams with one request at a
+//! time on each, reopened after a restart of the Engine. Bodies are never logged: they contain join
+//! tokens and secrets.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,14 +15,14 @@ use tokio::sync::Semaphore;
 
 use crate::transport::{Connection, TransportError};
 
-/// The newest API version whose answers we know.
+/// Newest API version whose answers skep knows.
 const KNOWN_VERSION: ApiVersion = ApiVersion(1, 47);
-/// Most bytes of an answer.
+/// Maximum size of an answer in bytes.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// Limit of time for the exchange that finds the version, and for a new stream.
+/// Time limit for the exchange that finds the version, and for opening a stream.
 const PING_LIMIT: Duration = Duration::from_secs(45);
 
-/// A version of the API, such as 1.47.
+/// Version of the API, such as 1.47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct ApiVersion(u32, u32);
 
@@ -32,10 +33,10 @@ impl ApiVersion {
     }
 }
 
-/// A request as it is put on the stream.
+/// A request as it is sent on the stream.
 struct OutgoingRequest<'a> {
     method: &'a Method,
-    /// With the version prefix, where there is one.
+    /// Path with its version prefix, if it has one.
     path: &'a str,
     headers: HeaderMap,
     body: Bytes,
@@ -53,18 +54,19 @@ impl<'a> OutgoingRequest<'a> {
     }
 }
 
-/// A client of one host's Engine. Requests made at once go over streams of their own, as many as the connection can bear.
+/// A client of one host's Engine. Concurrent requests use separate streams, as many as the
+/// connection allows.
 pub struct DockerClient {
     connection: Arc<dyn Connection>,
     version: Mutex<ApiVersion>,
-    /// Streams on which no request is under way.
+    /// Streams without a request in progress.
     idle: Mutex<Vec<RequestSender>>,
     streams: Semaphore,
 }
 
 type RequestSender = SendRequest<Full<Bytes>>;
 
-/// What goes with a request.
+/// Body of a request, with its content type and the credentials for a registry.
 #[derive(Clone, Default)]
 pub struct RequestBody {
     body: Bytes,
@@ -73,7 +75,7 @@ pub struct RequestBody {
 }
 
 impl RequestBody {
-    /// A JSON body.
+    /// Returns a JSON body.
     #[must_use]
     pub fn json(value: &Value) -> Self {
         Self {
@@ -83,7 +85,7 @@ impl RequestBody {
         }
     }
 
-    /// A tar; none where it is empty.
+    /// Returns a tar archive as the body; no body if it is empty.
     #[must_use]
     pub fn tar(archive: Bytes) -> Self {
         let content_type = (!archive.is_empty()).then_some("application/x-tar");
@@ -94,7 +96,7 @@ impl RequestBody {
         }
     }
 
-    /// The same with the value of `X-Registry-Auth`.
+    /// Adds the value of the header `X-Registry-Auth`.
     #[must_use]
     pub fn with_registry_auth(mut self, value: Option<String>) -> Self {
         self.registry_auth = value;
@@ -130,15 +132,16 @@ impl RequestBody {
 /// An exchange that failed.
 struct FailedExchange {
     error: TransportError,
-    /// Whether the Engine cannot have seen the request.
+    /// True if the Engine cannot have received the request.
     unsent: bool,
 }
 
 impl DockerClient {
-    /// Reaches the Engine and agrees on an API version: the older of the Engine's newest and the newest known here.
+    /// Connects to the Engine and chooses the API version: the older of the Engine's newest version
+    /// and the newest known here.
     ///
     /// # Errors
-    /// [`TransportError::NoDocker`] when nothing answers, others when the connection is lost.
+    /// [`TransportError::NoDocker`] when nothing answers, other errors when the connection is lost.
     pub async fn connect(connection: Arc<dyn Connection>) -> Result<Self, TransportError> {
         let client = Self {
             version: Mutex::new(KNOWN_VERSION),
@@ -148,7 +151,8 @@ impl DockerClient {
         };
         let first = open(&*connection).await?;
         client.return_stream(first);
-        // Another stream is opened while the version is asked: the first reads come in pairs, and far hosts are slow to answer.
+        // A second stream is opened while the version is read: the first reads come in pairs, and
+        // distant hosts answer slowly.
         let bearable = connection.docker_streams();
         let ping = OutgoingRequest::new(&Method::GET, "/_ping");
         let ping = client.exchange(&ping, PING_LIMIT);
@@ -168,7 +172,7 @@ impl DockerClient {
             .and_then(|value| ApiVersion::parse(value.to_str().ok()?));
         let Some(newest) = newest else {
             let why = format!(
-                "what answers there is no Engine (status {})",
+                "the socket is served by something other than a Docker Engine (status {})",
                 answer.status()
             );
             return Err(TransportError::NoDocker {
@@ -180,16 +184,18 @@ impl DockerClient {
         Ok(client)
     }
 
-    /// Sends one request and reads the whole answer; the path has no version prefix (`/info`, `/nodes?filters=…`).
+    /// Sends one request and reads the whole answer; the path has no version prefix (`/info`,
+    /// `/nodes?filters=…`).
     ///
-    /// Gives the status and the body: JSON where it is JSON, null where it is empty, else text as a string. A status
-    /// that says "failed" is an answer, not an error. When the stream has died before the request was sent, and for
-    /// GET and HEAD when it dies at any time, the request is sent once more over a new stream. A request that changes
-    /// something is never repeated when the Engine may have seen it.
+    /// Returns the status and the body: JSON as a value, an empty body as null, other text as a
+    /// string. A status that means failure is an answer, not an error. The request is sent once
+    /// more over a new stream when the stream was closed before the request was sent, and for GET
+    /// and HEAD also when it closes later. A request that changes something is never repeated if
+    /// the Engine may have received it.
     ///
     /// # Errors
-    /// [`TransportError::Timeout`], [`TransportError::Lost`] (whether the Engine acted is then not known),
-    /// [`TransportError::NoDocker`] or [`TransportError::TooMuchOutput`].
+    /// [`TransportError::Timeout`], [`TransportError::Lost`] (it is then unknown whether the Engine
+    /// acted), [`TransportError::NoDocker`] or [`TransportError::TooMuchOutput`].
     pub async fn request(
         &self,
         method: &Method,
@@ -201,7 +207,7 @@ impl DockerClient {
         self.send(method, path, &request_body, timeout).await
     }
 
-    /// The same with any body, and credentials for a registry.
+    /// Sends one request with any body, and with credentials for a registry.
     ///
     /// # Errors
     /// As [`DockerClient::request`].
@@ -221,7 +227,8 @@ impl DockerClient {
                 .exchange(&request_body.to_request(method, &versioned)?, timeout)
                 .await?;
             let (status, value) = (answer.status().as_u16(), json(answer.body()));
-            // Refused for its version alone, before it was looked at: an Engine of another age has come.
+            // The Engine refused the version and did not process the request: it was replaced by an
+            // older or newer Engine.
             if status == 400 && !renegotiated && is_about_version(&value) {
                 renegotiated = true;
                 self.renegotiate().await?;
@@ -231,7 +238,7 @@ impl DockerClient {
         }
     }
 
-    /// Passes on a request of another client, with the path, the version in it, the headers and the body that it gave.
+    /// Forwards a request of another client with its path (version included), headers and body.
     ///
     /// # Errors
     /// As [`DockerClient::request`].
@@ -270,7 +277,7 @@ impl DockerClient {
             .pop()
     }
 
-    /// Asks which versions the Engine speaks and keeps as near to the known one as it allows.
+    /// Reads the versions that the Engine supports and chooses the nearest to the known one.
     async fn renegotiate(&self) -> Result<(), TransportError> {
         let answer = self
             .exchange(&OutgoingRequest::new(&Method::GET, "/version"), PING_LIMIT)
@@ -294,12 +301,13 @@ impl DockerClient {
         timeout: Duration,
     ) -> Result<Response<Bytes>, TransportError> {
         let repeatable = *sent.method == Method::GET || *sent.method == Method::HEAD;
-        let closed = |_| TransportError::Lost("the streams to the Engine are closed".into());
+        let closed = |_| TransportError::Lost("the streams to the Docker Engine are closed".into());
         let _permit = self.streams.acquire().await.map_err(closed)?;
         let mut resting = self.idle_stream();
         let mut again = resting.is_some();
         loop {
-            // Not among the idle ones for the time of the exchange: a request that is given up takes its stream along.
+            // The stream is not idle during the exchange: a cancelled request drops its stream as
+            // well.
             let mut sender = match resting.take() {
                 Some(sender) => sender,
                 None => open(&*self.connection).await?,
@@ -315,7 +323,7 @@ impl DockerClient {
                     if again && (broken.unsent || repeatable) && !is_limit(&broken.error) =>
                 {
                     again = false;
-                    // Its fellows died with it when the Engine was restarted.
+                    // A restart of the Engine closed the other idle streams as well.
                     self.idle
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
@@ -363,7 +371,7 @@ async fn send(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Bytes>, FailedExchange> {
     let lost = |error: &dyn std::fmt::Display| {
-        TransportError::Lost(format!("the Engine hung up: {error}"))
+        TransportError::Lost(format!("the Docker Engine closed the connection: {error}"))
     };
     sender.ready().await.map_err(|error| FailedExchange {
         error: lost(&error),
@@ -402,7 +410,8 @@ fn is_limit(error: &TransportError) -> bool {
     matches!(error, TransportError::TooMuchOutput(_))
 }
 
-/// "client version 1.47 is too old. Minimum supported API version is 1.50", or "too new".
+/// Returns true for refusals such as "client version 1.47 is too old. Minimum supported API version
+/// is 1.50", or "too new".
 fn is_about_version(value: &Value) -> bool {
     let message = value
         .get("message")

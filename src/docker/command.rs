@@ -1,5 +1,5 @@
-//! Runs the `docker` command of this machine against a proxy, with nothing of this machine's own: a folder of its own, an empty
-//! configuration, and only the environment that it is given.
+//! Runs the `docker` command of this machine against a proxy, isolated from this machine: in a
+//! folder of its own, with an empty configuration and only the given environment.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -13,35 +13,39 @@ use super::PrivateFolder;
 use super::proxy::{DockerProxy, ProxyServer};
 use crate::transport::TransportError;
 
-/// What to run.
+/// A call of the `docker` command.
 #[derive(Clone)]
 pub struct ClientCall {
-    /// Arguments behind `docker`; never a secret. The command runs in a folder with `files`.
+    /// Arguments after `docker`; never a secret. The command runs in a folder that contains
+    /// `files`.
     pub arguments: Vec<String>,
-    /// Files by their paths in that folder.
+    /// Files, by their paths in that folder.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Variables of its environment, beside `PATH` and `HOME`.
+    /// Environment variables of the command, in addition to `PATH` and `HOME`.
     pub environment: BTreeMap<String, String>,
-    /// Let it read this account's own configuration of docker, where leave at registries is kept.
+    /// Lets the command read this account's Docker configuration, which contains the credentials
+    /// for registries.
     pub own_configuration: bool,
-    /// Limit of time, after which it is ended.
+    /// Time limit, after which the command is killed.
     pub timeout: Duration,
 }
 
-/// How it ended.
+/// Result of the command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientOutput {
-    /// Whether its status was 0.
+    /// True if the command ended with status 0.
     pub success: bool,
-    /// What it printed on both ways out, without the name of its folder.
+    /// Output on stdout and stderr, without the path of the command's folder.
     pub said: String,
 }
 
-/// Runs it to its end. Its folder and its socket are gone when this returns or is given up.
+/// Runs the command to its end. Its folder and socket are removed when this function returns or is
+/// cancelled.
 ///
 /// # Errors
-/// [`TransportError::NoClient`] when there is no such command here, [`TransportError::Local`] when it cannot be run,
-/// [`TransportError::Timeout`], and whatever kept the proxy from the Engine.
+/// [`TransportError::NoClient`] when this machine has no `docker` command,
+/// [`TransportError::Local`] when it cannot be run, [`TransportError::Timeout`], and the first
+/// error between the proxy and the Engine.
 pub async fn run_client(
     proxy: &Arc<DockerProxy>,
     call: &ClientCall,
@@ -72,7 +76,7 @@ pub async fn run_client(
     } else {
         command.env("DOCKER_CONFIG", folder.path().join(".docker"));
     }
-    // Behind the given environment: nothing in it may lead the command elsewhere.
+    // Set after the given environment, which must not redirect the command to another Engine.
     command
         .env("DOCKER_HOST", served.address())
         .env_remove("DOCKER_CONTEXT")

@@ -1,4 +1,4 @@
-//! Entry for fuzzing: what must hold for whatever an Engine answers.
+//! Entry point for fuzzing: properties that hold for every answer of a Docker Engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::DockerClient;
 use crate::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
-/// A host whose Engine says the same bytes on every stream, whatever it is asked, and then hangs up.
+/// A host whose Engine sends the same bytes on every stream, regardless of the request, and then
+/// closes it.
 struct FuzzedHost(Vec<u8>);
 
 #[async_trait]
 impl Connection for FuzzedHost {
     async fn exec(&self, _: Exec) -> Result<ExecOutput, TransportError> {
-        Err(TransportError::Lost("it runs nothing".into()))
+        Err(TransportError::Lost("this host runs no command".into()))
     }
 
     async fn open_docker(&self) -> Result<DockerStream, TransportError> {
@@ -26,7 +27,7 @@ impl Connection for FuzzedHost {
             let mut request = [0; 4096];
             let _ = far.read(&mut request).await;
             let _ = far.write_all(&bytes).await;
-            // What is asked further is read and left without an answer.
+            // Further requests are read and get no answer.
             let _ = far.shutdown().await;
             while far.read(&mut request).await.is_ok_and(|length| length > 0) {}
         });
@@ -36,7 +37,7 @@ impl Connection for FuzzedHost {
     async fn close(&self) {}
 }
 
-/// See [`crate::fuzzing::engine_api`].
+/// Checks the properties; see [`crate::fuzzing::engine_api`].
 pub(crate) fn engine_api(bytes: &[u8]) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -54,12 +55,12 @@ pub(crate) fn engine_api(bytes: &[u8]) {
                     .await;
                 if let Ok((status, body)) = answer {
                     assert!((100..1000).contains(&status), "{status}");
-                    // What is a text or JSON goes on as such; nothing of it is larger than what came.
+                    // Text or JSON is passed on unchanged; no value is larger than the input.
                     assert!(body.to_string().len() <= bytes.len() * 8 + 16);
                 }
             }
         };
         let ended = tokio::time::timeout(Duration::from_secs(20), work).await;
-        assert!(ended.is_ok(), "no end");
+        assert!(ended.is_ok(), "timed out after 20s");
     });
 }

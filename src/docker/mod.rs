@@ -1,6 +1,6 @@
-//! Docker as skep speaks to it: the client of the Engine's API, the proxy that records or passes on what
-//! the `docker` command of this machine asks for, and the convergence of stacks. Hosts are reached through
-//! `transport`, which knows nothing of Docker but the path to its socket.
+//! skep's access to Docker: the client of the Docker Engine API, the proxy that records or forwards
+//! the requests of this machine's `docker` command, and the convergence of stacks. Hosts are
+//! reached through `transport`, which knows nothing of Docker but the path of its socket.
 
 mod client;
 mod command;

@@ -1,5 +1,5 @@
-//! A folder that only this account can look into, with a name that nobody can guess. It goes with its value, and also when the
-//! process is ended by a second Ctrl-C: what is in it may be secret.
+//! A folder that only this account can read, with a name that cannot be guessed. It is removed with
+//! its value, and also when a second Ctrl-C ends the process: its content may be secret.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
@@ -11,23 +11,25 @@ use tempfile::TempDir;
 
 use crate::transport::TransportError;
 
-/// Folders that are there now.
+/// Private folders of this process that exist now.
 static THERE: LazyLock<Mutex<BTreeSet<PathBuf>>> = LazyLock::new(Mutex::default);
 
-/// See the module.
+/// A private folder; see the module.
 pub struct PrivateFolder(TempDir);
 
 impl PrivateFolder {
-    /// Makes one below the account's runtime folder, which is in memory, or else the folder for temporary files.
+    /// Creates a folder below the account's runtime folder, which is in memory, or below the folder
+    /// for temporary files if there is none.
     ///
     /// # Errors
-    /// [`TransportError::Local`] when there is no place for it.
+    /// [`TransportError::Local`] when the folder cannot be created.
     pub fn new() -> Result<Self, TransportError> {
         let runtime = std::env::var_os("XDG_RUNTIME_DIR")
             .map(PathBuf::from)
             .filter(|path| path.is_dir());
         let parent = runtime.unwrap_or_else(std::env::temp_dir);
-        // Made with this mode, not given it later: nobody can be in it by then.
+        // The folder is created with this mode: a later change of the mode would leave time for
+        // others to open it.
         let mode = std::fs::Permissions::from_mode(0o700);
         let made = tempfile::Builder::new()
             .prefix("skep-")
@@ -35,7 +37,8 @@ impl PrivateFolder {
             .permissions(mode)
             .tempdir_in(&parent);
         let folder = made.map_err(|error| {
-            TransportError::Local(format!("no folder in {}: {error}", parent.display()))
+            let parent = parent.display();
+            TransportError::Local(format!("cannot create a folder in {parent}: {error}"))
         })?;
         THERE
             .lock()
@@ -44,16 +47,17 @@ impl PrivateFolder {
         Ok(Self(folder))
     }
 
-    /// Where it is.
+    /// Path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.0.path()
     }
 
-    /// Writes files, with the folders of their names.
+    /// Writes files and creates the parent folders in their names.
     ///
     /// # Errors
-    /// [`TransportError::Local`] when one cannot be written, or when a name leads out of the folder.
+    /// [`TransportError::Local`] when a file cannot be written, or when its name points outside the
+    /// folder.
     pub fn fill(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<(), TransportError> {
         for (name, content) in files {
             let inside = Path::new(name)
@@ -61,7 +65,7 @@ impl PrivateFolder {
                 .all(|part| matches!(part, Component::Normal(_)));
             if !inside || name.is_empty() {
                 return Err(TransportError::Local(format!(
-                    "`{name}` leads out of the folder of its stack"
+                    "`{name}` points outside the folder of its stack"
                 )));
             }
             let path = self.path().join(name);
@@ -79,10 +83,10 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Removes every folder of this process that is still there; for a process that is about to end.
+    /// Removes every private folder of this process; called right before the process ends.
     pub fn remove_all() {
         for path in THERE.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            // Nobody is left to be told.
+            // The process is about to end: an error cannot be reported any more.
             let _ = std::fs::remove_dir_all(path);
         }
     }
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_account_may_look_and_nothing_stays() {
+    fn folder_is_readable_only_by_the_account_and_is_removed() {
         let folder = PrivateFolder::new().unwrap();
         folder
             .fill(&[("web/compose.yml".to_owned(), b"x".to_vec())].into())

@@ -1,5 +1,5 @@
-//! The `docker` command as a stack needs it, for previews and for deploying alike: the same arguments, files and environment,
-//! behind whichever proxy.
+//! The call of `docker stack deploy`, for previews and for deployment: the same arguments, files
+//! and environment with either kind of proxy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::docker::{ClientCall, DockerProxy, run_client};
-use crate::model::{DockerAnswer, STACK_LABEL, StackDeployment};
+use crate::model::{DockerAnswer, DockerError, STACK_LABEL, StackDeployment};
 use crate::transport::TransportError;
 
-/// Runs `docker stack deploy`; what it said, as an error when it failed.
+/// Runs `docker stack deploy` and returns its output: `Err` with the output if the command failed.
 pub async fn run_stack_deploy(
     proxy: &Arc<DockerProxy>,
     deployment: &StackDeployment,
@@ -49,26 +49,21 @@ pub async fn run_stack_deploy(
 /// Returns the list in the Engine's answer to a read of `path`.
 ///
 /// # Errors
-/// The reason why there is no list, in one sentence.
+/// Reason why there is no list, in one sentence.
 pub fn list_of(path: &str, answer: DockerAnswer) -> Result<Vec<Value>, String> {
-    match answer {
-        DockerAnswer::Response {
-            status: 200..=299,
-            body: Value::Array(list),
-        } => Ok(list),
-        DockerAnswer::Response { status, body } => {
-            let words = body
-                .get("message")
-                .and_then(Value::as_str)
-                .unwrap_or("no list came");
-            Err(format!("{path}: status {status}: {words}"))
-        }
-        DockerAnswer::Absent => Err("there is no Engine".into()),
-        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why),
+    match answer.json() {
+        Ok(Value::Array(list)) => Ok(list.clone()),
+        Ok(_) => Err(format!("{path}: the answer of the Engine is no list")),
+        Err(DockerError::Refused { status, message }) => Err(format!(
+            "{path}: status {status}: {}",
+            message.unwrap_or_else(|| "no message".into())
+        )),
+        Err(error) => Err(error.to_string()),
     }
 }
 
-/// The Engine's filter for a stack's objects, ready for a query string. A stack's name needs no further escape.
+/// Returns the Engine's filter for a stack's objects, encoded for a query string. The name of a
+/// stack needs no further escaping.
 pub fn stack_filter(name: &str) -> String {
     format!("%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{name}%22%3Atrue%7D%7D")
 }

@@ -1,4 +1,5 @@
-//! Makes the report out of a run's summary.
+//! Assembles the report of a check from the run's summary. Pure: it reads nothing and prints
+//! nothing; the history is filled in by `first_seen`.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,23 +14,23 @@ use crate::runner::{DriftCause, HostOutcome, Outcome, ResourceOutcome};
 use crate::swarm::CertificateValidity;
 use crate::swarm::overview::ClusterOverview;
 
-/// What a check was about.
+/// Scope and result of a check.
 pub struct CheckMetadata<'a> {
-    /// When it began.
+    /// Time at which the check began.
     pub started: SystemTime,
-    /// Inventory, as it was named.
+    /// Inventory files and folders, as the user named them.
     pub inventory: Vec<String>,
-    /// Playbooks, as they were named.
+    /// Playbooks, as the user named them.
     pub playbooks: Vec<String>,
-    /// Its exit code.
+    /// Exit code of the check.
     pub exit_code: u8,
-    /// The rules that were applied.
+    /// Ignore rules that were applied.
     pub rules: &'a IgnoreRules,
-    /// The swarm, when somebody asked for it.
+    /// Overview of the swarm; `None` if it was not read.
     pub cluster: Option<&'a ClusterOverview>,
 }
 
-/// Makes the report; `since` and `last_success` are filled in from the history.
+/// Assembles the report; `since` and `last_success` are filled in later from the history.
 #[must_use]
 pub fn assemble(filtered: &FilteredRun, about: &CheckMetadata<'_>) -> CheckReport {
     let summary = &filtered.summary;
@@ -155,7 +156,8 @@ fn drift(resource: &ResourceOutcome) -> Option<ReportDrift> {
     })
 }
 
-/// A clock may say anything; what lies before 1970 or behind 9999 is shown as 1970.
+/// Formats a time as RFC 3339. The clock may be wrong: a time before 1970 or after 9999 is shown as
+/// 1970.
 #[must_use]
 pub fn rfc3339(time: SystemTime) -> String {
     let seconds = time
@@ -164,9 +166,10 @@ pub fn rfc3339(time: SystemTime) -> String {
     moment(seconds).or_else(|| moment(0)).unwrap_or_default()
 }
 
-/// Seconds since 1970 as RFC 3339. A record may say anything: what no calendar holds is left out.
+/// Formats seconds since 1970 as RFC 3339. The value may come from a damaged record: `None` if it
+/// lies outside the calendar.
 fn moment(seconds: u64) -> Option<String> {
-    // The last second of the year 9999, beyond which RFC 3339 has no form.
+    // The last second of the year 9999; RFC 3339 has no form for later years.
     let limit = 253_402_300_799;
     (seconds <= limit).then(|| {
         humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))

@@ -1,5 +1,5 @@
-//! Since when something drifts, out of earlier reports. A check in which a host could not be read says nothing about it:
-//! drift goes on through it.
+//! Finds out from earlier reports since when each resource has drifted. A check that could not read
+//! a host says nothing about the host: its drift continues through that check.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
@@ -11,8 +11,9 @@ use super::report::{CheckReport, ReportDrift, ReportHost, ReportMember};
 use crate::names::HostName;
 use crate::swarm::CertificateValidity;
 
-/// Fills in what only earlier reports know: since when each resource differs, and the last success. `earlier` comes newest
-/// first and is read no further than needed.
+/// Fills in the values that only earlier reports know: since when each resource differs, and the
+/// time of the last success. `earlier` yields the newest report first and is read only as far as
+/// needed.
 pub fn fill_from_history(report: &mut CheckReport, earlier: impl Iterator<Item = CheckReport>) {
     let success =
         |report: &CheckReport| matches!(report.state, HostState::InSync | HostState::Drift);
@@ -70,7 +71,8 @@ fn drifts(host: &ReportHost) -> impl Iterator<Item = &ReportDrift> {
         .chain(host.ignored.iter().map(|ignored| &ignored.drift))
 }
 
-/// Certificates of the swarm's members, as the latest report that shows the swarm has them.
+/// Returns the certificates of the swarm's members from the latest report that has an overview of
+/// the swarm.
 #[must_use]
 pub fn earlier_certificates(
     mut earlier: impl Iterator<Item = CheckReport>,
@@ -96,15 +98,15 @@ pub fn earlier_certificates(
     cluster.members.iter().filter_map(of_member).collect()
 }
 
-/// How a check saw one resource.
+/// Result of one check for one resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckedState {
-    /// As asked.
+    /// The resource was in sync.
     InSync,
-    /// Different.
+    /// The resource differed.
     Drift,
-    /// Not looked at, or not readable.
+    /// The resource was not checked, or could not be read.
     Unknown,
 }
 
@@ -125,23 +127,24 @@ fn checked_state(host: &ReportHost, resource: &str) -> CheckedState {
     }
 }
 
-/// One resource's line of `skep history`.
+/// Resource in the output of `skep history`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HistoryRow {
-    /// Where.
+    /// Name of the host.
     pub host: String,
     /// `kind[name]`.
     pub resource: String,
-    /// When it began to drift the last time, RFC 3339.
+    /// Start of the latest drift, RFC 3339.
     pub since: String,
-    /// The first check that found it as asked again; `None` while it drifts or nobody could look.
+    /// First check that found the resource in sync again, RFC 3339; `None` while it drifts or could
+    /// not be read.
     pub until: Option<String>,
-    /// Every check, oldest first.
+    /// Result of every check, oldest first.
     pub checks: Vec<CheckedState>,
 }
 
-/// Every resource that drifted in any of these reports (oldest first): those that still do first, by host; then
-/// those that ended, the latest first.
+/// Returns every resource that drifted in any of these reports, which come oldest first. Resources
+/// that still drift come first, by host; then those whose drift ended, the latest first.
 #[must_use]
 pub fn history_rows(reports: &[CheckReport]) -> Vec<HistoryRow> {
     let mut keys: BTreeSet<(&str, &str)> = BTreeSet::new();
@@ -198,7 +201,7 @@ mod tests {
     use crate::drift::report::ReportTotals;
     use crate::runner::DriftCause;
 
-    /// A check at a day of June: `d` drift, `s` in sync, `u` unreachable.
+    /// A check on a day of June: `d` drift, `s` in sync, `u` unreachable.
     fn check(day: u32, state: char) -> CheckReport {
         let drift = ReportDrift {
             play: "p".into(),
@@ -250,7 +253,7 @@ mod tests {
         }
     }
 
-    /// Reports as they would be kept, each filled in from those before it.
+    /// Reports as the history keeps them, each filled in from those before it.
     fn kept(states: &str) -> Vec<CheckReport> {
         let mut kept: Vec<CheckReport> = Vec::new();
         for (state, day) in states.chars().zip(1..) {
@@ -262,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_goes_on_through_checks_that_could_not_look() {
+    fn drift_continues_through_checks_that_could_not_read_the_host() {
         let since = |states: &str| {
             kept(states).pop().unwrap().hosts[0].drift[0]
                 .since
@@ -276,14 +279,14 @@ mod tests {
     }
 
     #[test]
-    fn the_last_success_is_carried_along() {
+    fn last_success_is_taken_from_earlier_reports() {
         let last = |states: &str| kept(states).pop().unwrap().last_success;
         assert_eq!(last("u"), None);
         assert!(last("sduu").unwrap().starts_with("2026-06-02"));
     }
 
     #[test]
-    fn rows_tell_when_it_began_and_ended() {
+    fn history_rows_have_the_start_and_end_of_drift() {
         let rows = history_rows(&kept("sdds"));
         assert_eq!(rows.len(), 1);
         assert!(rows[0].since.starts_with("2026-06-02"));

@@ -1,27 +1,27 @@
-//! The state of a host after a check.
+//! State of a host after a check, as text, as a JSON value and as a metric label.
 
 use serde::{Deserialize, Serialize};
 
 use crate::runner::{HostOutcome, Outcome};
 
-/// How a host came out of a check, the gravest that applies.
+/// State of a host after a check: the most severe one that applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HostState {
-    /// All of its resources are as asked, or what differs is ignored by a rule.
+    /// Every resource is in sync, or a rule ignores its drift.
     InSync,
-    /// Something differs.
+    /// At least one resource differs.
     Drift,
-    /// Nothing is known of it.
+    /// The host is unreachable: the state of its resources is unknown.
     Unreachable,
-    /// Something could not be read or was refused: never counted as in sync.
+    /// A resource could not be read or was refused; never counted as in sync.
     Failed,
-    /// The run was interrupted before it was looked at.
+    /// The run was interrupted before the host was checked.
     NotLookedAt,
 }
 
 impl HostState {
-    /// Every state, from harmless to grave.
+    /// Every state, from the least to the most severe.
     pub const ALL: [Self; 5] = [
         Self::InSync,
         Self::Drift,
@@ -30,7 +30,7 @@ impl HostState {
         Self::NotLookedAt,
     ];
 
-    /// The state of a host of this outcome.
+    /// Returns the state of a host with this outcome.
     #[must_use]
     pub fn of(host: &HostOutcome, interrupted: bool) -> Self {
         if host.failed() {
@@ -46,7 +46,7 @@ impl HostState {
         }
     }
 
-    /// In words.
+    /// Returns the state as text for people: `in sync`.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -54,11 +54,11 @@ impl HostState {
             Self::Drift => "drift",
             Self::Unreachable => "unreachable",
             Self::Failed => "failed",
-            Self::NotLookedAt => "not looked at",
+            Self::NotLookedAt => "not checked",
         }
     }
 
-    /// As in JSON and in metrics: `in_sync`.
+    /// Returns the state as it stands in JSON and in metrics: `in_sync`.
     #[must_use]
     pub fn key(self) -> &'static str {
         match self {

@@ -1,4 +1,5 @@
-//! Ignore rules: drift that somebody knows of and accepts for a while. Each rule has a reason and a day on which it ends.
+//! Ignore rules: known drift that is accepted for a limited time. Each rule has a reason and a last
+//! day. This file reads the rules; `ignore_filter` applies them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,31 +13,31 @@ use crate::names::HostName;
 
 const KEYS: [&str; 5] = ["hosts", "resource", "field", "reason", "expires"];
 
-/// One rule.
+/// An ignore rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct IgnoreRule {
-    /// Hosts that it is about.
+    /// Hosts to which the rule applies.
     pub hosts: IndexSet<HostName>,
-    /// Glob over `kind[name]`: `*` is any text, `?` one character; brackets are themselves.
+    /// Glob over `kind[name]`: `*` matches any text, `?` one character; brackets are literal.
     pub resource: String,
-    /// Glob over the field; `None` means the whole resource.
+    /// Glob over the field's name; `None` matches the whole resource.
     pub field: Option<String>,
-    /// Why the drift is accepted.
+    /// Reason why the drift is accepted.
     pub reason: String,
-    /// The last day on which the rule holds (UTC), `YYYY-MM-DD`.
+    /// Last day on which the rule applies (UTC), `YYYY-MM-DD`.
     pub expires: String,
-    /// Where it stands: `file:line:column`.
+    /// Position of the rule: `file:line:column`.
     pub place: String,
 }
 
 impl IgnoreRule {
-    /// Whether it is about a resource of a host.
+    /// Returns true if the rule applies to a resource of a host.
     #[must_use]
     pub fn is_about(&self, host: &HostName, resource: &str) -> bool {
         self.hosts.contains(host) && matches_glob(&self.resource, resource)
     }
 
-    /// Whether it is about a field of its resources.
+    /// Returns true if the rule covers this field of its resources.
     #[must_use]
     pub fn covers(&self, field: &str) -> bool {
         self.field
@@ -45,17 +46,17 @@ impl IgnoreRule {
     }
 }
 
-/// All rules.
+/// Ignore rules of all files.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IgnoreRules {
-    /// Rules that hold.
+    /// Rules that apply today.
     pub active: Vec<IgnoreRule>,
-    /// Rules whose day has passed: they are reported and ignore nothing.
+    /// Expired rules: they are reported and no longer applied.
     pub expired: Vec<IgnoreRule>,
 }
 
 impl IgnoreRules {
-    /// Files of rules beside these inventories, where there are any.
+    /// Returns the existing files of rules beside these inventories.
     #[must_use]
     pub fn beside(inventories: &[PathBuf]) -> Vec<PathBuf> {
         let folder = |path: &PathBuf| {
@@ -72,10 +73,10 @@ impl IgnoreRules {
         files.into_iter().filter(|file| file.exists()).collect()
     }
 
-    /// Reads rules. `today` is `YYYY-MM-DD` in UTC.
+    /// Reads the rules of these files. `today` is `YYYY-MM-DD` in UTC.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, each with its place.
+    /// Every error in the files, each with its position.
     pub fn load(
         files: &[PathBuf],
         inventory: &Inventory,
@@ -110,7 +111,7 @@ impl IgnoreRules {
             }
             for node in reader.list(&entry.node, "ignore").unwrap_or_default() {
                 if let Some(rule) = rule(&mut reader, node, inventory) {
-                    // The day itself still counts.
+                    // A rule still applies on its last day.
                     if rule.expires.as_str() < today {
                         self.expired.push(rule)
                     } else {
@@ -145,7 +146,7 @@ fn rule(
     let resource = required(
         reader,
         "resource",
-        "e.g. `file[/etc/motd]`; `*` stands for any text",
+        "e.g. `file[/etc/motd]`; `*` matches any text",
     )
     .and_then(|entry| text(reader, &entry, "resource"));
     let field = match node.entry("field") {
@@ -155,13 +156,13 @@ fn rule(
     let reason = required(
         reader,
         "reason",
-        "say why this drift is accepted, for whoever finds the rule next year",
+        "write why this drift is accepted, for later readers of the rule",
     )
     .and_then(|entry| text(reader, &entry, "reason"));
     let expires = required(
         reader,
         "expires",
-        "the last day on which it holds, e.g. `expires = \"2026-12-31\"`",
+        "the last day on which the rule applies, e.g. `expires = \"2026-12-31\"`",
     )
     .and_then(|entry| day(reader, &entry));
     let place = reader.place(&node.span).to_string();
@@ -193,7 +194,7 @@ fn hosts(
     match inventory.select(pattern) {
         Ok(hosts) => Some(hosts),
         Err(error) => {
-            // The pattern begins behind its quote.
+            // The pattern begins after its opening quote.
             let start = entry.node.span.start + 1;
             let place = SourceSpan::new(
                 reader.source,
@@ -214,17 +215,17 @@ fn day(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<String> {
         TomlValue::String(text) => text.clone(),
         TomlValue::Datetime(date) => date.to_string(),
         _ => {
-            reader.wrong_type(&entry.node, "expires", "a day such as \"2026-12-31\"");
+            reader.wrong_type(&entry.node, "expires", "a date such as \"2026-12-31\"");
             return None;
         }
     };
     let is_day =
         found.len() == 10 && humantime::parse_rfc3339(&format!("{found}T00:00:00Z")).is_ok();
     if !is_day {
-        let hint = "a day of the calendar, YYYY-MM-DD, e.g. `2026-12-31`";
+        let hint = "write a date as YYYY-MM-DD, e.g. `2026-12-31`";
         reader.error(
             &entry.node.span,
-            format!("`{found}` is not a day"),
+            format!("`{found}` is not a date"),
             Some(hint.to_owned()),
         );
     }
@@ -247,13 +248,13 @@ mod tests {
         let files =
             IgnoreRules::beside(&[folder.path().join("site.toml"), folder.path().to_path_buf()]);
         assert_eq!(files.len(), 1, "one file, named once");
-        // The file of rules is no inventory, though it lies in its folder.
+        // The file of rules lies in the inventory's folder, but is not part of the inventory.
         let inventory = Inventory::load(&[folder.path().to_path_buf()], &[]).unwrap();
         IgnoreRules::load(&files, &inventory, "2026-06-15").map_err(|errors| errors.to_string())
     }
 
     #[test]
-    fn rules_hold_through_their_last_day() {
+    fn rules_apply_through_their_last_day() {
         let rule = |day: &str| {
             format!(
                 "[[ignore]]\nhosts='web'\nresource='package[*]'\nfield='version'\nreason='r'\nexpires={day}\n"
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn every_error_has_its_place() {
+    fn every_error_has_its_position() {
         let errors = load(
             "[[ignore]]\nhosts = 'wbe'\nresorce = 'x'\nreason = ' '\nexpires = '2026-02-30'\n[[ignore]]\nhosts='all'\n[other]\n",
         )
@@ -281,7 +282,7 @@ mod tests {
             "unknown key `resorce`",
             "needs `resource`",
             "`reason` is empty",
-            "`2026-02-30` is not a day",
+            "`2026-02-30` is not a date",
             "ignore.toml:5:11",
             "needs `expires`",
             "unknown key `other`",

@@ -1,5 +1,5 @@
-//! Takes ignored drift out of a run's summary, field by field, and keeps it with the rule that ignores it: it is counted and
-//! listed, never silent.
+//! Removes ignored drift from a run's summary, field by field, and keeps it with the rule that
+//! ignores it: ignored drift is counted and listed, never silent.
 
 use serde::Serialize;
 
@@ -7,29 +7,30 @@ use super::IgnoreRules;
 use crate::names::HostName;
 use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 
-/// Drift that a rule ignores.
+/// Drift that a rule ignores, on one host.
 #[derive(Debug, Clone)]
 pub struct IgnoredDrift {
-    /// Where.
+    /// Name of the host.
     pub host: HostName,
     /// The resource with the ignored fields only.
     pub resource: ResourceOutcome,
-    /// Why it is accepted.
+    /// Reason why the drift is accepted.
     pub reason: String,
-    /// Until when.
+    /// Last day of the rule, `YYYY-MM-DD`.
     pub expires: String,
 }
 
-/// A run without what is ignored, and what is ignored.
+/// A run without its ignored drift, and the ignored drift.
 #[derive(Debug, Clone, Default)]
 pub struct FilteredRun {
-    /// What counts.
+    /// Summary without the ignored drift.
     pub summary: RunSummary,
-    /// What does not.
+    /// Drift that rules ignore.
     pub ignored: Vec<IgnoredDrift>,
 }
 
-/// Applies the rules that hold. Resources that could not be read are never ignored: nobody knows how they differ.
+/// Applies the active rules. A resource that could not be read is never ignored: its differences
+/// are unknown.
 #[must_use]
 pub fn apply_ignore_rules(mut summary: RunSummary, rules: &IgnoreRules) -> FilteredRun {
     let mut ignored = Vec::new();
@@ -79,18 +80,19 @@ pub fn apply_ignore_rules(mut summary: RunSummary, rules: &IgnoreRules) -> Filte
     FilteredRun { summary, ignored }
 }
 
-/// Which fields of a resource that differs a rule ignores, for the events of `--json`.
+/// Fields of a differing resource that one rule ignores, for the events of `--json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct IgnoredFields {
     /// Names of the fields.
     pub fields: Vec<String>,
-    /// Why they are accepted.
+    /// Reason why the drift is accepted.
     pub reason: String,
-    /// Until when.
+    /// Last day of the rule, `YYYY-MM-DD`.
     pub expires: String,
 }
 
-/// What the rules ignore of one resource, and whether nothing is left of its drift.
+/// Returns the fields of one resource that the rules ignore, and whether they cover all of its
+/// drift.
 #[must_use]
 pub fn ignored_fields(
     host: &HostName,
@@ -214,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_resource_is_ignored_and_what_failed_never_is() {
+    fn whole_resource_is_ignored_and_a_failed_one_never_is() {
         let rules = IgnoreRules {
             active: vec![rule("*", None)],
             expired: Vec::new(),

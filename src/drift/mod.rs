@@ -1,5 +1,6 @@
-//! Drift as a finding: what of a run's differences counts, what is ignored and why, and the one report that every output is
-//! made of. Pure over data; only rules are read from a file here.
+//! Drift as a finding: which differences of a run count, which are ignored and why, and the one
+//! report from which every output is made. Pure over data, but for the files of ignore rules, which
+//! are read here.
 
 mod assemble;
 mod first_seen;

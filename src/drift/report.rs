@@ -1,5 +1,5 @@
-//! The report of one check: one document that every output is made of, and that the history keeps. Its form is
-//! published by `skep schema report` (docs/schema/report.json).
+//! Report of one check: the one document from which every output is made, and which the history
+//! keeps. `skep schema report` publishes its form (docs/schema/report.json).
 
 use std::collections::BTreeMap;
 
@@ -8,37 +8,39 @@ use serde::{Deserialize, Serialize};
 use super::HostState;
 use crate::runner::DriftCause;
 
-/// Version of the form. It grows when a field changes its meaning or goes away; new fields may come within a version.
+/// Version of the form. It increases when a field changes its meaning or is removed; new fields may
+/// be added within a version.
 pub const REPORT_SCHEMA: u32 = 1;
 
-/// One check.
+/// Report of one check.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
-    /// [`REPORT_SCHEMA`].
+    /// Version of the form: [`REPORT_SCHEMA`].
     pub schema: u32,
-    /// `skep` and its version.
+    /// Name and version of the tool: `skep` and its version.
     pub tool: String,
-    /// When it began, RFC 3339 in UTC, on the clock of whoever checked.
+    /// Start of the check, RFC 3339 in UTC, by the clock of the machine that checked.
     pub started: String,
-    /// How long it took, in milliseconds.
+    /// Duration in milliseconds.
     pub millis: u64,
-    /// Inventory files and folders, as they were named.
+    /// Inventory files and folders, as the user named them.
     pub inventory: Vec<String>,
-    /// Playbooks, as they were named.
+    /// Playbooks, as the user named them.
     pub playbooks: Vec<String>,
-    /// The gravest state of any host.
+    /// Most severe state of any host.
     pub state: HostState,
-    /// The exit code of the check.
+    /// Exit code of the check.
     pub exit_code: u8,
-    /// When a check last could read every resource of every host, whether it found drift or not.
+    /// Start of the last check that could read every resource of every host, with or without drift.
     pub last_success: Option<String>,
-    /// Sums.
+    /// Sums over all hosts.
     pub totals: ReportTotals,
-    /// By name.
+    /// Hosts, sorted by name.
     pub hosts: Vec<ReportHost>,
-    /// Ignore rules whose day has passed: they ignore nothing.
+    /// Expired ignore rules, which are no longer applied.
     pub expired_rules: Vec<ReportExpiredRule>,
-    /// The swarm as one manager lists it; `None` where no manager answered, or the check was about no swarm.
+    /// The swarm as one manager lists it; `None` if no manager answered, or if the check included
+    /// no swarm.
     pub cluster: Option<ReportCluster>,
 }
 
@@ -46,7 +48,7 @@ pub struct CheckReport {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(
     missing_docs,
-    reason = "the fields are named as the states and lists that they count"
+    reason = "the fields are named after the states and lists that they count"
 )]
 pub struct ReportTotals {
     pub hosts: usize,
@@ -55,38 +57,39 @@ pub struct ReportTotals {
     pub unreachable: usize,
     pub failed: usize,
     pub not_looked_at: usize,
-    /// Resources looked at.
+    /// Resources that were checked.
     pub resources: usize,
     pub drifted_resources: usize,
     pub failed_resources: usize,
     pub ignored: usize,
 }
 
-/// One host.
+/// Result of a check for one host.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportHost {
-    /// Its name in the inventory.
+    /// Name of the host in the inventory.
     pub host: String,
-    /// How it came out.
+    /// State of the host.
     pub state: HostState,
-    /// Why it could not be reached.
+    /// Reason why the host is unreachable.
     pub unreachable: Option<ReportProblem>,
-    /// Internal error of skep that ended the check of the host; absent in reports of earlier versions.
+    /// Internal error of skep that ended the check of the host; absent in reports of earlier
+    /// versions.
     #[serde(default)]
     pub failure: Option<ReportProblem>,
-    /// Remarks.
+    /// Notes on the host as a whole.
     pub notes: Vec<String>,
-    /// Resources looked at.
+    /// Resources that were checked.
     pub resources: usize,
-    /// What differs.
+    /// Resources that differ.
     pub drift: Vec<ReportDrift>,
-    /// What differs and is ignored by a rule.
+    /// Drift that a rule ignores.
     pub ignored: Vec<ReportIgnored>,
-    /// What could not be read, or was refused.
+    /// Resources that could not be read, or whose change was refused.
     pub failed: Vec<ReportFailure>,
 }
 
-/// A reason and what to try.
+/// Reason of a problem, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "both are one sentence")]
 pub struct ReportProblem {
@@ -97,43 +100,46 @@ pub struct ReportProblem {
 /// A resource that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportDrift {
-    /// The play that asks for it.
+    /// Name of the play.
     pub play: String,
     /// `kind[name]`.
     pub resource: String,
-    /// The kind.
+    /// Kind of the resource.
     pub kind: String,
-    /// What `apply` would do: `create`, `update`, `delete` or `run`.
+    /// Action of `apply`: `create`, `update`, `delete` or `run`.
     pub action: String,
-    /// What `apply` would disturb.
+    /// Disruption that `apply` would cause.
     pub disturbs: String,
-    /// Why it differs.
+    /// Cause of the difference.
     pub cause: DriftCause,
-    /// The first of the checks in a row that found it so, RFC 3339.
+    /// First of the consecutive checks that found the difference, RFC 3339.
     pub since: Option<String>,
-    /// When it was last applied with success, RFC 3339.
+    /// Time of the last successful apply, RFC 3339.
     pub last_applied: Option<String>,
-    /// What differs.
+    /// Fields that differ.
     pub fields: Vec<ReportField>,
-    /// Remarks.
+    /// Notes on the change.
     pub notes: Vec<String>,
 }
 
-/// A field of a resource.
+/// A field of a resource that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportField {
-    /// Name as in the playbook.
+    /// Name of the field, as in the playbook.
     pub field: String,
-    /// What the host has.
+    /// Value on the host.
     pub before: ReportValue,
-    /// What it should have.
+    /// Value in the playbook.
     pub after: ReportValue,
 }
 
-/// A value as it may be shown. Secrets are masked before they come here.
+/// A value as it may be shown. Secrets are masked before a value becomes part of a report.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "type", content = "value")]
-#[expect(missing_docs, reason = "the variants are those of `resource::Shown`")]
+#[expect(
+    missing_docs,
+    reason = "the variants are those of `model::DisplayValue`"
+)]
 pub enum ReportValue {
     Absent,
     Text(String),
@@ -143,7 +149,8 @@ pub enum ReportValue {
 }
 
 impl ReportValue {
-    /// One line for tables: `(absent)`, `(secret)`, the text with its line ends visible.
+    /// Returns one line for tables: `(absent)`, `(secret)`, or the text with its newlines made
+    /// visible.
     #[must_use]
     pub fn line(&self) -> String {
         match self {
@@ -159,18 +166,18 @@ impl ReportValue {
 /// Drift that a rule ignores.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReportIgnored {
-    /// What differs.
+    /// The difference.
     #[serde(flatten)]
     pub drift: ReportDrift,
-    /// Why it is accepted.
+    /// Reason why the drift is accepted.
     pub reason: String,
-    /// The last day on which it is.
+    /// Last day of the rule, `YYYY-MM-DD`.
     pub expires: String,
 }
 
-/// A resource of which nothing is known, or that was refused.
+/// A resource whose state is unknown, or whose change was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in `Drift` and `Trouble`")]
+#[expect(missing_docs, reason = "as in `ReportDrift` and `ReportProblem`")]
 pub struct ReportFailure {
     pub play: String,
     pub resource: String,
@@ -180,7 +187,7 @@ pub struct ReportFailure {
     pub hint: String,
 }
 
-/// A rule whose day has passed.
+/// An expired ignore rule.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "as in `drift::IgnoreRule`")]
 pub struct ReportExpiredRule {
@@ -190,22 +197,23 @@ pub struct ReportExpiredRule {
     pub expires: String,
 }
 
-/// The swarm.
+/// The swarm as one manager lists it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportCluster {
-    /// Hosts, then nodes that no host of the inventory is.
+    /// Hosts of the inventory, then nodes that are not in the inventory.
     pub members: Vec<ReportMember>,
     /// Nodes with the role of a manager.
     pub managers: usize,
-    /// Those of them that are reachable.
+    /// Managers that are reachable.
     pub voters: usize,
-    /// What is wrong with it, one sentence each; only known when the check was about the whole inventory.
+    /// Problems of the swarm, one sentence each; known only if the check covered the whole
+    /// inventory.
     pub problems: Vec<String>,
 }
 
 /// A node of the swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "as in `swarm::overview::Row`")]
+#[expect(missing_docs, reason = "as in `swarm::overview::OverviewRow`")]
 pub struct ReportMember {
     pub host: Option<String>,
     pub hostname: String,
@@ -217,11 +225,11 @@ pub struct ReportMember {
     pub labels: BTreeMap<String, String>,
     pub engine_version: String,
     pub address: String,
-    /// The node's certificate as it was last seen; `None` where no check ever did.
+    /// Certificate of the node as last read; `None` if no check ever read it.
     pub certificate: Option<ReportCertificate>,
 }
 
-/// When a certificate begins and ends, RFC 3339.
+/// Validity period of a certificate, RFC 3339.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "not before, not after")]
 pub struct ReportCertificate {

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::model::DockerAnswer;
 use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::swarm::{DockerInfo, SwarmNode};
@@ -46,12 +45,9 @@ pub struct RecoveryTimes {
 pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     let mut sample = SwarmSample::default();
     for host in hosts {
-        let info = match fleet.get(host, "/info").await {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => DockerInfo::read(&body),
-            _ => continue,
+        let answer = fleet.get(host, "/info").await;
+        let Some(info) = answer.ok().map(DockerInfo::read) else {
+            continue;
         };
         // An Engine tells its cluster only while that has a leader.
         if !info.control_available || info.cluster_id.is_none() {
@@ -106,11 +102,8 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
 /// The first port that a service publishes by TCP.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
-        let DockerAnswer::Response {
-            status: 200..=299,
-            body,
-        } = fleet.get(host, "/services").await
-        else {
+        let answer = fleet.get(host, "/services").await;
+        let Some(body) = answer.ok() else {
             continue;
         };
         let ports = body

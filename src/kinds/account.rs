@@ -1,21 +1,22 @@
-//! `AccountRef` and `AccountName`: whom a file belongs to, and whom a resource is about. Names follow useradd(8), a little
-//! wider (upper case, dots), because directories of companies hand out such names.
+//! Users and groups: [`AccountRef`] gives the owner of a file, and [`AccountName`] names the
+//! account that a resource manages. Names follow useradd(8), a little wider (upper case, dots),
+//! because company directories hand out such names.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-/// Longest name that useradd(8) and groupadd(8) take.
+/// Longest name that useradd(8) and groupadd(8) accept, in characters.
 const LONGEST: usize = 32;
 
-/// The name of a user or group; never a number.
+/// Name of a user or group; never a number.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AccountName(String);
 
 impl AccountName {
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -41,29 +42,29 @@ impl TryFrom<String> for AccountName {
             return Ok(Self(name));
         }
         Err(format!(
-            "{name:?} is not a name of a user or group: it begins with a letter or \"_\", goes on with letters, digits, \
+            "{name:?} is not the name of a user or group: a name begins with a letter or \"_\", continues with letters, digits, \
              \"_\", \"-\" or \".\", and has at most {LONGEST} characters"
         ))
     }
 }
 
-/// An owner or group of a file: a name, or a number that needs no account on the host.
+/// Owner or group of a file: a name, or a number that needs no account on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountRef {
-    /// By name.
+    /// Account given by name.
     Name(AccountName),
-    /// By number (`"999"` or `999`).
+    /// Account given by number (`"999"` or `999`).
     Number(u32),
 }
 
 impl AccountRef {
-    /// `root`.
+    /// Returns the account `root`.
     #[must_use]
     pub fn root() -> Self {
         Self::Name(AccountName("root".into()))
     }
 
-    /// Whether this is the account that a host shows with this name and number.
+    /// Returns true if this is the account that a host shows with this name and number.
     #[must_use]
     pub fn is(&self, name: &str, number: u32) -> bool {
         match self {
@@ -72,7 +73,8 @@ impl AccountRef {
         }
     }
 
-    /// The host's account written the way the playbook writes this one, so that both can be compared by eye.
+    /// Returns the host's account in the form that the playbook uses (name or number), so that both
+    /// can be compared by eye.
     #[must_use]
     pub fn like(&self, name: &str, number: u32) -> String {
         match self {
@@ -119,7 +121,7 @@ impl Visitor<'_> for AccountVisitor {
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<AccountRef, E> {
-        // The highest number means "leave as it is" to chown(2).
+        // chown(2) takes the highest number to mean "leave the owner unchanged".
         match u32::try_from(number) {
             Ok(number) if number != u32::MAX => Ok(AccountRef::Number(number)),
             _ => Err(E::custom(format!(
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_numbers() {
+    fn accepts_names_and_numbers() {
         let read = |text: &str| {
             toml::from_str::<Table>(&format!("owner = {text}")).map(|table| table.owner)
         };
@@ -164,12 +166,12 @@ mod tests {
             "\"99999999999999999999\"",
         ];
         for bad in bad {
-            assert!(read(bad).is_err(), "{bad} was taken");
+            assert!(read(bad).is_err(), "{bad} was accepted");
         }
     }
 
     #[test]
-    fn a_number_is_compared_by_number_and_a_name_by_name() {
+    fn compares_numbers_by_number_and_names_by_name() {
         assert!(AccountRef::Number(999).is("systemd-coredump", 999));
         assert!(!AccountRef::Number(999).is("999", 1));
         assert!(AccountRef::root().is("root", 0));

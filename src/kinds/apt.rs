@@ -1,16 +1,18 @@
-//! Shell text that every step around apt and dpkg begins with: no questions, no service restarted behind our back, and
-//! patience with cloud-init, unattended upgrades and whoever else holds one of apt's locks.
+//! Shell prelude of every step that runs apt or dpkg. With it, apt asks no questions, no service is
+//! restarted on the side, and the step waits for cloud-init, unattended upgrades and every other
+//! process that holds one of apt's locks.
 
 use std::time::Duration;
 
 use crate::model::Step;
 
-/// Time that a step of apt may take, waiting included: half an hour.
+/// Time limit of a step that runs apt, including the wait for locks: half an hour.
 pub const APT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-// Both locks are waited for in one way, by trying again: `DPkg::Lock::Timeout` covers neither `apt-get update` (the
-// lists' lock) nor dpkg itself. Lines that begin with `E:` count only: apt also prints `Waiting for cache lock`
-// before it fails for another reason.
+// The script waits for both locks in the same way, by trying again: `DPkg::Lock::Timeout` covers
+// neither `apt-get update` (the lock of the lists) nor dpkg itself. Of apt's messages, only lines
+// that begin with `E:` count: apt also prints `Waiting for cache lock` before it fails for another
+// reason.
 const PRELUDE: &str = r#"export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l APT_LISTCHANGES_FRONTEND=none
 wait_for_cloud_init() {
   command -v cloud-init >/dev/null 2>&1 || return 0
@@ -29,7 +31,7 @@ patiently() {
       *"E: Could not get lock"* | *"E: Unable to lock directory"* | *"E: Unable to acquire the dpkg frontend lock"*) ;;
       *"frontend lock was locked by another process"* | *"status database is locked by another process"*) ;;
       *)
-        # What went well on the way only hides the reason.
+        # Lines about progress would only hide the reason.
         printf '%s\n' "$output" | grep -v -E '^(Selecting|Preparing|Unpacking|Setting up|Processing|Removing|Get:|Hit:|Fetched|Reading|Building|\(Reading)' >&2 || :
         return "$status"
         ;;
@@ -45,7 +47,8 @@ wait_for_cloud_init
 deadline=$(($(date +%s) + 600))
 "#;
 
-/// A step of apt or dpkg: `body` may call `patiently COMMAND ...`.
+/// Returns a step that runs apt or dpkg. `body` may call `patiently COMMAND ...`, which waits for
+/// locks.
 pub fn apt_step<A: Into<String>>(
     summary: impl Into<String>,
     body: &'static str,
@@ -75,14 +78,14 @@ mod tests {
     }
 
     #[test]
-    fn a_held_lock_is_waited_for() {
+    fn waits_for_a_held_lock() {
         let busy = "echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt)' >&2; exit 100";
         let (result, tries) = try_it(&format!("[ \"$tries\" -ge 2 ] || {{ {busy}; }}\necho done"));
         assert_eq!((result.unwrap().trim(), tries), ("done", 2));
     }
 
     #[test]
-    fn any_other_failure_fails_at_once_with_the_words_of_apt() {
+    fn other_failures_fail_at_once_with_the_message_of_apt() {
         let waited = "Waiting for cache lock: Could not get lock /var/lib/dpkg/lock-frontend";
         let (result, tries) = try_it(&format!(
             "echo '{waited}'\necho 'E: Unable to locate package x' >&2\nexit 100"

@@ -1,4 +1,5 @@
-//! What kinds of the cluster share: where they look from, the round of reading, and requests to whichever manager answers.
+//! Shared parts of the cluster-scoped kinds: the hosts that they read from, the reading of the
+//! swarm's objects, and requests to the first manager that answers.
 
 use serde_json::Value;
 
@@ -9,12 +10,12 @@ use crate::model::{
 use crate::names::HostName;
 use crate::swarm::{ManagerAddresses, ObjectsReading, SwarmObjects};
 
-/// The default of the field `managers` of cluster kinds.
+/// Returns the default of the field `managers` of cluster kinds.
 pub(super) fn default_managers() -> String {
     "managers".into()
 }
 
-/// Where a cluster resource looks from: the host that carries it, and the managers of its group.
+/// Hosts that a cluster resource reads from: its delegate, and the managers of its group.
 #[derive(Debug, Clone)]
 pub struct ClusterSite {
     host: HostName,
@@ -30,19 +31,19 @@ impl Default for ClusterSite {
     }
 }
 
-/// What a cluster resource found.
+/// Observed state of a cluster resource.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClusterState<T> {
     /// There is no swarm yet.
     NoSwarm,
-    /// Acting on this swarm would hurt.
+    /// A change of this swarm would do harm, for this reason.
     Refused(Refusal),
-    /// Its objects, and working managers to act through.
+    /// Objects of the swarm, and working managers for requests.
     Live(T, Vec<HostName>),
 }
 
 impl ClusterSite {
-    /// Takes host and managers from the inventory.
+    /// Takes the host and the managers from the inventory.
     ///
     /// # Errors
     /// [`InvalidField`] when no host is in the group.
@@ -61,16 +62,16 @@ impl ClusterSite {
         })
     }
 
-    /// What the first round asks.
+    /// Returns the queries of the first round.
     #[must_use]
     pub fn queries(&self, paths: &[String]) -> Vec<Query> {
         SwarmObjects::queries(&self.host, &self.ours, paths)
     }
 
-    /// Reads the swarm's objects: `read` gets one body a path.
+    /// Reads the swarm's objects; `read` gets one body per path.
     ///
     /// # Errors
-    /// [`ProbeError`] when they cannot be known.
+    /// [`ProbeError`] when the objects cannot be read.
     pub fn observe<T>(
         &self,
         paths: &[String],
@@ -94,7 +95,7 @@ impl ClusterSite {
     }
 }
 
-/// A request to the first of these hosts that manages the swarm.
+/// Returns a step with a request to the first of these hosts that manages the swarm.
 pub(super) fn request(
     summary: String,
     managers: &[HostName],
@@ -118,14 +119,14 @@ pub(super) fn request(
     }
 }
 
-/// The path that lists objects with this in their name. Filters match parts of names too: the one that is equal is taken
-/// by the reader.
+/// Returns the path that lists objects whose names contain `name`. The filter also matches parts of
+/// names, and the reader must select the equal name.
 pub(super) fn named(list: &str, name: &str) -> String {
     format!("{list}?filters=%7B%22name%22%3A%5B%22{name}%22%5D%7D")
 }
 
-/// What the Engine takes as the name of a network, secret or config: letters, digits, `-`, `_` and `.`, at both ends a
-/// letter or digit, at most `longest` characters.
+/// Checks the name of a network, secret or config by the rules of the Engine: letters, digits, `-`,
+/// `_` and `.`, with a letter or digit at both ends, and at most `longest` characters.
 pub(super) fn check_object_name(
     field: &str,
     name: &str,
@@ -139,6 +140,6 @@ pub(super) fn check_object_name(
         return Ok(());
     }
     Err(InvalidField::new(field, format!("{name:?} cannot be a name in the swarm")).hint(format!(
-        "letters, digits, \"-\", \"_\" and \".\", at both ends a letter or digit, at most {longest} characters"
+        "use letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends, and at most {longest} characters"
     )))
 }

@@ -1,5 +1,6 @@
-//! `command`: the escape hatch. It says itself when it need not run (`creates`, `unless`), so that a second run changes
-//! nothing; each time it would run the plan shows it whole, under `!`.
+//! `command`: an arbitrary command, for tasks that no other kind covers. Its conditions (`creates`,
+//! `unless`) say when it need not run, so that a second run changes nothing. Whenever the command
+//! would run, the plan shows it in full, marked with `!`.
 
 use std::time::Duration;
 
@@ -8,41 +9,44 @@ use serde::Deserialize;
 use super::{AbsolutePath, AccountName};
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
-    Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT, Step,
+    Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT, ShellQuery, Step,
 };
 
-/// Most characters of a command that make its name.
+/// Longest name of a command, in characters.
 const NAME_LENGTH: usize = 60;
 
 /// A command.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CommandResource {
-    /// What messages call it. Default: the first 60 characters of the command.
+    /// Name in messages. Default: the first 60 characters of the command.
     name: Option<String>,
-    /// POSIX shell text; the first command in it that fails ends it. Either `run` or `argv` is given.
+    /// POSIX shell text, which ends at the first command that fails. Either `run` or `argv` is
+    /// given.
     run: Option<String>,
-    /// A program and its arguments, taken literally, without a shell.
+    /// Program and its arguments, taken literally, without a shell.
     argv: Option<Vec<String>>,
-    /// It need not run when this path is there, and must have made it when it has run.
+    /// Path that the command creates. The command need not run if the path exists, and the path
+    /// must exist after a run.
     creates: Option<AbsolutePath>,
-    /// It need not run when this shell text ends with status 0. Runs as root at every plan and check: it must only read.
+    /// Condition as shell text: the command need not run if the text ends with status 0. It runs as
+    /// root at every plan and check, and must only read.
     unless: Option<String>,
-    /// Run it at every apply. Default `false`; then `creates` or `unless` is given.
+    /// Run the command at every apply. Default `false`; then `creates` or `unless` is required.
     #[serde(default)]
     always: bool,
-    /// The account that runs it. Default `root`.
+    /// Account that runs the command. Default `root`.
     user: Option<AccountName>,
-    /// What it reads from standard input; never shown. Default: nothing.
+    /// Standard input of the command; never shown. Default: empty.
     #[serde(default)]
     stdin: String,
-    /// Limit of time, e.g. `"10m"`. Default `"2m"`.
+    /// Time limit, e.g. `"10m"`. Default `"2m"`.
     timeout: Option<String>,
-    /// What running it disturbs: `"nothing"` (default), `"reload"`, `"service_restart"` or `"engine_restart"` (one host
-    /// at a time, with the quorum watched).
+    /// Disruption by the command: `"nothing"` (default), `"reload"`, `"service_restart"` or
+    /// `"engine_restart"` (one host at a time, after a quorum check).
     #[serde(default)]
     disturbs: CommandDisruption,
-    /// Set by [`ResourceKind::bind`].
+    /// Parsed `timeout`; set by [`ResourceKind::bind`].
     #[serde(skip)]
     limit: Duration,
 }
@@ -57,20 +61,21 @@ enum CommandDisruption {
     EngineRestart,
 }
 
-/// Why the command need not run, or must.
+/// Observed conditions of the command.
 #[derive(Debug)]
 pub struct RunConditions {
-    /// Whether the path of `creates` is there.
+    /// True if the path of `creates` exists.
     created: Option<bool>,
     /// Exit status of `unless`.
     status: Option<i32>,
 }
 
-/// `$1` shell text.
+/// Runs the shell text `$1`.
 const RUN: &str = r#"exec sh -e -c "$1"
 "#;
 
-/// The program and its arguments. `env --` would take `NAME=value` for a variable, so the shell looks the program up.
+/// Runs a program with its arguments. The shell finds the program, because `env --` would take
+/// `NAME=value` for a variable.
 const EXECUTE: &str = r#"command -v -- "$1" >/dev/null || {
   printf 'there is no program %s on this host\n' "$1" >&2
   exit 127
@@ -78,9 +83,9 @@ const EXECUTE: &str = r#"command -v -- "$1" >/dev/null || {
 "$@"
 "#;
 
-/// `$1` path.
+/// Fails if the path `$1` does not exist.
 const VERIFY: &str = r#"[ -e "$1" ] || [ -L "$1" ] || {
-  printf 'the command ended well, but %s is not there\n' "$1" >&2
+  printf 'the command succeeded, but %s does not exist\n' "$1" >&2
   exit 1
 }
 "#;
@@ -91,7 +96,7 @@ impl ResourceKind for CommandResource {
 
     fn name(&self) -> String {
         let name = self.name.clone().unwrap_or_else(|| self.text());
-        // Quotes stay as they are written: only what would break the line is escaped.
+        // Quotes stay as written: only characters that would break the line are escaped.
         let shown = |one: char| {
             if one.is_control() {
                 one.escape_default().to_string()
@@ -109,10 +114,11 @@ impl ResourceKind for CommandResource {
                 .as_ref()
                 .is_some_and(|argv| argv.first().is_none_or(String::is_empty));
         if self.run.is_some() == self.argv.is_some() || empty {
-            return Err(
-                InvalidField::new("run", "either `run` or `argv` is given, and not empty")
-                    .hint("write run = \"make install\" or argv = [\"make\", \"install\"]"),
-            );
+            return Err(InvalidField::new(
+                "run",
+                "either `run` or `argv` must be given, and not empty",
+            )
+            .hint("write run = \"make install\" or argv = [\"make\", \"install\"]"));
         }
         let texts = self
             .argv
@@ -123,14 +129,15 @@ impl ResourceKind for CommandResource {
         if texts.into_iter().any(|text| text.contains('\0')) {
             return Err(InvalidField::new(
                 "run",
-                "a command cannot hold the character NUL",
+                "a command cannot contain the character NUL",
             ));
         }
-        // It travels as an argument, so that the command never reads a part of it.
+        // The input is sent as an argument, which cannot contain NUL, so that the command never
+        // reads only a part of the input.
         if self.stdin.contains('\0') {
             return Err(InvalidField::new(
                 "stdin",
-                "the input of a command cannot hold the character NUL",
+                "the input of a command cannot contain the character NUL",
             ));
         }
         if self
@@ -147,9 +154,9 @@ impl ResourceKind for CommandResource {
         if conditional == self.always {
             return Err(InvalidField::new(
                 "always",
-                "a command says when it need not run, or that it always runs",
+                "a command has either a condition (`creates` or `unless`) or always = true",
             )
-            .hint("add `creates` or `unless`, or always = true, which is a change at every run"));
+            .hint("give `creates` or `unless`, or set always = true (a change at every run)"));
         }
         if self
             .unless
@@ -174,8 +181,10 @@ impl ResourceKind for CommandResource {
 
     fn queries(&self) -> Vec<Query> {
         let path = self.creates.iter().map(|path| Query::path(path.as_str()));
-        path.chain(self.unless.iter().map(|script| Query::Test {
-            script: script.clone(),
+        path.chain(self.unless.iter().map(|script| {
+            Query::Shell(ShellQuery::Test {
+                script: script.clone(),
+            })
         }))
         .collect()
     }
@@ -229,7 +238,7 @@ impl ResourceKind for CommandResource {
         change = change.step(self.step()).disturbing(self.disturbs.into());
         if let Some(path) = &self.creates {
             change = change.step(Step::script(
-                format!("see that {path} is there"),
+                format!("check that {path} exists"),
                 VERIFY,
                 [path.as_str()],
             ));
@@ -240,7 +249,7 @@ impl ResourceKind for CommandResource {
 }
 
 impl CommandResource {
-    /// The command as a person would read it.
+    /// Returns the command as a person would read it.
     fn text(&self) -> String {
         match (&self.run, &self.argv) {
             (Some(run), _) => run.clone(),
@@ -280,7 +289,7 @@ impl From<CommandDisruption> for Disruption {
     }
 }
 
-/// A word with quotes where a reader could take it for several, for showing only.
+/// Quotes a word that a reader could take for several words; for display only.
 fn quoted(word: &str) -> String {
     let plain = |one: char| one.is_alphanumeric() || "-_./=:,@%+".contains(one);
     if !word.is_empty() && word.chars().all(plain) {
@@ -298,7 +307,7 @@ mod tests {
     use crate::model::{HostAnswers, PathType, QueryAnswer};
 
     #[test]
-    fn runs_only_while_its_conditions_ask_for_it() {
+    fn runs_only_if_its_conditions_require_it() {
         let created: CommandResource = trial::kind("run = 'make'\ncreates = '/x'");
         let absent = HostAnswers::default().with(Query::path("/x"), QueryAnswer::Path(None));
         let change = trial::plan(&created, &absent).unwrap();
@@ -324,9 +333,9 @@ mod tests {
         );
         let status = |status| {
             HostAnswers::default().with(
-                Query::Test {
+                Query::Shell(ShellQuery::Test {
                     script: "test -e /y".into(),
-                },
+                }),
                 QueryAnswer::Test(status),
             )
         };
@@ -357,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn its_name_is_short_and_harmless() {
+    fn name_is_short_and_escaped() {
         let command: CommandResource = trial::kind(
             "run = \"\\u001b[2Jecho\\n1234567890123456789012345678901234567890123456789012345678901234\"\nalways = true",
         );
@@ -370,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_make_it_so_under_hostile_arguments() {
+    fn steps_succeed_with_hostile_arguments() {
         let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = trial::quoted(&scratch.path(name));
@@ -394,7 +403,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_fails_or_does_not_keep_its_word_fails() {
+    fn fails_on_a_bad_status_or_a_missing_created_path() {
         let change = |table: &str| {
             trial::plan(
                 &trial::kind::<CommandResource>(table),
@@ -406,7 +415,7 @@ mod tests {
         assert!(
             trial::perform(&lie)
                 .unwrap_err()
-                .contains("/nowhere/x is not there")
+                .contains("/nowhere/x does not exist")
         );
         assert!(
             trial::perform(&change("run = '''false\ntrue'''\nalways = true")).is_err(),

@@ -1,5 +1,6 @@
-//! A data volume: a directory of one node that services are bound to by a label. A marker in the directory says whose it is, and a
-//! config of the swarm says which node has it, so that an empty disk is never taken for the volume.
+//! A data volume: a directory of one node that services are bound to by a label. A marker in the
+//! directory names its volume and cluster, and a config of the swarm names the node that has the
+//! volume, so that an empty disk is never taken for the volume.
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
@@ -9,13 +10,13 @@ use crate::model::{HostAnswers, Observation, ProbeError, Step};
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, read_from};
 
-/// Name of the marker in the volume's directory.
+/// Name of the marker file in the volume's directory.
 pub(super) const MARKER: &str = ".skep-volume";
-/// What the names of the swarm's configs begin with.
+/// Prefix of the names of the swarm's configs.
 const CONFIG: &str = "skep-volume-";
-/// Longest name of a volume: the Engine takes 64 characters for a config.
+/// Longest name of a volume, in characters: the Engine allows 64 for a config.
 pub(super) const LONGEST_NAME: usize = 64 - CONFIG.len();
-/// Labels of such a config.
+/// Labels of the config of a volume.
 const LABEL_NAME: &str = "skep.volume";
 const LABEL_PATH: &str = "skep.volume.path";
 const LABEL_LINK: &str = "skep.volume.link";
@@ -23,28 +24,28 @@ const LABEL_NODE: &str = "skep.volume.node";
 const LABEL_HOST: &str = "skep.volume.host";
 const LABEL_LABELS: &str = "skep.volume.labels";
 
-/// A volume as the swarm knows it.
+/// A volume as recorded in the swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataVolume {
-    /// Its name.
+    /// Name of the volume.
     pub name: String,
-    /// Its directory.
+    /// Directory of the volume.
     pub path: String,
-    /// The link that leads to it; empty where none was asked for.
+    /// Link to the directory; empty if no link is wanted.
     pub link: String,
-    /// ID of the node that has it.
+    /// ID of the node that has the volume.
     pub node: String,
-    /// That node's host in the inventory, when the volume was last seen.
+    /// Inventory host of that node when the volume was last observed.
     pub host: String,
-    /// What the marker says, to the letter.
+    /// Exact content of the marker.
     pub marker: String,
-    /// The node's labels that promise it, each as `key=value`.
+    /// Labels of the node that declare the volume, each as `key=value`.
     pub labels: Vec<String>,
-    /// The config's ID and version; empty before it is made.
+    /// ID and version of the config; empty before the config is created.
     pub(super) config: (String, u64),
 }
 
-/// What a marker says.
+/// Returns the content of the marker of a volume.
 pub(super) fn marker(cluster: &str, name: &str) -> String {
     format!(
         "# Data of a swarm, marked by skep. What needs it runs only where this file is: keep it with the data.\n\
@@ -52,12 +53,12 @@ pub(super) fn marker(cluster: &str, name: &str) -> String {
     )
 }
 
-/// ID of the cluster that a marker names.
+/// Returns the ID of the cluster that a marker names.
 pub(super) fn cluster_of(marker: &str) -> Option<&str> {
     value_in(marker, "cluster")
 }
 
-/// Cluster and volume out of a marker, for people.
+/// Describes the volume and cluster of a marker for messages.
 pub(super) fn owner(marker: &str) -> String {
     let value = |key| value_in(marker, key).unwrap_or("?");
     format!(
@@ -75,7 +76,7 @@ fn value_in<'a>(marker: &'a str, key: &str) -> Option<&'a str> {
 }
 
 impl DataVolume {
-    /// Path that lists the configs of this volume; of all with `None`.
+    /// Returns the path that lists the configs of this volume; of all volumes with `None`.
     pub(super) fn list_path(name: Option<&str>) -> String {
         let label = match name {
             Some(name) => format!("{LABEL_NAME}%3D{name}"),
@@ -84,10 +85,11 @@ impl DataVolume {
         format!("/configs?filters=%7B%22label%22%3A%7B%22{label}%22%3Atrue%7D%7D")
     }
 
-    /// All volumes that the swarm notes, as one of its managers lists them; or what must be asked first.
+    /// Returns all volumes that the swarm records, as listed by one of its managers, or the queries
+    /// that must be answered first.
     ///
     /// # Errors
-    /// [`ProbeError`] when they cannot be known.
+    /// [`ProbeError`] when the volumes cannot be read.
     pub(super) fn noted(
         host: &HostName,
         swarm: &LiveSwarm,
@@ -108,7 +110,7 @@ impl DataVolume {
         )
     }
 
-    /// The volumes that a list of configs tells of; what else is in it is passed over.
+    /// Returns the volumes in a list of configs; other configs are skipped.
     pub(super) fn list(body: &Value) -> Vec<Self> {
         body.as_array()
             .into_iter()
@@ -151,7 +153,8 @@ impl DataVolume {
         })
     }
 
-    /// Whether a path that a service mounts is in the volume, by its directory or by its link.
+    /// Returns true if a path that a service mounts is in the volume, by its directory or by its
+    /// link.
     pub(super) fn covers(&self, source: &str) -> bool {
         let below = |folder: &str| {
             !folder.is_empty()
@@ -162,12 +165,13 @@ impl DataVolume {
         below(&self.path) || below(&self.link)
     }
 
-    /// Name of the swarm's config.
+    /// Returns the name of the swarm's config for a volume.
     pub(super) fn config_name(name: &str) -> String {
         format!("{CONFIG}{name}")
     }
 
-    /// The step that makes the swarm know it so: a new config, or new labels of the one that is there.
+    /// Returns the step that records the volume in the swarm: a new config, or new labels of the
+    /// existing config.
     pub(super) fn remember(&self, managers: &[HostName]) -> Step {
         let mut labels = json!({
             LABEL_NAME: self.name, LABEL_PATH: self.path, LABEL_NODE: self.node, LABEL_HOST: self.host,
@@ -185,7 +189,7 @@ impl DataVolume {
             format!("/configs/{id}/update?version={version}")
         };
         let summary = format!(
-            "note in the swarm that {} has the volume {}",
+            "record in the swarm that {} has the volume {}",
             self.host, self.name
         );
         request(summary, managers, "POST", path, Some(body))
@@ -213,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_noted_is_read_again() {
+    fn recorded_volume_is_read_back() {
         let step = volume().remember(&[HostName::new("docker01")]);
         let Operation::DockerApi(DockerCall {
             path,
@@ -242,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_volume_is_its_directory_and_all_below() {
+    fn covers_the_directory_and_all_below() {
         for (source, expected) in [
             ("/srv/survey", true),
             ("/srv/survey/data", true),
@@ -262,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn words_for_people() {
+    fn describes_owner_and_usage() {
         assert_eq!(
             owner(&marker("c1", "survey")),
             "the volume survey of the cluster c1"

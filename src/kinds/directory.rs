@@ -1,5 +1,5 @@
-//! `directory`: a directory with an owner, a group and a mode. Missing parents are made too, owned by root with mode
-//! 0755; parents that are there are left as they are.
+//! `directory`: a directory with an owner, a group and a mode. Missing parents are created too,
+//! owned by root with mode 0755; existing parents stay as they are.
 
 use serde::Deserialize;
 
@@ -27,7 +27,8 @@ pub struct DirectoryResource {
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
     state: DesiredState,
-    /// With `state = "absent"`: also remove what is in it, within its own file system. Default `false`.
+    /// With `state = "absent"`: also remove the content, within the file system of the directory.
+    /// Default `false`.
     #[serde(default)]
     recursive: bool,
 }
@@ -36,7 +37,8 @@ fn default_mode() -> FileMode {
     FileMode(0o755)
 }
 
-/// `$1` path, `$2` owner:group, `$3` mode. It is made closed (0700) and opened once it has its owner.
+/// Creates the directory `$1` with owner:group `$2` and mode `$3`. The directory is closed (0700)
+/// until it has its owner.
 const CREATE: &str = r#"mkdir -p -- "${1%/*}/"
 [ -d "$1" ] || mkdir -m 0700 -- "$1"
 chown -h -- "$2" "$1"
@@ -44,7 +46,7 @@ chmod -- "$3" "$1"
 "#;
 
 const REMOVE: &str = r#"if [ -d "$1" ] && [ -n "$(ls -A -- "$1")" ]; then
-  printf '%s is not empty; recursive = true removes what is in it, too\n' "$1" >&2
+  printf '%s is not empty; recursive = true also removes its content\n' "$1" >&2
   exit 1
 fi
 rmdir -- "$1"
@@ -72,7 +74,7 @@ impl ResourceKind for DirectoryResource {
         if self.recursive && self.state == DesiredState::Present {
             return Err(InvalidField::new(
                 "recursive",
-                "`recursive` is about removing, and the directory is to be there",
+                "`recursive` is only valid with state = \"absent\"",
             )
             .hint("add state = \"absent\", or remove `recursive`"));
         }
@@ -97,7 +99,7 @@ impl ResourceKind for DirectoryResource {
             let what = other.kind.with_article();
             return Err(Refusal {
                 why: format!("{} is {what}, not a directory", self.path),
-                hint: "move it away, or name the directory that is meant".into(),
+                hint: "move it away, or give the path of a directory".into(),
             });
         }
         Ok(match self.state {
@@ -143,11 +145,11 @@ impl DirectoryResource {
         if self.recursive {
             return change
                 .step(Step::script(
-                    format!("remove {path} with all that is in it"),
+                    format!("remove {path} with its content"),
                     REMOVE_ALL,
                     [path],
                 ))
-                .note("all that is in it is lost");
+                .note("its content is lost");
         }
         change.step(Step::script(
             format!("remove the empty directory {path}"),
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn plans_only_differences() {
         let directory: DirectoryResource =
             trial::kind("path = '/srv/data'\nowner = '999'\nmode = '0750'");
         let absent = HostAnswers::default().with(
@@ -200,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn absence() {
+    fn absent_removes_the_directory() {
         let directory: DirectoryResource = trial::kind("path = '/srv/data'\nstate = 'absent'");
         let change = trial::plan(&directory, &state(PathType::Directory, 0o755)).unwrap();
         assert_eq!(
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_make_it_so_under_hostile_names() {
+    fn steps_succeed_with_hostile_names() {
         let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(&format!("parent {name}/{name}"));
@@ -250,7 +252,7 @@ mod tests {
                 (path_state.kind, path_state.mode),
                 (PathType::Directory, 0o2750)
             );
-            // The set-group-ID bit goes again, though chmod(1) would keep it for `750`.
+            // The set-group-ID bit is cleared, although chmod(1) would keep it for `750`.
             let directory: DirectoryResource = trial::kind(&table.replace("2750", "0750"));
             trial::settle(&directory, &path);
             assert_eq!(trial::look(&path).unwrap().mode, 0o750);
@@ -264,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_directory_goes_only_with_recursive() {
+    fn removes_a_full_directory_only_with_recursive() {
         let scratch = ScratchFolder::new();
         let path = scratch.path("full");
         std::fs::create_dir(&path).unwrap();

@@ -1,5 +1,5 @@
-//! `file`: a regular file with its whole content, owner, group and mode. It is replaced in one move; when only owner or
-//! mode differ, the content is not written again.
+//! `file`: a regular file with its whole content, owner, group and mode. The file is replaced in
+//! one move; if only its owner or mode differ, the content is not written again.
 
 use serde::Deserialize;
 
@@ -16,11 +16,11 @@ use crate::model::{
 pub struct FileResource {
     /// Absolute path.
     path: AbsolutePath,
-    /// The content itself. One of `content`, `template` and `source` is given.
+    /// Content as text. Exactly one of `content`, `template` and `source` is required.
     content: Option<String>,
-    /// A template below `templates/`, rendered with the host's variables.
+    /// Template below `templates/`, rendered with the host's variables.
     template: Option<String>,
-    /// A file beside the playbook, taken byte for byte.
+    /// File beside the playbook, taken byte for byte.
     source: Option<String>,
     /// Owner, by name or number. Default `root`.
     #[serde(default = "AccountRef::root")]
@@ -31,16 +31,16 @@ pub struct FileResource {
     /// Permission bits. Default `"0644"`.
     #[serde(default = "default_mode")]
     mode: FileMode,
-    /// The content is secret: compared, and never shown. Default `false`.
+    /// Treat the content as secret: it is compared, but never shown. Default `false`.
     #[serde(default)]
     secret: bool,
-    /// Replace a symbolic link that stands in the file's place; what it points to is kept. Default `false`.
+    /// Replace a symbolic link at this path; the target of the link is kept. Default `false`.
     #[serde(default)]
     force: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
     state: DesiredState,
-    /// The content, from wherever it came; set by [`ResourceKind::bind`].
+    /// Content from any of the sources; set by [`ResourceKind::bind`].
     #[serde(skip)]
     wanted: Vec<u8>,
 }
@@ -70,8 +70,13 @@ impl ResourceKind for FileResource {
         if self.state == DesiredState::Absent {
             return match given {
                 0 => Ok(()),
-                _ => Err(InvalidField::new("state", "a file that is to be absent has no content")
-                    .hint("remove `content`, `template` and `source`, or the line `state = \"absent\"`")),
+                _ => Err(InvalidField::new(
+                    "state",
+                    "a file with state = \"absent\" has no content",
+                )
+                .hint(
+                    "remove `content`, `template` and `source`, or the line `state = \"absent\"`",
+                )),
             };
         }
         self.wanted = match (self.content.take(), &self.template, &self.source) {
@@ -79,7 +84,7 @@ impl ResourceKind for FileResource {
             (None, Some(template), None) => context.files.template(template)?.into_bytes(),
             (None, None, Some(source)) => context.files.source(source)?,
             _ => {
-                return Err(InvalidField::new("content", format!("a file has one content, and {given} are given"))
+                return Err(InvalidField::new("content", format!("a file has one content, but {given} are given"))
                     .hint("give exactly one of `content`, `template` and `source`; an empty file has content = \"\""));
             }
         };
@@ -205,7 +210,7 @@ impl FileResource {
             )
             .step(self.write())
             .note(format!(
-                "the link is replaced; {target}, to which it points, stays as it is"
+                "the link is replaced; its target {target} stays as it is"
             ))
     }
 
@@ -226,9 +231,9 @@ impl FileResource {
     fn refuse(&self, other: &PathState) -> Refusal {
         let hint = match other.kind {
             PathType::Symlink => {
-                "name the file it points to, or set force = true to replace the link"
+                "give the path of its target, or set force = true to replace the link"
             }
-            _ => "move it away, or name the file that is meant",
+            _ => "move it away, or give the path of a regular file",
         };
         Refusal {
             why: format!("{} is {}, not a file", self.path, other.kind.with_article()),
@@ -237,7 +242,7 @@ impl FileResource {
     }
 }
 
-// By hand: the content may be secret and must not reach a log through `{:?}`.
+// Written by hand, because the content may be secret and must not reach a log through `{:?}`.
 impl std::fmt::Debug for FileResource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -271,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn plans_only_differences() {
         let file: FileResource = trial::kind("path = '/etc/x'\ncontent = \"new\\n\"");
         let create = trial::plan(&file, &at(QueryAnswer::Path(None))).unwrap();
         assert_eq!(create.action, Action::Create);
@@ -293,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_mode_differs_and_nothing_is_written() {
+    fn sets_the_mode_without_writing_the_content() {
         let file: FileResource = trial::kind("path = '/etc/x'\ncontent = 'new'\nmode = '0600'");
         let update = trial::plan(&file, &at(trial::file_answer("new"))).unwrap();
         assert_eq!(
@@ -313,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn something_else_in_its_place() {
+    fn refuses_a_path_that_is_not_a_file() {
         let file: FileResource = trial::kind("path = '/etc/x'\ncontent = ''");
         let link = PathState {
             target: Some("/y".into()),
@@ -331,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_content_too_large_to_compare_differs_and_an_unread_one_is_an_error() {
+    fn too_large_content_differs_and_unread_content_is_an_error() {
         let file: FileResource = trial::kind("path = '/etc/x'\ncontent = 'x'");
         let size = |size| {
             QueryAnswer::Path(Some(PathState {
@@ -345,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn content_comes_from_one_place() {
+    fn content_has_exactly_one_source() {
         let files = TrialFiles([("motd", b"hello".to_vec())].into());
         for table in ["source = 'motd'", "template = 'motd'"] {
             let file: FileResource = trial::kind_with(&format!("path = '/etc/x'\n{table}"), &files);
@@ -368,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_make_it_so_under_hostile_names() {
+    fn steps_succeed_with_hostile_names() {
         let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);

@@ -1,24 +1,24 @@
-//! `group`: a group of the host's own database. A group that is there keeps its number: files carry numbers, and would
-//! belong to nobody after a change.
+//! `group`: a group of the host's own database. An existing group keeps its number, because files
+//! carry the number and would belong to no group after a change.
 
 use serde::Deserialize;
 
 use super::{AccountName, DesiredState};
 use crate::model::{
     Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
-    ProbeError, Query, Refusal, ResourceKind, Step,
+    ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
 };
 
 /// A group.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupResource {
-    /// Name.
+    /// Name of the group.
     name: AccountName,
-    /// Number. Default: the next free one.
+    /// Number (GID). Default: the next free number.
     gid: Option<u32>,
-    /// Take the number from the range of system groups (below 1000). Matters only when the group is made. Default
-    /// `false`.
+    /// Take the number from the range of system groups (below 1000). Only matters when the group is
+    /// created. Default `false`.
     #[serde(default)]
     system: bool,
     /// `"present"` (default) or `"absent"`.
@@ -57,7 +57,7 @@ impl ResourceKind for GroupResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        vec![Query::Group(self.name.to_string())]
+        vec![Query::Shell(ShellQuery::Group(self.name.to_string()))]
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -77,7 +77,7 @@ impl ResourceKind for GroupResource {
                         self.name, group.gid
                     ),
                     hint: format!(
-                        "change it by hand (groupmod -g {gid} {}) with the files that carry it",
+                        "change it by hand (groupmod -g {gid} {}) together with the files that carry it",
                         self.name
                     ),
                 }),
@@ -131,7 +131,10 @@ impl GroupResource {
             return change;
         }
         let members: Vec<&str> = group.members.iter().map(String::as_str).collect();
-        change.note(format!("its members lose it: {}", members.join(", ")))
+        change.note(format!(
+            "its members lose the group: {}",
+            members.join(", ")
+        ))
     }
 }
 
@@ -147,11 +150,14 @@ mod tests {
             gid,
             members: ["ann".to_owned()].into(),
         });
-        HostAnswers::default().with(Query::Group("web".into()), QueryAnswer::Group(group))
+        HostAnswers::default().with(
+            Query::Shell(ShellQuery::Group("web".into())),
+            QueryAnswer::Group(group),
+        )
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn plans_only_differences() {
         let plain: GroupResource = trial::kind("name = 'web'");
         let create = trial::plan(&plain, &at(None)).unwrap();
         assert_eq!(
@@ -177,7 +183,10 @@ mod tests {
         let removal = trial::plan(&absent, &at(Some(7))).unwrap();
         assert_eq!(
             (removal.action, removal.notes),
-            (Action::Delete, vec!["its members lose it: ann".into()])
+            (
+                Action::Delete,
+                vec!["its members lose the group: ann".into()]
+            )
         );
     }
 

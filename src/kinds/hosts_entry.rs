@@ -1,5 +1,6 @@
-//! `hosts_entry`: an address and its names in /etc/hosts. A name means one address of each family: it is taken out of
-//! other lines, the host's own `127.0.1.1` line included. All other lines stay byte for byte.
+//! `hosts_entry`: an address and its names in /etc/hosts. A name has one address of each family,
+//! and is removed from other lines, including the host's own `127.0.1.1` line. All other lines stay
+//! byte for byte.
 
 use std::net::IpAddr;
 
@@ -17,9 +18,9 @@ use crate::model::{
 pub struct HostsEntryResource {
     /// IPv4 or IPv6 address.
     address: IpAddr,
-    /// Names, the canonical one first.
+    /// Names; the canonical name comes first.
     names: Vec<String>,
-    /// `"present"` (default) or `"absent"` (the names are taken from the address).
+    /// `"present"` (default) or `"absent"` (removes the names from the address).
     #[serde(default)]
     state: DesiredState,
 }
@@ -42,12 +43,12 @@ impl ResourceKind for HostsEntryResource {
         for name in &self.names {
             if !is_host_name(name) {
                 return Err(InvalidField::new("names", format!("{name:?} is not a host name"))
-                    .hint("letters, digits, \"-\" and \".\"; each part has 1 to 63 characters and no \"-\" at its ends"));
+                    .hint("use letters, digits, \"-\" and \".\"; each part has 1 to 63 characters and no \"-\" at its ends"));
             }
             if name.eq_ignore_ascii_case("localhost") && !self.address.is_loopback() {
                 return Err(InvalidField::new(
                     "names",
-                    format!("localhost cannot be {}", self.address),
+                    format!("localhost must be a loopback address, not {}", self.address),
                 ));
             }
         }
@@ -68,8 +69,8 @@ impl ResourceKind for HostsEntryResource {
             .is_some_and(|path| path.kind != PathType::File || path.content.is_none())
         {
             return Err(Refusal {
-                why: format!("{PATH} is not a plain file that can be read"),
-                hint: "look at it: it is usually a short text file of root".into(),
+                why: format!("{PATH} is not a readable regular file"),
+                hint: "check the file: it is usually a short text file owned by root".into(),
             });
         }
         let content = observed
@@ -119,7 +120,7 @@ fn write(before: Option<&PathState>, content: String) -> Step {
 }
 
 impl HostsEntryResource {
-    /// The entry of one name, for kinds that need it beside their own work.
+    /// Returns the entry of one name, for kinds that need an entry beside their own work.
     pub(super) fn of(address: IpAddr, name: &str) -> Self {
         Self {
             address,
@@ -128,7 +129,7 @@ impl HostsEntryResource {
         }
     }
 
-    /// The same, to be taken away.
+    /// Returns the entry of one name with state absent.
     pub(super) fn without(address: IpAddr, name: &str) -> Self {
         Self {
             state: DesiredState::Absent,
@@ -136,7 +137,8 @@ impl HostsEntryResource {
         }
     }
 
-    /// The text in which every name belongs to the address, and to no other of its family.
+    /// Returns the text in which every name belongs to the address, and to no other address of its
+    /// family.
     fn with_names(&self, text: &str) -> String {
         let text = self.without_names(text, |address| {
             address != self.address && address.is_ipv4() == self.address.is_ipv4()
@@ -157,7 +159,8 @@ impl HostsEntryResource {
         if missing.is_empty() {
             return text;
         }
-        // Names join the address's first line, since the resolver shows the first name of a line as the canonical one.
+        // The names join the first line of the address, because the resolver shows the first name
+        // of a line as the canonical name.
         let mut joined = false;
         let mut result = String::new();
         for line in text.split_inclusive('\n') {
@@ -179,7 +182,7 @@ impl HostsEntryResource {
         result
     }
 
-    /// The text in which no line of these addresses has any of the names.
+    /// Returns the text in which no line of the selected addresses has any of the names.
     fn without_names(&self, text: &str, of: impl Fn(IpAddr) -> bool) -> String {
         let mut result = String::new();
         for line in text.split_inclusive('\n') {
@@ -209,7 +212,7 @@ impl HostsEntryResource {
     }
 }
 
-/// Names are compared without regard to case (hosts(5) leaves it to the resolver, and DNS does so).
+/// Compares names without regard to case (hosts(5) leaves that to the resolver, and DNS does so).
 fn contains(names: &[&str], name: &str) -> bool {
     names.iter().any(|other| other.eq_ignore_ascii_case(name))
 }
@@ -218,14 +221,14 @@ fn split_comment(line: &str) -> (&str, &str) {
     line.find('#').map_or((line, ""), |at| line.split_at(at))
 }
 
-/// Address and names of a line; `None` for empty lines, comments and what cannot be read.
+/// Returns address and names of a line; `None` for empty lines, comments and unreadable lines.
 fn parse(line: &str) -> Option<(IpAddr, Vec<&str>)> {
     let mut words = split_comment(line).0.split_whitespace();
     let address = words.next()?.parse().ok()?;
     Some((address, words.collect()))
 }
 
-/// RFC 1123, 2.1, with the underscores that are in use.
+/// Returns true for a host name by RFC 1123, 2.1; underscores are allowed, because they are in use.
 pub(super) fn is_host_name(name: &str) -> bool {
     let part = |part: &str| {
         let signs = part
@@ -265,7 +268,7 @@ mod tests {
     const ENTRY: &str = "address = '192.168.56.11'\nnames = ['docker01', 'registry']";
 
     #[test]
-    fn a_name_moves_to_its_address_and_all_else_stays() {
+    fn moves_names_to_their_address_and_keeps_other_lines() {
         let wanted = DEBIAN.replace("docker01.lan docker01 #", "docker01.lan #")
             + "192.168.56.11\tdocker01 registry\n";
         assert_eq!(after(ENTRY, DEBIAN).unwrap(), wanted);
@@ -281,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn names_join_the_line_of_their_address() {
+    fn adds_names_to_the_line_of_their_address() {
         let before = "192.168.56.11   db  DOCKER01 # kept\n10.0.0.9 registry\n";
         assert_eq!(
             after(ENTRY, before).unwrap(),
@@ -294,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_family_is_left_alone() {
+    fn keeps_the_other_address_family() {
         assert_eq!(
             after("address = '127.0.0.1'\nnames = ['localhost']", DEBIAN),
             None
@@ -304,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn absence() {
+    fn absent_removes_names() {
         let gone =
             |names: &str| format!("address = '127.0.1.1'\nnames = {names}\nstate = 'absent'");
         assert_eq!(
@@ -320,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn owner_and_mode_are_kept_and_what_cannot_be_read_is_refused() {
+    fn keeps_owner_and_mode_and_refuses_unreadable_files() {
         let entry: HostsEntryResource = trial::kind(ENTRY);
         let at = |answer| HostAnswers::default().with(Query::content(PATH), answer);
         let odd = PathState {

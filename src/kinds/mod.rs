@@ -1,7 +1,9 @@
-//! One thing in a desired state. Each kind is one file: a struct (its fields are what a playbook may say) and three
-//! pure, synchronous functions over data. A kind never sees a connection; the engine does all I/O.
+//! Kinds of resources. Each kind is one module: a struct (its fields are the fields of a table in a
+//! playbook) and three pure, synchronous functions over data. A kind never sees a connection; the
+//! runner does all I/O.
 //!
-//! Adding a kind is one file and one line in `resource_kinds!` below; `docs/contributing.md` shows the six steps.
+//! A new kind takes one file and one line in `resource_kinds!` below; `docs/contributing.md` shows
+//! the six steps.
 
 mod account;
 mod apt;
@@ -49,22 +51,22 @@ pub use versions::ObjectVersions;
 
 use crate::model::{HostContext, InvalidField, Resource, ResourceKind, ResourceScope};
 
-/// Why a resource's table could not become a resource.
+/// Reason why a table could not become a resource.
 #[derive(Debug)]
 pub enum BuildError {
-    /// The kind's own check says no.
+    /// The kind's own check refuses the table.
     Invalid(InvalidField),
     /// The table does not have the kind's fields or types; the error carries its span.
     Table(toml::de::Error),
 }
 
-/// Makes the lookup by name and the list of names from one line per kind.
+/// Generates the lookup by name and the list of names from one line per kind.
 macro_rules! resource_kinds {
     ($($module:ident :: $kind:ident),* $(,)?) => {
         /// Names of all kinds, in the order of the documentation.
         pub const KINDS: &[&str] = &[$($module::$kind::NAME),*];
 
-        /// What resources of the named kind belong to; `None` when there is no such kind.
+        /// Returns the scope of resources of the named kind; `None` if there is no such kind.
         #[must_use]
         pub fn scope(kind: &str) -> Option<ResourceScope> {
             match kind {
@@ -73,7 +75,8 @@ macro_rules! resource_kinds {
             }
         }
 
-        /// Makes a resource of the named kind from its rendered table; `None` when there is no such kind.
+        /// Builds a resource of the named kind from its rendered table; `None` if there is no such
+        /// kind.
         pub fn build(
             kind: &str,
             table: toml::de::ValueDeserializer<'_>,

@@ -1,4 +1,5 @@
-//! `FileMode`: permission bits, written as an octal string because a TOML number would be read as decimal.
+//! `FileMode`: permission bits, written as an octal string because TOML would read a number as
+//! decimal.
 
 use std::fmt;
 
@@ -10,7 +11,8 @@ use serde::de::{Deserializer, Error, Visitor};
 pub struct FileMode(pub u32);
 
 impl FileMode {
-    /// As an argument of `chmod`. Five digits: with fewer, chmod(1) keeps a directory's set-group-ID bit.
+    /// Returns the mode as an argument of `chmod`. The argument has five digits, because with fewer
+    /// digits chmod(1) keeps a directory's set-group-ID bit.
     #[must_use]
     pub fn argument(self) -> String {
         format!("{:05o}", self.0)
@@ -51,7 +53,7 @@ impl Visitor<'_> for ModeVisitor {
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<FileMode, E> {
         Err(E::custom(format!(
-            "a mode is written in quotes, because TOML has no octal zero: mode = \"{number:04}\""
+            "write a mode in quotes, because TOML numbers cannot begin with 0: mode = \"{number:04}\""
         )))
     }
 }
@@ -67,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn three_or_four_octal_digits() {
+    fn accepts_three_or_four_octal_digits() {
         let read =
             |text: &str| toml::from_str::<Table>(&format!("mode = {text}")).map(|table| table.mode);
         assert_eq!(read("\"0644\"").unwrap(), FileMode(0o644));
@@ -85,7 +87,7 @@ mod tests {
             "0o644",
             "true",
         ] {
-            assert!(read(bad).is_err(), "{bad} was taken");
+            assert!(read(bad).is_err(), "{bad} was accepted");
         }
         assert!(
             read("644")

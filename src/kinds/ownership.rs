@@ -1,21 +1,22 @@
-//! Owner, group and mode: compared, shown and set in the same way by every kind that has a path.
+//! Owner, group and mode of a path. Every kind that has a path compares, shows and sets them in the
+//! same way.
 
 use super::{AccountRef, FileMode};
 use crate::model::{Change, DisplayValue, PathState, Step};
 
-/// Whom a path shall belong to, and what they may do with it.
+/// Wanted owner, group and permission bits of a path.
 #[derive(Debug, Clone, Copy)]
 pub struct Ownership<'a> {
     /// Owner.
     pub owner: &'a AccountRef,
     /// Group.
     pub group: &'a AccountRef,
-    /// Permission bits; `None` where there are none to set (links).
+    /// Permission bits; `None` for paths without settable permission bits (links).
     pub mode: Option<FileMode>,
 }
 
 impl Ownership<'_> {
-    /// Adds a field for each of owner, group and mode that differs from what is there.
+    /// Adds a field for each of owner, group and mode that differs from the observed path.
     #[must_use]
     pub fn compare(&self, before: Option<&PathState>, mut change: Change) -> Change {
         let Some(path) = before else {
@@ -65,18 +66,18 @@ impl Ownership<'_> {
         }
     }
 
-    /// `owner:group`, as chown(1) takes it.
+    /// Returns `owner:group` as an argument of chown(1).
     #[must_use]
     pub fn owner_and_group(&self) -> String {
         format!("{}:{}", self.owner, self.group)
     }
 
-    /// Sets all of them on a path that is there.
+    /// Returns the step that sets owner, group and mode of an existing path.
     #[must_use]
     pub fn step(&self, path: &str) -> Step {
         let owners = self.owner_and_group();
         match self.mode {
-            // First the owner: chown(2) takes set-user-ID bits away.
+            // The owner comes first, because chown(2) clears set-user-ID bits.
             Some(mode) => Step::script(
                 format!("set owner {owners} and mode {mode} on {path}"),
                 "chown -h -- \"$2\" \"$1\"\nchmod -- \"$3\" \"$1\"\n",

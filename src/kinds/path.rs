@@ -1,33 +1,34 @@
-//! `AbsolutePath`: a path that means the same on every host and in every shell. Written once in its normal form, so
-//! that two resources that name the same file are seen to do so.
+//! `AbsolutePath`: a path that means the same on every host and in every shell. Only the normal
+//! form is accepted, so that two resources that name the same file have equal paths.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// Longest path that Linux takes, in bytes, its closing NUL included (`PATH_MAX`).
+/// Longest path that Linux accepts, in bytes, including its closing NUL (`PATH_MAX`).
 const LONGEST: usize = 4096;
-/// Longest name of one part, in bytes (`NAME_MAX`).
+/// Longest part of a path, in bytes (`NAME_MAX`).
 const LONGEST_PART: usize = 255;
 
-/// An absolute path in normal form: no `.`, `..` or empty part, no slash at its end, no control character.
+/// An absolute path in normal form: no `.`, `..` or empty part, no slash at its end, no control
+/// character.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct AbsolutePath(String);
 
 impl AbsolutePath {
-    /// The path as text.
+    /// Returns the path as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// A path that is written in the code, in its normal form.
+    /// Returns a path from a constant of the code, which must be in normal form.
     pub(super) fn constant(path: &'static str) -> Self {
         Self(path.to_owned())
     }
 
-    /// How many parts it has: 0 for `/`, 1 for `/etc`.
+    /// Returns the number of parts: 0 for `/`, 1 for `/etc`.
     #[must_use]
     pub fn depth(&self) -> usize {
         self.0.split('/').filter(|part| !part.is_empty()).count()
@@ -57,7 +58,7 @@ impl TryFrom<String> for AbsolutePath {
         let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
         if parts.contains(&"..") || parts.contains(&".") {
             return Err(format!(
-                "the path {path:?} contains \".\" or \"..\"; write the path that is meant"
+                "the path {path:?} contains \".\" or \"..\"; write the path without them"
             ));
         }
         if let Some(part) = parts.iter().find(|part| part.len() > LONGEST_PART) {
@@ -89,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_absolute_paths_in_normal_form_are_taken() {
+    fn accepts_only_absolute_paths_in_normal_form() {
         for good in ["/", "/etc", "/srv/$(reboot); \"x\"/-rf", "/srv/ä b"] {
             assert_eq!(
                 AbsolutePath::try_from(good.to_owned()).unwrap().as_str(),
@@ -102,7 +103,7 @@ mod tests {
         ] {
             assert!(
                 AbsolutePath::try_from(bad.to_owned()).is_err(),
-                "{bad:?} was taken"
+                "{bad:?} was accepted"
             );
         }
         assert!(AbsolutePath::try_from(format!("/{}", "x".repeat(256))).is_err());
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn the_message_says_what_would_be_right() {
+    fn message_suggests_the_normal_form() {
         assert!(
             AbsolutePath::try_from("/a//b/".to_owned())
                 .unwrap_err()

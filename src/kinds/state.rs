@@ -1,14 +1,14 @@
-//! Whether a resource shall be there or not: the field `state` of most kinds.
+//! The field `state` of most kinds: presence or absence of a resource.
 
 use serde::Deserialize;
 
-/// `"present"` (the default) or `"absent"`.
+/// Desired presence: `"present"` (the default) or `"absent"`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DesiredState {
-    /// It shall be there, as described.
+    /// The resource should exist, as described.
     #[default]
     Present,
-    /// It shall not be there.
+    /// The resource should not exist.
     Absent,
 }

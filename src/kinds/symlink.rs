@@ -1,5 +1,5 @@
-//! `symlink`: a symbolic link with a given target, put in place in one move. Its parent is not created. A file in its
-//! place is replaced only with `force`; a directory never.
+//! `symlink`: a symbolic link with a given target, replaced atomically. Its parent directory is not
+//! created. A file in its place is replaced only with `force`, a directory never.
 
 use serde::Deserialize;
 
@@ -15,8 +15,8 @@ use crate::model::{
 pub struct SymlinkResource {
     /// Absolute path of the link itself.
     path: AbsolutePath,
-    /// What it points to, verbatim: absolute, or relative to the link's folder. It need not exist. Not used with
-    /// `state = "absent"`.
+    /// Target of the link, verbatim: absolute, or relative to the link's folder. The target need
+    /// not exist. Not used with `state = "absent"`.
     #[serde(default)]
     target: String,
     /// Owner of the link itself, by name or number. Default `root`.
@@ -25,7 +25,7 @@ pub struct SymlinkResource {
     /// Group of the link itself, by name or number. Default `root`.
     #[serde(default = "AccountRef::root")]
     group: AccountRef,
-    /// Replace a file that stands in the link's place; its content is lost. Default `false`.
+    /// Replace a file in the link's place; its content is lost. Default `false`.
     #[serde(default)]
     force: bool,
     /// `"present"` (default) or `"absent"` (which removes a link only).
@@ -33,7 +33,8 @@ pub struct SymlinkResource {
     state: DesiredState,
 }
 
-/// `$1` link, `$2` target, `$3` owner:group. Made beside its place and moved over it, so that it is never missing.
+/// Arguments: `$1` link, `$2` target, `$3` owner:group. The link is created beside its place and
+/// moved over it, and is therefore never missing.
 const LINK: &str = r#"[ -d "${1%/*}/" ] || {
   printf 'the directory %s is not there\n' "${1%/*}/" >&2
   exit 1
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn only_differences_are_planned() {
         let link: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'");
         let create = trial::plan(&link, &at(None)).unwrap();
         assert_eq!(create.action, Action::Create);
@@ -225,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_link_is_kept_unless_forced() {
+    fn files_and_directories_are_kept_unless_forced() {
         let careful: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'");
         let forced: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'\nforce = true");
         let absent: SymlinkResource = trial::kind("path = '/l'\nstate = 'absent'\nforce = true");
@@ -243,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_refused() {
+    fn invalid_tables_are_refused() {
         for table in [
             "path = '/l'",
             "path = 'l'\ntarget = '/x'",
@@ -255,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn the_steps_make_it_so_under_hostile_names() {
+    fn steps_succeed_with_hostile_names() {
         let scratch = ScratchFolder::new();
         for name in HOSTILE_NAMES {
             let path = scratch.path(name);
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_to_a_directory_is_replaced_and_not_entered() {
+    fn link_to_a_directory_is_replaced_and_not_entered() {
         let scratch = ScratchFolder::new();
         let (path, old) = (scratch.path("link"), scratch.path("old"));
         std::fs::create_dir(&old).unwrap();

@@ -1,5 +1,5 @@
-//! `sysctl`: a kernel parameter, now and after the next boot. The value is written to /proc/sys by the shell, since bare
-//! hosts may lack sysctl(8), and kept in a file below /etc/sysctl.d.
+//! `sysctl`: a kernel parameter, now and after the next boot. The shell writes the value to
+//! /proc/sys, because bare hosts may lack sysctl(8); a file below /etc/sysctl.d keeps it.
 
 use std::fmt;
 
@@ -9,25 +9,29 @@ use serde::de::{Deserializer, Error, Visitor};
 use super::{AbsolutePath, DesiredState};
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
-    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step, WriteFile,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, WriteFile,
 };
 
 /// A kernel parameter.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SysctlResource {
-    /// Name, e.g. `net.ipv4.ip_forward`.
+    /// Name of the parameter, e.g. `net.ipv4.ip_forward`.
     key: String,
-    /// Value: text, a number, or true and false for 1 and 0. Several values are separated by spaces.
+    /// Value: text, a number, or true and false for 1 and 0. Several values are separated by
+    /// spaces.
     value: Option<SysctlValue>,
-    /// File that keeps it; other settings in it stay. Default `/etc/sysctl.d/60-skep-KEY.conf`.
+    /// File that keeps the value; its other settings stay. Default
+    /// `/etc/sysctl.d/60-skep-KEY.conf`.
     file: Option<AbsolutePath>,
-    /// `"present"` (default) or `"absent"` (no longer kept; the running kernel keeps its value until the next boot).
+    /// `"present"` (default) or `"absent"` (removed from the file; the running kernel keeps its
+    /// value until the next boot).
     #[serde(default)]
     state: DesiredState,
 }
 
-/// A value with each run of spaces and tabs made one space, as the kernel separates by tabs and people by spaces.
+/// A value in which each run of spaces and tabs is one space, because the kernel separates values
+/// by tabs and people by spaces.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct SysctlValue(String);
 
@@ -38,7 +42,7 @@ pub struct SysctlState {
     file: Option<PathState>,
 }
 
-/// `$1` the file in /proc/sys, `$2` value.
+/// Arguments: `$1` the file in /proc/sys, `$2` the value.
 const SET: &str = r#"if [ ! -e "$1" ]; then
   printf 'this kernel has no %s; is its module loaded?\n' "$1" >&2
   exit 1
@@ -86,7 +90,7 @@ impl ResourceKind for SysctlResource {
             }
             (DesiredState::Absent, Some(_)) => Err(InvalidField::new(
                 "value",
-                "a parameter that is to be absent has no value",
+                "a parameter with state = \"absent\" has no value",
             )
             .hint("remove `value`, or the line `state = \"absent\"`")),
             _ => Ok(()),
@@ -94,7 +98,10 @@ impl ResourceKind for SysctlResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        vec![Query::Sysctl(self.key.clone()), Query::content(self.path())]
+        vec![
+            Query::Shell(ShellQuery::Sysctl(self.key.clone())),
+            Query::content(self.path()),
+        ]
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -165,7 +172,8 @@ impl SysctlResource {
         self.file.as_ref().map_or_else(name, ToString::to_string)
     }
 
-    /// Dots separate, and so do slashes; when the first of them is a slash, dots are part of names (sysctl.d(5)).
+    /// Returns the path in /proc/sys. Both dots and slashes separate the parts of a key; if the
+    /// first separator is a slash, dots are part of names (sysctl.d(5)).
     fn proc_path(&self) -> String {
         let slashes = self
             .key
@@ -195,7 +203,7 @@ impl SysctlResource {
             && (key == self.key || key.replace('/', ".") == self.key.replace('/', "."))
     }
 
-    /// The file with the value once; all other lines stay byte for byte.
+    /// Returns the file with the value set once; all other lines stay byte for byte.
     fn with_value(&self, text: &str, value: &str) -> String {
         let setting = format!("{} = {value}", self.key);
         let right = |line: &str| {
@@ -227,7 +235,7 @@ impl SysctlResource {
         let empty = rest
             .lines()
             .all(|line| line.trim().is_empty() || line.starts_with(['#', ';']));
-        // The file of its own name goes as a whole; another one only loses the setting.
+        // The default file is removed as a whole; a named `file` only loses the setting.
         let goes = self.file.is_none() && empty;
         if rest == before && !goes {
             return None;
@@ -317,14 +325,14 @@ mod tests {
         let key = "net.ipv4.ip_local_port_range";
         HostAnswers::default()
             .with(
-                Query::Sysctl(key.into()),
+                Query::Shell(ShellQuery::Sysctl(key.into())),
                 QueryAnswer::Sysctl(live.map(str::to_owned)),
             )
             .with(Query::content(path), file)
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn only_differences_are_planned() {
         let range: SysctlResource = trial::kind(RANGE);
         let change = trial::plan(&range, &host(Some("32768\t60999\n"), FILE, None)).unwrap();
         assert_eq!(
@@ -376,12 +384,12 @@ mod tests {
         assert!(trial::plan(&shared, &at(Box::leak(after.into_boxed_str()))).is_none());
         assert!(
             trial::plan(&shared, &at("net.ipv4.ip_local_port_range=1024\t65000")).is_none(),
-            "said in other words"
+            "an equivalent notation"
         );
     }
 
     #[test]
-    fn absence() {
+    fn absent_parameter_is_removed_from_its_file() {
         let gone: SysctlResource =
             trial::kind("key = 'net.ipv4.ip_local_port_range'\nstate = 'absent'");
         assert!(trial::plan(&gone, &host(Some("1 2"), FILE, None)).is_none());
@@ -398,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_values_as_the_manual_has_them() {
+    fn keys_and_values_follow_the_manual() {
         let path = |key: &str| {
             trial::kind::<SysctlResource>(&format!("key = '{key}'\nvalue = true")).proc_path()
         };
@@ -436,7 +444,7 @@ mod tests {
     }
 
     #[test]
-    fn the_value_arrives_literally() {
+    fn value_is_written_verbatim() {
         let scratch = ScratchFolder::new();
         let file = scratch.path("parameter");
         std::fs::write(&file, "old").unwrap();

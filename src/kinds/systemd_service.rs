@@ -1,12 +1,12 @@
-//! `systemd_service`: a unit that is enabled and runs, and that was started after the files it depends on were last
-//! written. What is not said is left as it is.
+//! `systemd_service`: a unit that is enabled and runs, and that was started after the last write of
+//! the files it depends on. Undeclared properties are left unchanged.
 
 use serde::Deserialize;
 
 use super::AbsolutePath;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
-    ProbeError, Query, Refusal, ResourceKind, Step, UnitState,
+    ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
 };
 
 /// A systemd unit.
@@ -15,25 +15,26 @@ use crate::model::{
 pub struct SystemdServiceResource {
     /// Name of the unit; `.service` is added when it has no suffix.
     name: String,
-    /// Whether it starts at boot. Default: left as it is.
+    /// Start at boot. Default: left unchanged.
     enabled: Option<bool>,
-    /// Whether it runs now. Default: left as it is.
+    /// Run now. Default: left unchanged.
     running: Option<bool>,
-    /// Whether it is masked. Default: left as it is.
+    /// Mask the unit. Default: left unchanged.
     masked: Option<bool>,
-    /// Files and folders; the unit is restarted when one was modified later than it was started (whole seconds).
+    /// Files and folders; the unit is restarted if one of them was modified after the unit's start
+    /// (in whole seconds).
     #[serde(default)]
     restart_when_newer: Vec<AbsolutePath>,
 }
 
-/// The unit, and those files that are newer than its start.
+/// State of the unit, and the files that are newer than its start.
 #[derive(Debug)]
 pub struct SystemdServiceState {
     unit: UnitState,
     newer: Vec<String>,
 }
 
-/// Units whose restart stops containers, or takes a manager away.
+/// Units whose restart stops containers, or makes a manager unavailable.
 const ENGINE: &[&str] = &["docker.service", "docker.socket", "containerd.service"];
 
 /// Types of units (systemd.unit(5)).
@@ -51,7 +52,7 @@ const SUFFIXES: &[&str] = &[
 
 const RELOAD: &str = "systemctl daemon-reload\n";
 
-/// `$1` verb, `$2` unit.
+/// Arguments: `$1` the verb, `$2` the unit.
 const CHANGE: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1 && [ "$1" != unmask ]; then
   printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
   exit 1
@@ -59,7 +60,8 @@ fi
 systemctl "$1" -- "$2"
 "#;
 
-/// `$1` `start` or `restart`, `$2` unit. A unit that failed too often starts again only after `reset-failed`.
+/// Arguments: `$1` is `start` or `restart`, `$2` the unit. A unit that failed too often starts
+/// again only after `reset-failed`.
 const START: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1; then
   printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
   exit 1
@@ -103,8 +105,10 @@ impl ResourceKind for SystemdServiceResource {
         }
         let wants = self.enabled.is_some() || self.running.is_some() || self.masked.is_some();
         if !wants && self.restart_when_newer.is_empty() {
-            return Err(InvalidField::new("", "nothing is asked of this unit")
-                .hint("add enabled = true and running = true"));
+            return Err(
+                InvalidField::new("", "the table declares no property of this unit")
+                    .hint("add enabled = true and running = true"),
+            );
         }
         if self.masked == Some(true) && (self.enabled == Some(true) || self.running == Some(true)) {
             return Err(InvalidField::new(
@@ -128,7 +132,7 @@ impl ResourceKind for SystemdServiceResource {
             .restart_when_newer
             .iter()
             .map(|path| Query::path(path.as_str()));
-        [Query::Unit(self.name.clone())]
+        [Query::Shell(ShellQuery::Unit(self.name.clone()))]
             .into_iter()
             .chain(files)
             .collect()
@@ -158,7 +162,7 @@ impl ResourceKind for SystemdServiceResource {
         {
             return Err(Refusal {
                 why: format!("{} is masked on this host", self.name),
-                hint: "somebody forbade it on purpose; set masked = false to allow it again".into(),
+                hint: "it may have been masked on purpose; set masked = false to unmask it".into(),
             });
         }
         let mut change = Change::new(if unit.exists() || masked {
@@ -204,7 +208,8 @@ impl SystemdServiceResource {
     fn plan_enabled(&self, unit: &UnitState, change: Change) -> Change {
         let state = unit.get("UnitFileState");
         let (wanted, verb) = match self.enabled {
-            // As `systemctl is-enabled` counts, but `enabled-runtime` ends with the next boot.
+            // The list is that of `systemctl is-enabled`, without `enabled-runtime`, which ends
+            // with the next boot.
             Some(true)
                 if matches!(
                     state,
@@ -237,7 +242,7 @@ impl SystemdServiceResource {
 
     fn plan_running(&self, observed: &SystemdServiceState, change: Change) -> Change {
         let unit = &observed.unit;
-        // A masked unit is there, too: only nobody may start it.
+        // A masked unit exists, too, but cannot be started.
         let there = unit.exists() || unit.get("LoadState") == "masked";
         let before = if there {
             DisplayValue::text(unit.get("ActiveState"))
@@ -269,7 +274,8 @@ impl SystemdServiceResource {
     }
 }
 
-/// When the unit's process, or the unit itself where it has none, was started.
+/// Returns the start time of the unit's process, or of the unit itself if it has no process, in
+/// seconds since 1970.
 fn started(unit: &UnitState) -> Option<u64> {
     let seconds = |property| {
         unit.get(property)
@@ -297,7 +303,7 @@ mod tests {
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
         HostAnswers::default().with(
-            Query::Unit("docker.service".into()),
+            Query::Shell(ShellQuery::Unit("docker.service".into())),
             QueryAnswer::Unit(UnitState { properties }),
         )
     }
@@ -317,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_is_not_there_yet_is_planned() {
+    fn missing_unit_is_planned() {
         let change = trial::plan(
             &docker("enabled = true\nrunning = true"),
             &unit(&[("LoadState", "not-found")]),
@@ -338,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_what_differs_and_nothing_else() {
+    fn only_differences_are_planned() {
         let both = docker("enabled = true\nrunning = true");
         assert!(trial::plan(&both, &running("enabled")).is_none());
         assert!(trial::plan(&both, &running("static")).is_none());
@@ -376,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_file_newer_than_the_start_restarts() {
+    fn only_a_file_newer_than_the_start_causes_a_restart() {
         let service = docker("running = true\nrestart_when_newer = ['/etc/docker/daemon.json']");
         let file = |modified| {
             let state = PathState {
@@ -407,7 +413,7 @@ mod tests {
             QueryAnswer::Path(None),
         );
         assert!(trial::plan(&service, &missing).is_none());
-        // What does not run is started, and not restarted besides.
+        // A stopped unit is started, and not also restarted.
         let stopped = unit(&[
             ("LoadState", "loaded"),
             ("ActiveState", "inactive"),
@@ -423,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn masked_units_and_changed_unit_files() {
+    fn masked_units_and_changed_unit_files_are_handled() {
         let masked = unit(&[
             ("LoadState", "masked"),
             ("UnitFileState", "masked"),
@@ -452,7 +458,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_refused() {
+    fn invalid_tables_are_refused() {
         for table in [
             "name = 'docker'",
             "name = '-H'\nrunning = true",

@@ -1,5 +1,5 @@
-//! What the tests of kinds share: making a kind from a table, planning, and performing steps for real in a scratch
-//! folder with the same shell settings as on a host. Compiled for tests only.
+//! Shared helpers of the kinds' tests: create a kind from a table, plan, and perform steps for real
+//! in a scratch folder with the same shell settings as on a host. Compiled for tests only.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
@@ -12,11 +12,11 @@ use crate::inventory::Roster;
 use crate::model::{
     Change, DisplayValue, Examination, ExamineError, FileLoader, HostAnswers, HostContext,
     InvalidField, Operation, PathState, PathType, Query, QueryAnswer, Refusal, Resource,
-    ResourceKind,
+    ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 
-/// File names that a careless script would run, expand or take for an option.
+/// File names that a careless script would run, expand or treat as an option.
 pub const HOSTILE_NAMES: &[&str] = &[
     "\"; touch pwned; \"",
     "$(touch pwned)",
@@ -83,25 +83,25 @@ fn make<K: ResourceKind>(table: &str, files: &TrialFiles) -> Result<K, String> {
     Ok(kind)
 }
 
-/// A kind from the text of its table.
+/// Creates a kind from the text of its table.
 pub fn kind<K: ResourceKind>(table: &str) -> K {
     kind_with(table, &TrialFiles::default())
 }
 
-/// The same with files beside the playbook.
+/// Like [`kind`], with files beside the playbook.
 pub fn kind_with<K: ResourceKind>(table: &str, files: &TrialFiles) -> K {
     make(table, files).unwrap_or_else(|error| panic!("{table}\n{error}"))
 }
 
-/// The message that a bad table gets.
+/// Returns the error message of an invalid table.
 pub fn invalid<K: ResourceKind>(table: &str) -> String {
     match make::<K>(table, &TrialFiles::default()) {
-        Ok(_) => panic!("taken, though wrong:\n{table}"),
+        Ok(_) => panic!("invalid, but accepted:\n{table}"),
         Err(error) => error,
     }
 }
 
-/// The planned change, if any; everything was asked for that is looked at.
+/// Returns the planned change, if any. Panics if the answers lack a query of the kind.
 pub fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> {
     for query in ResourceKind::queries(kind) {
         assert!(
@@ -126,7 +126,7 @@ pub fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> 
     }
 }
 
-/// The further questions of a kind.
+/// Returns the follow-up queries of a kind.
 pub fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
     match kind.examine(answers).unwrap() {
         Examination::Needs(queries) => queries,
@@ -134,7 +134,7 @@ pub fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
     }
 }
 
-/// Why a kind will not act.
+/// Returns the refusal of a kind.
 pub fn refusal<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Refusal {
     match kind.examine(answers) {
         Err(ExamineError::Refused(refusal)) => refusal,
@@ -152,7 +152,7 @@ fn shown(value: &DisplayValue) -> String {
     }
 }
 
-/// `field: before => after` for each field.
+/// Returns `field: before => after` for each field.
 pub fn fields(change: &Change) -> Vec<String> {
     change
         .fields
@@ -168,7 +168,7 @@ pub fn fields(change: &Change) -> Vec<String> {
         .collect()
 }
 
-/// The text of every script of a change.
+/// Returns the text of every script of a change.
 pub fn scripts(change: &Change) -> Vec<String> {
     let script = |act: &Operation| {
         if let Operation::Script(script) = act {
@@ -184,7 +184,7 @@ pub fn scripts(change: &Change) -> Vec<String> {
         .collect()
 }
 
-/// The arguments of every script of a change.
+/// Returns the arguments of every script of a change.
 pub fn arguments(change: &Change) -> Vec<Vec<String>> {
     let arguments = |act: &Operation| {
         if let Operation::Script(script) = act {
@@ -221,7 +221,7 @@ pub fn path_answer(kind: PathType, mode: u32) -> QueryAnswer {
     QueryAnswer::Path(Some(path_state(kind, mode)))
 }
 
-/// A regular file of root with mode 0644 and this content.
+/// Returns the answer for a regular file of root with mode 0644 and this content.
 pub fn file_answer(content: &str) -> QueryAnswer {
     let size = content.len() as u64;
     QueryAnswer::Path(Some(PathState {
@@ -231,12 +231,12 @@ pub fn file_answer(content: &str) -> QueryAnswer {
     }))
 }
 
-/// A TOML basic string.
+/// Returns the text as a TOML basic string.
 pub fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// What is at a path of this machine.
+/// Returns the state of a path of this machine.
 pub fn look(path: &str) -> Option<PathState> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     let kind = match metadata.file_type() {
@@ -261,7 +261,8 @@ pub fn look(path: &str) -> Option<PathState> {
     })
 }
 
-/// Runs a script as the engine does on a host; its stdout, or its stderr when it fails.
+/// Runs a script as the runner does on a host. Returns its stdout, or an error with its stderr when
+/// it fails.
 pub fn run(
     script: &str,
     arguments: &[String],
@@ -281,7 +282,7 @@ pub fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A script that reads no input may be gone before it is written.
+    // A script that reads no input may end before the input is written.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let output = child.wait_with_output().unwrap();
     if output.status.success() {
@@ -312,14 +313,14 @@ pub fn perform(change: &Change) -> Result<(), String> {
     Ok(())
 }
 
-/// Plans, performs and plans again: there was a change, and then there is none.
+/// Plans, performs and plans again: there must be a change first, and none afterwards.
 pub fn settle<K: ResourceKind>(kind: &K, path: &str) {
     let answers = || {
         let queries = ResourceKind::queries(kind);
         assert!(
             queries
                 .iter()
-                .all(|query| matches!(query, Query::Path { path: asked, .. } if asked == path))
+                .all(|query| matches!(query, Query::Shell(ShellQuery::Path { path: asked, .. }) if asked == path))
         );
         queries
             .into_iter()
@@ -330,11 +331,11 @@ pub fn settle<K: ResourceKind>(kind: &K, path: &str) {
     let change = plan(kind, &answers()).expect("nothing to do");
     perform(&change).unwrap();
     if let Some(left) = plan(kind, &answers()) {
-        panic!("after the steps still to do: {:?}", fields(&left));
+        panic!("differences left after the steps: {:?}", fields(&left));
     }
 }
 
-/// A folder that goes with the test.
+/// A folder that is removed at the end of the test.
 pub struct ScratchFolder(tempfile::TempDir);
 
 impl ScratchFolder {
@@ -344,7 +345,7 @@ impl ScratchFolder {
     pub fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.0.path().to_str().unwrap())
     }
-    /// `owner` and `group` of the account that runs the test.
+    /// Returns TOML lines with `owner` and `group` of the account that runs the test.
     pub fn owners(&self) -> String {
         let metadata = std::fs::metadata(self.0.path()).unwrap();
         format!("owner = '{}'\ngroup = '{}'", metadata.uid(), metadata.gid())

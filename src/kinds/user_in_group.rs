@@ -1,5 +1,6 @@
-//! `user_in_group`: accounts that are members of a group, proved by a command that runs as each new member in a
-//! session of its own. The group may still come (docker's comes with its package); the accounts must be there.
+//! `user_in_group`: accounts that are members of a group, proved by a command that runs as each new
+//! member in a session of its own. The group may still be missing (docker's comes with its
+//! package); the accounts must exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,23 +9,23 @@ use serde::Deserialize;
 use super::{AccountName, DesiredState};
 use crate::model::{
     Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
-    Operation, ProbeError, Query, Refusal, ResourceKind, Step, UserState,
+    Operation, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UserState,
 };
 
 /// Members of a group.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UserInGroupResource {
-    /// One account. Either `user` or `users` is given.
+    /// Name of one account. Either `user` or `users` is required.
     user: Option<AccountName>,
-    /// Several accounts; an empty list is allowed and asks for nothing.
+    /// Names of several accounts; an empty list is allowed and has no effect.
     users: Option<Vec<AccountName>>,
-    /// The group.
+    /// Name of the group.
     group: AccountName,
-    /// POSIX shell text that must succeed as each account whose membership is new, in a new session, e.g.
-    /// `docker version`. Default: nothing is proved.
+    /// POSIX shell text that must succeed as each account whose membership is new, in a new
+    /// session, e.g. `docker version`. Default: no proof.
     prove: Option<String>,
-    /// Take every other member out of the group. Default `false`.
+    /// Remove every other member from the group. Default `false`.
     #[serde(default)]
     exclusive: bool,
     /// `"present"` (default) or `"absent"`: whether the accounts are members.
@@ -32,19 +33,19 @@ pub struct UserInGroupResource {
     state: DesiredState,
 }
 
-/// Accounts and the group as they are.
+/// State of the accounts and of the group.
 #[derive(Debug)]
 pub struct UserInGroupState {
     users: BTreeMap<String, Option<UserState>>,
     group: Option<GroupState>,
 }
 
-/// `$1` account, `$2` group.
+/// Arguments: `$1` the account, `$2` the group.
 const ADD: &str = r#"gpasswd --add "$1" "$2" >/dev/null
 "#;
 const REMOVE: &str = r#"gpasswd --delete "$1" "$2" >/dev/null
 "#;
-/// `$1` the user's own shell text.
+/// Arguments: `$1` the user's own shell text.
 const PROVE: &str = r#"sh -c "$1"
 "#;
 
@@ -59,10 +60,8 @@ impl ResourceKind for UserInGroupResource {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.user.is_some() == self.users.is_some() {
-            return Err(
-                InvalidField::new("users", "either `user` or `users` is given")
-                    .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"),
-            );
+            return Err(InvalidField::new("users", "give either `user` or `users`")
+                .hint("write user = \"ann\" or users = [\"ann\", \"bob\"]"));
         }
         if self
             .prove
@@ -75,7 +74,7 @@ impl ResourceKind for UserInGroupResource {
         if self.state == DesiredState::Absent && (self.exclusive || self.prove.is_some()) {
             return Err(InvalidField::new(
                 "state",
-                "`exclusive` and `prove` are about accounts that are members",
+                "`exclusive` and `prove` apply to members only",
             )
             .hint("remove them, or the line `state = \"absent\"`"));
         }
@@ -83,9 +82,11 @@ impl ResourceKind for UserInGroupResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        let users = self.users().map(|user| Query::User(user.to_string()));
+        let users = self
+            .users()
+            .map(|user| Query::Shell(ShellQuery::User(user.to_string())));
         users
-            .chain([Query::Group(self.group.to_string())])
+            .chain([Query::Shell(ShellQuery::Group(self.group.to_string()))])
             .collect()
     }
 
@@ -155,8 +156,7 @@ impl UserInGroupResource {
             proofs.extend(self.prove.as_ref().map(|text| proof(name, text)));
         }
         if !change.fields.is_empty() {
-            change = change
-                .note("sessions that are open now do not have the group until their next login");
+            change = change.note("open sessions do not have the group until their next login");
         }
         for other in self.others(observed) {
             change = self.plan_removal(&other, change);
@@ -165,7 +165,7 @@ impl UserInGroupResource {
         Ok(change)
     }
 
-    /// Members that the playbook does not name, when it claims the whole group.
+    /// Returns the members that the playbook does not name, if `exclusive` is set.
     fn others(&self, observed: &UserInGroupState) -> BTreeSet<String> {
         let members = observed
             .group
@@ -211,17 +211,17 @@ impl UserInGroupResource {
                 DisplayValue::text("not a member"),
             )
             .step(Step::script(
-                format!("take {name} out of the group {group}"),
+                format!("remove {name} from the group {group}"),
                 REMOVE,
                 [name, group],
             ))
     }
 }
 
-/// Runs the proof as the account, in a session that has the new group.
+/// Returns the step that runs the proof as the account, in a session that has the new group.
 fn proof(name: &str, text: &str) -> Step {
     let mut step = Step::script(
-        format!("prove it as {name}: {}", text.escape_debug()),
+        format!("prove the membership as {name}: {}", text.escape_debug()),
         PROVE,
         [text],
     );
@@ -259,13 +259,22 @@ mod tests {
             members: members.iter().map(|name| (*name).to_owned()).collect(),
         });
         HostAnswers::default()
-            .with(Query::User("ann".into()), QueryAnswer::User(ann))
-            .with(Query::User("bob".into()), QueryAnswer::User(bob))
-            .with(Query::Group("docker".into()), QueryAnswer::Group(group))
+            .with(
+                Query::Shell(ShellQuery::User("ann".into())),
+                QueryAnswer::User(ann),
+            )
+            .with(
+                Query::Shell(ShellQuery::User("bob".into())),
+                QueryAnswer::User(bob),
+            )
+            .with(
+                Query::Shell(ShellQuery::Group("docker".into())),
+                QueryAnswer::Group(group),
+            )
     }
 
     #[test]
-    fn adds_whom_it_must_and_proves_it_as_them() {
+    fn missing_members_are_added_and_proved() {
         let both: UserInGroupResource =
             trial::kind("users = ['ann', 'bob']\ngroup = 'docker'\nprove = 'docker version'");
         let bare = trial::plan(&both, &host(user(&["ann"]), user(&["bob"]), None)).unwrap();
@@ -307,14 +316,14 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_account_is_refused_by_name() {
+    fn missing_account_is_refused_by_name() {
         let both: UserInGroupResource = trial::kind("users = ['ann', 'bob']\ngroup = 'docker'");
         let refusal = trial::refusal(&both, &host(user(&["docker"]), None, None));
         assert!(refusal.why.contains("bob") && !refusal.why.contains("ann"));
     }
 
     #[test]
-    fn members_go_when_asked() {
+    fn members_are_removed_if_declared() {
         let exclusive: UserInGroupResource =
             trial::kind("user = 'ann'\ngroup = 'docker'\nexclusive = true");
         let answers = host(user(&["docker"]), None, Some(&["ann", "eve"]));
@@ -343,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_input_is_refused() {
+    fn invalid_tables_are_refused() {
         for table in [
             "group = 'docker'",
             "group = 'docker'\nuser = 'a'\nusers = ['b']",
@@ -358,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_proof_is_an_argument_and_fails_with_its_command() {
+    fn proof_is_an_argument_and_fails_with_its_command() {
         let text = "test \"$(printf '%s' 'a b')\" = 'a b'".to_owned();
         trial::run(PROVE, &[text], b"", &[]).unwrap();
         assert!(

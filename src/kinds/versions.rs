@@ -1,6 +1,6 @@
-//! Versions of a secret or config. The Engine cannot change one, so each content gets an object of its own, `NAME-1`,
-//! `NAME-2`, ..., told by its labels; the highest number is the current one. Old ones stay until no service uses them and there
-//! are more than are to be kept.
+//! Versions of a secret or config. The Engine cannot change such an object; each content gets an
+//! object of its own, `NAME-1`, `NAME-2`, ..., recognized by its labels. The highest number is the
+//! current version. Old versions stay until no service uses them and there are more than `keep`.
 
 use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
@@ -9,19 +9,20 @@ use super::cluster::request;
 use crate::model::{GeneratedValue, KeyedDigest, Operation, Refusal, SecretBytes, Step};
 use crate::names::HostName;
 
-/// The name that a playbook gives.
+/// Label with the name in the playbook.
 const LABEL_NAME: &str = "skep.name";
-/// Keyed digest of a secret's content.
+/// Label with the keyed digest of a secret's content.
 pub(super) const LABEL_DIGEST: &str = "skep.digest";
-/// The config that holds the key of all digests: who may read it may also start containers that read every secret.
+/// Config with the key of all digests. Any account that may read it may also start containers that
+/// read every secret.
 const KEY: &str = "skep-digest-key";
 
-/// The default of the field `keep` of both kinds.
+/// Default of the field `keep` of both kinds.
 pub(super) fn default_keep() -> usize {
     1
 }
 
-/// Which of the two an object is.
+/// Type of an object: secret or config.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ObjectKind {
     Secret,
@@ -43,7 +44,8 @@ impl ObjectKind {
         }
     }
 
-    /// Where a container's specification lists what it uses, and by which key.
+    /// Returns the pointer to the list of used objects in a container's specification, and the key
+    /// of an object's ID.
     fn used_at(self) -> (&'static str, &'static str) {
         match self {
             Self::Secret => ("/Spec/TaskTemplate/ContainerSpec/Secrets", "SecretID"),
@@ -51,7 +53,8 @@ impl ObjectKind {
         }
     }
 
-    /// What is read: the versions, the services that may use them, and for secrets the key.
+    /// Returns the paths to read: the versions, the services that may use them, and for secrets the
+    /// key.
     pub(super) fn paths(self, name: &str) -> Vec<String> {
         let label = format!("%7B%22label%22%3A%5B%22{LABEL_NAME}%3D{name}%22%5D%7D");
         let mut paths = vec![
@@ -65,24 +68,24 @@ impl ObjectKind {
     }
 }
 
-/// One version.
+/// A version of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ObjectVersion {
     id: String,
     pub(super) number: u64,
     pub(super) name: String,
     pub(super) digest: String,
-    /// A config's content; secrets cannot be read.
+    /// Content of a config; secrets cannot be read.
     pub(super) content: Option<Vec<u8>>,
-    /// Names of services that use it.
+    /// Names of services that use the version.
     users: Vec<String>,
 }
 
-/// All versions of one name, the current one last.
+/// Versions of one name, the current version last.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObjectVersions {
     list: Vec<ObjectVersion>,
-    /// The key of digests, once it was made.
+    /// Key of the digests, if it was created.
     pub(super) key: Option<SecretBytes>,
 }
 
@@ -120,13 +123,13 @@ impl ObjectVersions {
         self.list.last()
     }
 
-    /// The number of the next version.
+    /// Returns the number of the next version.
     pub(super) fn next(&self) -> u64 {
         self.current().map_or(1, |version| version.number + 1)
     }
 
-    /// Old versions that no service uses and that are more than are to be kept, the oldest first. `coming` is how many
-    /// versions will be added.
+    /// Returns the old versions that no service uses and that exceed `keep`, the oldest first.
+    /// `coming` is the number of versions that will be added.
     pub(super) fn surplus(&self, keep: usize, coming: usize) -> Vec<&ObjectVersion> {
         let current = usize::from(coming == 0 && !self.list.is_empty());
         let old = &self.list[..self.list.len() - current];
@@ -138,10 +141,10 @@ impl ObjectVersions {
         unused.into_iter().take(more).collect()
     }
 
-    /// All versions, to be removed.
+    /// Returns all versions, for their removal.
     ///
     /// # Errors
-    /// [`Refusal`] when a service uses one.
+    /// [`Refusal`] when a service uses a version.
     pub(super) fn all_unused(
         &self,
         sort: ObjectKind,
@@ -164,7 +167,7 @@ impl ObjectVersions {
                 "the {noun} {name} is used by the service {}",
                 users.join(", ")
             ),
-            hint: format!("take the {noun} out of that service first"),
+            hint: format!("remove the {noun} from that service first"),
         })
     }
 }
@@ -175,7 +178,7 @@ fn version(
     object: &Value,
     services: &[Value],
 ) -> Option<ObjectVersion> {
-    // Filters may be ignored by what answers: the label decides.
+    // An API endpoint may ignore filters; therefore the label decides.
     let labels = object.pointer("/Spec/Labels")?;
     if labels.get(LABEL_NAME)?.as_str()? != name {
         return None;
@@ -223,7 +226,7 @@ fn text(value: &Value, pointer: &str) -> String {
         .to_owned()
 }
 
-/// The step that makes a version.
+/// Returns the step that creates a version.
 pub(super) fn create(
     sort: ObjectKind,
     name: &str,
@@ -256,7 +259,8 @@ pub(super) fn create(
     step
 }
 
-/// The step that makes the key of digests: 32 random bytes that only managers of the swarm can read.
+/// Returns the step that creates the key of digests: 32 random bytes that only managers of the
+/// swarm can read.
 pub(super) fn create_key(managers: &[HostName]) -> Step {
     let body = json!({ "Name": KEY, "Labels": { LABEL_NAME: KEY }, "Data": "" });
     let summary = format!("create config {KEY}, the key of the secrets' digests");
@@ -275,7 +279,7 @@ pub(super) fn create_key(managers: &[HostName]) -> Step {
     step
 }
 
-/// The step that removes a version.
+/// Returns the step that removes a version.
 pub(super) fn remove(sort: ObjectKind, version: &ObjectVersion, managers: &[HostName]) -> Step {
     let path = format!("{}/{}", sort.collection(), version.id);
     request(

@@ -1,5 +1,5 @@
-//! `volume`: a named volume of this host's Engine, local or on an NFS server. An Engine cannot change a volume: what differs is
-//! removed and made anew only where the playbook says so.
+//! `volume`: a named volume of this host's Engine, local or on an NFS server. An Engine cannot
+//! change a volume: a different volume is removed and created anew only if the playbook allows it.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::hosts_entry::is_host_name;
 use super::{AbsolutePath, DesiredState};
 use crate::model::{
-    Action, Change, DisplayValue, DockerAnswer, DockerCall, GeneratedValue, HostAnswers,
+    Action, Change, DisplayValue, DockerCall, DockerError, GeneratedValue, HostAnswers,
     HostContext, InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind,
     STEP_TIMEOUT, Step,
 };
@@ -19,17 +19,17 @@ use crate::model::{
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VolumeResource {
-    /// Its name.
+    /// Name of the volume.
     name: String,
-    /// Its driver. Default `local`.
+    /// Driver of the volume. Default `local`.
     #[serde(default = "local")]
     driver: String,
     /// Options of the driver.
     #[serde(default)]
     options: BTreeMap<String, String>,
-    /// An export of an NFS server, instead of options.
+    /// Export of an NFS server, instead of options.
     nfs: Option<NfsExport>,
-    /// Whether a volume with another driver or options is removed and made anew. Default `false`.
+    /// Remove and create anew a volume with another driver or other options. Default `false`.
     #[serde(default)]
     replace: bool,
     /// `"present"` (default) or `"absent"`.
@@ -43,7 +43,7 @@ pub struct VolumeResource {
 struct NfsExport {
     /// Address or name of the server.
     server: String,
-    /// What it exports.
+    /// Exported path of the server.
     path: AbsolutePath,
     /// Mount options, see nfs(5). Default `rw,nfsvers=4`.
     #[serde(default = "mount_options")]
@@ -57,7 +57,7 @@ fn mount_options() -> String {
     "rw,nfsvers=4".into()
 }
 
-/// A volume as the Engine shows it.
+/// A volume as the Engine reports it.
 #[derive(Debug)]
 pub struct LiveVolume {
     driver: String,
@@ -111,7 +111,7 @@ impl ResourceKind for VolumeResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        vec![Query::engine(self.path())]
+        vec![Query::docker(self.path())]
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -121,21 +121,12 @@ impl ResourceKind for VolumeResource {
                 why,
             })
         };
-        match answers.engine(&self.path())? {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => Ok(Observation::Known(Some(LiveVolume::read(body)))),
-            // A host that is to get its Engine in this run has no volume.
-            DockerAnswer::Response { status: 404, .. } | DockerAnswer::Absent => {
-                Ok(Observation::Known(None))
-            }
-            DockerAnswer::Response { status, body } => failed(
-                body.get("message")
-                    .and_then(Value::as_str)
-                    .map_or(format!("status {status}"), str::to_owned),
-            ),
-            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => failed(why.clone()),
+        match answers.engine(&self.path())?.json() {
+            Ok(body) => Ok(Observation::Known(Some(LiveVolume::read(body)))),
+            // A host without an Engine has no volume; this run may install the Engine.
+            Err(DockerError::Absent) => Ok(Observation::Known(None)),
+            Err(error) if error.is_not_found() => Ok(Observation::Known(None)),
+            Err(error) => failed(error.to_string()),
         }
     }
 
@@ -196,14 +187,11 @@ impl ResourceKind for VolumeResource {
                 .collect();
             return Err(Refusal {
                 why: format!(
-                    "the volume {} is there with another {}, which no Engine can change",
+                    "the volume {} exists with another {}, which no Engine can change",
                     self.name,
                     what.join(", ")
                 ),
-                hint: format!(
-                    "save what is in it, then set replace = true: {}",
-                    live.loss()
-                ),
+                hint: format!("save its data, then set replace = true: {}", live.loss()),
             });
         }
         Ok(Some(
@@ -233,7 +221,7 @@ impl LiveVolume {
         }
     }
 
-    /// What removing it does to data.
+    /// Describes the effect of a removal on the data.
     fn loss(&self) -> String {
         match self.options.get("device") {
             Some(device) => format!("its data stays at {device}"),
@@ -250,7 +238,7 @@ impl VolumeResource {
     fn create(&self) -> Step {
         let body = json!({"Name": self.name, "Driver": self.driver, "DriverOpts": self.options});
         self.call(
-            format!("make the volume {}", self.name),
+            format!("create the volume {}", self.name),
             "POST",
             "/volumes/create".into(),
             Some(body),
@@ -294,6 +282,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
+    use crate::model::DockerAnswer;
     use crate::model::QueryAnswer;
     use crate::swarm::samples::acts;
 
@@ -303,7 +292,7 @@ mod tests {
 
     fn live(body: Value) -> HostAnswers {
         HostAnswers::default().with(
-            Query::engine("/volumes/data"),
+            Query::docker("/volumes/data"),
             QueryAnswer::Engine(DockerAnswer::Response { status: 200, body }),
         )
     }
@@ -311,7 +300,7 @@ mod tests {
     fn absent() -> HostAnswers {
         let body = json!({"message": "no such volume"});
         HostAnswers::default().with(
-            Query::engine("/volumes/data"),
+            Query::docker("/volumes/data"),
             QueryAnswer::Engine(DockerAnswer::Response { status: 404, body }),
         )
     }
@@ -319,7 +308,7 @@ mod tests {
     const NFS: &str = "name = 'data'\nnfs = { server = '10.0.0.1', path = '/srv/export' }";
 
     #[test]
-    fn made_as_asked_and_in_sync_afterwards() {
+    fn volume_is_created_and_then_in_sync() {
         let change = trial::plan(&kind(NFS), &absent()).unwrap();
         assert_eq!(
             trial::fields(&change),
@@ -337,7 +326,7 @@ mod tests {
         let shown =
             json!({"Name": "data", "Driver": body["Driver"], "Options": body["DriverOpts"]});
         assert!(trial::plan(&kind(NFS), &live(shown)).is_none());
-        // An Engine says null where there are none.
+        // An Engine reports null if there are no options.
         assert!(
             trial::plan(
                 &kind("name = 'data'"),
@@ -348,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_replaced_only_when_it_may_be() {
+    fn different_volume_is_replaced_only_with_replace() {
         let other = || live(json!({"Driver": "local", "Options": {"type": "tmpfs"}}));
         let refusal = trial::refusal(&kind(NFS), &other());
         assert!(
@@ -373,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn absence_and_an_engine_that_does_not_answer() {
+    fn absence_and_a_silent_engine() {
         let gone = kind("name = 'data'\nstate = 'absent'");
         assert!(trial::plan(&gone, &absent()).is_none());
         assert_eq!(
@@ -381,14 +370,14 @@ mod tests {
             ["own DELETE /volumes/data"]
         );
         let down = HostAnswers::default().with(
-            Query::engine("/volumes/data"),
+            Query::docker("/volumes/data"),
             QueryAnswer::Engine(DockerAnswer::Down("stopped".into())),
         );
         assert!(gone.observe(&down).is_err());
     }
 
     #[test]
-    fn bad_tables() {
+    fn invalid_tables_are_refused() {
         for (table, why) in [
             ("name = 'a'", "not the name of a volume"),
             ("name = '../etc'", "not the name of a volume"),

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    DirectoryUsage, DockerAnswer, Query, SecretBytes, StackAnswer, StackQuestion, ValueSource,
+    DirectoryUsage, DockerAnswer, DockerQuery, Query, SecretBytes, ShellQuery, StackAnswer,
+    StackQuestion, ValueSource,
 };
 use crate::names::HostName;
 
@@ -313,44 +314,44 @@ impl HostAnswers {
     }
 
     accessor!(/// Facts of the host.
-        facts() -> HostFacts, Query::Facts, Facts);
+        facts() -> HostFacts, Query::Shell(ShellQuery::Facts), Facts);
     accessor!(/// Every apt source file.
-        apt_sources() -> Vec<AptSourceFile>, Query::AptSources, AptSources);
+        apt_sources() -> Vec<AptSourceFile>, Query::Shell(ShellQuery::AptSources), AptSources);
     accessor!(/// Names of the signed indexes that apt has fetched.
-        apt_lists() -> Vec<String>, Query::AptLists, AptLists);
+        apt_lists() -> Vec<String>, Query::Shell(ShellQuery::AptLists), AptLists);
     accessor!(/// A package's state.
-        package(name: &str) -> PackageState, Query::Package(name.into()), Package);
+        package(name: &str) -> PackageState, Query::Shell(ShellQuery::Package(name.into())), Package);
     accessor!(/// Versions that apt could install, highest first.
-        package_versions(name: &str) -> Vec<String>, Query::PackageVersions(name.into()), PackageVersions);
+        package_versions(name: &str) -> Vec<String>, Query::Shell(ShellQuery::PackageVersions(name.into())), PackageVersions);
     accessor!(/// Apt's simulation for these arguments.
-        apt_simulation(arguments: &[String]) -> AptSimulation, Query::AptSimulation { arguments: arguments.to_vec() }, AptSimulation);
+        apt_simulation(arguments: &[String]) -> AptSimulation, Query::Shell(ShellQuery::AptSimulation { arguments: arguments.to_vec() }), AptSimulation);
     accessor!(/// dpkg's complaints.
-        dpkg_audit() -> Vec<String>, Query::DpkgAudit, DpkgAudit);
+        dpkg_audit() -> Vec<String>, Query::Shell(ShellQuery::DpkgAudit), DpkgAudit);
     accessor!(/// A unit's properties.
-        unit(name: &str) -> UnitState, Query::Unit(name.into()), Unit);
+        unit(name: &str) -> UnitState, Query::Shell(ShellQuery::Unit(name.into())), Unit);
     accessor!(/// An account, if there is one.
-        user(name: &str) -> Option<UserState>, Query::User(name.into()), User);
+        user(name: &str) -> Option<UserState>, Query::Shell(ShellQuery::User(name.into())), User);
     accessor!(/// A group, if there is one.
-        group(name: &str) -> Option<GroupState>, Query::Group(name.into()), Group);
+        group(name: &str) -> Option<GroupState>, Query::Shell(ShellQuery::Group(name.into())), Group);
     accessor!(/// A kernel parameter, if there is one.
-        sysctl(key: &str) -> Option<String>, Query::Sysctl(key.into()), Sysctl);
+        sysctl(key: &str) -> Option<String>, Query::Shell(ShellQuery::Sysctl(key.into())), Sysctl);
     accessor!(/// Where a program is, if it is there.
-        program(name: &str) -> Option<String>, Query::Program(name.into()), Program);
+        program(name: &str) -> Option<String>, Query::Shell(ShellQuery::Program(name.into())), Program);
     accessor!(/// What a registry's directory holds, if it is there.
-        catalogue(directory: &str) -> Option<Vec<TaggedImage>>, Query::Catalogue { directory: directory.into() }, Catalogue);
+        catalogue(directory: &str) -> Option<Vec<TaggedImage>>, Query::Shell(ShellQuery::Catalogue { directory: directory.into() }), Catalogue);
     accessor!(/// How much a directory holds, if it is there.
-        directory_usage(directory: &str) -> Option<DirectoryUsage>, Query::Holding { directory: directory.into() }, Holding);
+        directory_usage(directory: &str) -> Option<DirectoryUsage>, Query::Shell(ShellQuery::Holding { directory: directory.into() }), Holding);
     accessor!(/// How much a directory of another host holds, if it is there.
         directory_usage_at(host: &HostName, directory: &str) -> Option<DirectoryUsage>,
-        Query::Holding { directory: directory.into() }.at(host), Holding);
+        ShellQuery::Holding { directory: directory.into() }.at(host), Holding);
     accessor!(/// A path of another host and, when it is a regular file, its content.
-        content_at(host: &HostName, path: &str) -> Option<PathState>, Query::content(path).at(host), Path);
+        content_at(host: &HostName, path: &str) -> Option<PathState>, ShellQuery::content(path).at(host), Path);
     accessor!(/// The exit status of a user's own test.
-        test(script: &str) -> i32, Query::Test { script: script.into() }, Test);
+        test(script: &str) -> i32, Query::Shell(ShellQuery::Test { script: script.into() }), Test);
     accessor!(/// A value of the operator's machine.
-        value(source: &ValueSource) -> SecretBytes, Query::Value(source.clone()), Value);
+        value(source: &ValueSource) -> SecretBytes, Query::Local(source.clone()), Value);
     accessor!(/// What the host's own Engine said.
-        engine(path: &str) -> DockerAnswer, Query::engine(path), Engine);
+        engine(path: &str) -> DockerAnswer, Query::docker(path), Engine);
     accessor!(/// What another host's Engine said.
         docker_of(host: &HostName, path: &str) -> DockerAnswer, Query::docker_of(host.clone(), path), Engine);
 
@@ -363,10 +364,10 @@ impl HostAnswers {
         image: &str,
         credentials: Option<&super::RegistryCredentials>,
     ) -> Result<&DockerAnswer, ProbeError> {
-        let query = Query::Distribution {
+        let query = Query::Docker(DockerQuery::Distribution {
             image: image.into(),
             credentials: credentials.cloned(),
-        };
+        });
         match self.get(&query)? {
             QueryAnswer::Engine(answer) => Ok(answer),
             other => Err(ProbeError::Failed {
@@ -376,7 +377,7 @@ impl HostAnswers {
         }
     }
     accessor!(/// What there is of a stack, and what deploying it would do.
-        stack(question: &StackQuestion) -> StackAnswer, Query::Stack(question.clone()), Stack);
+        stack(question: &StackQuestion) -> StackAnswer, Query::Preview(question.clone()), Stack);
 
     /// A path's state, whether it was asked with or without content.
     ///

@@ -1,14 +1,36 @@
-//! What can be asked of a host. `Query` is a closed list of reads: no query can change a host, by type.
+//! Read-only questions as data. `Query` is a closed list of reads: no query can change a host, by type.
 //!
-//! The engine turns the queries of a host into one script (`runner::gather`) and Engine API reads; it removes doubles,
-//! so a kind simply names all that it must know.
+//! The runner merges the shell queries of a host into one script (`runner::gather`) and removes duplicates,
+//! so a kind simply names everything that it must know.
 
 use super::ValueSource;
 use crate::names::HostName;
 
-/// One read-only question to a host or to an Engine.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A read-only question, grouped by the source that answers it.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Query {
+    /// Answered by the host itself, in the one script of a gather.
+    Shell(ShellQuery),
+    /// Answered by the API of a Docker Engine.
+    Docker(DockerQuery),
+    /// A value of the operator's machine, read once per run. Answered by [`super::SecretBytes`].
+    Local(ValueSource),
+    /// The state of a stack in the swarm, and the writes of a deploy. The `docker` command of this machine runs against a
+    /// proxy that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
+    Preview(super::StackQuestion),
+    /// A question that another host of the inventory answers. If that host cannot be read, the answer is
+    /// [`super::ProbeError::Elsewhere`].
+    OtherHost {
+        /// The host that answers.
+        host: HostName,
+        /// The question. Answered as by the asking host itself.
+        query: ShellQuery,
+    },
+}
+
+/// A read that the shell of a host answers. The script of a gather is made of these alone, so it only reads.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ShellQuery {
     /// Release, architecture, addresses: what is true of the host as a whole. Answered by [`super::HostFacts`].
     Facts,
     /// One path (not followed when it is a link): type, owner, group, mode, size, modification time, link target.
@@ -53,14 +75,6 @@ pub enum Query {
         /// Absolute path on the host.
         directory: String,
     },
-    /// A question about paths that another host of the inventory is to answer; by the answer to the question itself. A host that
-    /// cannot be read is [`super::ProbeError::Elsewhere`].
-    At {
-        /// Who is asked.
-        host: HostName,
-        /// What is asked; not an Engine's read, and not another such question.
-        query: Box<Query>,
-    },
     /// Whether a program is on root's PATH; answered by its path or absence.
     Program(String),
     /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by contract of the playbook.
@@ -68,11 +82,15 @@ pub enum Query {
         /// POSIX shell text.
         script: String,
     },
-    /// A value of the operator's machine, read once a run. Answered by [`super::SecretBytes`].
-    Value(ValueSource),
+}
+
+/// A read that a Docker Engine answers: always `GET`. Answered by a [`super::DockerAnswer`]; a host without an Engine is an
+/// answer, not a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DockerQuery {
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
     /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a failure.
-    DockerApi {
+    Get {
         /// Whose Engine; `None` is the host that asks.
         host: Option<HostName>,
         /// Path without the version prefix, e.g. `/info`.
@@ -86,9 +104,19 @@ pub enum Query {
         /// Who asks, where the registry knows its users.
         credentials: Option<RegistryCredentials>,
     },
-    /// What the swarm has of a stack, and what deploying it would do: the `docker` command of this machine is run against a gate
-    /// that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
-    Stack(super::StackQuestion),
+}
+
+/// Shows the question without its group: errors quote it.
+impl std::fmt::Debug for Query {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Shell(query) => query.fmt(formatter),
+            Self::Docker(query) => query.fmt(formatter),
+            Self::Local(source) => source.fmt(formatter),
+            Self::Preview(question) => question.fmt(formatter),
+            Self::OtherHost { host, query } => write!(formatter, "{query:?} on {host}"),
+        }
+    }
 }
 
 /// Who pulls and pushes. The password is never shown.
@@ -123,7 +151,39 @@ impl std::fmt::Debug for RegistryCredentials {
 }
 
 impl Query {
-    /// A query for a path without its content.
+    /// Returns a query for a path without its content.
+    #[must_use]
+    pub fn path(path: impl Into<String>) -> Self {
+        Self::Shell(ShellQuery::path(path))
+    }
+
+    /// Returns a query for a path and, if it is a regular file, its content.
+    #[must_use]
+    pub fn content(path: impl Into<String>) -> Self {
+        Self::Shell(ShellQuery::content(path))
+    }
+
+    /// Returns a `GET` at the Docker Engine of the asking host.
+    #[must_use]
+    pub fn docker(path: impl Into<String>) -> Self {
+        Self::Docker(DockerQuery::Get {
+            host: None,
+            path: path.into(),
+        })
+    }
+
+    /// Returns a `GET` at the Docker Engine of another host of the inventory.
+    #[must_use]
+    pub fn docker_of(host: HostName, path: impl Into<String>) -> Self {
+        Self::Docker(DockerQuery::Get {
+            host: Some(host),
+            path: path.into(),
+        })
+    }
+}
+
+impl ShellQuery {
+    /// Returns a query for a path without its content.
     #[must_use]
     pub fn path(path: impl Into<String>) -> Self {
         Self::Path {
@@ -132,7 +192,7 @@ impl Query {
         }
     }
 
-    /// A query for a path and, when it is a regular file, its content.
+    /// Returns a query for a path and, if it is a regular file, its content.
     #[must_use]
     pub fn content(path: impl Into<String>) -> Self {
         Self::Path {
@@ -141,30 +201,12 @@ impl Query {
         }
     }
 
-    /// The same question to another host.
+    /// Returns the same question to another host.
     #[must_use]
-    pub fn at(self, host: &HostName) -> Self {
-        Self::At {
+    pub fn at(self, host: &HostName) -> Query {
+        Query::OtherHost {
             host: host.clone(),
-            query: Box::new(self),
-        }
-    }
-
-    /// A `GET` at the asking host's own Engine.
-    #[must_use]
-    pub fn engine(path: impl Into<String>) -> Self {
-        Self::DockerApi {
-            host: None,
-            path: path.into(),
-        }
-    }
-
-    /// A `GET` at the Engine of another host of the inventory.
-    #[must_use]
-    pub fn docker_of(host: HostName, path: impl Into<String>) -> Self {
-        Self::DockerApi {
-            host: Some(host),
-            path: path.into(),
+            query: self,
         }
     }
 }

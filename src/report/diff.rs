@@ -1,15 +1,16 @@
-//! Text diffs of files, as `diff -u` shows them.
+//! Text diffs of files in the form of `diff -u`.
 
 use similar::{ChangeTag, TextDiff};
 
-/// Lines of a diff that are shown before the rest is only counted.
+/// Maximum number of diff lines shown; further lines are only counted.
 const MOST_LINES: usize = 60;
 
-/// The unified diff's lines with their sign; whole only when `whole` is set.
+/// Returns the lines of the unified diff, each with its sign; shortened to [`MOST_LINES`] unless
+/// `whole` is set.
 pub(super) fn diff_lines(before: &str, after: &str, whole: bool) -> Vec<(char, String)> {
     let diff = TextDiff::from_lines(before, after);
     let ends = |text: &str| text.is_empty() || text.ends_with('\n');
-    // Without words, two sides that differ in their last byte alone would look the same.
+    // Without this note, two texts that differ only in their last newline would look the same.
     let tell_ends = !before.is_empty() && !after.is_empty() && ends(before) != ends(after);
     let mut lines = Vec::new();
     for group in diff.grouped_ops(3) {
@@ -23,7 +24,7 @@ pub(super) fn diff_lines(before: &str, after: &str, whole: bool) -> Vec<(char, S
                 let line = change.value();
                 lines.push((sign, line.strip_suffix('\n').unwrap_or(line).to_owned()));
                 if tell_ends && !line.ends_with('\n') {
-                    lines.push((' ', "(no line end)".to_owned()));
+                    lines.push((' ', "(no newline at the end)".to_owned()));
                 }
             }
         }
@@ -41,12 +42,12 @@ mod tests {
     use super::diff_lines;
 
     #[test]
-    fn a_missing_line_end_is_seen() {
+    fn missing_newline_at_the_end_is_shown() {
         let lines = diff_lines("a\nb", "a\nb\n", false);
         let shown: Vec<String> = lines
             .iter()
             .map(|(sign, line)| format!("{sign}{line}"))
             .collect();
-        assert_eq!(shown, [" a", "-b", " (no line end)", "+b"]);
+        assert_eq!(shown, [" a", "-b", " (no newline at the end)", "+b"]);
     }
 }

@@ -1,4 +1,5 @@
-//! What a report says beside the differences themselves: ignored drift, expired rules; and the history as a table.
+//! Text of a report's ignored drift and expired rules, and of the history as a table. The
+//! differences themselves are shown by `plan`.
 
 use std::fmt::Write as _;
 
@@ -6,12 +7,12 @@ use super::{TextTable, literal};
 use crate::drift::report::CheckReport;
 use crate::drift::{CheckedState, HistoryRow};
 
-/// Checks that a sparkline shows at the most: the newest ones.
+/// Maximum number of checks in a sparkline: the newest ones.
 const MOST_CHECKS: usize = 40;
-/// Resources that drift no more which are listed; the others are counted.
+/// Maximum number of listed resources whose drift has ended; further ones are only counted.
 const MOST_ENDED: usize = 20;
 
-/// Ignored drift, one line each, and rules that ignore nothing any more. Empty when there is neither.
+/// Returns the ignored drift and the expired rules, one line each; empty if there are none.
 #[must_use]
 pub fn ignored_text(report: &CheckReport) -> String {
     let mut text = String::new();
@@ -42,27 +43,28 @@ pub fn ignored_text(report: &CheckReport) -> String {
         let (place, resource) = (literal(&rule.place), literal(&rule.resource));
         let _ = writeln!(
             text,
-            "expired on {}: the ignore rule for {resource} at {place} ignores nothing any more",
+            "the ignore rule for {resource} at {place} expired on {}",
             rule.expires
         );
     }
     text
 }
 
-/// The history: how many resources drifted in each check, and a line for each resource that did. Reports come oldest first.
+/// Returns the history: the number of drifted resources in each check, and one line per resource
+/// that drifted. Reports come oldest first.
 #[must_use]
 pub fn history_text(reports: &[CheckReport], rows: &[HistoryRow], whole: bool) -> String {
     let (Some(first), Some(last)) = (reports.first(), reports.last()) else {
-        return "no report is kept: `skep check` with the same arguments keeps one each time\n"
-            .into();
+        return "no report is kept; each `skep check` with the same arguments keeps one\n".into();
     };
     let shown = &reports[reports.len().saturating_sub(MOST_CHECKS)..];
-    let mut text = format!(
-        "{} checks from {} to {}\n",
-        reports.len(),
-        first.started,
-        last.started
-    );
+    let mut text = match reports.len() {
+        1 => format!("1 check, on {}\n", first.started),
+        number => format!(
+            "{number} checks from {} to {}\n",
+            first.started, last.started
+        ),
+    };
     let _ = writeln!(
         text,
         "drifted resources  {}  now {}\n",
@@ -70,7 +72,7 @@ pub fn history_text(reports: &[CheckReport], rows: &[HistoryRow], whole: bool) -
         last.totals.drifted_resources
     );
     if rows.is_empty() {
-        text.push_str("nothing drifted in any of them\n");
+        text.push_str("no resource drifted\n");
         return text;
     }
     let mut table = TextTable::new(&[
@@ -102,7 +104,7 @@ pub fn history_text(reports: &[CheckReport], rows: &[HistoryRow], whole: bool) -
     if listed < rows.len() {
         let _ = writeln!(
             text,
-            "and {} more that ended before (-v lists them)",
+            "and {} more whose drift ended earlier (-v lists them)",
             rows.len() - listed
         );
     }
@@ -117,7 +119,7 @@ fn sign(seen: CheckedState) -> char {
     }
 }
 
-/// Drifted resources of each check as bars, the highest of them full.
+/// Draws the number of drifted resources of each check as bars; the highest bar is full.
 fn sparkline(reports: &[CheckReport]) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let counts: Vec<usize> = reports
@@ -125,7 +127,7 @@ fn sparkline(reports: &[CheckReport]) -> String {
         .map(|report| report.totals.drifted_resources)
         .collect();
     let most = counts.iter().copied().max().unwrap_or(0).max(1);
-    // Any drift at all stands above the line of none.
+    // A check with any drift must look different from a check without drift.
     let bar = |count: &usize| BARS.get((count * 7).div_ceil(most)).copied().unwrap_or('█');
     counts.iter().map(bar).collect()
 }

@@ -1,5 +1,5 @@
-//! The last reports of a check, kept as numbered files in the state folder. Whatever lies there is read with suspicion: a file that is no
-//! report of this version is passed over.
+//! The last reports of a check, kept as numbered files in the state folder. Files there are not
+//! trusted: a file that is not a report of this version is skipped.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -9,16 +9,18 @@ use crate::drift::report::{ReportField, ReportValue};
 use crate::drift::{CheckReport, REPORT_SCHEMA};
 use crate::model::sha256;
 
-/// Longest value that is kept, in bytes: the history tells when things drifted, not every line of it.
+/// Maximum length of a kept value in bytes: the history records when resources drifted, not every
+/// line of the difference.
 const LONGEST_VALUE: usize = 2048;
 
-/// The reports of one check: the same inventory, playbooks, hosts and tags.
+/// Reports of one check, i.e. of the same inventory, playbooks, hosts and tags.
 #[derive(Debug, Clone)]
 pub struct ReportHistory {
     folder: PathBuf,
 }
 
-/// The state folder: `$XDG_STATE_HOME/skep`, else `~/.local/state/skep`; `None` when neither variable is an absolute path.
+/// Returns the state folder: `$XDG_STATE_HOME/skep`, or `~/.local/state/skep` if that variable is
+/// not an absolute path; `None` if `$HOME` is not an absolute path either.
 #[must_use]
 pub fn state_folder() -> Option<PathBuf> {
     let absolute = |name: &str| {
@@ -32,10 +34,10 @@ pub fn state_folder() -> Option<PathBuf> {
 }
 
 impl ReportHistory {
-    /// The history of a check that is known by these words.
+    /// Returns the history of the check that these words identify.
     #[must_use]
     pub fn of(state: &Path, check: &[String]) -> Self {
-        // A word cannot run into the next: none of them holds a NUL.
+        // NUL separates the words unambiguously: no word contains it.
         let key: String = sha256(check.join("\0").as_bytes())
             .chars()
             .take(16)
@@ -45,13 +47,14 @@ impl ReportHistory {
         }
     }
 
-    /// Where it is.
+    /// Folder of the reports.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Every readable report, newest first, read one by one as they are asked for.
+    /// Returns every readable report, newest first; each file is read only when the iterator
+    /// reaches it.
     pub fn newest_first(&self) -> impl Iterator<Item = CheckReport> {
         let mut numbers = self.numbers();
         numbers.reverse();
@@ -61,10 +64,11 @@ impl ReportHistory {
             .filter_map(move |number| read(&file(&folder, number)))
     }
 
-    /// Keeps a report, and of all of them the newest `most`. Files are numbered, so that a clock that jumps changes no order.
+    /// Keeps a report, and of all reports the newest `most`. Files are numbered, so a clock that
+    /// jumps cannot change their order.
     ///
     /// # Errors
-    /// [`WriteError`] when it cannot be kept.
+    /// [`WriteError`] when the report cannot be written.
     pub fn keep(&self, report: &CheckReport, most: usize) -> Result<(), WriteError> {
         let _lock = self.lock()?;
         let numbers = self.numbers();
@@ -72,13 +76,13 @@ impl ReportHistory {
         let text = serde_json::to_vec(&shortened(report.clone())).unwrap_or_default();
         write_whole(&file(&self.folder, next), &text, 0o600)?;
         for number in numbers.iter().rev().skip(most.saturating_sub(1)) {
-            // One that is gone already was pruned by another run.
+            // A file that no longer exists was pruned by another run.
             let _ = std::fs::remove_file(file(&self.folder, *number));
         }
         Ok(())
     }
 
-    /// Removes reports that are older than this; says how many. A report from the future is kept.
+    /// Removes reports older than `age` and returns their number. A report from the future is kept.
     pub fn prune(&self, age: Duration, now: SystemTime) -> usize {
         let old = |path: &PathBuf| {
             let started =
@@ -96,30 +100,30 @@ impl ReportHistory {
             .count()
     }
 
-    /// Whether this state was told by `--notify` the last time.
+    /// Returns true if the last `--notify` reported this state.
     #[must_use]
     pub fn was_notified(&self, fingerprint: &str) -> bool {
         self.last_notified()
             .is_some_and(|told| told.trim() == fingerprint)
     }
 
-    /// Whether anything was ever told.
+    /// Returns the fingerprint of the last `--notify`; `None` if there was none.
     #[must_use]
     pub fn last_notified(&self) -> Option<String> {
         std::fs::read_to_string(self.folder.join("told")).ok()
     }
 
-    /// Remembers what was told.
+    /// Records the fingerprint of a notification.
     ///
     /// # Errors
-    /// [`WriteError`] when it cannot be remembered: it will be told again.
+    /// [`WriteError`] when the file cannot be written: the next check notifies again.
     pub fn record_notified(&self, fingerprint: &str) -> Result<(), WriteError> {
         self.make_folder()?;
         write_whole(&self.folder.join("told"), fingerprint.as_bytes(), 0o600)
     }
 
-    /// Held while a number is chosen and written, so that two checks at once do not write over each other. The kernel's own: it ends
-    /// with the process.
+    /// Takes the lock that is held while a number is chosen and its file written, so two checks at
+    /// once do not overwrite each other. It is a lock of the kernel, which ends with the process.
     fn lock(&self) -> Result<std::fs::File, WriteError> {
         self.make_folder()?;
         let path = self.folder.join("lock");
@@ -150,7 +154,7 @@ impl ReportHistory {
             })
     }
 
-    /// Numbers of the kept reports, oldest first.
+    /// Returns the numbers of the kept reports, oldest first.
     fn numbers(&self) -> Vec<u64> {
         let entries = std::fs::read_dir(&self.folder)
             .into_iter()
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_kept_whatever_the_clock_says() {
+    fn newest_reports_are_kept_regardless_of_the_clock() {
         let folder = tempfile::tempdir().unwrap();
         let history = ReportHistory::of(folder.path(), &["a".into()]);
         assert_eq!(history.newest_first().count(), 0);
@@ -255,7 +259,7 @@ mod tests {
         assert_eq!(
             history.newest_first().count(),
             3,
-            "what is no report is passed over"
+            "a file that is not a report is skipped"
         );
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(4 * 86_400);
         assert_eq!(
@@ -272,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_that_are_kept_at_once_are_all_kept() {
+    fn concurrent_checks_keep_every_report() {
         let folder = tempfile::tempdir().unwrap();
         let history = ReportHistory::of(folder.path(), &["a".into()]);
         std::thread::scope(|scope| {
@@ -286,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_says_nonsense_breaks_nothing() {
+    fn time_outside_the_calendar_is_shown_as_1970() {
         let before = SystemTime::UNIX_EPOCH - Duration::from_secs(86_400);
         let far = SystemTime::UNIX_EPOCH + Duration::from_secs(300_000_000_000);
         for clock in [before, far] {

@@ -1,4 +1,4 @@
-//! `--json`: one object per event and line on stdout, each with the version of the form.
+//! `--json`: one object per event and line on stdout, each with the version of its form.
 
 use std::sync::Arc;
 
@@ -19,8 +19,9 @@ struct EventLine<'a> {
     event: &'a Event,
 }
 
-/// Prints every event until the stream ends. What the rules ignore is marked in each event that shows it: a resource of which
-/// nothing else differs has the outcome `ignored`, and `ignored` names fields and reasons.
+/// Prints every event until the stream ends. Ignored drift is marked in each event that shows it:
+/// `ignored` lists fields and reasons, and the outcome of a resource with no other difference is
+/// `ignored`.
 pub async fn report_json(
     screen: &Screen,
     mut events: mpsc::Receiver<Event>,
@@ -39,7 +40,7 @@ pub async fn report_json(
     }
 }
 
-/// The line with its marks; `None` where it needs none.
+/// Returns the line with its marks; `None` if it needs none.
 fn marked(line: &EventLine<'_>, rules: &IgnoreRules) -> Option<Value> {
     match line.event {
         Event::Planned { host, resources } => {
@@ -69,7 +70,8 @@ fn marked(line: &EventLine<'_>, rules: &IgnoreRules) -> Option<Value> {
     }
 }
 
-/// By the resource's place: what is to be put into its object.
+/// Returns, by the resource's index, the mark to insert into its object, and whether rules cover
+/// all of its drift.
 fn marks(
     host: &HostName,
     resources: &[ResourceOutcome],
@@ -99,7 +101,7 @@ fn put(resources: &mut Value, marks: Vec<(usize, bool, Value)>) {
     }
 }
 
-/// The report of a check as the last line of its events.
+/// Returns the report of a check as the last line of the events.
 #[must_use]
 pub fn document_line(report: &crate::drift::CheckReport) -> String {
     let line = json!({ "schema": EVENT_SCHEMA, "event": "report", "report": report });

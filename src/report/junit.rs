@@ -1,4 +1,4 @@
-//! A report as JUnit's XML, which most CI systems show: one suite a host, one case a resource.
+//! A report as JUnit XML, which most CI systems display: one suite per host, one case per resource.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,8 @@ use super::literal;
 use crate::drift::report::{CheckReport, ReportDrift};
 use crate::runner::{Outcome, RunSummary};
 
-/// The XML. Resources in sync come from the run's summary: the report does not list them.
+/// Returns the XML. Resources in sync come from the run's summary, as the report does not list
+/// them.
 #[must_use]
 pub fn junit_text(report: &CheckReport, summary: &RunSummary) -> String {
     let mut suites = String::new();
@@ -143,7 +144,8 @@ fn fields(drift: &ReportDrift) -> String {
     drift.fields.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Text of an XML document. What hosts say may hold characters that no XML may: they become visible escapes first.
+/// Escapes text for an XML document. Text from hosts may contain characters that XML forbids: these
+/// become visible escapes first.
 fn escape(text: &str) -> String {
     literal(text)
         .replace('&', "&amp;")
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_a_host_says_breaks_the_document() {
+    fn text_from_a_host_is_escaped() {
         assert_eq!(
             escape("<a b=\"&\">\u{1b}[2J\n\u{0}\u{ffff}"),
             "&lt;a b=&quot;&amp;&quot;&gt;\\u{1b}[2J&#10;\\u{0}\u{fffd}"

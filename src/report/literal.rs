@@ -1,9 +1,9 @@
-//! What hosts print never reaches the terminal raw: control characters become visible escapes.
+//! Makes text from hosts safe for the terminal: control characters become visible escapes.
 
 use std::borrow::Cow;
 
-/// The text with every control character but newline and tab escaped (`\u{1b}`), so that no host can move the cursor,
-/// change colours or hide lines on the terminal of whoever watches.
+/// Returns the text with every control character except newline and tab escaped (`\u{1b}`). No host
+/// can then move the cursor, change colours or hide lines on the user's terminal.
 #[must_use]
 pub fn literal(text: &str) -> Cow<'_, str> {
     let harmless =
@@ -24,14 +24,16 @@ pub fn literal(text: &str) -> Cow<'_, str> {
     ))
 }
 
-/// One line of JSON in the same spirit. JSON itself escapes only what lies below a space; the rest of the control
-/// characters can stand in its texts alone, where an escape means the same character.
+/// Escapes control characters in one line of JSON. JSON itself escapes only the characters below a
+/// space; further control characters can occur only within its strings, where an escape has the
+/// same meaning.
 pub(super) fn json_literal(line: &str) -> String {
     line.chars().fold(
         String::with_capacity(line.len() + 16),
         |mut out, character| {
             if is_control(character) {
-                // None of them lies outside the basic plane, so four digits do.
+                // Every control character lies within the basic plane, where four digits are
+                // enough.
                 out.push_str(&format!("\\u{:04x}", u32::from(character)));
             } else {
                 out.push(character);
@@ -41,8 +43,8 @@ pub(super) fn json_literal(line: &str) -> String {
     )
 }
 
-/// Control characters of Unicode, those that turn the direction of writing (a known way to disguise text), and the
-/// separators that some terminals take for a line end.
+/// Returns true for Unicode control characters, for characters that change the direction of writing
+/// (a known way to disguise text), and for the separators that some terminals treat as a newline.
 fn is_control(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -68,6 +70,6 @@ mod tests {
         let line = json_literal(&serde_json::to_string(text).unwrap());
         assert!(!line.chars().any(super::is_control), "{line}");
         assert_eq!(serde_json::from_str::<String>(&line).unwrap(), text);
-        assert!(line.contains("ünï 😀"), "all else stays readable");
+        assert!(line.contains("ünï 😀"), "other characters stay readable");
     }
 }

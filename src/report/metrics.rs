@@ -1,4 +1,4 @@
-//! A report as Prometheus text, for the node exporter's textfile collector.
+//! A report in Prometheus text format, for the textfile collector of the node exporter.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,7 +7,8 @@ use std::path::Path;
 use crate::drift::{CheckReport, HostState};
 use crate::kinds::KINDS;
 
-/// The text. Every series carries the label `playbook`, so that the files of several timers do not clash.
+/// Returns the text. Every series has the label `playbook`, so the files of several timers do not
+/// conflict.
 #[must_use]
 pub fn metrics_text(report: &CheckReport) -> String {
     let playbook = report
@@ -27,22 +28,22 @@ pub fn metrics_text(report: &CheckReport) -> String {
     let gauge = &mut page;
     gauge.one(
         "skep_check_timestamp_seconds",
-        "When the last check began.",
+        "Start of the last check.",
         seconds(&report.started),
     );
     gauge.one(
         "skep_check_duration_seconds",
-        "How long it took.",
+        "Duration of the last check.",
         Some(report.millis as f64 / 1000.0),
     );
     gauge.one(
         "skep_check_exit_code",
-        "Its exit code.",
+        "Exit code of the last check.",
         Some(f64::from(report.exit_code)),
     );
     gauge.one(
         "skep_check_last_success_timestamp_seconds",
-        "When a check last could read every resource of every host, with drift or without; missing when none ever could.",
+        "Start of the last check that read every resource of every host, with or without drift; missing if there was none.",
         report.last_success.as_deref().and_then(seconds),
     );
     gauge.head("skep_hosts", "Hosts by state.");
@@ -56,12 +57,12 @@ pub fn metrics_text(report: &CheckReport) -> String {
     }
     gauge.one(
         "skep_unreachable_hosts",
-        "Hosts that could not be reached.",
+        "Unreachable hosts.",
         Some(report.totals.unreachable as f64),
     );
     gauge.head(
         "skep_host_state",
-        "1 for the state that the host is in, 0 for the others.",
+        "1 for the state of the host, 0 for the other states.",
     );
     for host in &report.hosts {
         for state in HostState::ALL {
@@ -112,7 +113,7 @@ pub fn metrics_text(report: &CheckReport) -> String {
     );
     gauge.one(
         "skep_expired_ignore_rules",
-        "Ignore rules whose day has passed.",
+        "Expired ignore rules.",
         Some(report.expired_rules.len() as f64),
     );
     if let Some(cluster) = &report.cluster {
@@ -135,7 +136,7 @@ pub fn metrics_text(report: &CheckReport) -> String {
         );
         gauge.head(
             "skep_swarm_certificate_expiry_timestamp_seconds",
-            "When the node's certificate ends, as it was last seen.",
+            "End of the node's certificate, as last read.",
         );
         for member in &cluster.members {
             let until = member
@@ -152,7 +153,7 @@ pub fn metrics_text(report: &CheckReport) -> String {
         }
         gauge.one(
             "skep_swarm_problems",
-            "What is wrong with the swarm.",
+            "Problems of the swarm.",
             Some(cluster.problems.len() as f64),
         );
     }
@@ -184,7 +185,7 @@ impl MetricsWriter {
         let _ = writeln!(self.text, "{name}{{{all}}} {value}");
     }
 
-    /// A metric of one series; none at all when there is no value.
+    /// Writes a metric of one series; writes nothing if there is no value.
     fn one(&mut self, name: &str, help: &str, value: Option<f64>) {
         if let Some(value) = value {
             self.head(name, help);
@@ -193,7 +194,7 @@ impl MetricsWriter {
     }
 }
 
-/// The exposition format's three escapes of label values.
+/// Applies the three escapes of the exposition format for label values.
 fn escape(text: &str) -> String {
     text.replace('\\', "\\\\")
         .replace('"', "\\\"")

@@ -1,5 +1,6 @@
-//! Events and summaries made readable: for people, and as JSON lines. With `cli`, the only module that prints.
-//! Results go to stdout, all else to stderr; every message reads without colour.
+//! Makes events and summaries readable: for people, and as JSON lines. With `cli`, the only module
+//! that prints. Results go to stdout and everything else to stderr; every message is readable
+//! without colour.
 
 mod diff;
 mod drift_text;

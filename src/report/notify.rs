@@ -1,4 +1,5 @@
-//! `--notify`: runs a command of the operator's with the report on its standard input, when the state of things has changed.
+//! `--notify`: runs the operator's command with the report on its standard input when the state of
+//! the hosts has changed.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,28 +10,29 @@ use tokio::process::Command;
 use crate::drift::CheckReport;
 use crate::model::sha256;
 
-/// Limit of time for the command.
+/// Time limit for the command.
 pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why nobody was told.
+/// Reason why a notification failed.
 #[derive(Debug, thiserror::Error)]
 pub enum NotifyError {
-    /// It could not be started.
+    /// The command could not be started.
     #[error("the notify command cannot be started: {0}")]
     Start(std::io::Error),
-    /// It ended badly.
+    /// The command ended with a status other than 0.
     #[error("the notify command ended with {0}")]
     Failed(std::process::ExitStatus),
-    /// It did not end in time.
+    /// The command timed out after `NOTIFY_TIMEOUT`.
     #[error(
-        "the notify command did not end within {}",
+        "the notify command timed out after {}",
         humantime::format_duration(NOTIFY_TIMEOUT)
     )]
     TooSlow,
 }
 
-/// What people are told of: the states of the hosts, and what differs or failed on them. Times, durations and remarks are no
-/// news, and neither is how a value differs from day to day.
+/// Returns a digest of the facts that trigger a notification: the states of the hosts, and the
+/// resources that differ or failed. Times, durations, notes and the differing values are not part
+/// of it.
 #[must_use]
 pub fn fingerprint(report: &CheckReport) -> String {
     let mut lines = vec![format!("{}", report.state.key())];
@@ -59,10 +61,10 @@ pub fn fingerprint(report: &CheckReport) -> String {
     sha256(lines.join("\n").as_bytes())
 }
 
-/// Runs the command with `sh -c`. What it prints goes to stderr: stdout is for results.
+/// Runs the command with `sh -c`. Its output goes to stderr, as stdout is for results.
 ///
 /// # Errors
-/// [`NotifyError`]; the command is ended when it takes longer than `NOTIFY_TIMEOUT`.
+/// [`NotifyError`]; the command is killed when it takes longer than `NOTIFY_TIMEOUT`.
 pub async fn notify(command: &str, report: &[u8]) -> Result<(), NotifyError> {
     let mut child = Command::new("sh")
         .arg("-c")
@@ -75,7 +77,7 @@ pub async fn notify(command: &str, report: &[u8]) -> Result<(), NotifyError> {
         .map_err(NotifyError::Start)?;
     let talk = async {
         if let Some(mut stdin) = child.stdin.take() {
-            // A command that does not read its input is free not to: how it ends is what counts.
+            // A command may ignore its input: only its exit status counts.
             let _ = stdin.write_all(report).await;
         }
         child.wait().await

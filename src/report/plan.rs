@@ -1,5 +1,5 @@
-//! A plan as text: what differs, with before and after. Hosts that need the very same changes share one block, so that a
-//! thousand hosts read like one.
+//! A plan as text: the differences, with values before and after. Hosts with the same changes share
+//! one block, which keeps the plan of a thousand hosts short.
 
 use std::fmt::Write as _;
 
@@ -12,19 +12,19 @@ use crate::model::{Action, DisplayValue, Disruption, FieldChange};
 use crate::runner::outcome::ChangeView;
 use crate::runner::{HostOutcome, Outcome, ResourceOutcome, RunSummary};
 
-/// How a plan is shown.
+/// Options of a plan's text.
 #[derive(Clone, Copy, Default)]
 pub struct PlanStyle {
-    /// With colours.
+    /// Use colours.
     pub color: bool,
-    /// Whole diffs of texts, however long.
+    /// Show diffs of any length in full.
     pub diff: bool,
-    /// Say why each resource differs.
+    /// Show the cause of each difference.
     pub causes: bool,
 }
 
-/// All that differs, failed or could not be reached. Blocks that several hosts share stand once, under all their names, and
-/// hosts with the very same blocks share a heading.
+/// Returns everything that differs, failed or is unreachable. A block that several hosts share is
+/// shown once under all their names, and hosts with the same blocks share a heading.
 #[must_use]
 pub fn plan_text(summary: &RunSummary, style: PlanStyle) -> String {
     let mut blocks: IndexMap<String, Vec<&str>> = IndexMap::new();
@@ -101,7 +101,8 @@ fn host_blocks(host: &HostOutcome, style: PlanStyle) -> Vec<String> {
     blocks
 }
 
-/// A new thing with a few short fields fits its own line: `owner root, group root, mode 0755`. `None` when it does not.
+/// Returns the fields of a new resource with a few short fields as one line: `owner root, group
+/// root, mode 0755`. `None` if they do not fit.
 fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
     if change.action != Action::Create || !change.notes.is_empty() {
         return None;
@@ -109,7 +110,7 @@ fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
     let mut words = Vec::new();
     for field in &change.fields {
         match (&field.before, &field.after) {
-            // What the resource's own name says already.
+            // The resource's name already shows this value.
             (DisplayValue::Absent, DisplayValue::Text(value))
                 if resource.contains(&format!("[{value}]")) => {}
             (DisplayValue::Absent, DisplayValue::Text(value)) if !value.contains('\n') => {
@@ -158,14 +159,14 @@ fn change_text(
     }
 }
 
-/// What a person should know before saying yes.
+/// Returns the warning about the disruption, which must be seen before the plan is confirmed.
 fn disturbance(disturbs: Disruption) -> &'static str {
     match disturbs {
         Disruption::Nothing => "",
         Disruption::Reload => "  (reloads the service)",
         Disruption::ServiceRestart => "  (restarts the service)",
         Disruption::EngineRestart => "  (RESTARTS THE ENGINE)",
-        Disruption::ManagerLoss => "  (TAKES A MANAGER AWAY)",
+        Disruption::ManagerLoss => "  (REMOVES A MANAGER)",
     }
 }
 
@@ -188,8 +189,8 @@ fn field_text(text: &mut String, field: &FieldChange, style: PlanStyle) {
                 _ => Style::new(),
             };
             let shown = match ends_blank(&line) {
-                // Spaces at the end are a difference that nobody would see.
-                true if sign != ' ' => format!("{sign} {}(blank at its end)", literal(&line)),
+                // A difference in trailing whitespace would be invisible.
+                true if sign != ' ' => format!("{sign} {}(trailing whitespace)", literal(&line)),
                 _ => format!("{sign} {}", literal(&line)),
             };
             let _ = writeln!(
@@ -225,13 +226,14 @@ fn shown(value: &DisplayValue) -> String {
     }
 }
 
-/// `1 host`, `3 hosts`.
+/// Returns `1 host`, `3 hosts`.
 #[must_use]
 pub fn hosts_text(number: usize) -> String {
     format!("{number} host{}", if number == 1 { "" } else { "s" })
 }
 
-/// The sentence under a plan: how much there is to do, and what it disturbs.
+/// Returns the sentence under a plan: the number of resources by state and action, and of Engine
+/// restarts.
 #[must_use]
 pub fn plan_totals(summary: &RunSummary) -> String {
     let changes = || {
@@ -268,7 +270,7 @@ pub fn plan_totals(summary: &RunSummary) -> String {
     let counts = [
         (
             summary.count(|outcome| *outcome == Outcome::Unchanged),
-            "as asked",
+            "in sync",
         ),
         (count(Action::Create), "to create"),
         (count(Action::Update), "to change"),
@@ -285,7 +287,7 @@ pub fn plan_totals(summary: &RunSummary) -> String {
         .map(|(number, words)| format!("{number} {words}"))
         .collect();
     let text = match counts.as_slice() {
-        [] => "nothing to look at".to_owned(),
+        [] => "no resources".to_owned(),
         counts => counts.join(", "),
     };
     let text = format!("{}: {text}", hosts_text(summary.hosts.len()));
@@ -322,18 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_can_be_seen() {
+    fn invisible_differences_are_made_visible() {
         let lines = |text: &str| DisplayValue::Lines(text.to_owned());
         for (before, after, expected) in [
             (
                 lines("a\n"),
                 lines("a \n"),
-                "- a\n        + a (blank at its end)\n",
+                "- a\n        + a (trailing whitespace)\n",
             ),
             (
                 lines("a"),
                 lines("a\n"),
-                "- a\n          (no line end)\n        + a\n",
+                "- a\n          (no newline at the end)\n        + a\n",
             ),
             (
                 DisplayValue::Absent,
@@ -352,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_skipped_is_counted_under_its_reason() {
+    fn skipped_resources_are_counted_by_reason() {
         let skipped = |because: &str| {
             ResourceOutcome::new(
                 "p",
@@ -380,8 +382,8 @@ mod tests {
             "docker01\n  2 resources skipped: an earlier one failed\n  1 resource skipped: lost\n\n"
         );
         assert!(
-            crate::report::recap_text(&summary, 9).contains("left out"),
-            "a host that got nothing is not in sync"
+            crate::report::recap_text(&summary, 9).contains("skipped"),
+            "a host whose resources were skipped is not in sync"
         );
     }
 }

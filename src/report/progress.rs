@@ -1,5 +1,5 @@
-//! Progress for people on stderr: on a terminal one line per host at work under one bar over all hosts; elsewhere plain
-//! lines for what matters (changes, failures, lost hosts).
+//! Progress for people on stderr. On a terminal: one line per active host, under one bar for all
+//! hosts. Elsewhere: plain lines for changes, failures and unreachable hosts.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::names::HostName;
 use crate::runner::event::Event;
 use crate::runner::{Outcome, ResourceOutcome};
 
-/// Lines of hosts at work that are drawn at once; more would not fit a terminal.
+/// Maximum number of host lines drawn at once; more would not fit on a terminal.
 const MOST_LINES: usize = 16;
 
-/// Follows a run until the stream ends.
+/// Shows the events of a run until the stream ends.
 pub async fn report_progress(screen: &Screen, mut events: mpsc::Receiver<Event>) {
     let mut progress = ProgressDisplay {
         screen,
@@ -39,7 +39,7 @@ impl ProgressDisplay<'_> {
     fn show(&mut self, event: &Event) {
         match event {
             Event::RunStarted { verb, hosts } => {
-                self.start(&format!("{verb}: looking"), hosts.len())
+                self.start(&format!("{verb}: reading"), hosts.len())
             }
             Event::Connecting { host } => self.line(host, "connecting"),
             Event::Connected { host, millis } => {
@@ -68,7 +68,7 @@ impl ProgressDisplay<'_> {
             }
             Event::Waiting { host, why } => {
                 self.line(host, &format!("waiting: {why}"));
-                self.detail(0, host, &format!("waits: {why}"));
+                self.detail(0, host, &format!("waiting: {why}"));
             }
             Event::Converging {
                 host,

@@ -1,13 +1,14 @@
-//! The table at the end of a run: one line a host.
+//! The table at the end of a run: one line per host.
 
 use super::TextTable;
 use crate::runner::{Outcome, RunSummary};
 
-/// The recap of a run. Hosts in which nothing happened are summed up in one line when there are more than `most` of them.
+/// Returns the recap of a run. Hosts that are in sync and had no change are summed up in one line
+/// if there are more than `most` of them.
 #[must_use]
 pub fn recap_text(summary: &RunSummary, most: usize) -> String {
     let mut table = TextTable::new(&[
-        "HOST", "OK", "CHANGED", "DIFFERS", "FAILED", "SKIPPED", "STATE",
+        "HOST", "IN SYNC", "CHANGED", "DIFFERS", "FAILED", "SKIPPED", "STATE",
     ]);
     let quiet = |host: &crate::runner::HostOutcome| {
         !host.is_lost() && host.count(|outcome| *outcome != Outcome::Unchanged) == 0
@@ -26,10 +27,10 @@ pub fn recap_text(summary: &RunSummary, most: usize) -> String {
             None if host.failed() => "failed",
             None if differs > 0 => "differs",
             None if host.count(|outcome| matches!(outcome, Outcome::Skipped { .. })) > 0 => {
-                "left out"
+                "skipped"
             }
             None if changed > 0 => "changed",
-            None if summary.interrupted && host.resources.is_empty() => "not looked at",
+            None if summary.interrupted && host.resources.is_empty() => "not checked",
             None => "in sync",
         };
         table.row([
@@ -47,7 +48,7 @@ pub fn recap_text(summary: &RunSummary, most: usize) -> String {
     }
     let mut text = table.text();
     if fold {
-        text.push_str(&format!("and {quiet_hosts} hosts in sync\n"));
+        text.push_str(&format!("and {} in sync\n", super::hosts_text(quiet_hosts)));
     }
     text
 }

@@ -1,4 +1,5 @@
-//! The terminal, shared by progress bars, results and questions, so that none writes through another.
+//! The terminal, shared by progress bars, results and questions: all output goes through here, so
+//! no output overwrites another.
 
 use std::io::{IsTerminal, Write};
 
@@ -8,7 +9,7 @@ use secrecy::SecretString;
 
 use super::literal::json_literal;
 
-/// When to colour.
+/// Use of colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ColorChoice {
     /// On a terminal, unless NO_COLOR is set.
@@ -20,7 +21,7 @@ pub enum ColorChoice {
     Never,
 }
 
-/// Where a run's words go.
+/// Output of a run.
 #[derive(Clone)]
 pub struct Screen {
     bars: MultiProgress,
@@ -31,7 +32,8 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// The process's own stdout and stderr. Progress bars are drawn only when stderr is a terminal and `progress` is set.
+    /// Returns a screen over the process's stdout and stderr. Progress bars are drawn only if
+    /// stderr is a terminal and `progress` is set.
     #[must_use]
     pub fn new(color: ColorChoice, progress: bool, verbose: u8) -> Self {
         let terminal = progress && console::Term::stderr().is_term();
@@ -54,25 +56,25 @@ impl Screen {
         }
     }
 
-    /// Whether bars can be drawn.
+    /// Returns true if progress bars are drawn.
     #[must_use]
     pub fn is_terminal(&self) -> bool {
         self.terminal
     }
 
-    /// How many `-v` were given.
+    /// Number of `-v` flags.
     #[must_use]
     pub fn verbose(&self) -> u8 {
         self.verbose
     }
 
-    /// Whether results are coloured.
+    /// Returns true if results are coloured.
     #[must_use]
     pub fn colors_results(&self) -> bool {
         self.color_out
     }
 
-    /// Whether messages on stderr are coloured.
+    /// Returns true if messages on stderr are coloured.
     #[must_use]
     pub fn colors_messages(&self) -> bool {
         self.color_err
@@ -82,7 +84,7 @@ impl Screen {
         &self.bars
     }
 
-    /// Prints a result to stdout, as it is. A reader that went away (a closed pipe) is no error.
+    /// Prints a result to stdout unchanged. A closed pipe is not an error.
     pub fn result(&self, text: &str) {
         self.bars.suspend(|| {
             let mut out = std::io::stdout().lock();
@@ -92,7 +94,7 @@ impl Screen {
 
     /// Prints a result to stdout as one line of JSON.
     pub fn json(&self, value: &impl serde::Serialize) {
-        // Only a map with keys that are no text could fail; no result has one.
+        // Serialization fails only for maps whose keys are not strings; no result has one.
         if let Ok(line) = serde_json::to_string(value) {
             self.result(&(json_literal(&line) + "\n"));
         }
@@ -105,13 +107,13 @@ impl Screen {
         });
     }
 
-    /// Prints a line to stderr in a style, where colours are wanted.
+    /// Prints a line to stderr in a style, if colours are used.
     pub fn styled_note(&self, style: &Style, line: &str) {
         let style = style.clone().force_styling(self.color_err);
         self.note(&style.apply_to(line).to_string());
     }
 
-    /// Whether somebody sits at a terminal, wherever the standard streams go.
+    /// Returns true if the process has a terminal, even if the standard streams are redirected.
     #[must_use]
     pub fn has_keyboard() -> bool {
         std::fs::OpenOptions::new()
@@ -121,7 +123,8 @@ impl Screen {
             .is_ok()
     }
 
-    /// Asks on the terminal for a secret, which is not shown; `None` when there is no terminal or nothing was given.
+    /// Asks on the terminal for a secret, without echo; `None` if there is no terminal or the
+    /// answer is empty.
     #[must_use]
     pub fn ask_secret(&self, question: &str) -> Option<SecretString> {
         let answer = self
@@ -131,13 +134,15 @@ impl Screen {
         (!answer.is_empty()).then(|| SecretString::from(answer))
     }
 
-    /// Whether somebody can see a question and answer it: stdin and stderr are a terminal. Stdout may go to a file.
+    /// Returns true if the user can see and answer a question: stdin and stderr are a terminal.
+    /// Stdout may be redirected to a file.
     #[must_use]
     pub fn can_ask(&self) -> bool {
         std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
     }
 
-    /// Asks a yes-or-no question on stderr and reads the answer from stdin; anything but `y` or `yes` is no.
+    /// Asks a yes-or-no question on stderr and reads the answer from stdin; every answer except `y`
+    /// and `yes` means no.
     #[must_use]
     pub fn ask(&self, question: &str) -> bool {
         self.bars.suspend(|| {

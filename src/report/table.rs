@@ -1,13 +1,13 @@
-//! A plain table: columns as wide as their widest cell, two spaces between, no lines around.
+//! A plain text table: columns as wide as their widest cell, two spaces between them, no borders.
 
-/// Rows of cells.
+/// Rows of cells; the first row is the header.
 #[derive(Default)]
 pub struct TextTable {
     rows: Vec<Vec<String>>,
 }
 
 impl TextTable {
-    /// A table with a header.
+    /// Returns a table that has only a header.
     #[must_use]
     pub fn new(header: &[&str]) -> Self {
         Self {
@@ -17,7 +17,7 @@ impl TextTable {
 
     /// Adds a row.
     pub fn row(&mut self, cells: impl IntoIterator<Item = impl Into<String>>) {
-        // A line end in a cell could pass for a row of its own.
+        // A newline in a cell could pass for a row of its own.
         let shown = |cell: String| {
             super::literal(&cell)
                 .replace('\n', "\\n")
@@ -27,7 +27,7 @@ impl TextTable {
             .push(cells.into_iter().map(|cell| shown(cell.into())).collect());
     }
 
-    /// The table as text, each line ended by a newline.
+    /// Returns the table as text; each line ends with a newline.
     #[must_use]
     pub fn text(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
@@ -59,7 +59,7 @@ mod tests {
     use super::TextTable;
 
     #[test]
-    fn a_cell_stays_in_its_row() {
+    fn control_characters_in_a_cell_are_escaped() {
         let mut table = TextTable::new(&["HOST", "LABELS"]);
         table.row(["docker01", "a=1\nproblem: none\t\u{1b}[2J"]);
         assert_eq!(

@@ -1,25 +1,26 @@
-//! Writes a local file whole or not at all: to a temporary name in the same folder, synced, renamed. When anything goes wrong
-//! the old file stays.
+//! Writes a local file atomically: to a temporary file in the same folder, which is synced and
+//! renamed. On any error the old file stays.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// A file that could not be written.
+/// Error of a file that could not be written.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {}: {why}", path.display())]
 pub struct WriteError {
-    /// Which.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Why.
+    /// Error of the operating system.
     pub why: std::io::Error,
 }
 
-/// Writes a file with these permission bits; a file that is there already keeps its own. A link is followed, and what is no
-/// regular file (`/dev/stdout`, a pipe) is written to as it is.
+/// Writes a file with these permission bits; an existing file keeps its own bits. A link is
+/// followed, and a target that is not a regular file (`/dev/stdout`, a pipe) is written to
+/// directly.
 ///
 /// # Errors
-/// [`WriteError`]; the old file is then as it was.
+/// [`WriteError`]; the old file is then unchanged.
 pub fn write_whole(path: &Path, content: &[u8], mode: u32) -> Result<(), WriteError> {
     replace(path, content, mode).map_err(|why| WriteError {
         path: path.to_path_buf(),
@@ -44,7 +45,8 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    // The name begins with a dot and has no suffix: a collector that reads *.prom does not see half of a file.
+    // The name begins with a dot and has no suffix: a collector that reads *.prom never sees half
+    // of a file.
     let mut file = tempfile::Builder::new()
         .prefix(".skep-")
         .tempfile_in(folder)?;
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_replaced_whole_and_links_are_followed() {
+    fn files_are_replaced_atomically_and_links_are_followed() {
         let folder = tempfile::tempdir().unwrap();
         let (file, link) = (folder.path().join("file"), folder.path().join("link"));
         write_whole(&file, b"one", 0o644).unwrap();
@@ -78,12 +80,12 @@ mod tests {
         assert_eq!(
             std::fs::read_dir(folder.path()).unwrap().count(),
             2,
-            "nothing temporary is left"
+            "no temporary file is left"
         );
     }
 
     #[test]
-    fn what_cannot_be_written_is_named() {
+    fn errors_name_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let error = write_whole(&folder.path().join("no/such/file"), b"", 0o644)
             .unwrap_err()

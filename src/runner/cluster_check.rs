@@ -1,43 +1,47 @@
-//! A look at the whole beside the resources: what is wrong with a cluster though every resource of every host is as asked.
-//! What is wrong is the swarm's to say (`swarm::cluster_check`); the engine asks its questions with everybody else's.
+//! The cluster check: finds problems of the cluster that no resource of a host shows. The rules are
+//! in `safety::cluster_check`; the runner only sends its queries together with those of the
+//! resources.
 
 use super::guard::DockerReader;
 use super::outcome::ResourceOutcome;
 use crate::model::{DefinitionDigest, HostAnswers, Query};
 use crate::names::HostName;
 
-/// Who looks at the whole during `check`.
+/// A check of the whole cluster during `check`.
 #[async_trait::async_trait]
 pub trait ClusterCheck: Send + Sync {
-    /// What is to be asked of this host, in the exec that asks for its resources.
+    /// Returns the queries for this host, which are sent in the exec for its resources.
     fn queries(&self, host: &HostName) -> Vec<Query>;
 
-    /// A host's answers: its own questions', and all that its resources asked.
+    /// Records the answers of a host, to these queries and to those of its resources.
     fn record(&self, host: &HostName, answers: &HostAnswers);
 
-    /// Called when every host was heard or is known to be unreachable; what was found, each with the host that shows it.
+    /// Returns the findings, each with the host that shows it. Called once every host has answered
+    /// or is known to be unreachable.
     async fn findings(
         &self,
         engines: &dyn DockerReader,
         memory: &dyn Baseline,
     ) -> Vec<(HostName, ResourceOutcome)>;
 
-    /// What `apply` is to remember at its end, so that a later `check` can tell whether it is still so.
+    /// Returns the baseline that `apply` records at its end, against which a later `check`
+    /// compares.
     async fn baseline_entries(&self, engines: &dyn DockerReader) -> Vec<BaselineEntry>;
 }
 
-/// Something of the whole that is remembered in a host's record, as a keyed digest: it may be a secret.
+/// A value of the cluster that is kept in a host's record, as a keyed digest: it may be a secret.
 pub struct BaselineEntry {
-    /// Whose record.
+    /// Host that keeps the value.
     pub host: HostName,
-    /// Its name in the record.
+    /// Name of the value in the record.
     pub id: String,
-    /// What it is.
+    /// Digest of the value.
     pub definition: DefinitionDigest,
 }
 
-/// The records of the hosts, asked about one keepsake.
+/// The baseline: the values in the hosts' records.
 pub trait Baseline: Send + Sync {
-    /// Whether the host's record says that this was so at the end of the last `apply`; `None` where it says nothing.
+    /// Returns true if the host's record contains this value from the end of the last `apply`;
+    /// `None` if it has no entry.
     fn matches(&self, host: &HostName, id: &str, definition: &DefinitionDigest) -> Option<bool>;
 }

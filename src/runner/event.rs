@@ -1,4 +1,4 @@
-//! All that a run says, as one bounded stream of events to one reporter.
+//! The messages of a run, as one bounded stream of events to one reporter.
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -6,13 +6,15 @@ use tokio::sync::mpsc;
 use super::outcome::{ChangeView, Problem, ResourceOutcome, RunSummary};
 use crate::names::HostName;
 
-/// Version of the events' form in `--json`; it grows when a field changes its meaning or goes away.
+/// Version of the events' form in `--json`; it increases when a field changes its meaning or is
+/// removed.
 pub const EVENT_SCHEMA: u32 = 1;
 
-/// Events that wait for the reporter at the most; a slow terminal slows the run, it never eats memory.
+/// Maximum number of queued events; a slow terminal slows the run down instead of using more
+/// memory.
 const QUEUE: usize = 1024;
 
-/// Something that happened.
+/// Event of a run.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
 #[expect(
@@ -27,23 +29,23 @@ pub enum Event {
     },
     /// A connection is being made.
     Connecting { host: HostName },
-    /// It stands.
+    /// The connection is established.
     Connected { host: HostName, millis: u64 },
-    /// It could not be made, or was lost.
+    /// The connection could not be made, or was lost.
     Unreachable {
         host: HostName,
         #[serde(flatten)]
         trouble: Problem,
     },
-    /// skep itself failed on the host: a task of it panicked.
+    /// skep itself failed on the host: the host's task panicked.
     HostFailed {
         host: HostName,
         #[serde(flatten)]
         trouble: Problem,
     },
-    /// A host's questions are being answered.
+    /// The queries of a host are being answered.
     Gathering { host: HostName },
-    /// All of a host's resources were compared with the host.
+    /// Every resource of a host was compared with the host.
     Planned {
         host: HostName,
         resources: Vec<ResourceOutcome>,
@@ -52,7 +54,7 @@ pub enum Event {
     PlayStarted { play: String, hosts: Vec<HostName> },
     /// A host waits, e.g. for its turn to restart the Engine.
     Waiting { host: HostName, why: String },
-    /// A service of a stack comes closer to what it should be, or further from it.
+    /// The progress of a stack's service has changed.
     Converging {
         host: HostName,
         service: String,
@@ -79,49 +81,50 @@ pub enum Event {
         resource: String,
         step: String,
     },
-    /// A step ended well.
+    /// A step succeeded.
     StepFinished {
         host: HostName,
         resource: String,
         step: String,
         millis: u64,
     },
-    /// A resource is done with.
+    /// The work on a resource is complete.
     ResourceFinished {
         host: HostName,
         #[serde(flatten)]
         result: ResourceOutcome,
     },
-    /// A remark for people.
+    /// A note for people.
     Note {
         host: Option<HostName>,
         text: String,
     },
-    /// A host is done with in this phase.
+    /// The work on a host is complete in this phase.
     HostFinished { host: HostName },
     /// The run is over.
     RunFinished { summary: RunSummary },
 }
 
-/// The sending end.
+/// Sending end of the stream.
 #[derive(Clone)]
 pub struct EventSender(Option<mpsc::Sender<Event>>);
 
 impl EventSender {
-    /// A stream and its receiving end.
+    /// Returns a sender and the receiving end.
     #[must_use]
     pub fn channel() -> (Self, mpsc::Receiver<Event>) {
         let (sender, receiver) = mpsc::channel(QUEUE);
         (Self(Some(sender)), receiver)
     }
 
-    /// A stream that nobody reads.
+    /// Returns a sender whose events are discarded.
     #[must_use]
     pub fn silent() -> Self {
         Self(None)
     }
 
-    /// Sends an event; when the reporter is gone (a closed pipe) it is dropped and the run goes on.
+    /// Sends an event; if the reporter is gone (a closed pipe), the event is dropped and the run
+    /// continues.
     pub async fn send(&self, event: Event) {
         if let Some(sender) = &self.0 {
             let _ = sender.send(event).await;

@@ -1,4 +1,5 @@
-//! Examines resources: gathers what they ask, lets them ask further, and brings back what differs.
+//! Examines resources: gathers the answers to their queries and follow-up queries, and returns
+//! their changes. Read-only.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,13 +9,13 @@ use super::{ConnectedHost, Fleet, ReadCache};
 use crate::model::{Change, Examination, ExamineError, HostAnswers, ProbeError, Query, Resource};
 use crate::transport::TransportError;
 
-/// Rounds of further questions before a kind is taken to ask in circles.
+/// Maximum number of rounds of follow-up queries; a kind that needs more queries in circles.
 const MOST_ROUNDS: usize = 8;
 
-/// The difference of one resource, or why it is not known.
+/// Change of one resource, or the reason why it is unknown.
 pub(super) type ExamineResult = Result<Option<Change>, ExamineError>;
 
-/// Answers of a host, and the means to ask further.
+/// Answers of a host, with the access for follow-up queries.
 pub(super) struct HostExaminer<'a> {
     pub fleet: &'a Fleet,
     pub host: &'a ConnectedHost,
@@ -23,7 +24,7 @@ pub(super) struct HostExaminer<'a> {
 }
 
 impl<'a> HostExaminer<'a> {
-    /// Gathers all that these resources ask, and `more`, in one exec.
+    /// Gathers the answers to the queries of these resources and to `more`, in one exec.
     pub(super) async fn gather(
         fleet: &'a Fleet,
         host: &'a ConnectedHost,
@@ -45,7 +46,7 @@ impl<'a> HostExaminer<'a> {
         Ok(look)
     }
 
-    /// Asks what has not been answered yet.
+    /// Sends the queries that are not answered yet.
     pub(super) async fn query(&mut self, queries: &BTreeSet<Query>) -> Result<(), TransportError> {
         let new: BTreeSet<Query> = queries
             .iter()
@@ -59,8 +60,8 @@ impl<'a> HostExaminer<'a> {
         Ok(())
     }
 
-    /// Asks what these resources ask and was not answered yet. Where that takes an exec at all, the second questions of those that
-    /// are answered already go with it.
+    /// Sends the still unanswered queries of these resources; if that needs an exec, follow-up
+    /// queries of the other resources are batched into it.
     pub(super) async fn query_with_needs(
         &mut self,
         resources: &[Arc<dyn Resource>],
@@ -89,7 +90,8 @@ impl<'a> HostExaminer<'a> {
         self.query(&queries).await
     }
 
-    /// Examines all these resources; their further questions are asked together, so that a round costs one exec for all.
+    /// Examines all these resources; their follow-up queries are sent together, at one exec per
+    /// round.
     pub(super) async fn examine(
         &mut self,
         resources: &[Arc<dyn Resource>],
@@ -115,7 +117,7 @@ impl<'a> HostExaminer<'a> {
         }
         let circles = || {
             Err(ProbeError::NotAsked(
-                "the answer to its further questions (it asks in circles)".into(),
+                "the answer to a follow-up query (after the last round of queries)".into(),
             )
             .into())
         };

@@ -1,5 +1,6 @@
-//! What belongs to the cluster is carried by one host of its play. Where that host cannot be read, the next host of the play that can
-//! carries it for this run, and the report says so; where there is none, the report says that nobody looked.
+//! Cluster-scoped resources run on one host of the play, the delegate. If the delegate cannot be
+//! read, the play's next suitable host is the fallback for this run, and the report names it; if
+//! there is none, the report says that the resources were not checked.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,10 +17,10 @@ use crate::playbook::{HostResource, ResolvedPlay, ResolvedPlaybook};
 use crate::runner::run_plan::{HostPlan, PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
-/// Hosts that carry instead, by index of the play.
+/// Fallback hosts, by index of the play.
 pub(super) type Fallbacks = BTreeMap<usize, HostName>;
 
-/// What the delegate of a play has for the cluster, by name.
+/// Returns the labels of the cluster-scoped resources on the delegate of a play.
 fn cluster_labels(play: &ResolvedPlay, delegate: &HostName) -> Vec<String> {
     let host_resources = play.host_resources.get(delegate).into_iter().flatten();
     host_resources
@@ -28,7 +29,8 @@ fn cluster_labels(play: &ResolvedPlay, delegate: &HostName) -> Vec<String> {
         .collect()
 }
 
-/// Chooses, for each play whose delegate could not be read, the first host that stands by and could be.
+/// Chooses a fallback for each play whose delegate could not be read: the first of the play's
+/// fallback hosts that could be read, preferably one without a failure.
 pub(super) fn choose_fallbacks(
     work: &ResolvedPlaybook,
     found: &mut IndexMap<HostName, HostPlan>,
@@ -50,7 +52,7 @@ pub(super) fn choose_fallbacks(
             continue;
         }
         let reached = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.is_lost());
-        // On a host that is refused or cannot be read whole, `apply` performs nothing.
+        // `apply` changes nothing on a host with a refused change or an unreadable resource.
         let sound = |host: &HostName| found.get(host).is_some_and(|host| !host.outcome.failed());
         let able = || {
             play.fallbacks
@@ -76,7 +78,7 @@ pub(super) fn choose_fallbacks(
         if let Some(host) = found.get_mut(delegate).filter(|_| !unread.is_empty()) {
             let names = unread.join(", ");
             host.outcome.notes.push(format!(
-                "not looked at: {names}, since no other host of the play {} can carry that",
+                "not checked: {names}, since no other host of the play {} can take over",
                 play.name
             ));
         }
@@ -87,7 +89,8 @@ pub(super) fn choose_fallbacks(
     chosen
 }
 
-/// Looks at what these hosts carry for others, and adds it to what was found on them.
+/// Plans the cluster-scoped resources on their fallback hosts, and adds the result to the hosts'
+/// plans.
 pub(super) async fn plan_on_fallback(
     fleet: &Arc<Fleet>,
     work: &ResolvedPlaybook,
@@ -107,10 +110,11 @@ pub(super) async fn plan_on_fallback(
             .as_ref()
             .map_or("its delegate", HostName::as_str);
         let note = format!(
-            "{name} carries {} for {delegate}, which cannot be read",
+            "{name} takes over {} from {delegate}, which cannot be read",
             names.join(", ")
         );
-        // A task of its own: a panic is the host's failure, as it is where the host's own resources are looked at.
+        // Runs as a task of its own: a panic is a failure of the host, as it is for the host's own
+        // resources.
         let looked = fan_out(
             [(name.clone(), resources.clone())],
             1,
@@ -138,13 +142,13 @@ pub(super) async fn plan_on_fallback(
                         change: result.ok().flatten(),
                     });
                 }
-                // Plays are performed in their order; within one, what belongs to the cluster comes last here.
+                // Plays run in order; within a play, the cluster-scoped resources come last here.
                 forecast.tasks.sort_by_key(|task| task.play);
             }
             Ok(Err(error)) => forecast
                 .outcome
                 .notes
-                .push(format!("{} not looked at: {error}", names.join(", "))),
+                .push(format!("not checked: {}: {error}", names.join(", "))),
             Err(panic) => {
                 let trouble = Problem::internal(name, &panic);
                 forecast.outcome.failure = Some(trouble.clone());

@@ -1,5 +1,6 @@
-//! Runs one task per host, several at once, and returns every result in the order of the hosts. A task that panics is a
-//! result, too: no host is lost silently. What a failed host means for a phase is decided by the caller.
+//! Runs one task per host, several at once, and returns every result in the order of the hosts. A
+//! task that panics is a result, too: no host is lost silently. The caller decides the consequence
+//! of a failed host.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -11,7 +12,7 @@ use tokio::task::{Id, JoinSet};
 
 use crate::names::HostName;
 
-/// A task that ended by a panic: an internal error of skep.
+/// A task that ended with a panic: an internal error of skep.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("internal error of skep: {message}")]
 pub struct TaskPanic {
@@ -19,13 +20,13 @@ pub struct TaskPanic {
 }
 
 impl TaskPanic {
-    /// Reason for people, in one sentence that names the host.
+    /// Returns the reason for people, in one sentence that names the host.
     #[must_use]
     pub fn why(&self, host: &HostName) -> String {
         format!("internal error of skep on {host}: {}", self.message)
     }
 
-    /// Next step for people, in one sentence.
+    /// Returns the next step for people, in one sentence.
     #[must_use]
     pub fn hint(&self) -> String {
         "report this message as a defect of skep, then run again".into()
@@ -48,16 +49,17 @@ impl TaskPanic {
 }
 
 tokio::task_local! {
-    /// Source position of the panic that ends this task; set by the hook of [`keep_panics_off_the_screen`].
+    /// Source position of the panic that ends this task; set by the hook of
+    /// [`keep_panics_off_the_screen`].
     static PLACE: RefCell<Option<String>>;
 }
 
-/// Runs `f` for every item, at most `limit` at once (at least one), each as a task of its own. Items begin in their order,
-/// and each one as soon as an earlier one ends. Returns one result per item, in the order of the items: the task's output,
-/// or the [`TaskPanic`] that ended it.
+/// Runs `f` for every item, at most `limit` at once (at least one), each as a task of its own.
+/// Items start in their order, each as soon as an earlier one ends. Returns one result per item, in
+/// the order of the items: the task's output, or the [`TaskPanic`] that ended it.
 ///
-/// `f` itself runs on the caller's task and only makes the future: work belongs into the future. Dropping the returned
-/// future aborts the tasks that run, and starts no further one.
+/// `f` itself runs on the caller's task and only creates the future: the work belongs into the
+/// future. Dropping the returned future aborts the running tasks and starts no further task.
 pub async fn fan_out<I, F, R>(items: I, limit: usize, mut f: F) -> Vec<Result<R::Output, TaskPanic>>
 where
     I: IntoIterator,
@@ -80,7 +82,7 @@ where
         let (id, result) = match running.join_next_with_id().await {
             None => break,
             Some(Ok((id, result))) => (id, result),
-            // Nobody aborts a task of the set: it is one whose parts panicked while they were dropped.
+            // No task of the set is ever aborted: this task panicked while its parts were dropped.
             Some(Err(error)) => {
                 let (id, reason) = (error.id(), error.to_string());
                 let panic = match error.try_into_panic() {
@@ -94,12 +96,13 @@ where
             *slot = Some(result);
         }
     }
-    // Every task was joined, so that every slot is filled.
+    // Every task was joined: every slot is filled.
     results.into_iter().flatten().collect()
 }
 
 async fn caught<R: Future>(task: R) -> Result<R::Output, TaskPanic> {
-    // What the task shares with others is behind locks that do not stay poisoned, or that read on when they are.
+    // State that the task shares with others is behind locks that do not stay poisoned, or whose
+    // readers ignore the poison.
     AssertUnwindSafe(task)
         .catch_unwind()
         .await
@@ -109,9 +112,10 @@ async fn caught<R: Future>(task: R) -> Result<R::Output, TaskPanic> {
         })
 }
 
-/// Replaces the process's panic hook for tasks of [`fan_out`]: their panics are reported as failed hosts, with the source
-/// position, instead of being written through the progress display. Other panics go to the hook before it, and so do all
-/// of them where `RUST_BACKTRACE` is set, since only that hook prints the backtrace.
+/// Replaces the process's panic hook for tasks of [`fan_out`]: their panics are reported as failed
+/// hosts, with the source position, instead of being written through the progress display. Other
+/// panics go to the previous hook, and so do all panics if `RUST_BACKTRACE` is set, since only that
+/// hook prints the backtrace.
 pub fn keep_panics_off_the_screen() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -159,7 +163,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_next_item_begins_as_soon_as_one_ends() {
-        // The first item ends only after the last one, which therefore has not waited for it.
+        // The first item ends only after the last one, which therefore cannot have waited for it.
         let last = Arc::new(tokio::sync::Notify::new());
         let work = fan_out(0..4, 2, |item| {
             let last = last.clone();
@@ -207,7 +211,7 @@ mod tests {
         }
     }
 
-    /// Ends at once, and panics while it is dropped, if it is told to.
+    /// Ends at once, and panics while it is dropped if its field is true.
     struct Brittle(bool);
 
     impl Future for Brittle {
@@ -236,7 +240,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_future_aborts_the_tasks() {
-        /// Counts the tasks that are gone.
+        /// Counts the dropped tasks.
         struct Gone(Arc<AtomicUsize>);
         impl Drop for Gone {
             fn drop(&mut self) {

@@ -1,5 +1,5 @@
-//! All hosts that a run may reach, connected on demand and once: a worker's plan reads its managers even when only the
-//! worker was asked for.
+//! The hosts that a run may reach, each connected on demand and at most once: the plan of a worker
+//! reads its managers even if only the worker was selected.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -15,19 +15,19 @@ use crate::model::{DockerAnswer, SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::transport::{Connection, TransportError};
 
-/// Opens connections. The command line gives one that speaks SSH; tests give scripted hosts.
+/// Opens connections. The command line passes in a connector for SSH; tests pass in scripted hosts.
 #[async_trait::async_trait]
 pub trait Connector: Send + Sync {
     /// Connects to a host of the inventory.
     ///
     /// # Errors
-    /// [`TransportError`] when it cannot be reached.
+    /// [`TransportError`] when the host cannot be reached.
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError>;
 
-    /// Reads a value of the operator's own machine.
+    /// Reads a value from the operator's machine.
     ///
     /// # Errors
-    /// Why it cannot be had, in one sentence without the value.
+    /// Reason why the value cannot be read, in one sentence without the value.
     async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
         Err(format!("{source:?} cannot be read here"))
     }
@@ -38,12 +38,13 @@ pub struct Fleet {
     connector: Arc<dyn Connector>,
     hosts: IndexMap<HostName, OnceCell<Result<Arc<ConnectedHost>, TransportError>>>,
     events: EventSender,
-    /// Values that were read, once each: a password manager must not ask its user again and again.
+    /// Values that were read, each of them once: a password manager must not prompt its user
+    /// repeatedly.
     values: Arc<tokio::sync::Mutex<HashMap<ValueSource, Result<SecretBytes, String>>>>,
 }
 
 impl Fleet {
-    /// A fleet of hosts, none connected yet.
+    /// Returns a fleet of hosts, of which none is connected yet.
     pub fn new(
         connector: Arc<dyn Connector>,
         hosts: impl IntoIterator<Item = HostName>,
@@ -61,7 +62,8 @@ impl Fleet {
         }
     }
 
-    /// The same hosts and connections, without events: for the last look, whose result is part of the summary.
+    /// Returns a fleet with the same hosts and connections, without events: for the last reading,
+    /// whose result is part of the summary.
     #[must_use]
     pub fn quiet(&self) -> Self {
         Self {
@@ -72,10 +74,10 @@ impl Fleet {
         }
     }
 
-    /// A value of the operator's own machine, read once.
+    /// Returns a value from the operator's machine, which is read once.
     ///
     /// # Errors
-    /// Why it cannot be had.
+    /// Reason why the value cannot be read.
     pub async fn value(&self, source: &ValueSource) -> Result<SecretBytes, String> {
         let mut values = self.values.lock().await;
         if let Some(value) = values.get(source) {
@@ -86,17 +88,17 @@ impl Fleet {
         value
     }
 
-    /// Where the fleet's events go.
+    /// Returns the sender of the fleet's events.
     #[must_use]
     pub fn events(&self) -> &EventSender {
         &self.events
     }
 
-    /// The connected host, connecting it first when this is the first call for it. A failure is kept too: a host that
-    /// could not be reached is not tried again in the same run.
+    /// Returns the connected host; the first call connects it. A failure is kept as well: an
+    /// unreachable host is not tried again in the same run.
     ///
     /// # Errors
-    /// [`TransportError`] when it cannot be reached.
+    /// [`TransportError`] when the host cannot be reached.
     pub async fn host(&self, name: &HostName) -> Result<Arc<ConnectedHost>, TransportError> {
         let Some(slot) = self.hosts.get(name) else {
             return Err(TransportError::Resolve {
@@ -127,7 +129,7 @@ impl Fleet {
         .clone()
     }
 
-    /// Ends every connection in order, at most two seconds each.
+    /// Closes every connection cleanly, within at most two seconds each.
     pub async fn close(&self) {
         let limit = std::time::Duration::from_secs(2);
         let hosts: Vec<Arc<ConnectedHost>> = self
@@ -141,7 +143,7 @@ impl Fleet {
             tokio::time::timeout(limit, host.close()).await
         })
         .await;
-        // The work is done and summed up: a connection that does not end in order changes nothing of it.
+        // The summary is complete: a connection that does not close cleanly does not change it.
         for (host, result) in hosts.iter().zip(closed) {
             if let Err(panic) = result {
                 tracing::warn!("{}", panic.why(host.name()));
@@ -164,24 +166,25 @@ impl DockerReader for Fleet {
     }
 }
 
-/// One round of reading: the same `GET` at the same Engine is made once, however many resources ask for it.
+/// Cache of one round of reads: the same `GET` at the same Engine is made once, regardless of the
+/// number of resources that need it.
 #[derive(Default)]
 pub struct ReadCache {
     reads: Mutex<HashMap<(HostName, String), SharedRead>>,
 }
 
-/// One read, made by whoever comes first and shared by all others.
+/// A read that the first caller makes and all others share.
 type SharedRead = Arc<OnceCell<DockerAnswer>>;
 
 impl ReadCache {
-    /// A `GET`, from this round's memory or from the Engine.
+    /// Returns the answer to a `GET`, from the cache or from the Engine.
     pub async fn read(&self, fleet: &Fleet, host: &HostName, path: &str) -> DockerAnswer {
         let cell = match self.reads.lock() {
             Ok(mut reads) => reads
                 .entry((host.clone(), path.to_owned()))
                 .or_default()
                 .clone(),
-            // A poisoned lock only means that another task panicked: read without the memory.
+            // A poisoned lock only means that another task panicked: the cache is bypassed.
             Err(_) => Arc::default(),
         };
         cell.get_or_init(|| fleet.get(host, path)).await.clone()

@@ -1,16 +1,16 @@
-//! The gate before a disturbing change and the wait behind it. The rules themselves are the swarm's (`swarm::guard`);
-//! the engine only knows that there is somebody to ask.
+//! The guard of disruptive changes: a check before the change and a wait after it. The rules are in
+//! `safety::guard`; the runner only calls them.
 
 use crate::model::{Change, DockerAnswer, Refusal};
 use crate::names::HostName;
 
-/// Who allows a disturbing change, and waits until its host is whole again.
+/// Allows a disruptive change, and waits until its host is ready again.
 #[async_trait::async_trait]
 pub trait DisruptionGuard: Send + Sync {
-    /// Called right before the steps of a change that disturbs; returns remarks for people.
+    /// Checks a disruptive change right before its steps; returns notes for people.
     ///
     /// # Errors
-    /// A [`Refusal`] when the change would hurt: it is not performed.
+    /// A [`Refusal`] when the change would do harm: it is then not performed.
     async fn before(
         &self,
         host: &HostName,
@@ -18,10 +18,10 @@ pub trait DisruptionGuard: Send + Sync {
         engines: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal>;
 
-    /// Called after the steps; returns when the host is whole again.
+    /// Waits after the steps until the host is ready again.
     ///
     /// # Errors
-    /// A [`Refusal`] when it does not become whole in time: nothing further is disturbed.
+    /// A [`Refusal`] when the host is not ready in time: no further host is disrupted.
     async fn after(
         &self,
         host: &HostName,
@@ -30,11 +30,11 @@ pub trait DisruptionGuard: Send + Sync {
     ) -> Result<(), Refusal>;
 }
 
-/// Reads at any host's Engine.
+/// Reads from any host's Docker Engine.
 #[async_trait::async_trait]
 pub trait DockerReader: Send + Sync {
-    /// One `GET`, never from a memory.
+    /// Makes one `GET`, never answered from a cache.
     async fn get(&self, host: &HostName, path: &str) -> DockerAnswer;
-    /// All hosts of the inventory.
+    /// Returns all hosts of the inventory.
     fn hosts(&self) -> Vec<HostName>;
 }

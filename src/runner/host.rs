@@ -1,4 +1,5 @@
-//! One host of the run: its connection, held for the whole run, and its Engine's API beside it.
+//! A host of the run: its connection, held for the whole run, and the Docker Engine API on the same
+//! connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,13 +17,14 @@ use crate::model::{DockerAnswer, RegistryCredentials};
 use crate::names::HostName;
 use crate::transport::{Connection, Exec, ExecOutput, Method, TransportError};
 
-/// Limit of time for one `GET` at an Engine.
+/// Time limit for one `GET` to a Docker Engine.
 const ENGINE_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Limit of time for one read of a gate: `/distribution` asks a registry, which may be far or gone.
+/// Time limit for one read of a proxy: `/distribution` queries a registry, which may be distant or
+/// unreachable.
 const GATE_READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Limit of time for one write of a gate.
+/// Time limit for one write of a proxy.
 const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A connected host.
@@ -45,22 +47,24 @@ impl ConnectedHost {
         }
     }
 
-    /// The same connection with a stream of its own to the Engine: who asks much does not wait for others' answers.
+    /// Returns the host with the same connection and a separate client of the Engine: a caller with
+    /// many requests does not wait for the answers of others.
     #[must_use]
     pub(super) fn with_own_stream(&self) -> Self {
         Self::new(self.name.clone(), self.connection.clone())
     }
 
-    /// The host's name.
+    /// Name of the host.
     #[must_use]
     pub fn name(&self) -> &HostName {
         &self.name
     }
 
-    /// Runs gather's script as root. For `runner::gather` alone, whose scripts are made of `Query`, a closed list of reads.
+    /// Runs the script of a gather as root. For `runner::gather` alone, whose scripts are made from
+    /// `Query`, a closed list of reads.
     ///
     /// # Errors
-    /// [`TransportError`] when the command's end is unknown.
+    /// [`TransportError`] when it is unknown how the command ended.
     pub(super) async fn run_gather_script(
         &self,
         script: String,
@@ -75,7 +79,7 @@ impl ConnectedHost {
             .await
     }
 
-    /// See [`Connection::prepare_for`].
+    /// Prepares the connection for several commands; see [`Connection::prepare_for`].
     pub(super) fn prepare_for(&self, commands: usize) {
         self.connection.prepare_for(commands);
     }
@@ -83,7 +87,7 @@ impl ConnectedHost {
     /// Runs a step's command; see [`Connection::exec`].
     ///
     /// # Errors
-    /// [`TransportError`] when the command's end is unknown.
+    /// [`TransportError`] when it is unknown how the command ended.
     pub(super) async fn run_step(
         &self,
         _permit: &Permit,
@@ -93,26 +97,26 @@ impl ConnectedHost {
         self.connection.exec(exec).await
     }
 
-    /// The connection itself, which does whatever it is told.
+    /// Returns the connection itself, which can run any command; hence the permit.
     pub(super) fn connection(&self, _permit: &Permit) -> &Arc<dyn Connection> {
         &self.connection
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection cleanly.
     pub async fn close(&self) {
         self.connection.close().await;
     }
 
-    /// How many commands were run so far; the channel to the Engine is not counted.
+    /// Number of commands run so far; requests to the Docker Engine are not counted.
     #[must_use]
     pub fn execs(&self) -> u32 {
         self.execs.load(Ordering::Relaxed)
     }
 
-    /// One request of a step at the host's Engine, with a body of any sort.
+    /// Sends a step's request to the host's Docker Engine, with any body.
     ///
     /// # Errors
-    /// [`TransportError`] when there is no Engine or the stream broke.
+    /// [`TransportError`] when there is no Docker Engine or the stream broke.
     pub(super) async fn request(
         &self,
         _permit: &Permit,
@@ -129,10 +133,10 @@ impl ConnectedHost {
         self.send(&method, path, request_body, timeout).await
     }
 
-    /// One write of the `docker` command behind a gate, as it came.
+    /// Forwards a write of the `docker` command behind a proxy unchanged.
     ///
     /// # Errors
-    /// [`TransportError`] when there is no Engine or the stream broke.
+    /// [`TransportError`] when there is no Docker Engine or the stream broke.
     pub(super) async fn forward_write(
         &self,
         _permit: &Permit,
@@ -148,7 +152,7 @@ impl ConnectedHost {
         .await
     }
 
-    /// Over a stream that is kept open, as it came.
+    /// Forwards a request unchanged over a stream that is kept open.
     async fn forward(
         &self,
         method: &Method,
@@ -165,7 +169,7 @@ impl ConnectedHost {
         result
     }
 
-    /// The client, connected by whoever comes first.
+    /// Returns the client; the first caller connects it.
     async fn client(&self) -> Result<Arc<DockerClient>, TransportError> {
         let mut slot = self.engine.lock().await;
         if let Some(client) = slot.as_ref() {
@@ -176,7 +180,7 @@ impl ConnectedHost {
         Ok(client)
     }
 
-    /// The next request starts afresh: the Engine may have been restarted.
+    /// Drops the client; the next request connects again, as the Engine may have been restarted.
     async fn forget(&self, client: &Arc<DockerClient>) {
         let mut slot = self.engine.lock().await;
         if slot
@@ -187,7 +191,7 @@ impl ConnectedHost {
         }
     }
 
-    /// Over a stream that is kept open.
+    /// Sends a request over a stream that is kept open.
     async fn send(
         &self,
         method: &Method,
@@ -203,12 +207,13 @@ impl ConnectedHost {
         result
     }
 
-    /// One `GET`, as an answer: a missing Engine is an answer, a broken connection is `Unreachable`.
+    /// Makes one `GET` and returns an answer in any case: a missing Engine is an answer, and a
+    /// broken connection is `Unreachable`.
     pub async fn engine_read(&self, path: &str) -> DockerAnswer {
         self.read(path, &RequestBody::default()).await
     }
 
-    /// What a registry has under an image's name, as this host's Engine sees it.
+    /// Returns a registry's description of an image, as this host's Engine sees it.
     pub(super) async fn distribution(
         &self,
         image: &str,
@@ -238,7 +243,7 @@ impl ConnectedHost {
     }
 }
 
-/// Reads of the `docker` command behind a gate. Nothing but GET and HEAD can come out of a [`ProxiedRead`].
+/// Reads of the `docker` command behind a proxy. A [`ProxiedRead`] can only be a GET or HEAD.
 #[async_trait]
 impl ProxyReader for ConnectedHost {
     async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError> {

@@ -1,5 +1,5 @@
-//! How the work is done: connect, gather, plan, guard, apply, verify. The engine performs all I/O for the kinds and knows
-//! none of them by name; it speaks to people only through events.
+//! The runner: connect, gather, plan, guard, apply, verify. It performs all I/O for the kinds and
+//! knows no kind by name; it reports to people only through events.
 
 mod applied_record;
 pub mod apply;

@@ -1,4 +1,4 @@
-//! What came of a run. A failing host is data: the summary is complete whatever happened.
+//! The outcome of a run. A failed host is data: the summary is complete in any case.
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -7,47 +7,47 @@ use super::TaskPanic;
 use crate::model::{Action, Disruption, FieldChange};
 use crate::names::HostName;
 
-/// What came of one resource on one host.
+/// Outcome of one resource on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 pub enum Outcome {
-    /// As asked already.
+    /// The resource was already in sync.
     Unchanged,
-    /// Differs, and only looked at (`plan`, `check`).
+    /// The resource differs and was only read (`plan`, `check`).
     Differs,
-    /// Differed, and is as asked now.
+    /// The resource differed and is in sync now.
     Changed,
-    /// Could not be read, was refused, or a step failed.
+    /// The resource could not be read, its change was refused, or a step failed.
     Failed {
-        /// Why, in one sentence.
+        /// Reason, in one sentence.
         why: String,
-        /// What to try, in one sentence; may be empty.
+        /// Next step, in one sentence; may be empty.
         hint: String,
     },
-    /// Not looked at or not acted on.
+    /// The resource was not checked, or its change was not made.
     Skipped {
-        /// Why not.
+        /// Reason of the skip.
         because: String,
     },
 }
 
-/// Why a resource differs, as far as the record of what was applied last can tell. The record is never trusted over what was
-/// observed: it explains a difference, it never hides one.
+/// Cause of a resource's difference, as far as the record of the last apply shows it. The record
+/// never overrides the observed state: it explains a difference, but never hides one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DriftCause {
-    /// The playbook asks what was applied last, and the host has something else.
+    /// The playbook has the values that were applied last, and the host has different ones.
     ChangedBehindOurBack,
-    /// The playbook asks something else than was applied last.
+    /// The playbook has values other than those applied last.
     NotYetApplied,
-    /// It was never applied on this host.
+    /// The resource was never applied on this host.
     NeverApplied,
     /// The resource, or the record, could not be read.
     Unknown,
 }
 
 impl DriftCause {
-    /// In words.
+    /// Returns the cause as text for people.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -59,29 +59,30 @@ impl DriftCause {
     }
 }
 
-/// One resource on one host.
+/// Result for one resource on one host.
 #[derive(Debug, Clone, Serialize)]
 pub struct ResourceOutcome {
-    /// The play's name.
+    /// Name of the play.
     pub play: String,
     /// `kind[name]`.
     pub resource: String,
-    /// What came of it.
+    /// Outcome of the resource.
     #[serde(flatten)]
     pub outcome: Outcome,
-    /// The difference, when there was one.
+    /// Change of the resource; `None` if it did not differ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeView>,
-    /// Why it differs, for resources that differ or could not be read.
+    /// Cause of the difference, for resources that differ or could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<DriftCause>,
-    /// When it was last applied with success, seconds since 1970 on the clock of whoever applied it.
+    /// Time of the last successful apply, in seconds since 1970, by the clock of the machine that
+    /// applied it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_applied: Option<u64>,
 }
 
 impl ResourceOutcome {
-    /// An outcome without a change and a cause.
+    /// Returns an outcome without a change and a cause.
     #[must_use]
     pub fn new(play: impl Into<String>, resource: impl Into<String>, outcome: Outcome) -> Self {
         let (play, resource) = (play.into(), resource.into());
@@ -99,17 +100,17 @@ impl ResourceOutcome {
 /// A change as reports show it: without its steps' arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ChangeView {
-    /// Create, update, delete or run.
+    /// Action: create, update, delete or run.
     pub action: Action,
-    /// What differs.
+    /// Fields that differ.
     pub fields: Vec<FieldChange>,
-    /// The steps in words.
+    /// Summaries of the steps.
     pub steps: Vec<String>,
-    /// What it disturbs.
+    /// Disruption that the change causes.
     pub disturbs: Disruption,
-    /// Whether it differs again after each run, by its nature.
+    /// True if the resource differs again after each run, as a command that always runs does.
     pub repeats: bool,
-    /// Remarks.
+    /// Notes for people.
     pub notes: Vec<String>,
 }
 
@@ -130,35 +131,37 @@ impl From<&crate::model::Change> for ChangeView {
     }
 }
 
-/// What came of one host.
+/// Outcome of one host.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct HostOutcome {
-    /// Why the host could not be reached or was lost, with what to try; `None` when it was reached.
+    /// Reason why the host is unreachable or was lost, with the next step; `None` if it was
+    /// reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<Problem>,
-    /// Internal error of skep that ended the work on the host, with the next step; the host counts as failed.
+    /// Internal error of skep that ended the work on the host, with the next step; the host counts
+    /// as failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Problem>,
-    /// Its resources in the playbook's order.
+    /// Outcomes of the host's resources, in the playbook's order.
     pub resources: Vec<ResourceOutcome>,
-    /// Remarks on the host as a whole, e.g. that its record of what was applied last is not readable.
+    /// Notes on the host as a whole, e.g. that its record of the last apply is not readable.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
-    /// Commands run on it.
+    /// Number of commands run on the host.
     pub execs: u32,
 }
 
-/// A reason and what to try.
+/// Reason of a problem, and the next step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Why.
+    /// Reason, in one sentence.
     pub why: String,
-    /// What to try.
+    /// Next step, in one sentence.
     pub hint: String,
 }
 
 impl Problem {
-    /// The trouble of a host whose task panicked.
+    /// Returns the problem of a host whose task panicked.
     #[must_use]
     pub fn internal(host: &HostName, panic: &TaskPanic) -> Self {
         Self {
@@ -169,7 +172,7 @@ impl Problem {
 }
 
 impl HostOutcome {
-    /// How many resources came out in this way.
+    /// Returns the number of resources with a matching outcome.
     pub fn count(&self, matches: impl Fn(&Outcome) -> bool) -> usize {
         self.resources
             .iter()
@@ -187,20 +190,20 @@ impl HostOutcome {
                 .any(|resource| matches!(resource.outcome, Outcome::Failed { .. }))
     }
 
-    /// Returns true if the work on the host as a whole ended early: it is unreachable, or skep itself failed on it. Nothing
-    /// more is done there in this run.
+    /// Returns true if the work on the whole host ended early: it is unreachable, or skep itself
+    /// failed on it. No further work is done there in this run.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.unreachable.is_some() || self.failure.is_some()
     }
 }
 
-/// The whole run.
+/// Summary of the whole run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct RunSummary {
-    /// By host, in the inventory's order.
+    /// Outcomes by host, in the inventory's order.
     pub hosts: IndexMap<HostName, HostOutcome>,
-    /// Whether it was interrupted.
+    /// True if the run was interrupted.
     pub interrupted: bool,
     /// Duration in milliseconds.
     pub millis: u64,
@@ -213,18 +216,18 @@ impl RunSummary {
         self.hosts.values().any(HostOutcome::failed)
     }
 
-    /// Whether any host could not be reached.
+    /// Returns true if any host is unreachable.
     #[must_use]
     pub fn unreachable(&self) -> bool {
         self.hosts.values().any(|host| host.unreachable.is_some())
     }
 
-    /// Resources that came out in this way, over all hosts.
+    /// Returns the number of resources with a matching outcome, over all hosts.
     pub fn count(&self, matches: impl Fn(&Outcome) -> bool + Copy) -> usize {
         self.hosts.values().map(|host| host.count(matches)).sum()
     }
 
-    /// Whether `plan` or `check` found any difference.
+    /// Returns true if `plan` or `check` found any difference.
     #[must_use]
     pub fn differs(&self) -> bool {
         self.count(|outcome| matches!(outcome, Outcome::Differs)) > 0

@@ -1,5 +1,5 @@
-//! A run that only looks: `plan` and `check`. It is the plan_run and its summary; what performs steps is not within its
-//! reach (see `runner::apply::permit`).
+//! A read-only run: `plan` and `check`. It consists of `plan_run` and the summary; it cannot reach
+//! the code that performs steps (see `runner::apply::permit`).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,8 +12,9 @@ use super::{ClusterCheck, Fleet};
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::run_plan::plan_run;
 
-/// Looks at every host of the playbook, `forks` at once, and with a cluster_check at the whole. Always returns a
-/// whole summary; a failing host is data. The connections stay open: whoever made the fleet closes it.
+/// Checks every host of the playbook, `forks` at once, and the whole cluster if a `cluster_check`
+/// is given. Always returns a complete summary; a failed host is data. The connections stay open:
+/// the owner of the fleet closes it.
 pub async fn run_read_only(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,

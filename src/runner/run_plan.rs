@@ -1,5 +1,6 @@
-//! The first plan: every host is gathered once and compared with all of its resources. `plan` and `check` end here, and
-//! nothing that this file calls can change a host: steps are performed in `runner::apply` alone.
+//! The first plan: every host is gathered once and compared with all of its resources. `plan` and
+//! `check` end here, and no function of this file can change a host: only `runner::apply` performs
+//! steps.
 
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use super::outcome::{ChangeView, DriftCause, HostOutcome, Outcome, Problem, Reso
 use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, TaskPanic, fan_out};
 use crate::model::{
     Change, DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource,
+    ShellQuery,
 };
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
@@ -19,30 +21,32 @@ use crate::runner::applied_record::AppliedRecord;
 use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
 use crate::transport::TransportError;
 
-/// What every host needs, as far as can be known before anything is changed.
+/// Changes that every host needs, as far as they are known before any change is made.
 pub struct RunPlan {
-    /// By host, in the order asked.
+    /// Plans by host, in the order of the request.
     pub hosts: IndexMap<HostName, HostPlan>,
-    /// Whether it was interrupted before all hosts were looked at.
+    /// True if the run was interrupted before all hosts were checked.
     pub interrupted: bool,
-    /// Who carries a play's cluster resources instead of their delegate, by index of the play.
+    /// Hosts that take over a play's cluster-scoped resources from their delegate, by index of the
+    /// play.
     pub(super) fallbacks: Fallbacks,
 }
 
-/// One host's part.
+/// Plan of one host.
 #[derive(Default)]
 pub struct HostPlan {
     /// The host's resources, bound to its facts: play, resource, and the change that it needs.
     pub tasks: Vec<PlannedResource>,
-    /// The same as a report shows it.
+    /// Outcome of the plan, for reports.
     pub outcome: HostOutcome,
-    /// What was applied on it last.
+    /// Record of the last apply on the host.
     pub(super) record: AppliedRecord,
-    /// Whether all that is unknown hangs on another host: it may be known when that one is mended.
+    /// True if every unknown state depends on another host: it may become known when that host is
+    /// repaired.
     pub waits: bool,
 }
 
-/// One resource of a play on a host.
+/// Resource of a play on a host.
 #[derive(Clone)]
 pub struct PlannedResource {
     /// Index of the play.
@@ -54,7 +58,7 @@ pub struct PlannedResource {
 }
 
 impl RunPlan {
-    /// What was found, as reports show it.
+    /// Returns the outcomes, for reports.
     #[must_use]
     pub fn into_outcomes(self) -> IndexMap<HostName, HostOutcome> {
         self.hosts
@@ -63,7 +67,7 @@ impl RunPlan {
             .collect()
     }
 
-    /// Hosts of which nothing is wrong but that another host does not answer.
+    /// Returns the hosts whose only problem is that another host does not answer.
     #[must_use]
     pub fn waiting(&self) -> Vec<HostName> {
         self.hosts
@@ -73,7 +77,7 @@ impl RunPlan {
             .collect()
     }
 
-    /// Whether any host that may be acted on needs a change.
+    /// Returns true if any host that may be changed needs a change.
     #[must_use]
     pub fn has_work(&self) -> bool {
         self.hosts.values().any(|host| {
@@ -90,8 +94,9 @@ impl Baseline for RunPlan {
     }
 }
 
-/// Looks at these hosts of the playbook, `forks` at once; a cluster_check asks and hears beside the resources. Cluster resources of hosts that
-/// cannot be read are looked at from others: those that are given, or else the next ones.
+/// Plans `hosts`, `forks` at a time; queries of a `cluster_check` are sent together with those of
+/// the resources. Cluster-scoped resources of an unreachable host are planned on `fallbacks`, or on
+/// the play's next readable host if `None`.
 pub async fn plan_run(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
@@ -182,7 +187,8 @@ async fn plan_host(
     forecast
 }
 
-/// A host that could not be read: nothing is known of its resources, so none is counted as clean.
+/// Returns the plan of a host that could not be read: the state of its resources is unknown, so
+/// none counts as in sync.
 fn unreachable_host(error: &TransportError) -> HostPlan {
     let trouble = Problem {
         why: error.to_string(),
@@ -198,7 +204,8 @@ fn unreachable_host(error: &TransportError) -> HostPlan {
     }
 }
 
-/// A host on which skep itself failed: as little is known of its resources as of an unreachable host's.
+/// Returns the plan of a host on which skep itself failed: the state of its resources is as unknown
+/// as that of an unreachable host.
 async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostPlan {
     let trouble = Problem::internal(name, panic);
     fleet
@@ -225,7 +232,7 @@ async fn examine_host(
     cluster_check: Option<&dyn ClusterCheck>,
 ) -> Result<HostPlan, TransportError> {
     let host_resources: Vec<(usize, &HostResource)> = work.host_resources(host.name()).collect();
-    // Facts are asked in the same exec as all that does not depend on them.
+    // Facts are read in the same exec as everything that does not depend on them.
     let ready: Vec<Arc<dyn Resource>> = host_resources
         .iter()
         .filter_map(|(_, host_resource)| host_resource.ready())
@@ -233,14 +240,14 @@ async fn examine_host(
     let deferred = host_resources
         .iter()
         .any(|(_, host_resource)| host_resource.ready().is_none());
-    // So is the record of what was applied last: it costs no exec of its own.
+    // The record of the last apply is read in it as well, at no further exec.
     let recorded = !host_resources.is_empty();
     let record = recorded.then(AppliedRecord::query);
     let more = cluster_check
         .map(|cluster_check| cluster_check.queries(host.name()))
         .unwrap_or_default();
     let more = deferred
-        .then_some(Query::Facts)
+        .then_some(Query::Shell(ShellQuery::Facts))
         .into_iter()
         .chain(record)
         .chain(more);
@@ -262,7 +269,8 @@ async fn examine_host(
     }
     let resources: Vec<Arc<dyn Resource>> =
         tasks.iter().map(|task| task.resource.clone()).collect();
-    // What deferred resources ask goes out in one further exec, together with everybody's second questions.
+    // Queries of deferred resources are sent in one further exec, together with the follow-up
+    // queries of the other resources.
     look.query_with_needs(&resources).await?;
     let examined = look.examine(&resources).await?;
     let elsewhere = |result: &ExamineResult| {
@@ -276,7 +284,8 @@ async fn examine_host(
     if let Some(cluster_check) = cluster_check {
         cluster_check.record(host.name(), &look.answers);
     }
-    // A host whose plays have only what belongs to the cluster, and which carries none of it, was not asked.
+    // The record was not read on a host whose plays have only cluster-scoped resources that run on
+    // another host.
     let record = if recorded {
         AppliedRecord::read(&look.answers)
     } else {
@@ -290,7 +299,7 @@ async fn examine_host(
         let play = work.plays[play].name.clone();
         let outcome_of = Outcome::Failed {
             why,
-            hint: "look at the facts with `skep facts`".into(),
+            hint: "run `skep facts` to see the facts of the host".into(),
         };
         let cause = Some(DriftCause::Unknown);
         outcome.resources.push(ResourceOutcome {
@@ -330,7 +339,7 @@ fn bind(
     }
 }
 
-/// What an examination came to, for reports.
+/// Returns the outcome of an examination, for reports.
 pub(super) fn resource_outcome(
     play: &str,
     resource: String,
@@ -351,13 +360,14 @@ fn failure(error: &ExamineError) -> Outcome {
     match error {
         ExamineError::Probe(ProbeError::Elsewhere(why)) => Outcome::Failed {
             why: why.clone(),
-            hint: "mend that host first, or apply: this host is looked at again when it is mended"
+            hint: "repair that host, or run `skep apply`, which reads this host again after it"
                 .into(),
         },
         ExamineError::Probe(error) => Outcome::Failed {
             why: error.to_string(),
-            hint: "what cannot be read is never acted on: mend that on the host, then run again"
-                .into(),
+            hint:
+                "skep never changes a resource that it cannot read: fix the cause, then run again"
+                    .into(),
         },
         ExamineError::Refused(refusal) => Outcome::Failed {
             why: refusal.why.clone(),

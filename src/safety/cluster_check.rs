@@ -1,5 +1,6 @@
-//! The swarm's part in `check`: hears what its members' Engines say, reads the list of nodes once, and reports what differs
-//! as drift of `cluster[swarm]`, shown with the manager that listed the nodes.
+//! The swarm's part in `check`: reads the state of every member's Engine, lists the nodes once, and
+//! reports the differences as drift of `cluster[swarm]`, shown with the manager that listed the
+//! nodes.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::tokens::{self, TokenDigests};
-use crate::model::{Action, Disruption, DockerAnswer, HostAnswers, Query};
+use crate::model::{Action, Disruption, DockerError, HostAnswers, Query};
 use crate::names::HostName;
 use crate::runner::outcome::ChangeView;
 use crate::runner::{
@@ -17,51 +18,53 @@ use crate::swarm::CertificateValidity;
 use crate::swarm::{DockerStatus, SwarmNode};
 use crate::swarm::{MemberObservation, cluster_drift, mends};
 
-/// The node's own certificate and its authority's behind it; the key is in another file. Engines whose `data-root` is elsewhere
-/// have none here, and then nothing is said.
+/// Path of the node's own certificate, followed by the certificate of its authority; the key is in
+/// another file. Engines with another `data-root` have no file here, and nothing is reported for
+/// them.
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
-/// What the playbook says of a host that should be a member.
+/// The playbook's declarations for a host that should be a member.
 #[derive(Debug, Clone, Copy)]
 pub struct ExpectedMember {
-    /// Whether it says how available the node is.
+    /// True if the playbook declares the availability of the node.
     pub says_availability: bool,
-    /// Whether it may be a manager.
+    /// True if the node may be a manager.
     pub may_manage: bool,
 }
 
-/// Looks at one swarm.
+/// Checks one swarm.
 pub struct SwarmCheck {
     members: BTreeMap<HostName, ExpectedMember>,
-    /// Certificates as earlier checks saw them, for members that cannot be asked now.
+    /// Certificates as earlier checks read them, for members that cannot be read now.
     earlier: BTreeMap<HostName, CertificateValidity>,
-    /// Whether all hosts of the inventory are looked at.
+    /// True if all hosts of the inventory are checked.
     everything: bool,
     /// Seconds since 1970.
     now: i64,
     heard: Mutex<CollectedObservations>,
 }
 
-/// What was heard so far.
+/// Observations that have been collected up to now.
 #[derive(Default)]
 struct CollectedObservations {
     members: BTreeMap<HostName, MemberObservation>,
-    /// The nodes, by the manager that listed them.
+    /// Nodes by the manager that listed them.
     nodes: BTreeMap<HostName, Vec<SwarmNode>>,
 }
 
-/// What is known when every host was heard.
+/// Observations of the whole swarm, after every host was read.
 pub struct SwarmSnapshot {
-    /// The members' Engines.
+    /// State of each member's Engine.
     pub engines: BTreeMap<HostName, DockerStatus>,
-    /// Nodes as one manager lists them.
+    /// Nodes as one manager lists them; `None` when no manager listed them.
     pub nodes: Option<Vec<SwarmNode>>,
-    /// Certificates, those of members that could not be asked as an earlier check saw them.
+    /// Certificates by member. For a member that could not be read, the certificate is that of an
+    /// earlier check.
     pub certificates: BTreeMap<HostName, CertificateValidity>,
 }
 
 impl SwarmCheck {
-    /// Looks at these members.
+    /// Creates a check of these members. `now` is in seconds since 1970.
     #[must_use]
     pub fn new(
         members: BTreeMap<HostName, ExpectedMember>,
@@ -78,7 +81,7 @@ impl SwarmCheck {
         }
     }
 
-    /// What was seen, for reports.
+    /// Returns the collected observations, for reports.
     #[must_use]
     pub fn seen(&self) -> SwarmSnapshot {
         let sightings = self.sightings();
@@ -100,7 +103,7 @@ impl SwarmCheck {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hosts that were not heard are unreachable.
+    /// Returns an observation for every member; a member that was not read counts as unreachable.
     fn sightings(&self) -> BTreeMap<HostName, MemberObservation> {
         let heard = self.heard();
         let unheard = |host: &HostName, wanted: &ExpectedMember| MemberObservation {
@@ -124,8 +127,8 @@ impl SwarmCheck {
             .collect()
     }
 
-    /// The nodes as the first manager lists them that did or does, with its name; else why none did. Kinds have mostly asked
-    /// already.
+    /// Returns the nodes and the first manager that lists them, or the reason why no manager does.
+    /// Kinds have mostly sent this query already, and their answer is used.
     async fn nodes(
         &self,
         managers: &[&HostName],
@@ -140,24 +143,16 @@ impl SwarmCheck {
         }
         let mut why = String::from("no manager answers");
         for manager in managers.iter().copied() {
-            match engines.get(manager, "/nodes").await {
-                DockerAnswer::Response {
-                    status: 200..=299,
-                    body,
-                } => match SwarmNode::list(&body) {
+            match engines.get(manager, "/nodes").await.json() {
+                Ok(body) => match SwarmNode::list(body) {
                     Ok(nodes) => {
                         self.heard().nodes.insert(manager.clone(), nodes.clone());
                         return Ok((manager.clone(), nodes));
                     }
                     Err(error) => why = format!("{manager}: {error}"),
                 },
-                DockerAnswer::Response { status, body } => {
-                    why = crate::swarm::error_text(status, &body)
-                }
-                DockerAnswer::Absent => {}
-                DockerAnswer::Down(error) | DockerAnswer::Unreachable(error) => {
-                    why = format!("{manager}: {error}")
-                }
+                Err(DockerError::Absent) => {}
+                Err(error) => why = format!("{manager}: {error}"),
             }
         }
         Err(why)
@@ -168,7 +163,7 @@ impl SwarmCheck {
 impl ClusterCheck for SwarmCheck {
     fn queries(&self, host: &HostName) -> Vec<Query> {
         if self.members.contains_key(host) {
-            vec![Query::engine("/info"), Query::content(CERTIFICATE)]
+            vec![Query::docker("/info"), Query::content(CERTIFICATE)]
         } else {
             Vec::new()
         }
@@ -186,7 +181,7 @@ impl ClusterCheck for SwarmCheck {
         let certificate = file.and_then(|file| CertificateValidity::read(file.content.as_deref()?));
         let says_availability = wanted.says_availability;
         let mut heard = self.heard();
-        // Kinds ask one of the managers for the nodes; the list is read once, whoever brings it.
+        // Kinds read the nodes from one of the managers; the first list that arrives is kept.
         for manager in self
             .members
             .iter()
@@ -196,7 +191,7 @@ impl ClusterCheck for SwarmCheck {
             if heard.nodes.contains_key(manager) {
                 continue;
             }
-            let own = manager == host && answers.contains(&Query::engine("/nodes"));
+            let own = manager == host && answers.contains(&Query::docker("/nodes"));
             let answer = if own {
                 answers.engine("/nodes")
             } else {
@@ -242,8 +237,9 @@ impl ClusterCheck for SwarmCheck {
             }
             Err(why) => why,
         };
-        // A member whose managers are silent: the swarm is there, and cannot be judged. With no member at all there is none
-        // yet, and a check of some hosts only may have left the managers out.
+        // With a member but no answer from its managers, the swarm exists and cannot be judged.
+        // With no member at all there is no swarm yet, and a check of some hosts only may have left
+        // the managers out.
         let member = sightings.iter().find(|(_, one)| {
             one.engine
                 .info()
@@ -252,11 +248,11 @@ impl ClusterCheck for SwarmCheck {
         match member {
             Some((host, _)) if self.everything || !managers.is_empty() => {
                 let hint =
-                    "look at `skep status` and at `journalctl -u docker` on the managers".into();
+                    "run `skep status`, and read `journalctl -u docker` on the managers".into();
                 vec![(
                     host.clone(),
                     named(Outcome::Failed {
-                        why: format!("the nodes are not known: {why}"),
+                        why: format!("the nodes are unknown: {why}"),
                         hint,
                     }),
                 )]
@@ -294,7 +290,7 @@ fn outcome(fields: Vec<crate::model::FieldChange>) -> ResourceOutcome {
     if fields.is_empty() {
         return named(Outcome::Unchanged);
     }
-    let mut notes = vec!["no resource of the playbook mends this: see `skep status`".to_owned()];
+    let mut notes = vec!["no resource of the playbook fixes this: see `skep status`".to_owned()];
     notes.extend(mends(&fields));
     let change = ChangeView {
         action: Action::Update,
@@ -304,7 +300,7 @@ fn outcome(fields: Vec<crate::model::FieldChange>) -> ResourceOutcome {
         repeats: false,
         notes,
     };
-    // Nobody applies it, so no playbook has got ahead of it.
+    // No resource declares this state, thus the cause cannot be a playbook that is not yet applied.
     let cause = Some(DriftCause::ChangedBehindOurBack);
     ResourceOutcome {
         change: Some(change),

@@ -1,5 +1,5 @@
-//! Refuses what would harm the cluster, and checks the cluster as a whole: the swarm's part in the run
-//! loop. The rules themselves are pure and live in `swarm`.
+//! Refuses changes that would harm the cluster, and checks the cluster as a whole: the swarm's part
+//! in the runner. The rules themselves are pure and live in `swarm`.
 
 mod cluster_check;
 mod guard;

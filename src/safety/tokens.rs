@@ -1,5 +1,6 @@
-//! Join tokens as something to remember: whether they are still those of the last `apply`. A token is read from a manager, made into
-//! a digest at once, and kept only as a digest keyed by the host's own record (docs/decisions/0030); nothing shows it.
+//! Join tokens in the baseline: detects tokens that changed since the last `apply`. A token is read
+//! from a manager, made into a digest at once, and kept only as a digest keyed by the host's own
+//! record (docs/decisions/0030). No output shows a token.
 
 use serde_json::{Value, json};
 
@@ -8,7 +9,7 @@ use crate::names::HostName;
 use crate::runner::{Baseline, BaselineEntry};
 use crate::swarm::NodeRole;
 
-/// Where a manager tells them.
+/// Path of the Docker API that returns the tokens.
 pub(super) const PATH: &str = "/swarm";
 
 /// Digests of both tokens.
@@ -16,7 +17,7 @@ pub(super) const PATH: &str = "/swarm";
 pub(super) struct TokenDigests([(NodeRole, DefinitionDigest); 2]);
 
 impl TokenDigests {
-    /// Reads a manager's answer to `GET /swarm`; `None` when it tells no tokens.
+    /// Reads a manager's answer to `GET /swarm`; `None` when it contains no tokens.
     pub(super) fn read(body: &Value) -> Option<Self> {
         let digest = |role: NodeRole| {
             let token = body
@@ -34,7 +35,7 @@ impl TokenDigests {
         ]))
     }
 
-    /// What this manager's record is to hold.
+    /// Returns the entries for this manager's record.
     pub(super) fn baseline_entries(&self, host: &HostName) -> impl Iterator<Item = BaselineEntry> {
         let host = host.clone();
         self.0
@@ -46,8 +47,9 @@ impl TokenDigests {
             })
     }
 
-    /// Tokens that are others than every manager remembers. One `apply` may have reached some managers only: the tokens are known
-    /// when any of them knows them, and nothing is said where none remembers any.
+    /// Returns the tokens that differ from the record of every manager. One `apply` may have
+    /// reached some managers only: a token counts as known when any record contains it, and is not
+    /// reported when no record has any.
     pub(super) fn rotated<'a>(
         &self,
         managers: impl Iterator<Item = &'a HostName> + Clone,
@@ -63,13 +65,13 @@ impl TokenDigests {
         let field = |(role, _): &(NodeRole, DefinitionDigest)| FieldChange {
             field: format!("join token of {}s", role.word()),
             before: DisplayValue::text("rotated"),
-            after: DisplayValue::text("as at the last apply"),
+            after: DisplayValue::text("same as at the last apply"),
         };
         self.0.iter().filter(is_new).map(field).collect()
     }
 }
 
-/// The name in the record.
+/// Returns the name of the token in the record.
 fn id(role: NodeRole) -> String {
     format!("the join token of {}s", role.word())
 }
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
     use crate::swarm::samples::host;
 
-    /// What each manager's record holds.
+    /// Content of each manager's record.
     struct Records(BTreeMap<HostName, TokenDigests>);
 
     impl Baseline for Records {
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_new_when_a_record_knows_another_and_none_knows_it() {
+    fn token_is_rotated_when_records_exist_and_none_matches() {
         let (old, new) = (tokens("m1", "w1"), tokens("m1", "w2"));
         assert_eq!(
             fields(&new, &[("docker01", old)]),
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_without_tokens_says_nothing_and_tokens_are_never_printed() {
+    fn answer_without_tokens_is_none_and_tokens_are_never_printed() {
         assert_eq!(
             TokenDigests::read(&json!({ "message": "This node is not a swarm manager." })),
             None
@@ -150,7 +152,7 @@ mod tests {
         assert_ne!(
             tokens("a", "b"),
             tokens("b", "a"),
-            "a token of workers is none of managers"
+            "a worker token is not a manager token"
         );
     }
 }

@@ -1,20 +1,23 @@
-//! Addresses of the group's managers as the inventory knows them, and the small rules about `host:port`.
+//! Addresses of the group's managers as the inventory declares them, and the parsing of
+//! `host:port`.
 
 use crate::inventory::Roster;
 use crate::names::HostName;
 
-/// Port of cluster management traffic where nothing else is said (Docker's default).
+/// Default port of cluster management traffic (Docker's default).
 pub const SWARM_PORT: u16 = 2377;
 
-/// Where the managers of the group are, by the inventory: the variable `swarm_address`, else the address of SSH.
+/// Addresses of the group's managers from the inventory: the variable `swarm_address`, or the SSH
+/// address when it is not set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ManagerAddresses {
-    /// Manager and its address (an IP or a name, maybe with a port), in the inventory's order.
+    /// Managers and their addresses (an IP address or a name, optionally with a port), in the
+    /// inventory's order.
     pub managers: Vec<(HostName, String)>,
 }
 
 impl ManagerAddresses {
-    /// The addresses of a group's hosts.
+    /// Returns the addresses of a group's hosts.
     #[must_use]
     pub fn of_group(roster: &Roster, group: &str) -> Self {
         let managers = roster
@@ -33,13 +36,13 @@ impl ManagerAddresses {
         Self { managers }
     }
 
-    /// Names of the managers, in the inventory's order.
+    /// Returns the names of the managers, in the inventory's order.
     #[must_use]
     pub fn names(&self) -> Vec<HostName> {
         self.managers.iter().map(|(host, _)| host.clone()).collect()
     }
 
-    /// Whether an address (port or not) is one of a manager of the group.
+    /// Returns true if an address (with or without a port) belongs to a manager of the group.
     #[must_use]
     pub fn contains(&self, address: &str) -> bool {
         self.managers
@@ -48,7 +51,8 @@ impl ManagerAddresses {
     }
 }
 
-/// The address without its port: `10.0.0.1:2377` and `10.0.0.1` are the same host, `[fd00::1]:2377` is `fd00::1`.
+/// Returns the address without its port: `10.0.0.1:2377` and `10.0.0.1` are the same host,
+/// `[fd00::1]:2377` is `fd00::1`.
 #[must_use]
 pub fn host_part(address: &str) -> &str {
     if address.parse::<std::net::Ipv6Addr>().is_ok() {
@@ -61,7 +65,7 @@ pub fn host_part(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// The port of `host:port`, if there is one.
+/// Returns the port of `host:port`, if it has one.
 #[must_use]
 pub fn port_of(address: &str) -> Option<u16> {
     if address.parse::<std::net::Ipv6Addr>().is_ok() {
@@ -72,7 +76,7 @@ pub fn port_of(address: &str) -> Option<u16> {
         .and_then(|(_, port)| port.parse().ok())
 }
 
-/// The address with a port: its own, else [`SWARM_PORT`].
+/// Returns the address with a port: its own port, or [`SWARM_PORT`] if it has none.
 #[must_use]
 pub fn with_port(address: &str) -> String {
     let (host, port) = (host_part(address), port_of(address).unwrap_or(SWARM_PORT));
@@ -88,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_told_from_an_ipv6_group() {
+    fn port_is_distinguished_from_an_ipv6_group() {
         for (address, host, full) in [
             ("10.0.0.1", "10.0.0.1", "10.0.0.1:2377"),
             ("10.0.0.1:4000", "10.0.0.1", "10.0.0.1:4000"),

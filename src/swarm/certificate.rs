@@ -1,9 +1,10 @@
-//! When a node's certificate ends. The Engine's API does not say; `swarm-node.crt` on the node does. Reads no more of X.509
-//! (RFC 5280, 4.1) than the way to `validity`, and trusts nothing it reads: it is for a warning.
+//! Validity of a node's certificate. The Engine's API does not report it; the file `swarm-node.crt`
+//! on the node contains it. This reader parses no more of X.509 (RFC 5280, 4.1) than the path to
+//! `validity`, and verifies no signature: the result is used for a warning only.
 
 use serde::Serialize;
 
-/// When a certificate begins and ends, in seconds since 1970.
+/// Begin and end of a certificate's validity, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CertificateValidity {
     /// Not before.
@@ -13,7 +14,7 @@ pub struct CertificateValidity {
 }
 
 impl CertificateValidity {
-    /// Reads the first certificate of a PEM file; `None` when it is none.
+    /// Reads the first certificate of a PEM file; `None` when the text is not a certificate.
     #[must_use]
     pub fn read(pem: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(pem).ok()?;
@@ -44,7 +45,7 @@ impl CertificateValidity {
     }
 }
 
-/// One element of DER: its tag, its content, and what follows it.
+/// Splits off one DER element: returns its tag, its content, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&tag, rest) = bytes.split_first()?;
     let (&first, rest) = rest.split_first()?;
@@ -67,7 +68,7 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     Some((tag, content, rest))
 }
 
-/// UTCTime `YYMMDDhhmmssZ` (until 2049) or GeneralizedTime `YYYYMMDDhhmmssZ`.
+/// Parses a UTCTime `YYMMDDhhmmssZ` (until 2049) or a GeneralizedTime `YYYYMMDDhhmmssZ`.
 fn time(tag: u8, text: &[u8]) -> Option<i64> {
     let digits: Vec<i64> = text
         .strip_suffix(b"Z")?
@@ -84,7 +85,8 @@ fn time(tag: u8, text: &[u8]) -> Option<i64> {
     Some(days(year, two(at)?, two(at + 2)?) * 86_400 + clock)
 }
 
-/// Days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that the leap day comes last.
+/// Returns the days from 1970-01-01 to a date of the Gregorian calendar. Years begin in March, to
+/// put the leap day last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 {
         (year, month - 3)
@@ -97,7 +99,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
         - 719_468
 }
 
-/// Bytes of base64 with line breaks (RFC 4648); `None` on any other character.
+/// Decodes base64 with line breaks (RFC 4648); `None` on any other character.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
@@ -125,25 +127,27 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// A leaf and behind it another certificate, as in swarm-node.crt; made with `openssl req -x509` and `-not_before`, `-not_after`.
+    /// A leaf certificate followed by another one, as in swarm-node.crt; made with `openssl req
+    /// -x509` and `-not_before`, `-not_after`.
     const PEM: &str = include_str!("certificate/sample.pem");
 
     #[test]
-    fn the_first_certificate_counts() {
+    fn the_first_certificate_of_a_file_is_read() {
         let validity = CertificateValidity::read(PEM.as_bytes()).unwrap();
         // 2026-11-01T10:00:00Z and 2027-01-30T11:30:15Z, by date(1).
         assert_eq!(
             (validity.from, validity.until),
             (1_793_527_200, 1_801_308_615)
         );
-        // The one behind it is of version 3, as the Engine's are: ten years.
+        // The second certificate is of version 3, as the Engine's certificates are, and lives ten
+        // years.
         let other = PEM.split_once("-----END CERTIFICATE-----").unwrap().1;
         let validity = CertificateValidity::read(other.as_bytes()).unwrap();
         assert_eq!(validity.until - validity.from, 3650 * 86_400);
     }
 
     #[test]
-    fn times_of_both_forms() {
+    fn utc_and_generalized_times_are_parsed() {
         assert_eq!(time(0x17, b"700101000000Z"), Some(0));
         assert_eq!(time(0x17, b"991231235959Z"), Some(946_684_799));
         assert_eq!(time(0x18, b"20240229120000Z"), Some(1_709_208_000));
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_cut_short_is_no_certificate() {
+    fn truncated_certificates_are_rejected() {
         let whole = PEM.split("-----END").next().unwrap();
         for length in 0..whole.len() / 2 {
             let _ = CertificateValidity::read(&whole.as_bytes()[..length]);

@@ -1,13 +1,14 @@
-//! The part of an Engine's `GET /info` that tells about its swarm. Fields that an Engine leaves out or sends as null
-//! read as empty: `Cluster` is there on managers only, and only while the swarm has a leader.
+//! The part of an Engine's `GET /info` that describes its swarm. Fields that an Engine leaves out
+//! or sends as null are read as empty: `Cluster` exists on managers only, and only while the swarm
+//! has a leader.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What an Engine says about itself and its swarm.
+/// An Engine's report about itself and its swarm.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DockerInfo {
-    /// The host name that the Engine sees; it is the `Description.Hostname` of its node.
+    /// Host name as the Engine sees it; equals the `Description.Hostname` of its node.
     pub name: String,
     /// Version of the Engine, e.g. `20.10.24`.
     pub server_version: String,
@@ -17,11 +18,11 @@ pub struct DockerInfo {
     pub node_address: String,
     /// `inactive`, `pending`, `active`, `error` or `locked`.
     pub state: String,
-    /// Whether the Engine is a working manager.
+    /// True if the Engine is a working manager.
     pub control_available: bool,
-    /// What the Engine says is wrong, e.g. that the swarm has no leader.
+    /// Error that the Engine reports, e.g. that the swarm has no leader.
     pub error: String,
-    /// The managers that the node knows.
+    /// Managers that the node knows.
     pub remote_managers: Vec<RemoteManager>,
     /// ID of the cluster; on managers that have a leader.
     pub cluster_id: Option<String>,
@@ -33,19 +34,20 @@ pub struct DockerInfo {
     pub system_time: Option<i64>,
 }
 
-/// A manager as a node remembers it.
+/// A manager as a node has recorded it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct RemoteManager {
-    /// Its node.
+    /// ID of the manager's node.
     #[serde(rename = "NodeID")]
     pub node_id: String,
-    /// Its address with port.
+    /// Address of the manager, with port.
     pub addr: String,
 }
 
 impl DockerInfo {
-    /// Reads the body of `GET /info`. Never fails: what is missing is empty, as on an Engine outside a swarm.
+    /// Reads the body of `GET /info`. Never fails: missing fields are empty, as on an Engine
+    /// outside a swarm.
     #[must_use]
     pub fn read(body: &Value) -> Self {
         let text = |pointer: &str| {
@@ -89,7 +91,8 @@ impl DockerInfo {
         }
     }
 
-    /// The managers that this node knows, for messages: `10.0.0.1:2377, 10.0.0.2:2377`.
+    /// Returns the addresses of the managers that this node knows, for messages: `10.0.0.1:2377,
+    /// 10.0.0.2:2377`.
     #[must_use]
     pub fn remote_addresses(&self) -> String {
         let addresses: Vec<&str> = self
@@ -105,7 +108,7 @@ impl DockerInfo {
     }
 }
 
-/// An Engine's time, `2026-11-21T13:00:00.123+01:00` (RFC 3339), in seconds since 1970.
+/// Converts an Engine's time, `2026-11-21T13:00:00.123+01:00` (RFC 3339), to seconds since 1970.
 fn seconds(text: &str) -> Option<i64> {
     let (day, rest) = text.split_once('T')?;
     let zone = rest.find(['Z', 'z', '+', '-'])?;
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_of_engines() {
+    fn engine_times_are_read_as_seconds_since_1970() {
         let noon = seconds("2026-11-21T12:00:00Z");
         assert!(noon.is_some());
         for same in [

@@ -1,45 +1,47 @@
-//! Which swarm is ours, and what this host is in it. Identity is the pair of cluster ID and node ID; a host name never
-//! decides. What cannot be known stays unknown: it is never read as absence, so it never leads to a second swarm.
+//! Finds our swarm, and the membership of this host in it. The identity is the pair of cluster ID
+//! and node ID; a host name never decides. An unknown state stays unknown: it is never read as
+//! absence, and thus never leads to a second swarm.
 
 use super::{DockerInfo, DockerStatus, ManagerAddresses, SwarmNode, SwarmView};
 use crate::model::{ProbeError, Refusal};
 use crate::names::HostName;
 
-/// What this host is in our swarm.
+/// State of this host in our swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Membership {
-    /// No Engine yet.
+    /// The host has no Engine yet.
     Bare,
-    /// An Engine that does not answer: what it is cannot be told until it runs.
+    /// The Engine does not answer; its membership is unknown until it runs.
     Stopped(String),
-    /// An Engine in no swarm.
+    /// The Engine is in no swarm.
     Inactive,
-    /// An Engine that went half-way into a swarm and has no place in ours: it must leave before it can join.
+    /// The Engine has joined a swarm only in part and is no node of ours: it must leave before it
+    /// can join.
     HalfJoined {
         /// `pending` or `error`.
         state: String,
-        /// The Engine's own words.
+        /// Error text of the Engine.
         error: String,
     },
-    /// A node of ours that is finding its managers again, e.g. after a reboot.
+    /// The host is a node of our swarm that is reconnecting to its managers, e.g. after a reboot.
     Returning(SwarmNode),
-    /// A node of ours.
+    /// The host is a node of our swarm.
     Member(SwarmNode),
-    /// It still believes to be a node of ours, and our managers no longer know it.
+    /// The Engine still reports membership in our swarm, but our managers no longer list its node.
     Removed {
-        /// The node ID that it had.
+        /// Former node ID.
         node_id: String,
     },
 }
 
-/// Our swarm, as far as one of its managers answers.
+/// Our swarm as one of its managers reports it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSwarm {
-    /// Identity of the cluster.
+    /// ID of the cluster.
     pub cluster_id: String,
-    /// Working managers of the group, the looking host last.
+    /// Working managers of the group, the observing host last.
     pub managers: Vec<HostName>,
-    /// All nodes.
+    /// Nodes of the swarm.
     pub nodes: Vec<SwarmNode>,
     /// Default address pools.
     pub address_pool: Vec<String>,
@@ -47,19 +49,20 @@ pub struct LiveSwarm {
     pub subnet_size: u8,
 }
 
-/// This host and our swarm.
+/// The membership of this host, and our swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MembershipStatus {
-    /// What this host is.
+    /// Membership of this host.
     pub membership: Membership,
-    /// Our swarm, when a manager of the group (or this host itself) holds it.
+    /// Our swarm, if a manager of the group (or this host itself) reports it.
     pub swarm: Option<LiveSwarm>,
-    /// What the host's own Engine says.
+    /// Report of the host's own Engine.
     pub info: DockerInfo,
 }
 
 impl LiveSwarm {
-    /// Managers to act through: any but the host itself, which is asked only when it is the only one.
+    /// Returns the managers to act through: all but the host itself, which is used only if it is
+    /// the only manager.
     #[must_use]
     pub fn peers_of(&self, host: &HostName) -> Vec<HostName> {
         let peers: Vec<HostName> = self
@@ -77,7 +80,7 @@ impl LiveSwarm {
 }
 
 impl MembershipStatus {
-    /// The host's own node, when it is one of ours.
+    /// Returns the host's own node if it is a node of our swarm.
     #[must_use]
     pub fn node(&self) -> Option<&SwarmNode> {
         match &self.membership {
@@ -87,16 +90,17 @@ impl MembershipStatus {
     }
 }
 
-/// Why there is no standing to act on.
+/// Reason why no membership can be acted on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MembershipError {
-    /// It is known, and acting would hurt.
+    /// The membership is known, and acting would do harm.
     Refused(Refusal),
-    /// It cannot be known now.
+    /// The membership is currently unknown.
     Unknown(String),
 }
 
-/// The standing for a kind: what is unknown fails the probe, what is refused waits for the plan.
+/// Like [`resolve_membership`], but an unknown state becomes a [`ProbeError`], while a refusal is
+/// returned for `plan` to report.
 ///
 /// # Errors
 /// [`ProbeError`] for [`MembershipError::Unknown`].
@@ -111,11 +115,12 @@ pub fn try_resolve(
     }
 }
 
-/// Finds our swarm and the host's standing in it.
+/// Finds our swarm and the host's membership in it.
 ///
 /// # Errors
-/// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership; [`MembershipError::Unknown`] when a manager that
-/// may hold the swarm could not be read, or the swarm has no leader.
+/// [`MembershipError::Refused`] for a foreign, split, locked or damaged membership;
+/// [`MembershipError::Unknown`] when a manager that may belong to the swarm could not be read, or
+/// the swarm has no leader.
 pub fn resolve_membership(
     view: &SwarmView,
     ours: &ManagerAddresses,
@@ -151,7 +156,8 @@ pub fn resolve_membership(
     })
 }
 
-/// The swarm that the group's managers hold; `None` when none of those that answer does.
+/// Returns the swarm that the group's managers report; `None` when no answering manager reports a
+/// swarm.
 fn our_swarm(
     view: &SwarmView,
     ours: &ManagerAddresses,
@@ -166,7 +172,7 @@ fn our_swarm(
     else {
         return match view.managers().find(|(_, info)| info.cluster_id.is_none()) {
             Some((name, info)) => Err(MembershipError::Unknown(format!(
-                "the swarm that {name} manages has no leader, so its nodes cannot be read or changed: {}",
+                "the swarm that {name} manages has no leader; its nodes cannot be read or changed: {}",
                 if info.error.is_empty() {
                     "the Engine gives no reason"
                 } else {
@@ -187,13 +193,13 @@ fn our_swarm(
                     "the managers are in different swarms: {first} in cluster {cluster_id}, {name} in cluster {other}"
                 ),
                 format!(
-                    "find out which one is meant; take the other host out by hand with `docker swarm leave --force` \
+                    "find out which cluster is the right one; remove the other host by hand with `docker swarm leave --force` \
                          (on {first} or {name})"
                 ),
             );
         }
     }
-    // A manager outside the group (one that is to be demoted) may answer for the cluster too.
+    // A manager outside the group (e.g. before its demotion) may answer for the cluster too.
     let names = view
         .managers()
         .filter(|(_, info)| info.cluster_id.as_ref() == Some(&cluster_id))
@@ -218,7 +224,7 @@ fn our_swarm(
     }))
 }
 
-/// What a host that is in some swarm is in ours.
+/// Returns the membership in our swarm of a host that is in some swarm.
 fn in_swarm(
     view: &SwarmView,
     ours: &ManagerAddresses,
@@ -241,17 +247,17 @@ fn in_swarm(
         ("pending", Some(node)) => Ok(Membership::Returning(node.clone())),
         (state, Some(node)) if node.manager.is_some() => refuse(
             format!(
-                "{} is a manager of the swarm and its Engine says `{state}`: {}",
+                "{} is a manager of the swarm and its Engine reports `{state}`: {}",
                 view.host, info.error
             ),
-            "the Engine tries again by itself: wait a minute and run again; if it stays so, repair it by hand (making a manager leave could cost the swarm its majority)",
+            "the Engine retries by itself: wait a minute and run again; if the state persists, repair it by hand (making a manager leave could cost the swarm its majority)",
         ),
         ("active", None) if info.control_available => refuse(
             format!(
                 "{} acts as a manager of cluster {}, whose other managers do not know its node {}",
                 view.host, swarm.cluster_id, info.node_id
             ),
-            "compare `docker node ls` on each manager, and take the stale one out by hand with `docker swarm leave --force`",
+            "compare `docker node ls` on each manager, and remove the stale manager by hand with `docker swarm leave --force`",
         ),
         (_, None) if !info.remote_managers.is_empty() && !knows_us(view, ours, info, swarm) => {
             Err(foreign(view, info, Some(swarm)))
@@ -269,7 +275,7 @@ fn in_swarm(
     }
 }
 
-/// Whether one of the managers that the host remembers is ours.
+/// Returns true if one of the managers that the host has recorded is ours.
 fn knows_us(
     view: &SwarmView,
     ours: &ManagerAddresses,
@@ -285,13 +291,14 @@ fn knows_us(
     })
 }
 
-/// A host that is in a swarm, while no manager of the group that answers holds one.
+/// Returns the error for a host that is in a swarm while no answering manager of the group is in
+/// one.
 fn without_swarm(view: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -> MembershipError {
     let remembered = info
         .remote_managers
         .iter()
         .any(|remote| ours.contains(&remote.addr));
-    // A name in place of an address cannot be compared, so nothing can be concluded from it.
+    // A name in place of an address cannot be compared and proves nothing.
     let comparable = ours.managers.iter().all(|(_, address)| {
         super::host_part(address)
             .parse::<std::net::IpAddr>()
@@ -315,7 +322,7 @@ fn without_swarm(view: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -
     }
 }
 
-/// The refusal of a host that belongs to somebody else.
+/// Returns the refusal of a host that belongs to another swarm.
 fn foreign(view: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> MembershipError {
     let theirs = match &info.cluster_id {
         Some(id) => format!("cluster {id}, managers {}", info.remote_addresses()),
@@ -357,18 +364,19 @@ fn foreign(view: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> Me
     })
 }
 
-/// The first manager that may hold the swarm although it cannot be seen to.
+/// Returns the reason of the first manager that may belong to the swarm, but whose state is
+/// unknown.
 fn unknown_manager(view: &SwarmView) -> Option<String> {
     view.others.iter().find_map(|(name, view)| match (view.unknown(), view.info()) {
         (Some(why), _) => {
-            Some(format!("whether {name} holds the swarm cannot be known: {}", why.trim_end_matches('.')))
+            Some(format!("cannot determine whether {name} is in the swarm: {}", why.trim_end_matches('.')))
         }
         (None, Some(info)) if info.state != "inactive" && !info.state.is_empty() && !view.is_manager() => {
             Some(format!(
                 "{name} is in a swarm (state `{}`) and does not manage it now; its managers: {}{}{}",
                 info.state,
                 info.remote_addresses(),
-                if info.error.is_empty() { "" } else { "; it says: " },
+                if info.error.is_empty() { "" } else { "; its error: " },
                 info.error
             ))
         }

@@ -1,6 +1,6 @@
-//! The cluster's own rules, pure over what Docker Engines answered: who is a member of what
-//! (`membership`), what may be taken away (`quorum`), what a person should see (`overview`, `drift`).
-//! Nothing here reads a host.
+//! The cluster's own rules, pure over the answers of Docker Engines: membership of hosts
+//! (`membership`), removal of managers (`quorum`), reports for a person (`overview`, `drift`). No
+//! code here reads a host.
 
 mod addresses;
 mod certificate;
@@ -25,5 +25,4 @@ pub use membership::{
 pub use node::{ManagerStatus, NodeRole, SwarmNode};
 pub use objects::{ObjectsReading, SwarmObjects, read_from};
 pub use quorum::{AllowedLoss, VoterLoss, Voters, may_lose};
-pub(crate) use view::error_text;
 pub use view::{DockerStatus, SwarmReading, SwarmView};

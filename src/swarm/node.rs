@@ -1,5 +1,5 @@
-//! A node as a manager lists it (`GET /nodes`): the fields that the rules need, and the whole `Spec`, because an
-//! update replaces all of it.
+//! A node as a manager lists it (`GET /nodes`): the fields that the rules need, and the whole
+//! `Spec`, because an update replaces all of it.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use serde_json::Value;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NodeRole {
-    /// Votes and answers for the cluster.
+    /// A manager votes and answers for the cluster.
     Manager,
-    /// Runs tasks.
+    /// A worker runs tasks.
     Worker,
 }
 
 impl NodeRole {
-    /// The Engine's word: `manager` or `worker`.
+    /// Returns the Docker API's name of the role: `manager` or `worker`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -26,7 +26,7 @@ impl NodeRole {
         }
     }
 
-    /// JSON pointer to the role's join token in the answer of `GET /swarm`.
+    /// Returns the JSON pointer to the role's join token in the answer of `GET /swarm`.
     #[must_use]
     pub fn token_pointer(self) -> &'static str {
         match self {
@@ -36,28 +36,28 @@ impl NodeRole {
     }
 }
 
-/// A manager's standing among the voters.
+/// A manager's state among the voters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 pub struct ManagerStatus {
-    /// Whether it leads; left out when it does not.
+    /// True if the manager is the leader; the API leaves the field out otherwise.
     pub leader: bool,
     /// `reachable`, `unreachable` or `unknown`.
     pub reachability: String,
-    /// Its address with port.
+    /// Address of the manager, with port.
     pub addr: String,
 }
 
-/// One node of a swarm.
+/// A node of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwarmNode {
-    /// The node's identity; new at each join.
+    /// ID of the node; new at each join.
     pub id: String,
     /// Version that an update must name.
     pub version: u64,
     /// Name of the machine; not unique.
     pub hostname: String,
-    /// The role that is asked for; raft may lag behind it.
+    /// Desired role; the Raft state may lag behind it.
     pub role: NodeRole,
     /// `active`, `pause` or `drain`.
     pub availability: String,
@@ -67,11 +67,11 @@ pub struct SwarmNode {
     pub state: String,
     /// Address as the managers see it, without port.
     pub address: String,
-    /// There for managers.
+    /// State among the voters; `None` for workers.
     pub manager: Option<ManagerStatus>,
     /// Version of the node's Engine.
     pub engine_version: String,
-    /// The whole specification, to be sent back by an update.
+    /// The whole specification; an update must send all of it back.
     pub spec: Value,
 }
 
@@ -79,7 +79,7 @@ impl SwarmNode {
     /// Reads the body of `GET /nodes`.
     ///
     /// # Errors
-    /// A sentence when the body is not a list of nodes.
+    /// Returns a message when the body is not a list of nodes.
     pub fn list(body: &Value) -> Result<Vec<Self>, String> {
         let entries = body
             .as_array()
@@ -90,7 +90,7 @@ impl SwarmNode {
     /// Reads one node.
     ///
     /// # Errors
-    /// A sentence when the ID, the version or the specification is missing.
+    /// Returns a message when the ID, the version or the specification is missing.
     pub fn read(body: &Value) -> Result<Self, String> {
         let text = |pointer: &str| {
             body.pointer(pointer)
@@ -134,7 +134,7 @@ impl SwarmNode {
         })
     }
 
-    /// Whether it is a voter that the others can reach.
+    /// Returns true if the node is a voter that the other managers can reach.
     #[must_use]
     pub fn is_reachable_manager(&self) -> bool {
         self.manager
@@ -142,7 +142,7 @@ impl SwarmNode {
             .is_some_and(|status| status.reachability == "reachable")
     }
 
-    /// The first twelve characters of the ID, as Docker's own lists show it.
+    /// Returns the first twelve characters of the ID, as Docker's own lists show it.
     #[must_use]
     pub fn short_id(&self) -> &str {
         self.id.get(..12).unwrap_or(&self.id)

@@ -1,50 +1,52 @@
-//! The swarm's own objects (networks, secrets, configs), read for a cluster resource through whichever manager answers.
-//! The host that carries the resource is asked first, in its first exchange; the others only when it does not manage.
+//! The swarm's own objects (networks, secrets, configs), read for a cluster-scoped resource through
+//! any manager that answers. The delegate is queried first, in its first round trip; other managers
+//! are queried only if the delegate is not a manager.
 
 use super::{ManagerAddresses, MembershipStatus, SwarmReading, SwarmView, try_resolve};
-use crate::model::{DockerAnswer, HostAnswers, ProbeError, Query, Refusal};
+use crate::model::{DockerQuery, HostAnswers, ProbeError, Query, Refusal};
 use crate::names::HostName;
 
-/// What is known of the swarm that a cluster resource belongs to.
+/// State of the swarm that a cluster-scoped resource belongs to.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SwarmObjects {
-    /// There is no swarm yet: what the resource needs will be made once there is one.
+    /// There is no swarm yet; the objects can be created once there is a swarm.
     NoSwarm,
-    /// Acting would hurt: a foreign swarm, managers in different ones.
+    /// Acting would do harm: a foreign swarm, or managers in different swarms.
     Refused(Refusal),
-    /// The answers to the paths that were asked, in their order, and managers to act through.
+    /// The answers to the queried paths, in their order, and managers to act through.
     Read {
-        /// Working managers; the one that answered comes first.
+        /// Working managers; the manager that answered comes first.
         managers: Vec<HostName>,
-        /// One body a path.
+        /// Response bodies, one per path.
         bodies: Vec<serde_json::Value>,
     },
 }
 
-/// A round of reading.
+/// Result of one round of reading.
 pub enum ObjectsReading {
-    /// These must be answered first.
+    /// Queries that must be answered first.
     Needs(Vec<Query>),
-    /// Everything is read.
+    /// The complete result.
     Done(SwarmObjects),
 }
 
 impl SwarmObjects {
-    /// What the first round asks: who manages, and the objects themselves where the host is meant to be a manager.
+    /// Returns the queries of the first round: the state of the managers, and the objects
+    /// themselves if the host should be a manager.
     #[must_use]
     pub fn queries(host: &HostName, ours: &ManagerAddresses, paths: &[String]) -> Vec<Query> {
         let names = ours.names();
         let mut queries = SwarmView::queries(host, &names);
         if names.contains(host) {
-            queries.extend(paths.iter().map(Query::engine));
+            queries.extend(paths.iter().map(Query::docker));
         }
         queries
     }
 
-    /// Reads with the answers at hand.
+    /// Reads the objects from the available answers.
     ///
     /// # Errors
-    /// [`ProbeError`] when it is unknown what the swarm is, or no manager gives the objects.
+    /// [`ProbeError`] when the state of the swarm is unknown, or no manager returns the objects.
     pub fn read(
         host: &HostName,
         ours: &ManagerAddresses,
@@ -64,7 +66,8 @@ impl SwarmObjects {
                 swarm: Some(swarm), ..
             }) => swarm,
         };
-        // The looking host stands last there; here it costs no exchange of its own.
+        // `LiveSwarm` lists the observing host last; here it goes first, because its answers cost
+        // no extra round trip.
         let mut managers = swarm.managers;
         let looks_last = managers.last() == Some(host);
         managers.rotate_right(usize::from(looks_last));
@@ -75,11 +78,11 @@ impl SwarmObjects {
     }
 }
 
-/// One body a path from the first of these managers that gives them all, which is then moved to the front; or what must be answered
-/// first.
+/// Returns one body per path from the first of these managers that returns them all, and moves it
+/// to the front; otherwise returns the queries that must be answered first.
 ///
 /// # Errors
-/// [`ProbeError`] when no manager gives them.
+/// [`ProbeError`] when no manager returns them.
 pub fn read_from(
     managers: &mut [HostName],
     host: &HostName,
@@ -115,7 +118,7 @@ pub fn read_from(
 
 fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
     if manager == host {
-        Query::engine(path)
+        Query::docker(path)
     } else {
         Query::docker_of(manager.clone(), path)
     }
@@ -128,26 +131,17 @@ fn bodies(
     let mut bodies = Vec::new();
     for query in queries {
         let answer = match query {
-            Query::DockerApi {
+            Query::Docker(DockerQuery::Get {
                 host: Some(host),
                 path,
-            } => answers.docker_of(host, path)?,
-            Query::DockerApi { host: None, path } => answers.engine(path)?,
+            }) => answers.docker_of(host, path)?,
+            Query::Docker(DockerQuery::Get { host: None, path }) => answers.engine(path)?,
             _ => continue,
         };
-        bodies.push(match answer {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => body.clone(),
-            DockerAnswer::Response { status, body } => {
-                return Ok(Err(crate::swarm::view::error_text(*status, body)));
-            }
-            DockerAnswer::Absent => return Ok(Err("there is no Engine".into())),
-            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
-                return Ok(Err(why.clone()));
-            }
-        });
+        match answer.json() {
+            Ok(body) => bodies.push(body.clone()),
+            Err(error) => return Ok(Err(error.to_string())),
+        }
     }
     Ok(Ok(bodies))
 }

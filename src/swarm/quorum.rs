@@ -1,5 +1,6 @@
-//! Arithmetic of the voters. A swarm of N managers needs N/2 + 1 of them reachable to change anything at all
-//! (Docker's "Administer and maintain a swarm"); nothing here may let it fall below that.
+//! Arithmetic of the voters. A swarm of N managers needs N/2 + 1 of them reachable to change
+//! anything at all (Docker's "Administer and maintain a swarm"); no change made by skep may let it
+//! fall below that.
 
 use super::SwarmNode;
 use crate::model::Refusal;
@@ -7,29 +8,29 @@ use crate::model::Refusal;
 /// The voters of a swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Voters {
-    /// All managers, reachable or not.
+    /// Number of managers, reachable or not.
     pub total: usize,
-    /// Those that the others reach.
+    /// Number of managers that the other managers can reach.
     pub reachable: usize,
     /// Node ID of the leader.
     pub leader: Option<String>,
 }
 
-/// In what way a manager is lost.
+/// Way in which a manager is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoterLoss {
-    /// Its Engine restarts: it still counts as a voter while it is away.
+    /// The Engine restarts: the manager still counts as a voter while it is away.
     Restart,
-    /// It becomes a worker: one voter less.
+    /// The manager becomes a worker: there is one voter fewer.
     Demotion,
-    /// It leaves without being demoted: it counts as a voter for ever.
+    /// The manager leaves without being demoted: it counts as a voter for ever.
     Leaving,
 }
 
 /// A loss that the swarm survives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AllowedLoss {
-    /// What a person should know before it happens; empty when the node does not vote.
+    /// Consequence to report before the loss; `None` when the node does not vote.
     pub note: Option<String>,
 }
 
@@ -51,23 +52,24 @@ impl Voters {
         }
     }
 
-    /// How many must agree.
+    /// Returns the number of voters that must agree.
     #[must_use]
     pub fn majority(&self) -> usize {
         self.total / 2 + 1
     }
 
-    /// Whether the swarm can decide anything now.
+    /// Returns true if the swarm can currently decide anything.
     #[must_use]
     pub fn has_majority(&self) -> bool {
         self.total > 0 && self.reachable >= self.majority()
     }
 }
 
-/// Whether the swarm survives the loss of a node as a manager. `name` is what messages call the node.
+/// Checks whether the swarm survives the loss of a node as a manager. Messages call the node
+/// `name`.
 ///
 /// # Errors
-/// A [`Refusal`] that says the voters before and after.
+/// A [`Refusal`] with the numbers of voters before and after.
 pub fn may_lose(
     nodes: &[SwarmNode],
     node_id: &str,
@@ -84,18 +86,18 @@ pub fn may_lose(
     let act = match loss {
         VoterLoss::Restart => format!("restarting the Engine of {name}"),
         VoterLoss::Demotion => format!("demoting {name}"),
-        VoterLoss::Leaving => format!("taking {name} out of the swarm"),
+        VoterLoss::Leaving => format!("removing {name} from the swarm"),
     };
     if before.total == 1 {
         return match loss {
             VoterLoss::Restart => Ok(AllowedLoss {
                 note: Some(format!(
-                    "{act} stops the only manager for a while: running services go on, nothing can be changed"
+                    "{act} stops the only manager for a while: running services continue, but the swarm cannot be changed"
                 )),
             }),
             VoterLoss::Demotion | VoterLoss::Leaving => Err(Refusal {
-                why: format!("{act} takes the only manager away, and the swarm with it"),
-                hint: "make another node a manager first".into(),
+                why: format!("{act} would remove the only manager, and the swarm with it"),
+                hint: "promote another node to manager first".into(),
             }),
         };
     }
@@ -124,12 +126,12 @@ pub fn may_lose(
     if !after.has_majority() {
         return Err(Refusal {
             why: format!("{act} {counts}, below the majority of {}", after.majority()),
-            hint: "add a manager first (three stand the loss of one), bring unreachable ones back, or use --force"
+            hint: "add a manager first (three tolerate the loss of one), bring unreachable managers back, or use --force"
                 .into(),
         });
     }
     let alone = if after.total == 1 {
-        "; the one that is left must not be lost"
+        "; the remaining manager must not be lost"
     } else {
         ""
     };
@@ -148,7 +150,8 @@ mod tests {
     use super::*;
     use crate::swarm::samples::{node, voter};
 
-    /// `r` is a reachable manager, `u` an unreachable one, `w` a worker; the first reachable one leads.
+    /// Builds nodes: `r` is a reachable manager, `u` an unreachable manager, `w` a worker; the
+    /// first reachable manager leads.
     fn nodes(letters: &str) -> Vec<SwarmNode> {
         let leader = letters.find('r');
         let node = |(index, letter): (usize, char)| {
@@ -164,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn majorities() {
+    fn majority_of_voters() {
         for (letters, majority, has) in [
             ("r", 1, true),
             ("rr", 2, true),
@@ -183,9 +186,9 @@ mod tests {
     }
 
     #[test]
-    fn a_majority_is_never_lost() {
+    fn losses_of_the_majority_are_refused() {
         use VoterLoss::{Demotion, Leaving, Restart};
-        // Always the loss of the first node.
+        // Each case loses the first node.
         for (letters, loss, allowed) in [
             ("wr", Restart, true),
             ("wr", Demotion, true),
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_say_the_voters_before_and_after() {
+    fn messages_contain_the_voters_before_and_after() {
         let refusal = may_lose(&nodes("rr"), "n0", "docker01", VoterLoss::Restart).unwrap_err();
         let why = "restarting the Engine of docker01 leaves 1 of 2 managers reachable, below the majority of 2";
         assert_eq!(refusal.why, why);

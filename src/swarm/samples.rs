@@ -1,4 +1,4 @@
-//! JSON as Engines send it (API 1.41), for the tables of tests.
+//! Samples of the JSON that Engines send (API 1.41), for table tests.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -8,12 +8,13 @@ use crate::inventory::{Roster, RosterEntry};
 use crate::model::{DockerAnswer, HostAnswers, Query, QueryAnswer};
 use crate::names::HostName;
 
-/// A host name.
+/// Returns a host name.
 pub fn host(name: &str) -> HostName {
     HostName::new(name)
 }
 
-/// Three hosts, of which those named are managers; `docker0N` has the address `192.168.56.1N`.
+/// Returns a roster of three hosts. The named hosts are managers, and `docker0N` has the address
+/// `192.168.56.1N`.
 pub fn roster(managers: &[&str]) -> Roster {
     let hosts = (1..=3).map(|number| {
         let name = format!("docker0{number}");
@@ -35,21 +36,21 @@ pub fn roster(managers: &[&str]) -> Roster {
     }
 }
 
-/// `/info` of an Engine in no swarm.
+/// Returns the `/info` of an Engine in no swarm.
 pub fn inactive(name: &str) -> Value {
     json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
         "NodeID": "", "NodeAddr": "", "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "",
         "RemoteManagers": null}})
 }
 
-/// `/info` of a worker.
+/// Returns the `/info` of a worker.
 pub fn worker(name: &str, node_id: &str, address: &str, manager: (&str, &str)) -> Value {
     json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
         "NodeID": node_id, "NodeAddr": address, "LocalNodeState": "active", "ControlAvailable": false, "Error": "",
         "RemoteManagers": [{"NodeID": manager.0, "Addr": manager.1}]}})
 }
 
-/// `/info` of a manager.
+/// Returns the `/info` of a manager.
 pub fn manager(name: &str, node_id: &str, address: &str, cluster: &str) -> Value {
     json!({"Name": name, "ServerVersion": "20.10.24", "Swarm": {
         "NodeID": node_id, "NodeAddr": address, "LocalNodeState": "active", "ControlAvailable": true, "Error": "",
@@ -57,14 +58,14 @@ pub fn manager(name: &str, node_id: &str, address: &str, cluster: &str) -> Value
         "Cluster": {"ID": cluster, "DefaultAddrPool": ["10.20.0.0/16"], "SubnetSize": 24}}})
 }
 
-/// A node of `/nodes`: a ready worker.
+/// Returns a node of `/nodes`: a ready worker.
 pub fn node(id: &str, name: &str, address: &str) -> Value {
     json!({"ID": id, "Version": {"Index": 17}, "Spec": {"Labels": {}, "Role": "worker", "Availability": "active"},
         "Description": {"Hostname": name, "Engine": {"EngineVersion": "20.10.24"}},
         "Status": {"State": "ready", "Addr": address}})
 }
 
-/// The same node as a manager; `leader` is left out when false, as Engines do.
+/// Returns the node as a manager; `leader` is left out when false, as Engines do.
 pub fn voter(mut node: Value, leader: bool, reachability: &str) -> Value {
     let address = format!(
         "{}:2377",
@@ -80,23 +81,23 @@ pub fn voter(mut node: Value, leader: bool, reachability: &str) -> Value {
     node
 }
 
-/// Value at a pointer replaced.
+/// Returns the value with the part at a pointer replaced.
 pub fn set(mut value: Value, pointer: &str, new: impl Into<Value>) -> Value {
     *value.pointer_mut(pointer).unwrap() = new.into();
     value
 }
 
-/// A good response.
+/// Returns a successful response.
 pub fn good(body: Value) -> DockerAnswer {
     DockerAnswer::Response { status: 200, body }
 }
 
-/// Answers of the own Engine.
+/// Returns answers with one of the host's own Engine.
 pub fn own(path: &str, answer: DockerAnswer) -> HostAnswers {
-    HostAnswers::default().with(Query::engine(path), QueryAnswer::Engine(answer))
+    HostAnswers::default().with(Query::docker(path), QueryAnswer::Engine(answer))
 }
 
-/// Answers with that of another host's Engine added.
+/// Returns the answers with one of another host's Engine added.
 pub fn and(answers: HostAnswers, name: &str, path: &str, answer: DockerAnswer) -> HostAnswers {
     answers.with(
         Query::docker_of(host(name), path),
@@ -104,7 +105,7 @@ pub fn and(answers: HostAnswers, name: &str, path: &str, answer: DockerAnswer) -
     )
 }
 
-/// No files at all.
+/// A file loader without files.
 pub struct NoFiles;
 
 impl crate::model::FileLoader for NoFiles {
@@ -125,7 +126,7 @@ impl crate::model::FileLoader for NoFiles {
     }
 }
 
-/// A kind from its table, bound to a host.
+/// Reads a kind from its table and binds it to a host.
 pub fn bound<K: crate::model::ResourceKind>(
     table: &str,
     name: &str,
@@ -142,7 +143,8 @@ pub fn bound<K: crate::model::ResourceKind>(
     Ok(kind)
 }
 
-/// Calls and waits of a change, one line each: `POST /swarm/join {...}` and `wait /info /Swarm/... = ...`.
+/// Returns the calls and waits of a change, one line each: `POST /swarm/join {...}` and `wait /info
+/// /Swarm/... = ...`.
 pub fn acts(change: &crate::model::Change) -> Vec<String> {
     use crate::model::Operation;
     let names = |hosts: &[HostName]| {

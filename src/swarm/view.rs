@@ -1,45 +1,48 @@
-//! What one host can see of its swarm: its own Engine, the managers of the group, and the list of nodes from the first
-//! manager that gives one. Reading is in rounds, because who can list the nodes is known only after `/info`.
+//! The view that one host has of its swarm: its own Engine, the managers of the group, and the list
+//! of nodes from the first manager that returns one. Reading takes several rounds, because the
+//! managers are known only after `/info`.
 
 use super::{DockerInfo, SwarmNode};
-use crate::model::{DockerAnswer, HostAnswers, ProbeError, Query};
+use crate::model::{DockerAnswer, DockerQuery, HostAnswers, ProbeError, Query};
 use crate::names::HostName;
 
-/// What is known of one Engine.
+/// State of one Engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one for each host, and nearly all of them have answered"
+    reason = "there is one per host, and nearly all of them have answered"
 )]
 pub enum DockerStatus {
-    /// There is none.
+    /// The Engine is not installed.
     Absent,
-    /// It is installed and does not answer.
+    /// The Engine is installed and does not answer.
     Down(String),
-    /// Nothing is known: the host could not be read.
+    /// The host could not be read; its Engine's state is unknown.
     Unreachable(String),
-    /// Nothing is known: skep itself failed while it read the host. The words name the host and the next step.
+    /// skep itself failed while it read the host, and the Engine's state is unknown. The text names
+    /// the host and the next step.
     Failed(String),
-    /// It answered.
+    /// The Engine answered.
     Answered(DockerInfo),
 }
 
 impl DockerStatus {
-    /// Reads an answer to `GET /info`. An error status says that the Engine is not well, not that it has no swarm.
+    /// Reads an answer to `GET /info`. An error status means that the Engine is faulty, not that it
+    /// has no swarm.
     #[must_use]
     pub fn read(answer: &DockerAnswer) -> Self {
         match answer {
             DockerAnswer::Absent => Self::Absent,
             DockerAnswer::Down(why) => Self::Down(why.clone()),
             DockerAnswer::Unreachable(why) => Self::Unreachable(why.clone()),
-            DockerAnswer::Response { status, body } => match answer.ok() {
-                Some(body) => Self::Answered(DockerInfo::read(body)),
-                None => Self::Down(error_text(*status, body)),
+            DockerAnswer::Response { .. } => match answer.json() {
+                Ok(body) => Self::Answered(DockerInfo::read(body)),
+                Err(error) => Self::Down(error.to_string()),
             },
         }
     }
 
-    /// What the Engine said, if it did.
+    /// Returns the Engine's report, if it answered.
     #[must_use]
     pub fn info(&self) -> Option<&DockerInfo> {
         match self {
@@ -48,14 +51,14 @@ impl DockerStatus {
         }
     }
 
-    /// Whether the Engine is a working manager.
+    /// Returns true if the Engine is a working manager.
     #[must_use]
     pub fn is_manager(&self) -> bool {
         self.info()
             .is_some_and(|info| info.state == "active" && info.control_available)
     }
 
-    /// Why it is not known whether this Engine holds a swarm; `None` when it is known.
+    /// Returns the reason why this Engine's membership is unknown; `None` when it is known.
     #[must_use]
     pub fn unknown(&self) -> Option<&str> {
         match self {
@@ -68,38 +71,39 @@ impl DockerStatus {
 /// A host's view of its swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SwarmView {
-    /// The host that looks.
+    /// The observing host.
     pub host: HostName,
-    /// Its own Engine.
+    /// State of the host's own Engine.
     pub own: DockerStatus,
     /// The other managers of the group, in the inventory's order.
     pub others: Vec<(HostName, DockerStatus)>,
-    /// Nodes as a manager lists them, or why no manager did; `None` when there is no manager to ask.
+    /// Nodes as a manager lists them, or the reason why no manager did; `None` when there is no
+    /// manager to query.
     pub nodes: Option<Result<Vec<SwarmNode>, String>>,
 }
 
-/// A round of looking.
+/// Result of one round of reading.
 pub enum SwarmReading {
-    /// These must be answered first.
+    /// Queries that must be answered first.
     Needs(Vec<Query>),
-    /// Everything is seen.
+    /// The complete view.
     Done(Box<SwarmView>),
 }
 
 impl SwarmView {
-    /// What the first round asks.
+    /// Returns the queries of the first round.
     #[must_use]
     pub fn queries(host: &HostName, managers: &[HostName]) -> Vec<Query> {
         let others = managers.iter().filter(|name| *name != host);
-        std::iter::once(Query::engine("/info"))
+        std::iter::once(Query::docker("/info"))
             .chain(others.map(|name| Query::docker_of(name.clone(), "/info")))
             .collect()
     }
 
-    /// Looks with the answers at hand.
+    /// Reads the view from the available answers.
     ///
     /// # Errors
-    /// [`ProbeError`] when the host's own Engine could not be asked.
+    /// [`ProbeError`] when the host's own Engine could not be queried.
     pub fn read(
         host: &HostName,
         managers: &[HostName],
@@ -108,7 +112,7 @@ impl SwarmView {
         let own = DockerStatus::read(answers.engine("/info")?);
         if let DockerStatus::Unreachable(why) = &own {
             return Err(ProbeError::Unusable(format!(
-                "nothing is known about the Engine of {host}: {why}"
+                "the state of the Engine of {host} is unknown: {why}"
             )));
         }
         let mut others = Vec::new();
@@ -119,14 +123,15 @@ impl SwarmView {
             ));
         }
 
-        // Others first: a list from elsewhere still tells the truth when this host's own Engine is in a foreign swarm.
+        // Other managers come first: their list is still right when this host's own Engine is in a
+        // foreign swarm.
         let mut sources: Vec<Query> = others
             .iter()
             .filter(|(_, view)| view.is_manager())
             .map(|(name, _)| Query::docker_of(name.clone(), "/nodes"))
             .collect();
         if own.is_manager() {
-            sources.push(Query::engine("/nodes"));
+            sources.push(Query::docker("/nodes"));
         }
         let mut nodes = None;
         for query in sources {
@@ -150,24 +155,17 @@ impl SwarmView {
 
     fn nodes(answers: &HostAnswers, query: &Query) -> Result<Vec<SwarmNode>, String> {
         let answer = match query {
-            Query::DockerApi {
+            Query::Docker(DockerQuery::Get {
                 host: Some(host),
                 path,
-            } => answers.docker_of(host, path),
+            }) => answers.docker_of(host, path),
             _ => answers.engine("/nodes"),
         };
-        match answer.map_err(|error| error.to_string())? {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => SwarmNode::list(body),
-            DockerAnswer::Response { status, body } => Err(error_text(*status, body)),
-            DockerAnswer::Absent => Err("there is no Engine".into()),
-            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why.clone()),
-        }
+        let answer = answer.map_err(|error| error.to_string())?;
+        SwarmNode::list(answer.json().map_err(|error| error.to_string())?)
     }
 
-    /// Every Engine in view that is a working manager, the host's own last.
+    /// Returns every Engine of the view that is a working manager, the host's own last.
     pub fn managers(&self) -> impl Iterator<Item = (&HostName, &DockerInfo)> {
         self.others
             .iter()
@@ -175,13 +173,5 @@ impl SwarmView {
             .chain(std::iter::once((&self.host, &self.own)))
             .filter(|(_, view)| view.is_manager())
             .filter_map(|(name, view)| Some((name, view.info()?)))
-    }
-}
-
-/// An Engine's own words for an error.
-pub(crate) fn error_text(status: u16, body: &serde_json::Value) -> String {
-    match body.get("message").and_then(serde_json::Value::as_str) {
-        Some(message) => message.trim().to_owned(),
-        None => format!("the Engine answered with status {status}"),
     }
 }

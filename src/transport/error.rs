@@ -1,121 +1,124 @@
-//! What can go wrong between here and a host. Each variant says whether trying again can help.
+//! Errors between this machine and a host, each with a hint. Each variant states whether a later
+//! attempt can help; retries themselves are made elsewhere.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a host could not be reached, or a command's end is unknown. The host's name is added by the caller.
+/// Error of reaching a host, or of a command whose end is unknown. The caller adds the host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
-    /// No TCP connection, or no SSH greeting.
+    /// No TCP connection, no SSH greeting, or no login in time.
     #[error("cannot connect to {address}: {why}")]
     Connect {
-        /// Where.
+        /// Address and port, as `ADDRESS:PORT`.
         address: String,
-        /// The system's words.
+        /// Reason, usually in the system's words.
         why: String,
-        /// Whether a machine that boots would look like this.
+        /// True if a booting machine would fail in this way.
         retryable: bool,
     },
-    /// The inventory's source knows that the machine does not run, so nothing was tried.
+    /// The inventory's source reports that the machine is not running; no connection was attempted.
     #[error("not running: {0}")]
     NotRunning(String),
     /// The name does not resolve.
     #[error("cannot resolve {name}: {why}")]
     Resolve {
-        /// The name.
+        /// Name that was looked up.
         name: String,
-        /// The resolver's words.
+        /// Reason, in the resolver's words.
         why: String,
     },
-    /// The server takes none of our keys.
+    /// The server refused every key and password that was offered.
     #[error("{user}@{address} refused every key ({tried})")]
     Authentication {
         /// Login account.
         user: String,
-        /// Where.
+        /// Address of the host.
         address: String,
-        /// Which keys were offered.
+        /// Keys and methods that were offered, and the reason if a key or the agent was not usable.
         tried: String,
     },
     /// A private key could not be used.
     #[error("cannot use key {} ({place}): {why}", path.display())]
     Key {
-        /// The file.
+        /// Path of the key file.
         path: PathBuf,
-        /// The setting that names it, and where that stands.
+        /// Setting that names the file, and the place of that setting.
         place: String,
-        /// Why.
+        /// Reason.
         why: String,
     },
-    /// A setting cannot be followed.
+    /// skep cannot follow a setting.
     #[error("{setting} ({place}): {why}")]
     Settings {
-        /// Its name.
+        /// Name of the setting.
         setting: String,
-        /// Where it stands.
+        /// Place of the setting, such as a file.
         place: String,
-        /// Why.
+        /// Reason.
         why: String,
     },
-    /// A password cannot be had.
+    /// A password could not be obtained.
     #[error("{setting}: {why}")]
     Secret {
-        /// The inventory's setting.
+        /// Setting of the inventory that gives the password.
         setting: &'static str,
-        /// Why; never what a command printed.
+        /// Reason; never contains the output of a command.
         why: String,
     },
-    /// A host on the way is the trouble.
+    /// A jump host could not be used.
     #[error("through {hop}: {error}")]
     Jump {
-        /// The jump host, and which setting names it.
+        /// The jump host, and the setting that names it.
         hop: String,
-        /// Its trouble.
+        /// Error of the jump host.
         error: Box<TransportError>,
     },
-    /// No file knows the host's key and the policy is strict.
+    /// No known-hosts file contains the host's key, and the policy is strict.
     #[error("host key of {address} is not known ({fingerprint})")]
     HostKeyUnknown {
-        /// Where.
+        /// Name in known hosts: `host`, or `[host]:port` if the port is not 22.
         address: String,
-        /// SHA256 fingerprint of the key that was shown.
+        /// SHA256 fingerprint of the key that the host presented.
         fingerprint: String,
     },
-    /// The host shows another key than the one that is known.
-    #[error("HOST KEY CHANGED for {address}: known is {known} ({place}), shown is {shown}")]
+    /// The host presented a key that differs from the known key.
+    #[error(
+        "HOST KEY CHANGED for {address}: the known key is {known} ({place}), the host presented {shown}"
+    )]
     HostKeyChanged {
-        /// Where.
+        /// Name in known hosts, as in [`TransportError::HostKeyUnknown`].
         address: String,
-        /// Fingerprint that is written down.
+        /// SHA256 fingerprint of the known key.
         known: String,
         /// File and line of the known key.
         place: String,
-        /// Fingerprint of the key that was shown.
+        /// SHA256 fingerprint of the key that the host presented.
         shown: String,
     },
     /// The key is marked `@revoked`.
     #[error("host key of {address} is revoked ({place})")]
     HostKeyRevoked {
-        /// Where.
+        /// Name in known hosts, as in [`TransportError::HostKeyUnknown`].
         address: String,
-        /// File and line.
+        /// File and line of the mark.
         place: String,
     },
-    /// A file of known hosts cannot be read or written.
+    /// A known-hosts file cannot be read or written.
     #[error("cannot use {}: {why}", path.display())]
     KnownHosts {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Why.
+        /// Reason.
         why: String,
     },
-    /// The connection broke; what the command did is not known.
+    /// The connection broke; the outcome of the command is unknown.
     #[error("connection lost: {0}")]
     Lost(String),
-    /// The command took too long and was ended.
-    #[error("no end within {}", humantime::format_duration(*.0))]
+    /// The command exceeded its time limit and was ended.
+    #[error("timed out after {}", humantime::format_duration(*.0))]
     Timeout(Duration),
-    /// More output than the limit.
+    /// The command printed more than the limit, in bytes.
     #[error("more than {0} bytes of output")]
     TooMuchOutput(usize),
     /// sudo does not let the account become root.
@@ -123,50 +126,52 @@ pub enum TransportError {
     Privilege {
         /// Login account.
         user: String,
-        /// Where.
+        /// Address of the host.
         address: String,
-        /// sudo's words.
+        /// Reason, usually in sudo's words.
         why: String,
     },
-    /// The account's login shell did not run what it was given.
-    #[error("the host runs no command: {0}")]
+    /// The account's login shell did not run the command.
+    #[error("the login shell did not run the command: {0}")]
     NoShell(String),
-    /// A script, an argument or a name that no shell can be given.
+    /// A script, an argument or an account name that cannot be passed to a shell.
     #[error("cannot be sent to a shell: {0}")]
     Unsendable(String),
-    /// Another run works on the host.
+    /// Another run holds the host's lock.
     #[error("locked by {owner} (process {process}) since {since}, last heartbeat {} ago", humantime::format_duration(*silent_for))]
     Locked {
-        /// Who, as `user@machine`.
+        /// Owner of the lock, as `user@machine`.
         owner: String,
-        /// Its process there.
+        /// Process ID of that run on its machine.
         process: String,
-        /// Since when, by the host's clock.
+        /// Time when the lock was taken, by the host's clock.
         since: String,
-        /// How old the last heartbeat is.
+        /// Age of the last heartbeat.
         silent_for: Duration,
     },
-    /// The host's lock cannot be made, kept or freed.
+    /// The host's lock cannot be created, renewed or released.
     #[error("cannot lock the host: {0}")]
     Lock(String),
-    /// Something on this machine, not on the host, got in the way.
+    /// A failure on this machine, not on the host.
     #[error("on this machine: {0}")]
     Local(String),
-    /// The `docker` command, which a stack needs, is not on this machine.
-    #[error("the `docker` command is not on this machine; a stack's compose files are read by it")]
+    /// The `docker` command, which a stack needs, is not installed on this machine.
+    #[error(
+        "the `docker` command is not installed on this machine; skep needs it to read a stack's compose files"
+    )]
     NoClient,
-    /// No Engine listens on the host.
-    #[error("no Engine answers: {why}")]
+    /// No Docker Engine responds on the host.
+    #[error("the Docker Engine does not respond: {why}")]
     NoDocker {
-        /// Whether an Engine is installed at all (the socket or the program exists).
+        /// True if an Engine is installed at all (the socket or the program exists).
         installed: bool,
-        /// Why.
+        /// Reason.
         why: String,
     },
 }
 
 impl TransportError {
-    /// Whether the same attempt may succeed a little later.
+    /// Returns true if the same attempt may succeed a little later.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -177,7 +182,8 @@ impl TransportError {
         }
     }
 
-    /// Whether the host itself is out of reach. With all others it answers, and only this command or this lock failed.
+    /// Returns true if the host itself is out of reach. After any other error the host still
+    /// answers, and only this command or this lock failed.
     #[must_use]
     pub fn loses_host(&self) -> bool {
         !matches!(
@@ -193,38 +199,38 @@ impl TransportError {
         )
     }
 
-    /// What to try, in one sentence.
+    /// Returns the next step to try, in one sentence.
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Connect { .. } => "is the machine up and sshd listening on that port? try `ssh` to it by hand, or raise connect_wait".into(),
+            Self::Connect { .. } => "check that the machine is up and sshd listens on that port; try `ssh` by hand, or raise connect_wait".into(),
             Self::NotRunning(_) => "start the machine, then run again".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
-            Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or take the setting away that names it; or set `identity_file` in the inventory".into(),
-            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; for a password: --ask-pass. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
-            Self::Key { .. } => "give a readable private key; its passphrase is asked for on a terminal or taken from SKEP_KEY_PASSPHRASE, or load it into ssh-agent".into(),
+            Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or remove the setting that names it; or set `identity_file` in the inventory".into(),
+            Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; use --ask-pass for a password. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
+            Self::Key { .. } => "give a readable private key, or load it into ssh-agent; skep asks for its passphrase on a terminal or takes it from SKEP_KEY_PASSPHRASE".into(),
             Self::Settings { place, setting, .. } if place == "skep's own list" => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
-            Self::Settings { .. } => "correct that setting, or give it in the inventory, which wins".into(),
+            Self::Settings { .. } => "correct that setting, or set it in the inventory, which takes precedence".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
-            Self::HostKeyUnknown { .. } => "compare the fingerprint on the machine's console, then use host_keys = \"accept-new\" or add it to known_hosts".into(),
-            Self::HostKeyChanged { .. } => "if the machine was rebuilt on purpose: `skep known-hosts forget HOST`; if not, somebody may be in between".into(),
-            Self::HostKeyRevoked { .. } => "the key was declared compromised: give the machine a new one".into(),
-            Self::KnownHosts { .. } => "make the file readable and writable for you, or name another with known_hosts".into(),
-            Self::Lost(_) => "run again: what was done is seen and kept".into(),
-            Self::Timeout(_) => "look at the machine's load and at what the command waits for, then run again".into(),
+            Self::HostKeyUnknown { .. } => "compare the fingerprint with the one on the machine's console, then set host_keys = \"accept-new\" or add the key to known_hosts".into(),
+            Self::HostKeyChanged { .. } => "if the machine was rebuilt on purpose: `skep known-hosts forget HOST`; if not, another machine may be intercepting the connection".into(),
+            Self::HostKeyRevoked { .. } => "the key was declared compromised: give the machine a new host key".into(),
+            Self::KnownHosts { .. } => "make the file readable and writable for your account, or name another file with known_hosts".into(),
+            Self::Lost(_) => "run again; completed steps are not repeated".into(),
+            Self::Timeout(_) => "check the machine's load and find out what the command waits for, then run again".into(),
             Self::TooMuchOutput(_) => "make the command print less".into(),
-            Self::Locked { .. } => "wait for that run with --lock-wait; if it is dead, its lock expires within a minute".into(),
-            Self::Lock(_) => "look whether /run is writable for root and has room, and util-linux (flock) is installed".into(),
+            Self::Locked { .. } => "wait for that run with --lock-wait; if that run has died, its lock expires within a minute".into(),
+            Self::Lock(_) => "check that /run is writable for root and has free space, and that util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
-            Self::Unsendable(_) => "take the named character out of the value".into(),
-            Self::Local(_) => "look at the free space and the permissions of the folder for temporary files, then run again".into(),
-            Self::NoClient => "install it here: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's own); no Engine has to run".into(),
-            // The second are the words of sudo-rs.
-            Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or a rule with NOPASSWD on the host".into(),
+            Self::Unsendable(_) => "remove that character from the value".into(),
+            Self::Local(_) => "check the free space and the permissions of the folder for temporary files, then run again".into(),
+            Self::NoClient => "install it on this machine: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's repository); no Docker Engine needs to run".into(),
+            // sudo-rs says "authentication is required" if it needs a password.
+            Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or add a rule with NOPASSWD on the host".into(),
             Self::Privilege { why, .. } if why.contains("No such file") || why.contains("not found") => "sudo is not installed on the host: install it there, or log in as root (`user = \"root\"`)".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
-            Self::NoDocker { installed: true, .. } => "look at `systemctl status docker` and `journalctl -u docker` on the host".into(),
+            Self::NoDocker { installed: true, .. } => "check `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoDocker { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),
         }
     }

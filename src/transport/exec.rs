@@ -1,40 +1,44 @@
-//! A command for a host, as data, and what came of it.
+//! Commands for a host and their results, as data. [`super::Connection`] runs them; this file does
+//! no I/O.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-/// As whom a script runs.
+/// Account that a script runs as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Privilege {
-    /// As the login account.
+    /// The login account.
     Login,
-    /// As root: directly for a root login, else through `sudo -n`, where the inventory says `become = true`.
+    /// Root: directly for a root login, otherwise through sudo (`sudo -n`, or `sudo -S` if a
+    /// password is known) if the inventory sets `become = true`.
     Root,
-    /// As another account, in a fresh session (`runuser -u NAME` as root), so that new groups count.
+    /// Another account, in a fresh session (`runuser -u NAME` as root), in which new groups already
+    /// count.
     User(String),
 }
 
-/// A POSIX sh script with literal arguments and standard input. Script and arguments travel over stdin, never on the
-/// command line, so neither length limits nor process lists see them.
+/// A POSIX sh script with literal arguments and standard input. Script and arguments travel over
+/// stdin, never on the command line, so neither length limits nor process lists see them.
 #[derive(Clone)]
 pub struct Exec {
     /// Shell text.
     pub script: Cow<'static, str>,
     /// Positional parameters; any bytes but NUL.
     pub arguments: Vec<String>,
-    /// What the script reads from its standard input. A broken connection ends it early: a script that keeps what it
-    /// reads must check the length first.
+    /// Standard input of the script. A broken connection truncates it: a script that stores its
+    /// input must check the length first.
     pub stdin: Vec<u8>,
-    /// As whom.
+    /// Account that the script runs as.
     pub privilege: Privilege,
-    /// Limit of time, after which the command is ended on the host with its children.
+    /// Time limit, after which the host ends the command and its children.
     pub timeout: Duration,
-    /// Most bytes of stdout kept (the rest fails the command); default 64 MiB.
+    /// Maximum size of stdout in bytes; more output fails the command. Default: 64 MiB.
     pub output_limit: usize,
 }
 
 impl Exec {
-    /// A script as root with no arguments, no input, and a limit of one minute.
+    /// Returns a script that runs as root, with no arguments, no input and a time limit of one
+    /// minute.
     pub fn root(script: impl Into<Cow<'static, str>>) -> Self {
         Self {
             script: script.into(),
@@ -47,7 +51,7 @@ impl Exec {
     }
 }
 
-/// What a finished command left.
+/// Result of a finished command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecOutput {
     /// Exit status; 128 + N for a command ended by signal N.
@@ -59,13 +63,14 @@ pub struct ExecOutput {
 }
 
 impl ExecOutput {
-    /// Whether the status is 0.
+    /// Returns true if the status is 0.
     #[must_use]
     pub fn success(&self) -> bool {
         self.status == 0
     }
 
-    /// The last lines of standard error, control characters replaced, for messages.
+    /// Returns the last six non-empty lines of standard error for messages, with control characters
+    /// replaced by spaces.
     #[must_use]
     pub fn stderr_tail(&self) -> String {
         let text = String::from_utf8_lossy(&self.stderr);

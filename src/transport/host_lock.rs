@@ -1,5 +1,6 @@
-//! A run's lock on a host it changes: a folder made by root under `/run`, with who holds it and a heartbeat. It expires
-//! by the host's uptime, which no clock setting moves. A check takes no lock.
+//! Lock of a run on a host that it changes: a folder that root creates under `/run`, with the owner
+//! and a heartbeat. The lock expires by the host's uptime, which does not change when the clock is
+//! set. A check takes no lock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,17 +11,18 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::{Connection, Exec, TransportError};
 
-/// Where the lock lies by default.
+/// Default path of the lock on the host.
 const DEFAULT_PATH: &str = "/run/skep.lock";
 
-/// Times and place of a lock.
+/// Path and times of a lock.
 #[derive(Debug, Clone)]
 pub struct LockSettings {
     /// Folder on the host; default `/run/skep.lock`.
     pub path: String,
     /// Time between two heartbeats; default 10 s.
     pub heartbeat: Duration,
-    /// How old a heartbeat may be before anybody may take the lock over; whole seconds, default 60 s.
+    /// Maximum age of a heartbeat, in whole seconds; after that, any run may take the lock over.
+    /// Default 60 s.
     pub expiry: Duration,
 }
 
@@ -34,12 +36,13 @@ impl Default for LockSettings {
     }
 }
 
-/// Every script of the lock begins with this: the lock's own lock, and the file read. `$1` the folder, `$2` our token.
-/// The `flock` makes "read, decide, write" one act: else two runs could take over one expired lock.
+/// Beginning of every script of the lock: takes the `flock` that guards the folder, and reads the
+/// lock's file. `$1` is the folder, `$2` the token of this run. The `flock` makes "read, decide,
+/// write" atomic: without it, two runs could take over the same expired lock.
 const PREAMBLE: &str = r#"
 dir=$1 token=$2
 exec 9>"$dir.guard" || exit 1
-flock -w 20 9 || { echo "somebody holds $dir.guard" >&2; exit 1; }
+flock -w 20 9 || { echo "another process holds $dir.guard" >&2; exit 1; }
 read -r now _ </proc/uptime; now=${now%%.*}
 holder= owner= pid= since= beat=
 if [ -d "$dir" ]; then
@@ -48,12 +51,13 @@ if [ -d "$dir" ]; then
   fi
 fi
 write() {
-  # The shell's own printf has no word for a full disk but "I/O error".
+  # cat writes the file: the shell's own printf reports a full disk only as "I/O error".
   printf '%s\n' "$token" "$owner" "$pid" "$since" "$now" | cat >"$dir/owner.new" && mv -f "$dir/owner.new" "$dir/owner"
 }
 "#;
 
-/// `$3` owner, `$4` process, `$5` expiry in seconds. A file that is cut short (a full disk) counts as expired.
+/// Takes the lock: `$3` is the owner, `$4` the process, `$5` the expiry in seconds. A truncated
+/// file (after a full disk) counts as expired.
 const ACQUIRE: &str = r#"
 if [ -d "$dir" ] && [ -n "$beat" ] && [ "$beat" -le "$now" ] && [ $((now - beat)) -le "$5" ]; then
   printf '%s\n' held "$owner" "$pid" "$since" "$((now - beat))"
@@ -65,19 +69,22 @@ write || exit 1
 echo acquired
 "#;
 
+/// Renews the heartbeat, unless another run has taken the lock over.
 const BEAT: &str = r#"
 [ "$holder" = "$token" ] || { echo gone; exit 0; }
 write || exit 1
 echo kept
 "#;
 
+/// Removes the lock, unless another run has taken it over.
 const RELEASE: &str = r#"
 [ "$holder" = "$token" ] || { echo gone; exit 0; }
 rm -rf "$dir" || exit 1
 echo released
 "#;
 
-/// A lock that this run holds. Dropping it stops the heartbeat, so that it expires; [`HostLock::release`] frees it.
+/// Lock that this run holds. Dropping the value stops the heartbeat, after which the lock expires;
+/// [`HostLock::release`] frees it at once.
 pub struct HostLock {
     shared: Arc<LockState>,
     _heartbeat: AbortOnDropHandle<()>,
@@ -92,11 +99,12 @@ struct LockState {
 }
 
 impl HostLock {
-    /// Takes the lock with default settings; waits as long as `wait` for whoever holds it (zero: one try).
+    /// Takes the lock with default settings; waits up to `wait` for the current holder (zero: one
+    /// try).
     ///
     /// # Errors
-    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::Lock`] when it cannot be made,
-    /// others when the connection is lost.
+    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::Lock`] when it
+    /// cannot be created, other variants when the connection is lost.
     pub async fn acquire(
         connection: Arc<dyn Connection>,
         owner: &str,
@@ -105,7 +113,7 @@ impl HostLock {
         Self::acquire_with(connection, owner, wait, LockSettings::default()).await
     }
 
-    /// Takes the lock with settings of one's own.
+    /// Takes the lock with the given settings.
     ///
     /// # Errors
     /// As [`HostLock::acquire`].
@@ -155,7 +163,8 @@ impl HostLock {
         })
     }
 
-    /// Whether the lock is still ours: the last heartbeat is young enough and nobody took it over. Ask before each step.
+    /// Returns true if this run still holds the lock: the last heartbeat is recent enough, and no
+    /// other run took the lock over. Check this before each step.
     #[must_use]
     pub fn is_held(&self) -> bool {
         let last = *self
@@ -166,7 +175,7 @@ impl HostLock {
         !self.shared.gone.load(Ordering::Relaxed) && last.elapsed() < self.shared.settings.expiry
     }
 
-    /// Frees the lock; one that was lost meanwhile is left to its new holder.
+    /// Frees the lock. A lock that was lost in the meantime stays with its new holder.
     ///
     /// # Errors
     /// [`TransportError`] when the host cannot be reached; the lock then expires by itself.
@@ -195,7 +204,7 @@ async fn beat(shared: Arc<LockState>) {
                 shared.gone.store(true, Ordering::Relaxed);
                 return;
             }
-            // Tried again next time; `is_held` tells when it has been too long.
+            // The next beat tries again; `is_held` returns false once the last success is too old.
             Err(error) => tracing::debug!(%error, "no heartbeat"),
         }
     }

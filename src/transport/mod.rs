@@ -1,5 +1,6 @@
-//! Reach: SSH, known hosts, privilege, the tunnel to the Engine, the host's lock, and a scripted host for tests.
-//! Nothing above this module knows russh; russh breaks its interface often and stays behind [`Connection`].
+//! Transport to hosts: SSH, known hosts, privileges, streams to Docker Engine, the host's lock, and
+//! a scripted host for tests. No module above this one uses russh: russh changes its interface
+//! often and stays behind [`Connection`].
 
 mod error;
 mod exec;
@@ -22,41 +23,45 @@ pub use network::{SshNetwork, connect_with};
 pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
 
-/// One host's connection, held for the whole run. All methods may be called at once.
+/// Connection to a host, held for the whole run. All methods may be called concurrently.
 #[async_trait::async_trait]
 pub trait Connection: Send + Sync {
-    /// Runs a script on the host and brings back its whole output.
+    /// Runs a script on the host and returns its whole output.
     ///
-    /// A status other than 0 is an [`ExecOutput`], not an error: errors mean that nothing is known about the end of the command.
+    /// A status other than 0 is an [`ExecOutput`], not an error: an error means that the end of the
+    /// command is unknown.
     ///
     /// # Errors
-    /// [`TransportError`] when the connection, the time limit or sudo got in the way.
+    /// [`TransportError`] when the connection is lost, the time limit is exceeded or sudo refuses.
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError>;
 
-    /// Opens a stream to the host's Engine: straight to its socket where the login may, else through
-    /// `docker system dial-stdio` as root.
+    /// Opens a stream to the host's Engine: directly to its socket if the login account may use it,
+    /// otherwise through `docker system dial-stdio` as root.
     ///
     /// # Errors
-    /// [`TransportError::NoDocker`] when nothing listens there, others when the connection is lost.
+    /// [`TransportError::NoDocker`] when no Engine responds, other variants when the connection is
+    /// lost.
     async fn open_docker(&self) -> Result<DockerStream, TransportError>;
 
-    /// So many commands come soon, one after the other: what each needs on the way is opened for all of them at once, which saves a far
-    /// host a round trip for each. Only a hint; by default nothing is done.
+    /// Announces that this many commands follow soon, one after the other. A connection may open
+    /// the channels for all of them at once, which saves one round trip per command on a distant
+    /// host. This is only a hint; the default does nothing.
     fn prepare_for(&self, _commands: usize) {}
 
-    /// How many streams to the Engine it can bear at once, once one was opened. Default 1.
+    /// Returns the maximum number of concurrent streams to the Engine, which is known once the
+    /// first stream was opened. Default 1.
     fn docker_streams(&self) -> usize {
         1
     }
 
-    /// Ends the connection in order.
+    /// Closes the connection in order.
     async fn close(&self);
 }
 
-/// A stream to an Engine's API.
+/// A stream to the API of a Docker Engine.
 pub type DockerStream = Box<dyn ByteStream>;
 
-/// Bytes in both directions.
+/// A stream of bytes in both directions.
 pub trait ByteStream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin {}
 
 impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin> ByteStream for T {}

@@ -1,5 +1,5 @@
-//! The ways to all hosts of a run: their settings, their jump hosts (one connection each, however many hosts are behind
-//! it), their files of known hosts (read once).
+//! Routes to all hosts of a run: their settings, their jump hosts (one connection each, however
+//! many hosts are behind it) and their known-hosts files (read once).
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use super::{KnownHosts, TransportError};
 use crate::inventory::{SettingOrigin, SshProxy, SshTarget, local_user};
 use crate::names::HostName;
 
-/// Everything a run shares to reach its hosts.
+/// State that a run shares to reach its hosts.
 #[derive(Default)]
 pub struct SshNetwork {
     options: ConnectOptions,
@@ -27,17 +27,18 @@ pub struct SshNetwork {
     login_limiter: LoginLimiter,
 }
 
-/// A jump host's connection, or why there is none.
+/// Connection of a jump host, or the error of the last attempt.
 #[derive(Default)]
 struct JumpSlot {
     connection: Option<Arc<SshConnection>>,
     failed: Option<(Instant, TransportError)>,
 }
 
-/// Connects and logs in, with settings that are final: no SSH configuration is asked for the host itself.
+/// Connects and logs in with final settings: the SSH configuration is not read for the host itself.
 ///
 /// # Errors
-/// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
+/// [`TransportError`]; attempts with retryable errors were repeated for
+/// [`SshTarget::connect_wait`].
 pub async fn connect_with(
     target: &SshTarget,
     known: &KnownHosts,
@@ -49,7 +50,7 @@ pub async fn connect_with(
 }
 
 impl SshNetwork {
-    /// A network with the inventory's hosts; nothing is reached yet.
+    /// Returns a network with the inventory's hosts; no connection is opened yet.
     pub fn new(options: ConnectOptions, hosts: impl IntoIterator<Item = SshTarget>) -> Self {
         let hosts = hosts
             .into_iter()
@@ -62,25 +63,26 @@ impl SshNetwork {
         }
     }
 
-    /// A host with the settings of its SSH configuration.
+    /// Returns a host with the settings of its SSH configuration.
     ///
     /// # Errors
-    /// [`TransportError::Settings`].
+    /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value is invalid.
     pub async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         self.config.resolve(target).await
     }
 
-    /// Connects and logs in; settings of the SSH configuration are asked for first.
+    /// Reads the settings of the SSH configuration, then connects and logs in.
     ///
     /// # Errors
-    /// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
+    /// [`TransportError`]; attempts with retryable errors were repeated for
+    /// [`SshTarget::connect_wait`].
     pub async fn connect(&self, target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
         let target = self.resolve(target).await?;
         self.connect_target(&target, &[]).await
     }
 
-    /// The keys that a resolved host shows now, as lines of known hosts with their fingerprints. Nothing is trusted or
-    /// written down for it.
+    /// Returns the keys that a resolved host presents now, as known-hosts lines with their
+    /// fingerprints. The scan neither trusts nor stores any of them.
     ///
     /// # Errors
     /// [`TransportError`] when it cannot be reached.
@@ -93,7 +95,8 @@ impl SshNetwork {
             .collect())
     }
 
-    /// Where warnings go about settings that cannot be followed; each comes once. Default: nowhere.
+    /// Sets the listener for warnings about settings that skep cannot follow; each warning is
+    /// passed once. Default: no listener.
     #[must_use]
     pub fn on_warning(mut self, listener: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.config.listener = Some(Box::new(listener));
@@ -119,13 +122,14 @@ impl SshNetwork {
             None => {
                 let loaded = KnownHosts::load(files)?;
                 let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-                // Another task may have been faster; what it learned since counts.
+                // Another task may have been faster; its entry may already contain newly learned
+                // keys.
                 Ok(all.entry(files.to_vec()).or_insert(loaded).clone())
             }
         }
     }
 
-    /// Reaches a resolved host; `way` are the hosts that are being reached through it.
+    /// Connects to a resolved host; `visited` are the hosts that are being reached through it.
     fn connect_target<'a>(
         &'a self,
         target: &'a SshTarget,
@@ -173,7 +177,7 @@ impl SshNetwork {
         let label = label(&hop);
         if further.contains(&label) {
             let circle = format!(
-                "the jump hosts lead in a circle: {} of {} is on the way already: {}",
+                "the jump hosts form a loop: {} of {} is already on the route: {}",
                 hop.name,
                 target.name,
                 further.join(" -> ")
@@ -197,8 +201,9 @@ impl SshNetwork {
         })
     }
 
-    /// A jump host: a host of the inventory with its own settings, or another one, which takes what the inventory says
-    /// about keys, known hosts and limits of time from the host behind it, and all else from the SSH configuration.
+    /// Returns the settings of a jump host. A host of the inventory keeps its own settings. Any
+    /// other host takes the inventory's settings for keys, known hosts and time limits from the
+    /// host behind it, and the rest from the SSH configuration.
     fn hop_target(
         &self,
         target: &SshTarget,
@@ -260,7 +265,8 @@ impl SshNetwork {
         found
     }
 
-    /// The one connection to a jump host. Who waits while another one fails to make it fails with it.
+    /// Returns the shared connection to a jump host, and opens it if needed. A caller that waited
+    /// while another caller's attempt failed gets the same error.
     async fn jump(
         &self,
         hop: &SshTarget,
@@ -308,15 +314,15 @@ impl SshNetwork {
 type ConnectFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Arc<SshConnection>, TransportError>> + Send + 'a>>;
 
-/// A server, for finding circles.
+/// Returns the identity of a server, to detect loops.
 fn label(target: &SshTarget) -> String {
     format!("{}@{}:{}", target.user, target.address, target.port)
 }
 
 pub(super) mod hop {
-    //! One part of a `ProxyJump`.
+    //! A single hop of a `ProxyJump` list.
 
-    /// `[user@]host[:port]` or `ssh://[user@]host[:port]`.
+    /// A hop: `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     #[derive(Debug, PartialEq, Eq)]
     pub struct JumpHost {
         pub user: Option<String>,
@@ -324,7 +330,7 @@ pub(super) mod hop {
         pub port: Option<u16>,
     }
 
-    /// Reads one.
+    /// Parses a hop; the error names the text that is not a hop.
     pub fn parse(text: &str) -> Result<JumpHost, String> {
         let wrong = || format!("`{text}` is not [user@]host[:port]");
         let rest = text.trim();
@@ -377,7 +383,7 @@ pub(super) mod hop {
         use super::*;
 
         #[test]
-        fn every_form() {
+        fn every_form_of_a_hop_is_parsed() {
             let hop = |user: Option<&str>, host: &str, port| {
                 Ok(JumpHost {
                     user: user.map(str::to_owned),

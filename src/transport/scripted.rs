@@ -1,4 +1,5 @@
-//! A scripted host for tests: it knows a list of answers, records what was asked, and fails what it does not know.
+//! Scripted host for tests: answers commands and Engine requests from a list of rules, records
+//! them, and fails each command without a rule. It opens no connection.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use super::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 type ExecMatcher = Box<dyn Fn(&Exec) -> bool + Send + Sync>;
 type ScriptedReply = Result<ExecOutput, TransportError>;
 
-/// A request to the scripted Engine, as it came.
+/// A request to the scripted Engine, as received.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ScriptedRequest {
     /// `GET`, `POST`, …
@@ -23,8 +24,8 @@ pub struct ScriptedRequest {
     pub body: Value,
 }
 
-/// A host without a machine. Rules are looked through in the order they were given; a rule made with [`Self::once`]
-/// serves one time.
+/// A host without a machine. Rules are tried in the order in which they were added; a rule of
+/// [`Self::once`] or [`Self::fail_once`] applies one time.
 #[derive(Default)]
 pub struct ScriptedHost {
     rules: Mutex<VecDeque<(ExecMatcher, ScriptedReply, bool)>>,
@@ -38,7 +39,7 @@ struct ScriptedDaemon {
     requests: Mutex<Vec<ScriptedRequest>>,
 }
 
-/// An output with a status and text on stdout.
+/// Returns an output with a status and text on stdout.
 #[must_use]
 pub fn output(status: i32, stdout: impl Into<Vec<u8>>) -> ExecOutput {
     ExecOutput {
@@ -49,7 +50,7 @@ pub fn output(status: i32, stdout: impl Into<Vec<u8>>) -> ExecOutput {
 }
 
 impl ScriptedHost {
-    /// A host that knows nothing and has no Engine.
+    /// Returns a host without rules and without an Engine.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -88,7 +89,7 @@ impl ScriptedHost {
         )
     }
 
-    /// Answers every command for which the function holds.
+    /// Answers every command for which the function returns true.
     #[must_use]
     pub fn on_match(
         self,
@@ -98,8 +99,8 @@ impl ScriptedHost {
         self.rule(Box::new(matcher), Ok(output), false)
     }
 
-    /// Answers an Engine request; the path has no version prefix and must be the same to the letter. Other requests
-    /// get 404. `/_ping` is answered once there is any such rule.
+    /// Answers a request to the Engine. The path has no version prefix and must match exactly.
+    /// Other requests get 404. `/_ping` is answered as soon as any such rule exists.
     #[must_use]
     pub fn on_docker(mut self, method: &str, path: &str, status: u16, body: Value) -> Self {
         let engine = self.engine.get_or_insert_default();
@@ -111,7 +112,7 @@ impl ScriptedHost {
         self
     }
 
-    /// What was run, in order.
+    /// Returns the commands that were run, in order.
     #[must_use]
     pub fn ran(&self) -> Vec<Exec> {
         self.ran
@@ -120,7 +121,7 @@ impl ScriptedHost {
             .clone()
     }
 
-    /// What the Engine was asked, in order, without `/_ping`.
+    /// Returns the requests to the Engine, in order, without `/_ping`.
     #[must_use]
     pub fn requests(&self) -> Vec<ScriptedRequest> {
         let asked = |engine: &Arc<ScriptedDaemon>| {
@@ -153,7 +154,7 @@ impl Connection for ScriptedHost {
         let Some(index) = rules.iter().position(|(matcher, ..)| matcher(&exec)) else {
             let start: String = exec.script.trim().chars().take(120).collect();
             return Err(TransportError::Unsendable(format!(
-                "this host was not told about `{start}`"
+                "the scripted host has no rule for `{start}`"
             )));
         };
         let (_, reply, once) = &rules[index];
@@ -168,7 +169,7 @@ impl Connection for ScriptedHost {
         let Some(engine) = self.engine.clone() else {
             return Err(TransportError::NoDocker {
                 installed: false,
-                why: "this host was not given one".into(),
+                why: "the scripted host has no Engine".into(),
             });
         };
         let (near, far) = tokio::io::duplex(64 * 1024);
@@ -182,7 +183,7 @@ impl Connection for ScriptedHost {
 }
 
 impl ScriptedDaemon {
-    /// As much of HTTP/1.1 as our own client speaks.
+    /// Serves the part of HTTP/1.1 that skep's own client uses.
     async fn serve(&self, stream: DuplexStream) -> std::io::Result<()> {
         let (reader, mut writer) = tokio::io::split(stream);
         let mut reader = BufReader::new(reader);
@@ -245,7 +246,7 @@ impl ScriptedDaemon {
         let answer = found.unwrap_or_else(|| {
             (
                 404,
-                serde_json::json!({ "message": "this Engine was not told about it" }),
+                serde_json::json!({ "message": "the scripted Engine has no rule for this request" }),
             )
         });
         let request = ScriptedRequest {

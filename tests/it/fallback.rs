@@ -158,7 +158,10 @@ fn the_next_manager_carries_and_the_report_says_so() {
     assert!(resources(&summary, "docker03").is_empty());
     let notes = &of(&summary, "docker02").notes;
     assert!(
-        notes.iter().any(|note| note == "docker02 carries network[back] for docker01, which cannot be read"),
+        notes
+            .iter()
+            .any(|note| note
+                == "docker02 takes over network[back] from docker01, which cannot be read"),
         "{notes:?}"
     );
 
@@ -173,7 +176,7 @@ fn what_nobody_could_look_at_is_said_and_is_not_clean() {
     let unread = |summary: &RunSummary| {
         let notes = of(summary, "docker01").notes.join("\n");
         assert!(
-            summary.unreachable() && notes.contains("not looked at: network[back]"),
+            summary.unreachable() && notes.contains("not checked: network[back]"),
             "{notes}"
         );
     };
@@ -202,7 +205,7 @@ fn what_would_be_another_content_elsewhere_is_not_taken_over() {
     );
     let notes = of(&summary, "docker01").notes.join("\n");
     assert!(
-        notes.contains("not looked at: network[net-docker01]"),
+        notes.contains("not checked: network[net-docker01]"),
         "{notes}"
     );
 }

@@ -385,7 +385,7 @@ fn no_engine_is_disturbed_behind_one_whose_change_panicked() {
     for host in ["docker02", "docker03"] {
         assert!(!did(&ran, host, "step-one"), "{:?}", ran.log);
         let outcome = &of(&ran.summary, host).resources[0].outcome;
-        let expected = "not disturbed: docker01 was, and is not back";
+        let expected = "skipped: docker01 was disrupted and has not come back";
         assert!(
             matches!(outcome, Outcome::Failed { why, .. } if why == expected),
             "{outcome:?}"

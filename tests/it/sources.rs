@@ -153,7 +153,9 @@ fn what_a_machine_advertises_is_not_guessed() {
     let (code, text) = validate();
     assert!(
         code == 2
-            && text.contains("what one advertises is not known: SSH connects to the name `one`"),
+            && text.contains(
+                "the address that one should advertise is unknown: SSH connects to the name `one`"
+            ),
         "{text}"
     );
     assert!(

@@ -36,7 +36,7 @@ fn node_address_change() {
     );
     std::fs::write(lab.inventory(), &reached).unwrap();
     lab.run("check", "playbooks/docker.toml", &swarm).exits(1).says(&format!(
-        "docker03 advertises {old} in the swarm and has no such address any more: the managers hear it from {new}"
+        "docker03 advertises {old} in the swarm but no longer has that address: the managers see it at {new}"
     ));
     std::fs::write(lab.inventory(), reached.replace(&old, &new)).unwrap();
     lab.run("check", "playbooks/docker.toml", &swarm)

@@ -137,7 +137,7 @@ pub fn nothing_is_left_to_do(lab: &TestLab) {
     );
     lab.web2py("apply", &["--yes"])
         .exits(0)
-        .says("Nothing to do");
+        .says("In sync, checked");
     assert_eq!(
         before,
         ["docker01", "docker02", "docker03"].map(started),

@@ -62,7 +62,7 @@ fn clock_skew_is_reported(lab: &TestLab) {
             );
             assert!(said.stdout.contains(&mend), "{}", said.stdout);
         }
-        said.says("where the others are right too, it is this machine's");
+        said.says("if the other hosts differ too, this machine's clock is wrong");
     }
     lab.run("check", "playbooks/docker.toml", &SWARM).exits(0);
 }
@@ -210,7 +210,7 @@ fn expired_certificate_is_reported_and_renewed(lab: &TestLab) {
     );
     assert_ne!(said.code, 0);
     said.says(
-        "docker02 was away for longer than its certificate lives: `skep apply` lets it join again",
+        "docker02 was away for longer than its certificate lives: `skep apply` makes it join again",
     );
     lab.run(
         "apply",

@@ -57,7 +57,7 @@ fn cluster_check_reports_swarm_faults() {
     let said = lab.web2py("check", &[]).exits(3);
     let line = format!("node docker03 ({}): ", &old[..12]);
     assert!(
-        said.stdout.contains(&line) && said.stdout.contains("no host of the inventory"),
+        said.stdout.contains(&line) && said.stdout.contains("not in the inventory"),
         "{}",
         said.stdout
     );
@@ -116,7 +116,7 @@ fn rotated_tokens_are_reported_and_never_shown(lab: &TestLab) {
         .exits(3);
     assert!(
         said.stdout
-            .contains("join token of workers: rotated -> as at the last apply"),
+            .contains("join token of workers: rotated -> same as at the last apply"),
         "{}",
         said.stdout
     );
@@ -152,7 +152,7 @@ fn rotated_tokens_are_reported_and_never_shown(lab: &TestLab) {
     // An apply accepts an intended rotation.
     lab.web2py("apply", &["--yes"])
         .exits(0)
-        .says("the join token of workers is another than after the last apply");
+        .says("the join token of workers has changed since the last apply");
     lab.web2py("check", &[]).exits(0);
 }
 
@@ -215,7 +215,7 @@ fn certificate_expiry_of_running_and_stopped_nodes(lab: &TestLab) {
         .find(|line| line.contains("certificate of docker02"))
         .unwrap_or_default();
     assert!(
-        line.contains("as last seen; the node does not answer"),
+        line.contains("as last read; the node does not answer"),
         "{}",
         said.stdout
     );

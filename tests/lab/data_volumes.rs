@@ -89,8 +89,8 @@ fn data_volume_guard() {
     let bare = playbook(&lab, "docker02", false);
     lab.run("apply", &bare, &["--yes"])
         .exits(1)
-        .says("the directory /srv/db is not there")
-        .says("no node has the label of web_db (db), and /srv/db/data with it");
+        .says("the directory /srv/db does not exist")
+        .says("no node has the label of web_db (db) to which /srv/db/data is bound");
     assert_eq!(lab.on("docker01", "docker service ls -q"), "");
     assert_eq!(
         lab.on(
@@ -129,7 +129,7 @@ fn data_volume_guard() {
     lab.run("apply", &three, &["--yes"])
         .exits(1)
         .says("the volume db is on docker02, in /srv/db (1 file, 9 bytes), and would be left behind")
-        .says("docker02 has the volume db, in /srv/db: without the label db=true what needs it would stop");
+        .says("docker02 has the volume db, in /srv/db: without the label db=true, the services that use it would stop");
     let labels = |node: &str| {
         lab.on(
             "docker01",
@@ -172,7 +172,7 @@ fn data_volume_guard() {
     lab.on("docker03", "tar -C /srv -xf /root/db.tar");
     lab.run("apply", &three, &["--yes"])
         .exits(0)
-        .says("what docker02 still has in /srv/db is the volume db no longer");
+        .says("the data that docker02 still has in /srv/db is no longer the volume db");
     wait_until_running_on(&lab, "docker03");
     lab.run("check", &three, &[]).exits(0);
 }

@@ -157,7 +157,7 @@ fn no_space_for_record_and_lock(lab: &TestLab, node: &str, inventory: &str) {
     };
     run.verb("apply", &[])
         .exits(0)
-        .says("what was applied could not be recorded")
+        .says("the applied resources could not be recorded")
         .says("No space left on device");
     assert_eq!(
         lab.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"),

@@ -64,7 +64,7 @@ pub fn drift_is_reported_and_repaired(lab: &TestLab) {
     lab.on("docker01", "systemctl stop docker.socket docker");
     lab.web2py("check", &[])
         .exits(1)
-        .says("whether docker01 holds the swarm cannot be known");
+        .says("cannot determine whether docker01 is in the swarm");
     lab.web2py("apply", &["--yes"]).exits(0);
     // After its absence, a manager reports the others as `unknown` until they have contacted it,
     // some seconds later; `check` reports the same.

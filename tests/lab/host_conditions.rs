@@ -205,7 +205,7 @@ fn host_that_is_booting(lab: &TestLab) {
     off.verb("apply", &[])
         .exits(4)
         .says("cannot connect to")
-        .says("is the machine up");
+        .says("check that the machine is up");
     let patient = lab.inventory_of("patient.toml", &settings(root, "90s"), &[(node, &host)]);
     let patient = Run {
         inventory: &patient,

@@ -74,7 +74,7 @@ impl Lifecycle<'_> {
             lab.on(NODE, gone);
             lab.run("apply", &absent, &["--yes"])
                 .exits(0)
-                .says("Nothing to do");
+                .says("In sync, checked");
         }
     }
 }
@@ -252,7 +252,7 @@ fn commands(lab: &TestLab) {
         (r#"run = "exit 7", always = true"#, "ended with status 7"),
         (
             r#"run = "sleep 60", always = true, timeout = "1s""#,
-            "no end within 1s",
+            "timed out after 1s",
         ),
         (
             r#"argv = ["no such program"], always = true"#,

@@ -55,7 +55,7 @@ pub fn secrets_and_configs(lab: &TestLab) {
     lab.run("check", &wanted, &[]).exits(0).says("In sync");
     lab.run("apply", &wanted, &["--yes"])
         .exits(0)
-        .says("Nothing to do");
+        .says("In sync, checked");
     assert_eq!(
         lab.on(
             NODE,

@@ -77,7 +77,7 @@ fn invalid_daemon_json(lab: &TestLab) {
     );
     lab.run("apply", &fatal, &["--yes"])
         .exits(1)
-        .says("the old one is in place again and the Engine runs")
+        .says("the old file was restored, and the Engine runs")
         .says("nonesuch");
     lab.on(
         NODE,

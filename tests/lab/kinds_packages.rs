@@ -208,8 +208,8 @@ fn repositories(lab: &TestLab) {
     let said = lab.run("plan", &playbook(lab, &resource), &[]).exits(0);
     for expected in [
         "/etc/apt/sources.list.d/docker.list:",
-        "old key /usr/share/keyrings/docker-archive-keyring.gpg: there -> (absent)",
-        "old key /etc/apt/trusted.gpg.d/docker.gpg: there -> (absent)",
+        "old key /usr/share/keyrings/docker-archive-keyring.gpg: present -> (absent)",
+        "old key /etc/apt/trusted.gpg.d/docker.gpg: present -> (absent)",
     ] {
         assert!(
             fields(&said.stdout).contains(&expected),

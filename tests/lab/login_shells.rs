@@ -110,7 +110,7 @@ fn shell_that_exits_at_once(lab: &TestLab, node: &str) {
             .verb(verb, &[])
             .exits(4)
             .says("exits")
-            .says("its login shell ended with status 0");
+            .says("the login shell did not run the command: it ended with status 0");
         said.says("try: ").does_not_say("In sync");
     }
     lab.on(node, "! test -e /srv/exits");

@@ -127,7 +127,7 @@ fn refusals(lab: &TestLab) {
     );
     run(lab, "apply", &playbook(lab, "blog", ""), &["--yes"])
         .exits(1)
-        .says("the stack blog would make the network back, which is there already and belongs to the stack web");
+        .says("the stack blog would create the network back, which already exists and belongs to the stack web");
     lab.write("large", &"x".repeat(600_000));
     compose(
         lab,
@@ -186,11 +186,11 @@ fn delegate_is_lost(lab: &TestLab, web: &str) {
     );
     run(lab, "check", web, &[])
         .exits(4)
-        .says("docker02 carries secret[token], stack[web] for docker01, which cannot be read")
+        .says("docker02 takes over secret[token], stack[web] from docker01, which cannot be read")
         .says("web_app label by: hand -> (absent)");
     run(lab, "apply", web, &["--yes", "--limit", "docker01"])
         .exits(4)
-        .does_not_say("carries");
+        .does_not_say("takes over");
     let labels = || {
         lab.on(
             "docker02",
@@ -201,7 +201,7 @@ fn delegate_is_lost(lab: &TestLab, web: &str) {
     // A global service may still count the task of the lost node; the difference is repaired all
     // the same.
     run(lab, "apply", web, &["--yes"])
-        .says("docker02 carries")
+        .says("docker02 takes over")
         .does_not_say("defect");
     assert!(!labels().contains("by:hand"), "{}", labels());
 }

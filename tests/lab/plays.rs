@@ -32,23 +32,23 @@ fn serial_and_max_fail(lab: &TestLab, rolling: &str) {
         .exits(1);
     for (expected, why) in [
         (
-            "docker01  0   3        0        0       0        changed",
+            "docker01  0        3        0        0       0        changed",
             "the first host finished",
         ),
         (
-            "docker02  0   0        0        1       2        failed",
+            "docker02  0        0        0        1       2        failed",
             "what failed, and what it did not get",
         ),
         (
-            "docker03  0   0        0        0       3        left out",
+            "docker03  0        0        0        0       3        skipped",
             "nothing begins behind a failure, and no later play",
         ),
         (
-            "1 resource skipped: 1 failed before it, more than max_fail allows",
+            "1 resource skipped: max_fail was exceeded (failed hosts: 1)",
             "why",
         ),
         (
-            "2 resources skipped: an earlier play left the host out",
+            "2 resources skipped: an earlier play skipped the host",
             "why not the second play",
         ),
     ] {

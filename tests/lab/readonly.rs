@@ -78,8 +78,7 @@ fn check_writes_nothing() {
             .says("availability of docker01: drain -> active");
         // The certificate is new, and the only node is in the inventory.
         assert!(
-            !said.stdout.contains("certificate")
-                && !said.stdout.contains("no host of the inventory"),
+            !said.stdout.contains("certificate") && !said.stdout.contains("not in the inventory"),
             "{}",
             said.stdout
         );

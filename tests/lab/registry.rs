@@ -113,7 +113,7 @@ fn certificate_renewal(lab: &TestLab) {
     let sooner = playbook(lab, ", days = 700, renew_before = 400");
     let said = lab.run("check", &sooner, &[]).exits(3);
     assert_eq!(fields(&said.stdout).len(), 1, "{}", said.stdout);
-    said.says("ends soon, or has ended (36");
+    said.says("expires soon or has expired (36");
     lab.run("apply", &sooner, &["--yes"]).exits(0);
     lab.run("check", &sooner, &[]).exits(0).says("In sync");
     assert_ne!(before, serial());

@@ -150,7 +150,7 @@ fn missing_command(lab: &TestLab, web: &str) {
         .unwrap();
     Said::from(output)
         .exits(1)
-        .says("the `docker` command is not on this machine")
+        .says("the `docker` command is not installed on this machine")
         .says("docker-cli");
 }
 
@@ -279,7 +279,7 @@ fn failures(lab: &TestLab) {
     );
     let said = run(lab, "apply", &bad, &["--yes"])
         .exits(1)
-        .says("what was deployed stays");
+        .says("the deployed objects stay");
     // The first known failure ends the wait; each is reported when it is observed.
     for (service, word) in [
         ("bad_dies", "non-zero exit (3) (on docker0"),

@@ -90,7 +90,7 @@ fn allowed_account(lab: &TestLab, node: &str, mark: &str, account: &str, asks: b
             .verb("check", &[])
             .exits(4)
             .says(&format!("{account}@{address} cannot become root: "));
-        said.says("does not take the password")
+        said.says("rejected the password")
             .says("--ask-become-pass")
             .does_not_say("wrong\n");
     }

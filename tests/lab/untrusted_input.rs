@@ -357,7 +357,7 @@ fn lock_of_killed_run(lab: &TestLab) {
         .run("apply", &quick, &["--yes", "--lock-wait", "20s"])
         .exits(0);
     assert!(
-        said.stderr.contains("waits: locked by ann"),
+        said.stderr.contains("waiting: locked by ann"),
         "waiting is told:\n{}",
         said.stderr
     );

@@ -212,7 +212,7 @@ fn vagrant_up_rebuild_and_drill() {
     environment
         .skep("apply", &[playbook, "--yes"])
         .exits(0)
-        .says("Nothing to do");
+        .says("In sync, checked");
     // From here on, the test calls `apply` itself.
     let settings = environment.path("cluster.toml");
     let text = std::fs::read_to_string(&settings).unwrap();

@@ -1,5 +1,5 @@
-//! Convergence of a stack: decides from what a manager lists, over time, whether the services run as
-//! they should or will not get there. Pure but for the clock; the runner reads the lists and waits.
+//! Convergence of a stack: decides from the lists of a manager, over time, whether the services run
+//! as they should, or will not. Pure but for the clock; the runner reads the lists and waits.
 
 mod service;
 
@@ -12,41 +12,45 @@ use tokio::time::Instant;
 pub use crate::docker::convergence::service::ServiceConvergence;
 use crate::docker::convergence::service::{TaskSnapshot, evaluate_service};
 
-/// How long everything must stay as it should be: what starts may die right after, and `docker service create` waits as long.
+/// Time for which all services must run before the stack counts as converged: a task may die right
+/// after its start, and `docker service create` waits as long.
 pub const STABLE_FOR: Duration = Duration::from_secs(5);
-/// How long a task may find no node before that is taken for the end: another task may be leaving the node meanwhile.
+/// Time for which a task may find no node before the stack counts as failed: another task may be
+/// leaving the node meanwhile.
 const UNPLACED_FOR: Duration = Duration::from_secs(10);
-/// How long tasks may fail at their network: after `docker stack rm` nodes take a while to be rid of one of the same name.
+/// Time for which tasks may fail at their network: after `docker stack rm`, nodes take a while to
+/// remove an old network of the same name.
 const UNATTACHED_FOR: Duration = Duration::from_secs(60);
-/// Failures of one service's tasks, seen while waiting, that are taken for the end.
+/// Number of failed tasks of one service, seen while waiting, after which the stack counts as
+/// failed.
 const MOST_FAILURES: usize = 3;
 
 /// The reason why a stack does not converge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConvergenceFailure {
-    /// The swarm's own words, with the node, for each service that does not run as it should.
+    /// The swarm's own error, with the node, for each service that does not run as it should.
     pub why: String,
     /// Commands that show more.
     pub hint: String,
 }
 
-/// What was seen over time.
+/// Observations of a stack over time.
 #[derive(Default)]
 pub struct ConvergenceWatch {
-    /// Tasks that had ended before this waiting began: their failures are of the past.
+    /// Tasks that had ended before this wait began: their failures are old.
     past: Option<BTreeSet<String>>,
-    /// Since when each service's tasks find no node.
+    /// Time since which each service's tasks find no node.
     unplaced: BTreeMap<String, Instant>,
-    /// Since when each service's tasks fail at their network.
+    /// Time since which each service's tasks fail at their network.
     unattached: BTreeMap<String, Instant>,
-    /// Since when everything is as it should be.
+    /// Time since which every service runs as it should.
     settled: Option<Instant>,
     /// Progress of each service as it was last reported.
     reported: BTreeMap<String, (u64, u64, Option<String>)>,
 }
 
 impl ConvergenceWatch {
-    /// Takes in what a manager lists now, and returns each service's standing.
+    /// Evaluates the current lists of a manager and returns the state of each service.
     pub fn follow(
         &mut self,
         services: &[Value],
@@ -93,7 +97,7 @@ impl ConvergenceWatch {
             .collect()
     }
 
-    /// Returns how long all services have run as they should.
+    /// Returns the time for which all services have run as they should.
     #[must_use]
     pub fn stable_for(&self, standings: &[ServiceConvergence]) -> Duration {
         // A stack without services has nothing to wait for.
@@ -104,7 +108,8 @@ impl ConvergenceWatch {
         }
     }
 
-    /// Returns the reason why the services will not run as they should; `None` while they still may.
+    /// Returns the reason why the services will not run as they should; `None` while they still may
+    /// run.
     #[must_use]
     pub fn failure(&self, standings: &[ServiceConvergence]) -> Option<ConvergenceFailure> {
         let lost = |standing: &&ServiceConvergence| {
@@ -112,7 +117,7 @@ impl ConvergenceWatch {
                 .unplaced
                 .get(&standing.service)
                 .is_some_and(|since| since.elapsed() >= UNPLACED_FOR);
-            // Failures at the network count once it has had its time.
+            // Failures at the network count only after the network has had time to appear.
             let unattached = self
                 .unattached
                 .get(&standing.service)
@@ -121,17 +126,17 @@ impl ConvergenceWatch {
             standing.over || unplaced || (failures >= MOST_FAILURES && !standing.settled)
         };
         let first = standings.iter().find(lost)?;
-        // Whatever else is wrong is told with it: one run names all that is to be mended.
+        // Other problems are reported as well: one run then names everything that must be fixed.
         let told = standings
             .iter()
             .filter(|standing| lost(standing) || (!standing.settled && standing.trouble.is_some()));
         let words: Vec<String> = told.map(ServiceConvergence::words).collect();
         let hint = format!(
-            "look at `docker service ps --no-trunc {0}` and `docker service logs {0}` on a manager",
+            "run `docker service ps --no-trunc {0}` and `docker service logs {0}` on a manager to see more",
             first.service
         );
         Some(ConvergenceFailure {
-            why: format!("{}; what was deployed stays", words.join("; ")),
+            why: format!("{}; the deployed objects stay", words.join("; ")),
             hint,
         })
     }

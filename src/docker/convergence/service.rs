@@ -1,42 +1,44 @@
-//! Where one service stands, out of what the Engine's API lists: pure.
+//! Convergence of one service, computed from the lists of the Docker Engine API. Pure: it reads
+//! nothing.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-/// What one look saw.
+/// Lists of one reading.
 pub(super) struct TaskSnapshot<'a> {
     pub tasks: &'a [Value],
     pub nodes: &'a [Value],
-    /// IDs of tasks that ended before the waiting began.
+    /// IDs of tasks that had ended before the wait began.
     pub past: &'a BTreeSet<String>,
 }
 
-/// Where a service stands.
+/// Convergence of one service at the moment of a reading.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServiceConvergence {
     /// Name of the service.
     pub service: String,
-    /// Tasks of the new version that run, or for a job those that are complete.
+    /// Running tasks of the new version; for a job, its complete tasks.
     pub running: u64,
-    /// Tasks that should run.
+    /// Number of tasks that should run.
     pub desired: u64,
-    /// Whether all of it is as it should be.
+    /// True if the whole service runs as it should.
     pub settled: bool,
-    /// Whether it will not come any further by itself.
+    /// True if the service makes no further progress by itself.
     pub over: bool,
-    /// Whether a task finds no node, and none of the service is on its way out.
+    /// True if a task finds no node, and no task of the service is shutting down.
     pub unplaced: bool,
-    /// Tasks that failed since the waiting began.
+    /// Number of tasks that failed since the wait began.
     pub failures: usize,
-    /// Those that failed at their network: it may still be on its way to the node, or on its way out after `docker stack rm`.
+    /// Number of tasks that failed at their network: it may not have reached the node yet, or may
+    /// still be there after `docker stack rm`.
     pub unattached: usize,
-    /// The last error, with its node.
+    /// Last error, with its node.
     pub trouble: Option<String>,
 }
 
 impl ServiceConvergence {
-    /// For people: `web_app 0/1 running: No such image: x (on docker02)`.
+    /// Returns the state for people: `web_app 0/1 running: No such image: x (on docker02)`.
     #[must_use]
     pub fn words(&self) -> String {
         let why = self
@@ -57,7 +59,7 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// States that a task does not leave.
+/// Returns true if the task is in a final state.
 fn is_over(task: &Value) -> bool {
     matches!(
         text(task, "/Status/State"),
@@ -69,7 +71,8 @@ fn is_failed(task: &Value) -> bool {
     matches!(text(task, "/Status/State"), "failed" | "rejected")
 }
 
-/// What Engines say of a network that is not whole on their node, while it comes or goes.
+/// Returns true for the errors of Docker Engines about a network that is not complete on their
+/// node, while it appears or is removed.
 fn at_its_network(task: &Value) -> bool {
     let said = text(task, "/Status/Err");
     [
@@ -86,7 +89,7 @@ fn at_its_network(task: &Value) -> bool {
         || (said.starts_with("network ") && said.ends_with("not found"))
 }
 
-/// IDs of the tasks that have ended.
+/// Returns the IDs of the tasks that have ended.
 pub(super) fn ended(tasks: &[Value]) -> BTreeSet<String> {
     tasks
         .iter()
@@ -95,7 +98,7 @@ pub(super) fn ended(tasks: &[Value]) -> BTreeSet<String> {
         .collect()
 }
 
-/// Where a service stands.
+/// Evaluates the convergence of one service.
 pub(super) fn evaluate_service(service: &Value, seen: &TaskSnapshot<'_>) -> ServiceConvergence {
     let id = text(service, "/ID");
     let template = comparable(service.pointer("/Spec/TaskTemplate"));
@@ -141,7 +144,7 @@ pub(super) fn evaluate_service(service: &Value, seen: &TaskSnapshot<'_>) -> Serv
             .and_then(Value::as_u64)
             .unwrap_or(1),
         (None, Some(replicas)) => replicas,
-        // A global service has a task for each node that it fits.
+        // A global service has one task for each eligible node.
         (None, None) => wanted_running.len() as u64,
     };
     let global = job.is_none() && replicas.is_none();
@@ -150,8 +153,8 @@ pub(super) fn evaluate_service(service: &Value, seen: &TaskSnapshot<'_>) -> Serv
     let update = text(service, "/UpdateStatus/State");
     let taken_back = matches!(update, "paused" | "rollback_completed" | "rollback_paused");
     let in_motion = matches!(update, "updating" | "rollback_started");
-    // Tasks of the version before may end badly while they are told to go: only where that one is wanted again, what failed is
-    // the version that was to replace it.
+    // Tasks of the old version may fail while they shut down, so they are ignored, unless the
+    // update was rolled back: then the failed tasks are those of the new version.
     let whose = if taken_back { &mine } else { &current };
     let failed: Vec<&Value> = whose
         .iter()
@@ -172,7 +175,7 @@ pub(super) fn evaluate_service(service: &Value, seen: &TaskSnapshot<'_>) -> Serv
 
     let nowhere = global && desired == 0 && !in_motion;
     let settled = running == desired && !(old || in_motion || taken_back || nowhere);
-    // With no task left that could come to run, nothing further happens by itself.
+    // Without a task that could still run, nothing further happens by itself.
     let abandoned = running < desired
         && !failed.is_empty()
         && mine.iter().all(|task| is_over(task))
@@ -202,7 +205,7 @@ fn trouble(
     failed: &[&Value],
     nodes: &[Value],
 ) -> Option<String> {
-    // What an Engine says of its own cleaning, when a task went, hides why it went.
+    // The Engine's error about its own cleanup after a task ended hides the reason why it ended.
     let tells =
         |task: &Value| !text(task, "/Status/Err").starts_with("error while removing network");
     let last = failed
@@ -218,8 +221,8 @@ fn trouble(
     });
     if taken_back {
         let how = match text(service, "/UpdateStatus/State") {
-            "paused" => "the update was stopped half-way",
-            "rollback_paused" => "the update was rolled back, and that failed too",
+            "paused" => "the update was paused",
+            "rollback_paused" => "the update was rolled back, and the rollback failed as well",
             _ => "the update was rolled back",
         };
         let words = [
@@ -241,7 +244,9 @@ fn trouble(
         .or(last)
 }
 
-/// 137 is 128 and the number of SIGKILL. The kernel sends it to what takes more memory than it may; the swarm does not say who did.
+/// Returns a note on a memory limit if the task was killed. 137 is 128 plus the number of SIGKILL,
+/// which the kernel sends to a process that exceeds its memory limit; the swarm does not report who
+/// sent it.
 fn killed(task: &Value) -> String {
     let limit = task
         .pointer("/Spec/Resources/Limits/MemoryBytes")
@@ -249,7 +254,7 @@ fn killed(task: &Value) -> String {
         .filter(|limit| *limit > 0);
     match limit.filter(|_| text(task, "/Status/Err").contains("(137)")) {
         Some(limit) => format!(
-            ", killed as when it takes more memory than its limit of {} MiB",
+            ", killed (SIGKILL), as happens when it exceeds its memory limit of {} MiB",
             limit >> 20
         ),
         None => String::new(),
@@ -268,11 +273,12 @@ fn on_node(task: &Value, nodes: &[Value]) -> String {
     }
 }
 
-/// A task's specification without its placement: a task that fits a new placement is left as it is, with its old words.
+/// Returns a task's specification without its placement: a task that fits a new placement keeps
+/// running with its old specification.
 fn comparable(spec: Option<&Value>) -> Map<String, Value> {
     let mut spec = spec.and_then(Value::as_object).cloned().unwrap_or_default();
     spec.remove("Placement");
-    // Told of services and not of their tasks.
+    // Services have this field, their tasks do not.
     spec.remove("Runtime");
     spec
 }
@@ -308,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn running_as_wanted_is_settled_and_old_versions_do_not_count() {
+    fn service_is_settled_when_all_tasks_of_the_new_version_run() {
         let two = json!({"Replicated": {"Replicas": 2}});
         let running = |id, image| task(id, image, "running", "running", "");
         let standing = look(
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollback_is_over_and_says_why() {
+    fn rollback_is_final_and_gives_its_reason() {
         let one = json!({"Replicated": {}});
         let tasks = [
             task("a", "new", "running", "running", ""),
@@ -359,8 +365,8 @@ mod tests {
         ];
         for (state, word) in [
             ("rollback_completed", "rolled back"),
-            ("paused", "half-way"),
-            ("rollback_paused", "failed too"),
+            ("paused", "update was paused"),
+            ("rollback_paused", "rollback failed as well"),
         ] {
             let standing = look(&service(&one, state), &tasks);
             assert!(standing.over && !standing.settled, "{standing:?}");
@@ -374,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_count_from_now_on() {
+    fn failures_before_the_wait_do_not_count() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let failed = |id| task(id, "new", "shutdown", "rejected", "No such image: new:1");
         let standing = look(
@@ -391,12 +397,12 @@ mod tests {
                 .words()
                 .contains("No such image: new:1 (on docker02)")
         );
-        // With nothing left that could run, it is over.
+        // Without a task that could still run, the service is over.
         assert!(look(&service(&one, ""), &[failed("past")]).over);
     }
 
     #[test]
-    fn a_network_that_is_not_there_yet_is_no_failure_of_the_service() {
+    fn failures_at_a_missing_network_are_counted_apart() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let failed = |id, why| task(id, "new", "shutdown", "rejected", why);
         let tasks = [
@@ -416,7 +422,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_was_killed_within_a_limit_of_memory_is_told_so() {
+    fn killed_task_with_a_memory_limit_names_the_limit() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let words = |limit: Option<u64>, error| {
             let mut failed = task("b", "new", "shutdown", "failed", error);
@@ -431,7 +437,7 @@ mod tests {
         let said = words(Some(32 << 20), "task: non-zero exit (137)");
         assert!(
             said.ends_with(
-                "(137), killed as when it takes more memory than its limit of 32 MiB (on docker02)"
+                "(137), killed (SIGKILL), as happens when it exceeds its memory limit of 32 MiB (on docker02)"
             ),
             "{said}"
         );
@@ -440,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn how_the_old_version_ends_is_no_failure() {
+    fn failed_tasks_of_the_old_version_do_not_count() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let old = task("b", "old", "shutdown", "failed", "No such container");
         let standing = look(
@@ -451,7 +457,7 @@ mod tests {
     }
 
     #[test]
-    fn no_node_fits() {
+    fn pending_task_without_a_node_is_unplaced() {
         let one = json!({"Replicated": {"Replicas": 1}});
         let pending = task(
             "a",
@@ -468,7 +474,7 @@ mod tests {
         let leaving = task("b", "old", "shutdown", "running", "");
         assert!(
             !look(&service(&one, ""), &[pending, leaving]).unplaced,
-            "the node may come free"
+            "the node may become free"
         );
         assert!(look(&service(&json!({"Global": {}}), ""), &[]).unplaced);
     }

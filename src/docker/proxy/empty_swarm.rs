@@ -1,5 +1,5 @@
-//! A swarm with nothing in it: what a preview reads where no swarm is yet. A stack's plan is whole before there is a cluster,
-//! and an error in a compose file is found.
+//! An empty swarm, which a preview reads when no swarm exists yet. A stack can then be planned, and
+//! errors in its compose file be found, before there is a cluster.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{ProxiedRead, ProxyReader, answer, message, plain_path};
 use crate::transport::TransportError;
 
-/// The oldest version that all supported Engines speak (20.10).
+/// Oldest API version that all supported Docker Engines support (20.10).
 const VERSION: &str = "1.41";
 
-/// See the module.
+/// Reader that answers like a manager of an empty swarm.
 pub struct EmptySwarm;
 
 #[async_trait]

@@ -1,7 +1,8 @@
-//! The proxy between the `docker` command of this machine and a manager's Engine: a socket that passes reads on. Writes are
-//! recorded and answered, or, with leave, passed on too. It says what the command would do without doing it.
+//! The proxy between the `docker` command of this machine and a manager's Engine: a Unix socket
+//! that forwards reads. Writes are recorded and answered by the proxy itself, or forwarded as well
+//! if the proxy has a writer. A preview thus shows what the command would do without doing it.
 //!
-//! Who only looks has no [`ProxyWriter`] to give: a preview cannot write, by type.
+//! A read-only run has no [`ProxyWriter`] to pass in: a preview cannot write, by type.
 
 mod empty_swarm;
 mod overlay;
@@ -21,79 +22,81 @@ pub use crate::docker::proxy::empty_swarm::EmptySwarm;
 use crate::docker::proxy::planned_objects::PlannedObjects;
 use crate::transport::TransportError;
 
-/// A read of the command; there is no method in it that could be another than GET or HEAD.
+/// A read of the command; its type allows only GET and HEAD.
 #[derive(Debug)]
 pub struct ProxiedRead {
-    /// HEAD instead of GET.
+    /// True for HEAD, false for GET.
     pub head: bool,
-    /// Path and query as the command gave them, with the version.
+    /// Path and query as the command sent them, with the version.
     pub path: String,
-    /// What counts of its headers: leave at a registry.
+    /// Relevant headers: the credentials for a registry.
     pub headers: HeaderMap,
 }
 
 /// A write of the command.
 pub struct ProxiedWrite {
-    /// POST or DELETE.
+    /// Method: POST or DELETE.
     pub method: Method,
-    /// Path and query as the command gave them, with the version.
+    /// Path and query as the command sent them, with the version.
     pub path: String,
-    /// What counts of its headers: the type of the body, leave at a registry.
+    /// Relevant headers: the type of the body, the credentials for a registry.
     pub headers: HeaderMap,
-    /// Never logged: secrets are in it.
+    /// Body; never logged, as it may contain secrets.
     pub body: Bytes,
 }
 
-/// Where reads go.
+/// Target of the reads.
 #[async_trait]
 pub trait ProxyReader: Send + Sync {
-    /// One GET or HEAD.
+    /// Makes one GET or HEAD request.
     ///
     /// # Errors
-    /// [`TransportError`] when no answer came; a status that says "failed" is an answer.
+    /// [`TransportError`] when no answer came; a status that means failure is an answer.
     async fn read(&self, read: ProxiedRead) -> Result<Response<Bytes>, TransportError>;
 }
 
-/// Where writes go, for who has leave to write.
+/// Target of the writes, for a caller that may write.
 #[async_trait]
 pub trait ProxyWriter: Send + Sync {
-    /// One write.
+    /// Makes one write.
     ///
     /// # Errors
     /// [`TransportError`] when no answer came.
     async fn write(&self, write: ProxiedWrite) -> Result<Response<Bytes>, TransportError>;
 }
 
-/// One write that the command made, or would have made.
+/// A write that the command made, or would have made.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RecordedWrite {
-    /// `POST` or `DELETE`.
+    /// Method: `POST` or `DELETE`.
     pub method: String,
     /// Path and query without the version.
     pub path: String,
-    /// The body; null when empty. The data of a secret is not in it, only the length of its Base64 text, as `DataLength`.
+    /// Body; null if empty. The data of a secret is replaced by the length of its Base64 text, as
+    /// `DataLength`.
     pub body: Value,
 }
 
-// By hand: bodies hold what belongs in no log.
+// Written by hand: bodies may contain secrets, which must not be logged.
 impl std::fmt::Debug for RecordedWrite {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} {}", self.method, self.path)
     }
 }
 
-/// Passes on, records, and lays what is planned over what is read.
+/// The proxy: forwards requests, records writes, and adds planned objects to the answers of reads.
 pub struct DockerProxy {
     reads: Arc<dyn ProxyReader>,
     writes: Option<Arc<dyn ProxyWriter>>,
     planned: Mutex<PlannedObjects>,
     recorded: Mutex<Vec<RecordedWrite>>,
-    /// The first failure of the road to the Engine: the command would tell it in its own words only.
+    /// First error between the proxy and the Engine: the command would only report it in words of
+    /// its own.
     first_error: Mutex<Option<TransportError>>,
 }
 
 impl DockerProxy {
-    /// A proxy that lets nothing through but reads.
+    /// Returns a proxy that forwards only reads.
     #[must_use]
     pub fn preview(reads: Arc<dyn ProxyReader>) -> Self {
         Self {
@@ -105,7 +108,7 @@ impl DockerProxy {
         }
     }
 
-    /// A proxy that lets writes through.
+    /// Returns a proxy that forwards writes as well.
     #[must_use]
     pub fn recording(reads: Arc<dyn ProxyReader>, writes: Arc<dyn ProxyWriter>) -> Self {
         Self {
@@ -114,7 +117,7 @@ impl DockerProxy {
         }
     }
 
-    /// Every write so far, in order.
+    /// Returns every write so far, in order.
     #[must_use]
     pub fn recorded(&self) -> Vec<RecordedWrite> {
         self.recorded
@@ -123,7 +126,8 @@ impl DockerProxy {
             .clone()
     }
 
-    /// External objects that were asked for and are not there, as `secret db_password`; a preview made them up.
+    /// Returns the requested external objects that do not exist, as `secret db_password`; a preview
+    /// replaces them by placeholders.
     #[must_use]
     pub fn missing(&self) -> Vec<String> {
         self.planned
@@ -135,7 +139,7 @@ impl DockerProxy {
             .collect()
     }
 
-    /// The first failure of the road to the Engine.
+    /// Returns the first error between the proxy and the Engine.
     #[must_use]
     pub fn first_error(&self) -> Option<TransportError> {
         self.first_error
@@ -232,7 +236,7 @@ impl DockerProxy {
     }
 }
 
-/// The path without `/v1.41`.
+/// Returns the path without its version prefix, such as `/v1.41`.
 fn plain_path(path: &str) -> &str {
     let Some(rest) = path.strip_prefix("/v") else {
         return path;
@@ -258,7 +262,7 @@ fn passed_headers(headers: &HeaderMap) -> HeaderMap {
         .collect()
 }
 
-/// A secret's data goes to the Engine and nowhere else.
+/// Removes the data of a secret: it is sent to the Engine only.
 fn without_secrets(path: &str, mut body: Value) -> Value {
     if plain_path(path).starts_with("/secrets/")
         && let Some(object) = body.as_object_mut()
@@ -272,7 +276,7 @@ fn without_secrets(path: &str, mut body: Value) -> Value {
     body
 }
 
-/// An answer in JSON.
+/// Returns an answer in JSON.
 fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
     let bytes = if body.is_null() {
         Bytes::new()
@@ -286,7 +290,7 @@ fn answer(status: StatusCode, body: &Value) -> Response<Bytes> {
     answer
 }
 
-/// An error as an Engine says it.
+/// Returns an error in the form of a Docker Engine.
 fn message(status: StatusCode, text: &str) -> Response<Bytes> {
     answer(status, &json!({ "message": text }))
 }

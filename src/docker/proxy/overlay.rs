@@ -1,5 +1,6 @@
-//! Lays planned objects over what the Engine answers to a read: the command reads back what it believes to have made. In a
-//! preview, external objects that are missing are made up and noted, so that all of them can be named at once.
+//! Adds planned objects to the Engine's answers to reads: the command then finds the objects that
+//! it believes it has created. In a preview, missing external objects are replaced by placeholders
+//! and recorded, so all of them can be named at once.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +13,10 @@ use super::answer;
 use super::versions::newest;
 use crate::docker::proxy::planned_objects::{PlannedObjects, SORTS, id_of, name_of};
 
-/// The label in which the command keeps an image as the compose file has it.
+/// Label in which the command keeps an image as written in the compose file.
 const IMAGE_LABEL: &str = "com.docker.stack.image";
 
-/// The answer as the command gets it.
+/// Returns the answer for the command.
 pub(super) fn overlay_planned(
     planned: &mut PlannedObjects,
     preview: bool,
@@ -50,8 +51,8 @@ pub(super) fn overlay_planned(
                 .cloned();
             match known {
                 Some(object) => answer(StatusCode::OK, &object),
-                // The command looks for a network by its name only when it is external; for secrets and configs of its own it
-                // looks first, and makes them when they are missing.
+                // The command reads a network by its name only if it is external; secrets and
+                // configs of its own it reads first and creates if they are missing.
                 None if *sort == "networks" => {
                     answer(StatusCode::OK, &make_placeholder(planned, sort, &name))
                 }
@@ -62,7 +63,7 @@ pub(super) fn overlay_planned(
     }
 }
 
-/// The newest versions of names that are not there themselves.
+/// Adds the newest version of each requested name that no object has.
 fn add_newest_versions(planned: &mut PlannedObjects, query: &str, list: &mut Vec<Value>) {
     for name in names(query) {
         if !list.iter().any(|object| name_of(object) == name) {
@@ -101,7 +102,8 @@ fn make_placeholder(planned: &mut PlannedObjects, sort: &str, name: &str) -> Val
     planned.of(sort).last().cloned().unwrap_or_default()
 }
 
-/// Names that a list was asked for: `{"name":{"a":true}}`, or `{"name":["a"]}` of old clients.
+/// Returns the names in the filters of a list: `{"name":{"a":true}}`, or `{"name":["a"]}` from old
+/// clients.
 fn names(query: &str) -> BTreeSet<String> {
     let filters = query
         .split('&')
@@ -122,8 +124,9 @@ fn names(query: &str) -> BTreeSet<String> {
     }
 }
 
-/// The command takes a service's image as unchanged when this label says so, whatever the service runs in fact: where somebody
-/// gave the service another image, the label must not hide it.
+/// Removes the image label of a service whose image was changed by another client. The command
+/// treats the image as unchanged if the label matches the compose file, regardless of the image
+/// that the service really runs.
 fn forget_foreign_image(service: &mut Value) {
     let runs = service
         .pointer("/Spec/TaskTemplate/ContainerSpec/Image")

@@ -1,5 +1,6 @@
-//! What a preview has in mind: objects that the command believes to have made, and the answers to its writes. A write of a
-//! sort that is not known here is refused, so that no command is told a success that nobody can foresee.
+//! State of a preview: the objects that the command believes it has created, and the answers to its
+//! writes. A write of an unknown type is refused: the command must not be told that it succeeded if
+//! its effect cannot be predicted.
 
 use std::collections::BTreeSet;
 
@@ -10,25 +11,26 @@ use serde_json::{Value, json};
 use super::versions::AliasedNames;
 use super::{RecordedWrite, answer, message};
 
-/// Sorts of objects that a stack is made of, as the first part of their paths.
+/// Types of the objects of a stack, as the first part of their paths.
 pub(super) const SORTS: &[&str] = &["networks", "secrets", "configs", "services"];
 
-/// Objects that are not there and are shown all the same, and those that are there and are hidden.
+/// Objects that do not exist and are shown to the command, and objects that exist and are hidden
+/// from it.
 #[derive(Default)]
 pub(super) struct PlannedObjects {
-    /// Sort, and the object as a read shows it.
+    /// Type, and the object as a read shows it.
     pub(super) objects: Vec<(String, Value)>,
-    /// IDs of objects that the command believes to have removed.
+    /// IDs of objects that the command believes it has removed.
     pub(super) removed: BTreeSet<String>,
-    /// External objects that are not there.
+    /// External objects that do not exist.
     pub(super) missing: BTreeSet<String>,
-    /// Objects that were shown under another name than theirs.
+    /// Objects that were shown under a different name.
     pub(super) aliases: AliasedNames,
     count: usize,
 }
 
 impl PlannedObjects {
-    /// The answer to a write that is not made.
+    /// Returns the answer to a write that is not performed.
     pub(super) fn answer(&mut self, record: &RecordedWrite) -> Response<Bytes> {
         let path = record.path.split('?').next().unwrap_or_default();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
@@ -45,13 +47,13 @@ impl PlannedObjects {
                 answer(StatusCode::OK, &json!({}))
             }
             (method, _) => {
-                let why = format!("skep's preview does not know what {method} {path} would do");
+                let why = format!("skep's preview cannot predict the effect of {method} {path}");
                 message(StatusCode::NOT_IMPLEMENTED, &why)
             }
         }
     }
 
-    /// Keeps an object in mind and gives it an ID.
+    /// Adds a planned object and returns its ID.
     pub(super) fn add(&mut self, sort: &str, spec: &Value) -> String {
         self.count += 1;
         let id = format!("planned{:018}", self.count);
@@ -66,7 +68,7 @@ impl PlannedObjects {
         id
     }
 
-    /// Planned objects of a sort.
+    /// Returns the planned objects of a type.
     pub(super) fn of<'a>(&'a self, sort: &'a str) -> impl Iterator<Item = &'a Value> {
         self.objects
             .iter()
@@ -75,7 +77,7 @@ impl PlannedObjects {
     }
 }
 
-/// Name of an object as a read shows it.
+/// Returns the name of an object as a read shows it.
 pub(super) fn name_of(object: &Value) -> &str {
     object
         .get("Name")
@@ -84,7 +86,7 @@ pub(super) fn name_of(object: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// ID of an object as a read shows it.
+/// Returns the ID of an object as a read shows it.
 pub(super) fn id_of(object: &Value) -> &str {
     object
         .get("ID")

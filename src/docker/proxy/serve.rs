@@ -1,4 +1,4 @@
-//! Serves a proxy on a Unix socket in a private folder, for as long as the value lives.
+//! Serves a proxy on a Unix socket in a private folder, until the server's value is dropped.
 
 use std::convert::Infallible;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use super::{DockerProxy, message};
 use crate::docker::PrivateFolder;
 use crate::transport::TransportError;
 
-/// Most bytes of a request: a config of a megabyte, encoded, with room.
+/// Maximum size of a request in bytes: a config of one megabyte, encoded, with some reserve.
 const BODY_LIMIT: usize = 16 * 1024 * 1024;
 
-/// A proxy that is being served; dropping it ends that.
+/// A running server of a proxy; dropping it ends the server.
 pub(in crate::docker) struct ProxyServer {
     task: JoinHandle<()>,
     socket: PathBuf,
@@ -34,7 +34,7 @@ impl Drop for ProxyServer {
 }
 
 impl ProxyServer {
-    /// Starts to listen in the folder.
+    /// Starts to listen on a socket in the folder.
     pub(in crate::docker) fn start(
         proxy: Arc<DockerProxy>,
         folder: &PrivateFolder,
@@ -43,7 +43,7 @@ impl ProxyServer {
         let listener = UnixListener::bind(&socket)
             .map_err(|error| TransportError::Local(format!("{}: {error}", socket.display())))?;
         let task = tokio::spawn(async move {
-            // Connections end with the set, and the set with this task.
+            // The connections end with the set, and the set ends with this task.
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 connections.spawn(serve(proxy.clone(), stream));
@@ -53,7 +53,7 @@ impl ProxyServer {
         Ok(Self { task, socket })
     }
 
-    /// Where a client finds it.
+    /// Returns the address for `DOCKER_HOST`.
     pub(in crate::docker) fn address(&self) -> String {
         format!("unix://{}", self.socket.display())
     }
@@ -68,7 +68,7 @@ async fn serve(proxy: Arc<DockerProxy>, stream: UnixStream) {
         .serve_connection(TokioIo::new(stream), service)
         .await
     {
-        tracing::debug!(%error, "a client of the proxy went away");
+        tracing::debug!(%error, "a connection to the proxy ended");
     }
 }
 
@@ -78,14 +78,14 @@ async fn one(proxy: &DockerProxy, request: Request<Incoming>) -> Response<Full<B
     let Ok(body) = Limited::new(body, BODY_LIMIT).collect().await else {
         return message(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the request is larger than skep's proxy lets through",
+            "the request is larger than skep's proxy allows",
         )
         .map(Full::new);
     };
     let mut answer = proxy
         .answer(Request::from_parts(parts, body.to_bytes()))
         .await;
-    // They belong to the other stream.
+    // These headers belong to the stream to the Engine.
     for name in [
         header::CONTENT_LENGTH,
         header::TRANSFER_ENCODING,

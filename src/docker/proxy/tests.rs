@@ -1,5 +1,5 @@
-//! The proxy over a real Unix socket: what passes, what is recorded, what is laid over. The real `docker` command goes through it
-//! in `tests/lab/stack.rs`.
+//! Tests of the proxy over a real Unix socket: forwarded, recorded and changed requests. The real
+//! `docker` command uses it in `tests/lab/stack.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use http_body_util::{BodyExt as _, Full};
@@ -9,7 +9,7 @@ use super::serve::ProxyServer;
 use super::*;
 use crate::docker::PrivateFolder;
 
-/// An Engine with one service, one secret and nothing else.
+/// A Docker Engine with one service and one secret.
 struct SmallSwarm;
 
 #[async_trait]
@@ -79,7 +79,7 @@ const OLD_AND_NEW: &str =
     "/v1.41/secrets?filters=%7B%22name%22%3A%7B%22old%22%3Atrue%2C%22new%22%3Atrue%7D%7D";
 
 #[tokio::test]
-async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
+async fn preview_answers_writes_and_shows_the_planned_objects() {
     let proxy = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
     let client = ProxyClient::of(&proxy);
     let secret = json!({"Name": "new", "Data": "aHVudGVyMg==", "Labels": {"a": "b"}});
@@ -128,7 +128,7 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
         client.ask("GET", "/v1.41/services", Value::Null).await.1,
         json!([])
     );
-    // What it does not know, it does not call a success.
+    // A write with an unknown effect must not be answered as a success.
     for (method, path) in [
         ("POST", "/v1.41/swarm/leave"),
         ("PUT", "/v1.41/secrets/create"),
@@ -159,13 +159,13 @@ async fn a_preview_answers_writes_and_shows_what_they_would_have_made() {
             .recorded()
             .iter()
             .all(|write| !write.body.to_string().contains("aHVudGVyMg")),
-        "no secret is kept"
+        "no secret is recorded"
     );
     assert!(proxy.missing().is_empty());
 }
 
 #[tokio::test]
-async fn external_objects_that_are_missing_are_made_up_and_named() {
+async fn missing_external_objects_get_placeholders_and_are_named() {
     let proxy = Arc::new(DockerProxy::preview(Arc::new(SmallSwarm)));
     let client = ProxyClient::of(&proxy);
     let (_, list) = client.ask("GET", OLD_AND_NEW, Value::Null).await;
@@ -178,7 +178,7 @@ async fn external_objects_that_are_missing_are_made_up_and_named() {
 }
 
 #[tokio::test]
-async fn a_foreign_image_is_not_hidden_by_the_label() {
+async fn image_label_does_not_hide_a_changed_image() {
     let client = ProxyClient::of(&Arc::new(DockerProxy::preview(Arc::new(SmallSwarm))));
     let label = async |path: &str| {
         client.ask("GET", path, Value::Null).await.1[0]["Spec"]["Labels"]["com.docker.stack.image"]
@@ -189,7 +189,7 @@ async fn a_foreign_image_is_not_hidden_by_the_label() {
 }
 
 #[tokio::test]
-async fn a_recording_proxy_passes_writes_and_invents_nothing() {
+async fn recording_proxy_forwards_writes_and_adds_no_objects() {
     struct CollectedWrites(Mutex<Vec<String>>);
     #[async_trait]
     impl ProxyWriter for CollectedWrites {
@@ -225,11 +225,7 @@ async fn a_recording_proxy_passes_writes_and_invents_nothing() {
         writes.0.lock().unwrap()[0],
         r#"POST /v1.41/secrets/create {"Data":"eA=="}"#
     );
-    assert_eq!(
-        proxy.recorded().len(),
-        1,
-        "a write that was refused is none"
-    );
+    assert_eq!(proxy.recorded().len(), 1, "a refused write is not recorded");
     assert_eq!(
         client
             .ask("GET", OLD_AND_NEW, Value::Null)

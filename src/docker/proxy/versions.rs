@@ -1,6 +1,7 @@
-//! Versions of secrets and configs: a compose file names `db_password`, the swarm has `db_password-1` and `db_password-2`. The
-//! command is shown the newest under the name that it asks for, and what it writes gets the object's own name: so services move
-//! over to a new version by deploying the same file again.
+//! Versions of secrets and configs: a compose file names `db_password`, the swarm has
+//! `db_password-1` and `db_password-2`. The command sees the newest version under the name in the
+//! compose file, and its writes get the object's real name. Deploying the same file again therefore
+//! moves services to a new version.
 
 use std::collections::BTreeMap;
 
@@ -8,13 +9,13 @@ use serde_json::Value;
 
 use crate::docker::proxy::planned_objects::{id_of, name_of};
 
-/// The label under which the kinds `secret` and `config` keep the name that a playbook gives.
+/// Label in which the kinds `secret` and `config` keep the name from the playbook.
 const NAME_LABEL: &str = "skep.name";
 
-/// Names of objects that were shown under another one, by ID.
+/// Real names, by ID, of objects that were shown under a different name.
 pub(super) type AliasedNames = BTreeMap<String, String>;
 
-/// The newest version of a name among these objects, as if it had that name.
+/// Returns the newest version of a name among these objects, renamed to that name.
 pub(super) fn newest(shown: &mut AliasedNames, list: &[Value], name: &str) -> Option<Value> {
     let number = |object: &&Value| {
         let label = object
@@ -38,7 +39,8 @@ pub(super) fn newest(shown: &mut AliasedNames, list: &[Value], name: &str) -> Op
     Some(object)
 }
 
-/// Gives a service's references the names that the objects have; whether any was changed.
+/// Replaces the names in a service's references by the objects' real names; returns true if any was
+/// changed.
 pub(super) fn rename(shown: &AliasedNames, service: &mut Value) -> bool {
     let mut changed = false;
     for (list, id, name) in [
@@ -70,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_version_stands_for_the_name() {
+    fn newest_version_is_shown_under_the_name() {
         let object = |id: &str, name: &str, label: &str| json!({"ID": id, "Spec": {"Name": name, "Labels": {"skep.name": label}}});
         let list = [
             object("a", "db-2", "db"),

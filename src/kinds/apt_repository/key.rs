@@ -1,57 +1,62 @@
-//! The key of a repository: fetched by the host, or given with the playbook.
+//! The key of a repository: the host fetches it from an address, or the playbook gives it.
+//! Keys of the playbook are checked here; the file is written by the steps of the plan.
 
 use serde::Deserialize;
 
 use crate::model::{HostContext, InvalidField, Step};
 
-/// The first line of an armoured key (RFC 9580, 6.2).
+/// First line of an armoured key (RFC 9580, 6.2).
 const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 
-/// Where the key comes from; exactly one is given.
+/// Source of the key; exactly one field is given.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySource {
-    /// Fetched by the host when it has no key yet.
+    /// Address from which the host fetches the key if it has no key yet.
     url: Option<String>,
-    /// A file beside the playbook, armoured or binary.
+    /// File beside the playbook, armoured or binary.
     file: Option<String>,
-    /// The armoured key itself.
+    /// Text of the armoured key.
     inline: Option<String>,
 }
 
-/// A key that was checked.
+/// A checked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RepositoryKey {
-    /// To be fetched by the host; kept armoured.
+    /// Address of a key that the host fetches and stores armoured.
     Fetched(String),
-    /// Known; armoured or binary.
+    /// Content of a known key, armoured or binary.
     Given(Vec<u8>),
 }
 
 impl KeySource {
-    /// Reads the key, or takes its address.
+    /// Reads a given key, or checks the address of a key that the host fetches.
+    ///
+    /// # Errors
+    /// [`InvalidField`] when not exactly one source is given, or the source is not usable.
     pub fn bind(&self, context: &HostContext<'_>) -> Result<RepositoryKey, InvalidField> {
-        let given = match (&self.url, &self.file, &self.inline) {
-            (Some(url), None, None) => {
-                super::check_uri("key.url", url, &["https://", "http://"])?;
-                return Ok(RepositoryKey::Fetched(url.clone()));
-            }
-            (None, Some(file), None) => context.files.source(file)?,
-            (None, None, Some(inline)) => format!("{}\n", inline.trim()).into_bytes(),
-            _ => {
-                return Err(InvalidField::new("key", "a key comes from one place").hint(
+        let given =
+            match (&self.url, &self.file, &self.inline) {
+                (Some(url), None, None) => {
+                    super::check_uri("key.url", url, &["https://", "http://"])?;
+                    return Ok(RepositoryKey::Fetched(url.clone()));
+                }
+                (None, Some(file), None) => context.files.source(file)?,
+                (None, None, Some(inline)) => format!("{}\n", inline.trim()).into_bytes(),
+                _ => {
+                    return Err(InvalidField::new("key", "a key has exactly one source").hint(
                     "write key = { url = \"...\" }, { file = \"...\" } or { inline = \"...\" }",
                 ));
-            }
-        };
+                }
+            };
         let key = RepositoryKey::Given(given);
         match &key {
             RepositoryKey::Given(bytes)
                 if !key.is_armoured() && bytes.first().is_none_or(|first| *first < 0x80) =>
             {
                 Err(
-                    InvalidField::new("key", "this is not an OpenPGP public key")
-                        .hint(format!("it begins with {ARMOUR}")),
+                    InvalidField::new("key", "the key is not an OpenPGP public key")
+                        .hint(format!("an armoured key begins with {ARMOUR}")),
                 )
             }
             _ => Ok(key),
@@ -60,7 +65,8 @@ impl KeySource {
 }
 
 impl RepositoryKey {
-    /// Whether it is text. Apt tells both apart by the file's extension, `asc` or `gpg`.
+    /// Returns true if the key is text. Apt tells armoured and binary keys apart by the file's
+    /// extension, `asc` or `gpg`.
     pub fn is_armoured(&self) -> bool {
         match self {
             Self::Fetched(_) => true,
@@ -69,8 +75,9 @@ impl RepositoryKey {
     }
 }
 
-/// `$1` address, `$2` file. Bare hosts have neither curl nor wget, but always apt's own helper. A binary key is
-/// armoured, because its file is named before it is known.
+/// Fetches the key at the address `$1` into the file `$2`. Bare hosts have neither curl nor wget,
+/// but always have apt's own helper. A binary key is armoured, because the plan names the file
+/// before the content is known.
 const FETCH: &str = r#"mkdir -p -- "${2%/*}/"
 beside="${2%/*}/.skep-key-$$"
 trap 'rm -f -- "$beside" "$beside.text"' EXIT
@@ -98,7 +105,7 @@ chmod 0644 "$beside.text"
 mv -f -T -- "$beside.text" "$2"
 "#;
 
-/// Fetches a key into its file.
+/// Returns the step that fetches a key into its file.
 pub fn fetch(url: &str, path: &str) -> Step {
     Step::script(
         format!("fetch the key {url} into {path}"),
@@ -113,7 +120,7 @@ mod tests {
     use super::super::super::trial::{self, ScratchFolder};
     use super::*;
 
-    /// Fetches with a stand-in for curl that answers with `body`.
+    /// Runs the script with a fake curl that answers with `body`, and returns the stored key.
     fn fetched(body: &[u8]) -> Result<Vec<u8>, String> {
         let scratch = ScratchFolder::new();
         std::fs::write(scratch.path("body"), body).unwrap();
@@ -140,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_arrive_armoured_and_pages_of_errors_do_not() {
+    fn stores_fetched_keys_armoured_and_refuses_error_pages() {
         let armoured = format!("{ARMOUR}\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n");
         assert_eq!(fetched(armoured.as_bytes()).unwrap(), armoured.as_bytes());
         assert_eq!(fetched(b"\x99").unwrap(), armoured.as_bytes());

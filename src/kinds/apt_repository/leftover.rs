@@ -1,31 +1,32 @@
-//! Older entries for the same repository: one-line lists and deb822 files of other names. Two entries for one repository
-//! with different keys stop apt altogether ("Conflicting values set for option Signed-By").
+//! Finds older entries for the same repository: one-line lists and deb822 files of other names. Two
+//! entries for one repository with different keys stop apt altogether ("Conflicting values set for
+//! option Signed-By"). This file computes the edits and changes nothing on a host.
 
 use std::collections::BTreeSet;
 
 use crate::model::{AptSourceFile, Refusal};
 
-/// What a file below /etc/apt shall become.
+/// Edit of a file below /etc/apt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceFileEdit {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// Its content as it is.
+    /// Current content.
     pub before: String,
-    /// Its content without the repository; `None` when nothing else is in it and it goes.
+    /// Content without the repository; `None` if the file has no other entry and is removed.
     pub after: Option<String>,
 }
 
-/// The repository whose other entries are looked for: the same address and the same suite.
+/// Identity of the repository whose other entries are searched for: its address and suite.
 #[derive(Debug, Clone, Copy)]
 pub struct RepositoryIdentity<'a> {
-    /// The file that shall name it.
+    /// File that is to name the repository.
     pub file: &'a str,
-    /// The one-line list of the same name, superseded whatever it says.
+    /// List file (`.list`) of the same name; superseded, whatever its content.
     pub list: &'a str,
-    /// Address.
+    /// Address of the repository.
     pub uri: &'a str,
-    /// Suite.
+    /// Suite of the repository.
     pub suite: &'a str,
 }
 
@@ -35,7 +36,10 @@ impl RepositoryIdentity<'_> {
     }
 }
 
-/// Older entries, and the key files that only they name.
+/// Returns the edits that remove older entries, and the key files that only those entries name.
+///
+/// # Errors
+/// [`Refusal`] when a paragraph names this repository together with others.
 pub fn find(
     files: &[AptSourceFile],
     wanted: RepositoryIdentity<'_>,
@@ -70,14 +74,14 @@ pub fn find(
     Ok((leftovers, orphans))
 }
 
-/// Whether nothing but comments is left.
+/// Returns true if only comments and empty lines are left.
 fn is_empty(content: &str) -> bool {
     content
         .lines()
         .all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'))
 }
 
-/// Comments the repository's lines out; all others stay byte for byte.
+/// Comments out the repository's lines; all other lines stay byte for byte.
 fn without_lines(content: &str, wanted: RepositoryIdentity<'_>) -> String {
     let keep = |line: &str| match one_line(line) {
         Some((uri, suite)) if wanted.is(uri, suite) => format!("# {line}"),
@@ -86,7 +90,7 @@ fn without_lines(content: &str, wanted: RepositoryIdentity<'_>) -> String {
     content.split_inclusive('\n').map(keep).collect()
 }
 
-/// Address and suite of `deb [options] uri suite component...` (sources.list(5)).
+/// Returns address and suite of a line `deb [options] uri suite component...` (sources.list(5)).
 fn one_line(line: &str) -> Option<(&str, &str)> {
     let line = line.split('#').next().unwrap_or_default().trim();
     let rest = line
@@ -98,7 +102,7 @@ fn one_line(line: &str) -> Option<(&str, &str)> {
     Some((words.next()?, words.next()?))
 }
 
-/// Leaves the repository's paragraphs out (deb822(5)).
+/// Returns the content without the repository's paragraphs (deb822(5)).
 fn without_paragraphs(
     file: &AptSourceFile,
     wanted: RepositoryIdentity<'_>,
@@ -118,7 +122,7 @@ fn without_paragraphs(
             return Err(Refusal {
                 why: format!("{} names this repository together with others", file.path),
                 hint: format!(
-                    "take {} {} out of that file by hand",
+                    "remove {} {} from that file by hand",
                     wanted.uri, wanted.suite
                 ),
             });
@@ -127,7 +131,8 @@ fn without_paragraphs(
     Ok(kept)
 }
 
-/// Paragraphs with the empty lines that follow them, so that together they are the whole.
+/// Splits a file into paragraphs. Each keeps the empty lines that follow it, so that the joined
+/// paragraphs are the whole file again.
 fn paragraphs(content: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
     let mut ended = false;
@@ -144,7 +149,7 @@ fn paragraphs(content: &str) -> Vec<String> {
     paragraphs
 }
 
-/// Words of a field, on its own and on following lines that begin with a space.
+/// Returns the words of a field: on its own line and on following lines that begin with a space.
 fn field(paragraph: &str, name: &str) -> Vec<String> {
     let (mut words, mut within) = (Vec::new(), false);
     for line in paragraph.lines().filter(|line| !line.starts_with('#')) {
@@ -168,7 +173,7 @@ fn field(paragraph: &str, name: &str) -> Vec<String> {
     words
 }
 
-/// Key files that a source file names in lines that count.
+/// Returns the key files that a source file names outside comments.
 fn keys(content: &str) -> Vec<String> {
     let lines = content
         .lines()
@@ -182,7 +187,7 @@ fn keys(content: &str) -> Vec<String> {
     lines.filter_map(value).collect()
 }
 
-/// Keys that an administrator put there; never those of the distribution.
+/// Returns true for a key that an administrator installed, and never for a key of the distribution.
 fn may_remove(key: &str) -> bool {
     let Some((folder, name)) = key.rsplit_once('/') else {
         return false;
@@ -220,7 +225,7 @@ mod tests {
     const LINE: &str = "deb [arch=amd64 signed-by=/usr/share/keyrings/d.gpg] https://download.docker.com/linux/ubuntu/ noble stable\n";
 
     #[test]
-    fn one_line_lists() {
+    fn finds_entries_in_one_line_lists() {
         assert_eq!(
             after("/etc/apt/sources.list.d/x.list", LINE),
             (vec![None], vec!["/usr/share/keyrings/d.gpg".into()])
@@ -232,7 +237,7 @@ mod tests {
             vec!["/usr/share/keyrings/d.gpg".into()],
         );
         assert_eq!(after("/etc/apt/sources.list", &mixed), commented);
-        // Never removed, even when nothing is left in it.
+        // The main file of apt is never removed, even if no entry is left in it.
         assert_eq!(
             after("/etc/apt/sources.list", LINE).0,
             [Some(format!("# {LINE}"))]
@@ -257,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn deb822_files() {
+    fn finds_entries_in_deb822_files() {
         let ours = "Types: deb\nURIs: https://download.docker.com/linux/ubuntu\nSuites:\n noble\nComponents: stable\n\
                     Signed-By: /etc/apt/keyrings/old.gpg\n";
         let other = "Types: deb\nURIs: http://archive.ubuntu.com/ubuntu\nSuites: noble noble-updates\nComponents: main\n\
@@ -285,7 +290,7 @@ mod tests {
         assert_eq!(
             after(wanted().file, ours).0,
             [],
-            "its own file is no leftover"
+            "the repository's own file is no leftover"
         );
         let shared = ours.replace(" noble", " noble jammy");
         let files = [AptSourceFile {
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_another_source_names_stays() {
+    fn keeps_a_key_that_another_source_names() {
         let files = [
             AptSourceFile {
                 path: "/etc/apt/sources.list.d/x.list".into(),

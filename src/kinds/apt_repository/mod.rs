@@ -1,5 +1,6 @@
-//! `apt_repository`: a repository as a deb822 file with its own key (`Signed-By`), and without older entries for it
-//! elsewhere. Its lists are fetched at once, so that a wrong address or key is seen here.
+//! `apt_repository`: a repository as a deb822 file with its own key (`Signed-By`). Older entries
+//! for the repository in other files are removed. Its package lists are fetched at once, so that a
+//! wrong address or key fails this resource.
 
 mod key;
 mod leftover;
@@ -10,7 +11,7 @@ use serde::Deserialize;
 use super::DesiredState;
 use crate::model::{
     AptSourceFile, Change, HostAnswers, HostContext, HostFacts, InvalidField, Observation,
-    PathState, PathType, ProbeError, Query, Refusal, ResourceKind,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
 use key::{KeySource, RepositoryKey};
 
@@ -18,7 +19,8 @@ use key::{KeySource, RepositoryKey};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AptRepositoryResource {
-    /// Name of its files: /etc/apt/sources.list.d/NAME.sources and /etc/apt/keyrings/NAME.asc.
+    /// Name of the repository's files: /etc/apt/sources.list.d/NAME.sources and
+    /// /etc/apt/keyrings/NAME.asc.
     name: String,
     /// Address: `https://`, `http://` or `file:/`.
     #[serde(default)]
@@ -28,16 +30,16 @@ pub struct AptRepositoryResource {
     /// Components. Default `["main"]`; left out with an exact path.
     #[serde(default = "main_component")]
     components: Vec<String>,
-    /// Architectures. Default: dpkg's own.
+    /// Architectures. Default: dpkg's own architecture.
     #[serde(default)]
     architectures: Vec<String>,
-    /// Key: `{ url = ... }` (fetched by the host when it has none yet), `{ file = ... }` or `{ inline = ... }`.
-    /// Default: the keys that apt trusts already.
+    /// Key: `{ url = ... }` (the host fetches it if it has no key yet), `{ file = ... }` or
+    /// `{ inline = ... }`. Default: the keys that apt trusts already.
     key: Option<KeySource>,
-    /// `"present"` (default) or `"absent"` (its own files are removed).
+    /// `"present"` (default) or `"absent"` (removes the repository's own files).
     #[serde(default)]
     state: DesiredState,
-    /// Set by [`ResourceKind::bind`].
+    /// Checked key; set by [`ResourceKind::bind`].
     #[serde(skip)]
     bound_key: Option<RepositoryKey>,
 }
@@ -46,17 +48,17 @@ fn main_component() -> Vec<String> {
     vec!["main".to_owned()]
 }
 
-/// The repository's files as they are.
+/// Observed files of the repository.
 #[derive(Debug)]
 pub struct AptRepositoryState {
     facts: Option<HostFacts>,
     sources: Option<PathState>,
     keyrings: Option<PathState>,
     key: Option<PathState>,
-    /// Files of other names that hold an older key: they are there.
+    /// Existing files of other names that hold an older key.
     old_keys: Vec<String>,
     files: Vec<AptSourceFile>,
-    /// Whether apt has fetched it; `None` when that cannot be told from the file names.
+    /// True if apt has fetched the package lists; `None` if the file names cannot tell.
     fetched: Option<bool>,
 }
 
@@ -101,9 +103,9 @@ impl ResourceKind for AptRepositoryResource {
         queries.extend(self.old_key_paths().into_iter().map(Query::path));
         if self.state == DesiredState::Present {
             queries.extend([
-                Query::Facts,
-                Query::AptSources,
-                Query::AptLists,
+                Query::Shell(ShellQuery::Facts),
+                Query::Shell(ShellQuery::AptSources),
+                Query::Shell(ShellQuery::AptLists),
                 Query::path(KEYRINGS),
             ]);
         }
@@ -153,10 +155,13 @@ impl ResourceKind for AptRepositoryResource {
             let what = other.kind.with_article();
             return Err(Refusal {
                 why: format!(
-                    "{what} stands where a file of the repository {} belongs",
+                    "{what} is in the place of a file of the repository {}",
                     self.name
                 ),
-                hint: format!("look at {} and below {KEYRINGS}", self.sources_path()),
+                hint: format!(
+                    "check {} and the files below {KEYRINGS}",
+                    self.sources_path()
+                ),
             });
         }
         match &observed.facts {
@@ -166,7 +171,7 @@ impl ResourceKind for AptRepositoryResource {
     }
 }
 
-/// Where the keys of repositories live (sources.list(5)).
+/// Directory of the keys of repositories (sources.list(5)).
 const KEYRINGS: &str = "/etc/apt/keyrings";
 
 impl AptRepositoryResource {
@@ -187,14 +192,15 @@ impl AptRepositoryResource {
         Some(format!("{KEYRINGS}/{}.{extension}", self.name))
     }
 
-    /// Where keys of the same name may be left from older days.
+    /// Returns the paths at which an earlier setup may have left keys of the same name.
     fn old_key_paths(&self) -> Vec<String> {
         let own = self.key_path();
         let folders = [KEYRINGS, "/etc/apt/trusted.gpg.d"];
         let paths = folders
             .iter()
             .flat_map(|folder| ["asc", "gpg"].map(|end| format!("{folder}/{}.{end}", self.name)));
-        // Without a key of its own, what stands under its name may be what apt is meant to trust.
+        // If the repository has no key of its own, a key file of its name may be a key that apt is
+        // meant to trust.
         paths
             .filter(|path| {
                 Some(path) != own.as_ref() && (own.is_some() || self.state == DesiredState::Absent)
@@ -212,7 +218,7 @@ impl AptRepositoryResource {
             .is_some_and(|suite| suite.ends_with('/'))
     }
 
-    /// The deb822 file (sources.list(5)).
+    /// Returns the content of the deb822 file (sources.list(5)).
     fn sources(&self, facts: &HostFacts) -> String {
         let mut lines = vec![
             "# Managed by skep: changes made here are undone.".to_owned(),
@@ -234,7 +240,8 @@ impl AptRepositoryResource {
         lines.join("\n") + "\n"
     }
 
-    /// Names of the files that apt makes of the repository's signed index, by its rules for names (`URItoFileName`).
+    /// Returns the names under which apt stores the repository's signed index, by apt's rules for
+    /// names (`URItoFileName`); `None` if this address or suite is not covered.
     fn list_names(&self, facts: &HostFacts) -> Option<[String; 2]> {
         let address = self
             .uri
@@ -276,7 +283,8 @@ fn check_words<'a>(
     Ok(())
 }
 
-/// Addresses have no spaces, quotes or brackets (they would break apt's files) and no password (anybody may read those).
+/// Checks an address: no spaces, quotes or brackets (they would break apt's files) and no password
+/// (every account may read those files).
 fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), InvalidField> {
     let allowed = |one: char| one.is_ascii_graphic() && !"\"'`\\<>[]{}|^#@$;".contains(one);
     let scheme = schemes
@@ -288,7 +296,7 @@ fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), InvalidFiel
             format!("{uri:?} is not the address of a repository or key"),
         )
         .hint(format!(
-            "it begins with {}, and has no spaces, quotes or password",
+            "an address begins with {}, and has no spaces, quotes or password",
             schemes.join(" or ")
         )));
     }

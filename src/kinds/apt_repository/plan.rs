@@ -1,4 +1,5 @@
-//! From a repository's files to the change: first the key, then the source, then older entries away, then the lists.
+//! Plans the change of a repository: first the key, then the source, then the removal of older
+//! entries, then the package lists.
 
 use super::super::FileMode;
 use super::super::apt::apt_step;
@@ -8,8 +9,9 @@ use crate::model::{
     Action, Change, DisplayValue, HostFacts, Operation, PathState, Refusal, Step, WriteFile, sha256,
 };
 
-/// `$1` the repository's file: only its lists are fetched, and every warning about them is an error. `$2` is `new` when
-/// the file was just made: one that apt cannot use is taken away again, or it would fail every later `apt-get update`.
+/// Fetches only the lists of the repository's file `$1`; every warning about them is an error. `$2`
+/// is `new` if the file was just created: if apt cannot use such a file, the script removes it
+/// again, because it would fail every later `apt-get update`.
 const UPDATE: &str = r#"patiently apt-get -q -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- \
   -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update || {
   status=$?
@@ -26,7 +28,10 @@ const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
 
 const MODE: FileMode = FileMode(0o644);
 
-/// The change that makes the repository be there, if any.
+/// Returns the change that creates or updates the repository, if any.
+///
+/// # Errors
+/// [`Refusal`] when a paragraph names this repository together with others.
 pub fn present(
     repository: &AptRepositoryResource,
     observed: &AptRepositoryState,
@@ -67,7 +72,7 @@ pub fn present(
         change = change
             .field(
                 format!("old key {old}"),
-                DisplayValue::text("there"),
+                DisplayValue::text("present"),
                 DisplayValue::Absent,
             )
             .step(Step::script(
@@ -99,7 +104,7 @@ pub fn present(
     ))))
 }
 
-/// The change that takes the repository's own files away, if any.
+/// Returns the change that removes the repository's own files, if any.
 pub fn absent(repository: &AptRepositoryResource, observed: &AptRepositoryState) -> Option<Change> {
     let mut change = Change::new(Action::Delete);
     let mut paths = Vec::new();
@@ -109,19 +114,19 @@ pub fn absent(repository: &AptRepositoryResource, observed: &AptRepositoryState)
         paths.push(repository.sources_path());
     }
     for key in &observed.old_keys {
-        change = change.field(key, DisplayValue::text("there"), DisplayValue::Absent);
+        change = change.field(key, DisplayValue::text("present"), DisplayValue::Absent);
         paths.push(key.clone());
     }
     let step = Step::script(format!("remove {}", paths.join(", ")), REMOVE, &paths);
     (!paths.is_empty()).then(|| change.step(step))
 }
 
-/// Whether a source that stays names the key.
+/// Returns true if a source that stays names the key.
 fn named(files: &[super::AptSourceFile], leftovers: &[SourceFileEdit], key: &str) -> bool {
     let own = |path: &str| leftovers.iter().find(|one| one.path == path);
     files.iter().any(|file| match own(&file.path) {
         Some(one) => one.after.as_ref().is_some_and(|after| after.contains(key)),
-        // The repository's own file is written again, with its new key.
+        // The repository's own file does not count, because it is rewritten with its new key.
         None => file.content.contains(key) && !file.content.starts_with("# Managed by skep"),
     })
 }
@@ -162,7 +167,7 @@ fn with_key(
             None => change
                 .field("key", DisplayValue::Absent, DisplayValue::text(url))
                 .step(key::fetch(url, &path)),
-            // Apt reads keys as an account of its own: a key that only root can read is of no use.
+            // Apt reads keys under its own account, which cannot read a key of mode 0600.
             Some(key) if key.mode != MODE.0 => change
                 .field(
                     "mode of the key",

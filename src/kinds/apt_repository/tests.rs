@@ -1,10 +1,10 @@
-//! What `apt_repository` plans on hosts in each state, as tables of answers.
+//! Plans of `apt_repository` on hosts in each state, given as tables of answers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::super::trial::{self, TrialFiles};
 use super::*;
-use crate::model::{Action, Operation, QueryAnswer};
+use crate::model::{Action, Operation, QueryAnswer, ShellQuery};
 
 const DOCKER: &str = "name = 'docker'\nuri = 'https://download.docker.com/linux/ubuntu'\ncomponents = ['stable']\n\
                       key = { url = 'https://download.docker.com/linux/ubuntu/gpg' }";
@@ -25,9 +25,12 @@ fn bare() -> HostAnswers {
         ..HostFacts::default()
     };
     let mut answers = HostAnswers::default()
-        .with(Query::Facts, QueryAnswer::Facts(facts))
-        .with(Query::AptSources, QueryAnswer::AptSources(Vec::new()))
-        .with(Query::AptLists, lists(&[]))
+        .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts))
+        .with(
+            Query::Shell(ShellQuery::AptSources),
+            QueryAnswer::AptSources(Vec::new()),
+        )
+        .with(Query::Shell(ShellQuery::AptLists), lists(&[]))
         .with(Query::content(SOURCES), QueryAnswer::Path(None))
         .with(
             Query::content("/etc/apt/keyrings/docker.asc"),
@@ -59,7 +62,7 @@ fn ready() -> HostAnswers {
             Query::content("/etc/apt/keyrings/docker.asc"),
             trial::file_answer("key"),
         )
-        .with(Query::AptLists, lists(&[LISTS]))
+        .with(Query::Shell(ShellQuery::AptLists), lists(&[LISTS]))
 }
 
 fn summaries(change: &Change) -> Vec<&str> {
@@ -71,7 +74,7 @@ fn summaries(change: &Change) -> Vec<&str> {
 }
 
 #[test]
-fn a_bare_host_gets_key_source_and_lists() {
+fn plans_key_source_and_lists_on_a_bare_host() {
     let docker: AptRepositoryResource = trial::kind(DOCKER);
     let change = trial::plan(&docker, &bare()).unwrap();
     assert_eq!(change.action, Action::Create);
@@ -95,23 +98,27 @@ fn a_bare_host_gets_key_source_and_lists() {
 }
 
 #[test]
-fn an_update_that_failed_is_tried_again() {
+fn fetches_lists_again_after_a_failed_update() {
     let docker: AptRepositoryResource = trial::kind(DOCKER);
-    let change = trial::plan(&docker, &ready().with(Query::AptLists, lists(&[]))).unwrap();
+    let change = trial::plan(
+        &docker,
+        &ready().with(Query::Shell(ShellQuery::AptLists), lists(&[])),
+    )
+    .unwrap();
     assert_eq!(
         (trial::fields(&change), change.steps.len()),
         (vec!["package lists: - => fetched".into()], 1)
     );
-    // Some mirrors sign beside the index and have no InRelease.
+    // Some mirrors have a detached signature and no InRelease.
     let detached = ready().with(
-        Query::AptLists,
+        Query::Shell(ShellQuery::AptLists),
         lists(&[&LISTS.replace("InRelease", "Release")]),
     );
     assert!(trial::plan(&docker, &detached).is_none());
 }
 
 #[test]
-fn what_drifted_is_made_right() {
+fn repairs_drifted_files() {
     let docker: AptRepositoryResource = trial::kind(DOCKER);
     let edited = ready().with(Query::content(SOURCES), trial::file_answer("Types: deb\n"));
     assert_eq!(
@@ -140,7 +147,7 @@ fn what_drifted_is_made_right() {
 }
 
 #[test]
-fn older_entries_and_keys_go() {
+fn removes_older_entries_and_keys() {
     let docker: AptRepositoryResource = trial::kind(DOCKER);
     let line = "deb [signed-by=/etc/apt/keyrings/docker.gpg] https://download.docker.com/linux/ubuntu noble stable\n";
     let list = AptSourceFile {
@@ -152,7 +159,10 @@ fn older_entries_and_keys_go() {
         content: WANTED.into(),
     };
     let old = ready()
-        .with(Query::AptSources, QueryAnswer::AptSources(vec![list, own]))
+        .with(
+            Query::Shell(ShellQuery::AptSources),
+            QueryAnswer::AptSources(vec![list, own]),
+        )
         .with(
             Query::path("/etc/apt/keyrings/docker.gpg"),
             trial::file_answer("old"),
@@ -165,14 +175,14 @@ fn older_entries_and_keys_go() {
         trial::fields(&trial::plan(&docker, &old).unwrap()),
         [
             format!("/etc/apt/sources.list.d/download.list: {line} => -"),
-            "old key /etc/apt/keyrings/docker.gpg: there => -".to_owned(),
-            "old key /etc/apt/trusted.gpg.d/docker.asc: there => -".to_owned(),
+            "old key /etc/apt/keyrings/docker.gpg: present => -".to_owned(),
+            "old key /etc/apt/trusted.gpg.d/docker.asc: present => -".to_owned(),
         ]
     );
 }
 
 #[test]
-fn keys_come_from_the_playbook_too() {
+fn accepts_keys_from_the_playbook() {
     let armoured =
         "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ==\n-----END PGP PUBLIC KEY BLOCK-----\n";
     let files = TrialFiles(
@@ -218,14 +228,14 @@ fn keys_come_from_the_playbook_too() {
 }
 
 #[test]
-fn absence() {
+fn absent_removes_own_files() {
     let gone: AptRepositoryResource = trial::kind("name = 'docker'\nstate = 'absent'");
     assert!(trial::plan(&gone, &bare()).is_none());
     let there = ready().with(
         Query::path("/etc/apt/keyrings/docker.asc"),
         trial::file_answer("key"),
     );
-    // A real host answers with one state for both queries of a path.
+    // A real host gives the same state to both queries of a path.
     let change = trial::plan(&gone, &there).unwrap();
     assert_eq!(change.action, Action::Delete);
     assert_eq!(
@@ -235,7 +245,7 @@ fn absence() {
 }
 
 #[test]
-fn names_of_lists_are_those_of_apt() {
+fn list_names_match_those_of_apt() {
     let lists = |uri: &str, suite: &str| {
         let table = format!("name = 'x'\nuri = '{uri}'\nsuite = '{suite}'");
         trial::kind::<AptRepositoryResource>(&table)

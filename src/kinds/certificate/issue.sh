@@ -1,4 +1,5 @@
-# $1 directory, $2 what is made (`all` or `certificate`), $3 days of the certificate, $4 days of the authority; then the names.
+# $1 directory, $2 scope (`all` or `certificate`), $3 validity of the certificate in days,
+# $4 validity of the authority in days; then the names.
 d=$1 what=$2 days=$3 authority_days=$4
 shift 4
 umask 077
@@ -15,7 +16,7 @@ for name do
     *) names="$names,IP:$name" ;;
   esac
 done
-# The host's own openssl.cnf is not asked: it may be anything.
+# The host's own openssl.cnf is not used, because its content is unknown.
 {
   printf '%s\n' '[req]' 'distinguished_name = name' 'prompt = no' 'x509_extensions = authority'
   printf '%s\n' '[name]' 'O = skep' 'CN = authority of this directory'
@@ -41,7 +42,7 @@ openssl verify -CAfile "$t/ca.crt" "$t/server.crt" >/dev/null
 chmod 0600 -- "$t/ca.key" "$t/server.key"
 chmod 0644 -- "$t/ca.crt" "$t/server.crt"
 sync -- "$t"/*.key "$t"/*.crt
-# The authority first: a certificate is never there without the one who signed it.
+# The authority comes first, so that a certificate is never in place without its authority.
 for file in ca.key ca.crt server.key server.crt; do
   mv -fT -- "$t/$file" "$d/$file"
 done

@@ -1,5 +1,6 @@
-//! `certificate`: a certificate for a server of this host, signed by an authority of its own, both made on the host and renewed
-//! before they end. The keys are made where they stay: no key is ever on the operator's machine, in a plan, or on a wire.
+//! `certificate`: a certificate for a server of this host, signed by an authority of its own. Both
+//! are created on the host and renewed before they expire. The keys never leave the host: no key is
+//! ever on the operator's machine, in a plan, or on the network.
 
 mod probe;
 #[cfg(test)]
@@ -11,28 +12,29 @@ use super::AbsolutePath;
 use super::hosts_entry::is_host_name;
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, HostFacts, InvalidField, Observation,
-    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
 };
 use crate::swarm::CertificateValidity;
 
 const ISSUE: &str = include_str!("issue.sh");
 const DAY: u64 = 86_400;
 
-/// `ca.crt`, `ca.key`, `server.crt` and `server.key` in a directory; keys are readable by root alone.
+/// Files `ca.crt`, `ca.key`, `server.crt` and `server.key` in a directory; only root can read the
+/// keys.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CertificateResource {
-    /// Where the four files are.
+    /// Directory of the four files.
     directory: AbsolutePath,
     /// Host names and addresses that the server answers to.
     names: Vec<String>,
-    /// Days for which the certificate is good. Default 365.
+    /// Validity of the certificate in days. Default 365.
     #[serde(default = "default_days")]
     days: u32,
-    /// Renewed when it has less than these days left. Default 30.
+    /// Number of remaining days below which the certificate is renewed. Default 30.
     #[serde(default = "default_renew")]
     renew_before: u32,
-    /// Days for which the authority is good. Default 3650.
+    /// Validity of the authority in days. Default 3650.
     #[serde(default = "default_authority_days")]
     authority_days: u32,
 }
@@ -47,13 +49,13 @@ fn default_authority_days() -> u32 {
     3650
 }
 
-/// What is in the directory.
+/// Observed state of the directory.
 #[derive(Debug)]
 pub struct CertificateState {
     status: i32,
     until: Option<i64>,
     clock: u64,
-    /// Key files that somebody else than root may read, or that are not root's.
+    /// Key files that accounts other than root may read, or that root does not own.
     loose: Vec<String>,
 }
 
@@ -67,9 +69,8 @@ impl ResourceKind for CertificateResource {
 
     fn bind(&mut self, _context: &HostContext<'_>) -> Result<(), InvalidField> {
         if self.names.is_empty() {
-            return Err(
-                InvalidField::new("names", "no name is given").hint("names = [\"registry.dream\"]")
-            );
+            return Err(InvalidField::new("names", "no name is given")
+                .hint("write names = [\"registry.dream\"]"));
         }
         for name in &self.names {
             if name.parse::<std::net::IpAddr>().is_err() && !is_host_name(name) {
@@ -89,7 +90,7 @@ impl ResourceKind for CertificateResource {
         if self.authority_days > 36_500 {
             return Err(InvalidField::new(
                 "authority_days",
-                "an authority for over 100 years is none",
+                "an authority cannot be valid for over 100 years",
             ));
         }
         Ok(())
@@ -97,13 +98,13 @@ impl ResourceKind for CertificateResource {
 
     fn queries(&self) -> Vec<Query> {
         vec![
-            Query::Test {
+            Query::Shell(ShellQuery::Test {
                 script: self.script(),
-            },
+            }),
             Query::content(self.file("server.crt")),
             Query::path(self.file("server.key")),
             Query::path(self.file("ca.key")),
-            Query::Facts,
+            Query::Shell(ShellQuery::Facts),
         ]
     }
 
@@ -132,9 +133,10 @@ impl ResourceKind for CertificateResource {
 
     fn plan(&self, seen: &CertificateState) -> Result<Option<Change>, Refusal> {
         if seen.status == probe::NO_OPENSSL {
-            // In a forecast it may come with the package before it in the playbook; the step says it again.
+            // An earlier package resource of the playbook may install openssl before this step
+            // runs; otherwise the step fails.
             return Ok(Some(self.change(seen).note(
-                "openssl is not on the host yet: add package = { name = \"openssl\" } before",
+                "openssl is not installed yet: add package = { name = \"openssl\" } before this resource",
             )));
         }
         if seen.status == 0 && seen.loose.is_empty() {
@@ -168,13 +170,13 @@ impl CertificateResource {
                         DisplayValue::text("root alone"),
                     )
                     .step(Step::script(
-                        format!("close {}", self.file(name)),
+                        format!("restrict {} to root", self.file(name)),
                         "chown -h 0:0 -- \"$1\"\nchmod 0600 -- \"$1\"\n",
                         [self.file(name)],
                     ));
             }
             return change.note(
-                "whoever could read a key may have a copy: remove both files to have new ones",
+                "other accounts may have copied the key: remove it and its certificate to get new ones",
             );
         }
         let all = seen.status < probe::CERTIFICATE || seen.status == probe::NO_OPENSSL;
@@ -198,7 +200,7 @@ impl CertificateResource {
                 DisplayValue::text(format!("new, for {} days", self.authority_days)),
             );
             if !is_new {
-                change = change.note("a new authority: every host that trusted the old one must get it (`registry` does that)");
+                change = change.note("the authority is new: every host that trusted the old authority must get it (`registry` does that)");
             }
         }
         let left = |until: i64| {

@@ -1,13 +1,15 @@
-//! What is asked of the host's own openssl: one read-only script whose status says what is wrong first.
+//! The check of the files with the host's own openssl: one read-only script, whose exit status
+//! names the first problem.
 
 use std::net::IpAddr;
 
-/// The host has no openssl.
+/// Status when the host has no openssl.
 pub(super) const NO_OPENSSL: i32 = 90;
-/// Statuses from here on are about the certificate alone; lower ones are about the authority.
+/// First status that is about the certificate alone; lower statuses are about the authority.
 pub(super) const CERTIFICATE: i32 = 20;
 
-/// Prints nothing; ends with 0 when all is well. `renew` is in seconds.
+/// Returns a script that ends with status 0 if all files are valid. `renew` is in seconds. Its
+/// output has no meaning.
 pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
     let directory = quote(directory);
     let mut script = format!(
@@ -35,19 +37,19 @@ pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
     script
 }
 
-/// What a status says of the files, in a few words.
+/// Describes a status in a few words.
 pub(super) fn words(status: i32) -> &'static str {
     match status {
-        10 | 20 => "not there",
-        11 | 21 => "ends soon, or has ended",
-        12 | 23 => "its key is another one's",
+        10 | 20 => "missing",
+        11 | 21 => "expires soon or has expired",
+        12 | 23 => "belongs to another key",
         22 => "not signed by the authority",
         24 => "lacks a name",
         _ => "cannot be read",
     }
 }
 
-/// Literal to sh (POSIX 2.2.2).
+/// Quotes a word, so that sh takes it literally (POSIX 2.2.2).
 fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }

@@ -1,9 +1,9 @@
-//! Made, renewed and refused for real, with this machine's openssl in a scratch folder.
+//! Certificates created, renewed and refused by this machine's real openssl in a scratch folder.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::super::trial::{self, ScratchFolder};
 use super::*;
-use crate::model::{Operation, QueryAnswer};
+use crate::model::{Operation, QueryAnswer, ShellQuery};
 
 fn kind(directory: &str, more: &str) -> CertificateResource {
     trial::kind(&format!(
@@ -12,7 +12,7 @@ fn kind(directory: &str, more: &str) -> CertificateResource {
     ))
 }
 
-/// What a host with this directory would answer.
+/// Returns the answers of a host with this directory.
 fn answers(kind: &CertificateResource, directory: &str) -> HostAnswers {
     let script = kind.script();
     let status = match trial::run(&format!("( {script} ) >/dev/null 2>&1"), &[], b"", &[]) {
@@ -33,13 +33,16 @@ fn answers(kind: &CertificateResource, directory: &str) -> HostAnswers {
         answers.with(Query::path(at(name)), QueryAnswer::Path(found))
     };
     let answers = HostAnswers::default()
-        .with(Query::Test { script }, QueryAnswer::Test(status))
+        .with(
+            Query::Shell(ShellQuery::Test { script }),
+            QueryAnswer::Test(status),
+        )
         .with(
             Query::content(at("server.crt")),
             QueryAnswer::Path(trial::look(&at("server.crt"))),
         )
         .with(
-            Query::Facts,
+            Query::Shell(ShellQuery::Facts),
             QueryAnswer::Facts(HostFacts {
                 clock,
                 ..HostFacts::default()
@@ -53,7 +56,7 @@ fn read(path: &str) -> Vec<u8> {
 }
 
 #[test]
-fn made_then_in_sync_then_renewed_by_the_same_authority() {
+fn creates_and_renews_with_the_same_authority() {
     let scratch = ScratchFolder::new();
     let directory = scratch.path("a b/it's");
     let one = kind(&directory, "");
@@ -80,7 +83,7 @@ fn made_then_in_sync_then_renewed_by_the_same_authority() {
     let shown = trial::fields(&change);
     assert_eq!(shown.len(), 1, "{shown:?}");
     assert!(
-        shown[0].starts_with("certificate: ends soon, or has ended (36"),
+        shown[0].starts_with("certificate: expires soon or has expired (36"),
         "{shown:?}"
     );
     trial::perform(&change).unwrap();
@@ -106,7 +109,7 @@ fn made_then_in_sync_then_renewed_by_the_same_authority() {
 }
 
 #[test]
-fn what_does_not_fit_together_is_made_anew() {
+fn recreates_mismatched_keys_and_certificates() {
     let scratch = ScratchFolder::new();
     let (directory, other) = (scratch.path("one"), scratch.path("two"));
     let (one, two) = (kind(&directory, ""), kind(&other, ""));
@@ -128,7 +131,7 @@ fn what_does_not_fit_together_is_made_anew() {
         format!("{directory}/server.key"),
     )
     .unwrap();
-    problem("its key is another one's");
+    problem("belongs to another key");
     std::fs::copy(
         format!("{other}/server.crt"),
         format!("{directory}/server.crt"),
@@ -142,7 +145,7 @@ fn what_does_not_fit_together_is_made_anew() {
 }
 
 #[test]
-fn a_key_that_others_may_read_is_closed() {
+fn restricts_a_key_that_other_accounts_can_read() {
     let scratch = ScratchFolder::new();
     let directory = scratch.path("open");
     let one = kind(&directory, "");
@@ -158,20 +161,20 @@ fn a_key_that_others_may_read_is_closed() {
 }
 
 #[test]
-fn a_host_without_openssl_gets_a_forecast_that_says_so() {
+fn notes_a_host_without_openssl() {
     let one = kind("/srv/tls", "");
     let mut seen = answers(&one, "/srv/tls");
     seen.insert(
-        Query::Test {
+        Query::Shell(ShellQuery::Test {
             script: one.script(),
-        },
+        }),
         Ok(QueryAnswer::Test(probe::NO_OPENSSL)),
     );
     assert!(trial::plan(&one, &seen).unwrap().notes[0].contains("openssl"));
 }
 
 #[test]
-fn bad_tables() {
+fn bad_input_is_refused() {
     for (table, why) in [
         ("directory = '/a'\nnames = []", "no name"),
         (

@@ -1,5 +1,5 @@
-//! `config`: a config of the swarm, in versions. Engines give a config's content back, so it is compared as it is and shown
-//! as a diff.
+//! `config`: a config of the swarm, in versions. The Engine returns the content of a config, and
+//! skep compares the content itself and shows a difference as a diff.
 
 use serde::Deserialize;
 
@@ -11,28 +11,28 @@ use crate::model::{
     Query, Refusal, ResourceKind, ResourceScope, SecretBytes, Step,
 };
 
-/// Largest content that every supported Engine takes, in bytes (500 KiB).
+/// Largest content that every supported Engine accepts, in bytes (500 KiB).
 const LIMIT: usize = 500 * 1024;
 
 /// A config of the swarm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigResource {
-    /// Its name; the swarm's objects are `NAME-1`, `NAME-2`, ...
+    /// Name of the config; the swarm's objects are `NAME-1`, `NAME-2`, ...
     name: String,
-    /// The content itself. One of `content`, `template` and `source` is given.
+    /// Content as text. Exactly one of `content`, `template` and `source` is required.
     content: Option<String>,
-    /// A template below `templates/`.
+    /// Template below `templates/`.
     template: Option<String>,
-    /// A file beside the playbook, taken byte for byte.
+    /// File beside the playbook, taken byte for byte.
     source: Option<String>,
-    /// Old versions that are kept beside the current one. Default 1.
+    /// Number of old versions that are kept beside the current version. Default 1.
     #[serde(default = "default_keep")]
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
     state: DesiredState,
-    /// The group whose hosts manage the swarm. Default `managers`.
+    /// Group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
     #[serde(skip)]
@@ -51,7 +51,7 @@ impl ResourceKind for ConfigResource {
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
-        // The Engine allows 64 characters, of which the version takes some.
+        // The Engine allows 64 characters, and the version number uses some of them.
         check_object_name("name", &self.name, 56)?;
         self.site = ClusterSite::of(context, &self.managers)?;
         let given = [&self.content, &self.template, &self.source]
@@ -63,7 +63,7 @@ impl ResourceKind for ConfigResource {
                 0 => Ok(()),
                 _ => Err(InvalidField::new(
                     "state",
-                    "a config that is to be absent has no content",
+                    "a config with state = \"absent\" has no content",
                 )),
             };
         }
@@ -74,7 +74,7 @@ impl ResourceKind for ConfigResource {
             _ => {
                 return Err(InvalidField::new(
                     "content",
-                    format!("a config has one content, and {given} are given"),
+                    format!("a config has one content, but {given} are given"),
                 )
                 .hint("give exactly one of `content`, `template` and `source`"));
             }
@@ -82,11 +82,11 @@ impl ResourceKind for ConfigResource {
         match self.wanted.len() {
             0 => Err(InvalidField::new(
                 "content",
-                "the content is empty, and a config cannot be",
+                "the content is empty, but a config must have content",
             )),
             bytes if bytes > LIMIT => Err(InvalidField::new(
                 "content",
-                format!("the content has {bytes} bytes, and a config at most {LIMIT}"),
+                format!("the content has {bytes} bytes, but a config may have at most {LIMIT}"),
             )),
             _ => Ok(()),
         }

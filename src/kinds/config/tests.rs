@@ -1,4 +1,4 @@
-//! Configs that are there, missing, changed or used.
+//! Plans for configs that exist, are missing, have changed or are in use.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use base64ct::{Base64, Encoding};
@@ -23,12 +23,12 @@ fn planned(table: &str, configs: Value, services: Value) -> Result<Option<Change
         good(manager("docker01", "n1", "192.168.56.11", "c1")),
     )
     .with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader]))),
     )
-    .with(Query::engine(CONFIGS), QueryAnswer::Engine(good(configs)))
+    .with(Query::docker(CONFIGS), QueryAnswer::Engine(good(configs)))
     .with(
-        Query::engine("/services"),
+        Query::docker("/services"),
         QueryAnswer::Engine(good(services)),
     );
     let kind: ConfigResource = bound(table, "docker01", &roster(&["docker01"])).unwrap();
@@ -39,7 +39,7 @@ fn planned(table: &str, configs: Value, services: Value) -> Result<Option<Change
 }
 
 #[test]
-fn content_is_compared_as_it_is_and_shown() {
+fn content_is_compared_and_shown() {
     assert!(
         planned(TABLE, json!([version(1, "a\nb\n")]), json!([]))
             .unwrap()
@@ -59,7 +59,7 @@ fn content_is_compared_as_it_is_and_shown() {
 }
 
 #[test]
-fn old_versions_go_and_absence_is_refused_while_one_is_used() {
+fn removes_old_versions_and_refuses_absence_while_in_use() {
     let versions = || json!([version(1, "x"), version(2, "y"), version(3, "a\nb\n")]);
     let change = planned(TABLE, versions(), json!([])).unwrap().unwrap();
     assert_eq!(acts(&change), ["docker01 DELETE /configs/c1"]);
@@ -73,7 +73,7 @@ fn old_versions_go_and_absence_is_refused_while_one_is_used() {
 }
 
 #[test]
-fn a_config_has_one_content_that_is_not_empty() {
+fn bad_input_is_refused() {
     for table in [
         "name = 'w'",
         "name = 'w'\ncontent = ''",

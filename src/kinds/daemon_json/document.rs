@@ -1,5 +1,6 @@
-//! A JSON document that keeps the order of its keys and refuses what the Engine would read differently than a person:
-//! doubled keys (the Engine takes the last) and a second document behind the first (some Engines ignore it).
+//! A JSON document that keeps the order of its keys. It refuses content that the Engine would read
+//! differently than a person: duplicate keys (the Engine takes the last) and a second document
+//! after the first (some Engines ignore it).
 
 use std::fmt;
 
@@ -13,7 +14,7 @@ pub(super) type JsonObject = IndexMap<String, JsonValue>;
 /// A JSON value.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum JsonValue {
-    /// Null, a boolean, a number or a text.
+    /// Null, a boolean, a number or a string.
     Scalar(serde_json::Value),
     /// An array.
     List(Vec<JsonValue>),
@@ -22,12 +23,12 @@ pub(super) enum JsonValue {
 }
 
 impl JsonValue {
-    /// A text.
+    /// Returns a string value.
     pub(super) fn text(value: impl Into<String>) -> Self {
         Self::Scalar(serde_json::Value::String(value.into()))
     }
 
-    /// The text, if it is one.
+    /// Returns the string, or `None` for any other value.
     pub(super) fn as_text(&self) -> Option<&str> {
         match self {
             Self::Scalar(serde_json::Value::String(text)) => Some(text),
@@ -35,7 +36,7 @@ impl JsonValue {
         }
     }
 
-    /// The elements of a list; empty for anything else.
+    /// Returns the elements of a list; empty for any other value.
     pub(super) fn elements(&self) -> &[JsonValue] {
         match self {
             Self::List(elements) => elements,
@@ -44,17 +45,17 @@ impl JsonValue {
     }
 }
 
-/// On one line, as plans show it.
+/// Writes the value on one line, as plans show it.
 impl fmt::Display for JsonValue {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
     }
 }
 
-/// Reads a file: an object, or nothing at all, which the Engine takes for an empty object.
+/// Reads a file: an object, or an empty file, which the Engine takes for an empty object.
 ///
 /// # Errors
-/// A sentence with line and column.
+/// Returns a sentence with line and column.
 pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     if content.iter().all(u8::is_ascii_whitespace) {
@@ -65,7 +66,7 @@ pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
         let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
         let reason = match reason.as_str() {
             "trailing characters" => {
-                "the document ends before this and something follows, maybe a second document"
+                "the document ends before this position, but more follows, maybe a second document"
             }
             other => other,
         };
@@ -73,16 +74,17 @@ pub(super) fn read(content: &[u8]) -> Result<JsonObject, String> {
     };
     match serde_json::from_slice(content) {
         Ok(JsonValue::Table(table)) => Ok(table),
-        Ok(_) => Err("line 1, column 1: it is not an object".into()),
+        Ok(_) => Err("line 1, column 1: the document is not an object".into()),
         Err(error) => Err(describe(&error)),
     }
 }
 
-/// Writes a file as Docker's documentation does: four spaces, and a line end behind the last brace.
+/// Writes a file in the style of Docker's documentation: four spaces of indentation, and a newline
+/// after the last brace.
 pub(super) fn write(table: &JsonObject) -> Vec<u8> {
     let mut bytes = Vec::new();
     let format = serde_json::ser::PrettyFormatter::with_indent(b"    ");
-    // Text keys into memory: nothing here can fail.
+    // Writing string keys into memory cannot fail.
     let _ = table.serialize(&mut serde_json::Serializer::with_formatter(
         &mut bytes, format,
     ));
@@ -90,10 +92,10 @@ pub(super) fn write(table: &JsonObject) -> Vec<u8> {
     bytes
 }
 
-/// Takes a value of the playbook.
+/// Converts a value of the playbook.
 ///
 /// # Errors
-/// A sentence when JSON has no such value.
+/// Returns a sentence when JSON has no such value.
 pub(super) fn from_toml(value: toml::Value) -> Result<JsonValue, String> {
     Ok(match value {
         toml::Value::String(text) => JsonValue::text(text),
@@ -112,7 +114,7 @@ pub(super) fn from_toml(value: toml::Value) -> Result<JsonValue, String> {
                 .map(|(key, value)| Ok((key, from_toml(value)?)))
                 .collect::<Result<_, String>>()?,
         ),
-        other => return Err(format!("{} is no value of JSON", other.type_str())),
+        other => return Err(format!("this {} has no form in JSON", other.type_str())),
     })
 }
 
@@ -177,7 +179,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         let mut table = JsonObject::new();
         while let Some(key) = access.next_key::<String>()? {
             if table.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key `{key}` is there twice")));
+                return Err(A::Error::custom(format!("the key `{key}` appears twice")));
             }
             let value = access.next_value()?;
             table.insert(key, value);

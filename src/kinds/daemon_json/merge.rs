@@ -1,13 +1,16 @@
-//! The three-way merge of last applied, live and wanted: what skep set and no longer wants goes, what a person set
-//! stays, and what a person changed behind skep's back is kept and named.
+//! The three-way merge of the last applied, the live and the wanted keys. A key that skep set and
+//! no longer wants is removed, a key that a person set stays, and a key that a person changed
+//! outside skep is kept and named in a note.
 
 use super::document::{JsonObject, JsonValue};
 
-/// Lists that are merged element by element, because several parties add to them; any other key is set whole.
+/// Lists that are merged element by element, because several parties add to them. Every other key
+/// is set as a whole.
 const SHARED_LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
 
-/// Keys that a running Engine takes from a reload (Docker's reference of dockerd, "Configuration reload behavior").
-/// `live-restore`, `labels` and the others take effect without a container stopping.
+/// Keys that a running Engine takes from a reload (Docker's reference of dockerd, "Configuration
+/// reload behavior"). `live-restore`, `labels` and the others take effect without stopping a
+/// container.
 const RELOADABLE: [&str; 14] = [
     "allow-nondistributable-artifacts",
     "authorization-plugins",
@@ -25,7 +28,7 @@ const RELOADABLE: [&str; 14] = [
     "shutdown-timeout",
 ];
 
-/// One key that differs.
+/// A key that differs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct KeyDifference {
     pub(super) key: String,
@@ -34,22 +37,23 @@ pub(super) struct KeyDifference {
 }
 
 impl KeyDifference {
-    /// Whether a reload is enough. A key that vanishes is no longer looked at by a reload, so that needs a restart.
+    /// Returns true if a reload is enough. A reload ignores a key that has vanished from the file,
+    /// so the removal of a key needs a restart.
     pub(super) fn is_reloadable(&self) -> bool {
         self.after.is_some() && RELOADABLE.contains(&self.key.as_str())
     }
 }
 
-/// What the merge came to.
+/// Result of the merge.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct MergeResult {
-    /// The whole new document, in the live one's order.
+    /// Whole new document, in the order of the live document.
     pub(super) document: JsonObject,
     pub(super) differences: Vec<KeyDifference>,
     pub(super) notes: Vec<String>,
 }
 
-/// Merges.
+/// Merges the last applied, the live and the wanted keys.
 pub(super) fn merge(last: &JsonObject, live: &JsonObject, wanted: &JsonObject) -> MergeResult {
     let mut merged = MergeResult {
         document: live.clone(),
@@ -72,20 +76,22 @@ pub(super) fn merge(last: &JsonObject, live: &JsonObject, wanted: &JsonObject) -
             Some(JsonValue::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
                 let rest = merge_list(Some(applied), elements, &[]);
                 if rest.len() != elements.len() {
-                    // An empty list in place of no key: a reload takes it, while a vanished key needs a restart.
+                    // An empty list stays as the value: a reload takes it, while a vanished key
+                    // needs a restart.
                     merged.set(key, live.get(key), Some(JsonValue::List(rest)));
                 }
             }
             Some(value) if value == applied => merged.set(key, Some(value), None),
             Some(value) => merged.notes.push(format!(
-                "`{key}` is no longer wanted, and was changed behind our back from {applied} to {value}: it is kept"
+                "`{key}` is no longer wanted, but was changed outside skep from {applied} to {value}: it is kept"
             )),
         }
     }
     merged
 }
 
-/// Live elements that are wanted or foreign, in their order, then the wanted ones that are missing.
+/// Returns the live elements that are wanted or foreign, in their order, then the missing wanted
+/// elements.
 fn merge_list(
     last: Option<&JsonValue>,
     live: &[JsonValue],

@@ -1,5 +1,6 @@
-//! `daemon_json`: keys of the Engine's configuration file, merged three ways, validated by the Engine, swapped as one
-//! transaction and rolled back when the Engine does not come back. A file that is not JSON is never overwritten unasked.
+//! `daemon_json`: keys of the Engine's configuration file. They are merged three ways, validated by
+//! the Engine, swapped as one transaction, and rolled back if the Engine does not come back. A file
+//! that is not JSON is only overwritten with `replace_invalid`.
 
 mod document;
 mod merge;
@@ -17,24 +18,26 @@ use self::document::{JsonObject, JsonValue};
 use self::merge::{KeyDifference, MergeResult};
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
-    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
+    PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
 };
 
-/// The Engine's configuration file.
+/// Configuration file of the Engine.
 const PATH: &str = "/etc/docker/daemon.json";
-/// The keys that skep set last; root only.
+/// Record of the keys that skep set last; readable by root only.
 const RECORD: &str = "/var/lib/skep/daemon.json";
 const SWAP: &str = include_str!("swap.sh");
-/// Seconds that the Engine may take to answer again.
+/// Time limit within which the Engine must answer again, in seconds.
 const PATIENCE: u64 = 60;
-/// Swap, wait, roll back, wait again, with room for a slow stop of containers.
+/// Time limit for the swap, the wait, a rollback and a second wait, with room for a slow stop of
+/// containers.
 const SWAP_TIMEOUT: Duration = Duration::from_secs(420);
 
-/// Keys of daemon.json, written as Docker writes them (with hyphens). Words with an underscore are skep's own.
+/// Keys of daemon.json, written as Docker writes them (with hyphens). Keys with an underscore are
+/// skep's own options.
 #[derive(Debug, Clone)]
 pub struct DaemonJsonResource {
     wanted: JsonObject,
-    /// Whether a file that is not JSON may be replaced (a copy is kept). Default false.
+    /// True if a file that is not JSON may be replaced (a copy is kept). Default false.
     replace_invalid: bool,
 }
 
@@ -65,14 +68,15 @@ impl<'de> Deserialize<'de> for DaemonJsonResource {
     }
 }
 
-/// What is on the host.
+/// Observed state of the host.
 #[derive(Debug)]
 pub struct DaemonJsonState {
     file: Option<PathState>,
     last: JsonObject,
-    /// Whether the Engine's service runs, so that a change must reach it.
+    /// True if the Engine's service runs, so that a change must reach it.
     running: bool,
-    /// Wanted keys that a running Engine does not show, and whether a reload is enough for them.
+    /// Wanted keys that a running Engine does not show. Each difference tells whether a reload is
+    /// enough.
     not_loaded: Vec<KeyDifference>,
     notes: Vec<String>,
 }
@@ -96,9 +100,9 @@ impl ResourceKind for DaemonJsonResource {
         vec![
             Query::content(PATH),
             Query::content(RECORD),
-            Query::Unit("docker".into()),
-            Query::Program("dockerd".into()),
-            Query::engine("/info"),
+            Query::Shell(ShellQuery::Unit("docker".into())),
+            Query::Shell(ShellQuery::Program("dockerd".into())),
+            Query::docker("/info"),
         ]
     }
 
@@ -112,7 +116,7 @@ impl ResourceKind for DaemonJsonResource {
             None => JsonObject::new(),
             Some(Ok(record)) => record,
             Some(Err(why)) => {
-                notes.push(format!("the record {RECORD} is not readable ({why}): every key counts as set by somebody else"));
+                notes.push(format!("the record {RECORD} is not readable ({why}): skep treats every key as set by somebody else"));
                 JsonObject::new()
             }
         };
@@ -157,7 +161,8 @@ impl ResourceKind for DaemonJsonResource {
         for difference in &differences {
             change = show(change, &difference.key, difference);
         }
-        // A file that is right while the Engine runs with an older one: edited, and never reloaded.
+        // The file may be right while the Engine runs with an older version: somebody edited it
+        // without a reload.
         let pending: Vec<&KeyDifference> = seen
             .not_loaded
             .iter()
@@ -218,7 +223,8 @@ impl ResourceKind for DaemonJsonResource {
 }
 
 impl DaemonJsonResource {
-    /// The live document; with the reason and the bytes when it is not one and may be replaced.
+    /// Returns the live document. For a file that is not JSON but may be replaced, also returns the
+    /// reason and the bytes.
     #[expect(clippy::type_complexity, reason = "used once, just above")]
     fn live<'a>(
         &self,
@@ -236,7 +242,7 @@ impl DaemonJsonResource {
                 why: format!(
                     "{PATH} is not a file that skep can read (a link, a directory, or larger than 1 MiB)"
                 ),
-                hint: "put a regular file in its place".into(),
+                hint: "replace it with a regular file".into(),
             });
         };
         match document::read(content) {
@@ -244,7 +250,7 @@ impl DaemonJsonResource {
             Err(why) if self.replace_invalid => Ok((JsonObject::new(), Some((why, content)))),
             Err(why) => Err(Refusal {
                 why: format!("{PATH} is not valid JSON: {why}"),
-                hint: "mend the file by hand, or set replace_invalid = true (a copy is kept)"
+                hint: "correct the file by hand, or set replace_invalid = true (a copy is kept)"
                     .into(),
             }),
         }
@@ -268,32 +274,32 @@ fn short_hash(content: &[u8]) -> String {
         .collect()
 }
 
-/// What the Engine would refuse, or what would keep it from starting.
+/// Refuses a key that the Engine would refuse, or that would keep the Engine from starting.
 fn check(key: &str, value: &JsonValue) -> Result<(), InvalidField> {
     let invalid = |message: String, hint: String| Err(InvalidField::new(key, message).hint(hint));
     if key.contains('_') {
         return invalid(
-            format!("`{key}` is neither a key of daemon.json nor a word of this kind"),
+            format!("`{key}` is neither a key of daemon.json nor an option of this kind"),
             format!(
-                "Docker's keys use hyphens: {}; this kind has replace_invalid",
+                "Docker's keys use hyphens: {}; the only option of this kind is replace_invalid",
                 key.replace('_', "-")
             ),
         );
     }
     match key {
         "hosts" => invalid(
-            "`hosts` clashes with `-H fd://` in docker.service: the Engine would not start (moby/moby#25471)".into(),
+            "`hosts` conflicts with `-H fd://` in docker.service: the Engine would not start (moby/moby#25471)".into(),
             "change the unit with a drop-in instead".into(),
         ),
         "insecure-registries" | "registry-mirrors" => match value {
             JsonValue::List(elements) if elements.iter().all(|element| element.as_text().is_some()) => Ok(()),
-            _ => invalid(format!("`{key}` is a list of texts"), format!("{key} = [\"docker01:5000\"]")),
+            _ => invalid(format!("`{key}` must be a list of strings"), format!("write {key} = [\"docker01:5000\"]")),
         },
         "log-opts" => match value {
             JsonValue::Table(options) if options.values().all(|option| option.as_text().is_some()) => Ok(()),
             _ => invalid(
-                "`log-opts` is a table of texts; the Engine refuses numbers and booleans there".into(),
-                "log-opts = { max-size = \"10m\", max-file = \"3\" }".into(),
+                "`log-opts` must be a table of strings; the Engine refuses numbers and booleans there".into(),
+                "write log-opts = { max-size = \"10m\", max-file = \"3\" }".into(),
             ),
         },
         _ => Ok(()),

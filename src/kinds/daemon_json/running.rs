@@ -1,5 +1,6 @@
-//! What a running Engine shows of its configuration in `/info`. A file can be right while the Engine still runs with
-//! an older one: it was edited, or its reload got lost.
+//! Compares the wanted keys with the configuration that a running Engine shows in `/info`. A file
+//! can be right while the Engine still runs with an older version: the file was edited, or its
+//! reload was lost.
 
 use serde_json::Value;
 
@@ -7,7 +8,7 @@ use super::document::{JsonObject, JsonValue};
 use super::merge::KeyDifference;
 use crate::model::DockerAnswer;
 
-/// Wanted keys that the Engine does not show. An Engine that does not answer shows nothing and misses nothing.
+/// Returns the wanted keys that the Engine does not show; empty if the Engine does not answer.
 pub(super) fn missing(wanted: &JsonObject, info: &DockerAnswer) -> Vec<KeyDifference> {
     let Some(info) = info.ok() else {
         return Vec::new();
@@ -59,7 +60,8 @@ fn difference(key: &str, wanted: &JsonValue, known: &[&JsonValue]) -> Option<Key
     })
 }
 
-/// Without a pointer: names contain slashes and tildes. A network is listed apart from single registries.
+/// Returns true if the Engine treats the registry as insecure. Names contain slashes and tildes,
+/// which a JSON pointer would misread. The Engine lists networks apart from single registries.
 fn is_insecure(info: &Value, name: &str) -> bool {
     let name = name
         .trim_start_matches("http://")
@@ -88,14 +90,14 @@ fn is_insecure(info: &Value, name: &str) -> bool {
         })
 }
 
-/// The Engine shows `10.0.0.5/24` as `10.0.0.0/24`.
+/// Compares two networks without their host bits: the Engine shows `10.0.0.5/24` as `10.0.0.0/24`.
 fn is_same_network(live: &str, wanted: &str) -> bool {
     let network = |text: &str| text.parse::<ipnet::IpNet>().map(|network| network.trunc());
     live == wanted
         || matches!((network(live), network(wanted)), (Ok(live), Ok(wanted)) if live == wanted)
 }
 
-/// The Engine shows mirrors with a slash at the end.
+/// Returns true if the Engine uses the mirror. The Engine shows mirrors with a slash at the end.
 fn is_mirror(info: &Value, url: &str) -> bool {
     let Some(config) = info
         .get("RegistryConfig")

@@ -1,6 +1,8 @@
-# Swaps daemon.json as one transaction: validated by the Engine first, rolled back when the Engine does not come back.
-# $1 file   $2 record of the last applied keys   $3 none|reload|restart   $4 bytes of the new file on standard input
-# (the record follows behind them)   $5 where a copy of an invalid file goes, or nothing   $6 seconds to come back
+# Swaps daemon.json as one transaction: the Engine validates the new file first, and the old file
+# returns if the Engine does not come back.
+# $1 file   $2 record of the last applied keys   $3 none|reload|restart
+# $4 number of bytes of the new file on standard input (the record follows them)
+# $5 path for a copy of an invalid file, or empty   $6 seconds for the Engine to come back
 path=$1 record=$2 mode=$3 length=$4 keep=$5 patience=$6
 new=$path.skep-new old=$path.skep-old
 input=$(mktemp)
@@ -20,7 +22,7 @@ fi
 # Engines before 23.0 cannot validate.
 if command -v dockerd >/dev/null 2>&1 && dockerd --help 2>/dev/null | grep -e --validate >/dev/null; then
     if ! said=$(dockerd --validate --config-file="$new" 2>&1); then
-        printf 'the Engine refuses the new %s, the old one was left as it was: %s\n' "$path" "$said" >&2
+        printf 'the Engine refuses the new %s; the old file is unchanged: %s\n' "$path" "$said" >&2
         exit 1
     fi
 fi
@@ -31,7 +33,8 @@ rm -f -- "$old"
 sync -- "$new"
 mv -f -- "$new" "$path"
 
-# `systemctl reload` returns once the signal is sent; the Engine tells by an event that it has taken the file.
+# `systemctl reload` returns once the signal is sent; the Engine reports with an event that it has
+# read the file.
 taken() {
     [ "$1" = reload ] || return 0
     polls=$((patience * 4))
@@ -48,7 +51,7 @@ take() {
     case $1 in
     reload) systemctl reload docker ;;
     restart)
-        # Forgets earlier failures, or systemd's limit of starts may refuse this one.
+        # Earlier failures count towards systemd's start limit, which could refuse this start.
         systemctl reset-failed docker 2>/dev/null || :
         systemctl restart docker
         ;;
@@ -71,11 +74,11 @@ if [ "$mode" != none ] && ! { take "$mode" && taken "$mode" && answers; }; then
     why=$(journalctl -u docker -n 4 -o cat --no-pager 2>/dev/null | tr '\n' ' ') || why=
     if [ -e "$old" ]; then mv -f -- "$old" "$path"; else rm -f -- "$path"; fi
     if [ "$mode" = reload ] && answers; then
-        printf 'the running Engine did not take the new %s; the old one is in place again, and the Engine runs on: %s\n' "$path" "$why" >&2
+        printf 'the running Engine did not load the new %s; the old file was restored, and the Engine still runs: %s\n' "$path" "$why" >&2
     elif take restart && answers; then
-        printf 'the Engine did not come back with the new %s; the old one is in place again and the Engine runs: %s\n' "$path" "$why" >&2
+        printf 'the Engine did not come back with the new %s; the old file was restored, and the Engine runs: %s\n' "$path" "$why" >&2
     else
-        printf 'the Engine did not come back with the new %s, nor with the old one, which is in place again: %s\n' "$path" "$why" >&2
+        printf 'the Engine came back neither with the new %s nor with the restored old file: %s\n' "$path" "$why" >&2
     fi
     exit 1
 fi

@@ -1,4 +1,4 @@
-//! Tables of plans, and the swap script run for real with stand-ins for dockerd and systemctl.
+//! Tables of plans, and the real swap script with fake dockerd and systemctl.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{DockerAnswer, Operation, QueryAnswer, UnitState};
+use crate::model::{DockerAnswer, Operation, QueryAnswer, ShellQuery, UnitState};
 use crate::swarm::samples::{bound, good, roster};
 
 const TABLE: &str = "insecure-registries = ['docker01:5000']\nlog-driver = 'json-file'\nlog-opts = { max-size = '10m' }";
@@ -43,15 +43,18 @@ fn answers(live: Option<&str>, last: Option<&str>, engine: DockerAnswer) -> Host
             Query::content(RECORD),
             last.map_or(QueryAnswer::Path(None), file),
         )
-        .with(Query::Unit("docker".into()), QueryAnswer::Unit(unit))
         .with(
-            Query::Program("dockerd".into()),
+            Query::Shell(ShellQuery::Unit("docker".into())),
+            QueryAnswer::Unit(unit),
+        )
+        .with(
+            Query::Shell(ShellQuery::Program("dockerd".into())),
             QueryAnswer::Program(running.then(|| "/usr/bin/dockerd".into())),
         )
-        .with(Query::engine("/info"), QueryAnswer::Engine(engine))
+        .with(Query::docker("/info"), QueryAnswer::Engine(engine))
 }
 
-/// An Engine that runs with these insecure registries.
+/// Returns the `/info` of an Engine that runs with these insecure registries.
 fn engine(registries: &[&str]) -> DockerAnswer {
     let indexes: serde_json::Map<String, Value> = registries
         .iter()
@@ -81,7 +84,7 @@ fn script(change: &Change) -> (Vec<String>, String) {
 }
 
 #[test]
-fn a_bare_host_gets_the_file_before_its_engine() {
+fn writes_the_file_before_the_engine_is_installed() {
     let change = plan(TABLE, &answers(None, None, DockerAnswer::Absent))
         .unwrap()
         .unwrap();
@@ -117,7 +120,7 @@ fn a_bare_host_gets_the_file_before_its_engine() {
 }
 
 #[test]
-fn reload_where_enough_else_restart() {
+fn reloads_if_possible_and_restarts_otherwise() {
     for (table, live, last, disturbs) in [
         (
             "insecure-registries = ['docker01:5000']",
@@ -158,9 +161,9 @@ fn reload_where_enough_else_restart() {
 }
 
 #[test]
-fn three_ways() {
+fn merges_three_ways() {
     for (last, live, wanted, document, note) in [
-        // A key that is no longer wanted goes, a foreign one stays, in its place.
+        // A key that is no longer wanted is removed; a foreign key stays in its place.
         (
             r#"{"a-a": 1, "debug": true}"#,
             r#"{"z": 9, "debug": true, "a-a": 1}"#,
@@ -168,15 +171,15 @@ fn three_ways() {
             r#"{"z":9,"a-a":1}"#,
             None,
         ),
-        // Changed behind our back: kept and named.
+        // A key that was changed outside skep is kept and named.
         (
             r#"{"debug": true}"#,
             r#"{"debug": false}"#,
             "x = 1",
             r#"{"debug":false,"x":1}"#,
-            Some("changed behind our back"),
+            Some("changed outside skep"),
         ),
-        // Elements of the shared lists: ours go, foreign ones stay.
+        // In shared lists, elements of skep are removed and foreign elements stay.
         (
             r#"{"insecure-registries": ["old:1"]}"#,
             r#"{"insecure-registries": ["hand:2", "old:1"]}"#,
@@ -203,7 +206,7 @@ fn three_ways() {
             merged.notes
         );
         assert!(note.is_none_or(|note| merged.notes[0].contains(note)));
-        // Merged again, nothing is left to do.
+        // A second merge finds no difference.
         assert!(
             merge::merge(&wanted.wanted, &merged.document, &wanted.wanted)
                 .differences
@@ -213,7 +216,7 @@ fn three_ways() {
 }
 
 #[test]
-fn what_is_not_json_is_named_by_line_and_kept() {
+fn invalid_json_is_named_by_line_and_kept() {
     for (content, place) in [
         (
             "{\"debug\": true}\n{\"debug\": false}\n",
@@ -222,13 +225,10 @@ fn what_is_not_json_is_named_by_line_and_kept() {
         ("{\n  \"debug\": true,\n}\n", "line 3, column 1"),
         (
             "{\"debug\": true,\n \"debug\": false}",
-            "line 2, column 8: the key `debug` is there twice",
+            "line 2, column 8: the key `debug` appears twice",
         ),
         ("[]", "not an object"),
-        (
-            "{\"a\": {\"b\": 1, \"b\": 2}}",
-            "the key `b` is there twice",
-        ),
+        ("{\"a\": {\"b\": 1, \"b\": 2}}", "the key `b` appears twice"),
     ] {
         let answers = answers(Some(content), None, engine(&[]));
         let refusal = plan("debug = true", &answers).unwrap_err();
@@ -254,7 +254,7 @@ fn what_is_not_json_is_named_by_line_and_kept() {
 }
 
 #[test]
-fn an_engine_that_runs_with_an_older_file_is_told_to_read_it() {
+fn reloads_an_engine_that_runs_with_an_older_file() {
     let live =
         r#"{"insecure-registries": ["docker01:5000"], "registry-mirrors": ["https://m.lan"]}"#;
     let table = "insecure-registries = ['docker01:5000']";
@@ -294,7 +294,7 @@ fn an_engine_that_runs_with_an_older_file_is_told_to_read_it() {
 }
 
 #[test]
-fn keys_that_would_stop_the_engine_are_load_errors() {
+fn keys_that_would_stop_the_engine_are_refused_at_load() {
     for table in [
         "hosts = ['tcp://0.0.0.0:2375']",
         "insecure_registries = ['a:1']",
@@ -310,8 +310,9 @@ fn keys_that_would_stop_the_engine_are_load_errors() {
     assert!(toml::from_str::<DaemonJsonResource>("since = 2026-01-01").is_err());
 }
 
-/// Stand-ins for the Engine: it comes back only while daemon.json does not say `bad`, refuses what says `wrong`, and tells of a
-/// reload at the third question, unless the file says `lost`.
+/// Runs the swap with a fake Engine. The Engine only comes back while daemon.json does not contain
+/// `bad`, refuses a file that contains `wrong`, and reports a reload at the third query, unless the
+/// file contains `lost`. Returns success and standard error.
 fn run_swap(
     folder: &Path,
     mode: &str,
@@ -389,7 +390,7 @@ fn files_of(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_swap_writes_file_and_record_and_leaves_nothing_else() {
+fn swap_leaves_only_file_and_record() {
     let folder = tempfile::tempdir().unwrap();
     let etc = folder.path().join("etc/docker");
     let (done, said) = run_swap(folder.path(), "none", "{\"a\": \"ü\"}\n", "", true);
@@ -429,12 +430,12 @@ fn the_swap_writes_file_and_record_and_leaves_nothing_else() {
 }
 
 #[test]
-fn a_reload_that_the_engine_does_not_take_leaves_the_old_file_and_no_restart() {
+fn lost_reload_restores_the_old_file_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     run_swap(folder.path(), "none", "{}\n", "", true);
     let (done, said) = run_swap(folder.path(), "reload", "{\"lost\": 1}\n", "", true);
     assert!(
-        !done && said.contains("did not take the new") && said.contains("the Engine runs on"),
+        !done && said.contains("did not load the new") && said.contains("the Engine still runs"),
         "{said}"
     );
     assert_eq!(
@@ -449,7 +450,7 @@ fn a_reload_that_the_engine_does_not_take_leaves_the_old_file_and_no_restart() {
 }
 
 #[test]
-fn what_the_engine_refuses_is_never_in_place() {
+fn refused_file_is_never_installed() {
     let folder = tempfile::tempdir().unwrap();
     run_swap(folder.path(), "none", "{}\n", "", true);
     let (done, said) = run_swap(folder.path(), "restart", "{\"wrong\": 1}\n", "", true);
@@ -466,15 +467,13 @@ fn what_the_engine_refuses_is_never_in_place() {
 }
 
 #[test]
-fn an_engine_that_does_not_come_back_gets_its_old_file_back() {
+fn failed_restart_restores_the_old_file() {
     let folder = tempfile::tempdir().unwrap();
     let etc = folder.path().join("etc/docker");
     run_swap(folder.path(), "none", "{}\n", "", true);
     let (done, said) = run_swap(folder.path(), "restart", "{\"bad\": 1}\n", "", false);
     assert!(
-        !done
-            && said
-                .contains("the old one is in place again and the Engine runs: bad configuration"),
+        !done && said.contains("the old file was restored, and the Engine runs: bad configuration"),
         "{said}"
     );
     assert_eq!(
@@ -487,7 +486,7 @@ fn an_engine_that_does_not_come_back_gets_its_old_file_back() {
         "RECORD"
     );
 
-    // Where there was no file before, there is none afterwards.
+    // If there was no file before, there is no file afterwards.
     let fresh = tempfile::tempdir().unwrap();
     let (done, _) = run_swap(fresh.path(), "restart", "{\"bad\": 1}\n", "", false);
     assert!(!done);

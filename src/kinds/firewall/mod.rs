@@ -1,5 +1,6 @@
-//! `firewall`: rows of ufw, where ufw is on: the swarm's own ports for its nodes alone, and published ports for everybody. It is never
-//! switched on or off, and rows of others about other ports stay.
+//! `firewall`: rules of ufw on hosts where ufw is enabled. They open the swarm's own ports to its
+//! nodes alone, and published ports to everybody. skep never enables or disables ufw, and keeps the
+//! rules of others about other ports.
 
 mod rules;
 #[cfg(test)]
@@ -22,18 +23,19 @@ const CONFIGURATION: &str = "/etc/ufw/ufw.conf";
 const RULES: &str = "/etc/ufw/user.rules";
 const RULES_6: &str = "/etc/ufw/user6.rules";
 
-/// Ports between nodes: gossip, overlay traffic. Managers have 2377 beside (Docker's documentation, "Open protocols and ports").
+/// Ports between nodes, for gossip and overlay traffic. Managers also use 2377 (Docker's
+/// documentation, "Open protocols and ports").
 const BETWEEN: &[(&str, &str)] = &[("7946", "tcp"), ("7946", "udp"), ("4789", "udp")];
 const MANAGEMENT: (&str, &str) = ("2377", "tcp");
 
-/// What ufw lets in.
+/// Connections that ufw allows.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FirewallResource {
-    /// Ports for everybody: `"80/tcp"`, `"53/udp"`. Default none.
+    /// Ports that are open to everybody: `"80/tcp"`, `"53/udp"`. Default: empty.
     #[serde(default)]
     published: Vec<String>,
-    /// Groups whose hosts are nodes of the swarm. Default managers and workers.
+    /// Groups whose hosts are nodes of the swarm. Default `managers` and `workers`.
     #[serde(default = "default_nodes")]
     nodes: Vec<String>,
     /// Group of the managers. Default `managers`.
@@ -46,7 +48,7 @@ pub struct FirewallResource {
 fn default_nodes() -> Vec<String> {
     vec!["managers".into(), "workers".into()]
 }
-/// What ufw has.
+/// Observed state of ufw.
 #[derive(Debug)]
 pub struct FirewallState {
     enabled: bool,
@@ -94,7 +96,7 @@ impl ResourceKind for FirewallResource {
                     "nodes",
                     format!("the address of {name} is {address}, not an IP address"),
                 )
-                .hint("give it the variable swarm_address"));
+                .hint("set the variable swarm_address of that host"));
             };
             for (port, protocol) in &ports {
                 let (protocol, port) = ((*protocol).to_owned(), (*port).to_owned());
@@ -121,7 +123,7 @@ impl ResourceKind for FirewallResource {
             if is_of_the_swarm(&port.to_string(), protocol) {
                 return Err(InvalidField::new(
                     "published",
-                    format!("{text} is the swarm's own, for its nodes alone"),
+                    format!("{text} is a port of the swarm itself, which only its nodes may use"),
                 ));
             }
             self.wanted.insert(FirewallRule {
@@ -151,7 +153,7 @@ impl ResourceKind for FirewallResource {
         };
         let mut rows = rules::read(&text(RULES)?);
         for row in rules::read(&text(RULES_6)?) {
-            // ufw writes a row for everybody into both files.
+            // ufw writes a rule for everybody into both files.
             if !rows.contains(&row) {
                 rows.push(row);
             }
@@ -217,7 +219,8 @@ fn step(what: &str, script: &'static str, row: &FirewallRule) -> Step {
     )
 }
 
-/// Whether a row opens one of the swarm's own ports. A row for `any` protocol opens both.
+/// Returns true if a rule opens one of the swarm's own ports. A rule for the protocol `any` opens
+/// both protocols.
 fn is_of_the_swarm(port: &str, protocol: &str) -> bool {
     let all = BETWEEN.iter().chain(std::iter::once(&MANAGEMENT));
     all.into_iter()

@@ -1,29 +1,30 @@
-//! Rows of ufw as it keeps them itself: lines `### tuple ###` in /etc/ufw/user.rules and user6.rules. They are read there, since `ufw status`
-//! takes a lock, which is a file.
+//! Reads the rules of ufw from its own files: lines `### tuple ###` in /etc/ufw/user.rules and
+//! user6.rules. skep does not run `ufw status`, because that takes a lock, which is a file.
 
-/// A row that lets packets in.
+/// A rule that allows packets.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FirewallRule {
     /// `tcp`, `udp` or `any`.
     pub(super) protocol: String,
     /// Port on this host: a number, a range or a list.
     pub(super) port: String,
-    /// Address or network that may; `any` for everybody.
+    /// Allowed address or network; `any` for everybody.
     pub(super) from: String,
 }
 
-/// A row that is there.
+/// A rule that exists on the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LiveRule {
     pub(super) row: FirewallRule,
-    /// Whether it carries our comment.
+    /// True if the rule has skep's comment.
     pub(super) ours: bool,
 }
 
-/// The comment of our rows, as ufw keeps it: in hexadecimal.
+/// Comment of skep's rules as ufw stores it, in hexadecimal.
 const COMMENT: &str = "comment=736b6570";
 
-/// The rows of a file that allow something from somewhere to a port of this host, on every interface. Others are nobody's business here.
+/// Returns the rules of a file that allow traffic from any source to a port of this host, on every
+/// interface. Other rules are ignored.
 pub(super) fn read(file: &str) -> Vec<LiveRule> {
     file.lines()
         .filter_map(|line| line.strip_prefix("### tuple ### "))
@@ -31,7 +32,8 @@ pub(super) fn read(file: &str) -> Vec<LiveRule> {
         .collect()
 }
 
-/// `allow tcp 2377 0.0.0.0/0 any 192.168.56.12 in comment=...`: action, protocol, port and address here, port and address there.
+/// Reads a tuple such as `allow tcp 2377 0.0.0.0/0 any 192.168.56.12 in comment=...`: action,
+/// protocol, port and address of this host, port and address of the source, and direction.
 fn one(tuple: &str) -> Option<LiveRule> {
     let words: Vec<&str> = tuple.split_whitespace().collect();
     let [
@@ -49,7 +51,7 @@ fn one(tuple: &str) -> Option<LiveRule> {
     };
     let any = |address: &str| matches!(address, "0.0.0.0/0" | "::/0");
     let plain = *action == "allow" && *direction == "in" && *from_port == "any" && any(to);
-    // An application's rows have its name behind the direction.
+    // Rules of an application have its name after the direction.
     plain.then(|| LiveRule {
         row: FirewallRule {
             protocol: (*protocol).to_owned(),
@@ -64,7 +66,7 @@ fn one(tuple: &str) -> Option<LiveRule> {
     })
 }
 
-/// Whether ufw is to run: `ENABLED=yes` in /etc/ufw/ufw.conf.
+/// Returns true if ufw is enabled: `ENABLED=yes` in /etc/ufw/ufw.conf.
 pub(super) fn enabled(configuration: &str) -> bool {
     let value = configuration
         .lines()

@@ -1,4 +1,4 @@
-//! Rows as ufw 0.36 wrote them on a node of the lab, and what is made of them.
+//! Plans for rules as ufw 0.36 wrote them on a node of the lab.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::*;
@@ -43,7 +43,7 @@ fn answers(enabled: &str, rules: &str) -> HostAnswers {
 }
 
 #[test]
-fn a_worker_with_its_rows_is_in_sync_and_other_rows_stay() {
+fn worker_in_sync_keeps_foreign_rules() {
     assert!(
         trial::plan(
             &kind("published = ['80/tcp']", "docker02"),
@@ -54,7 +54,7 @@ fn a_worker_with_its_rows_is_in_sync_and_other_rows_stay() {
 }
 
 #[test]
-fn missing_rows_come_and_stale_and_wide_ones_go() {
+fn adds_missing_rules_and_removes_stale_and_wide_rules() {
     let rules = RULES_OF_A_NODE
         .replace(
             "### tuple ### allow udp 4789 0.0.0.0/0 any 192.168.56.13 in\n",
@@ -84,7 +84,7 @@ fn missing_rows_come_and_stale_and_wide_ones_go() {
 }
 
 #[test]
-fn managers_take_the_swarms_management_from_nodes_alone() {
+fn managers_open_the_management_port_to_nodes_only() {
     let change = trial::plan(&kind("", "docker01"), &answers("yes", "")).unwrap();
     let fields = trial::fields(&change);
     assert!(
@@ -101,7 +101,7 @@ fn managers_take_the_swarms_management_from_nodes_alone() {
 }
 
 #[test]
-fn where_ufw_is_off_or_not_there_nothing_is_done() {
+fn does_nothing_if_ufw_is_disabled_or_missing() {
     assert!(trial::plan(&kind("", "docker02"), &answers("no", "")).is_none());
     let none = [CONFIGURATION, RULES, RULES_6]
         .into_iter()
@@ -112,7 +112,7 @@ fn where_ufw_is_off_or_not_there_nothing_is_done() {
 }
 
 #[test]
-fn bad_tables() {
+fn bad_input_is_refused() {
     for table in [
         "published = ['80']",
         "published = ['0/tcp']",

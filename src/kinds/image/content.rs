@@ -1,4 +1,5 @@
-//! What goes to the Engine: the tar of a context, or an archive of an image, each with the digest that tells whether it is there.
+//! Content that is sent to the Engine: the tar of a build context, or an archive of an image. Each
+//! has a digest that tells whether the Engine has the image already.
 
 use std::io::Read;
 
@@ -7,7 +8,8 @@ use sha2::{Digest, Sha256};
 use super::InvalidField;
 use crate::model::{TreeContent, TreeEntry};
 
-/// The tar of a folder. Owners, times and modes do not come from the operator's machine: the same files are the same tar.
+/// Returns the tar of a folder. Owners, times and modes do not come from the operator's machine, so
+/// that the same files give the same tar.
 pub(super) fn tar(entries: &[TreeEntry]) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
     for entry in entries {
@@ -43,7 +45,7 @@ pub(super) fn tar(entries: &[TreeEntry]) -> std::io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// The digest of a context and of what it is built with.
+/// Returns the digest of a context and of the values that it is built with.
 pub(super) fn digest<'a>(tar: &[u8], with: impl IntoIterator<Item = &'a str>) -> String {
     let mut digest = Sha256::new();
     for part in with {
@@ -55,12 +57,13 @@ pub(super) fn digest<'a>(tar: &[u8], with: impl IntoIterator<Item = &'a str>) ->
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The image in an archive of `docker save`: its name there and its ID, which is the digest of its configuration.
+/// Returns the name and ID of the image in an archive of `docker save`. The ID is the digest of the
+/// image's configuration.
 pub(super) fn saved(archive: &[u8]) -> Result<(String, String), InvalidField> {
     let invalid = |why: &str| {
         InvalidField::new(
             "archive",
-            format!("the archive is no image that `docker save` wrote: {why}"),
+            format!("the archive is not an image that `docker save` wrote: {why}"),
         )
     };
     let read = |name: &str| -> Option<Vec<u8>> {
@@ -80,7 +83,7 @@ pub(super) fn saved(archive: &[u8]) -> Result<(String, String), InvalidField> {
     let images = manifest.as_array().map(Vec::as_slice).unwrap_or_default();
     let [image] = images else {
         return Err(invalid(&format!(
-            "it holds {} images, not one",
+            "it contains {} images instead of one",
             images.len()
         )));
     };

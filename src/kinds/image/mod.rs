@@ -1,5 +1,6 @@
-//! `image`: an image built on this host from a folder beside the playbook, or loaded from an archive, and pushed to its registry. The same
-//! content is built and pushed once: the image carries the digest of what it was made of.
+//! `image`: an image that this host builds from a folder beside the playbook, or loads from an
+//! archive, and pushes to its registry. The same content is built and pushed once, because the
+//! image carries the digest of its sources.
 
 mod content;
 #[cfg(test)]
@@ -13,37 +14,37 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::model::{
-    Action, Change, DisplayValue, DockerAnswer, DockerCall, GeneratedValue, HostAnswers,
-    HostContext, ImageCall, InvalidField, Observation, Operation, ProbeError, Query, Refusal,
-    RegistryCredentials, ResourceKind, STEP_TIMEOUT, Step,
+    Action, Change, DisplayValue, DockerCall, DockerError, DockerQuery, GeneratedValue,
+    HostAnswers, HostContext, ImageCall, InvalidField, Observation, Operation, ProbeError, Query,
+    Refusal, RegistryCredentials, ResourceKind, STEP_TIMEOUT, Step,
 };
 
-/// Label with the digest of what an image was built of.
+/// Label with the digest of the sources of an image.
 const LABEL: &str = "skep.content";
-/// Builds install packages, and pushes go over slow lines.
+/// Time limit of a build or push: builds install packages, and pushes go over slow lines.
 const PATIENCE: Duration = Duration::from_secs(1800);
 
-/// An image, made on this host.
+/// An image, built or loaded on this host.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageResource {
     /// Name with its registry and an exact tag: `docker01:5000/web:1`.
     name: String,
-    /// Folder beside the playbook with all that the build needs.
+    /// Folder beside the playbook with all files that the build needs.
     context: Option<String>,
-    /// The Dockerfile's path in the context. Default `Dockerfile`.
+    /// Path of the Dockerfile in the context. Default `Dockerfile`.
     dockerfile: Option<String>,
-    /// Build arguments; they are part of the image's history, and no place for secrets.
+    /// Build arguments; they become part of the image's history and must not contain secrets.
     #[serde(default)]
     args: BTreeMap<String, String>,
-    /// An archive of `docker save` beside the playbook, instead of a context.
+    /// Archive of `docker save` beside the playbook, instead of a context.
     archive: Option<String>,
-    /// Whether it goes to its registry. Default `true`.
+    /// Push the image to its registry. Default `true`.
     #[serde(default = "yes")]
     push: bool,
-    /// Who pushes, where the registry knows its users.
+    /// Account for the push, if the registry has users.
     username: Option<String>,
-    /// The password.
+    /// Password of the account.
     password: Option<PushPassword>,
     #[serde(skip)]
     source: ImageSource,
@@ -64,17 +65,17 @@ impl std::fmt::Debug for PushPassword {
     }
 }
 
-/// What the image is made of.
+/// Source of the image.
 #[derive(Default)]
 struct ImageSource {
     tar: Arc<[u8]>,
     /// Digest of context and arguments, or the ID of the image in the archive.
     digest: String,
-    /// The image's name in the archive.
+    /// Name of the image in the archive.
     saved: Option<String>,
 }
 
-// By hand: nobody reads a tar.
+// Written by hand, because debug output should not contain the tar.
 impl std::fmt::Debug for ImageSource {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(
@@ -86,12 +87,12 @@ impl std::fmt::Debug for ImageSource {
     }
 }
 
-/// What is there.
+/// Observed state of the image.
 #[derive(Debug)]
 pub struct ImageState {
-    /// ID, content label and digests in registries of the image on this host.
+    /// Image on this host: ID, content label and digests in registries.
     local: Option<LocalImage>,
-    /// The digest in the registry; a reason where it could not be asked.
+    /// Digest in the registry, or the reason why the registry could not be queried.
     remote: Result<Option<String>, String>,
 }
 
@@ -115,7 +116,7 @@ impl ResourceKind for ImageResource {
         if self.name.contains('@') {
             return Err(InvalidField::new(
                 "name",
-                "an image is made under a tag; its digest is learnt then",
+                "an image is created under a tag; its digest is only known afterwards",
             ));
         }
         let has_registry = self
@@ -144,7 +145,7 @@ impl ResourceKind for ImageResource {
                         "context",
                         format!("there is no {dockerfile} in {path}"),
                     )
-                    .hint("name it: dockerfile = \"...\""));
+                    .hint("give its path: dockerfile = \"...\""));
                 }
                 let tar = content::tar(&entries).map_err(|error| {
                     InvalidField::new(
@@ -167,7 +168,7 @@ impl ResourceKind for ImageResource {
                 if self.dockerfile.is_some() || !self.args.is_empty() {
                     return Err(InvalidField::new(
                         "archive",
-                        "an archive is loaded, not built: no dockerfile, no args",
+                        "an archive is loaded, not built: remove dockerfile and args",
                     ));
                 }
                 let archive = context.files.archive(path)?;
@@ -181,7 +182,7 @@ impl ResourceKind for ImageResource {
             _ => {
                 return Err(InvalidField::new(
                     "context",
-                    "an image is made of either a context or an archive",
+                    "an image needs either a context or an archive",
                 ));
             }
         };
@@ -189,49 +190,42 @@ impl ResourceKind for ImageResource {
     }
 
     fn queries(&self) -> Vec<Query> {
-        let mut queries = vec![Query::engine(self.inspect())];
+        let mut queries = vec![Query::docker(self.inspect())];
         if self.push {
-            queries.push(Query::Distribution {
+            queries.push(Query::Docker(DockerQuery::Distribution {
                 image: self.name.clone(),
                 credentials: self.credentials(),
-            });
+            }));
         }
         queries
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<ImageState>, ProbeError> {
-        let local = match answers.engine(&self.inspect())? {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => Some(LocalImage::read(body)),
-            // A host that is to get its Engine in this run has no image.
-            DockerAnswer::Response { status: 404, .. } | DockerAnswer::Absent => None,
-            DockerAnswer::Response { status, body } => {
-                return Err(unreadable(&said(*status, body)));
-            }
-            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
-                return Err(unreadable(why));
-            }
+        let local = match answers.engine(&self.inspect())?.json() {
+            Ok(body) => Some(LocalImage::read(body)),
+            // A host on which this run is to install the Engine has no image yet.
+            Err(DockerError::Absent) => None,
+            Err(error) if error.is_not_found() => None,
+            Err(error) => return Err(unreadable(&error.to_string())),
         };
         let remote = if self.push {
-            match answers.distribution(&self.name, self.credentials().as_ref())? {
-                DockerAnswer::Response {
-                    status: 200..=299,
-                    body,
-                } => Ok(body
+            match answers
+                .distribution(&self.name, self.credentials().as_ref())?
+                .json()
+            {
+                Ok(body) => Ok(body
                     .pointer("/Descriptor/digest")
                     .and_then(Value::as_str)
                     .map(str::to_owned)),
-                DockerAnswer::Response { status, body } if is_missing(*status, body) => Ok(None),
-                DockerAnswer::Response { status, body } => Err(said(*status, body)),
-                DockerAnswer::Absent => Ok(None),
-                DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why.clone()),
+                Err(DockerError::Absent) => Ok(None),
+                Err(error) if is_missing(&error) => Ok(None),
+                Err(error) => Err(error.to_string()),
             }
         } else {
             Ok(None)
         };
-        // An image that is to be made anew needs no registry yet: that may come with the same run. One that is there does.
+        // An image that must be created needs no registry yet, because the same run may create the
+        // registry. For an existing image, an unreadable registry is an error.
         if let (Some(why), true) = (
             remote.as_ref().err(),
             local.as_ref().is_some_and(|local| self.is_made(local)),
@@ -286,7 +280,7 @@ impl ResourceKind for ImageResource {
                 )
                 .step(self.pushing());
             if let Err(why) = &seen.remote {
-                change = change.note(format!("the registry cannot be asked yet: {why}"));
+                change = change.note(format!("the registry cannot be queried yet: {why}"));
             }
         }
         Ok(Some(change))
@@ -333,7 +327,7 @@ impl ImageResource {
         format!("/images/{}/json", self.name)
     }
 
-    /// The name without its tag, and the tag. Bound names have one.
+    /// Returns the name without its tag, and the tag. Every bound name has a tag.
     fn parts(&self) -> (&str, &str) {
         self.name.rsplit_once(':').unwrap_or((&self.name, ""))
     }
@@ -348,7 +342,7 @@ impl ImageResource {
         })
     }
 
-    /// What tells of an image whether it is this one.
+    /// Returns the value that identifies an image: its ID, or its content label for a built image.
     fn mark<'a>(&self, local: &'a LocalImage) -> &'a str {
         if self.source.saved.is_some() || local.content.is_empty() {
             &local.id
@@ -452,28 +446,23 @@ fn unreadable(why: &str) -> ProbeError {
     }
 }
 
-fn said(status: u16, body: &Value) -> String {
-    body.get("message")
-        .and_then(Value::as_str)
-        .map_or_else(|| format!("status {status}"), |text| text.trim().to_owned())
+/// Returns true if the registry does not have this image. Engines answer with 404, with 500 before
+/// Engine 25, or with 403 for registries that do not disclose missing images.
+fn is_missing(error: &DockerError) -> bool {
+    let words = error.to_string();
+    error.is_not_found()
+        || ["manifest unknown", "name unknown", "not found"]
+            .iter()
+            .any(|known| words.contains(known))
 }
 
-/// A registry without this image, in the words of the Engines: 404, or 500 before Engine 25, or 403 by those that tell nobody what they lack.
-fn is_missing(status: u16, body: &Value) -> bool {
-    let said = said(status, body);
-    status == 404
-        || said.contains("manifest unknown")
-        || said.contains("name unknown")
-        || said.contains("not found")
-}
-
-/// A digest as people compare it.
+/// Shortens a digest to the form that people compare.
 fn short(digest: &str) -> String {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     format!("sha256:{}", hex.chars().take(12).collect::<String>())
 }
 
-/// A value in a query string (RFC 3986, 2.1).
+/// Escapes a value for a query string (RFC 3986, 2.1).
 #[must_use]
 pub fn percent(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);

@@ -1,4 +1,4 @@
-//! Made, pushed, skipped; and what an image cannot be made of.
+//! Plans that build, load, push or skip an image, and input that is refused.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::kinds::trial;
 use crate::kinds::trial::TrialFiles;
-use crate::model::{QueryAnswer, TreeContent, TreeEntry};
+use crate::model::{DockerAnswer, DockerQuery, QueryAnswer, TreeContent, TreeEntry};
 
 const TABLE: &str = "name = 'docker01:5000/web:1'\ncontext = 'web'\nargs = { VERSION = '7' }";
 
@@ -31,12 +31,12 @@ fn answers(kind: &ImageResource, local: Option<Value>, remote: DockerAnswer) -> 
     };
     let local = local.map_or(missing, |body| DockerAnswer::Response { status: 200, body });
     HostAnswers::default()
-        .with(Query::engine(kind.inspect()), QueryAnswer::Engine(local))
+        .with(Query::docker(kind.inspect()), QueryAnswer::Engine(local))
         .with(
-            Query::Distribution {
+            Query::Docker(DockerQuery::Distribution {
                 image: kind.name.clone(),
                 credentials: kind.credentials(),
-            },
+            }),
             QueryAnswer::Engine(remote),
         )
 }
@@ -68,7 +68,7 @@ fn summaries(change: &Change) -> Vec<&str> {
 }
 
 #[test]
-fn what_is_not_there_is_built_and_pushed() {
+fn builds_and_pushes_a_missing_image() {
     let kind = kind(TABLE);
     let change = trial::plan(
         &kind,
@@ -107,7 +107,7 @@ fn what_is_not_there_is_built_and_pushed() {
 }
 
 #[test]
-fn the_same_content_is_skipped_and_other_content_is_not() {
+fn skips_the_same_content_and_builds_other_content() {
     let kind = kind(TABLE);
     let digest = kind.source.digest.clone();
     assert!(
@@ -135,7 +135,8 @@ fn the_same_content_is_skipped_and_other_content_is_not() {
             "digest in the registry: sha256:aa => ?".into()
         ]
     );
-    // Somebody pushed another image under the tag, or the registry lost it: it is pushed, not built.
+    // Somebody pushed another image under the tag, or the registry lost the image: skep pushes it
+    // without a build.
     for remote in [
         has("sha256:bb"),
         refuses(404, "manifest unknown"),
@@ -151,7 +152,7 @@ fn the_same_content_is_skipped_and_other_content_is_not() {
 }
 
 #[test]
-fn a_registry_that_does_not_answer_is_no_sync() {
+fn registry_without_answer_is_never_in_sync() {
     let kind = kind(TABLE);
     let down = || refuses(500, "dial tcp 10.0.0.1:5000: connect: connection refused");
     let change = trial::plan(&kind, &answers(&kind, None, down())).unwrap();
@@ -171,7 +172,7 @@ fn a_registry_that_does_not_answer_is_no_sync() {
 }
 
 #[test]
-fn an_archive_is_known_by_the_digest_of_its_configuration() {
+fn archive_is_identified_by_its_configuration_digest() {
     let config = br#"{"architecture":"amd64"}"#;
     let id = format!("sha256:{}", crate::model::sha256(config));
     let manifest = json!([{"Config": "c.json", "RepoTags": ["box:lab"], "Layers": []}]).to_string();
@@ -205,7 +206,7 @@ fn an_archive_is_known_by_the_digest_of_its_configuration() {
 }
 
 #[test]
-fn the_same_folder_is_the_same_tar() {
+fn same_folder_gives_the_same_tar() {
     let entry = |path: &str, content| TreeEntry {
         path: path.into(),
         executable: path == "run",
@@ -234,7 +235,7 @@ fn the_same_folder_is_the_same_tar() {
 }
 
 #[test]
-fn passwords_are_in_no_text() {
+fn passwords_never_appear_in_text() {
     let kind = kind(&format!(
         "{TABLE}\nusername = 'web'\npassword = 'open sesame'"
     ));
@@ -247,7 +248,7 @@ fn passwords_are_in_no_text() {
 }
 
 #[test]
-fn bad_tables() {
+fn bad_input_is_refused() {
     for (table, why) in [
         ("name = 'web:1'\ncontext = 'web'", "names no registry"),
         (
@@ -256,7 +257,7 @@ fn bad_tables() {
         ),
         (
             "name = 'docker01:5000/web:1@sha256:aa'\ncontext = 'web'",
-            "learnt then",
+            "only known afterwards",
         ),
         ("name = 'a.b/web:1'", "either a context or an archive"),
         (

@@ -1,5 +1,5 @@
-//! `network`: an overlay network of the swarm. The Engine cannot change a network: a difference is refused unless
-//! `replace = true`, which makes it anew when no service holds it.
+//! `network`: an overlay network of the swarm. The Engine cannot change a network, and a difference
+//! is refused unless `replace = true` is set, which recreates the network if no service uses it.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -22,31 +22,31 @@ use crate::names::HostName;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NetworkResource {
-    /// Its name.
+    /// Name of the network.
     name: String,
-    /// Its subnet, e.g. `10.20.0.0/24`. Default: the Engine takes one from the swarm's pools.
+    /// Subnet, e.g. `10.20.0.0/24`. Default: the Engine takes a subnet from the swarm's pools.
     subnet: Option<Ipv4Net>,
-    /// The gateway's address in the subnet. Default: the Engine takes the first.
+    /// Address of the gateway in the subnet. Default: the Engine takes the first address.
     gateway: Option<Ipv4Addr>,
-    /// Containers outside services may join. Default `false`.
+    /// Allow containers outside services to join. Default `false`.
     #[serde(default)]
     attachable: bool,
-    /// Traffic between nodes is encrypted (IPsec). Default `false`.
+    /// Encrypt the traffic between nodes (IPsec). Default `false`.
     #[serde(default)]
     encrypted: bool,
-    /// No way out of the cluster. Default `false`.
+    /// Block traffic out of the cluster. Default `false`.
     #[serde(default)]
     internal: bool,
-    /// Labels; others that are there stay.
+    /// Labels; other existing labels stay.
     #[serde(default)]
     labels: BTreeMap<String, String>,
-    /// Make it anew when it differs. Default `false`: refused.
+    /// Recreate the network if it differs. Default `false`: a difference is refused.
     #[serde(default)]
     replace: bool,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
     state: DesiredState,
-    /// The group whose hosts manage the swarm. Default `managers`.
+    /// Group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
     #[serde(skip)]
@@ -167,7 +167,7 @@ impl NetworkResource {
                 .collect();
             return Err(Refusal {
                 why: format!("the network {} differs ({}), and a network cannot be changed", self.name, fields.join(", ")),
-                hint: "set replace = true to make it anew (no service may hold it then), or give the new one another name".into(),
+                hint: "set replace = true to recreate it (no service may use it then), or give the new network another name".into(),
             });
         }
         Ok(Some(
@@ -178,7 +178,7 @@ impl NetworkResource {
         ))
     }
 
-    /// Name, as it is, as it should be.
+    /// Returns the compared fields: name, live value and wanted value.
     fn fields(&self, live: &LiveNetwork) -> Vec<(String, DisplayValue, DisplayValue)> {
         let yes = |value: bool| DisplayValue::text(if value { "yes" } else { "no" });
         let mut fields = vec![
@@ -231,7 +231,7 @@ impl NetworkResource {
         fields
     }
 
-    /// What a plan says of a network that is not there.
+    /// Returns the change for a network that does not exist yet, without its steps.
     fn creation(&self) -> Change {
         let none = LiveNetwork {
             id: String::new(),
@@ -280,7 +280,8 @@ impl NetworkResource {
         )
     }
 
-    /// The Engine answers before the network has its driver and subnet; until then it reads as another one.
+    /// Returns the step that waits for the allocation. The Engine answers before the network has
+    /// its driver and subnet; until then the network reads as a different network.
     fn allocated(&self, managers: &[HostName]) -> Step {
         let wait = WaitForValue {
             managers: managers.to_vec(),
@@ -307,7 +308,8 @@ impl NetworkResource {
 }
 
 impl LiveNetwork {
-    /// The swarm's network of this name; a network of one node alone that has the same name is another.
+    /// Returns the swarm's network of this name. A network of a single node may have the same name
+    /// and is ignored.
     fn find(list: &Value, name: &str) -> Option<Self> {
         let text = |value: &Value, key: &str| {
             value

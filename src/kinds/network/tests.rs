@@ -1,4 +1,4 @@
-//! Networks that are there, missing, or different.
+//! Plans for networks that exist, are missing, or differ.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::json;
@@ -17,11 +17,11 @@ fn live(network: serde_json::Value) -> HostAnswers {
         good(manager("docker01", "n1", "192.168.56.11", "c1")),
     )
     .with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader]))),
     )
     .with(
-        Query::engine(PATH),
+        Query::docker(PATH),
         QueryAnswer::Engine(good(json!([network]))),
     )
 }
@@ -41,7 +41,7 @@ fn planned(table: &str, answers: &HostAnswers) -> Result<Option<Change>, Refusal
 }
 
 #[test]
-fn what_is_as_asked_needs_nothing_and_other_labels_stay() {
+fn in_sync_network_keeps_other_labels() {
     let table = "name = 'back'\nattachable = true\nencrypted = true\nsubnet = '10.30.0.0/24'";
     assert!(planned(table, &live(back())).unwrap().is_none());
     assert!(
@@ -55,7 +55,7 @@ fn what_is_as_asked_needs_nothing_and_other_labels_stay() {
 }
 
 #[test]
-fn a_difference_is_refused_unless_it_may_be_made_anew() {
+fn refuses_a_difference_without_replace() {
     let table = "name = 'back'\nattachable = true\nsubnet = '10.31.0.0/24'";
     let refusal = planned(table, &live(back())).unwrap_err();
     assert_eq!(
@@ -77,7 +77,7 @@ fn a_difference_is_refused_unless_it_may_be_made_anew() {
 }
 
 #[test]
-fn a_name_that_only_contains_it_or_a_network_of_one_node_is_another() {
+fn ignores_partial_names_and_networks_of_one_node() {
     let mut other = back();
     other["Name"] = "back2".into();
     let change = planned("name = 'back'\nencrypted = true", &live(other))
@@ -105,9 +105,9 @@ fn a_name_that_only_contains_it_or_a_network_of_one_node_is_another() {
 }
 
 #[test]
-fn before_there_is_a_swarm_it_is_a_forecast() {
+fn plans_creation_before_the_swarm_exists() {
     let answers = own("/info", DockerAnswer::Absent).with(
-        Query::engine(PATH),
+        Query::docker(PATH),
         QueryAnswer::Engine(DockerAnswer::Absent),
     );
     let change = planned("name = 'back'\nsubnet = '10.31.0.0/24'", &answers)
@@ -118,7 +118,7 @@ fn before_there_is_a_swarm_it_is_a_forecast() {
 }
 
 #[test]
-fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
+fn skips_silent_managers_and_fails_if_no_manager_answers() {
     let roster = roster(&["docker01", "docker02"]);
     let kind: NetworkResource = bound(
         "name = 'back'\nattachable = true\nencrypted = true",
@@ -177,7 +177,7 @@ fn a_manager_that_does_not_answer_is_passed_over_and_none_is_no_absence() {
 }
 
 #[test]
-fn what_the_engine_would_refuse_is_a_load_error() {
+fn bad_input_is_refused() {
     for table in [
         "name = 'a b'",
         "name = ''",

@@ -1,4 +1,4 @@
-//! Labels that are to go from a node while the data that they promised is still there: what is bound to them would stop.
+//! Removal of labels from a node that still has their data: services bound to the data would stop.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::model::{HostAnswers, Observation, Operation, ProbeError, Step};
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, SwarmNode};
 
-/// Labels as volumes remember them: `key=value`.
+/// Returns labels in the form that volume records use: `key=value`.
 pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
     labels
         .iter()
@@ -15,7 +15,7 @@ pub(super) fn pairs(labels: &BTreeMap<String, String>) -> Vec<String> {
         .collect()
 }
 
-/// Those that the node has and shall not have.
+/// Returns the labels that the node has and should not have.
 fn going(node: &SwarmNode, wanted: &BTreeMap<String, String>) -> Vec<String> {
     let going = node
         .labels
@@ -24,7 +24,8 @@ fn going(node: &SwarmNode, wanted: &BTreeMap<String, String>) -> Vec<String> {
     going.map(|(key, value)| format!("{key}={value}")).collect()
 }
 
-/// Volumes of this node that labels which are to go promise. Nothing is asked while no label goes.
+/// Returns the volumes of this node whose labels are to be removed. Sends no query if no label is
+/// to be removed.
 pub(super) fn observe(
     host: &HostName,
     (node, swarm): (&SwarmNode, &LiveSwarm),
@@ -45,20 +46,21 @@ pub(super) fn observe(
     Ok(Observation::Known(noted))
 }
 
-/// Stands for the removal: an earlier resource of the playbook may bring the volume to another node.
+/// Returns the step that blocks the removal; an earlier resource of the playbook may move the
+/// volume to another node.
 pub(super) fn hold(host: &HostName, volume: &DataVolume) -> Step {
     let why = format!(
-        "{host} has the volume {}, in {}: without the label {} what needs it would stop",
+        "{host} has the volume {}, in {}: without the label {}, the services that use it would stop",
         volume.name,
         volume.path,
         volume.labels.join(", ")
     );
     let hint = format!(
-        "bring the data with its marker to the node that shall have the label, and apply; to give the volume up: `docker config rm {}` on a manager",
+        "copy the data with its marker to the node that should have the label, and apply; to give the volume up: `docker config rm {}` on a manager",
         DataVolume::config_name(&volume.name)
     );
     Step {
-        summary: format!("take labels from the node of {host}"),
+        summary: format!("remove labels from the node of {host}"),
         act: Operation::Blocked { why, hint },
     }
 }

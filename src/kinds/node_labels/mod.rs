@@ -1,5 +1,5 @@
-//! `node_labels`: labels of the host's node in the swarm, set through a live manager and found by node ID, never by
-//! host name. Labels that a person added stay, unless `mode = "exact"`.
+//! `node_labels`: labels of the host's node in the swarm, set through a live manager. The node is
+//! found by node ID, never by host name. Labels that a person added stay, unless `mode = "exact"`.
 
 mod data;
 mod leaving;
@@ -22,21 +22,23 @@ use crate::swarm::{
     ManagerAddresses, Membership, MembershipStatus, SwarmReading, SwarmView, try_resolve,
 };
 
-/// What is done about labels that the playbook does not name.
+/// Treatment of labels that the playbook does not name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum LabelMode {
-    /// They stay.
+    /// Other labels stay.
     #[default]
     Merge,
-    /// They go.
+    /// Other labels are removed.
     Exact,
 }
 
-/// Labels of a node: `{ "web2py.tier.db" = "true" }`, or the long form with `labels`, `mode`, `absent`, `managers`, `data`.
+/// Labels of a node: `{ "web2py.tier.db" = "true" }`, or the long form with `labels`, `mode`,
+/// `absent`, `managers`, `data`.
 ///
-/// The table is the long form when it has a key `labels` that is a table, or a key `absent` that is a list: a label's
-/// value is neither, so a label named `labels` is still possible in the short form.
+/// The table is the long form when it has a key `labels` that is a table, or a key `absent` that is
+/// a list: a label's value is neither, and a label named `labels` is therefore possible in the
+/// short form.
 #[derive(Debug, Clone)]
 pub struct NodeLabelsResource {
     labels: BTreeMap<String, String>,
@@ -46,11 +48,11 @@ pub struct NodeLabelsResource {
     data: DeclaredVolumes,
     host: HostName,
     ours: ManagerAddresses,
-    /// Hosts that can be asked what they hold.
+    /// Hosts whose directories can be read.
     known: BTreeSet<HostName>,
 }
 
-/// The long form.
+/// The long form of the table.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct LongForm {
@@ -147,9 +149,9 @@ impl ResourceKind for NodeLabelsResource {
             if self.labels.contains_key(key) {
                 return Err(InvalidField::new(
                     "absent",
-                    format!("the label `{key}` is both wanted and absent"),
+                    format!("the label `{key}` is in both `labels` and `absent`"),
                 )
-                .hint("name it once"));
+                .hint("name it in one of them"));
             }
         }
         self.data.check()?;
@@ -226,14 +228,14 @@ impl ResourceKind for NodeLabelsResource {
         if let Some(volume) = observed.held.first() {
             let hold = leaving::hold(&self.host, volume);
             if let Operation::Blocked { why, .. } = &hold.act {
-                change.notes.push(format!(
-                    "{why}; the label stays until the volume is elsewhere"
-                ));
+                change
+                    .notes
+                    .push(format!("{why}; the label stays until the volume has moved"));
             }
             return Ok(Some(change.step(hold)));
         }
         let labels = change.fields.len();
-        // First the data, then the label that brings services to it.
+        // The data comes first, because the label brings services to it.
         if let Some(lacks) = self.data.plan(
             &self.name(),
             &self.host,
@@ -269,19 +271,20 @@ impl ResourceKind for NodeLabelsResource {
 }
 
 impl NodeLabelsResource {
-    /// The resource, when it is of this kind.
+    /// Returns the resource if it is of this kind.
     #[must_use]
     pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
         resource.itself()?.downcast_ref()
     }
 
-    /// Directories whose content the labels promise.
+    /// Returns the directories whose content the labels declare.
     #[must_use]
     pub fn data(&self) -> Vec<String> {
         self.data.directories()
     }
 
-    /// The same resource where its data begins anew: empty directories become its volumes, whichever node had them.
+    /// Returns the resource with its data beginning anew: empty directories become its volumes,
+    /// whichever node had the volumes before.
     #[must_use]
     pub fn beginning_anew(&self) -> Self {
         Self {
@@ -290,7 +293,8 @@ impl NodeLabelsResource {
         }
     }
 
-    /// The same resource in a cluster that takes the place of one that is gone: volumes that the former one marked become its own.
+    /// Returns the resource for a cluster that replaces a former one: volumes that the former
+    /// cluster marked become its own.
     #[must_use]
     pub fn inheriting(&self) -> Self {
         Self {
@@ -299,7 +303,7 @@ impl NodeLabelsResource {
         }
     }
 
-    /// The labels that the node should have, given those that it has.
+    /// Returns the desired labels of the node, given its present labels.
     fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut wanted = match self.mode {
             LabelMode::Merge => live.clone(),
@@ -310,7 +314,8 @@ impl NodeLabelsResource {
         wanted
     }
 
-    /// The change for a host that has no node yet: which node it will be is learnt when it has joined.
+    /// Returns the change for a host that has no node yet; its node ID is known only after it has
+    /// joined.
     fn forecast(&self, membership: &Membership) -> Option<Change> {
         if self.labels.is_empty() {
             return None;
@@ -337,12 +342,12 @@ impl NodeLabelsResource {
     }
 }
 
-/// This host in the swarm, and the volumes that its labels promise.
+/// This host's membership in the swarm, and the volumes that its labels declare.
 #[derive(Debug)]
 pub struct NodeLabelsState {
     status: Result<MembershipStatus, Refusal>,
     volumes: Vec<VolumeState>,
-    /// Volumes that are here by labels which are to go.
+    /// Volumes on this node whose labels are to be removed.
     held: Vec<DataVolume>,
 }
 
@@ -353,7 +358,8 @@ fn needs<T>(observation: Observation<T>) -> Vec<Query> {
     }
 }
 
-/// What the docker command and the placement constraints could not name is refused here, before any host is touched.
+/// Refuses label names that the docker command and placement constraints could not use, before any
+/// host is changed.
 fn check_key(key: &str) -> Result<(), InvalidField> {
     let why = if key.trim().is_empty() {
         "is empty"

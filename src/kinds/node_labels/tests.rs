@@ -1,4 +1,4 @@
-//! Labels that are there, missing, foreign, or refused.
+//! Tests of `node_labels`: present, missing, foreign and refused labels.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ fn labelled(labels: Value) -> HostAnswers {
     let mut own_node = node("n2", "docker02", "192.168.56.12");
     own_node["Spec"]["Labels"] = labels;
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
-    // A twin with the same host name: acting by name would be ambiguous.
+    // A second node with the same host name: acting by name would be ambiguous.
     let twin = node("n9", "docker02", "192.168.56.99");
     let info = worker(
         "docker02",
@@ -20,7 +20,7 @@ fn labelled(labels: Value) -> HostAnswers {
         ("n1", "192.168.56.11:2377"),
     );
     let answers = own("/info", good(info)).with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([]))),
     );
     let answers = and(
@@ -59,7 +59,7 @@ fn body(change: &Change) -> Value {
 }
 
 #[test]
-fn a_missing_label_is_added_by_node_id_and_foreign_ones_stay() {
+fn missing_label_is_added_by_node_id_and_foreign_labels_stay() {
     let change = planned("'web2py.tier.db' = true", &labelled(json!({"rack": "7"}))).unwrap();
     assert_eq!(change.fields.len(), 1);
     assert_eq!(change.fields[0].field, "label web2py.tier.db");
@@ -82,7 +82,7 @@ fn a_missing_label_is_added_by_node_id_and_foreign_ones_stay() {
 }
 
 #[test]
-fn exact_takes_foreign_labels_away_and_absent_single_ones() {
+fn exact_mode_removes_foreign_labels_and_absent_removes_named_labels() {
     let live = || labelled(json!({"a": "1", "b": "2", "c": "3"}));
     let change = planned("labels = { a = '1' }\nmode = 'exact'", &live()).unwrap();
     assert_eq!(body(&change)["Labels"], json!({"a": "1"}));
@@ -102,7 +102,7 @@ fn exact_takes_foreign_labels_away_and_absent_single_ones() {
 }
 
 #[test]
-fn a_bare_host_gets_a_forecast() {
+fn bare_host_gets_a_forecast() {
     let answers = and(
         own("/info", crate::model::DockerAnswer::Absent),
         "docker01",

@@ -1,5 +1,6 @@
-//! `package`: Debian packages, with versions and holds. The plan is what apt's own simulation says it would do; where apt
-//! does not know the packages yet, the plan says so and the step fetches the lists first.
+//! `package`: Debian packages, with versions and holds. The plan shows the result of apt's own
+//! simulation. If apt does not know the packages yet, the plan says this, and the step fetches the
+//! package lists first.
 
 mod plan;
 mod script;
@@ -12,28 +13,30 @@ use serde::Deserialize;
 use super::DesiredState;
 use crate::model::{
     AptAction, AptSimulation, Change, HostAnswers, HostContext, InvalidField, Observation,
-    PackageState, ProbeError, Query, Refusal, ResourceKind,
+    PackageState, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
 pub use version::{VersionPattern, VersionSelection};
 
-/// One or more packages that are installed, changed and held together.
+/// A set of packages that are installed, changed and held together.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PackageResource {
-    /// One package. Either `name` or `names` is given.
+    /// Name of one package. Either `name` or `names` is required.
     name: Option<PackageName>,
-    /// Several packages, installed in one transaction.
+    /// Names of several packages, installed in one transaction.
     names: Option<Vec<PackageName>>,
-    /// A version or a pattern such as `"28.*"` for the whole set, or a table from package to version. Epoch and
-    /// revision may be left out. Default: whatever is installed, else the newest.
+    /// A version or a pattern such as `"28.*"` for the whole set, or a table from package to
+    /// version. Epoch and revision may be left out. Default: the installed version, or the newest
+    /// if none is installed.
     #[serde(default)]
     version: VersionSelection,
-    /// Put on hold (`true`), released (`false`); without it, holds are left as they are and respected.
+    /// Put the packages on hold (`true`) or release the hold (`false`). Without it, holds are left
+    /// unchanged and respected.
     hold: Option<bool>,
-    /// Packages that are removed, when installed, in the same transaction.
+    /// Packages that are removed in the same transaction if they are installed.
     #[serde(default)]
     conflicts: Vec<PackageName>,
-    /// Also install what the packages recommend. Default `true`, as apt does.
+    /// Also install recommended packages. Default `true`, as apt does.
     #[serde(default = "yes")]
     install_recommends: bool,
     /// Allow a lower version than the installed one. Default `false`.
@@ -48,14 +51,15 @@ fn yes() -> bool {
     true
 }
 
-/// A package's name: at least two of lower-case letters, digits, `+`, `-` and `.`, the first a letter or digit (Debian
-/// policy 5.6.1). No `-` at its end, which apt-get(8) would read as "remove".
+/// A package's name: at least two of lower-case letters, digits, `+`, `-` and `.`, the first a
+/// letter or digit (Debian policy 5.6.1). It must not end with `-`, which apt-get(8) would read as
+/// "remove".
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
 pub struct PackageName(String);
 
 impl PackageName {
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -82,26 +86,26 @@ impl TryFrom<String> for PackageName {
     }
 }
 
-/// The packages as they are, and what apt would do about them.
+/// State of the packages, and the changes that apt would make.
 #[derive(Debug)]
 pub struct PackageSetState {
     states: BTreeMap<String, PackageState>,
-    /// dpkg's complaints; empty when sound.
+    /// Problems that dpkg reports; empty when there are none.
     audit: Vec<String>,
     forecast: AptForecast,
 }
 
-/// What apt would do.
+/// Changes that apt would make.
 #[derive(Debug)]
 enum AptForecast {
-    /// Nothing needs to be installed or removed.
+    /// No package needs to be installed or removed.
     Nothing,
-    /// Apt's own simulation.
+    /// Result of apt's own simulation.
     Known {
         arguments: Vec<String>,
         actions: Vec<AptAction>,
     },
-    /// Apt cannot say yet, in its own words.
+    /// Apt cannot determine the changes yet; `words` are its messages.
     Unknown {
         arguments: Vec<String>,
         words: Vec<String>,
@@ -121,7 +125,7 @@ impl ResourceKind for PackageResource {
         if self.name.is_some() == self.names.is_some() || self.names().next().is_none() {
             return Err(InvalidField::new(
                 "names",
-                "either `name` or `names` is given, with at least one package",
+                "give either `name` or `names`, with at least one package",
             )
             .hint("write name = \"jq\" or names = [\"jq\", \"curl\"]"));
         }
@@ -132,7 +136,10 @@ impl ResourceKind for PackageResource {
         {
             return Err(InvalidField::new(
                 "conflicts",
-                format!("{} is both wanted and in conflict", both.as_str()),
+                format!(
+                    "{} is both in the wanted packages and in `conflicts`",
+                    both.as_str()
+                ),
             ));
         }
         if let VersionSelection::Each(patterns) = &self.version
@@ -152,7 +159,7 @@ impl ResourceKind for PackageResource {
         if self.state == DesiredState::Absent && more {
             return Err(InvalidField::new(
                 "state",
-                "`version`, `hold` and `conflicts` are about packages that are installed",
+                "`version`, `hold` and `conflicts` apply to installed packages only",
             )
             .hint("remove them, or the line `state = \"absent\"`"));
         }
@@ -163,8 +170,10 @@ impl ResourceKind for PackageResource {
         let packages = self
             .names()
             .chain(&self.conflicts)
-            .map(|name| Query::Package(name.0.clone()));
-        packages.chain([Query::DpkgAudit]).collect()
+            .map(|name| Query::Shell(ShellQuery::Package(name.0.clone())));
+        packages
+            .chain([Query::Shell(ShellQuery::DpkgAudit)])
+            .collect()
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -190,7 +199,7 @@ impl ResourceKind for PackageResource {
         }
         let patterned = unmet.iter().filter(|name| self.version.of(name).is_some());
         let versions: Vec<Query> = patterned
-            .map(|name| Query::PackageVersions(name.0.clone()))
+            .map(|name| Query::Shell(ShellQuery::PackageVersions(name.0.clone())))
             .collect();
         let unknown: Vec<Query> = versions
             .into_iter()
@@ -217,9 +226,9 @@ impl ResourceKind for PackageResource {
         if !words.is_empty() {
             return known(AptForecast::Unknown { arguments, words });
         }
-        let simulation = Query::AptSimulation {
+        let simulation = Query::Shell(ShellQuery::AptSimulation {
             arguments: arguments.clone(),
-        };
+        });
         if !answers.contains(&simulation) {
             return Ok(Observation::Needs(vec![simulation]));
         }
@@ -239,7 +248,7 @@ impl PackageResource {
         self.name.iter().chain(self.names.iter().flatten())
     }
 
-    /// Wanted packages that are missing, or of another version.
+    /// Returns the wanted packages that are missing or have another version.
     fn unmet(&self, states: &BTreeMap<String, PackageState>) -> Vec<&PackageName> {
         let met = |name: &PackageName| {
             let installed = states
@@ -257,7 +266,7 @@ impl PackageResource {
         }
     }
 
-    /// Names of packages that are there and shall not be.
+    /// Returns the names of present packages that should be absent.
     fn removals<'a>(
         &'a self,
         states: &'a BTreeMap<String, PackageState>,
@@ -271,7 +280,8 @@ impl PackageResource {
             .filter(|name| states.get(*name).is_some_and(is_there))
     }
 
-    /// Options of apt-get that change what it would do, for the simulation and the installation alike.
+    /// Returns the options of apt-get that change its result, for the simulation and the
+    /// installation alike.
     fn options(&self) -> Vec<String> {
         let mut options = Vec::new();
         if !self.install_recommends {
@@ -280,7 +290,8 @@ impl PackageResource {
         if self.allow_downgrade {
             options.push("--allow-downgrades".to_owned());
         }
-        // A hold that is released is released before, yet apt's simulation still sees it.
+        // The hold is released before the installation, but the simulation runs while it is still
+        // set.
         if self.hold.is_some() {
             options.push("--allow-change-held-packages".to_owned());
         }
@@ -288,7 +299,8 @@ impl PackageResource {
     }
 }
 
-/// Installed, or left half-way; configuration files alone do not count.
+/// Returns true if the package is installed or half-installed; configuration files alone do not
+/// count.
 fn is_there(state: &PackageState) -> bool {
     state.installed.is_some()
         || state

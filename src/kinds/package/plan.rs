@@ -1,4 +1,5 @@
-//! From packages as they are to the change: fields as apt's simulation says, and what must be refused.
+//! Computes the change from the state of the packages: its fields from apt's simulation, and the
+//! refusals.
 
 use std::cmp::Ordering;
 
@@ -18,7 +19,7 @@ const ENGINE: &[&str] = &[
     "moby-containerd",
 ];
 
-/// See [`super::ResourceKind::plan`].
+/// Implements [`super::ResourceKind::plan`].
 pub fn plan(
     package: &PackageResource,
     observed: &PackageSetState,
@@ -83,11 +84,12 @@ fn repair(change: Change, observed: &PackageSetState) -> Change {
     }
     match observed.audit.is_empty() {
         true => change,
-        false => change.note(format!("dpkg says: {}", observed.audit.join("; "))),
+        false => change.note(format!("dpkg reports: {}", observed.audit.join("; "))),
     }
 }
 
-/// Holds or releases those that are not yet. After an installation every package is held again: apt may have let go.
+/// Adds the hold or the release of packages that need it. After an installation every package is
+/// held again, because apt may have released its hold.
 fn hold(
     package: &PackageResource,
     observed: &PackageSetState,
@@ -117,7 +119,7 @@ fn hold(
     }
 }
 
-/// What is there of a package, for a plan.
+/// Returns the present state of a package, for a plan.
 fn before(observed: &PackageSetState, name: &str) -> DisplayValue {
     let Some(state) = observed.states.get(name) else {
         return DisplayValue::Absent;
@@ -163,7 +165,7 @@ fn known(
         };
         change = change.field(field, before, after);
     }
-    // A half-configured package is finished by the repair, and apt has nothing more to say about it.
+    // The repair completes a half-configured package, and apt's simulation does not mention it.
     let unmentioned = package
         .unmet(&observed.states)
         .into_iter()
@@ -213,10 +215,10 @@ fn unknown(
     let words = words.join("; ");
     Ok(change
         .step(script::install(summary, update, arguments))
-        .note(format!("apt cannot say yet what it would do: {words}")))
+        .note(format!("apt cannot determine its changes yet: {words}")))
 }
 
-/// The step in words: `install docker-ce 28.*, remove docker.io`.
+/// Returns the summary of the step: `install docker-ce 28.*, remove docker.io`.
 fn summary(package: &PackageResource, arguments: &[String]) -> String {
     let mut parts = Vec::new();
     for argument in arguments
@@ -250,14 +252,14 @@ fn refuse(
         {
             Err(Refusal {
                 why: format!("{name} {from} would be replaced by the lower version {to}"),
-                hint: "raise `version`, or set allow_downgrade = true if its data can be read by the older one".into(),
+                hint: "raise `version`, or set allow_downgrade = true if the older version can read its data".into(),
             })
         }
         AptAction::Remove { name, .. } if !package.may_go(name) => Err(Refusal {
             why: format!("apt would also remove {name}, which the playbook does not name"),
             hint: match package.state {
-                DesiredState::Present => format!("add \"{name}\" to `conflicts` if it may go"),
-                DesiredState::Absent => format!("add \"{name}\" to `names` if it may go"),
+                DesiredState::Present => format!("add \"{name}\" to `conflicts` if it may be removed"),
+                DesiredState::Absent => format!("add \"{name}\" to `names` if it may be removed"),
             },
         }),
         _ => Ok(()),

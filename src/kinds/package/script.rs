@@ -1,13 +1,16 @@
-//! The steps of `package`: what is given to apt is what was given to its simulation. Package names and versions are
-//! arguments; only versions that apt did not know yet are looked up by the shell, after `apt-get update`.
+//! The steps of `package`: apt gets the same arguments as its simulation. Package names and
+//! versions are arguments; only versions that apt did not know yet are selected by the shell, after
+//! `apt-get update`.
 //!
-//! Apt takes its binary cache as fresh by the size and the second of the files it came from. A package that dpkg changed
-//! to a version of equal length within that second would be missed, so the steps read without it, as the simulation does.
+//! Apt judges whether its binary cache is fresh by the size and the modification time, in seconds,
+//! of the source files. A package that dpkg changed within that second to a version of equal length
+//! would be missed; therefore the steps and the simulation read without the cache.
 
 use super::super::apt::apt_step;
 use crate::model::Step;
 
-/// `$1` `update` or `-`, then the arguments of `apt-get install`. `name?pattern` becomes `name=version`.
+/// Arguments: `$1` is `update` or `-`, then the arguments of `apt-get install`. `name?pattern`
+/// becomes `name=version`.
 const INSTALL: &str = r#"uncached="-o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache="
 version_of() {
   known=$(apt-cache $uncached madison "$1" 2>/dev/null | grep ' Packages *$' | cut -d '|' -f 2) || known=
@@ -46,11 +49,11 @@ patiently apt-get -y -q $uncached -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=60 \
 const REPAIR: &str = r#"patiently dpkg --configure -a --force-confdef --force-confold
 "#;
 
-/// `$1` `hold` or `unhold`, then names.
+/// Arguments: `$1` is `hold` or `unhold`, then package names.
 const MARK: &str = r#"patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 "#;
 
-/// Installs and removes in one transaction.
+/// Returns the step that installs and removes in one transaction.
 pub fn install(summary: String, update: bool, arguments: &[String]) -> Step {
     let update = if update { "update" } else { "-" };
     apt_step(
@@ -62,16 +65,16 @@ pub fn install(summary: String, update: bool, arguments: &[String]) -> Step {
     )
 }
 
-/// Finishes what an interrupted dpkg left half-done.
+/// Returns the step that completes the interrupted work of dpkg.
 pub fn repair() -> Step {
     apt_step(
-        "finish the interrupted work of dpkg",
+        "complete the interrupted work of dpkg",
         REPAIR,
         Vec::<String>::new(),
     )
 }
 
-/// Sets or takes away the hold of packages.
+/// Returns the step that sets or releases the hold of packages.
 pub fn mark(hold: bool, names: &[&str]) -> Step {
     let (verb, summary) = if hold {
         ("hold", "hold")
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
     use crate::model::Operation;
 
-    /// Runs the install step against programs that answer as apt does and write down how they were called.
+    /// Runs the install step with substitutes for apt's programs that record their arguments.
     fn try_it(update: bool, arguments: &[&str]) -> (Result<String, String>, String) {
         let scratch = ScratchFolder::new();
         let log = scratch.path("log");
@@ -112,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn apt_gets_the_very_arguments() {
+    fn apt_gets_the_arguments_of_the_simulation() {
         let (result, log) = try_it(
             false,
             &[
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_looked_up_after_the_update() {
+    fn version_pattern_is_resolved_after_the_update() {
         let (result, log) = try_it(true, &["docker-ce?28.*", "jq"]);
         result.unwrap();
         assert!(
@@ -146,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_without_a_match_fails_and_says_what_there_is() {
+    fn pattern_without_match_fails_and_lists_known_versions() {
         let (result, log) = try_it(true, &["docker-ce?27.*"]);
         let error = result.unwrap_err();
         assert!(

@@ -1,10 +1,10 @@
-//! What `package` plans on hosts in each state, as tables of answers.
+//! Tests of the plans of `package` for hosts in each state, as tables of answers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use super::super::trial;
 use super::*;
-use crate::model::{Action, AptSimulation, Disruption, QueryAnswer};
+use crate::model::{Action, AptSimulation, Disruption, QueryAnswer, ShellQuery};
 
 fn installed(version: &str) -> PackageState {
     PackageState {
@@ -21,10 +21,13 @@ fn held(version: &str) -> PackageState {
 }
 
 fn host(packages: &[(&str, PackageState)]) -> HostAnswers {
-    let sound = HostAnswers::default().with(Query::DpkgAudit, QueryAnswer::DpkgAudit(Vec::new()));
+    let sound = HostAnswers::default().with(
+        Query::Shell(ShellQuery::DpkgAudit),
+        QueryAnswer::DpkgAudit(Vec::new()),
+    );
     packages.iter().fold(sound, |answers, (name, state)| {
         answers.with(
-            Query::Package((*name).into()),
+            Query::Shell(ShellQuery::Package((*name).into())),
             QueryAnswer::Package(state.clone()),
         )
     })
@@ -36,7 +39,7 @@ fn versions(name: &str, versions: &[&str]) -> (Query, QueryAnswer) {
         .map(|version| (*version).to_owned())
         .collect();
     (
-        Query::PackageVersions(name.into()),
+        Query::Shell(ShellQuery::PackageVersions(name.into())),
         QueryAnswer::PackageVersions(versions),
     )
 }
@@ -47,7 +50,7 @@ fn simulation(arguments: &[&str], simulation: AptSimulation) -> (Query, QueryAns
         .map(|argument| (*argument).to_owned())
         .collect();
     (
-        Query::AptSimulation { arguments },
+        Query::Shell(ShellQuery::AptSimulation { arguments }),
         QueryAnswer::AptSimulation(simulation),
     )
 }
@@ -82,7 +85,7 @@ fn install_arguments(change: &Change) -> Vec<String> {
 const ABSENT: fn() -> PackageState = PackageState::default;
 
 #[test]
-fn a_missing_package_is_planned_from_the_simulation() {
+fn missing_package_is_planned_from_the_simulation() {
     let jq: PackageResource = trial::kind("name = 'jq'\ninstall_recommends = false");
     let bare = host(&[("jq", ABSENT())]);
     let (asked, answer) = simulation(
@@ -110,7 +113,7 @@ fn a_missing_package_is_planned_from_the_simulation() {
 }
 
 #[test]
-fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
+fn plan_on_a_bare_host_is_complete_without_package_lists() {
     let set: PackageResource = trial::kind(
         "names = ['docker-ce', 'containerd.io']\nversion = { docker-ce = '28.*' }\nhold = true",
     );
@@ -164,12 +167,14 @@ fn on_a_bare_host_the_plan_is_complete_though_apt_knows_nothing() {
 }
 
 #[test]
-fn a_pattern_takes_the_highest_version_and_an_upgrade_disturbs_the_engine() {
+fn pattern_selects_the_highest_version_and_an_upgrade_restarts_docker() {
     let docker: PackageResource = trial::kind("name = 'docker-ce'\nversion = '28.*'\nhold = true");
     let old = host(&[("docker-ce", held("5:27.5.1-1~u"))]);
     assert_eq!(
         trial::needs(&docker, &old),
-        [Query::PackageVersions("docker-ce".into())]
+        [Query::Shell(ShellQuery::PackageVersions(
+            "docker-ce".into()
+        ))]
     );
     let known = with(
         old,
@@ -201,7 +206,7 @@ fn a_pattern_takes_the_highest_version_and_an_upgrade_disturbs_the_engine() {
 }
 
 #[test]
-fn a_downgrade_is_refused_unless_allowed() {
+fn downgrade_is_refused_unless_allowed() {
     let table = "name = 'docker-ce'\nversion = '28.3.1'";
     let newer = with(
         host(&[("docker-ce", installed("5:29.0.0-1~u"))]),
@@ -230,7 +235,7 @@ fn a_downgrade_is_refused_unless_allowed() {
 }
 
 #[test]
-fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
+fn only_conflicting_packages_are_removed_in_the_same_transaction() {
     let docker: PackageResource =
         trial::kind("name = 'docker-ce'\nconflicts = ['docker.io', 'docker-doc']");
     let distribution = host(&[
@@ -267,7 +272,7 @@ fn conflicting_packages_go_in_the_same_transaction_and_no_others() {
     );
     assert!(trial::refusal(&docker, &answers).hint.contains("precious"));
 
-    // A conflicting package that comes back later is drift, though the wanted one is there.
+    // A conflicting package that returns later is drift, although the wanted package is installed.
     let both = host(&[
         ("docker-ce", installed("5:28")),
         ("docker.io", installed("26.1")),
@@ -322,10 +327,10 @@ fn holds_are_set_released_and_respected() {
 }
 
 #[test]
-fn an_interrupted_dpkg_is_repaired_first_even_when_all_is_installed() {
+fn interrupted_dpkg_is_repaired_first_even_if_all_is_installed() {
     let jq: PackageResource = trial::kind("name = 'jq'");
     let interrupted = host(&[("jq", installed("1"))]).with(
-        Query::DpkgAudit,
+        Query::Shell(ShellQuery::DpkgAudit),
         QueryAnswer::DpkgAudit(vec!["docker-ce is half-configured".into()]),
     );
     let change = trial::plan(&jq, &interrupted).unwrap();
@@ -362,7 +367,7 @@ fn an_interrupted_dpkg_is_repaired_first_even_when_all_is_installed() {
 }
 
 #[test]
-fn absence() {
+fn absent_packages_are_removed() {
     let gone: PackageResource = trial::kind("name = 'jq'\nstate = 'absent'");
     assert!(trial::plan(&gone, &host(&[("jq", ABSENT())])).is_none());
     let there = host(&[("jq", installed("1"))]);
@@ -384,19 +389,19 @@ fn absence() {
 }
 
 #[test]
-fn a_failed_probe_is_never_in_sync() {
+fn failed_probe_is_never_in_sync() {
     let jq: PackageResource = trial::kind("name = 'jq'");
     let mut answers = host(&[]);
     let failed = ProbeError::Failed {
         what: "packages".into(),
         why: "dpkg-query: not found".into(),
     };
-    answers.insert(Query::Package("jq".into()), Err(failed));
+    answers.insert(Query::Shell(ShellQuery::Package("jq".into())), Err(failed));
     assert!(ResourceKind::observe(&jq, &answers).is_err());
 }
 
 #[test]
-fn bad_input_is_refused() {
+fn invalid_tables_are_refused() {
     for table in [
         "version = '1'",
         "name = 'jq'\nnames = ['curl']",

@@ -1,5 +1,5 @@
-//! Versions of Debian packages: which one a pattern means, and which of two is higher (Debian policy 5.6.12,
-//! deb-version(7)).
+//! Versions of Debian packages: matching by pattern, and comparison of two versions (Debian policy
+//! 5.6.12, deb-version(7)).
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,20 +11,21 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::PackageName;
 
-/// A version or a pattern with `*`, with or without epoch and revision: `28.*` and `28.3.1` both mean
-/// `5:28.3.1-1~ubuntu.24.04~noble`.
+/// A version or a pattern with `*`, with or without epoch and revision: `28.*` and `28.3.1` both
+/// match `5:28.3.1-1~ubuntu.24.04~noble`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct VersionPattern(String);
 
 impl VersionPattern {
-    /// The pattern as text.
+    /// Returns the pattern as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether a version is meant. The shell of the install step asks the same with `case`.
+    /// Returns true if the pattern matches a version. The shell of the install step matches in the
+    /// same way with `case`.
     #[must_use]
     pub fn matches(&self, version: &str) -> bool {
         let pattern = &self.0;
@@ -60,20 +61,20 @@ impl TryFrom<String> for VersionPattern {
     }
 }
 
-/// The field `version`: one pattern for the whole set, or one for each package that is named.
+/// The field `version`: one pattern for the whole set, or one pattern for each named package.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum VersionSelection {
-    /// Any version will do.
+    /// Any version is accepted.
     #[default]
     Any,
-    /// The same for every package.
+    /// The pattern applies to every package.
     All(VersionPattern),
-    /// For these packages; any version will do for the others.
+    /// Patterns by package; any version of the other packages is accepted.
     Each(BTreeMap<PackageName, VersionPattern>),
 }
 
 impl VersionSelection {
-    /// The pattern for a package.
+    /// Returns the pattern for a package.
     #[must_use]
     pub fn of(&self, name: &PackageName) -> Option<&VersionPattern> {
         match self {
@@ -110,7 +111,7 @@ impl<'de> Visitor<'de> for VersionsVisitor {
     }
 }
 
-/// Whether `*` and literal characters match a text as a whole.
+/// Returns true if a pattern of `*` and literal characters matches the whole text.
 fn glob(pattern: &[u8], text: &[u8]) -> bool {
     match pattern.split_first() {
         None => text.is_empty(),
@@ -131,7 +132,7 @@ pub fn compare(left: &str, right: &str) -> Ordering {
         .then_with(|| compare_part(left_revision, right_revision))
 }
 
-/// Compares by turns a part without digits by [`weight`] and a part of digits by number.
+/// Compares alternately the parts without digits by [`weight`] and the parts of digits by number.
 fn compare_part(left: &str, right: &str) -> Ordering {
     let (mut left, mut right) = (left.as_bytes(), right.as_bytes());
     while !left.is_empty() || !right.is_empty() {
@@ -159,7 +160,8 @@ fn compare_part(left: &str, right: &str) -> Ordering {
     Ordering::Equal
 }
 
-/// `~` before the end, the end (or a digit) before letters, letters before all else.
+/// Returns the sort weight: `~` before the end, the end (or a digit) before letters, letters before
+/// all other characters.
 fn weight(byte: Option<&u8>) -> i32 {
     match byte {
         Some(b'~') => -1,
@@ -169,7 +171,7 @@ fn weight(byte: Option<&u8>) -> i32 {
     }
 }
 
-/// Leading digits without leading zeroes, and the rest.
+/// Splits off the leading digits, without leading zeroes.
 fn number(text: &[u8]) -> (&[u8], &[u8]) {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(digits);
@@ -183,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_means_versions_with_epoch_and_revision() {
+    fn pattern_matches_versions_with_epoch_and_revision() {
         let matches = |pattern: &str, version| {
             VersionPattern::try_from(pattern.to_owned())
                 .unwrap()

@@ -1,4 +1,5 @@
-//! A registry that shall not be there: its service, its users' file, its name and the trust in its authority go; its images stay.
+//! Removal of a registry: its service, its users' file, its name and the trust in its authority are
+//! removed; its images stay.
 
 use serde_json::Value;
 
@@ -27,7 +28,8 @@ impl RegistryResource {
                 || DisplayValue::text("there"),
                 |content| DisplayValue::text(fingerprint(content)),
             );
-            // Its folder is the Engine's for this registry: what else is in it was put there by others, and keeps it.
+            // The folder belongs to the Engine's settings for this registry; other files in it are
+            // not skep's, and the folder then stays.
             let script = "rm -f -- \"$1\"\nrmdir --ignore-fail-on-non-empty -- \"${1%/*}\"\n";
             change = change
                 .field(&path, before, DisplayValue::Absent)
@@ -42,7 +44,7 @@ impl RegistryResource {
 
     fn without_service(&self, server: &RegistryServerState, mut change: Change) -> Change {
         let own = self.name();
-        // A service of this name that is not this registry is somebody else's.
+        // A service of this name without this registry's label belongs to another owner.
         let ours = |service: &&Value| {
             let label = service
                 .pointer("/Spec/Labels")
@@ -73,7 +75,7 @@ impl RegistryResource {
                     None,
                 ))
                 .note(
-                    "nodes that have not pulled its images cannot start services of them any more",
+                    "nodes that have not pulled its images can no longer start services from them",
                 );
             if server.directory.is_some() {
                 change = change.note(format!(

@@ -1,13 +1,13 @@
-//! The file of names and bcrypt hashes by which the registry knows its users (the form of Apache's htpasswd).
+//! The users' file of the registry: names and bcrypt hashes (the format of Apache's htpasswd).
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// Rounds are 2 to this power: what htpasswd(1) takes at least, times 32.
+/// Cost of bcrypt: 2 to this power rounds, 32 times the default of htpasswd(1).
 const COST: u32 = 10;
 
-/// A password. It is never shown.
+/// A password, which is never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub(super) struct UserPassword(String);
@@ -19,13 +19,13 @@ impl std::fmt::Debug for UserPassword {
 }
 
 impl UserPassword {
-    /// Whether bcrypt sees all of it.
+    /// Returns true if bcrypt uses the whole password.
     pub(super) fn is_usable(&self) -> bool {
         (1..=72).contains(&self.0.len()) && !self.0.contains('\0')
     }
 }
 
-/// What of a file is not as asked.
+/// Returns the differences between the file and the declared users.
 pub(super) fn differences(
     users: &BTreeMap<String, UserPassword>,
     file: &str,
@@ -50,10 +50,11 @@ pub(super) fn differences(
     differences
 }
 
-/// The file as asked; hashes that are good stay, so that nothing changes without need.
+/// Returns the content of the file for the declared users. Valid hashes stay, to avoid needless
+/// changes.
 ///
 /// # Errors
-/// The words of bcrypt, when the machine gives no random salt.
+/// The error text of bcrypt, when the machine provides no random salt.
 pub(super) fn file(users: &BTreeMap<String, UserPassword>, before: &str) -> Result<String, String> {
     let have: BTreeMap<&str, &str> = before
         .lines()
@@ -66,7 +67,7 @@ pub(super) fn file(users: &BTreeMap<String, UserPassword>, before: &str) -> Resu
             .filter(|hash| bcrypt::verify(&password.0, hash).unwrap_or(false));
         let hash = match kept {
             Some(hash) => (*hash).to_owned(),
-            // The registry (Go) takes `2y`, as htpasswd writes it.
+            // The registry (Go) accepts `2y`, which htpasswd writes.
             None => {
                 let parts = bcrypt::hash_with_result(&password.0, COST)
                     .map_err(|error| error.to_string())?;

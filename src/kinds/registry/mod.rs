@@ -1,5 +1,6 @@
-//! `registry`: a private registry of images. On its own host a service of the swarm with a directory that stays, on every host the name
-//! in /etc/hosts and the trust in its authority. The certificate itself is made by `certificate`, before it.
+//! `registry`: a private registry of images. On its own host it is a service of the swarm with a
+//! persistent directory; on every host it sets the name in /etc/hosts and the trust in its
+//! authority. The kind `certificate` must create the certificate before it.
 
 mod absent;
 mod htpasswd;
@@ -27,32 +28,35 @@ use crate::model::{
 use crate::names::HostName;
 use crate::swarm::{ManagerAddresses, host_part};
 
-/// A private registry; the same table goes to every host that uses it.
+/// A private registry; every host that uses it has the same table.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegistryResource {
-    /// The name that images carry: `registry.dream` in `registry.dream:5001/web:1`.
+    /// Host name in the names of images: `registry.dream` in `registry.dream:5001/web:1`.
     name: String,
     /// Port on its host. Default 5000.
     #[serde(default = "default_port")]
     port: u16,
-    /// The host of the inventory that keeps the images.
+    /// Host of the inventory that stores the images.
     host: String,
-    /// Image of the registry itself, with an exact tag or digest. Required unless it shall be absent.
+    /// Image of the registry itself, with an exact tag or digest. Required unless `state =
+    /// "absent"`.
     #[serde(default)]
     image: String,
     /// Program and arguments in the image. Default: the image's own.
     #[serde(default)]
     command: Vec<String>,
-    /// Where its host keeps the images. Default `/srv/registry`.
+    /// Directory of the images on the registry's host. Default `/srv/registry`.
     #[serde(default = "default_directory")]
     directory: AbsolutePath,
-    /// Directory of a `certificate` on its host; without it, the registry speaks plain HTTP.
+    /// Directory of a `certificate` on the registry's host; without it, the registry uses plain
+    /// HTTP.
     certificate: Option<AbsolutePath>,
-    /// Who may push and pull, with their passwords. Default: everybody.
+    /// Users that may push and pull, with their passwords. Default: everybody.
     #[serde(default)]
     users: BTreeMap<String, UserPassword>,
-    /// Label `key=value` of the node on which the service runs. Default: it is bound to the node's ID.
+    /// Label `key=value` of the node on which the service runs. Default: the service is bound to
+    /// the node's ID.
     label: Option<String>,
     /// Name of the service. Default `registry`.
     #[serde(default = "default_service")]
@@ -60,18 +64,19 @@ pub struct RegistryResource {
     /// Group of the managers. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
-    /// `"present"` (default) or `"absent"`: service, users, name and trust go; the directory with the images stays.
+    /// `"present"` (default) or `"absent"`: service, users, name and trust are removed; the
+    /// directory with the images stays.
     #[serde(default)]
     state: DesiredState,
     #[serde(skip)]
     bound: RegistryContext,
 }
 
-/// What the inventory adds.
+/// Values from the inventory.
 #[derive(Debug, Default)]
 struct RegistryContext {
     me: Option<HostName>,
-    /// Whether this host keeps the images.
+    /// True if this host stores the images.
     server: bool,
     managers: Vec<HostName>,
     hosts_entry: Option<HostsEntryResource>,
@@ -98,14 +103,14 @@ impl ResourceKind for RegistryResource {
         if !is_host_name(&self.name) || self.name != self.name.to_lowercase() {
             return Err(InvalidField::new(
                 "name",
-                format!("{:?} is not a host name in small letters", self.name),
+                format!("{:?} is not a lower-case host name", self.name),
             )
             .hint("name = \"registry.dream\""));
         }
         if !self.name.contains('.') && self.port == 443 {
             return Err(InvalidField::new(
                 "name",
-                "images of a name without a dot and a port are looked for elsewhere",
+                "Docker looks for images at Docker Hub if the name has neither a dot nor a port",
             ));
         }
         if self.state == DesiredState::Present {
@@ -140,14 +145,14 @@ impl ResourceKind for RegistryResource {
                 "users",
                 format!("the password of {user} is empty, has a NUL, or over 72 bytes"),
             )
-            .hint("bcrypt takes 1 to 72 bytes"));
+            .hint("bcrypt accepts 1 to 72 bytes"));
         }
         if !self.users.is_empty() && self.certificate.is_none() {
             return Err(InvalidField::new(
                 "users",
                 "passwords would travel in the clear without TLS",
             )
-            .hint("add a `certificate` before, and name its directory here"));
+            .hint("add a `certificate` before the registry, and name its directory in the field `certificate`"));
         }
         let host = HostName::new(&self.host);
         let Some(entry) = context.roster.hosts.get(&host) else {
@@ -174,7 +179,7 @@ impl ResourceKind for RegistryResource {
             server: *context.host == host,
             me: Some(context.host.clone()),
             managers: ManagerAddresses::of_group(context.roster, &self.managers).names(),
-            // A registry may have the name of its host, which stays one.
+            // A registry may have the name of its host; that name then stays in /etc/hosts.
             hosts_entry: match self.state {
                 DesiredState::Present => Some(HostsEntryResource::of(address, &self.name)),
                 DesiredState::Absent
@@ -231,7 +236,7 @@ impl ResourceKind for RegistryResource {
 }
 
 impl RegistryResource {
-    /// Where an Engine looks for the authority of this registry.
+    /// Returns the path at which the Engine expects the authority of this registry.
     fn trust_path(&self) -> String {
         format!("/etc/docker/certs.d/{}:{}/ca.crt", self.name, self.port)
     }
@@ -253,7 +258,7 @@ impl RegistryResource {
                 "write {path}, once {} has its certificate",
                 self.host
             ));
-            // Its host could not be asked: what is there is left.
+            // The registry's host could not be read; an existing file stays.
             return Ok(if have.is_some() {
                 change
             } else {
@@ -266,7 +271,7 @@ impl RegistryResource {
             return Ok(change);
         }
         let folder = format!("/etc/docker/certs.d/{}:{}", self.name, self.port);
-        let make = Step::script(format!("make {folder}"), "mkdir -p -- \"$1\"\n", [folder]);
+        let make = Step::script(format!("create {folder}"), "mkdir -p -- \"$1\"\n", [folder]);
         let write = write(&path, authority.clone(), 0o644);
         Ok(change
             .field(path, before, shown(authority))
@@ -290,7 +295,7 @@ fn write(path: &str, content: Vec<u8>, mode: u32) -> Step {
     }
 }
 
-/// How a certificate is shown: nobody reads its letters.
+/// Returns a short digest of a certificate, shown in place of its text.
 fn fingerprint(content: &[u8]) -> String {
     format!(
         "sha256:{}",
@@ -301,7 +306,7 @@ fn fingerprint(content: &[u8]) -> String {
     )
 }
 
-/// A name with an exact tag or digest.
+/// Checks that the name of an image has an exact tag or digest.
 pub(super) fn check_image(field: &str, image: &str) -> Result<(), InvalidField> {
     let last = image.rsplit('/').next().unwrap_or(image);
     let tag = last

@@ -1,4 +1,5 @@
-//! The registry's service: its specification, what of the live one differs, and the steps that bring it there.
+//! The registry's service: its specification, the differences from the live service, and the steps
+//! that bring it in sync.
 
 use std::time::Duration;
 
@@ -10,20 +11,24 @@ use super::{
 };
 use crate::model::{Action, DockerCall, GeneratedValue, Operation, STEP_TIMEOUT, WaitForValue};
 
-/// Label of the service: what images of this registry begin with. `status --images` finds registries by it.
+/// Label of the service: prefix of the images of this registry. `status --images` finds registries
+/// by it.
 pub const LABEL: &str = "skep.registry";
-/// Label of the service: the certificate of the authority, for every host that is to trust it. It is public by nature.
+/// Label of the service: the certificate of the authority, for every host that should trust it. The
+/// certificate is public by nature.
 pub const LABEL_AUTHORITY: &str = "skep.registry.authority";
 /// Label of the service: the directory with the images on its host.
 pub const LABEL_DIRECTORY: &str = "skep.registry.directory";
-/// Label of the containers: changes with the certificate and the users, which a registry reads only when it starts.
+/// Label of the containers: changes with the certificate and the users, which a registry reads only
+/// when it starts.
 const LABEL_FILES: &str = "skep.registry.files";
 
-/// How long the service may take to run.
+/// Time limit for the start of the service.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl RegistryResource {
-    /// The users' file, beside the images and not among them.
+    /// Returns the path of the users' file, which is beside the directory of the images and not in
+    /// it.
     pub(super) fn htpasswd_path(&self) -> String {
         format!("{}.htpasswd", self.directory)
     }
@@ -37,7 +42,7 @@ impl RegistryResource {
             None => {
                 let path = self.directory.as_str();
                 let make = Step::script(
-                    format!("make {path}"),
+                    format!("create {path}"),
                     "mkdir -p -- \"$1\"\nchmod 0700 -- \"$1\"\n",
                     [path],
                 );
@@ -46,7 +51,9 @@ impl RegistryResource {
                     .step(make);
                 let known = server.service.is_some();
                 if known {
-                    change = change.note("the service is there and its directory is not: all images that it had are gone");
+                    change = change.note(
+                        "the service exists but its directory does not: all its images are lost",
+                    );
                 }
             }
             Some(path) if path.kind != PathType::Directory => {
@@ -90,7 +97,7 @@ impl RegistryResource {
             }
             if open || !differences.is_empty() {
                 users = htpasswd::file(&self.users, &users).map_err(|why| Refusal {
-                    why: format!("no hash could be made for the users: {why}"),
+                    why: format!("cannot create the hashes of the users: {why}"),
                     hint: "run again".into(),
                 })?;
                 change = change.step(write(&path, users.clone().into_bytes(), 0o600));
@@ -132,7 +139,7 @@ impl RegistryResource {
         if let Some(label) = &self.label
             && !node.labels.contains(label)
         {
-            // In a forecast the label may come with a resource before this one.
+            // In a forecast, an earlier resource may set the label.
             return Ok(change
                 .field(
                     format!("service {}", self.service),
@@ -140,7 +147,7 @@ impl RegistryResource {
                     DisplayValue::text(&self.image),
                 )
                 .note(format!(
-                    "the node of {} has not the label {label} yet: give it with node_labels before",
+                    "the node of {} does not have the label {label} yet: set it with node_labels before the registry",
                     self.host
                 ))
                 .step(Step::known_after_apply(format!(
@@ -169,10 +176,10 @@ impl RegistryResource {
         {
             return Err(Refusal {
                 why: format!(
-                    "there is a service {} that is no registry of skep's",
+                    "a service {} exists that is not a registry of skep",
                     self.service
                 ),
-                hint: "name another one: service = \"...\"".into(),
+                hint: "choose another name: service = \"...\"".into(),
             });
         }
         let (before, after) = (shown(&spec), shown(&wanted));
@@ -209,7 +216,7 @@ impl RegistryResource {
             format!("update the service {}", self.service),
         );
         change = change.step(update);
-        // An update of labels or replicas replaces no task, and has no state.
+        // An update of labels or replicas replaces no task and reports no update state.
         let restarts = ["TaskTemplate", "EndpointSpec"].iter().any(|part| {
             let part = |spec: &Value| shown(&json!({*part: spec.get(*part)}));
             part(&spec) != part(&wanted)
@@ -262,7 +269,8 @@ impl RegistryResource {
             environment.push("REGISTRY_AUTH=htpasswd".into());
             environment.push(format!("REGISTRY_AUTH_HTPASSWD_REALM={}", self.name));
             environment.push("REGISTRY_AUTH_HTPASSWD_PATH=/htpasswd".into());
-            // A bind of a file keeps the old one when it is replaced by another: the container must start anew.
+            // A bind mount keeps the old file after the file was replaced; the container must start
+            // anew.
             files.push_str(&fingerprint(users.as_bytes()));
         }
         let constraint = match self
@@ -286,7 +294,8 @@ impl RegistryResource {
             },
             "Mode": {"Replicated": {"Replicas": 1}},
             "UpdateConfig": {"Parallelism": 1, "Order": "stop-first"},
-            // The name means this host: no routing mesh is needed, and the port is taken on this host alone.
+            // The registry's name resolves to this host: no routing mesh is needed, and the port is
+            // used on this host only.
             "EndpointSpec": {"Ports": [
                 {"Protocol": "tcp", "TargetPort": 5000, "PublishedPort": self.port, "PublishMode": "host"}
             ]},
@@ -325,7 +334,8 @@ fn call(managers: &[HostName], path: String, body: Value, summary: String) -> St
     }
 }
 
-/// The fields that are looked at, in the words of a plan. What an Engine fills in by itself is none of them.
+/// Returns the compared fields in the words of a plan, without the fields that an Engine fills in
+/// by itself.
 fn shown(spec: &Value) -> Vec<(&'static str, String)> {
     let text = |pointer: &str| match spec.pointer(pointer) {
         None | Some(Value::Null) => String::new(),

@@ -1,4 +1,4 @@
-//! What is there of a registry: its files on this host, and its service as a manager shows it.
+//! State of a registry: its files on this host, and its service as a manager reports it.
 
 use serde_json::Value;
 
@@ -9,14 +9,14 @@ use super::{
 use crate::model::{DockerAnswer, ResourceKind};
 use crate::swarm::{SwarmReading, SwarmView};
 
-/// A host's state.
+/// State of a registry on one host.
 #[derive(Debug)]
 pub struct RegistryState {
     pub(super) hosts: Option<PathState>,
     pub(super) trust: Option<PathState>,
     /// The authority's certificate, from the host that has it or from the label of the service.
     pub(super) authority: Option<Vec<u8>>,
-    /// On the registry's own host.
+    /// State of the registry's own host; `None` on other hosts.
     pub(super) server: Option<RegistryServerState>,
 }
 
@@ -27,15 +27,15 @@ pub struct RegistryServerState {
     pub(super) certificate: Option<Vec<u8>>,
     pub(super) authority: Option<Vec<u8>>,
     pub(super) htpasswd: Option<PathState>,
-    /// Managers that can be asked for changes; empty while there is no swarm.
+    /// Managers that can make changes; empty while there is no swarm.
     pub(super) managers: Vec<HostName>,
-    /// The host's node.
+    /// Node of the host, if it is in the swarm.
     pub(super) node: Option<RegistryNode>,
-    /// The service as `GET /services/NAME` shows it.
+    /// The service as `GET /services/NAME` returns it.
     pub(super) service: Option<Value>,
 }
 
-/// The node on which it shall run.
+/// The node on which the service should run.
 #[derive(Debug)]
 pub struct RegistryNode {
     pub(super) id: String,
@@ -83,7 +83,7 @@ impl RegistryResource {
         if let Some(manager) = managers.first() {
             let path = format!("/services/{}", self.service);
             let query = if manager == me {
-                Query::engine(&path)
+                Query::docker(&path)
             } else {
                 Query::docker_of(manager.clone(), &path)
             };
@@ -168,7 +168,8 @@ impl RegistryResource {
         }))
     }
 
-    /// Who takes a registry away need not say that it had a certificate.
+    /// Returns true if a trust file may exist. A table with `state = "absent"` need not name the
+    /// `certificate` of the registry.
     fn may_be_trusted(&self) -> bool {
         self.certificate.is_some() || self.state == DesiredState::Absent
     }
@@ -177,21 +178,12 @@ impl RegistryResource {
 fn read_service(manager: &HostName, answer: &DockerAnswer) -> Result<Option<Value>, ProbeError> {
     let failed = |why: String| {
         Err(ProbeError::Elsewhere(format!(
-            "{manager} does not say what the service is: {why}"
+            "{manager} does not return the service: {why}"
         )))
     };
-    match answer {
-        DockerAnswer::Response {
-            status: 200..=299,
-            body,
-        } => Ok(Some(body.clone())),
-        DockerAnswer::Response { status: 404, .. } => Ok(None),
-        DockerAnswer::Response { status, body } => failed(
-            body.get("message")
-                .and_then(Value::as_str)
-                .map_or(format!("status {status}"), str::to_owned),
-        ),
-        DockerAnswer::Absent => failed("it has no Engine any more".into()),
-        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => failed(why.clone()),
+    match answer.json() {
+        Ok(body) => Ok(Some(body.clone())),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => failed(error.to_string()),
     }
 }

@@ -1,11 +1,12 @@
-//! The registry's own host and the hosts that use it, from bare to in sync, and what is refused.
+//! Tests of the registry's own host and of the hosts that use it, from bare to in sync, and of
+//! refusals.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::kinds::trial;
-use crate::model::{DockerAnswer, PathState, QueryAnswer};
+use crate::model::{DockerAnswer, PathState, QueryAnswer, ShellQuery};
 use crate::swarm::samples::*;
 
 const TLS: &str = "name = 'registry.dream'\nport = 5001\nhost = 'docker01'\nimage = 'registry:2.8.3'\ncertificate = '/srv/tls'";
@@ -26,7 +27,7 @@ fn directory() -> PathState {
     trial::path_state(PathType::Directory, 0o700)
 }
 
-/// The registry's own host, a manager; `files` are those that are there.
+/// Returns answers of the registry's own host, a manager; `files` are the existing files.
 fn server(kind: &RegistryResource, service: Option<&Value>, files: &[(&str, &str)]) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let answers = own(
@@ -34,12 +35,12 @@ fn server(kind: &RegistryResource, service: Option<&Value>, files: &[(&str, &str
         good(manager("docker01", "n1", "192.168.56.11", "c1")),
     );
     let answers = answers.with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader]))),
     );
     with_files(
         kind,
-        with_service(answers, service, Query::engine("/services/registry")),
+        with_service(answers, service, Query::docker("/services/registry")),
         files,
     )
 }
@@ -61,7 +62,7 @@ fn with_files(
     files: &[(&str, &str)],
 ) -> HostAnswers {
     for query in kind.queries() {
-        let Query::Path { path, .. } = &query else {
+        let Query::Shell(ShellQuery::Path { path, .. }) = &query else {
             continue;
         };
         let content = files
@@ -110,7 +111,7 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn the_own_host_runs_a_service_that_stays() {
+fn registry_host_runs_a_persistent_service() {
     let kind = kind(TLS, "docker01");
     let change = planned(&kind, &server(&kind, None, FILES)).unwrap();
     assert_eq!(change.action, Action::Create);
@@ -131,7 +132,7 @@ fn the_own_host_runs_a_service_that_stays() {
 }
 
 #[test]
-fn each_difference_of_the_service_is_named() {
+fn each_difference_of_the_service_is_a_field() {
     let kind = kind(TLS, "docker01");
     let service = created(&planned(&kind, &server(&kind, None, FILES)).unwrap());
     for (pointer, value, expected) in [
@@ -180,7 +181,7 @@ fn each_difference_of_the_service_is_named() {
             acts(&change)
         );
     }
-    // What an Engine adds by itself is no difference.
+    // Fields that an Engine adds by itself are not differences.
     let mut filled = service;
     filled["Spec"]["TaskTemplate"]["ForceUpdate"] = json!(3);
     filled["Spec"]["EndpointSpec"]["Mode"] = json!("vip");
@@ -188,7 +189,7 @@ fn each_difference_of_the_service_is_named() {
 }
 
 #[test]
-fn a_new_certificate_restarts_the_registry() {
+fn new_certificate_restarts_the_registry() {
     let kind = kind(TLS, "docker01");
     let service = created(&planned(&kind, &server(&kind, None, FILES)).unwrap());
     let renewed: Vec<(&str, &str)> = FILES
@@ -210,7 +211,7 @@ fn a_new_certificate_restarts_the_registry() {
 }
 
 #[test]
-fn a_bare_host_is_planned_whole() {
+fn bare_host_gets_a_complete_plan() {
     let kind = kind(TLS, "docker01");
     let answers = with_files(
         &kind,
@@ -235,7 +236,7 @@ fn a_bare_host_is_planned_whole() {
 }
 
 #[test]
-fn other_hosts_take_the_authority_from_the_service() {
+fn other_hosts_read_the_authority_from_the_service() {
     let own_host = kind(TLS, "docker01");
     let service = created(&planned(&own_host, &server(&own_host, None, FILES)).unwrap());
     let kind = kind(TLS, "docker02");
@@ -284,7 +285,7 @@ fn other_hosts_take_the_authority_from_the_service() {
         }
     });
     assert_eq!(written.unwrap().content, b"authority");
-    // Before the registry is there, and no trust is taken away while it is not.
+    // Before the registry exists; no trust is removed while it is missing.
     assert_eq!(
         acts(&planned(&kind, &user(None, &trusting[..1])).unwrap()),
         ["later"]
@@ -293,7 +294,7 @@ fn other_hosts_take_the_authority_from_the_service() {
 }
 
 #[test]
-fn users_are_known_by_hashes_that_stay() {
+fn user_hashes_are_kept_while_the_password_matches() {
     let table = format!("{TLS}\nusers = {{ push = 'open sesame', pull = 'b' }}");
     let kind = kind(&table, "docker01");
     let change = planned(&kind, &server(&kind, None, FILES)).unwrap();
@@ -364,7 +365,7 @@ fn users_are_known_by_hashes_that_stay() {
 }
 
 #[test]
-fn what_is_not_ours_or_makes_no_sense_is_refused() {
+fn foreign_services_and_invalid_tables_are_refused() {
     let kind = kind(PLAIN, "docker01");
     let foreign =
         json!({"ID": "s9", "Version": {"Index": 1}, "Spec": {"Name": "registry", "Labels": {}}});
@@ -380,7 +381,7 @@ fn what_is_not_ours_or_makes_no_sense_is_refused() {
         kind.plan(&seen)
             .unwrap_err()
             .why
-            .contains("no registry of skep's")
+            .contains("not a registry of skep")
     );
     for (table, why) in [
         (PLAIN.replace("registry:2.8.3", "registry"), "no exact tag"),
@@ -410,7 +411,7 @@ fn what_is_not_ours_or_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn a_label_that_the_node_lacks_waits_for_it() {
+fn service_waits_for_the_label_of_the_node() {
     let kind = kind(&format!("{PLAIN}\nlabel = 'registry=true'"), "docker01");
     let files = [("/etc/hosts", HOSTS), ("/srv/registry", "(directory)")];
     assert_eq!(
@@ -420,7 +421,7 @@ fn a_label_that_the_node_lacks_waits_for_it() {
     let mut labelled = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     labelled["Spec"]["Labels"] = json!({"registry": "true"});
     let answers = server(&kind, None, &files).with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([labelled]))),
     );
     let spec = &created(&planned(&kind, &answers).unwrap())["Spec"];
@@ -431,7 +432,7 @@ fn a_label_that_the_node_lacks_waits_for_it() {
 }
 
 #[test]
-fn what_shall_be_absent_goes_but_for_the_images() {
+fn absent_registry_is_removed_but_its_images_stay() {
     let there = kind(TLS, "docker01");
     let service = created(&planned(&there, &server(&there, None, FILES)).unwrap());
     let gone = kind(
@@ -479,7 +480,7 @@ fn what_shall_be_absent_goes_but_for_the_images() {
         written.unwrap().content,
         b"127.0.0.1\tlocalhost\n192.168.56.11\tdocker01\n"
     );
-    // A second time nothing is left, whatever the directory holds; and what is somebody else's stays.
+    // A second run has no change, whatever the directory contains, and foreign objects stay.
     let bare = [
         ("/etc/hosts", "127.0.0.1\tlocalhost\n"),
         ("/srv/registry", "(directory)"),
@@ -490,7 +491,7 @@ fn what_shall_be_absent_goes_but_for_the_images() {
 }
 
 #[test]
-fn the_name_of_a_host_stays_its_name() {
+fn host_name_in_etc_hosts_is_kept() {
     let gone = kind(
         "name = 'docker01'\nhost = 'docker01'\nstate = 'absent'",
         "docker01",

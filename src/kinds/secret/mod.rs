@@ -1,5 +1,6 @@
-//! `secret`: a secret of the swarm, in versions. Its value is read on the operator's machine when it is needed; whether the
-//! swarm has it is told by a keyed digest, since an Engine never gives a secret back.
+//! `secret`: a secret of the swarm, in versions. Its value is read on the operator's machine when
+//! it is needed. An Engine never returns a secret, and a keyed digest shows whether the swarm has
+//! the value.
 
 use serde::Deserialize;
 
@@ -11,47 +12,48 @@ use crate::model::{
     Query, Refusal, ResourceKind, ResourceScope, SecretBytes, Step, ValueSource, keyed_digest,
 };
 
-/// Largest content that the Engine takes, in bytes (500 KiB).
+/// Largest content that the Engine accepts, in bytes (500 KiB).
 const LIMIT: usize = 500 * 1024;
 
 /// A secret of the swarm.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretResource {
-    /// Its name; the swarm's objects are `NAME-1`, `NAME-2`, ...
+    /// Name of the secret; the swarm's objects are `NAME-1`, `NAME-2`, ...
     name: String,
-    /// The value is a file beside the playbook. One of `file`, `environment`, `command` and `age` is given.
+    /// File beside the playbook with the value. Exactly one of `file`, `environment`, `command` and
+    /// `age` is required.
     file: Option<String>,
-    /// The value is in this variable of skep's environment.
+    /// Variable of skep's environment with the value.
     environment: Option<String>,
-    /// The value is what this command prints, run by `sh -c` on the operator's machine.
+    /// Command that prints the value, run by `sh -c` on the operator's machine.
     command: Option<String>,
-    /// The value is in this file beside the playbook, encrypted with age(1).
+    /// File beside the playbook with the value, encrypted with age(1).
     age: Option<String>,
-    /// Old versions that are kept beside the current one. Default 1.
+    /// Number of old versions that are kept beside the current version. Default 1.
     #[serde(default = "default_keep")]
     keep: usize,
     /// `"present"` (default) or `"absent"`.
     #[serde(default)]
     state: DesiredState,
-    /// The group whose hosts manage the swarm. Default `managers`.
+    /// Group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
     #[serde(skip)]
     site: ClusterSite,
-    /// Set by `bind`.
+    /// Location of the value; set by `bind`.
     #[serde(skip)]
     value: Option<SecretLocation>,
 }
 
-/// Where the value is.
+/// Location of the value.
 #[derive(Debug, Clone)]
 enum SecretLocation {
     Here(SecretBytes),
     Elsewhere(ValueSource),
 }
 
-/// The value, and what the swarm has of it.
+/// The value, and the versions that the swarm has.
 #[derive(Debug)]
 pub struct SecretState {
     value: SecretBytes,
@@ -68,7 +70,7 @@ impl ResourceKind for SecretResource {
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
-        // The Engine allows 64 characters, of which the version takes some.
+        // The Engine allows 64 characters, and the version number uses some of them.
         check_object_name("name", &self.name, 56)?;
         self.site = ClusterSite::of(context, &self.managers)?;
         let given = [&self.file, &self.environment, &self.command, &self.age]
@@ -80,14 +82,14 @@ impl ResourceKind for SecretResource {
                 0 => Ok(()),
                 _ => Err(InvalidField::new(
                     "state",
-                    "a secret that is to be absent has no value",
+                    "a secret with state = \"absent\" has no value",
                 )),
             };
         }
         if given != 1 {
             return Err(InvalidField::new(
                 "name",
-                format!("a secret has one value, and {given} are given"),
+                format!("a secret has one value, but {given} are given"),
             )
             .hint("give exactly one of `file`, `environment`, `command` and `age`"));
         }
@@ -120,7 +122,7 @@ impl ResourceKind for SecretResource {
     fn queries(&self) -> Vec<Query> {
         let mut queries = self.site.queries(&ObjectKind::Secret.paths(&self.name));
         if let Some(SecretLocation::Elsewhere(source)) = &self.value {
-            queries.push(Query::Value(source.clone()));
+            queries.push(Query::Local(source.clone()));
         }
         queries
     }
@@ -240,9 +242,9 @@ impl SecretResource {
 
 fn check_size(value: &SecretBytes) -> Result<(), String> {
     match value.expose().len() {
-        0 => Err("the value is empty, and a secret cannot be".into()),
+        0 => Err("the value is empty, but a secret must have content".into()),
         bytes if bytes > LIMIT => Err(format!(
-            "the value has {bytes} bytes, and a secret at most {LIMIT}"
+            "the value has {bytes} bytes, but a secret may have at most {LIMIT}"
         )),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Secrets that are there, missing, changed, used, or too many.
+//! Tests of `secret`: present, missing, changed, used and surplus secrets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use base64ct::{Base64, Encoding};
@@ -22,21 +22,21 @@ fn live(secrets: Value, services: Value, key: bool) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     let keys = json!([{"ID": "k", "Spec": {"Name": "skep-digest-key", "Data": Base64::encode_string(b"key")}}]);
     let keys = if key { keys } else { json!([]) };
-    let value = Query::Value(ValueSource::Environment("DB".into()));
+    let value = Query::Local(ValueSource::Environment("DB".into()));
     own(
         "/info",
         good(manager("docker01", "n1", "192.168.56.11", "c1")),
     )
     .with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader]))),
     )
-    .with(Query::engine(SECRETS), QueryAnswer::Engine(good(secrets)))
+    .with(Query::docker(SECRETS), QueryAnswer::Engine(good(secrets)))
     .with(
-        Query::engine("/services"),
+        Query::docker("/services"),
         QueryAnswer::Engine(good(services)),
     )
-    .with(Query::engine(KEYS), QueryAnswer::Engine(good(keys)))
+    .with(Query::docker(KEYS), QueryAnswer::Engine(good(keys)))
     .with(
         value,
         QueryAnswer::Value(SecretBytes::new(b"hunter2".to_vec())),
@@ -56,7 +56,7 @@ fn using(id: &str) -> Value {
 }
 
 #[test]
-fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
+fn first_secret_creates_the_key_and_no_plan_shows_the_value() {
     let change = planned(TABLE, &live(json!([]), json!([]), false))
         .unwrap()
         .unwrap();
@@ -90,7 +90,7 @@ fn the_first_one_makes_the_key_too_and_no_plan_shows_the_value() {
 }
 
 #[test]
-fn the_same_value_needs_nothing_and_another_one_is_a_new_version() {
+fn same_value_is_in_sync_and_another_value_is_a_new_version() {
     assert!(
         planned(
             TABLE,
@@ -99,7 +99,7 @@ fn the_same_value_needs_nothing_and_another_one_is_a_new_version() {
         .unwrap()
         .is_none()
     );
-    // The current version is the last, not whichever has the value.
+    // The current version is the last version, even if an older version has the value.
     let versions = json!([version(2, "other"), version(1, "hunter2")]);
     let change = planned(TABLE, &live(versions, json!([]), true))
         .unwrap()
@@ -113,7 +113,7 @@ fn the_same_value_needs_nothing_and_another_one_is_a_new_version() {
     );
     assert_eq!(change.fields[0].before, DisplayValue::text("db-2"));
     assert_eq!(change.fields[0].after, DisplayValue::text("db-3"));
-    // A lost key: no digest can be trusted any more.
+    // After the loss of the key, no digest can be trusted.
     let change = planned(
         TABLE,
         &live(json!([version(1, "hunter2")]), json!([]), false),
@@ -124,7 +124,7 @@ fn the_same_value_needs_nothing_and_another_one_is_a_new_version() {
 }
 
 #[test]
-fn old_versions_go_when_no_service_uses_them() {
+fn unused_old_versions_are_removed() {
     let versions = || json!([version(1, "a"), version(2, "b"), version(3, "hunter2")]);
     let change = planned(TABLE, &live(versions(), json!([]), true))
         .unwrap()
@@ -160,7 +160,7 @@ fn old_versions_go_when_no_service_uses_them() {
 }
 
 #[test]
-fn absence_is_refused_while_a_service_uses_one() {
+fn removal_is_refused_while_a_service_uses_the_secret() {
     let absent = "name = 'db'\nstate = 'absent'";
     let versions = || json!([version(1, "a"), version(2, "b")]);
     let change = planned(absent, &live(versions(), json!([]), true))
@@ -180,7 +180,7 @@ fn absence_is_refused_while_a_service_uses_one() {
 }
 
 #[test]
-fn what_only_looks_like_a_version_is_none() {
+fn similar_names_are_not_versions() {
     let mut other = version(7, "x");
     other["Spec"]["Labels"]["skep.name"] = "db-two".into();
     let mut unnumbered = version(1, "x");
@@ -192,7 +192,7 @@ fn what_only_looks_like_a_version_is_none() {
 }
 
 #[test]
-fn values_that_the_engine_would_refuse_fail_before_it_is_asked() {
+fn values_that_the_engine_would_refuse_fail_early() {
     for table in [
         "name = 'db'",
         "name = 'db'\nfile = 'a'\ncommand = 'b'",
@@ -209,7 +209,7 @@ fn values_that_the_engine_would_refuse_fail_before_it_is_asked() {
         (Vec::new(), "empty"),
         (vec![b'x'; LIMIT + 1], "512001 bytes"),
     ] {
-        let query = Query::Value(ValueSource::Environment("DB".into()));
+        let query = Query::Local(ValueSource::Environment("DB".into()));
         let answers = live(json!([]), json!([]), true)
             .with(query, QueryAnswer::Value(SecretBytes::new(value)));
         let error = kind.observe(&answers).err().unwrap().to_string();

@@ -1,4 +1,5 @@
-//! Removes a stack: its services, then, when their tasks are gone, all else that it made. Volumes stay, as with `docker stack rm`.
+//! Removal of a stack: its services first, then, after their tasks have stopped, all its other
+//! objects. Volumes stay, as with `docker stack rm`.
 
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use super::{LiveStack, StackResource};
 use crate::model::{Action, Change, DisplayValue, Operation, STACK_LABEL, Step, WaitForValue};
 use crate::names::HostName;
 
-/// Tasks get ten seconds to stop unless their service says otherwise.
+/// Time limit for the tasks to stop; a task gets ten seconds unless its service sets another time.
 const TASKS_GONE: Duration = Duration::from_secs(120);
 
-/// What is to go; `None` when nothing is there.
+/// Returns the change that removes the stack; `None` when no object of it exists.
 pub(super) fn plan(
     stack: &StackResource,
     live: &LiveStack,
@@ -52,7 +53,7 @@ pub(super) fn plan(
     for service in live.own_services(&stack.name) {
         change = remove(change, "services", service);
     }
-    // A network, secret or config that a task still has cannot be removed.
+    // A network, secret or config that a task still uses cannot be removed.
     change = change.step(Step {
         summary: format!("wait until the tasks of {} are gone", stack.name),
         act: Operation::Wait(WaitForValue {

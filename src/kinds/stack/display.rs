@@ -1,4 +1,4 @@
-//! Values of a service's specification in the words of a compose file.
+//! Formats values of a service's specification in the words of a compose file.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use crate::model::STACK_LABEL;
 
-/// A number of nanoseconds.
+/// Formats a number of nanoseconds.
 fn time(nanoseconds: u64) -> String {
     humantime::format_duration(Duration::from_nanos(nanoseconds)).to_string()
 }
 
-/// A number of bytes, in the largest unit that divides it.
+/// Formats a number of bytes in the largest unit that divides it.
 pub(super) fn bytes(count: u64) -> String {
     for (unit, size) in [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)] {
         if count > 0 && count.is_multiple_of(size) {
@@ -21,7 +21,7 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{count} bytes")
 }
 
-/// A value for people, by the key that it stands under.
+/// Formats a value for people, by its key.
 pub(super) fn value(key: &str, value: &Value) -> String {
     match (key, value, value.as_u64()) {
         (
@@ -41,7 +41,7 @@ pub(super) fn value(key: &str, value: &Value) -> String {
     }
 }
 
-/// A list of words as a person would type it.
+/// Formats a list of words as a person would type it.
 pub(super) fn words(list: &Value) -> String {
     let words = list.as_array().into_iter().flatten().map(|word| {
         let text = word
@@ -58,7 +58,7 @@ pub(super) fn words(list: &Value) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `8080->80/tcp`, with the mode when it is not the routing mesh's.
+/// Formats a port as `8080->80/tcp`, with the mode if it is not that of the routing mesh.
 pub(super) fn port(port: &Value) -> String {
     let number = |key: &str| port.get(key).and_then(Value::as_u64).unwrap_or_default();
     let protocol = port
@@ -76,7 +76,7 @@ pub(super) fn port(port: &Value) -> String {
     format!("{published}->{}/{protocol}{mode}", number("TargetPort"))
 }
 
-/// `volume web_data`, `bind /srv read-only`, with all further options.
+/// Formats a mount as `volume web_data` or `bind /srv read-only`, with all further options.
 pub(super) fn mount(mount: &Value) -> String {
     let text = |key: &str| mount.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut words = vec![
@@ -109,7 +109,7 @@ pub(super) fn mount(mount: &Value) -> String {
     words.join(" ")
 }
 
-/// Where a secret or config stands in the container: `/run/secrets/x 0:0 0444`.
+/// Formats the place of a secret or config in the container: `/run/secrets/x 0:0 0444`.
 pub(super) fn file(reference: &Value) -> String {
     let Some(file) = reference.get("File") else {
         return "not a file".into();

@@ -1,8 +1,9 @@
-//! The words of the `docker` command when it refuses a compose file, with the place: it names no file, and a line only sometimes.
+//! Error messages of the `docker` command for a refused compose file, with the place added: the
+//! command names no file, and a line only sometimes.
 
 use crate::model::{Refusal, StackDeployment};
 
-/// Why the stack cannot be deployed.
+/// Returns the refusal with the reason why the stack cannot be deployed.
 pub(super) fn refusal(deployment: &StackDeployment, said: &str) -> Refusal {
     let lines: Vec<&str> = said
         .lines()
@@ -13,7 +14,7 @@ pub(super) fn refusal(deployment: &StackDeployment, said: &str) -> Refusal {
     let error = lines
         .last()
         .copied()
-        .unwrap_or("the docker command failed and said nothing");
+        .unwrap_or("the docker command failed without a message");
     let place = place(deployment, error);
     let error = error.strip_prefix("yaml: ").unwrap_or(error);
     let why = if place.is_empty() {
@@ -29,11 +30,11 @@ pub(super) fn refusal(deployment: &StackDeployment, said: &str) -> Refusal {
 
 fn hint(error: &str) -> &'static str {
     if error.contains("no such file or directory") {
-        "name every file that the compose files use in `files` or `file_templates`, by the same path"
+        "list every file that the compose files use in `files` or `file_templates`, with the same path"
     } else if error.contains("variable is not set") || error.contains("required variable") {
-        "give the variable in `variables`: nothing of this machine's environment is seen by the compose files"
+        "set the variable in `variables`: compose files do not see this machine's environment"
     } else if error.contains("swarm manager") {
-        "look at `skep status`"
+        "run `skep status`"
     } else if error.contains("Unsupported Compose file version")
         || error.contains("Additional property name")
     {
@@ -43,7 +44,7 @@ fn hint(error: &str) -> &'static str {
     }
 }
 
-/// File and line, as far as they can be told.
+/// Returns the file and the line, as far as they are known.
 fn place(deployment: &StackDeployment, error: &str) -> String {
     let names = || match deployment.compose.as_slice() {
         [one] => one.clone(),
@@ -61,7 +62,8 @@ fn place(deployment: &StackDeployment, error: &str) -> String {
     if error.starts_with("yaml: ") {
         return names();
     }
-    // `services.web.ports.0 Does not match format 'ports'`, `services.web Additional property foo is not allowed`
+    // Examples: `services.web.ports.0 Does not match format 'ports'`, `services.web Additional
+    // property foo is not allowed`
     let Some(path) = error
         .split_whitespace()
         .next()
@@ -94,7 +96,8 @@ fn place(deployment: &StackDeployment, error: &str) -> String {
     }
 }
 
-/// The line of the last of these keys, each looked for behind the one before it and further to the right.
+/// Returns the line of the last of these keys. Each key is searched after the preceding key, with
+/// deeper indentation.
 fn line_of(text: &str, keys: &[&str]) -> Option<usize> {
     let mut lines = text.lines().enumerate();
     let (mut found, mut depth) = (None, None);
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn the_place_is_named_as_far_as_it_is_known() {
+    fn error_place_is_named_as_far_as_it_is_known() {
         for (said, expected) in [
             (
                 "yaml: line 4: mapping values are not allowed in this context",
@@ -162,7 +165,7 @@ mod tests {
                 "open web.env: no such file or directory",
                 "`docker stack deploy` refuses: open web.env",
             ),
-            ("", "said nothing"),
+            ("", "failed without a message"),
         ] {
             let why = why(&["web.yml"], said);
             assert!(why.contains(expected), "{said}: {why}");

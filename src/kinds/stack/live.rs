@@ -1,4 +1,4 @@
-//! What the swarm has, as its managers list it.
+//! State of the swarm for a stack, as its managers list it.
 
 use std::collections::BTreeMap;
 
@@ -8,28 +8,30 @@ use super::super::DataVolume;
 use crate::model::STACK_LABEL;
 use crate::swarm::SwarmNode;
 
-/// A stack's objects, and those of others that it could meet.
+/// A stack's objects, and other objects that it could conflict with.
 #[derive(Clone, Default, PartialEq)]
 pub struct LiveStack {
-    /// All services of the swarm, with how many of their tasks run: a port can be published by one of them only.
+    /// Services of the whole swarm, with the numbers of their running tasks. Services of other
+    /// stacks matter because only one service can publish a port.
     pub(super) services: Vec<Value>,
-    /// All networks of the swarm: services name them by ID.
+    /// Networks of the whole swarm; services refer to them by ID.
     pub(super) networks: Vec<Value>,
     /// The stack's secrets, without their data.
     pub(super) secrets: Vec<Value>,
     /// The stack's configs.
     pub(super) configs: Vec<Value>,
-    /// All nodes of the swarm.
+    /// Nodes of the swarm.
     pub(super) nodes: Vec<SwarmNode>,
     /// Data volumes of the swarm's nodes.
     pub(super) volumes: Vec<DataVolume>,
-    /// How many tasks of each service of the stack run, by the service's ID. Read only while a node is lost: the number that comes with
-    /// a service counts what ran on it as running, for as long as the node is away.
+    /// Number of running tasks of each service of the stack, by service ID. Read only while a node
+    /// is lost: the number that the service itself reports counts the tasks of a lost node as
+    /// running for as long as the node is away.
     pub(super) running_tasks: Option<BTreeMap<String, u64>>,
 }
 
 impl LiveStack {
-    /// What is to be read for a stack; its name needs no escape.
+    /// Returns the paths to read for a stack; its name needs no escape.
     pub(super) fn paths(stack: &str) -> [String; 6] {
         let filter =
             format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
@@ -43,7 +45,7 @@ impl LiveStack {
         ]
     }
 
-    /// The same, and the tasks that shall run, which are many.
+    /// Like [`Self::paths`], with the tasks that should run, of which there are many.
     pub(super) fn paths_with_tasks(stack: &str) -> Vec<String> {
         let filter = format!(
             "filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%7D"
@@ -54,12 +56,12 @@ impl LiveStack {
             .collect()
     }
 
-    /// Whether the swarm has lost a node.
+    /// Returns true if the swarm has lost a node.
     pub(super) fn has_lost_a_node(&self) -> bool {
         self.nodes.iter().any(is_lost)
     }
 
-    /// Reads the bodies that came for those paths.
+    /// Reads the response bodies of those paths.
     pub(super) fn read(bodies: &[Value]) -> Self {
         let list = |index: usize| {
             bodies
@@ -86,7 +88,7 @@ impl LiveStack {
         }
     }
 
-    /// Whether nothing of the stack is there.
+    /// Returns true if the swarm has no object of the stack.
     pub(super) fn is_empty(&self, stack: &str) -> bool {
         self.own_services(stack).next().is_none()
             && self.secrets.is_empty()
@@ -94,7 +96,7 @@ impl LiveStack {
             && self.own_networks(stack).next().is_none()
     }
 
-    /// Services that the stack made.
+    /// Returns the services of the stack.
     pub(super) fn own_services<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
         let owner =
             |service: &'a Value| service.pointer("/Spec/Labels")?.get(STACK_LABEL)?.as_str();
@@ -103,7 +105,7 @@ impl LiveStack {
             .filter(move |service| owner(service) == Some(stack))
     }
 
-    /// Networks that the stack made.
+    /// Returns the networks of the stack.
     pub(super) fn own_networks<'a>(&'a self, stack: &'a str) -> impl Iterator<Item = &'a Value> {
         let owner = |network: &'a Value| network.get("Labels")?.get(STACK_LABEL)?.as_str();
         self.networks
@@ -139,7 +141,7 @@ fn running(tasks: &[Value], nodes: &[SwarmNode]) -> BTreeMap<String, u64> {
     running
 }
 
-// By hand: services hold environments.
+// Written by hand because services contain environment variables, which may be secret.
 impl std::fmt::Debug for LiveStack {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(

@@ -1,5 +1,6 @@
-//! `stack`: services, networks, secrets and configs of compose files, deployed by the `docker` command of this machine. What it
-//! would write is recorded without being written, and compared with what the swarm has: the plan is exact.
+//! `stack`: services, networks, secrets and configs of compose files, deployed by the `docker`
+//! command of this machine. The command's writes are recorded without being performed, and compared
+//! with the state of the swarm: the plan is exact.
 
 mod absent;
 mod data;
@@ -31,39 +32,41 @@ use crate::model::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StackResource {
-    /// Its name: the first part of its objects' names.
+    /// Name of the stack: the first part of its objects' names.
     name: String,
-    /// Compose files beside the playbook, taken as they are.
+    /// Compose files beside the playbook, used verbatim.
     #[serde(default)]
     sources: Vec<String>,
-    /// Compose files below `templates/`, rendered; they come behind `sources`, and each overrides those before it.
+    /// Compose files below `templates/`, rendered; they come after `sources`, and each file
+    /// overrides the preceding files.
     #[serde(default)]
     templates: Vec<String>,
-    /// Files that the compose files name (`env_file`, secrets, configs), taken as they are.
+    /// Files that the compose files name (`env_file`, secrets, configs), used verbatim.
     #[serde(default)]
     files: Vec<String>,
-    /// The same, rendered.
+    /// Files below `templates/` that the compose files name, rendered.
     #[serde(default)]
     file_templates: Vec<String>,
-    /// Variables for `${NAME}` in the compose files. Nothing of this machine's environment is seen by them.
+    /// Variables for `${NAME}` in the compose files, which do not see this machine's environment.
     #[serde(default)]
     variables: BTreeMap<String, toml::Value>,
-    /// Remove services that the compose files no longer have. Default `false`, as with `docker stack deploy`.
+    /// Remove services that the compose files no longer have. Default `false`, as with `docker
+    /// stack deploy`.
     #[serde(default)]
     prune: bool,
-    /// When an image is looked up at its registry. Default `changed`.
+    /// Time of resolving an image at its registry. Default `changed`.
     #[serde(default)]
     resolve_image: ResolveImage,
-    /// Hand this account's leave at registries (`docker login`) to the nodes. Default `false`.
+    /// Pass this account's registry credentials (`docker login`) to the nodes. Default `false`.
     #[serde(default)]
     registry_auth: bool,
-    /// Wait until every service runs as it should. Default `true`.
+    /// Wait for stack convergence: until every service runs as declared. Default `true`.
     #[serde(default = "yes")]
     wait: bool,
-    /// Limit of time for that, as `90s` or `5m`. Default `5m`.
+    /// Time limit of the wait, e.g. `90s` or `5m`. Default `5m`.
     #[serde(default = "default_timeout")]
     timeout: String,
-    /// The group whose hosts manage the swarm. Default `managers`.
+    /// Group whose hosts manage the swarm. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
     /// `present` (default) or `absent`.
@@ -83,12 +86,12 @@ pub struct StackResource {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum ResolveImage {
-    /// At every deploy: a tag that was moved at the registry is a difference.
+    /// Resolve images at every deploy: a tag that was moved at the registry is a difference.
     Always,
-    /// When the compose files name another image than before.
+    /// Resolve an image when the compose files name another image than before.
     #[default]
     Changed,
-    /// Never: each node pulls what the tag means when it pulls.
+    /// Never resolve images: each node pulls the image that the tag names at that moment.
     Never,
 }
 
@@ -112,8 +115,11 @@ impl ResourceKind for StackResource {
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         check_name(&self.name)?;
         self.limit = humantime::parse_duration(&self.timeout).map_err(|error| {
-            InvalidField::new("timeout", format!("`{}` is no time: {error}", self.timeout))
-                .hint("for example \"5m\"")
+            InvalidField::new(
+                "timeout",
+                format!("`{}` is not a duration: {error}", self.timeout),
+            )
+            .hint("for example \"5m\"")
         })?;
         self.site = ClusterSite::of(context, &self.managers)?;
         if self.state == DesiredState::Absent {
@@ -122,13 +128,14 @@ impl ResourceKind for StackResource {
         self.hosts = data::InventoryHosts::of(context);
         if self.sources.is_empty() && self.templates.is_empty() {
             return Err(InvalidField::new("sources", "no compose file is given")
-                .hint("name one in `sources` (taken as it is) or `templates` (rendered)"));
+                .hint("name a file in `sources` (used verbatim) or `templates` (rendered)"));
         }
         self.deployment = Some(Arc::new(self.deployment(context)?));
         Ok(())
     }
 
-    // What deploying would do costs a run of the command: it is asked only when this resource's turn comes.
+    // The preview of a deploy costs a run of the command; `observe` queries it only when it is
+    // needed.
     fn queries(&self) -> Vec<Query> {
         self.site.queries(&LiveStack::paths(&self.name))
     }
@@ -158,7 +165,7 @@ impl ResourceKind for StackResource {
             managers,
             deployment,
         };
-        let query = Query::Stack(question.clone());
+        let query = Query::Preview(question.clone());
         let mut needs = if answers.contains(&query) {
             Vec::new()
         } else {
@@ -179,7 +186,7 @@ impl ResourceKind for StackResource {
         }
         let preview = answers.stack(&question)?.clone();
         let data = match (&found, &preview) {
-            // Disks are looked at only when something is to be deployed.
+            // Disks are read only when there is something to deploy.
             (ClusterState::Live(live, managers), StackAnswer::Previewed(writes))
                 if plan::deploys(self, (live, managers), &preview) =>
             {
@@ -214,13 +221,13 @@ impl ResourceKind for StackResource {
     }
 }
 
-/// What the swarm has, and what deploying would do to it.
+/// State of the swarm, and the effect that a deploy would have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StackState {
     found: ClusterState<LiveStack>,
-    /// `None` where nothing is to be deployed.
+    /// Preview of the deploy; `None` when there is nothing to deploy.
     preview: Option<StackAnswer>,
-    /// What there is of the data that it needs.
+    /// Findings about the data that the stack needs.
     data: Vec<data::VolumeFinding>,
 }
 
@@ -237,7 +244,7 @@ impl StackResource {
                 {
                     return Err(InvalidField::new(
                         field,
-                        format!("`{name}` leads out of the folder of the stack"),
+                        format!("`{name}` points outside the folder of the stack"),
                     )
                     .hint("name files by paths without `..`"));
                 }
@@ -325,7 +332,8 @@ impl StackResource {
     }
 }
 
-/// The command takes more, but the name is a part of host names in the stack's networks and of filters.
+/// Checks the name of a stack. The command accepts more, but the name is part of host names in the
+/// stack's networks and of filters.
 fn check_name(name: &str) -> Result<(), InvalidField> {
     let usable = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     if name.len() <= 60

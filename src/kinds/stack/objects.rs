@@ -13,28 +13,30 @@ fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
         .unwrap_or_default()
 }
 
-/// Largest contents that the Engine takes, in bytes (swarmkit's `ValidateSecretPayload` and `MaxConfigSize`).
+/// Largest content of a secret that the Engine accepts, in bytes (swarmkit's
+/// `ValidateSecretPayload`); [`MOST_CONFIG`] is that of a config (`MaxConfigSize`).
 const MOST_SECRET: usize = 500 * 1024;
 const MOST_CONFIG: usize = 1000 * 1024;
 
-/// The Engine would refuse it in the middle of the deploy, when networks are made already. A secret's size is known up to two bytes.
+/// Refuses an object that is too large: the Engine would refuse it in the middle of the deploy,
+/// after networks were created. A secret's size is known to within two bytes.
 fn check_size(sort: &str, body: &Value, size: usize, most: usize) -> Result<(), Refusal> {
     if size <= most + 2 {
         return Ok(());
     }
     Err(Refusal {
         why: format!(
-            "the {sort} {} has {} KiB; the swarm takes at most {} KiB",
+            "the {sort} {} has {} KiB; the swarm accepts at most {} KiB",
             text(body, "/Name"),
             size.div_ceil(1024),
             most / 1024
         ),
-        hint: "put what is large into an image or a volume, and only what is secret or set into it"
+        hint: "put large content into an image or a volume, and keep only secrets or settings here"
             .into(),
     })
 }
 
-/// Adds what differs.
+/// Adds the differences to the change.
 pub(super) fn compare(
     stack: &str,
     live: &LiveStack,
@@ -104,8 +106,8 @@ fn network(
             None => "belongs to no stack".into(),
         };
         return Err(Refusal {
-            why: format!("the stack {stack} would make the network {name}, which is there already and {whose}"),
-            hint: "give it another name, or let one stack make it and the others name it as `external: true`".into(),
+            why: format!("the stack {stack} would create the network {name}, which already exists and {whose}"),
+            hint: "choose another name, or let one stack create it and declare it as `external: true` in the others".into(),
         });
     }
     let driver = match text(&write.body, "/Driver") {
@@ -141,7 +143,8 @@ fn network(
     Ok(())
 }
 
-/// The command writes every config again; the Engine takes that only when the content is the same.
+/// Checks the rewrite of a config. The command writes every config again, and the Engine accepts
+/// this only when the content is the same.
 fn config(live: &LiveStack, id: &str, write: &StackWrite) -> Result<(), Refusal> {
     let Some(there) = live.configs.iter().find(|config| text(config, "/ID") == id) else {
         return Ok(());
@@ -152,15 +155,15 @@ fn config(live: &LiveStack, id: &str, write: &StackWrite) -> Result<(), Refusal>
     let name = text(&write.body, "/Name");
     Err(Refusal {
         why: format!(
-            "the content of the config {name} has changed, and a config cannot be changed once it is made"
+            "the content of the config {name} has changed, and an existing config cannot be changed"
         ),
         hint: format!(
-            "give it a name that goes with its content, such as `name: {name}-v2` under its key in the compose file (a template can put a digest there)"
+            "give it a name that changes with its content, such as `name: {name}-v2` under its key in the compose file (a template can put a digest there)"
         ),
     })
 }
 
-/// How many bytes a text of base64 stands for (RFC 4648).
+/// Returns the number of bytes that a base64 text encodes (RFC 4648).
 fn decoded_size(text: &str) -> usize {
     text.trim_end_matches('=').len() * 6 / 8
 }
@@ -170,7 +173,7 @@ mod tests {
     use super::decoded_size;
 
     #[test]
-    fn base64_is_counted() {
+    fn decoded_size_of_base64() {
         for (text, bytes) in [
             ("", 0),
             ("YQ==", 1),

@@ -1,4 +1,4 @@
-//! What deploying would change, out of the recorded writes and what the swarm has.
+//! Computes the change of a deploy from the recorded writes and the state of the swarm.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use crate::model::{
 };
 use crate::names::HostName;
 
-/// What differs; `None` when nothing does. `live` is what there is, with managers to act through; without it there is no swarm.
+/// Returns the change; `None` when there is no difference. `live` is the state of the swarm, with
+/// managers to act through; `None` means that there is no swarm.
 pub(super) fn plan(
     stack: &StackResource,
     live: Option<(&LiveStack, &Vec<HostName>)>,
@@ -95,38 +96,42 @@ fn converge(stack: &StackResource, managers: &[HostName]) -> Step {
     }
 }
 
-/// External objects may be made by an earlier resource of the playbook: then they are there when the stack's turn comes.
+/// Returns the change with a step that is blocked by missing external objects; an earlier resource
+/// of the playbook may create them before the stack's turn.
 fn lacking(stack: &StackResource, preview: &DeployPreview, change: Change) -> Change {
     let names = preview.missing.join(", ");
     let why = format!(
-        "the stack {} names as external what is not in the swarm: {names}",
+        "the stack {} uses external objects that are not in the swarm: {names}",
         stack.name
     );
-    let hint = "make it with a resource before the stack, or by hand, or correct the name in the compose file";
+    let hint = "create them with a resource before the stack, or by hand, or correct the name in the compose file";
     change
-        .note(format!("not in the swarm now, and external to the stack: {names}; nothing is deployed without it"))
+        .note(format!("not in the swarm now, but external to the stack: {names}; the stack is not deployed without them"))
         .step(Step {
             summary: format!("deploy the stack {}", stack.name),
             act: Operation::Blocked { why, hint: hint.into() },
         })
 }
 
-/// An earlier resource of the playbook may make the directory, or set the label.
+/// Returns the change with a step that is blocked by missing data; an earlier resource of the
+/// playbook may create the directory or set the label.
 fn without_data(stack: &StackResource, why: &str, change: Change) -> Change {
-    let hint = "make the directory on the node that has the label, or mount its disk; `node_labels` can promise it as `data`";
+    let hint = "create the directory on the node that has the label, or mount its disk; `node_labels` can declare it as `data`";
     let act = Operation::Blocked {
         why: why.to_owned(),
         hint: hint.into(),
     };
     change
-        .note(format!("{why}; nothing is deployed until it is"))
+        .note(format!(
+            "{why}; the stack is not deployed until this is fixed"
+        ))
         .step(Step {
             summary: format!("deploy the stack {}", stack.name),
             act,
         })
 }
 
-/// Whether there is something to deploy, as far as is known without looking at disks.
+/// Returns true if there is something to deploy, as far as is known without reading disks.
 pub(super) fn deploys(
     stack: &StackResource,
     live: (&LiveStack, &Vec<HostName>),
@@ -142,7 +147,7 @@ pub(super) fn deploys(
     change.ok().flatten().is_some_and(is_deploy)
 }
 
-/// What the command warns of that people should read before saying yes.
+/// Returns the command's warnings that people should read before they confirm.
 fn warnings(preview: &DeployPreview) -> Vec<String> {
     let lines = preview.said.lines().map(str::trim);
     let warning = |line: &str| {
@@ -151,7 +156,7 @@ fn warnings(preview: &DeployPreview) -> Vec<String> {
             .and_then(|rest| rest.strip_suffix(" could not be accessed on a registry to record"));
         match image {
             Some(image) => Some(format!(
-                "no registry tells the digest of {image}: each node takes what the tag means to it"
+                "no registry returned the digest of {image}: each node uses its own image of that tag"
             )),
             None => line.starts_with("Ignoring ").then(|| line.to_owned()),
         }
@@ -159,7 +164,7 @@ fn warnings(preview: &DeployPreview) -> Vec<String> {
     lines.filter_map(warning).collect()
 }
 
-/// The one field that says that a whole object comes or goes.
+/// Adds the single field of an object that is created or removed as a whole.
 pub(super) fn whole(change: &mut Change, what: String, before: DisplayValue, after: DisplayValue) {
     change.fields.push(crate::model::FieldChange {
         field: what,

@@ -1,4 +1,5 @@
-//! Ports that another service publishes already: the Engine refuses the service in the middle of a deploy, the plan before it.
+//! Ports that another service already publishes: the Engine refuses such a service in the middle of
+//! a deploy; the plan refuses it before.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +8,10 @@ use serde_json::Value;
 use super::LiveStack;
 use crate::model::{Change, DeployPreview, Refusal};
 
-/// Port and protocol.
+/// Port number and protocol.
 type PortProtocol = (u64, String);
 
-/// Refuses a stack that publishes what is taken.
+/// Refuses a stack that publishes a port of another service.
 pub(super) fn check(stack: &str, live: &LiveStack, preview: &DeployPreview) -> Result<(), Refusal> {
     let mut taken: BTreeMap<PortProtocol, &str> = BTreeMap::new();
     let wanted: Vec<(&str, Vec<PortProtocol>)> = preview
@@ -24,7 +25,7 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &DeployPreview) -> R
         .iter()
         .filter_map(|service| service.get("Spec"))
     {
-        // A service that this deploy writes is judged by what it will publish.
+        // A service that this deploy writes is judged by its future ports.
         if wanted.iter().all(|(name, _)| *name != name_of(service)) {
             taken.extend(
                 published(service)
@@ -41,7 +42,7 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &DeployPreview) -> R
             {
                 return Err(Refusal {
                     why: format!(
-                        "the stack {stack} would publish {}/{} for {name}, which {other} publishes already",
+                        "the stack {stack} would publish {}/{} for {name}, but {other} already publishes it",
                         port.0, port.1
                     ),
                     hint: "choose another published port, or remove the other service first".into(),
@@ -52,7 +53,8 @@ pub(super) fn check(stack: &str, live: &LiveStack, preview: &DeployPreview) -> R
     Ok(())
 }
 
-/// Services that take the same port of their nodes cannot stand side by side: said, since where tasks go is the swarm's to choose.
+/// Adds a note about services that publish the same port of their nodes: they cannot run on one
+/// node. This is only a note, because the swarm chooses the nodes of tasks.
 pub(super) fn note_shared(live: &LiveStack, preview: &DeployPreview, change: &mut Change) {
     let writes = preview
         .writes
@@ -87,12 +89,13 @@ fn name_of(spec: &Value) -> &str {
     spec.get("Name").and_then(Value::as_str).unwrap_or_default()
 }
 
-/// Ports of the routing mesh: one service of the swarm can have each. Ports of a node's own depend on where tasks go.
+/// Returns the ports of the routing mesh: only one service of the swarm can have each. Conflicts of
+/// ports in host mode depend on the nodes of the tasks.
 fn published(spec: &Value) -> Vec<PortProtocol> {
     ports(spec, |mode| mode != "host")
 }
 
-/// Ports of the nodes themselves.
+/// Returns the ports in host mode.
 fn of_nodes(spec: &Value) -> Vec<PortProtocol> {
     ports(spec, |mode| mode == "host")
 }

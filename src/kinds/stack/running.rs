@@ -1,11 +1,12 @@
-//! Services that are as asked and yet do not all run: nothing to deploy, and still not what the playbook says.
+//! Services whose specification is in sync but whose tasks do not all run: there is nothing to
+//! deploy, and still a difference from the playbook.
 
 use serde_json::Value;
 
 use super::LiveStack;
 use crate::model::{Change, DisplayValue, FieldChange};
 
-/// Adds a field for each service that lacks tasks; whether there is any.
+/// Adds a field for each service that lacks tasks. Returns true if there is any.
 pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> bool {
     for service in live.own_services(stack) {
         let count = |key: &str| {
@@ -13,7 +14,7 @@ pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> boo
                 .pointer(&format!("/ServiceStatus/{key}"))
                 .and_then(Value::as_u64)
         };
-        // Engines before API 1.41 do not tell.
+        // Engines before API 1.41 do not report these numbers.
         let (Some(running), Some(desired)) = (count("RunningTasks"), count("DesiredTasks")) else {
             continue;
         };
@@ -25,7 +26,7 @@ pub(super) fn compare(stack: &str, live: &LiveStack, change: &mut Change) -> boo
                 .copied()
                 .unwrap_or_default()
         });
-        // What a job has completed does not run any more.
+        // Completed tasks of a job no longer run, and count as done.
         if running + count("CompletedTasks").unwrap_or_default() >= desired {
             continue;
         }

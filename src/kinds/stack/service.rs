@@ -1,4 +1,5 @@
-//! Services: those that would be made, changed field by field, and removed; which of them restart, and which only scale.
+//! Services of a stack: creations, changes field by field, and removals; lists the services that
+//! restart and the services that only scale.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,7 +17,7 @@ fn name_of(specification: &Value) -> &str {
         .unwrap_or_default()
 }
 
-/// Adds what differs.
+/// Adds the differences to the change.
 pub(super) fn compare(
     stack: &str,
     live: &LiveStack,
@@ -97,10 +98,10 @@ pub(super) fn compare(
     }
     for (names, words) in [
         (restarts, "tasks are replaced"),
-        (stays, "tasks that run are not replaced"),
+        (stays, "running tasks are not replaced"),
         (
             kept,
-            "no longer in the compose files, and kept: `prune = true` would remove it",
+            "no longer in the compose files, but kept: `prune = true` would remove it",
         ),
     ] {
         if !names.is_empty() {
@@ -109,7 +110,7 @@ pub(super) fn compare(
     }
 }
 
-/// What a service is, in one line.
+/// Describes a service in one line.
 fn summary(parts: &SpecFields) -> String {
     let mut words = Vec::new();
     if let Some(image) = parts.get("image") {
@@ -139,7 +140,7 @@ fn summary(parts: &SpecFields) -> String {
     words.join(", ")
 }
 
-/// Fields that differ, each with whether it replaces tasks.
+/// Returns the different fields, each with true if its change replaces tasks.
 fn difference(service: &str, before: &SpecFields, after: &SpecFields) -> Vec<(FieldChange, bool)> {
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let mut fields = Vec::new();
@@ -171,7 +172,8 @@ fn difference(service: &str, before: &SpecFields, after: &SpecFields) -> Vec<(Fi
     fields
 }
 
-/// An image without a digest is the same as what the swarm pinned it to.
+/// Returns true if the images are the same. An image without a digest equals the image that the
+/// swarm pinned it to.
 fn same_image(live: &str, wanted: &str) -> bool {
     let tagged = |image: &str| {
         let last = image.rsplit('/').next().unwrap_or_default();

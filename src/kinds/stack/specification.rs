@@ -1,5 +1,5 @@
-//! A service's specification as fields that two specifications can be compared by: in the words of a compose file, without order
-//! where order means nothing, and without what the Engine fills in.
+//! Comparable fields of a service's specification: in the words of a compose file, without order
+//! where the order has no meaning, and without the values that the Engine fills in.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,24 +7,25 @@ use serde_json::{Map, Value};
 
 use crate::kinds::stack::display;
 
-/// Labels by which the command keeps what is in the specification anyway.
+/// Labels in which the command repeats values that the specification has anyway.
 const OWN_LABELS: &[&str] = &["com.docker.stack.namespace", "com.docker.stack.image"];
 
-/// One field.
+/// A field of a specification.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SpecField {
-    /// The value in words.
+    /// Value in words.
     pub(super) text: String,
-    /// A value that is not shown.
+    /// True if the value is not shown.
     pub(super) secret: bool,
-    /// Whether tasks are replaced when it changes.
+    /// True if a change of the field replaces tasks.
     pub(super) restarts: bool,
 }
 
-/// A specification by fields.
+/// Fields of a specification by name.
 pub(super) type SpecFields = BTreeMap<String, SpecField>;
 
-/// Takes a specification apart. `networks` gives names for the IDs by which live services name their networks.
+/// Splits a specification into fields. `networks` maps the network IDs that live services use to
+/// names.
 pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> SpecFields {
     let mut taken = SpecReader {
         rest: specification.clone(),
@@ -76,7 +77,7 @@ impl SpecReader {
         self.take("/Name");
         let image = self.take("/TaskTemplate/ContainerSpec/Image");
         self.put("image", image.as_str().unwrap_or_default(), true);
-        // It counts up when a person forces an update: nothing that a compose file asks for.
+        // The counter rises when a person forces an update; a compose file cannot declare it.
         self.take("/TaskTemplate/ForceUpdate");
         for (pointer, word, restarts) in [
             ("/Labels", "label", false),
@@ -127,7 +128,7 @@ impl SpecReader {
         };
         for entry in list.iter().filter_map(Value::as_str) {
             let (key, value) = entry.split_once('=').unwrap_or((entry, ""));
-            // A value may be a password, and often is.
+            // A value may be a password, and it often is.
             let part = SpecField {
                 text: value.to_owned(),
                 secret: true,
@@ -170,7 +171,7 @@ impl SpecReader {
                 self.put(format!("{word} {name}"), display::file(&reference), true);
             }
         }
-        // Very old clients put them beside the template.
+        // Very old clients put networks beside the template.
         let attached = [self.list("/TaskTemplate/Networks"), self.list("/Networks")].concat();
         for network in attached {
             let target = network
@@ -202,7 +203,8 @@ impl SpecReader {
         }
     }
 
-    /// Tasks that fit the new placement stay: the swarm replaces only those that do not.
+    /// Reads the placement. A change replaces no tasks that fit the new placement; the swarm
+    /// replaces only the others.
     fn placement(&mut self) {
         let mut constraints: Vec<String> = self
             .list("/TaskTemplate/Placement/Constraints")
@@ -214,13 +216,14 @@ impl SpecReader {
         if !constraints.is_empty() {
             self.put("constraints", constraints.join(", "), false);
         }
-        // What a registry said of the image's platforms when it was looked up.
+        // Platforms of the image come from the registry when the image is resolved, not from the
+        // compose file.
         self.take("/TaskTemplate/Placement/Platforms");
         let rest = self.take("/TaskTemplate/Placement");
         self.flatten("", "placement", rest, false);
     }
 
-    /// All else, by its own names.
+    /// Reads all other fields, by their own names.
     fn remainder(&mut self) {
         let Value::Object(mut rest) = self.rest.take() else {
             return;
@@ -257,8 +260,9 @@ impl SpecReader {
                 if list.is_empty() {
                     return;
                 }
-                // Ulimits, hosts, capabilities: sets in all but name. Where order counts (a health check's command), it is a
-                // list of words that only a person changes.
+                // Ulimits, hosts and capabilities are sets in all but name. Lists with a
+                // significant order (a health check's command) are lists of words that only a
+                // person changes.
                 if !matches!(key, "Test" | "Nameservers" | "Search") {
                     list.sort_by_key(Value::to_string);
                 }
@@ -277,7 +281,8 @@ fn into_object(value: Option<Value>) -> Map<String, Value> {
     }
 }
 
-/// What the Engine fills in where nothing is asked, and what it leaves out where it is asked.
+/// Returns true for a value that the Engine fills in when it is not declared, or leaves out when it
+/// is declared.
 fn is_default(field: &str, value: &Value) -> bool {
     let filled_in = match field {
         "isolation" => "default",
@@ -290,14 +295,15 @@ fn is_default(field: &str, value: &Value) -> bool {
     };
     match value {
         Value::Null | Value::Bool(false) => true,
-        // No task at a time means all at once: nothing that is filled in.
+        // A parallelism of 0 means all tasks at once, and is not a default.
         Value::Number(number) => number.as_f64() == Some(0.0) && !field.ends_with("parallelism"),
         Value::String(text) => text == filled_in || text.is_empty(),
         _ => false,
     }
 }
 
-/// `StopGracePeriod` as `stop grace period`; the Engine's names where a compose file has shorter ones.
+/// Formats `StopGracePeriod` as `stop grace period`; names for which a compose file has a shorter
+/// word use that word.
 fn words_of(key: &str) -> String {
     let known = match key {
         "EndpointSpec" => "endpoint",

@@ -1,5 +1,5 @@
-//! Specifications as docker 28 writes them (recorded) against what Engine 26.1 lists after it took them (recorded), and what
-//! is made of tampering, refusals and what is missing.
+//! Tests of `stack`: recorded specifications as docker 28 writes them against the recorded list of
+//! Engine 26.1 after it accepted them; and the plans for tampering, refusals and missing objects.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ fn live(record: &Value) -> LiveStack {
     }
 }
 
-/// The writes of a deploy over what is there already.
+/// Returns the writes of a deploy over existing objects.
 fn updates(record: &Value) -> DeployPreview {
     let write = |body: &Value| StackWrite {
         method: "POST".into(),
@@ -96,7 +96,7 @@ fn acts(change: &Change) -> Vec<String> {
 }
 
 #[test]
-fn what_the_engine_made_of_a_specification_is_no_difference() {
+fn values_filled_in_by_the_engine_are_not_differences() {
     let record = recorded();
     assert!(
         planned(&stack(""), live(&record), updates(&record))
@@ -106,7 +106,7 @@ fn what_the_engine_made_of_a_specification_is_no_difference() {
 }
 
 #[test]
-fn noise_is_no_difference() {
+fn equivalent_specifications_are_not_differences() {
     let mut record = recorded();
     for service in record["live"].as_array_mut().unwrap() {
         let task = &mut service["Spec"]["TaskTemplate"];
@@ -135,7 +135,7 @@ fn noise_is_no_difference() {
 }
 
 #[test]
-fn tampering_is_named_field_by_field() {
+fn tampering_is_reported_field_by_field() {
     for (pointer, value, expected, replaced) in [
         (
             "/Mode/Replicated/Replicas",
@@ -271,7 +271,7 @@ fn tampering_is_named_field_by_field() {
 }
 
 #[test]
-fn a_new_stack_is_described_and_waits_only_when_asked() {
+fn new_stack_is_described_and_waits_only_if_declared() {
     let record = recorded();
     let mut preview = updates(&record);
     for write in &mut preview.writes {
@@ -302,7 +302,7 @@ fn a_new_stack_is_described_and_waits_only_when_asked() {
     ] {
         assert!(text.contains(expected), "{text}");
     }
-    // No swarm yet: the same plan, for later.
+    // Without a swarm, the same plan applies later.
     let observed = StackState {
         found: ClusterState::NoSwarm,
         preview: Some(StackAnswer::Previewed(preview)),
@@ -316,7 +316,7 @@ fn a_new_stack_is_described_and_waits_only_when_asked() {
 }
 
 #[test]
-fn what_is_no_longer_wanted_goes_only_when_pruning() {
+fn undeclared_services_are_removed_only_with_prune() {
     let record = recorded();
     let mut preview = updates(&record);
     preview
@@ -338,7 +338,7 @@ fn what_is_no_longer_wanted_goes_only_when_pruning() {
 }
 
 #[test]
-fn an_external_object_that_is_missing_stops_the_deploy_and_not_the_plan() {
+fn missing_external_object_blocks_the_deploy_but_not_the_plan() {
     let record = recorded();
     let preview = DeployPreview {
         missing: vec!["secret db".into()],
@@ -365,7 +365,7 @@ fn an_external_object_that_is_missing_stops_the_deploy_and_not_the_plan() {
 }
 
 #[test]
-fn what_cannot_go_well_is_refused() {
+fn conflicting_ports_and_networks_are_refused() {
     let record = recorded();
     let with = |path: &str, body: Value| {
         let mut preview = updates(&record);
@@ -408,7 +408,7 @@ fn what_cannot_go_well_is_refused() {
                 "/secrets/create",
                 json!({"Name": "rich_big", "DataLength": 800_000}),
             ),
-            "the secret rich_big has 586 KiB; the swarm takes at most 500",
+            "the secret rich_big has 586 KiB; the swarm accepts at most 500",
         ),
         (
             with(
@@ -445,7 +445,7 @@ fn what_cannot_go_well_is_refused() {
 }
 
 #[test]
-fn ports_of_nodes_that_two_services_want_are_said() {
+fn shared_host_mode_ports_are_noted() {
     let record = recorded();
     let host = json!({"Ports": [{"PublishedPort": 81, "TargetPort": 80, "Protocol": "tcp", "PublishMode": "host"}]});
     let mut preview = updates(&record);
@@ -470,7 +470,7 @@ fn ports_of_nodes_that_two_services_want_are_said() {
 }
 
 #[test]
-fn services_that_lack_tasks_differ_and_nothing_is_deployed() {
+fn services_that_lack_tasks_differ_without_a_deploy() {
     let mut record = recorded();
     for service in record["live"].as_array_mut().unwrap() {
         service["ServiceStatus"] = json!({"RunningTasks": 1, "DesiredTasks": if service["Spec"]["Name"] == "rich_app" { 2 } else { 1 }});
@@ -493,7 +493,7 @@ fn services_that_lack_tasks_differ_and_nothing_is_deployed() {
 }
 
 #[test]
-fn what_ran_on_a_lost_node_does_not_run() {
+fn tasks_of_a_lost_node_do_not_count_as_running() {
     let mut lost = node("n2", "docker02", "192.168.56.12");
     lost["Status"]["State"] = "down".into();
     let nodes = json!([node("n1", "docker01", "192.168.56.11"), lost]);
@@ -527,7 +527,7 @@ fn what_ran_on_a_lost_node_does_not_run() {
         &mut change
     ));
     assert_eq!(fields(&change), ["web_app running tasks: 1 => 2"]);
-    // The Engine's number counts where all nodes are there.
+    // The Engine's number is used when no node is lost.
     assert!(!running::compare(
         "web",
         &LiveStack {
@@ -539,7 +539,7 @@ fn what_ran_on_a_lost_node_does_not_run() {
 }
 
 #[test]
-fn absent_removes_services_first_and_waits_for_their_tasks() {
+fn absent_stack_removes_services_first_and_waits_for_their_tasks() {
     let record = recorded();
     let mut there = live(&record);
     there.secrets = vec![json!({"ID": "s1", "Spec": {"Name": "rich_pw"}})];
@@ -566,12 +566,12 @@ fn absent_removes_services_first_and_waits_for_their_tasks() {
 }
 
 #[test]
-fn what_a_playbook_may_not_say() {
+fn invalid_tables_are_refused() {
     for (table, word) in [
         ("name = 'a b'\nsources = ['rich.yml']", "name of a stack"),
         ("name = '-a'\nsources = ['rich.yml']", "name of a stack"),
         ("name = 'a'", "no host"),
-        ("name = 'a'\ntimeout = 'soon'", "no time"),
+        ("name = 'a'\ntimeout = 'soon'", "not a duration"),
     ] {
         let error = trial::invalid::<StackResource>(table);
         assert!(error.contains(word), "{table}: {error}");

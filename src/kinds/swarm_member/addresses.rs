@@ -1,5 +1,6 @@
-//! Which addresses a member uses, decided before any connection. A wrong advertised address (the NAT interface that all
-//! Vagrant machines share, a loopback) joins and then fails in the overlay networks, so it is caught here.
+//! Addresses that a member uses, decided before any connection. A wrong advertised address (the NAT
+//! interface that all Vagrant machines share, or a loopback address) would join and then fail in
+//! the overlay networks; it is refused here.
 
 use std::net::IpAddr;
 
@@ -11,10 +12,11 @@ use crate::swarm::{ManagerAddresses, NodeRole, host_part, port_of};
 /// Longest name of a network interface (Linux's IFNAMSIZ without its NUL).
 const INTERFACE_NAME_LIMIT: usize = 15;
 
-/// What VirtualBox and QEMU give the first card of every machine (VirtualBox manual, "Network Address Translation").
+/// Address that VirtualBox and QEMU give to the first network card of every machine (VirtualBox
+/// manual, "Network Address Translation").
 pub(super) const NAT_ADDRESS: &str = "10.0.2.15";
 
-/// Finds the host's place: its own address and those of its managers.
+/// Determines the host's own address and the addresses of its managers.
 pub(super) fn place(
     member: &SwarmMemberResource,
     context: &HostContext<'_>,
@@ -33,11 +35,11 @@ pub(super) fn place(
     }
     if member.init && !ours.managers.iter().any(|(name, _)| name == context.host) {
         let message = format!(
-            "{} may start the swarm and is not in the group `{}`",
+            "{} may start the swarm but is not in the group `{}`",
             context.host, member.managers
         );
         return Err(InvalidField::new("init", message)
-            .hint("put it into the group, or the other hosts cannot find the swarm"));
+            .hint("put it into the group; otherwise the other hosts cannot find the swarm"));
     }
     let entry = context
         .roster
@@ -53,9 +55,9 @@ pub(super) fn place(
         None => {
             return Err(InvalidField::new(
                 "advertise",
-                format!("what {} advertises is not known: SSH connects to the name `{}`", context.host, entry.address),
+                format!("the address that {} should advertise is unknown: SSH connects to the name `{}`", context.host, entry.address),
             )
-            .hint("set the host's variable swarm_address (or advertise) to the address that the other nodes reach"));
+            .hint("set the host's variable swarm_address (or advertise) to an address that the other nodes can reach"));
         }
     };
     check_address("advertise", &advertise)?;
@@ -78,7 +80,7 @@ pub(super) fn place(
     })
 }
 
-/// An IP or an interface, with or without a port: what the Engine takes.
+/// Checks for an IP address or an interface, with or without a port, as the Engine accepts it.
 fn check_address(field: &str, address: &str) -> Result<(), InvalidField> {
     let host = host_part(address);
     let is_interface = !host.is_empty()
@@ -99,7 +101,7 @@ fn check_address(field: &str, address: &str) -> Result<(), InvalidField> {
     .hint("for example 192.168.56.11, 192.168.56.11:2377 or eth1"))
 }
 
-/// An advertised address must mean this host, and only this one, to all others.
+/// Checks that the advertised address reaches this host, and only this host, from all other hosts.
 fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), InvalidField> {
     let Ok(address) = host_part(advertise).parse::<IpAddr>() else {
         return Ok(());
@@ -136,7 +138,8 @@ fn check_reachable(advertise: &str, context: &HostContext<'_>) -> Result<(), Inv
     }
 }
 
-/// Pools are checked here because the Engine finds a clash only when the overlay networks are already broken.
+/// Checks the address pools. The Engine detects a conflict only after the overlay networks are
+/// already broken.
 pub(super) fn check_pools(
     member: &SwarmMemberResource,
     roster: &Roster,
@@ -146,7 +149,7 @@ pub(super) fn check_pools(
     for (index, pool) in member.address_pool.iter().enumerate() {
         if pool.trunc() != *pool {
             return invalid(
-                format!("{pool} has bits behind its prefix"),
+                format!("{pool} has bits set after its prefix"),
                 &format!("write {}", pool.trunc()),
             );
         }
@@ -156,7 +159,7 @@ pub(super) fn check_pools(
                 member.subnet_size
             );
             return Err(InvalidField::new("subnet_size", message)
-                .hint("it lies between the pool's prefix length and 29"));
+                .hint("choose a size between the pool's prefix length and 29"));
         }
         if let Some(other) = member.address_pool[..index]
             .iter()
@@ -164,7 +167,7 @@ pub(super) fn check_pools(
         {
             return invalid(
                 format!("{pool} and {other} overlap"),
-                "give pools that share no address",
+                "use pools that share no address",
             );
         }
         for (name, entry) in &roster.hosts {

@@ -1,5 +1,6 @@
-//! Entries that this machine left behind in the list of nodes: each join makes a new node, and the old one stays `down`.
-//! Only an entry with this machine's own host name *and* address is removed; a likeness is merely mentioned.
+//! Ghost nodes: entries that this machine left behind in the list of nodes. Each join creates a new
+//! node, and the old node stays `down`. Only an entry with this machine's own host name *and*
+//! address is removed; a similar entry is only mentioned.
 
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use crate::model::{Action, Change, DisplayValue, Step};
 use crate::names::HostName;
 use crate::swarm::{Membership, MembershipStatus, SwarmNode, VoterLoss, host_part, may_lose};
 
-/// How long the managers take to call a node down that left (three missed heartbeats of 5 s, generously).
+/// Time limit for the managers to report a node that left as down (three missed heartbeats of 5 s,
+/// with a large margin).
 const DOWN_WITHIN: Duration = Duration::from_secs(90);
 
-/// What this machine left behind, and what only looks like it.
+/// Ghost nodes of this machine, and notes about similar nodes.
 #[derive(Debug, Default)]
 pub(super) struct GhostNodes {
     managers: Vec<HostName>,
@@ -20,7 +22,8 @@ pub(super) struct GhostNodes {
     notes: Vec<String>,
 }
 
-/// Finds the entries. A host whose own membership is unclear has no ghosts: one of the entries may be itself.
+/// Finds the ghost nodes. A host whose own membership is unclear has none, because each entry may
+/// be the host itself.
 pub(super) fn find(
     member: &SwarmMemberResource,
     status: &MembershipStatus,
@@ -49,13 +52,14 @@ pub(super) fn find(
         .iter()
         .filter(|node| node.hostname == hostname && own != Some(node.id.as_str()))
     {
-        // A host that just left is called down only after some heartbeats; a member's twin that is up is somebody else.
+        // A host that just left is reported as down only after some heartbeats; a node that is up
+        // beside a member is another machine.
         if own.is_some() && node.state != "down" {
             continue;
         }
         if node.address != address {
             ghosts.notes.push(format!(
-                "node {} ({}, {} at {}) has the host name of {} and another address; if it is gone for good, remove it \
+                "node {} ({}, {} at {}) has the host name of {} but another address; if it is gone for good, remove it \
                  with `docker node rm {}`",
                 node.id, node.hostname, node.state, node.address, member.place.host, node.id
             ));
@@ -77,8 +81,8 @@ pub(super) fn find(
 }
 
 impl GhostNodes {
-    /// Takes away the votes of ghosts that were managers. Done before a join, so that the new voter does not raise the
-    /// majority while a dead one still counts.
+    /// Adds the demotion of ghosts that were managers. This precedes a join; otherwise the new
+    /// voter would raise the majority while a dead voter still counts.
     pub(super) fn bury_voters(&self, mut change: Change) -> Change {
         for ghost in self.ours.iter().filter(|ghost| ghost.manager.is_some()) {
             for step in self.demotion(ghost) {
@@ -88,7 +92,7 @@ impl GhostNodes {
         change
     }
 
-    /// Adds the removal of all ghosts to a change, or makes one of its own.
+    /// Adds the removal of all ghosts to a change, or creates a change for it.
     pub(super) fn bury(&self, change: Option<Change>) -> Option<Change> {
         if self.ours.is_empty() {
             return change.map(|mut change| {
@@ -121,7 +125,8 @@ impl GhostNodes {
                     DOWN_WITHIN,
                 ));
             }
-            // Without force: the Engine itself then refuses a node that is not down.
+            // The call is without force, because the Engine then refuses to remove a node that is
+            // not down.
             let summary = format!("remove ghost node {}", ghost.short_id());
             change = change.step(call(
                 summary,

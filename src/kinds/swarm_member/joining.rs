@@ -1,5 +1,5 @@
-//! How a host comes into the swarm: it starts one, or joins the one that a live manager holds. What it went half-way
-//! into, or was removed from, it leaves first.
+//! Joins a host to the swarm: the host starts a swarm, or joins the swarm of a live manager. A
+//! half-joined host, or a host that was removed, first leaves its old swarm.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ use crate::model::{
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, Membership, MembershipStatus, NodeRole, host_part, with_port};
 
-/// The Engine itself gives a join 20 s before it goes on in the background.
+/// Time limit of a join; the Engine itself waits 20 s and then continues in the background.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a node may take until its Engine calls it active.
+/// Time limit until a node's Engine reports it as active.
 pub(super) const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
-/// How long the first manager may take to start the swarm while others wait to join it.
+/// Time limit for the first manager to start the swarm while others wait to join it.
 const SWARM_WITHIN: Duration = Duration::from_secs(120);
 
-/// The change that brings the host in.
+/// Returns the change that brings the host into the swarm.
 pub(super) fn plan(
     member: &SwarmMemberResource,
     status: &MembershipStatus,
@@ -37,7 +37,7 @@ pub(super) fn plan(
                 DisplayValue::text("active"),
             )
             .note(format!(
-                "{host} went half-way into a swarm ({state}: {error}); it leaves and joins again"
+                "{host} is half-joined to a swarm ({state}: {error}); it leaves and joins again"
             ))
             .step(leave())
             .step(wait_own(
@@ -98,7 +98,7 @@ pub(super) fn plan(
     if first != host {
         let summary = format!("wait until {first} manages a swarm");
         let change = change
-            .note(format!("no manager of the group holds a swarm yet; {first}, the first of the group, starts it"))
+            .note(format!("no manager of the group has a swarm yet; {first}, the first of the group, starts it"))
             .step(wait(summary, vec![first.clone()], "/info", "/Swarm/ControlAvailable", true, SWARM_WITHIN));
         return Ok(join(
             member,
@@ -110,11 +110,11 @@ pub(super) fn plan(
     if !member.init {
         return Err(Refusal {
             why: format!(
-                "no manager of the group `{}` holds a swarm, and {host} may not start one",
+                "no manager of the group `{}` has a swarm, and {host} may not start one",
                 member.managers
             ),
             hint: format!(
-                "set init = true for {host} if a new swarm is meant; if one exists, put its manager first in the group"
+                "set init = true for {host} to start a new swarm; if a swarm exists, put its manager first in the group"
             ),
         });
     }
@@ -200,7 +200,7 @@ fn join(
     }
 }
 
-/// What init and join have in common.
+/// Returns the common part of the bodies of init and join.
 fn body(member: &SwarmMemberResource) -> Value {
     let mut body = json!({ "ListenAddr": member.listen, "AdvertiseAddr": member.place.advertise });
     if let Some(data_path) = &member.data_path {
@@ -212,7 +212,8 @@ fn body(member: &SwarmMemberResource) -> Value {
     body
 }
 
-/// Where the managers listen: as they say themselves, else as the inventory says.
+/// Returns the addresses of the managers: as the managers report them, or from the inventory if
+/// none does.
 fn remote_addresses(member: &SwarmMemberResource, swarm: Option<&LiveSwarm>) -> Vec<String> {
     let own = host_part(&member.place.advertise);
     let live: Vec<String> = swarm
@@ -220,7 +221,7 @@ fn remote_addresses(member: &SwarmMemberResource, swarm: Option<&LiveSwarm>) -> 
         .flat_map(|swarm| &swarm.nodes)
         .filter(|node| node.is_reachable_manager())
         .filter_map(|node| Some(node.manager.as_ref()?.addr.clone()))
-        // Some Engines show a manager at 0.0.0.0 (moby/moby#34722); that is no place to join.
+        // Some Engines list a manager at 0.0.0.0 (moby/moby#34722), which no node can join.
         .filter(|address| {
             !matches!(host_part(address), "" | "0.0.0.0" | "::") && host_part(address) != own
         })
@@ -237,10 +238,11 @@ fn remote_addresses(member: &SwarmMemberResource, swarm: Option<&LiveSwarm>) -> 
     known.map(|(_, address)| with_port(address)).collect()
 }
 
-/// Only for a host that has no place in the swarm: what it leaves is nothing.
+/// Returns the step that leaves the swarm, only for a host that is not a node of our swarm;
+/// therefore no node is lost.
 fn leave() -> Step {
     call(
-        "leave what it is half in",
+        "leave the half-joined swarm",
         Vec::new(),
         "POST",
         "/swarm/leave?force=true",
@@ -249,7 +251,7 @@ fn leave() -> Step {
     )
 }
 
-/// A step that calls an Engine: the own one when `managers` is empty.
+/// Returns a step that calls the API of an Engine: the host's own Engine if `managers` is empty.
 pub(super) fn call(
     summary: impl Into<String>,
     managers: Vec<HostName>,
@@ -273,7 +275,7 @@ pub(super) fn call(
     }
 }
 
-/// A step that waits for a field of an Engine's answer.
+/// Returns a step that waits for a field of an Engine's answer.
 pub(super) fn wait(
     summary: impl Into<String>,
     managers: Vec<HostName>,
@@ -295,7 +297,7 @@ pub(super) fn wait(
     }
 }
 
-/// The same for the host's own `/info`.
+/// Returns a step that waits for a field of the host's own `/info`.
 pub(super) fn wait_own(summary: &str, pointer: &str, equals: impl Into<Value>) -> Step {
     wait(summary, Vec::new(), "/info", pointer, equals, ACTIVE_WITHIN)
 }

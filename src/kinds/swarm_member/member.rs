@@ -1,5 +1,6 @@
-//! A host that is a node of the swarm already: role and availability are brought to what is asked; what only leaving
-//! and joining could change is refused, because that would cost the node its identity and its labels.
+//! Plan for a host that is already a node of the swarm: changes its role and availability. A
+//! difference that only leaving and joining could fix is refused, because that would cost the node
+//! its identity and its labels.
 
 use std::net::IpAddr;
 
@@ -10,7 +11,7 @@ use crate::swarm::{
     LiveSwarm, MembershipStatus, NodeRole, SwarmNode, VoterLoss, host_part, may_lose,
 };
 
-/// What differs for a member; `None` when it is as asked.
+/// Returns the change for a member; `None` when it is in sync.
 pub(super) fn plan(
     member: &SwarmMemberResource,
     status: &MembershipStatus,
@@ -71,7 +72,7 @@ pub(super) fn plan(
         (NodeRole::Worker, NodeRole::Manager) => Ok(Some(
             change
                 .step(wait(
-                    "wait until the managers reach it",
+                    "wait until the managers can reach it",
                     managers,
                     view,
                     "/ManagerStatus/Reachability",
@@ -85,7 +86,8 @@ pub(super) fn plan(
                 )),
         )),
         (NodeRole::Manager, NodeRole::Worker) => {
-            // Refused for good only where no force could help; else the guard decides at the moment of acting.
+            // The plan refuses only a demotion that `--force` cannot permit; otherwise the guard
+            // decides before the step.
             let note = match may_lose(&swarm.nodes, &node.id, host.as_str(), VoterLoss::Demotion) {
                 Ok(allowed) => allowed.note,
                 Err(refusal)
@@ -123,7 +125,8 @@ pub(super) fn plan(
     }
 }
 
-/// The address that a node advertises and the pools of a swarm cannot be changed in place.
+/// Refuses changes of the advertised address of a node and of the pools of a swarm, which cannot be
+/// changed in place.
 fn check_fixed(
     member: &SwarmMemberResource,
     status: &MembershipStatus,
@@ -144,8 +147,8 @@ fn check_fixed(
                 "{host} advertises {live} in the swarm, not {wanted}, and a node cannot change that without leaving"
             ),
             hint: format!(
-                "where its address has changed: drain it, run `docker swarm leave` on it and apply again (or `skep node rebuild {host}`); \
-                 else set its swarm_address to {live}"
+                "if its address has changed: drain it, run `docker swarm leave` on it and apply again (or `skep node rebuild {host}`); \
+                 if not, set its swarm_address to {live}"
             ),
         });
     }
@@ -165,18 +168,20 @@ fn check_fixed(
     }
     Err(Refusal {
         why: format!(
-            "the swarm's address pool is {} by /{}, not {} by /{}, and it is fixed since the swarm was started",
+            "the swarm's address pool is {} by /{}, not {} by /{}, and it cannot be changed after the start of the swarm",
             live.join(", "),
             swarm.subnet_size,
             wanted.join(", "),
             member.subnet_size
         ),
-        hint: "write the live pool into the playbook; another one needs a new swarm".into(),
+        hint: "write the live pool into the playbook; another pool needs a new swarm".into(),
     })
 }
 
-/// An address that the host has no more, as after a reload with another one: the managers hear the node from where it is now, while
-/// the other nodes look for its overlay networks where it was. An address that the host never had (of a router before it) is no fault.
+/// Refuses an advertised address that the host no longer has, as after a reload with another
+/// address: the managers receive the node's traffic from its new address, while the other nodes use
+/// the old address for the overlay networks. An address that the host never had (that of a router
+/// in front of it) is not an error.
 fn check_still_there(
     member: &SwarmMemberResource,
     status: &MembershipStatus,
@@ -189,7 +194,7 @@ fn check_still_there(
     }
     Err(Refusal {
         why: format!(
-            "{host} advertises {live} in the swarm and has no such address any more: the managers hear it from {heard}"
+            "{host} advertises {live} in the swarm but no longer has that address: the managers see it at {heard}"
         ),
         hint: format!(
             "give it {live} again; or set its swarm_address to {heard}, drain it, run `docker swarm leave` on it and apply again \
@@ -198,7 +203,7 @@ fn check_still_there(
     })
 }
 
-/// The role is written down, and the Engine does not act on it yet.
+/// Returns the change for a promotion that is recorded but not yet effective on the Engine.
 fn unfinished_promotion(member: &SwarmMemberResource, status: &MembershipStatus) -> Option<Change> {
     if member.role != NodeRole::Manager || status.info.control_available {
         return None;
@@ -217,7 +222,8 @@ fn unfinished_promotion(member: &SwarmMemberResource, status: &MembershipStatus)
     Some(change)
 }
 
-/// A node that is finding its managers again needs time, not a second join.
+/// Returns the change for a node that is reconnecting to its managers: it needs time, not a second
+/// join.
 pub(super) fn wait_for_return(status: &MembershipStatus) -> Change {
     let error = if status.info.error.is_empty() {
         "no error"
@@ -231,7 +237,7 @@ pub(super) fn wait_for_return(status: &MembershipStatus) -> Change {
             DisplayValue::text("active"),
         )
         .note(format!(
-            "the node is known to the managers and is finding them again; its Engine says: {error}"
+            "the managers know the node, and it is reconnecting to them; its Engine reports: {error}"
         ))
         .step(wait_own(
             "wait until the node is active",
@@ -240,7 +246,8 @@ pub(super) fn wait_for_return(status: &MembershipStatus) -> Change {
         ))
 }
 
-/// An Engine that does not answer may be a member: nothing is done but wait for it.
+/// Returns the change for an Engine that does not answer. The host may be a member, and skep only
+/// waits for the Engine.
 pub(super) fn wait_for_engine(why: &str) -> Change {
     Change::new(Action::Update)
         .field(
@@ -249,7 +256,7 @@ pub(super) fn wait_for_engine(why: &str) -> Change {
             DisplayValue::text("active"),
         )
         .note(format!(
-            "the Engine does not answer: {why}; what is to be done is known once it runs"
+            "the Engine does not answer: {why}; the change is known once it runs"
         ))
         .step(wait_own(
             "wait until the node is active",

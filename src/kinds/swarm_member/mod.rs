@@ -1,6 +1,6 @@
-//! `swarm_member`: this host as a manager or worker of the swarm that the managers of a group hold. One host starts the
-//! swarm, the others join with a token that is read from a live manager at that moment and never kept. A host in a
-//! foreign swarm is refused.
+//! `swarm_member`: this host as a manager or worker of the swarm that the managers of a group form.
+//! One host starts the swarm; the others join with a token that is read from a live manager at that
+//! moment and never kept. A host in a foreign swarm is refused.
 
 mod addresses;
 mod ghosts;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::cluster::default_managers;
 use crate::model::{
     Change, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query, Refusal,
-    ResourceKind,
+    ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -25,41 +25,44 @@ use crate::swarm::{
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SwarmMemberResource {
-    /// `manager` or `worker`.
+    /// Role of the node: `manager` or `worker`.
     role: NodeRole,
-    /// May start the swarm when no manager of the group holds one; only the first host of the group does. Default false.
+    /// Permission to start the swarm if no manager of the group has one; only the first host of the
+    /// group starts it. Default false.
     #[serde(default)]
     init: bool,
-    /// Address that the other nodes use: an IP or an interface, optionally with a port. Default: the variable
-    /// `swarm_address`, else the address of SSH when it is an IP.
+    /// Address that the other nodes use: an IP address or an interface, optionally with a port.
+    /// Default: the variable `swarm_address`, or the SSH address if it is an IP address.
     advertise: Option<String>,
     /// Address or interface of the overlay networks' traffic. Default: the advertised address.
     data_path: Option<String>,
-    /// Where the Engine listens for the managers' traffic. Default `0.0.0.0:2377`.
+    /// Address on which the Engine listens for the managers' traffic. Default `0.0.0.0:2377`.
     #[serde(default = "default_listen")]
     listen: String,
-    /// Pools from which overlay networks get their subnets; set when the swarm is started, fixed from then on.
+    /// Pools from which overlay networks get their subnets; set at the start of the swarm and fixed
+    /// from then on.
     #[serde(default)]
     address_pool: Vec<ipnet::Ipv4Net>,
     /// Prefix length of those subnets. Default 24.
     #[serde(default = "default_subnet_size")]
     subnet_size: u8,
-    /// `active`, `pause` or `drain`. Default: left as it is.
+    /// Availability: `active`, `pause` or `drain`. Default: left unchanged.
     availability: Option<NodeAvailability>,
-    /// The group whose hosts are the managers. Default `managers`.
+    /// Group whose hosts are the managers. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
-    /// Filled by `bind`.
+    /// Values from the inventory; set by `bind`.
     #[serde(skip)]
     place: MemberContext,
 }
 
-/// What the inventory says about this host and its managers.
+/// Values from the inventory about this host and its managers.
 #[derive(Debug, Clone)]
 struct MemberContext {
     host: HostName,
     advertise: String,
-    /// Whether a person wrote the address down; a guessed one is never held against a live node.
+    /// True if a person declared the address; a derived address is never compared with that of a
+    /// live node.
     advertise_is_explicit: bool,
     ours: ManagerAddresses,
 }
@@ -75,15 +78,15 @@ impl Default for MemberContext {
     }
 }
 
-/// Whether a node takes tasks.
+/// Availability of a node for tasks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum NodeAvailability {
-    /// Takes tasks.
+    /// The node accepts tasks.
     Active,
-    /// Keeps its tasks and takes no new ones.
+    /// The node keeps its tasks and accepts no new tasks.
     Pause,
-    /// Gives its tasks away.
+    /// The node's tasks move to other nodes.
     Drain,
 }
 
@@ -105,7 +108,7 @@ fn default_subnet_size() -> u8 {
     24
 }
 
-/// What was found: the status, or why there is none to act on, and the host's own addresses.
+/// Observed state: the membership, or the refusal to act on it, and the host's own addresses.
 #[derive(Debug)]
 pub struct SwarmMemberState {
     status: Result<MembershipStatus, Refusal>,
@@ -136,7 +139,7 @@ impl ResourceKind for SwarmMemberResource {
 
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.place.host, &self.place.ours.names());
-        queries.push(Query::Facts);
+        queries.push(Query::Shell(ShellQuery::Facts));
         queries
     }
 
@@ -170,25 +173,26 @@ impl ResourceKind for SwarmMemberResource {
 }
 
 impl SwarmMemberResource {
-    /// The resource, when it is of this kind.
+    /// Returns the resource if it is of this kind.
     #[must_use]
     pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
         resource.itself()?.downcast_ref()
     }
 
-    /// Whether the playbook says how available the node is.
+    /// Returns true if the playbook declares the availability of the node.
     #[must_use]
     pub fn says_availability(&self) -> bool {
         self.availability.is_some()
     }
 
-    /// Whether the host is to be a manager.
+    /// Returns true if the host should be a manager.
     #[must_use]
     pub fn is_manager(&self) -> bool {
         self.role == NodeRole::Manager
     }
 
-    /// Warns of an advertised address that the host does not have (the NAT trap): other nodes could not reach it.
+    /// Adds a warning about an advertised address that the host does not have (the NAT trap): other
+    /// nodes could not reach it.
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {
         let advertised = crate::swarm::host_part(&self.place.advertise);
         let is_address = advertised.parse::<std::net::IpAddr>().is_ok();
@@ -197,11 +201,11 @@ impl SwarmMemberResource {
                 .iter()
                 .any(|address| address == addresses::NAT_ADDRESS)
         {
-            // Which address a card has is the Engine's to find out, and too late here.
+            // Only the Engine resolves the address of an interface, which is too late for a plan.
             let (host, nat) = (&self.place.host, addresses::NAT_ADDRESS);
             return change.note(format!(
-                "{host} has {nat}, which every machine behind the NAT of VirtualBox or QEMU has: if {advertised} carries it, no other \
-                 node can reach {host}; say the address instead of the interface"
+                "{host} has {nat}, which every machine behind the NAT of VirtualBox or QEMU has: if {advertised} has this address, no other \
+                 node can reach {host}; give the address instead of the interface"
             ));
         }
         if !is_address

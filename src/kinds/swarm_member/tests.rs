@@ -1,10 +1,12 @@
-//! Every status of a host towards the swarm, with the steps that mend it.
+//! Tests of every membership status of a host, with the steps that fix it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::model::{DisplayValue, Disruption, DockerAnswer, HostFacts, Operation, QueryAnswer};
+use crate::model::{
+    DisplayValue, Disruption, DockerAnswer, HostFacts, Operation, QueryAnswer, ShellQuery,
+};
 use crate::swarm::samples::*;
 
 const MANAGER: &str = "role = 'manager'\ninit = true\naddress_pool = ['10.20.0.0/16']";
@@ -18,10 +20,11 @@ fn facts(answers: HostAnswers, name: &str) -> HostAnswers {
         addresses: vec![IP1.into(), IP2.into()],
         ..HostFacts::default()
     };
-    answers.with(Query::Facts, QueryAnswer::Facts(facts))
+    answers.with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts))
 }
 
-/// What docker02 sees: its own `/info`, that of docker01, and the nodes that docker01 lists.
+/// Returns the answers for docker02: its own `/info`, the `/info` of docker01, and the nodes that
+/// docker01 lists.
 fn second(own_info: DockerAnswer, first: DockerAnswer, nodes: Value) -> HostAnswers {
     let answers = and(
         and(own("/info", own_info), "docker01", "/info", first),
@@ -79,7 +82,7 @@ fn body(change: &Change, path: &str) -> Value {
 }
 
 #[test]
-fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
+fn bare_first_manager_starts_the_swarm_and_then_is_in_sync() {
     let member = member(MANAGER, "docker01");
     for engine in [DockerAnswer::Absent, good(inactive("docker01"))] {
         let change = planned(&member, &facts(own("/info", engine), "docker01")).unwrap();
@@ -101,14 +104,14 @@ fn a_bare_first_manager_plans_to_start_the_swarm_and_then_is_in_sync() {
         );
     }
     let after = own("/info", good(m1())).with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader()]))),
     );
     assert!(planned(&member, &facts(after, "docker01")).is_none());
 }
 
 #[test]
-fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
+fn worker_joins_with_a_deferred_token_and_then_is_in_sync() {
     let member = member(WORKER, "docker02");
     let change = planned(
         &member,
@@ -145,7 +148,7 @@ fn a_worker_joins_with_a_late_token_and_then_is_in_sync() {
 }
 
 #[test]
-fn before_there_is_a_swarm_others_wait_for_the_first_manager() {
+fn other_hosts_wait_for_the_first_manager_before_there_is_a_swarm() {
     let second =
         bound::<SwarmMemberResource>(MANAGER, "docker02", &roster(&["docker01", "docker02"]))
             .unwrap();
@@ -173,7 +176,7 @@ fn before_there_is_a_swarm_others_wait_for_the_first_manager() {
 }
 
 #[test]
-fn nothing_is_started_or_joined_while_a_manager_is_out_of_sight() {
+fn no_swarm_is_started_or_joined_while_a_manager_is_unreadable() {
     let first =
         bound::<SwarmMemberResource>(MANAGER, "docker01", &roster(&["docker01", "docker02"]))
             .unwrap();
@@ -203,7 +206,7 @@ fn nothing_is_started_or_joined_while_a_manager_is_out_of_sight() {
 }
 
 #[test]
-fn a_host_of_another_swarm_is_refused_with_both_named() {
+fn host_of_another_swarm_is_refused_naming_both_swarms() {
     let member = member(WORKER, "docker02");
     let nodes = || json!([leader()]);
     let foreign_worker = worker("docker02", "x2", IP2, ("x9", "10.9.9.9:2377"));
@@ -223,7 +226,7 @@ fn a_host_of_another_swarm_is_refused_with_both_named() {
     let own_swarm = manager("docker02", "x2", IP2, "c9");
     for first in [good(m1()), good(inactive("docker01")), DockerAnswer::Absent] {
         let answers = second(good(own_swarm.clone()), first, nodes()).with(
-            Query::engine("/nodes"),
+            Query::docker("/nodes"),
             QueryAnswer::Engine(good(json!([]))),
         );
         assert!(
@@ -231,13 +234,13 @@ fn a_host_of_another_swarm_is_refused_with_both_named() {
             "a swarm of its own"
         );
     }
-    // Half-way into a foreign swarm is foreign too.
+    // A host that is half-joined to a foreign swarm is foreign, too.
     let half = set(foreign_worker, "/Swarm/LocalNodeState", "pending");
     assert!(refused(&member, &second(good(half), good(m1()), nodes())).contains("another swarm"));
 }
 
 #[test]
-fn managers_of_two_swarms_are_refused_naming_both() {
+fn managers_of_two_swarms_are_refused_naming_both_swarms() {
     let roster = roster(&["docker01", "docker02"]);
     let third = bound::<SwarmMemberResource>(WORKER, "docker03", &roster).unwrap();
     let answers = and(
@@ -266,7 +269,7 @@ fn managers_of_two_swarms_are_refused_naming_both() {
 }
 
 #[test]
-fn locked_and_leaderless_are_told() {
+fn locked_and_leaderless_swarms_are_reported() {
     let second_host = member(WORKER, "docker02");
     let locked = set(inactive("docker02"), "/Swarm/LocalNodeState", "locked");
     assert!(
@@ -310,7 +313,7 @@ fn half_joined_and_removed_nodes_leave_and_join_again() {
 }
 
 #[test]
-fn a_known_node_that_is_coming_back_is_waited_for() {
+fn returning_node_is_awaited() {
     let info = set(w2(), "/Swarm/LocalNodeState", "pending");
     let answers = second(
         good(info),
@@ -325,7 +328,7 @@ fn a_known_node_that_is_coming_back_is_waited_for() {
 }
 
 #[test]
-fn a_stopped_engine_is_never_taken_for_a_host_outside_the_swarm() {
+fn stopped_engine_is_never_treated_as_outside_the_swarm() {
     let answers = second(
         DockerAnswer::Down("stopped".into()),
         good(m1()),
@@ -339,7 +342,7 @@ fn a_stopped_engine_is_never_taken_for_a_host_outside_the_swarm() {
 }
 
 #[test]
-fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
+fn promotion_and_demotion_go_through_another_manager() {
     let promoted =
         bound::<SwarmMemberResource>("role = 'manager'", "docker02", &roster(&["docker01"]))
             .unwrap();
@@ -380,7 +383,7 @@ fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
             "own wait /info /Swarm/ControlAvailable=false",
         ]
     );
-    // After promotion the same plan is empty.
+    // After the promotion, the same plan is empty.
     assert!(
         planned(
             &promoted,
@@ -391,17 +394,17 @@ fn a_worker_is_promoted_and_a_manager_demoted_through_another_manager() {
 }
 
 #[test]
-fn the_only_manager_is_not_demoted() {
+fn demotion_of_the_only_manager_is_refused() {
     let only = bound::<SwarmMemberResource>(WORKER, "docker01", &roster(&["docker01"])).unwrap();
     let answers = own("/info", good(m1())).with(
-        Query::engine("/nodes"),
+        Query::docker("/nodes"),
         QueryAnswer::Engine(good(json!([leader()]))),
     );
     assert!(refused(&only, &facts(answers, "docker01")).contains("only manager"));
 }
 
 #[test]
-fn availability_and_the_fixed_address_are_compared() {
+fn availability_and_the_advertised_address_are_compared() {
     let drained = bound::<SwarmMemberResource>(
         "role = 'worker'\navailability = 'drain'",
         "docker02",
@@ -423,7 +426,7 @@ fn availability_and_the_fixed_address_are_compared() {
 }
 
 #[test]
-fn an_address_that_the_host_has_no_more_is_told() {
+fn lost_advertised_address_is_refused() {
     let member = member(WORKER, "docker02");
     let at = |heard: &str, own: &[&str]| {
         let nodes = json!([leader(), node("n2", "docker02", heard)]);
@@ -431,19 +434,21 @@ fn an_address_that_the_host_has_no_more_is_told() {
             addresses: own.iter().map(|&address| address.to_owned()).collect(),
             ..HostFacts::default()
         };
-        second(good(w2()), good(m1()), nodes).with(Query::Facts, QueryAnswer::Facts(own))
+        second(good(w2()), good(m1()), nodes)
+            .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(own))
     };
     let new = "192.168.56.99";
     let text = refused(&member, &at(new, &["10.0.2.15", new]));
     assert!(
-        text.contains("advertises 192.168.56.12 in the swarm and has no such address any more"),
+        text.contains("advertises 192.168.56.12 in the swarm but no longer has that address"),
         "{text}"
     );
     assert!(
         text.contains("set its swarm_address to 192.168.56.99"),
         "{text}"
     );
-    // Heard by another way though the address is there; an address of a router before it; nothing known.
+    // Cases without a refusal: seen at another address while the advertised address still exists;
+    // the address of a router in front of the host; no known addresses.
     for (heard, own) in [
         (new, vec![IP2, new]),
         (IP2, vec!["10.0.0.5"]),
@@ -458,7 +463,7 @@ fn an_address_that_the_host_has_no_more_is_told() {
 }
 
 #[test]
-fn an_interface_that_may_lead_to_the_nat_is_said() {
+fn interface_that_may_have_the_nat_address_is_noted() {
     let notes = |advertise: &str, addresses: &[&str]| {
         let table = format!("{MANAGER}\nadvertise = '{advertise}'");
         let facts = HostFacts {
@@ -469,8 +474,8 @@ fn an_interface_that_may_lead_to_the_nat_is_said() {
                 .collect(),
             ..HostFacts::default()
         };
-        let answers =
-            own("/info", DockerAnswer::Absent).with(Query::Facts, QueryAnswer::Facts(facts));
+        let answers = own("/info", DockerAnswer::Absent)
+            .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts));
         planned(&member(&table, "docker01"), &answers)
             .unwrap()
             .notes
@@ -487,12 +492,13 @@ fn an_interface_that_may_lead_to_the_nat_is_said() {
 }
 
 #[test]
-fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
+fn ghost_node_is_removed_and_other_nodes_stay() {
     let member = member(WORKER, "docker02");
     let down =
         |id: &str, address: &str| set(node(id, "docker02", address), "/Status/State", "down");
     let nodes = json!([leader(), down("old", IP2), down("other", "10.0.0.7")]);
-    // Left: joins again, then the ghost goes. Afterwards, if that was interrupted: the ghost alone goes.
+    // A host that left joins again, and its ghost is removed afterwards. After an interruption,
+    // only the ghost is removed.
     let change = planned(
         &member,
         &second(good(inactive("docker02")), good(m1()), nodes.clone()),
@@ -520,7 +526,7 @@ fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
     assert_eq!(acts(&change), ["docker01 DELETE /nodes/old"]);
     after.remove(1);
     assert!(planned(&member, &second(good(w2()), good(m1()), after.into())).is_none());
-    // Not yet called down: the managers are given the time for it.
+    // A ghost that is not yet reported as down: the managers get the time to report it.
     let fresh = json!([leader(), node("old", "docker02", IP2)]);
     let change = planned(
         &member,
@@ -537,7 +543,7 @@ fn the_entry_that_a_node_left_behind_goes_and_strangers_stay() {
 }
 
 #[test]
-fn a_ghost_that_votes_loses_its_vote_before_the_join() {
+fn voting_ghost_is_demoted_before_the_join() {
     let ghost = set(
         voter(node("old", "docker02", IP2), false, "unreachable"),
         "/Status/State",
@@ -564,7 +570,7 @@ fn a_ghost_that_votes_loses_its_vote_before_the_join() {
 }
 
 #[test]
-fn wrong_fields_are_load_errors() {
+fn invalid_fields_are_load_errors() {
     let one = roster(&["docker01"]);
     for (table, name, field) in [
         ("role = 'worker'\ninit = true", "docker02", "init"),

@@ -1,5 +1,6 @@
-//! A report as one self-contained page: the swarm drawn as nodes, a table that can be filtered, the diffs. It loads nothing from
-//! anywhere; every text is escaped, and the page's own policy runs no script but its own.
+//! A report as one self-contained HTML page: the nodes of the swarm as a drawing, a table with
+//! filters, and the diffs. The page loads nothing; every text is escaped, and its content security
+//! policy allows only its own script.
 
 mod view;
 
@@ -10,10 +11,10 @@ use crate::drift::CheckReport;
 
 const PAGE: &str = include_str!("page.html");
 
-/// The page.
+/// Renders the page.
 ///
 /// # Errors
-/// A defect of the template.
+/// An error of the template, which is a defect of skep.
 pub fn html_text(report: &CheckReport) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);

@@ -1,4 +1,4 @@
-//! The page: nothing that a host says becomes markup, and nothing is loaded from anywhere.
+//! Tests of the page: text from a host never becomes markup, and the page loads nothing.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -85,7 +85,7 @@ fn report(text: &str) -> CheckReport {
 }
 
 #[test]
-fn nothing_that_a_host_says_becomes_markup() {
+fn text_from_a_host_is_escaped() {
     let page = html_text(&report(EVIL)).unwrap();
     let harmless = html_text(&report("harmless")).unwrap();
     for tag in ["<script", "</script", "<img", "<li", "<span", "<td"] {
@@ -97,11 +97,11 @@ fn nothing_that_a_host_says_becomes_markup() {
     }
     assert!(
         !page.contains("onerror='") && !page.contains('\u{1b}'),
-        "quotes are escaped, controls are shown"
+        "quotes are escaped, control characters are made visible"
     );
     assert!(
         page.contains("{{ 7 * 7 }}") && !page.contains("49m"),
-        "a text is no template"
+        "text is not evaluated as a template"
     );
 }
 
@@ -145,7 +145,7 @@ fn the_page_loads_nothing_and_runs_its_own_script_only() {
 }
 
 #[test]
-fn it_shows_the_swarm_the_findings_and_the_diff() {
+fn page_shows_the_swarm_the_findings_and_the_diff() {
     let page = html_text(&report("x")).unwrap();
     for expected in [
         "changed behind our back",

@@ -1,4 +1,5 @@
-//! What the page's template sees: a report in the words and the order of the page.
+//! Data for the page's template: a report in the words and the order of the page. Texts from hosts
+//! are made literal here; the template escapes them.
 
 use serde::Serialize;
 
@@ -37,7 +38,7 @@ struct NodeView {
     role: String,
     leader: bool,
     state: &'static str,
-    /// In the middle of the drawing: how much differs, or a sign.
+    /// Text in the middle of the drawing: the number of differing resources, or a sign.
     sign: String,
     words: String,
     lines: Vec<String>,
@@ -111,7 +112,7 @@ pub(super) fn page(report: &CheckReport) -> HtmlPage<'_> {
     }
 }
 
-/// The class of a state in the page's style.
+/// Returns the CSS class of a state.
 fn class(state: HostState) -> &'static str {
     if state == HostState::NotLookedAt {
         "none"
@@ -120,7 +121,8 @@ fn class(state: HostState) -> &'static str {
     }
 }
 
-/// Managers first, then workers, then hosts outside the swarm, then nodes that no host is.
+/// Returns the nodes in the order of the page: managers, workers, hosts outside the swarm, then
+/// nodes that match no host.
 fn nodes(report: &CheckReport) -> Vec<NodeView> {
     let members = report
         .cluster
@@ -151,11 +153,11 @@ fn nodes(report: &CheckReport) -> Vec<NodeView> {
             .iter()
             .filter(|member| member.host.is_none())
             .map(|member| {
-                // A host that was not read may be this very node.
+                // A host that could not be read may be this node.
                 let whose = if all_read {
                     "in no inventory"
                 } else {
-                    "of no host that was read"
+                    "matches no host that was read"
                 };
                 node(
                     member.hostname.clone(),
@@ -206,14 +208,14 @@ fn node(
         lines: Vec::new(),
         labels: Vec::new(),
     };
-    // Without an ID it is a host of which the swarm says nothing.
+    // A row without a node ID is a host that the swarm does not list.
     let Some(member) = member.filter(|member| !member.node_id.is_empty()) else {
         return node;
     };
     node.role.clone_from(&member.role);
     node.leader = member.leader;
     let standing = [&member.state, &member.availability].map(String::as_str);
-    // What goes without saying is left out.
+    // The usual values are not shown.
     let odd = standing
         .into_iter()
         .filter(|word| !["ready", "active", ""].contains(word));
@@ -307,7 +309,7 @@ fn drift_row(
         .map(|note| ("note", literal(note).into_owned()))
         .collect();
     if drift.disturbs != "nothing" {
-        words.push(("applying it disturbs", drift.disturbs.replace('_', " ")));
+        words.push(("disruption", drift.disturbs.replace('_', " ")));
     }
     words.extend(
         drift

@@ -1,6 +1,7 @@
-//! The record of what was applied last on a host: `/var/lib/skep/applied.json`. It tells "changed behind our back" from "not
-//! yet applied", and is never trusted over what was observed. It holds digests only, keyed with a random key of the host's
-//! own, so that two hosts with the same secret do not show it (docs/decisions/0010).
+//! The record of the last apply on a host: `/var/lib/skep/applied.json`. It distinguishes "changed
+//! behind our back" from "not yet applied", and never overrides the observed state. It contains
+//! only digests, with a random key per host: two hosts with the same secret do not reveal it
+//! (docs/decisions/0010).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -12,50 +13,52 @@ use sha2::Sha256;
 use super::outcome::{DriftCause, Outcome, ResourceOutcome};
 use crate::model::{DefinitionDigest, HostAnswers, PathType, Query, Resource};
 
-/// Where it is, on every host.
+/// Path of the record on every host.
 pub(super) const PATH: &str = "/var/lib/skep/applied.json";
-/// Version of its form.
+/// Version of the record's form.
 const VERSION: u32 = 1;
-/// Largest record that is written, in bytes; what was applied longest ago goes first.
+/// Maximum size of a written record in bytes; the resources applied longest ago are dropped first.
 const SIZE_LIMIT: usize = 256 * 1024;
 
-/// The record as it was found.
+/// The record as read from a host.
 #[derive(Default, Clone)]
 pub(super) enum AppliedRecord {
-    /// There is none.
+    /// The host has no record.
     #[default]
     Absent,
-    /// It was read.
+    /// The record was read.
     Known(AppliedRecordFile),
-    /// It is there and cannot be used: why, in one sentence.
+    /// The record exists and cannot be used; the reason, in one sentence.
     Unusable(String),
 }
 
-/// The file.
+/// Content of the file.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 pub(super) struct AppliedRecordFile {
     version: u32,
-    /// Hexadecimal; the key of all digests.
+    /// Key of all digests, in hexadecimal.
     key: String,
     resources: BTreeMap<String, AppliedResource>,
 }
 
-/// One resource that was as asked at the end of an `apply`.
+/// A resource that was in sync at the end of an `apply`.
 #[derive(Serialize, Deserialize, Clone, PartialEq, Debug)]
 struct AppliedResource {
-    /// Keyed digests of its definition: several where a playbook has the resource several times.
+    /// Keyed digests of the resource's definition: several if the playbook contains the resource
+    /// several times.
     wanted: BTreeSet<String>,
-    /// Seconds since 1970.
+    /// Time of the last apply, in seconds since 1970.
     applied: u64,
 }
 
 impl AppliedRecord {
-    /// What must be asked to read it.
+    /// Returns the query that reads the record.
     pub(super) fn query() -> Query {
         Query::content(PATH)
     }
 
-    /// Reads it. It may say anything: whatever is not a record of this version is [`AppliedRecord::Unusable`].
+    /// Reads the record from the answers. Its content is not trusted: anything but a record of this
+    /// version is [`AppliedRecord::Unusable`].
     pub(super) fn read(answers: &HostAnswers) -> Self {
         let state = match answers.path(PATH) {
             Ok(None) => return Self::Absent,
@@ -84,24 +87,25 @@ impl AppliedRecord {
         }
         match serde_json::from_slice::<RecordHeader>(content) {
             Ok(head) if head.version > VERSION => Self::Unusable(format!(
-                "it is of version {}, this skep knows {VERSION}",
+                "it has version {}, but this skep supports only version {VERSION}",
                 head.version
             )),
             _ => Self::Unusable("it is damaged".into()),
         }
     }
 
-    /// What people should know of it; `None` when it is well.
+    /// Returns a warning if the record cannot be used; `None` if it is sound or absent.
     pub(super) fn warning(&self) -> Option<String> {
         let Self::Unusable(why) = self else {
             return None;
         };
         Some(format!(
-            "the record {PATH} is not used: {why}. `skep apply` writes it anew"
+            "the record {PATH} is not used: {why}; `skep apply` writes a new one"
         ))
     }
 
-    /// Whether this was so at the end of the last `apply`; `None` where the record says nothing about it.
+    /// Returns true if the resource had this definition at the end of the last `apply`; `None` if
+    /// the record does not contain it.
     pub(super) fn matches(&self, id: &str, definition: &DefinitionDigest) -> Option<bool> {
         let Self::Known(document) = self else {
             return None;
@@ -115,7 +119,7 @@ impl AppliedRecord {
         )
     }
 
-    /// Says why a resource differs.
+    /// Sets the cause of a resource's difference and the time of its last apply.
     pub(super) fn explain(&self, resource: &dyn Resource, outcome: &mut ResourceOutcome) {
         outcome.cause = match &outcome.outcome {
             Outcome::Differs => Some(self.cause(
@@ -145,7 +149,7 @@ impl AppliedRecord {
         ) {
             (None, _) => DriftCause::NeverApplied,
             (Some(_), None) => DriftCause::Unknown,
-            // A command without a condition differs by its nature: nobody changed anything.
+            // A command without a condition differs after every run; nobody changed anything.
             (Some(_), _) if repeats => DriftCause::NotYetApplied,
             (Some(entry), Some(definition))
                 if entry.wanted.contains(&keyed(&document.key, &definition)) =>
@@ -156,8 +160,9 @@ impl AppliedRecord {
         }
     }
 
-    /// The file's new content when these resources are as asked now, `true` for those that were just changed; `None` when it
-    /// says all of it already. Resources of other playbooks stay.
+    /// Returns the file's new content for resources that are in sync now; `true` marks those that
+    /// this run changed. `None` if the record contains all of it already. Resources of other
+    /// playbooks stay.
     pub(super) fn updated(
         &self,
         applied: &[(String, DefinitionDigest, bool)],
@@ -200,7 +205,7 @@ impl AppliedRecord {
     }
 }
 
-/// The file's bytes, without what was applied longest ago where it would be too large.
+/// Returns the file's bytes; drops the resources applied longest ago if it would be too large.
 fn bounded(mut document: AppliedRecordFile) -> Option<Vec<u8>> {
     loop {
         let text = serde_json::to_vec(&document).ok()?;
@@ -213,7 +218,7 @@ fn bounded(mut document: AppliedRecordFile) -> Option<Vec<u8>> {
             .map(|(id, entry)| (entry.applied, id.clone()))
             .collect();
         ages.sort();
-        // In tenths, so that a far too large record is cut in a few rounds.
+        // A tenth per round: a far too large record is cut in a few rounds.
         for (_, id) in ages.iter().take(ages.len() / 10 + 1) {
             document.resources.remove(id);
         }
@@ -224,9 +229,9 @@ fn is_key(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// HMAC-SHA-256 of a definition, cut to 128 bits.
+/// Returns the HMAC-SHA-256 of a definition, cut to 128 bits.
 fn keyed(key: &str, definition: &DefinitionDigest) -> String {
-    // HMAC takes keys of any length: this cannot fail.
+    // HMAC accepts keys of any length: this cannot fail.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.as_bytes()) else {
         return String::new();
     };

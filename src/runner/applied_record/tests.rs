@@ -1,4 +1,4 @@
-//! The record: what it tells, what it does not believe, how large it grows.
+//! Tests of the record: its causes, its distrust of foreign content, and its size.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use super::*;
@@ -54,7 +54,7 @@ fn applied(content: &str) -> Vec<u8> {
 }
 
 #[test]
-fn the_record_tells_who_changed_what() {
+fn record_gives_the_cause_of_a_difference() {
     let record = AppliedRecord::read(&answers(0o600, &applied("old")));
     assert!(record.warning().is_none());
     assert_eq!(
@@ -85,7 +85,7 @@ fn the_record_tells_who_changed_what() {
 }
 
 #[test]
-fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
+fn unusable_record_is_reported_and_replaced() {
     let newer = br#"{"version":2,"resources":[]}"#;
     let foreign = br#"{"version":1,"key":"short","resources":{}}"#;
     for (mode, content, why) in [
@@ -113,21 +113,21 @@ fn a_record_that_cannot_be_used_is_reported_and_built_anew() {
 }
 
 #[test]
-fn it_is_written_only_when_it_says_something_new() {
+fn record_is_written_only_when_it_changes() {
     let record = AppliedRecord::parse(&applied("x"));
     let same = |changed| record.updated(&[("file[/etc/x]".into(), definition("x"), changed)], 9);
     assert!(same(false).is_none());
-    assert!(same(true).is_some(), "the time of a change is news");
+    assert!(same(true).is_some(), "the time of a change is new");
     assert!(record.updated(&[], 9).is_none());
     let more = record
         .updated(&[("group[y]".into(), definition("y"), false)], 9)
         .unwrap();
     let AppliedRecord::Known(document) = AppliedRecord::parse(&more) else {
-        panic!("it reads itself")
+        panic!("the record cannot read its own output")
     };
     assert_eq!(
         document.resources["file[/etc/x]"].applied, 7,
-        "what other playbooks applied stays"
+        "resources of other playbooks stay"
     );
 }
 
@@ -136,12 +136,12 @@ fn digests_are_keyed_by_host_and_the_size_is_bounded() {
     let (one, other) = (applied("hunter2"), applied("hunter2"));
     let digests = |text: &[u8]| match AppliedRecord::parse(text) {
         AppliedRecord::Known(document) => document.resources["file[/etc/x]"].wanted.clone(),
-        _ => panic!("it reads itself"),
+        _ => panic!("the record cannot read its own output"),
     };
     assert_ne!(
         digests(&one),
         digests(&other),
-        "two hosts never show that they hold the same"
+        "two hosts with the same secret have different digests"
     );
     let many: Vec<_> = (0..6000)
         .map(|number| (format!("file[/{number:060}]"), definition("x"), true))

@@ -1,4 +1,5 @@
-//! One change of one resource: the host's lock, its turn and the guard's leave, the steps, and the wait until the host is whole.
+//! Performs one change of one resource: the host's lock, its turn for a disruption, the guard's
+//! permission, the steps, and the wait until the host is ready again.
 
 use std::time::Instant;
 
@@ -13,15 +14,15 @@ use crate::names::HostName;
 use crate::runner::run_plan::PlannedResource;
 use crate::transport::TransportError;
 
-/// Why a host's work ends early.
+/// Reason why the work on a host ends early.
 pub(super) enum HostStop {
     Lost(TransportError),
     Failed { why: String, hint: String },
 }
 
 impl From<TransportError> for HostStop {
-    /// A connection that is gone ends the host's run as unreachable; anything else that the transport refuses is a failure of the
-    /// resource on a host that is there.
+    /// A lost connection ends the host's run as unreachable; any other transport error is a failure
+    /// of the resource on a reachable host.
     fn from(error: TransportError) -> Self {
         if error.loses_host() {
             return Self::Lost(error);
@@ -33,18 +34,18 @@ impl From<TransportError> for HostStop {
     }
 }
 
-/// How performing a change ended.
+/// Result of performing a change.
 #[derive(Clone, Copy)]
 pub(super) enum AttemptOutcome {
     Done,
-    /// Gather and plan once more.
+    /// The change must be gathered and planned again.
     Again(Retry),
 }
 
-/// Why a change is planned anew.
+/// Reason why a change is planned again.
 #[derive(Clone, Copy)]
 pub(super) enum Retry {
-    /// The object had moved on.
+    /// The object's version changed between plan and act.
     VersionConflict,
     /// The managers did not agree in time.
     NoQuorum,
@@ -60,19 +61,15 @@ fn refused(refusal: Refusal) -> HostStop {
 fn step_hint(error: &StepError) -> String {
     match error {
         StepError::Transport(error) => error.hint(),
-        StepError::Wait { .. } => {
-            "look at `journalctl -u docker` on the host, then run again".into()
-        }
-        StepError::DeferredValue(_) => {
-            "bring a manager of the swarm back first, then run again".into()
-        }
+        StepError::Wait { .. } => "check `journalctl -u docker` on the host, then run again".into(),
+        StepError::DeferredValue(_) => "bring a manager of the swarm back, then run again".into(),
         StepError::Blocked { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
-        _ => "mend the cause on the host and run again: what was done is seen and kept".into(),
+        _ => "fix the cause on the host and run again; completed steps are not repeated".into(),
     }
 }
 
 impl Applier {
-    /// Performs one change: lock, turn, guard, steps, wait until the host is whole.
+    /// Performs one change: lock, turn, guard, steps, wait until the host is ready again.
     pub(super) async fn change(
         &self,
         host: &ConnectedHost,
@@ -99,8 +96,8 @@ impl Applier {
         };
         if let Some(away) = turn.as_ref().and_then(|turn| turn.as_ref()) {
             return Err(HostStop::Failed {
-                why: format!("not disturbed: {away} was, and is not back"),
-                hint: format!("bring {away} back first, then run again"),
+                why: format!("skipped: {away} was disrupted and has not come back"),
+                hint: format!("bring {away} back, then run again"),
             });
         }
         if disturbing {
@@ -118,8 +115,8 @@ impl Applier {
                     .await;
             }
         }
-        // Whatever goes wrong with one Engine would go wrong with the next: none is disturbed behind it. Noted before the
-        // steps, so that it holds after a panic, too.
+        // A problem on one host would likely occur on the next host as well, so no further host is
+        // disrupted after a failure. The host is noted before the steps, which covers a panic, too.
         if let Some(turn) = &mut turn {
             **turn = Some(name.clone());
         }
@@ -146,7 +143,7 @@ impl Applier {
         acted
     }
 
-    /// Performs the steps in order, each only while the host's lock is ours.
+    /// Performs the steps in order, each only while this run holds the host's lock.
     async fn steps(
         &self,
         host: &ConnectedHost,
@@ -203,7 +200,7 @@ impl Applier {
         if let Ok(turn) = self.disturbance.try_lock() {
             return turn;
         }
-        let why = "another host's Engine is being disturbed".to_owned();
+        let why = "another host is being disrupted".to_owned();
         self.fleet
             .events()
             .send(Event::Waiting {

@@ -1,15 +1,15 @@
-//! Compares the plan made right before acting with the forecast that people said yes to.
+//! Compares the plan made right before acting with the forecast that the user confirmed.
 
 use std::collections::BTreeMap;
 
 use crate::model::{Change, DisplayValue, FieldChange, Operation};
 
-/// How a change differs from its forecast, in one sentence; `None` when it is what was forecast.
+/// Returns the difference between a change and its forecast, in one sentence; `None` if they agree.
 pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<String> {
     let Some(forecast) = forecast else {
         return Some("was in sync when the plan was made".into());
     };
-    // A forecast without details promised that they would come.
+    // A forecast without details announced that they would follow.
     let promised = forecast
         .fields
         .iter()
@@ -36,7 +36,7 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
                     None
                 }
                 Some(_) => Some(format!(
-                    "{} would become another value than planned",
+                    "{} would get a different value than planned",
                     field.field
                 )),
             }
@@ -45,7 +45,8 @@ pub(super) fn difference(forecast: Option<&Change>, change: &Change) -> Option<S
     (!surprises.is_empty()).then(|| surprises.join("; "))
 }
 
-/// Whether a field becomes what was planned; or the same lines come and go in a file that other resources have changed meanwhile.
+/// Returns true if a field gets the planned value, or if the same lines are added and removed in a
+/// file that other resources have changed meanwhile.
 fn is_the_same(planned: &FieldChange, now: &FieldChange) -> bool {
     match (&planned.before, &planned.after, &now.before, &now.after) {
         (
@@ -58,7 +59,8 @@ fn is_the_same(planned: &FieldChange, now: &FieldChange) -> bool {
     }
 }
 
-/// How often each line comes, less how often it goes; lines that stay are none.
+/// Returns, for each line, how often it is added less how often it is removed; lines that stay are
+/// not listed.
 fn edits<'a>(before: &'a str, after: &'a str) -> BTreeMap<&'a str, i64> {
     let mut count: BTreeMap<&str, i64> = BTreeMap::new();
     before
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn only_surprises_are_reported() {
+    fn only_differences_from_the_forecast_are_reported() {
         let planned = change("mode", DisplayValue::text("0644"));
         assert_eq!(difference(Some(&planned), &planned), None);
         assert_eq!(
@@ -96,7 +98,7 @@ mod tests {
         assert!(difference(None, &planned).is_some());
     }
     #[test]
-    fn lines_that_come_and_go_are_compared_and_not_the_whole_file() {
+    fn added_and_removed_lines_are_compared_instead_of_the_file() {
         let lines = |before: &str, after: &str| {
             Change::new(Action::Update).field(
                 "/etc/hosts",
@@ -112,20 +114,20 @@ mod tests {
         assert_eq!(
             difference(Some(&planned), &lines("a\nx\nold\n", "a\nb\n")),
             None,
-            "the very file that was planned"
+            "exactly the planned file"
         );
         assert!(
             difference(Some(&planned), &lines("a\nx\nold\n", "b\nx\n")).is_some(),
-            "a goes too"
+            "line a is removed, too"
         );
         assert!(
             difference(Some(&planned), &lines("a\nx\nold\n", "a\nx\nold\nb\n")).is_some(),
-            "old stays"
+            "line old stays"
         );
     }
 
     #[test]
-    fn what_was_not_known_yet_may_bring_its_details() {
+    fn details_known_after_apply_are_no_difference() {
         let planned = change("service web", DisplayValue::text("web:1"))
             .step(Step::known_after_apply("run it"));
         assert_eq!(

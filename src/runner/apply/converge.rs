@@ -1,5 +1,5 @@
-//! Waits until a stack's services run as they should. It ends early when it is known that they will not: the swarm's own words,
-//! with the node, are the reason. Nothing is taken back: what was deployed stays as it is.
+//! Waits until a stack's services run as they should. Ends early when they will not, with the
+//! swarm's own error and the node as the reason. Nothing is rolled back: the deployed objects stay.
 
 use std::time::Duration;
 
@@ -12,12 +12,13 @@ use crate::model::WaitForConvergence;
 use crate::runner::event::Event;
 use crate::runner::{ConnectedHost, Fleet};
 
-/// Time between two looks.
+/// Time between two readings.
 const LOOK_STEP: Duration = Duration::from_millis(500);
-/// How long no look may succeed: an election of managers takes less, and a connection that is gone stays so for the run.
+/// Time for which every reading may fail: an election of managers takes less, and a lost connection
+/// stays lost for the run.
 const BLIND_FOR: Duration = Duration::from_secs(60);
 
-/// Waits, and reports each service's way.
+/// Waits, and reports the progress of each service.
 pub(super) async fn converge(
     fleet: &Fleet,
     host: &ConnectedHost,
@@ -47,10 +48,11 @@ pub(super) async fn converge(
                     .map(ServiceConvergence::words);
                 waiting.collect::<Vec<_>>().join("; ")
             }
-            // A manager may change while tasks move: the next look asks whoever answers then.
+            // Another manager may become the leader meanwhile: the next reading uses any manager
+            // that answers.
             Err(error) if seen.elapsed() >= BLIND_FOR => {
                 let why = format!(
-                    "{error}: whether the services run is not known; what was deployed stays"
+                    "{error}: the state of the services is unknown; the deployed objects stay"
                 );
                 return Err(StepError::NotConverged {
                     why,
@@ -62,7 +64,7 @@ pub(super) async fn converge(
         if started.elapsed() >= stack.deadline {
             let limit = humantime::format_duration(stack.deadline);
             let why = format!(
-                "not all services run after {limit}: {last_trouble}; what was deployed stays"
+                "timed out after {limit}: not all services run: {last_trouble}; the deployed objects stay"
             );
             return Err(StepError::NotConverged {
                 why,
@@ -75,7 +77,7 @@ pub(super) async fn converge(
 
 fn hint(name: &str) -> String {
     format!(
-        "look at `docker stack ps --no-trunc {name}` on a manager; raise `timeout` if it only needs longer"
+        "run `docker stack ps --no-trunc {name}` on a manager to see more; raise `timeout` if the services only need more time"
     )
 }
 

@@ -1,4 +1,5 @@
-//! Deploys a stack: the `docker` command of this machine behind a proxy that lets its writes through to a manager.
+//! Deploys a stack: runs the `docker` command of this machine against a proxy that forwards its
+//! writes to a manager.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use crate::model::DeployStack;
 use crate::runner::{ConnectedHost, Fleet};
 use crate::transport::TransportError;
 
-/// A manager, with leave to write to it.
+/// A manager, with the permit to write to it.
 struct ManagerWriter {
     host: Arc<ConnectedHost>,
     permit: Arc<Permit>,
@@ -27,10 +28,11 @@ impl ProxyWriter for ManagerWriter {
     }
 }
 
-/// Time for what is going to be gone.
+/// Time for a network to be removed completely.
 const GOING: Duration = Duration::from_secs(3);
 
-/// Whether a network of the stack vanished between the command's look and its use.
+/// Returns true if a network of the stack vanished after the command had read it and before it used
+/// it.
 fn is_going(said: &str) -> bool {
     let last = said.lines().last().unwrap_or_default();
     last.contains("failed to create service")
@@ -60,7 +62,8 @@ pub(super) async fn deploy(
     if said.contains("update out of sequence") {
         return Err(StepError::OutOfSequence);
     }
-    // A network that `docker stack rm` was taking away when the command looked: what there is is read anew.
+    // `docker stack rm` was removing the network when the command read it: the existing objects are
+    // read again.
     if is_going(&said) {
         tokio::time::sleep(GOING).await;
         return Err(StepError::OutOfSequence);
@@ -72,7 +75,7 @@ pub(super) async fn deploy(
         .collect();
     let half = match done.as_slice() {
         [] => "nothing was written".to_owned(),
-        done => format!("before that it wrote: {}", done.join(", ")),
+        done => format!("before that, it wrote: {}", done.join(", ")),
     };
     Err(StepError::Failed {
         said: format!("{said} ({half})"),
@@ -84,7 +87,7 @@ mod tests {
     use super::is_going;
 
     #[test]
-    fn only_a_network_that_goes_is_tried_again() {
+    fn only_a_network_being_removed_is_retried() {
         for (said, expected) in [
             (
                 "Creating service web_a\nfailed to create service web_a: Error response from daemon: network web_default not found",

@@ -1,4 +1,5 @@
-//! Images to an Engine: it answers with 200 and a stream of JSON messages, and says in one of them that it failed.
+//! Sends images to a Docker Engine. The Engine answers with 200 and a stream of JSON messages, of
+//! which one reports a failure.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -9,19 +10,21 @@ use crate::docker::RequestBody;
 use crate::model::{ImageCall, RegistryCredentials};
 use crate::runner::ConnectedHost;
 
-/// Lines that an error shows of what was said before it: the builder's own words say where it stopped.
+/// Maximum number of output lines shown with an error: the builder's own output shows where it
+/// stopped.
 const LINES: usize = 6;
 
-/// What a registry that answers 500 to a push mostly lacks.
-const FULL: &str = "the registry cannot write: look at its service's log, and whether the disk of its directory is full (df)";
+/// Usual cause of a registry's status 500 to a push.
+const FULL: &str = "the registry cannot write: check the log of its service, and whether the disk of its directory is full (df)";
 
-/// Builds, loads or pushes.
+/// Builds, loads or pushes an image.
 pub(super) async fn send(
     permit: &Permit,
     host: &ConnectedHost,
     call: &ImageCall,
 ) -> Result<(), StepError> {
-    // A push is refused without this header, also where nobody must say who they are: `{}`.
+    // The Engine refuses a push without this header even if the registry needs no credentials;
+    // `e30=` is `{}`.
     let auth = call
         .credentials
         .as_ref()
@@ -50,10 +53,10 @@ pub(super) async fn send(
     }
 }
 
-/// What went wrong, with the last lines before it.
+/// Returns the error, with the last lines of output before it.
 fn failure(answer: &Value) -> Option<String> {
     let messages: Vec<Value> = match answer {
-        // One message alone is read as what it is.
+        // A single message is parsed as an object.
         Value::Object(_) => vec![answer.clone()],
         Value::String(text) => text
             .lines()
@@ -73,7 +76,7 @@ fn failure(answer: &Value) -> Option<String> {
         .map(str::trim)
         .filter(|line| !line.is_empty())
         .collect();
-    // All that an Engine tells of a registry that cannot write is the status of its answer.
+    // If a registry cannot write, the Engine reports only the status of its answer.
     let more = error.contains("500 Internal Server Error").then_some(FULL);
     let tail = lines[lines.len().saturating_sub(LINES)..]
         .iter()
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_error_comes_with_the_builders_last_words() {
+    fn error_includes_the_last_lines_of_output() {
         let text = "{\"stream\":\"Step 1/2 : FROM x\\n\"}\n{\"stream\":\"Step 2/2 : RUN false\\n\"}\n{\"errorDetail\":{\"code\":1},\"error\":\"returned 1\"}\n";
         assert_eq!(
             failure(&Value::String(text.into())).as_deref(),
@@ -115,7 +118,7 @@ mod tests {
             None
         );
         assert_eq!(failure(&Value::Null), None);
-        // Seen with docker-registry 2.8.3 on a file system without room, and Engine 26.1.5.
+        // Observed with docker-registry 2.8.3 on a full file system, and Docker Engine 26.1.5.
         let full = serde_json::json!({"error": "received unexpected HTTP status: 500 Internal Server Error"});
         assert!(failure(&full).is_some_and(|said| said.contains("is full (df)")));
     }

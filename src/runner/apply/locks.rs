@@ -1,4 +1,5 @@
-//! The locks that a run holds on the hosts it changes, taken at the first change of each host and released at the end.
+//! The locks that a run holds on the hosts that it changes: taken at the first change of each host
+//! and released at the end.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -18,7 +19,7 @@ pub(super) struct HostLocks {
 }
 
 impl HostLocks {
-    /// No lock yet; `wait` is how long another run's lock is waited for.
+    /// Returns an empty set of locks; `wait` is the time to wait for another run's lock.
     pub(super) fn new(owner: String, wait: Duration) -> Self {
         Self {
             owner,
@@ -27,7 +28,7 @@ impl HostLocks {
         }
     }
 
-    /// Takes the host's lock unless this run has it.
+    /// Takes the host's lock unless this run already has it.
     ///
     /// # Errors
     /// [`TransportError::Locked`] when another run still has it after the wait.
@@ -37,7 +38,7 @@ impl HostLocks {
         host: &ConnectedHost,
         events: &EventSender,
     ) -> Result<(), TransportError> {
-        // The map is not held while waiting: another host's lock must not wait for this one's.
+        // The map is not locked during the wait: waiting for one host must not block another host.
         if self.held.lock().await.contains_key(host.name()) {
             return Ok(());
         }
@@ -58,10 +59,11 @@ impl HostLocks {
         Ok(())
     }
 
-    /// Whether the lock is still ours: after a long silence (a laptop that slept) another run may have taken it over.
+    /// Checks that this run still holds the lock: after a long silence (a laptop that slept)
+    /// another run may have taken it over.
     ///
     /// # Errors
-    /// [`TransportError::Lock`] when it is not.
+    /// [`TransportError::Lock`] when it does not.
     pub(super) async fn check(&self, host: &ConnectedHost) -> Result<(), TransportError> {
         match self.held.lock().await.get(host.name()) {
             Some(lock) if !lock.is_held() => Err(TransportError::Lock(
@@ -71,8 +73,8 @@ impl HostLocks {
         }
     }
 
-    /// Releases all of them, a host that is gone included: its lock expires by itself. Returns the hosts on which skep itself
-    /// failed meanwhile; their locks expire as well.
+    /// Releases all locks. The lock of an unreachable host expires by itself. Returns the hosts on
+    /// which skep itself failed meanwhile; their locks expire as well.
     pub(super) async fn release(&self) -> Vec<(HostName, TaskPanic)> {
         let (hosts, locks): (Vec<HostName>, Vec<HostLock>) = self.held.lock().await.drain().unzip();
         let released = fan_out(locks, hosts.len(), HostLock::release).await;

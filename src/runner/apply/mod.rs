@@ -1,5 +1,6 @@
-//! Apply: play by play with a barrier between, hosts in parallel, one host's resources strictly in order. Each resource is
-//! planned again right before acting, and verified right after by gathering again.
+//! Apply: play by play with a barrier between plays, hosts in parallel, and the resources of one
+//! host strictly in order. Each resource is planned again right before acting, and verified right
+//! after by gathering again.
 
 mod change;
 mod compare;
@@ -34,11 +35,12 @@ use crate::runner::apply::verification::{skip_all, verified};
 use crate::runner::run_plan::{PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
-/// Plans made anew when the swarm's version of an object moved on in between, or its managers did not agree in time.
+/// Maximum number of attempts at a change, when the swarm's version of an object has changed
+/// meanwhile or the managers did not agree in time.
 const MOST_ATTEMPTS: u32 = 4;
 
-/// Outcomes of one host in one play so far, in order. Shared with whoever started the host's task: what was done before a panic
-/// is known behind it.
+/// Outcomes of one host in one play so far, in order. The caller that started the host's task
+/// shares them: completed work is known even after a panic.
 #[derive(Clone, Default)]
 struct Finished(Arc<std::sync::Mutex<Vec<ResourceOutcome>>>);
 
@@ -55,7 +57,8 @@ impl Finished {
     }
 }
 
-/// Counts its host as failed when it is dropped, unless the host is known to be fine: a panic counts, too.
+/// Counts the host as failed on drop, unless the host is known to have succeeded: a panic counts,
+/// too.
 struct Count {
     failures: Arc<AtomicUsize>,
     is_fine: bool,
@@ -69,20 +72,22 @@ impl Drop for Count {
     }
 }
 
-/// All that applying needs, shared by the hosts' tasks.
+/// State of an apply, shared by the hosts' tasks.
 struct Applier {
     pub fleet: Arc<Fleet>,
     pub guard: Arc<dyn DisruptionGuard>,
-    /// Only here, so that nothing else can perform a step.
+    /// Permit to perform steps; kept here only, so no other part can perform one.
     permit: Arc<Permit>,
     pub locks: Arc<HostLocks>,
     pub stop: CancellationToken,
-    /// One Engine is disturbed at a time, whatever the forks. Holds the host that did not come back: from then on none is.
+    /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the
+    /// host that did not come back: from then on no host is disrupted.
     pub disturbance: Mutex<Option<HostName>>,
 }
 
 impl Applier {
-    /// One play on these hosts, at most `at_once` of them at a time; what came of each is put into `outcomes`.
+    /// Runs one play on these hosts, at most `at_once` of them at a time, and puts the outcome of
+    /// each host into `outcomes`.
     async fn play(
         self: &Arc<Self>,
         play: &str,
@@ -91,13 +96,13 @@ impl Applier {
         max_fail: Option<usize>,
         outcomes: &mut indexmap::IndexMap<HostName, HostOutcome>,
     ) {
-        // `max_fail` stops hosts that have not begun; those at work finish their play.
+        // `max_fail` stops hosts that have not started; active hosts finish their play.
         let failures = Arc::new(AtomicUsize::new(0));
         let work: Vec<(HostName, Vec<PlannedResource>, Finished)> = tasks
             .into_iter()
             .map(|(host, tasks)| (host, tasks, Finished::default()))
             .collect();
-        // Hosts begin in the inventory's order, the first one as the canary.
+        // Hosts start in the inventory's order, the first one as the canary.
         let results = fan_out(work.clone(), at_once, |(host, tasks, finished)| {
             let (applier, play, failures) = (self.clone(), play.to_owned(), failures.clone());
             async move {
@@ -111,7 +116,7 @@ impl Applier {
                     skip_all(
                         &play,
                         &tasks,
-                        &format!("{failed} failed before it, more than max_fail allows"),
+                        &format!("max_fail was exceeded (failed hosts: {failed})"),
                     )
                 } else {
                     applier.host(&play, &host, &tasks, &finished).await
@@ -130,12 +135,14 @@ impl Applier {
             whole.resources.extend(outcome.resources);
             whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
             whole.failure = outcome.failure.or(whole.failure.take());
-            // A host that was left out, or whose task panicked, has no count of this play: the earlier one holds.
+            // A host that was skipped, or whose task panicked, has no count for this play: the
+            // earlier count stays.
             whole.execs = whole.execs.max(outcome.execs);
         }
     }
 
-    /// A host whose task panicked: what was done on it stays known, the rest of the play is skipped.
+    /// Returns the outcome of a host whose task panicked: completed work stays known, the rest of
+    /// the play is skipped.
     async fn broken(
         &self,
         play: &str,
@@ -216,7 +223,8 @@ impl Applier {
             .await;
     }
 
-    /// All resources of one host in order; those that have an outcome are in `finished`. Ends early at the first failure.
+    /// Applies all resources of one host in order and puts their outcomes into `finished`. Ends
+    /// early at the first failure.
     async fn resources(
         &self,
         play: &str,
@@ -245,7 +253,7 @@ impl Applier {
                         HostExaminer::gather(&self.fleet, host, &resources[index..], None).await?;
                     examined = look.examine(one).await?.pop().unwrap_or(Ok(None));
                     result = resource_outcome(play, task.resource.id(), &examined);
-                    // What was asked of the managers was done all the same.
+                    // The managers did make the requested change, although they answered too late.
                     if matches!((why, &examined), (Retry::NoQuorum, Ok(None))) {
                         result.outcome = Outcome::Changed;
                     }
@@ -253,7 +261,8 @@ impl Applier {
                 }
                 result.outcome = match acted {
                     Ok(acted) => {
-                        // One gather serves as this resource's verification and as the next ones' plan.
+                        // One gather is both the verification of this resource and the plan of the
+                        // next ones.
                         look = HostExaminer::gather(&self.fleet, host, &resources[index..], None)
                             .await?;
                         let after = look.examine(one).await?.pop().unwrap_or(Ok(None));

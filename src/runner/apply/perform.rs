@@ -1,4 +1,4 @@
-//! Performs steps: the one place that changes a host. Called by `runner::apply` alone.
+//! Performs steps: the only place that changes a host. Called by `runner::apply` alone.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,79 +11,80 @@ use super::converge::converge;
 use super::deploy::deploy;
 use crate::docker::RequestBody;
 use crate::model::{
-    DeferredValue, DockerAnswer, DockerCall, GeneratedValue, Operation, RunScript, STEP_TIMEOUT,
+    DeferredValue, DockerCall, DockerError, GeneratedValue, Operation, RunScript, STEP_TIMEOUT,
     Step, WaitForValue, WriteFile, keyed_digest,
 };
 use crate::names::HostName;
 use crate::runner::{ConnectedHost, DockerReader, Fleet};
 use crate::transport::{Exec, Privilege, TransportError};
 
-/// Every script starts so: stop at the first failure, messages in English, files not writable by others. A shell that a signal
-/// ends runs no trap of EXIT, so a script would leave what it began to write: when the connection is gone, the first word to its
-/// standard error is such a signal (PIPE).
+/// Start of every script: stop at the first failure, messages in English, files not writable by
+/// others. A shell that is ended by a signal does not run its EXIT trap, and would leave partly
+/// written files. When the connection is lost, the first write to standard error raises such a
+/// signal (PIPE), hence the trap.
 const PRELUDE: &str =
     "set -eu\nexport LC_ALL=C.UTF-8\numask 022\ncd /\ntrap 'exit 1' HUP INT TERM PIPE\n";
 
-/// Time between two questions of a wait.
+/// Time between two readings of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
 
-/// Why a step failed.
+/// Reason why a step failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum StepError {
-    /// The host was lost: what the step did is not known.
+    /// The connection to the host was lost; the effect of the step is unknown.
     #[error(transparent)]
     Transport(#[from] TransportError),
     /// The command ended with a status other than 0.
     #[error("{said}")]
     Failed {
-        /// The end of its standard error.
+        /// End of the command's standard error.
         said: String,
     },
-    /// The Engine refused.
+    /// The Docker Engine refused the request.
     #[error("the Engine of {host} answered {status}: {message}")]
     Engine {
-        /// Whose Engine.
+        /// Host of the Engine.
         host: HostName,
-        /// HTTP status.
+        /// HTTP status of the answer.
         status: u16,
-        /// Its words.
+        /// Error message of the Engine.
         message: String,
     },
-    /// The swarm's version of the object moved on between plan and act.
-    #[error("the object was changed by somebody else at the same moment")]
+    /// The swarm's version of the object changed between plan and act.
+    #[error("another client changed the object at the same time")]
     OutOfSequence,
-    /// The managers did not agree in time; whether the change was made will be seen.
+    /// The managers did not agree in time; the next reading shows whether the change was made.
     #[error("the managers of the swarm did not agree in time")]
     NoQuorum,
-    /// A late value could not be read.
+    /// A deferred value could not be read.
     #[error("{0}")]
     DeferredValue(String),
-    /// A wait passed its deadline.
-    #[error("still not so after {}: {what}", humantime::format_duration(*after))]
+    /// A wait timed out.
+    #[error("timed out after {} waiting for {what}", humantime::format_duration(*after))]
     Wait {
-        /// What was waited for, and what was seen last.
+        /// Awaited value, and the value read last.
         what: String,
-        /// The deadline.
+        /// Time limit of the wait.
         after: Duration,
     },
-    /// What the step needs is not there.
+    /// A prerequisite of the step is missing.
     #[error("{why}; nothing was done")]
     Blocked {
-        /// What is missing.
+        /// Missing prerequisite.
         why: String,
-        /// What to try.
+        /// Next step.
         hint: String,
     },
-    /// A stack does not come to run as it should.
+    /// A stack does not converge.
     #[error("{why}")]
     NotConverged {
-        /// Every service that does not, with the reason.
+        /// Every service that does not run as it should, with the reason.
         why: String,
-        /// What to try.
+        /// Next step.
         hint: String,
     },
-    /// A forecast's step reached apply.
-    #[error("defect: this step's arguments are not known yet")]
+    /// A step of a forecast reached apply.
+    #[error("internal error of skep: the arguments of this step are not known")]
     NotKnown,
 }
 
@@ -110,7 +111,7 @@ pub(super) async fn perform(
     }
 }
 
-/// Hands a script its input.
+/// Form in which a script gets its input.
 struct ScriptInput<'a> {
     before: &'static str,
     after: &'static str,
@@ -119,9 +120,10 @@ struct ScriptInput<'a> {
 }
 
 impl<'a> ScriptInput<'a> {
-    /// A broken connection ends standard input early, and a command of the user's own would take the half for the whole. The
-    /// arguments come with the script, which runs when all of it came or not at all: so the input is the first of them. Bytes
-    /// that cannot be one stay a stream; who keeps those checks their number.
+    /// Chooses the form. A dropped connection truncates standard input, and a user's command could
+    /// not tell. UTF-8 input is therefore passed as `$1` within the script, which runs only once it
+    /// has arrived whole. Other input is streamed, and a script that stores it must check its
+    /// length.
     fn of(stdin: &'a [u8]) -> Self {
         match std::str::from_utf8(stdin) {
             Ok(text) if !text.is_empty() && !text.contains('\0') => Self {
@@ -169,10 +171,10 @@ async fn run_script(
     )
     .await;
     match (ended, &script.user) {
-        // The host is fine; it is this account that cannot act there.
+        // The host is reachable; only this account cannot run a command there.
         (Err(StepError::Transport(TransportError::NoShell(why))), Some(user)) => {
             Err(StepError::Failed {
-                said: format!("{user} cannot run it: {why}"),
+                said: format!("{user} cannot run the command: {why}"),
             })
         }
         (ended, _) => ended,
@@ -193,7 +195,8 @@ async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), St
     Err(StepError::Failed { said })
 }
 
-/// Whole or not at all: the size is checked before the rename, since a broken connection ends standard input early.
+/// Writes a file atomically. The size is checked before the rename, since a dropped connection
+/// truncates standard input.
 const WRITE_FILE: &str = r#"d=$(dirname -- "$1")
 umask 077
 [ -e "$d" ] || { printf 'the directory %s is not there\n' "$d" >&2; exit 1; }
@@ -272,7 +275,8 @@ async fn call_engine(
     Err(refused_by(owner, status, message))
 }
 
-/// What a manager's refusal means. Two are told by their words alone: both come with status 500.
+/// Maps a manager's refusal to an error. Two cases are recognized by their message alone: both have
+/// status 500.
 fn refused_by(host: HostName, status: u16, message: String) -> StepError {
     if message.contains("update out of sequence") {
         StepError::OutOfSequence
@@ -287,7 +291,7 @@ fn refused_by(host: HostName, status: u16, message: String) -> StepError {
     }
 }
 
-/// A value made for this call, and where in the body it belongs.
+/// Returns the value that is generated for this call, and its position in the body.
 async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, String)>, StepError> {
     match made {
         GeneratedValue::Nothing => Ok(None),
@@ -309,7 +313,7 @@ async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, St
                 .and_then(|text| Base64::decode_vec(text).ok())
                 .filter(|key| !key.is_empty());
             let key = key.ok_or_else(|| {
-                StepError::DeferredValue(format!("what {} holds is no key", seal.path))
+                StepError::DeferredValue(format!("{} does not contain a key", seal.path))
             })?;
             Ok(Some((
                 seal.into.clone(),
@@ -319,7 +323,7 @@ async fn make(fleet: &Fleet, made: &GeneratedValue) -> Result<Option<(String, St
     }
 }
 
-/// The place that a pointer names, made when only its last key is missing.
+/// Returns the value at a JSON pointer; creates it if only its last key is missing.
 fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
     let (parent, key) = pointer.rsplit_once('/')?;
     Some(
@@ -330,7 +334,7 @@ fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
     )
 }
 
-/// The first of these hosts whose Engine is a manager of a swarm now.
+/// Returns the first of these hosts whose Docker Engine is a manager of a swarm now.
 pub(super) async fn live_manager(
     fleet: &Fleet,
     managers: &[HostName],
@@ -347,38 +351,25 @@ pub(super) async fn live_manager(
     }
     let names: Vec<&str> = managers.iter().map(HostName::as_str).collect();
     Err(StepError::DeferredValue(format!(
-        "none of {} answers as a manager of the swarm",
+        "no host of {} answers as a manager of the swarm",
         names.join(", ")
     )))
 }
 
-/// Reads a value that no plan may hold. It lives in the request's body only.
+/// Reads a deferred value, which no plan may contain. It exists only in the request's body.
 async fn read_deferred_value(fleet: &Fleet, late: &DeferredValue) -> Result<Value, StepError> {
     let mut reasons = Vec::new();
     for host in &late.hosts {
-        match fleet.get(host, &late.path).await {
-            DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            } => match body.pointer(&late.pointer) {
+        match fleet.get(host, &late.path).await.json() {
+            Ok(body) => match body.pointer(&late.pointer) {
                 Some(value) if !value.is_null() => return Ok(value.clone()),
                 _ => reasons.push(format!("{host}: the answer lacks {}", late.pointer)),
             },
-            DockerAnswer::Response { body, .. } => {
-                let message = body
-                    .get("message")
-                    .and_then(Value::as_str)
-                    .unwrap_or("refused");
-                reasons.push(format!("{host}: {message}"));
-            }
-            DockerAnswer::Absent => reasons.push(format!("{host}: has no Engine")),
-            DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => {
-                reasons.push(format!("{host}: {why}"))
-            }
+            Err(error) => reasons.push(format!("{host}: {error}")),
         }
     }
     Err(StepError::DeferredValue(format!(
-        "no live manager gave what this step needs ({})",
+        "no manager returned the value that this step needs ({})",
         reasons.join("; ")
     )))
 }
@@ -398,11 +389,8 @@ async fn wait_for(
     let mut seen = String::from("no answer");
     loop {
         for owner in owners {
-            match fleet.get(owner, &wait.path).await {
-                DockerAnswer::Response {
-                    status: 200..=299,
-                    body,
-                } => {
+            match fleet.get(owner, &wait.path).await.json() {
+                Ok(body) => {
                     let value = body.pointer(&wait.pointer).unwrap_or(&Value::Null);
                     if *value == wait.equals {
                         return Ok(());
@@ -416,14 +404,13 @@ async fn wait_for(
                         seen = format!("{seen} ({error})");
                     }
                 }
-                DockerAnswer::Response { status, .. } => seen = format!("status {status}"),
-                DockerAnswer::Absent => seen = "no Engine".into(),
-                DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => seen = why,
+                Err(DockerError::Refused { status, .. }) => seen = format!("status {status}"),
+                Err(error) => seen = error.to_string(),
             }
         }
         if started.elapsed() >= wait.deadline {
             let what = format!(
-                "{} of {} should be {}, is {seen}",
+                "{} of {} to be {}: is {seen}",
                 wait.pointer, wait.path, wait.equals
             );
             return Err(StepError::Wait {
@@ -440,7 +427,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn input_comes_with_the_script_unless_it_cannot_be_an_argument() {
+    fn utf8_input_is_passed_as_an_argument() {
         let input = ScriptInput::of(b"it's $HOME\n");
         assert_eq!(
             (input.argument, input.stream),
@@ -456,7 +443,7 @@ mod tests {
         }
     }
     #[test]
-    fn what_managers_could_not_decide_is_tried_again() {
+    fn version_conflict_and_missing_quorum_are_retried() {
         let said = |message: &str| refused_by(HostName::new("docker01"), 500, message.to_owned());
         assert!(matches!(
             said("rpc error: code = Unknown desc = update out of sequence"),

@@ -1,11 +1,12 @@
-//! Leave to change hosts, as a value: whatever runs a step asks for one, and only `runner::apply` can make one. So the
-//! code that `plan` and `check` run cannot reach a host's writing side: it does not compile.
+//! The permit to change hosts, as a value: every function that runs a step needs one, and only
+//! `runner::apply` can create one. The code that `plan` and `check` run can therefore not change a
+//! host: it would not compile.
 
-/// Leave to change hosts. Made once, when somebody has agreed to a forecast.
+/// Permit to change hosts. Created once, after the user has confirmed a forecast.
 pub(in crate::runner) struct Permit(());
 
 impl Permit {
-    /// Grants leave; seen from within `runner::apply` only.
+    /// Creates the permit; visible within `runner::apply` only.
     pub(super) fn grant() -> Self {
         Self(())
     }

@@ -1,4 +1,5 @@
-//! Writes the record of what was applied last, at the end of an `apply`. Called by `runner::apply::run` alone.
+//! Writes the record of the last apply at the end of an `apply`. Called by `runner::apply::run`
+//! alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::runner::run_plan::{HostPlan, RunPlan};
 use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
 
-/// Whole or not at all, readable by root only. The size is checked before the rename: a broken connection ends standard input
-/// early.
+/// Writes the record atomically, readable by root only. The size is checked before the rename,
+/// since a dropped connection truncates standard input.
 const WRITE: &str = r#"umask 077
 d=$(dirname -- "$1")
 mkdir -p -- "$d"
@@ -28,14 +29,14 @@ sync -- "$t"
 mv -fT -- "$t" "$1"
 trap - EXIT"#;
 
-/// What was known of one host before anything was done.
+/// Knowledge about one host before any change.
 pub(super) struct PriorRecord {
     record: AppliedRecord,
-    /// Definitions of its resources, in their order: id and digest.
+    /// Definitions of the host's resources, in order: id and digest.
     definitions: Vec<(String, DefinitionDigest)>,
 }
 
-/// Takes what is needed later out of a forecast.
+/// Extracts from a forecast the records and definitions that are needed at the end.
 pub(super) fn prior_records(forecast: &RunPlan) -> HashMap<HostName, PriorRecord> {
     let of_host = |host: &HostPlan| PriorRecord {
         record: host.record.clone(),
@@ -52,8 +53,9 @@ pub(super) fn prior_records(forecast: &RunPlan) -> HashMap<HostName, PriorRecord
         .collect()
 }
 
-/// Writes the records that say something new. What is not as asked keeps its old entry. A record that cannot be written is a
-/// remark, not a failure: the host is as asked all the same. Returns the hosts on which skep itself failed meanwhile.
+/// Writes the records that have changed. A resource that is not in sync keeps its old entry. If a
+/// record cannot be written, the host gets a note and not a failure, as the host is in sync all the
+/// same. Returns the hosts on which skep itself failed meanwhile.
 pub(super) async fn record_baseline(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
@@ -82,7 +84,7 @@ pub(super) async fn record_baseline(
                 == Some(false)
             {
                 let text = format!(
-                    "{} is another than after the last apply; it is taken for ours now",
+                    "{} has changed since the last apply; its new value is recorded",
                     baseline_entry.id
                 );
                 fleet
@@ -104,7 +106,7 @@ pub(super) async fn record_baseline(
         let (fleet, permit, locks) = (fleet.clone(), permit.clone(), locks.clone());
         async move {
             if let Err(why) = write(&fleet, &permit, &locks, &name, content).await {
-                let text = format!("what was applied could not be recorded in {PATH}: {why}");
+                let text = format!("the applied resources could not be recorded in {PATH}: {why}");
                 fleet
                     .events()
                     .send(Event::Note {
@@ -133,14 +135,15 @@ async fn write(
     let host = fleet.host(name).await?;
     locks.hold(permit, &host, fleet.events()).await?;
     let step = Step::script(
-        "record what was applied",
+        "record the applied resources",
         WRITE,
         [PATH.to_owned(), content.len().to_string()],
     );
     perform(permit, fleet, &host, &step.with_stdin(content)).await
 }
 
-/// Resources that are as asked at the end of the run: id, definition, and whether this run changed them.
+/// Returns the resources that are in sync at the end of the run: id, definition, and whether this
+/// run changed them.
 fn applied(known: &PriorRecord, outcome: &HostOutcome) -> Vec<(String, DefinitionDigest, bool)> {
     let of_id = |id: &str| {
         outcome

@@ -1,4 +1,5 @@
-//! One run that acts, as a table of contents: forecast, ask, apply play by play, verify, sum up.
+//! A run that changes hosts, step by step: forecast, confirmation, apply play by play,
+//! verification, summary.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,28 +21,28 @@ use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
 use crate::runner::run_plan::{PlannedResource, RunPlan, plan_run};
 use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
 
-/// Who says yes to a forecast.
+/// Confirmation of a forecast.
 #[async_trait::async_trait]
 pub trait PlanApproval: Send + Sync {
-    /// Shown what would be done; returns whether to do it.
+    /// Shows the forecast; returns true if it is to be applied.
     async fn approve(&self, forecast: &RunPlan) -> bool;
 }
 
-/// Settings of a run.
+/// Options of a run.
 #[derive(Clone)]
 pub struct RunOptions {
-    /// Hosts worked on at once.
+    /// Maximum number of hosts at once.
     pub forks: usize,
-    /// How long another run's lock on a host is waited for; default 0 s.
+    /// Time to wait for another run's lock on a host; default 0 s.
     pub lock_wait: Duration,
-    /// Who this run is, in locks: `user@machine`.
+    /// Owner of this run's locks: `user@machine`.
     pub owner: String,
-    /// Who says what of the whole is to be remembered at the end.
+    /// Cluster check that provides the baseline to record at the end.
     pub cluster_check: Option<Arc<dyn ClusterCheck>>,
 }
 
-/// Forecasts, asks, acts and verifies. Always returns a whole summary; a failing host is data. The connections stay
-/// open: whoever made the fleet closes it.
+/// Plans, asks for confirmation, applies and verifies. Always returns a complete summary; a failed
+/// host is data. The connections stay open: the owner of the fleet closes it.
 pub async fn apply(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
@@ -81,7 +82,7 @@ pub async fn apply(
         .await;
         conclude(fleet, &permit, &locks, &prior_records, summary, options).await
     } else if !first.interrupted && !first.has_work() {
-        // Nothing to ask for: what is as asked already counts as applied from now on.
+        // No change to confirm: resources that are in sync count as applied from now on.
         let known = prior_records(&first);
         let summary = RunSummary {
             interrupted: false,
@@ -107,7 +108,8 @@ pub async fn apply(
     summary
 }
 
-/// Writes the records and releases the locks. A host on which skep itself fails meanwhile is a failed host.
+/// Writes the records and releases the locks. A host on which skep itself fails meanwhile counts as
+/// failed.
 async fn conclude(
     fleet: &Arc<Fleet>,
     permit: &Arc<Permit>,
@@ -156,7 +158,8 @@ async fn play_by_play(
     let mut hosts: IndexMap<HostName, HostOutcome> = IndexMap::new();
     let mut tasks: IndexMap<HostName, Vec<PlannedResource>> = IndexMap::new();
     for (name, host) in first.hosts {
-        // A host that could not be read, or that is refused, is left as it is: no step of any play runs there.
+        // A host that could not be read, or whose change was refused, is not changed: no step of
+        // any play runs there.
         if host.outcome.is_lost() || host.outcome.failed() {
             hosts.insert(name, skip_differences(host.outcome));
         } else {
@@ -215,7 +218,8 @@ async fn play_by_play(
     }
 }
 
-/// Why a host gets no further play. Its plays are in order: one that it missed is not jumped.
+/// Returns the reason why a host takes part in no further play. The plays of a host run in order: a
+/// missed play is not skipped over.
 fn skip_reason(host: &HostOutcome) -> Option<&'static str> {
     if host.unreachable.is_some() {
         Some("the host was lost")
@@ -224,26 +228,27 @@ fn skip_reason(host: &HostOutcome) -> Option<&'static str> {
     } else if host.failed() {
         Some("an earlier resource of the host failed")
     } else if host.count(|outcome| matches!(outcome, Outcome::Skipped { .. })) > 0 {
-        Some("an earlier play left the host out")
+        Some("an earlier play skipped the host")
     } else {
         None
     }
 }
 
-/// What differs on a host that is left alone is skipped, not promised.
+/// Marks the differences of a host that is not changed as skipped.
 fn skip_differences(mut outcome: HostOutcome) -> HostOutcome {
     for resource in &mut outcome.resources {
         if resource.outcome == Outcome::Differs {
             resource.outcome = Outcome::Skipped {
-                because: "the host is left as it is: it could not be read, or was refused".into(),
+                because: "the host could not be read, or a change of it was refused".into(),
             };
         }
     }
     outcome
 }
 
-/// Gathers every changed host once more: a later resource may have undone an earlier one. So are hosts that waited for another
-/// one to be mended: nothing was done on them, and nobody has agreed to what would be.
+/// Gathers every changed host once more: a later resource may have undone an earlier one. Hosts
+/// that waited for another host are gathered as well: they were not changed, and nobody has
+/// confirmed a change of them.
 async fn verify(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
@@ -309,8 +314,8 @@ async fn verify(
                 .find(|known| known.resource == resource.resource && known.play == resource.play);
             if let Some(known) = known {
                 known.outcome = Outcome::Failed {
-                    why: "was as asked right after its steps, and differs at the end of the run".into(),
-                    hint: "another resource of the playbook, or something on the host, changes it back".into(),
+                    why: "was in sync after its steps, but has drifted by the end of the run".into(),
+                    hint: "another resource of the playbook, or a program on the host, changes it back".into(),
                 };
             }
         }
@@ -318,12 +323,13 @@ async fn verify(
     summary
 }
 
-/// A host that could be looked at only at the end: what differs there was in no plan that anybody agreed to.
+/// Marks the differences of a host that could be read only at the end as failed: they were in no
+/// plan that the user confirmed.
 fn fail_unapproved(mut outcome: HostOutcome) -> HostOutcome {
     for resource in &mut outcome.resources {
         if resource.outcome == Outcome::Differs {
             resource.outcome = Outcome::Failed {
-                why: "differs, which could be seen only after another host was mended".into(),
+                why: "differs; it could be read only after another host was repaired".into(),
                 hint: "run again".into(),
             };
         }

@@ -1,4 +1,4 @@
-//! What came of a resource after its steps, judged by what was read back.
+//! The outcome of a resource after its steps, decided by reading it again.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,17 @@ use super::change::{AttemptOutcome, Retry};
 use crate::model::{Action, Change, DisplayValue, FieldChange};
 use crate::runner::run_plan::PlannedResource;
 
-/// The outcome after the steps: the plan must be empty now, but for commands that always run.
+/// Returns the outcome after the steps: the plan must be empty now, except for commands that always
+/// run.
 pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOutcome) -> Outcome {
     match (after, acted) {
         (_, AttemptOutcome::Again(Retry::VersionConflict)) => Outcome::Failed {
-            why: "the object was changed by somebody else each time".into(),
+            why: "another client changed the object at every attempt".into(),
             hint: "let the other run end, then run again".into(),
         },
         (_, AttemptOutcome::Again(Retry::NoQuorum)) => Outcome::Failed {
-            why: "the managers of the swarm did not agree in time, however often it was tried".into(),
-            hint: "look at the load of the managers and at the links between them (`docker node ls`), then run again"
+            why: "the managers of the swarm did not agree in time, in several attempts".into(),
+            hint: "check the load of the managers and the links between them (`docker node ls`), then run again"
                 .into(),
         },
         (Ok(None), AttemptOutcome::Done) => Outcome::Changed,
@@ -26,12 +27,12 @@ pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOut
             let fields: BTreeSet<String> = rest.fields.iter().map(still).collect();
             let fields: Vec<String> = fields.into_iter().collect();
             Outcome::Failed {
-                why: format!("its steps ran, yet it still differs: {}", fields.join("; ")),
-                hint: "something on the host changes it back, or the value cannot hold: compare it by hand".into(),
+                why: format!("still differs after its steps: {}", fields.join("; ")),
+                hint: "a program on the host changes it back, or the host does not accept the value; compare both values".into(),
             }
         }
         (Err(error), AttemptOutcome::Done) => Outcome::Failed {
-            why: format!("its steps ran, but it could not be read again: {error}"),
+            why: format!("its steps were completed, but it could not be read again: {error}"),
             hint: "run again".into(),
         },
     }
@@ -47,7 +48,7 @@ fn still(field: &FieldChange) -> String {
     }
 }
 
-/// Every one of these resources as not acted on.
+/// Returns an outcome in which all of these resources are skipped.
 pub(super) fn skip_all(play: &str, tasks: &[PlannedResource], because: &str) -> HostOutcome {
     let resources = tasks
         .iter()

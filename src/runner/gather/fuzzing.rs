@@ -4,36 +4,36 @@
 use std::collections::BTreeSet;
 
 use super::{parse, script};
-use crate::model::{HostAnswers, Query};
+use crate::model::{HostAnswers, Query, ShellQuery};
 use crate::runner::gather::output;
 
 /// In a run it is 128 random bits; no file on a host can hold it.
 const MARKER: &str = "MARKER";
 
-fn queries() -> BTreeSet<Query> {
+fn queries() -> BTreeSet<ShellQuery> {
     let text = |text: &str| text.to_owned();
     BTreeSet::from([
-        Query::Facts,
-        Query::content("/a"),
-        Query::content("/b"),
-        Query::path("/c': d"),
-        Query::path("/link"),
-        Query::AptSources,
-        Query::AptLists,
-        Query::Package(text("x")),
-        Query::Package(text("y")),
-        Query::PackageVersions(text("x")),
-        Query::AptSimulation {
+        ShellQuery::Facts,
+        ShellQuery::content("/a"),
+        ShellQuery::content("/b"),
+        ShellQuery::path("/c': d"),
+        ShellQuery::path("/link"),
+        ShellQuery::AptSources,
+        ShellQuery::AptLists,
+        ShellQuery::Package(text("x")),
+        ShellQuery::Package(text("y")),
+        ShellQuery::PackageVersions(text("x")),
+        ShellQuery::AptSimulation {
             arguments: vec![text("x")],
         },
-        Query::DpkgAudit,
-        Query::Unit(text("u.service")),
-        Query::Unit(text("v.service")),
-        Query::User(text("ann")),
-        Query::Group(text("staff")),
-        Query::Sysctl(text("vm.swappiness")),
-        Query::Program(text("docker")),
-        Query::Test {
+        ShellQuery::DpkgAudit,
+        ShellQuery::Unit(text("u.service")),
+        ShellQuery::Unit(text("v.service")),
+        ShellQuery::User(text("ann")),
+        ShellQuery::Group(text("staff")),
+        ShellQuery::Sysctl(text("vm.swappiness")),
+        ShellQuery::Program(text("docker")),
+        ShellQuery::Test {
             script: text("true"),
         },
     ])
@@ -45,7 +45,7 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
         return Vec::new();
     };
     let queries = queries();
-    let queries: Vec<&Query> = queries.iter().collect();
+    let queries: Vec<&ShellQuery> = queries.iter().collect();
     let parts = script::sections(&queries);
     if mode.is_multiple_of(2) {
         let framed = output::split(MARKER, bytes);
@@ -69,9 +69,17 @@ pub(crate) fn gather(bytes: &[u8]) -> Vec<String> {
     let loud = answers(&parts, &honest(&parts, payload));
     for query in &queries {
         // The file, the link, and the command that the payload comes from.
-        let own = [Query::content("/a"), Query::path("/link"), Query::DpkgAudit];
+        let own = [
+            ShellQuery::content("/a"),
+            ShellQuery::path("/link"),
+            ShellQuery::DpkgAudit,
+        ];
         if !own.contains(query) {
-            assert_eq!(loud.get(query), quiet.get(query), "{query:?}");
+            assert_eq!(
+                loud.get(&Query::Shell((*query).clone())),
+                quiet.get(&Query::Shell((*query).clone())),
+                "{query:?}"
+            );
         }
     }
     assert_eq!(
@@ -96,14 +104,14 @@ fn answers(parts: &[script::ScriptSection<'_>], output: &[u8]) -> HostAnswers {
 }
 
 /// Everything that was asked, as text: reasons and values that a report may show.
-fn words(queries: &[&Query], answers: &HostAnswers) -> Vec<String> {
+fn words(queries: &[&ShellQuery], answers: &HostAnswers) -> Vec<String> {
     assert!(
         answers.len() <= queries.len(),
         "an answer to what nobody asked"
     );
     queries
         .iter()
-        .map(|query| match answers.get(query) {
+        .map(|query| match answers.get(&Query::Shell((*query).clone())) {
             Ok(answer) => format!("{answer:?}"),
             Err(error) => error.to_string(),
         })
@@ -126,16 +134,16 @@ fn honest(parts: &[script::ScriptSection<'_>], payload: &[u8]) -> Vec<u8> {
                     b"find: '/c': d': Permission denied",
                 )
             }
-            script::ScriptSection::Content(query) if **query == Query::content("/a") => (payload.to_vec(), b""),
-            script::ScriptSection::Content(_) => (b"b's own".to_vec(), b""),
+            script::ScriptSection::Content("/a", _) => (payload.to_vec(), b""),
+            script::ScriptSection::Content(..) => (b"b's own".to_vec(), b""),
             script::ScriptSection::Packages(_) => {
                 (b"x\tinstall\tinstalled\t1.0\ny\thold\tinstalled\t2\n".to_vec(), b"dpkg-query: no")
             }
             script::ScriptSection::Units(_) => {
                 (b"LoadState=loaded\nActiveState=active\n\nLoadState=not-found\nActiveState=inactive\n".to_vec(), b"")
             }
-            script::ScriptSection::Single(Query::DpkgAudit) => (payload.to_vec(), payload),
-            script::ScriptSection::Single(Query::User(_)) => (b"ann:x:7:8:Ann:/home/ann:/bin/sh\nann staff\n".to_vec(), b""),
+            script::ScriptSection::Single(ShellQuery::DpkgAudit) => (payload.to_vec(), payload),
+            script::ScriptSection::Single(ShellQuery::User(_)) => (b"ann:x:7:8:Ann:/home/ann:/bin/sh\nann staff\n".to_vec(), b""),
             script::ScriptSection::Single(_) => (b"value\n".to_vec(), b""),
         };
         // The shell takes NUL bytes and line ends at the end out of what it holds in a variable.

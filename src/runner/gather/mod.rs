@@ -17,7 +17,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::{ConnectedHost, Fleet, ReadCache};
-use crate::model::{HostAnswers, ProbeError, Query, QueryAnswer};
+use crate::model::{
+    DockerQuery, HostAnswers, ProbeError, Query, QueryAnswer, ShellQuery, StackQuestion,
+    ValueSource,
+};
+use crate::names::HostName;
 use crate::transport::TransportError;
 
 /// Limit of time for one gather: apt's simulation on a slow disk is the longest part.
@@ -33,36 +37,50 @@ pub async fn gather(
     host: &ConnectedHost,
     queries: &BTreeSet<Query>,
 ) -> Result<HostAnswers, TransportError> {
-    let (stacks, rest): (Vec<&Query>, Vec<&Query>) = queries
-        .iter()
-        .partition(|query| matches!(query, Query::Stack(_)));
-    let (engine, others): (Vec<&Query>, Vec<&Query>) = rest
-        .into_iter()
-        .partition(|query| matches!(query, Query::DockerApi { .. } | Query::Distribution { .. }));
-    let (elsewhere, others): (Vec<&Query>, Vec<&Query>) = others
-        .into_iter()
-        .partition(|query| matches!(query, Query::At { .. }));
-    let (values, shell): (Vec<&Query>, Vec<&Query>) = others
-        .into_iter()
-        .partition(|query| matches!(query, Query::Value(_)));
-    let (from_shell, from_engines, from_here, from_stacks, from_elsewhere) = tokio::join!(
-        query_shell(host, &shell),
-        query_docker_api(fleet, round, host, &engine),
-        query_local_values(fleet, &values),
-        stacks::query_stacks(fleet, &stacks),
-        other_hosts::query_other_hosts(fleet, &elsewhere)
+    let mut sources = QuerySources::default();
+    for query in queries {
+        sources.add(query);
+    }
+    let (from_shell, from_docker, from_here, from_previews, from_other_hosts) = tokio::join!(
+        query_shell(host, &sources.shell),
+        query_docker_api(fleet, round, host, &sources.docker),
+        query_local_values(fleet, &sources.local),
+        stacks::query_stacks(fleet, &sources.previews),
+        other_hosts::query_other_hosts(fleet, &sources.other_hosts)
     );
     let mut answers = from_shell?;
-    answers.merge(from_engines);
+    answers.merge(from_docker);
     answers.merge(from_here);
-    answers.merge(from_stacks);
-    answers.merge(from_elsewhere);
+    answers.merge(from_previews);
+    answers.merge(from_other_hosts);
     Ok(answers)
+}
+
+/// The queries of a host, by the source that answers them.
+#[derive(Default)]
+struct QuerySources<'a> {
+    shell: Vec<&'a ShellQuery>,
+    docker: Vec<&'a DockerQuery>,
+    local: Vec<&'a ValueSource>,
+    previews: Vec<&'a StackQuestion>,
+    other_hosts: Vec<(&'a HostName, &'a ShellQuery)>,
+}
+
+impl<'a> QuerySources<'a> {
+    fn add(&mut self, query: &'a Query) {
+        match query {
+            Query::Shell(query) => self.shell.push(query),
+            Query::Docker(query) => self.docker.push(query),
+            Query::Local(source) => self.local.push(source),
+            Query::Preview(question) => self.previews.push(question),
+            Query::OtherHost { host, query } => self.other_hosts.push((host, query)),
+        }
+    }
 }
 
 async fn query_shell(
     host: &ConnectedHost,
-    queries: &[&Query],
+    queries: &[&ShellQuery],
 ) -> Result<HostAnswers, TransportError> {
     if queries.is_empty() {
         return Ok(HostAnswers::default());
@@ -85,7 +103,7 @@ async fn query_shell(
                         output.stderr_tail()
                     );
                     answers.insert(
-                        query.clone(),
+                        Query::Shell(query.clone()),
                         Err(ProbeError::Failed {
                             what: format!("{query:?}"),
                             why,
@@ -99,17 +117,15 @@ async fn query_shell(
 }
 
 /// What the operator's own machine knows.
-async fn query_local_values(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+async fn query_local_values(fleet: &Fleet, sources: &[&ValueSource]) -> HostAnswers {
     let mut answers = HostAnswers::default();
-    for query in queries {
-        if let Query::Value(source) = query {
-            let value = fleet.value(source).await.map(QueryAnswer::Value);
-            let value = value.map_err(|why| ProbeError::Failed {
-                what: format!("{source:?}"),
-                why,
-            });
-            answers.insert((*query).clone(), value);
-        }
+    for source in sources {
+        let value = fleet.value(source).await.map(QueryAnswer::Value);
+        let value = value.map_err(|why| ProbeError::Failed {
+            what: format!("{source:?}"),
+            why,
+        });
+        answers.insert(Query::Local((*source).clone()), value);
     }
     answers
 }
@@ -118,25 +134,24 @@ async fn query_docker_api(
     fleet: &Fleet,
     round: &ReadCache,
     host: &ConnectedHost,
-    queries: &[&Query],
+    queries: &[&DockerQuery],
 ) -> HostAnswers {
-    // All at once: one after the other, each would cost a way there and back.
+    // All at once: one after the other, each would cost a round trip.
     let reads = queries.iter().map(async |query| {
         let answer = match query {
-            Query::DockerApi { host: other, path } => {
+            DockerQuery::Get { host: other, path } => {
                 let owner = other.as_ref().unwrap_or(host.name());
                 round.read(fleet, owner, path).await
             }
-            Query::Distribution { image, credentials } => {
+            DockerQuery::Distribution { image, credentials } => {
                 host.distribution(image, credentials.as_ref()).await
             }
-            _ => return None,
         };
-        Some(((*query).clone(), Ok(QueryAnswer::Engine(answer))))
+        (Query::Docker((*query).clone()), QueryAnswer::Engine(answer))
     });
     let mut answers = HostAnswers::default();
-    for (query, answer) in join_all(reads).await.into_iter().flatten() {
-        answers.insert(query, answer);
+    for (query, answer) in join_all(reads).await {
+        answers.insert(query, Ok(answer));
     }
     answers
 }

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 
 use super::{Fleet, query_shell};
-use crate::model::{HostAnswers, ProbeError, Query};
+use crate::model::{HostAnswers, ProbeError, Query, ShellQuery};
 use crate::names::HostName;
 use crate::runner::fan_out;
 
 /// Asks all these questions; a host that cannot be read is the reason of each of its answers.
-pub(super) async fn query_other_hosts(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
-    let mut by_host: BTreeMap<&HostName, Vec<Query>> = BTreeMap::new();
-    for query in queries {
-        if let Query::At { host, query } = query {
-            by_host.entry(host).or_default().push((**query).clone());
-        }
+pub(super) async fn query_other_hosts(
+    fleet: &Fleet,
+    queries: &[(&HostName, &ShellQuery)],
+) -> HostAnswers {
+    let mut by_host: BTreeMap<&HostName, Vec<ShellQuery>> = BTreeMap::new();
+    for (host, query) in queries {
+        by_host.entry(host).or_default().push((*query).clone());
     }
     let mut asked = Vec::new();
     for (name, queries) in by_host {
@@ -23,7 +24,7 @@ pub(super) async fn query_other_hosts(fleet: &Fleet, queries: &[&Query]) -> Host
         asked.clone(),
         asked.len(),
         |(_, host, queries)| async move {
-            let queries: Vec<&Query> = queries.iter().collect();
+            let queries: Vec<&ShellQuery> = queries.iter().collect();
             query_shell(host?.as_ref(), &queries).await
         },
     )
@@ -32,7 +33,7 @@ pub(super) async fn query_other_hosts(fleet: &Fleet, queries: &[&Query]) -> Host
     for ((name, _, queries), answers) in asked.into_iter().zip(answered) {
         for query in queries {
             let answer = match &answers {
-                Ok(Ok(answers)) => answers.get(&query).cloned(),
+                Ok(Ok(answers)) => answers.get(&Query::Shell(query.clone())).cloned(),
                 Ok(Err(error)) => Err(ProbeError::Elsewhere(format!(
                     "{name} cannot be read: {error}"
                 ))),

@@ -6,8 +6,8 @@ use super::facts;
 use super::script::ScriptSection;
 use crate::model::{
     AptAction, AptSimulation, AptSourceFile, CONTENT_LIMIT, DirectoryUsage, GroupState,
-    HostAnswers, PackageState, PathState, PathType, ProbeError, Query, QueryAnswer, TaggedImage,
-    UnitState, UserState,
+    HostAnswers, PackageState, PathState, PathType, ProbeError, Query, QueryAnswer, ShellQuery,
+    TaggedImage, UnitState, UserState,
 };
 use crate::runner::gather::output::SectionOutput;
 
@@ -22,10 +22,12 @@ pub(super) fn answer(
 ) {
     match section {
         ScriptSection::Paths(queries) => paths(queries, frame, answers),
-        ScriptSection::Content(query) => content(query, frame, answers),
+        ScriptSection::Content(path, query) => content(path, query, frame, answers),
         ScriptSection::Packages(queries) => packages(queries, frame, answers),
         ScriptSection::Units(queries) => units(queries, frame, answers),
-        ScriptSection::Single(query) => answers.insert((*query).clone(), single(query, frame)),
+        ScriptSection::Single(query) => {
+            answers.insert(Query::Shell((*query).clone()), single(query, frame))
+        }
     }
 }
 
@@ -41,7 +43,7 @@ fn failed(what: &str, frame: &SectionOutput) -> ProbeError {
     }
 }
 
-fn paths(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
+fn paths(queries: &[(&str, &ShellQuery)], frame: &SectionOutput, answers: &mut HostAnswers) {
     let troubles = FindErrors::of(queries, &frame.stderr);
     let text = String::from_utf8_lossy(&frame.stdout);
     let mut parts = text.split('\0');
@@ -49,23 +51,20 @@ fn paths(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
     while let (Some(path), Some(fields)) = (parts.next(), parts.next()) {
         found.insert(path.to_owned(), path_state(fields));
     }
-    for query in queries {
-        let Query::Path { path, .. } = query else {
-            continue;
-        };
-        let answer = match (found.get(path), troubles.about(path)) {
+    for (path, query) in queries {
+        let answer = match (found.get(*path), troubles.about(path)) {
             (Some(Some(state)), _) => Ok(QueryAnswer::Path(Some(state.clone()))),
             (Some(None), _) => Err(ProbeError::Failed {
-                what: path.clone(),
+                what: (*path).to_owned(),
                 why: "find printed no state".into(),
             }),
             (None, Some(why)) => Err(ProbeError::Failed {
-                what: path.clone(),
+                what: (*path).to_owned(),
                 why: why.to_owned(),
             }),
             (None, None) => Ok(QueryAnswer::Path(None)),
         };
-        answers.insert((*query).clone(), answer);
+        answers.insert(Query::Shell((*query).clone()), answer);
     }
 }
 
@@ -78,14 +77,8 @@ struct FindErrors<'a> {
 }
 
 impl<'a> FindErrors<'a> {
-    fn of(queries: &[&Query], stderr: &'a str) -> Self {
-        let asked: HashSet<&str> = queries
-            .iter()
-            .filter_map(|query| match query {
-                Query::Path { path, .. } => Some(path.as_str()),
-                _ => None,
-            })
-            .collect();
+    fn of(queries: &[(&str, &ShellQuery)], stderr: &'a str) -> Self {
+        let asked: HashSet<&str> = queries.iter().map(|(path, _)| *path).collect();
         let longest = asked
             .iter()
             .map(|path| path.len())
@@ -154,10 +147,7 @@ fn path_state(fields: &str) -> Option<PathState> {
     })
 }
 
-fn content(query: &Query, frame: &SectionOutput, answers: &mut HostAnswers) {
-    let Query::Path { path, .. } = query else {
-        return;
-    };
+fn content(path: &str, query: &ShellQuery, frame: &SectionOutput, answers: &mut HostAnswers) {
     // The paths' section stands first: without a state there, this answer keeps its reason.
     let Ok(Some(state)) = answers.path(path).map(Option::<&PathState>::cloned) else {
         return;
@@ -175,10 +165,10 @@ fn content(query: &Query, frame: &SectionOutput, answers: &mut HostAnswers) {
             ..state
         })))
     };
-    answers.insert(query.clone(), answer);
+    answers.insert(Query::Shell(query.clone()), answer);
 }
 
-fn packages(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
+fn packages(queries: &[(&str, &ShellQuery)], frame: &SectionOutput, answers: &mut HostAnswers) {
     // dpkg-query(1): 1 is "some names are not in the database", 2 is trouble.
     let text = frame.text();
     let mut states: HashMap<&str, PackageState> = HashMap::new();
@@ -202,33 +192,30 @@ fn packages(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers
         }
         state.held |= want == "hold";
     }
-    for query in queries {
-        let Query::Package(name) = query else {
-            continue;
-        };
+    for (name, query) in queries {
         let answer = if frame.status > 1 {
             Err(failed("dpkg's database", frame))
         } else {
             Ok(QueryAnswer::Package(
-                states.get(name.as_str()).cloned().unwrap_or_default(),
+                states.get(name).cloned().unwrap_or_default(),
             ))
         };
-        answers.insert((*query).clone(), answer);
+        answers.insert(Query::Shell((*query).clone()), answer);
     }
 }
 
-fn units(queries: &[&Query], frame: &SectionOutput, answers: &mut HostAnswers) {
+fn units(queries: &[(&str, &ShellQuery)], frame: &SectionOutput, answers: &mut HostAnswers) {
     let text = frame.text();
     // systemctl prints one block a unit, in the order asked, with an empty line between.
     let mut blocks = text.trim().split("\n\n");
-    for query in queries {
+    for (_, query) in queries {
         let answer = match blocks.next() {
             Some(block) if frame.status == 0 && !block.is_empty() => {
                 Ok(QueryAnswer::Unit(unit_state(block)))
             }
             _ => Err(failed("systemd's units", frame)),
         };
-        answers.insert((*query).clone(), answer);
+        answers.insert(Query::Shell((*query).clone()), answer);
     }
 }
 
@@ -257,49 +244,57 @@ fn seconds(timestamp: &str) -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
-fn single(query: &Query, frame: &SectionOutput) -> Result<QueryAnswer, ProbeError> {
+fn single(query: &ShellQuery, frame: &SectionOutput) -> Result<QueryAnswer, ProbeError> {
     let text = frame.text();
     // These two answer with their status or with apt's own reasons.
     match query {
-        Query::Test { .. } => return Ok(QueryAnswer::Test(frame.status)),
-        Query::AptSimulation { .. } => {
+        ShellQuery::Test { .. } => return Ok(QueryAnswer::Test(frame.status)),
+        ShellQuery::AptSimulation { .. } => {
             return Ok(QueryAnswer::AptSimulation(apt_simulation(&text, frame)));
         }
-        Query::Sysctl(_) if frame.status == ABSENT => return Ok(QueryAnswer::Sysctl(None)),
-        Query::Catalogue { .. } if frame.status == ABSENT => {
+        ShellQuery::Sysctl(_) if frame.status == ABSENT => return Ok(QueryAnswer::Sysctl(None)),
+        ShellQuery::Catalogue { .. } if frame.status == ABSENT => {
             return Ok(QueryAnswer::Catalogue(None));
         }
-        Query::Holding { .. } if frame.status == ABSENT => return Ok(QueryAnswer::Holding(None)),
-        Query::Holding { .. } => return holding(query, &text, frame),
+        ShellQuery::Holding { .. } if frame.status == ABSENT => {
+            return Ok(QueryAnswer::Holding(None));
+        }
+        ShellQuery::Holding { .. } => return holding(query, &text, frame),
         _ => {}
     }
     if frame.status != 0 {
         return Err(failed(&format!("{query:?}"), frame));
     }
     Ok(match query {
-        Query::Facts => QueryAnswer::Facts(facts::parse(&text)),
-        Query::AptSources => QueryAnswer::AptSources(source_files(&text)),
-        Query::AptLists => QueryAnswer::AptLists(
+        ShellQuery::Facts => QueryAnswer::Facts(facts::parse(&text)),
+        ShellQuery::AptSources => QueryAnswer::AptSources(source_files(&text)),
+        ShellQuery::AptLists => QueryAnswer::AptLists(
             text.lines()
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect(),
         ),
-        Query::PackageVersions(_) => QueryAnswer::PackageVersions(versions(&text)),
-        Query::DpkgAudit => QueryAnswer::DpkgAudit(
+        ShellQuery::PackageVersions(_) => QueryAnswer::PackageVersions(versions(&text)),
+        ShellQuery::DpkgAudit => QueryAnswer::DpkgAudit(
             text.lines()
                 .filter(|line| !line.trim().is_empty())
                 .map(str::to_owned)
                 .collect(),
         ),
-        Query::Catalogue { .. } => QueryAnswer::Catalogue(Some(tagged(&text))),
-        Query::User(_) => QueryAnswer::User(user(&text)),
-        Query::Group(_) => QueryAnswer::Group(group(&text)),
-        Query::Sysctl(_) => QueryAnswer::Sysctl(Some(text.trim().to_owned())),
-        Query::Program(_) => {
+        ShellQuery::Catalogue { .. } => QueryAnswer::Catalogue(Some(tagged(&text))),
+        ShellQuery::User(_) => QueryAnswer::User(user(&text)),
+        ShellQuery::Group(_) => QueryAnswer::Group(group(&text)),
+        ShellQuery::Sysctl(_) => QueryAnswer::Sysctl(Some(text.trim().to_owned())),
+        ShellQuery::Program(_) => {
             QueryAnswer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty()))
         }
-        _ => return Err(ProbeError::NotAsked(format!("{query:?}"))),
+        // Sections of their own answer these; `answer` sends none of them here.
+        ShellQuery::Path { .. }
+        | ShellQuery::Package(_)
+        | ShellQuery::Unit(_)
+        | ShellQuery::Test { .. }
+        | ShellQuery::AptSimulation { .. }
+        | ShellQuery::Holding { .. } => return Err(ProbeError::NotAsked(format!("{query:?}"))),
     })
 }
 
@@ -316,7 +311,11 @@ fn source_files(text: &str) -> Vec<AptSourceFile> {
 }
 
 /// Number of files and of their bytes. A directory that could not be read whole is not taken for an empty one.
-fn holding(query: &Query, text: &str, frame: &SectionOutput) -> Result<QueryAnswer, ProbeError> {
+fn holding(
+    query: &ShellQuery,
+    text: &str,
+    frame: &SectionOutput,
+) -> Result<QueryAnswer, ProbeError> {
     let counted = text
         .trim()
         .split_once(' ')

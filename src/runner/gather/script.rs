@@ -4,51 +4,51 @@
 
 use std::fmt::Write as _;
 
-use crate::model::{CONTENT_LIMIT, Query};
+use crate::model::{CONTENT_LIMIT, ShellQuery};
 
 /// A part of the script whose output is framed and parsed as one.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ScriptSection<'a> {
     /// `stat` of all paths.
-    Paths(Vec<&'a Query>),
+    Paths(Vec<(&'a str, &'a ShellQuery)>),
     /// Content of one file.
-    Content(&'a Query),
+    Content(&'a str, &'a ShellQuery),
     /// All packages' states.
-    Packages(Vec<&'a Query>),
+    Packages(Vec<(&'a str, &'a ShellQuery)>),
     /// All units' properties.
-    Units(Vec<&'a Query>),
+    Units(Vec<(&'a str, &'a ShellQuery)>),
     /// Any other query, alone.
-    Single(&'a Query),
+    Single(&'a ShellQuery),
 }
 
 impl<'a> ScriptSection<'a> {
     /// The queries that the section answers.
-    pub(super) fn queries(&self) -> Vec<&'a Query> {
+    pub(super) fn queries(&self) -> Vec<&'a ShellQuery> {
         match self {
             Self::Paths(queries) | Self::Packages(queries) | Self::Units(queries) => {
-                queries.clone()
+                queries.iter().map(|(_, query)| *query).collect()
             }
-            Self::Content(query) | Self::Single(query) => vec![query],
+            Self::Content(_, query) | Self::Single(query) => vec![query],
         }
     }
 }
 
 /// Groups queries into sections.
-pub(super) fn sections<'a>(queries: &[&'a Query]) -> Vec<ScriptSection<'a>> {
+pub(super) fn sections<'a>(queries: &[&'a ShellQuery]) -> Vec<ScriptSection<'a>> {
     let mut paths = Vec::new();
     let mut packages = Vec::new();
     let mut units = Vec::new();
     let mut rest = Vec::new();
     for query in queries {
         match query {
-            Query::Path { content, .. } => {
-                paths.push(*query);
+            ShellQuery::Path { path, content } => {
+                paths.push((path.as_str(), *query));
                 if *content {
-                    rest.push(ScriptSection::Content(query));
+                    rest.push(ScriptSection::Content(path, query));
                 }
             }
-            Query::Package(_) => packages.push(*query),
-            Query::Unit(_) => units.push(*query),
+            ShellQuery::Package(name) => packages.push((name.as_str(), *query)),
+            ShellQuery::Unit(name) => units.push((name.as_str(), *query)),
             other => rest.push(ScriptSection::Single(other)),
         }
     }
@@ -93,46 +93,39 @@ pub(super) fn text(marker: &str, sections: &[ScriptSection<'_>]) -> String {
 
 fn body(section: &ScriptSection<'_>) -> String {
     match section {
-        ScriptSection::Paths(queries) => {
-            let paths = queries.iter().filter_map(|query| match query {
-                Query::Path { path, .. } => Some(path.as_str()),
-                _ => None,
-            });
-            let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
-            format!("find {} -maxdepth 0 -printf {}", list(paths), quote(format))
-        }
-        ScriptSection::Content(Query::Path { path, .. }) => {
+        ScriptSection::Paths(queries) => stat_paths(queries.iter().map(|(path, _)| *path)),
+        ScriptSection::Content(path, _) => {
             let path = quote(path);
             format!(
                 "if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi",
                 CONTENT_LIMIT + 1
             )
         }
-        ScriptSection::Packages(queries) => {
-            let names = queries.iter().filter_map(|query| match query {
-                Query::Package(name) => Some(name.as_str()),
-                _ => None,
-            });
-            let format = r"${Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n";
-            format!(
-                "dpkg-query --show --showformat={} -- {}",
-                quote(format),
-                list(names)
-            )
-        }
-        ScriptSection::Units(queries) => {
-            let names = queries.iter().filter_map(|query| match query {
-                Query::Unit(name) => Some(name.as_str()),
-                _ => None,
-            });
-            format!(
-                "systemctl show --no-pager --property={UNIT_PROPERTIES} -- {}",
-                list(names)
-            )
-        }
-        ScriptSection::Content(_) => String::from(":"),
+        ScriptSection::Packages(queries) => show_packages(queries.iter().map(|(name, _)| *name)),
+        ScriptSection::Units(queries) => show_units(queries.iter().map(|(name, _)| *name)),
         ScriptSection::Single(query) => single(query),
     }
+}
+
+fn stat_paths<'a>(paths: impl Iterator<Item = &'a str>) -> String {
+    let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
+    format!("find {} -maxdepth 0 -printf {}", list(paths), quote(format))
+}
+
+fn show_packages<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let format = r"${Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n";
+    format!(
+        "dpkg-query --show --showformat={} -- {}",
+        quote(format),
+        list(names)
+    )
+}
+
+fn show_units<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!(
+        "systemctl show --no-pager --property={UNIT_PROPERTIES} -- {}",
+        list(names)
+    )
 }
 
 /// Properties of [`crate::model::UnitState`].
@@ -147,39 +140,39 @@ const APT_MEMORY: &str = "TMPDIR=/dev/shm";
 const APT_READ_ONLY: &str =
     "-o Debug::NoLocking=1 -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=";
 
-fn single(query: &Query) -> String {
+fn single(query: &ShellQuery) -> String {
     match query {
-        Query::Facts => super::facts::SCRIPT.into(),
-        Query::AptSources => {
+        ShellQuery::Facts => super::facts::SCRIPT.into(),
+        ShellQuery::AptSources => {
             "for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do \
              [ -f \"$f\" ] || continue; printf '%s\\0' \"$f\"; tr -d '\\000' <\"$f\" || exit 1; printf '\\0'; done"
                 .into()
         }
-        Query::AptLists => "for f in /var/lib/apt/lists/*_InRelease /var/lib/apt/lists/*_Release; do \
+        ShellQuery::AptLists => "for f in /var/lib/apt/lists/*_InRelease /var/lib/apt/lists/*_Release; do \
              [ ! -e \"$f\" ] || printf '%s\\n' \"${f##*/}\"; done"
             .into(),
-        Query::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", quote(name)),
+        ShellQuery::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", quote(name)),
         // The arguments may begin with options of the later run, so that both decide alike; names that begin with `-` never get
         // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's reasons are part of the answer.
-        Query::AptSimulation { arguments } => format!(
+        ShellQuery::AptSimulation { arguments } => format!(
             "{APT_MEMORY} apt-get --simulate --quiet=2 {APT_READ_ONLY} -o APT::Get::Show-User-Simulation-Note=false --allow-downgrades install {} 2>&1",
             list(arguments.iter().map(String::as_str))
         ),
         // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works and when it is killed.
-        Query::DpkgAudit => "dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
+        ShellQuery::DpkgAudit => "dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
              *) echo 'dpkg was interrupted: updates are pending'; break;; esac; done"
             .into(),
-        Query::User(name) => format!(
+        ShellQuery::User(name) => format!(
             "getent passwd {name}; s=$?; [ $s -eq 2 ] && exit 0; [ $s -eq 0 ] || exit $s; id -Gn -- {name}",
             name = quote(name)
         ),
-        Query::Group(name) => format!("getent group {}; s=$?; [ $s -eq 2 ] && exit 0; exit $s", quote(name)),
-        Query::Sysctl(key) => {
+        ShellQuery::Group(name) => format!("getent group {}; s=$?; [ $s -eq 2 ] && exit 0; exit $s", quote(name)),
+        ShellQuery::Sysctl(key) => {
             let path = quote(&format!("/proc/sys/{}", sysctl_path(key)));
             format!("if [ -e {path} ]; then cat -- {path}; else exit 44; fi")
         }
         // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds a digest.
-        Query::Catalogue { directory } => {
+        ShellQuery::Catalogue { directory } => {
             let directory = quote(directory);
             format!(
                 "[ -d {directory} ] || exit 44; d={directory}/docker/registry/v2/repositories; [ -d \"$d\" ] || exit 0; \
@@ -187,23 +180,18 @@ fn single(query: &Query) -> String {
             )
         }
         // Counting stops somewhere: a database may have very many files, and whether there are any is what matters.
-        Query::Holding { directory } => {
+        ShellQuery::Holding { directory } => {
             let directory = quote(directory);
             format!(
                 "[ -d {directory} ] || exit 44; find -H {directory} ! -type d ! -name .skep-volume -printf '%s\\n' | head -n 100000 | \
                  awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'"
             )
         }
-        Query::Program(name) => format!("command -v {} || :", quote(name)),
-        Query::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
-        Query::Path { .. }
-        | Query::Package(_)
-        | Query::Unit(_)
-        | Query::DockerApi { .. }
-        | Query::Distribution { .. }
-        | Query::Stack(_)
-        | Query::At { .. }
-        | Query::Value(_) => String::from(":"),
+        ShellQuery::Program(name) => format!("command -v {} || :", quote(name)),
+        ShellQuery::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
+        ShellQuery::Path { path, .. } => stat_paths(std::iter::once(path.as_str())),
+        ShellQuery::Package(name) => show_packages(std::iter::once(name.as_str())),
+        ShellQuery::Unit(name) => show_units(std::iter::once(name.as_str())),
     }
 }
 

@@ -20,12 +20,9 @@ const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
 const AT_ONCE: usize = 5;
 
 /// Asks all these questions, several at once.
-pub(super) async fn query_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswers {
+pub(super) async fn query_stacks(fleet: &Fleet, stacks: &[&StackQuestion]) -> HostAnswers {
     let (mut questions, mut previews) = (Vec::new(), Vec::new());
-    for query in queries {
-        let Query::Stack(question) = query else {
-            continue;
-        };
+    for question in stacks {
         let reads: Result<Arc<dyn ProxyReader>, TransportError> = match question.managers.first() {
             // The command asks one thing after the other: each preview gets a stream of its own, so that they do not queue up.
             Some(manager) => fleet
@@ -34,15 +31,15 @@ pub(super) async fn query_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswe
                 .map(|host| Arc::new(host.with_own_stream()) as Arc<dyn ProxyReader>),
             None => Ok(Arc::new(EmptySwarm)),
         };
-        questions.push(((*query).clone(), question));
-        previews.push((question.clone(), reads));
+        questions.push(*question);
+        previews.push(((*question).clone(), reads));
     }
     let previewed = fan_out(previews, AT_ONCE, |(question, reads)| async move {
         preview(reads?, &question).await
     })
     .await;
     let mut answers = HostAnswers::default();
-    for ((query, question), result) in questions.into_iter().zip(previewed) {
+    for (question, result) in questions.into_iter().zip(previewed) {
         let answer = match result {
             Ok(Ok(answer)) => Ok(QueryAnswer::Stack(answer)),
             Ok(Err(error)) => Err(trouble(question, &error)),
@@ -51,7 +48,7 @@ pub(super) async fn query_stacks(fleet: &Fleet, queries: &[&Query]) -> HostAnswe
                 why: format!("{panic}; {}", panic.hint()),
             }),
         };
-        answers.insert(query, answer);
+        answers.insert(Query::Preview(question.clone()), answer);
     }
     answers
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{parse, script};
-use crate::model::{DirectoryUsage, HostAnswers, PathType, Query};
+use crate::model::{DirectoryUsage, HostAnswers, PathType, ShellQuery};
 use crate::runner::gather::output;
 
-fn ask(queries: impl IntoIterator<Item = Query>) -> HostAnswers {
-    let queries: BTreeSet<Query> = queries.into_iter().collect();
-    let queries: Vec<&Query> = queries.iter().collect();
+fn ask(queries: impl IntoIterator<Item = ShellQuery>) -> HostAnswers {
+    let queries: BTreeSet<ShellQuery> = queries.into_iter().collect();
+    let queries: Vec<&ShellQuery> = queries.iter().collect();
     let parts = script::sections(&queries);
     let output = Command::new("sh")
         .arg("-c")
@@ -40,9 +40,9 @@ fn paths_with_hostile_names_are_read_literally() {
     let missing = folder.path().join("missing/deeper");
     let name = |path: &std::path::Path| path.to_str().unwrap().to_owned();
     let answers = ask([
-        Query::content(name(&hostile)),
-        Query::path(name(&link)),
-        Query::content(name(&missing)),
+        ShellQuery::content(name(&hostile)),
+        ShellQuery::path(name(&link)),
+        ShellQuery::content(name(&missing)),
     ]);
     let file = answers.path(&name(&hostile)).unwrap().unwrap();
     assert_eq!(
@@ -65,20 +65,20 @@ fn paths_with_hostile_names_are_read_literally() {
 #[test]
 fn accounts_packages_and_parameters_are_states_when_absent() {
     let answers = ask([
-        Query::User("root".into()),
-        Query::User("skep-nobody-has-this".into()),
-        Query::Group("root".into()),
-        Query::Group("skep-nobody-has-this".into()),
-        Query::Package("dpkg".into()),
-        Query::Package("skep-no-such-package".into()),
-        Query::Sysctl("net.ipv4.ip_forward".into()),
-        Query::Sysctl("skep.no.such".into()),
-        Query::Program("sh".into()),
-        Query::Program("skep-no-such-program".into()),
-        Query::Test {
+        ShellQuery::User("root".into()),
+        ShellQuery::User("skep-nobody-has-this".into()),
+        ShellQuery::Group("root".into()),
+        ShellQuery::Group("skep-nobody-has-this".into()),
+        ShellQuery::Package("dpkg".into()),
+        ShellQuery::Package("skep-no-such-package".into()),
+        ShellQuery::Sysctl("net.ipv4.ip_forward".into()),
+        ShellQuery::Sysctl("skep.no.such".into()),
+        ShellQuery::Program("sh".into()),
+        ShellQuery::Program("skep-no-such-program".into()),
+        ShellQuery::Test {
             script: "exit 7".into(),
         },
-        Query::Facts,
+        ShellQuery::Facts,
     ]);
     let root = answers.user("root").unwrap().clone().unwrap();
     assert_eq!((root.uid, root.home.as_str()), (0, "/root"));
@@ -107,7 +107,10 @@ fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
     std::os::unix::fs::symlink(&one, &one).unwrap();
     let name = |path: std::path::PathBuf| path.to_str().unwrap().to_owned();
     let (path, missing) = (name(one.join("below")), name(folder.path().join("missing")));
-    let answers = ask([Query::path(path.as_str()), Query::path(missing.as_str())]);
+    let answers = ask([
+        ShellQuery::path(path.as_str()),
+        ShellQuery::path(missing.as_str()),
+    ]);
     let error = answers.path(&path).unwrap_err().to_string();
     assert!(error.contains("Too many levels"), "{error}");
     assert_eq!(
@@ -118,9 +121,12 @@ fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
     // A name that find writes otherwise than it was asked: whose trouble it is cannot be told.
     let odd = name(one.join("it's"));
     assert!(
-        ask([Query::path(odd.as_str()), Query::path(missing.as_str())])
-            .path(&missing)
-            .is_err()
+        ask([
+            ShellQuery::path(odd.as_str()),
+            ShellQuery::path(missing.as_str())
+        ])
+        .path(&missing)
+        .is_err()
     );
 }
 
@@ -132,7 +138,7 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
     std::fs::write(full.join(".skep-volume"), b"marker").unwrap();
     let name = full.to_str().unwrap().to_owned();
     let holding = || {
-        ask([Query::Holding {
+        ask([ShellQuery::Holding {
             directory: name.clone(),
         }])
         .directory_usage(&name)
@@ -143,7 +149,7 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
     std::fs::write(full.join("data/a\nb"), b"").unwrap();
     assert_eq!(holding(), Ok(Some(DirectoryUsage { files: 2, bytes: 5 })));
     assert_eq!(
-        ask([Query::Holding {
+        ask([ShellQuery::Holding {
             directory: "/no/such".into()
         }])
         .directory_usage("/no/such"),
@@ -154,13 +160,13 @@ fn what_a_directory_holds_is_counted_without_marker_and_directories() {
 #[test]
 fn apt_is_asked_without_touching_its_caches() {
     let answers = ask([
-        Query::AptSimulation {
+        ShellQuery::AptSimulation {
             arguments: vec!["skep-no-such-package".into()],
         },
-        Query::PackageVersions("skep-no-such-package".into()),
-        Query::AptSources,
-        Query::AptLists,
-        Query::DpkgAudit,
+        ShellQuery::PackageVersions("skep-no-such-package".into()),
+        ShellQuery::AptSources,
+        ShellQuery::AptLists,
+        ShellQuery::DpkgAudit,
     ]);
     let simulation = answers
         .apt_simulation(&["skep-no-such-package".into()])

@@ -1,34 +1,35 @@
-//! The swarm's answer to the engine's gate: a change that takes a manager away is refused when a majority would be
-//! lost, and after a restart nothing else is disturbed until the node is Ready, Reachable and the swarm has a leader.
+//! The quorum check: a change that takes a manager away is refused when the majority would be lost.
+//! After a restart no other host is disrupted until the node is Ready and Reachable and the swarm
+//! has a leader.
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
-use crate::model::{Change, Disruption, DockerAnswer, Refusal};
+use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
 use crate::runner::{DisruptionGuard, DockerReader};
 use crate::swarm::{DockerInfo, DockerStatus, SwarmNode, VoterLoss, Voters, may_lose};
 
-/// How long a restarted node may take to be Ready and Reachable again.
+/// Time within which a restarted node must be Ready and Reachable again.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// Time between two looks.
+/// Time between two readings.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Guards the majority of a swarm's managers.
 #[derive(Debug, Clone)]
 pub struct SwarmGuard {
-    /// Turns a refusal into a remark that says what it risks (`--force`).
+    /// True if a refusal becomes a note about the risk (`--force`).
     pub force: bool,
-    /// How long [`DisruptionGuard::after`] waits; default 120 s.
+    /// Time limit of [`DisruptionGuard::after`]; default 120 s.
     pub patience: Duration,
-    /// Time between two looks; default 1 s.
+    /// Time between two readings; default 1 s.
     pub pause: Duration,
 }
 
 impl SwarmGuard {
-    /// A guard with the usual patience.
+    /// Creates a guard with the default time limit and pause.
     #[must_use]
     pub fn new(force: bool) -> Self {
         Self {
@@ -45,11 +46,11 @@ impl SwarmGuard {
         engines: &dyn DockerReader,
     ) -> Result<Option<String>, Refusal> {
         let info = match DockerStatus::read(&engines.get(host, "/info").await) {
-            // An Engine that does not run carries no vote that a restart could take away.
+            // A stopped Engine has no vote that a restart could take away.
             DockerStatus::Absent | DockerStatus::Down(_) => return Ok(None),
             DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
                 return Err(Refusal {
-                    why: format!("whether {host} is a manager cannot be known: {why}"),
+                    why: format!("cannot determine whether {host} is a manager: {why}"),
                     hint: "make the host reachable, then apply again".into(),
                 });
             }
@@ -62,7 +63,7 @@ impl SwarmGuard {
             .await
             .map_err(|why| Refusal {
                 why: format!(
-                    "{host} is a manager, and how many others there are cannot be known: {why}"
+                    "{host} is a manager, and the number of other managers is unknown: {why}"
                 ),
                 hint: "bring back a majority of the managers first, or use --force".into(),
             })?;
@@ -80,7 +81,8 @@ impl SwarmGuard {
         })
     }
 
-    /// One look after a restart: why it is not over yet, or `None` when it is.
+    /// Reads the state once after a restart. Returns the reason why the node is not back yet, or
+    /// `None` if it is back.
     async fn still_away(&self, host: &HostName, engines: &dyn DockerReader) -> Option<String> {
         let info = match DockerStatus::read(&engines.get(host, "/info").await) {
             DockerStatus::Answered(info) => info,
@@ -94,7 +96,7 @@ impl SwarmGuard {
         match info.state.as_str() {
             "inactive" | "" => return None,
             "active" => {}
-            state => return Some(format!("its Engine says `{state}` {}", info.error)),
+            state => return Some(format!("its Engine reports `{state}` {}", info.error)),
         }
         let nodes = if info.control_available {
             match list_nodes(host, &info, engines).await {
@@ -102,7 +104,8 @@ impl SwarmGuard {
                 Err(why) => return Some(why),
             }
         } else {
-            // A worker is seen as Ready by a manager of the inventory; without one, its own word must do.
+            // A manager of the inventory must report the worker as Ready. If none lists it, the
+            // worker's own report suffices.
             nodes_with(host, &info, engines).await?
         };
         let Some(node) = nodes.iter().find(|node| node.id == info.node_id) else {
@@ -110,24 +113,23 @@ impl SwarmGuard {
         };
         let voters = Voters::count(&nodes);
         if node.state != "ready" {
-            Some(format!(
-                "the managers say that the node is `{}`",
-                node.state
-            ))
+            Some(format!("the managers report the node as `{}`", node.state))
         } else if node.manager.is_some() && !node.is_reachable_manager() {
-            Some("the other managers do not reach it".into())
+            Some("the other managers cannot reach it".into())
         } else if voters.leader.is_none() {
             Some("the swarm has no leader".into())
         } else {
-            // A manager that was away hears from the others within seconds; until then it takes them for neither up nor down.
+            // A manager that was away contacts the other nodes within seconds; until then it lists
+            // them as `unknown`, neither up nor down.
             let silent = nodes
                 .iter()
                 .find(|node| info.control_available && node.state == "unknown");
-            silent.map(|node| format!("it has not heard from node {} since", node.hostname))
+            silent.map(|node| format!("it has not contacted node {} since", node.hostname))
         }
     }
 
-    /// One look after a manager was demoted or left: why the others cannot decide yet.
+    /// Reads the state once after a manager was demoted or left. Returns the reason why the other
+    /// managers cannot decide yet.
     async fn undecided(&self, host: &HostName, engines: &dyn DockerReader) -> Option<String> {
         let mut last = "no manager answers".to_owned();
         for name in engines.hosts().iter().filter(|name| *name != host) {
@@ -164,8 +166,8 @@ impl DisruptionGuard for SwarmGuard {
         match self.judge(host, change.disturbs, engines).await {
             Ok(note) => Ok(note.into_iter().collect()),
             Err(refusal) if self.force => Ok(vec![format!(
-                "forced although {}; without a majority nothing in the swarm can be changed until the managers are back, \
-                 or until it is made anew with `docker swarm init --force-new-cluster`",
+                "forced although {}; without a majority the swarm cannot be changed until the managers are back, \
+                 or until it is created anew with `docker swarm init --force-new-cluster`",
                 refusal.why
             )]),
             Err(refusal) => Err(refusal),
@@ -191,11 +193,11 @@ impl DisruptionGuard for SwarmGuard {
             if Instant::now() >= end {
                 return Err(Refusal {
                     why: format!(
-                        "{host} is not back {} s after it was disturbed: {}",
+                        "{host} is not back {} s after the disruption: {}",
                         self.patience.as_secs(),
                         why.trim()
                     ),
-                    hint: "look at `journalctl -u docker` there; no other host is disturbed until it is Ready".into(),
+                    hint: "read `journalctl -u docker` on that host; no other host is disrupted until it is Ready".into(),
                 });
             }
             sleep(self.pause).await;
@@ -203,8 +205,9 @@ impl DisruptionGuard for SwarmGuard {
     }
 }
 
-/// The swarm hears of a manager that was lost some seconds late. Managers that are hosts of the inventory are asked themselves, and
-/// those that do not answer count as unreachable. Gives the words for them, for whoever is refused.
+/// Marks reachable managers that do not answer skep as unreachable, and returns text about them for
+/// the refusal. The swarm notices a lost manager some seconds late; therefore skep queries the
+/// managers that are hosts of the inventory itself.
 async fn doubt_silent(
     nodes: &mut [SwarmNode],
     host: &HostName,
@@ -228,7 +231,8 @@ async fn doubt_silent(
     silent
 }
 
-/// Nodes as the manager `host` lists them, or another manager of the same cluster when it cannot.
+/// Returns the nodes as the manager `host` lists them; if it cannot, as another manager of the same
+/// cluster does.
 async fn list_nodes(
     host: &HostName,
     info: &DockerInfo,
@@ -253,7 +257,8 @@ async fn list_nodes(
     Err(why)
 }
 
-/// The node list that contains this worker, from the first manager in view that has it.
+/// Returns the node list that contains this worker, from the first manager of the inventory that
+/// lists it.
 async fn nodes_with(
     host: &HostName,
     info: &DockerInfo,
@@ -270,15 +275,8 @@ async fn nodes_with(
 }
 
 async fn nodes_of(host: &HostName, engines: &dyn DockerReader) -> Result<Vec<SwarmNode>, String> {
-    match engines.get(host, "/nodes").await {
-        DockerAnswer::Response {
-            status: 200..=299,
-            body,
-        } => SwarmNode::list(&body),
-        DockerAnswer::Response { status, body } => Err(crate::swarm::error_text(status, &body)),
-        DockerAnswer::Absent => Err("there is no Engine".into()),
-        DockerAnswer::Down(why) | DockerAnswer::Unreachable(why) => Err(why),
-    }
+    let answer = engines.get(host, "/nodes").await;
+    SwarmNode::list(answer.json().map_err(|error| error.to_string())?)
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
-//! The guard against Engines that are lists of answers: what it lets pass, refuses, and waits for.
+//! Tests of the guard with lists of answers in place of Engines: changes that it allows, refuses,
+//! and waits for.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::HashMap;
@@ -8,9 +9,11 @@ use serde_json::json;
 
 use super::*;
 use crate::model::Action;
+use crate::model::DockerAnswer;
 use crate::swarm::samples::*;
 
-/// Answers by `host path`; several answers to one question are given one after the other, the last one again and again.
+/// Answers by `host path`. Several answers to one query are given in turn; the last one is
+/// repeated.
 #[derive(Default)]
 struct ScriptedDocker(Mutex<HashMap<String, Vec<DockerAnswer>>>);
 
@@ -67,7 +70,7 @@ fn second() -> DockerAnswer {
 }
 
 #[tokio::test]
-async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
+async fn restart_that_loses_the_majority_is_refused_unless_forced() {
     let engines = || {
         ScriptedDocker::default()
             .with("docker01", "/info", [first()])
@@ -98,7 +101,7 @@ async fn a_restart_that_costs_the_majority_is_refused_unless_forced() {
 }
 
 #[tokio::test]
-async fn a_manager_that_does_not_answer_counts_as_lost_before_the_swarm_hears_of_it() {
+async fn silent_manager_counts_as_lost_before_the_swarm_notices() {
     let three = good(json!([
         voter(node("n1", "docker01", "10.0.0.1"), true, "reachable"),
         voter(node("n2", "docker02", "10.0.0.2"), false, "reachable"),
@@ -134,7 +137,7 @@ async fn a_manager_that_does_not_answer_counts_as_lost_before_the_swarm_hears_of
 }
 
 #[tokio::test]
-async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
+async fn workers_and_bare_hosts_may_restart_but_unknown_hosts_may_not() {
     let info = worker("docker03", "n3", "10.0.0.3", ("n1", "10.0.0.1:2377"));
     for (answer, allowed) in [
         (good(info), true),
@@ -149,7 +152,7 @@ async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
             .await;
         assert_eq!(verdict.is_ok(), allowed, "{answer:?}");
     }
-    // A manager whose nodes nobody lists: how many others there are is unknown.
+    // No manager lists the nodes of this manager: the number of other managers is unknown.
     let blind = DockerAnswer::Response {
         status: 503,
         body: json!({"message": "The swarm does not have a leader."}),
@@ -169,7 +172,7 @@ async fn workers_and_bare_hosts_may_restart_and_the_unknown_may_not() {
 }
 
 #[tokio::test]
-async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
+async fn guard_waits_until_the_restarted_manager_is_reachable() {
     let down = DockerAnswer::Down("starting".into());
     let engines = ScriptedDocker::default()
         .with("docker02", "/info", [down.clone(), second()])
@@ -181,7 +184,7 @@ async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
 
     for (info, nodes, word) in [
         (down, two("reachable"), "starting"),
-        (second(), two("unreachable"), "do not reach it"),
+        (second(), two("unreachable"), "cannot reach it"),
         (second(), good(json!([])), "not listed"),
         (
             second(),
@@ -205,7 +208,7 @@ async fn after_a_restart_the_guard_waits_until_the_manager_is_reachable() {
 }
 
 #[tokio::test]
-async fn a_worker_is_back_when_a_manager_says_ready() {
+async fn worker_is_back_when_a_manager_reports_ready() {
     let info = worker("docker03", "n3", "10.0.0.3", ("n1", "10.0.0.1:2377"));
     let leader = voter(node("n1", "docker01", "10.0.0.1"), true, "reachable");
     let list = |state: &str| {
@@ -236,7 +239,7 @@ async fn a_worker_is_back_when_a_manager_says_ready() {
 }
 
 #[tokio::test]
-async fn after_a_demotion_the_others_must_decide() {
+async fn guard_waits_for_a_decision_of_the_others_after_a_demotion() {
     let lost = Change::new(Action::Update).disturbing(Disruption::ManagerLoss);
     let one = good(json!([voter(
         node("n1", "docker01", "10.0.0.1"),

@@ -1,5 +1,6 @@
-//! What is wrong with a swarm though every host is as its resources say: nodes that nobody knows, nodes that are down, voters,
-//! versions, certificates. Pure; shown by `check` as drift of `cluster[swarm]`.
+//! Drift of the swarm as a whole, although every host is in sync with its resources: foreign nodes,
+//! nodes that are down, voters, versions, certificates. Pure; `check` shows it as drift of
+//! `cluster[swarm]`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,28 +9,30 @@ use super::{DockerStatus, SwarmNode, Voters};
 use crate::model::{DisplayValue, FieldChange};
 use crate::names::HostName;
 
-/// What was seen of one host that should be a member.
+/// Observations of one host that should be a member.
 #[derive(Debug, Clone)]
 pub struct MemberObservation {
-    /// Its Engine.
+    /// State of the host's Engine.
     pub engine: DockerStatus,
-    /// Its certificate, where there is one that can be read.
+    /// Certificate of the node, if it exists and can be read.
     pub certificate: Option<CertificateValidity>,
-    /// Whether an earlier check saw it, and this one could not.
+    /// True if the certificate was read by an earlier check and could not be read by this one.
     pub certificate_is_old: bool,
-    /// Whether the playbook says how available the node is; then that is its resource's to compare.
+    /// True if the playbook declares the node's availability; its resource then compares it.
     pub says_availability: bool,
 }
 
-/// A node renews its certificate when a random part between half and four fifths of its life is over (SwarmKit,
-/// `ca.calculateRandomExpiry`). One with less than this part left was not renewed.
+/// Share of a certificate's life, in percent, below which it should have been renewed. A node
+/// renews its certificate when a random part between half and four fifths of its life is over
+/// (SwarmKit, `ca.calculateRandomExpiry`).
 const LEAST_LEFT: i64 = 15;
 
-/// How far a host's clock may be off, in seconds: more than a check takes, and less than what certificates are given (an hour).
+/// Tolerated clock difference in seconds: longer than a check takes, and less than the tolerance of
+/// certificates (an hour).
 const CLOCK_TOLERANCE: i64 = 300;
 
-/// What differs from a whole cluster, by field. `everything` says that all hosts of the inventory were looked at: only then a
-/// node that is none of them is known to be foreign.
+/// Returns the differences from a healthy cluster, by field. `everything` means that all hosts of
+/// the inventory were checked: only then is a node that matches none of them known to be foreign.
 #[must_use]
 pub fn cluster_drift(
     members: &BTreeMap<HostName, MemberObservation>,
@@ -56,7 +59,7 @@ pub fn cluster_drift(
         if host.is_none() && everything && !unread {
             found.add(
                 format!("node {name}"),
-                &format!("{}, and no host of the inventory", node.state),
+                &format!("{}, and not in the inventory", node.state),
                 None,
             );
             continue;
@@ -120,7 +123,7 @@ pub fn cluster_drift(
     found.0
 }
 
-/// Differences, gathered.
+/// Collected differences.
 #[derive(Default)]
 struct DriftFields(Vec<FieldChange>);
 
@@ -170,7 +173,7 @@ fn certificate(
 ) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
-        // Days and hours are enough to act on, and the same report a minute later should not look new.
+        // Days and hours suffice to act on, and the same report a minute later should not look new.
         let span = |seconds: i64| {
             let (count, unit) = match seconds.unsigned_abs() / 3600 {
                 hours @ 0..48 => (hours, "hour"),
@@ -183,9 +186,10 @@ fn certificate(
         } else {
             format!("ended {} ago", span(left))
         };
-        // A node that is off renews nothing, and after the end it cannot come back by itself.
+        // A node that is off renews nothing, and cannot return by itself after its certificate has
+        // expired.
         let seen = if is_old {
-            ", as last seen; the node does not answer"
+            ", as last read; the node does not answer"
         } else {
             ""
         };
@@ -197,7 +201,8 @@ fn certificate(
     }
 }
 
-/// Days, hours or minutes are enough to act on, and the same report a little later should not look new.
+/// Formats a time span in days, hours or minutes: this suffices to act on, and the same report a
+/// little later should not look new.
 fn span(seconds: i64) -> String {
     let (count, unit) = match seconds.unsigned_abs() {
         seconds @ 0..3600 => (seconds / 60, "minute"),
@@ -207,7 +212,7 @@ fn span(seconds: i64) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What mends each difference, where a command does.
+/// Returns a note for each difference that a command fixes.
 #[must_use]
 pub fn mends(fields: &[FieldChange]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -221,16 +226,16 @@ pub fn mends(fields: &[FieldChange]) -> Vec<String> {
         };
         notes.extend(match what {
             "clock" => Some(format!(
-                "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; where the others are \
-                 right too, it is this machine's"
+                "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; if the other hosts differ \
+                 too, this machine's clock is wrong"
             )),
             "certificate" if before.starts_with("ended") => Some(format!(
-                "{host} was away for longer than its certificate lives: `skep apply` lets it join again; if its managers still refuse it, \
+                "{host} was away for longer than its certificate lives: `skep apply` makes it join again; if its managers still refuse it, \
                  run `sudo docker swarm leave --force` on it and `skep apply` once more"
             )),
-            "certificate" => Some(format!("on {host}: `sudo systemctl restart docker` asks for a new certificate")),
+            "certificate" => Some(format!("on {host}: `sudo systemctl restart docker` requests a new certificate")),
             "state" => Some(format!(
-                "start {host} (`vagrant up {host}`, `skep lab start {host}`), or look at `journalctl -u docker` on it"
+                "start {host} (`vagrant up {host}`, `skep lab start {host}`), or read `journalctl -u docker` on it"
             )),
             "availability" => Some(format!("on a manager: `docker node update --availability active {host}`")),
             _ => None,

@@ -1,4 +1,4 @@
-//! A whole cluster has no drift; each fault has a field.
+//! Tests of the cluster drift: a healthy cluster has none, and each fault has a field.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
@@ -69,12 +69,12 @@ fn lines((members, nodes): &ClusterFixture, everything: bool) -> Vec<String> {
 }
 
 #[test]
-fn a_whole_cluster_has_no_drift() {
+fn healthy_cluster_has_no_drift() {
     assert_eq!(lines(&healthy(), true), Vec::<String>::new());
 }
 
 #[test]
-fn each_fault_is_a_field() {
+fn each_fault_is_reported_as_a_field() {
     type Spoil<'a> = &'a dyn Fn(&mut ClusterFixture);
     let second = |standing: &str| {
         SwarmNode::read(&voter(node("n2", "docker02", "10.0.0.2"), false, standing)).unwrap()
@@ -109,7 +109,7 @@ fn each_fault_is_a_field() {
         ),
         (
             &|(_, nodes)| nodes.push(SwarmNode::read(&node("n9", "docker02", "10.0.0.2")).unwrap()),
-            &["node docker02 (n9): ready, and no host of the inventory -> Absent"],
+            &["node docker02 (n9): ready, and not in the inventory -> Absent"],
         ),
         (
             &|(members, _)| {
@@ -133,7 +133,7 @@ fn each_fault_is_a_field() {
                 off.certificate_is_old = true;
             },
             &[
-                "certificate of docker02: ends in 1 hour, as last seen; the node does not answer -> renewed by the node",
+                "certificate of docker02: ends in 1 hour, as last read; the node does not answer -> renewed by the node",
             ],
         ),
         (
@@ -157,7 +157,7 @@ fn each_fault_is_a_field() {
 }
 
 #[test]
-fn what_was_not_looked_at_is_no_ghost() {
+fn unread_hosts_are_not_reported_as_foreign_nodes() {
     let mut cluster = healthy();
     cluster
         .1
@@ -181,7 +181,7 @@ fn what_was_not_looked_at_is_no_ghost() {
 }
 
 #[test]
-fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
+fn availability_declared_by_the_playbook_is_left_to_its_resource() {
     let mut cluster = healthy();
     cluster.1[1].availability = "drain".into();
     cluster
@@ -193,7 +193,7 @@ fn a_drain_that_the_playbook_asks_for_is_its_resources_business() {
 }
 
 #[test]
-fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
+fn certificate_is_reported_only_when_its_renewal_is_overdue() {
     let mut cluster = healthy();
     let mut at = |left: i64| {
         cluster.0.get_mut(&host("docker01")).unwrap().certificate = Some(CertificateValidity {
@@ -206,7 +206,7 @@ fn a_certificate_is_late_only_when_it_should_have_been_renewed() {
 }
 
 #[test]
-fn a_clock_that_jumped_is_told_with_what_mends_it() {
+fn clock_difference_is_reported_with_a_fix() {
     let clock = |seconds: i64| {
         let mut cluster = healthy();
         let mut info = cluster.0[&host("docker02")].engine.info().unwrap().clone();

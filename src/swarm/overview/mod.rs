@@ -1,5 +1,5 @@
-//! The whole cluster on one page, for `skep status`: pure rows and complaints from what each host's Engine and one
-//! manager said. Nothing here decides anything.
+//! The whole cluster on one page, for `skep status`: pure rows and problems from the answers of
+//! each host's Engine and one manager. No decision is made here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::{CertificateValidity, DockerStatus, SwarmNode, Voters};
 use crate::names::HostName;
 
-/// One line of the table: a host of the inventory, or a node that no host of the inventory is.
+/// Line of the table: a host of the inventory, or a node that matches no host of the inventory.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct OverviewRow {
-    /// The inventory's name; `None` for a node that is not in the inventory.
+    /// Name in the inventory; `None` for a node that is not in the inventory.
     pub host: Option<HostName>,
-    /// The machine's own name, as its Engine says.
+    /// Host name of the machine, as its Engine reports it.
     pub hostname: String,
     /// Node ID; empty outside the swarm.
     pub node_id: String,
@@ -22,9 +22,10 @@ pub struct OverviewRow {
     pub role: String,
     /// `active`, `pause`, `drain`, or empty.
     pub availability: String,
-    /// The managers' word (`ready`, `down`, ...), else what is known of the Engine.
+    /// State that the managers report (`ready`, `down`, ...), or the state of the Engine if they
+    /// report none.
     pub state: String,
-    /// Whether it leads.
+    /// True if the node is the leader.
     pub leader: bool,
     /// Labels of the node.
     pub labels: BTreeMap<String, String>,
@@ -32,38 +33,39 @@ pub struct OverviewRow {
     pub engine_version: String,
     /// Address in the swarm.
     pub address: String,
-    /// Its certificate, where somebody read it.
+    /// Validity of the node's certificate, if it was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateValidity>,
 }
 
-/// One service of the swarm.
+/// A service of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ServiceOverview {
-    /// Its name.
+    /// Name of the service.
     pub name: String,
     /// Image without the digest.
     pub image: String,
     /// `replicated`, `global`, or a job.
     pub mode: String,
-    /// Tasks that run and that should, when the manager said so (`GET /services?status=true`).
+    /// Running and desired tasks, if the manager reported them (`GET /services?status=true`).
     pub tasks: Option<(u64, u64)>,
 }
 
 /// The cluster on one page.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct ClusterOverview {
-    /// Hosts in the inventory's order, then nodes that no host is.
+    /// Hosts in the inventory's order, then nodes that match no host.
     pub rows: Vec<OverviewRow>,
-    /// Managers, and those that are reachable.
+    /// Number of managers, and of reachable managers.
     pub managers: (usize, usize),
-    /// Services by name.
+    /// Services, sorted by name.
     pub services: Vec<ServiceOverview>,
-    /// What is wrong, one sentence each.
+    /// Problems, one sentence each.
     pub problems: Vec<String>,
 }
 
-/// Makes the page. `nodes` and `services` are a manager's answers to `/nodes` and `/services?status=true`.
+/// Builds the overview. `nodes` and `services` are a manager's answers to `/nodes` and
+/// `/services?status=true`.
 #[must_use]
 pub fn overview(
     engines: &[(HostName, DockerStatus)],
@@ -91,7 +93,7 @@ pub fn overview(
                 row.engine_version.clone_from(&info.server_version);
                 if info.state != "active" {
                     page.problems.push(
-                        format!("{host}: its Engine says `{}` {}", info.state, info.error)
+                        format!("{host}: its Engine reports `{}` {}", info.state, info.error)
                             .trim_end()
                             .into(),
                     );
@@ -147,7 +149,7 @@ pub fn overview(
             ids.join(", ")
         ));
     }
-    // While a host is not read, a node that no host is may be that host: that is not known to be a ghost.
+    // While a host is unread, an unmatched node may be that host, and is not known to be a ghost.
     let unread = engines.iter().any(|(_, view)| view.unknown().is_some());
     for node in all.iter().filter(|node| !known.contains(node.id.as_str())) {
         page.rows.push(row(node));
@@ -158,7 +160,7 @@ pub fn overview(
                 "foreign to the inventory:"
             };
             page.problems.push(format!(
-                "node {} ({}) is {what} no host of the inventory is this node",
+                "node {} ({}) is {what} no host of the inventory matches it",
                 node.short_id(),
                 node.hostname
             ));
@@ -211,7 +213,7 @@ fn voters(page: &mut ClusterOverview, nodes: &[SwarmNode]) {
     page.managers = (voters.total, voters.reachable);
     if voters.total > 1 && voters.total.is_multiple_of(2) {
         page.problems.push(format!(
-            "an even number of managers ({}) stands no more losses than one less",
+            "an even number of managers ({}) tolerates no more losses than one manager fewer",
             voters.total
         ));
     }

@@ -1,4 +1,4 @@
-//! What the page shows, and which problems it names.
+//! Tests of the overview: its rows, and the problems that it reports.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::json;
@@ -35,7 +35,7 @@ fn healthy() -> (Vec<(HostName, DockerStatus)>, Vec<SwarmNode>) {
 }
 
 #[test]
-fn a_healthy_cluster_has_no_problem() {
+fn healthy_cluster_has_no_problems() {
     let (engines, nodes) = healthy();
     let page = overview(&engines, Some(&nodes), None);
     assert_eq!(page.problems, Vec::<String>::new());
@@ -49,7 +49,7 @@ fn a_healthy_cluster_has_no_problem() {
 }
 
 #[test]
-fn each_fault_is_named() {
+fn each_fault_is_reported_as_a_problem() {
     let ghost = SwarmNode::read(&set(
         node("n9", "docker02", "10.0.0.2"),
         "/Status/State",
@@ -113,7 +113,7 @@ fn each_fault_is_named() {
 }
 
 #[test]
-fn an_unread_host_makes_no_ghost() {
+fn unmatched_nodes_are_no_ghosts_while_a_host_is_unread() {
     let (mut engines, nodes) = healthy();
     engines[1].1 = DockerStatus::Unreachable("no route".into());
     let page = overview(&engines, Some(&nodes), None);
@@ -121,7 +121,7 @@ fn an_unread_host_makes_no_ghost() {
 }
 
 #[test]
-fn services_with_too_few_tasks_are_named() {
+fn services_with_too_few_tasks_are_reported() {
     let (engines, nodes) = healthy();
     let services = json!([{"Spec": {"Name": "web_db", "Mode": {"Replicated": {"Replicas": 2}},
         "TaskTemplate": {"ContainerSpec": {"Image": "mysql:5.7@sha256:aa"}}},

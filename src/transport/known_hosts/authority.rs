@@ -1,4 +1,4 @@
-//! Certificates of hosts, and the authorities that known hosts name for them.
+//! Checks certificates of hosts against the authorities that the known-hosts files name for them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,8 @@ use russh::keys::{Certificate, HashAlg, PublicKey};
 use super::entry::{KeyMarker, KnownHostEntry};
 use super::{TransportError, pattern};
 
-/// See [`super::KnownHosts::vouches`]. `name` is what lines are searched for, `address` what principals are.
+/// See [`super::KnownHosts::vouches`]. `name` is compared with the patterns of the lines, `address`
+/// with the principals of the certificate.
 pub fn vouches(
     entries: &[KnownHostEntry],
     address: &str,
@@ -45,7 +46,7 @@ fn judge(
     certificate: &Certificate,
 ) -> Result<(), String> {
     if certificate.cert_type() != CertType::Host {
-        return Err("it is not a host's".into());
+        return Err("it is not a host certificate".into());
     }
     let by = PublicKey::from(certificate.signature_key().clone()).fingerprint(HashAlg::Sha256);
     let known: Vec<_> = authorities
@@ -58,18 +59,19 @@ fn judge(
     if certificate.signature().algorithm().to_string() == "ssh-rsa" {
         return Err("its signature is SHA-1".into());
     }
-    // As in OpenSSH: an authority that names nobody vouches for every host, and names are no patterns.
+    // As in OpenSSH: a certificate without principals is valid for every host, and principals are
+    // not patterns.
     let names = certificate.valid_principals();
     if !names.is_empty() && !names.iter().any(|name| name.eq_ignore_ascii_case(address)) {
         return Err(format!("it is not for {address}"));
     }
     if let Some((option, _)) = certificate.critical_options().iter().next() {
-        return Err(format!("its critical option {option} is not known"));
+        return Err(format!("its critical option {option} is not supported"));
     }
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |now| now.as_secs());
     certificate
         .validate_at(now, &known)
-        .map_err(|_| "its time is over or not come, or its signature is wrong".into())
+        .map_err(|_| "it has expired, is not valid yet, or its signature is wrong".into())
 }

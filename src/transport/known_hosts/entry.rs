@@ -1,4 +1,4 @@
-//! One line of a file of known hosts, as data.
+//! A line of a known-hosts file, as data. Decisions about keys are made in the parent module.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,48 +6,48 @@ use std::sync::Arc;
 use russh::keys::PublicKey;
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 
-/// What a line says about its key.
+/// Role that a line gives to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyMarker {
     /// The key of a host.
     HostKey,
-    /// `@revoked`: the key must not be accepted, whatever else is written.
+    /// `@revoked`: the key must not be accepted, whatever other lines say.
     Revoked,
     /// `@cert-authority`: the key of an authority, never a host's own.
     Authority,
 }
 
-/// A line that could be read.
+/// A valid line.
 #[derive(Debug, Clone)]
 pub struct KnownHostEntry {
-    /// What the line says about its key.
+    /// Role that the line gives to its key.
     pub role: KeyMarker,
-    /// For which hosts.
+    /// Patterns of the hosts that the line applies to.
     pub patterns: HostPatterns,
     /// The key.
     pub key: PublicKey,
-    /// The file it stands in.
+    /// File that contains the line.
     pub file: Arc<PathBuf>,
-    /// The line in the file, from 1, comments and empty lines counted.
+    /// Number of the line in the file, from 1; comments and empty lines count.
     pub line: usize,
 }
 
 impl KnownHostEntry {
-    /// `FILE:LINE`, for messages.
+    /// Returns `FILE:LINE`, for messages.
     #[must_use]
     pub fn place(&self) -> String {
         format!("{}:{}", self.file.display(), self.line)
     }
 }
 
-/// Reads a whole file's text. Lines that cannot be read (and comments) are left out, as OpenSSH does.
+/// Parses the text of a file. Invalid lines and comments are skipped, as in OpenSSH.
 #[must_use]
 pub fn parse(text: &str, file: &Path) -> Vec<KnownHostEntry> {
     let file = Arc::new(file.to_path_buf());
     let entry = |(index, line): (usize, &str)| {
         let found = parse_line(line, &file, index + 1);
         if found.is_none() && !line.trim().is_empty() && !line.trim_start().starts_with('#') {
-            tracing::debug!(file = %file.display(), line = index + 1, "a line of known hosts cannot be read");
+            tracing::debug!(file = %file.display(), line = index + 1, "skipped an invalid line of known hosts");
         }
         found
     };
@@ -86,7 +86,7 @@ mod tests {
         "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB9dG4kjRhQTtWTVzd2t27+t0DEHBPW7iOD23TUiYLio";
 
     #[test]
-    fn tabs_comments_line_ends_and_markers() {
+    fn tabs_comments_line_ends_and_markers_are_parsed() {
         let text = format!(
             "# comment\r\n\r\nhost\t{}\tuser@somewhere # x\r\n  @revoked  old {KEY}\n@cert-authority *.org {KEY}\nbroken line\n@new h {KEY}\nlast {KEY}",
             KEY.replace(' ', "\t")

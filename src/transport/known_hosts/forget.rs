@@ -1,5 +1,6 @@
-//! Forgetting a host's keys, as `ssh-keygen -R` does: its name is taken out of the lines that name it, hashed lines go
-//! as a whole. Lines of authorities, revoked keys and patterns stay: they speak of more than this host.
+//! Removes a host's keys, as `ssh-keygen -R` does: its name is removed from the lines that contain
+//! it, and a hashed line is removed as a whole. Lines of authorities, revoked keys and patterns
+//! stay, because they apply to more than this host.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -8,21 +9,22 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 
 use super::{TransportError, learn, pattern};
 
-/// What became of one file.
+/// Result for a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForgetResult {
     /// The file.
     pub file: PathBuf,
-    /// Lines that named the host and do so no more; the text before that is kept in `FILE.old`.
+    /// Lines from which the host's name was removed; the previous text is kept in `FILE.old`.
     pub lines: Vec<usize>,
-    /// Lines that hold for the host by a pattern, and stay.
+    /// Lines that match the host by a pattern, and stay.
     pub patterns: Vec<usize>,
 }
 
-/// Takes a server out of a file. A file that does not exist knows nobody.
+/// Removes a server from a file. A file that does not exist counts as empty.
 ///
 /// # Errors
-/// [`TransportError::KnownHosts`] when the file cannot be read or written; it is as it was then, or in `FILE.old`.
+/// [`TransportError::KnownHosts`] when the file cannot be read or written; the previous text is
+/// then still in the file or in `FILE.old`.
 pub fn forget(file: &Path, address: &str, port: u16) -> Result<ForgetResult, TransportError> {
     if !file.exists() {
         return Ok(ForgetResult {
@@ -45,7 +47,8 @@ pub fn forget(file: &Path, address: &str, port: u16) -> Result<ForgetResult, Tra
     let mut old = file.as_os_str().to_owned();
     old.push(".old");
     std::fs::copy(file, PathBuf::from(old)).map_err(trouble)?;
-    // In place: a new file under the old name would not be the one that others wait for the lock of.
+    // Written in place: other processes wait for the lock of this very file, and a new file under
+    // the old name would not have that lock.
     locked
         .set_len(0)
         .and_then(|()| locked.rewind())
@@ -57,7 +60,7 @@ pub fn forget(file: &Path, address: &str, port: u16) -> Result<ForgetResult, Tra
     Ok(forgotten)
 }
 
-/// The text without the server, and what became of which line.
+/// Returns the text without the server, and the lines that were changed or kept.
 pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, ForgetResult) {
     let mut forgotten = ForgetResult {
         file: file.to_path_buf(),
@@ -81,11 +84,11 @@ pub(super) fn text_without(before: &str, name: &str, file: &Path) -> (String, Fo
     (after, forgotten)
 }
 
-/// What stays of a line that speaks of the host.
+/// Rest of a line that applies to the host.
 enum KeptLine {
-    /// All of it.
+    /// The whole line, because it applies by a pattern.
     Pattern,
-    /// Its other names, or nothing.
+    /// The line with its other names; empty if there are none.
     Rest(String),
 }
 
@@ -104,7 +107,8 @@ fn without(line: &str, name: &str) -> Option<KeptLine> {
     if !hosts.split(',').any(|host| host.eq_ignore_ascii_case(name)) {
         return Some(KeptLine::Pattern);
     }
-    // Nothing between two commas is no name: a line left with that alone would have its next word for one.
+    // Empty names are dropped: in a line that kept only an empty name, the key type would be read
+    // as the name.
     let others: Vec<&str> = hosts
         .split(',')
         .filter(|host| !host.is_empty() && !host.eq_ignore_ascii_case(name))
@@ -123,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_go_and_what_speaks_of_others_stays() {
+    fn forget_removes_the_name_and_keeps_lines_of_other_hosts() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known_hosts");
         let hashed = pattern::hashed("web");

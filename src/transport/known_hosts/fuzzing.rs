@@ -1,5 +1,6 @@
-//! What must hold for any file of known hosts and any name: nobody is known by a key that the file does not name, a revoked key
-//! is never accepted, and forgetting takes no line that speaks of others.
+//! Invariants for any known-hosts file and any name: no host is known by a key that the file does
+//! not contain, a revoked key is never accepted, and forgetting a host removes no line that applies
+//! to other hosts.
 
 use std::path::Path;
 
@@ -55,7 +56,7 @@ pub(crate) fn known_hosts(bytes: &[u8]) {
             .trim_end_matches('=');
         assert!(
             !named || text.contains(words),
-            "known by a key that nobody wrote down"
+            "known by a key that the file does not contain"
         );
     }
     let (after, forgotten) = forget::text_without(text, &name, file);
@@ -68,7 +69,7 @@ pub(crate) fn known_hosts(bytes: &[u8]) {
     if forgotten.lines.is_empty() {
         assert_eq!(after, text);
     }
-    // What is revoked or vouched for stays so.
+    // Lines of revoked keys and of authorities are never removed.
     let special = |text: &str| {
         let entries = entry::parse(text, file);
         entries

@@ -1,4 +1,5 @@
-//! Writing a new host key down: one line, appended once, under the file's lock. A new file gets mode 0600.
+//! Stores a new host key: one line, appended once, under the file's lock. A new file gets mode
+//! 0600.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Read, Seek, Write};
@@ -16,7 +17,8 @@ fn trouble(path: &Path, error: &impl std::fmt::Display) -> TransportError {
     }
 }
 
-/// Opens the file, made when missing (its folder too, mode 0700), and waits for its lock. Dropping the file unlocks it.
+/// Opens the file and waits for its lock; creates a missing file, and its folder with mode 0700.
+/// Dropping the file unlocks it.
 pub fn open_locked(path: &Path) -> Result<File, TransportError> {
     if let Some(folder) = path
         .parent()
@@ -39,7 +41,7 @@ pub fn open_locked(path: &Path) -> Result<File, TransportError> {
     Ok(file)
 }
 
-/// The whole text of the locked file.
+/// Returns the whole text of the locked file.
 pub fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
     let mut bytes = Vec::new();
     file.rewind()
@@ -48,7 +50,7 @@ pub fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Appends a line in one write, after a line end where the last line has none.
+/// Appends a line in one write; a line end precedes it if the last line has none.
 pub fn append(
     file: &mut File,
     path: &Path,
@@ -67,7 +69,7 @@ pub fn append(
     let line = format!("{gap}{name} {}\n", key.trim_end());
     file.write_all(line.as_bytes())
         .map_err(|error| trouble(path, &error))?;
-    // /dev/null, a favourite of generated configurations, cannot be synced.
+    // Generated configurations often name /dev/null, which cannot be synced.
     let is_file = file.metadata().is_ok_and(|data| data.is_file());
     if is_file {
         file.sync_data().map_err(|error| trouble(path, &error))

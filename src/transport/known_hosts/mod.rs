@@ -1,6 +1,7 @@
-//! Known hosts: files read once per run, our own matcher (markers, hashes, wildcards, several keys of one type), and
-//! new keys written down once, under a lock. A host known by a key of another type counts as changed: else a server in
-//! between would only have to offer another type.
+//! Known hosts: reads the files once per run, matches hosts itself (markers, hashes, wildcards,
+//! several keys of one type), and stores each new key once, under a lock. A host that is known by a
+//! key of another type counts as changed: otherwise a machine in the middle would only have to
+//! offer another type.
 
 mod authority;
 mod entry;
@@ -22,14 +23,14 @@ use crate::inventory::HostKeyPolicy;
 pub use self::forget::{ForgetResult, forget};
 pub(super) use self::pattern::{glob, lookup_name};
 
-/// Every known host key of a run. Cheap to clone; clones share what is learned.
+/// Every known host key of a run. Cheap to clone; clones share newly learned keys.
 #[derive(Debug, Clone)]
 pub struct KnownHosts {
     files: Arc<[PathBuf]>,
     entries: Arc<Mutex<Vec<KnownHostEntry>>>,
 }
 
-/// What the files say about a key that a host shows.
+/// Verdict of the files about a key that a host presents.
 #[derive(Debug)]
 enum KeyVerdict {
     Known,
@@ -39,11 +40,12 @@ enum KeyVerdict {
 }
 
 impl KnownHosts {
-    /// Reads the files; the first is the one that new keys are written to. A file that does not exist is empty.
+    /// Reads the files; new keys are written to the first file. A file that does not exist counts
+    /// as empty.
     ///
     /// # Errors
-    /// [`TransportError::KnownHosts`] for a file that exists and cannot be read: taking it for empty would make every
-    /// host a new one.
+    /// [`TransportError::KnownHosts`] for a file that exists and cannot be read: if it counted as
+    /// empty, every host would be new.
     pub fn load(files: &[PathBuf]) -> Result<Self, TransportError> {
         let mut entries = Vec::new();
         for file in files {
@@ -55,7 +57,8 @@ impl KnownHosts {
         })
     }
 
-    /// Key types under which a host is known, so that the server can be asked for one of them.
+    /// Returns the key types under which a host is known; skep requests a key of these types from
+    /// the server.
     pub(super) fn key_types(&self, address: &str, port: u16) -> Vec<Algorithm> {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,7 +68,7 @@ impl KnownHosts {
         own.map(|entry| entry.key.algorithm()).collect()
     }
 
-    /// Whether a `@cert-authority` speaks of the host.
+    /// Returns true if a `@cert-authority` line applies to the host.
     pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
         let name = pattern::lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -74,8 +77,8 @@ impl KnownHosts {
         })
     }
 
-    /// Whether a known authority vouches for a host's certificate: signed by it, for this host, and valid now. The
-    /// inner error says why not.
+    /// Checks whether a known authority vouches for a host's certificate: the authority signed it,
+    /// it is for this host, and it is valid now. The inner error is the reason if not.
     ///
     /// # Errors
     /// [`TransportError::HostKeyRevoked`] when the key or the authority is revoked.
@@ -90,12 +93,13 @@ impl KnownHosts {
         authority::vouches(&entries, address, &name, certificate)
     }
 
-    /// Decides about a shown key: known keys pass, unknown ones pass and are written down under
-    /// [`HostKeyPolicy::AcceptNew`], all others are refused.
+    /// Decides about a presented key: accepts a known key, accepts and stores an unknown key under
+    /// [`HostKeyPolicy::AcceptNew`], and refuses all others.
     ///
     /// # Errors
-    /// [`TransportError::HostKeyUnknown`], [`TransportError::HostKeyChanged`], [`TransportError::HostKeyRevoked`], or
-    /// [`TransportError::KnownHosts`] when the new key cannot be written down.
+    /// [`TransportError::HostKeyUnknown`], [`TransportError::HostKeyChanged`],
+    /// [`TransportError::HostKeyRevoked`], or [`TransportError::KnownHosts`] when the new key
+    /// cannot be stored.
     pub(super) async fn verify(
         &self,
         address: &str,
@@ -119,7 +123,8 @@ impl KnownHosts {
         }
     }
 
-    /// Writes a new key down. The file is read again under its lock: another run may have been faster.
+    /// Stores a new key. The file is read again under its lock, because another run may have been
+    /// faster.
     async fn learn(
         &self,
         name: String,

@@ -1,10 +1,12 @@
-//! Does a line of known hosts speak of this host? Plain names, `*` and `?`, `!` exceptions, `[host]:port`, hashes.
+//! Matches a host against the patterns of a known-hosts line: plain names, `*` and `?`, `!`
+//! exceptions, `[host]:port`, hashes.
 
 use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
-/// What known hosts call a server: `host`, or `[host]:port` when the port is not 22. Always lower case.
+/// Returns the name of a server in known hosts: `host`, or `[host]:port` if the port is not 22,
+/// always in lower case.
 #[must_use]
 pub fn lookup_name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
@@ -15,7 +17,8 @@ pub fn lookup_name(address: &str, port: u16) -> String {
     }
 }
 
-/// Whether the list of patterns holds for the name. A matching `!` pattern takes the whole line out.
+/// Returns true if the list of patterns matches the name. A matching `!` pattern excludes the name
+/// from the whole line.
 #[must_use]
 pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
@@ -37,7 +40,8 @@ pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
     }
 }
 
-/// A name as `HashKnownHosts` writes it. Without a salt (which cannot happen) it stays readable.
+/// Returns a name as `HashKnownHosts` writes it. If the salt is unusable (which cannot happen), the
+/// name stays readable.
 #[must_use]
 pub fn hashed(name: &str) -> String {
     let salt: [u8; 20] = rand::random();
@@ -57,7 +61,8 @@ fn hash_of(salt: &[u8], name: &str) -> Option<[u8; 20]> {
     Some(mac.finalize().into_bytes().into())
 }
 
-/// `*` any run, `?` any one byte; linear in time but for the last star, which alone is taken back.
+/// Matches a glob: `*` stands for any run of bytes, `?` for any single byte. The time is linear
+/// except for the last star, because only that star is tried again.
 pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let (mut at, mut position) = (0, 0);
     let mut last_star: Option<(usize, usize)> = None;
@@ -131,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn names_hashed_here_are_found_again() {
+    fn names_hashed_by_skep_match_again() {
         let patterns = hashed("[web]:2222");
         assert!(
             patterns.starts_with("|1|") && !patterns.contains("web"),
@@ -142,8 +147,8 @@ mod tests {
     }
 
     #[test]
-    fn hashed_names() {
-        // As `ssh-keygen -H` wrote it for `[localhost]:2222`.
+    fn names_hashed_by_ssh_keygen_match() {
+        // Written by `ssh-keygen -H` for `[localhost]:2222`.
         let patterns = "|1|moWpKxq6z+ONMmZv/wS+dfxv8FI=|pQ68rUKmIAqos2KprW8hry36xsE="
             .parse()
             .unwrap();

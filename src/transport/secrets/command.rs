@@ -1,4 +1,5 @@
-//! A local command that prints a secret (`pass`, `sops`, `secret-tool`, ...).
+//! A local command that prints a secret (`pass`, `sops`, `secret-tool`, ...). No error contains the
+//! output of the command.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -9,13 +10,15 @@ use zeroize::Zeroizing;
 
 use super::TransportError;
 
-/// A password manager may ask its user meanwhile.
+/// Time limit of the command; a password manager may prompt its user in that time.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs it with `sh -c` and gives the first line of what it prints. What it says on stderr goes to the user.
+/// Runs a command with `sh -c` and returns the first line of its output. Its stderr goes to the
+/// user.
 ///
 /// # Errors
-/// [`TransportError::Secret`] when it fails or prints nothing. No message holds what it printed.
+/// [`TransportError::Secret`] when the command fails or prints nothing. No message contains its
+/// output.
 pub async fn first_line(
     command: &str,
     setting: &'static str,
@@ -30,7 +33,7 @@ pub async fn first_line(
     super::hide_secrets(&mut shell);
     let output = match tokio::time::timeout(LIMIT, shell.output()).await {
         Ok(result) => result.map_err(|error| trouble(format!("sh cannot be started: {error}")))?,
-        Err(_) => return Err(trouble("the command does not end".into())),
+        Err(_) => return Err(trouble("the command timed out".into())),
     };
     let printed = Zeroizing::new(output.stdout);
     if !output.status.success() {
@@ -44,7 +47,7 @@ pub async fn first_line(
     match std::str::from_utf8(line) {
         Ok("") => Err(trouble("the command printed nothing".into())),
         Ok(text) => Ok(SecretString::from(text)),
-        Err(_) => Err(trouble("the command printed what is no text".into())),
+        Err(_) => Err(trouble("the command's output is not valid UTF-8".into())),
     }
 }
 
@@ -56,7 +59,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_line_counts_and_failures_say_no_secret() {
+    async fn first_line_is_the_secret_and_errors_do_not_contain_it() {
         let secret = first_line("printf 'one two\\r\\nthree\\n'", "password_command")
             .await
             .unwrap();
@@ -64,7 +67,7 @@ mod tests {
         for (command, wanted) in [
             ("echo hunter2; exit 3", "exit status: 3"),
             ("true", "printed nothing"),
-            ("printf '\\377'", "no text"),
+            ("printf '\\377'", "not valid UTF-8"),
         ] {
             let error = first_line(command, "password_command")
                 .await

@@ -1,5 +1,5 @@
-//! Passwords and passphrases of a run: from a prompt, the environment or a command, asked for once, held in types that
-//! wipe themselves and print nothing.
+//! Passwords and passphrases of a run, from a prompt, the environment or a command. Each is
+//! obtained once, and held in a type that wipes its memory and never prints its value.
 
 mod command;
 mod passphrases;
@@ -18,45 +18,47 @@ use super::TransportError;
 use crate::inventory::SshTarget;
 pub use value::read_value;
 
-/// Asks the user. The command line gives one that has a terminal.
+/// Prompt for secrets. The command line provides an implementation that uses the terminal.
 #[async_trait]
 pub trait SecretPrompt: Send + Sync {
-    /// The answer, not shown while it is typed; `None` when nobody can be asked or nothing was given.
+    /// Returns the answer, which is not shown while the user types it; `None` when there is no user
+    /// to prompt or the answer is empty.
     async fn ask(&self, question: &str) -> Option<SecretString>;
 }
 
-/// What is known without asking. The default is nothing.
+/// Secrets that are known without a prompt. The default has none.
 #[derive(Clone, Default)]
 pub struct KnownSecrets {
-    /// The login's password, of `--ask-pass` or `SKEP_SSH_PASSWORD`.
+    /// Password of the login, from `--ask-pass` or `SKEP_SSH_PASSWORD`.
     pub password: Option<SecretString>,
-    /// The password for sudo, of `--ask-become-pass` or `SKEP_BECOME_PASSWORD`.
+    /// Password for sudo, from `--ask-become-pass` or `SKEP_BECOME_PASSWORD`.
     pub become_password: Option<SecretString>,
-    /// The passphrase of keys, of `SKEP_KEY_PASSPHRASE`.
+    /// Passphrase of keys, from `SKEP_KEY_PASSPHRASE`.
     pub passphrase: Option<SecretString>,
 }
 
-/// Environment variables that hold secrets: programs that are started do not get them.
+/// Environment variables that hold secrets: the programs that skep starts do not receive them.
 const VARIABLES: &[&str] = &[
     "SKEP_SSH_PASSWORD",
     "SKEP_BECOME_PASSWORD",
     "SKEP_KEY_PASSPHRASE",
 ];
 
-/// Keeps secrets of the environment from a program.
+/// Removes the secrets from the environment of a program.
 pub(super) fn hide_secrets(command: &mut tokio::process::Command) {
     for variable in VARIABLES {
         command.env_remove(variable);
     }
 }
 
-/// Secrets of a run, shared by all its connections. The default knows none and asks nobody.
+/// Secrets of a run, shared by all its connections. The default has no secrets and no prompt.
 #[derive(Default)]
 pub struct SecretStore {
     known: KnownSecrets,
     asker: Option<Arc<dyn SecretPrompt>>,
     passphrases: UnlockedKeys,
-    // What commands printed, by command line. Held while a command runs, so that each runs once.
+    // Output of commands, by command line. The lock is held while a command runs, which makes each
+    // command run only once.
     printed: Mutex<HashMap<String, Result<SecretString, TransportError>>>,
 }
 
@@ -67,7 +69,7 @@ impl fmt::Debug for SecretStore {
 }
 
 impl SecretStore {
-    /// What is known, and who can be asked for the rest.
+    /// Returns a store with the known secrets, and a prompt for the others.
     pub fn new(known: KnownSecrets, asker: Option<Arc<dyn SecretPrompt>>) -> Self {
         Self {
             known,
@@ -76,7 +78,7 @@ impl SecretStore {
         }
     }
 
-    /// The password to log in with, when there is one.
+    /// Returns the password for the login, if there is one.
     ///
     /// # Errors
     /// [`TransportError::Secret`] when the host's command for it fails.
@@ -92,7 +94,7 @@ impl SecretStore {
         .await
     }
 
-    /// The password for sudo, when there is one.
+    /// Returns the password for sudo, if there is one.
     ///
     /// # Errors
     /// [`TransportError::Secret`] when the host's command for it fails.
@@ -109,7 +111,8 @@ impl SecretStore {
         .await
     }
 
-    /// A host's own command is closer to it than what was given for all hosts.
+    /// Returns the secret of the host's own command, which takes precedence over the secret for all
+    /// hosts.
     async fn choose(
         &self,
         known: Option<&SecretString>,
@@ -128,7 +131,7 @@ impl SecretStore {
         result.map(Some)
     }
 
-    /// The user's answer to a server's own question; `None` when nobody can be asked.
+    /// Returns the user's answer to a question of a server; `None` when there is no user to prompt.
     pub(super) async fn answer(&self, question: &str) -> Option<SecretString> {
         self.asker.as_ref()?.ask(question).await
     }
@@ -137,7 +140,8 @@ impl SecretStore {
         &self.passphrases
     }
 
-    /// Unlocks a key, asking at most once a run. Afterwards [`UnlockedKeys::unlocked`] has it, or it stays locked.
+    /// Unlocks a key; the passphrase is requested for each key at most once per run. Afterwards
+    /// [`UnlockedKeys::unlocked`] returns the key, or reports that it stays locked.
     pub(super) async fn unlock(&self, path: &std::path::Path, key: russh::keys::PrivateKey) {
         self.passphrases
             .unlock(
@@ -149,7 +153,7 @@ impl SecretStore {
             .await;
     }
 
-    /// Whether a locked key has a chance.
+    /// Returns true if a locked key can perhaps be unlocked: there is a passphrase or a prompt.
     pub(super) fn can_unlock(&self) -> bool {
         self.known.passphrase.is_some() || self.asker.is_some()
     }

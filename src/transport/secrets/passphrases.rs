@@ -1,4 +1,5 @@
-//! Encrypted keys, unlocked once a run: the first connection that meets one asks, the others wait for it.
+//! Encrypted keys, unlocked once per run: the first connection that needs a key requests its
+//! passphrase, and the other connections wait for the result.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,22 +11,23 @@ use tokio::sync::Mutex;
 
 use super::SecretPrompt;
 
-/// As `ssh` does it.
+/// Maximum number of prompts for a passphrase, as in `ssh`.
 const PROMPTS: usize = 3;
 
-/// An unlocked key, or that it stays locked.
+/// An unlocked key; `None` if the key stays locked.
 type UnlockResult = Option<Arc<PrivateKey>>;
 
-/// Keys by file.
+/// Results of unlocking, by key file.
 #[derive(Default)]
 pub struct UnlockedKeys {
-    // The outer lock is held for moments; the inner one while somebody is asked.
+    // `keys` is locked for moments only; `asking` is locked while the user is prompted.
     keys: std::sync::Mutex<HashMap<PathBuf, UnlockResult>>,
     asking: Mutex<()>,
 }
 
 impl UnlockedKeys {
-    /// The unlocked key; `Some(None)` when it was tried and stays locked.
+    /// Returns the unlocked key; `Some(None)` if an attempt failed and the key stays locked, `None`
+    /// before any attempt.
     pub fn unlocked(&self, path: &Path) -> Option<UnlockResult> {
         self.keys
             .lock()
@@ -34,7 +36,7 @@ impl UnlockedKeys {
             .cloned()
     }
 
-    /// Tries the known passphrase, then asks up to three times.
+    /// Tries the known passphrase, then prompts up to three times.
     pub async fn unlock(
         &self,
         path: &Path,
@@ -69,7 +71,8 @@ impl UnlockedKeys {
     }
 }
 
-/// Deriving the key takes long on purpose: not on a thread that serves connections.
+/// Decrypts a key outside the threads that serve connections: the key derivation is slow on
+/// purpose.
 async fn decrypt(key: &PrivateKey, passphrase: SecretString) -> UnlockResult {
     let key = key.clone();
     let work = move || key.decrypt(passphrase.expose_secret()).ok().map(Arc::new);

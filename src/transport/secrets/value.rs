@@ -1,4 +1,5 @@
-//! Values for the swarm's secrets, from the operator's machine: a variable, a command, a file encrypted with age(1).
+//! Values for the swarm's secrets, from the operator's machine: an environment variable, a command,
+//! or a file encrypted with age(1).
 
 use std::ffi::OsString;
 use std::process::Stdio;
@@ -10,15 +11,15 @@ use tokio::process::Command;
 use super::hide_secrets;
 use crate::model::{SecretBytes, ValueSource};
 
-/// A password manager may ask its user meanwhile.
+/// Time limit of a program; a password manager may prompt its user in that time.
 const LIMIT: Duration = Duration::from_secs(60);
-/// Names the file with the identity that opens age files.
+/// Environment variable that names the file with the identity for age files.
 const IDENTITY: &str = "SKEP_AGE_IDENTITY";
 
-/// Reads a value. What a command says on stderr goes to the user.
+/// Reads a value. The stderr of a command goes to the user.
 ///
 /// # Errors
-/// Why it cannot be had, and what to try. No message holds what was printed.
+/// The reason and the next step to try. No message contains the output of a program.
 pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
     match source {
         ValueSource::Environment(name) => std::env::var_os(name)
@@ -39,7 +40,7 @@ pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
 async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<SecretBytes, String> {
     let identity = identity.ok_or_else(|| {
         format!(
-            "no identity is given to decrypt it; try: export {IDENTITY}=FILE (made by age-keygen)"
+            "decrypting the file needs an identity; try: export {IDENTITY}=FILE (made by age-keygen)"
         )
     })?;
     let mut age = Command::new("age");
@@ -59,7 +60,8 @@ async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec
             format!("{program} cannot be started: {error}; try: apt-get install {program}")
         })?;
         if let Some(mut stdin) = child.stdin.take() {
-            // A program that does not read all of it says so by its status.
+            // Errors are ignored: a program that does not read all of its input reports that with
+            // its status.
             let _ = stdin.write_all(input).await;
         }
         child
@@ -69,7 +71,7 @@ async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec
     };
     let output = tokio::time::timeout(LIMIT, run).await.map_err(|_| {
         format!(
-            "{program} did not end within {}",
+            "{program} timed out after {}",
             humantime::format_duration(LIMIT)
         )
     })??;
@@ -80,7 +82,8 @@ async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec
     }
 }
 
-/// As `$(...)` does, but one line break only: more may belong to the value.
+/// Removes a line break at the end, as `$(...)` does, but only one: further line breaks may belong
+/// to the value.
 fn without_line_break(mut printed: Vec<u8>) -> Vec<u8> {
     if printed.last() == Some(&b'\n') {
         printed.pop();
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn values_come_whole_and_failures_say_no_value() {
+    async fn values_are_complete_and_errors_do_not_contain_them() {
         let command = |text: &str| ValueSource::Command(text.into());
         let value = read_value(&command("printf 'one\\ntwo\\n\\n'"))
             .await
@@ -122,9 +125,10 @@ mod tests {
             .unwrap();
         assert_eq!(path.expose(), std::env::var("PATH").unwrap().as_bytes());
     }
-    /// The real program: a key is made, a value encrypted to it, and read; another key does not open it.
+    /// Uses the real program: creates a key, encrypts a value with it and reads the value; another
+    /// key does not decrypt it.
     #[tokio::test]
-    async fn age_files_are_opened_with_the_identity_and_no_other() {
+    async fn age_files_are_decrypted_with_their_own_identity_only() {
         let folder = tempfile::tempdir().unwrap();
         let run = |program: &str, arguments: &[&str]| {
             let output = std::process::Command::new(program)
@@ -153,7 +157,7 @@ mod tests {
         assert_eq!(
             opened.expose(),
             b"hunter2\n\0 and more",
-            "to the last byte: no line break is taken away"
+            "every byte is kept, no line break is removed"
         );
         for (name, word) in [("other", "age ended with"), ("none", "age ended with")] {
             let error = open_age(&ciphertext, Some(identity(name)))
@@ -167,7 +171,7 @@ mod tests {
         let half = &ciphertext[..ciphertext.len() - 1];
         assert!(
             open_age(half, Some(identity("mine"))).await.is_err(),
-            "a value that was cut is none"
+            "a truncated file is an error"
         );
         let error = open_age(&ciphertext, None).await.unwrap_err();
         assert!(error.contains("export SKEP_AGE_IDENTITY=FILE"), "{error}");

@@ -1,4 +1,5 @@
-//! The running SSH agent: its keys and certificates.
+//! Client of the running SSH agent: lists its keys and certificates. Offering them is the job of
+//! `publickey.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +12,20 @@ use super::options::ConnectOptions;
 use crate::inventory::{IdentityAgent, SshTarget};
 use crate::transport::ssh::login_deadline::LoginDeadline;
 
-/// A reached agent and what it holds, each with its comment.
+/// A connected agent with its keys and certificates, each with its comment.
 pub struct SshAgent {
-    /// What it is called in messages: its socket, and which setting names it.
+    /// Name in messages: the socket, and the setting that names it.
     pub name: String,
-    /// Signs.
+    /// Client for signatures.
     pub client: AgentClient<UnixStream>,
-    /// Its keys.
+    /// Keys of the agent.
     pub keys: Vec<(PublicKey, String)>,
-    /// Its certificates.
+    /// Certificates of the agent.
     pub certificates: Vec<(Certificate, String)>,
 }
 
-/// Reaches the agent that the host's settings name. The second value says why there is none although one is named.
+/// Connects to the agent that the host's settings name. The second value is the reason if an agent
+/// is named and cannot be used.
 pub async fn reach(
     target: &SshTarget,
     options: &ConnectOptions,
@@ -40,18 +42,18 @@ pub async fn reach(
     };
     let name = place(target, &socket);
     match login_deadline
-        .while_waiting_for(format!("{name} to say what it holds"), list(&socket))
+        .while_waiting_for(format!("{name} to list its keys"), list(&socket))
         .await
     {
         Ok(agent) => (Some(SshAgent { name, ..agent }), None),
         Err(why) => {
-            tracing::debug!(why, "no agent answers");
+            tracing::debug!(why, "the agent does not answer");
             (None, Some(format!("{name} does not answer: {why}")))
         }
     }
 }
 
-/// Where the agent is, and who says so.
+/// Returns the agent's socket and the setting that names it, for messages.
 fn place(target: &SshTarget, socket: &Path) -> String {
     let source = match &target.ssh.identity_agent {
         IdentityAgent::Socket(_) => "IdentityAgent of the SSH configuration",

@@ -1,10 +1,10 @@
-//! A user's list of algorithms: the names themselves, or (ssh_config(5)) a change to the list that is offered without one:
-//! `+` puts names behind it, `^` before it, `-` takes patterns out of it. `ssh -G` resolves these by the program's own list; where there
-//! is no program, they change skep's.
+//! A user's list of algorithms: plain names, or (ssh_config(5)) a change to the default list: `+`
+//! appends names, `^` prepends them, `-` removes patterns. `ssh -G` resolves these against the
+//! default list of `ssh`; without the program, they change skep's default list.
 
 use crate::transport::known_hosts::glob;
 
-/// The names that are wished for, in order. A sign stands before the first name and means the whole list.
+/// Returns the wanted names, in order. A sign before the first name applies to the whole list.
 pub fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
     let Some((first, rest)) = wished.split_first() else {
         return Vec::new();
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn signs_change_what_is_offered() {
+    fn signs_change_the_default_list() {
         let offered = words("a-1,a-2,b");
         for (wished, wanted) in [
             ("c,b", "c,b"),

@@ -1,4 +1,4 @@
-//! Which algorithms are offered, and the session's other settings.
+//! Algorithms that skep offers, and the other settings of a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,10 +10,11 @@ use crate::inventory::SshTarget;
 use crate::transport::TransportError;
 use crate::transport::ssh::algorithm_list;
 
-/// Settings for one host; the key types it is known under come first, so that it shows one of them.
+/// Returns the settings for a host. The key types under which the host is known come first, which
+/// makes it present a key of these types.
 ///
 /// # Errors
-/// [`TransportError::Settings`] naming a list of which nothing is left.
+/// [`TransportError::Settings`] naming a list in which skep supports no algorithm.
 pub fn config(
     target: &SshTarget,
     known_types: &[Algorithm],
@@ -30,9 +31,9 @@ pub fn config(
         preferred: preferred(target, known_types, certificates)?,
         keepalive_interval: Some(interval),
         keepalive_max: count as usize,
-        // Also ends sessions that nobody waits for; answers to keepalives count as activity.
+        // Also ends sessions that no task waits for; answers to keepalives count as activity.
         inactivity_timeout: Some(interval * (count + 1)),
-        // A channel that nobody drains stops the whole session once this many messages wait.
+        // A channel that is not drained stops the whole session once this many messages wait.
         channel_buffer_size: 4096,
         nodelay: true,
         ..client::Config::default()
@@ -46,14 +47,16 @@ fn preferred(
 ) -> Result<Preferred, TransportError> {
     let mut preferred = Preferred::DEFAULT;
     let ssh = &target.ssh;
-    // Finite-field exchanges cost the client up to 340 ms each: only for who names them. The entries that stay include
-    // the two markers (RFC 8308 extensions, strict exchange), without which RSA keys fail and Terrapin works.
+    // Finite-field exchanges cost the client up to 340 ms each, so skep offers them only if the
+    // user names them. The remaining entries include the two markers (RFC 8308 extensions, strict
+    // exchange), without which RSA keys fail and the Terrapin attack works.
     let markers = [
         kex::EXTENSION_SUPPORT_AS_CLIENT,
         kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
     ];
     let mut exchanges = preferred.kex.to_vec();
-    // For servers held to NIST's curves; last, so that nobody else gets them.
+    // For servers that are restricted to NIST's curves; last, so that other servers do not use
+    // them.
     exchanges.extend([
         kex::ECDH_SHA2_NISTP256,
         kex::ECDH_SHA2_NISTP384,
@@ -64,7 +67,7 @@ fn preferred(
     match &ssh.key_exchanges {
         None => exchanges = offered,
         Some(wanted) => {
-            // russh's list has the markers of both sides.
+            // russh's list contains the markers of client and server.
             for list in [&mut exchanges, &mut offered] {
                 list.retain(|name| {
                     !["ext-info-", "kex-strict-"]
@@ -114,7 +117,8 @@ fn preferred(
     Ok(preferred)
 }
 
-/// What both sides of a setting know, in the user's order; `offered` is what a list with a sign changes.
+/// Returns the algorithms that both the user's list and skep contain, in the user's order;
+/// `offered` is the list that a sign changes.
 fn chosen<N: AsRef<str> + Copy>(
     target: &SshTarget,
     setting: &'static str,
@@ -148,11 +152,11 @@ fn nothing_left(target: &SshTarget, setting: &'static str) -> TransportError {
     TransportError::Settings {
         setting: setting.into(),
         place: format!("the SSH configuration of {}", target.name),
-        why: "skep supports none of the algorithms it names".into(),
+        why: "skep supports none of the algorithms in this list".into(),
     }
 }
 
-/// The host takes none of what is offered. Waiting does not help.
+/// Returns the error for a host that accepts none of the offered algorithms. A retry does not help.
 pub fn nothing_in_common(
     target: &SshTarget,
     kind: &AlgorithmKind,
@@ -182,7 +186,7 @@ pub fn nothing_in_common(
             .collect::<String>()
     };
     let why = format!(
-        "{} takes none of {}; it offers {}",
+        "{} accepts none of {}; it offers {}",
         target.address,
         list(ours),
         list(theirs)
@@ -221,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn no_finite_fields_and_the_markers_stay() {
+    fn finite_field_exchanges_are_not_offered_and_the_markers_stay() {
         let preferred = preferred(&target(), &[], false).unwrap();
         let names = names(&preferred.kex);
         assert!(
@@ -239,7 +243,7 @@ mod tests {
         assert_eq!(preferred.cipher.first(), Some(&cipher::AES_256_GCM));
         assert!(
             preferred.host_key_certificates.is_empty(),
-            "nobody to vouch for them"
+            "no authority vouches for them"
         );
     }
 
@@ -265,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_of_the_user_are_followed_as_far_as_they_are_known() {
+    fn lists_of_the_user_are_followed_as_far_as_skep_supports_them() {
         let list = |names: &[&str]| Some(names.iter().map(|&name| name.to_owned()).collect());
         let mut target = target();
         target.ssh.key_exchanges = list(&[
@@ -297,7 +301,7 @@ mod tests {
             }]
         );
         assert_eq!(*chosen.host_key_certificates, [Algorithm::Ed25519]);
-        // Without the program `ssh` nobody has resolved signs.
+        // Without the program `ssh`, the lists still contain signs.
         target.ssh.key_exchanges = list(&["-mlkem*", "*nistp*"]);
         target.ssh.ciphers = list(&["^aes128-ctr"]);
         target.ssh.macs = list(&["+umac-64@openssh.com"]);

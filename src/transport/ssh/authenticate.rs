@@ -1,5 +1,5 @@
-//! Logging in, in OpenSSH's order of methods: keys (`offer.rs`), the server's questions, a password (`password.rs`); and what is
-//! said when all are refused.
+//! Login, with OpenSSH's order of methods: keys (`publickey.rs`), then the server's questions and a
+//! password (`password.rs`). Also builds the error if the server refuses all of them.
 
 use russh::client::{AuthResult, Handle};
 use russh::{MethodKind, MethodSet};
@@ -19,18 +19,18 @@ const METHODS: &[(&str, MethodKind)] = &[
     ("password", MethodKind::Password),
 ];
 
-/// How far one step brought us.
+/// Result of an authentication step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthOutcome {
     /// Logged in.
     LoggedIn,
-    /// Taken, and the server wants a further method.
+    /// Accepted, but the server requires a further method.
     PartialSuccess,
-    /// Not taken.
+    /// Not accepted.
     Refused,
 }
 
-/// One login: what was tried, and what could not be used.
+/// State of a login: the methods that were tried, and the keys that could not be used.
 pub(super) struct LoginAttempt<'a> {
     pub(super) handle: &'a mut Handle<ClientHandler>,
     pub(super) target: &'a SshTarget,
@@ -44,15 +44,16 @@ pub(super) struct LoginAttempt<'a> {
     pub(super) offered: OfferedKeys,
     pub(super) agent: Option<SshAgent>,
     no_agent: Option<String>,
-    // What the server still takes, once it said so.
+    // Methods that the server still accepts, once it has named them.
     remaining: Option<MethodSet>,
 }
 
-/// Logs in, or says what was refused.
+/// Logs in.
 ///
 /// # Errors
-/// [`TransportError::Authentication`] when everything is refused, [`TransportError::Key`] when no key could be offered
-/// because a file is not usable, [`TransportError::Lost`] when the host hangs up.
+/// [`TransportError::Authentication`] when the server refuses everything, [`TransportError::Key`]
+/// when no key could be offered because a file is not usable, [`TransportError::Lost`] when the
+/// host closes the connection.
 pub async fn log_in(
     handle: &mut Handle<ClientHandler>,
     target: &SshTarget,
@@ -101,10 +102,10 @@ impl LoginAttempt<'_> {
             return Err(TransportError::Settings {
                 setting: "PreferredAuthentications".into(),
                 place: format!("the SSH configuration of {}", self.target.name),
-                why: "skep supports none of the methods that are left".into(),
+                why: "skep supports none of the remaining methods".into(),
             });
         }
-        // Each method that is taken opens the next; there are three.
+        // After each accepted method the server may require another; there are three methods.
         for _ in 0..METHODS.len() {
             match self.once(&wanted).await? {
                 AuthOutcome::LoggedIn => return Ok(true),
@@ -115,7 +116,7 @@ impl LoginAttempt<'_> {
         if !self.tried.is_empty() {
             return Ok(false);
         }
-        // Nothing to offer: the server may want nothing.
+        // There is nothing to offer, but the server may require no authentication.
         let result = self
             .handle
             .authenticate_none(self.target.user.as_str())
@@ -143,14 +144,14 @@ impl LoginAttempt<'_> {
         Ok(AuthOutcome::Refused)
     }
 
-    /// Whether the server may still take the method.
+    /// Returns true if the server may still accept the method.
     pub(super) fn takes(&self, method: MethodKind) -> bool {
         self.remaining
             .as_ref()
             .is_none_or(|remaining| remaining.contains(&method))
     }
 
-    /// What the server's answer to a method means.
+    /// Interprets the server's answer to a method.
     pub(super) async fn judge(
         &mut self,
         method: MethodKind,
@@ -158,7 +159,7 @@ impl LoginAttempt<'_> {
     ) -> Result<AuthOutcome, TransportError> {
         match result {
             Ok(AuthResult::Success) => Ok(AuthOutcome::LoggedIn),
-            // russh says "failure, nothing remains" for a connection that is gone.
+            // russh reports "failure, nothing remains" for a connection that is gone.
             Ok(AuthResult::Failure {
                 remaining_methods,
                 partial_success,
@@ -189,7 +190,7 @@ impl LoginAttempt<'_> {
             unusable => {
                 let mut tried = self.tried.join(", ");
                 if tried.is_empty() {
-                    tried.push_str("there is none to offer");
+                    tried.push_str("there is no key or password to offer");
                 }
                 if let Some(TransportError::Key { path, place, why }) = unusable {
                     tried.push_str(&format!(

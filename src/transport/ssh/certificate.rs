@@ -1,11 +1,11 @@
-//! Certificates of users: which belong to a key.
+//! Finds the user certificates that belong to a key.
 
 use std::path::{Path, PathBuf};
 
 use russh::keys::{Certificate, PublicKey};
 
-/// The certificates for a key: those of `CertificateFile`, then `KEY-cert.pub` beside it. A file that cannot be read is
-/// none: it is only an addition to its key.
+/// Returns the certificates for a key: those of `CertificateFile`, then `KEY-cert.pub` beside the
+/// key. A file that cannot be read is skipped, because a certificate only adds to its key.
 pub fn of_key(public: &PublicKey, path: &Path, files: &[PathBuf]) -> Vec<Certificate> {
     let mut beside = path.as_os_str().to_owned();
     beside.push("-cert.pub");

@@ -1,5 +1,5 @@
-//! Making a connection: attempts with a limit of time each, tried again while a machine boots or a busy sshd drops
-//! connections (`MaxStartups`).
+//! Opens a connection: attempts have a time limit each, and are repeated while a machine boots or a
+//! busy sshd drops connections (`MaxStartups`).
 
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use crate::transport::ssh::login_limiter;
 use crate::transport::ssh::login_limiter::LoginLimiter;
 use crate::transport::{KnownHosts, TransportError};
 
-/// Dropped connections are tried again this often even when nobody asked to wait.
+/// Number of retries after dropped connections, even without `connect_wait`.
 const DROPPED_RETRIES: u32 = 8;
 
 /// An attempt that failed.
 struct ConnectFailure {
     error: TransportError,
-    /// Whether sshd took the connection and dropped it before the login, as `MaxStartups` does.
+    /// True if sshd accepted the connection and dropped it before the login, as with `MaxStartups`.
     dropped: bool,
 }
 
@@ -44,7 +44,8 @@ impl From<TransportError> for ConnectFailure {
 /// Connects and logs in.
 ///
 /// # Errors
-/// [`TransportError`]; retryable ones were tried again for [`SshTarget::connect_wait`].
+/// [`TransportError`]; attempts with retryable errors were repeated for
+/// [`SshTarget::connect_wait`].
 pub async fn connect_via(
     route: &Route,
     target: &SshTarget,
@@ -76,7 +77,8 @@ pub async fn connect_via(
         }
         let elapsed = start.elapsed();
         let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
-        // Whoever has to stand back for others does not lose time of its own.
+        // Time spent waiting for the login limiter does not count against the host's own time
+        // limit.
         let again = failure.dropped
             && dropped < DROPPED_RETRIES
             && elapsed.saturating_sub(queued) < target.connect_timeout;
@@ -90,7 +92,8 @@ pub async fn connect_via(
     }
 }
 
-/// 0.1 s doubled each time up to 3.2 s, less a random half, so that many hosts do not come back at the same moment.
+/// Returns the pause before the next attempt: 0.1 s doubled each time up to 3.2 s, less a random
+/// half, so that many hosts do not come back at the same moment.
 fn pause(tries: u32) -> Duration {
     let whole = Duration::from_millis(100) * 2_u32.pow(tries.min(5));
     whole.mul_f64(0.5 + rand::random::<f64>() / 2.0)
@@ -106,7 +109,7 @@ async fn attempt(
     let late = |what: &str| {
         connect_error(
             target,
-            format!("{what} within {}", words(target.connect_timeout)),
+            format!("{what} timed out after {}", words(target.connect_timeout)),
             true,
         )
     };
@@ -122,9 +125,9 @@ async fn attempt(
 
     let (link, said) = match timeout_at(deadline, route.open(target)).await {
         Ok(result) => result?,
-        Err(_) => return Err(late("no answer").into()),
+        Err(_) => return Err(late("connecting").into()),
     };
-    // Whatever ends this attempt early also ends russh's session task, which would keep the socket.
+    // An early end of this attempt also ends russh's session task, which would keep the socket.
     let token = CancellationToken::new();
     let guard = token.clone().drop_guard();
     let stream = QuickStream::new(link, token)
@@ -143,7 +146,7 @@ async fn attempt(
         match timeout_at(deadline, client::connect_stream(config, stream, handler)).await {
             Ok(Ok(handle)) => handle,
             Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
-            Err(_) => return Err(late("no SSH greeting and key exchange").into()),
+            Err(_) => return Err(late("the SSH greeting and key exchange").into()),
         };
     let login_deadline = LoginDeadline::until(deadline);
     match login_deadline
@@ -156,11 +159,11 @@ async fn attempt(
         ))
         .await
     {
-        // Debian 13's sshd closes the connection when PAM lets nobody in.
+        // Debian 13's sshd closes the connection when PAM accepts no login.
         Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_)))
             if cause.is_booting() =>
         {
-            let why = "the machine is booting up and lets nobody in yet".to_owned();
+            let why = "the machine is booting up and accepts no login yet".to_owned();
             return Err(connect_error(target, why, true).into());
         }
         Some(result) => result?,
@@ -172,7 +175,7 @@ async fn attempt(
             return Err(connect_error(
                 target,
                 format!(
-                    "no end of the login within {}{waited}",
+                    "the login timed out after {}{waited}",
                     words(target.connect_timeout)
                 ),
                 waited.is_empty(),
@@ -191,7 +194,8 @@ async fn attempt(
     ))
 }
 
-/// `said` is what a local command on the way said about it.
+/// Turns the error of a handshake into a failed attempt. `said` is the stderr of the
+/// `ProxyCommand`.
 fn handshake_failure(target: &SshTarget, error: HandlerError, said: &str) -> ConnectFailure {
     let dropped = match &error {
         HandlerError::Ours(_) => false,
@@ -212,9 +216,10 @@ fn handshake_failure(target: &SshTarget, error: HandlerError, said: &str) -> Con
         error => {
             let mut why = plain_words(&error);
             if !said.is_empty() {
-                why.push_str(&format!(" (its ProxyCommand says: {said})"));
+                why.push_str(&format!(" (stderr of its ProxyCommand: {said})"));
             }
-            // A program that ends is no busy server, unless it is `ssh` and another server dropped it.
+            // A program that ends does not mean a busy server, unless the program is `ssh` and its
+            // own server dropped the connection.
             let dropped_it = said.is_empty() || said.contains("kex_exchange_identification");
             ConnectFailure {
                 error: connect_error(target, why, dropped),

@@ -1,4 +1,5 @@
-//! The way of the bytes: TCP, a channel of a jump host's connection, or a local command.
+//! Opens the byte stream to a host: TCP, a channel of a jump host's connection, or a local command.
+//! SSH runs on top of it.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr};
@@ -13,27 +14,28 @@ use super::stream::NetworkStream;
 use crate::inventory::{AddressFamily, SshTarget};
 use crate::transport::TransportError;
 
-/// How a host is reached. Cheap to clone.
+/// Route to a host. Cheap to clone.
 #[derive(Clone)]
 pub enum Route {
-    /// By TCP.
+    /// Directly by TCP.
     Tcp,
     /// Through a jump host.
     Through {
-        /// Its connection, which many hosts share.
+        /// Connection of the jump host, which many hosts share.
         jump: Arc<SshConnection>,
-        /// What it is called in messages.
+        /// Name of the jump host in messages.
         name: String,
     },
-    /// Through a local command, tokens replaced.
+    /// Through a local command, with its tokens replaced.
     Command(String),
 }
 
 impl Route {
-    /// Goes it.
+    /// Opens the stream to a host.
     ///
     /// # Errors
-    /// [`TransportError::Connect`], [`TransportError::Resolve`], or [`TransportError::Jump`] when the jump host is gone.
+    /// [`TransportError::Connect`], [`TransportError::Resolve`], or [`TransportError::Jump`] when
+    /// the connection to the jump host is lost.
     pub async fn open(
         &self,
         target: &SshTarget,
@@ -48,7 +50,11 @@ impl Route {
             }
             Self::Command(command) => {
                 let (stream, words) = ProxyCommand::start(command).map_err(|error| {
-                    connect_error(target, format!("its ProxyCommand: {error}"), false)
+                    connect_error(
+                        target,
+                        format!("its ProxyCommand cannot be started: {error}"),
+                        false,
+                    )
                 })?;
                 Ok((NetworkStream::Other(Box::new(stream)), words))
             }
@@ -56,7 +62,7 @@ impl Route {
     }
 }
 
-/// A connection that failed, to a target.
+/// Returns the error for a failed connection to a target.
 pub fn connect_error(target: &SshTarget, why: String, retryable: bool) -> TransportError {
     TransportError::Connect {
         address: format!("{}:{}", target.address, target.port),
@@ -90,7 +96,7 @@ async fn through(
                     ),
                     false,
                 ),
-                _ => (format!("{name} cannot reach it: {words}"), true),
+                _ => (format!("{name} cannot reach the host: {words}"), true),
             };
             Err(connect_error(target, why, retryable))
         }
@@ -120,7 +126,7 @@ async fn dial(target: &SshTarget) -> Result<TcpStream, TransportError> {
     let addresses: Vec<SocketAddr> = found.filter(fits).collect();
     if addresses.is_empty() {
         return Err(trouble(
-            "it has no address (of the wanted AddressFamily)".into(),
+            "it has no address (of the required AddressFamily)".into(),
         ));
     }
     let source = match &target.ssh.bind_address {

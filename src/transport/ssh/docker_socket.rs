@@ -1,5 +1,6 @@
-//! The way to a host's Engine: straight to its socket where the login may, else through `docker system dial-stdio`
-//! as root, which also serves a login that joined the group `docker` only after it logged in.
+//! Streams to a host's Docker Engine: directly to its socket if the login account may use it,
+//! otherwise through `docker system dial-stdio` as root, which also serves an account that joined
+//! the group `docker` only after it logged in.
 
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
@@ -15,10 +16,10 @@ use super::SshConnection;
 use super::elevate::{InnerCommand, SudoAction};
 use crate::transport::{Connection, DockerStream, Exec, Privilege, TransportError};
 
-/// How long an Engine may take to answer a first ping: socket activation starts it meanwhile.
+/// Time limit for an Engine to answer the first ping: socket activation may have to start it first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
-/// Tells what is there: `socket` and `program` on lines of their own.
+/// Script that prints `socket` and `program`, each on its own line, if they exist on the host.
 const LOOK: &str = r#"
 if test -S "$1"; then echo socket; fi
 if command -v dockerd >/dev/null || command -v docker >/dev/null; then echo program; fi
@@ -28,7 +29,7 @@ exit 0
 /// Opens a stream to the Engine.
 ///
 /// # Errors
-/// [`TransportError::NoDocker`] when none answers.
+/// [`TransportError::NoDocker`] when no Engine responds.
 pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     match connection
         .handle
@@ -42,14 +43,16 @@ pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportE
             Ok(Box::new(channel.into_stream()))
         }
         Err(russh::Error::ChannelOpenFailure(reason)) => {
-            tracing::debug!(?reason, "no straight way to the Engine");
+            tracing::debug!(?reason, "the Engine's socket cannot be opened directly");
             open_with_dial_stdio(connection).await
         }
         Err(_) => Err(connection.cause.lost().await),
     }
 }
 
-/// The refusal has no words: the login may lack the right, sshd may forbid forwarding, or nothing listens.
+/// Opens a stream through `docker system dial-stdio` after a refused direct attempt. The refusal
+/// gives no reason: the account may lack permission, sshd may forbid forwarding, or no process
+/// listens.
 async fn open_with_dial_stdio(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     let privilege = if connection.elevation.is_possible() {
         Privilege::Root
@@ -76,7 +79,7 @@ async fn open_with_dial_stdio(connection: &SshConnection) -> Result<DockerStream
     }
     if !seen.contains("program") {
         let why = format!(
-            "{socket} is closed to {} and there is no `docker` program to reach it",
+            "{socket} is not accessible to {}, and the host has no `docker` program to reach it",
             connection.elevation.user
         );
         return Err(TransportError::NoDocker { installed, why });
@@ -85,7 +88,7 @@ async fn open_with_dial_stdio(connection: &SshConnection) -> Result<DockerStream
         .await
         .unwrap_or_else(|_| {
             let why = format!(
-                "no answer within {}",
+                "timed out after {}",
                 humantime::format_duration(ANSWER_LIMIT)
             );
             Err(TransportError::NoDocker {
@@ -108,7 +111,7 @@ async fn dial_stdio(
     elevation.check(&privilege)?;
     let Some(socket) = plain(socket) else {
         return Err(TransportError::Unsendable(format!(
-            "`{}` cannot be the Engine's socket",
+            "`{}` is not a valid path of the Engine's socket",
             socket.escape_debug()
         )));
     };
@@ -128,13 +131,13 @@ async fn dial_stdio(
     if channel.exec(true, command).await.is_err() {
         return Err(connection.cause.lost().await);
     }
-    // What login shells print comes first.
+    // The output of login shells comes first.
     let mut noise = Vec::new();
     let mut stderr = Vec::new();
     let wanted = format!("{mark}\n").into_bytes();
     while !noise.ends_with(&wanted) {
         match channel.wait().await {
-            // Whatever a host may print instead of the mark, only its end is kept.
+            // Only the end is kept, so that a host cannot fill the memory with other output.
             Some(ChannelMsg::Data { data }) => keep_tail(&mut noise, &data),
             Some(ChannelMsg::ExtendedData { data, .. }) => {
                 keep_tail(&mut stderr, &data);
@@ -169,12 +172,12 @@ async fn dial_stdio(
         .await
         .map_err(|error| TransportError::NoDocker {
             installed: true,
-            why: format!("{socket} is there but does not answer ({error})"),
+            why: format!("{socket} exists but does not respond ({error})"),
         })?;
     Ok(Box::new(stream))
 }
 
-/// Most bytes of noise that are kept.
+/// Maximum number of bytes of noise that are kept.
 const NOISE_LIMIT: usize = 16 * 1024;
 
 fn keep_tail(kept: &mut Vec<u8>, bytes: &[u8]) {
@@ -183,14 +186,14 @@ fn keep_tail(kept: &mut Vec<u8>, bytes: &[u8]) {
     kept.drain(..excess);
 }
 
-/// Only letters that mean nothing to any shell.
+/// Returns the path if it is absolute and contains only characters without a meaning to any shell.
 fn plain(path: &str) -> Option<&str> {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"/_.-".contains(&byte);
     (path.starts_with('/') && path.bytes().all(harmless)).then_some(path)
 }
 
-/// `dial-stdio` starts even when nothing listens: one exchange shows that somebody does. The answer to HEAD has no
-/// body, so the stream is clean behind it.
+/// Checks that an Engine responds, because `dial-stdio` starts even when no process listens. The
+/// answer to HEAD has no body, so no bytes of it remain in the stream.
 async fn ping(stream: &mut SessionStream) -> std::io::Result<()> {
     stream
         .write_all(b"HEAD /_ping HTTP/1.1\r\nHost: docker\r\n\r\n")
@@ -209,7 +212,7 @@ async fn ping(stream: &mut SessionStream) -> std::io::Result<()> {
     }
 }
 
-/// A session's stream; it counts against the sessions of its connection for as long as it lives.
+/// Stream of a session; while it lives, it counts against the sessions of its connection.
 struct SessionStream {
     inner: ChannelStream<Msg>,
     _permit: OwnedSemaphorePermit,

@@ -1,5 +1,6 @@
-//! Becoming root, or whoever `become_user` names. A password goes over the channel's standard input and only after sudo
-//! has asked for it; the script follows only after sudo has let us in: neither can be taken for the other.
+//! Becomes root, or the account that `become_user` names. A password goes over the channel's
+//! standard input, and only after sudo has asked for it; the script follows only after sudo has
+//! accepted. Neither can therefore be taken for the other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,27 +11,27 @@ use zeroize::Zeroizing;
 use crate::inventory::SshTarget;
 use crate::transport::{Privilege, TransportError};
 
-/// How a login becomes another account.
+/// Rules by which a login becomes another account.
 #[derive(Debug)]
 pub struct Elevation {
     /// The login account.
     pub user: String,
-    /// The host, for messages.
+    /// Address of the host, for messages.
     pub address: String,
-    /// Whom sudo makes us.
+    /// Account that sudo switches to.
     become_user: String,
-    /// Whether sudo may be used at all.
+    /// True if sudo may be used at all.
     allowed: bool,
     password: Option<SecretString>,
-    // sudo wants a terminal (`requiretty`).
+    // sudo requires a terminal (`requiretty`).
     terminal: AtomicBool,
-    // sudo let us in before; what it wants is known.
+    // sudo accepted a command before, so its requirements are known.
     proven: AtomicBool,
     refused: AtomicBool,
 }
 
 impl Elevation {
-    /// How this host's login becomes its `become_user`.
+    /// Returns the rules by which this host's login becomes its `become_user`.
     pub fn new(target: &SshTarget, password: Option<SecretString>) -> Self {
         Self {
             user: target.user.clone(),
@@ -44,17 +45,18 @@ impl Elevation {
         }
     }
 
-    /// Whether a command of this privilege goes through sudo. A login as root needs none.
+    /// Returns true if a command with this privilege goes through sudo. A login as root needs no
+    /// sudo.
     pub fn is_needed(&self, privilege: &Privilege) -> bool {
         self.user != "root" && *privilege != Privilege::Login && self.user != self.become_user
     }
 
-    /// Whether commands can run as root, or as whoever stands for it.
+    /// Returns true if commands can run as root, or as the `become_user` in its place.
     pub fn is_possible(&self) -> bool {
         self.allowed || !self.is_needed(&Privilege::Root)
     }
 
-    /// Refuses before anything is sent when it is known to be in vain.
+    /// Refuses a command that is known to fail, before anything is sent.
     ///
     /// # Errors
     /// [`TransportError::Privilege`].
@@ -66,13 +68,13 @@ impl Elevation {
             return Err(self.error("`become` is not set for this host"));
         }
         if self.refused.load(Ordering::Relaxed) {
-            // Accounts are locked after a few wrong passwords.
+            // The password is not sent again: accounts are locked after a few wrong passwords.
             return Err(self.error(WRONG_PASSWORD));
         }
         Ok(())
     }
 
-    /// An error that names login and host.
+    /// Returns an error that names login and host.
     pub fn error(&self, why: impl Into<String>) -> TransportError {
         TransportError::Privilege {
             user: self.user.clone(),
@@ -81,8 +83,9 @@ impl Elevation {
         }
     }
 
-    /// The command line for a privilege: `inner` runs as the wanted account, `ready` is printed there first when a
-    /// password may be asked for. `inner` holds no single quotes but around its last word.
+    /// Returns the command line for a privilege: `inner` runs as the wanted account, and the ready
+    /// mark is printed before it if sudo may ask for a password. `inner` contains no single quotes
+    /// except around its last word.
     pub fn command(
         &self,
         privilege: &Privilege,
@@ -105,7 +108,8 @@ impl Elevation {
             };
             return Ok(plain(&format!("{own}{prefix}{run_as}")));
         }
-        // Another account than root cannot use `runuser`: sudo goes to the wanted account itself.
+        // Only root can use `runuser`: for another `become_user`, sudo switches to the wanted
+        // account itself.
         let (as_user, run_as) = match privilege {
             Privilege::User(name) if as_user != "root" => (account(name)?, String::new()),
             _ => (as_user, run_as),
@@ -130,7 +134,7 @@ impl Elevation {
         })
     }
 
-    /// Follows what sudo says; `None` when it has nothing to ask.
+    /// Returns the dialogue with sudo; `None` if sudo is not needed or no password is known.
     pub fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<SudoDialogue> {
         let password = self
             .password
@@ -145,17 +149,17 @@ impl Elevation {
         })
     }
 
-    /// sudo let us in.
+    /// Records that sudo accepted a command.
     pub fn prove(&self) {
         self.proven.store(true, Ordering::Relaxed);
     }
 
-    /// Whether what sudo wants is known.
+    /// Returns true if sudo's requirements are known.
     pub fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
 
-    /// Learns from a refusal; true when another way is worth a try.
+    /// Learns from a refusal; returns true if an attempt with a terminal may succeed.
     pub fn learn(&self, error: &TransportError) -> bool {
         match error {
             TransportError::Privilege { why, .. } if why == WRONG_PASSWORD => {
@@ -170,22 +174,25 @@ impl Elevation {
     }
 }
 
-/// Where util-linux has it: sudo's `secure_path` may leave out the folders of the administrator.
+/// Path of `runuser` in util-linux: sudo's `secure_path` may leave out the folders of the
+/// administrator.
 const RUNUSER: &str = "/sbin/runuser";
 
-/// What is said of a wrong password.
-const WRONG_PASSWORD: &str = "sudo does not take the password";
+/// Message for a wrong password.
+const WRONG_PASSWORD: &str = "sudo rejected the password";
 
-/// What runs as the wanted account: words, then `sh -c` with a script that has no single quotes.
+/// Command that runs as the wanted account: words, then `sh -c` with a script that has no single
+/// quotes.
 pub struct InnerCommand<'a> {
-    /// Before `sh`.
+    /// Words before `sh`.
     pub prefix: &'a str,
     /// The script.
     pub script: &'a str,
 }
 
-/// `requiretty` wants a terminal to belong to the session, not that anybody speaks through it: `script` (of every Debian)
-/// makes one, and the command keeps the channel's own streams.
+/// Wraps a command for `requiretty`, which requires that the session has a terminal, not that the
+/// command uses it: `script` (part of every Debian) creates a terminal, and the command keeps the
+/// channel's own streams.
 fn with_terminal(command: &str) -> String {
     let quoted = command.replace('\'', r"'\''");
     format!(
@@ -193,7 +200,7 @@ fn with_terminal(command: &str) -> String {
     )
 }
 
-/// The exchange with sudo at the beginning of a command.
+/// Dialogue with sudo at the beginning of a command.
 pub struct SudoDialogue {
     question: String,
     ready: String,
@@ -202,14 +209,14 @@ pub struct SudoDialogue {
     asked: bool,
 }
 
-/// What sudo said.
+/// Message of sudo.
 #[derive(Debug, PartialEq, Eq)]
 pub enum SudoReply {
-    /// Nothing yet.
+    /// No message yet.
     Pending,
-    /// It asks for the password.
+    /// sudo asks for the password.
     PasswordPrompt,
-    /// It asks again: the password is wrong.
+    /// sudo asks again: the password is wrong.
     WrongPassword,
     /// The command runs.
     Ready,
@@ -224,7 +231,7 @@ impl SudoDialogue {
         format!("skep-{mark:032x}-ready")
     }
 
-    /// Takes the next bytes of stderr.
+    /// Reads the next bytes of stderr.
     pub fn read_reply(&mut self, bytes: &[u8]) -> SudoReply {
         self.tail.extend_from_slice(bytes);
         let find = |text: &[u8], wanted: &str| {
@@ -250,7 +257,7 @@ impl SudoDialogue {
         SudoReply::Pending
     }
 
-    /// What is to be done about what was heard.
+    /// Reads the next bytes of stderr and returns the action that they require.
     ///
     /// # Errors
     /// [`TransportError::Privilege`] for a wrong password.
@@ -278,8 +285,9 @@ impl SudoDialogue {
     }
 }
 
-/// What came behind sudo's last question, which a lecture may stand before: the reason when a command did not begin. sudo-rs
-/// puts the question into its own: `[sudo: QUESTION] Password: `.
+/// Returns the text after sudo's last question, which a lecture may precede: the reason if a
+/// command did not start. sudo-rs puts the question into its own prompt: `[sudo: QUESTION]
+/// Password: `.
 pub fn text_after_prompt(said: &[u8]) -> &[u8] {
     const MARK: &[u8] = b"-password";
     let before = said
@@ -296,11 +304,11 @@ pub fn text_after_prompt(said: &[u8]) -> &[u8] {
     }
 }
 
-/// What is to be done.
+/// Next action in the dialogue with sudo.
 pub enum SudoAction {
-    /// Listen on.
+    /// Wait for further output.
     Wait,
-    /// Send this; it wipes itself.
+    /// Send these bytes, which are wiped from memory afterwards.
     Send(Bytes),
     /// The command runs: send its input.
     Run,
@@ -316,12 +324,12 @@ impl std::fmt::Debug for SudoAction {
     }
 }
 
-/// A name that no shell takes for anything but a word.
+/// Returns the name if every shell reads it as a plain word.
 fn account(name: &str) -> Result<&str, TransportError> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
     if name.is_empty() || name.starts_with('-') || !name.bytes().all(plain) {
         return Err(TransportError::Unsendable(format!(
-            "`{}` is not the name of an account",
+            "`{}` is not a valid account name",
             name.escape_debug()
         )));
     }
@@ -335,7 +343,7 @@ mod tests {
     use crate::transport::{ConnectOptions, KnownSecrets, SecretStore};
 
     #[test]
-    fn what_is_printed_for_debugging_holds_no_password() {
+    fn debug_output_contains_no_password() {
         let secret = || Some(SecretString::from("hunter2"));
         let elevation = Elevation::new(
             &SshTarget::new(HostName::new("web"), "web".into()),
@@ -363,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn reasons_follow_the_prompt() {
+    fn the_reason_is_the_text_after_the_prompt() {
         let question = SudoDialogue::question(7);
         let reason =
             |text: String| String::from_utf8_lossy(text_after_prompt(text.as_bytes())).into_owned();

@@ -1,15 +1,16 @@
-//! Cuts a command's own output out of a stream: what login shells and sudo print comes before a first marker, what
-//! left-over children print comes after a second.
+//! Cuts a command's own output out of a stream: the output of login shells and sudo comes before a
+//! first marker, the output of left-over children after a second marker.
 
-/// How much of the noise before the first marker is kept, to explain why the marker did not come.
+/// Maximum number of bytes kept of the noise before the first marker, to explain a missing marker.
 const NOISE_LIMIT: usize = 16 * 1024;
 
-/// One stream being cut.
+/// A stream that is being cut.
 #[derive(Debug)]
 pub struct OutputFrame {
     begin: Vec<u8>,
     end: Vec<u8>,
-    // Before the first marker: the noise. After it: the body, and at the end of it perhaps a part of the second marker.
+    // Before the first marker: the noise. After it: the body, perhaps followed by a part of the
+    // second marker.
     kept: Vec<u8>,
     begun: bool,
     detail: String,
@@ -20,7 +21,7 @@ pub struct OutputFrame {
 }
 
 impl OutputFrame {
-    /// A stream of which at most `limit` bytes are wanted.
+    /// Returns the frame of a stream whose body may have at most `limit` bytes.
     pub fn new(begin: &[u8], end: &[u8], limit: usize) -> Self {
         let (begin, end, detail) = (begin.to_vec(), end.to_vec(), String::new());
         let (begun, ended, overflowed, keeps_tail) = (false, false, false, false);
@@ -37,7 +38,7 @@ impl OutputFrame {
         }
     }
 
-    /// A stream of which the last `limit` bytes are kept.
+    /// Returns the frame of a stream of which the last `limit` bytes are kept.
     pub fn tail(begin: &[u8], end: &[u8], limit: usize) -> Self {
         Self {
             keeps_tail: true,
@@ -45,12 +46,12 @@ impl OutputFrame {
         }
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.ended || self.overflowed {
             return;
         }
-        // A marker may lie across two pieces.
+        // A marker may span two pieces.
         let mut from = self.kept.len().saturating_sub(self.end.len());
         self.kept.extend_from_slice(bytes);
         if !self.begun {
@@ -80,7 +81,8 @@ impl OutputFrame {
         }
     }
 
-    /// Takes away everything up to the end of the first marker's line.
+    /// Removes everything up to the end of the first marker's line; returns false if that line is
+    /// not complete yet.
     fn begin_found(&mut self) -> bool {
         let Some(at) = find(&self.kept, &self.begin, 0) else {
             return false;
@@ -95,27 +97,27 @@ impl OutputFrame {
         true
     }
 
-    /// What stood on the first marker's line behind it.
+    /// Returns the text after the first marker on its line.
     pub fn detail(&self) -> &str {
         &self.detail
     }
 
-    /// Whether the first marker came.
+    /// Returns true if the first marker was found.
     pub fn begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the second marker came.
+    /// Returns true if the second marker was found.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// Whether there was more than the limit.
+    /// Returns true if the body exceeded the limit.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// What came between the markers; or all noise when the first one did not come.
+    /// Returns the body between the markers, or the noise if the first marker was not found.
     pub fn into_body(mut self) -> Vec<u8> {
         if self.keeps_tail {
             let excess = self.kept.len().saturating_sub(self.limit);
@@ -148,7 +150,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cutting_into_pieces_gives_the_same(
+        fn the_body_does_not_depend_on_the_pieces(
             noise in "[ab]{0,20}", body in "[ab<>\n]{0,60}", rest in "[ab<>]{0,10}", size in 1_usize..9,
         ) {
             prop_assume!(!body.contains("<b>") && !body.contains("<e>"));
@@ -162,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn limits() {
+    fn limits_fail_or_keep_the_tail() {
         let cut = |text: &str, mut frame: OutputFrame| {
             text.as_bytes()
                 .chunks(3)
@@ -179,7 +181,7 @@ mod tests {
         assert!(cut("<b>\n123456<e>", OutputFrame::new(b"<b>", b"<e>", 5)).0);
         assert!(
             cut("<b>\n1234567890", OutputFrame::new(b"<b>", b"<e>", 5)).0,
-            "without end too"
+            "also without an end marker"
         );
         assert_eq!(
             cut("<b>\n1234567890<e>", OutputFrame::tail(b"<b>", b"<e>", 5)),

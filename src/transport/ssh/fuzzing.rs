@@ -1,5 +1,5 @@
-//! What must hold for any stream of a command: however it is cut into pieces, the same comes out, and never more than the limit
-//! is kept.
+//! Invariants for any stream of a command: the result does not depend on the pieces in which it
+//! arrives, and no more than the limit is kept.
 
 use super::frame::OutputFrame;
 
@@ -38,7 +38,8 @@ pub(crate) fn stream(bytes: &[u8]) {
         let whole = cut(bytes.len().max(1), frame());
         for size in [1, 7, 64] {
             let pieces = cut(size, frame());
-            // What is thrown away with an overflow may differ; that it happened may not.
+            // The bytes that an overflow discards may differ, but all pieces must report the
+            // overflow.
             if pieces.2 || whole.2 {
                 assert!(pieces.2 && whole.2 && pieces.0 == whole.0);
             } else {

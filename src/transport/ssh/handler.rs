@@ -1,5 +1,5 @@
-//! Our side of russh's callbacks: the host key is judged, channels that a server opens are refused, and the reason
-//! of a lost connection is kept (a channel just ends without one).
+//! Callbacks for russh: checks the host key, refuses channels that a server opens, and records the
+//! reason of a lost connection (a channel ends without a reason).
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,26 +14,26 @@ use tokio::sync::watch;
 use crate::inventory::HostKeyPolicy;
 use crate::transport::{KnownHosts, TransportError};
 
-/// Why a session ended.
+/// Reason for the end of a session.
 #[derive(Debug, Clone)]
 pub struct SessionEnd {
-    /// In words.
+    /// Reason in words.
     pub why: String,
-    /// Whether the server said that too many keys were tried.
+    /// True if the server said that too many keys were tried.
     pub too_many_keys: bool,
 }
 
-/// Where the reason is left for whoever finds the connection gone.
+/// State of a connection, which holds the reason of its end for each caller that finds it gone.
 #[derive(Debug, Clone)]
 pub struct DisconnectState {
     ending: Arc<watch::Sender<Option<SessionEnd>>>,
     booting: Arc<AtomicBool>,
-    // The server's words about channels it did not open; russh gives the opener a number only.
+    // The server's texts about channels that it did not open; russh gives the opener only a number.
     refusals: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl DisconnectState {
-    /// Nothing is lost yet.
+    /// Returns the state of a connection that is not lost.
     pub fn new() -> Self {
         Self {
             ending: Arc::new(watch::Sender::new(None)),
@@ -42,7 +42,7 @@ impl DisconnectState {
         }
     }
 
-    /// Leaves the reason; the first one stays.
+    /// Records the reason; only the first reason is kept.
     pub fn set(&self, ending: SessionEnd) {
         self.ending.send_if_modified(|slot| {
             let first = slot.is_none();
@@ -53,14 +53,16 @@ impl DisconnectState {
         });
     }
 
-    /// Whether the server said before the login that its machine still boots (`pam_nologin`): refusals pass then.
+    /// Returns true if the server said before the login that its machine still boots
+    /// (`pam_nologin`): refusals are temporary then.
     pub fn is_booting(&self) -> bool {
         self.booting.load(Ordering::Relaxed)
     }
 
-    /// The server's words about a channel that it just refused to open. Of several refusals at once, the oldest.
+    /// Returns the server's text about a channel that it just refused to open; the oldest text if
+    /// there are several.
     pub async fn refusal(&self) -> Option<String> {
-        // russh tells the opener first.
+        // russh informs the opener first, so the text may come a little later.
         for _ in 0..50 {
             let words = self
                 .refusals
@@ -84,12 +86,12 @@ impl DisconnectState {
         }
     }
 
-    /// Whether the connection is known to be gone.
+    /// Returns true if the connection is known to be gone.
     pub fn is_lost(&self) -> bool {
         self.ending.borrow().is_some()
     }
 
-    /// The reason, once it is there; channels end a little before it is known.
+    /// Waits up to 0.5 s for the reason; channels end a little before it is known.
     pub async fn ending(&self) -> Option<SessionEnd> {
         let mut receiver = self.ending.subscribe();
         let waited = tokio::time::timeout(
@@ -100,7 +102,7 @@ impl DisconnectState {
         waited.ok()?.ok()?.clone()
     }
 
-    /// The error for a connection found gone.
+    /// Returns the error for a connection that is gone.
     pub async fn lost(&self) -> TransportError {
         let why = self.ending().await.map_or_else(
             || "it ended without a reason".to_owned(),
@@ -110,30 +112,30 @@ impl DisconnectState {
     }
 }
 
-/// An error that crosses russh: ours or its own.
+/// An error that passes through russh, from skep or from russh.
 #[derive(Debug, thiserror::Error)]
 pub enum HandlerError {
     /// A refused host key.
     #[error(transparent)]
     Ours(#[from] TransportError),
-    /// Anything else.
+    /// Any other error.
     #[error(transparent)]
     Russh(#[from] russh::Error),
 }
 
 /// Callbacks of one session.
 pub struct ClientHandler {
-    /// The name known hosts are searched for.
+    /// Name of the host in known hosts.
     pub address: String,
     /// The TCP port.
     pub port: u16,
     /// Known keys.
     pub known: KnownHosts,
-    /// What to do with unknown ones.
+    /// Policy for unknown keys.
     pub policy: HostKeyPolicy,
-    /// Whether names of new ones are written down as hashes.
+    /// True if names of new hosts are stored as hashes.
     pub hash: bool,
-    /// Where the reason of the end goes.
+    /// Receives the reason of the end.
     pub cause: DisconnectState,
 }
 
@@ -163,7 +165,7 @@ impl client::Handler for ClientHandler {
             PublicKeyOrCertificate::Certificate(certificate) => {
                 match self.known.vouches(&self.address, self.port, certificate)? {
                     Ok(()) => return Ok(true),
-                    // As OpenSSH does: the key in it may be known by itself.
+                    // As in OpenSSH: the key in the certificate may be known by itself.
                     Err(why) => tracing::debug!(why, "a host certificate is not accepted"),
                 }
                 certificate.public_key().clone().into()
@@ -207,7 +209,10 @@ impl client::Handler for ClientHandler {
             DisconnectReason::ReceivedDisconnect(info) => SessionEnd {
                 too_many_keys: matches!(info.reason_code, Disconnect::NoMoreAuthMethodsAvailable)
                     || info.message.starts_with("Too many authentication failures"),
-                why: format!("the host ended it: {}", harmless(info.message.trim())),
+                why: format!(
+                    "the host closed the connection: {}",
+                    harmless(info.message.trim())
+                ),
             },
             DisconnectReason::Error(error) => SessionEnd {
                 why: plain_words(&error),
@@ -230,7 +235,7 @@ impl client::Handler for ClientHandler {
     }
 }
 
-/// A server's own words, for messages: short and without control characters.
+/// Returns a server's own text for messages: at most 200 characters, without control characters.
 fn harmless(words: &str) -> String {
     words
         .chars()
@@ -239,11 +244,11 @@ fn harmless(words: &str) -> String {
         .collect()
 }
 
-/// russh's short names, in words a user can act on.
+/// Returns the error in words that a user can act on, instead of russh's short names.
 pub fn plain_words(error: &HandlerError) -> String {
     match error {
         HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => {
-            "the host closed it".into()
+            "the host closed the connection".into()
         }
         HandlerError::Russh(russh::Error::KeepaliveTimeout | russh::Error::InactivityTimeout) => {
             "the host was silent for too long".into()
@@ -251,7 +256,7 @@ pub fn plain_words(error: &HandlerError) -> String {
         HandlerError::Russh(russh::Error::IO(error))
             if error.kind() == std::io::ErrorKind::UnexpectedEof =>
         {
-            "the host closed it".into()
+            "the host closed the connection".into()
         }
         HandlerError::Russh(russh::Error::IO(error)) => error.to_string(),
         other => other.to_string(),

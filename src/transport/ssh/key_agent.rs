@@ -1,5 +1,6 @@
-//! An agent of one key, within this process: russh lets only agents sign the certificate of an RSA key with SHA-2, and leaves no
-//! other door open. It answers what the agent protocol calls a sign request, and nothing else.
+//! An agent with one key, within this process: russh signs the certificate of an RSA key with SHA-2
+//! only through an agent, and offers no other interface for it. This agent answers sign requests of
+//! the agent protocol and refuses all other messages.
 
 use std::sync::Arc;
 
@@ -11,16 +12,16 @@ use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKey};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-/// Numbers of draft-ietf-sshm-ssh-agent, section 6.
+/// Message numbers of draft-ietf-sshm-ssh-agent, section 6.
 const FAILURE: u8 = 5;
 const SIGN_REQUEST: u8 = 13;
 const SIGN_RESPONSE: u8 = 14;
 const RSA_SHA2_256: u32 = 2;
 
-/// Most bytes of a request: a login's data and a certificate are a few kilobytes.
+/// Maximum size of a request in bytes: a login's data and a certificate are a few kilobytes.
 const REQUEST_LIMIT: u32 = 256 * 1024;
 
-/// Starts it; it ends with the client.
+/// Starts the agent, which ends with its client.
 pub fn start(key: Arc<PrivateKey>) -> AgentClient<DuplexStream> {
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     tokio::spawn(async move {
@@ -43,7 +44,7 @@ fn sign(key: &PrivateKey, request: &[u8]) -> Option<Vec<u8>> {
     let (&SIGN_REQUEST, mut rest) = request.split_first()? else {
         return None;
     };
-    // Whose signature is wanted: there is but one key.
+    // The wanted key is ignored, because there is only one key.
     Vec::<u8>::decode(&mut rest).ok()?;
     let data = Vec::<u8>::decode(&mut rest).ok()?;
     let flags = u32::decode(&mut rest).ok()?;

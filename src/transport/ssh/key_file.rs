@@ -1,4 +1,5 @@
-//! Files of keys: private ones, locked ones, and public halves whose private ones an agent holds.
+//! Key files: private keys, encrypted private keys, and public keys whose private keys an agent
+//! holds.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -7,18 +8,18 @@ use russh::keys::{PrivateKey, PublicKey};
 
 use crate::transport::ssh_config::own_number;
 
-/// What a file holds.
+/// Content of a key file.
 pub enum KeyFile {
     /// A key that can sign.
     Ready(Box<PrivateKey>),
-    /// A key behind a passphrase.
+    /// A key that is encrypted with a passphrase.
     Locked(Box<PrivateKey>),
-    /// A public half only.
+    /// A public key only.
     Public(Box<PublicKey>),
 }
 
 impl KeyFile {
-    /// The public half.
+    /// Returns the public key.
     pub fn public(&self) -> &PublicKey {
         match self {
             Self::Ready(key) | Self::Locked(key) => key.public_key(),
@@ -27,10 +28,11 @@ impl KeyFile {
     }
 }
 
-/// Reads a file; `None` when it does not exist, and no public half beside it either.
+/// Reads a file; returns `None` if neither the file nor a public key beside it exists.
 ///
 /// # Errors
-/// Why it is no key, cannot be read, or may not be used, as one that is open to others: `ssh` refuses that too.
+/// The reason why the file is not a key, cannot be read, or may not be used. `ssh` refuses a
+/// private key that other users may read, too.
 pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => zeroize::Zeroizing::new(text),
@@ -46,10 +48,10 @@ pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     if data.mode() & 0o077 != 0 && data.uid() == own_number() {
         let mode = data.mode() & 0o777;
         return Err(format!(
-            "others may read it (mode {mode:04o}); `chmod 600` it, as ssh demands too"
+            "other users may read it (mode {mode:04o}); `chmod 600` it, as ssh requires"
         ));
     }
-    // The OpenSSH form keeps its public half in the clear, which finds the key in the agent.
+    // The OpenSSH format does not encrypt the public key, which identifies the key in the agent.
     if let Ok(key) = PrivateKey::from_openssh(text.as_str()) {
         let key = Box::new(key);
         return Ok(Some(if key.is_encrypted() {
@@ -62,7 +64,7 @@ pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
         .map(|key| Some(KeyFile::Ready(Box::new(key))))
         .map_err(|error| match error {
             russh::keys::Error::KeyIsEncrypted => {
-                "it is encrypted in an old form; `ssh-keygen -p -f` writes it anew".into()
+                "it is encrypted in an old format; convert it with `ssh-keygen -p -f`".into()
             }
             error => error.to_string(),
         })

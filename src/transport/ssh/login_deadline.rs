@@ -1,11 +1,11 @@
-//! The limit of time of a login, which does not run while the user is asked something.
+//! Time limit of a login. The time of prompts to the user does not count.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-/// Nobody thinks longer than that about a password; servers wait two minutes.
+/// Time limit of a prompt to the user; servers wait two minutes for a login.
 const LONGEST_THOUGHT: Duration = Duration::from_secs(600);
 
 /// A deadline that can be moved. Clones share it.
@@ -15,12 +15,12 @@ pub struct LoginDeadline(Arc<Mutex<DeadlineState>>);
 #[derive(Debug)]
 struct DeadlineState {
     deadline: Instant,
-    /// Who on this side is waited for: neither the host nor the user.
+    /// Program on this machine that the login waits for; never the host or the user.
     helper: Option<String>,
 }
 
 impl LoginDeadline {
-    /// Until then.
+    /// Returns a deadline at the given time.
     pub fn until(deadline: Instant) -> Self {
         Self(Arc::new(Mutex::new(DeadlineState {
             deadline,
@@ -42,7 +42,8 @@ impl LoginDeadline {
             .deadline = deadline;
     }
 
-    /// Does something that a program on this side must answer. That time counts, and when it is over, the program is to blame.
+    /// Runs work that waits for a program on this machine. Its time counts, and if the deadline
+    /// passes, the error names the program.
     pub async fn while_waiting_for<T>(&self, helper: String, work: impl Future<Output = T>) -> T {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = Some(helper);
         let answer = work.await;
@@ -50,7 +51,7 @@ impl LoginDeadline {
         answer
     }
 
-    /// Who on this side did not answer in time.
+    /// Returns the program on this machine that the login waits for.
     pub fn helper(&self) -> Option<String> {
         self.0
             .lock()
@@ -59,7 +60,7 @@ impl LoginDeadline {
             .clone()
     }
 
-    /// Does something for which the user is waited for; that time does not count.
+    /// Runs work that waits for the user; its time does not count.
     pub async fn while_prompting<T>(&self, asking: impl Future<Output = T>) -> T {
         let left = self.deadline().saturating_duration_since(Instant::now());
         self.set(Instant::now() + LONGEST_THOUGHT);
@@ -68,7 +69,7 @@ impl LoginDeadline {
         answer
     }
 
-    /// Gives up when the time is over; `None` then.
+    /// Runs work until the deadline; returns `None` if the deadline passes first.
     pub async fn limit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let over = async {
             loop {

@@ -1,6 +1,6 @@
-//! Logins that are under way at one sshd. It drops connections when too many of them are not logged in yet (`MaxStartups` of
-//! `sshd_config(5)`); what it takes is learned from those that it drops: no more knock at once than it did not drop, and after some
-//! rounds of logins that went well one more.
+//! Limits concurrent logins per sshd, which drops connections when too many of them are not logged
+//! in yet (`MaxStartups` of `sshd_config(5)`): after a drop the limit falls to the number accepted;
+//! after `ROUNDS` successful rounds it rises by one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,11 @@ use tokio::sync::Notify;
 
 use crate::inventory::{SshProxy, SshTarget};
 
-/// How often as many as are let in must go well before one more is. A server that drops one costs it a pause and a new attempt.
+/// Number of rounds, each with as many successful logins as the limit, before the limit rises by
+/// one. A dropped login costs a pause and a new attempt.
 const ROUNDS: usize = 3;
 
-/// The servers of a run, by the limit that leads to them. Cheap to clone; clones share what is learned.
+/// Login limits of a run, by server. Cheap to clone; clones share the learned limits.
 #[derive(Debug, Clone, Default)]
 pub struct LoginLimiter(Arc<Mutex<HashMap<String, Arc<ServerLimit>>>>);
 
@@ -25,18 +26,19 @@ struct ServerLimit {
 #[derive(Debug)]
 struct LimitState {
     in_progress: usize,
-    /// How many may be under way at once; without a limit until one was dropped.
+    /// Maximum number of concurrent logins; unlimited until a login is dropped.
     most: usize,
-    /// Logins that went well since the limit was last moved.
+    /// Successful logins since the limit last changed.
     well: usize,
 }
 
-/// A login that is under way; over with the value.
+/// Permit for a login in progress; dropping the value ends it.
 #[derive(Debug)]
 pub struct LoginPermit(Arc<ServerLimit>);
 
-/// What a target's login passes that may be too busy: its sshd, or the program that many targets name as their way, such as
-/// `ssh -W %h:%p bastion`, where it is the bastion's.
+/// Returns the key of the server that may be too busy for a target's login: its own sshd, or the
+/// `ProxyCommand` that many targets share, such as `ssh -W %h:%p bastion`, which stands for the
+/// bastion's sshd.
 pub fn server_key(target: &SshTarget) -> String {
     match &target.ssh.proxy {
         SshProxy::Command(command) => format!("by {command}"),
@@ -46,7 +48,7 @@ pub fn server_key(target: &SshTarget) -> String {
 }
 
 impl LoginLimiter {
-    /// Waits until one more login may begin there.
+    /// Waits until a further login may begin at the server with this key.
     pub async fn acquire(&self, limit: String) -> LoginPermit {
         let limit = {
             let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,7 +59,8 @@ impl LoginLimiter {
             )
         };
         loop {
-            // Made before the look: who leaves between the two is not missed.
+            // Created before the check, so that a release between the check and the wait is not
+            // missed.
             let released = limit.released.notified();
             if limit.try_acquire() {
                 return LoginPermit(Arc::clone(&limit));
@@ -92,14 +95,15 @@ impl ServerLimit {
 }
 
 impl LoginPermit {
-    /// The server dropped it: the others that are under way are all that it takes. One may always knock.
+    /// Records that the server dropped the login: the limit falls to the other logins in progress,
+    /// but at least to one.
     pub fn dropped(self) {
         let mut state = self.0.state();
         state.most = state.most.min((state.in_progress - 1).max(1));
         state.well = 0;
     }
 
-    /// It went well.
+    /// Records that the login succeeded.
     pub fn logged_in(self) {
         let mut state = self.0.state();
         state.well += 1;
@@ -133,17 +137,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fewer_after_a_drop_and_more_with_success() {
+    async fn the_limit_falls_after_a_drop_and_rises_with_success() {
         let login_limiter = LoginLimiter::default();
         let mut places = Vec::new();
         for _ in 0..20 {
             places.push(login_limiter.acquire("web".into()).await);
         }
-        // Three of twenty were taken, and all the others dropped.
+        // The server accepts three of twenty logins and drops all others.
         places.drain(3..).for_each(LoginPermit::dropped);
         assert!(
             try_login(&login_limiter).await.is_none(),
-            "three are under way, and that is all it takes"
+            "three logins are in progress, and three is the limit"
         );
         let _elsewhere = login_limiter.acquire("db".into()).await;
         for round in 0..=ROUNDS {
@@ -159,7 +163,7 @@ mod tests {
                 places.drain(..).for_each(LoginPermit::logged_in);
             }
         }
-        // Who waits comes in as soon as another one leaves.
+        // A waiting login begins as soon as another login ends.
         let waiting = tokio::spawn({
             let login_limiter = login_limiter.clone();
             async move { login_limiter.acquire("web".into()).await }

@@ -1,5 +1,6 @@
-//! SSH: one russh session per host for the whole run. russh's traps (dead channels without a reason, writers that wait
-//! for ever, sessions that outlive their makers) are kept in here.
+//! SSH: one russh session per host for the whole run. This module handles russh's traps (dead
+//! channels without a reason, writers that wait forever, sessions that outlive their owners); no
+//! module above it needs to.
 
 mod agent;
 mod algorithm_list;
@@ -48,13 +49,15 @@ use self::session::{CommandPrivilege, KillGroup};
 use super::{Connection, DockerStream, Exec, ExecOutput, Privilege, TransportError};
 pub(super) use crate::transport::ssh::login_limiter::LoginLimiter;
 
-/// sshd allows 10 sessions on a connection by default; two are left for others who share it.
+/// Maximum number of sessions on a connection: sshd allows 10 by default, and two are left for
+/// other users of the connection.
 const MOST_SESSIONS: usize = 8;
 
-/// Most streams to an Engine that are open at once where each costs no session: a check reads about as many things of a manager.
+/// Maximum number of concurrent streams to an Engine if a stream costs no session: a check sends
+/// about as many reads to a manager.
 const MOST_ENGINE_STREAMS: usize = 4;
 
-/// A channel, and its place among those that the host allows.
+/// A channel, and its permit among the sessions that the host allows.
 type SessionChannel = (Channel<Msg>, OwnedSemaphorePermit);
 
 /// A logged-in connection to one host.
@@ -62,15 +65,16 @@ pub struct SshConnection {
     handle: Arc<Handle<ClientHandler>>,
     cause: DisconnectState,
     sessions: Arc<Semaphore>,
-    // Opened, or being opened, for commands that are expected.
+    // Channels that are open, or being opened, for expected commands.
     expected: Mutex<Vec<JoinHandle<Option<SessionChannel>>>>,
     elevation: Arc<Elevation>,
     docker_socket: String,
-    // The login may use the Engine's socket: a stream is a forwarded one, and counts as no session.
+    // True if the login account may use the Engine's socket: a stream is then forwarded, and does
+    // not count as a session.
     docker_socket_usable: AtomicBool,
-    // Takes the socket and russh's session task along.
+    // Ends the socket and russh's session task when it is dropped.
     guard: Arc<DropGuard>,
-    // A jump host's connection lives as long as those through it.
+    // Keeps a jump host's connection as long as the connections through it.
     _route: Route,
 }
 
@@ -96,16 +100,17 @@ impl SshConnection {
         }
     }
 
-    /// Whether the connection is known to be gone.
+    /// Returns true if the connection is known to be gone.
     pub(super) fn is_lost(&self) -> bool {
         self.cause.is_lost() || self.handle.is_closed()
     }
 
-    /// What ends a command that is given up: one more command, on a session beyond the counted ones.
+    /// Returns the function that ends an abandoned command: it runs a further command, on a session
+    /// beyond the counted ones.
     fn end_group(&self, privilege: Privilege) -> KillGroup {
         let elevation = Arc::clone(&self.elevation);
         let handle = Arc::clone(&self.handle);
-        // Keeps the socket although the connection itself may be dropped meanwhile.
+        // Keeps the socket, although the connection itself may be dropped in the meantime.
         let guard = Arc::clone(&self.guard);
         let end = async move |group: u32| {
             let number = rand::random();
@@ -160,7 +165,7 @@ impl SshConnection {
         .await
     }
 
-    /// A session channel that was opened because a command was expected.
+    /// Returns a session channel that was opened for an expected command.
     async fn expected_session(&self) -> Option<SessionChannel> {
         let next = || {
             self.expected
@@ -168,7 +173,7 @@ impl SshConnection {
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop()
         };
-        // Beyond one that the host refused there may be one that it granted, and that nobody else could use.
+        // After a refused channel there may be a granted one, which no other caller would use.
         while let Some(opening) = next() {
             if let Ok(Some(session)) = opening.await {
                 return Some(session);
@@ -177,8 +182,9 @@ impl SshConnection {
         None
     }
 
-    /// Opens a session channel, waiting for a free one. A host that allows fewer than we think refuses with "connect
-    /// failed": then we wait for one of ours to end.
+    /// Opens a session channel, and waits for a free place first. A host that allows fewer sessions
+    /// than expected refuses with "connect failed": skep then waits for one of its own sessions to
+    /// end.
     async fn session(&self) -> Result<SessionChannel, TransportError> {
         if let Some(session) = self.expected_session().await {
             return Ok(session);
@@ -193,7 +199,7 @@ impl SshConnection {
                 Err(russh::Error::ChannelOpenFailure(reason)) => {
                     if self.sessions.available_permits() + 1 >= MOST_SESSIONS && tries > 3 {
                         return Err(TransportError::NoShell(format!(
-                            "the host opens no session ({reason:?})"
+                            "the host refuses to open a session ({reason:?})"
                         )));
                     }
                     tokio::time::sleep(Duration::from_millis(50) * tries).await;
@@ -202,7 +208,7 @@ impl SshConnection {
             }
         }
         Err(TransportError::NoShell(
-            "the host opens no further session (MaxSessions)".into(),
+            "the host refuses to open a further session (MaxSessions)".into(),
         ))
     }
 }
@@ -210,7 +216,7 @@ impl SshConnection {
 #[async_trait]
 impl Connection for SshConnection {
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
-        // What sudo wants of this host is not known before the first command through it.
+        // sudo's requirements on this host are not known before the first command through sudo.
         let spare = (self.elevation.is_needed(&exec.privilege) && !self.elevation.is_proven())
             .then(|| exec.clone());
         match (self.run(exec).await, spare) {
@@ -226,7 +232,7 @@ impl Connection for SshConnection {
     fn prepare_for(&self, commands: usize) {
         let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..commands {
-            // Nobody waits for a place: where there is none, the command itself will.
+            // Does not wait for a free place: if there is none, the command itself waits.
             let Ok(permit) = Arc::clone(&self.sessions).try_acquire_owned() else {
                 return;
             };
@@ -247,7 +253,7 @@ impl Connection for SshConnection {
 
     async fn close(&self) {
         self.cause.set(SessionEnd {
-            why: "it was closed on this side".into(),
+            why: "skep closed it".into(),
             too_many_keys: false,
         });
         let goodbye = async {
@@ -255,7 +261,8 @@ impl Connection for SshConnection {
                 .handle
                 .disconnect(Disconnect::ByApplication, "done", "")
                 .await;
-            // Queued is not sent: the session's end of the queue closes when it has ended.
+            // A queued message is not sent yet: the session closes its end of the queue when it has
+            // ended.
             while !self.handle.is_closed() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }

@@ -1,4 +1,5 @@
-//! What a connection takes from this machine rather than from the inventory.
+//! Options that a connection takes from this machine rather than from the inventory. Per-host
+//! settings are in `SshTarget`.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,19 +7,20 @@ use std::time::Duration;
 
 use crate::transport::SecretStore;
 
-/// Surroundings of a connection. The default is what the environment says.
+/// Options of a connection. The default comes from the environment.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
     /// The Engine's socket on the host; default `/var/run/docker.sock`.
     pub docker_socket: String,
     /// Socket of the running agent; default: `SSH_AUTH_SOCK`.
     pub agent_socket: Option<PathBuf>,
-    /// How long a host may be silent before it is asked whether it lives; default 15 s. After three unanswered questions
-    /// the connection counts as lost.
+    /// Time of silence after which the host gets a keepalive; default 15 s. After three unanswered
+    /// keepalives the connection counts as lost.
     pub keepalive: Duration,
-    /// Private keys tried when the inventory names none; default `~/.ssh/id_ed25519`, `id_ecdsa`, `id_rsa`.
+    /// Private keys that are tried when the inventory names no key; default `~/.ssh/id_ed25519`,
+    /// `id_ecdsa`, `id_rsa`.
     pub default_identities: Vec<PathBuf>,
-    /// Passwords and passphrases, and who can be asked for them; default: none and nobody.
+    /// Passwords and passphrases, and the prompt for them; default: no secrets and no prompt.
     pub secrets: Arc<SecretStore>,
 }
 

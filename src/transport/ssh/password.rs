@@ -1,5 +1,5 @@
-//! Passwords and questions of the server (`keyboard-interactive`). A password is sent once: accounts are locked after a
-//! few wrong ones.
+//! Passwords and questions of the server (`keyboard-interactive`). A password is sent once, because
+//! accounts are locked after a few wrong passwords.
 
 use russh::MethodKind;
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
@@ -8,11 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use super::authenticate::{AuthOutcome, LoginAttempt};
 use crate::transport::TransportError;
 
-/// Rounds of questions; PAM modules ask one each.
+/// Maximum number of rounds of questions; each PAM module asks one.
 const MOST_ROUNDS: usize = 8;
 
 impl LoginAttempt<'_> {
-    /// Sends the password, when there is one.
+    /// Sends the password, if there is one.
     pub(super) async fn password(&mut self) -> Result<AuthOutcome, TransportError> {
         let Some(password) = self.options.secrets.password(self.target).await? else {
             return Ok(AuthOutcome::Refused);
@@ -32,8 +32,9 @@ impl LoginAttempt<'_> {
         .await
     }
 
-    /// Answers the server's questions: a hidden one with the password, others by asking the user. Nobody is asked
-    /// before a password was given or another method went through: refused keys are not a reason to.
+    /// Answers the server's questions: a hidden question with the password, other questions by
+    /// prompting the user. skep does not prompt before a password was given or another method
+    /// succeeded: refused keys are no reason to prompt.
     pub(super) async fn keyboard_interactive(&mut self) -> Result<AuthOutcome, TransportError> {
         let password = self.options.secrets.password(self.target).await?;
         if password.is_none() && !self.partial_success {
@@ -92,7 +93,8 @@ impl LoginAttempt<'_> {
         Ok(AuthOutcome::Refused)
     }
 
-    /// Asks the user what the server asks, without the control characters that it may have put in.
+    /// Prompts the user with a question of the server, without the control characters that it may
+    /// contain.
     async fn ask(&self, question: &str) -> Option<SecretString> {
         let question: String = question
             .chars()

@@ -1,4 +1,5 @@
-//! `ProxyCommand`: a local program whose standard streams are the connection.
+//! `ProxyCommand`: a local program whose standard streams are the connection. Tokens are replaced
+//! before it starts.
 
 use std::io;
 use std::pin::Pin;
@@ -11,15 +12,15 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::transport::secrets::hide_secrets;
 
-/// How much of what it says on stderr is kept for messages.
+/// Maximum number of bytes kept of the program's stderr, for messages.
 const WORDS_LIMIT: usize = 1024;
 
-/// What the program said on stderr.
+/// Last part of the program's stderr.
 #[derive(Debug, Clone, Default)]
 pub struct ProxyStderr(Arc<Mutex<Vec<u8>>>);
 
 impl ProxyStderr {
-    /// Its last words, as one line; empty when it said nothing.
+    /// Returns the last three lines as one line; empty if the program printed nothing.
     pub fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
@@ -42,7 +43,7 @@ impl ProxyStderr {
     }
 }
 
-/// A running program; it ends with the value.
+/// A running program; dropping the value ends it.
 pub struct ProxyCommand {
     stdin: ChildStdin,
     stdout: ChildStdout,
@@ -50,10 +51,10 @@ pub struct ProxyCommand {
 }
 
 impl ProxyCommand {
-    /// Starts it in a shell, as OpenSSH does; `exec` saves the shell.
+    /// Starts the program in a shell, as OpenSSH does; `exec` saves the process of the shell.
     ///
     /// # Errors
-    /// When no shell can be started.
+    /// Fails if no shell can be started.
     pub fn start(command: &str) -> io::Result<(Self, ProxyStderr)> {
         let mut shell = Command::new("/bin/sh");
         shell

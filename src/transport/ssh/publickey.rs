@@ -1,5 +1,6 @@
-//! Offering keys: files, certificates, the agent. Servers count refused keys (6 by default), so five are tried at most and none
-//! twice. What can sign is asked within the login's limit of time, and named when it does not answer.
+//! Offers keys: files, certificates and the agent. Servers count refused keys (6 by default), so at
+//! most five are tried, and none twice. Agents must sign within the login's time limit; an agent
+//! that does not answer is named in the error.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,20 +14,21 @@ use super::{certificate, key_agent};
 use crate::inventory::SettingOrigin;
 use crate::transport::TransportError;
 
+/// Maximum number of keys that are offered: servers close the connection after 6 by default.
 const MOST_KEYS: usize = 5;
 
-/// What was offered, and what could not be.
+/// Keys that were offered, and the first key that could not be.
 #[derive(Default)]
 pub(super) struct OfferedKeys {
     keys: Vec<PublicKey>,
     count: usize,
-    /// The first file that could not be used.
+    /// Error of the first file that could not be used.
     pub(super) unusable: Option<TransportError>,
     rsa_hash: Option<Option<HashAlg>>,
 }
 
 impl LoginAttempt<'_> {
-    /// Offers keys: configured files, the agent, default files.
+    /// Offers keys in this order: configured files, the agent, default files.
     pub(super) async fn keys(&mut self) -> Result<AuthOutcome, TransportError> {
         let configured = self.target.identity_files.clone();
         for path in &configured {
@@ -52,7 +54,8 @@ impl LoginAttempt<'_> {
         Ok(AuthOutcome::Refused)
     }
 
-    /// Offers the key of a file, its certificates first; through the agent when that holds it.
+    /// Offers the key of a file, its certificates first; through the agent if the agent holds the
+    /// key.
     async fn file(&mut self, path: &Path, configured: bool) -> Result<AuthOutcome, TransportError> {
         if self.offered.count >= MOST_KEYS || !self.takes(MethodKind::PublicKey) {
             return Ok(AuthOutcome::Refused);
@@ -113,7 +116,7 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// The key without its passphrase, or why it stays locked.
+    /// Returns the decrypted key; if the key stays locked, records the reason.
     async fn unlock(
         &mut self,
         path: &Path,
@@ -131,21 +134,21 @@ impl LoginAttempt<'_> {
             return Some(key);
         }
         let why = match unlocked {
-            Some(_) => "it is encrypted and the passphrase does not fit",
+            Some(_) => "it is encrypted and the passphrase is wrong",
             None => {
-                "it is encrypted, the agent does not hold it, and nobody can be asked for its passphrase"
+                "it is encrypted, the agent does not hold it, and there is no terminal to ask for its passphrase"
             }
         };
         self.unusable(path, configured, why);
         None
     }
 
-    /// Keeps the first file that could not be used, with who names it.
+    /// Records the first file that could not be used, with the setting that names it.
     fn unusable(&mut self, path: &Path, configured: bool, why: &str) {
         let place = match self.target.origins.get("identity_file") {
             Some(SettingOrigin::SshConfig) => "IdentityFile of the SSH configuration",
             _ if configured => "identity_file of the inventory",
-            _ => "looked for by default",
+            _ => "a default path",
         };
         let (path, place, why) = (path.to_path_buf(), place.to_owned(), why.to_owned());
         self.offered
@@ -175,7 +178,7 @@ impl LoginAttempt<'_> {
         .await
     }
 
-    /// Offers a certificate, signed with the key when it is here, else by the agent.
+    /// Offers a certificate, signed with the key if it is on this machine, otherwise by the agent.
     async fn certificate(
         &mut self,
         certificate: Certificate,
@@ -188,7 +191,8 @@ impl LoginAttempt<'_> {
         let hash = self.hash_for(&certificate.algorithm()).await?;
         let user = self.target.user.clone();
         let result = match (key, self.agent.as_mut()) {
-            // By itself russh signs an RSA certificate with SHA-1 only, which every server refuses.
+            // Without an agent, russh signs an RSA certificate with SHA-1 only, which every server
+            // refuses.
             (Some(key), _) if hash.is_some() => {
                 let mut signer = key_agent::start(key);
                 let signed =
@@ -225,7 +229,7 @@ impl LoginAttempt<'_> {
         self.judge(MethodKind::PublicKey, result).await
     }
 
-    /// Offers everything the agent holds.
+    /// Offers all certificates and keys of the agent.
     async fn whole_agent(&mut self) -> Result<AuthOutcome, TransportError> {
         let Some(agent) = &self.agent else {
             return Ok(AuthOutcome::Refused);
@@ -284,7 +288,8 @@ impl LoginAttempt<'_> {
             .authenticate_publickey_with(user, public, hash, &mut agent.client);
         match self.login_deadline.while_waiting_for(helper, signed).await {
             Ok(result) => self.judge(MethodKind::PublicKey, Ok(result)).await,
-            // An agent that will not sign (a prompt was declined) leaves the session usable for the next key.
+            // After an agent refuses to sign (a prompt was declined), the session is still usable
+            // for the next key.
             Err(error) if !self.handle.is_closed() => {
                 tracing::debug!(%error, name, "the agent did not sign");
                 Ok(AuthOutcome::Refused)
@@ -296,7 +301,7 @@ impl LoginAttempt<'_> {
         }
     }
 
-    /// Counts a key; false when it was offered before or too many were.
+    /// Counts a key; returns false if the key was offered before, or too many keys were offered.
     fn note(&mut self, public: &PublicKey, name: &str) -> bool {
         if self.offered.count >= MOST_KEYS
             || !self.takes(MethodKind::PublicKey)
@@ -314,8 +319,8 @@ impl LoginAttempt<'_> {
         true
     }
 
-    /// RSA needs the server's best hash: SHA-1, the protocol's default, is refused nowadays. Asking may wait a second,
-    /// so other keys do not ask.
+    /// Returns the hash for a signature. RSA needs the server's best hash: SHA-1, the protocol's
+    /// default, is refused nowadays. The query may wait a second, so it is skipped for other keys.
     async fn hash_for(&mut self, algorithm: &Algorithm) -> Result<Option<HashAlg>, TransportError> {
         if !matches!(algorithm, Algorithm::Rsa { .. }) {
             return Ok(None);
@@ -324,7 +329,8 @@ impl LoginAttempt<'_> {
             let Ok(best) = self.handle.best_supported_rsa_hash().await else {
                 return Err(self.cause.lost().await);
             };
-            // A server that says nothing about signatures is old, but none is so old that it lacks SHA-256.
+            // A server that does not announce its signature algorithms is old, but no server is so
+            // old that it lacks SHA-256.
             self.offered.rsa_hash = Some(best.unwrap_or(Some(HashAlg::Sha256)));
         }
         Ok(self.offered.rsa_hash.flatten())

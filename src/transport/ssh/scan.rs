@@ -1,4 +1,4 @@
-//! Which keys a server shows, one question for each type, without logging in.
+//! Reads the host keys of a server, with one connection for each type and without a login.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::stream::QuickStream;
 use crate::inventory::SshTarget;
 use crate::transport::TransportError;
 
-/// Takes the key that is shown, and goes.
+/// Records the key that the server presents, and ends the connection.
 struct HostKeyScanner(Arc<Mutex<Option<PublicKey>>>);
 
 impl client::Handler for HostKeyScanner {
@@ -31,10 +31,10 @@ impl client::Handler for HostKeyScanner {
     }
 }
 
-/// Every key of a server, by its types.
+/// Returns all host keys of a server, one for each type.
 ///
 /// # Errors
-/// [`TransportError`] when it cannot be reached, or shows no key at all.
+/// [`TransportError`] when the server cannot be reached or presents no key.
 pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, TransportError> {
     let base = super::algorithms::config(target, &[], false, Duration::from_secs(15))?;
     let mut types: Vec<Vec<Algorithm>> = Vec::new();
@@ -60,7 +60,7 @@ pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, T
         config.preferred.key = algorithms.into();
         let (link, _) = timeout(target.connect_timeout, route.open(target))
             .await
-            .map_err(|_| connect_error(target, "no answer in time".into(), true))??;
+            .map_err(|_| connect_error(target, "connecting timed out".into(), true))??;
         let token = CancellationToken::new();
         let _guard = token.clone().drop_guard();
         let stream = QuickStream::new(link, token)
@@ -74,7 +74,7 @@ pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, T
             Err(_) => {
                 return Err(connect_error(
                     target,
-                    "no key exchange in time".into(),
+                    "the key exchange timed out".into(),
                     true,
                 ));
             }
@@ -82,13 +82,16 @@ pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, T
         found.extend(key.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
     if found.is_empty() {
-        let why = format!("it shows no host key ({})", trouble.unwrap_or_default());
+        let why = format!(
+            "the host presents no host key ({})",
+            trouble.unwrap_or_default()
+        );
         return Err(connect_error(target, why, false));
     }
     Ok(found)
 }
 
-/// A key as a line of known hosts, and its fingerprint.
+/// Returns a key as a known-hosts line, and its fingerprint.
 pub fn line(target: &SshTarget, key: &PublicKey) -> Option<(String, String)> {
     let (address, port) = target.known_name();
     let mut key = key.clone();

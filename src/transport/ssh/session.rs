@@ -1,5 +1,5 @@
-//! One command on one session channel. A task of its own drains both outputs (a channel that nobody drains stops the
-//! whole connection), another writes standard input; both end with the command.
+//! Runs a command on a session channel. One task drains both outputs (a channel that is not drained
+//! stops the whole connection), another task writes standard input; both end with the command.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,22 +19,23 @@ use super::frame::OutputFrame;
 use super::handler::DisconnectState;
 use crate::transport::{Exec, ExecOutput, TransportError};
 
-/// What ends a process group on the host when the command's channel is given up.
+/// Function that ends a process group on the host when the command's channel is abandoned.
 pub type KillGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
-/// A future without a name.
+/// A boxed future.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Most bytes of stderr kept.
+/// Maximum number of bytes of stderr that are kept.
 const STDERR_LIMIT: usize = 64 * 1024;
-/// How much later than the host we give up: the host's own limit, its KILL, and the way back.
+/// Time beyond the command's limit after which skep gives up: it covers the host's own limit, its
+/// KILL and the transfer.
 const SLACK: Duration = Duration::from_secs(KILL_AFTER + 10);
 
-/// How long a host may take to close the channel of a command that has ended.
+/// Time limit for a host to close the channel of a command that has ended.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
-/// The same for a command that has to be ended first.
+/// Time limit for a host to close the channel of a command that must be ended first.
 const END_PATIENCE: Duration = Duration::from_secs(6);
 
-/// A command under privilege.
+/// A command in progress, with its privilege.
 struct RunningCommand {
     reader: ChannelReadHalf,
     writer: Arc<ChannelWriteHalf<Msg>>,
@@ -47,23 +48,23 @@ struct RunningCommand {
     cause: DisconnectState,
     elevation: Arc<Elevation>,
     through_sudo: bool,
-    // While sudo may still ask; the input waits behind the input_ready.
+    // Present while sudo may still ask; until then the input waits for `input_ready`.
     dialogue: Option<SudoDialogue>,
     input_ready: Option<oneshot::Sender<()>>,
     end_group: KillGroup,
 }
 
-/// How a command gets its privilege.
+/// Privilege of a command.
 pub struct CommandPrivilege {
-    /// The host's way to root.
+    /// The host's rules for becoming root.
     pub elevation: Arc<Elevation>,
-    /// Whether it is gone.
+    /// True if the command goes through sudo.
     pub through_sudo: bool,
-    /// What is said to sudo on it.
+    /// Dialogue with sudo, if sudo may ask for a password.
     pub dialogue: Option<SudoDialogue>,
 }
 
-/// Runs a command on a fresh channel. Dropping the future ends the command as far as the host allows.
+/// Runs a command on a new channel. Dropping the future ends the command as far as the host allows.
 ///
 /// # Errors
 /// [`TransportError`] when the end of the command is not known.
@@ -119,7 +120,8 @@ pub async fn run(
     }
 }
 
-/// The text, then the input, then the end. Errors show elsewhere: the channel ends.
+/// Writes the text, then the input, then the end of file. Errors are ignored, because they also end
+/// the channel.
 async fn write_input(
     writer: Arc<ChannelWriteHalf<Msg>>,
     opened: oneshot::Receiver<()>,
@@ -149,7 +151,7 @@ impl RunningCommand {
         let read = tokio::select! {
             result = self.read() => result,
             () = tokio::time::sleep_until(deadline) => Err(TransportError::Timeout(self.limit)),
-            () = cancel.cancelled() => Err(TransportError::Lost("given up".into())),
+            () = cancel.cancelled() => Err(TransportError::Lost("the command was abandoned".into())),
         };
         input.abort();
         let Self {
@@ -178,8 +180,8 @@ impl RunningCommand {
             )
         });
         let _ = sender.send(outcome);
-        // Without a terminal, closing a channel does not end what runs on the other side, and sshd passes signals on for
-        // some logins only (not for root's).
+        // Without a terminal, closing a channel does not end the command on the host, and sshd
+        // passes signals on for some logins only (not for root's).
         let group = group.filter(|group| status.is_none() && *group > 1 && !cause.is_lost());
         let grace = if group.is_some() {
             END_PATIENCE
@@ -191,8 +193,9 @@ impl RunningCommand {
                 end_group(group).await;
             }
         };
-        // Drained to the last: the command may still print. The host closes first wherever it can, since russh hears
-        // no more of a channel that was closed here first; and the host counts a session until it is closed.
+        // The channel is drained until its end, because the command may still print. The host
+        // should close it first: russh reports nothing more about a channel that was closed on this
+        // side, and the host counts a session until it is closed.
         let rest = async { while reader.wait().await.is_some() {} };
         let closed = tokio::time::timeout(grace, async { tokio::join!(end, rest) })
             .await
@@ -203,14 +206,14 @@ impl RunningCommand {
         drop(permit);
     }
 
-    /// Gives sudo the password when it asks, and opens the input_ready for the input when it is done.
+    /// Sends the password when sudo asks for it, and releases the input when sudo has accepted.
     async fn answer_sudo(&mut self, heard: &[u8]) -> Result<(), TransportError> {
         let Some(dialogue) = &mut self.dialogue else {
             return Ok(());
         };
         match dialogue.follow(heard, &self.elevation)? {
             SudoAction::Wait => {}
-            // A connection that is gone shows on the channel.
+            // A lost connection also ends the channel.
             SudoAction::Send(line) => drop(self.writer.data_bytes(line).await),
             SudoAction::Run => {
                 self.dialogue = None;
@@ -222,9 +225,9 @@ impl RunningCommand {
         Ok(())
     }
 
-    /// Reads until the command and its output have ended. The status may come before the last output, so a status alone
-    /// is no end where the connection goes before the host has closed the channel. A child left behind may hold the
-    /// outputs open for long after both end markers.
+    /// Reads until the command and its output have ended. The status may come before the last
+    /// output, so a status alone is not the end if the connection is lost before the host has
+    /// closed the channel. A left-over child may hold the outputs open long after both end markers.
     async fn read(&mut self) -> Result<(), TransportError> {
         let mut closed = false;
         loop {
@@ -262,7 +265,7 @@ impl RunningCommand {
     }
 }
 
-/// What an ended command means. `sudo` is there when the command went through it.
+/// Interprets the end of a command. `sudo` is given if the command went through sudo.
 fn verdict(
     stdout: OutputFrame,
     stderr: OutputFrame,
@@ -273,13 +276,13 @@ fn verdict(
 ) -> Result<ExecOutput, TransportError> {
     let status = status.unwrap_or(-1);
     let (begun, ended) = (stdout.begun(), stdout.ended());
-    // 124 is what `timeout` says; after its KILL there is neither that nor an end marker.
+    // `timeout` exits with 124; after its KILL there is neither that status nor an end marker.
     if late && (status == 124 || begun && !ended && status != 0) {
         return Err(TransportError::Timeout(limit));
     }
     if begun && !ended && status == 0 {
         return Err(TransportError::Lost(
-            "the shell ended before its script".into(),
+            "the shell ended before the script".into(),
         ));
     }
     let output = ExecOutput {
@@ -303,7 +306,7 @@ fn verdict(
             Err(elevation.error(why))
         }
         _ if why.is_empty() => Err(TransportError::NoShell(format!(
-            "its login shell ended with status {status}"
+            "it ended with status {status}"
         ))),
         _ => Err(TransportError::NoShell(why)),
     }

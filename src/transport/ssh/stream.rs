@@ -1,5 +1,6 @@
-//! The stream under SSH. While a connection is made, sshd up to 9.2 waits for our delayed acknowledgement (43 ms);
-//! asking for quick acknowledgements removes the stall. Linux forgets the wish, so it is made anew after early reads.
+//! The stream below SSH. While a connection is opened, sshd up to 9.2 waits for the delayed
+//! acknowledgement of this side (43 ms); quick acknowledgements (`TCP_QUICKACK`) remove the stall.
+//! Linux resets the option, so it is set again after early reads.
 
 use std::io;
 use std::pin::Pin;
@@ -11,12 +12,13 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::transport::ByteStream;
 
-/// How many reads get the wish: enough for the handshake, the login and the first command.
+/// Number of reads that set the option again: enough for the handshake, the login and the first
+/// command.
 const QUICK_READS: u32 = 40;
 
-/// What the bytes go through.
+/// Underlying stream of bytes.
 pub enum NetworkStream {
-    /// TCP, straight to the host.
+    /// TCP, directly to the host.
     Tcp(TcpStream),
     /// A channel of a jump host, or a program.
     Other(Box<dyn ByteStream>),
@@ -31,16 +33,16 @@ impl NetworkStream {
     }
 }
 
-/// A stream without delays that ends when its token is cancelled.
+/// A stream with quick acknowledgements, which ends when its token is cancelled.
 pub struct QuickStream {
     inner: NetworkStream,
     quick_reads: u32,
-    // An abandoned attempt must take its socket along: russh's session task would keep it.
+    // An abandoned attempt must close its socket, which russh's session task would keep.
     cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl QuickStream {
-    /// Wraps a connected stream; Nagle's algorithm is switched off.
+    /// Wraps a connected stream, and switches Nagle's algorithm off.
     pub fn new(inner: NetworkStream, token: CancellationToken) -> io::Result<Self> {
         if let NetworkStream::Tcp(stream) = &inner {
             stream.set_nodelay(true)?;
@@ -73,7 +75,7 @@ impl AsyncRead for QuickStream {
         if self.cancelled.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::Error::new(
                 io::ErrorKind::ConnectionAborted,
-                "given up",
+                "the attempt was abandoned",
             )));
         }
         let result = ready!(self.inner.pinned().poll_read(context, buffer));

@@ -1,5 +1,6 @@
-//! Reads an SSH configuration where there is no `ssh` to ask: `Host`, `Match` with all that needs no program, `Include`, and every
-//! setting that skep follows. The first value counts. What only `ssh` could say is named and its block left out.
+//! Reads an SSH configuration if the program `ssh` is not installed: `Host`, `Match` with every
+//! condition that needs no program, `Include`, and every setting that skep follows. The first value
+//! counts. A `Match` that only `ssh` can evaluate is named in a warning, and its block is skipped.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,27 +10,28 @@ use super::{TransportError, include, line};
 use crate::inventory::{SshTarget, local_user};
 use crate::transport::known_hosts::glob;
 
-/// As `ssh` does it.
+/// Maximum depth of includes, as in `ssh`.
 const DEEPEST_INCLUDE: usize = 16;
 
-/// Settings whose lines add up.
+/// Settings whose values add up over several lines.
 const LISTS: &[&str] = &["identityfile", "certificatefile"];
 
-/// Settings with several arguments; of all others that are followed a second one is an error, as for `ssh`.
+/// Settings with several arguments. A second argument of any other setting that skep follows is an
+/// error, as in `ssh`.
 const SEVERAL: &[&str] = &["userknownhostsfile", "globalknownhostsfile"];
 
-/// What the files say of a host.
+/// Settings of the files for a host.
 pub struct ParsedConfig {
-    /// Its settings, as `ssh -G` would print them.
+    /// Settings as `ssh -G` would print them.
     pub printed: HostSettings,
-    /// What is there and could not be followed.
+    /// Warnings about conditions that skep cannot evaluate.
     pub unread: Vec<String>,
 }
 
-/// Reads the file of `-F`, or the user's and the system's.
+/// Reads the given file, as with `-F`, or the user's and the system's files.
 ///
 /// # Errors
-/// [`TransportError::Settings`] with file and line, for what `ssh` would refuse too.
+/// [`TransportError::Settings`] with file and line, for lines that `ssh` would refuse too.
 pub fn read(target: &SshTarget, given: Option<&Path>) -> Result<ParsedConfig, TransportError> {
     let user = std::env::home_dir().unwrap_or_default().join(".ssh");
     let usual = [
@@ -96,8 +98,8 @@ impl ConfigReader<'_> {
                         Ok(holds) => holds,
                         Err(what) => {
                             self.unread.push(format!(
-                                "{place}: only the program `ssh` can say whether `Match {what}` holds, and it is not here: what \
-                                 stands below is not followed; install openssh-client"
+                                "{place}: only the program `ssh` can evaluate `Match {what}`, and it is not installed: skep skips \
+                                 the settings below; install openssh-client"
                             ));
                             false
                         }
@@ -165,7 +167,7 @@ impl ConfigReader<'_> {
             arguments.join(" ")
         };
         let value = normal(&keyword, value).map_err(|why| trouble(place.clone(), why))?;
-        // Of the two ways, the one that is named first.
+        // Of ProxyJump and ProxyCommand, the setting that is named first counts.
         let proxied = ["proxyjump", "proxycommand"];
         let taken = proxied.contains(&keyword.as_str())
             && proxied.iter().any(|one| self.values.contains_key(*one));
@@ -191,7 +193,7 @@ impl ConfigReader<'_> {
         found
     }
 
-    /// Whether a `Match` line holds; the error is the condition that cannot be told.
+    /// Evaluates a `Match` line; the error is the condition that skep cannot evaluate.
     fn matches(&self, words: &[String]) -> Result<bool, String> {
         let mut holds = true;
         let mut words = words.iter();
@@ -258,14 +260,15 @@ impl ConfigReader<'_> {
     }
 }
 
-/// `%h` and `%%`, the tokens of `HostName`.
+/// Replaces `%h` and `%%`, the tokens of `HostName`.
 fn expanded(name: &str, host: &str) -> String {
     name.replace("%%", "\0")
         .replace("%h", host)
         .replace('\0', "%")
 }
 
-/// A list of patterns of `Match`, of which a negated one that holds decides.
+/// Matches a subject against a pattern list of `Match`, in which a matching negated pattern
+/// decides.
 fn in_list(list: &str, subject: &str) -> bool {
     let mut found = false;
     for pattern in list.split(',') {
@@ -278,7 +281,7 @@ fn in_list(list: &str, subject: &str) -> bool {
     found
 }
 
-/// A value as `ssh -G` prints it, where the two differ.
+/// Returns a value in the form in which `ssh -G` prints it.
 fn normal(keyword: &str, value: String) -> Result<String, String> {
     let number = |text: &str| {
         text.parse::<u64>()
@@ -286,7 +289,7 @@ fn normal(keyword: &str, value: String) -> Result<String, String> {
     };
     Ok(match keyword {
         "port" if !matches!(value.parse::<u16>(), Ok(1..)) => {
-            return Err(format!("port: `{value}` is none"));
+            return Err(format!("port: `{value}` is not a port"));
         }
         "connecttimeout" | "serveraliveinterval" if value != "none" => seconds(&value)
             .ok_or_else(|| format!("{keyword}: `{value}` is not a time"))?
@@ -299,7 +302,7 @@ fn normal(keyword: &str, value: String) -> Result<String, String> {
         | "kbdinteractiveauthentication" => match value.to_ascii_lowercase().as_str() {
             "yes" | "true" => "yes".into(),
             "no" | "false" => "no".into(),
-            // `PubkeyAuthentication unbound` and its like.
+            // Other values such as `PubkeyAuthentication unbound`.
             _ => value,
         },
         "stricthostkeychecking" | "addressfamily" => value.to_ascii_lowercase(),
@@ -307,7 +310,7 @@ fn normal(keyword: &str, value: String) -> Result<String, String> {
     })
 }
 
-/// A time of `sshd_config(5)`: `90`, `1m30s`, `2h`.
+/// Parses a time of `sshd_config(5)` into seconds: `90`, `1m30s`, `2h`.
 fn seconds(text: &str) -> Option<u64> {
     let mut whole: u64 = 0;
     let mut number = String::new();
@@ -335,7 +338,7 @@ fn seconds(text: &str) -> Option<u64> {
 
 #[cfg(any(test, fuzzing))]
 impl ParsedConfig {
-    /// Reads a text alone, without any file that it may include.
+    /// Parses a text alone, without the files that it may include.
     pub(super) fn of_text(text: &str, target: &SshTarget) -> Result<Self, TransportError> {
         let mut reader = ConfigReader {
             target,

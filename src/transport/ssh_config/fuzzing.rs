@@ -1,4 +1,5 @@
-//! What must hold for any SSH configuration: what the inventory gives stays as it is, and no key that changed is ever accepted.
+//! Invariants for any SSH configuration: values of the inventory stay unchanged, and a changed host
+//! key is never accepted.
 
 use std::path::Path;
 
@@ -80,7 +81,7 @@ fn laid_over(printed: &HostSettings, defaults: &HostSettings) {
             }
             SshProxy::Jump(list) => list.split(',').for_each(|one| {
                 if let Ok(hop) = hop::parse(one) {
-                    // Whatever goes on into tokens and messages is one plain word.
+                    // The host goes into tokens and messages, so it must be one plain word.
                     assert!(
                         !hop.host.starts_with('-') && !hop.host.contains(char::is_whitespace),
                         "{hop:?}"

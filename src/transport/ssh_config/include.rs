@@ -1,11 +1,11 @@
-//! Which files an `Include` names: `~`, `*` and `?`, relative to the folder of the configuration. Files that are not there are
-//! none, as for `ssh`.
+//! Finds the files of an `Include`: `~`, `*` and `?`, relative to the folder of the configuration.
+//! Missing files are skipped, as in `ssh`.
 
 use std::path::{Component, Path, PathBuf};
 
 use crate::transport::known_hosts::glob;
 
-/// The files, in the order of their names.
+/// Returns the files, sorted by name.
 pub fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
     let home = std::env::home_dir().unwrap_or_default();
     let whole = match pattern.strip_prefix("~/") {
@@ -28,7 +28,7 @@ pub fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
             .flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten().flatten())
             .filter(|entry| {
                 let entry = entry.file_name();
-                // As in a shell, a star does not stand for a dot at the beginning.
+                // As in a shell, a star does not match a dot at the beginning.
                 let hidden = entry.to_string_lossy().starts_with('.') && !name.starts_with('.');
                 !hidden && glob(name.as_bytes(), entry.to_string_lossy().as_bytes())
             })

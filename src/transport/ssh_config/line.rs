@@ -1,17 +1,18 @@
-//! One line of an SSH configuration: a keyword and its arguments, with the quotes and comments of `ssh_config(5)`.
+//! A line of an SSH configuration: a keyword and its arguments, with the quotes and comments of
+//! `ssh_config(5)`.
 
-/// A line that says something.
+/// A line that is neither empty nor a comment.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigLine {
-    /// In lower case.
+    /// Keyword in lower case.
     pub keyword: String,
-    /// Its arguments, without their quotes.
+    /// Arguments without their quotes.
     pub arguments: Vec<String>,
-    /// All behind the keyword as it stands, which `ProxyCommand` takes.
+    /// Unchanged text after the keyword, which `ProxyCommand` uses.
     pub rest: String,
 }
 
-/// Reads one; `None` for an empty one or a comment.
+/// Parses a line; returns `None` for an empty line or a comment.
 ///
 /// # Errors
 /// A quote that is not closed.
@@ -24,7 +25,7 @@ pub fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
         .find(|letter: char| letter.is_ascii_whitespace() || letter == '=')
         .unwrap_or(line.len());
     let rest = line[end..].trim_ascii_start();
-    // One equals sign may stand between the two.
+    // An equals sign may separate the keyword from its arguments.
     let rest = rest.strip_prefix('=').unwrap_or(rest).trim_ascii_start();
     let keyword = line[..end].trim_matches('"').to_ascii_lowercase();
     let arguments = if keyword == "proxycommand" {
@@ -39,8 +40,8 @@ pub fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
     }))
 }
 
-/// Words as `ssh` cuts them: quotes of both sorts keep spaces, a backslash keeps a quote, itself or a space, and a word that
-/// begins with `#` is the beginning of a comment.
+/// Splits a text into words as `ssh` does: quotes of both sorts keep spaces, a backslash keeps a
+/// quote, itself or a space, and a word that begins with `#` starts a comment.
 fn words(text: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut letters = text.chars().peekable();

@@ -1,6 +1,7 @@
-//! Settings from the user's SSH configuration, beneath those of the inventory: `ssh -G HOST` is asked, so that every rule
-//! of `ssh` itself holds (`Match`, `Include`, `Match exec`, which runs its command). Where there is no `ssh`, skep reads the files
-//! itself and names what it cannot follow.
+//! Settings from the user's SSH configuration; those of the inventory take precedence. skep runs
+//! `ssh -G HOST` and therefore follows every rule of `ssh` itself (`Match`, `Include`, `Match
+//! exec`, which runs its command). If `ssh` is not installed, skep reads the files itself and warns
+//! about the parts that it cannot follow.
 
 mod file;
 #[cfg(any(test, fuzzing))]
@@ -25,13 +26,14 @@ use super::TransportError;
 use crate::inventory::{SshConfigFile, SshTarget};
 use crate::transport::ssh_config::query::ConfigQueryResult;
 
-/// `ssh` processes at once: each is 7 ms of a processor, and `Match exec` may start more.
+/// Maximum number of concurrent `ssh` processes: each takes 7 ms of CPU time, and `Match exec` may
+/// start further processes.
 const AT_ONCE: usize = 8;
 
-/// Takes a warning.
+/// Receives a warning.
 pub(super) type WarningListener = Box<dyn Fn(&str) + Send + Sync>;
 
-/// The SSH configuration of a run: asked once a host, its defaults once.
+/// SSH configuration of a run: queried once per host, and once for its defaults.
 pub(super) struct SshConfig {
     usual: OnceCell<Option<PathBuf>>,
     defaults: OnceCell<HostSettings>,
@@ -55,10 +57,11 @@ impl Default for SshConfig {
 }
 
 impl SshConfig {
-    /// The host with what its configuration adds. Without a configuration that says anything, it is the host itself.
+    /// Returns the host with the settings that its configuration adds. Without a configuration that
+    /// has an effect, the host is returned unchanged.
     ///
     /// # Errors
-    /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value means nothing.
+    /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value is invalid.
     pub async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         let file = match &target.ssh_config {
             SshConfigFile::Off => None,
@@ -101,7 +104,7 @@ impl SshConfig {
         Ok(target)
     }
 
-    /// Gives a warning on; the same one once a run.
+    /// Passes a warning to the listener, each warning once per run.
     fn warn(&self, warning: String) {
         let mut given = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
         if !given.contains(&warning) {
@@ -113,7 +116,7 @@ impl SshConfig {
     }
 }
 
-/// The host with what skep itself reads of the files.
+/// Returns the host with the settings that skep reads from the files itself.
 fn by_itself(
     target: &SshTarget,
     given: Option<&Path>,

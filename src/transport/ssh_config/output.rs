@@ -1,8 +1,9 @@
-//! What `ssh -G` prints: one setting a line, keyword first; keywords with several values stand on several lines.
+//! Output of `ssh -G`: one setting per line, keyword first; a keyword with several values takes
+//! several lines.
 
 use std::collections::BTreeMap;
 
-/// The settings of one host.
+/// Settings of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HostSettings {
     values: BTreeMap<String, Vec<String>>,
@@ -10,7 +11,7 @@ pub struct HostSettings {
 }
 
 impl HostSettings {
-    /// Reads the output; lines without a value are left out.
+    /// Parses the output; lines without a value are skipped.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -32,7 +33,7 @@ impl HostSettings {
         }
     }
 
-    /// Settings that were read elsewhere; keywords in lower case.
+    /// Returns settings that do not come from `ssh`; their keywords must be in lower case.
     #[must_use]
     pub fn from(values: BTreeMap<String, Vec<String>>) -> Self {
         Self {
@@ -41,27 +42,28 @@ impl HostSettings {
         }
     }
 
-    /// Whether the words are those of `ssh`. Before it prints, it replaces the tokens of IdentityAgent and UserKnownHostsFile,
-    /// and leaves those of IdentityFile, CertificateFile and ProxyCommand (`main` of OpenSSH's ssh.c).
+    /// Returns true if the values come from `ssh`. Before it prints, `ssh` replaces the tokens of
+    /// IdentityAgent and UserKnownHostsFile, and leaves those of IdentityFile, CertificateFile and
+    /// ProxyCommand (`main` of OpenSSH's ssh.c).
     #[must_use]
     pub fn is_by_ssh(&self) -> bool {
         self.by_ssh
     }
 
-    /// Every value of a keyword, in order.
+    /// Returns all values of a keyword, in order.
     #[must_use]
     pub fn all(&self, keyword: &str) -> &[String] {
         self.values.get(keyword).map_or(&[], Vec::as_slice)
     }
 
-    /// The first value of a keyword.
+    /// Returns the first value of a keyword.
     #[must_use]
     pub fn first(&self, keyword: &str) -> Option<&str> {
         self.all(keyword).first().map(String::as_str)
     }
 
-    /// What differs from the settings of a host of which no file says anything. A value that a file gives and that is
-    /// the default anyway makes no difference.
+    /// Returns the settings that differ from `defaults`, the settings of a host that no file
+    /// mentions. A value of a file that equals the default does not count as different.
     #[must_use]
     pub fn beyond(&self, defaults: &Self) -> Self {
         let differs = |(keyword, values): &(&String, &Vec<String>)| {
@@ -78,7 +80,7 @@ impl HostSettings {
         }
     }
 
-    /// Every keyword, sorted.
+    /// Returns all keywords, sorted.
     pub fn keywords(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
@@ -89,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_changes_is_found() {
+    fn settings_beyond_the_defaults_are_found() {
         let defaults = HostSettings::parse(
             "host skep\nport 22\nidentityfile ~/a\nidentityfile ~/b\nciphers x,y\n",
         );

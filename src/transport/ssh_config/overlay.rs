@@ -1,4 +1,5 @@
-//! What the configuration says, laid beneath what the inventory says.
+//! Merges the SSH configuration into a host, in which the inventory's settings take precedence.
+//! Settings that skep does not support become warnings.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use crate::inventory::{
     AddressFamily, HostKeyPolicy, IdentityAgent, Keepalive, SettingOrigin, SshProxy, SshTarget,
 };
 
-/// Keywords that are read below.
+/// Keywords that skep follows.
 const READ: &[&str] = &[
     "host",
     "hostname",
@@ -42,8 +43,9 @@ const READ: &[&str] = &[
     "bindaddress",
 ];
 
-/// Keywords that concern terminals, forwarding to the user, other programs or speed, or that `ssh -G` has already
-/// followed: they change neither what is reached nor what is trusted.
+/// Keywords that concern terminals, forwarding to the user, other programs or speed, or that `ssh
+/// -G` has already applied. They change neither the host that is reached nor the keys that are
+/// trusted.
 const WITHOUT_MEANING_HERE: &[&str] = &[
     "addkeystoagent",
     "batchmode",
@@ -99,15 +101,16 @@ const WITHOUT_MEANING_HERE: &[&str] = &[
     "xauthlocation",
 ];
 
-/// Whether skep follows a keyword (in lower case).
+/// Returns true if skep follows a keyword (in lower case).
 pub fn is_read(keyword: &str) -> bool {
     READ.contains(&keyword)
 }
 
-/// The host with the configuration's values where the inventory gave none, and what cannot be followed.
+/// Returns the host with the configuration's values for settings that the inventory does not give,
+/// and warnings about settings that skep cannot follow.
 ///
 /// # Errors
-/// [`TransportError::Settings`] naming the keyword whose value means nothing.
+/// [`TransportError::Settings`] naming the keyword with an invalid value.
 pub fn overlay(
     target: &SshTarget,
     settings: &HostSettings,
@@ -136,7 +139,7 @@ pub fn overlay(
 struct SettingsOverlay<'a> {
     target: SshTarget,
     settings: &'a HostSettings,
-    /// What the files change.
+    /// Settings that differ from the defaults.
     beyond: HostSettings,
     original: String,
     file: &'a Path,
@@ -144,7 +147,8 @@ struct SettingsOverlay<'a> {
 }
 
 impl SettingsOverlay<'_> {
-    /// A value of the files for a setting that the inventory does not give.
+    /// Returns a value of the files for a setting that the inventory does not give, and records its
+    /// origin.
     fn changed(&mut self, keyword: &str, setting: &'static str) -> Option<String> {
         let value = self.beyond.first(keyword)?.to_owned();
         if self.target.is_given(setting) {
@@ -176,7 +180,8 @@ impl SettingsOverlay<'_> {
         {
             self.target.port = port;
         }
-        // For `ssh` zero is no limit but the system's. A run waits for all of its hosts: skep's own stays.
+        // For `ssh`, zero means no limit but the system's. A run waits for all of its hosts, so
+        // skep's own limit stays.
         if self.beyond.first("connecttimeout") != Some("0")
             && let Some(limit) = self
                 .changed("connecttimeout", "connect_timeout")
@@ -198,7 +203,7 @@ impl SettingsOverlay<'_> {
             Some("false" | "no" | "off") => {
                 self.target.host_key_policy = HostKeyPolicy::AcceptNew;
                 self.warnings.push(format!(
-                    "{}: StrictHostKeyChecking no is followed for new host keys; a changed one is refused all the same",
+                    "{}: StrictHostKeyChecking no applies to new host keys only; skep still refuses a changed host key",
                     self.file.display()
                 ));
             }
@@ -225,7 +230,7 @@ impl SettingsOverlay<'_> {
             for file in users {
                 files.push(self.path_of_ssh("UserKnownHostsFile", file)?);
             }
-            // This one has no tokens.
+            // GlobalKnownHostsFile has no tokens.
             files.extend(everybodys.iter().map(|file| tokens::in_home(file)));
             self.target.known_hosts = files;
         }
@@ -355,13 +360,13 @@ impl SettingsOverlay<'_> {
         let met: Vec<&str> = self.beyond.keywords().filter(known).collect();
         self.warnings.extend(met.iter().map(|keyword| {
             format!(
-                "{}: the setting {keyword} is not supported and not followed",
+                "{}: the setting {keyword} is not supported and is ignored",
                 self.file.display()
             )
         }));
     }
 
-    /// A path whose tokens `ssh` replaces before it prints it.
+    /// Returns a path of a setting whose tokens `ssh` replaces before it prints the path.
     fn path_of_ssh(&self, setting: &str, text: &str) -> Result<PathBuf, TransportError> {
         if self.settings.is_by_ssh() {
             Ok(tokens::in_home(text))

@@ -1,9 +1,9 @@
-//! Is there an SSH configuration that says anything? Debian installs a system-wide one that only concerns terminals; for
-//! it alone no process is started.
+//! Checks whether an SSH configuration with an effect exists. Debian installs a system-wide file
+//! that only concerns terminals; skep starts no process for that file alone.
 
 use std::path::{Path, PathBuf};
 
-/// Lines of Debian's own `/etc/ssh/ssh_config` that change nothing here.
+/// Lines of Debian's own `/etc/ssh/ssh_config` that have no effect on skep.
 const HARMLESS: &[&str] = &[
     "host *",
     "sendenv",
@@ -12,7 +12,7 @@ const HARMLESS: &[&str] = &[
     "include /etc/ssh/ssh_config.d/",
 ];
 
-/// The file that speaks, when one does.
+/// Returns the first configuration file that has an effect, if there is one.
 #[must_use]
 pub fn usual() -> Option<PathBuf> {
     let user = std::env::home_dir()
@@ -32,7 +32,7 @@ pub fn usual() -> Option<PathBuf> {
 fn speaks(path: &Path) -> bool {
     match std::fs::read_to_string(path) {
         Ok(text) => text.lines().any(has_effect),
-        // It is there and `ssh` may know what to say about it.
+        // The file exists, and `ssh` may report why it cannot be read.
         Err(error) => error.kind() != std::io::ErrorKind::NotFound,
     }
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debians_own_file_says_nothing() {
+    fn debians_own_file_has_no_effect() {
         let debian = "# x\nInclude /etc/ssh/ssh_config.d/*.conf\n\nHost *\n#   Port 22\n    SendEnv LANG LC_*\n    HashKnownHosts yes\n    GSSAPIAuthentication yes\n";
         assert!(!debian.lines().any(has_effect));
         for line in [

@@ -1,4 +1,4 @@
-//! One question to `ssh -G`.
+//! A query to `ssh -G`. The parent module limits how many run concurrently.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -12,24 +12,24 @@ use super::output::HostSettings;
 use crate::inventory::SshTarget;
 use crate::transport::secrets::hide_secrets;
 
-/// `Match exec` and name lookups may take their time.
+/// Time limit of a query; `Match exec` and name lookups may be slow.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// What came of it.
+/// Result of a query.
 pub enum ConfigQueryResult {
-    /// The settings.
+    /// The settings that `ssh` printed.
     Settings(HostSettings),
-    /// There is no `ssh` on this machine.
+    /// The program `ssh` is not installed on this machine.
     NoProgram,
 }
 
-/// Which host, in which file.
+/// A query for the settings of a host.
 pub struct ConfigQuery<'a> {
-    /// The program `ssh`.
+    /// Path of the program `ssh`.
     pub program: &'a Path,
-    /// The file of `-F`; `None` for what `ssh` reads by itself.
+    /// File for `-F`; `None` for the files that `ssh` reads by default.
     pub file: Option<&'a Path>,
-    /// The host; `None` asks for the defaults, without any file.
+    /// The host; `None` queries the defaults, without any file.
     pub target: Option<&'a SshTarget>,
 }
 
@@ -48,7 +48,7 @@ impl ConfigQuery<'_> {
         if let Some(file) = self.file {
             arguments.extend(["-F".into(), file.into()]);
         }
-        // Stronger than the file, and known to its tokens and `Match user`.
+        // Options take precedence over the file, and its tokens and `Match user` see them.
         if target.is_given("user") {
             arguments.extend(["-l".into(), OsString::from(&target.user)]);
         }
@@ -59,10 +59,10 @@ impl ConfigQuery<'_> {
         arguments
     }
 
-    /// Asks.
+    /// Runs the query.
     ///
     /// # Errors
-    /// [`TransportError::Settings`] with the words of `ssh`.
+    /// [`TransportError::Settings`] with the error text of `ssh`.
     pub async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
@@ -86,7 +86,7 @@ impl ConfigQuery<'_> {
             Ok(Err(error)) => return Err(trouble(format!("`ssh -G` cannot be started: {error}"))),
             Err(_) => {
                 return Err(trouble(format!(
-                    "`ssh -G` does not answer within {} s",
+                    "`ssh -G` timed out after {} s",
                     LIMIT.as_secs()
                 )));
             }

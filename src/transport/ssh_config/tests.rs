@@ -1,4 +1,4 @@
-//! Real configurations, asked from the real `ssh`.
+//! Real configurations, resolved with the real `ssh` and without it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::*;
 use crate::inventory::{HostKeyPolicy, IdentityAgent, SettingOrigin, SshProxy};
 use crate::names::HostName;
 
-/// The host `web` under a configuration, and the warnings about it.
+/// Returns the host `web` under a configuration, and the warnings about it.
 async fn resolved(
     config: &str,
     given: impl FnOnce(&mut SshTarget),
@@ -82,7 +82,7 @@ async fn every_supported_setting_is_read() {
 }
 
 #[tokio::test]
-async fn the_inventory_wins_and_is_known_to_the_rules() {
+async fn the_inventory_takes_precedence_and_match_rules_see_it() {
     let config = "Match user ann\n Port 2200\n ProxyCommand nc %h %p\nMatch all\n User bob\n Port 2201\n IdentityFile /b\n";
     let (target, _) = resolved(config, |target| {
         target.user = "ann".into();
@@ -108,7 +108,7 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
     assert_eq!(
         target.connect_timeout,
         Duration::from_secs(10),
-        "no limit is none to set"
+        "zero does not set a limit"
     );
     assert!(!target.origins.contains_key("connect_timeout"));
 
@@ -124,7 +124,7 @@ async fn the_inventory_wins_and_is_known_to_the_rules() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
+async fn unsupported_settings_are_warnings_and_invalid_ones_are_errors() {
     let config = "Host web\n VerifyHostKeyDNS yes\n ForwardAgent yes\n StrictHostKeyChecking no\n";
     let (target, warnings) = resolved(config, |_| {}).await;
     assert_eq!(target.unwrap().host_key_policy, HostKeyPolicy::AcceptNew);
@@ -138,7 +138,7 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
     assert!(
         warnings
             .iter()
-            .any(|text| text.contains("a changed one is refused")),
+            .any(|text| text.contains("still refuses a changed host key")),
         "{warnings:?}"
     );
 
@@ -154,7 +154,7 @@ async fn what_cannot_be_followed_is_named_and_what_is_wrong_too() {
     );
 }
 
-/// What skep makes of a configuration without `ssh`, and its warnings.
+/// Resolves a configuration without `ssh`; returns the host and the warnings.
 fn without_the_program(
     config: &str,
     given: impl FnOnce(&mut SshTarget),
@@ -171,9 +171,9 @@ fn without_the_program(
     }
 }
 
-/// The same configurations, asked of the real `ssh` and read without it.
+/// Compares the results of the real `ssh` with those of skep's own reader.
 #[tokio::test]
-async fn without_the_program_the_same_comes_out() {
+async fn skeps_own_reader_agrees_with_ssh() {
     let include = tempfile::tempdir().unwrap();
     std::fs::write(
         include.path().join("a.conf"),
@@ -219,7 +219,8 @@ async fn without_the_program_the_same_comes_out() {
         let (read, warnings) = without_the_program(config, |_| {});
         let plain = |target: Result<SshTarget, TransportError>| {
             let mut target = target.unwrap_or_else(|error| panic!("{config}: {error}"));
-            // Where the two files lie differs, and a default that a file names is no setting of it for `ssh -G`.
+            // The paths of the two files differ, and `ssh -G` does not show that a file sets a
+            // default value.
             (target.ssh_config, target.origins) =
                 (SshConfigFile::Off, std::collections::BTreeMap::new());
             target
@@ -251,7 +252,7 @@ async fn without_the_program_the_same_comes_out() {
 }
 
 #[test]
-fn without_the_program_what_cannot_be_followed_is_named_and_the_inventory_wins() {
+fn without_ssh_unsupported_settings_are_warnings_and_the_inventory_takes_precedence() {
     let config = "Match exec \"test -e /\" host web\n Port 2200\n ProxyCommand evil\nMatch all\n Ciphers +aes128-cbc\n NoSuchSetting yes\n \
         VerifyHostKeyDNS yes\nHost web\n Port 2201\n User ann\n IdentityFile /b\n";
     let (target, warnings) = without_the_program(config, |target| {
@@ -278,14 +279,14 @@ fn without_the_program_what_cannot_be_followed_is_named_and_the_inventory_wins()
             "{words}: {warnings:?}"
         )
     };
-    named("config:1: only the program `ssh` can say whether `Match exec test -e / host web` holds");
+    named("config:1: only the program `ssh` can evaluate `Match exec test -e / host web`");
     named("the setting nosuchsetting is not supported");
     named("the setting verifyhostkeydns is not supported");
     assert_eq!(warnings.len(), 3, "{warnings:?}");
 }
 
 #[tokio::test]
-async fn without_the_program_warnings_come_once_and_the_switch_off_holds() {
+async fn without_ssh_each_warning_is_given_once_and_the_configuration_can_be_switched_off() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, "Match exec true\n User x\nMatch all\n Port 2222\n").unwrap();

@@ -1,30 +1,31 @@
-//! The tokens of `ssh_config(5)`: `%h` and its like, `~`, and `${NAME}`, which `ssh -G` prints as they stand.
+//! Tokens of `ssh_config(5)`: percent tokens such as `%h`, `~`, and `${NAME}`, which `ssh -G`
+//! prints unreplaced.
 
 use std::path::PathBuf;
 
 use crate::inventory::{SshTarget, local_user};
 
-/// What tokens stand for.
+/// Values that replace tokens.
 pub struct TokenValues<'a> {
-    /// The host, with address, port and user as they will be used.
+    /// The host, with its final address, port and user.
     pub target: &'a SshTarget,
-    /// What was asked for: the name as given.
+    /// Original name of the host, as the user gave it.
     pub original: &'a str,
 }
 
 impl TokenValues<'_> {
-    /// A path of the configuration.
+    /// Returns a path of the configuration, with tokens, variables and `~` replaced.
     ///
     /// # Errors
-    /// The token or variable that means nothing.
+    /// Names the token or variable that cannot be replaced.
     pub fn path(&self, text: &str) -> Result<PathBuf, String> {
         Ok(in_home(&self.variables(&self.replace(text)?)?))
     }
 
-    /// Text with its percent tokens replaced.
+    /// Returns a text with its percent tokens replaced.
     ///
     /// # Errors
-    /// The token that means nothing.
+    /// Names the token that is not supported.
     pub fn replace(&self, text: &str) -> Result<String, String> {
         let mut result = String::with_capacity(text.len());
         let mut letters = text.chars();
@@ -56,7 +57,7 @@ impl TokenValues<'_> {
                 Some('L') => result.push_str(machine().split('.').next().unwrap_or_default()),
                 Some('l') => result.push_str(&machine()),
                 Some(other) => return Err(format!("%{other} in `{text}` is not supported")),
-                None => return Err(format!("`{text}` ends in a %")),
+                None => return Err(format!("`{text}` ends with a %")),
             }
         }
         Ok(result)
@@ -67,7 +68,7 @@ impl TokenValues<'_> {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once("${") {
             let Some((name, behind)) = after.split_once('}') else {
-                return Err(format!("`{text}` lacks a }}"));
+                return Err(format!("`{text}` is missing a }}"));
             };
             result.push_str(before);
             result.push_str(
@@ -80,7 +81,7 @@ impl TokenValues<'_> {
     }
 }
 
-/// A path, with the home for a leading `~`.
+/// Returns a path, with a leading `~` replaced by the home directory.
 pub fn in_home(text: &str) -> PathBuf {
     let home = std::env::home_dir().unwrap_or_default();
     match text.strip_prefix("~/") {
@@ -97,7 +98,8 @@ fn machine() -> String {
         .to_owned()
 }
 
-/// The number of the user this runs as. Not the owner of `/proc/self`: that is root for a process that leaves no core.
+/// Returns the user ID of this process. The owner of `/proc/self` is not usable: it is root for a
+/// process that writes no core file.
 pub fn own_number() -> u32 {
     rustix::process::geteuid().as_raw()
 }

@@ -21,7 +21,9 @@ fn causes_tell_who_changed_what() {
     assert!(record.starts_with("600 root\n"), "{record}");
 
     let before = site.on(0, &format!("stat -c '%i %Y' {RECORD}"));
-    site.run("apply", &["--yes"]).exits(0).says("Nothing to do");
+    site.run("apply", &["--yes"])
+        .exits(0)
+        .says("In sync, checked");
     assert_eq!(
         site.on(0, &format!("stat -c '%i %Y' {RECORD}")),
         before,

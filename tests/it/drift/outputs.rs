@@ -40,7 +40,8 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
         "the one that could be written was"
     );
     assert!(
-        site.read("h.html").contains("as the playbook says"),
+        site.read("h.html")
+            .contains("every checked resource is in sync"),
         "and the page"
     );
 

@@ -21,7 +21,7 @@ fn validate_exits_0_and_counts() {
         &["validate", "-i", "inventory.toml", "playbooks/site.toml"],
     )
     .code(0)
-    .stdout("valid: 3 hosts, 1 plays, 3 resources\n")
+    .stdout("valid: 3 hosts, 1 play, 3 resources\n")
     .stderr("");
 }
 

@@ -1,7 +1,7 @@
 //! Templates and source files: where they are looked for, what they see, and how they fail. What kinds refuse is shown at
 //! the field that they refuse.
 
-use skep::model::{Examination, HostAnswers, Query};
+use skep::model::{Examination, HostAnswers, Query, ShellQuery};
 use skep::playbook::{ResourceBinding, sample_facts};
 
 use crate::output::golden;
@@ -25,7 +25,9 @@ fn content(project: &TestProject) -> String {
         .queries()
         .into_iter()
         .fold(HostAnswers::default(), |answers, query| match query {
-            Query::Path { .. } => answers.with(query, skep::model::QueryAnswer::Path(None)),
+            Query::Shell(ShellQuery::Path { .. }) => {
+                answers.with(query, skep::model::QueryAnswer::Path(None))
+            }
             other => panic!("not expected: {other:?}"),
         });
     match resource.examine(&answers).unwrap() {

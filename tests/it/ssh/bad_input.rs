@@ -30,7 +30,7 @@ const HOSTS: &[(&str, &str, &[&str])] = &[
         "IdentityFile FOLDER/locked",
         &[
             "FOLDER/locked (IdentityFile of the SSH configuration)",
-            "nobody can be asked",
+            "there is no terminal to ask for its passphrase",
             "SKEP_KEY_PASSPHRASE",
         ],
     ),
@@ -53,7 +53,7 @@ const HOSTS: &[(&str, &str, &[&str])] = &[
     (
         "circle",
         "IdentityFile FOLDER/fine\nProxyJump circle2",
-        &["ProxyJump (SSH configuration)", "lead in a circle"],
+        &["ProxyJump (SSH configuration)", "form a loop"],
     ),
     (
         "cipher",

@@ -142,7 +142,7 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
             panic!("{error}")
         };
         assert_eq!((user, address), (&account.name, &sshd.address));
-        assert!(why.contains("does not take the password"), "{error}");
+        assert!(why.contains("rejected the password"), "{error}");
         assert!(
             error.hint().contains("--ask-become-pass"),
             "{}",

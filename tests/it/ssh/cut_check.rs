@@ -75,7 +75,7 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
     // The link is cut, never slow: whoever ran out of time did not come as far as that.
     let clear =
         output.status.code() == Some(4) && why && all.contains("web") && all.contains("try: ");
-    let clear = clear && !all.contains(" within ");
+    let clear = clear && !all.contains(" timed out after ");
     if clear && !all.contains("In sync") {
         Ok(false)
     } else {

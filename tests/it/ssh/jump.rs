@@ -139,7 +139,7 @@ async fn circles_and_unknown_hops_are_told() {
     assert!(
         error
             .to_string()
-            .contains("lead in a circle: one of two is on the way already"),
+            .contains("form a loop: one of two is already on the route"),
         "{error}"
     );
     assert_eq!(

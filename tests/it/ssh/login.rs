@@ -277,7 +277,7 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
     let _listener = std::os::unix::net::UnixListener::bind(&mute).unwrap();
     for (socket, words) in [
         (&signs_never, "to sign with agent: client"),
-        (&mute, "to say what it holds"),
+        (&mute, "to list its keys"),
     ] {
         let options = ConnectOptions {
             agent_socket: Some(socket.clone()),
@@ -405,7 +405,7 @@ async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
     std::fs::create_dir(&folder).unwrap();
     let cases = [
         (open, "mode 0640"),
-        (locked, "nobody can be asked for its passphrase"),
+        (locked, "there is no terminal to ask for its passphrase"),
         (folder, "Is a directory"),
         (sshd.path("missing"), "there is no such file"),
     ];

@@ -83,7 +83,7 @@ async fn a_password_by_both_methods_is_sent_once() {
         // Without a password nobody guesses.
         let error = enter(&target, &bare_options()).await.unwrap_err();
         assert!(
-            matches!(&error, TransportError::Authentication { tried, .. } if tried.contains("none to offer")),
+            matches!(&error, TransportError::Authentication { tried, .. } if tried.contains("no key or password to offer")),
             "{error}"
         );
         assert!(error.hint().contains("--ask-pass"));
@@ -202,7 +202,7 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
     .await
     .unwrap_err();
     assert!(
-        matches!(&error, TransportError::Key { path, why, .. } if *path == key && why.contains("does not fit")),
+        matches!(&error, TransportError::Key { path, why, .. } if *path == key && why.contains("the passphrase is wrong")),
         "{error}"
     );
     assert_eq!(asker.1.load(Ordering::Relaxed), 3);

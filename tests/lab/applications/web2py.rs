@@ -364,7 +364,7 @@ fn database_stays_with_its_data(web2py: &Web2py<'_>) {
         )
         .exits(1);
     said.says("docker01 has the volume web2py")
-        .says("without the label web2py.tier.db=true what needs it would stop");
+        .says("without the label web2py.tier.db=true, the services that use it would stop");
     assert!(web2py.label("docker01").contains("web2py.tier.db"));
     web2py.until_says("docker03", "/", "after the kill");
 }

@@ -1,5 +1,6 @@
-//! `data` of `node_labels`: what a label promises to the services that are bound to it. A volume's directory is marked, and the swarm
-//! notes which node has it; a label that would bring services to an empty disk is refused.
+//! `data` of `node_labels`: data volumes that a label declares for the services bound to it. A
+//! volume's directory is marked, and the swarm records which node has it. A label that would bring
+//! services to an empty disk is refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,42 +9,42 @@ use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner}
 use super::super::{AbsolutePath, DataVolume};
 use crate::model::{
     Change, DirectoryUsage, DisplayValue, HostAnswers, InvalidField, Observation, Operation,
-    PathState, PathType, ProbeError, Query, Refusal, Step, WriteFile,
+    PathState, PathType, ProbeError, Query, Refusal, ShellQuery, Step, WriteFile,
 };
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, SwarmNode};
 
-/// Directories without a name, which only `skep node rebuild` looks at, and volumes by name.
+/// Directories without a name, which only `skep node rebuild` uses, and volumes by name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct DeclaredVolumes {
     directories: Vec<AbsolutePath>,
     volumes: BTreeMap<String, VolumeLocation>,
-    /// Empty directories become volumes, whichever node had them.
+    /// True if empty directories become volumes, whichever node had the volumes before.
     anew: bool,
-    /// The labels that promise them.
+    /// Labels that declare the volumes.
     labels: Vec<String>,
-    /// Volumes that a cluster before this one has marked become this one's.
+    /// True if volumes marked by a former cluster become volumes of this cluster.
     inherits: bool,
 }
 
-/// Where a volume is on its node.
+/// Path of a volume on its node.
 #[derive(Debug, Clone)]
 struct VolumeLocation {
     path: AbsolutePath,
     link: Option<AbsolutePath>,
 }
 
-/// What is known of one volume.
+/// State of one volume.
 #[derive(Debug)]
 pub(super) struct VolumeState {
     directory: Option<PathState>,
     marker: Option<String>,
     link: Option<PathState>,
-    /// What the swarm notes of it.
+    /// Record of the volume in the swarm.
     noted: Option<DataVolume>,
-    /// What the directory holds; asked only where its marker is missing.
+    /// Content of the directory; read only if its marker is missing.
     holds: Option<DirectoryUsage>,
-    /// In words, what the node that is noted holds.
+    /// Text about the content on the node that is recorded.
     there: String,
 }
 
@@ -189,11 +190,11 @@ impl DeclaredVolumes {
                 holds: None,
                 there: String::new(),
             };
-            // Counting files may take long: only where it matters.
+            // Counting files may take long, and is done only if the marker is missing.
             if volume.marker.is_none() && volume.directory.is_some() {
-                let query = Query::Holding {
+                let query = Query::Shell(ShellQuery::Holding {
                     directory: place.path.to_string(),
-                };
+                });
                 if answers.contains(&query) {
                     volume.holds = *answers.directory_usage(place.path.as_str())?;
                 } else {
@@ -206,7 +207,7 @@ impl DeclaredVolumes {
                 .filter(|noted| volume.marker.is_none() && noted.host != host.as_str())
             {
                 let there = HostName::new(&noted.host);
-                let query = Query::Holding {
+                let query = ShellQuery::Holding {
                     directory: noted.path.clone(),
                 }
                 .at(&there);
@@ -215,8 +216,8 @@ impl DeclaredVolumes {
                 } else if known.contains(&there) {
                     volume.there = match answers.directory_usage_at(&there, &noted.path) {
                         Ok(Some(holding)) => holding.words(),
-                        Ok(None) => "which is not there any more".into(),
-                        Err(error) => format!("what it holds is not known, {error}"),
+                        Ok(None) => "which no longer exists".into(),
+                        Err(error) => format!("with unknown content, {error}"),
                     };
                 }
             }
@@ -229,8 +230,8 @@ impl DeclaredVolumes {
         })
     }
 
-    /// Adds what is to be done for the volumes; gives the step that stands for all where something is missing that an earlier
-    /// resource of the playbook may make.
+    /// Adds the changes for the volumes. Returns the step that replaces all others if something is
+    /// missing that an earlier resource of the playbook may create.
     pub(super) fn plan(
         &self,
         labels: &str,
@@ -276,7 +277,7 @@ impl DeclaredVolumes {
 }
 
 fn marker_text(marker: Option<&PathState>) -> Option<String> {
-    // What is no file, or too large to be read, is not our marker and yet there.
+    // A marker that is not a file, or is too large to be read, exists but is not ours.
     marker.map(|state| {
         String::from_utf8_lossy(state.content.as_deref().unwrap_or_default()).into_owned()
     })
@@ -288,7 +289,7 @@ impl VolumeLocation {
     }
 }
 
-/// A volume that a label promises on a host.
+/// A volume that a label declares on a host.
 struct DeclaredVolume<'a> {
     labels: &'a str,
     host: &'a HostName,
@@ -334,7 +335,7 @@ impl DeclaredVolume<'_> {
         {
             return Err(Refusal {
                 why: format!(
-                    "{path} of {} holds {}, and not {}",
+                    "{path} of {} holds {}, not {}",
                     self.host,
                     owner(found),
                     owner(&wanted.marker)
@@ -391,7 +392,7 @@ impl DeclaredVolume<'_> {
             }
             if let Some(holds) = seen.holds.filter(|holds| holds.files > 0) {
                 change.notes.push(format!(
-                    "what {path} of {} holds now becomes the volume {}: {}",
+                    "the present content of {path} of {} becomes the volume {}: {}",
                     self.host,
                     self.name,
                     holds.words()
@@ -406,7 +407,7 @@ impl DeclaredVolume<'_> {
                 .filter(|noted| noted.node != wanted.node && noted.host != wanted.host)
             {
                 change.notes.push(format!(
-                    "what {} still has in {} is the volume {} no longer",
+                    "the data that {} still has in {} is no longer the volume {}",
                     noted.host, noted.path, self.name
                 ));
             }
@@ -414,7 +415,8 @@ impl DeclaredVolume<'_> {
         Ok(None)
     }
 
-    /// The same volume of a cluster that is gone, where the new cluster knows none of the name.
+    /// Returns true if the marker is that of the same volume in a former cluster and this cluster
+    /// has no volume of the name.
     fn may_inherit(&self, found: &str, seen: &VolumeState) -> bool {
         let cluster = cluster_of(found);
         self.inherits
@@ -422,7 +424,8 @@ impl DeclaredVolume<'_> {
             && cluster.is_some_and(|cluster| found == marker(cluster, self.name))
     }
 
-    /// What must be there first: the playbook's own resources may make it.
+    /// Returns the step that reports a missing prerequisite, which other resources of the playbook
+    /// may create.
     fn missing(&self, seen: &VolumeState) -> Option<Step> {
         let path = self.place.path.as_str();
         let linked = |link: &AbsolutePath| {
@@ -430,17 +433,17 @@ impl DeclaredVolume<'_> {
                 .link
                 .as_ref()
                 .is_some_and(|state| state.target.as_deref() == Some(path));
-            (!leads).then(|| format!("{link} is no link to {path}"))
+            (!leads).then(|| format!("{link} is not a link to {path}"))
         };
         let what = match &seen.directory {
-            None => format!("the directory {path} is not there"),
+            None => format!("the directory {path} does not exist"),
             Some(_) => self.place.link.as_ref().and_then(linked)?,
         };
         let why = format!(
-            "the label {} promises the volume {}, and {what} on {}",
+            "the label {} declares the volume {}, but {what} on {}",
             self.labels, self.name, self.host
         );
-        let hint = "make it with a `directory` or `symlink` before the label".into();
+        let hint = "create it with a `directory` or `symlink` before the label".into();
         Some(Step {
             summary: format!("label the node of {}", self.host),
             act: Operation::Blocked { why, hint },
@@ -462,7 +465,8 @@ impl DeclaredVolume<'_> {
         }
     }
 
-    /// A label on an empty disk, or on foreign data, while the volume is somewhere: what would be lost.
+    /// Returns the refusal of a label on an empty disk or on foreign data while the volume is
+    /// elsewhere; names the data that would be lost.
     fn left_behind(
         &self,
         noted: &DataVolume,
@@ -495,7 +499,7 @@ impl DeclaredVolume<'_> {
             )
         };
         let hint = format!(
-            "mount its disk, or bring the data there first, its marker {MARKER} with it; to begin without the data: `docker config rm {}` on a manager",
+            "mount its disk, or copy the data there first, with its marker {MARKER}; to begin without the data: `docker config rm {}` on a manager",
             DataVolume::config_name(name)
         );
         Refusal { why, hint }

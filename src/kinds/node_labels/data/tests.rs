@@ -1,4 +1,4 @@
-//! Volumes that are marked, adopted, brought along, refused; and what a playbook may not say.
+//! Tests of data volumes: marked, adopted, moved and refused volumes, and invalid tables.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use serde_json::json;
@@ -6,14 +6,14 @@ use serde_json::json;
 use super::super::super::trial::{fields, path_answer, path_state};
 use super::super::NodeLabelsResource;
 use super::*;
-use crate::model::{Examination, ExamineError, QueryAnswer, Resource};
+use crate::model::{Examination, ExamineError, QueryAnswer, Resource, ShellQuery};
 use crate::swarm::samples::*;
 
 const TABLE: &str =
     "labels = { db = 'true' }\ndata = { survey = { path = '/srv/db', link = '/home/db' } }";
 const PLAIN: &str = "labels = { db = 'true' }\ndata = { survey = '/srv/db' }";
 
-/// What is on the disk and in the swarm.
+/// State of the disk and of the swarm.
 #[derive(Default)]
 struct HostFixture {
     directory: bool,
@@ -58,16 +58,16 @@ impl HostFixture {
             )
             .with(Query::path("/home/db"), QueryAnswer::Path(link))
             .with(
-                Query::Holding {
+                Query::Shell(ShellQuery::Holding {
                     directory: "/srv/db".into(),
-                },
+                }),
                 QueryAnswer::Holding(Some(DirectoryUsage {
                     files: self.files,
                     bytes: 2048,
                 })),
             )
             .with(
-                Query::Holding {
+                ShellQuery::Holding {
                     directory: "/srv/db".into(),
                 }
                 .at(&host("docker03")),
@@ -142,7 +142,7 @@ fn summaries(change: &Change) -> Vec<&str> {
 }
 
 #[test]
-fn a_first_installation_marks_notes_and_then_labels() {
+fn first_installation_marks_records_and_then_labels() {
     let world = HostFixture {
         directory: true,
         ..HostFixture::default()
@@ -159,7 +159,7 @@ fn a_first_installation_marks_notes_and_then_labels() {
         summaries(&change),
         [
             "mark /srv/db as the volume survey",
-            "note in the swarm that docker02 has the volume survey",
+            "record in the swarm that docker02 has the volume survey",
             "label node n2"
         ]
     );
@@ -174,7 +174,7 @@ fn a_first_installation_marks_notes_and_then_labels() {
         ("/srv/db/.skep-volume", marker_of("c1").as_str())
     );
     assert!(change.notes.is_empty());
-    // What is there already is taken in, and that is said.
+    // Existing content is adopted, with a note.
     let change = HostFixture { files: 3, ..world }
         .examine(PLAIN)
         .unwrap()
@@ -187,7 +187,7 @@ fn a_first_installation_marks_notes_and_then_labels() {
 }
 
 #[test]
-fn as_asked_is_no_change_and_files_are_not_counted() {
+fn volume_in_sync_is_no_change_and_its_files_are_not_counted() {
     let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
@@ -200,20 +200,23 @@ fn as_asked_is_no_change_and_files_are_not_counted() {
     assert!(
         !Resource::queries(&kind)
             .iter()
-            .any(|query| matches!(query, Query::Holding { .. }))
+            .any(|query| matches!(query, Query::Shell(ShellQuery::Holding { .. })))
     );
 }
 
 #[test]
-fn without_directory_or_link_nothing_is_labelled() {
+fn missing_directory_or_link_blocks_the_label() {
     for (world, word) in [
-        (HostFixture::default(), "the directory /srv/db is not there"),
+        (
+            HostFixture::default(),
+            "the directory /srv/db does not exist",
+        ),
         (
             HostFixture {
                 directory: true,
                 ..HostFixture::default()
             },
-            "/home/db is no link to /srv/db",
+            "/home/db is not a link to /srv/db",
         ),
         (
             HostFixture {
@@ -221,7 +224,7 @@ fn without_directory_or_link_nothing_is_labelled() {
                 link: Some("/srv/other"),
                 ..HostFixture::default()
             },
-            "/home/db is no link to /srv/db",
+            "/home/db is not a link to /srv/db",
         ),
     ] {
         let change = world.examine(TABLE).unwrap().unwrap();
@@ -245,7 +248,7 @@ fn without_directory_or_link_nothing_is_labelled() {
 }
 
 #[test]
-fn a_label_does_not_move_to_an_empty_disk() {
+fn label_does_not_move_to_an_empty_disk() {
     let noted = Some(("n3", "docker03"));
     for (world, words) in [
         (
@@ -260,7 +263,7 @@ fn a_label_does_not_move_to_an_empty_disk() {
                 "left behind",
             ][..],
         ),
-        // Other data is not this data.
+        // Files without the marker are foreign data.
         (
             HostFixture {
                 directory: true,
@@ -314,7 +317,7 @@ fn a_label_does_not_move_to_an_empty_disk() {
             "{}",
             refusal.hint
         );
-        // Who rebuilds a machine may say that it begins anew.
+        // A rebuild may declare that the data begins anew.
         let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
         assert!(
             look(&kind.beginning_anew(), &world.answers())
@@ -325,7 +328,7 @@ fn a_label_does_not_move_to_an_empty_disk() {
 }
 
 #[test]
-fn a_label_does_not_go_while_its_data_is_here() {
+fn label_is_not_removed_while_its_data_is_on_the_node() {
     let world = |node: &'static str| HostFixture {
         directory: true,
         noted: Some((node, "docker02")),
@@ -360,13 +363,13 @@ fn a_label_does_not_go_while_its_data_is_here() {
             "{:?}",
             change.notes
         );
-        // Its data has gone to another node meanwhile.
+        // The data has moved to another node meanwhile.
         assert_eq!(
             summaries(&world("n3").examine(table).unwrap().unwrap()),
             ["label node n2"]
         );
     }
-    // Labels that promise nothing come and go, and nothing is asked for them.
+    // Labels without data are added and removed without further queries.
     let kind: NodeLabelsResource = bound(
         "labels = { other = 'true' }",
         "docker02",
@@ -380,7 +383,7 @@ fn a_label_does_not_go_while_its_data_is_here() {
 }
 
 #[test]
-fn other_labels_of_a_volume_are_noted() {
+fn changed_labels_of_a_volume_are_recorded() {
     let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
@@ -399,14 +402,14 @@ fn other_labels_of_a_volume_are_noted() {
     assert_eq!(
         summaries(&change),
         [
-            "note in the swarm that docker02 has the volume survey",
+            "record in the swarm that docker02 has the volume survey",
             "label node n2"
         ]
     );
 }
 
 #[test]
-fn data_that_was_brought_along_with_its_marker_is_the_volume() {
+fn moved_data_with_its_marker_is_the_volume() {
     let world = HostFixture {
         directory: true,
         marker: Some(marker_of("c1")),
@@ -421,7 +424,7 @@ fn data_that_was_brought_along_with_its_marker_is_the_volume() {
     assert_eq!(
         summaries(&change),
         [
-            "note in the swarm that docker02 has the volume survey",
+            "record in the swarm that docker02 has the volume survey",
             "label node n2"
         ]
     );
@@ -437,7 +440,7 @@ fn data_that_was_brought_along_with_its_marker_is_the_volume() {
 }
 
 #[test]
-fn the_data_of_another_cluster_or_volume_is_refused() {
+fn data_of_another_cluster_or_volume_is_refused() {
     for foreign in [marker_of("c9"), marker("c1", "other"), String::new()] {
         let world = HostFixture {
             directory: true,
@@ -455,7 +458,7 @@ fn the_data_of_another_cluster_or_volume_is_refused() {
 }
 
 #[test]
-fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
+fn new_cluster_inherits_the_same_volume_of_the_former_cluster() {
     let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
     let world = HostFixture {
         directory: true,
@@ -470,7 +473,7 @@ fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
         "{:?}",
         change.notes
     );
-    // Another volume is none of its own; nor is anything where the new cluster has its volume already.
+    // Another volume is not inherited, nor is any volume that the new cluster already has.
     for world in [
         HostFixture {
             directory: true,
@@ -499,7 +502,7 @@ fn a_new_cluster_inherits_the_same_volume_of_the_former_one() {
 }
 
 #[test]
-fn lists_name_no_volumes_and_bad_tables_are_errors() {
+fn path_lists_declare_no_volumes_and_invalid_tables_are_errors() {
     let kind: NodeLabelsResource = bound(
         "labels = { db = 'true' }\ndata = ['/srv/db']",
         "docker02",

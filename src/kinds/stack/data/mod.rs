@@ -1,5 +1,5 @@
-//! Services that a label binds to a directory of a node: they are deployed only where the directory is, with its link and its marker
-//! where it is a data volume.
+//! Services that a label binds to a directory of a node: they are deployed only if the directory
+//! exists on that node; a data volume also needs its link and its marker.
 
 use serde_json::Value;
 
@@ -7,41 +7,41 @@ use super::super::DataVolume;
 use super::super::data_volume::{MARKER, owner};
 use super::LiveStack;
 use crate::model::{
-    DeployPreview, DockerAnswer, HostAnswers, HostContext, PathState, PathType, ProbeError, Query,
-    Refusal,
+    DeployPreview, DockerAnswer, DockerError, HostAnswers, HostContext, PathState, PathType,
+    ProbeError, Query, Refusal, ShellQuery,
 };
 use crate::names::HostName;
 use crate::swarm::{DockerInfo, SwarmNode, host_part};
 
-/// What stands against a deploy, or is to be said with it.
+/// Finding about a bound directory: blocks or refuses a deploy, or is reported with it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum VolumeFinding {
-    /// It is not there, or not known to be: an earlier resource of the playbook may change that.
+    /// The directory is missing or unknown; an earlier resource of the playbook may create it.
     Blocked(String),
-    /// It would hurt.
+    /// The deploy would do harm.
     Refused(Refusal),
-    /// A remark.
+    /// A note for the plan.
     Note(String),
 }
 
-/// Hosts of the inventory, by which nodes are found.
+/// Hosts of the inventory, for finding the host of a node.
 #[derive(Debug, Clone, Default)]
 pub(super) struct InventoryHosts {
-    /// Name, and the address that the swarm knows it by.
+    /// Name of each host, and its address in the swarm.
     all: Vec<(HostName, String)>,
     own: String,
 }
 
-/// A directory of its node that a service mounts.
+/// A directory of a node that a service mounts.
 struct BoundMount<'a> {
     service: &'a str,
     source: &'a str,
-    /// The labels that bind it, as its constraints name them.
+    /// Labels that bind the service, as its constraints name them.
     labels: String,
-    /// Nodes that a task may come to.
+    /// Nodes that may run a task.
     nodes: Vec<&'a SwarmNode>,
     volume: Option<&'a DataVolume>,
-    /// Whether the service is not there yet.
+    /// True if the service does not exist yet.
     new: bool,
 }
 
@@ -57,7 +57,8 @@ impl InventoryHosts {
         }
     }
 
-    /// The host that may be this node: by its address, else by its name. Its Engine is asked whether it is.
+    /// Returns the host that may be this node: by its address, or by its name if no address
+    /// matches. A query to its Engine then confirms the node ID.
     fn candidate(&self, node: &SwarmNode) -> Option<&HostName> {
         let by_address = self
             .all
@@ -74,13 +75,13 @@ impl InventoryHosts {
 
     fn identity(&self, host: &HostName) -> Query {
         if host.as_str() == self.own {
-            Query::engine("/info")
+            Query::docker("/info")
         } else {
             Query::docker_of(host.clone(), "/info")
         }
     }
 
-    /// The node's host, or why it is not known.
+    /// Returns the node's host, or the reason why it is unknown.
     fn find<'a>(
         &'a self,
         node: &SwarmNode,
@@ -89,7 +90,7 @@ impl InventoryHosts {
     ) -> Result<&'a HostName, String> {
         let unknown = || {
             format!(
-                "no host of the inventory is the node {} ({})",
+                "no host of the inventory matches the node {} ({})",
                 node.hostname,
                 node.short_id()
             )
@@ -105,20 +106,15 @@ impl InventoryHosts {
         } else {
             answers.docker_of(host, "/info")
         };
-        match answer {
-            Ok(DockerAnswer::Response {
-                status: 200..=299,
-                body,
-            }) if DockerInfo::read(body).node_id == node.id => Ok(host),
-            Ok(DockerAnswer::Unreachable(why) | DockerAnswer::Down(why)) => {
-                Err(format!("{host} cannot be read: {why}"))
-            }
+        match answer.map(DockerAnswer::json) {
+            Ok(Ok(body)) if DockerInfo::read(body).node_id == node.id => Ok(host),
+            Ok(Err(DockerError::NoAnswer(why))) => Err(format!("{host} cannot be read: {why}")),
             _ => Err(unknown()),
         }
     }
 }
 
-/// Refuses where a task could start on a node that has not the volume.
+/// Refuses a deploy if a task could start on a node that does not have the volume.
 pub(super) fn check_labels(live: &LiveStack, preview: &DeployPreview) -> Result<(), Refusal> {
     for pinned in pinned(live, preview) {
         let Some(volume) = pinned.volume else {
@@ -127,11 +123,11 @@ pub(super) fn check_labels(live: &LiveStack, preview: &DeployPreview) -> Result<
         if let Some(node) = pinned.nodes.iter().find(|node| node.id != volume.node) {
             return Err(Refusal {
                 why: format!(
-                    "{} may start on {}, which has its label and not its data: the volume {} is on {}, in {}",
+                    "{} may start on {}, which has its label but not its data: the volume {} is on {}, in {}",
                     pinned.service, node.hostname, volume.name, volume.host, volume.path
                 ),
                 hint: format!(
-                    "take the label away from {}, or bring the volume there with its marker and let `node_labels` promise it; \
+                    "remove the label from {}, or copy the volume there with its marker and declare it in `node_labels`; \
                      to give it up: `docker config rm {}` on a manager",
                     node.hostname,
                     DataVolume::config_name(&volume.name)
@@ -142,7 +138,8 @@ pub(super) fn check_labels(live: &LiveStack, preview: &DeployPreview) -> Result<
     Ok(())
 }
 
-/// Looks at the directories of services that are to be deployed; or what must be answered first.
+/// Checks the directories of services that are to be deployed, or returns the queries that must be
+/// answered first.
 pub(super) fn look(
     live: &LiveStack,
     preview: &DeployPreview,
@@ -155,7 +152,7 @@ pub(super) fn look(
             _ if pinned.nodes.is_empty() => {
                 let (service, labels) = (pinned.service, &pinned.labels);
                 Some(VolumeFinding::Blocked(format!(
-                    "no node has the label of {service} ({labels}), and {} with it",
+                    "no node has the label of {service} ({labels}) to which {} is bound",
                     pinned.source
                 )))
             }
@@ -183,7 +180,7 @@ fn declared(
     let node = pinned.nodes.iter().find(|node| node.id == volume.node)?;
     let lacks = |why: String| {
         Some(VolumeFinding::Blocked(format!(
-            "{} needs the volume {}, and {why}",
+            "{} needs the volume {}, but {why}",
             pinned.service, volume.name
         )))
     };
@@ -208,7 +205,7 @@ fn declared(
                 String::from_utf8_lossy(found.content.as_deref().unwrap_or_default()).into_owned();
             return Some(VolumeFinding::Refused(Refusal {
                 why: format!(
-                    "{} needs the volume {}, and {} of {host} holds {}",
+                    "{} needs the volume {}, but {} of {host} holds {}",
                     pinned.service,
                     volume.name,
                     volume.path,
@@ -227,13 +224,14 @@ fn declared(
     };
     match (link, state.get(2).cloned().flatten()) {
         (Some(link), found) if !found.as_ref().is_some_and(leads) => {
-            lacks(format!("{link} of {host} is no link to {}", volume.path))
+            lacks(format!("{link} of {host} is not a link to {}", volume.path))
         }
         _ => None,
     }
 }
 
-/// What no label promises is at least there somewhere: the Engine makes no directory for a service, its tasks would only fail.
+/// Checks that a directory without a declared volume exists on some node: the Engine creates no
+/// directory for a service, and its tasks would only fail.
 fn undeclared(
     pinned: &BoundMount<'_>,
     hosts: &InventoryHosts,
@@ -249,18 +247,17 @@ fn undeclared(
                 .any(Option::is_some),
         ))
     };
-    // All of them are asked at once.
+    // Mapping all nodes before judging any collects all missing queries in one round.
     let looked: Vec<Result<(&str, bool), String>> = pinned
         .nodes
         .iter()
         .filter(|node| node.state == "ready")
         .map(&mut look)
         .collect();
-    // What cannot be looked at is not known to be missing.
+    // A directory that cannot be read is not known to be missing.
     let looked = looked.into_iter().collect::<Result<Vec<_>, _>>().ok()?;
     if let Some((host, _)) = looked.iter().find(|(_, is_there)| *is_there) {
-        let words =
-            "no label promises it as a volume, so whether it holds the right data is not checked";
+        let words = "no label declares it as a volume, and its data is not checked";
         return pinned.new.then(|| {
             VolumeFinding::Note(format!(
                 "{} mounts {} of {host}: {words}",
@@ -279,7 +276,8 @@ fn undeclared(
     })
 }
 
-/// Paths of a host with their content; `Err` with no words when they are asked first.
+/// Returns paths of a host with their content; an `Err` with an empty text when they must be
+/// queried first.
 fn read(
     host: &HostName,
     paths: &[&str],
@@ -288,7 +286,7 @@ fn read(
 ) -> Result<Vec<Option<PathState>>, String> {
     let missing: Vec<Query> = paths
         .iter()
-        .map(|path| Query::content(*path).at(host))
+        .map(|path| ShellQuery::content(*path).at(host))
         .filter(|query| !answers.contains(query))
         .collect();
     if !missing.is_empty() {
@@ -358,7 +356,8 @@ fn pinned<'a>(live: &'a LiveStack, preview: &'a DeployPreview) -> Vec<BoundMount
     all
 }
 
-/// One placement constraint; those of other sorts than nodes' names, roles and labels are taken to hold.
+/// A placement constraint; a constraint on anything but a node's ID, name, role or labels counts as
+/// met.
 struct PlacementConstraint<'a> {
     key: &'a str,
     equal: bool,
@@ -384,7 +383,7 @@ impl<'a> PlacementConstraint<'a> {
         self.equal && self.key.starts_with("node.labels.")
     }
 
-    /// The swarm compares without regard to upper and lower case.
+    /// Returns true if the node meets the constraint. The swarm ignores upper and lower case.
     fn allows(&self, node: &SwarmNode) -> bool {
         let value = match self.key {
             "node.id" => node.id.as_str(),

@@ -1,11 +1,12 @@
-//! Which services are bound to data, where they may start, and what is asked of those nodes' disks.
+//! Tests of bound services: their directories, the nodes that may run them, and the queries to the
+//! disks of those nodes.
 #![allow(clippy::unwrap_used)]
 
 use serde_json::json;
 
 use super::super::super::trial::path_state;
 use super::*;
-use crate::model::{QueryAnswer, StackWrite};
+use crate::model::{QueryAnswer, ShellQuery, StackWrite};
 use crate::swarm::samples::{good, node, worker};
 
 fn live(labels: &[(&str, &str)], volumes: Vec<DataVolume>) -> LiveStack {
@@ -68,7 +69,7 @@ fn hosts() -> InventoryHosts {
     }
 }
 
-/// Both hosts' identities, and files of docker02 with their content.
+/// Returns the identities of both hosts, and files of docker02 with their content.
 fn answers(files: &[(&str, Option<&str>)]) -> HostAnswers {
     let mut answers = HostAnswers::default();
     for (name, id) in [("docker02", "n2"), ("docker03", "n3")] {
@@ -84,7 +85,7 @@ fn answers(files: &[(&str, Option<&str>)]) -> HostAnswers {
             ..path_state(PathType::File, 0o644)
         });
         answers.insert(
-            Query::content(*path).at(&HostName::new("docker02")),
+            ShellQuery::content(*path).at(&HostName::new("docker02")),
             Ok(QueryAnswer::Path(state)),
         );
     }
@@ -92,7 +93,7 @@ fn answers(files: &[(&str, Option<&str>)]) -> HostAnswers {
 }
 
 #[test]
-fn a_node_with_the_label_and_without_the_volume_is_refused() {
+fn node_with_the_label_but_without_the_volume_is_refused() {
     let one = live(&[("n2", "db")], vec![volume("n2")]);
     assert!(check_labels(&one, &pinned_preview()).is_ok());
     let both = live(&[("n2", "db"), ("n3", "db")], vec![volume("n2")]);
@@ -102,7 +103,8 @@ fn a_node_with_the_label_and_without_the_volume_is_refused() {
         "{}",
         refusal.why
     );
-    // Kept away from it by another constraint, or not bound to this volume: no matter.
+    // A service that another constraint keeps off the node, or that is not bound to this volume, is
+    // allowed.
     for other in [
         preview(
             &["node.labels.db==true", "node.hostname != docker03"],
@@ -126,13 +128,13 @@ fn a_node_with_the_label_and_without_the_volume_is_refused() {
 }
 
 #[test]
-fn a_volume_is_looked_at_on_its_node() {
+fn volume_is_checked_on_its_node() {
     let live = live(&[("n2", "db")], vec![volume("n2")]);
     let needs = look(&live, &pinned_preview(), &hosts(), &HostAnswers::default()).unwrap_err();
     assert_eq!(
         needs,
         [Query::docker_of(HostName::new("docker02"), "/info")],
-        "who it is comes first"
+        "the identity of the host is queried first"
     );
     assert_eq!(
         look(&live, &pinned_preview(), &hosts(), &answers(&[]))
@@ -173,7 +175,7 @@ fn a_volume_is_looked_at_on_its_node() {
 }
 
 #[test]
-fn a_node_that_is_no_known_host_is_not_taken_for_one() {
+fn node_without_a_matching_host_is_reported() {
     let live = live(&[("n2", "db")], vec![volume("n2")]);
     let mut twin = answers(&[]);
     let info = worker(
@@ -188,7 +190,7 @@ fn a_node_that_is_no_known_host_is_not_taken_for_one() {
     );
     let findings = look(&live, &pinned_preview(), &hosts(), &twin).unwrap();
     assert!(
-        format!("{findings:?}").contains("no host of the inventory is the node docker02 (n2)"),
+        format!("{findings:?}").contains("no host of the inventory matches the node docker02 (n2)"),
         "{findings:?}"
     );
     let away = DockerAnswer::Unreachable("no route".into());
@@ -204,7 +206,7 @@ fn a_node_that_is_no_known_host_is_not_taken_for_one() {
 }
 
 #[test]
-fn what_no_label_promises_must_be_somewhere() {
+fn undeclared_directories_must_exist_on_a_node() {
     let live = live(&[("n2", "db")], Vec::new());
     let missing = look(
         &live,
@@ -227,10 +229,11 @@ fn what_no_label_promises_must_be_somewhere() {
     )
     .unwrap();
     assert!(
-        matches!(&there[..], [VolumeFinding::Note(note)] if note.contains("no label promises it")),
+        matches!(&there[..], [VolumeFinding::Note(note)] if note.contains("no label declares it")),
         "{there:?}"
     );
-    // The Engine would make it: nothing is asked. No node has the label: nothing is deployed.
+    // If the Engine would create the directory, no query is sent. If no node has the label, no
+    // service is deployed.
     let made =
         json!({"Type": "bind", "Source": "/srv/db", "BindOptions": {"CreateMountpoint": true}});
     assert!(
@@ -254,13 +257,13 @@ fn what_no_label_promises_must_be_somewhere() {
     assert_eq!(
         findings,
         [VolumeFinding::Blocked(
-            "no node has the label of web_db (db), and /srv/db/data with it".into()
+            "no node has the label of web_db (db) to which /srv/db/data is bound".into()
         )]
     );
 }
 
 #[test]
-fn constraints_are_read_as_the_swarm_reads_them() {
+fn constraints_are_parsed_like_the_swarm_does() {
     let body = node("n2", "docker02", "192.168.56.12");
     let mut node = SwarmNode::read(&body).unwrap();
     node.labels.insert("tier".into(), "DB".into());

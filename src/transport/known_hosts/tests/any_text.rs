@@ -1,4 +1,5 @@
-//! Files of known hosts that nobody meant to write: whatever stands in them, they are read or left out.
+//! Known-hosts files with arbitrary text: each line is either parsed or skipped, and no text causes
+//! a panic.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_text_is_read_and_good_lines_among_it_are_found(
+    fn valid_lines_are_found_among_arbitrary_text(
         noise in prop::collection::vec("[^\n\r]{0,60}|@[a-z-]{0,16} [|*!?,a-z0-9=+/]{0,30} ssh-[a-z0-9]{1,10} [A-Za-z0-9+/=]{0,60}", 0..8)
     ) {
         let text = format!("{}\nweb {KEY}\n", noise.join("\n"));
@@ -25,7 +26,7 @@ proptest! {
     }
 
     #[test]
-    fn forgetting_takes_nothing_but_lines_that_name_the_host(
+    fn forget_removes_only_lines_that_name_the_host(
         noise in prop::collection::vec("[^\n\r]{0,40}", 0..6)
     ) {
         let folder = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Verdicts about shown keys, and the writing down of new ones.
+//! Verdicts about presented keys, and the storing of new ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod any_text;
@@ -45,7 +45,7 @@ async fn verdict(
 }
 
 #[tokio::test]
-async fn any_of_several_keys_of_one_type_will_do() {
+async fn any_of_several_keys_of_one_type_is_accepted() {
     let (first, second) = (ed25519(), ed25519());
     let text = line("docker01", &first) + &line("docker01", &second);
     verdict(&text, &second, HostKeyPolicy::Strict)
@@ -117,13 +117,14 @@ async fn an_authority_is_not_a_host_key() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_written_once_with_mode_0600_by_however_many() {
+async fn concurrent_runs_write_a_new_key_once_with_mode_0600() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("new/known_hosts");
     let shown = ed25519();
     let mut tasks = tokio::task::JoinSet::new();
     for _ in 0..8 {
-        // Loaded apart, as by runs of their own: only the lock and the second look keep them from each other.
+        // Each task loads the files itself, as separate runs do: only the lock and the second read
+        // prevent a second line.
         let (known, shown) = (
             KnownHosts::load(std::slice::from_ref(&path)).unwrap(),
             shown.clone(),
@@ -147,7 +148,7 @@ async fn a_new_key_is_written_once_with_mode_0600_by_however_many() {
 }
 
 #[tokio::test]
-async fn a_last_line_without_end_is_not_joined() {
+async fn a_new_line_is_not_joined_to_a_last_line_without_newline() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("known_hosts");
     std::fs::write(&path, line("other", &ed25519()).trim_end()).unwrap();
@@ -160,7 +161,7 @@ async fn a_last_line_without_end_is_not_joined() {
     assert_eq!(
         known.key_types("docker01", 22),
         [Algorithm::Ed25519],
-        "what is learned is known at once"
+        "a learned key is known at once"
     );
 }
 

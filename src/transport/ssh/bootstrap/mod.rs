@@ -1,35 +1,36 @@
-//! How a script gets to the host: a short command line that any login shell reads alike, and a text on standard input
-//! that carries arguments and script. Neither limits on length nor process lists see them.
+//! Sends a script to the host: with a short command line that any login shell reads alike, and a
+//! text on standard input that carries arguments and script. Neither length limits nor process
+//! lists see that text.
 
 use std::time::Duration;
 
 use super::elevate::{Elevation, InnerCommand};
 use crate::transport::{Exec, Privilege, TransportError};
 
-/// How long a command that does not heed TERM lives on, in seconds.
+/// Time in seconds between TERM and KILL, for a command that ignores TERM.
 pub const KILL_AFTER: u64 = 5;
 
-/// The longest limit of time; longer ones would overflow clocks.
+/// Maximum time limit; a longer limit would overflow clocks.
 pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// What is sent for one [`Exec`].
+/// Command line and text that are sent for one [`Exec`].
 #[derive(Debug)]
 pub struct Bootstrap {
-    /// The command line for the login shell (sh, bash, fish and csh read it alike).
+    /// Command line for the login shell (sh, bash, fish and csh read it alike).
     pub command: String,
-    /// What comes first on standard input.
+    /// Beginning of standard input, before the input of the script.
     pub text: Vec<u8>,
-    /// Printed on both outputs before the script, with the number of its process group and a line end behind it;
-    /// noise of login shells and sudo comes before it.
+    /// Marker on both outputs before the script, followed by the number of its process group and a
+    /// line end; noise of login shells and sudo comes before it.
     pub begin: Vec<u8>,
-    /// Printed on both outputs after the script.
+    /// Marker on both outputs after the script.
     pub end: Vec<u8>,
 }
 
 /// Builds command line and text.
 ///
 /// # Errors
-/// [`TransportError::Unsendable`] for what no shell can be given.
+/// [`TransportError::Unsendable`] for a value that cannot be passed to a shell.
 pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap, TransportError> {
     let begin = format!("skep-{mark:032x}-begin ");
     let end = format!("skep-{mark:032x}-end\n");
@@ -37,8 +38,9 @@ pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap
         Privilege::User(_) => "HOME=$(getent passwd \"$(id -u)\" | cut -d: -f6); export HOME\n",
         Privilege::Login | Privilege::Root => "",
     };
-    // The caught TERM keeps this shell alive until the script has ended: `timeout` watches only this shell, and would
-    // not send KILL to a script that ignores TERM once this shell is gone. The subshell starts with TERM as it was.
+    // The caught TERM keeps this shell alive until the script has ended: `timeout` watches only
+    // this shell, and would not send KILL to a script that ignores TERM once this shell is gone.
+    // The subshell starts with TERM as it was.
     let mut text = format!(
         "read -r skep_x skep_x skep_x skep_x skep_group skep_x </proc/$$/stat\n\
          printf '{begin}%s\\n' \"$skep_group\"; printf '{begin}%s\\n' \"$skep_group\" >&2\n\
@@ -51,7 +53,7 @@ pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap
         text.push(b' ');
         quote(argument, &format!("argument {}", index + 1), &mut text)?;
     }
-    // The subshell keeps `exit`, traps and variables of the script away from what is printed after it.
+    // The subshell keeps `exit`, traps and variables of the script away from the commands after it.
     text.extend_from_slice(b"\n(eval ");
     quote(&exec.script, "the script", &mut text)?;
     text.extend_from_slice(
@@ -66,8 +68,8 @@ pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap
     })
 }
 
-/// `dd` with full blocks reads exactly that many bytes of a pipe and leaves the rest to the script; `head -c` of some
-/// coreutils reads ahead.
+/// Returns the command line. `dd` with full blocks reads exactly `length` bytes of a pipe and
+/// leaves the rest to the script; `head -c` of some coreutils reads ahead.
 fn command_line(
     privilege: &Privilege,
     timeout: Duration,
@@ -86,10 +88,11 @@ fn command_line(
     elevation.command(privilege, &inner, mark)
 }
 
-/// Ends a process group, first politely. Stands on a command line: it is numbers and plain words only.
+/// Returns the command line that ends a process group, first with TERM, then with KILL. The script
+/// is on the command line itself, because it consists of numbers and plain words only.
 ///
 /// # Errors
-/// [`TransportError::Unsendable`] for an account's name that no shell can be given.
+/// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
 pub fn end_group(
     group: u32,
     privilege: &Privilege,
@@ -97,7 +100,7 @@ pub fn end_group(
     mark: u128,
 ) -> Result<String, TransportError> {
     let script = format!("kill -s TERM -- -{group}; sleep 1; kill -s KILL -- -{group}");
-    // Root ends what root started for another account.
+    // Root started the process group for the other account, so root ends it.
     let privilege = if matches!(privilege, Privilege::User(_)) {
         &Privilege::Root
     } else {
@@ -113,7 +116,7 @@ pub fn end_group(
     )
 }
 
-/// Single quotes keep every byte but themselves.
+/// Appends a value in single quotes, which keep every byte except a single quote.
 fn quote(value: &str, what: &str, text: &mut Vec<u8>) -> Result<(), TransportError> {
     text.push(b'\'');
     for byte in value.bytes() {

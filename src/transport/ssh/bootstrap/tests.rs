@@ -1,4 +1,5 @@
-//! The bootstrap against a real dash: nothing in an argument or a script is read as shell.
+//! Runs the bootstrap with a real dash: no part of an argument or a script leaks into the shell
+//! code around it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
@@ -11,12 +12,12 @@ use crate::inventory::SshTarget;
 use crate::names::HostName;
 use crate::transport::ssh::frame::OutputFrame;
 
-/// Runs the command line as a login shell would; gives status, framed stdout, framed stderr.
+/// Runs the command line as a login shell would; returns status, framed stdout and framed stderr.
 fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     let bootstrap = build(exec, &login(false), 7).unwrap();
     let mut child = Command::new("/bin/dash")
         .args(["-c", &bootstrap.command])
-        // A setting of whoever runs the tests.
+        // The script must not see a setting of the user who runs the tests.
         .env_remove("SKEP_STATE_DIR")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -45,7 +46,7 @@ fn run(exec: &Exec) -> (i32, Vec<u8>, Vec<u8>) {
     )
 }
 
-/// A login that is root, or becomes it.
+/// Returns a login as root, or a login that becomes root with sudo.
 fn login(sudo: bool) -> Elevation {
     let mut target = SshTarget::new(HostName::new("web"), "web".into());
     if sudo {
@@ -59,7 +60,7 @@ fn script(text: &'static str) -> Exec {
 }
 
 #[test]
-fn the_script_is_taken_as_given() {
+fn the_script_runs_unchanged() {
     assert_eq!(
         run(&script("printf x; exit 3 # no line end")),
         (3, b"x".to_vec(), b"".to_vec())
@@ -78,7 +79,7 @@ fn the_script_is_taken_as_given() {
 }
 
 #[test]
-fn standard_input_is_what_was_given_and_no_byte_more() {
+fn standard_input_is_passed_exactly() {
     let stdin: Vec<u8> = (0..=255_u8).cycle().take(100_000).collect();
     let exec = Exec {
         stdin: stdin.clone(),
@@ -89,7 +90,7 @@ fn standard_input_is_what_was_given_and_no_byte_more() {
 }
 
 #[test]
-fn a_text_that_is_cut_short_runs_nothing() {
+fn a_truncated_text_does_not_run_the_script() {
     let folder = tempfile::tempdir().unwrap();
     let witness = folder.path().join("ran");
     let exec = Exec {
@@ -125,13 +126,13 @@ fn a_text_that_is_cut_short_runs_nothing() {
 }
 
 #[test]
-fn nothing_of_the_frame_leaks_into_the_script() {
+fn variables_and_traps_of_the_bootstrap_do_not_leak_into_the_script() {
     let (_, stdout, _) = run(&script("set | grep -i ^skep; trap; echo $#; umask"));
     assert_eq!(String::from_utf8(stdout).unwrap(), "0\n0022\n");
 }
 
 #[test]
-fn what_cannot_be_sent_is_an_error() {
+fn values_that_cannot_be_sent_are_errors() {
     let error = build(
         &Exec {
             arguments: vec!["a".into(), "b\0".into()],
