@@ -1,4 +1,4 @@
-//! The `skep` command: parse, run, exit. All else is in the library.
+//! The entry point of the `skep` command. All code is in the library.
 
 fn main() -> std::process::ExitCode {
     skep::cli::main()

@@ -1,4 +1,4 @@
-//! `skep apply`: plan, ask, do, verify.
+//! `skep apply`: plans, asks for confirmation, applies and verifies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap
 use crate::runner::{ClusterCheck, PlanApproval, RunOptions, RunPlan, RunSummary, apply};
 use crate::safety::SwarmGuard;
 
-/// Hosts in sync that the recap lists one by one before it only counts them.
+/// Number of hosts in sync that the recap lists one by one; with more, it only counts them.
 const RECAP_LINES: usize = 40;
 
-/// Make the hosts what the playbook says: plan, ask, do, verify.
+/// Apply the playbook to the hosts: plan, ask, apply, verify.
 #[derive(clap::Args)]
 pub struct ApplyArgs {
     #[command(flatten)]
     selection: RunSelection,
-    /// Do not ask.
+    /// Do not ask for confirmation.
     #[arg(short, long)]
     yes: bool,
     /// Show whole diffs of files, however long.
@@ -30,24 +30,25 @@ pub struct ApplyArgs {
     /// Wait this long for another run's lock on a host.
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = humantime::parse_duration)]
     lock_wait: Duration,
-    /// Go on where a majority of the swarm's managers would be lost: the swarm then accepts no change until they are back.
+    /// Continue even if the swarm's managers lose their majority: the swarm then accepts no change
+    /// until they are back.
     #[arg(long)]
     force: bool,
 }
 
-/// How a run applies.
+/// Options of a run that applies.
 pub struct ApplyOptions {
-    /// Nobody is asked.
+    /// Apply without asking for confirmation.
     pub yes: bool,
-    /// Whole diffs.
+    /// Show whole diffs.
     pub diff: bool,
-    /// How long another run's lock is waited for.
+    /// Time to wait for another run's lock.
     pub lock_wait: Duration,
-    /// Whether the majority of the managers may be lost.
+    /// Continue even if the managers lose their majority.
     pub force: bool,
 }
 
-/// Shows the forecast and asks.
+/// Shows the forecast and asks for confirmation.
 struct InteractiveApproval {
     screen: Screen,
     style: PlanStyle,
@@ -87,12 +88,12 @@ impl PlanApproval for InteractiveApproval {
 /// Applies and prints the recap.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     if !args.yes && !screen.can_ask() {
         anyhow::bail!(
-            "apply asks before it acts, and nobody is at the terminal; look with `skep plan`, then give --yes"
+            "apply asks for confirmation, and there is no terminal; read `skep plan`, then pass --yes"
         );
     }
     let manner = ApplyOptions {
@@ -105,10 +106,10 @@ pub async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitSt
     apply_loaded(common, &screen, &args.selection, loaded, &manner).await
 }
 
-/// The same for files that were loaded already.
+/// Like [`run`], for files that are already loaded.
 ///
 /// # Errors
-/// When a file of known hosts cannot be read.
+/// Fails if a file of known hosts cannot be read.
 pub async fn apply_loaded(
     common: &GlobalArgs,
     screen: &Screen,
@@ -141,7 +142,7 @@ pub async fn apply_loaded(
     };
     let summary = execute_loaded(common, screen, selection, loaded, "apply", None, act).await?;
     if !common.json {
-        // A host that failed in the forecast was never acted on: say why here, too.
+        // A host that failed in the forecast was never changed, so the reason is shown here, too.
         let told = RunSummary {
             hosts: summary.hosts.clone(),
             ..RunSummary::default()
@@ -156,7 +157,7 @@ pub async fn apply_loaded(
             Duration::from_millis(summary.millis).as_secs_f64()
         ));
     }
-    // What still differs was shown and not agreed to: that is a no, not a success.
+    // Differences that remain were shown and not confirmed, so the run is not a success.
     Ok(ExitStatus::of(&summary, true))
 }
 
@@ -168,16 +169,16 @@ fn verdict(summary: &RunSummary) -> &'static str {
             "In sync, checked"
         }
         ExitStatus::Fine => "Applied",
-        ExitStatus::Drift => "Not applied: nobody said yes",
-        ExitStatus::Unreachable => "Applied where it could be; some hosts are unreachable",
+        ExitStatus::Drift => "Not applied: not confirmed",
+        ExitStatus::Unreachable => "Applied to the reachable hosts; some hosts are unreachable",
         ExitStatus::Interrupted => "Interrupted",
         _ => "Some hosts failed",
     }
 }
 
-/// Who this run is, for locks: `user@machine`.
+/// Returns the owner of this run for locks: `user@machine`.
 fn owner() -> String {
-    // Timers and containers have no USER; the account's number still tells who it is.
+    // Timers and containers have no USER; the number of the account still identifies it.
     let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))

@@ -1,4 +1,5 @@
-//! `skep check`: the same as `plan`, for a timer: what differs is drift, and the exit code says so.
+//! `skep check`: a plan for timers. Every difference is reported as drift, in the report and in the
+//! exit code.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_tota
 use crate::runner::{ClusterCheck, run_read_only};
 use crate::schedule::single_run::{SingleRunLock, state_folder};
 
-/// Say whether the hosts still are what the playbook says. Reads only; exit 3 on drift.
+/// Check whether the hosts are still in sync with the playbook. Reads only; exit 3 on drift.
 #[derive(clap::Args)]
 pub struct CheckArgs {
     #[command(flatten)]
@@ -26,13 +27,13 @@ pub struct CheckArgs {
     /// Show whole diffs of files, however long.
     #[arg(long)]
     diff: bool,
-    /// What makes the exit code other than 0.
+    /// Findings that make the exit code other than 0.
     #[arg(long, value_name = "FINDING", value_enum, value_delimiter = ',', default_values = ["drift", "unreachable", "failed"])]
     fail_on: Vec<FailOn>,
-    /// Rules of what drift is ignored; may be repeated [default: ignore.toml beside the inventory]
+    /// File of rules for ignored drift; may be repeated [default: ignore.toml beside the inventory]
     #[arg(long, value_name = "FILE")]
     ignore: Vec<PathBuf>,
-    /// Do not start while the same check still runs (exit code 1): for cron
+    /// Do not start while the same check is still running (exit code 1): for cron
     #[arg(long)]
     single: bool,
     #[command(flatten)]
@@ -42,13 +43,14 @@ pub struct CheckArgs {
 /// Checks and prints.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let _single = if args.single {
         match SingleRunLock::take(&state_folder(), &args.selection.words()) {
             Ok(single) => Some(single),
-            // Nothing was looked at: that is not "in sync", and not a mistake of the configuration either.
+            // No host was checked, so the result is not "in sync", and it is not a configuration
+            // error either.
             Err(error) => {
                 screen.note(&format!("error: {error}"));
                 return Ok(ExitStatus::Failed);
@@ -144,9 +146,9 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
         screen.result(&verdict(&filtered, report.totals.ignored));
     }
     if exit == ExitStatus::Interrupted {
-        // Half of a run_read_only is no report: what the last whole check wrote stays.
+        // An interrupted check is incomplete, so the report of the last complete check stays.
         if args.outputs.writes() {
-            screen.note("interrupted: no report is written");
+            screen.note("interrupted: no report was written");
         }
         return Ok(exit);
     }
@@ -158,14 +160,15 @@ pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitSt
     })
 }
 
-/// The last line: in one word, then in numbers. It says what was found, whatever the exit code is made of.
+/// Returns the last line: one word, then the numbers. It states the findings, whatever `--fail-on`
+/// makes of them.
 fn verdict(filtered: &FilteredRun, ignored: usize) -> String {
     let summary = &filtered.summary;
     let word = match ExitStatus::of(summary, true) {
         ExitStatus::Fine => "In sync",
         ExitStatus::Drift => "DRIFT",
         ExitStatus::Interrupted => "Interrupted",
-        _ => "Not all could be read",
+        _ => "Some hosts or resources could not be read",
     };
     let ignored = if ignored > 0 {
         format!(", {ignored} ignored")
@@ -179,7 +182,7 @@ fn verdict(filtered: &FilteredRun, ignored: usize) -> String {
     )
 }
 
-/// The day in UTC, `YYYY-MM-DD`.
+/// Returns the day in UTC, as `YYYY-MM-DD`.
 fn today(now: SystemTime) -> String {
     rfc3339(now).chars().take(10).collect()
 }

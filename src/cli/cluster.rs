@@ -1,4 +1,5 @@
-//! Reads the swarm's page from the hosts' Engines and one manager: what `status` shows and reports of `check` hold.
+//! Reads the overview of the swarm from the hosts' Engines and one manager, for `status` and the
+//! reports of `check`.
 
 use std::sync::Arc;
 
@@ -9,19 +10,20 @@ use crate::safety::{SwarmCheck, SwarmSnapshot};
 use crate::swarm::overview::{ClusterOverview, overview};
 use crate::swarm::{DockerStatus, SwarmNode};
 
-/// What was seen.
+/// Observed state of the cluster.
 pub struct ClusterStatus {
-    /// The page.
+    /// Overview of the swarm.
     pub page: ClusterOverview,
-    /// Whether any host could not be reached.
+    /// True if a host is unreachable.
     pub unreachable: bool,
     /// True if skep itself failed on a host.
     pub failed: bool,
-    /// Whether a manager listed the nodes.
+    /// True if a manager listed the nodes.
     pub listed: bool,
 }
 
-/// Looks at these hosts, `forks` at once, and at the nodes and perhaps the services that the first working manager lists.
+/// Reads these hosts, `forks` at a time, and the nodes from the first manager that answers; with
+/// `services`, the services, too.
 pub async fn read_cluster(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
@@ -61,9 +63,10 @@ pub async fn read_cluster(
     }
 }
 
-/// The members for a report; `None` where no manager of these hosts lists them. What the cluster_check has heard is not asked again, and
-/// hosts that it did not ask are asked when `all` are to be shown. What is wrong is only known when all hosts of the inventory were
-/// looked at: else every other host would look like a node that nobody knows.
+/// Returns the members for a report; `None` if no manager of these hosts lists them. Answers of the
+/// cluster check are used again. Hosts that it did not read are read if `all` are to be shown.
+/// Problems are only reported if all hosts of the inventory were read: otherwise every other host
+/// would look like an unknown node.
 pub async fn members(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
@@ -116,7 +119,7 @@ fn hide_partial_problems(
     page
 }
 
-/// `/info` of every host, `forks` at once, in the inventory's order.
+/// Reads `/info` of every host, `forks` at a time, in the inventory's order.
 async fn read_infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],

@@ -1,4 +1,4 @@
-//! Opens SSH connections to the inventory's hosts for the engine.
+//! Opens SSH connections to the inventory's hosts for the runner.
 
 use std::sync::Arc;
 
@@ -10,17 +10,18 @@ use crate::report::{Screen, literal};
 use crate::runner::Connector;
 use crate::transport::{ConnectOptions, Connection, SshNetwork, TransportError, read_value};
 
-/// Reaches hosts as the inventory and the SSH configuration say.
+/// Connects to hosts with the settings of the inventory and the SSH configuration.
 pub struct SshConnector {
     targets: std::collections::HashMap<HostName, SshTarget>,
     network: Arc<SshNetwork>,
 }
 
 impl SshConnector {
-    /// All hosts of an inventory; nothing is reached yet. Asks for the passwords that were ordered.
+    /// Creates a connector for all hosts of an inventory; connects to no host yet. Asks for the
+    /// passwords that the options of the command line request.
     ///
     /// # Errors
-    /// When a file or a password of the command line is missing.
+    /// Fails if a file or a password of the command line is missing.
     pub fn new(inventory: &Inventory, login: &LoginArgs, screen: &Screen) -> anyhow::Result<Self> {
         let screen_of_warnings = screen.clone();
         let warn =
@@ -28,10 +29,11 @@ impl SshConnector {
         Self::warning(inventory, login, screen, warn)
     }
 
-    /// A second one of the same run: it asks for nothing, and its warnings were given by the first.
+    /// Creates a second connector of the same run. It asks for no password and repeats no warning
+    /// of the first.
     ///
     /// # Errors
-    /// When a file of the command line is missing.
+    /// Fails if a file of the command line is missing.
     pub fn second(
         inventory: &Inventory,
         login: &LoginArgs,
@@ -65,23 +67,23 @@ impl SshConnector {
         })
     }
 
-    /// A host that the inventory does not have, with its settings.
+    /// Returns the settings of a host that is not in the inventory.
     ///
     /// # Errors
-    /// [`TransportError::Settings`].
+    /// Returns [`TransportError::Settings`].
     pub async fn stranger(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         self.network.resolve(target).await
     }
 
-    /// The keys a host shows now.
+    /// Reads the keys that a host shows now.
     ///
     /// # Errors
-    /// [`TransportError`] when it cannot be reached.
+    /// Returns a [`TransportError`] if the host is unreachable.
     pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
         self.network.scan(target).await
     }
 
-    /// A host with the settings of its SSH configuration; `None` when there is no such host.
+    /// Returns a host with the settings of its SSH configuration; `None` if there is no such host.
     pub async fn settings(&self, host: &HostName) -> Option<Result<SshTarget, TransportError>> {
         let target = self.targets.get(host)?;
         Some(self.network.resolve(target).await)

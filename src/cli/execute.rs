@@ -1,4 +1,4 @@
-//! What `plan`, `check` and `apply` share: load, resolve, reach, run, report.
+//! Shared steps of `plan`, `check` and `apply`: load, resolve, connect, run, report.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,23 +22,23 @@ use crate::runner::{DockerReader as _, Event, EventSender, Fleet, RunSummary};
 use crate::safety::{ExpectedMember, SwarmCheck};
 use crate::swarm::CertificateValidity;
 
-/// A run that has been prepared: what the engine needs, whatever the verb.
+/// A prepared run: the input of the runner, for every verb.
 pub struct RunContext {
     /// The hosts, connected on demand.
     pub fleet: Arc<Fleet>,
-    /// What they should be.
+    /// Their desired state.
     pub work: Arc<ResolvedPlaybook>,
-    /// Hosts worked on at once.
+    /// Number of hosts in work at a time.
     pub forks: usize,
     /// Cancelled by Ctrl-C.
     pub stop: CancellationToken,
 }
 
-/// Loads and resolves, contacts the hosts and only looks at their resources: `plan`. A plan is what `apply` would do; the whole
-/// cluster's drift is the business of `check`.
+/// Loads and resolves, connects to the hosts and only reads their resources, for `plan`. A plan
+/// shows the changes that `apply` would make; `check` reports drift of the whole cluster.
 ///
 /// # Errors
-/// Configuration errors, before any host was contacted.
+/// Fails on configuration errors, before it connects to any host.
 pub async fn run_plan(
     common: &GlobalArgs,
     screen: &Screen,
@@ -51,7 +51,7 @@ pub async fn run_plan(
     execute(common, screen, selection, verb, look).await
 }
 
-/// Who looks at the whole swarm; nobody where the playbook has no `swarm_member`.
+/// Returns the check of the whole swarm; `None` if the playbook has no `swarm_member`.
 #[must_use]
 pub fn cluster_check(
     run: &RunContext,
@@ -68,7 +68,7 @@ pub fn cluster_check(
                         may_manage: member.is_manager(),
                     })
                 }
-                // What it says is known with the host's facts only: it is left to the resource.
+                // Its fields depend on the host's facts, so the resource itself reports them later.
                 ResourceBinding::Deferred(deferred) => {
                     (deferred.kind() == SwarmMemberResource::NAME).then_some(ExpectedMember {
                         says_availability: true,
@@ -93,10 +93,10 @@ pub fn cluster_check(
     (!members.is_empty()).then(|| Arc::new(SwarmCheck::new(members, earlier, everything, now)))
 }
 
-/// Loads and resolves, and gives what was prepared to the verb's own part of the engine.
+/// Loads and resolves, and passes the prepared run to the verb's own part.
 ///
 /// # Errors
-/// Configuration errors, before any host was contacted.
+/// Fails on configuration errors, before it connects to any host.
 pub async fn execute<T>(
     common: &GlobalArgs,
     screen: &Screen,
@@ -108,10 +108,10 @@ pub async fn execute<T>(
     execute_loaded(common, screen, selection, loaded, verb, None, run).await
 }
 
-/// The same for files that were loaded already; `rules` mark what is ignored in the events.
+/// Like [`execute`], for files that are already loaded; `rules` mark ignored drift in the events.
 ///
 /// # Errors
-/// When a file of known hosts cannot be read.
+/// Fails if a file of known hosts cannot be read.
 pub async fn execute_loaded<T>(
     common: &GlobalArgs,
     screen: &Screen,
@@ -154,16 +154,16 @@ pub async fn execute_loaded<T>(
         prepared.fleet.close().await;
         result
     };
-    // The reporter ends when the last sender is gone.
+    // The reporter ends when the last sender is dropped.
     drop(events);
     reporter.await?;
     Ok(result)
 }
 
-/// All hosts of the inventory, connected on demand.
+/// Creates the fleet of all hosts of the inventory, connected on demand.
 ///
 /// # Errors
-/// When a file or a password of the command line is missing.
+/// Fails if a file or a password of the command line is missing.
 pub fn fleet(
     inventory: &Inventory,
     events: EventSender,

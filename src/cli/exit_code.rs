@@ -4,14 +4,15 @@ use std::process::ExitCode;
 
 use crate::runner::RunSummary;
 
-/// How a verb ended. Scripts and timers rely on these numbers; when several apply, the order is 130, 1, 4, 3.
+/// Result of a verb. Scripts and timers rely on these numbers; if several apply, the order is 130,
+/// 1, 4, 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitStatus {
     /// 0: in sync, or applied.
     Fine,
     /// 1: a resource or a host failed.
     Failed,
-    /// 2: usage or configuration; nothing was contacted.
+    /// 2: usage or configuration; no host was contacted.
     Usage,
     /// 3: drift (`check`), or changes (`plan --exit-code`).
     Drift,
@@ -22,7 +23,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub fn code(self) -> u8 {
         match self {
@@ -35,14 +36,15 @@ impl ExitStatus {
         }
     }
 
-    /// The code of a run; `drift_counts` says whether differences are a finding (`check`) or just news (`plan`).
+    /// Returns the code of a run. `drift_counts` is true if differences are a finding (`check`),
+    /// and false if they are only information (`plan`).
     #[must_use]
     pub fn of(summary: &RunSummary, drift_counts: bool) -> Self {
         let all = [FailOn::Failed, FailOn::Unreachable, FailOn::Drift];
         Self::among(summary, if drift_counts { &all } else { &all[..2] })
     }
 
-    /// The code of a run of which only these findings count.
+    /// Returns the code of a run for which only these findings count.
     #[must_use]
     pub fn among(summary: &RunSummary, findings: &[FailOn]) -> Self {
         let counts = |finding| findings.contains(&finding);
@@ -60,12 +62,12 @@ impl ExitStatus {
     }
 }
 
-/// What makes the exit code of a check other than 0. An interruption always does.
+/// A finding that makes the exit code of a check other than 0. An interruption always does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum FailOn {
-    /// Something differs: 3.
+    /// A resource differs: 3.
     Drift,
-    /// A host could not be reached: 4.
+    /// A host is unreachable: 4.
     Unreachable,
     /// A resource could not be read or was refused, or skep itself failed on a host: 1.
     Failed,

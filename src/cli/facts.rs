@@ -1,4 +1,4 @@
-//! `skep facts`: what each host is, as templates see it under `facts`.
+//! `skep facts`: prints the facts of each host, as templates read them under `facts`.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::cli::query_hosts::query_hosts;
 use crate::model::{Query, ShellQuery};
 use crate::report::literal;
 
-/// Show what each host is: release, architecture, addresses, memory. Reads only.
+/// Show the facts of each host: release, architecture, addresses, memory. Reads only.
 #[derive(clap::Args)]
 pub struct FactsArgs {
     #[command(flatten)]
@@ -19,7 +19,7 @@ pub struct FactsArgs {
 /// Reads and prints.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args

@@ -1,4 +1,5 @@
-//! `skep history`: when each resource began to drift, out of the reports that `skep check` kept. Touches no host.
+//! `skep history`: shows since when each resource drifts, from the reports that `skep check` kept.
+//! Contacts no host.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +10,7 @@ use super::selection::RunSelection;
 use crate::drift::{CheckReport, history_rows};
 use crate::report::history_text;
 
-/// Show when each resource began to drift, for the same arguments as were given to `check`
+/// Show since when each resource drifts, for the same arguments as those of `check`
 #[derive(Debug, Clone, clap::Args)]
 pub struct HistoryArgs {
     #[command(flatten)]
@@ -22,11 +23,11 @@ pub struct HistoryArgs {
 /// Prunes and prints.
 ///
 /// # Errors
-/// When there is no state folder.
+/// Fails if there is no state folder.
 pub fn run(common: &GlobalArgs, args: &HistoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let Some(history) = history(&args.selection) else {
-        anyhow::bail!("there is no state folder: set XDG_STATE_HOME or HOME to an absolute path");
+        anyhow::bail!("there is no state folder; set XDG_STATE_HOME or HOME to an absolute path");
     };
     if let Some(age) = args.max_age {
         let removed = history.prune(age, SystemTime::now());

@@ -1,5 +1,5 @@
-//! What the cluster's registries hold, for `status --images`: read in their directories, so that neither a password nor a registry
-//! that answers is needed.
+//! Images of the cluster's registries, for `status --images`. They are read from the registries'
+//! directories, which needs neither a password nor a registry that answers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use crate::runner::gather::gather;
 use crate::runner::{DockerReader, Fleet, ReadCache};
 use crate::swarm::overview::ClusterOverview;
 
-/// One registry.
+/// A registry and its images.
 #[derive(Debug, Serialize)]
 pub struct RegistryImages {
-    /// What its images begin with.
+    /// Prefix of its images.
     registry: String,
-    /// Where it keeps them.
+    /// Host that keeps its images.
     host: Option<HostName>,
     images: Vec<TaggedImage>,
-    /// Why it could not be read, or what is wrong with it.
+    /// Reason why it could not be read, or its problem.
     pub problem: Option<String>,
 }
 
-/// Reads every registry that a `registry` made: its services are known by a label.
+/// Reads every registry that a resource of the kind `registry` made: a label marks their services.
 pub async fn read_registries(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
     let filters = percent(&json!({ "label": [LABEL] }).to_string());
     let managers = page
@@ -101,9 +101,9 @@ async fn one(
         |task: &&Value| task.pointer("/Status/State").and_then(Value::as_str) == Some("running");
     let task = tasks.iter().find(runs);
     if task.is_none() {
-        held.problem = Some("no task of its service runs".into());
+        held.problem = Some("its service has no running task".into());
     }
-    // Where it ran last is where its images are.
+    // The images are on the node of its last task.
     let node = task
         .or(tasks.first())
         .and_then(|task| task.get("NodeID"))
@@ -115,7 +115,7 @@ async fn one(
         .find(|row| !node.is_empty() && row.node_id == node);
     let Some(host) = row.and_then(|row| row.host.clone()) else {
         held.problem
-            .get_or_insert_with(|| "it runs on a node that no host of the inventory is".into());
+            .get_or_insert_with(|| "it runs on a node that is not a host of the inventory".into());
         return held;
     };
     held.host = Some(host.clone());
@@ -144,15 +144,15 @@ async fn read(
     {
         Some(images) => Ok(images.clone()),
         None => Err(format!(
-            "{directory} is not there on {host}: its images are gone"
+            "{directory} does not exist on {host}: its images are lost"
         )),
     }
 }
 
-/// The same for people.
+/// Renders the images as a table.
 pub fn text(registries: &[RegistryImages]) -> String {
     if registries.is_empty() {
-        return "\nno registry: none of the services is one that a `registry` made\n".into();
+        return "\nno registry: a resource of the kind `registry` makes one\n".into();
     }
     let mut table = TextTable::new(&["REGISTRY", "HOST", "IMAGE", "TAG", "DIGEST"]);
     let mut problems = String::new();

@@ -1,11 +1,12 @@
-//! Ctrl-C: the first finishes the running steps, releases the locks and reports; the second ends at once.
+//! Ctrl-C: the first finishes the running steps, releases the locks and reports; the second ends
+//! the process at once.
 
 use tokio_util::sync::CancellationToken;
 
 use super::exit_code::ExitStatus;
 use crate::docker::PrivateFolder;
 
-/// A token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
+/// Returns a token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
 #[must_use]
 pub fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
@@ -13,13 +14,15 @@ pub fn stop_on_interrupt() -> CancellationToken {
     tokio::spawn(async move {
         wait().await;
         token.cancel();
-        say("interrupted: finishing what runs, then stopping (again to abort at once)");
+        say(
+            "interrupted: finishing the running steps, then stopping (interrupt again to abort at once)",
+        );
         wait().await;
         say("aborted: locks on hosts expire by themselves after a minute");
         PrivateFolder::remove_all();
         #[expect(
             clippy::exit,
-            reason = "the second interrupt must end the process whatever it waits for"
+            reason = "the second interrupt must end the process at once, even if it waits"
         )]
         std::process::exit(i32::from(ExitStatus::Interrupted.code()));
     });
@@ -32,7 +35,7 @@ async fn wait() {
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
     ) else {
-        // Without handlers the system's default ends the process, which is what a signal is for.
+        // Without handlers, the system's default ends the process, as a signal is meant to.
         return std::future::pending().await;
     };
     tokio::select! {

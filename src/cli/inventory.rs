@@ -1,5 +1,5 @@
-//! `skep inventory`: hosts, groups and merged variables, as the other verbs see them; `--toml` writes them as a file to keep.
-//! Touches no host.
+//! `skep inventory`: prints hosts, groups and merged variables, as the other verbs use them;
+//! `--toml` prints them as an inventory file. Contacts no host.
 
 use std::fmt::Write as _;
 
@@ -14,10 +14,10 @@ use crate::report::literal;
 /// Show hosts, groups and merged variables
 #[derive(Debug, Clone, Args)]
 pub struct InventoryArgs {
-    /// Which inventory, and which of its hosts.
+    /// Inventory, and hosts to show.
     #[command(flatten)]
     pub selection: InventorySelection,
-    /// Print one inventory file with all of it, whatever the sources are
+    /// Print all of it as one inventory file, whatever the sources are
     #[arg(long, conflicts_with = "json")]
     pub toml: bool,
 }
@@ -25,7 +25,7 @@ pub struct InventoryArgs {
 /// Runs the verb.
 ///
 /// # Errors
-/// Everything that is wrong with the inventory or `--limit`.
+/// Fails with every error of the inventory or of `--limit`.
 pub fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = arguments

@@ -1,4 +1,4 @@
-//! `skep known-hosts`: forget a host that was rebuilt; show the keys that a host has now.
+//! `skep known-hosts`: forgets the keys of a rebuilt host, or shows the keys that a host has now.
 
 use clap::Subcommand;
 
@@ -11,7 +11,7 @@ use crate::names::HostName;
 use crate::report::literal;
 use crate::transport::forget;
 
-/// Forget a host's SSH keys, or show those it has now.
+/// Forget a host's SSH keys, or show its present keys.
 #[derive(clap::Args)]
 pub struct KnownHostsArgs {
     #[command(subcommand)]
@@ -20,9 +20,10 @@ pub struct KnownHostsArgs {
 
 #[derive(Subcommand)]
 enum KnownHostsCommand {
-    /// Take a host out of its files of known hosts: for a machine that was rebuilt. The old text is kept in FILE.old
+    /// Remove a rebuilt host from its files of known hosts. The old text is kept in FILE.old
     Forget(HostListArgs),
-    /// Print the keys a host shows now, as lines of known hosts, and their fingerprints. Trusts and writes nothing
+    /// Print the keys that a host shows now, as lines of known hosts, and their fingerprints.
+    /// Trusts and writes nothing
     Scan(HostListArgs),
 }
 
@@ -35,14 +36,14 @@ struct HostListArgs {
     selection: InventorySelection,
 }
 
-/// Does it.
+/// Runs the verb.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (KnownHostsCommand::Forget(hosts) | KnownHostsCommand::Scan(hosts)) = &args.act;
-    // Without an inventory, names are names.
+    // Without an inventory, every argument is a host name or an address.
     let inventory = match hosts.selection.hosts() {
         Ok((inventory, _)) => inventory,
         Err(_) if hosts.selection.inventory.is_empty() => Inventory::default(),
@@ -94,7 +95,7 @@ fn forget_one(
 ) -> Result<(), crate::transport::TransportError> {
     let (address, port) = target.known_name();
     let mut known = false;
-    // The system's file is the administrator's; the others are the user's own.
+    // The system's file belongs to the administrator; the other files belong to the user.
     for file in target
         .known_hosts
         .iter()
@@ -111,7 +112,7 @@ fn forget_one(
         for line in forgotten.patterns {
             known = true;
             screen.note(&format!(
-                "{host}: {}:{line} is a pattern and stays",
+                "{host}: {}:{line} is a pattern and was kept",
                 file.display()
             ));
         }

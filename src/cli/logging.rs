@@ -1,11 +1,12 @@
-//! The debug log, for `-vvv` only: what the transport does, to stderr. No content, body or argument of a command is logged
-//! anywhere in the crate, so it holds no secret.
+//! The debug log of the transport, on stderr, for `-vvv` only. The crate logs no content, body or
+//! argument of a command anywhere, so the log holds no secret.
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Starts the log. `SKEP_LOG` overrides the filter: levels (`debug`) and `target=level` pairs, separated by commas.
+/// Starts the log. `SKEP_LOG` overrides the filter: levels (`debug`) and `target=level` pairs,
+/// separated by commas.
 pub fn start(verbose: u8) {
     let filter = filter(std::env::var("SKEP_LOG").ok().as_deref(), verbose);
     let lines = tracing_subscriber::fmt::layer()
@@ -18,7 +19,7 @@ pub fn start(verbose: u8) {
         .try_init();
 }
 
-/// Returns the filter that `SKEP_LOG` asks for. Where it is not set or cannot be read, `-vvv` decides.
+/// Returns the filter of `SKEP_LOG`. If it is not set or invalid, `-vvv` decides.
 fn filter(wanted: Option<&str>, verbose: u8) -> Targets {
     let quiet = Targets::new().with_default(LevelFilter::OFF);
     let default = if verbose >= 3 {
@@ -49,7 +50,8 @@ mod tests {
 
     use super::filter;
 
-    /// The most verbose level that a filter lets through, for `skep::ssh`, `russh::client` and `tokio`.
+    /// The most verbose level that a filter lets through, for `skep::ssh`, `russh::client` and
+    /// `tokio`.
     fn levels(wanted: Option<&str>, verbose: u8) -> [LevelFilter; 3] {
         let filter = filter(wanted, verbose);
         ["skep::ssh", "russh::client", "tokio"].map(|target| {
@@ -89,7 +91,7 @@ mod tests {
             (Some("skep"), 0, [TRACE, OFF, OFF]),
             (Some("warn,skep=debug,russh=info"), 0, [DEBUG, INFO, WARN]),
             (Some("warn, skep::ssh=trace,"), 0, [TRACE, WARN, WARN]),
-            // A value that is empty or that cannot be read changes nothing.
+            // An empty or invalid value changes nothing.
             (Some(""), 3, [DEBUG, INFO, WARN]),
             (Some("skep=loud"), 3, [DEBUG, INFO, WARN]),
             (Some("skep=loud"), 0, [OFF, OFF, OFF]),

@@ -1,4 +1,4 @@
-//! Options about logging in, for every verb that reaches hosts, and where its secrets come from.
+//! Login options of every verb that contacts hosts, and the sources of its secrets.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,33 +10,33 @@ use crate::inventory::{SshConfigFile, SshTarget};
 use crate::report::Screen;
 use crate::transport::{KnownSecrets, SecretPrompt, SecretStore};
 
-/// How hosts are logged in to.
+/// Options for the login on hosts.
 #[derive(Debug, Clone, Default, Args)]
 pub struct LoginArgs {
     /// SSH configuration instead of ~/.ssh/config and the system's; `none` for no configuration
     #[arg(short = 'F', long = "ssh-config", value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
 
-    /// Ask once for the password to log in with [env: SKEP_SSH_PASSWORD]
+    /// Ask once for the login password [env: SKEP_SSH_PASSWORD]
     #[arg(short = 'k', long)]
     pub ask_pass: bool,
 
-    /// Ask once for sudo's password [env: SKEP_BECOME_PASSWORD]
+    /// Ask once for the sudo password [env: SKEP_BECOME_PASSWORD]
     #[arg(short = 'K', long)]
     pub ask_become_pass: bool,
 }
 
 impl LoginArgs {
-    /// A host as the command line changes it.
+    /// Returns the target with the options of the command line.
     ///
     /// # Errors
-    /// When the file of `-F` does not exist.
+    /// Fails if the file of `-F` does not exist.
     pub fn apply(&self, target: &SshTarget) -> anyhow::Result<SshTarget> {
         let ssh_config = match &self.ssh_config {
             None => target.ssh_config.clone(),
             Some(path) if path.as_os_str() == "none" => SshConfigFile::Off,
             Some(path) if path.is_file() => SshConfigFile::File(path.clone()),
-            Some(path) => anyhow::bail!("there is no file {} (--ssh-config)", path.display()),
+            Some(path) => anyhow::bail!("file {} does not exist (--ssh-config)", path.display()),
         };
         Ok(SshTarget {
             ssh_config,
@@ -44,7 +44,7 @@ impl LoginArgs {
         })
     }
 
-    /// The same without asking anybody: settings need no passwords.
+    /// Returns the same options without password prompts: reading settings needs no passwords.
     pub fn quiet(&self) -> Self {
         Self {
             ask_pass: false,
@@ -53,10 +53,11 @@ impl LoginArgs {
         }
     }
 
-    /// What is known and who can be asked. Asks now what was ordered: later, hosts would wait.
+    /// Returns the known secrets, with a prompt for others. Asks at once for the requested
+    /// passwords, because hosts would wait for them later.
     ///
     /// # Errors
-    /// When a password is ordered and nobody can be asked for it.
+    /// Fails if a password is requested and there is no terminal.
     pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<SecretStore>> {
         let ordered = |wanted: bool,
                        variable: &str,

@@ -1,4 +1,5 @@
-//! The command line: the only place that knows clap. One file per verb; each has its arguments and a `run`.
+//! The command line, and the only module that uses clap. Each verb has a file with its arguments
+//! and a `run`.
 
 mod apply;
 mod check;
@@ -39,7 +40,8 @@ use crate::report::{ColorChoice, Screen, literal};
 use crate::runner::fan_out::keep_panics_off_the_screen;
 use exit_code::ExitStatus;
 
-/// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are one.
+/// Turn bare Ubuntu and Debian machines into a Docker Swarm over SSH, and prove that they still are
+/// one.
 #[derive(Parser)]
 #[command(name = "skep", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
@@ -52,13 +54,13 @@ struct Cli {
 const AFTER_HELP: &str = "Exit codes: 0 in sync or applied; 1 a resource or host failed; 2 usage or configuration; \
 3 drift; 4 a host unreachable; 130 interrupted.";
 
-/// Flags that every verb takes.
+/// Flags of every verb.
 #[derive(clap::Args, Clone)]
 pub struct GlobalArgs {
     /// Print one JSON object per event on stdout.
     #[arg(long, global = true)]
     json: bool,
-    /// Say more: -v steps, -vv resources in sync, -vvv the transport's own log.
+    /// Print more: -v steps, -vv resources in sync, -vvv the log of the transport.
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
     /// Colour results and messages.
@@ -91,7 +93,7 @@ enum CliCommand {
     Lab(lab::LabArgs),
 }
 
-/// Parses the command line, runs the verb, and gives its exit code.
+/// Parses the command line, runs the verb and returns its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -139,10 +141,10 @@ async fn dispatch(common: &GlobalArgs, verb: CliCommand) -> anyhow::Result<ExitS
     }
 }
 
-/// An error that ended the verb before there was a run: configuration for the most part.
+/// Prints an error that ended the verb before its run began, most often a configuration error.
 fn fail(common: &GlobalArgs, error: &anyhow::Error) -> ExitCode {
     let screen = common.screen();
-    // Diagnostics come rendered, with their own headings; all else gets one.
+    // Diagnostics are rendered with their own headings; other errors get a heading here.
     match error.downcast_ref::<selection::ConfigurationError>() {
         Some(rejected) => screen.note(rejected.0.trim_end()),
         None => screen.styled_note(

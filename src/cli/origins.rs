@@ -1,11 +1,11 @@
-//! Where each connection setting of a host came from, for `skep ping -v`.
+//! Origin of each connection setting of a host, for `skep ping -v`.
 
 use crate::inventory::{IdentityAgent, SettingOrigin, SshProxy, SshTarget};
 use crate::names::HostName;
 use crate::report::{TextTable, literal};
 use crate::transport::TransportError;
 
-/// A table of settings, values and origins.
+/// Renders a table of settings, values and origins.
 pub fn text(host: &HostName, settings: Result<SshTarget, TransportError>) -> String {
     let target = match settings {
         Ok(target) => target,
@@ -28,7 +28,7 @@ pub fn text(host: &HostName, settings: Result<SshTarget, TransportError>) -> Str
     format!("{host}\n{}\n", table.text())
 }
 
-/// Every setting that always counts, and of the others those that are given.
+/// Returns the settings that always apply, and the optional settings that are set.
 fn values(target: &SshTarget) -> Vec<(&'static str, String)> {
     let paths = |paths: &[std::path::PathBuf]| {
         paths

@@ -1,4 +1,5 @@
-//! Where the report of a check goes beside the screen: files, a command, the history. All of them can be used at once.
+//! Outputs of a check's report besides the screen: files, a command, the history. All of them can
+//! be used at once.
 
 use std::path::PathBuf;
 
@@ -9,12 +10,13 @@ use crate::report::{
     write_whole,
 };
 
-/// Permission bits of files with values in them: whatever differs on a host need not be for everybody.
+/// Permission bits of files with values of hosts, which may be confidential.
 const PRIVATE: u32 = 0o600;
-/// Those of metrics: the node exporter runs as another user.
+/// Permission bits of metrics: the node exporter runs under another account.
 const PUBLIC: u32 = 0o644;
 
-/// Outputs of a check. A file that is there already is replaced whole and keeps its permissions; if it cannot be, it stays.
+/// Outputs of a check. An existing file is replaced as a whole and keeps its permissions; if that
+/// fails, it is left unchanged.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct OutputArgs {
     /// Write the report as one JSON document (`skep schema report` prints its schema)
@@ -23,22 +25,23 @@ pub struct OutputArgs {
     /// Write metrics for the node exporter's textfile collector
     #[arg(long, value_name = "FILE.prom")]
     pub metrics: Option<PathBuf>,
-    /// Write JUnit's XML, for CI systems
+    /// Write JUnit XML, for CI systems
     #[arg(long, value_name = "FILE.xml")]
     pub junit: Option<PathBuf>,
     /// Write one self-contained page for a browser
     #[arg(long, value_name = "FILE.html")]
     pub html: Option<PathBuf>,
-    /// Run this command (sh -c) with the report on its standard input when the state changed since it was last told
+    /// Run this command (sh -c) with the report on its standard input if the state changed since
+    /// the last notification
     #[arg(long, value_name = "COMMAND")]
     pub notify: Option<String>,
-    /// Keep this many reports for `skep history`; 0 keeps none
+    /// Number of reports to keep for `skep history`; 0 keeps none
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub keep: usize,
 }
 
 impl OutputArgs {
-    /// Whether any of them shows the swarm.
+    /// Returns true if one of the outputs shows the swarm.
     #[must_use]
     pub fn show_cluster(&self) -> bool {
         self.report.is_some()
@@ -49,20 +52,22 @@ impl OutputArgs {
 }
 
 impl OutputArgs {
-    /// Whether anything at all was asked for.
+    /// Returns true if an output is requested.
     #[must_use]
     pub fn writes(&self) -> bool {
         self.show_cluster() || self.junit.is_some()
     }
 }
 
-/// The history of a selection: of what `--single` takes for the same check. `None` without a state folder.
+/// Returns the history of a selection, for the same checks as `--single`. `None` without a state
+/// folder.
 #[must_use]
 pub fn history(selection: &RunSelection) -> Option<ReportHistory> {
     Some(ReportHistory::of(&state_folder()?, &selection.words()))
 }
 
-/// Writes all outputs; says whether every one that was asked for came about. One that fails does not stop the others.
+/// Writes all outputs and returns true if every requested output succeeded. A failed output does
+/// not stop the others.
 pub async fn deliver(
     screen: &Screen,
     args: &OutputArgs,
@@ -97,7 +102,10 @@ pub async fn deliver(
             continue;
         };
         if let Err(error) = write_whole(path, &content, mode) {
-            screen.styled_note(&red, &format!("error: {error}; what was there stays"));
+            screen.styled_note(
+                &red,
+                &format!("error: {error}; the existing file was not changed"),
+            );
             whole = false;
         }
     }
@@ -108,12 +116,12 @@ pub async fn deliver(
         whole = false;
     }
     if args.keep > 0 {
-        // Nobody asked for it by name: a history that cannot be kept is said, and fails nothing.
+        // The history is kept by default, so a failure is only a warning and fails no check.
         match history.map(|history| history.keep(report, args.keep)) {
             None => screen.note(
-                "warning: no history is kept: neither XDG_STATE_HOME nor HOME is an absolute path",
+                "warning: the history was not kept: neither XDG_STATE_HOME nor HOME is an absolute path",
             ),
-            Some(Err(error)) => screen.note(&format!("warning: no history is kept: {error}")),
+            Some(Err(error)) => screen.note(&format!("warning: the history was not kept: {error}")),
             Some(Ok(())) => {}
         }
     }
@@ -128,11 +136,11 @@ async fn tell(
 ) -> anyhow::Result<()> {
     let Some(history) = history else {
         anyhow::bail!(
-            "--notify needs a state folder to know what was told: set XDG_STATE_HOME or HOME"
+            "--notify needs a state folder for the last notification; set XDG_STATE_HOME or HOME"
         );
     };
     let state = fingerprint(report);
-    // That all is well is no news on the first run.
+    // A first run that is in sync is no news.
     let first_and_well =
         history.last_notified().is_none() && report.state == crate::drift::HostState::InSync;
     if !history.was_notified(&state) && !first_and_well {

@@ -1,4 +1,4 @@
-//! `skep ping`: can each host be reached, and does the login become root.
+//! `skep ping`: reports whether each host is reachable and whether the login can become root.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::cli::query_hosts::query_hosts;
 use crate::model::{Query, ShellQuery};
 use crate::report::TextTable;
 
-/// Say whether each host can be reached and whether the login becomes root there. Reads only.
+/// Check whether each host is reachable and whether the login can become root. Reads only.
 #[derive(clap::Args)]
 pub struct PingArgs {
     #[command(flatten)]
@@ -21,14 +21,14 @@ pub struct PingArgs {
 /// Pings and prints.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
         .hosts()
         .map_err(|errors| reject(&errors, &screen))?;
-    // The facts are read as root: an answer proves the login, the shell and root at once.
+    // The facts are read as root, so an answer proves the login, the shell and root at once.
     let replies = query_hosts(
         &inventory,
         &args.selection,
@@ -73,11 +73,11 @@ pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitSta
                     name.as_str(),
                     "failed",
                     &error.to_string(),
-                    "look at the host by hand with ssh",
+                    "log in to the host with ssh and check it by hand",
                 )
             }
             Err(error) => {
-                // A failed host weighs more than an unreachable one.
+                // A failed host takes precedence over an unreachable host.
                 if exit != ExitStatus::Failed {
                     exit = error.exit();
                 }

@@ -1,4 +1,4 @@
-//! `skep plan`: what `apply` would do.
+//! `skep plan`: shows the changes that `apply` would make.
 
 use super::GlobalArgs;
 use super::execute::run_plan;
@@ -6,7 +6,7 @@ use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::report::{PlanStyle, plan_text, plan_totals};
 
-/// Show what `apply` would do. Reads only.
+/// Show the changes that `apply` would make. Reads only.
 #[derive(clap::Args)]
 pub struct PlanArgs {
     #[command(flatten)]
@@ -14,7 +14,7 @@ pub struct PlanArgs {
     /// Show whole diffs of files, however long.
     #[arg(long)]
     diff: bool,
-    /// Exit with 3 when there are changes (else 0).
+    /// Exit with 3 if there are changes (otherwise 0).
     #[arg(long)]
     exit_code: bool,
 }
@@ -22,7 +22,7 @@ pub struct PlanArgs {
 /// Plans and prints.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let summary = run_plan(common, &screen, &args.selection, "plan").await?;

@@ -1,9 +1,10 @@
-//! Keeps the process's memory to itself: it holds passwords and keys while a run lasts.
+//! Protects the memory of the process, which holds passwords and keys during a run.
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// No core files, of this process or of programs that it starts; and no other process of the same account may look into this one
-/// (`PR_SET_DUMPABLE`, prctl(2)), which also keeps it from core handlers that ignore the limit. A system that refuses is left as it is.
+/// Disables core files of this process and of programs that it starts, and denies other processes
+/// of the same account access to its memory (`PR_SET_DUMPABLE`, prctl(2)), which also stops core
+/// handlers that ignore the limit. A refusal of the system is only logged.
 pub fn disable_core_dumps() {
     let none = Rlimit {
         current: Some(0),
@@ -12,6 +13,6 @@ pub fn disable_core_dumps() {
     let limited = setrlimit(Resource::Core, none);
     let private = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     for error in [limited.err(), private.err()].into_iter().flatten() {
-        tracing::debug!(%error, "core files are not switched off");
+        tracing::debug!(%error, "core files could not be disabled");
     }
 }

@@ -1,4 +1,5 @@
-//! What `ping`, `facts` and `status` share: ask every selected host one set of queries, all at once.
+//! Shared step of `ping`, `facts` and `status`: sends one set of queries to every selected host in
+//! parallel.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,13 +19,13 @@ use crate::runner::outcome::Problem;
 use crate::runner::{EventSender, Fleet, ReadCache, TaskPanic, fan_out};
 use crate::transport::TransportError;
 
-/// What one host answered, and how long the connection and the answer took.
+/// Reply of one host, with the time that the connection and the answer took.
 pub struct HostReply {
-    /// From nothing to a login.
+    /// Time from the start to the login.
     pub connect: Duration,
-    /// From the question to the answer.
+    /// Time from the queries to the answers.
     pub answer: Duration,
-    /// All answers.
+    /// Answers to the queries.
     pub answers: HostAnswers,
 }
 
@@ -71,13 +72,14 @@ impl NoReply {
     }
 }
 
-/// Every host with its reply, in the order in which they were given.
+/// Every host with its reply, in the given order.
 type Replies = IndexMap<HostName, Result<HostReply, NoReply>>;
 
-/// Asks these hosts, as many at once as the selection says; answers come in the inventory's order.
+/// Queries these hosts, with as many in parallel as the selection says; replies are in the
+/// inventory's order.
 ///
 /// # Errors
-/// Configuration errors; a host that does not answer is an entry of the result.
+/// Fails on configuration errors; a host that does not answer is an entry of the result.
 pub async fn query_hosts(
     inventory: &Inventory,
     selection: &InventorySelection,

@@ -1,4 +1,5 @@
-//! A site for tests of the verbs that survey hosts: three scripted hosts, of which one makes skep panic when it is read.
+//! Sample site for tests of the verbs that query hosts: three scripted hosts, of which one makes
+//! skep panic when it is read.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use crate::runner::{Connector, EventSender, Fleet};
 use crate::transport::scripted::{ScriptedHost, output};
 use crate::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
-/// A scripted host that panics, if told so, whatever is read from it.
+/// A scripted host that panics on every read if `panics` is set.
 struct Machine {
     host: ScriptedHost,
     panics: bool,
@@ -50,7 +51,7 @@ impl Connector for Site {
     }
 }
 
-/// The hosts `docker01` to `docker03`, of which the named one panics.
+/// Returns the hosts `docker01` to `docker03`; the host named `panics` panics.
 pub(super) fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
     let hosts: Vec<HostName> = (1..=3)
         .map(|number| HostName::new(format!("docker0{number}")))

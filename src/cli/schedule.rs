@@ -1,4 +1,5 @@
-//! `skep schedule`: a systemd service and timer that run `check`, or their text for those who install files otherwise.
+//! `skep schedule`: installs a systemd service and timer that run `check`, or prints their text for
+//! other installers.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,15 +27,15 @@ pub struct ScheduleArgs {
 enum ScheduleCommand {
     /// Write a hardened service and its timer, and start the timer
     Install(Box<InstallArgs>),
-    /// When checks ran and will run
+    /// Show the last and the next check
     Show {
-        /// Only this schedule
+        /// Show only this schedule
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
     },
     /// Stop the timer and remove both units
     Remove {
-        /// The schedule
+        /// Name of the schedule
         #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME")]
         name: String,
     },
@@ -42,7 +43,7 @@ enum ScheduleCommand {
 
 const DEFAULT_NAME: &str = "skep-check";
 
-/// Most that checks are spread over when nothing else is asked.
+/// Longest delay over which checks are spread by default.
 const DEFAULT_DELAY: Duration = Duration::from_secs(120);
 
 #[derive(Args)]
@@ -55,25 +56,26 @@ struct InstallArgs {
     /// Spread the checks of many machines over this time [default: 2m, at most a fifth of --every]
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
     randomized_delay: Option<Duration>,
-    /// End a check that takes longer
+    /// Abort a check that takes longer
     #[arg(long, value_name = "DURATION", default_value = "10m", value_parser = humantime::parse_duration)]
     timeout: Duration,
-    /// Account that checks, with its keys [default: who called sudo, else who calls]
+    /// Account that runs the check, with its keys [default: the account that called sudo, or the
+    /// caller]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
     /// Name of the units
     #[arg(long, default_value = DEFAULT_NAME, value_name = "NAME")]
     name: String,
-    /// Folder that the check may write, for reports and metrics; may be repeated
+    /// Folder that the check may write to, for reports and metrics; may be repeated
     #[arg(long, value_name = "FOLDER")]
     writable: Vec<PathBuf>,
-    /// Leave the unit green on drift (exit code 3); without this, drift fails it
+    /// Report drift (exit code 3) as success of the unit; without this, drift fails the unit
     #[arg(long)]
     drift_is_success: bool,
     /// Only print the units and a line for cron
     #[arg(long)]
     print: bool,
-    /// More flags for `check`, behind `--`
+    /// More flags for `check`, after `--`
     #[arg(last = true, value_name = "CHECK FLAGS")]
     more: Vec<String>,
 }
@@ -81,7 +83,7 @@ struct InstallArgs {
 /// Runs the verb.
 ///
 /// # Errors
-/// Configuration errors, and what the machine or systemd refuses.
+/// Fails on configuration errors, and if the machine or systemd refuses.
 pub fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     match &args.verb {
@@ -93,7 +95,7 @@ pub fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatu
             };
             if names.is_empty() {
                 screen.note(
-                    "no schedule is installed; `skep schedule install --every 15m ...` makes one",
+                    "no schedule is installed; install one with `skep schedule install --every 15m ...`",
                 );
             }
             for name in names {
@@ -117,13 +119,13 @@ fn is_root() -> bool {
 fn need_root() -> anyhow::Result<()> {
     anyhow::ensure!(
         is_root(),
-        "units are written and removed as root: try with sudo; `--print` only shows them"
+        "only root can write and remove units; run with sudo, or use `--print` to show them"
     );
     Ok(())
 }
 
 fn install(screen: &Screen, args: &InstallArgs) -> anyhow::Result<()> {
-    // What cannot be loaded now cannot be checked at night either.
+    // Files that cannot be loaded now would fail every scheduled check, too.
     args.selection.prepare(screen)?;
     let schedule = schedule(screen, args)?;
     if args.print {
@@ -158,7 +160,7 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
     );
     anyhow::ensure!(
         args.timeout >= Duration::from_secs(1),
-        "--timeout is at least one second"
+        "--timeout must be at least one second"
     );
     let user = match &args.user {
         Some(user) => user.clone(),
@@ -166,7 +168,7 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
             .iter()
             .find_map(|name| std::env::var(name).ok())
             .or_else(|| is_root().then(|| "root".to_owned()))
-            .context("who should check? name the account with --user")?,
+            .context("the account that runs the check is unknown; name it with --user")?,
     };
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     anyhow::ensure!(
@@ -181,7 +183,7 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
     for folder in &writable {
         anyhow::ensure!(
             folder.is_dir(),
-            "{} is not a folder: systemd would not start the check",
+            "{} is not a folder, and systemd would not start the check",
             folder.display()
         );
     }
@@ -193,13 +195,13 @@ fn schedule(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Schedule> {
         timeout: args.timeout,
         drift_is_success: args.drift_is_success,
         writable,
-        program: std::env::current_exe().context("where is skep?")?,
-        folder: std::env::current_dir().context("where are we?")?,
+        program: std::env::current_exe().context("cannot determine the path of skep")?,
+        folder: std::env::current_dir().context("cannot determine the current folder")?,
         arguments: arguments(screen, args)?,
     })
 }
 
-/// The check's whole command line: paths made absolute, everything else as it was given.
+/// Returns the check's whole command line: with absolute paths, and otherwise unchanged.
 fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>> {
     let selection = &args.selection;
     let request = selection
@@ -236,8 +238,8 @@ fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>>
     for playbook in &selection.playbooks {
         words.push(text(&readable(playbook)?)?);
     }
-    // A flag that `check` does not know would fail every night.
-    CheckLine::try_parse_from(&words).context("the check's own flags, behind `--`")?;
+    // An unknown flag would fail every scheduled check.
+    CheckLine::try_parse_from(&words).context("the flags for `check`, after `--`")?;
     Ok(words)
 }
 
@@ -250,11 +252,11 @@ struct CheckLine {
     _check: CheckArgs,
 }
 
-/// An absolute path that the service can see: it has a /tmp of its own.
+/// Returns an absolute path that is visible to the service, which has a /tmp of its own.
 fn readable(path: &Path) -> anyhow::Result<PathBuf> {
     anyhow::ensure!(
         !is_asked_of_a_program(path),
-        "{0} is asked of a program each time, which a timer cannot rely on: write it down with `skep inventory -i {0} --toml`, and name that file",
+        "{0} is read from a program each time, and a timer cannot rely on it; save it with `skep inventory -i {0} --toml` and name that file",
         path.display()
     );
     let path = absolute(path)?;
@@ -263,7 +265,7 @@ fn readable(path: &Path) -> anyhow::Result<PathBuf> {
         .any(|folder| path.starts_with(folder));
     anyhow::ensure!(
         !hidden,
-        "{} is not seen by the service, which has a /tmp of its own: move it",
+        "{} is not visible to the service, which has a /tmp of its own; move it",
         path.display()
     );
     Ok(path)
@@ -304,11 +306,11 @@ fn status_text(standing: &ScheduleStatus) -> String {
 fn meaning(code: u8) -> &'static str {
     match code {
         0 => "in sync",
-        1 => "something failed or could not be read",
-        2 => "the configuration cannot be used",
+        1 => "a host or a resource failed or could not be read",
+        2 => "the configuration is invalid",
         3 => "drift",
         4 => "a host is unreachable",
         130 => "interrupted",
-        _ => "not one of skep's codes",
+        _ => "not an exit code of skep",
     }
 }

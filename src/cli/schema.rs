@@ -1,4 +1,4 @@
-//! `skep schema`: the published forms of what skep writes.
+//! `skep schema`: prints the published schemas of skep's documents.
 
 use super::GlobalArgs;
 use super::exit_code::ExitStatus;
@@ -9,7 +9,7 @@ const REPORT: &str = include_str!("../../docs/schema/report.json");
 /// Print the JSON Schema of a document that skep writes
 #[derive(Debug, Clone, clap::Args)]
 pub struct SchemaArgs {
-    /// Which document.
+    /// Document to print the schema of.
     #[arg(value_enum)]
     pub document: SchemaDocument,
 }
@@ -17,7 +17,7 @@ pub struct SchemaArgs {
 /// Documents with a schema.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 pub enum SchemaDocument {
-    /// What `skep check --report` writes.
+    /// Report of `skep check --report`.
     Report,
 }
 

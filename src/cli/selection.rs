@@ -1,4 +1,4 @@
-//! Which inventory, playbooks, hosts and tags a verb is about: options that many verbs share.
+//! Options that select the inventory, playbooks, hosts and tags; many verbs share them.
 
 use std::path::{Path, PathBuf};
 
@@ -12,16 +12,17 @@ use crate::names::HostName;
 use crate::playbook::{PreparedRun, ResolveOptions, RunRequest, prepare};
 use crate::report::Screen;
 
-/// Hosts worked on at once, unless the command line or the inventory says otherwise.
+/// Number of hosts in work at a time, unless the command line or the inventory sets another.
 const DEFAULT_FORKS: usize = 32;
 
-/// The folder that is looked into when no inventory is named.
+/// Folder of the inventory if none is named.
 const DEFAULT_INVENTORY: &str = "inventory";
 
-/// Where the inventory is, and what is added to its variables.
+/// Location of the inventory, and additional variables.
 #[derive(Debug, Clone, Default, Args)]
 pub struct InventorySelection {
-    /// Inventory file or folder, vagrant:DIR, terraform:DIR, ansible:FILE, or a program that prints JSON; may be repeated [default: the only *.toml in inventory/]
+    /// Inventory file or folder, vagrant:DIR, terraform:DIR, ansible:FILE, or a program that prints
+    /// JSON; may be repeated [default: the only *.toml in inventory/]
     #[arg(
         short,
         long = "inventory",
@@ -31,24 +32,24 @@ pub struct InventorySelection {
     )]
     pub inventory: Vec<PathBuf>,
 
-    /// Hosts that are meant: a pattern such as `workers:!docker03`; may be repeated
+    /// Only these hosts: a pattern such as `workers:!docker03`; may be repeated
     #[arg(short, long, value_name = "PATTERN", allow_hyphen_values = true)]
     pub limit: Vec<String>,
 
-    /// Variable `key=value` (a TOML value, else a string) or `@file.toml`; may be repeated
+    /// Variable `key=value` (a TOML value, otherwise a string) or `@file.toml`; may be repeated
     #[arg(short, long = "extra-vars", value_name = "VAR")]
     pub extra_vars: Vec<String>,
 
-    /// Hosts worked on at once [default: the inventory's `forks`, else 32]
+    /// Number of hosts to work on at once [default: the inventory's `forks`, or 32]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub forks: Option<u16>,
 
-    /// How hosts are logged in to.
+    /// Options for the login on hosts.
     #[command(flatten)]
     pub login: LoginArgs,
 }
 
-/// What a run is about.
+/// Selection of a run.
 #[derive(Debug, Clone, Default, Args)]
 pub struct RunSelection {
     /// Playbooks, run one after the other
@@ -74,7 +75,7 @@ pub struct RunSelection {
 pub struct ConfigurationError(pub String);
 
 impl InventorySelection {
-    /// Hosts worked on at once.
+    /// Returns the number of hosts in work at a time.
     #[must_use]
     pub fn forks(&self, inventory: &Inventory) -> usize {
         self.forks
@@ -86,7 +87,7 @@ impl InventorySelection {
     /// Loads the inventory and selects its hosts, in its order.
     ///
     /// # Errors
-    /// Every error of the inventory and of `--limit`.
+    /// Fails with every error of the inventory and of `--limit`.
     pub fn hosts(&self) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
         let request = self.request()?;
         let inventory = Inventory::load(&request.paths, &request.extra_vars)?;
@@ -110,10 +111,10 @@ impl InventorySelection {
         Ok((inventory, hosts))
     }
 
-    /// The inventory to load.
+    /// Returns the inventory to load.
     ///
     /// # Errors
-    /// When none is named and there is not exactly one to be found.
+    /// Fails if no inventory is named and there is not exactly one in the default folder.
     pub fn request(&self) -> Result<InventoryRequest, Diagnostics> {
         let paths = if self.inventory.is_empty() {
             vec![default_inventory()?]
@@ -128,7 +129,8 @@ impl InventorySelection {
 }
 
 impl RunSelection {
-    /// What tells this selection from another, as words; relative paths count with the folder they are relative to.
+    /// Returns the words that identify this selection; a relative path includes the folder to which
+    /// it is relative.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
         let whole = |path: &PathBuf| {
@@ -154,10 +156,10 @@ impl RunSelection {
         words
     }
 
-    /// Loads and resolves everything; warnings go to the screen.
+    /// Loads and resolves everything; prints warnings on the screen.
     ///
     /// # Errors
-    /// [`ConfigurationError`] with every error of the files, rendered.
+    /// Fails with a [`ConfigurationError`] that holds every error of the files, rendered.
     pub fn prepare(&self, screen: &Screen) -> Result<PreparedRun, ConfigurationError> {
         let prepared = self
             .request()
@@ -175,10 +177,10 @@ impl RunSelection {
         Ok(prepared)
     }
 
-    /// The run to prepare.
+    /// Returns the run to prepare.
     ///
     /// # Errors
-    /// When no inventory is named and there is not exactly one to be found.
+    /// Fails if no inventory is named and there is not exactly one in the default folder.
     pub fn request(&self) -> Result<RunRequest, Diagnostics> {
         Ok(RunRequest {
             inventory: self.inventory.request()?,
@@ -217,7 +219,7 @@ fn default_inventory() -> Result<PathBuf, Diagnostics> {
         [] => Err(
             Diagnostic::error("no inventory is named, and there is no inventory/*.toml")
                 .at(at())
-                .hint("name one with `-i`; README.md shows a small one")
+                .hint("name one with `-i`; README.md shows an example")
                 .into(),
         ),
         several => {
@@ -228,7 +230,7 @@ fn default_inventory() -> Result<PathBuf, Diagnostics> {
             Err(
                 Diagnostic::error(format!("several inventories: {}", names.join(", ")))
                     .at(at())
-                    .hint("choose with `-i`; a folder given to `-i` is read as one inventory")
+                    .hint("choose one with `-i`; `-i` reads a folder as one inventory")
                     .into(),
             )
         }

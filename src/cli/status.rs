@@ -1,4 +1,4 @@
-//! `skep status`: the swarm as its Engines and one manager see it, and what is wrong with it.
+//! `skep status`: shows the swarm as its Engines and one manager report it, and its problems.
 
 use std::collections::BTreeSet;
 
@@ -11,20 +11,21 @@ use crate::report::{TextTable, literal};
 use crate::runner::EventSender;
 use crate::swarm::overview::{ClusterOverview, OverviewRow};
 
-/// Show the swarm: nodes, roles, labels, voters, services, versions, and what is wrong. Reads only.
+/// Show the swarm: nodes, roles, labels, voters, services, versions and problems. Reads only.
 #[derive(clap::Args)]
 pub struct StatusArgs {
-    /// Also list what the cluster's registries hold: repositories, tags, digests
+    /// Also list the images of the cluster's registries: repositories, tags, digests
     #[arg(long)]
     images: bool,
     #[command(flatten)]
     selection: InventorySelection,
 }
 
-/// Reads and prints; 1 when something is wrong or skep itself failed on a host, 4 when a host is unreachable.
+/// Reads and prints. Returns 1 if there is a problem or skep itself failed on a host, 4 if a host
+/// is unreachable.
 ///
 /// # Errors
-/// Configuration errors.
+/// Fails on configuration errors.
 pub async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args

@@ -1,4 +1,5 @@
-//! `skep validate`: load and resolve everything, and say everything that is wrong at once. Touches no host.
+//! `skep validate`: loads and resolves everything, and reports all errors at once. Contacts no
+//! host.
 
 use clap::Args;
 
@@ -7,28 +8,29 @@ use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::playbook::{PreparedRun, ResourceBinding, prepare};
 
-/// Check inventory, playbooks and templates without touching a host
+/// Check inventory, playbooks and templates without contacting a host
 #[derive(Debug, Clone, Args)]
 pub struct ValidateArgs {
-    /// What to check.
+    /// Files to check.
     #[command(flatten)]
     pub selection: RunSelection,
 }
 
-/// What was checked, counted.
+/// Numbers of checked items.
 #[derive(Debug, Default, serde::Serialize)]
 struct ValidationTotals {
     hosts: usize,
     plays: usize,
     resources: usize,
-    /// Resources that use facts: checked with those of every supported release.
+    /// Number of resources that use facts; they are checked with the facts of every supported
+    /// release.
     deferred: usize,
 }
 
-/// Runs the verb: 0 when all is well (warnings included), 2 when something is wrong.
+/// Runs the verb. Returns 0 if there is no error (warnings are allowed), 2 otherwise.
 ///
 /// # Errors
-/// None: what is wrong is the result.
+/// Never fails: errors of the files are the result.
 pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let prepared = arguments

@@ -1,9 +1,9 @@
-//! Diagnostics for programs: one object each.
+//! Diagnostics for programs: one JSON object per diagnostic.
 
 use super::{Diagnostic, Diagnostics, Severity};
 use crate::names::HostName;
 
-/// A diagnostic as JSON shows it.
+/// JSON form of a diagnostic.
 #[derive(serde::Serialize)]
 struct DiagnosticJson<'a> {
     severity: Severity,
@@ -26,8 +26,8 @@ struct RelatedJson<'a> {
 }
 
 impl Diagnostics {
-    /// A list of objects: `severity`, `message`, `file`, `line`, `column` (from 1, in characters), `hint`, `hosts`,
-    /// `releases` and `related` places.
+    /// Returns a list of objects: `severity`, `message`, `file`, `line`, `column` (from 1, in
+    /// characters), `hint`, `hosts`, `releases` and `related` places.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         self.iter()

@@ -1,5 +1,6 @@
-//! What is wrong with a user's files: message, place, hint. Diagnostics are collected, never printed here; `cli` prints
-//! what [`Diagnostics::render`] or [`Diagnostics::to_json`] make of them.
+//! Errors and warnings about a user's files: message, place, hint. Diagnostics are collected here
+//! and never printed; `cli` prints the output of [`Diagnostics::render`] or
+//! [`Diagnostics::to_json`].
 
 mod json;
 mod render;
@@ -13,37 +14,37 @@ pub use source::{FILE_LIMIT, SourceFile, SourceSpan};
 
 use crate::names::HostName;
 
-/// How bad it is.
+/// Severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// Nothing runs.
+    /// An error: nothing runs.
     Error,
-    /// Worth reading; the run goes on.
+    /// A warning: the run continues.
     Warning,
 }
 
-/// One thing that is wrong.
+/// One error or warning.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// Error or warning.
     pub severity: Severity,
-    /// What is wrong, without secrets.
+    /// Description of the problem, without secrets.
     pub message: String,
-    /// Where it is wrong; options of the command line have places too.
+    /// Place of the problem; options of the command line have places too.
     pub place: Option<SourceSpan>,
-    /// Other places that belong to it, each with its words.
+    /// Further places that belong to the problem, each with a message.
     pub related: Vec<(SourceSpan, String)>,
-    /// What would be right.
+    /// Suggestion for a fix.
     pub hint: Option<String>,
-    /// Hosts for which it is wrong; empty when it does not depend on a host.
+    /// Hosts that have the problem; empty if the problem does not depend on a host.
     pub hosts: IndexSet<HostName>,
-    /// Releases whose facts make it wrong; empty when it does not depend on facts.
+    /// Releases whose facts cause the problem; empty if the problem does not depend on facts.
     pub releases: IndexSet<String>,
 }
 
 impl Diagnostic {
-    /// An error.
+    /// Makes an error.
     pub fn error(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -56,7 +57,7 @@ impl Diagnostic {
         }
     }
 
-    /// A warning.
+    /// Makes a warning.
     pub fn warning(message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Warning,
@@ -64,34 +65,34 @@ impl Diagnostic {
         }
     }
 
-    /// The same with its place.
+    /// Sets the place.
     #[must_use]
     pub fn at(mut self, place: SourceSpan) -> Self {
         self.place = Some(place);
         self
     }
 
-    /// The same with a further place.
+    /// Adds a further place with a message.
     #[must_use]
     pub fn related(mut self, place: SourceSpan, words: impl Into<String>) -> Self {
         self.related.push((place, words.into()));
         self
     }
 
-    /// The same with what would be right.
+    /// Sets the hint.
     #[must_use]
     pub fn hint(self, hint: impl Into<String>) -> Self {
         self.maybe_hint(Some(hint.into()))
     }
 
-    /// The same with what would be right, where that is known.
+    /// Sets the hint if there is one; `None` keeps the present hint.
     #[must_use]
     pub fn maybe_hint(mut self, hint: Option<String>) -> Self {
         self.hint = hint.or(self.hint);
         self
     }
 
-    /// The same for one host.
+    /// Adds a host that has the problem.
     #[must_use]
     pub fn on_host(mut self, host: &HostName) -> Self {
         self.hosts.insert(host.clone());
@@ -107,12 +108,14 @@ impl Diagnostic {
     }
 }
 
-/// Everything that is wrong, in the order in which it was found.
+/// Errors and warnings in the order in which they were found.
 #[derive(Debug, Clone, Default)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds one. What was said before is not said again: the hosts and releases are added to it.
+    /// Adds a diagnostic. A duplicate is not repeated: its hosts and releases are added to the
+    /// earlier
+    /// diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         match self
             .0
@@ -127,7 +130,7 @@ impl Diagnostics {
         }
     }
 
-    /// Whether one of them is an error.
+    /// Returns true if at least one diagnostic is an error.
     #[must_use]
     pub fn has_errors(&self) -> bool {
         self.0
@@ -135,32 +138,32 @@ impl Diagnostics {
             .any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 
-    /// Whether there is nothing to say.
+    /// Returns true if there is no diagnostic.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// How many there are.
+    /// Returns the number of diagnostics.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Each of them.
+    /// Iterates over the diagnostics.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
-    /// Each of them, to be changed.
+    /// Iterates over the diagnostics mutably.
     pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Diagnostic> {
         self.0.iter_mut()
     }
 
-    /// These, when one of them is an error.
+    /// Returns the diagnostics as `Ok` if there are only warnings, and as `Err` if one is an error.
     ///
     /// # Errors
-    /// All of them, warnings included.
+    /// All diagnostics, warnings included.
     pub fn into_result(self) -> Result<Self, Self> {
         if self.has_errors() {
             Err(self)
@@ -210,7 +213,7 @@ impl<'a> IntoIterator for &'a Diagnostics {
     }
 }
 
-/// Plain text without colour, so that `anyhow` and tests can show it.
+/// Plain text without colour, for `anyhow` and tests.
 impl std::fmt::Display for Diagnostics {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(&self.render(false))

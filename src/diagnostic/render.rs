@@ -1,4 +1,5 @@
-//! Diagnostics for people, in rustc's look. Only the line that is meant is shown, with secret values masked.
+//! Diagnostics for people, in the style of rustc. Only the line of the problem is shown, with
+//! secret values masked.
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use indexmap::IndexSet;
@@ -7,11 +8,13 @@ use super::{Diagnostic, Diagnostics, Severity};
 use crate::diagnostic::{SourceSpan, mask};
 use crate::names::HostName;
 
-/// Hosts that are named before the rest is counted.
+/// Number of hosts that a note names; the others are only counted.
 const HOSTS_SHOWN: usize = 3;
 
 impl Diagnostics {
-    /// All of them as text that ends in a newline (empty when there are none), and a last line that counts.
+    /// Returns all diagnostics as text that ends in a newline, with a count in the last line. The
+    /// text
+    /// is empty if there is no diagnostic.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let mut text: String = self
@@ -44,7 +47,7 @@ impl Diagnostics {
 }
 
 impl Diagnostic {
-    /// One diagnostic as text, without a newline at its end.
+    /// Returns the diagnostic as text, without a newline at its end.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let level = match self.severity {
@@ -78,7 +81,7 @@ impl Diagnostic {
         .render(&report)
     }
 
-    /// For which hosts and releases it is so, in words.
+    /// Returns a note that names the hosts and releases that have the problem.
     #[must_use]
     pub fn note(&self) -> Option<String> {
         let hosts = (!self.hosts.is_empty()).then(|| format!("on {}", hosts_in_words(&self.hosts)));
@@ -108,8 +111,8 @@ fn hosts_in_words(hosts: &IndexSet<HostName>) -> String {
     }
 }
 
-// Only the first line of a range is shown: a table of forty lines says no more than its head. Secrets are masked over
-// the whole text, because one may have begun above.
+// Only the first line of a range is shown: forty lines of a table tell no more than its header.
+// Secrets are masked over the whole text because one may begin on an earlier line.
 fn snippet(
     place: &SourceSpan,
     label: Option<String>,

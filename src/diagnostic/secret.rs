@@ -1,5 +1,6 @@
-//! Values that no message may show: those whose key says that they are secret. Works on bare text, because a file with
-//! a syntax error has no tree and may hold a password all the same.
+//! Masks values that no message may show. A value is secret if its key is named like a secret. The
+//! functions work on plain text because a file with a syntax error has no tree and may still hold
+//! a password.
 
 use std::ops::Range;
 
@@ -16,14 +17,14 @@ const SECRET_WORDS: &[&str] = &[
     "api_key",
 ];
 
-/// Whether a key's name says that its value is secret.
+/// Returns true if the key is named like a secret (password, token, private key and the like).
 #[must_use]
 pub fn is_secret_key(key: &str) -> bool {
     let key = key.to_lowercase().replace('-', "_");
     SECRET_WORDS.iter().any(|word| key.contains(word))
 }
 
-/// The text with every secret value replaced by asterisks, byte for byte, so that all places stay where they are.
+/// Replaces every secret value by asterisks, byte for byte, so that all positions stay valid.
 #[must_use]
 pub fn mask(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
@@ -43,7 +44,7 @@ pub fn mask(text: &str) -> String {
     masked
 }
 
-/// Whether a range of the text overlaps a secret value.
+/// Returns true if a range of the text overlaps a secret value.
 #[must_use]
 pub fn touches_secret(text: &str, span: &Range<usize>) -> bool {
     secret_ranges(text)
@@ -51,7 +52,7 @@ pub fn touches_secret(text: &str, span: &Range<usize>) -> bool {
         .any(|range| range.start < span.end.max(span.start + 1) && span.start < range.end)
 }
 
-/// A message without what it quotes, such as serde's `invalid type: string "..."`.
+/// Removes quoted text from a message, such as serde's `invalid type: string "..."`.
 #[must_use]
 pub fn without_quoted_text(message: &str) -> String {
     match (message.find(['"', '`']), message.rfind(['"', '`'])) {
@@ -62,7 +63,8 @@ pub fn without_quoted_text(message: &str) -> String {
     }
 }
 
-// Finds `key =` wherever it stands, and the value after it: a string of any of TOML's four forms, or bare text.
+// Finds every `key =`, wherever it is in the text, and the value after it: a string in any of
+// TOML's four forms, or bare text.
 fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges: Vec<Range<usize>> = Vec::new();
     for (equals, _) in text.match_indices('=') {
@@ -97,7 +99,8 @@ fn value_length(value: &str) -> usize {
     }
     let line = value.find('\n').unwrap_or(value.len());
     match value.chars().next() {
-        // A list or table of secrets: hidden to its end of line and, when it opens there, to its closing bracket.
+        // A list or table of secrets is masked up to its closing bracket, or to the end of the text
+        // if it has none.
         Some('[') => value.find(']').map_or(value.len(), |end| end + 1),
         Some('{') => value.find('}').map_or(value.len(), |end| end + 1),
         Some(quote @ ('"' | '\'')) => closing(&value[..line], quote).unwrap_or(line),
@@ -123,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_values_of_secret_keys_are_masked_and_lengths_stay() {
+    fn only_values_of_secret_keys_are_masked_and_lengths_are_kept() {
         let text = "user = \"ann\"\nbecome_password = \"hünter\\\"2\" # note\nx = { api-token = 'abc', b = 1 }\n";
         let masked = mask(text);
         assert_eq!(masked.len(), text.len());
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn quoted_values_leave_a_message() {
+    fn quoted_values_are_removed_from_a_message() {
         assert_eq!(
             without_quoted_text("invalid type: string \"hun\"ter\", expected u16"),
             "invalid type: string \"(secret)\", expected u16"

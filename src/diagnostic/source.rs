@@ -1,4 +1,4 @@
-//! A file's text, and places in it as people count them.
+//! The text of a file, and places in it as line and column.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 
-/// Largest file that is read, in bytes (1 MiB): a larger one is a mistake, such as an image given as a playbook.
+/// Largest file that is read, in bytes (1 MiB): a larger file is a mistake, such as an image given
+/// as a playbook.
 pub const FILE_LIMIT: u64 = 1024 * 1024;
 
-/// A text and the file that it came from.
+/// A text and the path of the file that it was read from.
 #[derive(Debug, PartialEq, Eq)]
 pub struct SourceFile {
     path: PathBuf,
@@ -18,7 +19,7 @@ pub struct SourceFile {
 }
 
 impl SourceFile {
-    /// A text that was read already. The path may also name an option, such as `--limit`.
+    /// Wraps a text that was already read. The path may also name an option, such as `--limit`.
     pub fn new(path: impl Into<PathBuf>, text: impl Into<String>) -> Arc<Self> {
         Arc::new(Self {
             path: path.into(),
@@ -29,7 +30,8 @@ impl SourceFile {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it cannot be read, is larger than [`FILE_LIMIT`] or is not UTF-8 (with the place of the first wrong byte).
+    /// If the file cannot be read, is larger than [`FILE_LIMIT`] or is not UTF-8 (with the place of
+    /// the first invalid byte).
     pub fn read(path: &Path) -> Result<Arc<Self>, Diagnostics> {
         let at_top = || SourceSpan::new(&Self::new(path, ""), 0..0);
         let unreadable = |error: std::io::Error| -> Diagnostics {
@@ -73,13 +75,13 @@ impl SourceFile {
         Ok(Self::new(path, text))
     }
 
-    /// The file, as it was named.
+    /// Returns the path as it was given.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     #[must_use]
     pub fn text(&self) -> &str {
         &self.text
@@ -91,12 +93,12 @@ impl SourceFile {
 pub struct SourceSpan {
     /// The file.
     pub source: Arc<SourceFile>,
-    /// Bytes of its text.
+    /// Byte range in the text of the file.
     pub span: Range<usize>,
 }
 
 impl SourceSpan {
-    /// A place; a range beyond the text is cut to it.
+    /// Makes a place; a range that goes beyond the text is cut to its end.
     #[must_use]
     pub fn new(source: &Arc<SourceFile>, span: Range<usize>) -> Self {
         let floor = |offset: usize| {
@@ -113,13 +115,13 @@ impl SourceSpan {
         }
     }
 
-    /// Line, from 1.
+    /// Returns the line, from 1.
     #[must_use]
     pub fn line(&self) -> usize {
         self.before().matches('\n').count() + 1
     }
 
-    /// Column in characters, from 1.
+    /// Returns the column in characters, from 1.
     #[must_use]
     pub fn column(&self) -> usize {
         self.before()
@@ -131,7 +133,7 @@ impl SourceSpan {
             + 1
     }
 
-    /// The text of the place.
+    /// Returns the text at the place.
     #[must_use]
     pub fn text(&self) -> &str {
         self.source.text.get(self.span.clone()).unwrap_or_default()

@@ -1,5 +1,6 @@
-//! TOML files as trees in which every key and value knows where it stands. Inventories and playbooks are read through
-//! this module, so that each error of a user's file, early or late, carries its own line and column.
+//! TOML files as trees in which every key and value carries its position. Inventories and
+//! playbooks are read through this module, so that each error in a user's file, early or late,
+//! has its own line and column.
 
 mod nearest;
 mod node;

@@ -1,7 +1,7 @@
-//! The nearest known name to a mistyped one.
+//! Suggests the known name that is nearest to a mistyped name.
 
-/// The candidate nearest to `name`, when it is near enough to be what was meant: at most a third of the letters differ,
-/// or one of them begins with the other.
+/// Returns the candidate nearest to `name` if it is near enough to have been meant: at most a third
+/// of the letters differ, or one of the two names begins with the other.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = name.to_lowercase();
     let near = |candidate: &'a str| {
@@ -19,7 +19,8 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The hint for an unknown name: the nearest known one, or all of them when there are few, or nothing.
+/// Returns the hint for an unknown name: the nearest known name, all known names if there are at
+/// most 24, or `None`.
 pub fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -29,7 +30,7 @@ pub fn did_you_mean<'a>(
         return Some(format!("did you mean `{candidate}`?"));
     }
     let few = !candidates.is_empty() && candidates.len() <= 24;
-    few.then(|| format!("known here: {}", candidates.join(", ")))
+    few.then(|| format!("known names: {}", candidates.join(", ")))
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typo_finds_its_name_and_a_stranger_finds_none() {
+    fn a_typo_is_matched_and_an_unrelated_name_is_not() {
         let names = ["address", "groups", "vars", "user"];
         assert_eq!(nearest("adress", names), Some("address"));
         assert_eq!(nearest("Group", names), Some("groups"));
@@ -46,10 +47,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_near_name_a_short_list_is_the_hint() {
+    fn a_short_list_is_the_hint_if_no_name_is_near() {
         assert_eq!(
             did_you_mean("zzzzzz", ["a", "b"]).as_deref(),
-            Some("known here: a, b")
+            Some("known names: a, b")
         );
         assert_eq!(did_you_mean("zzzzzz", []), None);
     }

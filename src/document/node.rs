@@ -1,20 +1,22 @@
-//! The tree itself: owned values with their byte ranges, in the order of the file.
+//! The nodes of the tree: owned values with their byte ranges, in the order of the file.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-/// A value and where it stands in its file.
+/// A value and its position in its file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TomlNode {
     /// The value.
     pub value: TomlValue,
-    /// Byte range of the value in its source; inherited by everything that a template made out of it.
+    /// Byte range of the value in its source; values rendered from it by a template inherit the
+    /// range.
     pub span: Range<usize>,
 }
 
-/// A TOML value. Numbers are kept as the text that TOML reads back, so that a tree can lend itself to a deserializer.
+/// A TOML value. Numbers are kept as text that TOML can read back, so that a deserializer can
+/// borrow the tree.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the variants are TOML's own types")]
 pub enum TomlValue {
@@ -39,13 +41,13 @@ pub struct TomlEntry {
 }
 
 impl TomlNode {
-    /// A node made of a value and a place.
+    /// Makes a node from a value and its place.
     #[must_use]
     pub fn new(value: TomlValue, span: Range<usize>) -> Self {
         Self { value, span }
     }
 
-    /// The type's name for messages, with its article.
+    /// Returns the type's name for messages, with its article.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self.value {
@@ -59,7 +61,7 @@ impl TomlNode {
         }
     }
 
-    /// The text, when it is a string.
+    /// Returns the text if the value is a string.
     #[must_use]
     pub fn as_str(&self) -> Option<&str> {
         if let TomlValue::String(text) = &self.value {
@@ -69,7 +71,7 @@ impl TomlNode {
         }
     }
 
-    /// The keys, when it is a table.
+    /// Returns the entries if the value is a table.
     #[must_use]
     pub fn as_table(&self) -> Option<&[TomlEntry]> {
         if let TomlValue::Table(entries) = &self.value {
@@ -79,13 +81,13 @@ impl TomlNode {
         }
     }
 
-    /// A key's entry, when it is a table that has it.
+    /// Returns a key's entry if the value is a table that has the key.
     #[must_use]
     pub fn entry(&self, key: &str) -> Option<&TomlEntry> {
         self.as_table()?.iter().find(|entry| entry.key == key)
     }
 
-    /// Gives the whole tree one place, as of a value that was made out of another.
+    /// Gives the whole tree one place, for a value that was made from another value.
     pub fn move_to(&mut self, span: &Range<usize>) {
         self.span = span.clone();
         match &mut self.value {
@@ -100,7 +102,7 @@ impl TomlNode {
         }
     }
 
-    /// Whether any string or key in the tree is a template.
+    /// Returns true if any string or key in the tree is a template.
     #[must_use]
     pub fn has_template(&self) -> bool {
         match &self.value {
@@ -113,7 +115,7 @@ impl TomlNode {
         }
     }
 
-    /// The tree as a value that serde reads, spans included.
+    /// Returns the tree as a value that serde reads, spans included.
     #[must_use]
     pub fn to_toml(&self) -> Spanned<DeValue<'_>> {
         let value = match &self.value {
@@ -142,7 +144,7 @@ impl TomlNode {
         Spanned::new(self.span.clone(), value)
     }
 
-    /// The tree as JSON, for `--json` views. Dates become strings.
+    /// Returns the tree as JSON, for `--json` views. Dates become strings.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.value {
@@ -164,13 +166,14 @@ impl TomlNode {
     }
 }
 
-/// Whether a text has anything for the template engine to do.
+/// Returns true if the text contains template syntax.
 #[must_use]
 pub fn is_template(text: &str) -> bool {
     text.contains("{{") || text.contains("{%") || text.contains("{#")
 }
 
-// The text was written by this module or read by the TOML parser, so that it parses; a string is the honest fallback.
+// The text was written by this module or accepted by the TOML parser, so it parses again. If it
+// ever does not, a string loses nothing.
 fn number(text: &str) -> DeValue<'_> {
     DeValue::parse(text).map_or_else(|_| DeValue::String(text.into()), Spanned::into_inner)
 }

@@ -1,4 +1,4 @@
-//! From text to tree: every syntax error of a file at once.
+//! Parses text into a tree and reports every syntax error of a file at once.
 
 use std::ops::Range;
 use std::path::Path;
@@ -11,15 +11,16 @@ use super::{TomlEntry, TomlNode, TomlValue};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 
-/// Syntax errors of one file that are told: what comes after so many follows from them.
+/// Largest number of syntax errors reported per file: later errors usually follow from the first
+/// ones.
 const ERRORS_SHOWN: usize = 20;
 
 /// A parsed file.
 #[derive(Debug, Clone)]
 pub struct TomlDocument {
-    /// Its text.
+    /// Text of the file.
     pub source: Arc<SourceFile>,
-    /// Its root table.
+    /// Root table of the file.
     pub root: TomlNode,
 }
 
@@ -27,7 +28,7 @@ impl TomlDocument {
     /// Reads and parses a file.
     ///
     /// # Errors
-    /// All of the file's syntax errors, or why it could not be read.
+    /// All of the file's syntax errors, or the reason why it could not be read.
     pub fn read(path: &Path) -> Result<Self, Diagnostics> {
         Self::parse(SourceFile::read(path)?)
     }
@@ -35,7 +36,7 @@ impl TomlDocument {
     /// Parses a text.
     ///
     /// # Errors
-    /// All of its syntax errors.
+    /// All syntax errors of the text.
     pub fn parse(source: Arc<SourceFile>) -> Result<Self, Diagnostics> {
         let (table, errors) = DeTable::parse_recoverable(source.text());
         if errors.is_empty() {
@@ -49,21 +50,22 @@ impl TomlDocument {
         Err(news.map(|error| syntax_error(&source, error)).collect())
     }
 
-    /// A place in this file.
+    /// Returns a place in this file.
     #[must_use]
     pub fn place(&self, span: &Range<usize>) -> SourceSpan {
         SourceSpan::new(&self.source, span.clone())
     }
 }
 
-/// Parses one value, as after `-e key=`; `None` when the text is no TOML value.
+/// Parses one value, as after `-e key=`. Returns `None` if the text is not a TOML value.
 #[must_use]
 pub fn parse_value(text: &str) -> Option<TomlNode> {
     let value = DeValue::parse(text).ok()?;
     Some(node(value.span(), value.into_inner()))
 }
 
-/// Whether an error is about a key below a header that is a repetition itself: the header says it all.
+/// Returns true if an error is about a key below a header that is itself a duplicate: the error at
+/// the header is enough.
 fn follows_from_an_earlier(source: &SourceFile, errors: &[toml::de::Error], at: usize) -> bool {
     let start = |error: &toml::de::Error| error.span().map_or(0, |span| span.start);
     let header = |offset: usize| {

@@ -1,4 +1,4 @@
-//! Reads typed fields out of a tree, collecting what is wrong instead of stopping at it.
+//! Reads typed fields out of a tree. Errors are collected instead of stopping at the first.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use super::{TomlEntry, TomlNode, TomlValue, did_you_mean};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 
-/// Reads one file's fields. Each method returns `None` after having written down why.
+/// Reads the fields of one file. Each method that returns `None` has recorded the reason.
 pub struct FieldReader<'a> {
     /// The file.
     pub source: &'a Arc<SourceFile>,
-    /// What was wrong so far.
+    /// Errors found so far.
     pub diagnostics: &'a mut Diagnostics,
 }
 
 impl FieldReader<'_> {
-    /// Writes down an error.
+    /// Records an error.
     pub fn error(&mut self, span: &Range<usize>, message: impl Into<String>, hint: Option<String>) {
         self.diagnostics.push(
             Diagnostic::error(message)
@@ -25,13 +25,13 @@ impl FieldReader<'_> {
         );
     }
 
-    /// A place in the file.
+    /// Returns a place in the file.
     #[must_use]
     pub fn place(&self, span: &Range<usize>) -> SourceSpan {
         SourceSpan::new(self.source, span.clone())
     }
 
-    /// The keys of a table.
+    /// Reads a table and returns its entries.
     pub fn table<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n [TomlEntry]> {
         let table = node.as_table();
         if table.is_none() {
@@ -60,7 +60,7 @@ impl FieldReader<'_> {
         );
     }
 
-    /// A string.
+    /// Reads a string.
     pub fn string<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n str> {
         let text = node.as_str();
         if text.is_none() {
@@ -69,7 +69,7 @@ impl FieldReader<'_> {
         text
     }
 
-    /// A boolean.
+    /// Reads a boolean.
     pub fn boolean(&mut self, node: &TomlNode, what: &str) -> Option<bool> {
         if let TomlValue::Boolean(boolean) = node.value {
             return Some(boolean);
@@ -78,7 +78,7 @@ impl FieldReader<'_> {
         None
     }
 
-    /// An integer within a range.
+    /// Reads an integer within a range.
     pub fn integer(
         &mut self,
         node: &TomlNode,
@@ -100,7 +100,7 @@ impl FieldReader<'_> {
         number
     }
 
-    /// A list of strings with their places; one string is a list of one.
+    /// Reads a list of strings with their places; a single string counts as a list of one.
     pub fn strings<'n>(
         &mut self,
         node: &'n TomlNode,
@@ -119,7 +119,7 @@ impl FieldReader<'_> {
         }
     }
 
-    /// A list.
+    /// Reads a list.
     pub fn list<'n>(&mut self, node: &'n TomlNode, what: &str) -> Option<&'n [TomlNode]> {
         if let TomlValue::Array(items) = &node.value {
             return Some(items);

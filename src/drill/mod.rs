@@ -1,5 +1,6 @@
-//! Failure drills: what should happen when machines are lost, and whether it did. `scenario` says who is lost and what should
-//! hold, pure; `watch` looks at the swarm meanwhile, `probe` sends requests to a published port; `verdict` compares.
+//! Failure drills: the expected effect of a loss of machines, and the measured effect. `scenario`
+//! chooses the machines and states the expectations, without I/O; `watch` samples the swarm
+//! meanwhile; `probe` sends requests to a published port; `results` compares.
 
 mod probe;
 mod results;

@@ -1,4 +1,5 @@
-//! Requests to a published port, as a client of each machine would send them: five a second, each of its own connection.
+//! Requests to a published port, as a client of each machine would send them: five a second, each
+//! on its own connection.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -10,19 +11,20 @@ use tokio::net::TcpStream;
 
 use crate::names::HostName;
 
-/// Between two requests to one machine.
+/// Time between two requests to one machine.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// How long an answer may take.
+/// Longest time for an answer.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What became of the requests to one machine.
+/// Results of the requests to one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestStats {
     /// Requests sent.
     pub sent: u32,
     /// Requests without an answer.
     pub lost: u32,
-    /// From the first lost request to the next answer; `None` while there was none, or none was lost.
+    /// Time from the first lost request to the next answer; `None` if no request was lost, or no
+    /// answer followed.
     pub outage: Option<Duration>,
 }
 
@@ -33,7 +35,7 @@ pub struct PortProber {
 }
 
 impl PortProber {
-    /// Starts with the machines that answer now; the others serve nothing at that port.
+    /// Starts with the machines that answer now; the others serve nothing on that port.
     pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
         let all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
@@ -72,7 +74,7 @@ impl PortProber {
         Self { all_stats, tasks }
     }
 
-    /// Stops, and gives what became of the requests.
+    /// Stops and returns the results of the requests.
     pub async fn stop(mut self) -> BTreeMap<HostName, RequestStats> {
         self.tasks.shutdown().await;
         self.all_stats
@@ -82,7 +84,7 @@ impl PortProber {
     }
 }
 
-/// Whether anything is said to a request: which protocol it is does not matter.
+/// Returns true if the machine sends any answer; the protocol does not matter.
 async fn answers(address: IpAddr, port: u16) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect((address, port)).await?;
@@ -117,7 +119,8 @@ mod tests {
         );
         let server = tokio::spawn(serve(listener));
         let (serving, other) = (HostName::new("a"), HostName::new("b"));
-        // The other one serves nothing there before the drill: nothing is lost with it.
+        // The second machine serves nothing on the port before the drill, so none of its requests
+        // is lost.
         let prober = PortProber::start(
             &[
                 (serving.clone(), address),

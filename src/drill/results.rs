@@ -1,4 +1,4 @@
-//! What was measured beside what should hold. Pure.
+//! Compares the measurements of a drill with its expectations. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,42 +6,43 @@ use std::time::Duration;
 use super::{DrillPlan, RecoveryTimes, RequestStats};
 use crate::names::HostName;
 
-/// A new leader is chosen within this; raft's own election takes about 3 s.
+/// Limit for a new leader; raft's own election takes about 3 s.
 pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);
-/// A node is called down after missed heartbeats (5 s each, a grace of three).
+/// Limit until a manager reports a lost node as down, after missed heartbeats (5 s each, a grace of
+/// three).
 pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Tasks are started elsewhere within this, images being there.
+/// Limit until tasks are started elsewhere, if the images are present.
 pub(super) const SERVICES_WITHIN: Duration = Duration::from_secs(120);
-/// The cluster is whole again within this, machines having booted.
+/// Limit until the cluster is healthy again after the machines have booted.
 pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 
-/// All that was measured.
+/// All measurements of a drill.
 #[derive(Debug, Clone, Default)]
 pub struct DrillMeasurement {
-    /// What the swarm did.
+    /// Observed recovery of the swarm.
     pub watched: RecoveryTimes,
-    /// What became of requests, where a port is published.
+    /// Results of the requests, if a port is published.
     pub requests: Option<BTreeMap<HostName, RequestStats>>,
-    /// From the start of the machines to a whole cluster; `None` when it is not.
+    /// Time from the start of the machines to a healthy cluster; `None` if it is not healthy.
     pub whole: Option<Duration>,
-    /// What was wrong at the end.
+    /// Problems at the end.
     pub problems: Vec<String>,
 }
 
-/// One line of the table.
+/// A line of the table.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DrillResult {
-    /// What was looked at.
+    /// Name of the measurement.
     pub what: String,
-    /// What should hold; empty where nothing is asked.
+    /// Expectation; empty if there is none.
     pub expected: String,
-    /// What was.
+    /// Measured value.
     pub measured: String,
-    /// Whether it held; `None` where nothing is asked.
+    /// True if the expectation was met; `None` if there is none.
     pub held: Option<bool>,
 }
 
-/// The table.
+/// Returns the table of results.
 #[must_use]
 pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
@@ -54,9 +55,13 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
     };
     if plan.keeps_majority() {
         rows.push(within("a leader", LEADER_WITHIN, watched.leader));
-        rows.push(within("lost nodes called down", DOWN_WITHIN, watched.down));
         rows.push(within(
-            "services have their tasks",
+            "lost nodes reported down",
+            DOWN_WITHIN,
+            watched.down,
+        ));
+        rows.push(within(
+            "services have all their tasks",
             SERVICES_WITHIN,
             watched.services,
         ));
@@ -74,7 +79,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             expected: "none".into(),
             measured: watched.leader.map_or_else(
                 || format!("none for {}", seconds(watched.whole)),
-                |_| "there is one".into(),
+                |_| "a leader was elected".into(),
             ),
             held: Some(watched.leader.is_none()),
         });
@@ -83,7 +88,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
         None => rows.push(DrillResult {
             what: "requests".into(),
             expected: String::new(),
-            measured: "not measured: no port is published, or nothing answers at it".into(),
+            measured: "not measured: no port is published, or no machine answers on it".into(),
             held: None,
         }),
         Some(all_stats) => {
@@ -99,7 +104,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             };
             let (sent, gone) = sum(false);
             rows.push(DrillResult {
-                what: "requests to the others lost".into(),
+                what: "lost requests to the other machines".into(),
                 expected: "0".into(),
                 measured: format!("{gone} of {sent}"),
                 held: Some(gone == 0 && sent > 0),
@@ -108,11 +113,11 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
                 let (sent, gone) = sum(true);
                 let outage = of(true).map(|(_, stats)| stats.outage).max().flatten();
                 let outage = outage.map_or_else(
-                    || "no answer again".into(),
+                    || "no answer since".into(),
                     |time| format!("answered again after {}", seconds(time)),
                 );
                 rows.push(DrillResult {
-                    what: "requests to the lost machines lost".into(),
+                    what: "lost requests to the lost machines".into(),
                     expected: String::new(),
                     measured: format!("{gone} of {sent}; {outage}"),
                     held: None,
@@ -121,7 +126,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
         }
     }
     rows.push(DrillResult {
-        what: "whole again after the start".into(),
+        what: "healthy again after the start".into(),
         expected: format!("within {} s", WHOLE_WITHIN.as_secs()),
         measured: measured
             .whole
@@ -176,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn what_should_hold_is_held_against_what_was() {
+    fn measurements_are_compared_with_expectations() {
         assert!(failed(&plan(2), &measured(0)).is_empty());
         assert_eq!(
             failed(&plan(2), &measured(1)),
-            ["requests to the others lost"]
+            ["lost requests to the other machines"]
         );
         assert_eq!(
             failed(&plan(1), &measured(0)),
@@ -191,9 +196,9 @@ mod tests {
         (slow.watched.down, slow.watched.services, slow.whole) = (None, None, None);
         slow.problems.push("node x is down".into());
         let all = [
-            "lost nodes called down",
-            "services have their tasks",
-            "whole again after the start",
+            "lost nodes reported down",
+            "services have all their tasks",
+            "healthy again after the start",
         ];
         assert_eq!(failed(&plan(2), &slow), all);
         let silent = DrillMeasurement {
@@ -202,7 +207,7 @@ mod tests {
         };
         assert!(
             failed(&plan(2), &silent).is_empty(),
-            "what is not measured is said, and is no failure"
+            "a measurement that was not made is reported, and is no failure"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Who is lost in a drill, and what should hold then. Pure.
+//! Chooses the lost machines of a drill and states the expectations. Pure.
 
 use crate::names::HostName;
 use crate::swarm::NodeRole;
 
-/// A drill.
+/// Kind of a drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// The leader is lost.
@@ -21,45 +21,45 @@ pub enum Scenario {
 /// A host as a node of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillNode {
-    /// The inventory's name.
+    /// Name in the inventory.
     pub host: HostName,
-    /// Its role.
+    /// Role of the node.
     pub role: NodeRole,
-    /// Whether it leads.
+    /// True if the node is the leader.
     pub leader: bool,
-    /// Whether the inventory has it in the group `load_balancers`.
+    /// True if the inventory lists the host in the group `load_balancers`.
     pub balances: bool,
 }
 
-/// Who is lost, and what that means.
+/// The lost machines and the expected effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillPlan {
-    /// The hosts that are stopped, all at once.
+    /// Hosts that are stopped, all at once.
     pub lost: Vec<HostName>,
-    /// Managers before, and those that are left.
+    /// Number of managers before the loss, and of those that remain.
     pub managers: (usize, usize),
-    /// What should happen, in sentences.
+    /// Expected effects, as sentences.
     pub expected: Vec<String>,
 }
 
 impl DrillPlan {
-    /// Whether the managers that are left can still decide.
+    /// Returns true if the remaining managers are a majority.
     #[must_use]
     pub fn keeps_majority(&self) -> bool {
         self.managers.1 > self.managers.0 / 2
     }
 }
 
-/// Chooses who is lost; `chosen` hosts are taken as they are.
+/// Chooses the lost hosts; hosts in `chosen` are taken first.
 ///
 /// # Errors
-/// When the swarm has too few of the machines that the drill is about, or a chosen host is none of them.
+/// Fails if the swarm has too few machines for the drill, or if a chosen host does not suit it.
 pub fn plan_drill(
     scenario: Scenario,
     members: &[DrillNode],
     chosen: &[HostName],
 ) -> Result<DrillPlan, String> {
-    // The leader first: its loss is the hardest.
+    // The leader is first because its loss is the hardest case.
     let of_role = |role: NodeRole| {
         let mut found: Vec<&DrillNode> = members
             .iter()
@@ -85,7 +85,7 @@ pub fn plan_drill(
     let is_candidate = |host: &HostName| candidates.iter().any(|member| member.host == *host);
     if let Some(stranger) = chosen.iter().find(|host| !is_candidate(host)) {
         return Err(format!(
-            "{stranger} is not what this drill stops: it is about {what}"
+            "{stranger} does not suit this drill, which stops {what}"
         ));
     }
     let mut lost: Vec<HostName> = chosen.to_vec();
@@ -98,12 +98,12 @@ pub fn plan_drill(
     lost.truncate(wanted);
     if lost.len() < wanted {
         return Err(format!(
-            "the drill is about {what}, and the swarm has {} of them",
+            "the drill stops {what}, and the swarm has only {} of them",
             lost.len()
         ));
     }
     if lost.len() == members.len() {
-        return Err("nobody would be left to look on".into());
+        return Err("no host would be left to observe the drill".into());
     }
     let managers = of_role(NodeRole::Manager);
     let left = managers
@@ -131,26 +131,29 @@ fn expected(scenario: Scenario, plan: &DrillPlan, leader_lost: bool) -> Vec<Stri
     if plan.keeps_majority() {
         if leader_lost {
             expected.push(format!(
-                "{left} of {before} managers are a majority: they choose a new leader"
+                "{left} of {before} managers are a majority and elect a new leader"
             ));
         } else {
             expected.push("the swarm keeps its leader and accepts changes".into());
         }
-        expected
-            .push("the managers call the lost nodes down, and start their tasks on others".into());
+        expected.push(
+            "the managers report the lost nodes as down and start their tasks on other nodes"
+                .into(),
+        );
     } else {
         expected.push(format!(
-            "{left} of {before} managers are no majority: no leader, nothing can be changed"
+            "{left} of {before} managers are no majority: there is no leader, and no change is possible"
         ));
-        expected.push("tasks that run go on; those of the lost machines are not replaced".into());
+        expected.push("running tasks continue; tasks of the lost machines are not replaced".into());
     }
-    expected.push("the other machines answer every request at the published port".into());
+    expected.push("the other machines answer every request on the published port".into());
     if scenario == Scenario::LoadBalancerHost {
         expected.push(
-            "who only knows the lost machine's address gets no answer until it is back".into(),
+            "clients that only know the lost machine's address get no answer until it is back"
+                .into(),
         );
     }
-    expected.push("when the machines are back, the cluster is whole without anybody's help".into());
+    expected.push("when the machines are back, the cluster is healthy without intervention".into());
     expected
 }
 
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_lost_and_whether_the_majority_is() {
+    fn scenarios_choose_hosts_and_report_the_majority() {
         let five = members(3, 2);
         assert_eq!(
             lost(Scenario::ManagerLoss, &five, &[]),
@@ -229,25 +232,25 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drilled_is_said() {
+    fn impossible_drills_are_refused() {
         for (scenario, members, chosen, why) in [
             (
                 Scenario::TwoWorkers,
                 members(3, 1),
                 vec![],
-                "the drill is about two workers, and the swarm has 1 of them",
+                "the drill stops two workers, and the swarm has only 1 of them",
             ),
             (
                 Scenario::WorkerLoss,
                 members(3, 1),
                 vec!["m1"],
-                "m1 is not what this drill stops: it is about a worker",
+                "m1 does not suit this drill, which stops a worker",
             ),
             (
                 Scenario::TwoManagers,
                 members(2, 0),
                 vec![],
-                "nobody would be left to look on",
+                "no host would be left to observe the drill",
             ),
         ] {
             assert_eq!(lost(scenario, &members, &chosen), Err(why.to_owned()));
@@ -255,17 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn what_should_happen_is_said_before() {
+    fn expectations_are_stated_before_the_drill() {
         let sentences = |scenario| {
             plan_drill(scenario, &members(3, 2), &[])
                 .unwrap()
                 .expected
                 .join("\n")
         };
-        assert!(sentences(Scenario::ManagerLoss).contains("choose a new leader"));
+        assert!(sentences(Scenario::ManagerLoss).contains("elect a new leader"));
         assert!(sentences(Scenario::TwoManagers).contains("no majority"));
         assert!(
-            sentences(Scenario::LoadBalancerHost).contains("only knows the lost machine's address")
+            sentences(Scenario::LoadBalancerHost).contains("only know the lost machine's address")
         );
     }
 }

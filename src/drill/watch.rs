@@ -1,4 +1,4 @@
-//! Looks at the swarm through the machines that are left, again and again, until it is as it should be or time is up.
+//! Samples the swarm through the remaining machines until it has recovered or the time is up.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,38 +10,39 @@ use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::swarm::{DockerInfo, SwarmNode};
 
-/// Between two looks.
+/// Time between two samples.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One look.
+/// One sample of the swarm.
 #[derive(Debug, Clone, Default)]
 pub struct SwarmSample {
-    /// Whether a manager says that the swarm has a leader.
+    /// True if a manager reports a leader.
     pub leader: bool,
-    /// The nodes, where a manager lists them.
+    /// The nodes, if a manager lists them.
     pub nodes: Option<Vec<SwarmNode>>,
-    /// Names of services that have fewer tasks than wanted, and could have them anywhere.
+    /// Names of services that have fewer tasks than wanted and may run them on any node.
     pub short: Vec<String>,
-    /// Names of services that have fewer tasks than wanted, and whose placement is constrained: their node may be the lost one.
+    /// Names of services that have fewer tasks than wanted and a constrained placement: their node
+    /// may be lost.
     pub pinned: Vec<String>,
 }
 
-/// When what was first seen, since the machines were stopped.
+/// Time of each first observation, measured from the stop of the machines.
 #[derive(Debug, Clone, Default)]
 pub struct RecoveryTimes {
-    /// A leader.
+    /// A manager reports a leader.
     pub leader: Option<Duration>,
-    /// All lost nodes called down.
+    /// A manager reports all lost nodes as down.
     pub down: Option<Duration>,
-    /// Every service with as many tasks as wanted, after the nodes were called down.
+    /// Every service has as many tasks as wanted, after the lost nodes were reported down.
     pub services: Option<Duration>,
     /// Services that wait for the lost machines.
     pub pinned: Vec<String>,
-    /// How long was watched.
+    /// Duration of the observation.
     pub whole: Duration,
 }
 
-/// Asks the managers among these hosts.
+/// Queries the managers among these hosts.
 pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     let mut sample = SwarmSample::default();
     for host in hosts {
@@ -49,7 +50,7 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
         let Some(info) = answer.ok().map(DockerInfo::read) else {
             continue;
         };
-        // An Engine tells its cluster only while that has a leader.
+        // An Engine reports its cluster only while the cluster has a leader.
         if !info.control_available || info.cluster_id.is_none() {
             continue;
         }
@@ -69,7 +70,8 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     sample
 }
 
-/// Services with fewer running tasks than wanted: those that may run anywhere, and those that may not.
+/// Returns services with fewer running tasks than wanted: those that may run on any node, then the
+/// constrained ones.
 fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     let (mut free, mut pinned) = (Vec::new(), Vec::new());
     for service in services.as_array().into_iter().flatten() {
@@ -99,7 +101,7 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     (free, pinned)
 }
 
-/// The first port that a service publishes by TCP.
+/// Returns the first TCP port that a service publishes.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
         let answer = fleet.get(host, "/services").await;
@@ -118,8 +120,8 @@ pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u1
     None
 }
 
-/// Watches until leader, lost nodes and services are as they should be without the lost machines; or, where nothing can be decided
-/// any more (`decides` false), for `patience`.
+/// Watches until leader, lost nodes and services have recovered without the lost machines. If the
+/// managers have no majority (`decides` is false), it watches for the whole `patience`.
 pub async fn watch(
     fleet: &Arc<Fleet>,
     left: &[HostName],
@@ -169,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_that_lack_tasks() {
+    fn short_services_are_split_by_constraints() {
         let service = |name: &str, running: u64, desired: u64, constraints: Value| {
             json!({ "Spec": { "Name": name, "TaskTemplate": { "Placement": { "Constraints": constraints } } },
                 "ServiceStatus": { "RunningTasks": running, "DesiredTasks": desired } })

@@ -1,8 +1,8 @@
-//! What may stand as an address: IPv4, IPv6, or a host name of RFC 1123.
+//! Checks addresses of hosts: IPv4, IPv6, or a host name of RFC 1123.
 
 use std::net::IpAddr;
 
-/// What is wrong with an address, if anything.
+/// Returns the hint for an invalid address, or `None` if the address is valid.
 pub(super) fn fault(address: &str) -> Option<&'static str> {
     if address.parse::<IpAddr>().is_ok() {
         return None;
@@ -12,7 +12,7 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
         .and_then(|rest| rest.strip_suffix(']'))
     {
         return Some(match inner.parse::<IpAddr>() {
-            Ok(_) => "an IPv6 address stands without brackets",
+            Ok(_) => "write an IPv6 address without brackets",
             Err(_) => "use an IPv4 or IPv6 address or a host name",
         });
     }
@@ -36,7 +36,7 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
     if address.contains('@') {
         return Some("give the login user as `user = ...`");
     }
-    // Only digits and dots: meant as IPv4, and not one.
+    // Only digits and dots: an IPv4 address was meant, but it is not valid.
     if !address.is_empty()
         && address
             .chars()
@@ -54,7 +54,7 @@ fn is_host_name(name: &str) -> bool {
         (1..=63).contains(&label.len())
             && !label.starts_with('-')
             && !label.ends_with('-')
-            // The underscore is not RFC 1123's, yet names with one resolve and are in use.
+            // RFC 1123 does not allow underscores, but names with them resolve and are in use.
             && label.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_'))
     };
     name.len() <= 253 && name.split('.').all(is_label)
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_are_one() {
+    fn valid_addresses_are_accepted() {
         for address in [
             "192.168.56.11",
             "::1",
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_not() {
+    fn invalid_addresses_are_refused() {
         for address in [
             "",
             "192.168.56",

@@ -1,4 +1,4 @@
-//! Variables of the command line: `-e key=value` and `-e @file.toml`. They are the strongest.
+//! Variables of the command line: `-e key=value` and `-e @file.toml`. They override all others.
 
 use std::path::Path;
 
@@ -8,8 +8,8 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::{FieldReader, TomlDocument, TomlEntry, TomlNode, TomlValue, parse_value};
 
-/// Reads `-e` arguments in order; a later one is stronger. A value is read as TOML where it is TOML (`5`, `true`,
-/// `["a"]`), else as a string.
+/// Reads `-e` arguments in order; a later argument overrides an earlier one. A value that is valid
+/// TOML (`5`, `true`, `["a"]`) is read as TOML, any other value as a string.
 ///
 /// # Errors
 /// Every argument that is neither `key=value` nor a readable `@file`.
@@ -47,7 +47,7 @@ fn one(argument: &str, diagnostics: &mut Diagnostics) -> Result<VariableMap, Dia
         .split_once('=')
         .filter(|(key, _)| is_identifier(key))
     else {
-        // The value may be secret; the key alone says which argument is meant.
+        // The value may be secret; the key is enough to identify the argument.
         let shown = argument.split('=').next().unwrap_or_default();
         let error = Diagnostic::error(format!("`-e {shown}` is not key=value")).at(place);
         return Err(error

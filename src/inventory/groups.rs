@@ -1,4 +1,5 @@
-//! Groups: named by the hosts that are in them, optionally described by `[groups.NAME]`.
+//! Groups. A host lists the groups that it belongs to; `[groups.NAME]` optionally adds variables
+//! and children.
 
 use indexmap::{IndexMap, IndexSet};
 
@@ -10,14 +11,14 @@ use crate::document::{FieldReader, TomlEntry, did_you_mean};
 /// One group.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
-    /// Variables of its hosts.
+    /// Variables of the group's hosts.
     pub vars: VariableMap,
-    /// Groups whose hosts are in this one too, with the places where they are named.
+    /// Groups whose hosts belong to this group too, with the places where they are named.
     pub children: Vec<(String, SourceSpan)>,
 }
 
 impl Group {
-    /// Reads `[groups.NAME]` into a group that another file may have begun.
+    /// Reads `[groups.NAME]` into a group that another file may have started.
     pub(super) fn read(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) {
         let what = format!("[groups.{}]", entry.key);
         let Some(entries) = reader.table(&entry.node, &what) else {
@@ -46,7 +47,7 @@ impl Group {
     }
 }
 
-/// Reports children that are no group, and groups that contain themselves.
+/// Reports children that are not groups, and groups that contain themselves.
 pub(super) fn check(groups: &IndexMap<String, Group>, diagnostics: &mut Diagnostics) {
     for (name, group) in groups {
         for (child, place) in &group.children {
@@ -71,20 +72,20 @@ pub(super) fn check(groups: &IndexMap<String, Group>, diagnostics: &mut Diagnost
     }
 }
 
-/// All groups of a host that says to be in `direct` ones: parents before children, so that a child's variables are the
-/// stronger ones, and else in the order given.
+/// Returns all groups of a host whose table lists `direct`: parents before children, because a
+/// child's variables are stronger, otherwise in the order given.
 pub(super) fn closure(groups: &IndexMap<String, Group>, direct: &[String]) -> IndexSet<String> {
     let mut closed: IndexSet<String> = IndexSet::new();
     for group in direct {
         closed.extend(ancestors(groups, group));
         closed.insert(group.clone());
     }
-    // Stable: groups of the same depth stay in the order of the host's list.
+    // The sort is stable: groups of the same depth stay in the order of the host's list.
     closed.sort_by_cached_key(|group| ancestors(groups, group).len());
     closed
 }
 
-/// Groups above a group, found breadth first; ends on circles too.
+/// Returns all ancestors of a group. Terminates even if groups contain each other in a circle.
 fn ancestors(groups: &IndexMap<String, Group>, group: &str) -> IndexSet<String> {
     let mut found: IndexSet<String> = IndexSet::new();
     let mut next = vec![group.to_owned()];

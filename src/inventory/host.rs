@@ -1,4 +1,4 @@
-//! One host's table.
+//! Reads the table of a host, and defines the merged host.
 
 use indexmap::IndexMap;
 
@@ -11,21 +11,21 @@ use crate::names::HostName;
 /// One host of the inventory.
 #[derive(Debug, Clone)]
 pub struct Host {
-    /// Where its name stands.
+    /// Place of the host's name in its file.
     pub place: SourceSpan,
-    /// How it is reached.
+    /// Connection settings.
     pub target: SshTarget,
-    /// All groups that it is in: parents before children, then in the order given.
+    /// All groups of the host: parents before children, then in the order given.
     pub groups: Vec<String>,
-    /// Whether it is meant to be in no play.
+    /// True if the host is meant to be in no play.
     pub unmanaged: bool,
-    /// Whether its file says that it may be broken on purpose (`disposable = true`).
+    /// True if the host's file allows breaking it on purpose (`disposable = true`).
     pub disposable: bool,
-    /// Its merged variables, without those of playbooks.
+    /// Merged variables of the host, without those of playbooks.
     pub vars: VariableMap,
 }
 
-/// A host's table before it is merged with what is true of all.
+/// A host's table before it is merged with defaults and groups.
 #[derive(Debug)]
 pub(super) struct HostTable {
     pub(super) place: SourceSpan,
@@ -38,7 +38,7 @@ pub(super) struct HostTable {
     pub(super) vars: VariableMap,
 }
 
-/// Whether a host may have this name.
+/// Returns true if a host may have this name.
 fn is_host_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with('-')
@@ -58,7 +58,7 @@ impl HostTable {
             let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
             reader.error(
                 &entry.key_span,
-                format!("`{}` is no name for a host", entry.key),
+                format!("`{}` is not a valid host name", entry.key),
                 Some(hint),
             );
             return None;
@@ -138,12 +138,12 @@ impl HostTable {
                 Some(fault.into()),
             );
         }
-        // Kept in any case, so that the host is there for the checks that follow.
+        // Kept even if it is invalid, so that the host exists for later checks.
         self.address = Some(address.to_owned());
     }
 }
 
-/// Reports a name that no group can have.
+/// Reports an invalid group name.
 pub(super) fn check_group_name(
     reader: &mut FieldReader<'_>,
     name: &str,
@@ -157,6 +157,10 @@ pub(super) fn check_group_name(
         );
     } else if !is_host_name(name) {
         let hint = "letters, digits, `-`, `_` and `.`, not starting with `-`".to_owned();
-        reader.error(span, format!("`{name}` is no name for a group"), Some(hint));
+        reader.error(
+            span,
+            format!("`{name}` is not a valid group name"),
+            Some(hint),
+        );
     }
 }

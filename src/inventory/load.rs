@@ -1,5 +1,5 @@
-//! Loads inventories: several files are read as one, a folder means all `*.toml` in it, and what other programs hold is
-//! written down as TOML first.
+//! Loads inventories. Several files are read as one inventory, a folder means all `*.toml` files in
+//! it, and inventories of other programs are first converted to TOML.
 
 use std::path::{Path, PathBuf};
 
@@ -16,28 +16,30 @@ use crate::document::{FieldReader, TomlDocument, TomlEntry, did_you_mean};
 use crate::inventory::{Roster, RosterEntry};
 use crate::names::HostName;
 
-/// Beside an inventory, and none: the rules of what drift is ignored (`drift::IgnoreRules`).
+/// File beside an inventory, not part of it, with the rules for ignored drift
+/// (`drift::IgnoreRules`).
 pub const IGNORE_FILE: &str = "ignore.toml";
 
-/// What an inventory is loaded from.
+/// Sources that an inventory is loaded from.
 #[derive(Debug, Clone, Default)]
 pub struct InventoryRequest {
-    /// Files, folders, `vagrant:DIR`, `terraform:DIR`, `ansible:FILE` and programs; where they disagree about a setting or a
-    /// variable, the later one wins.
+    /// Files, folders, `vagrant:DIR`, `terraform:DIR`, `ansible:FILE` and programs. A setting or
+    /// variable of a later source overrides that of an earlier one.
     pub paths: Vec<PathBuf>,
     /// `-e` arguments, see [`extra_vars`].
     pub extra_vars: Vec<String>,
 }
 
-/// Every host that can be reached, with its groups and variables.
+/// All hosts with their connection settings, groups and variables.
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub(super) hosts: IndexMap<HostName, Host>,
     pub(super) groups: IndexMap<String, Group>,
     pub(super) forks: Option<usize>,
-    /// Variables of the command line, which are stronger than a playbook's too.
+    /// Variables of the command line, which override a playbook's variables too.
     pub(super) extra: VariableMap,
-    /// Hosts are missing because of an error; what follows from that is no news.
+    /// True if hosts are missing because of an error; errors that follow from that are not
+    /// reported.
     pub(super) broken: bool,
 }
 
@@ -49,7 +51,7 @@ struct InventoryLoader {
     vars: VariableMap,
     groups: IndexMap<String, Group>,
     hosts: IndexMap<HostName, HostTable>,
-    /// Hosts of the document at hand that another program's inventory has, too, by that inventory.
+    /// Hosts of the current document that another program's inventory also has, by that inventory.
     twins: IndexMap<PathBuf, Vec<HostName>>,
     broken: bool,
 }
@@ -58,7 +60,7 @@ impl Inventory {
     /// Loads an inventory.
     ///
     /// # Errors
-    /// Everything that is wrong with it, of all files.
+    /// All errors of all files.
     pub fn load(paths: &[PathBuf], extra: &[String]) -> Result<Self, Diagnostics> {
         let request = InventoryRequest {
             paths: paths.to_vec(),
@@ -68,7 +70,8 @@ impl Inventory {
         diagnostics.into_result().map(|_| inventory)
     }
 
-    /// Loads as much as can be understood, so that later checks can report their errors together with these.
+    /// Loads as much as possible, so that later checks can report their errors together with the
+    /// returned ones.
     #[must_use]
     pub fn load_what_can_be(request: &InventoryRequest) -> (Self, Diagnostics) {
         let mut loader = InventoryLoader::default();
@@ -91,54 +94,55 @@ impl Inventory {
         loader.finish(request, extra)
     }
 
-    /// Every host, in the order of the files.
+    /// Returns all hosts, in the order of the files.
     pub fn hosts(&self) -> impl ExactSizeIterator<Item = (&HostName, &Host)> {
         self.hosts.iter()
     }
 
-    /// One host.
+    /// Returns a host by its name.
     #[must_use]
     pub fn host(&self, name: &HostName) -> Option<&Host> {
         self.hosts.get(name)
     }
 
-    /// How a host is reached.
+    /// Returns the connection settings of a host.
     #[must_use]
     pub fn target(&self, name: &HostName) -> Option<&SshTarget> {
         self.hosts.get(name).map(|host| &host.target)
     }
 
-    /// A host's merged variables, without those of playbooks.
+    /// Returns the merged variables of a host, without those of playbooks.
     #[must_use]
     pub fn vars(&self, name: &HostName) -> Option<&VariableMap> {
         self.hosts.get(name).map(|host| &host.vars)
     }
 
-    /// Every group, whether it has hosts or not.
+    /// Returns all groups, with and without hosts.
     #[must_use]
     pub fn groups(&self) -> &IndexMap<String, Group> {
         &self.groups
     }
 
-    /// `forks` of `[defaults]`: hosts worked on at once.
+    /// Returns `forks` of `[defaults]`: the number of hosts processed at once.
     #[must_use]
     pub fn forks(&self) -> Option<usize> {
         self.forks
     }
 
-    /// Variables of the command line.
+    /// Returns the variables of the command line.
     #[must_use]
     pub fn extra(&self) -> &VariableMap {
         &self.extra
     }
 
-    /// Whether hosts are missing because of an error.
+    /// Returns true if hosts are missing because of an error.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Every host as kinds see it. A `swarm_address` that is a template is left out: the playbook fills it in.
+    /// Returns all hosts in the form that kinds use. A `swarm_address` that is a template is left
+    /// out: the playbook renders it.
     #[must_use]
     pub fn roster(&self) -> Roster {
         let entry = |host: &Host| RosterEntry {
@@ -213,7 +217,7 @@ impl InventoryLoader {
             self.diagnostics
                 .push(twins(&first, &document.source, &names));
         }
-        // It speaks of this file's hosts alone: another file's machines are never broken by its word.
+        // `disposable` covers only the hosts of its own file, never the machines of another file.
         self.hosts
             .values_mut()
             .skip(before)
@@ -247,7 +251,7 @@ impl InventoryLoader {
         if let Some(first) = self.hosts.get(&name) {
             self.broken = true;
             let sources = [&first.place, &host.place].map(|place| place.source.path());
-            // Two texts that nobody wrote: lines in them would say nothing.
+            // Both texts are generated, so line numbers in them would not help the user.
             if sources
                 .iter()
                 .all(|path| ExternalInventory::of(path).is_some())
@@ -260,7 +264,7 @@ impl InventoryLoader {
             }
             let error =
                 Diagnostic::error(format!("the host `{name}` is defined twice")).at(host.place);
-            let error = error.related(first.place.clone(), "it is first defined here");
+            let error = error.related(first.place.clone(), "first defined here");
             reader
                 .diagnostics
                 .push(error.hint("give one of them another name, or remove it"));
@@ -324,7 +328,7 @@ impl InventoryLoader {
         (inventory, self.diagnostics)
     }
 
-    // A pattern could not tell a host from a group of the same name.
+    // In a pattern, a host and a group of the same name would be ambiguous.
     fn check_names(&mut self) {
         for (name, host) in &self.hosts {
             if name.as_str() == "all" || self.groups.contains_key(name.as_str()) {
@@ -340,7 +344,7 @@ impl InventoryLoader {
     }
 }
 
-/// Two environments of other programs with hosts of the same names.
+/// Returns the error for two external inventories that have hosts with the same names.
 fn twins(first: &Path, second: &SourceFile, names: &[HostName]) -> Diagnostic {
     let names = names
         .iter()
@@ -356,7 +360,7 @@ fn twins(first: &Path, second: &SourceFile, names: &[HostName]) -> Diagnostic {
     }
     Diagnostic::error(format!("{one} and {other} have hosts of the same names: {names}"))
         .at(at)
-        .hint("give the machines of one of them other names where they are made, or work on one environment at a time")
+        .hint("rename the machines of one environment at their source, or work on one environment at a time")
 }
 
 fn no_hosts(paths: &[PathBuf]) -> Diagnostic {
@@ -371,7 +375,7 @@ fn no_hosts(paths: &[PathBuf]) -> Diagnostic {
     let error = error.at(SourceSpan::new(&SourceFile::new(file, ""), 0..0));
     let hint = "add a host: [hosts.docker01] with `address = \"192.168.56.11\"` and `groups = [\"managers\"]`";
     if files.len() > 1 {
-        error.hint(format!("none of {} has one; {hint}", files.join(", ")))
+        error.hint(format!("{} contain no host; {hint}", files.join(", ")))
     } else {
         error.hint(hint)
     }
@@ -393,7 +397,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Diagnostics> {
                 .is_some_and(|extension| extension == "toml")
                 && path.is_file()
         })
-        // Ignore rules lie beside the inventory and are none.
+        // The file with ignore rules lies beside the inventory and is not part of it.
         .filter(|path| path.file_name().is_some_and(|name| name != IGNORE_FILE))
         .collect();
     files.sort();

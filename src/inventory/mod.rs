@@ -1,4 +1,4 @@
-//! Who can be reached, how, and what is different about each.
+//! The inventory: the hosts, how each is reached, and the variables that differ between them.
 //!
 //! Variables, from the weakest to the strongest: playbook `[vars]`, inventory `[vars]`, `[groups.NAME.vars]` (parents
 //! before children, then in the order of the host's `groups`), `[hosts.NAME] vars`, `-e`. A stronger value replaces a

@@ -1,29 +1,29 @@
-//! Every host of the inventory as kinds of resources see it: names, addresses and groups.
+//! The hosts of the inventory in the form that kinds of resources use: names, addresses and groups.
 
 use indexmap::IndexMap;
 
 use crate::names::HostName;
 
-/// Every host of the inventory as kinds see it.
+/// All hosts of the inventory in the form that kinds use.
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
-    /// By name, in the inventory's order.
+    /// Hosts by name, in the inventory's order.
     pub hosts: IndexMap<HostName, RosterEntry>,
 }
 
 /// One host of the [`Roster`].
 #[derive(Debug, Clone, Default)]
 pub struct RosterEntry {
-    /// Where SSH connects: a name or an address.
+    /// Name or address that SSH connects to.
     pub address: String,
-    /// The variable `swarm_address`, when the host has it: what the swarm advertises.
+    /// Variable `swarm_address`, if the host has it: the address that the swarm advertises.
     pub swarm_address: Option<String>,
-    /// Groups that the host is in.
+    /// Groups of the host.
     pub groups: Vec<String>,
 }
 
 impl Roster {
-    /// Hosts of a group, in the inventory's order.
+    /// Returns the hosts of a group, in the inventory's order.
     pub fn group<'a>(&'a self, group: &'a str) -> impl Iterator<Item = &'a HostName> {
         self.hosts
             .iter()

@@ -1,6 +1,7 @@
-//! Host patterns, in Ansible's words: `all`, a group, a host, `web*`, `a,b` or `a:b` (either), `a:!b` (not), `a:&b` (both),
-//! `a[0]`, `a[-1]`, `a[1:]`, `a[0:2]` (by position, the last one included). Whatever the order of the terms, either comes
-//! first, then both, then not. Hosts come in the order of the inventory.
+//! Selects hosts by patterns, with Ansible's syntax: `all`, a group, a host, `web*`, `a,b` or `a:b`
+//! (union), `a:!b` (difference), `a:&b` (intersection), `a[0]`, `a[-1]`, `a[1:]`, `a[0:2]` (by
+//! position, the last position included). Unions are applied first, then intersections, then
+//! differences, whatever the order of the terms. Hosts are returned in the order of the inventory.
 
 use std::ops::Range;
 
@@ -10,20 +11,20 @@ use super::Inventory;
 use crate::document::nearest;
 use crate::names::HostName;
 
-/// Why a pattern selects nothing.
+/// Error in a host pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct PatternError {
-    /// What is wrong.
+    /// Description of the error.
     pub message: String,
-    /// What would be right.
+    /// Suggestion for a fix.
     pub hint: Option<String>,
-    /// Bytes of the pattern that are meant.
+    /// Byte range of the error in the pattern.
     pub span: Range<usize>,
 }
 
 impl Inventory {
-    /// The hosts that a pattern selects.
+    /// Returns the hosts that a pattern selects.
     ///
     /// # Errors
     /// [`PatternError`] for a name that is neither a host nor a group, or a malformed pattern.
@@ -67,7 +68,7 @@ impl Inventory {
             .and_then(|inside| positions(inside, hosts.len()));
         let Some(positions) = positions else {
             return Err(error(
-                format!("`[{subscript}` is no position"),
+                format!("`[{subscript}` is not a valid position"),
                 Some("e.g. `managers[0]` or `managers[1:]`"),
                 span,
             ));
@@ -125,7 +126,7 @@ impl Inventory {
         Err(PatternError {
             message: format!("there is no group or host `{name}`"),
             hint: Some(nearest(name, known).map_or_else(
-                || format!("a group that is meant to be empty is declared with [groups.{name}]"),
+                || format!("declare a group without hosts with [groups.{name}]"),
                 |near| format!("did you mean `{near}`?"),
             )),
             span,
@@ -141,7 +142,7 @@ fn error(message: impl Into<String>, hint: Option<&str>, span: Range<usize>) -> 
     }
 }
 
-/// Terms with their offsets: `,` and `:` part them, unless within brackets.
+/// Splits a pattern into terms with their offsets, at each `,` and `:` outside brackets.
 fn terms(pattern: &str) -> Vec<(usize, &str)> {
     let mut found = Vec::new();
     let (mut start, mut depth) = (0, 0_u32);
@@ -196,7 +197,8 @@ fn positions(inside: &str, length: usize) -> Option<Range<usize>> {
     Some(clamp(first)?..clamp(final_one + 1)?)
 }
 
-/// Whether a text matches a pattern in which `*` is any text and `?` one character; all else is itself.
+/// Returns true if a text matches a pattern. `*` matches any text, `?` matches one character, and
+/// all other characters match themselves.
 #[must_use]
 pub fn matches_glob(pattern: &str, text: &str) -> bool {
     match pattern.chars().next() {
@@ -270,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_are_wrong_say_where_and_what_instead() {
+    fn wrong_patterns_are_reported_with_place_and_hint() {
         for (pattern, message, span) in [
             ("manager", "there is no group or host `manager`", 0..7),
             ("db:!web3", "there is no group or host `web3`", 4..8),
@@ -280,8 +282,8 @@ mod tests {
                 "`managers[3]` is beyond the end: `managers` has 3 hosts",
                 0..11,
             ),
-            ("managers[x]", "`[x]` is no position", 0..11),
-            ("managers[1", "`[1` is no position", 0..10),
+            ("managers[x]", "`[x]` is not a valid position", 0..11),
+            ("managers[1", "`[1` is not a valid position", 0..10),
             (
                 "empty[0]",
                 "`empty[0]` is beyond the end: `empty` has 0 hosts",

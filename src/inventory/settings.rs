@@ -1,4 +1,4 @@
-//! Connection settings: the same keys in `[defaults]` and in each host's table.
+//! Reads connection settings: the keys that `[defaults]` and each host's table share.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ pub(super) const KEYS: &[&str] = &[
     "ssh_config",
 ];
 
-/// Connection settings as far as they were given.
+/// Connection settings that were given; `None` means not given.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConnectionSettings {
     user: Option<String>,
@@ -50,7 +50,7 @@ pub(super) struct ConnectionSettings {
 }
 
 impl ConnectionSettings {
-    /// Takes one key, when it is a connection setting.
+    /// Reads a key if it is a connection setting, and returns true if it is.
     pub(super) fn take(&mut self, reader: &mut FieldReader<'_>, entry: &TomlEntry) -> bool {
         let (node, key) = (&entry.node, entry.key.as_str());
         match key {
@@ -96,7 +96,7 @@ impl ConnectionSettings {
         true
     }
 
-    /// These, with a stronger set over them.
+    /// Returns these settings overridden by a stronger set.
     pub(super) fn overlay(&self, stronger: &Self) -> Self {
         Self {
             user: stronger.user.clone().or_else(|| self.user.clone()),
@@ -138,10 +138,11 @@ impl ConnectionSettings {
         }
     }
 
-    /// How a host is reached, with the defaults of [`SshTarget`] where nothing was given.
+    /// Returns a host's merged settings, with the defaults of [`SshTarget`] for settings that were
+    /// not given.
     pub(super) fn target(self, name: HostName, address: String) -> SshTarget {
         let origins = self.origins();
-        // A login as root needs no sudo; whom the SSH configuration makes the user is not known yet.
+        // A login as root needs no sudo. The SSH configuration may still change the user later.
         let become_root = self.become_root.unwrap_or(false) && self.user.as_deref() != Some("root");
         let user = self.user.unwrap_or_else(local_user);
         let become_user = self.become_user.unwrap_or_else(|| "root".into());
@@ -174,7 +175,7 @@ impl ConnectionSettings {
         }
     }
 
-    /// What was given.
+    /// Returns the settings that were given, each with the inventory as its origin.
     fn origins(&self) -> BTreeMap<&'static str, SettingOrigin> {
         let given = [
             ("user", self.user.is_some()),
@@ -204,14 +205,14 @@ impl ConnectionSettings {
     }
 }
 
-/// The hint for keys that are on people's minds but are none of ours.
+/// Returns the hint for keys that people often expect but that an inventory does not have.
 pub(super) fn hint_for(key: &str) -> Option<&'static str> {
     match key {
         "password" | "ssh_password" | "ansible_password" => Some(
-            "no password stands in a file: use `password_command`, `--ask-pass` or SKEP_SSH_PASSWORD",
+            "passwords are not allowed in a file; use `password_command`, `--ask-pass` or SKEP_SSH_PASSWORD",
         ),
         "become_password" | "sudo_password" | "ansible_become_password" => Some(
-            "no password stands in a file: use `become_password_command`, `--ask-become-pass` or SKEP_BECOME_PASSWORD",
+            "passwords are not allowed in a file; use `become_password_command`, `--ask-become-pass` or SKEP_BECOME_PASSWORD",
         ),
         "jump" | "bastion" | "gateway" => Some("did you mean `proxy_jump`?"),
         "host" | "hostname" | "ansible_host" | "ip" => Some("did you mean `address`?"),
@@ -222,7 +223,8 @@ pub(super) fn hint_for(key: &str) -> Option<&'static str> {
     }
 }
 
-/// A login name; what a shell would take for more than a word is none, since ProxyCommand and sudo see it.
+/// Reads a login name. Characters that are special in a shell are refused because the name is
+/// passed to ProxyCommand and sudo.
 fn user(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<String> {
     let user = reader.string(node, key)?;
     let strange = |letter: char| {
@@ -231,7 +233,7 @@ fn user(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<Stri
     if user.is_empty() || user.starts_with('-') || user.chars().any(strange) {
         reader.error(
             &node.span,
-            format!("`{user}` is no login name"),
+            format!("`{user}` is not a valid login name"),
             Some("e.g. `user = \"vagrant\"`".into()),
         );
         return None;
@@ -239,7 +241,7 @@ fn user(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<Stri
     Some(user.to_owned())
 }
 
-/// A command line or a list of hosts: any text but none.
+/// Reads a command line or a list of hosts: any single-line text that is not empty.
 fn words(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<String> {
     let text = reader.string(node, key)?.trim();
     if text.is_empty() || text.contains(['\n', '\0']) {
@@ -260,7 +262,7 @@ fn proxy(
     form: fn(String) -> SshProxy,
 ) -> Option<(&'static str, SshProxy)> {
     let text = words(reader, node, key)?;
-    // As in OpenSSH: the way to switch a weaker one off.
+    // As in OpenSSH, `none` switches a weaker proxy setting off.
     Some((
         key,
         if text.eq_ignore_ascii_case("none") {
@@ -313,7 +315,7 @@ fn duration(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<Duration>
     match humantime::parse_duration(text) {
         Ok(duration) => Some(duration),
         Err(error) => {
-            let message = format!("`{}` is no time: {error}", entry.key);
+            let message = format!("`{}` is not a valid duration: {error}", entry.key);
             reader.error(
                 &entry.node.span,
                 message,
@@ -340,7 +342,8 @@ fn paths(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<Vec<PathBuf>
     )
 }
 
-/// A local path as a user wrote it: `~` is the home folder, a relative path starts at the inventory file's folder.
+/// Expands a local path: `~` is the home folder, and a relative path starts at the folder of the
+/// inventory file.
 pub(super) fn expand(text: &str, folder: &Path) -> PathBuf {
     let home = || std::env::var_os("HOME").map_or_else(|| PathBuf::from("/root"), PathBuf::from);
     match text.strip_prefix("~/") {
@@ -350,7 +353,7 @@ pub(super) fn expand(text: &str, folder: &Path) -> PathBuf {
     }
 }
 
-/// The name of the user this runs as.
+/// Returns the name of the local user.
 pub(crate) fn local_user() -> String {
     ["USER", "LOGNAME"]
         .iter()

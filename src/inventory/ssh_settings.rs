@@ -1,36 +1,36 @@
-//! Settings of SSH beyond those that every inventory has: as `ssh_config(5)` names them.
+//! SSH settings beyond the connection settings of an inventory, named as in `ssh_config(5)`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// How the bytes get to the host.
+/// Transport to the host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SshProxy {
-    /// By TCP.
+    /// Direct TCP connection.
     #[default]
     Direct,
-    /// Through these hosts, the first one first: `[user@]host[:port],...`.
+    /// Jump hosts in the order of the route: `[user@]host[:port],...`.
     Jump(String),
-    /// Through the standard streams of a local command, tokens not yet replaced.
+    /// Standard streams of a local command; its tokens are not expanded yet.
     Command(String),
 }
 
-/// Which agent is asked.
+/// SSH agent to use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum IdentityAgent {
-    /// That of `SSH_AUTH_SOCK`.
+    /// The agent of `SSH_AUTH_SOCK`.
     #[default]
     Environment,
-    /// None.
+    /// No agent.
     Off,
-    /// The one that listens there.
+    /// The agent that listens on this socket.
     Socket(PathBuf),
 }
 
-/// Which addresses of a name count.
+/// Address family to use when a name has several addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressFamily {
-    /// All.
+    /// Both families.
     #[default]
     Any,
     /// IPv4 only.
@@ -39,27 +39,27 @@ pub enum AddressFamily {
     Inet6,
 }
 
-/// How long a host may be silent.
+/// Limits on the silence of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Keepalive {
-    /// Silence after which it is asked whether it lives.
+    /// Silence after which a keepalive request is sent.
     pub interval: Duration,
-    /// Unanswered questions after which it counts as lost.
+    /// Number of unanswered keepalive requests after which the connection counts as lost.
     pub count: u32,
 }
 
-/// Settings that stand in an SSH configuration. `None` and empty mean: not given there.
+/// Settings from an SSH configuration. `None` and empty mean that the setting is not given there.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SshSettings {
     /// `ProxyJump` and `ProxyCommand`.
     pub proxy: SshProxy,
     /// `HostKeyAlias`.
     pub host_key_alias: Option<String>,
-    /// `IdentitiesOnly`: of the agent's keys only the configured ones.
+    /// `IdentitiesOnly`: offer only the configured keys of the agent.
     pub identities_only: bool,
     /// `IdentityAgent`.
     pub identity_agent: IdentityAgent,
-    /// `CertificateFile`, beside `KEY-cert.pub` of each key.
+    /// `CertificateFile`, in addition to `KEY-cert.pub` of each key.
     pub certificate_files: Vec<PathBuf>,
     /// `HashKnownHosts`.
     pub hash_known_hosts: bool,
@@ -73,7 +73,8 @@ pub struct SshSettings {
     pub macs: Option<Vec<String>>,
     /// `HostKeyAlgorithms`.
     pub host_key_algorithms: Option<Vec<String>>,
-    /// `PreferredAuthentications`, less what is switched off by `PubkeyAuthentication` and its like.
+    /// `PreferredAuthentications`, without the methods that `PubkeyAuthentication` and similar
+    /// options disable.
     pub methods: Option<Vec<String>>,
     /// `AddressFamily`.
     pub family: AddressFamily,

@@ -1,4 +1,4 @@
-//! How one host is reached: every connection setting, merged.
+//! The connection settings of one host, merged from all sources.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,71 +7,78 @@ use std::time::Duration;
 use super::SshSettings;
 use crate::names::HostName;
 
-/// Where the value of a setting came from. Settings that are in no map of origins have their default.
+/// Source of a setting's value. A setting without an origin has its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SettingOrigin {
-    /// The inventory: it wins.
+    /// The inventory, which overrides the SSH configuration.
     Inventory,
     /// The user's or the system's SSH configuration.
     SshConfig,
 }
 
-/// Which SSH configuration counts.
+/// SSH configuration to read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum SshConfigFile {
-    /// What `ssh` reads: `~/.ssh/config` and `/etc/ssh/ssh_config`.
+    /// The files that `ssh` reads: `~/.ssh/config` and `/etc/ssh/ssh_config`.
     #[default]
     Usual,
-    /// None.
+    /// No SSH configuration.
     Off,
-    /// This file alone, as with `ssh -F`.
+    /// Only this file, as with `ssh -F`.
     File(PathBuf),
 }
 
-/// How one host is reached. Made by the inventory from `[defaults]` and the host's own settings.
+/// Connection settings of one host. The inventory merges them from `[defaults]` and the host's own
+/// settings.
 #[derive(Debug, Clone)]
 pub struct SshTarget {
-    /// The host's name in the inventory.
+    /// Name of the host in the inventory.
     pub name: HostName,
-    /// Name or address where SSH connects.
+    /// Name or address that SSH connects to.
     pub address: String,
     /// TCP port; default 22.
     pub port: u16,
     /// Login account; default: the name of the local user.
     pub user: String,
-    /// Private keys to offer, in order; empty means the agent, then ~/.ssh/id_ed25519, id_ecdsa, id_rsa.
+    /// Private keys to offer, in order. Empty means the agent's keys, then `~/.ssh/id_ed25519`,
+    /// `id_ecdsa`, `id_rsa`.
     pub identity_files: Vec<PathBuf>,
-    /// Whether the running agent (`SSH_AUTH_SOCK`) is asked; default true.
+    /// True if the running agent (`SSH_AUTH_SOCK`) is used; default true.
     pub agent: bool,
-    /// Whether commands run through `sudo`; default false. Root logins never use sudo.
+    /// True if commands run through `sudo`; default false. Root logins never use sudo.
     pub become_root: bool,
-    /// Whom sudo makes us; default root.
+    /// Account that sudo switches to; default root.
     pub become_user: String,
-    /// A local command that prints the password for sudo; default none.
+    /// Local command that prints the password for sudo; default none.
     pub become_password_command: Option<String>,
-    /// A local command that prints the login's password; default none.
+    /// Local command that prints the login password; default none.
     pub password_command: Option<String>,
-    /// What is done about an unknown host key.
+    /// Policy for unknown host keys.
     pub host_key_policy: HostKeyPolicy,
-    /// Files of known hosts, first one written to; default ~/.ssh/known_hosts, then /etc/ssh/ssh_known_hosts.
+    /// Files of known hosts; new keys are written to the first. Default: `~/.ssh/known_hosts`, then
+    /// `/etc/ssh/ssh_known_hosts`.
     pub known_hosts: Vec<PathBuf>,
-    /// Limit of time for one attempt to connect and log in; default 10 s.
+    /// Time limit for one attempt to connect and log in; default 10 s.
     pub connect_timeout: Duration,
-    /// How long refused or silent connections are tried again while a machine boots; default 0 s (one attempt).
+    /// Time during which refused or silent connections are retried while a machine boots; default 0
+    /// s (one attempt).
     pub connect_wait: Duration,
-    /// Which SSH configuration is read beneath the inventory; default: the usual one.
+    /// SSH configuration that fills in settings that the inventory does not give; default: the
+    /// files that `ssh` reads.
     pub ssh_config: SshConfigFile,
-    /// What only `proxy_jump`, `proxy_command` and the SSH configuration say.
+    /// Settings that only come from `proxy_jump`, `proxy_command`, `host_key_alias` and the SSH
+    /// configuration.
     pub ssh: SshSettings,
-    /// Why there is nothing to connect to now, where the inventory's source knows it.
+    /// Reason why the machine is not running now, if the source of the inventory knows it.
     pub not_running: Option<String>,
-    /// Where values that are not defaults came from, by setting.
+    /// Origins of the values that are not defaults, by setting.
     pub origins: BTreeMap<&'static str, SettingOrigin>,
 }
 
 impl SshTarget {
-    /// A host of which nothing but name and address is known: every other setting has its default, and the user is root.
+    /// Makes the settings of a host of which only name and address are known. Every other setting
+    /// has its default, and the user is root.
     #[must_use]
     pub fn new(name: HostName, address: String) -> Self {
         Self {
@@ -96,19 +103,20 @@ impl SshTarget {
         }
     }
 
-    /// A host that no inventory has, with a user's own files.
+    /// Makes the settings of a host that is in no inventory, with the local user's name and files.
     #[must_use]
     pub fn unlisted(host: &str) -> Self {
         super::settings::ConnectionSettings::default().target(HostName::new(host), host.to_owned())
     }
 
-    /// Whether the inventory gave this setting, so that nothing weaker may.
+    /// Returns true if the inventory gives this setting. A weaker source must not override it.
     #[must_use]
     pub fn is_given(&self, setting: &str) -> bool {
         self.origins.get(setting) == Some(&SettingOrigin::Inventory)
     }
 
-    /// What known hosts call the server: `HostKeyAlias` where there is one, else name or address and port.
+    /// Returns the name and port of the server in known hosts files: `HostKeyAlias` if it is set
+    /// (with port 22), otherwise the name or address and the port.
     #[must_use]
     pub fn known_name(&self) -> (&str, u16) {
         match &self.ssh.host_key_alias {
@@ -118,13 +126,13 @@ impl SshTarget {
     }
 }
 
-/// What is done about a host key that no file knows. A changed key is refused always.
+/// Policy for a host key that is in no known hosts file. A changed key is always refused.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HostKeyPolicy {
-    /// Refuse.
+    /// Refuse the key.
     Strict,
-    /// Accept and write it down, once.
+    /// Accept the key and record it.
     #[default]
     AcceptNew,
 }

@@ -1,4 +1,5 @@
-//! The merged inventory as one file: `skep inventory --toml`, for machines that another program made and skep is to keep.
+//! Writes the merged inventory as one file: `skep inventory --toml`. Meant for machines that
+//! another program created and that skep manages from now on.
 
 use serde_json::Value;
 
@@ -8,8 +9,8 @@ use crate::diagnostic::is_secret_key;
 use crate::names::HostName;
 
 impl Inventory {
-    /// These hosts as the text of an inventory file. Every setting stands with its host; variables whose name says that they are
-    /// secret are left out, and a comment names them.
+    /// Returns these hosts as the text of an inventory file. Every setting is written with its
+    /// host. Variables with the name of a secret are left out, and a comment lists them.
     #[must_use]
     pub fn toml(&self, hosts: &[HostName]) -> String {
         let chosen = || self.hosts.iter().filter(|(name, _)| hosts.contains(name));
@@ -17,9 +18,10 @@ impl Inventory {
             about: "Written by `skep inventory --toml`.".into(),
             ..GeneratedInventory::default()
         };
-        // One file, one word about all of its hosts.
+        // `disposable` applies to all hosts of a file, so all chosen hosts must have it.
         written.disposable = chosen().all(|(_, host)| host.disposable);
-        // Groups are named by their hosts; the others are named here, so that patterns that speak of them stay valid.
+        // Hosts name their own groups. Groups without a chosen host are declared here, so that
+        // patterns that name them stay valid.
         let named = |group: &String| chosen().any(|(_, host)| host.groups.contains(group));
         written.groups.extend(
             self.groups
@@ -42,7 +44,7 @@ impl Inventory {
         }
         if !left_out.is_empty() {
             written.about.push_str(&format!(
-                "\nLeft out, for their names say that they are secret: {}",
+                "\nLeft out because they have the name of a secret: {}",
                 left_out.join(", ")
             ));
         }
@@ -129,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_is_the_same_inventory() {
+    fn the_written_file_loads_as_the_same_inventory() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.toml");
         let text = "disposable = true\n[defaults]\nuser='ann'\nbecome=true\nidentity_file='k'\nhost_keys='strict'\nproxy_jump='a'\n\
@@ -158,7 +160,7 @@ mod tests {
             view
         };
         let (mut before, mut after) = (view(&first), view(&second));
-        // Order of groups is that of the file.
+        // The order of groups is that of the file, which differs between the two.
         for view in [&mut before, &mut after] {
             let groups = view["groups"].as_object().unwrap().clone();
             view["groups"] = serde_json::to_value(

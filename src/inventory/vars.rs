@@ -1,19 +1,19 @@
-//! Variables with the places where they were given.
+//! Variables with the places where they are set.
 
 use indexmap::IndexMap;
 
 use crate::diagnostic::SourceSpan;
 use crate::document::{FieldReader, TomlEntry, TomlNode};
 
-/// Names that templates already use; a variable cannot have them.
+/// Names that templates use themselves; a variable cannot have them.
 pub const RESERVED: &[&str] = &["host", "groups", "facts", "vars", "item", "hosts_in"];
 
-/// One variable: its value, which may be a template itself, and where it was given.
+/// A variable: its value, which may be a template, and its place.
 #[derive(Debug, Clone)]
 pub struct VariableDecl {
-    /// The value as written.
+    /// Value as written.
     pub node: TomlNode,
-    /// Where it was written.
+    /// Place of the value.
     pub place: SourceSpan,
 }
 
@@ -27,19 +27,18 @@ impl VariableMap {
         let mut vars = Self::default();
         for entry in entries {
             if RESERVED.contains(&entry.key.as_str()) {
-                let hint = "templates use this name themselves: choose another".to_owned();
+                let hint =
+                    "templates use this name; choose another one for the variable".to_owned();
                 reader.error(
                     &entry.key_span,
-                    format!("no variable can be called `{}`", entry.key),
+                    format!("`{}` is a reserved name", entry.key),
                     Some(hint),
                 );
             } else if !is_identifier(&entry.key) {
-                let hint =
-                    "a variable's name is letters, digits and `_`, not starting with a digit"
-                        .to_owned();
+                let hint = "use letters, digits and `_`, not starting with a digit".to_owned();
                 reader.error(
                     &entry.key_span,
-                    format!("`{}` is no name for a variable", entry.key),
+                    format!("`{}` is not a valid variable name", entry.key),
                     Some(hint),
                 );
             } else {
@@ -53,7 +52,7 @@ impl VariableMap {
         vars
     }
 
-    /// Takes over all variables of a stronger set.
+    /// Adds all variables of a stronger set, replacing weaker ones.
     pub fn merge(&mut self, stronger: &Self) {
         self.0.extend(
             stronger
@@ -63,14 +62,14 @@ impl VariableMap {
         );
     }
 
-    /// One variable.
+    /// Returns a variable by its name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&VariableDecl> {
         self.0.get(name)
     }
 }
 
-/// Whether templates could say the name.
+/// Returns true if the name is an identifier that templates can use.
 pub(super) fn is_identifier(name: &str) -> bool {
     !name.starts_with(|letter: char| letter.is_ascii_digit())
         && !name.is_empty()

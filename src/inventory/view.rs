@@ -1,4 +1,4 @@
-//! The merged inventory as one value, for `skep inventory --json`.
+//! The merged inventory as one serializable value, for `skep inventory --json`.
 
 use indexmap::IndexMap;
 
@@ -9,15 +9,15 @@ use crate::names::HostName;
 /// The merged inventory.
 #[derive(Debug, serde::Serialize)]
 pub struct InventoryView {
-    /// Version of this form.
+    /// Version of the JSON format.
     pub schema_version: u32,
-    /// Every host.
+    /// Hosts by name.
     pub hosts: IndexMap<HostName, HostView>,
-    /// Every group with the hosts in it.
+    /// Groups with their hosts.
     pub groups: IndexMap<String, Vec<HostName>>,
 }
 
-/// One host.
+/// One host of the view.
 #[derive(Debug, serde::Serialize)]
 #[expect(
     missing_docs,
@@ -44,7 +44,8 @@ pub struct HostView {
 }
 
 impl Inventory {
-    /// The merged inventory as one value. Variables whose name says that they are secret are shown as `(secret)`.
+    /// Returns the merged inventory as one value. Variables with the name of a secret are shown as
+    /// `(secret)`.
     #[must_use]
     pub fn view(&self) -> InventoryView {
         let members = |group: &String| {

@@ -20,6 +20,7 @@ pub mod firewall;
 pub mod group;
 pub mod hosts_entry;
 pub mod image;
+mod image_name;
 mod mode;
 pub mod network;
 pub mod node_labels;

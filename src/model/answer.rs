@@ -1,5 +1,5 @@
-//! What came back: one answer for each query, as data. Absence is an answer; a failed probe is an error, and never
-//! counts as "in sync".
+//! Answers to queries, as data: one answer per query. Absence is an answer. A failed probe is an
+//! error and never counts as "in sync".
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::names::HostName;
 
-/// Largest file content that a query brings back, in bytes (1 MiB).
+/// Largest file content that a query returns, in bytes (1 MiB).
 pub const CONTENT_LIMIT: u64 = 1024 * 1024;
 
 /// The answer to one [`Query`].
@@ -40,7 +40,7 @@ pub enum QueryAnswer {
     Stack(StackAnswer),
 }
 
-/// What is true of a host as a whole, read once per run. Templates see it as `facts`.
+/// Properties of a host as a whole, read once per run. Templates see them as `facts`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HostFacts {
     /// The kernel's host name.
@@ -63,9 +63,9 @@ pub struct HostFacts {
     pub processors: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// Global addresses (no loopback, no link-local), as `ip` prints them, without the prefix length.
+    /// Global addresses (no loopback, no link-local), as `ip` prints them, without prefix length.
     pub addresses: Vec<String>,
-    /// Seconds since 1970 on the host's clock when it answered.
+    /// Time of the host's clock at the moment of the answer, in seconds since 1970.
     pub clock: u64,
     /// Seconds since the host started.
     pub uptime: u64,
@@ -82,7 +82,7 @@ pub enum PathType {
 }
 
 impl PathType {
-    /// For sentences: `a directory`.
+    /// Returns the type with its article, for sentences: `a directory`.
     #[must_use]
     pub fn with_article(self) -> &'static str {
         match self {
@@ -94,18 +94,18 @@ impl PathType {
     }
 }
 
-/// One path as it is on the host; a link is described itself, not what it points to.
+/// State of a path on the host. A symbolic link is described itself, not its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathState {
     /// File, directory, link or something else.
     pub kind: PathType,
-    /// Owner's name, or the number where no account has it.
+    /// Name of the owner, or the number if no account has it.
     pub owner: String,
-    /// Owner's number.
+    /// Number of the owner.
     pub uid: u32,
-    /// Group's name, or the number where no group has it.
+    /// Name of the group, or the number if no group has it.
     pub group: String,
-    /// Group's number.
+    /// Number of the group.
     pub gid: u32,
     /// Permission bits, e.g. `0o644`.
     pub mode: u32,
@@ -115,7 +115,7 @@ pub struct PathState {
     pub modified: u64,
     /// Target of a link, verbatim.
     pub target: Option<String>,
-    /// Content of a regular file, if it was asked for and is no larger than [`CONTENT_LIMIT`].
+    /// Content of a regular file, if it was queried and is no larger than [`CONTENT_LIMIT`].
     pub content: Option<Vec<u8>>,
 }
 
@@ -131,27 +131,28 @@ pub struct AptSourceFile {
 /// A package in dpkg's database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackageState {
-    /// The version, when the package is fully installed (`install ok installed`, or held).
+    /// The installed version, if the package is fully installed (`install ok installed`, or held).
     pub installed: Option<String>,
-    /// dpkg's status word when it is neither installed nor absent: `config-files`, `half-configured`, `unpacked`, ...
+    /// dpkg's status word if the package is neither installed nor absent: `config-files`,
+    /// `half-configured`, `unpacked`, ...
     pub broken: Option<String>,
-    /// Whether the package is on hold.
+    /// True if the package is on hold.
     pub held: bool,
 }
 
-/// What apt would do.
+/// Result of an apt simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AptSimulation {
-    /// Apt can do it: these actions, in its own order.
+    /// Apt would perform these actions, in its own order.
     Actions(Vec<AptAction>),
-    /// Apt cannot: its own error lines, e.g. `Unable to locate package docker-ce`.
+    /// Apt refuses; its own error lines, e.g. `Unable to locate package docker-ce`.
     Impossible(Vec<String>),
 }
 
-/// One line of apt's simulation.
+/// One action of an apt simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AptAction {
-    /// `Inst name [from] (to ...)`; `from` is `None` for a package that is not there yet.
+    /// `Inst name [from] (to ...)`; `from` is `None` for a package that is not installed yet.
     Install {
         /// Package name.
         name: String,
@@ -169,37 +170,37 @@ pub enum AptAction {
     },
 }
 
-/// A systemd unit's properties.
+/// Properties of a systemd unit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UnitState {
-    /// As `systemctl show` prints them: `LoadState`, `ActiveState`, `SubState`, `UnitFileState`, `NeedDaemonReload`,
-    /// `FragmentPath`, `MainPID`, `ExecMainStartTimestamp`, `ActiveEnterTimestamp`, `Result`. Times are seconds since 1970
-    /// (`0` when never).
+    /// Properties by name, as `systemctl show` prints them: `LoadState`, `ActiveState`, `SubState`,
+    /// `UnitFileState`, `NeedDaemonReload`, `FragmentPath`, `MainPID`, `ExecMainStartTimestamp`,
+    /// `ActiveEnterTimestamp`, `Result`. Times are seconds since 1970 (`0` means never).
     pub properties: BTreeMap<String, String>,
 }
 
 impl UnitState {
-    /// One property, or the empty string.
+    /// Returns a property, or the empty string if the unit does not have it.
     #[must_use]
     pub fn get(&self, property: &str) -> &str {
         self.properties.get(property).map_or("", String::as_str)
     }
-    /// Whether systemd knows the unit.
+    /// Returns true if systemd has loaded the unit.
     #[must_use]
     pub fn exists(&self) -> bool {
         self.get("LoadState") == "loaded"
     }
-    /// Whether the unit is active (or reloading while active).
+    /// Returns true if the unit is active (or reloading while active).
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.get("ActiveState"), "active" | "reloading")
     }
 }
 
-/// One image in a registry.
+/// A tagged image in a registry.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 pub struct TaggedImage {
-    /// Name below the registry: `web/front`.
+    /// Name within the registry: `web/front`.
     pub repository: String,
     /// Tag.
     pub tag: String,
@@ -210,45 +211,47 @@ pub struct TaggedImage {
 /// An account of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserState {
-    /// Number.
+    /// Number of the account.
     pub uid: u32,
-    /// Number of the primary group.
+    /// Number of the account's primary group.
     pub gid: u32,
     /// Home directory.
     pub home: String,
     /// Login shell.
     pub shell: String,
-    /// Names of all groups of the user, the primary one included.
+    /// Names of all groups of the user, the primary group included.
     pub groups: BTreeSet<String>,
 }
 
 /// A group of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupState {
-    /// Number.
+    /// Number of the group.
     pub gid: u32,
-    /// Members listed in the group's own line (not those who have it as their primary group).
+    /// Members listed in the group's entry (not the users who have it as their primary group).
     pub members: BTreeSet<String>,
 }
 
-/// Why an answer is missing.
+/// Reason why an answer is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeError {
     /// The probe itself failed on the host.
     #[error("reading {what} failed: {why}")]
     Failed {
-        /// What was read, for people.
+        /// Object of the read, in words.
         what: String,
-        /// What the host said.
+        /// Message from the host.
         why: String,
     },
-    /// A kind asked for an answer that it had not queried: a defect of the kind.
-    #[error("defect: {0} was not asked for")]
+    /// A kind used an answer that it had not queried: a defect of the kind.
+    #[error("defect: {0} was not queried")]
     NotAsked(String),
-    /// It hangs on another host, which does not answer now: a run that mends that host may find it.
+    /// The answer depends on another host, which does not respond now. A run that repairs that host
+    /// may get the answer.
     #[error("{0}")]
     Elsewhere(String),
-    /// The answer is of no use to the kind, e.g. a path of another type than it manages.
+    /// The kind cannot use the answer, e.g. because the path has another type than the kind
+    /// manages.
     #[error("{0}")]
     Unusable(String),
 }
@@ -264,7 +267,7 @@ macro_rules! accessor {
         $(#[$doc])*
         ///
         /// # Errors
-        /// [`ProbeError`] when the probe failed or the query was not asked.
+        /// [`ProbeError`] if the probe failed or the query was not asked.
         pub fn $name(&self, $($argument: $type),*) -> Result<&$answer, ProbeError> {
             let query = $query;
             match self.get(&query)? {
@@ -281,25 +284,25 @@ impl HostAnswers {
         self.entries.insert(query, answer);
     }
 
-    /// Builder form of [`HostAnswers::insert`], for tables of tests.
+    /// Builder form of [`HostAnswers::insert`], for table tests.
     #[must_use]
     pub fn with(mut self, query: Query, answer: QueryAnswer) -> Self {
         self.insert(query, Ok(answer));
         self
     }
 
-    /// Whether the query has been answered (or has failed).
+    /// Returns true if the query has been answered or has failed.
     #[must_use]
     pub fn contains(&self, query: &Query) -> bool {
         self.entries.contains_key(query)
     }
 
-    /// Takes over all answers of another set.
+    /// Adds all answers of another set, replacing older ones.
     pub fn merge(&mut self, other: HostAnswers) {
         self.entries.extend(other.entries);
     }
 
-    /// How many questions have an answer or a reason.
+    /// Returns the number of queries that have an answer or a reason for its absence.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -313,52 +316,52 @@ impl HostAnswers {
         }
     }
 
-    accessor!(/// Facts of the host.
+    accessor!(/// Returns the facts of the host.
         facts() -> HostFacts, Query::Shell(ShellQuery::Facts), Facts);
-    accessor!(/// Every apt source file.
+    accessor!(/// Returns every apt source file.
         apt_sources() -> Vec<AptSourceFile>, Query::Shell(ShellQuery::AptSources), AptSources);
-    accessor!(/// Names of the signed indexes that apt has fetched.
+    accessor!(/// Returns the names of the signed indexes that apt has fetched.
         apt_lists() -> Vec<String>, Query::Shell(ShellQuery::AptLists), AptLists);
-    accessor!(/// A package's state.
+    accessor!(/// Returns the state of a package.
         package(name: &str) -> PackageState, Query::Shell(ShellQuery::Package(name.into())), Package);
-    accessor!(/// Versions that apt could install, highest first.
+    accessor!(/// Returns the versions that apt could install, highest first.
         package_versions(name: &str) -> Vec<String>, Query::Shell(ShellQuery::PackageVersions(name.into())), PackageVersions);
-    accessor!(/// Apt's simulation for these arguments.
+    accessor!(/// Returns apt's simulation for these arguments.
         apt_simulation(arguments: &[String]) -> AptSimulation, Query::Shell(ShellQuery::AptSimulation { arguments: arguments.to_vec() }), AptSimulation);
-    accessor!(/// dpkg's complaints.
+    accessor!(/// Returns the problems that `dpkg --audit` reports.
         dpkg_audit() -> Vec<String>, Query::Shell(ShellQuery::DpkgAudit), DpkgAudit);
-    accessor!(/// A unit's properties.
+    accessor!(/// Returns the properties of a unit.
         unit(name: &str) -> UnitState, Query::Shell(ShellQuery::Unit(name.into())), Unit);
-    accessor!(/// An account, if there is one.
+    accessor!(/// Returns an account, if it exists.
         user(name: &str) -> Option<UserState>, Query::Shell(ShellQuery::User(name.into())), User);
-    accessor!(/// A group, if there is one.
+    accessor!(/// Returns a group, if it exists.
         group(name: &str) -> Option<GroupState>, Query::Shell(ShellQuery::Group(name.into())), Group);
-    accessor!(/// A kernel parameter, if there is one.
+    accessor!(/// Returns a kernel parameter, if it exists.
         sysctl(key: &str) -> Option<String>, Query::Shell(ShellQuery::Sysctl(key.into())), Sysctl);
-    accessor!(/// Where a program is, if it is there.
+    accessor!(/// Returns the path of a program, if it is installed.
         program(name: &str) -> Option<String>, Query::Shell(ShellQuery::Program(name.into())), Program);
-    accessor!(/// What a registry's directory holds, if it is there.
+    accessor!(/// Returns the images in a registry's directory, if it exists.
         catalogue(directory: &str) -> Option<Vec<TaggedImage>>, Query::Shell(ShellQuery::Catalogue { directory: directory.into() }), Catalogue);
-    accessor!(/// How much a directory holds, if it is there.
+    accessor!(/// Returns the usage of a directory, if it exists.
         directory_usage(directory: &str) -> Option<DirectoryUsage>, Query::Shell(ShellQuery::Holding { directory: directory.into() }), Holding);
-    accessor!(/// How much a directory of another host holds, if it is there.
+    accessor!(/// Returns the usage of a directory on another host, if it exists.
         directory_usage_at(host: &HostName, directory: &str) -> Option<DirectoryUsage>,
         ShellQuery::Holding { directory: directory.into() }.at(host), Holding);
-    accessor!(/// A path of another host and, when it is a regular file, its content.
+    accessor!(/// Returns a path of another host and, for a regular file, its content.
         content_at(host: &HostName, path: &str) -> Option<PathState>, ShellQuery::content(path).at(host), Path);
-    accessor!(/// The exit status of a user's own test.
+    accessor!(/// Returns the exit status of a test that the user wrote.
         test(script: &str) -> i32, Query::Shell(ShellQuery::Test { script: script.into() }), Test);
-    accessor!(/// A value of the operator's machine.
+    accessor!(/// Returns a value of the operator's machine.
         value(source: &ValueSource) -> SecretBytes, Query::Local(source.clone()), Value);
-    accessor!(/// What the host's own Engine said.
+    accessor!(/// Returns the answer of the host's own Engine.
         engine(path: &str) -> DockerAnswer, Query::docker(path), Engine);
-    accessor!(/// What another host's Engine said.
+    accessor!(/// Returns the answer of another host's Engine.
         docker_of(host: &HostName, path: &str) -> DockerAnswer, Query::docker_of(host.clone(), path), Engine);
 
-    /// What a registry said of an image.
+    /// Returns the answer of a registry about an image.
     ///
     /// # Errors
-    /// [`ProbeError`] when the query was not asked.
+    /// [`ProbeError`] if the probe failed or the query was not asked.
     pub fn distribution(
         &self,
         image: &str,
@@ -376,13 +379,13 @@ impl HostAnswers {
             }),
         }
     }
-    accessor!(/// What there is of a stack, and what deploying it would do.
+    accessor!(/// Returns a stack's preview: the writes that deploying it would make, or a refusal.
         stack(question: &StackQuestion) -> StackAnswer, Query::Preview(question.clone()), Stack);
 
-    /// A path's state, whether it was asked with or without content.
+    /// Returns the state of a path, whether it was queried with or without its content.
     ///
     /// # Errors
-    /// [`ProbeError`] when the probe failed or the path was not asked for.
+    /// [`ProbeError`] if the probe failed or the path was not queried.
     pub fn path(&self, path: &str) -> Result<Option<&PathState>, ProbeError> {
         let with_content = Query::content(path);
         let query = if self.contains(&with_content) {

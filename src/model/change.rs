@@ -1,24 +1,25 @@
-//! The difference between what is and what should be, as a value: fields with real before and after values, the steps
-//! that would make it, and what they disturb. A plan is a list of changes; `check` shows the same list as drift.
+//! A change: the difference between the observed and the desired state of a resource, as data. It
+//! has fields with values before and after, the steps, and their disruption. A plan is a list of
+//! changes; `check` shows the same list as drift.
 
 use super::Step;
 
-/// What a change does to its resource.
+/// Effect of a change on its resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
-    /// It is not there and will be.
+    /// The resource does not exist and is created.
     Create,
-    /// It is there and differs.
+    /// The resource exists and differs.
     Update,
-    /// It is there and will not be.
+    /// The resource exists and is deleted.
     Delete,
-    /// A command that runs each time its condition holds.
+    /// A command runs, each time its condition holds.
     Run,
 }
 
 impl Action {
-    /// The sign that opens the resource's line: `+`, `~`, `-` or `!`.
+    /// Returns the sign at the start of the resource's line: `+`, `~`, `-` or `!`.
     #[must_use]
     pub fn sign(self) -> char {
         match self {
@@ -30,24 +31,24 @@ impl Action {
     }
 }
 
-/// A value as a plan shows it.
+/// A value in the form that a plan shows.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DisplayValue {
-    /// Nothing is there.
+    /// There is no value.
     Absent,
-    /// A short value, shown as it is.
+    /// A short value, shown literally.
     Text(String),
-    /// A text of several lines, shown as a diff of both sides.
+    /// A text of several lines, shown as a diff between before and after.
     Lines(String),
     /// A secret: shown as `(secret)`, compared but never printed.
     Secret,
-    /// Learnt only while applying: shown as `(known after apply)`.
+    /// A value that is known only while applying: shown as `(known after apply)`.
     KnownAfterApply,
 }
 
 impl DisplayValue {
-    /// A short text value.
+    /// Makes a short text value.
     pub fn text(value: impl Into<String>) -> Self {
         Self::Text(value.into())
     }
@@ -56,50 +57,51 @@ impl DisplayValue {
 /// One field of a resource that differs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldChange {
-    /// Name as in the playbook.
+    /// Name of the field in the playbook.
     pub field: String,
-    /// What the host has.
+    /// Value on the host.
     pub before: DisplayValue,
-    /// What it should have.
+    /// Value that the playbook asks for.
     pub after: DisplayValue,
 }
 
-/// What performing a change disturbs, from harmless to grave.
+/// Disruption that a change causes, in order of severity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Disruption {
-    /// Nothing that runs.
+    /// No running service is affected.
     #[default]
     Nothing,
     /// A service reloads its configuration and keeps running.
     Reload,
     /// A service other than the Engine restarts.
     ServiceRestart,
-    /// The Engine restarts: containers of the host stop, a manager is away for a while.
+    /// The Engine restarts: containers of the host stop, and a manager is unavailable for a while.
     EngineRestart,
-    /// A manager is taken away for good: demoted, or leaves the swarm.
+    /// The swarm permanently loses a manager: the node is demoted or leaves the swarm.
     ManagerLoss,
 }
 
-/// The difference to make for one resource on one host.
+/// A change to one resource on one host.
 #[derive(Debug, Clone)]
 pub struct Change {
     /// Create, update, delete or run.
     pub action: Action,
-    /// The fields that differ; never empty (a change without a field could not be explained).
+    /// Fields that differ; never empty (a change without a field could not be explained).
     pub fields: Vec<FieldChange>,
-    /// What would be done, in order.
+    /// Steps that make the change, in order.
     pub steps: Vec<Step>,
-    /// What doing it disturbs.
+    /// Disruption that the steps cause.
     pub disturbs: Disruption,
-    /// Whether the resource differs again right after its steps by its nature (a command without a condition).
+    /// True if the resource by its nature differs again right after its steps (a command without a
+    /// condition).
     pub repeats: bool,
-    /// Remarks that a person should read before saying yes, e.g. that a file was edited behind our back.
+    /// Notes that a person should read before confirming, e.g. that a file was edited outside skep.
     pub notes: Vec<String>,
 }
 
 impl Change {
-    /// A change with no field and no step yet.
+    /// Makes a change without fields and steps.
     #[must_use]
     pub fn new(action: Action) -> Self {
         Self {
@@ -135,14 +137,14 @@ impl Change {
         self
     }
 
-    /// Says what performing the change disturbs.
+    /// Sets the disruption that the change causes.
     #[must_use]
     pub fn disturbing(mut self, disturbs: Disruption) -> Self {
         self.disturbs = disturbs;
         self
     }
 
-    /// Adds a remark.
+    /// Adds a note.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());

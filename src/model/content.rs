@@ -1,4 +1,5 @@
-//! How the content of a file is shown in a plan: as lines when a person can read it, else as a digest and a size.
+//! The content of a file in a plan: shown as lines if a person can read it, otherwise as a digest
+//! and a size.
 
 use std::fmt::Write as _;
 
@@ -10,7 +11,8 @@ use super::DisplayValue;
 const LONGEST_SHOWN: usize = 64 * 1024;
 
 impl DisplayValue {
-    /// Content of a file: [`DisplayValue::Lines`] for readable text below 64 KiB, else `sha256:... (N bytes)`.
+    /// Makes the value for the content of a file: [`DisplayValue::Lines`] for readable text below
+    /// 64 KiB, otherwise `sha256:... (N bytes)`.
     #[must_use]
     pub fn content(content: &[u8]) -> Self {
         match std::str::from_utf8(content) {
@@ -26,7 +28,7 @@ impl DisplayValue {
     }
 }
 
-/// The SHA-256 digest in lower-case hexadecimal.
+/// Returns the SHA-256 digest in lower-case hexadecimal.
 #[must_use]
 pub fn sha256(content: &[u8]) -> String {
     Sha256::digest(content)
@@ -38,7 +40,7 @@ pub fn sha256(content: &[u8]) -> String {
         })
 }
 
-/// Whether a terminal shows the text as it is.
+/// Returns true if a terminal shows the text unchanged.
 fn is_readable(text: &str) -> bool {
     !text
         .chars()
@@ -50,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_shown_and_all_else_digested() {
+    fn readable_text_is_shown_and_other_content_as_a_digest() {
         assert_eq!(
             DisplayValue::content("a\n\tb".as_bytes()),
             DisplayValue::Lines("a\n\tb".into())

@@ -1,42 +1,44 @@
-//! What a kind may know when it is bound to a host: names and data that were loaded before any connection.
+//! The data that a kind may use when it is bound to a host: names and files that were loaded before
+//! any connection.
 
 use super::InvalidField;
 use crate::inventory::Roster;
 use crate::names::HostName;
 
-/// A host's surroundings, for [`super::ResourceKind::bind`].
+/// Context of a host, for [`super::ResourceKind::bind`].
 pub struct HostContext<'a> {
-    /// The host that the resource is for.
+    /// Host of the resource.
     pub host: &'a HostName,
-    /// The account that skep logs in with.
+    /// Account that skep logs in with.
     pub login_user: &'a str,
-    /// Every host of the inventory, in its order.
+    /// Every host of the inventory, in the inventory's order.
     pub roster: &'a Roster,
     /// Templates and source files, already read (a kind does no I/O).
     pub files: &'a dyn FileLoader,
 }
 
-/// Files beside the playbook, read by the playbook's loader.
+/// Access to files beside the playbook; the playbook's loader implements it.
 pub trait FileLoader {
-    /// The bytes of a source file, looked up beside the playbook and below `templates/`.
+    /// Returns the bytes of a source file, searched beside the playbook and below `templates/`.
     ///
     /// # Errors
-    /// [`InvalidField`] naming the places that were looked at.
+    /// [`InvalidField`] that names the searched places.
     fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField>;
 
-    /// Everything below a folder beside the playbook or below `templates/`, by path, up to 256 MiB.
+    /// Returns every entry below a folder beside the playbook or below `templates/`, by path, up to
+    /// 256 MiB in total.
     ///
     /// # Errors
-    /// [`InvalidField`] naming the places that were looked at, or what cannot be read.
+    /// [`InvalidField`] that names the searched places, or the entry that cannot be read.
     fn tree(&self, path: &str) -> Result<Vec<TreeEntry>, InvalidField>;
 
-    /// A large file, such as an archive of images, up to 1 GiB.
+    /// Returns the bytes of a large file, such as an archive of images, up to 1 GiB.
     ///
     /// # Errors
-    /// [`InvalidField`] naming the places that were looked at, or what cannot be read.
+    /// [`InvalidField`] that names the searched places, or the file that cannot be read.
     fn archive(&self, path: &str) -> Result<Vec<u8>, InvalidField>;
 
-    /// A template rendered with the host's variables.
+    /// Renders a template with the host's variables.
     ///
     /// # Errors
     /// [`InvalidField`] with the template's name, line and the undefined name.
@@ -48,13 +50,13 @@ pub trait FileLoader {
 pub struct TreeEntry {
     /// Path below the folder, with `/` between its parts.
     pub path: String,
-    /// Whether its owner may run it.
+    /// True if the owner may execute the entry.
     pub executable: bool,
-    /// What it is.
+    /// Type and content of the entry.
     pub content: TreeContent,
 }
 
-/// What an entry of a folder is.
+/// Type and content of a folder's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeContent {
     /// A folder.

@@ -1,4 +1,5 @@
-//! What a playbook asks of a resource, as one digest: tells whether the playbook has changed since it was last applied.
+//! The definition of a resource in a playbook, as one digest. Comparing digests tells whether the
+//! playbook has changed since it was last applied.
 
 use std::sync::Arc;
 
@@ -6,38 +7,40 @@ use sha2::{Digest, Sha256};
 
 use super::{Examination, ExamineError, HostAnswers, Query, Resource};
 
-/// SHA-256 over a resource's kind, its rendered table, the files it was made of and what it took from the inventory. It may be
-/// the digest of a short secret: it is never shown, and never written down but keyed (`runner::record`).
+/// SHA-256 over a resource's kind, its rendered table, the files that it was made from and its
+/// inventory inputs. The digest may cover a short secret that could be guessed from it, so it is
+/// never shown and is stored only as a keyed digest (`runner::record`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct DefinitionDigest([u8; 32]);
 
 impl DefinitionDigest {
-    /// The digest of a rendered table; `files` is the digest of all files that binding read, `taken` see [`super::ResourceKind::inventory_inputs`].
+    /// Returns the digest of a rendered table. `files` is the digest of all files that binding
+    /// read; for `taken`, see [`super::ResourceKind::inventory_inputs`].
     #[must_use]
     pub fn of(kind: &str, table: &serde_json::Value, files: &[u8], taken: &str) -> Self {
         DefinitionStart::new(kind, table).with(files, taken)
     }
 
-    /// The digest's bytes.
+    /// Returns the bytes of the digest.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-// By hand: see above, it may be the digest of a short secret.
+// Not derived: a short secret could be guessed from the digest, see above.
 impl std::fmt::Debug for DefinitionDigest {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Definition")
     }
 }
 
-/// The part of a definition that many hosts share: a kind and its rendered table.
+/// Start of a definition digest, which many hosts share: a kind and its rendered table.
 #[derive(Clone)]
 pub struct DefinitionStart(Sha256);
 
 impl DefinitionStart {
-    /// Of a rendered table.
+    /// Starts the digest with a kind and its rendered table.
     #[must_use]
     pub fn new(kind: &str, table: &serde_json::Value) -> Self {
         let mut digest = Sha256::new();
@@ -47,7 +50,7 @@ impl DefinitionStart {
         Self(digest)
     }
 
-    /// The whole definition, see [`DefinitionDigest::of`].
+    /// Finishes the digest, see [`DefinitionDigest::of`].
     #[must_use]
     pub fn with(&self, files: &[u8], taken: &str) -> DefinitionDigest {
         let mut digest = self.0.clone();
@@ -58,20 +61,21 @@ impl DefinitionStart {
     }
 }
 
-/// With its length in front, no part can be taken for the end of another.
+/// Adds a part, preceded by its length. Without the length, a part could be mistaken for the end of
+/// the previous part.
 fn add(digest: &mut Sha256, part: &[u8]) {
     digest.update((part.len() as u64).to_be_bytes());
     digest.update(part);
 }
 
-/// A resource that knows its definition.
+/// A resource together with its definition digest.
 pub struct DefinedResource {
     resource: Arc<dyn Resource>,
     definition: DefinitionDigest,
 }
 
 impl DefinedResource {
-    /// Puts a definition beside a resource.
+    /// Attaches a definition to a resource.
     #[must_use]
     pub fn wrap(resource: Arc<dyn Resource>, definition: DefinitionDigest) -> Arc<dyn Resource> {
         Arc::new(Self {
@@ -120,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_part_counts_and_none_runs_into_the_next() {
+    fn each_part_changes_the_digest_and_parts_are_delimited() {
         let of = |kind, files: &[u8], taken| {
             DefinitionDigest::of(kind, &serde_json::json!({"a": 1}), files, taken)
         };

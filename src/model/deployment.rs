@@ -1,5 +1,5 @@
-//! A stack as data: what the `docker` command is given, what it would write, and what the swarm has now. Contents may be
-//! secret: nothing here is shown by `{:?}`.
+//! A stack as data: the input of the `docker` command and the writes that it would make. Contents
+//! may be secret, so `{:?}` never shows them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,54 +9,55 @@ use serde_json::Value;
 
 use crate::names::HostName;
 
-/// The label by which all of a stack's objects are known.
+/// Label that all objects of a stack have; its value is the stack's name.
 pub const STACK_LABEL: &str = "com.docker.stack.namespace";
 
-/// What the `docker` command is given to deploy a stack.
+/// Input of the `docker` command that deploys a stack.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackDeployment {
-    /// The stack's name.
+    /// Name of the stack.
     pub name: String,
-    /// Compose files in their order, each a key of `files`; never empty.
+    /// Compose files in order, each a key of `files`; never empty.
     pub compose: Vec<String>,
-    /// Everything that lies in the command's folder, by relative path.
+    /// Files in the command's working folder, by relative path.
     pub files: BTreeMap<String, Vec<u8>>,
     /// Variables of the command's environment.
     pub variables: BTreeMap<String, String>,
-    /// Remove services that the compose files no longer have.
+    /// Remove services that the compose files no longer define.
     pub prune: bool,
-    /// When images are looked up at their registry: `always`, `changed` or `never`.
+    /// Policy for resolving image digests at the registry: `always`, `changed` or `never`.
     pub resolve_image: &'static str,
-    /// Hand this account's leave at registries to the nodes.
+    /// Pass this account's registry credentials on to the nodes.
     pub registry_auth: bool,
 }
 
-/// A question for a stack; see [`super::Query::Stack`].
+/// Asks for the preview of a stack; see [`super::Query::Preview`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackQuestion {
-    /// Working managers; the first is asked. None means that there is no swarm yet: an empty one is imagined.
+    /// Working managers; the first one is queried. An empty list means that there is no swarm yet:
+    /// an empty swarm is assumed.
     pub managers: Vec<HostName>,
-    /// What would be deployed.
+    /// Deployment to preview.
     pub deployment: Arc<StackDeployment>,
 }
 
-/// What deploying a stack would do.
+/// Answer to a [`StackQuestion`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackAnswer {
-    /// The command would do this.
+    /// The command would make these writes.
     Previewed(DeployPreview),
-    /// The command refuses, in its own words.
+    /// The command refuses; its own message.
     Refused(String),
 }
 
-/// What the command would do.
+/// Result of a previewed deployment.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct DeployPreview {
-    /// Its writes, in order.
+    /// Writes that the command would make, in order.
     pub writes: Vec<StackWrite>,
-    /// External objects that are not in the swarm, as `secret db_password`.
+    /// External objects that the swarm does not have, e.g. `secret db_password`.
     pub missing: Vec<String>,
-    /// What it printed.
+    /// Output of the command.
     pub said: String,
 }
 
@@ -65,31 +66,31 @@ pub struct DeployPreview {
 pub struct StackWrite {
     /// `POST` or `DELETE`.
     pub method: String,
-    /// Path and query, without the version.
+    /// Path and query string, without the version prefix.
     pub path: String,
-    /// The body, without the data of secrets: of these only the length of their Base64 text, as `DataLength`.
+    /// Body without the data of secrets; `DataLength` is the length of their Base64 text.
     pub body: Value,
 }
 
 /// Deploys a stack: [`super::Operation::Deploy`].
 #[derive(Debug, Clone)]
 pub struct DeployStack {
-    /// The first of these that answers as a manager is written to.
+    /// Candidates; the first one that answers as a manager gets the writes.
     pub managers: Vec<HostName>,
-    /// What is deployed.
+    /// Deployment to perform.
     pub deployment: Arc<StackDeployment>,
-    /// Limit of time for the command.
+    /// Time limit for the command.
     pub timeout: Duration,
 }
 
-/// Waits until a stack's services run as they should: [`super::Operation::Converge`].
+/// Waits for stack convergence: [`super::Operation::Converge`].
 #[derive(Debug, Clone)]
 pub struct WaitForConvergence {
-    /// The first of these that answers as a manager is asked.
+    /// Candidates; the first one that answers as a manager is queried.
     pub managers: Vec<HostName>,
-    /// The stack's name.
+    /// Name of the stack.
     pub name: String,
-    /// Limit of time.
+    /// Time limit.
     pub deadline: Duration,
 }
 
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_content_reaches_a_log() {
+    fn debug_output_shows_no_content() {
         let deployment = StackDeployment {
             name: "web".into(),
             files: [("web.env".to_owned(), b"PASSWORD=hunter2".to_vec())].into(),

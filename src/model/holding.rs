@@ -1,16 +1,17 @@
 //! The amount of data that a directory holds.
 
-/// How much a directory holds.
+/// Number and size of the files in a directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DirectoryUsage {
-    /// Files and links below it, at most a hundred thousand are counted; directories and the marker are not.
+    /// Number of files and links below the directory, without directories and the marker. At most
+    /// 100,000 are counted.
     pub files: u64,
-    /// Their size in bytes.
+    /// Total size of the counted files, in bytes.
     pub bytes: u64,
 }
 
 impl DirectoryUsage {
-    /// For sentences: `12 files, 3 MiB`.
+    /// Returns the usage in words: `12 files, 3 MiB`.
     #[must_use]
     pub fn words(self) -> String {
         let size = match self.bytes {

@@ -3,69 +3,73 @@
 
 use super::{Change, DefinitionDigest, HostAnswers, HostContext, ProbeError, Query};
 
-/// One kind of resource, as its author writes it.
+/// A kind of resource; its author implements this trait.
 ///
 /// The struct itself is deserialized from the playbook's table, after templates were rendered; use
 /// `#[serde(deny_unknown_fields)]` so that a typo is an error at its own line.
 pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// The kind's name in playbooks, e.g. `package`.
     const NAME: &'static str;
-    /// Whether each host of a play has one, or the cluster as a whole.
+    /// Scope of the kind's resources: one per host of a play, or one for the cluster.
     const SCOPE: ResourceScope = ResourceScope::Host;
-    /// The typed state of the resource on the host.
+    /// Typed state of the resource on the host.
     type Observed;
 
-    /// The resource's own name: `docker-ce` in `package[docker-ce]`.
+    /// Returns the resource's own name: `docker-ce` in `package[docker-ce]`.
     fn name(&self) -> String;
 
-    /// Checks the fields, and takes from the context what the kind needs (templates, sources, other hosts). No I/O.
+    /// Checks the fields and takes the needed data from the context (templates, source files, other
+    /// hosts). Performs no I/O.
     ///
     /// # Errors
-    /// A [`InvalidField`]: which field is wrong, why, and what would be right.
+    /// [`InvalidField`] with the wrong field, the reason and a suggestion.
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
         let _ = context;
         Ok(())
     }
 
-    /// What must be read to know the resource's state.
+    /// Returns the queries that must be answered to know the resource's state.
     fn queries(&self) -> Vec<Query>;
 
-    /// Turns answers into the typed state, or asks further questions that depend on the first answers.
+    /// Turns answers into the typed state, or returns further queries that depend on the first
+    /// answers.
     ///
     /// # Errors
-    /// [`ProbeError`] when the state cannot be known. Absence is a state, never an error.
+    /// [`ProbeError`] if the state cannot be determined. Absence is a state, never an error.
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError>;
 
-    /// What differs, or `None` when the resource is as asked.
+    /// Returns the change to make, or `None` if the resource is in sync.
     ///
     /// # Errors
-    /// [`Refusal`] when making it so would hurt: the resource fails and the host is left as it is.
+    /// [`Refusal`] if the change would do harm: the resource fails and the host stays unchanged.
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal>;
 
-    /// What at most one host of a run may do, in the words of the error that names both: `swarm init`. Checked when the
-    /// playbook is resolved, before any connection.
+    /// Returns the action that at most one host of a run may take, such as `swarm init`. The error
+    /// that names both hosts quotes the text. Checked when the playbook is resolved, before any
+    /// connection.
     fn singleton_claim(&self) -> Option<String> {
         None
     }
 
-    /// What the kind took from the inventory beside its own table, as text: when it changes, so did what is asked for. Templates
-    /// and sources count by themselves.
+    /// Returns the inventory values that the resource depends on besides its own table, as text.
+    /// They are part of the definition digest, so a changed value counts as a changed definition.
+    /// Templates and source files are hashed separately.
     fn inventory_inputs(&self) -> String {
         String::new()
     }
 }
 
-/// What a kind's resource belongs to.
+/// Owner of a kind's resources: a host or the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResourceScope {
     /// Each host of the play: a package, a file.
     Host,
-    /// The cluster: a network, a stack. The first host of the play carries it for all, and reaches the cluster through
-    /// whichever manager answers.
+    /// The cluster: a network, a stack. The first host of the play is the delegate that runs the
+    /// resource, and it reaches the cluster through any manager that answers.
     Cluster,
 }
 
-/// What `observe` found.
+/// Result of `observe`.
 pub enum Observation<T> {
     /// The state is known.
     Known(T),
@@ -73,20 +77,20 @@ pub enum Observation<T> {
     Needs(Vec<Query>),
 }
 
-/// A field that cannot be as the playbook says.
+/// A field whose value in the playbook is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidField {
-    /// Field of the resource, e.g. `mode`; empty when the whole resource is meant.
+    /// Field of the resource, e.g. `mode`; empty if the error is about the whole resource.
     pub field: String,
-    /// What is wrong.
+    /// Description of the error.
     pub message: String,
-    /// What would be right.
+    /// Suggestion for a fix.
     pub hint: Option<String>,
 }
 
 impl InvalidField {
-    /// An invalid field.
+    /// Makes an error about a field.
     pub fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             field: field.into(),
@@ -95,7 +99,7 @@ impl InvalidField {
         }
     }
 
-    /// The same with what would be right.
+    /// Sets the suggestion.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -103,49 +107,49 @@ impl InvalidField {
     }
 }
 
-/// Why skep will not do what the playbook says on this host.
+/// Reason why skep refuses to do what the playbook says on this host.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{why}")]
 pub struct Refusal {
-    /// What would be hurt, in one sentence.
+    /// Harm that the change would do, in one sentence.
     pub why: String,
-    /// What to try, in one sentence.
+    /// Remedy to try, in one sentence.
     pub hint: String,
 }
 
-/// What an examination of a resource came to.
+/// Result of examining a resource.
 pub enum Examination {
-    /// Further questions come first.
+    /// Further queries must be answered first.
     Needs(Vec<Query>),
-    /// The resource is as asked.
+    /// The resource is in sync.
     InSync,
     /// The resource differs.
     Differs(Change),
 }
 
-/// Why a resource could not be examined.
+/// Reason why a resource could not be examined.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExamineError {
-    /// Its state could not be read.
+    /// The state could not be read.
     #[error(transparent)]
     Probe(#[from] ProbeError),
-    /// It is refused.
+    /// The change is refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
 }
 
-/// A resource of any kind, as the engine sees it.
+/// A resource of any kind; the runner works with this trait.
 pub trait Resource: Send + Sync {
-    /// `kind[name]`.
+    /// Returns `kind[name]`.
     fn id(&self) -> String;
-    /// The kind's name.
+    /// Returns the name of the kind.
     fn kind(&self) -> &'static str;
     /// See [`ResourceKind::queries`].
     fn queries(&self) -> Vec<Query>;
     /// Observes and plans.
     ///
     /// # Errors
-    /// [`ExamineError`] when the state is unknown or acting is refused.
+    /// [`ExamineError`] if the state is unknown or the change is refused.
     fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError>;
     /// See [`ResourceKind::singleton_claim`].
     fn singleton_claim(&self) -> Option<String> {
@@ -155,11 +159,12 @@ pub trait Resource: Send + Sync {
     fn inventory_inputs(&self) -> String {
         String::new()
     }
-    /// What the playbook asks, as a digest; `None` for a resource that no playbook made.
+    /// Returns the digest of the definition; `None` for a resource that comes from no playbook.
     fn definition(&self) -> Option<DefinitionDigest> {
         None
     }
-    /// The kind's own value, for the few who must know one kind from the others; what is wrapped is seen through.
+    /// Returns the kind's own value, for the few callers that must tell kinds apart. Wrappers
+    /// return the value that they wrap.
     fn itself(&self) -> Option<&dyn std::any::Any> {
         None
     }

@@ -1,5 +1,5 @@
-//! The words that kinds and the run loop share: queries and answers, observed states, changes and
-//! their steps, and the contract of a kind. Data only: nothing here reads or changes a host.
+//! The data types that kinds and the runner share: queries and answers, observed states, changes
+//! and their steps, and the contract of a kind. Data only: no code here reads or changes a host.
 
 mod answer;
 mod change;

@@ -1,4 +1,5 @@
-//! Concrete acts. Only the engine performs them (`runner::perform`), and only in `apply`.
+//! Concrete steps of a change. Only the runner performs them (`runner::perform`), and only in
+//! `apply`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,61 +8,69 @@ use std::time::Duration;
 use super::{DeployStack, RegistryCredentials, WaitForConvergence};
 use crate::names::HostName;
 
-/// Time that a step may take when it does not say otherwise: two minutes.
+/// Default time limit of a step: two minutes.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One concrete act, with the words that people see while it runs.
+/// One concrete step, with the summary that is shown while it runs.
 #[derive(Debug, Clone)]
 pub struct Step {
-    /// What is done, in the imperative and without secrets: `install docker-ce`.
+    /// Summary in the imperative and without secrets: `install docker-ce`.
     pub summary: String,
-    /// The act itself.
+    /// Operation to perform.
     pub act: Operation,
 }
 
-/// What a step does.
+/// Operation of a step.
 #[derive(Clone)]
 pub enum Operation {
-    /// Runs POSIX sh text as root on the host (or as `user`). Values never become shell text: they are the literal positional
-    /// parameters `$1`, `$2`, ... or standard input. The shell starts with `set -eu`, `LC_ALL=C.UTF-8` and `umask 022`.
-    /// A status other than 0 fails the step; its stderr is shown.
+    /// Runs POSIX sh text as root on the host (or as `user`). Values never become shell text: they
+    /// are passed as the positional parameters `$1`, `$2`, ... or as standard input. The shell
+    /// starts with `set -eu`, `LC_ALL=C.UTF-8` and `umask 022`. A status other than 0 fails the
+    /// step, and its stderr is shown.
     Script(RunScript),
-    /// Writes a file: to a temporary name in the same folder, owner and mode set, synced, renamed over the old one.
+    /// Writes a file: writes to a temporary name in the same folder, sets owner and mode, syncs,
+    /// and renames it over the old file.
     WriteFile(WriteFile),
     /// Calls an Engine's API.
     DockerApi(DockerCall),
-    /// Sends the host's own Engine an image to build, load or push, and reads what it says while it works.
+    /// Sends the host's own Engine an image to build, load or push, and reads its progress
+    /// messages.
     Image(ImageCall),
-    /// Asks an Engine again and again until a field has a value.
+    /// Polls an Engine until a field has a value.
     Wait(WaitForValue),
-    /// Deploys a stack: the `docker` command of this machine, through a gate that lets writes through.
+    /// Deploys a stack: runs the `docker` command of this machine against a proxy that forwards
+    /// writes.
     Deploy(DeployStack),
-    /// Waits until a stack's services run as they should, or until it is known that they will not.
+    /// Waits for stack convergence, and fails as soon as it is known that the stack will not
+    /// converge.
     Converge(WaitForConvergence),
-    /// Stands in a forecast for an act that lacks something, which an earlier resource of the playbook may make. Where it is still
-    /// missing when its turn comes, it fails with these words: nothing was done.
+    /// Placeholder for a step whose prerequisite an earlier resource of the playbook may create. If
+    /// the prerequisite is still missing when the step runs, the step fails with this message and
+    /// does nothing.
     Blocked {
-        /// What is missing, in one sentence.
+        /// Missing prerequisite, in one sentence.
         why: String,
-        /// What to try.
+        /// Remedy to try.
         hint: String,
     },
-    /// Stands in a forecast for an act whose arguments are not known yet; performing it is a defect.
+    /// Placeholder in a forecast for a step whose arguments are not known yet; performing it is a
+    /// defect.
     KnownAfterApply,
 }
 
 /// See [`Operation::Script`].
 #[derive(Clone)]
 pub struct RunScript {
-    /// POSIX sh text, static wherever it can be.
+    /// POSIX sh text, static if possible.
     pub script: Cow<'static, str>,
     /// Positional parameters.
     pub arguments: Vec<String>,
     /// Standard input.
     pub stdin: Vec<u8>,
-    /// The account that runs it instead of root, in a fresh session (`runuser -u`), so that new groups count.
+    /// Account that runs the script instead of root, in a fresh session (`runuser -u`), so that new
+    /// group memberships apply.
     pub user: Option<String>,
-    /// Limit of time, after which the command is ended on the host, with its children.
+    /// Time limit, after which the command and its children are terminated on the host.
     pub timeout: Duration,
 }
 
@@ -70,7 +79,7 @@ pub struct RunScript {
 pub struct WriteFile {
     /// Absolute path.
     pub path: String,
-    /// All of the content; never logged.
+    /// Whole content; never logged.
     pub content: Vec<u8>,
     /// Owner, by name or number.
     pub owner: String,
@@ -83,7 +92,8 @@ pub struct WriteFile {
 /// See [`Operation::DockerApi`].
 #[derive(Clone)]
 pub struct DockerCall {
-    /// Whose Engine: the first of these that answers as a manager of a swarm; empty means the host's own, whatever it is.
+    /// Candidates; the first one whose Engine answers as a manager of a swarm gets the call. Empty
+    /// means the host's own Engine, whatever its role.
     pub managers: Vec<HostName>,
     /// `POST`, `PUT` or `DELETE`.
     pub method: &'static str,
@@ -91,36 +101,37 @@ pub struct DockerCall {
     pub path: String,
     /// JSON body.
     pub body: Option<serde_json::Value>,
-    /// Values that are read at the moment of the call and set in the body.
+    /// Deferred values, read at the moment of the call and set in the body.
     pub late: Vec<DeferredValue>,
-    /// A value that is made at the moment of the call and set in the body.
+    /// Value that is generated at the moment of the call and set in the body.
     pub made: GeneratedValue,
-    /// Limit of time.
+    /// Time limit.
     pub timeout: Duration,
 }
 
-/// See [`Operation::Image`]: a `POST` that is answered by a stream of JSON messages, of which one may be an error.
+/// See [`Operation::Image`]: a `POST` whose answer is a stream of JSON messages, one of which may
+/// be an error.
 #[derive(Clone)]
 pub struct ImageCall {
     /// Path with query string, without the version prefix.
     pub path: String,
-    /// A tar, or nothing.
+    /// Tar archive, or empty.
     pub archive: Arc<[u8]>,
-    /// Who pushes, where the registry knows its users.
+    /// Credentials for the registry, if it requires a login.
     pub credentials: Option<RegistryCredentials>,
-    /// Limit of time.
+    /// Time limit.
     pub timeout: Duration,
 }
 
-/// A value that no plan can hold, because it is random or needs what only a live manager has.
+/// A value that no plan can hold because it is random or needs data that only a live manager has.
 #[derive(Clone, Debug, Default)]
 pub enum GeneratedValue {
-    /// None.
+    /// No value.
     #[default]
     Nothing,
     /// 32 random bytes in Base64.
     RandomKey {
-        /// JSON pointer into the body where they are set.
+        /// JSON pointer into the body where the key is set.
         into: String,
     },
     /// The keyed digest of a secret.
@@ -130,24 +141,24 @@ pub enum GeneratedValue {
 /// See [`GeneratedValue::KeyedDigest`].
 #[derive(Clone, Debug)]
 pub struct KeyedDigest {
-    /// The first of these that answers gives the key.
+    /// Candidates; the first one that answers provides the key.
     pub managers: Vec<HostName>,
-    /// Path of the `GET` that gives it.
+    /// Path of the `GET` that returns the key.
     pub path: String,
-    /// JSON pointer into the answer: the key in Base64.
+    /// JSON pointer into the answer to the key, in Base64.
     pub pointer: String,
     /// Name that goes into the digest.
     pub name: String,
-    /// What it is the digest of.
+    /// Content that is digested.
     pub content: super::SecretBytes,
     /// JSON pointer into the body where the digest is set.
     pub into: String,
 }
 
-/// A value that is read from another host's Engine at apply time, and never kept, shown or written down.
+/// A value that is read from another host's Engine at apply time, and never stored or shown.
 #[derive(Clone, Debug)]
 pub struct DeferredValue {
-    /// The first of these that answers gives the value.
+    /// Candidates; the first one that answers provides the value.
     pub hosts: Vec<HostName>,
     /// Path of the `GET`, e.g. `/swarm`.
     pub path: String,
@@ -160,20 +171,20 @@ pub struct DeferredValue {
 /// See [`Operation::Wait`].
 #[derive(Clone, Debug)]
 pub struct WaitForValue {
-    /// Whose Engine: the first of these that answers; empty means the host's own.
+    /// Candidates; the first one whose Engine answers is polled. Empty means the host's own Engine.
     pub managers: Vec<HostName>,
     /// Path of the `GET`.
     pub path: String,
-    /// JSON pointer into the answer; where it points to nothing (a field that the Engine leaves out), it reads as null.
+    /// JSON pointer into the answer; a field that the Engine leaves out reads as null.
     pub pointer: String,
-    /// The value that ends the waiting.
+    /// Value that ends the wait.
     pub equals: serde_json::Value,
-    /// Limit of time; passing it fails the step.
+    /// Time limit; the step fails when it is exceeded.
     pub deadline: Duration,
 }
 
 impl Step {
-    /// A step that runs a static script with literal parameters.
+    /// Makes a step that runs a static script with literal parameters.
     pub fn script<A: Into<String>>(
         summary: impl Into<String>,
         script: impl Into<Cow<'static, str>>,
@@ -191,7 +202,7 @@ impl Step {
         }
     }
 
-    /// The same step with standard input (script steps only; others are returned as they are).
+    /// Sets standard input (script steps only; other steps are returned unchanged).
     #[must_use]
     pub fn with_stdin(mut self, content: impl Into<Vec<u8>>) -> Self {
         if let Operation::Script(script) = &mut self.act {
@@ -200,7 +211,7 @@ impl Step {
         self
     }
 
-    /// The same step with another limit of time (script steps only).
+    /// Sets another time limit (script steps only).
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         if let Operation::Script(script) = &mut self.act {
@@ -209,7 +220,7 @@ impl Step {
         self
     }
 
-    /// A step whose arguments are learnt while applying.
+    /// Makes a step whose arguments become known only while applying.
     pub fn known_after_apply(summary: impl Into<String>) -> Self {
         Self {
             summary: summary.into(),
@@ -218,7 +229,8 @@ impl Step {
     }
 }
 
-// By hand: contents, bodies and standard input may be secret and must not reach a log through `{:?}`.
+// Not derived: contents, bodies and standard input may be secret and must not reach a log through
+// `{:?}`.
 impl std::fmt::Debug for Operation {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -1,5 +1,6 @@
-//! Values that live on the operator's machine and are read when they are needed, not when files are loaded: `validate` needs
-//! none of them. What came back wipes itself and prints nothing.
+//! Values of the operator's machine. They are read when they are needed, not when files are loaded,
+//! so `validate` needs none of them. A value that was read wipes its memory when it is dropped and
+//! never prints itself.
 
 use std::fmt;
 
@@ -7,23 +8,23 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// Where the operator's machine has a value.
+/// Source of a value on the operator's machine.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValueSource {
     /// A variable of skep's own environment.
     Environment(String),
-    /// What a command prints, run by `sh -c`; one line break at its end is taken off.
+    /// Output of a command that `sh -c` runs; one line break at its end is removed.
     Command(String),
-    /// What `age --decrypt` makes of a file.
+    /// Output of `age --decrypt` for a file.
     Age {
         /// The file's name, for messages.
         name: String,
-        /// The file.
+        /// Encrypted content of the file.
         ciphertext: Vec<u8>,
     },
 }
 
-// By hand: a file's bytes tell nobody anything, and a command may be long.
+// Not derived: the encrypted bytes of a file are of no use to a reader, and a command may be long.
 impl fmt::Debug for ValueSource {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -34,18 +35,18 @@ impl fmt::Debug for ValueSource {
     }
 }
 
-/// Bytes that must not be seen.
+/// Secret bytes: wiped on drop and never shown by `{:?}`.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct SecretBytes(Zeroizing<Vec<u8>>);
 
 impl SecretBytes {
-    /// Takes bytes over; the copy that is given is the only one.
+    /// Takes ownership of the bytes. The caller must not keep a copy.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -58,11 +59,11 @@ impl fmt::Debug for SecretBytes {
     }
 }
 
-/// HMAC-SHA-256 (RFC 2104) of a named value, in lower-case hexadecimal. The name keeps two secrets of the same value from
-/// showing that they are.
+/// Returns the HMAC-SHA-256 (RFC 2104) of a named value, in lower-case hexadecimal. The name is
+/// part of the digest, so two secrets with the same value have different digests.
 #[must_use]
 pub fn keyed_digest(key: &[u8], name: &str, value: &SecretBytes) -> String {
-    // A key of any length is fine for HMAC.
+    // Never fails: HMAC accepts a key of any length.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
         return String::new();
     };
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn key_name_and_value_count_and_nothing_is_printed() {
+    fn digest_depends_on_key_name_and_value_and_debug_shows_no_secret() {
         let of = |key: &[u8], name: &str, value: &str| {
             keyed_digest(key, name, &SecretBytes::new(value.into()))
         };

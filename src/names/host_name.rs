@@ -3,17 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A host's name in the inventory: what messages, plans and reports call it. Cheap to clone.
+/// A host's name in the inventory, as messages, plans and reports show it. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
 pub struct HostName(Arc<str>);
 
 impl HostName {
-    /// Wraps a name that the inventory has checked.
+    /// Wraps a name that the inventory has already checked.
     pub fn new(name: impl AsRef<str>) -> Self {
         Self(name.as_ref().into())
     }
 
-    /// The name as text.
+    /// Returns the name as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

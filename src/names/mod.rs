@@ -1,4 +1,4 @@
-//! Names that every layer uses. Nothing here knows another module of skep.
+//! Names that every layer uses. This module depends on no other module of skep.
 
 mod host_name;
 

@@ -1,4 +1,5 @@
-//! Checks over all hosts and plays of a run: claims that only one host may make, contradictions, and hosts in no play.
+//! Checks over all hosts and plays of a run: claims that only one host may make, contradictions,
+//! and hosts in no play.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use crate::names::HostName;
 
 use super::Playbook;
 
-/// What was seen so far.
+/// Claims and contents of the resources seen so far.
 #[derive(Default)]
 pub(super) struct RunChecks {
     claims: IndexMap<String, IndexMap<HostName, SourceSpan>>,
@@ -22,7 +23,8 @@ pub(super) struct RunChecks {
 }
 
 impl RunChecks {
-    /// Notes a resource of a host; warns when the host was given another content for it.
+    /// Records a resource of a host. Warns if the same resource was already given to the host with
+    /// different content.
     pub(super) fn note(
         &mut self,
         host: &HostName,
@@ -42,10 +44,10 @@ impl RunChecks {
                     Diagnostic::warning(format!("{id} is given twice with different content"))
                         .at(place.clone());
                 let warning = warning
-                    .related(first.clone(), "it is first given here")
+                    .related(first.clone(), "first given here")
                     .on_host(host);
                 diagnostics.push(
-                    warning.hint("each run would change it there and back: keep one of the two"),
+                    warning.hint("each run would switch between the two; keep one of them"),
                 );
             }
         } else {
@@ -53,7 +55,7 @@ impl RunChecks {
         }
     }
 
-    /// Notes what a host claims.
+    /// Records a claim of a host.
     pub(super) fn claim(&mut self, host: &HostName, claim: String, place: &SourceSpan) {
         self.claims
             .entry(claim)
@@ -62,14 +64,14 @@ impl RunChecks {
             .or_insert_with(|| place.clone());
     }
 
-    /// Reports claims that several hosts make.
+    /// Reports each claim that several hosts make.
     pub(super) fn report(self, diagnostics: &mut Diagnostics) {
         for (claim, hosts) in self.claims {
             let names: Vec<String> = hosts.keys().map(ToString::to_string).collect();
             let mut places = hosts.into_values();
             if let (Some(first), Some(second)) = (places.next(), places.next()) {
                 let message = format!(
-                    "{} hosts claim `{claim}`, only one may: {}",
+                    "{} hosts claim `{claim}`, but only one host may: {}",
                     names.len(),
                     names.join(", ")
                 );
@@ -85,7 +87,7 @@ impl RunChecks {
     }
 }
 
-/// Reports hosts that no play selects: nothing would ever be checked on them.
+/// Reports hosts that no play selects. Without this error, skep would silently never check them.
 pub(super) fn unreached(
     inventory: &Inventory,
     reached: &IndexSet<HostName>,
@@ -115,7 +117,7 @@ pub(super) fn unreached(
         let rest =
             "put it in a group that a play names, set `unmanaged = true` on it, or use `--limit`";
         let hint = match typo {
-            Some((group, near)) => format!("is `{group}` meant to be `{near}`? Else {rest}"),
+            Some((group, near)) => format!("is `{group}` meant to be `{near}`? Otherwise {rest}"),
             None => rest.to_owned(),
         };
         let message = format!("no play reaches the host `{name}`: {groups}");
@@ -168,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_with_one_claim_are_an_error_that_shows_both_places() {
+    fn a_claim_of_two_hosts_is_an_error_with_both_places() {
         let diagnostics = reported(&[
             ("a", 0, Some("swarm init")),
             ("b", 6, Some("swarm init")),
@@ -178,14 +180,14 @@ mod tests {
         assert_eq!(diagnostics.len(), 1);
         assert_eq!(
             only.message,
-            "2 hosts claim `swarm init`, only one may: a, b"
+            "2 hosts claim `swarm init`, but only one host may: a, b"
         );
         assert_eq!(only.place.as_ref().unwrap().to_string(), "site.toml:2:1");
         assert_eq!(only.related[0].0.to_string(), "site.toml:1:1");
     }
 
     #[test]
-    fn one_host_may_claim_twice_and_two_hosts_different_things() {
+    fn repeated_claims_of_one_host_and_different_claims_are_allowed() {
         assert!(
             reported(&[
                 ("a", 0, Some("swarm init")),

@@ -1,4 +1,4 @@
-//! Resources that need facts of their host before they can be bound.
+//! Resources that need the facts of their host before they can be bound.
 
 use std::sync::Arc;
 
@@ -8,12 +8,12 @@ use super::template::FactsView;
 use crate::diagnostic::Diagnostics;
 use crate::model::{HostFacts, Resource};
 
-/// A resource of one host, as far as it can be known without asking the host.
+/// A resource of one host, bound if that is possible without the host's facts.
 #[derive(Clone)]
 pub enum ResourceBinding {
-    /// Known.
+    /// The resource is bound.
     Bound(Arc<dyn Resource>),
-    /// Uses `facts`: bound once they were gathered.
+    /// The resource uses `facts` and is bound after they are gathered.
     Deferred(Arc<DeferredResource>),
 }
 
@@ -24,16 +24,17 @@ pub struct DeferredResource {
 }
 
 impl DeferredResource {
-    /// The kind's name.
+    /// Returns the name of the kind.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         self.declaration.kind
     }
 
-    /// Binds it: no resource when its condition is false, several with a `loop`.
+    /// Binds the resource. Returns no resource if its condition is false, and several with a
+    /// `loop`.
     ///
     /// # Errors
-    /// Everything that is wrong with it on a host with these facts.
+    /// All errors of the resource on a host with these facts.
     pub fn bind(&self, facts: &HostFacts) -> Result<Vec<Arc<dyn Resource>>, Diagnostics> {
         let bound = expand(&self.declaration, &self.site, &FactsView::known(facts))?;
         Ok(bound.into_iter().map(|bound| bound.resource).collect())

@@ -1,4 +1,5 @@
-//! One resource as written, on one host: its conditions, its loop, its rendered tables, and the kinds bound to them.
+//! Expands one declared resource on one host: evaluates its conditions and its loop, renders its
+//! table, and binds the kind.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ use crate::names::HostName;
 /// A resource bound to a host.
 pub(super) struct BoundResource {
     pub(super) resource: Arc<dyn Resource>,
-    /// Its rendered table, to tell a repetition from a contradiction.
+    /// Rendered table, to distinguish a repetition from a contradiction.
     pub(super) content: Arc<serde_json::Value>,
 }
 
-/// Where a resource is expanded.
+/// Host and context that a resource is expanded for.
 #[derive(Clone)]
 pub(super) struct HostScope {
     pub(super) context: Arc<TemplateContext>,
@@ -36,10 +37,11 @@ pub(super) struct HostScope {
     pub(super) host: HostName,
 }
 
-/// Makes the resources that a declaration means on a host: none when a condition is false, several with a `loop`.
+/// Makes the resources of a declaration on a host: none if a condition is false, several with a
+/// `loop`.
 ///
 /// # Errors
-/// Everything that is wrong with them on this host.
+/// All errors of the resources on this host.
 pub(super) fn expand(
     declaration: &ResourceDecl,
     site: &HostScope,
@@ -127,8 +129,9 @@ fn one(
     }
 }
 
-/// Serde stops at the first error. What it points to is taken away and the rest tried again, so that a table with three
-/// typos is one round for its author. What is missing only since it was taken away is no error.
+/// Collects all errors of a table. Serde stops at the first error, so the entry with the error is
+/// removed and the rest is tried again: the author sees three typos in one run. A field that is
+/// missing only because it was removed is not an error.
 fn table_errors(
     declaration: &ResourceDecl,
     mut table: TomlNode,
@@ -146,7 +149,7 @@ fn table_errors(
         else {
             break;
         };
-        // A mistyped key was meant to be its nearest name, which is then not missing either.
+        // A mistyped key counts as its nearest name, so that name is not reported as missing.
         removed.extend(meant_name(&error).map(str::to_owned));
         removed.push(entries.remove(at).key);
         match build(
@@ -204,7 +207,8 @@ fn invalid_field(
     }
 }
 
-/// A field by its name: a key as it is (labels hold dots), else a path of keys and positions.
+/// Finds a field by its name: a literal key (labels contain dots), otherwise a path of keys and
+/// positions.
 fn find_field(table: &TomlNode, field: &str) -> Option<Range<usize>> {
     if field.is_empty() {
         return None;
@@ -226,7 +230,7 @@ fn find_field(table: &TomlNode, field: &str) -> Option<Range<usize>> {
     Some(node.span.clone())
 }
 
-/// The key that a message names, for kinds whose keys are the user's own, such as labels.
+/// Finds the key that a message names, for kinds whose keys the user chooses, such as labels.
 fn find_named_key(table: &TomlNode, message: &str) -> Option<Range<usize>> {
     let named = table
         .as_table()?
@@ -274,7 +278,7 @@ fn table_error(declaration: &ResourceDecl, error: &toml::de::Error) -> Diagnosti
         }
         _ if is_scalar(message) && message.contains("expected a string") => Some(
             if is_template(place.text()) {
-                "the template gives no text: add the filter `| string`"
+                "the template does not give a string; add the filter `| string`"
             } else {
                 "put it in quotes"
             }
@@ -301,7 +305,8 @@ fn table_error(declaration: &ResourceDecl, error: &toml::de::Error) -> Diagnosti
         .maybe_hint(hint)
 }
 
-/// Whether the value at a place is secret: by its key, or because its template names a secret variable.
+/// Returns true if the value at a place is secret: by its key, or because its template names a
+/// secret variable.
 fn may_quote_a_secret(place: &SourceSpan) -> bool {
     let is_rendered_from_one = is_template(place.text()) && is_secret_key(place.text());
     is_rendered_from_one || touches_secret(place.source.text(), &place.span)

@@ -1,5 +1,5 @@
-//! Loads playbooks and what they include. Included plays come first, in the order of `include`; a file that is reached
-//! through several paths runs once, where it is reached first.
+//! Loads playbooks and the files that they include. Included plays come first, in the order of
+//! `include`. A file that is included several times runs once, at its first place.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -15,9 +15,10 @@ use crate::inventory::VariableMap;
 /// Plays in the order in which they run.
 #[derive(Debug, Default)]
 pub struct Playbook {
-    /// Every play of every file.
+    /// All plays of all files.
     pub plays: Vec<Play>,
-    /// Plays are missing because of an error; what follows from that is no news.
+    /// True if plays are missing because of an error; errors that follow from that are not
+    /// reported.
     pub(super) broken: bool,
 }
 
@@ -26,7 +27,7 @@ struct PlaybookLoader {
     playbook: Playbook,
     diagnostics: Diagnostics,
     seen: HashSet<PathBuf>,
-    /// The files that include each other, down to the one being read: as named, and canonical.
+    /// Chain of includes down to the file that is being read: each path as named, and canonical.
     chain: Vec<(PathBuf, PathBuf)>,
 }
 
@@ -34,13 +35,14 @@ impl Playbook {
     /// Loads playbooks, which run one after the other.
     ///
     /// # Errors
-    /// Everything that is wrong with them, of all files.
+    /// All errors of all files.
     pub fn load(paths: &[PathBuf]) -> Result<Self, Diagnostics> {
         let (playbook, diagnostics) = Self::load_what_can_be(paths);
         diagnostics.into_result().map(|_| playbook)
     }
 
-    /// Loads as much as can be understood, so that later checks can report their errors together with these.
+    /// Loads as much as possible, so that later checks can report their errors together with the
+    /// returned ones.
     #[must_use]
     pub fn load_what_can_be(paths: &[PathBuf]) -> (Self, Diagnostics) {
         let mut loader = PlaybookLoader::default();
@@ -62,7 +64,7 @@ impl Playbook {
         (loader.playbook, loader.diagnostics)
     }
 
-    /// Whether a file could not be read, so that plays may be missing.
+    /// Returns true if plays may be missing because of an error.
     #[must_use]
     pub fn is_broken(&self) -> bool {
         self.broken
@@ -77,7 +79,8 @@ impl PlaybookLoader {
             Ok(document) => self.file(path, &document, &[], &mut vars),
             Err(errors) => self.refuse(errors),
         }
-        // Known only now: a playbook's own variables are stronger than those of the files that it includes.
+        // Set only now because the variables are complete only after all includes: a playbook's own
+        // variables override those of the files that it includes.
         let vars = Arc::new(vars);
         for play in self.playbook.plays.iter_mut().skip(before) {
             play.vars = Arc::clone(&vars);
@@ -212,7 +215,7 @@ struct IncludeEntry {
     span: std::ops::Range<usize>,
 }
 
-/// `include = "a.toml"`, or a list of such and of `{ file = "a.toml", tags = ["a"] }`.
+/// Reads `include = "a.toml"`, or a list of file names and of `{ file = "a.toml", tags = ["a"] }`.
 fn read_includes(reader: &mut FieldReader<'_>, node: &TomlNode) -> Vec<IncludeEntry> {
     let items = if let TomlValue::Array(items) = &node.value {
         items.as_slice()

@@ -1,6 +1,7 @@
-//! What should be true of whom: plays, includes, variables, templates, and their resolution into bound resources.
+//! Playbooks: plays, includes, variables and templates, and their resolution into bound resources.
 //!
-//! [`prepare()`] is the whole of it: files in, [`ResolvedPlaybook`] plays out, or every error at once. No network is touched.
+//! [`prepare()`] does everything: it reads the files and returns a [`ResolvedPlaybook`], or all
+//! errors at once. It uses no network.
 
 mod checks;
 mod deferred;

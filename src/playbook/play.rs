@@ -1,4 +1,4 @@
-//! One play as written, and the resources in it.
+//! Reads one play and the resources that it declares.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use crate::document::{FieldReader, TomlEntry, TomlNode, TomlValue, did_you_mean}
 use crate::inventory::VariableMap;
 use crate::kinds::KINDS;
 
-/// Keys that may stand beside the kind in a resource's table.
+/// Keys that are allowed beside the kind in a resource's table.
 pub const META_KEYS: &[&str] = &["tags", "when", "loop"];
 
 const PLAY_KEYS: &[&str] = &[
@@ -22,49 +22,50 @@ const PLAY_KEYS: &[&str] = &[
     "resources",
 ];
 
-/// A play as a file says it.
+/// A play as written in a file.
 #[derive(Debug, Clone)]
 pub struct Play {
-    /// Its name; the host pattern when it has none.
+    /// Name of the play; its host patterns if it has no name.
     pub name: String,
-    /// Where it begins.
+    /// Place where the play begins.
     pub place: SourceSpan,
-    /// Host patterns; a host that any of them selects is in the play.
+    /// Host patterns; a host that any pattern selects is in the play.
     pub hosts: Vec<(String, SourceSpan)>,
-    /// Hosts worked on at once; `None` means as many as there are forks.
+    /// Number of hosts processed at once; `None` means as many as there are forks.
     pub serial: Option<usize>,
-    /// Hosts that may fail before the play stops; `None` means that failures stop only their own hosts.
+    /// Number of hosts that may fail before the play stops; `None` means that a failure stops only
+    /// its own host.
     pub max_fail: Option<usize>,
-    /// Its resources, in order.
+    /// Resources of the play, in order.
     pub declarations: Vec<Arc<ResourceDecl>>,
-    /// Variables of the playbook that it belongs to.
+    /// Variables of the playbook that the play belongs to.
     pub(super) vars: Arc<VariableMap>,
-    /// The folder of its file, where templates and sources are looked for.
+    /// Folder of the play's file, where templates and source files are searched.
     pub(super) folder: Arc<PlaybookFolder>,
 }
 
-/// One resource as written: a kind's table with templates, and the keys beside it.
+/// A resource as written: a kind's table with templates, and the keys beside it.
 #[derive(Debug)]
 pub struct ResourceDecl {
-    /// The kind, one of [`KINDS`].
+    /// Kind of the resource, one of [`KINDS`].
     pub kind: &'static str,
-    /// The kind's table, not yet rendered.
+    /// Table of the kind, not yet rendered.
     pub table: TomlNode,
-    /// Where the resource begins.
+    /// Place where the resource begins.
     pub place: SourceSpan,
-    /// Its tags, those of its play and of the includes that led to it.
+    /// Tags of the resource, of its play and of the includes that led to it.
     pub tags: Vec<String>,
     /// Expressions that must all be true.
     pub conditions: Vec<TomlNode>,
-    /// `loop`: a list, or an expression that gives one.
+    /// `loop`: a list, or an expression that gives a list.
     pub repeat: Option<TomlNode>,
-    /// The file.
+    /// File of the resource.
     pub source: Arc<SourceFile>,
-    /// The table where it is the same on every host.
+    /// Rendered table, if it is the same on every host.
     pub(super) fixed: StaticRendering,
 }
 
-/// What a play inherits from its file.
+/// Data that a play inherits from its file.
 pub(super) struct FileContext<'a> {
     pub(super) tags: &'a [String],
     pub(super) vars: &'a Arc<VariableMap>,
@@ -72,7 +73,7 @@ pub(super) struct FileContext<'a> {
 }
 
 impl Play {
-    /// Reads one `[[plays]]`. Resources that cannot be understood are reported and left out.
+    /// Reads one `[[plays]]`. Resources with errors are reported and left out.
     pub(super) fn read(
         reader: &mut FieldReader<'_>,
         node: &TomlNode,
@@ -156,7 +157,7 @@ impl Play {
     }
 }
 
-// A pattern's own text, without the quotes around it, so that a term of it can be pointed at.
+// The place of the pattern's text without its quotes, so that an error can point at a single term.
 fn string_place(reader: &FieldReader<'_>, text: &str, span: &std::ops::Range<usize>) -> SourceSpan {
     let raw = reader.source.text().get(span.clone()).unwrap_or_default();
     let start = raw.find(text).map_or(span.start, |at| span.start + at);
@@ -181,7 +182,7 @@ impl MetaArguments {
             },
             "loop" => match node.value {
                 TomlValue::String(_) | TomlValue::Array(_) => self.repeat = Some(node.clone()),
-                _ => reader.wrong_type(node, "loop", "a list or an expression that gives one"),
+                _ => reader.wrong_type(node, "loop", "a list or an expression that gives a list"),
             },
             _ => {}
         }
@@ -195,7 +196,7 @@ pub(super) fn read_tags(reader: &mut FieldReader<'_>, node: &TomlNode) -> Vec<St
         if tag.is_empty() || tag.contains(|letter: char| letter.is_whitespace() || letter == ',') {
             reader.error(
                 span,
-                format!("`{tag}` is no tag"),
+                format!("`{tag}` is not a valid tag"),
                 Some("a tag is one word without a comma".into()),
             );
         } else {
@@ -222,7 +223,7 @@ impl ResourceDecl {
             match KINDS.iter().copied().find(|kind| *kind == entry.key) {
                 Some(kind) if found.is_none() => found = Some((kind, entry)),
                 Some(kind) => {
-                    let hint = "a resource has one kind: write two tables".to_owned();
+                    let hint = "a resource has one kind; write two tables".to_owned();
                     reader.error(
                         &entry.key_span,
                         format!("a second kind, `{kind}`, in one resource"),
@@ -253,7 +254,7 @@ impl ResourceDecl {
         }
         if found.is_none() && is_sound {
             let hint = format!("one of {}", KINDS.join(", "));
-            reader.error(&node.span, "this resource names no kind", Some(hint));
+            reader.error(&node.span, "this resource has no kind", Some(hint));
         }
         let (kind, entry) = found.filter(|_| is_sound)?;
         Some(Self {

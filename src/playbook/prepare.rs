@@ -1,4 +1,4 @@
-//! Load and resolve in one call, with the errors of both reported together.
+//! Loads and resolves a run in one call, and reports the errors of both together.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -7,36 +7,38 @@ use super::{Playbook, ResolveOptions, ResolvedPlaybook, resolve};
 use crate::diagnostic::Diagnostics;
 use crate::inventory::{Inventory, InventoryRequest};
 
-/// What a run is about.
+/// Input of a run.
 #[derive(Debug, Clone, Default)]
 pub struct RunRequest {
-    /// Inventory files and folders, and `-e`.
+    /// Sources of the inventory, and `-e`.
     pub inventory: InventoryRequest,
     /// Playbook files, which run one after the other.
     pub playbooks: Vec<PathBuf>,
-    /// What of them is meant.
+    /// Selection of hosts and resources.
     pub options: ResolveOptions,
 }
 
-/// A run, ready for the engine.
+/// A loaded and resolved run, ready for the runner.
 #[derive(Debug)]
 pub struct PreparedRun {
-    /// The inventory.
+    /// Inventory of the run.
     pub inventory: Arc<Inventory>,
-    /// The plays, with their warnings.
+    /// Resolved plays, with their warnings.
     pub resolved: ResolvedPlaybook,
 }
 
-/// Loads and resolves. Reads local files and nothing else.
+/// Loads and resolves a run. Reads only local files, and runs the programs that provide
+/// inventories.
 ///
 /// # Errors
-/// Everything that is wrong with inventory, playbooks and templates.
+/// All errors of the inventory, the playbooks and the templates.
 pub fn prepare(request: &RunRequest) -> Result<PreparedRun, Diagnostics> {
     let (inventory, mut diagnostics) = Inventory::load_what_can_be(&request.inventory);
     let (playbook, errors) = Playbook::load_what_can_be(&request.playbooks);
     diagnostics.extend(errors);
     let inventory = Arc::new(inventory);
-    // An inventory without hosts has been reported; that its groups are missing as well follows from it.
+    // An inventory without hosts is already reported, and errors about missing groups would only
+    // follow from that.
     if inventory.hosts().len() == 0 {
         return Err(diagnostics);
     }

@@ -1,15 +1,15 @@
-//! A resource's table without templates left, in the forms that binding needs. A table that never had one is the same on every
-//! host, and is made once.
+//! The rendered table of a resource, in the forms that binding needs. A table without templates is
+//! the same on every host and is rendered only once.
 
 use std::sync::{Arc, OnceLock};
 
 use crate::document::TomlNode;
 use crate::model::DefinitionStart;
 
-/// A rendered table.
+/// A table after rendering.
 pub(super) struct RenderedTable {
     pub(super) table: TomlNode,
-    /// The same, to tell a repetition from a contradiction.
+    /// The table as JSON, to distinguish a repetition from a contradiction.
     pub(super) content: Arc<serde_json::Value>,
     pub(super) definition: DefinitionStart,
 }
@@ -25,7 +25,8 @@ impl RenderedTable {
     }
 }
 
-/// The rendered form of a table without templates, made when it is first asked for; `None` for one with templates.
+/// Rendered form of a table without templates, made on first use; `None` for a table with
+/// templates.
 #[derive(Default)]
 pub(super) struct StaticRendering(OnceLock<Option<Arc<RenderedTable>>>);
 
@@ -37,7 +38,7 @@ impl StaticRendering {
     }
 }
 
-// By hand: a table may hold a secret, and its digest may be guessed from.
+// Not derived: a table may hold a secret, and a short secret could be guessed from its digest.
 impl std::fmt::Debug for StaticRendering {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str("Fixed")
@@ -66,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_has_no_template_anywhere_is_shared() {
+    fn only_tables_without_any_template_are_shared() {
         let (fixed, plain) = (StaticRendering::default(), table("a", "b"));
         let (one, other) = (
             fixed.get("file", &plain).unwrap(),

@@ -1,4 +1,5 @@
-//! Resolution: selects the hosts of every play, merges variables, renders every table, binds every resource.
+//! Resolves playbooks: selects the hosts of every play, merges variables, renders every table and
+//! binds every resource.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,57 +21,61 @@ use crate::kinds::scope;
 use crate::model::{DefinitionDigest, Resource, ResourceScope};
 use crate::names::HostName;
 
-/// Hosts of a play that stand by: no swarm has more managers than seven for good reason, and each costs binding.
+/// Largest number of fallback hosts of a play. More than seven managers (a delegate and six
+/// fallbacks) have no use in a swarm, and each fallback host costs the binding of its resources.
 const MOST_STANDBYS: usize = 6;
 
-/// What of a playbook is meant.
+/// Selection of hosts and resources of a playbook.
 #[derive(Debug, Clone, Default)]
 pub struct ResolveOptions {
-    /// Host patterns; empty means all. Hosts that any of them selects are meant.
+    /// Host patterns; a host that any pattern selects is included. Empty means all hosts.
     pub limit: Vec<String>,
-    /// Tags of which a resource must have one; empty means all. Each may hold several, parted by commas.
+    /// Tags; a resource must have at least one of them. Empty means all resources. Each string may
+    /// hold several tags, separated by commas.
     pub tags: Vec<String>,
-    /// Tags of which a resource may have none.
+    /// Tags to skip; a resource with any of them is left out.
     pub skip_tags: Vec<String>,
 }
 
-/// Plays with bound resources: what the engine works on.
+/// Plays with bound resources: the input of the runner.
 #[derive(Debug, Default)]
 pub struct ResolvedPlaybook {
-    /// Plays in the order in which they run; a barrier stands between two.
+    /// Plays in the order in which they run, with a barrier between each two.
     pub plays: Vec<ResolvedPlay>,
-    /// What is worth reading and stops nothing.
+    /// Warnings, which do not stop the run.
     pub warnings: Diagnostics,
 }
 
 /// One play with its hosts.
 #[derive(Debug)]
 pub struct ResolvedPlay {
-    /// Its name.
+    /// Name of the play.
     pub name: String,
-    /// Hosts worked on at once; `None` means as many as there are forks.
+    /// Number of hosts processed at once; `None` means as many as there are forks.
     pub serial: Option<usize>,
-    /// Hosts that may fail before the play stops; `None` means no limit.
+    /// Number of hosts that may fail before the play stops; `None` means no limit.
     pub max_fail: Option<usize>,
-    /// Its hosts, in the order of the inventory.
+    /// Hosts of the play, in the order of the inventory.
     pub hosts: Vec<HostName>,
-    /// What each host should be, in order; every host has an entry.
+    /// Resources of each host, in order; every host has an entry.
     pub host_resources: IndexMap<HostName, Vec<HostResource>>,
-    /// Who carries what belongs to the cluster; `None` where that host is not among `hosts`.
+    /// Delegate: the host that runs the cluster-scoped resources; `None` if that host is not among
+    /// `hosts`.
     pub delegate: Option<HostName>,
-    /// What belongs to the cluster, as other hosts of the play would carry it when the delegate cannot be read; managers come first.
-    /// What would be another content on that host is not in its list.
+    /// Cluster-scoped resources as bound for each fallback host, which takes over if the delegate
+    /// cannot be read; managers come first. A resource whose content would differ on a fallback
+    /// host is left out of its list.
     pub fallbacks: IndexMap<HostName, Vec<HostResource>>,
 }
 
 /// One resource of one host.
 #[derive(Debug, Clone)]
 pub struct HostResource {
-    /// Its tags.
+    /// Tags of the resource.
     pub tags: Vec<String>,
-    /// Where the playbook asks for it; prints as `file:line:column`.
+    /// Place of the resource in the playbook; prints as `file:line:column`.
     pub place: SourceSpan,
-    /// The resource.
+    /// The resource, bound or deferred.
     pub resource: ResourceBinding,
 }
 
@@ -88,7 +93,7 @@ impl HostResource {
 /// Resolves a playbook for an inventory.
 ///
 /// # Errors
-/// Everything that is wrong, over all plays, hosts and resources.
+/// All errors of all plays, hosts and resources.
 pub fn resolve(
     inventory: &Arc<Inventory>,
     playbook: &Playbook,
@@ -135,10 +140,11 @@ struct PlaybookResolver<'a> {
     diagnostics: Diagnostics,
     contexts: HashMap<(usize, usize), (Arc<TemplateContext>, Arc<Roster>)>,
     reached: IndexSet<HostName>,
-    /// Where each host stands in the inventory.
+    /// Position of each host in the inventory.
     order: HashMap<HostName, usize>,
     checks: RunChecks,
-    /// No play or pattern is missing because of an error: only then is a host in no play news.
+    /// True if no play or pattern is missing because of an error. Only then are hosts in no play
+    /// reported.
     plays_are_whole: bool,
 }
 
@@ -163,14 +169,15 @@ impl PlaybookResolver<'_> {
                 0..pattern.len(),
             );
             self.diagnostics
-                .push(Diagnostic::error("`--limit` leaves no host").at(place));
+                .push(Diagnostic::error("`--limit` selects no host").at(place));
         }
         self.limit = Some(limit);
     }
 
     fn select(&mut self, pattern: &str, place: &SourceSpan) -> IndexSet<HostName> {
         self.inventory.select(pattern).unwrap_or_else(|error| {
-            // Where a whole file is missing, a missing group is no news.
+            // If a whole file is missing, a missing group only follows from that and is not
+            // reported.
             if !self.inventory.is_broken() {
                 let span = place.span.start + error.span.start..place.span.start + error.span.end;
                 let diagnostic =
@@ -190,7 +197,8 @@ impl PlaybookResolver<'_> {
         let order = &self.order;
         selected.sort_by_cached_key(|host| order.get(host));
         self.reached.extend(selected.iter().cloned());
-        // Chosen before `--limit`: a part of the hosts never takes over what belongs to all.
+        // The delegate is chosen before `--limit` is applied: with a subset of the hosts, no other
+        // host may take over the cluster-scoped resources.
         let delegate = selected.first().cloned();
         if let Some(limit) = &self.limit {
             selected.retain(|host| limit.contains(host));
@@ -226,7 +234,8 @@ impl PlaybookResolver<'_> {
         }
     }
 
-    /// What is wrong on a host that may never carry anything stops nothing: it just does not stand by.
+    /// Binds the cluster-scoped resources for the fallback hosts. Errors on a fallback host do not
+    /// stop the run because it may never be needed; the resource is only left out of its list.
     fn fallbacks(
         &mut self,
         play: &Play,
@@ -377,8 +386,9 @@ impl PlaybookResolver<'_> {
         }
     }
 
-    /// Binds with the facts of every supported release. What fails on each of them fails for certain; what fails on some
-    /// is a warning, since no such host may be there.
+    /// Binds a deferred resource with the facts of every supported release. An error on every
+    /// release is certain. An error on some releases is a warning, because no host may have such a
+    /// release.
     fn try_samples(&mut self, deferred: &DeferredResource) {
         let address = self
             .inventory
@@ -405,7 +415,7 @@ impl PlaybookResolver<'_> {
                 }
             }
         }
-        // Claimed whatever the host turns out to be.
+        // A claim counts if the resource makes it on every release.
         for (claim, _) in claims
             .into_iter()
             .filter(|(_, count)| *count >= samples.len())

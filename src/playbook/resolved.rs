@@ -1,4 +1,4 @@
-//! How the engine reads what was resolved: by host, over all plays.
+//! Access to a resolved playbook for the runner: by host, over all plays.
 
 use std::sync::Arc;
 
@@ -9,14 +9,14 @@ use crate::model::Resource;
 use crate::names::HostName;
 
 impl ResolvedPlaybook {
-    /// Every host of any play, in the order in which plays name them.
+    /// Returns the hosts of all plays, in the order in which the plays name them.
     #[must_use]
     pub fn hosts(&self) -> Vec<HostName> {
         let hosts: IndexSet<&HostName> = self.plays.iter().flat_map(|play| &play.hosts).collect();
         hosts.into_iter().cloned().collect()
     }
 
-    /// A host's resources over all plays, in order, with the index of the play.
+    /// Returns a host's resources over all plays, in order, each with the index of its play.
     pub fn host_resources<'a>(
         &'a self,
         host: &HostName,
@@ -33,7 +33,7 @@ impl ResolvedPlaybook {
 }
 
 impl HostResource {
-    /// The resource, when it does not wait for facts.
+    /// Returns the resource if it is bound, and `None` if it still needs facts.
     #[must_use]
     pub fn ready(&self) -> Option<Arc<dyn Resource>> {
         match &self.resource {
@@ -42,7 +42,7 @@ impl HostResource {
         }
     }
 
-    /// What to call the resource before it has a name: its kind and place.
+    /// Returns the resource's ID, or its kind and place if it is not bound yet.
     #[must_use]
     pub fn label(&self) -> String {
         match &self.resource {

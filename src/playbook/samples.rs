@@ -1,13 +1,14 @@
-//! Facts of every supported release, so that resources which use `facts` are checked without a network.
+//! Sample facts of every supported release. Resources that use `facts` are checked against them
+//! without a network.
 
 use crate::model::HostFacts;
 
-/// Facts as a fresh host of a release would have them.
+/// Facts of a fresh host of one release.
 #[derive(Debug, Clone)]
 pub struct SampleFacts {
-    /// `Ubuntu 24.04`.
+    /// Name of the release: `Ubuntu 24.04`.
     pub release: String,
-    /// Its facts.
+    /// Facts of the release.
     pub facts: HostFacts,
 }
 
@@ -19,7 +20,7 @@ const RELEASES: &[(&str, &str, &str)] = &[
     ("debian", "13", "trixie"),
 ];
 
-/// Facts of every supported release, for a host of this name and address.
+/// Returns the facts of every supported release, for a host with this name and address.
 #[must_use]
 pub fn sample_facts(hostname: &str, address: &str) -> Vec<SampleFacts> {
     let sample = |(id, version, codename): &(&str, &str, &str)| {

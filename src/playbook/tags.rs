@@ -1,4 +1,4 @@
-//! `--tags` and `--skip-tags`.
+//! Filters resources by `--tags` and `--skip-tags`.
 
 use std::collections::BTreeSet;
 
@@ -7,10 +7,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::did_you_mean;
 
-/// The tag of resources that run whatever `--tags` says, unless they are skipped by name.
+/// Tag of resources that run whatever `--tags` says, unless `--skip-tags` names one of their tags.
 const ALWAYS: &str = "always";
 
-/// Which resources are meant.
+/// Selection of resources by tag.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TagFilter {
     wanted: BTreeSet<String>,
@@ -18,10 +18,10 @@ pub(super) struct TagFilter {
 }
 
 impl TagFilter {
-    /// Reads the options; each may hold several tags, parted by commas.
+    /// Reads the options; each argument may hold several tags, separated by commas.
     ///
     /// # Errors
-    /// A tag that no resource has: doing nothing would look like being in sync.
+    /// A tag that no resource has. Without the error, a run that does nothing would look in sync.
     pub(super) fn new(
         tags: &[String],
         skip_tags: &[String],
@@ -67,7 +67,7 @@ impl TagFilter {
         diagnostics.into_result().map(|_| filter)
     }
 
-    /// Whether a resource is meant.
+    /// Returns true if the filter selects a resource.
     pub(super) fn selects(&self, declaration: &ResourceDecl) -> bool {
         let has = |tags: &BTreeSet<String>| declaration.tags.iter().any(|tag| tags.contains(tag));
         let is_wanted = self.wanted.is_empty()

@@ -14,7 +14,7 @@ use super::{Fleet, fan_out};
 use crate::model::{Resource, ResourceScope};
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlay, ResolvedPlaybook};
-use crate::runner::run_plan::{HostPlan, PlannedResource, resource_outcome};
+use crate::runner::host_plan::{HostPlan, PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
 /// Fallback hosts, by index of the play.

@@ -12,6 +12,7 @@ mod fleet;
 pub mod gather;
 mod guard;
 mod host;
+mod host_plan;
 pub mod outcome;
 mod read_only;
 mod run_plan;

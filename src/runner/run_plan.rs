@@ -9,16 +9,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::examine::{ExamineResult, HostExaminer};
-use super::outcome::{ChangeView, DriftCause, HostOutcome, Outcome, Problem, ResourceOutcome};
+use super::outcome::{DriftCause, HostOutcome, Outcome, Problem, ResourceOutcome};
 use super::{Baseline, ClusterCheck, ConnectedHost, Fleet, TaskPanic, fan_out};
 use crate::model::{
-    Change, DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource,
-    ShellQuery,
+    DefinitionDigest, ExamineError, HostAnswers, HostFacts, ProbeError, Query, Resource, ShellQuery,
 };
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::runner::applied_record::AppliedRecord;
 use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
+use crate::runner::host_plan::{HostPlan, PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
 /// Changes that every host needs, as far as they are known before any change is made.
@@ -30,31 +30,6 @@ pub struct RunPlan {
     /// Hosts that take over a play's cluster-scoped resources from their delegate, by index of the
     /// play.
     pub(super) fallbacks: Fallbacks,
-}
-
-/// Plan of one host.
-#[derive(Default)]
-pub struct HostPlan {
-    /// The host's resources, bound to its facts: play, resource, and the change that it needs.
-    pub tasks: Vec<PlannedResource>,
-    /// Outcome of the plan, for reports.
-    pub outcome: HostOutcome,
-    /// Record of the last apply on the host.
-    pub(super) record: AppliedRecord,
-    /// True if every unknown state depends on another host: it may become known when that host is
-    /// repaired.
-    pub waits: bool,
-}
-
-/// Resource of a play on a host.
-#[derive(Clone)]
-pub struct PlannedResource {
-    /// Index of the play.
-    pub play: usize,
-    /// The resource.
-    pub resource: Arc<dyn Resource>,
-    /// The forecast change, if it differs.
-    pub change: Option<Change>,
 }
 
 impl RunPlan {
@@ -336,42 +311,5 @@ fn bind(
                 .bind(facts)
                 .map_err(|diagnostics| diagnostics.to_string())
         }
-    }
-}
-
-/// Returns the outcome of an examination, for reports.
-pub(super) fn resource_outcome(
-    play: &str,
-    resource: String,
-    examined: &ExamineResult,
-) -> ResourceOutcome {
-    let (outcome, change) = match examined {
-        Ok(None) => (Outcome::Unchanged, None),
-        Ok(Some(change)) => (Outcome::Differs, Some(ChangeView::from(change))),
-        Err(error) => (failure(error), None),
-    };
-    ResourceOutcome {
-        change,
-        ..ResourceOutcome::new(play, resource, outcome)
-    }
-}
-
-fn failure(error: &ExamineError) -> Outcome {
-    match error {
-        ExamineError::Probe(ProbeError::Elsewhere(why)) => Outcome::Failed {
-            why: why.clone(),
-            hint: "repair that host, or run `skep apply`, which reads this host again after it"
-                .into(),
-        },
-        ExamineError::Probe(error) => Outcome::Failed {
-            why: error.to_string(),
-            hint:
-                "skep never changes a resource that it cannot read: fix the cause, then run again"
-                    .into(),
-        },
-        ExamineError::Refused(refusal) => Outcome::Failed {
-            why: refusal.why.clone(),
-            hint: refusal.hint.clone(),
-        },
     }
 }

@@ -1,5 +1,5 @@
-//! A far host: one check through a relay that makes a round trip last 50 ms. Round trips are counted twice: by what the
-//! delay adds to the time, and by the turns that the relay saw.
+//! A distant host: one check through a relay that makes a round trip last 50 ms. Round trips are
+//! counted twice: by the time that the delay adds, and by the turns that the relay saw.
 
 use std::time::Duration;
 

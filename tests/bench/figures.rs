@@ -1,19 +1,19 @@
-//! What the kernel accounted for a process, and the median of several runs.
+//! The kernel's accounting for a process, and the median of several runs.
 
 use std::process::{Command, Stdio};
 
-/// One run.
+/// Figures of one run.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunMetrics {
     /// Seconds from start to end.
     pub wall: f64,
-    /// Seconds of processor time, its children's included.
+    /// Seconds of processor time, including child processes.
     pub cpu: f64,
     /// Largest resident set in MiB.
     pub memory_mib: f64,
 }
 
-/// Runs a command under time(1) and gives what it printed; its status must be one of these.
+/// Runs a command under time(1) and returns its output; panics unless its status is one of these.
 pub fn timed(command: &mut Command, statuses: &[i32]) -> (RunMetrics, String) {
     let mut whole = Command::new("/usr/bin/time");
     whole
@@ -56,7 +56,7 @@ pub fn timed(command: &mut Command, statuses: &[i32]) -> (RunMetrics, String) {
     )
 }
 
-/// The median of each figure by itself.
+/// Returns the median of each figure by itself.
 pub fn median(figures: &[RunMetrics]) -> RunMetrics {
     let of = |field: fn(&RunMetrics) -> f64| {
         let mut values: Vec<f64> = figures.iter().map(field).collect();

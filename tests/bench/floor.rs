@@ -1,5 +1,6 @@
-//! The floor: russh alone, as plainly as it can be used. N connections, as many at once as skep has; each gives `sh` the
-//! script that skep sends on its standard input, or runs `true`; reads what comes, and ends.
+//! The floor: russh alone, in its plainest use. N connections, as many at once as skep has; each
+//! gives `sh` the script that skep sends on its standard input, or runs `true`, reads the output,
+//! and ends.
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::work::FORKS;
 
-/// Stands for the plain command in place of a script's path.
+/// Replaces the path of a script to run `true`.
 pub const TRUE: &str = "-";
 
 struct AcceptAll;

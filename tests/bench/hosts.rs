@@ -1,11 +1,12 @@
-//! N converged hosts: `skep check` beside two floors, which are the same number of russh connections, each running `true`, or
-//! the very script that skep sends. In turn, so that a machine that drifts drifts for all.
+//! N converged hosts: `skep check` beside two floors. Each floor is the same number of russh
+//! connections, running `true` or the very script that skep sends. They run in turn, so a machine
+//! that becomes slower affects all of them.
 
 use super::figures::{median, timed};
 use super::server::BenchServer;
 use super::work::{check, execs_per_host, inventory};
 
-/// Prints a line for each size; after a run that only warms up, `runs` of each.
+/// Prints a line for each size: the median of `runs` runs, after a run that only warms up.
 pub fn run(server: &BenchServer, playbook: &str, sizes: &[usize], runs: usize) {
     println!("\ncheck of N converged hosts, 20 resources each, median of {runs} runs");
     println!(
@@ -35,7 +36,7 @@ pub fn run(server: &BenchServer, playbook: &str, sizes: &[usize], runs: usize) {
             let floor = timed(&mut server.floor(size), &[0]).0;
             let (figures, output) = timed(&mut check(&inventory, playbook), &[0]);
             execs = execs_per_host(&output, size);
-            // The first turn learns host keys and fills caches.
+            // The first turn only records host keys and fills caches.
             if turn > 0 {
                 trues.push(plain);
                 floors.push(floor);

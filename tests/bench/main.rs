@@ -1,7 +1,8 @@
-//! `make bench`: what `skep check` costs, beside the floor measured in the same run. One real sshd answers on every address of
-//! 127.0.0.0/8. `cargo bench --bench check -- hosts delay` runs these parts only; docs/performance.md has the figures.
+//! `make bench`: measures the cost of `skep check`, beside the floor measured in the same run. One
+//! real sshd answers on every address of 127.0.0.0/8. `cargo bench --bench check -- hosts delay`
+//! runs these parts only; docs/performance.md has the figures.
 //!
-//! This is a measurement, not a test: it asserts that the work was done, and nothing about time.
+//! A measurement, not a test: it asserts that the work was done, and nothing about time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +28,8 @@ mod startup;
 mod swarm;
 mod work;
 
-/// The parts of `make bench`. Three are run by name only: `peers` needs what `make bench-peers` installs, `stacks` and `swarm` a lab.
+/// The parts of `make bench`. Three other parts run by name only: `peers` needs the tools that
+/// `make bench-peers` installs, and `stacks` and `swarm` need a lab.
 const PARTS: [&str; 5] = ["startup", "hosts", "delay", "scale", "simulation"];
 
 fn main() {

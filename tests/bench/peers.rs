@@ -1,5 +1,6 @@
-//! Peers at the same work: the same twenty resources on the same hosts, written as their users write them, in the same run.
-//! They are installed by `.ci/bench-peers`, which says what it installs; a peer that is not there ends the benchmark.
+//! Other tools at the same work: the same twenty resources on the same hosts, written as their
+//! users write them, in the same run. `.ci/bench-peers` installs them and lists them; a missing
+//! tool ends the benchmark.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -9,21 +10,21 @@ use super::figures::{RunMetrics, median, timed};
 use super::server::{BenchServer, address};
 use super::work::{FOLDERS, check, execs_per_host, inventory};
 
-/// Where `.ci/bench-peers` installs, below the repository.
+/// Folder in which `.ci/bench-peers` installs, below the repository.
 const VENV: &str = "target/peers";
 
-/// Hosts and runs of each size.
+/// Numbers of hosts, and of runs for each.
 const SIZES: [(usize, usize); 3] = [(1, 3), (10, 1), (100, 1)];
 
-/// One tool and how it is started for N hosts.
+/// A tool, and its command for N hosts.
 struct PeerTool<'a> {
     name: &'static str,
     command: Box<dyn Fn(usize) -> Command + 'a>,
-    /// Demands that the tool saw all hosts and no change.
+    /// Panics unless the tool saw all hosts and no change.
     judge: fn(&str, usize),
 }
 
-/// Prints wall, processor time and memory of each, and how often skep's figure goes into theirs.
+/// Prints wall time, processor time and memory of each tool, and their ratio to those of skep.
 pub fn run(server: &BenchServer, playbook: &str) {
     let venv = Path::new(env!("CARGO_MANIFEST_DIR")).join(VENV);
     assert!(
@@ -135,7 +136,8 @@ fn no_change_in_recap(output: &str, size: usize) {
     assert_eq!(clean.count(), size, "{output}");
 }
 
-/// ControlPersist keeps connections from run to run, as Ansible's users have it: its second run is the measured one.
+/// ControlPersist keeps connections between runs, as Ansible's users have it: its second run is the
+/// measured one.
 fn write_files(server: &BenchServer) {
     let mut site = String::from("- hosts: all\n  gather_facts: false\n  tasks:\n");
     let mut deploy = String::from("import io\nfrom pyinfra.operations import files, server\n");
@@ -202,7 +204,7 @@ fn pyinfra_inventory(server: &BenchServer, size: usize) -> String {
     path
 }
 
-/// The folder of mitogen's strategies, wherever this Python keeps its packages.
+/// Returns the folder of mitogen's strategies in this Python's packages.
 fn mitogen(venv: &Path) -> PathBuf {
     let libraries = std::fs::read_dir(venv.join("lib"))
         .unwrap()

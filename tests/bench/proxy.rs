@@ -1,5 +1,6 @@
-//! A TCP relay that delays every byte by half of a round trip in each direction, and counts turns: how often the client
-//! sends after it has received. One turn more (the handshake of TCP) is waited for before the first byte.
+//! A TCP relay that delays every byte by half of a round trip in each direction, and counts turns:
+//! how often the client sends after it has received. The handshake of TCP costs one more turn
+//! before the first byte.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -15,14 +16,14 @@ pub struct DelayProxy {
     turns: Arc<AtomicUsize>,
 }
 
-/// Which side spoke last, of one connection.
+/// The side of a connection that sent last.
 struct TurnState {
     server_spoke: AtomicBool,
     turns: Arc<AtomicUsize>,
 }
 
 impl DelayProxy {
-    /// Relays to a port of the address that the client asked for.
+    /// Relays to a port of the address to which the client connects.
     pub fn start(target: u16, round_trip: Duration) -> Self {
         Self::relay(None, target, round_trip)
     }
@@ -45,7 +46,7 @@ impl DelayProxy {
                 });
                 thread::spawn(move || {
                     thread::sleep(round_trip);
-                    // The handshake.
+                    // The TCP handshake.
                     floor.turns.fetch_add(1, Ordering::SeqCst);
                     let machine = machine.unwrap_or_else(|| client.local_addr().unwrap().ip());
                     let server = TcpStream::connect((machine, target)).unwrap();
@@ -62,18 +63,18 @@ impl DelayProxy {
         Self { port, turns }
     }
 
-    /// Where it listens.
+    /// Returns the port on which the relay listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Turns since the last call.
+    /// Returns the turns since the last call.
     pub fn take_turns(&self) -> usize {
         self.turns.swap(0, Ordering::SeqCst)
     }
 }
 
-/// Bytes and when they may go on; empty bytes are the end.
+/// Bytes with the time at which they may be relayed; empty bytes are the end.
 type DelayQueue = Arc<(Mutex<VecDeque<(Instant, Vec<u8>)>>, Condvar)>;
 
 fn relay(
@@ -104,8 +105,9 @@ fn relay(
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let length = from.read(&mut buffer).unwrap_or(0);
-        // What the client sends counts when it has heard the server since; the server's bytes when they reach the client
-        // are late by the delay, which only makes one turn of two that overlap.
+        // Bytes of the client count as a turn if it has received bytes of the server since its last
+        // turn. The server's bytes arrive late by the delay, which can only merge two overlapping
+        // turns into one.
         if from_server {
             floor.server_spoke.store(true, Ordering::SeqCst);
         } else if length > 0 && floor.server_spoke.swap(false, Ordering::SeqCst) {

@@ -4,27 +4,28 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Where a host keeps its record of what was applied. The "hosts" are this machine: they must neither bring the entries of earlier
-/// benchmarks, which cost time and memory, nor leave any.
+/// Folder with the record of the last apply on a host. The "hosts" are this machine: they must
+/// neither read the entries of earlier benchmarks, which cost time and memory, nor leave any.
 const RECORD: &str = "/var/lib/skep";
-/// Whoever logs in finds an empty folder there, which ends with the server; the machine's own stays as it is.
+/// Every login finds an empty folder there, which ends with the server; the machine's own folder
+/// stays unchanged.
 const WITH_A_CLEAN_RECORD: &str =
     r#"mount -t tmpfs -o mode=0700 skep "$1" && exec /usr/sbin/sshd -D -e -f "$2""#;
 
-/// The running server and its folder.
+/// A running server and its folder.
 pub struct BenchServer {
     folder: tempfile::TempDir,
     port: u16,
     process: Child,
 }
 
-/// The loopback address of a "host".
+/// Returns the loopback address of a "host".
 pub fn address(host: usize) -> String {
     format!("127.0.{}.{}", 1 + host / 200, 1 + host % 200)
 }
 
 impl BenchServer {
-    /// Starts it and waits until it listens.
+    /// Starts a server and waits until it listens.
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0")
@@ -41,7 +42,8 @@ impl BenchServer {
             assert!(made.success());
         }
         std::fs::copy(path("identity.pub"), path("authorized_keys")).unwrap();
-        // A deeper shell level keeps root's bash from reading the start files of the machine that measures: some take seconds.
+        // A deeper shell level keeps root's bash from reading the start files of the machine that
+        // measures: some take seconds.
         std::fs::write(
             path("sshd_config"),
             format!(
@@ -84,22 +86,23 @@ impl BenchServer {
         server
     }
 
-    /// Where it listens.
+    /// Returns the port on which the server listens.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// A path in its folder.
+    /// Returns a path in the folder of the server.
     pub fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A floor run of this many hosts, each running the script that skep sends.
+    /// Returns the command of a floor run of this many hosts, each running the script that skep
+    /// sends.
     pub fn floor(&self, size: usize) -> Command {
         self.floor_with(size, &self.path("script"))
     }
 
-    /// A floor run of this many hosts, each running `true`.
+    /// Returns the command of a floor run of this many hosts, each running `true`.
     pub fn floor_of_true(&self, size: usize) -> Command {
         self.floor_with(size, super::floor::TRUE)
     }

@@ -1,5 +1,6 @@
-//! Hosts without machines: the engine's own cost. Every simulated host answers gather's script with what this machine
-//! answered once, so that all that is left is skep: scripts, parsing, kinds, events, the summary.
+//! Hosts without machines: the cost of the runner itself. Every simulated host answers gather's
+//! script with the recorded answer of this machine, which leaves only the work of skep: scripts,
+//! parsing, kinds, events, the summary.
 
 use std::collections::HashMap;
 use std::process::Command;
@@ -15,7 +16,7 @@ use super::figures::{median, timed};
 use super::server::BenchServer;
 use super::work::{FORKS, inventory};
 
-/// Numbers of hosts; the first is taken off, with what a run costs however many hosts there are.
+/// Numbers of hosts; the cost of the first is subtracted, because it holds the fixed cost of a run.
 const SIZES: [usize; 3] = [10, 1000, 5000];
 const RUNS: usize = 3;
 
@@ -25,7 +26,7 @@ const MARKER: usize = 37;
 /// Prints the cost for each size.
 pub fn run(server: &BenchServer, playbook: &str) {
     println!(
-        "\nsimulated hosts, 20 resources each: the engine without a network, median of {RUNS} runs"
+        "\nsimulated hosts, 20 resources each: the runner without a network, median of {RUNS} runs"
     );
     println!(
         "{:>6}  {:>8} {:>8} {:>9}  {:>14} {:>14}",
@@ -52,12 +53,12 @@ pub fn run(server: &BenchServer, playbook: &str) {
     }
 }
 
-/// Loads, resolves and looks, in this process.
+/// Loads, resolves and reads, in this process.
 pub fn child(inventory: &str, playbook: &str) {
     check_fleet(inventory, playbook, &Arc::default());
 }
 
-/// The script that gather sends for this playbook, as a host would get it.
+/// Returns the script that gather sends for this playbook, as a host would get it.
 pub fn script(inventory: &str, playbook: &str) -> String {
     let simulation = Arc::new(RecordedAnswers::default());
     check_fleet(inventory, playbook, &simulation);
@@ -108,12 +109,12 @@ fn check_fleet(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers
     assert_eq!(summary.hosts.len(), work.hosts().len());
 }
 
-/// What was answered so far.
+/// Recorded answers of this machine.
 #[derive(Default)]
 struct RecordedAnswers {
-    /// By script without its marker.
+    /// Answers by script without its marker.
     answers: Mutex<HashMap<String, Arc<str>>>,
-    /// The last script that was new, marker and all.
+    /// The last new script, with its marker.
     script: Mutex<String>,
 }
 

@@ -1,5 +1,6 @@
-//! Stacks on a manager of the lab: what the preview of an unchanged stack of ten services costs beside the `docker stack deploy` that it
-//! stands for, and what a check of five stacks takes near and far. It is run by name only: `make bench` needs no lab.
+//! Stacks on a manager of the lab: the cost of the preview of an unchanged stack of ten services,
+//! beside the `docker stack deploy` that it stands for, and the time of a check of five stacks over
+//! a near and a distant link. Runs by name only, because `make bench` needs no lab.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use super::swarm::{BenchEnvironment, ROUND_TRIP, must, relayed, skep};
 const RUNS: usize = 9;
 const INCLUDE: &str = "[\"playbooks/docker.toml\", \"playbooks/swarm.toml\"]";
 
-/// Ends with its value.
+/// An SSH tunnel that ends with its value.
 struct SshTunnel(Child);
 
 impl Drop for SshTunnel {
@@ -41,7 +42,7 @@ pub fn run(server: &BenchServer) {
     round_trips(server, &near, &five);
 }
 
-/// Writes stacks of so many services, and the playbook that has them.
+/// Writes this many stacks of this many services, and the playbook with them.
 fn stacks(server: &BenchServer, name: &str, count: usize, services: usize) -> String {
     let service = |index: usize| {
         format!(
@@ -114,13 +115,13 @@ fn preview(server: &BenchServer, near: &str, playbook: &str) {
     let [check, ping, deploy] = columns.map(|column| median(&column).wall);
     println!(
         "\nan unchanged stack of 10 services: check {check:.3} s, of which the login {ping:.3} s; docker stack deploy {deploy:.3} s: \
-         {:.2} times as much on a connection that stands (median of {RUNS}, load {})",
+         {:.2} times as much on an open connection (median of {RUNS}, load {})",
         (check - ping) / deploy,
         load()
     );
 }
 
-/// The manager's Engine as a socket of this machine, over a connection that stands.
+/// Opens the manager's Engine as a socket of this machine, over an open connection.
 fn tunnel(near: &str, socket: &str) -> SshTunnel {
     let table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let text = |value: &toml::Value| value.as_str().unwrap().to_owned();
@@ -151,7 +152,7 @@ fn tunnel(near: &str, socket: &str) -> SshTunnel {
     while !Path::new(socket).exists() {
         assert!(
             started.elapsed() < Duration::from_secs(60),
-            "ssh makes no socket"
+            "ssh made no socket"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -188,7 +189,7 @@ fn round_trips(server: &BenchServer, near: &str, playbook: &str) {
     );
 }
 
-/// Of the last minute.
+/// Returns the load of the last minute.
 fn load() -> String {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     text.split(' ').next().unwrap_or_default().to_owned()

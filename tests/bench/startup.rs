@@ -1,4 +1,4 @@
-//! How long the binary takes to start, and how large it is.
+//! Start time and size of the binary.
 
 use std::process::{Command, Stdio};
 use std::time::Instant;

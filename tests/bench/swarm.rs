@@ -1,5 +1,6 @@
-//! A far swarm: the reference playbook checked on a lot of three lab nodes, each through a relay of its own that makes a round trip
-//! last 50 ms. It is run by name only: `make bench` needs no lab.
+//! A distant swarm: the reference playbook checked on a lab environment of three nodes, each
+//! through a relay of its own that makes a round trip last 50 ms. Runs by name only, because `make
+//! bench` needs no lab.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,13 +13,14 @@ pub(super) const ROUND_TRIP: Duration = Duration::from_millis(50);
 const RUNS: usize = 5;
 const PLAYBOOK: &str = "playbooks/web2py.toml";
 
-/// A lot that goes with its value.
+/// A lab environment that is removed with its value.
 pub(super) struct BenchEnvironment {
     name: String,
 }
 
 impl BenchEnvironment {
-    /// Nodes reached as root, by the inventory that is written there; `more` are further arguments.
+    /// Starts nodes with root access, with an inventory that is written to `inventory`; `more` are
+    /// further arguments.
     pub(super) fn up(part: &str, inventory: &str, more: &[&str]) -> Self {
         let lot = Self {
             name: format!("t{}-{part}", std::process::id()),
@@ -65,7 +67,8 @@ pub(super) fn must(command: &mut Command) {
     );
 }
 
-/// Prints what a check of the swarm takes near and far, and the turns of each connection.
+/// Prints the time of a check of the swarm over a near and a distant link, and the turns of each
+/// connection.
 pub fn run(server: &BenchServer) {
     let near = server.path("near.toml");
     let _lot = BenchEnvironment::up("bench", &near, &[]);
@@ -105,7 +108,7 @@ pub fn run(server: &BenchServer) {
     }
 }
 
-/// The same inventory by way of a relay for each host.
+/// Writes the same inventory with a relay for each host.
 pub(super) fn relayed(server: &BenchServer, near: &str) -> (String, Vec<(String, DelayProxy)>) {
     let mut table: toml::Table = std::fs::read_to_string(near).unwrap().parse().unwrap();
     let defaults = table["defaults"].as_table_mut().unwrap();

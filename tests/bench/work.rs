@@ -1,18 +1,19 @@
-//! What is checked: twenty resources that hold on the server's own machine once they were applied, all below the
-//! benchmark's folder; and the inventories of N loopback addresses.
+//! The checked work: twenty resources that are in sync on the server's own machine once applied,
+//! all below the benchmark's folder; and the inventories of N loopback addresses.
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use super::server::{BenchServer, address};
 
-/// Folders of the playbook; each has a file and a link in it. With a group and a membership that makes 20 resources.
+/// Number of folders of the playbook; each has a file and a link in it. With a group and a
+/// membership, that makes 20 resources.
 pub const FOLDERS: usize = 6;
 
-/// Hosts worked on at once.
+/// Number of hosts in work at a time.
 pub const FORKS: usize = 100;
 
-/// Writes the playbook, applies it once, and gives its path.
+/// Writes the playbook, applies it once, and returns its path.
 pub fn converge(server: &BenchServer) -> String {
     let mut text =
         String::from("[[plays]]\nname = \"converged\"\nhosts = \"all\"\nresources = [\n");
@@ -49,7 +50,7 @@ pub fn converge(server: &BenchServer) -> String {
     playbook
 }
 
-/// Writes an inventory of N hosts and gives its path.
+/// Writes an inventory of N hosts and returns its path.
 pub fn inventory(server: &BenchServer, size: usize, port: u16) -> String {
     let path = server.path(&format!("inventory-{size}-{port}.toml"));
     let mut text = format!(
@@ -68,11 +69,11 @@ pub fn inventory(server: &BenchServer, size: usize, port: u16) -> String {
     path
 }
 
-/// `skep check --json` of an inventory.
+/// Returns the command `skep check --json` for an inventory.
 pub fn check(inventory: &str, playbook: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skep"));
     command.args(["check", "-i", inventory, playbook, "--json"]);
-    // A check keeps its history: not among that of whoever runs the benchmark.
+    // A check keeps its history, which must not go into that of the user who runs the benchmark.
     command.env(
         "XDG_STATE_HOME",
         std::path::Path::new(inventory).with_extension("state"),
@@ -80,7 +81,8 @@ pub fn check(inventory: &str, playbook: &str) -> Command {
     command
 }
 
-/// Demands that all hosts are in sync, and gives the mean of the execs that the run's summary reports for each.
+/// Panics unless all hosts are in sync; returns the mean number of execs per host from the run's
+/// summary.
 pub fn execs_per_host(json: &str, size: usize) -> f64 {
     let mut events = json
         .lines()

@@ -1,9 +1,10 @@
-//! The invariants of docs/architecture.md, read off the source. Each rule names what would break it.
+//! Checks the invariants of docs/architecture.md on the source. Each rule names the code that would
+//! break it.
 
 use std::path::{Path, PathBuf};
 
-/// Every Rust file below a folder of the repository.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+/// Returns every Rust file below a folder of the repository.
+pub fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
     while let Some(folder) = folders.pop() {
@@ -28,8 +29,9 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The file without its tests and comments: what the invariants are about. Files of tests are left out whole.
-fn code(path: &Path, text: &str) -> String {
+/// Returns the file without tests and comments, because the invariants are about the rest. Files of
+/// tests are left out.
+pub fn code(path: &Path, text: &str) -> String {
     let name = path.file_name().unwrap().to_str().unwrap();
     if ["tests.rs", "trial.rs", "samples.rs"].contains(&name)
         || path.components().any(|part| part.as_os_str() == "tests")
@@ -111,9 +113,11 @@ fn nothing_before_connect_opens_a_socket() {
     }
 }
 
-/// `report/notify.rs` runs the operator's own command of `--notify`; `inventory/external/program.rs` the programs that hold an
-/// inventory (`vagrant`, `terraform`, `ansible-inventory`, an executable of the operator's), which only read;
-/// `machine/vagrant.rs` starts, stops, destroys and makes machines of Vagrant for `drill` and `node rebuild`.
+/// `report/notify.rs` runs the operator's own command of `--notify`.
+/// `inventory/external/program.rs` runs the programs that hold an inventory (`vagrant`,
+/// `terraform`, `ansible-inventory`, an executable of the operator's), which only read.
+/// `machine/vagrant.rs` starts, stops, destroys and makes machines of Vagrant for `drill` and `node
+/// rebuild`.
 #[test]
 fn processes_are_started_by_transport_lab_and_schedule_alone() {
     nowhere(
@@ -158,8 +162,8 @@ fn the_runner_knows_no_kind_no_command_line_and_no_report() {
     nowhere("src/runner", &[], &forbidden);
 }
 
-/// `plan` and `check` end in the forecast. What changes a host asks for a `Permit`, which the compiler lets only
-/// `runner::apply` make; here the rest of that wall is held: nobody walks around it.
+/// `plan` and `check` end in the forecast. Every function that changes a host needs a `Permit`, and
+/// the compiler lets only `runner::apply` make one. This test checks that no code bypasses it.
 #[test]
 fn what_looks_cannot_act() {
     nowhere("src", &["runner/apply/permit.rs"], &["Permit(()"]);
@@ -169,11 +173,11 @@ fn what_looks_cannot_act() {
         &["src/runner/apply", "runner/host.rs", "runner/mod.rs"],
         &["apply::", "Permit", "Applier"],
     );
-    // The one road without a permit takes gather's script, and a `GET`.
+    // The only way without a permit takes gather's script, and a `GET`.
     nowhere(
         "src",
         &["runner/gather/mod.rs", "src/lab"],
-        &[".ask(script"],
+        &[".run_gather_script("],
     );
     nowhere(
         "src/runner",
@@ -191,7 +195,7 @@ fn what_looks_cannot_act() {
             "Method::PUT",
         ],
     );
-    // No verb but `apply` reaches the acting half of the engine, nor a connection past the engine.
+    // No verb but `apply` reaches the acting half of the runner, nor a connection past the runner.
     nowhere(
         "src/cli",
         &["cli/apply.rs"],
@@ -207,7 +211,8 @@ fn what_looks_cannot_act() {
         &["cli/connect.rs"],
         &["dyn Connection", "HostLock", "Exec::"],
     );
-    // And the words above do stand where they should: a rule about a name that is gone would hold nothing.
+    // The searched words must exist in these files: a rule about a name that is gone would check
+    // nothing.
     let host =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runner/host.rs"))
             .unwrap();
@@ -256,7 +261,7 @@ fn files_are_short_and_well_named() {
             found.push(format!("{} ({lines} lines)", path.display()));
         }
         if !text.starts_with("//!") {
-            found.push(format!("{}: says nothing about its job", path.display()));
+            found.push(format!("{}: has no module comment", path.display()));
         }
     }
     assert!(found.is_empty(), "{found:#?}");

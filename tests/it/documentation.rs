@@ -1,5 +1,5 @@
-//! The documentation keeps up: every kind has a section with an example that resolves, every shipped playbook validates, and
-//! the words of this project stay its own.
+//! Checks that the documentation is complete: every kind has a section with an example that
+//! resolves, every shipped playbook validates, and every link has a target.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -60,7 +60,7 @@ fn every_shipped_playbook_validates_with_every_shipped_inventory() {
     }
 }
 
-/// The text of a kind's section in docs/resources.md.
+/// Returns the text of a kind's section in docs/resources.md.
 fn section(kind: &str) -> String {
     let text = std::fs::read_to_string(root().join("docs/resources.md")).unwrap();
     let start = text

@@ -1,5 +1,6 @@
-//! What belongs to the cluster is looked at from another host of the play when its delegate cannot be read, and never passes for clean
-//! because nobody looked. Hosts are scripted; their shell is this machine's, which only reads.
+//! Cluster resources are checked from another host of the play if their delegate cannot be read,
+//! and are never reported in sync if no host could read them. Hosts are scripted; their shell is
+//! this machine's, which only reads.
 
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -40,7 +41,7 @@ impl Connection for ScriptedMachine {
     async fn close(&self) {}
 }
 
-/// Managers by name, with whether they can be reached.
+/// Managers by name, with true for those that are reachable.
 struct ScriptedManagers(BTreeMap<&'static str, bool>);
 
 fn manager(name: &str) -> ScriptedHost {
@@ -79,7 +80,7 @@ impl Connector for ScriptedManagers {
     }
 }
 
-/// Looks at three managers, of which these can be reached.
+/// Checks three managers, of which these are reachable.
 fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| {
@@ -132,7 +133,7 @@ fn of<'a>(summary: &'a RunSummary, host: &str) -> &'a HostOutcome {
     &summary.hosts[&HostName::new(host)]
 }
 
-/// What was looked at on a host.
+/// Returns the checked resources of a host.
 fn resources(summary: &RunSummary, host: &str) -> Vec<(String, Outcome)> {
     of(summary, host)
         .resources
@@ -189,7 +190,7 @@ fn what_nobody_could_look_at_is_said_and_is_not_clean() {
         &format!("{alone}{others}"),
         &[],
     ));
-    // A part of the hosts takes nothing over: the delegate was not asked for, and is not missing.
+    // With `--limit`, no host takes over: the delegate was not selected, so it is not missing.
     let summary = check([false, true, true], PLAYS, &["docker02"]);
     assert!(!summary.unreachable() && resources(&summary, "docker02").is_empty());
 }

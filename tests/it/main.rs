@@ -1,10 +1,12 @@
-//! Every test that needs no lab, in one binary: configuration, real sshd processes on loopback, the house's own rules.
+//! Tests that need no lab, in one binary: configuration, real sshd processes on loopback, and rules
+//! about the sources.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod architecture;
 mod documentation;
 mod drift;
 mod fallback;
+mod layers;
 mod output;
 mod panics;
 mod playbook;

@@ -1,5 +1,6 @@
-//! A task of skep that panics, in each phase of a run: its host is a failed host, which is told everywhere, and the other
-//! hosts are worked on as ever. Hosts are scripted: each one makes skep panic at a chosen command.
+//! A task of skep that panics, in each phase of a run. Its host is a failed host in every report,
+//! and the other hosts continue as usual. Hosts are scripted: each one makes skep panic at a chosen
+//! command.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,19 +24,19 @@ use tokio_util::sync::CancellationToken;
 
 const HOSTS: [&str; 3] = ["docker01", "docker02", "docker03"];
 
-/// Commands by their part of a run: what a script of it holds.
+/// Parts of a run, each with text that the script of its commands contains.
 const GATHER: &str = "skep-";
 /// The second reading of a host.
 const VERIFY: &str = "(verify)";
 const RECORD: &str = "only a part of the record arrived";
 const RELEASE: &str = "echo released";
 
-/// Whether a command is of this part.
+/// Returns true if the command belongs to this part.
 fn is_of(exec: &Exec, part: &str) -> bool {
     exec.script.contains(part) || exec.arguments.iter().any(|one| one.contains(part))
 }
 
-/// A machine that makes skep panic at the commands of one part, if it is given one.
+/// A machine that makes skep panic at the commands of one part, if a part is given.
 struct Machine {
     name: String,
     panics_at: Option<&'static str>,
@@ -66,7 +67,7 @@ impl Connection for Machine {
         } else {
             ""
         };
-        // Without a frame, each question has the answer that it could not be read; these resources ask nothing.
+        // Without a frame, every query is answered as unreadable; these resources send no query.
         Ok(output(0, text))
     }
 
@@ -111,7 +112,7 @@ impl PlanApproval for Yes {
     }
 }
 
-/// Lets every change through.
+/// Approves every change.
 struct Open;
 
 #[async_trait::async_trait]
@@ -129,7 +130,7 @@ impl DisruptionGuard for Open {
     }
 }
 
-/// Two plays of one command each; `first` is added to the first play and its command.
+/// Returns two plays of one command each; `first` is added to the first play and its command.
 fn plays(play: &str, command: &str) -> String {
     format!(
         "[[plays]]\nname = \"One\"\nhosts = \"all\"\n{play}\nresources = [{{ command = {{ name = \"one\", run = \"step-one\", always = true{command} }} }}]\n\
@@ -159,7 +160,7 @@ fn work(plays: &str) -> Arc<ResolvedPlaybook> {
     Arc::new(prepared.resolved)
 }
 
-/// What came of a run.
+/// Results of a run.
 struct Ran {
     summary: RunSummary,
     /// Names of the failed hosts' events.
@@ -221,7 +222,7 @@ fn line<'a>(text: &'a str, host: &str) -> &'a str {
     line.unwrap_or_else(|| panic!("{host} is missing:\n{text}"))
 }
 
-/// The second host, and no other, is a failed host wherever a run is shown.
+/// Checks that the second host, and no other, is a failed host in every report of a run.
 fn only_the_second_failed(ran: &Ran, phase: &str) {
     let summary = &ran.summary;
     assert!(
@@ -270,7 +271,7 @@ fn only_the_second_failed(ran: &Ran, phase: &str) {
     }
 }
 
-/// Whether a command of this part was sent to the host.
+/// Returns true if a command of this part was sent to the host.
 fn did(ran: &Ran, host: &str, part: &str) -> bool {
     ran.log.contains(&format!("{host} {part}"))
 }
@@ -353,7 +354,7 @@ fn what_was_done_before_a_panic_in_apply_is_kept() {
     assert_eq!(outcomes[0].outcome, Outcome::Changed);
     assert!(matches!(outcomes[1].outcome, Outcome::Skipped { .. }));
 
-    // Within one play, too.
+    // The same holds within one play.
     let both = "[[plays]]\nname = \"One\"\nhosts = \"all\"\nresources = [\n  { command = { name = \"one\", run = \"step-one\", always = true } },\n  \
                 { command = { name = \"two\", run = \"step-two\", always = true } },\n]\n";
     let ran = run(&[("docker02", "step-two")], both, true);
@@ -430,7 +431,7 @@ fn a_panic_while_the_lock_is_released_is_a_failed_host() {
     }
 }
 
-/// In a process of its own, since the hook is the process's.
+/// Runs in a process of its own, because the panic hook belongs to the process.
 #[test]
 fn the_panic_of_a_task_is_told_with_its_place_and_not_printed() {
     const CHILD: &str = "SKEP_TEST_OF_PANICS";

@@ -1,5 +1,6 @@
-//! What the shipped Vagrantfile asks of VirtualBox and libvirt: evaluated by real Vagrant with the real plugins of both. No machine is
-//! made. In VirtualBox's place there is a program that only tells a version, without which Vagrant does not look at its part.
+//! Settings of the shipped Vagrantfile for VirtualBox and libvirt, evaluated by real Vagrant with
+//! the real plugins of both. No machine is made. A program that only prints a version replaces
+//! VirtualBox, because Vagrant ignores its settings without it.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -7,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-/// A Vagrantfile around the shipped one, with a command that prints what came out of it once it was validated.
+/// A Vagrantfile around the shipped one, with a command that prints the validated result.
 const SHOW: &str = r#"
 require "json"
 load File.join(__dir__, "Vagrantfile")
@@ -71,7 +72,7 @@ impl ProviderFolder {
         self.0.path().join(name)
     }
 
-    /// What each machine is, and all that Vagrant said.
+    /// Returns the settings of each machine, and all output of Vagrant.
     #[track_caller]
     fn machines(&self, settings: &str, provider: Option<&str>) -> (Vec<Value>, String) {
         let mut command = Command::new("vagrant");
@@ -131,7 +132,7 @@ fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
             machine("docker03", 13, &[]),
         ];
         assert_eq!(machines, wanted, "{said}");
-        // Only VirtualBox's second disk is an experiment of Vagrant's.
+        // Vagrant marks only the second disk of VirtualBox as experimental.
         assert_eq!(
             said.contains("Features:  disks"),
             provider == "virtualbox",
@@ -167,7 +168,8 @@ fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
 #[test]
 fn the_settings_choose_box_and_provider() {
     let site = ProviderFolder::new();
-    // Both providers are there; Vagrant itself would take VirtualBox, which the file names first.
+    // Both providers are installed; Vagrant itself would take VirtualBox, which the file names
+    // first.
     let text = "[machines.a]\naddress = \"192.168.56.11\"\n[machines.b]\naddress = \"192.168.56.12\"\nbox = \"debian/trixie64\"\n";
     for (head, provider, first) in [
         ("", "virtualbox", "bento/ubuntu-24.04"),

@@ -1,10 +1,11 @@
-//! Inventories that other programs hold. `terraform` is a stand-in that prints what the real one does; Vagrant and Ansible are real.
+//! Inventories from other programs. `terraform` is a fake that prints the output of the real
+//! program; Vagrant and Ansible are real.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A folder, and a search path in which only what the test puts there, and a shell, is found.
+/// A folder, and a search path that only has a shell and the programs of the test.
 struct SourcesFolder(tempfile::TempDir);
 
 impl SourcesFolder {
@@ -30,7 +31,7 @@ impl SourcesFolder {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    /// Runs `skep inventory` here; gives its exit code and all that it printed.
+    /// Runs `skep inventory` here; returns its exit code and all output.
     fn inventory(&self, path: &str, arguments: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_skep"))
             .arg("inventory")
@@ -55,7 +56,7 @@ impl SourcesFolder {
     }
 }
 
-/// What is where on this machine.
+/// Search path of this machine.
 const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[test]
@@ -76,7 +77,7 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
         "vagrant:",
         "vagrant is not installed",
     );
-    // Real Vagrant, and a Vagrantfile that fails.
+    // Real Vagrant, with a Vagrantfile that fails.
     site.refused(USUAL, "vagrant:", "`vagrant status` failed in ");
     site.write("Vagrantfile", "Vagrant.configure('2') { |config|\n");
     site.refused(USUAL, "vagrant:", "/Vagrantfile:1: syntax error");
@@ -89,7 +90,8 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
         "Vagrantfile",
         "Vagrant.configure('2') { |config| config.vm.define 'one' }\n",
     );
-    // Real Vagrant behind a program that notes each question, and goes on when the other one has come, too.
+    // Real Vagrant behind a program that notes each query, and continues when the other query has
+    // arrived, too.
     site.program(
         "bin/vagrant",
         "#!/bin/sh\necho $1 >>bin/asked\nfor try in $(seq 600); do\n  [ $(sort -u bin/asked | wc -l) = 2 ] && exec /usr/bin/vagrant \"$@\"\n  \
@@ -118,7 +120,7 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
     list();
     assert_eq!(asked(), ["ssh-config", "status"]);
     list();
-    assert_eq!(asked().len(), 2, "what was said a moment ago is used again");
+    assert_eq!(asked().len(), 2, "a recent answer is used again");
     site.write(
         "Vagrantfile",
         "Vagrant.configure('2') { |config| config.vm.define 'one', primary: true }\n",
@@ -215,7 +217,7 @@ fn every_shipped_setting_of_vagrant_validates() {
     for setting in &settings {
         let (code, text) = validate(setting);
         assert_eq!(code, 0, "{setting}: {text}");
-        // The same file is TOML, and what skep is told is what it says.
+        // The same file is TOML, and skep must receive the values that it contains.
         let toml: toml::Table = std::fs::read_to_string(site.path(setting))
             .unwrap()
             .parse()
@@ -291,7 +293,8 @@ fn every_shipped_setting_of_vagrant_validates() {
     );
 }
 
-/// As `terraform output -json` prints it (developer.hashicorp.com/terraform/cli/commands/output).
+/// Output in the form of `terraform output -json`
+/// (developer.hashicorp.com/terraform/cli/commands/output).
 const TERRAFORM: &str = r#"{
   "region": { "sensitive": false, "type": "string", "value": "eu-1" },
   "db_password": { "sensitive": true, "type": "string", "value": "hunter2" },
@@ -314,7 +317,7 @@ const TERRAFORM: &str = r#"{
 fn terraform_is_read_merged_and_kept() {
     let site = SourcesFolder::new();
     site.write("infra/output.json", TERRAFORM);
-    // The stand-in answers the one question that the real program is asked, in its folder.
+    // The fake answers the only query that the real program gets, in its folder.
     site.program(
         "bin/terraform",
         "#!/bin/sh\n[ \"$*\" = 'output -json -no-color' ] && exec /bin/cat output.json\nexit 1\n",
@@ -379,7 +382,7 @@ fn terraform_is_read_merged_and_kept() {
         "terraform:infra",
         "terraform is not installed",
     );
-    // As Terraform 0.15 and later draw it.
+    // Terraform 0.15 and later draw errors in this form.
     site.program(
         "bin/terraform",
         "#!/bin/sh\nprintf '╷\\n│ Error: no state\\n│ \\n╵\\n' >&2\nexit 1\n",
@@ -447,7 +450,7 @@ fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
          \x20         hosts: { m1: { ansible_host: 10.0.0.1, note: two words } }\n\
          \x20       workers: { hosts: { w01: { ansible_port: 2222 }, w02: { ansible_port: 2222 } } }\n",
     );
-    assert_eq!(view(USUAL, "hosts.yml"), read, "and for the same in YAML");
+    assert_eq!(view(USUAL, "hosts.yml"), read, "the same inventory in YAML");
     for (file, text) in [("odd.yml", "all: {\n"), ("odd.ini", "[managers\nm1\n")] {
         site.write(file, text);
         let source = format!("ansible:{file}");
@@ -467,7 +470,8 @@ fn an_executable_prints_json() {
     );
     let (code, text) = site.inventory(USUAL, &["-i", "list"]);
     assert!(code == 0 && text.contains("m1:22  managers"), "{text}");
-    // Two sources with the same names: one sentence for all of them, and no line of a text that nobody wrote.
+    // Two sources with the same names: one sentence covers all of them, without a line of generated
+    // text.
     let both = "#!/bin/sh\necho '{\"managers\":[\"m1\",\"m2\"],\"_meta\":{\"hostvars\":{}}}'\n";
     site.program("one", both);
     site.program("other", both);
@@ -486,7 +490,7 @@ fn an_executable_prints_json() {
         "{text}"
     );
     site.program("list", "#!/bin/sh\necho no; exit 0\n");
-    site.refused(USUAL, "list", "list: no inventory in JSON");
+    site.refused(USUAL, "list", "list: not a JSON inventory");
     site.program("list", "#!/bin/sh\necho 'the cloud is away' >&2; exit 7\n");
     site.refused(USUAL, "list", "`list --list` failed: the cloud is away");
 }

@@ -1,5 +1,6 @@
-//! A bad link: a TCP relay before a real sshd that delays, cuts after some bytes or at the end of a packet, falls silent, or turns
-//! bits over. Shared by the tests of the transport and of whole runs on lab nodes. Ends with the value.
+//! A faulty link: a TCP relay in front of a real sshd that delays, cuts after some bytes or at the
+//! end of a packet, stops relaying, or flips bits. Shared by the tests of the transport and of
+//! whole runs on lab nodes. Ends with the value.
 
 mod packets;
 
@@ -15,23 +16,23 @@ use tokio::task::JoinSet;
 
 use self::packets::PacketTracker;
 
-/// What happens to the bytes; the numbers count those of both directions and of all connections.
+/// Fault of the link; the numbers count the bytes of both directions and of all connections.
 #[derive(Debug, Clone, Copy)]
 pub enum LinkFault {
-    /// Nothing; packets are counted. As for cuts at their ends, the connection must use `aes256-gcm@openssh.com`, which skep
-    /// offers first.
+    /// No fault; packets are counted. For this, and for cuts at the ends of packets, the connection
+    /// must use `aes256-gcm@openssh.com`, which skep offers first.
     None,
     Delayed(Duration),
-    /// Dead from then on: later connections are refused.
+    /// Cuts the link after so many bytes; later connections are refused.
     CutAfter(u64),
     SilentAfter(u64),
     FlipBit(u64),
-    /// The same as a cut after some bytes.
+    /// Like `CutAfter`, at a position relative to a packet.
     CutAtPacket(PacketPosition),
 }
 
 impl LinkFault {
-    /// Whether all of a packet goes through and nothing of the next one.
+    /// Returns true if the cut is exactly between two packets.
     pub fn cuts_at_an_end(self) -> bool {
         matches!(
             self,
@@ -43,7 +44,8 @@ impl LinkFault {
     }
 }
 
-/// Beside the end of a packet. Packets of one direction are counted from one; all of a packet before it has gone through.
+/// A position near the end of a packet. Packets of one direction are counted from one; all packets
+/// before it were relayed.
 #[derive(Debug, Clone, Copy)]
 pub struct PacketPosition {
     pub direction: Direction,
@@ -51,14 +53,14 @@ pub struct PacketPosition {
     pub offset: Offset,
 }
 
-/// Which way.
+/// Direction of the packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     Host,
     Client,
 }
 
-/// One byte before the end, at it, one byte of the next packet behind it.
+/// Offset from the end: one byte before it, at it, or after one byte of the next packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Offset {
     Before,
@@ -66,7 +68,7 @@ pub enum Offset {
     After,
 }
 
-/// What went through, and whether anything still does.
+/// Relayed bytes, and the state of the link.
 #[derive(Debug, Default)]
 struct RelayState {
     bytes: AtomicU64,
@@ -83,7 +85,8 @@ pub struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// Before the server at this address and port. Must be called on a runtime that lives as long as the value.
+    /// Starts a relay to the server at this address and port. Must be called on a runtime that
+    /// lives as long as the value.
     pub async fn start(address: &str, port: u16, fault: LinkFault) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
@@ -96,18 +99,19 @@ impl FaultProxy {
         }
     }
 
-    /// Bytes that came from either side so far.
+    /// Returns the number of bytes received from both sides.
     pub fn bytes(&self) -> u64 {
         self.state.bytes.load(Ordering::Relaxed)
     }
 
-    /// Packets that went to the host and to us so far.
+    /// Returns the number of packets relayed to the host and to skep.
     pub fn packets(&self) -> [u64; 2] {
         [Direction::Host, Direction::Client]
             .map(|to| self.state.packets[to as usize].load(Ordering::Relaxed))
     }
 
-    /// Every place offset a packet of a whole run, when `packets` went to the host and to us.
+    /// Returns every cut near the end of a packet of a whole run, with these numbers of packets to
+    /// the host and to skep.
     pub fn cut_points(packets: [u64; 2]) -> Vec<LinkFault> {
         let mut cut_points = Vec::new();
         for to in [Direction::Host, Direction::Client] {
@@ -125,7 +129,7 @@ impl FaultProxy {
         cut_points
     }
 
-    /// Connections that were made so far.
+    /// Returns the number of connections.
     pub fn connections(&self) -> u64 {
         self.state.connections.load(Ordering::Relaxed)
     }
@@ -133,7 +137,7 @@ impl FaultProxy {
 
 impl Drop for FaultProxy {
     fn drop(&mut self) {
-        // The connections are the task's own and end with it.
+        // The connections belong to the task and end with it.
         self.relay.abort();
     }
 }
@@ -216,7 +220,8 @@ async fn pass(
         }
         if cut.is_some() {
             state.dead.send_replace(true);
-            // What came is worked on before the end is seen: else a server drops it unread.
+            // The server needs time to process the received bytes before it sees the end; otherwise
+            // it drops them unread.
             tokio::time::sleep(Duration::from_millis(30)).await;
             return;
         }
@@ -224,10 +229,11 @@ async fn pass(
 }
 
 impl PacketPosition {
-    /// How many of these bytes go through, when the cut is among them: `ended` packets ended before, more at `ends`.
+    /// Returns how many of these bytes are relayed if the cut is among them; `ended` packets ended
+    /// before, more at `ends`.
     fn within(self, ended: u64, ends: &[usize], length: usize) -> Option<usize> {
         if ended >= self.packet {
-            // The byte behind the end is the first of these.
+            // The byte after the end is the first of these.
             return Some(1);
         }
         let end = *ends.get(usize::try_from(self.packet - ended - 1).unwrap())?;

@@ -1,8 +1,9 @@
-//! Where the packets of an SSH connection end, as somebody on the way can see it. A packet counts for its receiver when the whole
-//! of it is there, so these are the only places where a cut makes a difference. Before NEWKEYS lengths are in clear (RFC 4253,
-//! section 6); behind it they are with `aes256-gcm@openssh.com` alone (RFC 5647, section 7.2, and PROTOCOL of OpenSSH, 1.6).
+//! Finds the ends of the packets of an SSH connection from outside. The receiver can only use a
+//! whole packet, so these are the only places where a cut makes a difference. Before NEWKEYS,
+//! lengths are in clear (RFC 4253, section 6); after it, only with `aes256-gcm@openssh.com` (RFC
+//! 5647, section 7.2, and PROTOCOL of OpenSSH, 1.6).
 
-/// Behind each sealed packet.
+/// Length of the tag after each sealed packet.
 const TAG: usize = 16;
 const NEWKEYS: u8 = 21;
 
@@ -14,7 +15,7 @@ enum PacketPhase {
     Sealed,
 }
 
-/// One direction of a connection.
+/// State of one direction of a connection.
 #[derive(Debug)]
 pub struct PacketTracker {
     phase: PacketPhase,
@@ -31,7 +32,8 @@ impl PacketTracker {
         }
     }
 
-    /// How many of the next bytes belong to each packet that ends among them. The greeting counts as the first one.
+    /// Returns how many of the next bytes belong to each packet that ends among them. The greeting
+    /// counts as the first packet.
     pub fn ends(&mut self, bytes: &[u8]) -> Vec<usize> {
         let mut ends = Vec::new();
         for (index, byte) in bytes.iter().enumerate() {
@@ -42,7 +44,7 @@ impl PacketTracker {
         ends
     }
 
-    /// Whether this byte is a packet's last.
+    /// Returns true if this byte is the last of a packet.
     fn take(&mut self, byte: u8) -> bool {
         if self.phase == PacketPhase::Greeting {
             if byte == b'\n' {
@@ -50,7 +52,7 @@ impl PacketTracker {
             }
             return byte == b'\n';
         }
-        // In clear also the padding's length and the message's number.
+        // In clear, the header also holds the padding's length and the message's number.
         let header = if self.phase == PacketPhase::Clear {
             6
         } else {
@@ -62,7 +64,7 @@ impl PacketTracker {
                 let length = u32::from_be_bytes(self.header[..4].try_into().unwrap()) as usize;
                 assert!(
                     length < 1 << 20,
-                    "these are no lengths of packets: another cipher?"
+                    "invalid packet lengths; is another cipher in use?"
                 );
                 self.left = if self.phase == PacketPhase::Clear {
                     length - 2

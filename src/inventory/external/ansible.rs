@@ -1,12 +1,12 @@
-//! `-i ansible:FILE`: an inventory of Ansible's, INI or YAML, by `ansible-inventory --list` where Ansible is installed;
-//! else the INI form is read here, and YAML is refused.
+//! `-i ansible:FILE`: an Ansible inventory, INI or YAML. `ansible-inventory --list` reads it if
+//! Ansible is installed. Otherwise skep reads the INI format itself and refuses YAML.
 
 use std::ffi::OsStr;
 use std::path::Path;
 
 use super::{ExternalInventoryError, GeneratedInventory, dynamic, ini, program};
 
-/// Reads the file.
+/// Loads the inventory of an Ansible file.
 pub(super) fn inventory(file: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     if !file.exists() {
         return Err(
@@ -35,7 +35,7 @@ pub(super) fn inventory(file: &Path) -> Result<GeneratedInventory, ExternalInven
                 "`ansible-inventory --list -i {}` failed: {why}",
                 file.display()
             ))
-            .hint("run it by hand"))
+            .hint("run the command by hand"))
         }
         Err(error) if error.why.contains("not installed") => without_ansible(file, &about),
         Err(error) => Err(error),
@@ -51,7 +51,7 @@ fn without_ansible(file: &Path, about: &str) -> Result<GeneratedInventory, Exter
             "{} can only be read by Ansible itself, and ansible-inventory is not installed",
             file.display()
         ))
-        .hint("install ansible-core, or turn it into TOML where Ansible is: `skep inventory -i ansible:FILE --toml`"));
+        .hint("install ansible-core, or convert it to TOML on a machine that has Ansible: `skep inventory -i ansible:FILE --toml`"));
     }
     let text = std::fs::read_to_string(file).map_err(|error| {
         ExternalInventoryError::new(format!("cannot read {}: {error}", file.display()))

@@ -1,5 +1,6 @@
-//! What Vagrant said a moment ago. It takes seconds to ask, and `plan`, `apply` and `check` often follow each other; what was said
-//! is used again for a minute, as long as the files that Vagrant and its user write have not changed.
+//! Cache of Vagrant's answers. Vagrant takes seconds to answer, and `plan`, `apply` and `check`
+//! often follow each other. An answer is reused for a minute, unless the files that Vagrant and its
+//! user write have changed.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::Path;
@@ -10,10 +11,11 @@ use serde::{Deserialize, Serialize};
 
 use super::vagrant_output::{MachineSshConfig, MachineStatus};
 
-/// How long an answer is used again, in seconds: a machine that was halted since writes no file that could be looked at.
+/// Lifetime of a cached answer. It is short because halting a machine writes no file that would
+/// invalidate the cache.
 const LIFETIME: Duration = Duration::from_secs(60);
 
-/// All that Vagrant says about an environment.
+/// Vagrant's answers about an environment.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct EnvironmentStatus {
     pub(super) machines: IndexMap<String, MachineStatus>,
@@ -27,15 +29,15 @@ struct CachedStatus {
     answer: EnvironmentStatus,
 }
 
-/// What is used again, if it may be.
+/// Returns the cached answer if it is still valid.
 pub(super) fn load_cached(file: &Path, mark: u64) -> Option<EnvironmentStatus> {
     let kept: CachedStatus = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    // A clock that went back makes an answer of the future, which is none either.
+    // If the clock was set back, the answer lies in the future: it is not valid either.
     let age = SystemTime::now().duration_since(kept.at).ok()?;
     (kept.mark == mark && age < LIFETIME).then_some(kept.answer)
 }
 
-/// Keeps an answer; where that is not possible, Vagrant is asked each time.
+/// Stores an answer. If that is not possible, Vagrant is queried each time.
 pub(super) fn store_cached(file: &Path, mark: u64, answer: &EnvironmentStatus) {
     let kept = CachedStatus {
         mark,
@@ -53,8 +55,8 @@ pub(super) fn store_cached(file: &Path, mark: u64, answer: &EnvironmentStatus) {
     }
 }
 
-/// A number that changes with the Vagrantfile and the settings beside it, with the machines that Vagrant made, and with its
-/// environment variables.
+/// Returns a hash that changes with the Vagrantfile and the settings beside it, with the machines
+/// that Vagrant created, and with Vagrant's environment variables.
 pub(super) fn cache_key(root: &Path, machines: &Path) -> u64 {
     let mut hasher = DefaultHasher::new();
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
@@ -85,7 +87,7 @@ fn folder(path: &Path, deeper: u32, hasher: &mut DefaultHasher) {
     for entry in entries {
         let Ok(data) = entry.metadata() else { continue };
         if data.is_dir() {
-            // An empty folder says nothing: Vagrant makes some when it is only asked.
+            // Empty folders do not count: Vagrant creates some even for read-only commands.
             if deeper > 0 {
                 folder(&entry.path(), deeper - 1, hasher);
             }
@@ -101,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_holds_until_a_file_changes() {
+    fn an_answer_is_valid_until_a_file_changes() {
         let folder = tempfile::tempdir().unwrap();
         let machines = folder.path().join(".vagrant/machines");
         std::fs::create_dir_all(machines.join("a/docker")).unwrap();
@@ -118,9 +120,9 @@ mod tests {
         };
         assert_eq!(load_cached(&file, first), None);
         store_cached(&file, first, &answer);
-        assert_eq!(mark_now(), first, "what is kept is no change");
+        assert_eq!(mark_now(), first, "the cache itself is not a change");
         std::fs::create_dir_all(machines.join("b/docker")).unwrap();
-        assert_eq!(mark_now(), first, "nor is an empty folder");
+        assert_eq!(mark_now(), first, "an empty folder is not a change");
         assert_eq!(load_cached(&file, first), Some(answer));
         std::fs::write(machines.join("a/docker/id"), "1").unwrap();
         let second = mark_now();
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_answer_is_none() {
+    fn an_expired_answer_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("answer.json");
         let kept = CachedStatus {

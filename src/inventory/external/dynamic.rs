@@ -1,6 +1,7 @@
-//! JSON inventories: an executable's own output, and that of `ansible-inventory --list`. The form is Ansible's
-//! (docs.ansible.com, "Developing dynamic inventory"): groups with `hosts`, `vars`, `children`, or a plain list of hosts,
-//! and `_meta.hostvars`. The variables that Ansible connects with become settings.
+//! JSON inventories: the output of an executable or of `ansible-inventory --list`. The format is
+//! Ansible's (docs.ansible.com, "Developing dynamic inventory"): groups with `hosts`, `vars`,
+//! `children`, or a plain list of hosts, and `_meta.hostvars`. Ansible's connection variables
+//! become settings.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,7 +12,7 @@ use serde_json::{Map, Value};
 use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, program};
 use crate::diagnostic::is_secret_key;
 
-/// Runs an executable with `--list`, as Ansible does.
+/// Runs an executable with `--list`, as Ansible does, and reads its output.
 pub(super) fn of_program(file: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let whole = std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf());
     let said = program::run(
@@ -26,7 +27,7 @@ pub(super) fn of_program(file: &Path) -> Result<GeneratedInventory, ExternalInve
             "`{} --list` failed: {why}",
             file.display()
         ))
-        .hint("run it by hand"));
+        .hint("run the command by hand"));
     }
     read(
         &said.stdout,
@@ -38,11 +39,11 @@ pub(super) fn of_program(file: &Path) -> Result<GeneratedInventory, ExternalInve
     })
 }
 
-/// Reads the JSON.
+/// Reads a JSON inventory.
 pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, ExternalInventoryError> {
     let groups: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        ExternalInventoryError::new(format!("no inventory in JSON: {error}"))
-            .hint("it prints an object of groups: { \"managers\": { \"hosts\": [\"docker01\"] }, \"_meta\": { \"hostvars\": {} } }")
+        ExternalInventoryError::new(format!("not a JSON inventory: {error}"))
+            .hint("the program must print an object of groups: { \"managers\": { \"hosts\": [\"docker01\"] }, \"_meta\": { \"hostvars\": {} } }")
     })?;
     let mut written = GeneratedInventory {
         about: about.to_owned(),
@@ -54,7 +55,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, Extern
         .and_then(|meta| meta["hostvars"].as_object())
         .cloned()
         .unwrap_or_default();
-    // `all` and `ungrouped` are names of Ansible's own, for what every inventory has.
+    // `all` and `ungrouped` are built-in groups of Ansible; skep has its own `all`.
     let own = ["_meta", "all", "ungrouped"];
     for (name, group) in &groups {
         let list = group.as_array().or_else(|| group["hosts"].as_array());
@@ -94,7 +95,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, Extern
     Ok(written)
 }
 
-/// Turns what Ansible connects with into settings; all else stays a variable.
+/// Turns Ansible's connection variables into settings; all other variables stay variables.
 pub(super) fn settle(machine: &mut GeneratedHost, vars: Map<String, Value>) {
     for (name, value) in vars {
         let setting = match name.as_str() {
@@ -120,7 +121,7 @@ pub(super) fn settle(machine: &mut GeneratedHost, vars: Map<String, Value>) {
     }
 }
 
-/// Variables without those that only Ansible means, and without secrets: an inventory holds none.
+/// Removes variables that only Ansible uses, and secrets: an inventory holds no secrets.
 pub(super) fn plain(vars: BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     vars.into_iter()
         .filter(|(name, _)| !name.starts_with("ansible_") && !is_secret_key(name))
@@ -161,12 +162,12 @@ mod tests {
     }
 
     #[test]
-    fn no_json_is_said() {
+    fn output_that_is_not_json_is_reported() {
         assert!(
             super::read("[]", "x")
                 .unwrap_err()
                 .why
-                .starts_with("no inventory in JSON")
+                .starts_with("not a JSON inventory")
         );
     }
 }

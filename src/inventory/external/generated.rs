@@ -1,4 +1,4 @@
-//! Writes hosts down as a skep inventory: what other sources are turned into, and what `skep inventory --toml` prints.
+//! Writes hosts as the text of a skep inventory, for external sources and `skep inventory --toml`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,17 +10,18 @@ use serde_json::Value;
 pub(in crate::inventory) struct GeneratedInventory {
     /// Lines of a comment at the top.
     pub(in crate::inventory) about: String,
-    /// Whether its machines may be broken on purpose.
+    /// True if the machines may be broken on purpose.
     pub(in crate::inventory) disposable: bool,
     /// Variables of all hosts.
     pub(in crate::inventory) vars: BTreeMap<String, Value>,
-    /// Groups with their variables and children; those without either are there because they may be empty.
+    /// Groups with their variables and children. A group without either is listed so that it exists
+    /// even if it has no hosts.
     pub(in crate::inventory) groups: BTreeMap<String, (BTreeMap<String, Value>, Vec<String>)>,
     /// Hosts, in order.
     pub(in crate::inventory) hosts: Vec<(String, GeneratedHost)>,
 }
 
-/// One host's table: settings by key, in the inventory's own words, and the rest.
+/// Table of one host: settings by the inventory's keys, groups and variables.
 #[derive(Debug, Default)]
 pub(in crate::inventory) struct GeneratedHost {
     pub(in crate::inventory) settings: Vec<(&'static str, Value)>,
@@ -36,7 +37,7 @@ impl GeneratedHost {
 }
 
 impl GeneratedInventory {
-    /// The file.
+    /// Returns the text of the inventory file.
     pub(in crate::inventory) fn text(&self) -> String {
         let mut text = String::new();
         for line in self.about.lines() {
@@ -85,7 +86,7 @@ impl GeneratedInventory {
 
 fn lines(text: &mut String, vars: &BTreeMap<String, Value>) {
     for (name, value) in vars {
-        // TOML has no null: a variable without a value is one that is not set.
+        // TOML has no null: a variable without a value is left out.
         if !value.is_null() {
             let _ = writeln!(text, "{} = {}", key(name), toml(value));
         }
@@ -129,7 +130,8 @@ fn toml(value: &Value) -> String {
 }
 
 fn string(text: &str) -> String {
-    // On one line, whatever it holds: the library would write several lines for a text that has some.
+    // Always on one line; the toml library would write a text with line breaks as a multi-line
+    // string.
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
     for letter in text.chars() {
@@ -157,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_reads_back() {
+    fn the_written_text_reads_back_with_the_same_values() {
         let hostile = "a \"quoted\" \\ text\nof two lines\u{7}";
         let mut machine = GeneratedHost {
             groups: vec!["a.b".into()],

@@ -1,6 +1,6 @@
-//! The INI form of Ansible's inventories without Ansible: hosts with `key=value`, `[group]`, `[group:vars]`,
-//! `[group:children]`, and ranges such as `web[01:03]`
-//! (docs.ansible.com, "How to build your inventory"). What needs Ansible's own code is refused.
+//! Reads the INI format of Ansible inventories without Ansible: hosts with `key=value`, `[group]`,
+//! `[group:vars]`, `[group:children]`, and ranges such as `web[01:03]` (docs.ansible.com, "How to
+//! build your inventory"). Syntax that needs Ansible's own code is refused.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ enum IniSection {
     Children(String),
 }
 
-/// Reads the text; an error is a line, from 1, and what is wrong with it.
+/// Reads the text. An error is a line number, from 1, and a message.
 pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, (usize, String)> {
     let mut written = GeneratedInventory {
         about: about.to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, (usize
                 "children" => IniSection::Children(group.to_owned()),
                 other => {
                     return Err(wrong(format!(
-                        "`[{group}:{other}]` is no section of an inventory"
+                        "`[{group}:{other}]` is not a section of an inventory"
                     )));
                 }
             };
@@ -57,12 +57,12 @@ pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, (usize
                 let Some((pattern, pairs)) = words.split_first() else {
                     continue;
                 };
-                // `web1:2222` is a host with its port; what else holds colons (an IPv6 address) has several.
+                // `web1:2222` is a host with a port. An IPv6 address has more than one colon.
                 let (pattern, port) = match pattern.rsplit_once(':') {
                     Some((name, port)) if !name.contains(':') && !port.ends_with(']') => {
                         let number = port
                             .parse::<u16>()
-                            .map_err(|_| wrong(format!("`{port}` is no port")))?;
+                            .map_err(|_| wrong(format!("`{port}` is not a valid port")))?;
                         (name, Some(number))
                     }
                     _ => (pattern.as_str(), None),
@@ -118,7 +118,8 @@ pub(super) fn read(text: &str, about: &str) -> Result<GeneratedInventory, (usize
     Ok(written)
 }
 
-/// Gives groups their variables. What a host is reached with has no place in a group of ours: its hosts get it each.
+/// Gives groups their variables. A skep group cannot hold connection settings, so each host of the
+/// group gets them.
 fn spread(
     hosts: &mut IndexMap<String, (Vec<String>, Map<String, Value>)>,
     group_vars: &mut IndexMap<String, Map<String, Value>>,
@@ -143,7 +144,7 @@ fn spread(
         }
         wanted == "all"
     };
-    // Groups before `all`: the nearer one is the stronger.
+    // Groups come before `all` because the more specific group is the stronger one.
     group_vars.sort_by_cached_key(|name, _| name == "all");
     for (group, vars) in group_vars.iter() {
         let connection = vars.iter().filter(|(name, _)| name.starts_with("ansible_"));
@@ -178,7 +179,7 @@ fn spread(
     }
 }
 
-/// A value as Ansible reads it: a number or a boolean where it looks like one.
+/// Converts a value as Ansible does: to a number or a boolean if it looks like one.
 fn value(text: &str) -> Value {
     match text {
         "true" | "True" => true.into(),
@@ -187,7 +188,7 @@ fn value(text: &str) -> Value {
     }
 }
 
-/// Words of a line, quotes taken off, up to a comment.
+/// Splits a line into words, without quotes, up to a comment.
 fn words(line: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut quote, mut inside) = (Vec::new(), String::new(), None, false);
     for letter in line.chars() {
@@ -216,13 +217,13 @@ fn words(line: &str) -> Result<Vec<String>, String> {
     Ok(words)
 }
 
-/// `web[01:03]` is web01, web02, web03; one range a name.
+/// Expands a range: `web[01:03]` means web01, web02, web03. A name may have one range.
 fn range(pattern: &str) -> Result<Vec<String>, String> {
     let Some((before, rest)) = pattern.split_once('[') else {
         return Ok(vec![pattern.to_owned()]);
     };
     let refused = || {
-        format!("`{pattern}` needs Ansible itself: only one range of numbers is read without it")
+        format!("`{pattern}` needs Ansible itself; without Ansible, a name may have one range of numbers")
     };
     let (inside, after) = rest.split_once(']').ok_or_else(refused)?;
     let (first, last) = inside.split_once(':').ok_or_else(refused)?;
@@ -247,14 +248,14 @@ mod tests {
         registry=\"m1:5000\"\n[all:vars]\nansible_user=bob\nansible_become=true\nsize=3\n";
 
     #[test]
-    fn the_usual_file() {
+    fn a_typical_file_is_read() {
         let read: toml::Table = read(TEXT, "x").unwrap().text().parse().unwrap();
         let host = |name: &str| read["hosts"][name].clone();
         assert_eq!(host("lone")["user"].as_str(), Some("bob"));
         assert_eq!(
             host("m1")["user"].as_str(),
             Some("ann"),
-            "the nearer group is stronger"
+            "the more specific group is stronger"
         );
         assert_eq!(host("m1")["vars"]["note"].as_str(), Some("two words"));
         assert_eq!(
@@ -272,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_ansible_can_read_is_refused_with_its_line() {
+    fn unsupported_syntax_is_refused_with_its_line() {
         for (text, line) in [
             ("[a:what]\n", 1),
             ("\n[a\n", 2),

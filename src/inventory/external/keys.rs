@@ -1,13 +1,15 @@
-//! The host keys of Vagrant's machines: a file of skep's own, in which a machine is called after the identity that its
-//! provider gave it. A rebuilt machine has a new identity: its key is a new one, and the old one's line goes.
+//! The known hosts file for Vagrant's machines, which belongs to skep. A machine's name in it is
+//! derived from the identity that the provider gave it. A rebuilt machine has a new identity: its
+//! key counts as new, and the old line is removed.
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-/// What known hosts call the machine with this identity.
+/// Returns the name in the known hosts file of the machine with this identity.
 pub(super) fn alias(identity: &str) -> String {
-    // An identity is a word already; what a known_hosts file would read as a pattern cannot be part of one.
+    // An identity is one word already. Characters that known_hosts would read as a pattern are
+    // removed.
     let word: String = identity
         .chars()
         .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
@@ -15,7 +17,8 @@ pub(super) fn alias(identity: &str) -> String {
     format!("vagrant-{}", word.to_ascii_lowercase())
 }
 
-/// Takes machines out of the file that are there no more. A file that cannot be changed keeps them: they match nobody.
+/// Removes machines that no longer exist from the file. If the file cannot be changed, their lines
+/// stay, which does no harm because they match no machine.
 pub(super) fn forget_all_but(file: &Path, living: &BTreeSet<String>) {
     let Ok(mut open) = std::fs::OpenOptions::new()
         .read(true)
@@ -24,7 +27,7 @@ pub(super) fn forget_all_but(file: &Path, living: &BTreeSet<String>) {
     else {
         return;
     };
-    // Whoever writes a new key down holds this lock too.
+    // The code that records a new key holds this lock too.
     if open.lock().is_err() {
         return;
     }
@@ -49,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_dead_are_forgotten_and_the_living_stay() {
+    fn lines_of_removed_machines_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("known_hosts");
         std::fs::write(
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn aliases_are_words() {
+    fn aliases_contain_only_letters_digits_and_hyphens() {
         assert_eq!(alias("3F0C-aa11"), "vagrant-3f0c-aa11");
         assert_eq!(alias("a,b *?!"), "vagrant-ab");
     }

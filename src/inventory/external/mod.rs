@@ -1,6 +1,6 @@
-//! Inventories that other programs hold: Vagrant, Terraform, Ansible, any executable that prints JSON. Each is written
-//! down as a skep inventory first and read like a file, so that merging and errors are the same for all.
-//! Processes are started in `program.rs` alone.
+//! Inventories of other programs: Vagrant, Terraform, Ansible, or any executable that prints JSON.
+//! Each is first converted to the text of a skep inventory and then read like a file, so that
+//! merging and errors are the same for all. Only `program.rs` starts processes.
 
 mod ansible;
 mod cache;
@@ -22,7 +22,7 @@ use crate::document::TomlDocument;
 
 pub(super) use generated::{GeneratedHost, GeneratedInventory};
 
-/// Where an inventory comes from that is no TOML file.
+/// Source of an inventory that is not a TOML file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ExternalInventory {
     /// `vagrant:` or `vagrant:DIR`.
@@ -35,7 +35,7 @@ pub(super) enum ExternalInventory {
     Program(PathBuf),
 }
 
-/// Why an external inventory cannot be had: one sentence, and what to try.
+/// Reason why an external inventory cannot be loaded, in one sentence, and a remedy to try.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ExternalInventoryError {
     pub(super) why: String,
@@ -56,14 +56,16 @@ impl ExternalInventoryError {
     }
 }
 
-/// Whether an argument of `-i` means no file at all, but what `vagrant`, `terraform` or `ansible-inventory` say.
+/// Returns true if an argument of `-i` is not a file but names an inventory of `vagrant`,
+/// `terraform` or `ansible-inventory`.
 #[must_use]
 pub fn is_asked_of_a_program(argument: &Path) -> bool {
     ExternalInventory::of(argument)
         .is_some_and(|external| !matches!(external, ExternalInventory::Program(_)))
 }
 
-/// The folder of the Vagrantfile that an argument of `-i` means; `None` when it means none.
+/// Returns the folder of the Vagrantfile that an argument of `-i` names, or `None` if the argument
+/// names no Vagrant environment.
 #[must_use]
 pub fn vagrant_root(argument: &Path) -> Option<PathBuf> {
     match ExternalInventory::of(argument)? {
@@ -73,7 +75,8 @@ pub fn vagrant_root(argument: &Path) -> Option<PathBuf> {
 }
 
 impl ExternalInventory {
-    /// The source that an argument of `-i` names; `None` for a file or folder of TOML.
+    /// Returns the external source that an argument of `-i` names; `None` for a file or folder of
+    /// TOML.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let text = path.to_str().unwrap_or_default();
         let named = |prefix: &str| text.strip_prefix(prefix).map(PathBuf::from);
@@ -95,7 +98,7 @@ impl ExternalInventory {
         (data.permissions().mode() & 0o111 != 0).then(|| Self::Program(path.to_path_buf()))
     }
 
-    /// The inventory as a document whose place is the argument itself.
+    /// Loads the inventory as a document. Errors refer to the argument as its file.
     pub(super) fn document(&self, argument: &Path) -> Result<TomlDocument, Diagnostics> {
         let written = match self {
             Self::Vagrant(folder) => vagrant::inventory(folder),

@@ -1,5 +1,6 @@
-//! Runs the programs that hold other inventories: `vagrant`, `terraform`, `ansible-inventory`, an executable that prints
-//! JSON. Each only reads. It gets no standard input, a limit of time, and what it says is kept.
+//! Runs the programs that provide inventories: `vagrant`, `terraform`, `ansible-inventory`, or an
+//! executable that prints JSON. Each program only reads. It gets no standard input and a time
+//! limit, and its output is captured.
 
 use std::ffi::OsStr;
 use std::io::Read;
@@ -10,12 +11,12 @@ use std::time::{Duration, Instant};
 
 use super::ExternalInventoryError;
 
-/// How long a program may take. Vagrant needs about a second; a machine under load, more.
+/// Time limit for a program. Vagrant needs about a second, and longer on a machine under load.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
-/// Most that is read of what a program prints, in bytes.
+/// Most bytes of output that are kept, per stream (8 MiB).
 const OUTPUT_LIMIT: u64 = 8 * 1024 * 1024;
 
-/// What a finished program printed.
+/// Result and output of a finished program.
 #[derive(Debug)]
 pub(super) struct ProgramOutput {
     pub(super) success: bool,
@@ -23,9 +24,9 @@ pub(super) struct ProgramOutput {
     pub(super) stderr: String,
 }
 
-/// Runs a program in a folder to its end.
+/// Runs a program in a folder and waits until it ends.
 ///
-/// `install` says how it is had, for when it is missing.
+/// `install` is the hint for the case that the program is not installed.
 pub(super) fn run(
     program: &OsStr,
     arguments: &[&str],
@@ -48,11 +49,12 @@ pub(super) fn run(
         .env("VAGRANT_CHECKPOINT_DISABLE", "1")
         .env("VAGRANT_NO_COLOR", "1")
         .env("TF_IN_AUTOMATION", "1");
-    // Without it Ansible warns of a file that it cannot read, and goes on with no hosts.
+    // Without this variable, Ansible only warns about a file that it cannot read and continues
+    // without hosts.
     command
         .env("ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED", "True")
         .env("ANSIBLE_NOCOLOR", "1");
-    // A group of its own: what it starts ends with it when it takes too long.
+    // A process group of its own, so that its children can be terminated with it on a timeout.
     command.process_group(0);
     if !folder.as_os_str().is_empty() {
         command.current_dir(folder);
@@ -71,9 +73,9 @@ pub(super) fn run(
     let success = wait(&mut child, TIME_LIMIT).ok_or_else(|| {
         let limit = humantime::format_duration(TIME_LIMIT);
         ExternalInventoryError::new(format!(
-            "`{line}` did not end within {limit} and was stopped"
+            "`{line}` timed out after {limit}"
         ))
-        .hint("run it by hand, and look what it waits for")
+        .hint("run it by hand to see what it waits for")
     })?;
     let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
@@ -85,12 +87,12 @@ pub(super) fn run(
     })
 }
 
-/// The last line that says something, for an error's sentence.
+/// Returns the last line that is not empty, for an error message.
 pub(super) fn last_line(text: &str) -> &str {
     text.lines()
         .map(str::trim)
         .rfind(|line| !line.is_empty())
-        .unwrap_or("it says nothing")
+        .unwrap_or("no error message")
 }
 
 fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<Vec<u8>> {
@@ -98,7 +100,8 @@ fn reader(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<V
         let mut bytes = Vec::new();
         if let Some(mut pipe) = pipe {
             let _ = pipe.by_ref().take(OUTPUT_LIMIT).read_to_end(&mut bytes);
-            // What is beyond the limit is read and dropped: a full pipe would hold the program up for ever.
+            // Output beyond the limit is read and discarded: a full pipe would block the program
+            // forever.
             let _ = std::io::copy(&mut pipe, &mut std::io::sink());
         }
         bytes
@@ -112,7 +115,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<bool> {
             Ok(Some(status)) => return Some(status.success()),
             Ok(None) if started.elapsed() < limit => std::thread::sleep(Duration::from_millis(10)),
             _ => {
-                // Its children too; `kill` fails only when all have just ended.
+                // Kills the children too. `kill` fails only if all processes have just ended.
                 let group = format!("-{}", child.id());
                 let _ = Command::new("kill")
                     .args(["-KILL", "--", &group])
@@ -132,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_it_says_is_kept() {
+    fn status_and_output_are_captured() {
         let said = run(
             OsStr::new("sh"),
             &["-c", "echo out; echo err >&2; exit 3"],
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_program_and_a_missing_folder_are_told_apart() {
+    fn a_missing_program_and_a_missing_folder_have_different_errors() {
         let error = run(
             OsStr::new("skep-no-such"),
             &["x"],
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_takes_too_long_is_stopped() {
+    fn a_program_is_killed_after_its_time_limit() {
         let mut child = Command::new("sleep")
             .arg("60")
             .process_group(0)

@@ -1,8 +1,10 @@
-//! `-i terraform:DIR`: hosts from the outputs of a Terraform (or OpenTofu) folder, by `terraform output -json`
-//! (developer.hashicorp.com/terraform/cli/commands/output: each output is `{ "sensitive", "type", "value" }`).
+//! `-i terraform:DIR`: reads hosts from the outputs of a Terraform (or OpenTofu) folder with
+//! `terraform output -json` (developer.hashicorp.com/terraform/cli/commands/output: each output is
+//! `{ "sensitive", "type", "value" }`).
 //!
-//! The output `skep` is read: a table of `hosts`, and perhaps `groups` and `vars`. Without one, an output `hosts` is, whose
-//! values are addresses or tables. An output that is marked sensitive is not used: an inventory holds no secrets.
+//! The output `skep` is read: a table of `hosts`, and optionally `groups` and `vars`. If there is
+//! no output `skep`, the output `hosts` is read, whose values are addresses or tables. An output
+//! that is marked sensitive is not used: an inventory holds no secrets.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -12,7 +14,7 @@ use serde_json::{Map, Value};
 use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, program};
 
 const SHAPE: &str = "write `output \"skep\" { value = { hosts = { docker01 = { address = ..., groups = [\"managers\"] } } } }`";
-/// Keys of a host that are settings, as in an inventory file.
+/// Keys of a host that are connection settings, as in an inventory file.
 const SETTINGS: &[&str] = &[
     "address",
     "port",
@@ -24,7 +26,7 @@ const SETTINGS: &[&str] = &[
     "known_hosts",
 ];
 
-/// Asks `terraform`, or `tofu` where only that is installed.
+/// Queries `terraform`, or `tofu` if only that is installed.
 pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let folder = if folder.as_os_str().is_empty() {
         Path::new(".")
@@ -51,12 +53,12 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
             "`terraform output -json` failed in {}: {why}",
             folder.display()
         ))
-        .hint("run it there by hand; `terraform init` may be needed first"));
+        .hint("run the command there by hand; `terraform init` may be needed first"));
     }
     read(&said.stdout, folder)
 }
 
-/// The sentence of an error, which is drawn into a box.
+/// Returns the message of an error, which Terraform draws into a box.
 fn error(text: &str) -> &str {
     let mut lines = text.lines().map(|line| {
         line.trim_matches(|letter: char| letter.is_whitespace() || "╷│╵".contains(letter))
@@ -68,7 +70,7 @@ fn error(text: &str) -> &str {
 
 fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let outputs: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        ExternalInventoryError::new(format!("`terraform output -json` printed no JSON: {error}"))
+        ExternalInventoryError::new(format!("`terraform output -json` did not print valid JSON: {error}"))
     })?;
     let outputs_of = |name: &str| {
         outputs
@@ -80,9 +82,9 @@ fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInvento
         (None, Some(output)) => (Value::Null, output["value"].clone()),
         (None, None) => {
             let why = if outputs.is_empty() {
-                "it has none (was it applied?)"
+                "there are no outputs (was `terraform apply` run?)"
             } else {
-                "it has others only"
+                "there are only other outputs"
             };
             let message = format!(
                 "Terraform in {} has no output `skep` or `hosts`: {why}",
@@ -93,7 +95,7 @@ fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInvento
     };
     let Value::Object(hosts) = hosts else {
         return Err(
-            ExternalInventoryError::new("Terraform's output holds no table of hosts").hint(SHAPE),
+            ExternalInventoryError::new("Terraform's output is not a table of hosts").hint(SHAPE),
         );
     };
     let about = format!(
@@ -129,7 +131,8 @@ fn machine(name: &str, host: &Value) -> Result<GeneratedHost, ExternalInventoryE
         Value::Object(entries) => {
             for (key, value) in entries.iter().filter(|(_, value)| !value.is_null()) {
                 match SETTINGS.iter().find(|setting| *setting == key) {
-                    // All values of a Terraform map have one type: numbers may come as text.
+                    // All values of a Terraform map have the same type, so numbers may arrive as
+                    // text.
                     Some(&"port") => {
                         let number = value
                             .as_str()
@@ -178,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_outputs_are_understood() {
+    fn both_outputs_are_read() {
         let whole = r#"{"skep":{"sensitive":false,"type":["object",{}],"value":{"vars":{"registry":"a:5000"},"groups":["db"],
             "hosts":{"a":{"address":"10.0.0.1","port":"2222","groups":["managers"],"user":null,
             "vars":{"swarm_address":"10.1.0.1"}}}}}}"#;
@@ -204,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_of_an_error_is_found_in_its_box() {
+    fn the_message_of_a_boxed_error_is_extracted() {
         let boxed = "╷\n│ Error: Unclosed configuration block\n│ \n│   on main.tf line 1:\n╵\n\n";
         assert_eq!(error(boxed), "Unclosed configuration block");
         assert_eq!(
@@ -215,19 +218,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_one_sentence() {
+    fn wrong_outputs_are_reported_in_one_sentence() {
         for (text, why) in [
             (
                 "{}",
-                "has no output `skep` or `hosts`: it has none (was it applied?)",
+                "has no output `skep` or `hosts`: there are no outputs (was `terraform apply` run?)",
             ),
             (
                 r#"{"hosts":{"sensitive":true,"value":{"a":"b"}}}"#,
-                "it has others only",
+                "there are only other outputs",
             ),
             (
                 r#"{"hosts":{"sensitive":false,"value":["a"]}}"#,
-                "no table of hosts",
+                "not a table of hosts",
             ),
             (
                 r#"{"hosts":{"sensitive":false,"value":{"a":{"adress":"b"}}}}"#,
@@ -237,7 +240,7 @@ mod tests {
                 r#"{"hosts":{"sensitive":false,"value":{"a":7}}}"#,
                 "neither an address nor a table",
             ),
-            ("no json", "printed no JSON"),
+            ("no json", "did not print valid JSON"),
         ] {
             let said = read(text, Path::new("x")).unwrap_err().why;
             assert!(said.contains(why), "{said}");

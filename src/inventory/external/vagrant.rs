@@ -1,5 +1,6 @@
-//! `-i vagrant:DIR`: machines as Vagrant has them now, roles and private addresses as the Vagrantfile wrote them into
-//! `.vagrant/skep/cluster.json` (vagrant/README.md shows how any Vagrantfile can).
+//! `-i vagrant:DIR`: reads the current machines from Vagrant. Roles and private addresses come from
+//! `.vagrant/skep/cluster.json`, which the Vagrantfile writes (vagrant/README.md shows how any
+//! Vagrantfile can do that).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -13,13 +14,14 @@ use super::{ExternalInventoryError, GeneratedHost, GeneratedInventory, keys, pro
 use crate::inventory::external::cache;
 use crate::inventory::external::cache::EnvironmentStatus;
 
-/// How often a command is tried whose machine another Vagrant holds, and the pause between.
+/// Number of attempts for a command if another Vagrant process locks the machine.
 const LOCK_TRIES: usize = 10;
+/// Pause between two attempts.
 const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(300);
 const INSTALL: &str =
     "install Vagrant (Debian: apt-get install vagrant), or name an inventory file with `-i`";
 
-/// What the Vagrantfile says about its machines.
+/// Machines, groups and variables that the Vagrantfile writes for skep.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct VagrantfileCluster {
@@ -33,18 +35,18 @@ struct VagrantfileCluster {
 #[serde(deny_unknown_fields, default)]
 struct VagrantfileMachine {
     groups: Vec<String>,
-    /// The private network's address.
+    /// Address in the private network.
     address: Option<String>,
     vars: BTreeMap<String, Value>,
 }
 
-/// Where an environment keeps its things.
+/// Folders of a Vagrant environment.
 struct VagrantFolders {
     root: PathBuf,
     dotfiles: PathBuf,
 }
 
-/// Reads the environment of a folder, or of this one.
+/// Loads the inventory of the environment in a folder; an empty path means the current folder.
 pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let environment = VagrantFolders::find(folder)?;
     let machines_folder = environment.dotfiles.join("machines");
@@ -57,7 +59,8 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
         Some(answer) => answer,
         None => {
             let answer = ask(&environment.root)?;
-            // The files as they were before the question: what changes while it is asked is asked about again.
+            // The key describes the files before the query, so a change during the query
+            // invalidates the cached answer.
             cache::store_cached(&kept, mark, &answer);
             answer
         }
@@ -99,7 +102,8 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
                 host.set("proxy_command", command.as_str());
             }
         } else {
-            // Nobody connects to it; the address is for the people who read the list.
+            // skep does not connect to a stopped machine; the address is for people who read the
+            // list.
             let address = roles.and_then(|roles| roles.address.clone());
             host.set("address", address.unwrap_or_else(|| name.clone()));
             host.set("user", "vagrant");
@@ -108,7 +112,8 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
         host.set("become", true);
         host.set("agent", false);
         host.set("ssh_config", false);
-        // A key is new only where the machine is: its name in known hosts is the identity that its provider gave it.
+        // Safe to accept: the machine's name in known hosts is derived from the identity that the
+        // provider gave it, so a key is new only if the machine is new.
         host.set("host_keys", "accept-new");
         host.set("known_hosts", known_hosts.to_string_lossy());
         if let Some(identity) = identity {
@@ -130,7 +135,7 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
     Ok(written)
 }
 
-/// The folder of the Vagrantfile.
+/// Returns the folder of the Vagrantfile.
 pub(super) fn root(folder: &Path) -> Option<PathBuf> {
     VagrantFolders::find(folder)
         .ok()
@@ -138,7 +143,8 @@ pub(super) fn root(folder: &Path) -> Option<PathBuf> {
 }
 
 impl VagrantFolders {
-    /// The folder of the Vagrantfile: this one, its `vagrant/`, or, as Vagrant itself does, the nearest one above.
+    /// Finds the folder of the Vagrantfile: the given folder, its `vagrant/` if the path is empty,
+    /// or the nearest folder above, as Vagrant itself does.
     fn find(folder: &Path) -> Result<Self, ExternalInventoryError> {
         let name = std::env::var("VAGRANT_VAGRANTFILE").unwrap_or_else(|_| "Vagrantfile".into());
         let here = if folder.as_os_str().is_empty() {
@@ -176,8 +182,8 @@ impl VagrantFolders {
     }
 }
 
-/// Asks both questions at once. `vagrant ssh-config` ends at the first machine that does not run, so it is asked once more
-/// for those that were left out.
+/// Runs `vagrant status` and `vagrant ssh-config` at once. `vagrant ssh-config` stops at the first
+/// machine that does not run, so it is run once more for the machines that it left out.
 fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
     let vagrant = |arguments: &[&str]| run_with_retry(arguments, root);
     let (said, ssh_configs) = std::thread::scope(|scope| {
@@ -197,7 +203,7 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
         let why =
             failure(&said.stdout).map_or_else(|| first_sentence(&said.stderr), |(_, words)| words);
         return Err(ExternalInventoryError::new(format!("`vagrant status` failed in {}: {why}", root.display()))
-            .hint("run `vagrant status` there by hand; `vagrant validate` looks for mistakes in the Vagrantfile"));
+            .hint("run `vagrant status` there by hand; `vagrant validate` finds mistakes in the Vagrantfile"));
     }
     let machines = status(&said.stdout);
     if machines.is_empty() {
@@ -230,7 +236,7 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
                 &said.stderr
             });
             return Err(ExternalInventoryError::new(format!(
-                "`vagrant ssh-config {name}` does not say how it is reached: {why}"
+                "`vagrant ssh-config {name}` printed no SSH settings: {why}"
             ))
             .hint(format!(
                 "run `vagrant reload {name}`; or `vagrant destroy {name}` and `vagrant up {name}`"
@@ -243,7 +249,8 @@ fn ask(root: &Path) -> Result<EnvironmentStatus, ExternalInventoryError> {
     })
 }
 
-/// Vagrant locks its index of machines for moments, and a command that meets the lock of another one fails at once.
+/// Runs Vagrant, and retries if it is locked. Vagrant locks its index of machines for moments, and
+/// a command fails at once if another command holds the lock.
 fn run_with_retry(
     arguments: &[&str],
     root: &Path,
@@ -268,14 +275,15 @@ fn not_running(name: &str, state: &str) -> String {
         "saved" => format!("Vagrant says that it is suspended; try `vagrant resume {name}`"),
         "preparing" => {
             format!(
-                "Vagrant stopped half-way while making it; try `vagrant destroy -f {name} && vagrant up {name}`"
+                "Vagrant stopped while it was creating the machine; try `vagrant destroy -f {name} && vagrant up {name}`"
             )
         }
         _ => format!("Vagrant says that it is {words}; try `vagrant up {name}`"),
     }
 }
 
-/// The identity of a machine; none before it is made, and none for the word that the docker provider writes meanwhile.
+/// Returns the identity of a machine. A machine has no identity before it is created; while it is
+/// being created, the docker provider writes `preparing`, which is not an identity.
 fn identity(file: &Path) -> Option<String> {
     let text = std::fs::read_to_string(file).ok()?;
     Some(text.trim().to_owned()).filter(|identity| !identity.is_empty() && identity != "preparing")
@@ -284,7 +292,7 @@ fn identity(file: &Path) -> Option<String> {
 fn read_cluster(file: &Path) -> Result<VagrantfileCluster, ExternalInventoryError> {
     let text = match std::fs::read_to_string(file) {
         Ok(text) => text,
-        // A Vagrantfile that says nothing to skep: the machines are in no group.
+        // The Vagrantfile does not write the file: the machines are in no group.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             return Ok(VagrantfileCluster::default());
         }
@@ -297,7 +305,7 @@ fn read_cluster(file: &Path) -> Result<VagrantfileCluster, ExternalInventoryErro
     };
     serde_json::from_str(&text).map_err(|error| {
         ExternalInventoryError::new(format!(
-            "{} is not what the Vagrantfile should write: {error}",
+            "{} does not have the format that skep expects from the Vagrantfile: {error}",
             file.display()
         ))
         .hint("remove the file; any `vagrant` command writes it again")
@@ -310,7 +318,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_without_a_vagrantfile_is_said() {
+    fn a_folder_without_a_vagrantfile_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let why = inventory(folder.path()).unwrap_err().why;
         assert!(why.starts_with("there is no Vagrantfile in "), "{why}");
@@ -321,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn identities() {
+    fn identities_are_read_from_the_id_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("id");
         assert_eq!(identity(&file), None);
@@ -332,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn stopped_machines_come_with_a_next_step() {
+    fn stopped_machines_have_a_next_step() {
         assert!(not_running("a", "not_created").contains("not created; try `vagrant up a`"));
         assert!(not_running("a", "saved").contains("vagrant resume a"));
         assert!(not_running("a", "preparing").contains("vagrant destroy -f a"));

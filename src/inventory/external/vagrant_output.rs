@@ -1,10 +1,11 @@
-//! What Vagrant prints: `status --machine-readable` (lines of `time,machine,kind,data`, a comma in data written as
-//! `%!(VAGRANT_COMMA)`; developer.hashicorp.com/vagrant/docs/cli/machine-readable) and `ssh-config` (ssh_config(5)).
+//! Parses Vagrant's output: `status --machine-readable` (lines of `time,machine,kind,data`, a comma
+//! in data written as `%!(VAGRANT_COMMA)`;
+//! developer.hashicorp.com/vagrant/docs/cli/machine-readable) and `ssh-config` (ssh_config(5)).
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-/// One machine as `vagrant status` tells it.
+/// State of one machine from `vagrant status`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MachineStatus {
     /// `virtualbox`, `libvirt`, `docker`, ...
@@ -13,7 +14,7 @@ pub(super) struct MachineStatus {
     pub(super) state: String,
 }
 
-/// How one machine is reached.
+/// SSH settings of one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct MachineSshConfig {
     pub(super) address: String,
@@ -23,7 +24,7 @@ pub(super) struct MachineSshConfig {
     pub(super) proxy_command: Option<String>,
 }
 
-/// Machines by name, in Vagrant's order.
+/// Reads the machines by name, in Vagrant's order.
 pub(super) fn status(text: &str) -> IndexMap<String, MachineStatus> {
     let mut machines: IndexMap<String, MachineStatus> = IndexMap::new();
     for line in text.lines() {
@@ -46,7 +47,7 @@ pub(super) fn status(text: &str) -> IndexMap<String, MachineStatus> {
     machines
 }
 
-/// The error that ended Vagrant, in its own words.
+/// Returns the class and the first sentence of the error that ended Vagrant.
 pub(super) fn failure(text: &str) -> Option<(String, String)> {
     let line = text
         .lines()
@@ -55,7 +56,8 @@ pub(super) fn failure(text: &str) -> Option<(String, String)> {
     Some((class.to_owned(), first_sentence(&plain(words))))
 }
 
-/// The first sentence of a text of several lines. Paragraphs that only announce the next one, with a colon, say nothing yet.
+/// Returns the first sentence of a text of several lines. Paragraphs that end with a colon are
+/// skipped because they only introduce the next paragraph.
 pub(super) fn first_sentence(text: &str) -> String {
     let paragraphs = || {
         text.split("\n\n")
@@ -76,7 +78,7 @@ pub(super) fn first_sentence(text: &str) -> String {
     }
 }
 
-/// `Host` blocks by name.
+/// Reads the `Host` blocks by name.
 pub(super) fn ssh_config(text: &str) -> IndexMap<String, MachineSshConfig> {
     let mut ssh_configs: IndexMap<String, MachineSshConfig> = IndexMap::new();
     for line in text.lines() {
@@ -129,7 +131,7 @@ mod tests {
         1795266369,,ui,info,Current machine states:\\n\\ndocker01 running\n";
 
     #[test]
-    fn states_and_providers() {
+    fn status_gives_states_and_providers() {
         let machines = status(STATUS);
         let found: Vec<(&str, &str, &str)> = machines
             .iter()
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_error_is_one_sentence() {
+    fn the_error_is_cut_to_one_sentence() {
         let text = "1795266408,,ui,error,x\n1795266408,,error-exit,Vagrant::Errors::NoEnvironmentError,A Vagrant \
             environment or target machine is required to run this\\ncommand. Run `vagrant init`%!(VAGRANT_COMMA) or\n";
         let (class, words) = failure(text).unwrap_or_default();

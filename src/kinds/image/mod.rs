@@ -112,7 +112,7 @@ impl ResourceKind for ImageResource {
     }
 
     fn bind(&mut self, context: &HostContext<'_>) -> Result<(), InvalidField> {
-        super::registry::check_image("name", &self.name)?;
+        super::image_name::check_image("name", &self.name)?;
         if self.name.contains('@') {
             return Err(InvalidField::new(
                 "name",

@@ -19,6 +19,7 @@ use serde::Deserialize;
 use self::htpasswd::UserPassword;
 use super::cluster::default_managers;
 use super::hosts_entry::{HostsEntryResource, is_host_name};
+use super::image_name::check_image;
 use super::{AbsolutePath, DesiredState};
 use crate::kinds::registry::state::{RegistryServerState, RegistryState};
 use crate::model::{
@@ -304,27 +305,4 @@ fn fingerprint(content: &[u8]) -> String {
             .take(12)
             .collect::<String>()
     )
-}
-
-/// Checks that the name of an image has an exact tag or digest.
-pub(super) fn check_image(field: &str, image: &str) -> Result<(), InvalidField> {
-    let last = image.rsplit('/').next().unwrap_or(image);
-    let tag = last
-        .split_once('@')
-        .map(|(_, digest)| digest)
-        .or_else(|| last.split_once(':').map(|(_, tag)| tag));
-    let bad = image.is_empty()
-        || image.starts_with('-')
-        || image.contains(|c: char| c.is_whitespace() || c.is_control());
-    match tag {
-        _ if bad => Err(InvalidField::new(
-            field,
-            format!("{image:?} is not the name of an image"),
-        )),
-        Some(tag) if tag != "latest" && !tag.is_empty() => Ok(()),
-        _ => Err(
-            InvalidField::new(field, format!("{image} has no exact tag"))
-                .hint("for example \"registry:2.8.3\""),
-        ),
-    }
 }

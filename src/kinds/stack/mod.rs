@@ -13,6 +13,7 @@ mod ports;
 mod running;
 mod service;
 mod specification;
+mod whole_object;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

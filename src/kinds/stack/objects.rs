@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::LiveStack;
-use super::plan::whole;
+use super::whole_object::whole;
 use crate::model::{Change, DeployPreview, DisplayValue, Refusal, STACK_LABEL, StackWrite};
 
 fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {

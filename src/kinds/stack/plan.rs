@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::data::{self, VolumeFinding};
 use super::{LiveStack, StackResource, explain, objects, ports, running, service};
 use crate::model::{
-    Action, Change, DeployPreview, DeployStack, DisplayValue, Operation, Refusal, STEP_TIMEOUT,
-    StackAnswer, Step, WaitForConvergence,
+    Action, Change, DeployPreview, DeployStack, Operation, Refusal, STEP_TIMEOUT, StackAnswer,
+    Step, WaitForConvergence,
 };
 use crate::names::HostName;
 
@@ -162,13 +162,4 @@ fn warnings(preview: &DeployPreview) -> Vec<String> {
         }
     };
     lines.filter_map(warning).collect()
-}
-
-/// Adds the single field of an object that is created or removed as a whole.
-pub(super) fn whole(change: &mut Change, what: String, before: DisplayValue, after: DisplayValue) {
-    change.fields.push(crate::model::FieldChange {
-        field: what,
-        before,
-        after,
-    });
 }

@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::LiveStack;
-use super::plan::whole;
 use super::specification::{SpecField, SpecFields, parts};
+use super::whole_object::whole;
 use crate::model::{Change, DeployPreview, DisplayValue, FieldChange};
 
 fn name_of(specification: &Value) -> &str {

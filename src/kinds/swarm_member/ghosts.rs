@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::SwarmMemberResource;
-use super::joining::{ACTIVE_WITHIN, call, wait};
+use super::steps::{ACTIVE_WITHIN, call, wait};
 use crate::model::{Action, Change, DisplayValue, Step};
 use crate::names::HostName;
 use crate::swarm::{Membership, MembershipStatus, SwarmNode, VoterLoss, host_part, may_lose};

@@ -7,17 +7,11 @@ use serde_json::{Value, json};
 
 use super::SwarmMemberResource;
 use super::ghosts::GhostNodes;
-use crate::model::{
-    Action, Change, DeferredValue, DisplayValue, DockerCall, GeneratedValue, Operation, Refusal,
-    Step, WaitForValue,
-};
+use super::steps::{call, wait, wait_own};
+use crate::model::{Action, Change, DeferredValue, DisplayValue, Refusal, Step};
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, Membership, MembershipStatus, NodeRole, host_part, with_port};
 
-/// Time limit of a join; the Engine itself waits 20 s and then continues in the background.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Time limit until a node's Engine reports it as active.
-pub(super) const ACTIVE_WITHIN: Duration = Duration::from_secs(60);
 /// Time limit for the first manager to start the swarm while others wait to join it.
 const SWARM_WITHIN: Duration = Duration::from_secs(120);
 
@@ -249,55 +243,4 @@ fn leave() -> Step {
         None,
         Vec::new(),
     )
-}
-
-/// Returns a step that calls the API of an Engine: the host's own Engine if `managers` is empty.
-pub(super) fn call(
-    summary: impl Into<String>,
-    managers: Vec<HostName>,
-    method: &'static str,
-    path: impl Into<String>,
-    body: Option<Value>,
-    late: Vec<DeferredValue>,
-) -> Step {
-    let call = DockerCall {
-        managers,
-        method,
-        path: path.into(),
-        body,
-        late,
-        made: GeneratedValue::Nothing,
-        timeout: JOIN_TIMEOUT,
-    };
-    Step {
-        summary: summary.into(),
-        act: Operation::DockerApi(call),
-    }
-}
-
-/// Returns a step that waits for a field of an Engine's answer.
-pub(super) fn wait(
-    summary: impl Into<String>,
-    managers: Vec<HostName>,
-    path: impl Into<String>,
-    pointer: &str,
-    equals: impl Into<Value>,
-    deadline: Duration,
-) -> Step {
-    let wait = WaitForValue {
-        managers,
-        path: path.into(),
-        pointer: pointer.into(),
-        equals: equals.into(),
-        deadline,
-    };
-    Step {
-        summary: summary.into(),
-        act: Operation::Wait(wait),
-    }
-}
-
-/// Returns a step that waits for a field of the host's own `/info`.
-pub(super) fn wait_own(summary: &str, pointer: &str, equals: impl Into<Value>) -> Step {
-    wait(summary, Vec::new(), "/info", pointer, equals, ACTIVE_WITHIN)
 }

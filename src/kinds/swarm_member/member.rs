@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::SwarmMemberResource;
-use super::joining::{ACTIVE_WITHIN, call, wait, wait_own};
+use super::steps::{ACTIVE_WITHIN, call, wait, wait_own};
 use crate::model::{Action, Change, DisplayValue, Disruption, Refusal};
 use crate::swarm::{
     LiveSwarm, MembershipStatus, NodeRole, SwarmNode, VoterLoss, host_part, may_lose,

@@ -6,6 +6,7 @@ mod addresses;
 mod ghosts;
 mod joining;
 mod member;
+mod steps;
 #[cfg(test)]
 mod tests;
 

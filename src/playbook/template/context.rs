@@ -1,4 +1,5 @@
-//! What the templates of one playbook share: the inventory with the playbook's variables below it.
+//! The context that the templates of one playbook share: the inventory, with the playbook's
+//! variables as defaults.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::inventory::{Inventory, VariableDecl, VariableMap};
 use crate::inventory::{Roster, RosterEntry};
 use crate::names::HostName;
 
-/// The inventory as the templates of one playbook see it.
+/// Inventory, folder and merged variables for the templates of one playbook.
 #[derive(Debug)]
 pub(in crate::playbook) struct TemplateContext {
     pub(super) inventory: Arc<Inventory>,
@@ -20,7 +21,7 @@ pub(in crate::playbook) struct TemplateContext {
     pub(super) vars: IndexMap<HostName, IndexMap<String, HostVariable>>,
 }
 
-/// A variable, and its value when that is the same for all.
+/// A variable of a host, with its value if the variable contains no template.
 #[derive(Debug)]
 pub(super) struct HostVariable {
     pub(super) var: VariableDecl,
@@ -28,7 +29,7 @@ pub(super) struct HostVariable {
 }
 
 impl TemplateContext {
-    /// The inventory with a playbook's variables, and the folder of its templates.
+    /// Merges the inventory with a playbook's variables.
     pub(in crate::playbook) fn new(
         inventory: &Arc<Inventory>,
         playbook: &VariableMap,
@@ -57,7 +58,7 @@ impl TemplateContext {
         })
     }
 
-    /// Every host as kinds see it, with playbook variables and templates taken into account.
+    /// Returns all hosts in the form that kinds use, with playbook variables and templates applied.
     pub(in crate::playbook) fn roster(self: &Arc<Self>) -> Roster {
         let entry = |(name, host): (&HostName, &crate::inventory::Host)| {
             let swarm_address =
@@ -74,7 +75,7 @@ impl TemplateContext {
         }
     }
 
-    /// A host as templates see it.
+    /// Returns the object that templates see as a host.
     pub(super) fn host(self: &Arc<Self>, name: &HostName) -> Value {
         Value::from_object(HostObject {
             context: Arc::clone(self),
@@ -82,7 +83,7 @@ impl TemplateContext {
         })
     }
 
-    /// Every group with its hosts.
+    /// Returns the table of all groups with their hosts.
     pub(super) fn groups(self: &Arc<Self>) -> Value {
         let groups = self
             .inventory
@@ -100,7 +101,8 @@ impl TemplateContext {
         Value::from_pairs(groups.map(|group| (Value::from(group), Value::from(hosts(group)))))
     }
 
-    /// The function `hosts_in("managers")`: hosts of any pattern, in the inventory's order.
+    /// Returns the function `hosts_in("managers")`: the hosts of any pattern, in the inventory's
+    /// order.
     pub(super) fn hosts_in(self: &Arc<Self>) -> Value {
         let context = Arc::clone(self);
         Value::from_function(move |pattern: String, _: Kwargs| -> Result<Value, Error> {
@@ -133,7 +135,7 @@ const HOST_FIELDS: &[&str] = &[
     "vars",
 ];
 
-/// One host: a table of [`HOST_FIELDS`] that prints as its name.
+/// A host in templates: a table of [`HOST_FIELDS`] that prints as the host's name.
 #[derive(Debug)]
 struct HostObject {
     context: Arc<TemplateContext>,
@@ -164,7 +166,8 @@ impl Object for HostObject {
         }
     }
 
-    // `vars` and an unset `swarm_address` are there when asked for, but are no part of what the table is made of.
+    // `swarm_address`, `groups` and `vars` can be read, but are not listed as keys of the table:
+    // `swarm_address` may be unset.
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Str(&HOST_FIELDS[..4])
     }

@@ -1,4 +1,4 @@
-//! Between trees and template values.
+//! Converts between trees and template values.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use minijinja::value::{Value as Template, ValueKind};
 
 use crate::document::{TomlEntry, TomlNode, TomlValue};
 
-/// A tree as templates see it.
+/// Converts a tree to a template value.
 pub(super) fn to_value(node: &TomlNode) -> Template {
     match &node.value {
         TomlValue::String(text) => text.as_str().into(),
@@ -28,10 +28,11 @@ pub(super) fn to_value(node: &TomlNode) -> Template {
     }
 }
 
-/// A template's value as a tree, all of it at one place. `None` for `none`: the key is left out.
+/// Converts a template value to a tree with a single place. Returns `None` for `none`, whose key is
+/// left out.
 ///
 /// # Errors
-/// What the value is, when TOML has no such thing.
+/// The type of the value, if TOML has no such type.
 pub(super) fn to_node(value: &Template, span: &Range<usize>) -> Result<Option<TomlNode>, String> {
     let made = match value.kind() {
         ValueKind::None => return Ok(None),
@@ -41,7 +42,7 @@ pub(super) fn to_node(value: &Template, span: &Range<usize>) -> Result<Option<To
         ValueKind::String => TomlValue::String(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::Seq | ValueKind::Iterable => TomlValue::Array(items(value, span)?),
         ValueKind::Map => TomlValue::Table(entries(value, span)?),
-        kind => return Err(format!("a template gave {kind}, which is no value")),
+        kind => return Err(format!("a template gave {kind}, which TOML cannot represent")),
     };
     Ok(Some(TomlNode::new(made, span.clone())))
 }

@@ -1,4 +1,5 @@
-//! Says why a template failed: which name is undefined and where, instead of the engine's "undefined value".
+//! Explains why a template failed: names the undefined name and its place, instead of minijinja's
+//! "undefined value".
 
 use std::error::Error as _;
 use std::ops::Range;
@@ -9,24 +10,24 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use super::TemplateScope;
 use crate::document::did_you_mean;
 
-/// A template that failed: no error means that an expression came out undefined.
+/// A template that failed. Without an error, the value of an expression was undefined.
 pub(super) struct TemplateFailure {
     pub(super) error: Option<Error>,
-    /// The template or expression.
+    /// Text of the template or expression.
     pub(super) text: String,
-    /// Where the expression begins in the string that holds it.
+    /// Offset of the expression in the string that holds it, in bytes.
     pub(super) offset: usize,
 }
 
-/// The reason in words.
+/// Explanation of a failure.
 pub(super) struct TemplateExplanation {
     pub(super) message: String,
     pub(super) hint: Option<String>,
-    /// The bytes of the failing template that are meant.
+    /// Byte range of the error in the failing template.
     pub(super) range: Option<Range<usize>>,
 }
 
-/// The innermost template error: includes wrap the errors of what they include.
+/// Returns the innermost template error. An include wraps the error of the included template.
 pub(super) fn innermost(error: &Error) -> &Error {
     let mut error = error;
     while let Some(inner) = error
@@ -76,7 +77,7 @@ pub(super) fn explain_error(
                     unknown(&message, &["hosts_in", "range", "dict", "namespace"])
                 }
                 ErrorKind::SyntaxError => {
-                    Some("text that is no template goes between {% raw %} and {% endraw %}".into())
+                    Some("put literal text between {% raw %} and {% endraw %}".into())
                 }
                 _ => None,
             };
@@ -105,7 +106,7 @@ fn undefined(
         .and_then(|range| text.get(range))
         .unwrap_or(text);
     let mut names: Vec<String> = undeclared(text, is_expression);
-    // The failing expression first, then the rest of the template.
+    // Names in the failing expression are tried before names in the rest of the template.
     names.sort_by_key(|name| (!meant.contains(name.as_str()), name.clone()));
     let root = scope.root();
     let missing = names
@@ -167,7 +168,7 @@ fn undeclared(text: &str, is_expression: bool) -> Vec<String> {
     names.unwrap_or_default().into_iter().collect()
 }
 
-/// The shortest part of a dotted name that is undefined, and the table that lacks it.
+/// Returns the shortest undefined prefix of a dotted name, and the table that lacks it.
 fn first_missing(
     scope: &TemplateScope,
     root: &Value,

@@ -1,5 +1,5 @@
-//! `facts` in templates. Before a host was asked, the mere use of them is what resolve wants to know: the resource is then
-//! bound after facts were gathered.
+//! The object `facts` in templates. Before facts are gathered, it only records that a template uses
+//! it: resolution then defers the binding of the resource until facts are gathered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,33 +8,33 @@ use minijinja::value::{Enumerator, Object, Serde, Value};
 
 use crate::model::HostFacts;
 
-/// What templates see as `facts`.
+/// The object that templates see as `facts`.
 #[derive(Debug, Clone)]
 pub(in crate::playbook) enum FactsView {
-    /// Not gathered yet: use is noticed, and every field is undefined.
+    /// Facts are not gathered yet: each use is recorded, and every field is undefined.
     Ungathered(Arc<UngatheredFacts>),
-    /// Gathered.
+    /// Facts are gathered.
     Known(Value),
 }
 
-/// Facts that nobody has gathered yet.
+/// Placeholder for facts that are not gathered yet.
 #[derive(Debug, Default)]
 pub(in crate::playbook) struct UngatheredFacts {
     touched: AtomicBool,
 }
 
 impl FactsView {
-    /// Facts that are not gathered yet.
+    /// Makes a view without facts.
     pub(in crate::playbook) fn unknown() -> Self {
         Self::Ungathered(Arc::default())
     }
 
-    /// Gathered facts.
+    /// Makes a view of gathered facts.
     pub(in crate::playbook) fn known(facts: &HostFacts) -> Self {
         Self::Known(Serde(facts).into())
     }
 
-    /// Whether a template used facts that are not gathered yet.
+    /// Returns true if a template used facts that are not gathered yet.
     pub(in crate::playbook) fn were_missed(&self) -> bool {
         matches!(self, Self::Ungathered(unknown) if unknown.touched.load(Ordering::Relaxed))
     }

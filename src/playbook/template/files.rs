@@ -1,4 +1,4 @@
-//! Files beside the playbook, for kinds: the reading that they may not do themselves.
+//! Loads the files beside the playbook for kinds, which do no I/O themselves.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use crate::diagnostic::Diagnostic;
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::model::{FileLoader, InvalidField, TreeContent, TreeEntry};
 
-/// Reads and renders for one resource on one host.
+/// Reads files and renders templates for one resource on one host.
 pub(in crate::playbook) struct PlaybookFiles {
     scope: Arc<TemplateScope>,
-    /// The file that was asked for last: an error without a field is about it.
+    /// Path of the last requested file; an error without a field is about this file.
     asked: Mutex<Option<String>>,
-    /// Everything that was read, in its order.
+    /// Digest of everything that was read, in order.
     read: Mutex<Sha256>,
 }
 
 impl PlaybookFiles {
-    /// Files as one scope sees them.
+    /// Makes a loader for one scope.
     pub(in crate::playbook) fn new(scope: &Arc<TemplateScope>) -> Self {
         Self {
             scope: Arc::clone(scope),
@@ -30,7 +30,7 @@ impl PlaybookFiles {
         }
     }
 
-    /// The file that was asked for last.
+    /// Returns the path of the last requested file.
     pub(in crate::playbook) fn last_asked(&self) -> Option<String> {
         self.asked
             .lock()
@@ -38,7 +38,7 @@ impl PlaybookFiles {
             .clone()
     }
 
-    /// The digest of all that was read and rendered, for the resource's definition.
+    /// Returns the digest of everything that was read and rendered, for the resource's definition.
     pub(in crate::playbook) fn digest(&self) -> Vec<u8> {
         self.read
             .lock()
@@ -113,7 +113,8 @@ impl PlaybookFiles {
             .unwrap_or_default();
         let mut explained = explain_error(&self.scope, error, &text);
         if error.kind() == ErrorKind::TemplateNotFound {
-            // The template itself was found before it was rendered: only an include can be missing here.
+            // The template itself was found before rendering, so only an include can be missing
+            // here.
             let included = error
                 .detail()
                 .and_then(|detail| detail.split(['"', '\'']).nth(1))

@@ -1,4 +1,5 @@
-//! Where templates and source files are looked for, and the template engine that finds them there.
+//! The folders in which templates and source files are searched, and the template engine that loads
+//! from them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,16 +15,16 @@ use crate::model::{CONTENT_LIMIT, InvalidField, TreeEntry, sha256};
 /// Largest archive, in bytes (1 GiB): it is held in memory while it is sent.
 const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
 
-/// A playbook's folder.
+/// Folder of a playbook.
 pub(in crate::playbook) struct PlaybookFolder {
-    /// Folders that are looked into, in order.
+    /// Folders to search, in order.
     roots: Vec<PathBuf>,
     pub(super) environment: Environment<'static>,
     read: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
 }
 
 impl PlaybookFolder {
-    /// The folder of a playbook's file.
+    /// Makes the folder of a playbook's file.
     pub(in crate::playbook) fn of(playbook: &Path) -> Arc<Self> {
         let folder = playbook.parent().unwrap_or(Path::new("")).to_path_buf();
         let beside = if folder.as_os_str().is_empty() {
@@ -46,12 +47,12 @@ impl PlaybookFolder {
         })
     }
 
-    /// The file of a name, if it is there.
+    /// Returns the path of a file, if it exists.
     pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
         find(&self.roots, name)
     }
 
-    /// The bytes of a source file.
+    /// Returns the bytes of a source file.
     pub(super) fn source(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
         let invalid = |message: String| InvalidField::new("", message);
         let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
@@ -74,7 +75,7 @@ impl PlaybookFolder {
         Ok(content)
     }
 
-    /// Everything below a folder, see [`super::tree`].
+    /// Returns every entry below a folder, see [`super::tree`].
     pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, InvalidField> {
         let found = self
             .roots
@@ -84,13 +85,13 @@ impl PlaybookFolder {
         super::tree::read(&found.ok_or_else(|| self.missing("folder", name))?)
     }
 
-    /// The bytes of a large file; not kept.
+    /// Returns the bytes of a large file, without caching them.
     pub(super) fn archive(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
         let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
         super::tree::file(&path, ARCHIVE_LIMIT)
     }
 
-    /// What to say about a file that is not there.
+    /// Returns the error for a missing file.
     pub(super) fn missing(&self, what: &str, name: &str) -> InvalidField {
         let places: Vec<String> = self
             .roots
@@ -98,7 +99,7 @@ impl PlaybookFolder {
             .map(|root| tidy(&root.join(name)).display().to_string())
             .collect();
         InvalidField::new("", format!("there is no {what} `{name}`"))
-            .hint(format!("looked for {}", places.join(", ")))
+            .hint(format!("searched: {}", places.join(", ")))
     }
 }
 
@@ -119,7 +120,7 @@ fn find(roots: &[PathBuf], name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
-/// `a/../b` as `b`, for messages; a leading `..` stays.
+/// Shortens `a/../b` to `b`, for messages; a leading `..` stays.
 fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for component in path.components() {
@@ -141,9 +142,10 @@ fn tidy(path: &Path) -> PathBuf {
 fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Configuration files, not web pages: nothing is escaped, whatever the template's name ends in.
+    // Templates make configuration files, not web pages: nothing is escaped, whatever the
+    // extension.
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    // Errors then carry the template's text, which is shown at the place that failed.
+    // In debug mode, errors carry the template's text, which is needed to show the failing place.
     environment.set_debug(true);
     let syntax = SyntaxConfig::builder()
         .trim_blocks(true)
@@ -154,7 +156,8 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     environment.add_filter("to_json", minijinja::filters::tojson);
-    // What a service has loaded can be told by the digest of its configuration.
+    // A service can be given the digest of its configuration, so that its state tells which
+    // configuration it has loaded.
     environment.add_filter("sha256", |text: String| sha256(text.as_bytes()));
     environment.set_loader(move |name| {
         let Some(path) = find(&roots, name) else {

@@ -1,5 +1,5 @@
-//! Templates: minijinja with strict undefined. A string that is one `{{ expression }}` gives the expression's own value
-//! (a list, a number, a table); every other string gives text.
+//! Templates: minijinja with strict undefined values. A string that consists of one `{{ expression
+//! }}` gives the value of the expression (a list, a number, a table). Any other string gives text.
 
 mod context;
 mod convert;

@@ -1,4 +1,4 @@
-//! Renders trees: every string and key of a table on one host, with all places kept.
+//! Renders trees: every string and key of a table on one host. All places are kept.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(in crate::playbook) fn render_node(
     }
 }
 
-/// Goes through a tree, past what fails in it.
+/// Walks a tree and continues after failures.
 struct TemplateRenderer<'a> {
     scope: &'a Arc<TemplateScope>,
     source: &'a Arc<SourceFile>,
@@ -92,10 +92,10 @@ impl TemplateRenderer<'_> {
     }
 }
 
-/// Renders `loop`: a list, or an expression (with or without braces) that gives one.
+/// Renders `loop`: a list, or an expression (with or without braces) that gives a list.
 ///
 /// # Errors
-/// When an expression fails or gives no list.
+/// If an expression fails or does not give a list.
 pub(in crate::playbook) fn render_list(
     scope: &Arc<TemplateScope>,
     source: &Arc<SourceFile>,
@@ -111,7 +111,7 @@ pub(in crate::playbook) fn render_list(
     );
     let place = || SourceSpan::new(source, node.span.clone());
     if !is_list {
-        let message = format!("`loop` needs a list, this gives a {}", value.kind());
+        let message = format!("`loop` needs a list, but this gives a {}", value.kind());
         return Err(Diagnostic::error(message)
             .at(place())
             .hint("e.g. `loop = \"{{ docker_users }}\"`")
@@ -123,10 +123,10 @@ pub(in crate::playbook) fn render_list(
         .map_err(|error| Diagnostic::error(error.to_string()).at(place()).into())
 }
 
-/// Whether a `when` holds.
+/// Evaluates a `when`.
 ///
 /// # Errors
-/// When the expression fails.
+/// If the expression fails.
 pub(in crate::playbook) fn render_condition(
     scope: &Arc<TemplateScope>,
     source: &Arc<SourceFile>,
@@ -139,7 +139,7 @@ pub(in crate::playbook) fn render_condition(
     }
 }
 
-/// An expression, whether it stands in braces or not.
+/// Evaluates an expression, with or without braces.
 fn evaluate(
     scope: &Arc<TemplateScope>,
     source: &Arc<SourceFile>,
@@ -175,7 +175,8 @@ fn render_text(
     rendered.map_err(|failure| report(scope, source, text, span, &failure).into())
 }
 
-/// `a.b` of `{{ a.b }}`, and where it begins; the caller finds out whether it is one expression.
+/// Returns `a.b` of `{{ a.b }}`, and its offset. The caller must check that the text is a single
+/// expression.
 fn sole_expression(text: &str) -> Option<(&str, usize)> {
     let trimmed = text.trim();
     let inner = trimmed.strip_prefix("{{")?.strip_suffix("}}")?;
@@ -203,7 +204,7 @@ fn expression(
     let value = compiled
         .and_then(|compiled| compiled.eval(scope.root()))
         .map_err(|error| failure(Some(error)))?;
-    // An expression hands out what a template would refuse to print.
+    // An expression may return an undefined value, which a template would refuse to print.
     if value.is_undefined() {
         Err(failure(None))
     } else {
@@ -227,10 +228,11 @@ fn report(
         ),
         None => SourceSpan::new(source, span.clone()),
     };
-    // A variable has said why it failed; looking for undefined names would only fail in it again.
+    // A variable has already recorded the reason. A search for undefined names would only fail in
+    // the same variable again.
     if let Some(reason) = scope.take_reason() {
         let range = failure.error.as_ref().and_then(minijinja::Error::range);
-        return reason.related(place_of(range), "it is used here");
+        return reason.related(place_of(range), "used here");
     }
     let explained = explain(scope, failure);
     Diagnostic::error(explained.message)
@@ -238,7 +240,8 @@ fn report(
         .maybe_hint(explained.hint)
 }
 
-/// A range of a string's value as a range of the file; the whole string when escapes lie between.
+/// Maps a range of a string's value to a range of the file. Returns the range of the whole string
+/// if it contains escapes.
 fn within(
     source: &Arc<SourceFile>,
     span: &Range<usize>,

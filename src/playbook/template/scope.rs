@@ -1,5 +1,6 @@
-//! The names that a template on one host can use: `host`, `groups`, `facts`, `vars`, `item`, `hosts_in()`, and every
-//! variable at top level. A variable may be a template itself; it is rendered when it is used.
+//! The names that a template on one host can use: `host`, `groups`, `facts`, `vars`, `item`,
+//! `hosts_in()`, and every variable at top level. A variable may be a template itself; it is
+//! rendered when it is used.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -20,14 +21,15 @@ pub(in crate::playbook) struct TemplateScope {
     pub(in crate::playbook) host: HostName,
     pub(super) facts: FactsView,
     item: Option<Value>,
-    /// Variables that are being rendered, each used by the one before.
+    /// Variables that are being rendered; each is used by the previous one.
     rendering: Mutex<Vec<String>>,
-    /// Why a variable could not be rendered, with its own place: the template engine carries only a text.
+    /// Reason why a variable could not be rendered, with its place. Errors of the template engine
+    /// carry only a text.
     stash: Mutex<Option<Diagnostic>>,
 }
 
 impl TemplateScope {
-    /// A scope without `item`.
+    /// Makes a scope without `item`.
     pub(in crate::playbook) fn new(
         context: &Arc<TemplateContext>,
         host: &HostName,
@@ -36,7 +38,7 @@ impl TemplateScope {
         Self::with_item(context, host, facts, None)
     }
 
-    /// A scope within a `loop`.
+    /// Makes a scope with the `item` of a `loop`.
     pub(in crate::playbook) fn with_item(
         context: &Arc<TemplateContext>,
         host: &HostName,
@@ -54,12 +56,12 @@ impl TemplateScope {
         })
     }
 
-    /// The scope as the context of a template.
+    /// Returns the scope as the root context of a template.
     pub(super) fn root(self: &Arc<Self>) -> Value {
         Value::from_dyn_object(Arc::clone(self))
     }
 
-    /// One variable, rendered. A failure is a value that fails whoever uses it.
+    /// Renders a variable. If it fails, the returned value makes every template fail that uses it.
     pub(super) fn variable(self: &Arc<Self>, name: &str) -> Option<Value> {
         let variable = self.context.vars.get(&self.host)?.get(name)?;
         if let Some(value) = &variable.plain {
@@ -68,7 +70,8 @@ impl TemplateScope {
         let place = &variable.var.place;
         let rendered = match self.begin(name) {
             Ok(()) => {
-                // An older reason belongs to who uses this variable, not to what it uses itself.
+                // An older reason belongs to the user of this variable, not to the variables that
+                // it uses itself.
                 let older = self.take_reason();
                 let rendered = render_node(self, &place.source, &variable.var.node);
                 lock(&self.rendering).pop();
@@ -107,22 +110,22 @@ impl TemplateScope {
         Ok(())
     }
 
-    /// Remembers the first reason; later ones follow from it.
+    /// Records the first reason; later reasons only follow from it.
     pub(super) fn keep(&self, diagnostic: Diagnostic) {
         lock(&self.stash).get_or_insert(diagnostic);
     }
 
-    /// Takes what was remembered.
+    /// Takes the recorded reason.
     pub(in crate::playbook) fn take_reason(&self) -> Option<Diagnostic> {
         lock(&self.stash).take()
     }
 
-    /// All variables as a table.
+    /// Returns all variables as a table.
     pub(super) fn vars(self: &Arc<Self>) -> Value {
         Value::from_object(VarsObject(Arc::clone(self)))
     }
 
-    /// Every name at top level, for suggestions.
+    /// Returns all names at top level, for suggestions.
     pub(super) fn names(&self) -> Vec<&str> {
         let vars = self
             .context
@@ -138,7 +141,7 @@ impl TemplateScope {
     }
 }
 
-// A panic elsewhere leaves nothing half done here.
+// Poisoning is ignored: each lock is held only for one complete update.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -153,7 +156,7 @@ impl Object for TemplateScope {
             "item" => self.item.clone(),
             "hosts_in" => Some(self.context.hosts_in()),
             name => self.variable(name).or_else(|| match name {
-                // Both a connection setting and, often, a variable: the variable wins.
+                // `user` is a connection setting and often also a variable: the variable wins.
                 "user" => self
                     .context
                     .inventory

@@ -1,14 +1,15 @@
-//! Reads a folder whole: the context that an image is built from. In the order of names, so that the same folder is the same context.
+//! Reads a whole folder: the context that an image is built from. Entries are sorted by name, so
+//! that the same folder always gives the same context.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::model::{InvalidField, TreeContent, TreeEntry};
 
-/// Most bytes of a folder (256 MiB): it is held in memory while it is sent.
+/// Largest size of a folder, in bytes (256 MiB): it is held in memory while it is sent.
 const LIMIT: u64 = 256 * 1024 * 1024;
 
-/// All entries below a folder, each folder before what is in it.
+/// Returns all entries below a folder, each folder before its entries.
 pub(super) fn read(folder: &Path) -> Result<Vec<TreeEntry>, InvalidField> {
     let (mut entries, mut room) = (Vec::new(), LIMIT);
     walk(folder, "", &mut entries, &mut room)?;
@@ -66,14 +67,14 @@ fn walk(
     Ok(())
 }
 
-/// A file of at most `limit` bytes.
+/// Reads a file of at most `limit` bytes.
 pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, InvalidField> {
     let size = std::fs::metadata(path)
         .map_err(|error| unreadable(path, &error))?
         .len();
     if size > limit {
         let message = format!(
-            "{} is {size} bytes large, and there is room for {limit}",
+            "{} is {size} bytes large, the limit is {limit}",
             path.display()
         );
         return Err(InvalidField::new("", message).hint("leave out what the image does not need"));
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_is_read_in_order_with_links_and_modes() {
+    fn entries_are_read_in_order_with_links_and_modes() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("b")).unwrap();
@@ -113,7 +114,7 @@ mod tests {
             file(&at("a"), 0)
                 .unwrap_err()
                 .message
-                .contains("room for 0")
+                .contains("the limit is 0")
         );
     }
 }

@@ -8,10 +8,11 @@ use super::super::event::Event;
 use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
-use super::perform::{StepError, perform};
+use super::perform::perform;
+use super::step_error::StepError;
 use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
-use crate::runner::run_plan::PlannedResource;
+use crate::runner::host_plan::PlannedResource;
 use crate::transport::TransportError;
 
 /// Reason why the work on a host ends early.

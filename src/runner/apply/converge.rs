@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::perform::{StepError, live_manager};
+use super::live_manager::live_manager;
+use super::step_error::StepError;
 use crate::docker::{ConvergenceWatch, STABLE_FOR, ServiceConvergence, list_of, stack_filter};
 use crate::model::WaitForConvergence;
 use crate::runner::event::Event;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use hyper::Response;
 
 use super::Permit;
-use super::perform::{StepError, live_manager};
+use super::live_manager::live_manager;
+use super::step_error::StepError;
 use crate::docker::{DockerProxy, ProxiedWrite, ProxyWriter, run_stack_deploy};
 use crate::model::DeployStack;
 use crate::runner::{ConnectedHost, Fleet};

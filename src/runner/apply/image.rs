@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Permit;
-use super::perform::StepError;
+use super::step_error::StepError;
 use crate::docker::RequestBody;
 use crate::model::{ImageCall, RegistryCredentials};
 use crate::runner::ConnectedHost;

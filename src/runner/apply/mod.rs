@@ -7,11 +7,13 @@ mod compare;
 mod converge;
 mod deploy;
 mod image;
+mod live_manager;
 mod locks;
 mod perform;
 mod permit;
 mod record_baseline;
 mod run;
+mod step_error;
 mod verification;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +34,7 @@ use super::{ConnectedHost, DisruptionGuard, Fleet, TaskPanic, fan_out};
 use crate::model::Resource;
 use crate::names::HostName;
 use crate::runner::apply::verification::{skip_all, verified};
-use crate::runner::run_plan::{PlannedResource, resource_outcome};
+use crate::runner::host_plan::{PlannedResource, resource_outcome};
 use crate::transport::TransportError;
 
 /// Maximum number of attempts at a change, when the swarm's version of an object has changed

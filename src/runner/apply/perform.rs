@@ -9,6 +9,8 @@ use serde_json::Value;
 use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
+use super::live_manager::live_manager;
+use super::step_error::StepError;
 use crate::docker::RequestBody;
 use crate::model::{
     DeferredValue, DockerCall, DockerError, GeneratedValue, Operation, RunScript, STEP_TIMEOUT,
@@ -27,66 +29,6 @@ const PRELUDE: &str =
 
 /// Time between two readings of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
-
-/// Reason why a step failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum StepError {
-    /// The connection to the host was lost; the effect of the step is unknown.
-    #[error(transparent)]
-    Transport(#[from] TransportError),
-    /// The command ended with a status other than 0.
-    #[error("{said}")]
-    Failed {
-        /// End of the command's standard error.
-        said: String,
-    },
-    /// The Docker Engine refused the request.
-    #[error("the Engine of {host} answered {status}: {message}")]
-    Engine {
-        /// Host of the Engine.
-        host: HostName,
-        /// HTTP status of the answer.
-        status: u16,
-        /// Error message of the Engine.
-        message: String,
-    },
-    /// The swarm's version of the object changed between plan and act.
-    #[error("another client changed the object at the same time")]
-    OutOfSequence,
-    /// The managers did not agree in time; the next reading shows whether the change was made.
-    #[error("the managers of the swarm did not agree in time")]
-    NoQuorum,
-    /// A deferred value could not be read.
-    #[error("{0}")]
-    DeferredValue(String),
-    /// A wait timed out.
-    #[error("timed out after {} waiting for {what}", humantime::format_duration(*after))]
-    Wait {
-        /// Awaited value, and the value read last.
-        what: String,
-        /// Time limit of the wait.
-        after: Duration,
-    },
-    /// A prerequisite of the step is missing.
-    #[error("{why}; nothing was done")]
-    Blocked {
-        /// Missing prerequisite.
-        why: String,
-        /// Next step.
-        hint: String,
-    },
-    /// A stack does not converge.
-    #[error("{why}")]
-    NotConverged {
-        /// Every service that does not run as it should, with the reason.
-        why: String,
-        /// Next step.
-        hint: String,
-    },
-    /// A step of a forecast reached apply.
-    #[error("internal error of skep: the arguments of this step are not known")]
-    NotKnown,
-}
 
 /// Performs one step on a host.
 pub(super) async fn perform(
@@ -332,28 +274,6 @@ fn set<'a>(body: &'a mut Value, pointer: &str) -> Option<&'a mut Value> {
             .entry(key)
             .or_insert(Value::Null),
     )
-}
-
-/// Returns the first of these hosts whose Docker Engine is a manager of a swarm now.
-pub(super) async fn live_manager(
-    fleet: &Fleet,
-    managers: &[HostName],
-) -> Result<HostName, StepError> {
-    for manager in managers {
-        let info = fleet.get(manager, "/info").await;
-        let in_control = info
-            .ok()
-            .and_then(|info| info.pointer("/Swarm/ControlAvailable"))
-            .and_then(Value::as_bool);
-        if in_control == Some(true) {
-            return Ok(manager.clone());
-        }
-    }
-    let names: Vec<&str> = managers.iter().map(HostName::as_str).collect();
-    Err(StepError::DeferredValue(format!(
-        "no host of {} answers as a manager of the swarm",
-        names.join(", ")
-    )))
 }
 
 /// Reads a deferred value, which no plan may contain. It exists only in the request's body.

@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::locks::HostLocks;
-use super::perform::{StepError, perform};
+use super::perform::perform;
 use super::permit::Permit;
+use super::step_error::StepError;
 use crate::model::{DefinitionDigest, Step};
 use crate::names::HostName;
 use crate::runner::applied_record::{AppliedRecord, PATH};
 use crate::runner::event::Event;
+use crate::runner::host_plan::HostPlan;
 use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
-use crate::runner::run_plan::{HostPlan, RunPlan};
+use crate::runner::run_plan::RunPlan;
 use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
 
 /// Writes the record atomically, readable by root only. The size is checked before the rename,

@@ -17,8 +17,9 @@ use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_b
 use crate::runner::apply::verification::skip_all;
 use crate::runner::event::Event;
 use crate::runner::fallback::Fallbacks;
+use crate::runner::host_plan::PlannedResource;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
-use crate::runner::run_plan::{PlannedResource, RunPlan, plan_run};
+use crate::runner::run_plan::{RunPlan, plan_run};
 use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
 
 /// Confirmation of a forecast.

@@ -6,7 +6,7 @@ use super::super::examine::ExamineResult;
 use super::super::outcome::{HostOutcome, Outcome, ResourceOutcome};
 use super::change::{AttemptOutcome, Retry};
 use crate::model::{Action, Change, DisplayValue, FieldChange};
-use crate::runner::run_plan::PlannedResource;
+use crate::runner::host_plan::PlannedResource;
 
 /// Returns the outcome after the steps: the plan must be empty now, except for commands that always
 /// run.

@@ -1,4 +1,5 @@
-//! Why a resource differs: the record on the host tells, and is never believed over what is there.
+//! Causes of drift. They come from the record on the host, which never overrides the observed
+//! state.
 
 use super::site::DriftSite;
 
@@ -35,7 +36,7 @@ fn causes_tell_who_changed_what() {
         .exits(3)
         .says("[changed behind our back]")
         .does_not_say("[not yet applied]");
-    // What a template says is part of what is asked for.
+    // The content of a template is part of the definition.
     site.write("host-a/motd", "hello\n");
     site.write("motd.j2", "hello again\n");
     site.run("check", &[])
@@ -43,7 +44,7 @@ fn causes_tell_who_changed_what() {
         .says("[not yet applied]")
         .does_not_say("[changed behind our back]");
 
-    // Tags and other playbooks leave the rest of the record alone.
+    // Tags and other playbooks leave the rest of the record unchanged.
     let first = site.read("playbook.toml");
     site.playbook("{ file = { path = 'HOST/other', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);

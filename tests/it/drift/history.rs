@@ -1,4 +1,4 @@
-//! The history: since when, until when, and what is kept.
+//! The history: when drift began and ended, and which reports are kept.
 
 use super::site::DriftSite;
 
@@ -20,7 +20,7 @@ fn history_shows_when_drift_began_and_ended() {
     let since = &second["hosts"][0]["drift"][0]["since"];
     assert_eq!(
         *since, first["started"],
-        "it began with the check that found it first"
+        "drift began with the first check that found it"
     );
 
     let said = site.run("history", &[]).exits(0).stdout;
@@ -42,7 +42,7 @@ fn history_shows_when_drift_began_and_ended() {
         .exits(0)
         .says("no report is kept");
 
-    // A limit of reports, and of age.
+    // A limit on the number of reports, and on their age.
     site.run("check", &["--keep", "2"]).exits(3);
     site.run("history", &[]).exits(0).says("2 checks");
     site.run("history", &["--max-age", "0s"])
@@ -59,7 +59,7 @@ fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
     let site = DriftSite::new(1);
     site.playbook("{ directory = { path = 'HOST' } },");
     site.write("state", "a file where the folder should be");
-    site.run("check", &[]).exits(0).says("no history is kept");
+    site.run("check", &[]).exits(0).says("the history was not kept");
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Ignore rules: ignored drift is listed and counted, expired rules are reported, broken ones stop the check.
+//! Ignore rules: ignored drift is listed and counted, expired rules are reported, and invalid rules
+//! stop the check.
 
 use super::site::DriftSite;
 
@@ -66,7 +67,7 @@ fn ignored_drift_is_listed_and_counted_and_an_expired_rule_is_reported() {
     );
 }
 
-/// Outcome and ignored fields of `x` in an event of `--json`.
+/// Returns the outcome and the ignored fields of `x` in an event of `--json`.
 #[track_caller]
 fn of_x(site: &DriftSite, event: &str, code: i32) -> (String, Vec<String>) {
     let said = site.run("check", &["--json"]).exits(code);
@@ -116,7 +117,7 @@ fn a_broken_file_of_rules_stops_the_check_before_any_host_is_contacted() {
         .says("missing.toml");
     assert!(
         !site.hosts[0].log().contains("Accepted"),
-        "nobody logged in"
+        "no login was made"
     );
 }
 

@@ -1,4 +1,5 @@
-//! Metrics are valid by a strict reading of the exposition format, and by promtool where it is installed.
+//! Checks that metrics are valid, by a strict reading of the exposition format, and by promtool if
+//! it is installed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -6,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use super::site::DriftSite;
 
-/// Every series by its name with labels. Panics on whatever Prometheus would not read or the textfile collector would refuse.
+/// Returns every series by its name with labels. Panics on text that Prometheus or the textfile
+/// collector would refuse.
 #[track_caller]
 fn parse(text: &str) -> BTreeMap<String, f64> {
     let mut series = BTreeMap::new();
@@ -74,7 +76,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
 }
 
 fn promtool(what: &str, text: &str) {
-    // Metrics are read from standard input, rules from a file.
+    // promtool reads metrics from standard input, and rules from a file.
     let file: &[&str] = if what == "rules" {
         &["/dev/stdin"]
     } else {
@@ -176,7 +178,7 @@ fn metrics_are_valid_and_say_what_was_found() {
     assert_eq!(
         mode & 0o777,
         0o644,
-        "the node exporter runs as another user"
+        "the node exporter runs under another account"
     );
 }
 
@@ -202,7 +204,7 @@ fn the_documented_metrics_and_the_alerts_are_about_metrics_that_exist() {
     assert_eq!(
         names(&read("docs/drift.md")),
         written,
-        "docs/drift.md names exactly what is written"
+        "docs/drift.md names exactly the written metrics"
     );
     let alerts = read("docs/examples/alerts.yml");
     let unknown: Vec<String> = names(&alerts).difference(&written).cloned().collect();

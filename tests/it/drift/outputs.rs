@@ -1,4 +1,4 @@
-//! Several outputs at once, files that cannot be written, JUnit, and who is told.
+//! Several outputs at once, files that cannot be written, JUnit, and notifications.
 
 use super::site::DriftSite;
 
@@ -37,12 +37,12 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
     );
     assert!(
         site.read("old.xml").contains("<testsuites"),
-        "the one that could be written was"
+        "the writable file was written"
     );
     assert!(
         site.read("h.html")
             .contains("every checked resource is in sync"),
-        "and the page"
+        "the page was written, too"
     );
 
     let closed = site.path("closed").display().to_string();
@@ -65,7 +65,7 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
         .exits(3);
     assert!(
         said.stderr.contains("\"schema\": 1"),
-        "what is no file is written to: {}",
+        "a special file is written to: {}",
         said.stderr
     );
     let last: serde_json::Value =
@@ -103,7 +103,7 @@ fn junit_counts_what_it_lists() {
     ] {
         assert_eq!(text.matches(element).count(), count, "{element} in {text}");
     }
-    // Read by somebody else's parser of XML.
+    // Another parser reads the XML.
     let parser = "import sys, xml.dom.minidom as m; m.parse(sys.argv[1])";
     match std::process::Command::new("python3")
         .args(["-c", parser])
@@ -126,7 +126,7 @@ fn people_are_told_when_the_state_changed_and_only_then() {
     };
     let told = || std::fs::read_to_string(site.path("count")).map_or(0, |text| text.len());
     check(0);
-    assert_eq!(told(), 0, "that all is well is no news");
+    assert_eq!(told(), 0, "a first check in sync notifies nobody");
     site.write("host-a/x", "other");
     check(3);
     check(3);
@@ -135,14 +135,14 @@ fn people_are_told_when_the_state_changed_and_only_then() {
     assert_eq!(report["state"], "drift");
     site.write("host-a/x", "x");
     check(0);
-    assert_eq!(told(), 2, "that all is well again is news");
+    assert_eq!(told(), 2, "the end of drift is notified");
 
     site.write("host-a/x", "other");
     site.run("check", &["--notify", "exit 7"])
         .exits(3)
         .says("exit status: 7");
     check(3);
-    assert_eq!(told(), 3, "a command that failed has told nobody");
+    assert_eq!(told(), 3, "a failed command counts as no notification");
     site.write("host-a/x", "x");
     site.run("check", &["--notify", "exit 7"])
         .exits(1)

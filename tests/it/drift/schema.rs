@@ -1,10 +1,11 @@
-//! The published schema against real output. The validator knows the words that the schema uses, and refuses all others.
+//! The published schema against real output. The validator knows the keywords that the schema uses,
+//! and refuses all others.
 
 use serde_json::Value;
 
 use super::site::DriftSite;
 
-/// What is wrong with a value, as paths with reasons.
+/// Collects the errors of a value, as paths with reasons.
 fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut Vec<String>) {
     let mut own = Vec::new();
     let mut say = |why: String| own.push(format!("{path}: {why}"));
@@ -24,7 +25,7 @@ fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut
             }
             "type" if !is_of(value, rule.as_str().unwrap()) => say(format!("{value} is no {rule}")),
             "pattern" => {
-                // Digits and literals are all that the patterns of the schema hold.
+                // The patterns of the schema contain only digits and literals.
                 let shape = rule.as_str().unwrap().trim_matches(['^', '$']);
                 let shape = shape.replace("[0-9]{4}", "0000").replace("[0-9]{2}", "00");
                 let given = value.as_str().unwrap_or_default();
@@ -95,7 +96,8 @@ fn is_of(value: &Value, kind: &str) -> bool {
     }
 }
 
-/// Keys that the document has and the schema does not know: they would be unpublished.
+/// Collects keys that the document has and the schema does not know, because they would be
+/// unpublished.
 fn unpublished(root: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     let mut known = serde_json::Map::new();
     let mut todo = vec![schema];
@@ -186,7 +188,7 @@ fn real_reports_are_as_the_published_schema_says() {
         "changed_behind_our_back"
     );
 
-    // The validator itself finds what is wrong.
+    // The validator itself finds errors.
     let mut broken = report.clone();
     broken["hosts"][0]["state"] = "fine".into();
     broken["started"] = "yesterday".into();

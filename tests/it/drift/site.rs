@@ -1,4 +1,5 @@
-//! Hosts, a playbook and a state folder in a temporary folder, and the built `skep` run on them.
+//! Hosts, a playbook and a state folder in a temporary folder, and the built `skep` that runs on
+//! them.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -11,12 +12,12 @@ use crate::ssh::sshd::{Sshd, must};
 
 /// A small site: hosts `a`, `b`, ... with one playbook.
 pub struct DriftSite {
-    /// The servers, in the order of their names.
+    /// Servers, in the order of their names.
     pub hosts: Vec<Sshd>,
     folder: tempfile::TempDir,
 }
 
-/// What a finished run said.
+/// Output of a finished run.
 pub struct RunOutput {
     /// Exit code.
     pub code: i32,
@@ -27,7 +28,7 @@ pub struct RunOutput {
 }
 
 impl RunOutput {
-    /// Fails the test with all that was printed unless the exit code is this one.
+    /// Fails the test with all output unless the exit code is this one.
     #[track_caller]
     pub fn exits(self, code: i32) -> Self {
         assert_eq!(
@@ -38,19 +39,19 @@ impl RunOutput {
         self
     }
 
-    /// Fails the test unless it was said on either stream.
+    /// Fails the test unless one of the streams contains the text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
         assert!(
             said,
-            "`{text}` was not said\n--- stdout\n{}\n--- stderr\n{}",
+            "`{text}` is not in the output\n--- stdout\n{}\n--- stderr\n{}",
             self.stdout, self.stderr
         );
         self
     }
 
-    /// Compares everything that was printed with the snapshot file of this name.
+    /// Compares the whole output with the snapshot file of this name.
     #[track_caller]
     pub fn shows(self, site: &DriftSite, name: &str) -> Self {
         let text = format!("{}---- stderr\n{}", self.stdout, self.stderr);
@@ -59,7 +60,7 @@ impl RunOutput {
         self
     }
 
-    /// Fails the test if it was said on either stream.
+    /// Fails the test if one of the streams contains the text.
     #[track_caller]
     pub fn does_not_say(self, text: &str) -> Self {
         let said = self.stdout.contains(text) || self.stderr.contains(text);
@@ -73,7 +74,7 @@ impl RunOutput {
 }
 
 impl DriftSite {
-    /// This many hosts, none with any file.
+    /// Makes this many hosts, without any file.
     pub fn new(count: usize) -> Self {
         let site = Self {
             hosts: (0..count).map(|_| Sshd::start_apart("")).collect(),
@@ -95,7 +96,7 @@ impl DriftSite {
         site
     }
 
-    /// A path in the site's folder. Host `a` keeps its files in `host-a/`.
+    /// Returns a path in the site's folder. Host `a` keeps its files in `host-a/`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -111,13 +112,13 @@ impl DriftSite {
         std::fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// A JSON file in the site's folder.
+    /// Reads a JSON file in the site's folder.
     #[track_caller]
     pub fn json(&self, name: &str) -> Value {
         serde_json::from_str(&self.read(name)).unwrap()
     }
 
-    /// A playbook of one play on all hosts; `HOST` stands for the host's own folder.
+    /// Writes a playbook of one play on all hosts; `HOST` stands for the host's own folder.
     pub fn playbook(&self, resources: &str) {
         let folder = format!("{}/host-{{{{ host.name }}}}", self.folder.path().display());
         let resources = resources.replace("HOST", &folder);

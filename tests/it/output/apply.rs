@@ -5,7 +5,7 @@ use super::golden_at_both_widths;
 use super::plan::{FILES, SWARM};
 use super::stage::Stage;
 
-/// Hosts as they were at first.
+/// Restores the first state of the hosts.
 fn empty(stage: &Stage) {
     for number in 1..=stage.hosts.len() {
         stage.on(number, "rm -rf /srv/* /var/lib/skep/*");

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-/// Status and body for a request such as `GET /info`.
+/// Returns status and body for a request such as `GET /info`.
 pub type Answers = dyn Fn(&str) -> (u16, Value) + Send + Sync;
 
 /// Serves until the process ends.
@@ -16,7 +16,7 @@ pub fn serve(socket: &Path, answers: Arc<Answers>) {
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
             let answers = answers.clone();
-            // A peer that goes away ends its own stream only.
+            // A client that disconnects only ends its own stream.
             std::thread::spawn(move || speak(stream, &*answers).unwrap_or_default());
         }
     });
@@ -72,30 +72,30 @@ pub fn set(mut value: Value, pointer: &str, new: impl Into<Value>) -> Value {
     value
 }
 
-/// Node ID of a host, from its number.
+/// Returns the node ID of a host, from its number.
 pub fn node_id(number: usize) -> String {
     format!("{number}k0vj3m8x2b7t9w4q6z1c5d8f")
 }
 
-/// Swarm address of a host, from its number.
+/// Returns the swarm address of a host, from its number.
 pub fn address(number: usize) -> String {
     format!("192.168.56.1{number}")
 }
 
-/// `GET /info` of a daemon that is in no swarm.
+/// Returns `GET /info` of a daemon that is in no swarm.
 pub fn outside(number: usize) -> Value {
     json!({"Name": format!("docker0{number}"), "ServerVersion": "28.3.1", "Swarm": {"NodeID": "", "NodeAddr": "",
         "LocalNodeState": "inactive", "ControlAvailable": false, "Error": "", "RemoteManagers": null}})
 }
 
-/// `GET /info` of a worker.
+/// Returns `GET /info` of a worker.
 pub fn worker(number: usize) -> Value {
     let manager = json!([{"NodeID": node_id(1), "Addr": format!("{}:2377", address(1))}]);
     json!({"Name": format!("docker0{number}"), "ServerVersion": "28.3.1", "Swarm": {"NodeID": node_id(number),
         "NodeAddr": address(number), "LocalNodeState": "active", "ControlAvailable": false, "Error": "", "RemoteManagers": manager}})
 }
 
-/// `GET /info` of a manager.
+/// Returns `GET /info` of a manager.
 pub fn manager(number: usize) -> Value {
     let mut info = worker(number);
     info["Swarm"]["ControlAvailable"] = true.into();
@@ -105,7 +105,7 @@ pub fn manager(number: usize) -> Value {
     info
 }
 
-/// Entry of `GET /nodes` for a ready worker.
+/// Returns the entry of `GET /nodes` for a ready worker.
 pub fn node(number: usize) -> Value {
     json!({"ID": node_id(number), "Version": {"Index": 17},
         "Spec": {"Labels": {}, "Role": "worker", "Availability": "active"},
@@ -113,21 +113,22 @@ pub fn node(number: usize) -> Value {
         "Status": {"State": "ready", "Addr": address(number)}})
 }
 
-/// Entry of `GET /nodes` for a reachable manager.
+/// Returns the entry of `GET /nodes` for a reachable manager.
 pub fn voter(number: usize, leader: bool) -> Value {
     let mut node = set(node(number), "/Spec/Role", "manager");
     node["ManagerStatus"] = json!({"Reachability": "reachable", "Leader": leader, "Addr": format!("{}:2377", address(number))});
     node
 }
 
-/// Entry of `GET /services?status=true`.
+/// Returns an entry of `GET /services?status=true`.
 pub fn service(name: &str, image: &str, running: u64, desired: u64) -> Value {
     json!({"ID": name, "Version": {"Index": 30}, "Spec": {"Name": name, "Labels": {}, "Mode": {"Replicated": {"Replicas": desired}},
         "TaskTemplate": {"ContainerSpec": {"Image": image}, "Placement": {}}, "EndpointSpec": {}},
         "ServiceStatus": {"RunningTasks": running, "DesiredTasks": desired}})
 }
 
-/// A swarm: the answers of one daemon, from its own `GET /info` and the lists that managers give.
+/// Returns the answers of one daemon in a swarm, from its own `GET /info` and the lists of
+/// managers.
 pub fn swarm(info: Value, nodes: Vec<Value>, services: Vec<Value>) -> Arc<Answers> {
     Arc::new(move |request| {
         let manages = info["Swarm"]["ControlAvailable"] == true;
@@ -147,7 +148,7 @@ pub fn swarm(info: Value, nodes: Vec<Value>, services: Vec<Value>) -> Arc<Answer
                 Some(node) => (200, node),
                 None => (
                     404,
-                    json!({"message": format!("nothing is scripted for {request}")}),
+                    json!({"message": format!("no answer is scripted for {request}")}),
                 ),
             },
         }

@@ -1,4 +1,4 @@
-//! `skep history`: when resources began to drift.
+//! `skep history`: since when resources drift.
 
 use super::golden_at_both_widths;
 use super::stage::Stage;

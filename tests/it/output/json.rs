@@ -4,7 +4,7 @@ use super::docker::{self, swarm};
 use super::stage::Stage;
 use super::{golden, redact};
 
-/// The output is the same on every terminal.
+/// Compares the output, which is the same on every terminal.
 #[track_caller]
 fn golden_json(name: &str, transcript: &str) {
     let (command, rest) = transcript.split_once('\n').unwrap();

@@ -1,8 +1,8 @@
-//! Golden output: the whole text that each verb shows on terminals of 80 and of 120 columns.
-//! Each command runs the built `skep` against real sshd processes and scripted Docker daemons.
-//! After a change of messages, `INSTA_UPDATE=always cargo test --test it output` accepts the
-//! output of all verbs; without `output`, it accepts that of the other tests as well. The review
-//! is `git diff tests/it/output/snapshots`.
+//! Golden output: the whole text that each verb shows on terminals of 80 and of 120 columns. Each
+//! command runs the built `skep` against real sshd processes and scripted Docker daemons. After a
+//! change of messages, `INSTA_UPDATE=always cargo test --test it output` accepts the output of all
+//! verbs; without `output`, it accepts that of the other tests as well. Review the result with `git
+//! diff tests/it/output/snapshots`.
 
 mod apply;
 mod check;
@@ -34,7 +34,7 @@ pub fn golden(name: &str, text: &str) {
 }
 
 /// Compares the transcripts of a scene on terminals of 80 and of 120 columns with the snapshot file
-/// of this name. It holds one text when both terminals show the same, and two when they do not.
+/// of this name. The file holds one text if both terminals show the same, and two otherwise.
 #[track_caller]
 pub fn golden_at_both_widths(name: &str, scene: impl Fn(usize) -> String) {
     let (narrow, wide) = (fold(&scene(80), 80), fold(&scene(120), 120));

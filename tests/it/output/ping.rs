@@ -1,4 +1,4 @@
-//! `skep ping`: which hosts can be reached, and where their settings come from.
+//! `skep ping`: reachable hosts, and the sources of their settings.
 
 use super::stage::Stage;
 use super::{golden_at_both_widths, redact};

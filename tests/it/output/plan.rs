@@ -1,4 +1,4 @@
-//! `skep plan`: what `apply` would do.
+//! `skep plan`: the changes that `apply` would make.
 
 use super::docker::{self, swarm};
 use super::golden_at_both_widths;

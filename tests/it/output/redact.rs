@@ -1,9 +1,9 @@
 //! Replaces values that differ from run to run by a word in brackets.
 
 /// Patterns and their replacements: `#` stands for digits, `@` for letters of Base64, `*` for all
-/// up to a closing bracket.
+/// text up to a closing bracket.
 const VARYING: &[(&str, &str)] = &[
-    // As wide as the time itself, which keeps the columns of tables.
+    // The replacement is as wide as the time, which keeps the columns of tables.
     ("#-#-#T#:#:#Z", "[time, RFC 3339 UTC]"),
     ("#-#-# #:#:# UTC", "[time, in UTC]"),
     ("#.# s", "[n] s"),
@@ -16,7 +16,7 @@ const VARYING: &[(&str, &str)] = &[
     ("/.skep-@", "/.skep-[random]"),
 ];
 
-/// Replaces what differs from run to run on every host.
+/// Replaces values that differ from run to run on every host.
 pub fn varying(text: &str) -> String {
     let mut text = text.to_owned();
     for (pattern, word) in VARYING {
@@ -25,7 +25,7 @@ pub fn varying(text: &str) -> String {
     text
 }
 
-/// Replaces a pattern wherever it begins at the start of a number or word.
+/// Replaces a pattern at every start of a number or word.
 fn replace(text: &str, pattern: &str, word: &str) -> String {
     let (mut result, mut rest) = (String::new(), text);
     while let Some(letter) = rest.chars().next() {
@@ -45,7 +45,7 @@ fn replace(text: &str, pattern: &str, word: &str) -> String {
     result
 }
 
-/// Length of the pattern at the start of a text.
+/// Returns the length of the pattern at the start of a text.
 fn length(text: &str, pattern: &str) -> Option<usize> {
     let mut rest = text;
     for letter in pattern.chars() {
@@ -65,8 +65,8 @@ fn length(text: &str, pattern: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// Lays the tables of a text out again, after values in their cells have been replaced. Cells are
-/// two spaces apart, and none is empty.
+/// Aligns the tables of a text again, after values in their cells have been replaced. Cells are two
+/// spaces apart, and none is empty.
 pub fn align(text: &str) -> String {
     let lines: Vec<Vec<&str>> = text
         .lines()
@@ -87,7 +87,7 @@ pub fn align(text: &str) -> String {
                 .unwrap_or(0)
         };
         if table[0].len() == 1 {
-            // No table: each line stays as it is.
+            // Lines outside of tables stay unchanged.
             aligned += &text
                 .lines()
                 .skip(done)
@@ -109,8 +109,8 @@ pub fn align(text: &str) -> String {
     aligned
 }
 
-/// Sorts neighbouring lines that name a host at their start by their hosts. Hosts work at the same
-/// time, and each one's lines keep their order.
+/// Sorts neighbouring lines that start with a host name by host. Hosts work at the same time, and
+/// the lines of each host keep their order.
 pub fn by_host(text: &str, hosts: &[String]) -> String {
     let host = |line: &str| {
         hosts.iter().position(|host| {
@@ -131,8 +131,8 @@ pub fn by_host(text: &str, hosts: &[String]) -> String {
     sorted
 }
 
-/// Writes each line of JSON over several lines, in the order of its keys. Text that is no JSON
-/// stays as it is.
+/// Writes each line of JSON over several lines, in the order of its keys. Other text stays
+/// unchanged.
 pub fn indent_json(text: &str) -> String {
     let (mut result, mut depth, mut quoted, mut escaped) = (String::new(), 0_usize, false, false);
     let line = |result: &mut String, depth: usize| {

@@ -9,10 +9,10 @@ use super::docker::{self, Answers};
 use super::{redact, terminal};
 use crate::ssh::sshd::{Sshd, must, public};
 
-/// Hosts `docker01`, `docker02`, ... Each one sees a `/srv`, a `/run` and a `/var/lib/skep` of its
-/// own, which are empty at first.
+/// Hosts `docker01`, `docker02`, ... Each host sees its own `/srv`, `/run` and `/var/lib/skep`,
+/// which are empty at first.
 pub struct Stage {
-    /// The servers, in the order of their names.
+    /// Servers, in the order of their names.
     pub hosts: Vec<Sshd>,
     /// Words that are replaced in each transcript, and their replacements.
     hidden: Vec<(String, String)>,
@@ -23,7 +23,7 @@ const INVENTORY: &str =
     "[defaults]\nuser = 'root'\nagent = false\nssh_config = false\nknown_hosts = 'known_hosts'\n";
 
 impl Stage {
-    /// Makes this many hosts. The first one is in the group `managers`, the others in `workers`.
+    /// Makes this many hosts. The first host is in the group `managers`, the others in `workers`.
     pub fn new(count: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hosts: Vec<Sshd> = (0..count).map(|_| apart()).collect();
@@ -74,7 +74,7 @@ impl Stage {
         stage
             .hidden
             .push((stage.folder.path().display().to_string(), "[folder]".into()));
-        // The longest words first: some addresses are the beginning of others.
+        // The longest words come first, because some addresses are the beginning of others.
         stage
             .hidden
             .sort_by_key(|(word, _)| std::cmp::Reverse(word.len()));
@@ -83,12 +83,12 @@ impl Stage {
         stage
     }
 
-    /// A host's Docker daemon gives these answers.
+    /// Sets the answers of a host's Docker daemon.
     pub fn docker(&self, number: usize, answers: Arc<Answers>) {
         docker::serve(&self.hosts[number - 1].path("engine"), answers);
     }
 
-    /// A path in the folder.
+    /// Returns a path in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -124,7 +124,7 @@ impl Stage {
         );
     }
 
-    /// Runs a verb with the inventory and the playbook, and nothing is shown.
+    /// Runs a verb with the inventory and the playbook, and shows no output.
     pub fn quietly(&self, verb: &str, more: &[&str]) {
         let all = [&[verb, "-i", "inventory.toml", "site.toml"], more].concat();
         terminal::run(self.folder.path(), 80, &all);
@@ -166,8 +166,8 @@ impl Stage {
     }
 }
 
-/// A server in a mount namespace of its own, where Docker's socket leads to `engine` in the
-/// server's folder.
+/// Starts a server in a mount namespace of its own, where Docker's socket is a link to `engine` in
+/// the server's folder.
 fn apart() -> Sshd {
     std::fs::create_dir_all("/var/lib/skep").unwrap();
     let mut sshd = Sshd::prepare("", &["ed25519"]);
@@ -180,7 +180,7 @@ fn apart() -> Sshd {
     sshd
 }
 
-/// The name of this machine's release, which each host tells of itself.
+/// Returns the name of this machine's release, which each host reports.
 fn release() -> String {
     let file = std::fs::read_to_string("/etc/os-release").unwrap();
     let mut names = file

@@ -63,8 +63,8 @@ pub fn run(folder: &Path, width: usize, arguments: &[&str]) -> Printed {
     }
 }
 
-/// Breaks each line that is longer than the terminal; `↩` stands at the end of a row that goes on
-/// in the next one.
+/// Breaks each line that is longer than the terminal; `↩` marks the end of a row that continues in
+/// the next row.
 pub fn fold(text: &str, width: usize) -> String {
     let mut folded = String::new();
     for line in text.lines() {

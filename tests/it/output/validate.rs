@@ -1,4 +1,4 @@
-//! `skep validate`: everything that is wrong with inventory, playbooks and templates, at once.
+//! `skep validate`: all errors of inventory, playbooks and templates at once.
 
 use super::golden_at_both_widths;
 use super::stage::Stage;

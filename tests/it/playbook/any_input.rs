@@ -1,4 +1,4 @@
-//! Whatever is in a file, loading ends with a result and never with a panic.
+//! For any content of a file, loading ends with a result and never with a panic.
 
 use proptest::prelude::*;
 
@@ -14,7 +14,7 @@ fn load(name: &str, content: &[u8]) {
     }
 }
 
-/// TOML-like text, with the letters on which parsers and templates turn.
+/// Generates TOML-like text, with the letters that matter to parsers and templates.
 fn text() -> impl Strategy<Value = String> {
     let words = prop::sample::select(vec![
         "[hosts.a]\n",

@@ -1,4 +1,4 @@
-//! What is wrong with an inventory is said with its place and a hint, and all at once.
+//! Errors of an inventory have a place and a hint, and all are reported at once.
 
 use crate::output::golden;
 
@@ -142,7 +142,7 @@ fn a_mistyped_group_of_a_host_is_suggested() {
     assert_eq!(lines.len(), 1);
     assert!(
         lines[0].contains(
-            "`b`: its groups are manager; is `manager` meant to be `managers`? Else put it"
+            "`b`: its groups are manager; is `manager` meant to be `managers`? Otherwise put it"
         ),
         "{lines:?}"
     );
@@ -200,8 +200,8 @@ fn variables_cannot_hide_what_templates_offer() {
     assert_eq!(
         refused("[vars]\nhost = 1\n'a-b' = 2\n[hosts.a]\n"),
         [
-            "inventory.toml:2:1: no variable can be called `host`; templates use this name themselves: choose another",
-            "inventory.toml:3:1: `a-b` is no name for a variable; a variable's name is letters, digits and `_`, not starting with a digit",
+            "inventory.toml:2:1: `host` is a reserved name; templates use this name; choose another one for the variable",
+            "inventory.toml:3:1: `a-b` is not a valid variable name; use letters, digits and `_`, not starting with a digit",
         ]
     );
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a playbook is said with its place and a hint, and all at once.
+//! Errors of a playbook have a place and a hint, and all are reported at once.
 
 use crate::output::golden;
 
@@ -26,7 +26,7 @@ fn one_resource_has_one_kind() {
         "{ symlink = { path = '/a', target = '/b' }, command = { run = 'true' } }",
     ));
     assert_eq!(lines.len(), 1, "{lines:?}");
-    // Before the kind `command` is known to the build, it is an unknown key; either way it is refused at its place.
+    // Without the kind `command`, the key is unknown; in both cases it is refused at its place.
     assert!(
         lines[0].starts_with("playbooks/site.toml:4:45: "),
         "{lines:?}"
@@ -162,7 +162,7 @@ fn unknown_tags_and_limits_are_errors() {
     project.options.limit = vec!["managers:&workers".into()];
     assert_eq!(
         project.error_lines(),
-        ["--limit:1:1: `--limit` leaves no host"]
+        ["--limit:1:1: `--limit` selects no host"]
     );
 }
 

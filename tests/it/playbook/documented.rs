@@ -1,10 +1,10 @@
-//! docs/files.md says what the loader does: its example resolves, and every key that it lists is one.
+//! Checks docs/files.md against the loader: its example resolves, and every listed key is known.
 
 use super::project::TestProject;
 
 const DOCUMENT: &str = include_str!("../../../docs/files.md");
 
-/// Names in the first column of the table that follows a heading line.
+/// Returns the names in the first column of the table that follows a heading line.
 fn first_column(heading: &str) -> Vec<&'static str> {
     let start = DOCUMENT
         .find(heading)
@@ -56,12 +56,12 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
             "{lines:?}"
         );
     }
-    // An unknown key that is near to none of them makes the error list all there are.
+    // An unknown key that is near to none of them makes the error list all known keys.
     let project = TestProject::new(&[("inventory.toml", "[hosts.a]\nzzzzzzzzzzzzzzzzzz = 1\n")]);
     let errors = project.prepare().unwrap_err();
     let known = errors.iter().next().unwrap().hint.clone().unwrap();
     let known: Vec<&str> = known
-        .trim_start_matches("known here: ")
+        .trim_start_matches("known names: ")
         .split(", ")
         .collect();
     for key in known

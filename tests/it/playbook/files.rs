@@ -1,5 +1,5 @@
-//! Templates and source files: where they are looked for, what they see, and how they fail. What kinds refuse is shown at
-//! the field that they refuse.
+//! Templates and source files: search path, variables and errors. An error of a kind is shown at
+//! the field that the kind refuses.
 
 use skep::model::{Examination, HostAnswers, Query, ShellQuery};
 use skep::playbook::{ResourceBinding, sample_facts};
@@ -8,7 +8,7 @@ use crate::output::golden;
 
 use super::project::{TestProject, playbook};
 
-/// The content that the first host's first host_resource would write, as its change shows it.
+/// Returns the content that the first resource of the first host would write, from its change.
 fn content(project: &TestProject) -> String {
     let prepared = project
         .prepare()
@@ -125,7 +125,7 @@ fn a_missing_template_lists_the_places_looked_at() {
     let lines = project.error_lines();
     assert!(
         lines[0]
-            .starts_with("playbooks/site.toml:4:38: file: there is no file `none/x`; looked for "),
+            .starts_with("playbooks/site.toml:4:38: file: there is no file `none/x`; searched: "),
         "{lines:?}"
     );
 }
@@ -161,7 +161,7 @@ fn a_template_with_a_syntax_error_or_a_missing_include() {
     assert!(lines[1].starts_with("templates/b.conf:1:"), "{lines:#?}");
     assert!(
         lines[1]
-            .contains("there is no template `none.conf`; looked for playbooks/templates/none.conf"),
+            .contains("there is no template `none.conf`; searched: playbooks/templates/none.conf"),
         "{lines:#?}"
     );
 }

@@ -1,4 +1,4 @@
-//! A folder of files as a user would have it, thrown away after the test.
+//! A project folder as a user would have it, removed after the test.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub struct TestProject {
     pub extra_vars: Vec<String>,
 }
 
-/// Three hosts that every test of a playbook can use.
+/// Three hosts for every test of a playbook.
 pub const INVENTORY: &str = r#"
 [defaults]
 user = "vagrant"
@@ -30,7 +30,7 @@ address = "192.168.56.13"
 groups = ["workers"]
 "#;
 
-/// A playbook that is fine.
+/// A valid playbook.
 pub const PLAYBOOK: &str = r#"
 [[plays]]
 hosts = "all"
@@ -38,7 +38,8 @@ resources = [{ symlink = { path = "/a", target = "/b" } }]
 "#;
 
 impl TestProject {
-    /// A project of these files; `inventory.toml` and `playbooks/site.toml` are fine unless they are given.
+    /// Makes a project of these files; `inventory.toml` and `playbooks/site.toml` are valid by
+    /// default.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let project = Self {
             folder: tempfile::tempdir().unwrap(),
@@ -83,7 +84,7 @@ impl TestProject {
         })
     }
 
-    /// The errors as a person sees them, with paths from the project's folder.
+    /// Returns the errors as the user sees them, with paths from the project's folder.
     pub fn errors(&self) -> String {
         self.shown(&self.prepare().expect_err("the project should be refused"))
     }
@@ -94,7 +95,7 @@ impl TestProject {
             .replace(&format!("{}/", self.folder.path().display()), "")
     }
 
-    /// Each error or warning as `file:line:column: message; hint`.
+    /// Returns each error or warning as `file:line:column: message; hint`.
     pub fn lines(&self, diagnostics: &Diagnostics) -> Vec<String> {
         let line = |diagnostic: &skep::diagnostic::Diagnostic| {
             let place = diagnostic
@@ -118,7 +119,7 @@ impl TestProject {
     }
 }
 
-/// A playbook for all hosts with these resources.
+/// Returns a playbook for all hosts with these resources.
 pub fn playbook(resources: &str) -> String {
     format!("[[plays]]\nhosts = \"all\"\nresources = [\n{resources}\n]\n")
 }

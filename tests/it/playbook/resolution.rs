@@ -1,11 +1,11 @@
-//! What files that are fine resolve to.
+//! Resolution of valid files.
 
 use skep::names::HostName;
 use skep::playbook::{PreparedRun, ResourceBinding, sample_facts};
 
 use super::project::{INVENTORY, TestProject, playbook};
 
-/// Every host_resource as `host kind[name]`; a deferred one as `host kind?`.
+/// Returns every resource of a host as `host kind[name]`; a deferred one as `host kind?`.
 fn host_resources(prepared: &PreparedRun) -> Vec<String> {
     let plays = prepared.resolved.plays.iter();
     let host_resources = plays.flat_map(|play| {
@@ -325,7 +325,7 @@ fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
     assert_eq!(
         project.lines(&warnings),
         [
-            "playbooks/site.toml:6:3: symlink[/a] is given twice with different content; each run would change it there and back: keep one of the two"
+            "playbooks/site.toml:6:3: symlink[/a] is given twice with different content; each run would switch between the two; keep one of them"
         ]
     );
 }
@@ -345,7 +345,7 @@ fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
             "docker03 symlink[/a]"
         ]
     );
-    // Another host never takes over what the first one carries: two runs would act at once.
+    // Another host never takes over resources of the first: two runs would change them at once.
     project.options.limit = vec!["docker02".into()];
     assert_eq!(
         host_resources(&project.prepare().unwrap()),

@@ -1,8 +1,9 @@
-//! What the kinds of the swarm refuse, before any connection: two hosts told to start it, and labels.
+//! Refusals of the swarm's kinds before any connection: two hosts that should start the swarm, and
+//! labels.
 
 use super::project::{INVENTORY, TestProject, playbook};
 
-/// Two managers that can find each other.
+/// Returns two managers that can reach each other.
 fn managers() -> String {
     let with_address = |text: String, host: &str, address: &str| {
         text.replace(
@@ -34,7 +35,7 @@ fn two_managers_told_to_start_the_swarm() {
     assert_eq!(errors.len(), 1, "{}", project.shown(&errors));
     assert_eq!(
         only.message,
-        "2 hosts claim `swarm init`, only one may: docker01, docker02"
+        "2 hosts claim `swarm init`, but only one host may: docker01, docker02"
     );
     assert!(
         only.place
@@ -62,7 +63,7 @@ fn a_play_that_tells_all_managers_to_start_it() {
     assert_eq!(
         lines,
         [
-            "playbooks/site.toml:6:16: 2 hosts claim `swarm init`, only one may: docker01, docker02; narrow the play to one host, e.g. `hosts = \"managers[0]\"`"
+            "playbooks/site.toml:6:16: 2 hosts claim `swarm init`, but only one host may: docker01, docker02; narrow the play to one host, e.g. `hosts = \"managers[0]\"`"
         ]
     );
     let one = text.replace("'managers'", "'managers[0]'");

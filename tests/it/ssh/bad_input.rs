@@ -1,12 +1,13 @@
-//! What people get wrong in their settings, as they run it: one error a host, which names the setting, where it stands, and what to
-//! do. The hosts beside it are reached.
+//! Mistakes in SSH settings, seen through the command line. Each is one error per host, which names
+//! the setting, its source and a remedy. The other hosts are reached.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use super::sshd::{Sshd, TestAccount, must, public};
 
-/// A host, what its SSH configuration says (FOLDER is the test's own), and what its error must hold.
+/// A host, its SSH configuration (FOLDER stands for the folder of the test), and the parts of its
+/// error.
 const HOSTS: &[(&str, &str, &[&str])] = &[
     (
         "unreadable",
@@ -122,7 +123,8 @@ fn each_is_one_error_that_names_setting_source_and_cure() {
     ));
     std::fs::write(sshd.path("inventory.toml"), inventory).unwrap();
     std::fs::write(sshd.path("config"), fill(&config)).unwrap();
-    // Not as root, who may read everything; with no terminal to ask on.
+    // Runs under another account, because root may read every file, and without a terminal for
+    // prompts.
     let program = sshd.path("skep");
     std::fs::copy(env!("CARGO_BIN_EXE_skep"), &program).unwrap();
     let mut skep = Command::new("setsid");

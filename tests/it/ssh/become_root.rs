@@ -1,4 +1,4 @@
-//! Becoming root with a password: it reaches sudo and nothing else.
+//! Becoming root with a password: only sudo receives it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::{gone, running};
 
 const PASSWORD: &str = "it's a $ecret, \"really\"";
 
-/// Surroundings that know a password for sudo.
+/// Returns options that know a password for sudo.
 fn knowing(password: &str) -> ConnectOptions {
     let known = KnownSecrets {
         become_password: Some(password.into()),
@@ -42,7 +42,7 @@ async fn reach(sshd: &Sshd, account: &TestAccount, options: &ConnectOptions) -> 
     .unwrap()
 }
 
-/// An account with a password that sudo asks for, and further rules.
+/// Makes an account with a password for sudo, and further sudo rules.
 fn account(shell: &str, rules: &str) -> TestAccount {
     let account = TestAccount::new(shell);
     account.set_password(PASSWORD);
@@ -103,7 +103,7 @@ async fn a_password_under_every_rule_that_people_have() {
 async fn the_password_shows_nowhere_and_is_never_the_scripts_input() {
     let sshd = Sshd::start("");
     let plain = account("/bin/dash", "");
-    // Nobody asks: the password must not be taken for input.
+    // This sudo asks for no password, and the password must not be sent as input.
     let free = TestAccount::with_sudo("/bin/dash");
     for account in [&plain, &free] {
         let connection = reach(&sshd, account, &knowing(PASSWORD)).await;
@@ -150,7 +150,7 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
         );
         assert!(start.elapsed() < Duration::from_secs(8));
     }
-    // Whoever is not in sudoers hears that, not that the password were wrong.
+    // An account that is not in sudoers gets that reason, not a wrong password.
     let stranger = TestAccount::new("/bin/dash");
     stranger.set_password(PASSWORD);
     let connection = reach(&sshd, &stranger, &knowing(PASSWORD)).await;

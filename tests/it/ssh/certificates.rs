@@ -1,4 +1,4 @@
-//! Certificates: of users, from a file and from the agent; of hosts, by a known authority.
+//! Certificates of users, from a file and from the agent, and of hosts, by a known authority.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,8 @@ use super::login::AgentProcess;
 use super::reach;
 use super::sshd::{Sshd, bare_options, keygen, must, public};
 
-/// A server that lets in whom its authority certifies, and nobody else; with the authority and a certified key.
+/// Starts a server that only accepts keys certified by its authority; returns it with the authority
+/// and a certified key.
 fn certifying() -> (Sshd, PathBuf, PathBuf) {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let authority = keygen(sshd.folder.path(), "authority", &["-t", "ed25519"]);
@@ -71,7 +72,7 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
-    // As installed, and a server that wants SHA-512 and nothing else.
+    // As installed, and with a server that accepts SHA-512 only.
     for only in [
         "",
         "PubkeyAcceptedAlgorithms rsa-sha2-512-cert-v01@openssh.com\n",
@@ -169,7 +170,7 @@ async fn a_hosts_certificate_by_a_known_authority() {
     }
 }
 
-/// What `ssh` says to the same.
+/// Runs `ssh` with the same target.
 fn ssh(target: &SshTarget) -> std::process::Output {
     std::process::Command::new("ssh")
         .args([

@@ -1,4 +1,4 @@
-//! Commands over a connection: what arrives, what comes back, and what is left behind.
+//! Commands over a connection: their input, their output, and the processes that they leave behind.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, TransportErr
 use super::sshd::{Sshd, bare_options};
 use super::{gone, root, running};
 
-/// A number that no other process has on its command line; `sleep` takes it as a time.
+/// Returns a number that no other process has on its command line; `sleep` takes it as a time.
 pub fn marker() -> String {
     format!("{}", 1_000_000_000_u64 + u64::from(rand::random::<u32>()))
 }
@@ -28,7 +28,7 @@ async fn output_and_status_come_back() {
         String::from_utf8(output.stdout).unwrap(),
         "it's|two\nlines|input"
     );
-    // The language is the script's own: this sshd takes no variables.
+    // The script sets the language itself, because this sshd accepts no variables.
     assert_eq!(
         String::from_utf8(output.stderr).unwrap(),
         "trouble\nroot\nC.UTF-8\n"
@@ -99,7 +99,7 @@ async fn much_input_for_a_command_that_does_not_read() {
     while tasks() > before {
         assert!(
             start.elapsed() < Duration::from_secs(4),
-            "a writer is left behind with its 20 MB"
+            "a writer is left behind with 20 MB"
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -115,7 +115,7 @@ async fn a_host_that_falls_silent_is_found_out() {
     };
     let known = KnownHosts::load(&target.known_hosts).unwrap();
     let connection = connect_with(&target, &known, &options).await.unwrap();
-    // Keepalives that are answered keep the connection for much longer than that.
+    // Answered keepalives keep the connection for much longer than that.
     assert!(
         connection
             .exec(Exec::root("sleep 2.5"))
@@ -238,7 +238,7 @@ async fn a_timeout_ends_the_command_with_its_children() {
         start.elapsed()
     );
     gone(&text).await;
-    // No time at all and all the time in the world are limits too.
+    // A limit of zero and an unlimited time are limits, too.
     let error = connection
         .exec(Exec {
             timeout: Duration::ZERO,
@@ -252,7 +252,7 @@ async fn a_timeout_ends_the_command_with_its_children() {
         ..Exec::root("echo done")
     };
     assert_eq!(connection.exec(endless).await.unwrap().stdout, b"done\n");
-    // A script's own 124 is a status, not a timeout.
+    // The script's own status 124 is a status, not a timeout.
     assert_eq!(
         connection
             .exec(Exec::root("exit 124"))
@@ -331,7 +331,7 @@ async fn a_lost_connection_is_neither_success_nor_silence() {
         connection.open_docker().await,
         Err(TransportError::Lost(_))
     ));
-    // Nobody is left to end it from here: the host's own limit does.
+    // skep cannot end it from here, so the host's own limit does.
     tokio::time::sleep(Duration::from_secs(4).saturating_sub(start.elapsed())).await;
     gone(&text).await;
 }
@@ -380,8 +380,8 @@ async fn more_commands_at_once_than_sessions() {
                 "{further}"
             );
         }
-        // sshd's own limit is met where it is lower than the one we know of; elsewhere by stragglers alone (without our own
-        // limit, 20 of the 30 would meet it at once).
+        // sshd reports its limit if it is lower than the limit known to skep; otherwise only for
+        // sessions that close late (without skep's limit, 20 of the 30 would reach it at once).
         let refused = sshd.log().matches("no more sessions").count();
         assert!(
             if further.is_empty() {
@@ -408,7 +408,8 @@ async fn what_expected_commands_need_is_opened_ahead() {
                 .unwrap();
             assert_eq!(output.stdout, format!("{word}\n").into_bytes(), "{further}");
         }
-        // sshd numbers the sessions that are open at once: without the second one ahead, each would be number 0.
+        // sshd numbers the sessions that are open at once: without a second session opened ahead,
+        // each would have number 0.
         let numbers: std::collections::BTreeSet<String> = sshd
             .log()
             .lines()
@@ -434,10 +435,12 @@ async fn what_expected_commands_need_is_opened_ahead() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_is_awaited_until_the_host_has_heard_it() {
     let (sshd, connection) = root().await;
-    // Only then has sshd said all that it says after a login; it would not hear us over that.
+    // Only now has sshd sent everything that follows a login; while it sends, it would not read the
+    // disconnect message.
     connection.exec(Exec::root("true")).await.unwrap();
     connection.close().await;
-    // What is only queued is lost with the process: once `close` is back, the words are on their way.
+    // A message that is only queued is lost with the process: after `close` returns, it has been
+    // sent.
     let deadline = Instant::now() + Duration::from_secs(5);
     while !sshd.log().contains("11: done") {
         assert!(Instant::now() < deadline, "no goodbye: {}", sshd.log());

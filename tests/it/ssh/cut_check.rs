@@ -1,9 +1,10 @@
-//! A whole `skep check` of a real sshd over a link that is cut, one byte before, at and one byte behind the end of each packet in
-//! either direction; `SKEP_CUT_POINTS=bytes` cuts after every byte. Wherever it is, the answer is the one of a good link, or a clear
-//! error and never "in sync". `tests/lab/cuts.rs` does so with `apply`, on whole nodes.
+//! A `skep check` of a real sshd over a link that is cut one byte before, at, and one byte after
+//! the end of each packet in either direction; `SKEP_CUT_POINTS=bytes` cuts after every byte. At
+//! every cut, the result is that of a good link, or a clear error and never "in sync".
+//! `tests/lab/link_faults.rs` tests `apply` likewise, on whole nodes.
 #![allow(
     clippy::print_stderr,
-    reason = "what a long walk saw is read by people; other runs are captured"
+    reason = "the results of a long run are for people; other runs are captured"
 )]
 
 use std::process::{Command, Output};
@@ -16,10 +17,10 @@ use tokio::task::JoinSet;
 use super::sshd::{Sshd, public};
 use crate::proxy::{FaultProxy, LinkFault};
 
-/// Trials at once: most of their time they wait.
+/// Parallel trials, because each spends most of its time waiting.
 const AT_ONCE: usize = 24;
 
-/// One file is as asked, another one is not; FOLDER is the server's own.
+/// One file is in sync, the other is not; FOLDER is the folder of the server.
 const PLAYBOOK: &str = r#"[[plays]]
 hosts = "all"
 resources = [
@@ -50,7 +51,7 @@ fn check(sshd: &Sshd, number: usize, port: u16) -> Output {
     output
 }
 
-/// What was said of each resource.
+/// Returns the lines about resources.
 fn answer(output: &Output) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.stdout);
     text.lines()
@@ -59,7 +60,7 @@ fn answer(output: &Output) -> Vec<String> {
         .collect()
 }
 
-/// Whether the answer is right; if it is neither that nor a clear error, why.
+/// Returns true for the right answer and false for a clear error; any other result is an error.
 fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
     if output.status.code() == Some(3) && answer(output) == wanted {
         return Ok(true);
@@ -72,7 +73,7 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
     let why = ["connection lost: ", "cannot connect to "]
         .iter()
         .any(|why| all.contains(why));
-    // The link is cut, never slow: whoever ran out of time did not come as far as that.
+    // The link is cut and never slow, so a timeout is not a clear error.
     let clear =
         output.status.code() == Some(4) && why && all.contains("web") && all.contains("try: ");
     let clear = clear && !all.contains(" timed out after ");
@@ -85,7 +86,7 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
-    // Whatever was applied to this machine is not a part of the answer.
+    // Resources that were applied to this machine must not affect the answer.
     let sshd = Arc::new(Sshd::start_apart("MaxStartups 1000"));
     std::fs::write(
         sshd.path("known_hosts"),

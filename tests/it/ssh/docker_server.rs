@@ -1,4 +1,4 @@
-//! A hand-written stand-in for an Engine on a Unix socket of one's own: it answers by a function and can hang up.
+//! A fake Engine on a Unix socket of its own: it answers with a function and can close its streams.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -7,19 +7,19 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-/// What to do with a request.
+/// Reaction to a request.
 pub enum ServerReaction {
     /// Status, headers (each with its line end), body.
     Answer(u16, String, Vec<u8>),
     /// Close the stream without an answer.
     Close,
-    /// Keep the stream and say nothing.
+    /// Keep the stream open and send nothing.
     Silence,
 }
 
 type RequestHandler = Arc<dyn Fn(&str, &[u8]) -> ServerReaction + Send + Sync>;
 
-/// Serves until dropped. `requests` are first lines, such as `GET /_ping`.
+/// Serves until it is dropped. `requests` are first lines, such as `GET /_ping`.
 pub struct FakeDockerServer {
     pub requests: Arc<Mutex<Vec<String>>>,
     streams: Arc<Mutex<JoinSet<()>>>,
@@ -115,7 +115,8 @@ async fn serve(stream: UnixStream, behaviour: RequestHandler, log: Arc<Mutex<Vec
     }
 }
 
-/// An Engine of a version that echoes each request's line and body as JSON.
+/// Returns the answers of an Engine of a version, which echoes the line and body of each request as
+/// JSON.
 pub fn echo(
     version: &'static str,
 ) -> impl Fn(&str, &[u8]) -> ServerReaction + Send + Sync + 'static {

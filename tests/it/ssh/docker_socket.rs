@@ -1,4 +1,5 @@
-//! The Engine's API through SSH: the straight way, the way round, and an Engine that comes and goes.
+//! The Engine's API over SSH: through the forwarded socket, through the fallback, and with an
+//! Engine that restarts.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,7 +18,7 @@ use super::sshd::{Sshd, TestAccount, bare_options};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Connects; the Engine's socket is `engine` in the server's folder.
+/// Connects to the server; its folder has the Engine's socket, `engine`.
 async fn reach(sshd: &Sshd, target: &SshTarget) -> Arc<SshConnection> {
     let docker_socket = sshd.path("engine").display().to_string();
     let known = KnownSecrets {
@@ -158,7 +159,7 @@ async fn an_engine_that_was_restarted_is_reached_again() {
     let (_sshd, server, client) = client_of(echo("1.47")).await;
     for method in [Method::GET, Method::POST] {
         server.drop_streams().await;
-        // The end of the stream may not have come through yet for the first of these.
+        // The end of the stream may not have arrived yet for the first request.
         tokio::time::sleep(Duration::from_millis(200)).await;
         client
             .request(&method, "/after", None, LIMIT)
@@ -185,7 +186,7 @@ async fn what_changes_something_is_never_sent_twice() {
         .request(&Method::GET, "/alive", None, LIMIT)
         .await
         .unwrap();
-    // A read is repeated, and only once.
+    // A read is repeated, but only once.
     assert!(
         client
             .request(&Method::GET, "/die", None, LIMIT)
@@ -262,7 +263,7 @@ async fn requests_made_at_once_do_not_wait_for_each_other() {
     let here = std::sync::atomic::AtomicUsize::new(0);
     let (_sshd, _server, client) = client_of(move |line, body| {
         if line.ends_with("/meet") {
-            // The first to come waits for the other; one after the other they would both be late.
+            // The first request waits for the second: one after the other, both would be late.
             let come = Instant::now();
             here.fetch_add(1, Ordering::SeqCst);
             let alone = || here.load(Ordering::SeqCst) < 2 && come.elapsed() < LIMIT / 2;
@@ -296,7 +297,7 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
         become_root: true,
         ..allowed.target()
     };
-    // sudo wants a password, of an account whose start files are noisy too.
+    // sudo asks for a password, and the account's start files print noise.
     let with_password = Sshd::start("");
     let asked = TestAccount::new("/bin/bash");
     asked.set_password("it's a $ecret");
@@ -327,7 +328,7 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
                 .unwrap();
         }
         assert_eq!(server.count("GET /v1.47/info"), 3);
-        // The stream holds a session; the others stay usable.
+        // The stream uses one session; the other sessions stay usable.
         assert!(
             connection
                 .exec(skep::transport::Exec::root("true"))
@@ -354,7 +355,7 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
         }
     );
 
-    // A socket that nobody listens on, as after a crash.
+    // A socket without a listener, as after a crash.
     drop(std::os::unix::net::UnixListener::bind(sshd.path("engine")).unwrap());
     let error = DockerClient::connect(connection.clone())
         .await
@@ -371,7 +372,7 @@ async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
         "{error}"
     );
 
-    // Something that is no Engine.
+    // A server that is not an Engine.
     std::fs::remove_file(sshd.path("engine")).unwrap();
     let _server = FakeDockerServer::start(&sshd.path("engine"), |_, _| {
         ServerReaction::Answer(404, String::new(), b"what?".to_vec())

@@ -1,4 +1,4 @@
-//! Another server than OpenSSH: dropbear, as some small images have it.
+//! A server other than OpenSSH: dropbear, which some small images have.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};

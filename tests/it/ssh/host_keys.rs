@@ -1,4 +1,4 @@
-//! Host keys as real servers show them.
+//! Host keys of real servers.
 
 use skep::inventory::HostKeyPolicy;
 use skep::transport::TransportError;
@@ -6,7 +6,7 @@ use skep::transport::TransportError;
 use super::reach;
 use super::sshd::{Sshd, fingerprint, keygen, public};
 
-/// A line of known hosts for a server.
+/// Returns a line of known hosts for a server.
 fn line(sshd: &Sshd, key: &std::path::Path) -> String {
     format!("[{}]:{} {}\n", sshd.address, sshd.port, public(key))
 }
@@ -26,7 +26,7 @@ async fn unknown_keys_under_both_policies() {
     assert_eq!(*said, fingerprint(&sshd.path("host_ed25519")));
     assert!(
         !sshd.path("known_hosts").exists(),
-        "strict writes nothing down"
+        "strict writes nothing"
     );
 
     target.host_key_policy = HostKeyPolicy::AcceptNew;
@@ -37,7 +37,7 @@ async fn unknown_keys_under_both_policies() {
 
     target.host_key_policy = HostKeyPolicy::Strict;
     reach(&target).await.unwrap();
-    // OpenSSH reads what we wrote.
+    // OpenSSH reads the lines that skep wrote.
     let name = format!("[{}]:{}", sshd.address, sshd.port);
     super::sshd::must(
         "ssh-keygen",
@@ -48,7 +48,7 @@ async fn unknown_keys_under_both_policies() {
             sshd.path("known_hosts").to_str().unwrap(),
         ],
     );
-    // And we read what OpenSSH hashes.
+    // skep reads the names that OpenSSH hashed.
     super::sshd::must(
         "ssh-keygen",
         &["-q", "-H", "-f", sshd.path("known_hosts").to_str().unwrap()],
@@ -141,7 +141,8 @@ async fn the_server_is_asked_for_the_type_that_is_known() {
             .await
             .unwrap_or_else(|error| panic!("{kind}: {error}"));
     }
-    // Known by a type that the server does not have: somebody else may answer.
+    // The file knows the host by a type that the server does not have, so another server may be
+    // answering.
     let other = keygen(sshd.folder.path(), "p521", &["-t", "ecdsa", "-b", "521"]);
     std::fs::write(sshd.path("known_hosts"), line(&sshd, &other)).unwrap();
     let error = reach(&sshd.target()).await.err().unwrap();

@@ -1,4 +1,4 @@
-//! The lock of a run, on a real host's file system.
+//! The lock of a run, on the file system of a real host.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,7 +51,7 @@ async fn one_holds_it_and_others_hear_who() {
     );
     assert!(since.ends_with("UTC") && since.len() == 23, "{since}");
 
-    // Who waits gets it once it is free.
+    // A waiting run gets the lock once it is free.
     let waiter = {
         let (connection, settings) = (connection.clone(), settings.clone());
         tokio::spawn(async move {
@@ -100,7 +100,7 @@ async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(2500)).await;
-    assert!(!old.is_held(), "its holder knows");
+    assert!(!old.is_held(), "its holder notices");
 
     let new = LockSettings {
         heartbeat: Duration::from_millis(300),
@@ -122,7 +122,7 @@ async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
     }
     let locks: Vec<HostLock> = tasks.join_all().await.into_iter().flatten().collect();
     assert_eq!(locks.len(), 1);
-    // The old holder's release must not take the new one's lock away.
+    // A release by the old holder must not remove the new lock.
     old.release().await.unwrap();
     assert!(sshd.path("lock").exists());
     let error = acquire(&connection, "late", Duration::ZERO, &new)
@@ -134,7 +134,7 @@ async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_lock_goes_to_exactly_one_however_often() {
-    // A slow `rm` opens the gap between "it has expired" and "it is mine" wide.
+    // A slow `rm` widens the gap between the check of the expiry and the new lock.
     let slow = tempfile::tempdir().unwrap();
     let program = slow.path().join("rm");
     std::fs::write(&program, "#!/bin/sh\nsleep 0.2\nexec /bin/rm \"$@\"\n").unwrap();
@@ -192,7 +192,7 @@ async fn a_lock_taken_away_is_noticed() {
         assert!(start.elapsed() < Duration::from_secs(5), "nobody notices");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // A file cut short, as by a full disk, is nobody's.
+    // A truncated file, as from a full disk, has no owner.
     std::fs::create_dir(sshd.path("lock")).unwrap();
     std::fs::write(sshd.path("lock").join("owner"), "token\n").unwrap();
     acquire(&connection, "ben", Duration::ZERO, &settings)

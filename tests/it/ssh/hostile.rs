@@ -1,4 +1,4 @@
-//! Hosts that mean no good: servers that open channels by themselves, and words that would move the terminal's cursor.
+//! Hostile hosts: servers that open channels by themselves, and output with terminal escape codes.
 
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use skep::transport::{Connection, Exec, TransportError};
 use super::reach;
 use super::sshd::{Sshd, public};
 
-/// A server that lets everybody in, and opens channels of every sort as soon as it is asked for a command.
+/// A server that accepts every login, and opens channels of every type when it receives a command.
 #[derive(Clone, Default)]
 struct HostileServer {
     opened: Arc<Mutex<Vec<(&'static str, bool)>>>,
@@ -127,7 +127,7 @@ async fn channels_that_a_server_opens_are_refused() {
     let opened = grabber.opened.lock().unwrap().clone();
     assert_eq!(opened.len(), 7, "{error}");
     assert!(opened.iter().all(|(_, opened)| !opened), "{opened:?}");
-    // Its last words do not move the cursor.
+    // Its last message does not move the cursor.
     let TransportError::Lost(why) = &error else {
         panic!("{error}")
     };
@@ -137,14 +137,15 @@ async fn channels_that_a_server_opens_are_refused() {
     );
 }
 
-/// What a host may answer to any command: on both outputs, before and instead of what was asked.
+/// Output of a hostile host for any command, on both streams, before and instead of the real
+/// output.
 const ESCAPES: &str = r"printf '\033[2J\033]0;owned\007\033[31mred\r\233\n'; printf '\033[1;1H\033[8mhidden\r' >&2; exit 7";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_host_writes_escape_codes_to_the_terminal() {
     let commands = [
         format!("ForceCommand {ESCAPES}"),
-        // The host does as it is told, with its own words before and behind each line of the answer.
+        // The host runs each command, with its own text before and after each line of the answer.
         r#"ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" 2>&1 | sed 's/^/\o033[31m/'"#.to_owned(),
         r#"ForceCommand sh -c "$SSH_ORIGINAL_COMMAND" | sed 's/\(PRETTY_NAME=.\)/\1\o033[2J\o007/; s/hostname=/hostname=\o033[31m/'"#
             .to_owned(),

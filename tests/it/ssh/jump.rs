@@ -7,7 +7,7 @@ use skep::transport::{Connection, Exec, SshNetwork, TransportError};
 use super::reach;
 use super::sshd::{Sshd, bare_options, keygen, public};
 
-/// A host's target as an inventory would have it: all of it given there.
+/// Returns the target of a host as from an inventory that sets everything.
 fn named(sshd: &Sshd, name: &str) -> SshTarget {
     let mut target = SshTarget {
         name: HostName::new(name),
@@ -39,7 +39,7 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
         Sshd::start("MaxSessions 2"),
         Sshd::start("MaxStartups 200"),
     );
-    // Each with keys of its own.
+    // Each server has its own keys.
     let hosts = [named(&first, "first"), named(&second, "second")];
     let network = std::sync::Arc::new(SshNetwork::new(bare_options(), hosts));
     let mut tasks = tokio::task::JoinSet::new();
@@ -64,7 +64,7 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
         (logins(&first), logins(&second), logins(&last)),
         (1, 1, 100)
     );
-    // A jump host that fell over is reached anew.
+    // A connection to a jump host that crashed is made again.
     first.kill_sessions();
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
     network
@@ -104,7 +104,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
     assert_eq!(
         last.log().matches("Connection from").count(),
         0,
-        "nobody went on"
+        "no connection went further"
     );
 
     let forbids = Sshd::start("AllowTcpForwarding no");
@@ -116,7 +116,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
         .unwrap();
     assert!(error.to_string().contains("AllowTcpForwarding"), "{error}");
 
-    // Nothing listens behind it: in the server's own words.
+    // No server listens behind it; the error has the server's own words.
     let (jump, nobody) = (Sshd::start(""), Sshd::prepare("", &["ed25519"]));
     let network = SshNetwork::new(bare_options(), [named(&jump, "jump")]);
     let error = network
@@ -227,7 +227,7 @@ async fn addresses_of_the_other_family() {
     );
 }
 
-/// A network of its own, with a pair of linked interfaces; goes with the value.
+/// A network namespace with a pair of linked interfaces; ends with the value.
 struct NetworkNamespace(String);
 
 impl NetworkNamespace {
@@ -268,7 +268,7 @@ impl Drop for NetworkNamespace {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_local_address_with_its_zone() {
     let apart = NetworkNamespace::new();
-    // An address is usable once nobody else was found to have it.
+    // The kernel makes an address usable after it has checked for duplicates.
     let of = |device: &str| {
         let script = "for n in $(seq 100); do ip -6 -o addr show dev \"$1\" scope link -tentative \
             | sed -n 's/.*inet6 \\([^/]*\\).*/\\1/p' | grep . && exit; sleep 0.1; done; exit 1";
@@ -318,7 +318,7 @@ async fn a_link_local_address_with_its_zone() {
         String::from_utf8_lossy(&output.stderr),
         sshd.log()
     );
-    // Without its zone nobody knows which way it is meant.
+    // Without its zone, the interface of the address is unknown.
     inventory(&address);
     assert_eq!(ping().status.code(), Some(4));
     let options = [

@@ -1,4 +1,5 @@
-//! Bad links: a proxy between skep and a real sshd that delays, cuts after some bytes, falls silent, or turns bits over.
+//! Bad links: a proxy between skep and a real sshd that delays, cuts after some bytes, stops
+//! relaying, or flips bits.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -33,7 +34,7 @@ async fn reach(target: &SshTarget) -> Result<Arc<SshConnection>, TransportError>
     connect_with(target, &KnownHosts::load(&target.known_hosts)?, &options).await
 }
 
-/// A small apply: a file that is written beside its place and moved there.
+/// A small apply: a file that is written beside its target and moved there.
 const CHANGE: &str =
     "set -e; cat >\"$1.new\"; test \"$(wc -c <\"$1.new\")\" = \"$2\"; mv \"$1.new\" \"$1\"";
 
@@ -52,7 +53,7 @@ async fn change(
     Ok(connection.exec(exec).await?.success())
 }
 
-/// Looks, changes, looks: what a run does; gives what is there at the end.
+/// Reads, changes and reads, as a run does; returns the final content.
 async fn run(
     target: &SshTarget,
     file: &std::path::Path,

@@ -1,4 +1,4 @@
-//! Logging in: each type of key, the agent, and what is said when nothing fits.
+//! Logins: each type of key, the agent, and the errors if no method succeeds.
 
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::reach;
 use super::sshd::{Sshd, TestAccount, bare_options, keygen, must, public};
 
-/// A running agent; ends with the value.
+/// A running agent, which ends with the value.
 pub struct AgentProcess {
     process: Child,
     pub socket: std::path::PathBuf,
@@ -70,7 +70,8 @@ async fn every_type_of_key_and_of_host_key() {
             ("rsa", &["-t", "rsa", "-b", "2048"]),
             ("rsa-pem", &["-t", "rsa", "-b", "2048", "-m", "PEM"]),
         ];
-        // Every client key against one host key; the others are there for the host's sake.
+        // Every client key is tried against one host key; the other host keys are tried with one
+        // client key.
         let kinds = if host_key == "ed25519" {
             &kinds[..]
         } else {
@@ -128,7 +129,7 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
         "{log}"
     );
 
-    // `IdentitiesOnly`: what the agent has besides is not offered.
+    // With `IdentitiesOnly`, other keys of the agent are not offered.
     target.ssh.identities_only = true;
     let error = connect_with(&target, &known, &options).await.err().unwrap();
     assert!(
@@ -137,7 +138,7 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     );
     target.ssh.identities_only = false;
 
-    // The file is encrypted and the agent has its key: an RSA one, which needs the right hash.
+    // The file is encrypted and the agent has its key, an RSA key, which needs the right hash.
     agent.add(&rsa);
     sshd.authorize(&public(&rsa));
     must(
@@ -156,7 +157,7 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
     target.identity_files = vec![rsa.clone()];
     connect_with(&target, &known, &options).await.unwrap();
 
-    // Switched off, it is not asked.
+    // With the agent switched off, skep does not query it.
     target.agent = false;
     let error = connect_with(&target, &known, &options).await.err().unwrap();
     assert!(
@@ -186,7 +187,7 @@ async fn keys_that_cannot_be_used_are_named() {
             "{name}: {error}"
         );
     }
-    // One that cannot be used does not hide one that can.
+    // An unusable key does not hide a usable one.
     target.identity_files.push(sshd.path("client"));
     reach(&target).await.unwrap();
 }
@@ -227,7 +228,7 @@ async fn a_server_that_counts_keys_more_strictly_is_no_lost_connection() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_dropped_during_login_is_lost_not_refused() {
-    // sshd runs the program for each key that is offered; meanwhile its own process is killed.
+    // sshd runs the program for each offered key; meanwhile the test kills its process.
     let sshd = Sshd::start(
         "AuthorizedKeysCommand /bin/sleep 5\nAuthorizedKeysCommandUser root\nPubkeyAuthOptions none",
     );
@@ -241,7 +242,7 @@ async fn a_connection_dropped_during_login_is_lost_not_refused() {
     assert!(error.is_retryable());
 }
 
-/// Between skep and a real agent: lists what that holds, and never answers a request to sign.
+/// Starts a proxy for a real agent: it lists the agent's keys, and never answers a request to sign.
 fn unwilling(agent: &AgentProcess, socket: &std::path::Path) {
     let listener = UnixListener::bind(socket).unwrap();
     let real = agent.socket.clone();
@@ -252,7 +253,7 @@ fn unwilling(agent: &AgentProcess, socket: &std::path::Path) {
                 let mut far = UnixStream::connect(real).await.unwrap();
                 let mut buffer = vec![0; 65536];
                 while let Ok(length @ 1..) = near.read(&mut buffer).await {
-                    // Length, then the number of the message: 13 asks for a signature.
+                    // The length, then the number of the message: 13 is a request to sign.
                     if buffer[4] == 13 {
                         std::future::pending::<()>().await;
                     }
@@ -272,7 +273,7 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
     agent.add(&sshd.path("client"));
     let signs_never = sshd.path("unwilling");
     unwilling(&agent, &signs_never);
-    // One that does not even say what it holds: nobody accepts.
+    // An agent that does not even list its keys, because it accepts no connection.
     let mute = sshd.path("mute");
     let _listener = std::os::unix::net::UnixListener::bind(&mute).unwrap();
     for (socket, words) in [

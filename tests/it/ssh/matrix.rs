@@ -1,5 +1,5 @@
-//! Servers as people run them, each asked by `ssh -F CONFIG host true` and by skep with the same configuration: both get in,
-//! or both do not. The table stands in docs/ssh.md; `SKEP_WRITE_MATRIX=1` writes it anew.
+//! Servers in common setups. `ssh -F CONFIG host true` and skep use the same configuration: both
+//! log in, or both fail. The table is in docs/ssh.md; `SKEP_WRITE_MATRIX=1` updates it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,8 @@ use skep::transport::{Connection, Exec, Privilege, SshNetwork};
 
 use super::sshd::{Sshd, bare_options, keygen, must, public};
 
-/// Further lines for the server, its host keys, further lines for `Host web`, and whether it is reached.
+/// Further lines for the server, its host keys, further lines for `Host web`, and the expected
+/// result.
 struct MatrixRow {
     name: &'static str,
     server: &'static str,
@@ -237,7 +238,7 @@ async fn by_skep(config: &Path) -> Result<(), String> {
     }
 }
 
-/// Files of known hosts for the rows that name them, and the configuration.
+/// Writes the files of known hosts that rows name, and the configuration.
 fn configure(sshd: &Sshd, jump: &Sshd, row: &MatrixRow) -> PathBuf {
     let folder = sshd.folder.path();
     let name = format!("[{}]:{}", sshd.address, sshd.port);
@@ -262,7 +263,7 @@ fn configure(sshd: &Sshd, jump: &Sshd, row: &MatrixRow) -> PathBuf {
         .client
         .replace("FOLDER", folder.to_str().unwrap())
         .replace("CONFIG", config.to_str().unwrap());
-    // The first value of a setting counts: the row's own come first.
+    // The first value of a setting counts, so the lines of the row come first.
     let text = format!(
         "Host web\n{client}\nHost web\nHostName {}\nPort {}\nUser root\nIdentityFile {}\n\
          Host jump\nHostName {}\nPort {}\nUser root\nIdentityFile {}\n\
@@ -288,9 +289,10 @@ impl Drop for DropbearProcess {
     }
 }
 
-/// Dropbear in the place of a prepared server, for root with the same key.
+/// Starts dropbear in place of a prepared server, for root with the same key.
 ///
-/// It sees a home of root of its own, with the key that it accepts: this machine's stays as it is.
+/// The server sees its own home of root, with the key that it accepts; the machine's home is not
+/// changed.
 fn dropbear(sshd: &Sshd, kind: &str) -> (DropbearProcess, tempfile::TempDir) {
     let home = tempfile::tempdir().unwrap();
     let key = home.path().join("key").display().to_string();
@@ -394,6 +396,6 @@ async fn skep_reaches_what_ssh_reaches() {
     assert_eq!(
         text[from..to],
         table,
-        "docs/ssh.md is not what was measured: SKEP_WRITE_MATRIX=1 writes it"
+        "docs/ssh.md differs from the measured table; SKEP_WRITE_MATRIX=1 updates it"
     );
 }

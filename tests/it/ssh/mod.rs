@@ -32,7 +32,7 @@ use skep::transport::{KnownHosts, SshConnection, TransportError, connect_with};
 
 use sshd::{Sshd, bare_options};
 
-/// Connects with nothing of this machine's own keys.
+/// Connects without the keys of this machine.
 pub async fn reach(target: &SshTarget) -> Result<Arc<SshConnection>, TransportError> {
     connect_with(
         target,
@@ -42,14 +42,14 @@ pub async fn reach(target: &SshTarget) -> Result<Arc<SshConnection>, TransportEr
     .await
 }
 
-/// A server and a connection to it as root.
+/// Starts a server and connects to it as root.
 pub async fn root() -> (Sshd, Arc<SshConnection>) {
     let sshd = Sshd::start("");
     let connection = reach(&sshd.target()).await.unwrap();
     (sshd, connection)
 }
 
-/// Command lines of live processes that contain the text.
+/// Returns the command lines of live processes that contain the text.
 pub fn running(text: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
@@ -57,7 +57,7 @@ pub fn running(text: &str) -> Vec<String> {
     lines.filter(|line| line.contains(text)).collect()
 }
 
-/// Waits until no process has the text on its command line, for as long as it may take a busy machine.
+/// Waits until no process has the text on its command line, with a limit for busy machines.
 pub async fn gone(text: &str) {
     let start = std::time::Instant::now();
     while !running(text).is_empty() {

@@ -1,4 +1,4 @@
-//! Logging in without a key, and with more than a key.
+//! Logins without a key, and with a key and a password.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use super::sshd::{Sshd, TestAccount, bare_options, keygen, must, public};
 
 const PASSWORD: &str = "correct horse";
 
-/// Answers every question with the same words, and counts them.
+/// Answers every question with the same text, and counts the questions.
 struct FixedPrompt(&'static str, AtomicUsize);
 
 #[async_trait::async_trait]
@@ -80,14 +80,14 @@ async fn a_password_by_both_methods_is_sent_once() {
         let failures = sshd.log().matches("Failed password").count()
             + sshd.log().matches("Failed keyboard").count();
         assert!(failures <= 1, "{further}: {}", sshd.log());
-        // Without a password nobody guesses.
+        // Without a password, skep does not guess.
         let error = enter(&target, &bare_options()).await.unwrap_err();
         assert!(
             matches!(&error, TransportError::Authentication { tried, .. } if tried.contains("no key or password to offer")),
             "{error}"
         );
         assert!(error.hint().contains("--ask-pass"));
-        // A command of the inventory.
+        // The inventory names a command.
         let mut target = target.clone();
         target.password_command = Some(format!("echo '{PASSWORD}'"));
         enter(&target, &bare_options()).await.unwrap();
@@ -130,7 +130,7 @@ async fn a_key_and_a_password() {
     assert_eq!(
         asker.1.load(Ordering::Relaxed),
         1,
-        "the server's question went to the user"
+        "the user saw the server's question"
     );
 }
 

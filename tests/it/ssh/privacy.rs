@@ -1,4 +1,5 @@
-//! Secrets stay in the process: in no log, in no core file, and out of other processes' sight.
+//! Secrets stay in the process: they are in no log and no core file, and other processes cannot
+//! read them.
 
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
@@ -10,7 +11,7 @@ use super::sshd::{Sshd, TestAccount, keygen, must, public};
 const LOGIN: &str = "l0gin-secret";
 const PHRASE: &str = "phr4se-secret";
 
-/// An inventory of one host.
+/// Writes an inventory of one host.
 fn inventory(sshd: &Sshd, user: &str, further: &str) -> std::path::PathBuf {
     let path = sshd.path("inventory.toml");
     let text = format!(
@@ -68,14 +69,14 @@ async fn no_log_however_loud_holds_a_password_or_passphrase() {
         assert!(output.status.success(), "{out}{err}");
         assert!(
             err.contains("TRACE") || err.contains("DEBUG"),
-            "the log is loud: {err}"
+            "the log is verbose: {err}"
         );
         for secret in [LOGIN, PHRASE] {
             assert!(
                 !out.contains(secret) && !err.contains(secret),
                 "{secret} in {out}{err}"
             );
-            // As bytes in a list, which is how a packet would be printed.
+            // As a list of bytes, which is how a packet would be printed.
             let bytes = secret
                 .bytes()
                 .map(|byte| byte.to_string())
@@ -88,14 +89,15 @@ async fn no_log_however_loud_holds_a_password_or_passphrase() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_process_leaves_no_core_and_lets_nobody_look() {
-    // A server that takes the connection and says nothing: the process waits.
+    // The server accepts the connection and sends nothing, so the process waits.
     let sshd = Sshd::prepare("", &["ed25519"]);
     let listener = std::net::TcpListener::bind((sshd.address.as_str(), sshd.port)).unwrap();
     let account = TestAccount::new("/bin/dash");
     let numbers = must("id", &["-u", &account.name]);
     let number: u32 = numbers.trim().parse().unwrap();
     let inventory = inventory(&sshd, "root", "");
-    // The binary where that account can run it, and a limit that would allow cores.
+    // The binary is at a path where that account can run it, with a limit that would allow core
+    // files.
     let program = sshd.path("skep");
     std::fs::copy(env!("CARGO_BIN_EXE_skep"), &program).unwrap();
     let mut command = Command::new("sh");
@@ -119,7 +121,8 @@ async fn the_process_leaves_no_core_and_lets_nobody_look() {
         .unwrap();
     let fields: Vec<&str> = core.split_ascii_whitespace().collect();
     assert_eq!(fields[4..6], ["0", "0"], "{core}");
-    // proc(5): the entries of a process that is not dumpable belong to root, whoever runs it.
+    // proc(5): the entries of a process that is not dumpable belong to root, whatever account runs
+    // it.
     let status = std::fs::read_to_string(folder.join("status")).unwrap();
     assert!(status.contains(&format!("Uid:\t{number}\t")), "{status}");
     assert_eq!(

@@ -1,4 +1,4 @@
-//! Becoming root and others, through the login shells that people have.
+//! Becoming root and other users, through common login shells.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ async fn root_through_sudo_from_every_login_shell() {
     let sshd = Sshd::start("");
     for shell in ["/bin/dash", "/bin/bash", "/usr/bin/fish", "/bin/tcsh"] {
         let account = TestAccount::with_sudo(installed(shell));
-        // Start files that speak on both outputs, as users' do.
+        // Start files that print on both streams, as those of users do.
         for file in [".bashrc", ".profile", ".tcshrc", ".cshrc"] {
             std::fs::write(
                 account.home(file),
@@ -96,7 +96,7 @@ async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
         .unwrap();
     assert!(
         output.stdout == bytes,
-        "a terminal in between changes no byte ({} came)",
+        "the pty changes no byte ({} arrived)",
         output.stdout.len()
     );
 
@@ -159,7 +159,7 @@ async fn no_right_to_sudo_is_said_so() {
         matches!(&error, TransportError::Privilege { why, .. } if why.contains("become")),
         "{error}"
     );
-    // A script that speaks of sudo and fails is no lack of privilege.
+    // A script that prints the words of sudo and fails is no lack of privilege.
     let script = "echo 'sudo: a password is required' >&2; exit 1";
     let login = Exec {
         privilege: Privilege::Login,

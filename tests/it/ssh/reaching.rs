@@ -1,4 +1,4 @@
-//! Reaching a host that is slow, busy, or not there yet.
+//! Hosts that are slow, busy, or not reachable yet.
 
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
@@ -32,7 +32,7 @@ async fn a_busy_sshd_that_drops_connections_is_tried_again() {
     );
 }
 
-/// Hosts that share a way into their servers, all reached at once.
+/// Connects to hosts that share a route into their servers, all at once.
 async fn all_at_once(network: SshNetwork, target: SshTarget, count: usize) {
     let network = Arc::new(network);
     let mut tasks = tokio::task::JoinSet::new();
@@ -61,7 +61,7 @@ async fn what_a_busy_sshd_takes_at_once_is_learned() {
         "the server dropped some: {}",
         sshd.log()
     );
-    // All knock at once at first; after that most get in at their next try.
+    // At first, all connect at once; after that, most succeed with their next attempt.
     let knocks = link.connections();
     assert!(
         knocks < 3 * count as u64,
@@ -102,7 +102,7 @@ async fn a_name_that_nobody_knows_yet_is_waited_for() {
     std::fs::write(&inventory, text).unwrap();
     std::fs::write(sshd.path("nsswitch.conf"), "hosts: files\n").unwrap();
     std::fs::write(sshd.path("hosts"), "127.0.0.1 localhost\n").unwrap();
-    // A resolver of its own: names come from a file that this test writes.
+    // A resolver of its own: the names are in a file that this test writes.
     let apart = "mount --bind \"$1/hosts\" /etc/hosts && mount --bind \"$1/nsswitch.conf\" /etc/nsswitch.conf && shift && exec \"$@\"";
     let mut skep = Command::new("unshare");
     skep.args(["--mount", "sh", "-c", apart, "sh"])
@@ -120,7 +120,7 @@ async fn a_name_that_nobody_knows_yet_is_waited_for() {
     while !said().contains("cannot resolve late.skep.test") {
         assert!(
             Instant::now() < deadline && process.try_wait().unwrap().is_none(),
-            "it gave up: {}",
+            "skep gave up: {}",
             said()
         );
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -149,7 +149,7 @@ async fn a_silent_server_is_given_up_in_time_and_its_socket_is_freed() {
     let start = Instant::now();
     let attempt = tokio::spawn(async move { reach(&target).await.err() });
     let (mut socket, _) = listener.accept().await.unwrap();
-    // A banner, but no key exchange: from here on russh has a task of its own.
+    // A banner without a key exchange: from here on, russh has a task of its own.
     socket.writable().await.unwrap();
     socket.try_write(b"SSH-2.0-Silent\r\n").unwrap();
     let error = attempt.await.unwrap().unwrap();
@@ -191,7 +191,7 @@ async fn a_host_that_boots_is_waited_for() {
     );
     assert!(
         start.elapsed() < Duration::from_secs(1),
-        "one try by default"
+        "one attempt by default"
     );
 
     (target.connect_wait, target.connect_timeout) = (Duration::from_secs(20), Duration::MAX);
@@ -215,7 +215,7 @@ async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
         start.elapsed()
     );
 
-    // A refused key does not get better with time.
+    // A refused key stays refused.
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     target.connect_wait = Duration::from_secs(30);
@@ -234,7 +234,7 @@ async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_that_boots_refuses_for_a_while_only() {
-    // As systemd's pam_nologin says it, before the refusal.
+    // systemd's pam_nologin prints this before the refusal.
     let sshd = Sshd::prepare("", &["ed25519"]);
     std::fs::write(
         sshd.path("banner"),
@@ -294,7 +294,8 @@ async fn no_algorithm_in_common_names_the_setting_and_is_not_tried_again() {
     target.connect_wait = Duration::from_secs(60);
     let start = Instant::now();
     let error = reach(&target).await.err().unwrap();
-    // What skep offers by itself has none; what the user names does not help when it is not what the host has.
+    // skep's own list has no common algorithm, and an algorithm named by the user does not help
+    // unless the host has it.
     assert!(
         error
             .to_string()

@@ -1,5 +1,5 @@
-//! Real OpenSSH servers on loopback addresses, each with keys, configuration and a log of its own in a temporary
-//! folder. Runs as root. Everything ends with the value.
+//! Real OpenSSH servers on loopback addresses, each with keys, configuration and a log of its own
+//! in a temporary folder. They need root, and end with their value.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ use skep::transport::ConnectOptions;
 
 static NEXT: AtomicU32 = AtomicU32::new(2);
 
-/// Runs a program and demands success.
+/// Runs a program and panics unless it succeeds.
 pub fn must(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
         .args(arguments)
@@ -26,7 +26,7 @@ pub fn must(program: &str, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Makes a key pair without passphrase and gives the private file's path.
+/// Makes a key pair without a passphrase and returns the path of the private file.
 pub fn keygen(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
     let path = folder.join(name);
     let mut all = vec!["-q", "-N", "", "-C", name, "-f", path.to_str().unwrap()];
@@ -35,7 +35,7 @@ pub fn keygen(folder: &Path, name: &str, arguments: &[&str]) -> PathBuf {
     path
 }
 
-/// The public half of a key file, as one line.
+/// Returns the public half of a key file, as one line.
 pub fn public(path: &Path) -> String {
     std::fs::read_to_string(path.with_extension("pub"))
         .unwrap()
@@ -43,7 +43,7 @@ pub fn public(path: &Path) -> String {
         .to_owned()
 }
 
-/// SHA256 fingerprint as `ssh-keygen` says it.
+/// Returns the SHA256 fingerprint as `ssh-keygen` prints it.
 pub fn fingerprint(path: &Path) -> String {
     must("ssh-keygen", &["-lf", path.to_str().unwrap()])
         .split(' ')
@@ -52,39 +52,40 @@ pub fn fingerprint(path: &Path) -> String {
         .to_owned()
 }
 
-/// A server, perhaps not started yet.
+/// A server, which may not be started yet.
 pub struct Sshd {
-    /// Its folder: `client` (a key it accepts), `host_*` (its own), `known_hosts`, `log`.
+    /// Folder of the server: `client` (a key that it accepts), `host_*` (its keys), `known_hosts`,
+    /// `log`.
     pub folder: tempfile::TempDir,
-    /// Its loopback address.
+    /// Loopback address of the server.
     pub address: String,
-    /// Its port.
+    /// Port of the server.
     pub port: u16,
     process: Option<Child>,
 }
 
 impl Sshd {
-    /// A running server with an ed25519 key and further lines of configuration.
+    /// Starts a server with an ed25519 key and further lines of configuration.
     pub fn start(further: &str) -> Self {
         let mut sshd = Self::prepare(further, &["ed25519"]);
         sshd.run();
         sshd
     }
 
-    /// Everything but the process.
+    /// Prepares a server without starting its process.
     pub fn prepare(further: &str, host_keys: &[&str]) -> Self {
         std::fs::create_dir_all("/run/sshd").expect("these tests run as root");
         let folder = tempfile::Builder::new()
             .prefix("skep-sshd-")
             .tempdir()
             .unwrap();
-        // sshd reads the keys as the account that logs in.
+        // sshd reads the keys under the account that logs in.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let address = format!(
             "127.{}.{}.{}",
             1 + std::process::id() % 200,
-            // Each test may be a process of its own, beside others.
+            // Each test may run in a process of its own, in parallel with others.
             (std::process::id() / 200 + number / 250) % 250,
             2 + number % 250
         );
@@ -108,8 +109,9 @@ impl Sshd {
             let path = keygen(folder.path(), &format!("host_{kind}"), &["-t", kind]);
             config.push_str(&format!("HostKey {}\n", path.display()));
         }
-        // A deeper shell level keeps root's bash from reading the start files of the machine the tests run on: some take
-        // seconds. Accounts made for a test have start files of their own and read them.
+        // A deeper shell level keeps root's bash from reading the start files of the machine that
+        // runs the tests: some take seconds. Accounts made for a test have start files of their own
+        // and read them.
         if !further.contains("SetEnv") {
             config.push_str("Match User root\n  SetEnv SHLVL=1\n");
         }
@@ -122,8 +124,8 @@ impl Sshd {
         }
     }
 
-    /// A running server that sees a `/var/lib/skep` and a `/run` of its own, so that runs on it leave nothing on this machine
-    /// and two of them are two hosts.
+    /// Starts a server that sees a `/var/lib/skep` and a `/run` of its own: runs on it leave
+    /// nothing on this machine, and two servers are two hosts.
     pub fn start_apart(further: &str) -> Self {
         std::fs::create_dir_all("/var/lib/skep").unwrap();
         let mut sshd = Self::prepare(further, &["ed25519"]);
@@ -137,7 +139,7 @@ impl Sshd {
         self.run_by(&mut Command::new("/usr/sbin/sshd"));
     }
 
-    /// Starts it by another program, which runs sshd with the arguments that it is given.
+    /// Starts the process by another program, which runs sshd with the arguments that it receives.
     pub fn run_by(&mut self, command: &mut Command) {
         let log = self.path("log");
         let process = command
@@ -160,24 +162,24 @@ impl Sshd {
         }
     }
 
-    /// A file in the server's folder.
+    /// Returns the path of a file in the server's folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// Lets a public key line in.
+    /// Accepts a public key line for logins.
     pub fn authorize(&self, line: &str) {
         let path = self.path("authorized_keys");
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         std::fs::write(path, format!("{text}{line}\n")).unwrap();
     }
 
-    /// What the server logged.
+    /// Returns the log of the server.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
-    /// How it is reached as root with its own key, new host keys accepted.
+    /// Returns the target for root with the server's own key; new host keys are accepted.
     pub fn target(&self) -> SshTarget {
         SshTarget {
             port: self.port,
@@ -233,7 +235,7 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// Surroundings without an agent and without keys of the machine's user.
+/// Returns options without an agent and without keys of this machine's user.
 pub fn bare_options() -> ConnectOptions {
     ConnectOptions {
         agent_socket: None,
@@ -242,23 +244,23 @@ pub fn bare_options() -> ConnectOptions {
     }
 }
 
-/// An account made for a test and removed with the value.
+/// An account made for a test, which is removed with the value.
 pub struct TestAccount {
-    /// Its name.
+    /// Name of the account.
     pub name: String,
 }
 
 impl TestAccount {
-    /// An account with a home and the given login shell.
+    /// Makes an account with a home and the given login shell.
     pub fn new(shell: &str) -> Self {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("skep-test-{}-{number}", std::process::id());
-        // `*` is no password and yet not a locked account, which sshd refuses.
+        // `*` is no password, but the account is not locked; sshd refuses locked accounts.
         must("useradd", &["-m", "-s", shell, "-p", "*", &name]);
         Self { name }
     }
 
-    /// An account that may become root without a password.
+    /// Makes an account that may become root without a password.
     pub fn with_sudo(shell: &str) -> Self {
         let account = Self::new(shell);
         let line = format!("{} ALL=(ALL) NOPASSWD: ALL\n", account.name);
@@ -266,7 +268,8 @@ impl TestAccount {
         account
     }
 
-    /// Gives it a password. The hash is a quick one: it stands for nothing but this test.
+    /// Sets the password of the account. The hash is a quick one, because it protects nothing but
+    /// this test.
     pub fn set_password(&self, password: &str) {
         use std::io::Write;
         let mut process = Command::new("chpasswd")
@@ -283,14 +286,14 @@ impl TestAccount {
         assert!(process.wait().unwrap().success());
     }
 
-    /// Writes the account's own file of sudo rules.
+    /// Writes the sudo rules of the account.
     pub fn sudoers(&self, text: &str) {
         let path = self.sudoers_path();
         std::fs::write(&path, text).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
     }
 
-    /// A file in its home.
+    /// Returns the path of a file in the home of the account.
     pub fn home(&self, name: &str) -> PathBuf {
         PathBuf::from("/home").join(&self.name).join(name)
     }

@@ -1,4 +1,5 @@
-//! Secrets from a keyboard: a real terminal (`script` of bsdutils makes it), on which somebody answers each question.
+//! Secrets from a keyboard: a real terminal (made by `script` of bsdutils), on which the test
+//! answers each question.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::sshd::{Sshd, TestAccount, keygen, must, public};
 
-/// Waits until something holds.
+/// Waits until a condition holds.
 fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
     while !holds() {
@@ -94,7 +95,7 @@ fn each_secret_is_asked_for_once_and_is_not_shown() {
         until(&format!("{question}: {}", shown.lock().unwrap()), || {
             shows(question)
         });
-        // A quick typist's letters would be shown before the terminal is told not to.
+        // Letters typed too early would be shown before the terminal hides them.
         let terminal = std::fs::read_to_string(&terminal).unwrap();
         until("letters are hidden", || {
             must("stty", &["-F", terminal.trim(), "-a"]).contains(" -echo ")

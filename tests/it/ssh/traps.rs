@@ -1,8 +1,8 @@
-//! The table of traps in docs/ssh.md names tests: every one of them exists.
+//! Checks that every test exists that the table of traps in docs/ssh.md names.
 
 use std::path::Path;
 
-/// All Rust text below a folder.
+/// Collects all Rust text below a folder.
 fn sources(folder: &Path, text: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
         match entry.path() {
@@ -39,7 +39,7 @@ fn every_test_that_the_table_of_traps_names_exists() {
             .collect();
         assert!(!names.is_empty(), "no test: {row}");
         for name in names {
-            // The attribute of a test stands right above its function.
+            // The attribute of a test is directly above its function.
             let found = [
                 format!("async fn {name}()"),
                 format!("fn {name}()"),

@@ -1,4 +1,4 @@
-//! The verbs about reaching hosts, as a user runs them.
+//! The verbs about connections, as a user runs them.
 
 use std::process::{Command, Output};
 
@@ -63,7 +63,7 @@ async fn ping_says_where_settings_come_from_and_what_is_not_followed() {
     );
 }
 
-/// Keyword, value, the name that `ping -v` gives it, and the value as it shows it.
+/// Keyword, value, name in `ping -v`, and value as `ping -v` shows it.
 const SETTINGS: &[(&str, &str, &str, &str)] = &[
     ("HostName", "127.0.0.1", "address", "127.0.0.1"),
     ("Port", "1", "port", "1"),
@@ -142,7 +142,8 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
         .iter()
         .map(|(keyword, value, ..)| format!(" {keyword} {value}\n"))
         .collect();
-    // By an included file, a rule about the name as it was typed, and one about the name that it stands for.
+    // The configuration has an included file, a rule about the name as typed, and a rule about the
+    // name that it stands for.
     std::fs::write(
         folder.path().join("more"),
         format!("Match originalhost web\n{lines}"),
@@ -160,7 +161,7 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
     .unwrap();
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
-    // As `ssh` says it, and as skep reads it where there is no `ssh`.
+    // With `ssh`, skep uses its answer; without `ssh`, skep reads the configuration itself.
     for without in [false, true] {
         let mut skep = Command::new(env!("CARGO_BIN_EXE_skep"));
         skep.args(["ping", "-v", "-i"])
@@ -172,7 +173,7 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
         }
         let output = skep.output().unwrap();
         let out = text(&output.stdout);
-        // Two tables, one a host, in the inventory's order.
+        // Two tables, one per host, in the order of the inventory.
         let (web, other) = out
             .split_once("\nsecond\n")
             .unwrap_or_else(|| panic!("{out}"));
