@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_host_whose_task_panics_is_failed_and_no_host_behind_it_is_lost() {
+    async fn panicked_host_is_failed_and_later_hosts_are_kept() {
         let (fleet, hosts) = site("docker01");
         let seen = read_cluster(&fleet, &hosts, 1, true).await;
         let states: Vec<(Option<&HostName>, &str)> = seen

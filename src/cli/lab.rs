@@ -24,7 +24,8 @@ pub struct LabArgs {
     /// Name of the lab environment; several can exist side by side
     // `--lot` is the name of this flag in older versions.
     #[arg(
-        long,
+        id = "environment",
+        long = "name",
         alias = "lot",
         global = true,
         default_value = "lab",
@@ -103,7 +104,7 @@ enum LabVerb {
     Load {
         /// Image to load
         #[arg(value_enum)]
-        name: ImageName,
+        image: ImageName,
         /// The nodes, such as docker02 [default: all]
         nodes: Vec<String>,
     },
@@ -302,7 +303,7 @@ fn on_nodes(lab: &lab::Lab, verb: &LabVerb, progress: ProgressFn<'_>) -> anyhow:
                 progress(&format!("{node}: connected"));
             }
         }
-        LabVerb::Load { name, nodes } => lab.load_image((*name).into(), nodes, progress)?,
+        LabVerb::Load { image, nodes } => lab.load_image((*image).into(), nodes, progress)?,
         _ => {
             for node in lab.nodes() {
                 let state = match lab.node_state(&node.name)? {

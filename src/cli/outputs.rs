@@ -104,7 +104,7 @@ pub async fn deliver(
         if let Err(error) = write_whole(path, &content, mode) {
             screen.styled_note(
                 &red,
-                &format!("error: {error}; the existing file was not changed"),
+                &format!("error: {error}; an existing file is left unchanged"),
             );
             whole = false;
         }

@@ -143,7 +143,7 @@ mod tests {
     use crate::model::ShellQuery;
 
     #[tokio::test]
-    async fn a_host_whose_task_panics_is_failed_and_the_others_answer() {
+    async fn panicked_host_is_failed_and_others_answer() {
         let (fleet, hosts) = site("docker02");
         let replies = ask_fleet(
             &fleet,

@@ -24,7 +24,7 @@ pub enum Severity {
     Warning,
 }
 
-/// One error or warning.
+/// An error or a warning.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// Error or warning.
@@ -114,8 +114,7 @@ pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
     /// Adds a diagnostic. A duplicate is not repeated: its hosts and releases are added to the
-    /// earlier
-    /// diagnostic.
+    /// earlier diagnostic.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         match self
             .0
@@ -163,7 +162,7 @@ impl Diagnostics {
     /// Returns the diagnostics as `Ok` if there are only warnings, and as `Err` if one is an error.
     ///
     /// # Errors
-    /// All diagnostics, warnings included.
+    /// The whole list, warnings included.
     pub fn into_result(self) -> Result<Self, Self> {
         if self.has_errors() {
             Err(self)

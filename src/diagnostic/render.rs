@@ -13,8 +13,7 @@ const HOSTS_SHOWN: usize = 3;
 
 impl Diagnostics {
     /// Returns all diagnostics as text that ends in a newline, with a count in the last line. The
-    /// text
-    /// is empty if there is no diagnostic.
+    /// text is empty if there is no diagnostic.
     #[must_use]
     pub fn render(&self, colour: bool) -> String {
         let mut text: String = self

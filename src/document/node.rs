@@ -10,7 +10,7 @@ use toml::de::{DeArray, DeTable, DeValue};
 pub struct TomlNode {
     /// The value.
     pub value: TomlValue,
-    /// Byte range of the value in its source; values rendered from it by a template inherit the
+    /// Byte range of the value in its source. Values that a template renders from it inherit the
     /// range.
     pub span: Range<usize>,
 }
@@ -29,7 +29,7 @@ pub enum TomlValue {
     Table(Vec<TomlEntry>),
 }
 
-/// One key of a table.
+/// An entry of a table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TomlEntry {
     /// The key.

@@ -95,8 +95,9 @@ fn syntax_error(source: &Arc<SourceFile>, error: &toml::de::Error) -> Diagnostic
     let span = error.span().unwrap_or(0..0);
     let text = source.text().get(span.clone()).unwrap_or_default();
     let diagnostic = if error.message().contains("duplicate key") {
-        Diagnostic::error(format!("`{}` is defined twice", text.trim()))
-            .hint("a host, a setting or a key may be given once in a file: remove one of the two")
+        Diagnostic::error(format!("`{}` is defined twice", text.trim())).hint(
+            "a host, a setting or a key may appear only once in a file; remove one of the two",
+        )
     } else {
         let message = error.message().lines().collect::<Vec<_>>().join("; ");
         Diagnostic::error(format!("not valid TOML: {message}"))

@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lost_requests_are_counted_and_the_gap_is_measured() {
+    async fn lost_requests_and_outage_are_measured() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, port) = (
             listener.local_addr().unwrap().ip(),

@@ -16,7 +16,7 @@ pub(super) const SERVICES_WITHIN: Duration = Duration::from_secs(120);
 /// Limit until the cluster is healthy again after the machines have booted.
 pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 
-/// All measurements of a drill.
+/// Measurements of a drill.
 #[derive(Debug, Clone, Default)]
 pub struct DrillMeasurement {
     /// Observed recovery of the swarm.
@@ -79,7 +79,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             expected: "none".into(),
             measured: watched.leader.map_or_else(
                 || format!("none for {}", seconds(watched.whole)),
-                |_| "a leader was elected".into(),
+                |_| "there is a leader".into(),
             ),
             held: Some(watched.leader.is_none()),
         });

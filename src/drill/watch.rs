@@ -13,7 +13,7 @@ use crate::swarm::{DockerInfo, SwarmNode};
 /// Time between two samples.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One sample of the swarm.
+/// A sample of the swarm.
 #[derive(Debug, Clone, Default)]
 pub struct SwarmSample {
     /// True if a manager reports a leader.

@@ -8,7 +8,7 @@ use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{FieldReader, TomlEntry, did_you_mean};
 
-/// One group.
+/// A group of hosts.
 #[derive(Debug, Clone, Default)]
 pub struct Group {
     /// Variables of the group's hosts.

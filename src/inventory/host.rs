@@ -8,16 +8,17 @@ use crate::diagnostic::SourceSpan;
 use crate::document::{FieldReader, TomlEntry, did_you_mean};
 use crate::names::HostName;
 
-/// One host of the inventory.
+/// A host of the inventory.
 #[derive(Debug, Clone)]
 pub struct Host {
     /// Place of the host's name in its file.
     pub place: SourceSpan,
     /// Connection settings.
     pub target: SshTarget,
-    /// All groups of the host: parents before children, then in the order given.
+    /// Groups of the host, including inherited ones: parents before children, then in the order
+    /// given.
     pub groups: Vec<String>,
-    /// True if the host is meant to be in no play.
+    /// True if it is intended that no play selects the host.
     pub unmanaged: bool,
     /// True if the host's file allows breaking it on purpose (`disposable = true`).
     pub disposable: bool,

@@ -30,7 +30,7 @@ pub struct InventoryRequest {
     pub extra_vars: Vec<String>,
 }
 
-/// All hosts with their connection settings, groups and variables.
+/// The loaded inventory: hosts with their connection settings, groups and variables.
 #[derive(Debug, Default)]
 pub struct Inventory {
     pub(super) hosts: IndexMap<HostName, Host>,

@@ -1,8 +1,9 @@
 //! The inventory: the hosts, how each is reached, and the variables that differ between them.
 //!
-//! Variables, from the weakest to the strongest: playbook `[vars]`, inventory `[vars]`, `[groups.NAME.vars]` (parents
-//! before children, then in the order of the host's `groups`), `[hosts.NAME] vars`, `-e`. A stronger value replaces a
-//! weaker one as a whole; tables are not merged.
+//! Variables, from the weakest to the strongest: playbook `[vars]`, inventory `[vars]`,
+//! `[groups.NAME.vars]` (parents before children, then in the order of the host's `groups`),
+//! `[hosts.NAME] vars`, `-e`. A stronger value replaces a weaker one as a whole; tables are not
+//! merged.
 
 mod address;
 mod external;

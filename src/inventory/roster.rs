@@ -4,14 +4,14 @@ use indexmap::IndexMap;
 
 use crate::names::HostName;
 
-/// All hosts of the inventory in the form that kinds use.
+/// Hosts of the inventory in the form that kinds use.
 #[derive(Debug, Clone, Default)]
 pub struct Roster {
     /// Hosts by name, in the inventory's order.
     pub hosts: IndexMap<HostName, RosterEntry>,
 }
 
-/// One host of the [`Roster`].
+/// A host of the [`Roster`].
 #[derive(Debug, Clone, Default)]
 pub struct RosterEntry {
     /// Name or address that SSH connects to.

@@ -142,7 +142,7 @@ impl ConnectionSettings {
     /// not given.
     pub(super) fn target(self, name: HostName, address: String) -> SshTarget {
         let origins = self.origins();
-        // A login as root needs no sudo. The SSH configuration may still change the user later.
+        // A login as root needs no sudo. The SSH configuration may still set the user later.
         let become_root = self.become_root.unwrap_or(false) && self.user.as_deref() != Some("root");
         let user = self.user.unwrap_or_else(local_user);
         let become_user = self.become_user.unwrap_or_else(|| "root".into());

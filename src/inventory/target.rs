@@ -61,8 +61,8 @@ pub struct SshTarget {
     pub known_hosts: Vec<PathBuf>,
     /// Time limit for one attempt to connect and log in; default 10 s.
     pub connect_timeout: Duration,
-    /// Time during which refused or silent connections are retried while a machine boots; default 0
-    /// s (one attempt).
+    /// Time during which refused or silent connections are retried while a machine boots. Default:
+    /// 0 s, which means one attempt.
     pub connect_wait: Duration,
     /// SSH configuration that fills in settings that the inventory does not give; default: the
     /// files that `ssh` reads.

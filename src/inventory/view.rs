@@ -17,7 +17,7 @@ pub struct InventoryView {
     pub groups: IndexMap<String, Vec<HostName>>,
 }
 
-/// One host of the view.
+/// A host of the view.
 #[derive(Debug, serde::Serialize)]
 #[expect(
     missing_docs,

@@ -97,7 +97,7 @@ impl PathType {
 /// State of a path on the host. A symbolic link is described itself, not its target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathState {
-    /// File, directory, link or something else.
+    /// Type of the path.
     pub kind: PathType,
     /// Name of the owner, or the number if no account has it.
     pub owner: String,
@@ -119,7 +119,7 @@ pub struct PathState {
     pub content: Option<Vec<u8>>,
 }
 
-/// One file below /etc/apt that names package sources.
+/// A file below /etc/apt that names package sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AptSourceFile {
     /// Absolute path.
@@ -149,7 +149,7 @@ pub enum AptSimulation {
     Impossible(Vec<String>),
 }
 
-/// One action of an apt simulation.
+/// An action of an apt simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AptAction {
     /// `Inst name [from] (to ...)`; `from` is `None` for a package that is not installed yet.
@@ -256,7 +256,7 @@ pub enum ProbeError {
     Unusable(String),
 }
 
-/// All answers of one host, by query.
+/// Answers of one host, by query.
 #[derive(Debug, Clone, Default)]
 pub struct HostAnswers {
     entries: HashMap<Query, Result<QueryAnswer, ProbeError>>,

@@ -54,7 +54,7 @@ impl DisplayValue {
     }
 }
 
-/// One field of a resource that differs.
+/// A field of a resource that differs.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct FieldChange {
     /// Name of the field in the playbook.

@@ -45,7 +45,7 @@ pub trait FileLoader {
     fn template(&self, path: &str) -> Result<String, InvalidField>;
 }
 
-/// One entry of a folder.
+/// An entry of a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TreeEntry {
     /// Path below the folder, with `/` between its parts.

@@ -61,7 +61,7 @@ pub struct DeployPreview {
     pub said: String,
 }
 
-/// One write to the Engine's API that the command would make.
+/// A write to the Engine's API that the command would make.
 #[derive(Clone, PartialEq, Eq)]
 pub struct StackWrite {
     /// `POST` or `DELETE`.

@@ -73,7 +73,7 @@ pub enum ResourceScope {
 pub enum Observation<T> {
     /// The state is known.
     Known(T),
-    /// These further queries must be answered first; `observe` is called again with all answers.
+    /// Further queries that must be answered first; `observe` is called again with all answers.
     Needs(Vec<Query>),
 }
 

@@ -11,7 +11,7 @@ use crate::names::HostName;
 /// Default time limit of a step: two minutes.
 pub const STEP_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// One concrete step, with the summary that is shown while it runs.
+/// A concrete step, with the summary that is shown while it runs.
 #[derive(Debug, Clone)]
 pub struct Step {
     /// Summary in the imperative and without secrets: `install docker-ce`.

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// Source of a value on the operator's machine.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValueSource {
-    /// A variable of skep's own environment.
+    /// A variable of skep's own process environment.
     Environment(String),
     /// Output of a command that `sh -c` runs; one line break at its end is removed.
     Command(String),

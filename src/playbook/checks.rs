@@ -46,9 +46,8 @@ impl RunChecks {
                 let warning = warning
                     .related(first.clone(), "first given here")
                     .on_host(host);
-                diagnostics.push(
-                    warning.hint("each run would switch between the two; keep one of them"),
-                );
+                diagnostics
+                    .push(warning.hint("each run would switch between the two; keep one of them"));
             }
         } else {
             of_host.insert(id, (Arc::clone(content), place.clone()));

@@ -130,7 +130,7 @@ fn one(
 }
 
 /// Collects all errors of a table. Serde stops at the first error, so the entry with the error is
-/// removed and the rest is tried again: the author sees three typos in one run. A field that is
+/// removed and the rest is tried again: the author sees all typos in one run. A field that is
 /// missing only because it was removed is not an error.
 fn table_errors(
     declaration: &ResourceDecl,

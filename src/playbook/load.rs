@@ -15,7 +15,7 @@ use crate::inventory::VariableMap;
 /// Plays in the order in which they run.
 #[derive(Debug, Default)]
 pub struct Playbook {
-    /// All plays of all files.
+    /// Plays of all files.
     pub plays: Vec<Play>,
     /// True if plays are missing because of an error; errors that follow from that are not
     /// reported.

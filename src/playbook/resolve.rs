@@ -46,7 +46,7 @@ pub struct ResolvedPlaybook {
     pub warnings: Diagnostics,
 }
 
-/// One play with its hosts.
+/// A play with its hosts.
 #[derive(Debug)]
 pub struct ResolvedPlay {
     /// Name of the play.
@@ -68,7 +68,7 @@ pub struct ResolvedPlay {
     pub fallbacks: IndexMap<HostName, Vec<HostResource>>,
 }
 
-/// One resource of one host.
+/// A resource of one host.
 #[derive(Debug, Clone)]
 pub struct HostResource {
     /// Tags of the resource.
@@ -143,8 +143,8 @@ struct PlaybookResolver<'a> {
     /// Position of each host in the inventory.
     order: HashMap<HostName, usize>,
     checks: RunChecks,
-    /// True if no play or pattern is missing because of an error. Only then are hosts in no play
-    /// reported.
+    /// True if no play or pattern is missing because of an error. Only in this case, hosts in no
+    /// play are reported.
     plays_are_whole: bool,
 }
 
@@ -387,8 +387,8 @@ impl PlaybookResolver<'_> {
     }
 
     /// Binds a deferred resource with the facts of every supported release. An error on every
-    /// release is certain. An error on some releases is a warning, because no host may have such a
-    /// release.
+    /// release is certain. An error on some releases is a warning, because there may be no host
+    /// with such a release.
     fn try_samples(&mut self, deferred: &DeferredResource) {
         let address = self
             .inventory

@@ -30,7 +30,7 @@ impl BenchEnvironment {
                 .args([
                     "lab",
                     "up",
-                    "--lot",
+                    "--name",
                     &lot.name,
                     "--user",
                     "root",
@@ -44,13 +44,13 @@ impl BenchEnvironment {
 
     /// Loads an image of the lab into all nodes, as `NAME:lab`.
     pub(super) fn load(&self, image: &str) {
-        must(skep().args(["lab", "load", image, "--lot", &self.name]));
+        must(skep().args(["lab", "load", image, "--name", &self.name]));
     }
 }
 
 impl Drop for BenchEnvironment {
     fn drop(&mut self) {
-        let _ = skep().args(["lab", "down", "--lot", &self.name]).status();
+        let _ = skep().args(["lab", "down", "--name", &self.name]).status();
     }
 }
 

@@ -90,7 +90,7 @@ fn kinds_do_no_io() {
 }
 
 #[test]
-fn nothing_before_connect_opens_a_socket() {
+fn no_socket_before_connect() {
     for folder in [
         "src/inventory",
         "src/playbook",
@@ -119,7 +119,7 @@ fn nothing_before_connect_opens_a_socket() {
 /// `machine/vagrant.rs` starts, stops, destroys and makes machines of Vagrant for `drill` and `node
 /// rebuild`.
 #[test]
-fn processes_are_started_by_transport_lab_and_schedule_alone() {
+fn only_listed_modules_start_processes() {
     nowhere(
         "src",
         &[
@@ -146,7 +146,7 @@ fn only_report_and_cli_print() {
 }
 
 #[test]
-fn the_runner_knows_no_kind_no_command_line_and_no_report() {
+fn runner_uses_no_kind_cli_or_report() {
     let mut forbidden = vec![
         "crate::cli".to_owned(),
         "crate::report".to_owned(),
@@ -165,7 +165,7 @@ fn the_runner_knows_no_kind_no_command_line_and_no_report() {
 /// `plan` and `check` end in the forecast. Every function that changes a host needs a `Permit`, and
 /// the compiler lets only `runner::apply` make one. This test checks that no code bypasses it.
 #[test]
-fn what_looks_cannot_act() {
+fn read_only_code_cannot_change_hosts() {
     nowhere("src", &["runner/apply/permit.rs"], &["Permit(()"]);
     nowhere("src", &["runner/apply/run.rs"], &["Permit::grant"]);
     nowhere(
@@ -229,12 +229,12 @@ fn what_looks_cannot_act() {
 }
 
 #[test]
-fn anyhow_stays_in_the_command_line() {
+fn anyhow_is_only_used_in_cli() {
     nowhere("src", &["src/cli"], &["anyhow"]);
 }
 
 #[test]
-fn no_unwrap_and_nothing_unfinished_outside_tests() {
+fn no_unwrap_or_todo_outside_tests() {
     nowhere(
         "src",
         &[],
@@ -249,7 +249,7 @@ fn no_unwrap_and_nothing_unfinished_outside_tests() {
 }
 
 #[test]
-fn files_are_short_and_well_named() {
+fn files_are_short_and_have_module_comments() {
     let mut found = Vec::new();
     for (path, text) in sources("src") {
         let lines = code(&path, &text)
@@ -268,7 +268,7 @@ fn files_are_short_and_well_named() {
 }
 
 #[test]
-fn the_lock_file_stays_small() {
+fn lock_file_stays_small() {
     let lock =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.lock")).unwrap();
     let packages = lock.matches("[[package]]").count();
@@ -279,7 +279,7 @@ fn the_lock_file_stays_small() {
 }
 
 #[test]
-fn no_test_file_is_forgotten() {
+fn every_test_file_is_listed() {
     for binary in ["tests/it", "tests/lab"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(binary);
         let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
@@ -297,7 +297,7 @@ fn no_test_file_is_forgotten() {
 }
 
 #[test]
-fn the_test_runner_names_modules_that_exist() {
+fn nextest_filters_name_existing_modules() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
     let settings: toml::Table = text.parse().unwrap();

@@ -121,7 +121,7 @@ fn every_kind_is_documented_with_an_example_that_resolves() {
 }
 
 #[test]
-fn what_the_documents_link_to_is_there() {
+fn document_links_have_targets() {
     for folder in [".", "docs", "docs/decisions"] {
         for file in files(folder, "md") {
             let text = std::fs::read_to_string(&file).unwrap();

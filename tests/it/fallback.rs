@@ -145,7 +145,7 @@ fn resources(summary: &RunSummary, host: &str) -> Vec<(String, Outcome)> {
 const PLAYS: &str = "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [{ network = { name = \"back\" } }]\n";
 
 #[test]
-fn the_next_manager_carries_and_the_report_says_so() {
+fn next_manager_takes_over_cluster_resources() {
     let differs = vec![("network[back]".to_owned(), Outcome::Differs)];
     let summary = check([true, true, true], PLAYS, &[]);
     assert_eq!(resources(&summary, "docker01"), differs);
@@ -173,7 +173,7 @@ fn the_next_manager_carries_and_the_report_says_so() {
 }
 
 #[test]
-fn what_nobody_could_look_at_is_said_and_is_not_clean() {
+fn unread_cluster_resource_is_reported_and_not_in_sync() {
     let unread = |summary: &RunSummary| {
         let notes = of(summary, "docker01").notes.join("\n");
         assert!(
@@ -196,7 +196,7 @@ fn what_nobody_could_look_at_is_said_and_is_not_clean() {
 }
 
 #[test]
-fn what_would_be_another_content_elsewhere_is_not_taken_over() {
+fn resource_with_other_content_is_not_taken_over() {
     let plays = "[[plays]]\nname = \"Cluster\"\nhosts = \"managers\"\nresources = [\n  { network = { name = \"back\" } },\n  \
                  { network = { name = \"net-{{ host.name }}\" } },\n]\n";
     let summary = check([false, true, true], plays, &[]);

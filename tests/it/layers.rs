@@ -1,14 +1,14 @@
-//! The order of the modules, and the names of types, read off the sources.
+//! Checks the order of the modules and the names of types on the sources.
 //!
-//! `LAYERS` is the order that docs/architecture.md draws. Every import of another module that does not point
-//! down in it fails here.
+//! `LAYERS` is the order that docs/architecture.md draws. Every import of another module that does
+//! not point down in it fails the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::architecture::{code, sources};
 
-/// The modules of the crate, the lowest layer first. A module may import modules of lower layers only.
+/// Modules of the crate, the lowest layer first. A module may import modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
     &["names"],
     &["diagnostic", "lab"],
@@ -151,4 +151,80 @@ fn type_names_are_defined_once() {
             "{name} is defined once: take it off the list"
         );
     }
+}
+
+/// Names of the public types that a Rust file defines at its top level.
+fn public_types(text: &str) -> BTreeSet<String> {
+    text.lines()
+        .filter_map(|line| {
+            let (keyword, rest) = line.strip_prefix("pub ")?.split_once(' ')?;
+            let name = rest
+                .split(|letter: char| !letter.is_alphanumeric())
+                .next()?;
+            ["struct", "enum", "trait", "type"]
+                .contains(&keyword)
+                .then(|| name.to_owned())
+        })
+        .collect()
+}
+
+/// Names of the types that src/MODULE/mod.rs exports: re-exported, or defined in the file itself.
+fn exported_types(module: &str) -> BTreeSet<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("src")
+        .join(module);
+    let text = std::fs::read_to_string(folder.join("mod.rs")).unwrap();
+    let mut types = public_types(&text);
+    for part in text.split("\npub use ").skip(1) {
+        let export = part.split(';').next().unwrap().trim();
+        if let Some(file) = export.strip_suffix("::*") {
+            let paths = [format!("{file}.rs"), format!("{file}/mod.rs")];
+            let mut texts = paths
+                .iter()
+                .filter_map(|path| std::fs::read_to_string(folder.join(path)).ok());
+            types.extend(public_types(&texts.next().unwrap()));
+            continue;
+        }
+        // CamelCase names are types; constants have no lower-case letter, functions no capital.
+        types.extend(
+            export
+                .split(|letter: char| !letter.is_alphanumeric() && letter != '_')
+                .filter(|word| word.starts_with(|first: char| first.is_ascii_uppercase()))
+                .filter(|word| word.contains(|letter: char| letter.is_ascii_lowercase()))
+                .map(str::to_owned),
+        );
+    }
+    types
+}
+
+#[test]
+fn glossary_lists_public_types() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let (_, glossary) = page.split_once("\n### Types\n").unwrap();
+    let (mut wrong, mut checked) = (Vec::new(), 0);
+    for module in LAYERS.iter().copied().flatten() {
+        if ["cli", "lab"].contains(module) {
+            continue;
+        }
+        let section = glossary
+            .split("\n#### ")
+            .find_map(|section| section.strip_prefix(&format!("`{module}`\n")))
+            .unwrap_or_default();
+        let listed: BTreeSet<String> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        let exported = exported_types(module);
+        checked += exported.len();
+        for name in exported.difference(&listed) {
+            wrong.push(format!("docs/architecture.md lacks {module}::{name}"));
+        }
+        for name in listed.difference(&exported) {
+            wrong.push(format!("{module} does not export {name}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(checked > 200, "only {checked} types were found");
 }

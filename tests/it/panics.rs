@@ -277,7 +277,7 @@ fn did(ran: &Ran, host: &str, part: &str) -> bool {
 }
 
 #[test]
-fn a_panic_in_the_forecast_is_a_failed_host() {
+fn panic_in_forecast_fails_host() {
     for part in ["connect", GATHER] {
         for acts in [false, true] {
             let ran = run(&[("docker02", part)], &plays("", ""), acts);
@@ -304,7 +304,7 @@ fn a_panic_in_the_forecast_is_a_failed_host() {
 }
 
 #[test]
-fn a_panic_in_the_forecast_is_in_every_report() {
+fn panic_in_forecast_is_in_every_report() {
     let ran = run(&[("docker02", GATHER)], &plays("", ""), false);
     let filtered = FilteredRun {
         summary: ran.summary,
@@ -332,7 +332,7 @@ fn a_panic_in_the_forecast_is_in_every_report() {
 }
 
 #[test]
-fn a_panic_in_apply_is_a_failed_host_without_further_steps() {
+fn panic_in_apply_fails_host_and_stops_its_steps() {
     let ran = run(&[("docker02", "step-one")], &plays("", ""), true);
     only_the_second_failed(&ran, "apply");
     let outcomes = &of(&ran.summary, "docker02").resources;
@@ -347,7 +347,7 @@ fn a_panic_in_apply_is_a_failed_host_without_further_steps() {
 }
 
 #[test]
-fn what_was_done_before_a_panic_in_apply_is_kept() {
+fn changes_before_panic_in_apply_are_kept() {
     let ran = run(&[("docker02", "step-two")], &plays("", ""), true);
     only_the_second_failed(&ran, "apply");
     let outcomes = &of(&ran.summary, "docker02").resources;
@@ -365,7 +365,7 @@ fn what_was_done_before_a_panic_in_apply_is_kept() {
 }
 
 #[test]
-fn a_panic_counts_for_max_fail() {
+fn panic_counts_for_max_fail() {
     let plays = plays("serial = 1\nmax_fail = 0", "");
     let ran = run(&[("docker01", "step-one")], &plays, true);
     assert!(of(&ran.summary, "docker01").failure.is_some());
@@ -379,7 +379,7 @@ fn a_panic_counts_for_max_fail() {
 }
 
 #[test]
-fn no_engine_is_disturbed_behind_one_whose_change_panicked() {
+fn no_engine_is_disrupted_after_panicked_change() {
     let plays = plays("serial = 1", ", disturbs = \"engine_restart\"");
     let ran = run(&[("docker01", "step-one")], &plays, true);
     assert!(of(&ran.summary, "docker01").failure.is_some());
@@ -395,7 +395,7 @@ fn no_engine_is_disturbed_behind_one_whose_change_panicked() {
 }
 
 #[test]
-fn a_panic_at_the_end_of_apply_is_a_failed_host_that_was_not_verified() {
+fn panic_at_end_of_apply_fails_host_as_not_verified() {
     let ran = run(&[("docker02", VERIFY)], &plays("", ""), true);
     assert!(ran.told.is_empty(), "the last reading sends no events");
     let ran = Ran {
@@ -409,7 +409,7 @@ fn a_panic_at_the_end_of_apply_is_a_failed_host_that_was_not_verified() {
 }
 
 #[test]
-fn a_panic_while_the_record_is_written_is_a_failed_host() {
+fn panic_while_writing_record_fails_host() {
     let ran = run(&[("docker02", RECORD)], &plays("", ""), true);
     only_the_second_failed(&ran, "record");
     for host in HOSTS {
@@ -423,7 +423,7 @@ fn a_panic_while_the_record_is_written_is_a_failed_host() {
 }
 
 #[test]
-fn a_panic_while_the_lock_is_released_is_a_failed_host() {
+fn panic_while_releasing_lock_fails_host() {
     let ran = run(&[("docker02", RELEASE)], &plays("", ""), true);
     only_the_second_failed(&ran, "release");
     for host in HOSTS {
@@ -433,7 +433,7 @@ fn a_panic_while_the_lock_is_released_is_a_failed_host() {
 
 /// Runs in a process of its own, because the panic hook belongs to the process.
 #[test]
-fn the_panic_of_a_task_is_told_with_its_place_and_not_printed() {
+fn task_panic_is_logged_with_location_and_not_printed() {
     const CHILD: &str = "SKEP_TEST_OF_PANICS";
     if std::env::var_os(CHILD).is_some() {
         keep_panics_off_the_screen();
@@ -446,7 +446,7 @@ fn the_panic_of_a_task_is_told_with_its_place_and_not_printed() {
         let other = std::panic::catch_unwind(|| panic!("outside of a task"));
         return assert!(other.is_err());
     }
-    let name = "panics::the_panic_of_a_task_is_told_with_its_place_and_not_printed";
+    let name = "panics::task_panic_is_logged_with_location_and_not_printed";
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture"])
         .env(CHILD, "1")

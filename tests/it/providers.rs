@@ -109,7 +109,7 @@ impl ProviderFolder {
 }
 
 #[test]
-fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
+fn vagrant_settings_reach_virtualbox_and_libvirt() {
     let site = ProviderFolder::new();
     let gigabytes = 1024_u64 * 1024 * 1024;
     for (provider, disk) in [
@@ -166,7 +166,7 @@ fn virtualbox_and_libvirt_are_asked_for_what_the_settings_say() {
 }
 
 #[test]
-fn the_settings_choose_box_and_provider() {
+fn vagrant_settings_choose_box_and_provider() {
     let site = ProviderFolder::new();
     // Both providers are installed; Vagrant itself would take VirtualBox, which the file names
     // first.

@@ -60,7 +60,7 @@ impl SourcesFolder {
 const USUAL: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 #[test]
-fn vagrant_that_cannot_be_asked_is_one_sentence() {
+fn vagrant_failure_is_one_sentence() {
     let site = SourcesFolder::new();
     site.refused(
         USUAL,
@@ -84,7 +84,7 @@ fn vagrant_that_cannot_be_asked_is_one_sentence() {
 }
 
 #[test]
-fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
+fn vagrant_queries_run_in_parallel_and_are_cached() {
     let site = SourcesFolder::new();
     site.write(
         "Vagrantfile",
@@ -130,7 +130,7 @@ fn vagrant_is_asked_both_questions_at_once_and_its_answer_is_used_again() {
 }
 
 #[test]
-fn what_a_machine_advertises_is_not_guessed() {
+fn vagrant_swarm_address_is_not_guessed() {
     let site = SourcesFolder::new();
     site.write(
         "Vagrantfile",
@@ -180,7 +180,7 @@ fn what_a_machine_advertises_is_not_guessed() {
 }
 
 #[test]
-fn every_shipped_setting_of_vagrant_validates() {
+fn shipped_vagrant_settings_validate() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vagrant");
     let (site, mut settings) = (SourcesFolder::new(), vec!["cluster.toml".to_owned()]);
     for file in ["Vagrantfile", "settings.rb", "cluster.toml"] {
@@ -314,7 +314,7 @@ const TERRAFORM: &str = r#"{
 }"#;
 
 #[test]
-fn terraform_is_read_merged_and_kept() {
+fn terraform_inventory_is_merged_and_saved() {
     let site = SourcesFolder::new();
     site.write("infra/output.json", TERRAFORM);
     // The fake answers the only query that the real program gets, in its folder.
@@ -395,7 +395,7 @@ fn terraform_is_read_merged_and_kept() {
 }
 
 #[test]
-fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
+fn ansible_ini_is_read_without_ansible() {
     let site = SourcesFolder::new();
     site.write(
         "hosts.ini",
@@ -423,7 +423,7 @@ fn ansible_files_are_read_without_ansible_as_far_as_that_goes() {
 }
 
 #[test]
-fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
+fn ansible_inventory_program_gives_the_same_result() {
     let site = SourcesFolder::new();
     let view = |path: &str, file: &str| {
         let (code, text) = site.inventory(path, &["-i", &format!("ansible:{file}"), "--json"]);
@@ -462,7 +462,7 @@ fn ansible_itself_is_asked_where_it_is_and_says_the_same() {
 }
 
 #[test]
-fn an_executable_prints_json() {
+fn executable_inventory_prints_json() {
     let site = SourcesFolder::new();
     site.program(
         "list",
@@ -496,7 +496,7 @@ fn an_executable_prints_json() {
 }
 
 #[test]
-fn what_does_not_run_is_listed_and_not_tried() {
+fn stopped_host_is_listed_and_not_contacted() {
     let site = SourcesFolder::new();
     site.write(
         "i.toml",

@@ -231,5 +231,5 @@ pub fn stopped_registry(lab: &TestLab) {
     let inventory = lab.inventory();
     skep(&["status", "--images", "-i", &inventory])
         .exits(1)
-        .says("no task of its service runs");
+        .says("its service has no running task");
 }

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ends_are_found_in_whatever_pieces_the_bytes_come() {
+    fn packet_ends_are_found_for_any_chunk_size() {
         let clear = |code: u8| [&[0, 0, 0, 12, 10, code][..], &[0; 10]].concat();
         let sealed = [&[0, 0, 0, 32][..], &[7; 32 + TAG]].concat();
         let parts = [

@@ -223,7 +223,9 @@ fn range(pattern: &str) -> Result<Vec<String>, String> {
         return Ok(vec![pattern.to_owned()]);
     };
     let refused = || {
-        format!("`{pattern}` needs Ansible itself; without Ansible, a name may have one range of numbers")
+        format!(
+            "`{pattern}` needs Ansible itself; without Ansible, a name may have one range of numbers"
+        )
     };
     let (inside, after) = rest.split_once(']').ok_or_else(refused)?;
     let (first, last) = inside.split_once(':').ok_or_else(refused)?;

@@ -72,10 +72,8 @@ pub(super) fn run(
     let readers = (reader(child.stdout.take()), reader(child.stderr.take()));
     let success = wait(&mut child, TIME_LIMIT).ok_or_else(|| {
         let limit = humantime::format_duration(TIME_LIMIT);
-        ExternalInventoryError::new(format!(
-            "`{line}` timed out after {limit}"
-        ))
-        .hint("run it by hand to see what it waits for")
+        ExternalInventoryError::new(format!("`{line}` timed out after {limit}"))
+            .hint("run it by hand to see what it waits for")
     })?;
     let text = |reader: std::thread::JoinHandle<Vec<u8>>| {
         String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()

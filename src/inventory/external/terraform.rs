@@ -70,7 +70,9 @@ fn error(text: &str) -> &str {
 
 fn read(text: &str, folder: &Path) -> Result<GeneratedInventory, ExternalInventoryError> {
     let outputs: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
-        ExternalInventoryError::new(format!("`terraform output -json` did not print valid JSON: {error}"))
+        ExternalInventoryError::new(format!(
+            "`terraform output -json` did not print valid JSON: {error}"
+        ))
     })?;
     let outputs_of = |name: &str| {
         outputs

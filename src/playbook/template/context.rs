@@ -166,8 +166,8 @@ impl Object for HostObject {
         }
     }
 
-    // `swarm_address`, `groups` and `vars` can be read, but are not listed as keys of the table:
-    // `swarm_address` may be unset.
+    // `swarm_address`, `groups` and `vars` can be read but are not listed as keys of the table,
+    // because `swarm_address` may be unset and `vars` is a table of its own.
     fn enumerate(self: &Arc<Self>) -> Enumerator {
         Enumerator::Str(&HOST_FIELDS[..4])
     }

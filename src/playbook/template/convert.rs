@@ -42,7 +42,11 @@ pub(super) fn to_node(value: &Template, span: &Range<usize>) -> Result<Option<To
         ValueKind::String => TomlValue::String(value.as_str().unwrap_or_default().to_owned()),
         ValueKind::Seq | ValueKind::Iterable => TomlValue::Array(items(value, span)?),
         ValueKind::Map => TomlValue::Table(entries(value, span)?),
-        kind => return Err(format!("a template gave {kind}, which TOML cannot represent")),
+        kind => {
+            return Err(format!(
+                "a template gave {kind}, which TOML cannot represent"
+            ));
+        }
     };
     Ok(Some(TomlNode::new(made, span.clone())))
 }

@@ -1,5 +1,5 @@
-//! Templates: minijinja with strict undefined values. A string that consists of one `{{ expression
-//! }}` gives the value of the expression (a list, a number, a table). Any other string gives text.
+//! Templates: minijinja with strict undefined values. A string that is a single `{{ expression }}`
+//! gives the value of the expression (a list, a number, a table). Any other string gives text.
 
 mod context;
 mod convert;

@@ -74,10 +74,12 @@ pub(super) fn file(path: &Path, limit: u64) -> Result<Vec<u8>, InvalidField> {
         .len();
     if size > limit {
         let message = format!(
-            "{} is {size} bytes large, the limit is {limit}",
+            "{} is {size} bytes large, but only {limit} bytes are left of the limit",
             path.display()
         );
-        return Err(InvalidField::new("", message).hint("leave out what the image does not need"));
+        return Err(
+            InvalidField::new("", message).hint("leave out files that the image does not need")
+        );
     }
     std::fs::read(path).map_err(|error| unreadable(path, &error))
 }
@@ -114,7 +116,7 @@ mod tests {
             file(&at("a"), 0)
                 .unwrap_err()
                 .message
-                .contains("the limit is 0")
+                .contains("only 0 bytes are left")
         );
     }
 }

@@ -6,7 +6,7 @@ use super::site::DriftSite;
 const RECORD: &str = "/var/lib/skep/applied.json";
 
 #[test]
-fn causes_tell_who_changed_what() {
+fn causes_distinguish_host_and_playbook_changes() {
     let site = DriftSite::new(1);
     site.write("motd.j2", "hello\n");
     site.playbook(
@@ -56,7 +56,7 @@ fn causes_tell_who_changed_what() {
 }
 
 #[test]
-fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
+fn unusable_record_is_reported_and_rewritten() {
     let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'hunter2', secret = true } },");
     site.run("apply", &["--yes"]).exits(0);
@@ -82,7 +82,7 @@ fn a_record_that_cannot_be_used_is_reported_and_written_anew() {
 }
 
 #[test]
-fn a_record_that_cannot_be_written_is_said_and_the_host_is_as_asked() {
+fn unwritable_record_is_reported_and_apply_succeeds() {
     let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.on(0, "mount -o remount,ro /var/lib/skep");

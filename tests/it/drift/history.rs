@@ -55,15 +55,17 @@ fn history_shows_when_drift_began_and_ended() {
 }
 
 #[test]
-fn a_history_that_cannot_be_kept_is_said_and_fails_nothing() {
+fn unwritable_history_is_a_warning() {
     let site = DriftSite::new(1);
     site.playbook("{ directory = { path = 'HOST' } },");
     site.write("state", "a file where the folder should be");
-    site.run("check", &[]).exits(0).says("the history was not kept");
+    site.run("check", &[])
+        .exits(0)
+        .says("the history was not kept");
 }
 
 #[test]
-fn checks_at_the_same_time_keep_a_report_each() {
+fn parallel_checks_keep_one_report_each() {
     let site = DriftSite::new(1);
     site.playbook("{ directory = { path = 'HOST' } },");
     std::thread::scope(|scope| {

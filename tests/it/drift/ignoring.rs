@@ -16,7 +16,7 @@ fn drifted() -> DriftSite {
 const RULE: &str = "[[ignore]]\nhosts = 'a'\nresource = 'file[*/x]'\nfield = 'mode'\nreason = 'the auditors asked'\n";
 
 #[test]
-fn ignored_drift_is_listed_and_counted_and_an_expired_rule_is_reported() {
+fn ignored_drift_is_listed_and_expired_rule_is_reported() {
     let site = drifted();
     site.run("check", &[]).exits(3);
     site.write(
@@ -100,7 +100,7 @@ fn of_x(site: &DriftSite, event: &str, code: i32) -> (String, Vec<String>) {
 }
 
 #[test]
-fn a_broken_file_of_rules_stops_the_check_before_any_host_is_contacted() {
+fn invalid_ignore_file_stops_check_before_connecting() {
     let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.write(
@@ -122,7 +122,7 @@ fn a_broken_file_of_rules_stops_the_check_before_any_host_is_contacted() {
 }
 
 #[test]
-fn findings_are_chosen_by_fail_on() {
+fn fail_on_selects_findings() {
     let mut site = drifted();
     site.run("check", &["--fail-on", "unreachable,failed"])
         .exits(0)

@@ -110,7 +110,7 @@ fn promtool(what: &str, text: &str) {
 }
 
 #[test]
-fn metrics_are_valid_and_say_what_was_found() {
+fn metrics_are_valid_and_complete() {
     let mut site = DriftSite::new(3);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/y', content = 'y' } },");
     site.run("apply", &["--yes"]).exits(0);
@@ -189,7 +189,7 @@ fn the_parser_is_strict() {
 }
 
 #[test]
-fn the_documented_metrics_and_the_alerts_are_about_metrics_that_exist() {
+fn documented_metrics_and_alerts_exist() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
     let names = |text: &str| -> BTreeSet<String> {

@@ -1,4 +1,5 @@
-//! Drift against real OpenSSH servers: causes, reports, ignore rules, outputs. Each server has a `/var/lib/skep` of its own.
+//! Drift on real OpenSSH servers: causes, reports, ignore rules, outputs. Each server has a
+//! `/var/lib/skep` of its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod causes;

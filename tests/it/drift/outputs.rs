@@ -3,7 +3,7 @@
 use super::site::DriftSite;
 
 #[test]
-fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other() {
+fn failed_output_keeps_old_file_and_stops_no_other() {
     let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);
@@ -77,7 +77,7 @@ fn outputs_go_together_and_one_that_fails_leaves_its_old_file_and_stops_no_other
 }
 
 #[test]
-fn junit_counts_what_it_lists() {
+fn junit_counts_match_its_entries() {
     let mut site = DriftSite::new(3);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },\n{ file = { path = 'HOST/<y>&', content = 'y' } },");
     site.run("apply", &["--yes"]).exits(0);
@@ -116,7 +116,7 @@ fn junit_counts_what_it_lists() {
 }
 
 #[test]
-fn people_are_told_when_the_state_changed_and_only_then() {
+fn notify_runs_only_when_state_changed() {
     let site = DriftSite::new(1);
     site.playbook("{ file = { path = 'HOST/x', content = 'x' } },");
     site.run("apply", &["--yes"]).exits(0);

@@ -141,7 +141,7 @@ fn unpublished(root: &Value, schema: &Value, value: &Value, path: &str, found: &
 }
 
 #[test]
-fn real_reports_are_as_the_published_schema_says() {
+fn reports_match_published_schema() {
     let mut site = DriftSite::new(4);
     let published = site.skep(&["schema", "report"]).exits(0).stdout;
     let schema: Value = serde_json::from_str(&published).unwrap();

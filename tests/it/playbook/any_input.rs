@@ -89,7 +89,7 @@ proptest! {
 }
 
 #[test]
-fn nesting_without_end_is_an_error() {
+fn endless_nesting_is_an_error() {
     for opening in ["a = ", "[vars]\na = "] {
         load(
             "inventory.toml",

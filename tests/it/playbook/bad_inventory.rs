@@ -15,13 +15,13 @@ fn unknown_keys_name_the_nearest_known_one() {
 }
 
 #[test]
-fn wrong_types_and_values_are_told_apart() {
+fn wrong_types_and_wrong_values() {
     let inventory = "[hosts.a]\naddress = 5\nport = 'ssh'\nbecome = 'yes'\ngroups = [1]\n[hosts.b]\naddress = '::1'\nport = 70000\nconnect_wait = '5 parsecs'\nhost_keys = 'accept'\nuser = '-x'\n";
     golden("errors_inventory_types", &refused(inventory).join("\n"));
 }
 
 #[test]
-fn a_host_twice_in_one_file() {
+fn duplicate_host_in_one_file() {
     let lines = refused("[hosts.a]\naddress = '10.0.0.1'\n[hosts.a]\naddress = '10.0.0.2'\n");
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(
@@ -31,7 +31,7 @@ fn a_host_twice_in_one_file() {
 }
 
 #[test]
-fn a_host_twice_over_two_files_shows_both_places() {
+fn duplicate_host_in_two_files_shows_both_places() {
     let project = TestProject::new(&[("more.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n")]);
     let errors = project
         .prepare_files(&["inventory.toml", "more.toml"], &["playbooks/site.toml"])
@@ -40,7 +40,7 @@ fn a_host_twice_over_two_files_shows_both_places() {
 }
 
 #[test]
-fn a_folder_is_one_inventory() {
+fn folder_is_one_inventory() {
     let project = TestProject::new(&[
         ("inv/b.toml", "[hosts.docker02]\naddress = '10.0.0.2'\n"),
         ("inv/a.toml", INVENTORY),
@@ -55,7 +55,7 @@ fn a_folder_is_one_inventory() {
 }
 
 #[test]
-fn an_empty_inventory() {
+fn empty_inventory() {
     for inventory in ["", "[defaults]\nuser = 'x'\n", "[hosts]\n"] {
         let lines = refused(inventory);
         assert_eq!(lines.len(), 1, "{lines:?}");
@@ -67,7 +67,7 @@ fn an_empty_inventory() {
 }
 
 #[test]
-fn an_address_that_is_not_one() {
+fn invalid_addresses() {
     let lines = refused(
         "[hosts.a]\naddress = '192.168.56.256'\n[hosts.b]\naddress = 'b:2222'\n[hosts.'-c']\naddress = 'c'\n[hosts.d_e]\n",
     );
@@ -75,7 +75,7 @@ fn an_address_that_is_not_one() {
 }
 
 #[test]
-fn a_file_that_is_not_utf_8() {
+fn inventory_that_is_not_utf_8() {
     let project = TestProject::new(&[]);
     project.write("inventory.toml", b"[hosts.a]\naddress = 'gr\xfcn'\n");
     let lines = project.error_lines();
@@ -87,7 +87,7 @@ fn a_file_that_is_not_utf_8() {
 }
 
 #[test]
-fn a_file_of_10_mb() {
+fn inventory_of_10_mb() {
     let project = TestProject::new(&[]);
     project.write("inventory.toml", vec![b'#'; 10_000_000]);
     let lines = project.error_lines();
@@ -99,7 +99,7 @@ fn a_file_of_10_mb() {
 }
 
 #[test]
-fn a_file_that_is_not_there() {
+fn missing_inventory_file() {
     let project = TestProject::new(&[]);
     let errors = project
         .prepare_files(&["none.toml"], &["none/either.toml"])
@@ -117,7 +117,7 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
-fn a_host_that_no_play_reaches() {
+fn host_without_play() {
     let project = TestProject::new(&[(
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,db'\nresources = []\n",
@@ -131,7 +131,7 @@ fn a_host_that_no_play_reaches() {
 }
 
 #[test]
-fn a_mistyped_group_of_a_host_is_suggested() {
+fn mistyped_group_is_suggested() {
     let inventory = "[hosts.a]\ngroups = ['managers']\n[hosts.b]\ngroups = ['manager']\n";
     let playbook = "[[plays]]\nhosts = 'managers'\nresources = []\n";
     let lines = TestProject::new(&[
@@ -149,7 +149,7 @@ fn a_mistyped_group_of_a_host_is_suggested() {
 }
 
 #[test]
-fn a_host_may_be_left_out_on_purpose() {
+fn unmanaged_host_needs_no_play() {
     let inventory = format!("{INVENTORY}[hosts.old]\naddress = '10.0.0.1'\nunmanaged = true\n");
     let playbook = "[[plays]]\nhosts = 'managers:workers'\nresources = []\n";
     TestProject::new(&[
@@ -175,7 +175,7 @@ fn groups_must_exist_and_not_contain_themselves() {
 }
 
 #[test]
-fn a_name_is_a_host_or_a_group() {
+fn name_is_either_host_or_group() {
     let lines = refused("[hosts.db]\ngroups = ['all']\n[hosts.a]\ngroups = ['db']\n");
     assert_eq!(
         lines,
@@ -187,7 +187,7 @@ fn a_name_is_a_host_or_a_group() {
 }
 
 #[test]
-fn every_syntax_error_of_every_file_is_told() {
+fn all_syntax_errors_of_all_files_are_reported() {
     let project = TestProject::new(&[
         ("inventory.toml", "[hosts.a]\naddress = \nport = 1 2\n"),
         ("playbooks/site.toml", "[[plays]\nhosts = 'all'\n"),
@@ -196,7 +196,7 @@ fn every_syntax_error_of_every_file_is_told() {
 }
 
 #[test]
-fn variables_cannot_hide_what_templates_offer() {
+fn variables_cannot_shadow_template_names() {
     assert_eq!(
         refused("[vars]\nhost = 1\n'a-b' = 2\n[hosts.a]\n"),
         [
@@ -207,7 +207,7 @@ fn variables_cannot_hide_what_templates_offer() {
 }
 
 #[test]
-fn secrets_are_masked_in_the_line_that_is_shown() {
+fn secrets_are_masked_in_shown_lines() {
     let project = TestProject::new(&[(
         "inventory.toml",
         "[hosts.a]\nbecome_password = \"hunter2\"\n",
@@ -225,7 +225,7 @@ fn secrets_are_masked_in_the_line_that_is_shown() {
 }
 
 #[test]
-fn extra_variables_that_are_none() {
+fn invalid_extra_variables() {
     let mut project = TestProject::new(&[("vars.toml", "a = \n")]);
     project.extra_vars = vec![
         "novalue".into(),

@@ -34,7 +34,7 @@ fn one_resource_has_one_kind() {
 }
 
 #[test]
-fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
+fn unknown_group_is_marked_within_pattern() {
     let project = TestProject::new(&[(
         "playbooks/site.toml",
         "[[plays]]\nhosts = 'managers,worker:!db'\nresources = []\n",
@@ -43,7 +43,7 @@ fn an_unknown_group_in_a_play_is_pointed_at_within_its_pattern() {
 }
 
 #[test]
-fn a_group_may_be_declared_to_be_empty() {
+fn declared_empty_group_is_allowed() {
     let text =
         "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'standby'\nresources = []\n";
     assert_eq!(
@@ -83,7 +83,7 @@ fn plays_need_hosts_and_playbooks_need_plays() {
 }
 
 #[test]
-fn an_include_cycle_names_the_chain() {
+fn include_cycle_names_the_chain() {
     let project = TestProject::new(&[
         ("playbooks/site.toml", "include = ['a.toml']\n"),
         ("playbooks/a.toml", "include = [\n  'sub/b.toml',\n]\n"),
@@ -98,7 +98,7 @@ fn an_include_cycle_names_the_chain() {
 }
 
 #[test]
-fn a_playbook_that_includes_itself() {
+fn playbook_that_includes_itself() {
     let lines = refused("include = ['site.toml']\n");
     assert_eq!(
         lines,
@@ -109,7 +109,7 @@ fn a_playbook_that_includes_itself() {
 }
 
 #[test]
-fn an_include_that_is_not_there_or_is_wrong() {
+fn missing_or_invalid_include() {
     let project = TestProject::new(&[
         (
             "playbooks/site.toml",
@@ -124,7 +124,7 @@ fn an_include_that_is_not_there_or_is_wrong() {
 }
 
 #[test]
-fn the_same_error_on_many_hosts_is_said_once_and_counted() {
+fn same_error_on_many_hosts_is_reported_once() {
     let inventory: String = (0..100)
         .map(|number| format!("[hosts.node{number}]\n"))
         .collect();
@@ -167,7 +167,7 @@ fn unknown_tags_and_limits_are_errors() {
 }
 
 #[test]
-fn errors_of_inventory_playbook_and_templates_come_together() {
+fn errors_of_all_files_are_reported_together() {
     let project = TestProject::new(&[
         (
             "inventory.toml",

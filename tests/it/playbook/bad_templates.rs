@@ -9,14 +9,14 @@ fn refused(resources: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_undefined_variable_is_named_and_pointed_at() {
+fn undefined_variable_is_named_and_marked() {
     let text = playbook("{ symlink = { path = '/home/{{ usr }}/x', target = '/b' } }");
     let project = TestProject::new(&[("playbooks/site.toml", &text)]);
     golden("errors_undefined_variable", &project.errors());
 }
 
 #[test]
-fn every_template_of_a_table_is_tried() {
+fn all_templates_of_a_table_are_checked() {
     let lines = refused(
         "{ symlink = { path = '{{ aaa }}', target = '/{{ host.nme }}' }, when = 'true' },\n{ symlink = { path = '/b', target = '/c' }, when = 'bbb > 1' }",
     );
@@ -24,7 +24,7 @@ fn every_template_of_a_table_is_tried() {
 }
 
 #[test]
-fn a_template_over_several_lines_has_its_own_line() {
+fn error_in_multiline_template_has_its_line() {
     let lines =
         refused("{ symlink = { path = '/a', target = '''\nfirst\n{{ second_line }}\n''' } }");
     assert!(
@@ -42,7 +42,7 @@ fn syntax_unknown_filters_and_unknown_groups() {
 }
 
 #[test]
-fn a_variable_that_fails_is_shown_where_it_was_given_and_where_it_is_used() {
+fn failing_variable_shows_definition_and_use() {
     let inventory = INVENTORY.replace("[defaults]", "[vars]\nbase = '/srv/{{ bas }}'\n[defaults]");
     let text = playbook("{ symlink = { path = '{{ base }}/x', target = '/b' } }");
     let project = TestProject::new(&[
@@ -53,7 +53,7 @@ fn a_variable_that_fails_is_shown_where_it_was_given_and_where_it_is_used() {
 }
 
 #[test]
-fn variables_that_refer_to_each_other_in_a_circle() {
+fn circular_variables() {
     let inventory = INVENTORY.replace(
         "[defaults]",
         "[vars]\na = '{{ b }}'\nb = '{{ a }}'\n[defaults]",
@@ -74,7 +74,7 @@ fn variables_that_refer_to_each_other_in_a_circle() {
 }
 
 #[test]
-fn facts_that_no_release_has_are_an_error_without_a_network() {
+fn unknown_facts_are_errors_in_validate() {
     assert_eq!(
         refused("{ symlink = { path = '/{{ facts.codenam }}', target = '/b' } }"),
         ["playbooks/site.toml:4:27: `facts.codenam` is not defined; did you mean `codename`?"]
@@ -82,7 +82,7 @@ fn facts_that_no_release_has_are_an_error_without_a_network() {
 }
 
 #[test]
-fn what_fails_on_some_releases_only_is_a_warning_that_names_them() {
+fn template_that_fails_on_some_releases_is_a_warning() {
     let text = playbook(
         "{ symlink = { path = '/{{ {\"noble\": 1, \"jammy\": 2, \"resolute\": 3}[facts.codename] }}', target = '/b' } }",
     );

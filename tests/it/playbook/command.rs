@@ -26,7 +26,7 @@ fn validate_exits_0_and_counts() {
 }
 
 #[test]
-fn validate_exits_2_and_says_where() {
+fn validate_exits_2_with_locations() {
     let project = TestProject::new(&[("playbooks/site.toml", &playbook("{ symlnk = {} }"))]);
     let assert = skep(
         &project,
@@ -58,7 +58,7 @@ fn validate_exits_2_and_says_where() {
 }
 
 #[test]
-fn the_only_inventory_is_found_and_several_are_not_guessed_at() {
+fn only_inventory_is_found_and_several_are_an_error() {
     let project = TestProject::new(&[("inventory/a.toml", super::project::INVENTORY)]);
     skep(&project, &["inventory", "--limit", "db"])
         .code(0)
@@ -73,7 +73,7 @@ fn the_only_inventory_is_found_and_several_are_not_guessed_at() {
 }
 
 #[test]
-fn inventory_as_json_is_merged_and_hides_secrets() {
+fn inventory_json_is_merged_and_masks_secrets() {
     let project = TestProject::new(&[(
         "i.toml",
         "[vars]\nregistry_password = 'hunter2'\na = 1\n[hosts.x]\naddress = '10.0.0.1'\ngroups = ['g']\nvars = { a = 2 }\n",

@@ -17,7 +17,7 @@ fn first_column(heading: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn the_example_resolves() {
+fn documented_example_resolves() {
     let example = DOCUMENT
         .split("```toml\n")
         .nth(1)
@@ -42,7 +42,7 @@ fn the_example_resolves() {
 }
 
 #[test]
-fn every_listed_setting_is_known_and_every_known_one_is_listed() {
+fn documented_settings_match_known_settings() {
     let listed = first_column("| connection setting |");
     for setting in &listed {
         let project =
@@ -74,7 +74,7 @@ fn every_listed_setting_is_known_and_every_known_one_is_listed() {
 }
 
 #[test]
-fn every_listed_pattern_selects() {
+fn documented_patterns_select_hosts() {
     let inventory = "[hosts.docker01]\ngroups=['managers','a','b']\n[hosts.web1]\ngroups=['a']\n[hosts.x]\ngroups=['a','b']\n";
     let project = TestProject::new(&[("inventory.toml", inventory)]);
     let inventory =

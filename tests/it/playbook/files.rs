@@ -84,7 +84,7 @@ fn templates_include_others_and_loop_over_hosts() {
 }
 
 #[test]
-fn a_template_has_a_digest() {
+fn sha256_filter_of_template() {
     let project = TestProject::new(&[
         (
             "playbooks/site.toml",
@@ -100,7 +100,7 @@ fn a_template_has_a_digest() {
 }
 
 #[test]
-fn a_template_that_uses_facts_defers_its_file() {
+fn template_with_facts_defers_its_file() {
     let project = TestProject::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),
         ("templates/x.conf", "{% include 'inner.conf' %}"),
@@ -115,7 +115,7 @@ fn a_template_that_uses_facts_defers_its_file() {
 }
 
 #[test]
-fn a_missing_template_lists_the_places_looked_at() {
+fn missing_template_lists_searched_paths() {
     let project = TestProject::new(&[(
         "playbooks/site.toml",
         &file("template = 'nginx.conf', mode = '0644'"),
@@ -131,7 +131,7 @@ fn a_missing_template_lists_the_places_looked_at() {
 }
 
 #[test]
-fn an_undefined_variable_in_a_template_names_template_and_line() {
+fn undefined_variable_in_template_names_file_and_line() {
     let project = TestProject::new(&[
         ("playbooks/site.toml", &file("template = 'x.conf'")),
         ("templates/x.conf", "first\n{% include 'inner.conf' %}\n"),
@@ -141,7 +141,7 @@ fn an_undefined_variable_in_a_template_names_template_and_line() {
 }
 
 #[test]
-fn a_template_with_a_syntax_error_or_a_missing_include() {
+fn template_with_syntax_error_or_missing_include() {
     let project = TestProject::new(&[
         (
             "playbooks/site.toml",
@@ -193,7 +193,7 @@ fn templates_that_are_too_large_or_not_utf_8() {
 }
 
 #[test]
-fn a_mode_that_is_not_octal_is_shown_at_its_value() {
+fn invalid_mode_is_marked_at_its_value() {
     let project = TestProject::new(&[(
         "playbooks/site.toml",
         &playbook(
@@ -222,7 +222,7 @@ fn a_mode_that_is_not_octal_is_shown_at_its_value() {
 }
 
 #[test]
-fn a_rendered_secret_stays_out_of_messages() {
+fn rendered_secret_is_masked_in_messages() {
     let inventory = format!(
         "{}[hosts.docker01.vars]\ndb_password = ['hunter2']\n",
         "[hosts.docker01]\n"

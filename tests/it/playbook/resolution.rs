@@ -77,7 +77,7 @@ fn stronger_variables_replace_weaker_ones() {
 }
 
 #[test]
-fn extra_variables_are_toml_where_they_can_be() {
+fn extra_variables_are_parsed_as_toml() {
     let text = playbook(
         &[
             "{ symlink = { path = '/{{ number + 1 }}', target = '/b' }, when = 'flag' },",
@@ -115,7 +115,7 @@ fn extra_variables_are_toml_where_they_can_be() {
 }
 
 #[test]
-fn the_built_in_names() {
+fn built_in_template_names() {
     let inventory = INVENTORY.replace("[hosts.docker01]", "[groups.swarm]\nchildren = ['managers', 'workers']\n[hosts.docker01]\nuser = 'root'\nvars = { swarm_address = '10.0.0.1', user = 'ann' }");
     let paths = [
         "/user/{{ user }}/{{ host.user }}",
@@ -153,7 +153,7 @@ fn the_built_in_names() {
 }
 
 #[test]
-fn a_lone_expression_keeps_its_type() {
+fn lone_expression_keeps_its_type() {
     let text = format!(
         "{}[vars]\ntable = {{ path = '/t', target = '/b' }}\nnothing = '{{{{ none }}}}'\n",
         playbook(
@@ -168,7 +168,7 @@ fn a_lone_expression_keeps_its_type() {
 }
 
 #[test]
-fn conditions_leave_out_resources_and_plays() {
+fn when_skips_resources_and_plays() {
     let text = "[[plays]]\nhosts = 'all'\nwhen = \"'workers' in host.groups\"\nresources = [\n  { symlink = { path = '/a', target = '/b' } },\n  { symlink = { path = '/db', target = '/b' }, when = \"{{ 'db' in host.groups }}\" },\n  { symlink = { path = '/never', target = '{{ undefined_here }}' }, when = false },\n]\n";
     assert_eq!(
         resolved(&[("playbooks/site.toml", text)]),
@@ -181,7 +181,7 @@ fn conditions_leave_out_resources_and_plays() {
 }
 
 #[test]
-fn resources_with_facts_wait_for_them() {
+fn resources_with_facts_are_deferred() {
     let inventory = INVENTORY.replace(
         "[defaults]",
         "[vars]\nindirect = '{{ facts.codename }}'\n[defaults]",
@@ -236,7 +236,7 @@ fn deferred_resources_can_cross_threads() {
 }
 
 #[test]
-fn includes_run_first_and_once_and_pass_on_tags_and_variables() {
+fn includes_run_first_and_once_with_tags_and_variables() {
     let project = TestProject::new(&[
         (
             "playbooks/site.toml",
@@ -316,7 +316,7 @@ fn plays_keep_their_order_settings_and_places() {
 }
 
 #[test]
-fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
+fn conflicting_duplicate_resource_is_a_warning() {
     let text = playbook(
         "{ symlink = { path = '/a', target = '/b' } },\n{ symlink = { path = '/a', target = '/b' } },\n{ symlink = { path = '/a', target = '/c' } },",
     );
@@ -331,7 +331,7 @@ fn one_resource_with_two_contents_is_a_warning_and_a_repetition_is_not() {
 }
 
 #[test]
-fn what_belongs_to_the_cluster_is_carried_by_one_host_whatever_the_limit() {
+fn cluster_resource_keeps_its_delegate_with_limit() {
     let text = "[[plays]]\nhosts = 'all'\nresources = [\n{ symlink = { path = '/a', target = '/b' } },\n\
                 { network = { name = 'back' } },\n{ network = { name = 'of-{{ facts.hostname }}' } },\n]\n";
     let mut project = TestProject::new(&[("playbooks/site.toml", text)]);

@@ -23,7 +23,7 @@ fn managers() -> String {
 }
 
 #[test]
-fn two_managers_told_to_start_the_swarm() {
+fn two_managers_with_init() {
     let text = "[[plays]]\nhosts = 'docker01'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n\
                 [[plays]]\nhosts = 'docker02,docker03'\nresources = [\n  { swarm_member = { role = 'manager', init = true }, when = \"'managers' in host.groups\" },\n]\n";
     let project = TestProject::new(&[
@@ -53,7 +53,7 @@ fn two_managers_told_to_start_the_swarm() {
 }
 
 #[test]
-fn a_play_that_tells_all_managers_to_start_it() {
+fn play_with_init_on_all_managers() {
     let text = "[[plays]]\nhosts = 'all'\nresources = []\n[[plays]]\nhosts = 'managers'\nresources = [{ swarm_member = { role = 'manager', init = true } }]\n";
     let lines = TestProject::new(&[
         ("inventory.toml", &managers()),
@@ -76,7 +76,7 @@ fn a_play_that_tells_all_managers_to_start_it() {
 }
 
 #[test]
-fn a_label_that_docker_refuses_is_shown_at_its_name() {
+fn invalid_label_is_marked_at_its_name() {
     let text = playbook(
         "{ node_labels = { \"fine\" = \"true\", \"not fine\" = \"x\" } },\n{ node_labels = { \"a=b\" = \"x\" } }",
     );

@@ -72,7 +72,7 @@ const HOSTS: &[(&str, &str, &[&str])] = &[
 ];
 
 #[test]
-fn each_is_one_error_that_names_setting_source_and_cure() {
+fn bad_ssh_setting_is_one_error_with_source_and_hint() {
     let sshd = Sshd::start("MaxStartups 100");
     let account = TestAccount::new("/bin/dash");
     let folder = sshd.folder.path().to_str().unwrap();

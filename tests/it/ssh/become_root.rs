@@ -55,7 +55,7 @@ fn account(shell: &str, rules: &str) -> TestAccount {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_under_every_rule_that_people_have() {
+async fn sudo_password_under_common_sudo_rules() {
     let sshd = Sshd::start("");
     let rules = [
         "",
@@ -100,7 +100,7 @@ async fn a_password_under_every_rule_that_people_have() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_password_shows_nowhere_and_is_never_the_scripts_input() {
+async fn sudo_password_is_hidden_and_never_script_input() {
     let sshd = Sshd::start("");
     let plain = account("/bin/dash", "");
     // This sudo asks for no password, and the password must not be sent as input.
@@ -131,7 +131,7 @@ async fn the_password_shows_nowhere_and_is_never_the_scripts_input() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
+async fn wrong_sudo_password_is_tried_once() {
     let sshd = Sshd::start("");
     let account = account("/bin/dash", "");
     let connection = reach(&sshd, &account, &knowing("wrong")).await;
@@ -168,7 +168,7 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_behind_a_password_and_a_terminal() {
+async fn timeout_and_abort_with_sudo_password_and_requiretty() {
     let sshd = Sshd::start("");
     let account = account(
         "/bin/bash",
@@ -195,7 +195,7 @@ async fn limits_hold_behind_a_password_and_a_terminal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_than_root() {
+async fn become_user_other_than_root() {
     let sshd = Sshd::start("");
     let login = account("/bin/bash", "");
     let other = TestAccount::new("/bin/dash");
@@ -230,7 +230,7 @@ async fn others_than_root() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_gives_the_password() {
+async fn become_password_command() {
     let sshd = Sshd::start("");
     let account = account("/bin/dash", "");
     std::fs::write(sshd.path("secret"), format!("{PASSWORD}\nmore\n")).unwrap();

@@ -33,7 +33,7 @@ fn sign(authority: &std::path::Path, arguments: &[&str], key: &std::path::Path) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
+async fn user_certificate_from_file_setting_or_agent() {
     let (sshd, _, key) = certifying();
     reach(&sshd.target()).await.unwrap();
 
@@ -71,7 +71,7 @@ async fn a_users_certificate_beside_the_key_or_named_or_in_the_agent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
+async fn rsa_user_certificate_from_file_alone() {
     // As installed, and with a server that accepts SHA-512 only.
     for only in [
         "",
@@ -97,7 +97,7 @@ async fn a_certificate_of_an_rsa_key_by_its_file_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hosts_certificate_by_a_known_authority() {
+async fn host_certificate_of_known_authority() {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let authority = keygen(sshd.folder.path(), "authority", &["-t", "ed25519"]);
     let key = sshd.path("host_ed25519");
@@ -112,7 +112,7 @@ async fn a_hosts_certificate_by_a_known_authority() {
     let cases: [(&str, &[&str], &str, bool); 7] = [
         ("certified", good, "@cert-authority * AUTHORITY", true),
         (
-            "nobody vouches",
+            "no authority vouches",
             good,
             "@cert-authority other.example.org AUTHORITY",
             false,
@@ -130,7 +130,7 @@ async fn a_hosts_certificate_by_a_known_authority() {
             false,
         ),
         (
-            "for nobody",
+            "for no host",
             &["-h", "-I", "host"],
             "@cert-authority * AUTHORITY",
             true,

@@ -13,7 +13,7 @@ pub fn marker() -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_and_status_come_back() {
+async fn exec_returns_output_and_status() {
     let (_sshd, connection) = root().await;
     let exec = Exec {
         arguments: vec!["it's".into(), "two\nlines".into()],
@@ -39,7 +39,7 @@ async fn output_and_status_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hostile_arguments_arrive_literally() {
+async fn hostile_arguments_are_passed_literally() {
     let (_sshd, connection) = root().await;
     let all: String = (1..=0x2ff_u32).filter_map(char::from_u32).collect();
     let hostile = [
@@ -71,7 +71,7 @@ async fn hostile_arguments_arrive_literally() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn much_input_for_a_command_that_does_not_read() {
+async fn large_input_for_command_that_does_not_read() {
     let (_sshd, connection) = root().await;
     let tasks = || {
         tokio::runtime::Handle::current()
@@ -106,7 +106,7 @@ async fn much_input_for_a_command_that_does_not_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_falls_silent_is_found_out() {
+async fn silent_host_is_detected() {
     let sshd = Sshd::start("");
     let target = sshd.target();
     let options = ConnectOptions {
@@ -138,7 +138,7 @@ async fn a_host_that_falls_silent_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn much_in_and_out_at_once() {
+async fn large_input_and_output_at_once() {
     let (_sshd, connection) = root().await;
     let stdin: Vec<u8> = (0..20_u32 << 20).map(|index| (index % 251) as u8).collect();
     let output = connection
@@ -157,7 +157,7 @@ async fn much_in_and_out_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_script_and_long_arguments() {
+async fn long_script_and_long_arguments() {
     let (_sshd, connection) = root().await;
     let script = format!(
         ": '{}'\nprintf '%s' \"${{#1}}\" # {}",
@@ -176,7 +176,7 @@ async fn a_long_script_and_long_arguments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_much_output_is_an_error_and_stderr_keeps_its_end() {
+async fn output_over_limit_is_error_and_stderr_keeps_its_end() {
     let (_sshd, connection) = root().await;
     let text = marker();
     let exec = Exec {
@@ -202,7 +202,7 @@ async fn too_much_output_is_an_error_and_stderr_keeps_its_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_left_behind_does_not_hold_the_answer_back() {
+async fn background_child_does_not_delay_result() {
     let (_sshd, connection) = root().await;
     let start = Instant::now();
     let output = connection
@@ -218,7 +218,7 @@ async fn a_child_left_behind_does_not_hold_the_answer_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timeout_ends_the_command_with_its_children() {
+async fn timeout_kills_command_and_children() {
     let (_sshd, connection) = root().await;
     let text = marker();
     let limit = Duration::from_millis(700);
@@ -264,7 +264,7 @@ async fn a_timeout_ends_the_command_with_its_children() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_timeout_ends_what_does_not_heed_term() {
+async fn timeout_kills_command_that_ignores_term() {
     let (_sshd, connection) = root().await;
     let text = marker();
     let limit = Duration::from_millis(300);
@@ -281,7 +281,7 @@ async fn a_timeout_ends_what_does_not_heed_term() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_given_up_is_ended() {
+async fn abandoned_command_is_killed() {
     let (_sshd, connection) = root().await;
     let text = marker();
     let exec = Exec::root(format!("sleep {text}; true"));
@@ -298,7 +298,7 @@ async fn a_command_given_up_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_connection_is_neither_success_nor_silence() {
+async fn lost_connection_is_an_error() {
     let (sshd, connection) = root().await;
     let text = marker();
     let exec = Exec {
@@ -337,7 +337,7 @@ async fn a_lost_connection_is_neither_success_nor_silence() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_killed_by_a_signal_has_a_status() {
+async fn command_killed_by_signal_has_status() {
     let (_sshd, connection) = root().await;
     assert_eq!(
         connection
@@ -358,7 +358,7 @@ async fn a_command_killed_by_a_signal_has_a_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_commands_at_once_than_sessions() {
+async fn more_commands_than_max_sessions() {
     for further in ["", "MaxSessions 2"] {
         let sshd = Sshd::start(further);
         let connection = super::reach(&sshd.target()).await.unwrap();
@@ -396,7 +396,7 @@ async fn more_commands_at_once_than_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_expected_commands_need_is_opened_ahead() {
+async fn sessions_are_opened_ahead_for_expected_commands() {
     for (further, ahead) in [("", true), ("MaxSessions 1", false)] {
         let sshd = Sshd::start(further);
         let connection = super::reach(&sshd.target()).await.unwrap();
@@ -433,7 +433,7 @@ async fn what_expected_commands_need_is_opened_ahead() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn closing_is_awaited_until_the_host_has_heard_it() {
+async fn close_waits_until_disconnect_is_sent() {
     let (sshd, connection) = root().await;
     // Only now has sshd sent everything that follows a login; while it sends, it would not read the
     // disconnect message.

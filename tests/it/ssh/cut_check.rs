@@ -20,7 +20,7 @@ use crate::proxy::{FaultProxy, LinkFault};
 /// Parallel trials, because each spends most of its time waiting.
 const AT_ONCE: usize = 24;
 
-/// One file is in sync, the other is not; FOLDER is the folder of the server.
+/// A playbook of a file in sync and a file that differs; FOLDER is the folder of the server.
 const PLAYBOOK: &str = r#"[[plays]]
 hosts = "all"
 resources = [
@@ -85,7 +85,7 @@ fn verdict(output: &Output, wanted: &[String]) -> Result<bool, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_check_that_is_cut_anywhere_is_right_or_an_error() {
+async fn check_cut_at_every_point_is_right_or_error() {
     // Resources that were applied to this machine must not affect the answer.
     let sshd = Arc::new(Sshd::start_apart("MaxStartups 1000"));
     std::fs::write(

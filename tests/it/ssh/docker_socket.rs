@@ -62,7 +62,7 @@ fn docker_program() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_carry_the_older_of_both_versions() {
+async fn requests_use_older_api_version_of_both_sides() {
     for (engine, used) in [
         ("1.41", "1.41"),
         ("1.47", "1.47"),
@@ -95,7 +95,7 @@ async fn requests_carry_the_older_of_both_versions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
+async fn too_new_engine_gets_its_minimum_api_version() {
     let (_sshd, server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
         "/_ping" => ServerReaction::Answer(200, "Api-Version: 1.60\r\n".into(), b"OK".to_vec()),
         "/version" => ServerReaction::Answer(200, String::new(), br#"{"ApiVersion":"1.60","MinAPIVersion":"1.50"}"#.to_vec()),
@@ -128,7 +128,7 @@ async fn an_engine_that_is_too_new_for_us_is_spoken_to_in_its_oldest_version() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_are_answers_and_text_is_text() {
+async fn error_statuses_and_plain_text_bodies() {
     let (_sshd, _server, client) = client_of(|line, _| match line.rsplit(' ').next().unwrap() {
         "/_ping" => ServerReaction::Answer(200, "Api-Version: 1.47\r\n".into(), b"OK".to_vec()),
         "/v1.47/swarm" => ServerReaction::Answer(
@@ -155,7 +155,7 @@ async fn failures_are_answers_and_text_is_text() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_was_restarted_is_reached_again() {
+async fn restarted_engine_is_reconnected() {
     let (_sshd, server, client) = client_of(echo("1.47")).await;
     for method in [Method::GET, Method::POST] {
         server.drop_streams().await;
@@ -170,7 +170,7 @@ async fn an_engine_that_was_restarted_is_reached_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_changes_something_is_never_sent_twice() {
+async fn write_requests_are_never_repeated() {
     let (_sshd, server, client) = client_of(|line, body| match line {
         "POST /v1.47/die" | "GET /v1.47/die" => ServerReaction::Close,
         line => echo("1.47")(line, body),
@@ -197,7 +197,7 @@ async fn what_changes_something_is_never_sent_twice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
+async fn hanging_engine_times_out_and_next_request_works() {
     let (_sshd, _server, client) = client_of(|line, body| match line {
         "GET /v1.47/hang" => ServerReaction::Silence,
         line => echo("1.47")(line, body),
@@ -222,7 +222,7 @@ async fn an_engine_that_hangs_costs_a_timeout_and_the_next_request_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn much_at_once_and_too_much() {
+async fn parallel_requests_and_body_size_limit() {
     let (_sshd, _server, client) = client_of(|line, body| match line.rsplit(' ').next().unwrap() {
         "/v1.47/large" => ServerReaction::Answer(200, String::new(), vec![b'1'; 8 << 20]),
         "/v1.47/huge" => ServerReaction::Answer(200, String::new(), vec![b'1'; (64 << 20) + 1]),
@@ -259,7 +259,7 @@ async fn much_at_once_and_too_much() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_made_at_once_do_not_wait_for_each_other() {
+async fn parallel_requests_do_not_block_each_other() {
     let here = std::sync::atomic::AtomicUsize::new(0);
     let (_sshd, _server, client) = client_of(move |line, body| {
         if line.ends_with("/meet") {
@@ -285,7 +285,7 @@ async fn requests_made_at_once_do_not_wait_for_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_way_round_where_the_login_may_not_go_straight() {
+async fn docker_api_fallback_without_socket_forwarding() {
     docker_program();
     let forbidden = Sshd::start("AllowStreamLocalForwarding no");
     let as_root = forbidden.target();
@@ -340,7 +340,7 @@ async fn the_way_round_where_the_login_may_not_go_straight() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_engine_is_said_and_a_dead_one_is_told_from_none() {
+async fn missing_and_dead_engine_are_distinguished() {
     docker_program();
     let sshd = Sshd::start("");
     let connection = reach(&sshd, &sshd.target()).await;

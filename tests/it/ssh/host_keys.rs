@@ -12,7 +12,7 @@ fn line(sshd: &Sshd, key: &std::path::Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_keys_under_both_policies() {
+async fn unknown_host_key_under_both_policies() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     target.host_key_policy = HostKeyPolicy::Strict;
@@ -24,10 +24,7 @@ async fn unknown_keys_under_both_policies() {
         panic!("{error}")
     };
     assert_eq!(*said, fingerprint(&sshd.path("host_ed25519")));
-    assert!(
-        !sshd.path("known_hosts").exists(),
-        "strict writes nothing"
-    );
+    assert!(!sshd.path("known_hosts").exists(), "strict writes nothing");
 
     target.host_key_policy = HostKeyPolicy::AcceptNew;
     reach(&target).await.unwrap();
@@ -62,7 +59,7 @@ async fn unknown_keys_under_both_policies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_name_is_written_as_a_hash_where_that_is_asked_for() {
+async fn new_host_name_is_hashed_on_request() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     target.ssh.hash_known_hosts = true;
@@ -87,7 +84,7 @@ async fn a_new_name_is_written_as_a_hash_where_that_is_asked_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_key_is_refused_with_both_fingerprints() {
+async fn changed_host_key_is_refused_with_both_fingerprints() {
     let sshd = Sshd::start("");
     let old = keygen(sshd.folder.path(), "old", &["-t", "ed25519"]);
     std::fs::write(
@@ -128,7 +125,7 @@ async fn a_revoked_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_server_is_asked_for_the_type_that_is_known() {
+async fn known_host_key_type_is_requested() {
     let mut sshd = Sshd::prepare("", &["ed25519", "ecdsa", "rsa"]);
     sshd.run();
     for kind in ["rsa", "ecdsa", "ed25519"] {

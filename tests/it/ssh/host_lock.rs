@@ -25,7 +25,7 @@ async fn acquire(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_holds_it_and_others_hear_who() {
+async fn lock_is_exclusive_and_names_its_holder() {
     let (sshd, connection) = root().await;
     let settings = settings(&sshd);
     let lock = acquire(&connection, "anna@laptop\nx", Duration::ZERO, &settings)
@@ -65,7 +65,7 @@ async fn one_holds_it_and_others_hear_who() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_heartbeat_keeps_it_beyond_its_expiry() {
+async fn heartbeat_keeps_lock_beyond_expiry() {
     let (sshd, connection) = root().await;
     let settings = LockSettings {
         heartbeat: Duration::from_millis(300),
@@ -89,7 +89,7 @@ async fn a_heartbeat_keeps_it_beyond_its_expiry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
+async fn lock_of_dead_run_expires_and_goes_to_exactly_one() {
     let (sshd, connection) = root().await;
     let dead = LockSettings {
         heartbeat: Duration::from_secs(3600),
@@ -133,7 +133,7 @@ async fn a_dead_run_s_lock_expires_and_goes_to_exactly_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_lock_goes_to_exactly_one_however_often() {
+async fn expired_lock_race_has_exactly_one_winner() {
     // A slow `rm` widens the gap between the check of the expiry and the new lock.
     let slow = tempfile::tempdir().unwrap();
     let program = slow.path().join("rm");
@@ -177,7 +177,7 @@ async fn an_expired_lock_goes_to_exactly_one_however_often() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_taken_away_is_noticed() {
+async fn stolen_lock_is_noticed() {
     let (sshd, connection) = root().await;
     let settings = LockSettings {
         heartbeat: Duration::from_millis(100),
@@ -189,7 +189,10 @@ async fn a_lock_taken_away_is_noticed() {
     std::fs::remove_dir_all(sshd.path("lock")).unwrap();
     let start = Instant::now();
     while lock.is_held() {
-        assert!(start.elapsed() < Duration::from_secs(5), "nobody notices");
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the loss is not noticed"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     // A truncated file, as from a full disk, has no owner.
@@ -201,7 +204,7 @@ async fn a_lock_taken_away_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lock_that_cannot_be_made_is_an_error() {
+async fn lock_that_cannot_be_created_is_an_error() {
     let (sshd, connection) = root().await;
     let settings = LockSettings {
         path: "/proc/skep.lock".into(),

@@ -103,7 +103,7 @@ impl Handler for HostileServer {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn channels_that_a_server_opens_are_refused() {
+async fn channels_opened_by_server_are_refused() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
     let config = Arc::new(Config {
@@ -142,7 +142,7 @@ async fn channels_that_a_server_opens_are_refused() {
 const ESCAPES: &str = r"printf '\033[2J\033]0;owned\007\033[31mred\r\233\n'; printf '\033[1;1H\033[8mhidden\r' >&2; exit 7";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_host_writes_escape_codes_to_the_terminal() {
+async fn escape_codes_from_hosts_never_reach_the_terminal() {
     let commands = [
         format!("ForceCommand {ESCAPES}"),
         // The host runs each command, with its own text before and after each line of the answer.

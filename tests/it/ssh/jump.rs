@@ -33,7 +33,7 @@ fn through(mut target: SshTarget, hops: &str) -> SshTarget {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_hosts_behind_two_hops_share_one_connection() {
+async fn hosts_behind_two_jumps_share_one_connection() {
     let (first, second, last) = (
         Sshd::start("MaxSessions 2"),
         Sshd::start("MaxSessions 2"),
@@ -75,7 +75,7 @@ async fn many_hosts_behind_two_hops_share_one_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_hop_is_verified_and_its_trouble_is_named() {
+async fn jump_hosts_are_verified_and_named_in_errors() {
     let (jump, last) = (Sshd::start(""), Sshd::start(""));
     let other = keygen(jump.folder.path(), "other", &["-t", "ed25519"]);
     std::fs::write(
@@ -128,7 +128,7 @@ async fn each_hop_is_verified_and_its_trouble_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn circles_and_unknown_hops_are_told() {
+async fn jump_loops_and_unknown_jump_hosts_are_errors() {
     let (one, two) = (Sshd::start(""), Sshd::start(""));
     let hosts = [
         through(named(&one, "one"), "two"),
@@ -167,7 +167,7 @@ async fn circles_and_unknown_hops_are_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_as_the_way() {
+async fn proxy_command() {
     let (jump, last) = (Sshd::start(""), Sshd::start(""));
     let mut target = last.target();
     let line = |extra: &str| {
@@ -195,7 +195,7 @@ async fn a_command_as_the_way() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn addresses_of_the_other_family() {
+async fn address_family_and_bind_address() {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let config = std::fs::read_to_string(sshd.path("config")).unwrap();
     std::fs::write(
@@ -266,7 +266,7 @@ impl Drop for NetworkNamespace {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_local_address_with_its_zone() {
+async fn link_local_address_with_zone() {
     let apart = NetworkNamespace::new();
     // The kernel makes an address usable after it has checked for duplicates.
     let of = |device: &str| {

@@ -71,7 +71,7 @@ async fn run(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_converges() {
+async fn cut_run_is_right_or_error_and_next_run_converges() {
     let sshd = Sshd::start("MaxStartups 100");
     let link = proxy(&sshd, LinkFault::None).await;
     let file = sshd.path("state");
@@ -130,7 +130,7 @@ async fn a_run_that_is_cut_anywhere_is_right_or_an_error_and_the_next_one_conver
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
+async fn silent_link_during_command_is_detected() {
     let sshd = Sshd::start("");
     let link = proxy(&sshd, LinkFault::None).await;
     let connection = reach(&target(&sshd, link.port)).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_link_that_falls_silent_in_the_middle_is_found_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_long_way_is_only_slow() {
+async fn delayed_link_is_only_slow() {
     let sshd = Sshd::start("");
     let link = proxy(&sshd, LinkFault::Delayed(Duration::from_millis(150))).await;
     let mut target = target(&sshd, link.port);
@@ -191,7 +191,7 @@ fn memory() -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn output_without_end_does_not_fill_the_memory() {
+async fn endless_output_does_not_fill_memory() {
     let sshd = Sshd::start("");
     let connection = super::reach(&sshd.target()).await.unwrap();
     let before = memory();

@@ -58,7 +58,7 @@ impl Drop for AgentProcess {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_type_of_key_and_of_host_key() {
+async fn login_with_every_client_and_host_key_type() {
     for host_key in ["ed25519", "ecdsa", "rsa"] {
         let mut sshd = Sshd::prepare("", &[host_key]);
         sshd.run();
@@ -94,7 +94,7 @@ async fn every_type_of_key_and_of_host_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_agent_logs_in_also_for_an_encrypted_file() {
+async fn agent_logs_in_for_encrypted_key_file() {
     let sshd = Sshd::start("");
     let folder = sshd.folder.path();
     let agent = AgentProcess::start(folder);
@@ -167,7 +167,7 @@ async fn the_agent_logs_in_also_for_an_encrypted_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_cannot_be_used_are_named() {
+async fn unusable_keys_are_named() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     let cases = [
@@ -193,7 +193,7 @@ async fn keys_that_cannot_be_used_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refused_keys_are_listed_and_five_are_the_most() {
+async fn refused_keys_are_listed_and_at_most_five_offered() {
     let sshd = Sshd::start("");
     let mut target = sshd.target();
     let names = ["a", "b", "c", "d", "e", "f"];
@@ -211,7 +211,7 @@ async fn refused_keys_are_listed_and_five_are_the_most() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_counts_keys_more_strictly_is_no_lost_connection() {
+async fn low_max_auth_tries_is_an_authentication_error() {
     let sshd = Sshd::start("MaxAuthTries 2");
     let mut target = sshd.target();
     let names = ["a", "b", "c", "d"];
@@ -227,7 +227,7 @@ async fn a_server_that_counts_keys_more_strictly_is_no_lost_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_dropped_during_login_is_lost_not_refused() {
+async fn connection_dropped_during_login_is_lost_not_refused() {
     // sshd runs the program for each offered key; meanwhile the test kills its process.
     let sshd = Sshd::start(
         "AuthorizedKeysCommand /bin/sleep 5\nAuthorizedKeysCommandUser root\nPubkeyAuthOptions none",
@@ -267,7 +267,7 @@ fn unwilling(agent: &AgentProcess, socket: &std::path::Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
+async fn hanging_agent_is_named_and_leaves_no_connection() {
     let sshd = Sshd::start("");
     let agent = AgentProcess::start(sshd.folder.path());
     agent.add(&sshd.path("client"));
@@ -312,7 +312,7 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
     while sshd.log().matches("Connection closed by").count() < 2 {
         assert!(
             Instant::now() < deadline,
-            "the connection stays: {}",
+            "the connection stays open: {}",
             sshd.log()
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -320,7 +320,7 @@ async fn an_agent_that_hangs_is_named_and_leaves_no_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_agent_that_is_gone_is_named_with_its_setting() {
+async fn missing_agent_is_named_with_its_setting() {
     let sshd = Sshd::start("");
     let gone = sshd.path("gone");
     let options = ConnectOptions {
@@ -356,7 +356,7 @@ async fn an_agent_that_is_gone_is_named_with_its_setting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_locked_account_is_refused_where_sshd_looks_at_passwords_itself() {
+async fn locked_account_is_refused_without_pam() {
     let account = TestAccount::new("/bin/dash");
     for (password, pam, reached) in [("!", "no", false), ("!", "yes", true), ("*", "no", true)] {
         must("usermod", &["-p", password, &account.name]);
@@ -384,7 +384,7 @@ async fn a_locked_account_is_refused_where_sshd_looks_at_passwords_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_wrong_with_a_key_is_said_with_setting_place_and_cure() {
+async fn bad_key_file_error_names_setting_source_and_hint() {
     let sshd = Sshd::start("");
     let (open, locked, folder) = (sshd.path("open"), sshd.path("locked"), sshd.path("folder"));
     std::fs::copy(sshd.path("client"), &open).unwrap();

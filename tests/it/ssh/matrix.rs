@@ -88,7 +88,7 @@ const ROWS: &[MatrixRow] = &[
         "Ciphers aes128-gcm@openssh.com",
         false,
     ),
-    row("no key taken", "AuthorizedKeysFile none", "", false),
+    row("no key accepted", "AuthorizedKeysFile none", "", false),
     row("root may not log in", "PermitRootLogin no", "", false),
     row(
         "root with keys only",
@@ -147,7 +147,7 @@ const ROWS: &[MatrixRow] = &[
         false,
     ),
     row(
-        "nobody in the agent, IdentitiesOnly",
+        "no agent, IdentitiesOnly",
         "",
         "IdentitiesOnly yes\nIdentityAgent none",
         true,
@@ -326,7 +326,7 @@ fn dropbear(sshd: &Sshd, kind: &str) -> (DropbearProcess, tempfile::TempDir) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn skep_reaches_what_ssh_reaches() {
+async fn skep_and_ssh_reach_the_same_servers() {
     let jump = Sshd::start("");
     let (mut lines, mut wrong) = (Vec::new(), Vec::new());
     let mut check = async |server: &str, sshd: &Sshd, row: &MatrixRow| {

@@ -59,7 +59,7 @@ fn without_keys(sshd: &Sshd, account: &TestAccount) -> SshTarget {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_password_by_both_methods_is_sent_once() {
+async fn password_is_sent_once_by_either_method() {
     let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     for further in [
@@ -95,7 +95,7 @@ async fn a_password_by_both_methods_is_sent_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_and_a_password() {
+async fn key_and_password_are_both_required() {
     let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     let sshd = Sshd::start("AuthenticationMethods publickey,password\nPasswordAuthentication yes");
@@ -135,7 +135,7 @@ async fn a_key_and_a_password() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_passphrase_is_asked_for_once_for_all_hosts() {
+async fn passphrase_is_asked_once_for_all_hosts() {
     let sshd = Sshd::start("");
     let key = keygen(sshd.folder.path(), "locked", &["-t", "ed25519"]);
     sshd.authorize(&public(&key));
@@ -209,7 +209,7 @@ async fn a_passphrase_is_asked_for_once_for_all_hosts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_others_may_read_is_refused_as_ssh_does() {
+async fn key_readable_by_others_is_refused() {
     let sshd = Sshd::start("");
     must("chmod", &["644", sshd.path("client").to_str().unwrap()]);
     let error = super::reach(&sshd.target()).await.err().unwrap();
@@ -220,7 +220,7 @@ async fn a_key_that_others_may_read_is_refused_as_ssh_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_command_runs_once_for_all_hosts() {
+async fn password_command_runs_once_for_all_hosts() {
     let account = TestAccount::new("/bin/dash");
     account.set_password(PASSWORD);
     let sshd = Sshd::start("PasswordAuthentication yes");

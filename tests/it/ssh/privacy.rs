@@ -24,7 +24,7 @@ fn inventory(sshd: &Sshd, user: &str, further: &str) -> std::path::PathBuf {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_however_loud_holds_a_password_or_passphrase() {
+async fn verbose_logs_hold_no_password_or_passphrase() {
     let account = TestAccount::new("/bin/dash");
     account.set_password(LOGIN);
     account.sudoers(&format!("{} ALL=(ALL) ALL\n", account.name));
@@ -88,7 +88,7 @@ async fn no_log_however_loud_holds_a_password_or_passphrase() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_process_leaves_no_core_and_lets_nobody_look() {
+async fn process_leaves_no_core_and_is_not_dumpable() {
     // The server accepts the connection and sends nothing, so the process waits.
     let sshd = Sshd::prepare("", &["ed25519"]);
     let listener = std::net::TcpListener::bind((sshd.address.as_str(), sshd.port)).unwrap();

@@ -78,7 +78,7 @@ async fn root_through_sudo_from_every_login_shell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
+async fn sudo_with_use_pty_and_timeout() {
     let sshd = Sshd::start("");
     let account = TestAccount::with_sudo("/bin/bash");
     account.sudoers(&format!(
@@ -122,7 +122,7 @@ async fn sudo_with_a_terminal_of_its_own_and_a_timeout() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_right_to_sudo_is_said_so() {
+async fn missing_sudo_right_is_reported() {
     let sshd = Sshd::start("");
     let stranger = TestAccount::new("/bin/dash");
     let connection = reach(&target(&sshd, &stranger)).await.unwrap();
@@ -169,7 +169,7 @@ async fn no_right_to_sudo_is_said_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_without_a_shell_runs_nothing() {
+async fn account_without_shell_runs_no_command() {
     let sshd = Sshd::start("");
     for shell in ["/usr/sbin/nologin", "/bin/true"] {
         let account = TestAccount::with_sudo(shell);
@@ -195,7 +195,7 @@ async fn an_account_without_a_shell_runs_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_accounts_with_their_groups_of_now() {
+async fn other_accounts_with_current_groups() {
     let sshd = Sshd::start("");
     let login = TestAccount::with_sudo("/bin/bash");
     let other = TestAccount::new("/usr/sbin/nologin");

@@ -14,7 +14,7 @@ use super::sshd::{Sshd, bare_options};
 use crate::proxy::{FaultProxy, LinkFault};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_sshd_that_drops_connections_is_tried_again() {
+async fn max_startups_drop_is_retried() {
     let sshd = Sshd::start("MaxStartups 3:100:3");
     reach(&sshd.target()).await.unwrap();
     let mut tasks = tokio::task::JoinSet::new();
@@ -46,7 +46,7 @@ async fn all_at_once(network: SshNetwork, target: SshTarget, count: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_busy_sshd_takes_at_once_is_learned() {
+async fn max_startups_limit_is_learned() {
     let sshd = Sshd::start("MaxStartups 2:100:2");
     let link = FaultProxy::start(&sshd.address, sshd.port, LinkFault::None).await;
     let target = SshTarget {
@@ -70,7 +70,7 @@ async fn what_a_busy_sshd_takes_at_once_is_learned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
+async fn max_startups_drop_behind_proxy_command_is_retried() {
     let (bastion, last) = (
         Sshd::start("MaxStartups 1:100:1"),
         Sshd::start("MaxStartups 100"),
@@ -91,7 +91,7 @@ async fn a_busy_bastion_behind_a_command_is_tried_again_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_that_nobody_knows_yet_is_waited_for() {
+async fn connect_wait_for_unresolved_name() {
     let sshd = Sshd::start("");
     let inventory = sshd.path("inventory.toml");
     let text = format!(
@@ -140,7 +140,7 @@ async fn a_name_that_nobody_knows_yet_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_silent_server_is_given_up_in_time_and_its_socket_is_freed() {
+async fn silent_server_times_out_and_frees_its_socket() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
@@ -174,7 +174,7 @@ async fn a_silent_server_is_given_up_in_time_and_its_socket_is_freed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_host_that_boots_is_waited_for() {
+async fn connect_wait_for_booting_host() {
     let mut sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
     let start = Instant::now();
@@ -203,7 +203,7 @@ async fn a_host_that_boots_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
+async fn connect_wait_ends_and_permanent_errors_are_not_retried() {
     let sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
     target.connect_wait = Duration::from_secs(1);
@@ -233,7 +233,7 @@ async fn waiting_ends_and_what_cannot_help_is_not_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_machine_that_boots_refuses_for_a_while_only() {
+async fn nologin_refusal_during_boot_is_retried() {
     // systemd's pam_nologin prints this before the refusal.
     let sshd = Sshd::prepare("", &["ed25519"]);
     std::fs::write(
@@ -265,7 +265,7 @@ async fn a_machine_that_boots_refuses_for_a_while_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_no_ssh_server_and_what_has_no_address() {
+async fn other_server_and_unresolvable_name_are_errors() {
     let sshd = Sshd::prepare("", &["ed25519"]);
     let mut target = sshd.target();
     target.address = "no-such-host.invalid".into();
@@ -287,7 +287,7 @@ async fn what_is_no_ssh_server_and_what_has_no_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_algorithm_in_common_names_the_setting_and_is_not_tried_again() {
+async fn no_common_algorithm_names_setting_and_is_not_retried() {
     let sshd =
         Sshd::start("Ciphers aes256-gcm@openssh.com\nKexAlgorithms diffie-hellman-group14-sha256");
     let mut target = sshd.target();

@@ -18,7 +18,7 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
-fn each_secret_is_asked_for_once_and_is_not_shown() {
+fn terminal_asks_each_secret_once_without_echo() {
     const LOGIN: &str = "l0gin secret";
     const PHRASE: &str = "phr4se secret";
     let account = TestAccount::new("/bin/dash");

@@ -38,7 +38,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ping_says_where_settings_come_from_and_what_is_not_followed() {
+async fn ping_verbose_reports_origins_and_unsupported_settings() {
     let sshd = Sshd::start("");
     let output = skep(&sshd, &["ping", "-v"]);
     let (out, err) = (text(&output.stdout), text(&output.stderr));
@@ -136,7 +136,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn ping_shows_every_setting_that_a_configuration_gives() {
+fn ping_verbose_shows_every_setting_of_ssh_config() {
     let folder = tempfile::tempdir().unwrap();
     let lines: String = SETTINGS
         .iter()
@@ -204,7 +204,7 @@ fn ping_shows_every_setting_that_a_configuration_gives() {
 }
 
 #[test]
-fn a_users_own_configuration_keys_and_known_hosts_are_found() {
+fn user_ssh_config_keys_and_known_hosts_are_used() {
     let sshd = Sshd::start("");
     let account = TestAccount::new("/bin/dash");
     std::fs::create_dir(account.home(".ssh")).unwrap();
@@ -248,7 +248,7 @@ fn a_users_own_configuration_keys_and_known_hosts_are_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn where_there_is_no_ssh_the_configuration_is_read_all_the_same() {
+async fn ssh_config_is_read_without_ssh_program() {
     let sshd = Sshd::start("");
     let empty = tempfile::tempdir().unwrap();
     let mut command = prepared(&sshd, &["ping", "-v"]);
@@ -281,7 +281,7 @@ async fn where_there_is_no_ssh_the_configuration_is_read_all_the_same() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rebuilt_machine_is_scanned_and_forgotten() {
+async fn known_hosts_scan_and_forget_rebuilt_host() {
     let sshd = Sshd::start("");
     let output = skep(&sshd, &["known-hosts", "scan", "web"]);
     let key = public(&sshd.path("host_ed25519"));

@@ -6,7 +6,10 @@ use serde_json::json;
 use super::super::super::trial::{fields, path_answer, path_state};
 use super::super::NodeLabelsResource;
 use super::*;
-use crate::model::{Examination, ExamineError, QueryAnswer, Resource, ShellQuery};
+use crate::kinds::data_volume::owner;
+use crate::model::{
+    Examination, ExamineError, Operation, PathType, QueryAnswer, Resource, ShellQuery,
+};
 use crate::swarm::samples::*;
 
 const TABLE: &str =
