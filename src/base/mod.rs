@@ -1,6 +1,8 @@
 //! Small functions that every layer uses. They know neither skep's terms nor any other module of
 //! skep.
 
+mod glob;
 mod shell_quote;
 
+pub use glob::{GlobUnit, glob_matches};
 pub use shell_quote::sh_quote;
