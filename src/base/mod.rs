@@ -3,6 +3,8 @@
 
 mod glob;
 mod shell_quote;
+mod whole_file;
 
 pub use glob::{GlobUnit, glob_matches};
 pub use shell_quote::sh_quote;
+pub use whole_file::write_whole_file;

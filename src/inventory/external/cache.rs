@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::vagrant_output::{MachineSshConfig, MachineStatus};
+use crate::base::write_whole_file;
 
 /// How long an answer is used again, in seconds: a machine that was halted since writes no file that could be looked at.
 const LIFETIME: Duration = Duration::from_secs(60);
@@ -45,11 +46,8 @@ pub(super) fn store_cached(file: &Path, mark: u64, answer: &EnvironmentStatus) {
     let (Ok(text), Some(folder)) = (serde_json::to_vec(&kept), file.parent()) else {
         return;
     };
-    if std::fs::create_dir_all(folder).is_ok()
-        && let Ok(mut new) = tempfile::NamedTempFile::new_in(folder)
-        && std::io::Write::write_all(&mut new, &text).is_ok()
-    {
-        let _ = new.persist(file);
+    if std::fs::create_dir_all(folder).is_ok() {
+        let _ = write_whole_file(file, &text, 0o600);
     }
 }
 
