@@ -1,10 +1,9 @@
 //! How the content of a file is shown in a plan: as lines when a person can read it, else as a digest and a size.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::DisplayValue;
+use crate::base::hex;
 
 /// Longest text that a plan shows in full, in bytes (64 KiB).
 const LONGEST_SHOWN: usize = 64 * 1024;
@@ -29,13 +28,7 @@ impl DisplayValue {
 /// The SHA-256 digest in lower-case hexadecimal.
 #[must_use]
 pub fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&Sha256::digest(content))
 }
 
 /// Whether a terminal shows the text as it is.

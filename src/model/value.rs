@@ -7,6 +7,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::base::hex;
+
 /// Where the operator's machine has a value.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValueSource {
@@ -69,11 +71,7 @@ pub fn keyed_digest(key: &[u8], name: &str, value: &SecretBytes) -> String {
     mac.update(name.as_bytes());
     mac.update(&[0]);
     mac.update(value.expose());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]
