@@ -12,6 +12,12 @@ use crate::names::HostName;
 /// The label by which all of a stack's objects are known.
 pub const STACK_LABEL: &str = "com.docker.stack.namespace";
 
+/// Returns the value of a `label` filter that selects a stack's objects.
+#[must_use]
+pub fn stack_label(stack: &str) -> String {
+    format!("{STACK_LABEL}={stack}")
+}
+
 /// What the `docker` command is given to deploy a stack.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackDeployment {
