@@ -20,6 +20,7 @@
 //! start processes; only `report` and `cli` print; `runner` imports no kind, no `cli` and no
 //! `report`.
 
+pub mod base;
 pub mod cli;
 pub mod diagnostic;
 pub mod docker;

@@ -5,11 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::kinds::image::percent;
 use crate::kinds::registry::{LABEL, LABEL_DIRECTORY};
-use crate::model::{Query, ShellQuery, TaggedImage};
+use crate::model::{Query, ShellQuery, TaggedImage, docker_filters};
 use crate::names::HostName;
 use crate::report::{TextTable, literal};
 use crate::runner::gather::gather;
@@ -30,7 +29,7 @@ pub struct RegistryImages {
 
 /// Reads every registry that a resource of the kind `registry` made: a label marks their services.
 pub async fn read_registries(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
-    let filters = percent(&json!({ "label": [LABEL] }).to_string());
+    let filters = docker_filters(&[("label", &[LABEL])]);
     let managers = page
         .rows
         .iter()
@@ -88,7 +87,7 @@ async fn one(
         images: Vec::new(),
         problem: None,
     };
-    let filters = percent(&json!({ "service": [text("/ID")] }).to_string());
+    let filters = docker_filters(&[("service", &[&text("/ID")])]);
     let tasks = fleet
         .get(manager, &format!("/tasks?filters={filters}"))
         .await;

@@ -18,4 +18,4 @@ pub use private_folder::PrivateFolder;
 pub use proxy::{
     DockerProxy, EmptySwarm, ProxiedRead, ProxiedWrite, ProxyReader, ProxyWriter, RecordedWrite,
 };
-pub use stack_command::{list_of, run_stack_deploy, stack_filter};
+pub use stack_command::{list_of, run_stack_deploy};

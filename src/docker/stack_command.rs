@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::docker::{ClientCall, DockerProxy, run_client};
-use crate::model::{DockerAnswer, DockerError, STACK_LABEL, StackDeployment};
+use crate::model::{DockerAnswer, DockerError, StackDeployment};
 use crate::transport::TransportError;
 
 /// Runs `docker stack deploy` and returns its output: `Err` with the output if the command failed.
@@ -60,10 +60,4 @@ pub fn list_of(path: &str, answer: DockerAnswer) -> Result<Vec<Value>, String> {
         )),
         Err(error) => Err(error.to_string()),
     }
-}
-
-/// Returns the Engine's filter for a stack's objects, encoded for a query string. The name of a
-/// stack needs no further escaping.
-pub fn stack_filter(name: &str) -> String {
-    format!("%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{name}%22%3Atrue%7D%7D")
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use indexmap::IndexSet;
 
+use crate::base::{GlobUnit, glob_matches};
 use crate::diagnostic::SourceSpan;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::document::{FieldReader, TomlDocument, TomlEntry, TomlNode, TomlValue};
-use crate::inventory::{IGNORE_FILE, Inventory, matches_glob};
+use crate::inventory::{IGNORE_FILE, Inventory};
 use crate::names::HostName;
 
 const KEYS: [&str; 5] = ["hosts", "resource", "field", "reason", "expires"];
@@ -34,7 +35,7 @@ impl IgnoreRule {
     /// Returns true if the rule applies to a resource of a host.
     #[must_use]
     pub fn is_about(&self, host: &HostName, resource: &str) -> bool {
-        self.hosts.contains(host) && matches_glob(&self.resource, resource)
+        self.hosts.contains(host) && glob_matches(&self.resource, resource, GlobUnit::Character)
     }
 
     /// Returns true if the rule covers this field of its resources.
@@ -42,7 +43,7 @@ impl IgnoreRule {
     pub fn covers(&self, field: &str) -> bool {
         self.field
             .as_ref()
-            .is_none_or(|glob| matches_glob(glob, field))
+            .is_none_or(|glob| glob_matches(glob, field, GlobUnit::Character))
     }
 }
 

@@ -26,7 +26,7 @@ pub use groups::Group;
 pub use host::Host;
 pub use load::{IGNORE_FILE, Inventory, InventoryRequest};
 pub use roster::{Roster, RosterEntry};
-pub use select::{PatternError, matches_glob};
+pub use select::PatternError;
 pub(crate) use settings::local_user;
 pub use ssh_settings::{AddressFamily, IdentityAgent, Keepalive, SshProxy, SshSettings};
 pub use target::{HostKeyPolicy, SettingOrigin, SshConfigFile, SshTarget};

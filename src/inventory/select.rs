@@ -8,6 +8,7 @@ use std::ops::Range;
 use indexmap::IndexSet;
 
 use super::Inventory;
+use crate::base::{GlobUnit, glob_matches};
 use crate::document::nearest;
 use crate::names::HostName;
 
@@ -93,9 +94,13 @@ impl Inventory {
             return Ok(self.hosts.keys().cloned().collect());
         }
         if name.contains(['*', '?']) {
-            let in_group = |groups: &[String]| groups.iter().any(|group| matches_glob(name, group));
+            let in_group = |groups: &[String]| {
+                groups
+                    .iter()
+                    .any(|group| glob_matches(name, group, GlobUnit::Character))
+            };
             let matches = self.hosts.iter().filter(|(host, entry)| {
-                matches_glob(name, host.as_str()) || in_group(&entry.groups)
+                glob_matches(name, host.as_str(), GlobUnit::Character) || in_group(&entry.groups)
             });
             let found: IndexSet<HostName> = matches.map(|(host, _)| host.clone()).collect();
             if found.is_empty() {
@@ -195,24 +200,6 @@ fn positions(inside: &str, length: usize) -> Option<Range<usize>> {
         return Some(0..0);
     }
     Some(clamp(first)?..clamp(final_one + 1)?)
-}
-
-/// Returns true if a text matches a pattern. `*` matches any text, `?` matches one character, and
-/// all other characters match themselves.
-#[must_use]
-pub fn matches_glob(pattern: &str, text: &str) -> bool {
-    match pattern.chars().next() {
-        None => text.is_empty(),
-        Some('*') => (0..=text.len())
-            .any(|at| text.is_char_boundary(at) && matches_glob(&pattern[1..], &text[at..])),
-        Some(wanted) => {
-            let mut rest = text.chars();
-            let matches = rest
-                .next()
-                .is_some_and(|letter| wanted == '?' || wanted == letter);
-            matches && matches_glob(&pattern[wanted.len_utf8()..], rest.as_str())
-        }
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::model::{
     DockerCall, GeneratedValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
-    ProbeError, Query, Refusal, STEP_TIMEOUT, Step,
+    ProbeError, Query, Refusal, STEP_TIMEOUT, Step, docker_filters,
 };
 use crate::names::HostName;
 use crate::swarm::{ManagerAddresses, ObjectsReading, SwarmObjects};
@@ -122,7 +122,7 @@ pub(super) fn request(
 /// Returns the path that lists objects whose names contain `name`. The filter also matches parts of
 /// names, and the reader must select the equal name.
 pub(super) fn named(list: &str, name: &str) -> String {
-    format!("{list}?filters=%7B%22name%22%3A%5B%22{name}%22%5D%7D")
+    format!("{list}?filters={}", docker_filters(&[("name", &[name])]))
 }
 
 /// Checks the name of a network, secret or config by the rules of the Engine: letters, digits, `-`,

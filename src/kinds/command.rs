@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{AbsolutePath, AccountName};
+use crate::base::sh_quote;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT, ShellQuery, Step,
@@ -295,7 +296,7 @@ fn quoted(word: &str) -> String {
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
     } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
+        sh_quote(word)
     }
 }
 

@@ -6,7 +6,7 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cluster::request;
-use crate::model::{HostAnswers, Observation, ProbeError, Step};
+use crate::model::{HostAnswers, Observation, ProbeError, Step, docker_filters};
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, read_from};
 
@@ -79,10 +79,13 @@ impl DataVolume {
     /// Returns the path that lists the configs of this volume; of all volumes with `None`.
     pub(super) fn list_path(name: Option<&str>) -> String {
         let label = match name {
-            Some(name) => format!("{LABEL_NAME}%3D{name}"),
+            Some(name) => format!("{LABEL_NAME}={name}"),
             None => LABEL_NAME.to_owned(),
         };
-        format!("/configs?filters=%7B%22label%22%3A%7B%22{label}%22%3Atrue%7D%7D")
+        format!(
+            "/configs?filters={}",
+            docker_filters(&[("label", &[&label])])
+        )
     }
 
     /// Returns all volumes that the swarm records, as listed by one of its managers, or the queries

@@ -6,7 +6,9 @@ use base64ct::{Base64, Encoding};
 use serde_json::{Value, json};
 
 use super::cluster::request;
-use crate::model::{GeneratedValue, KeyedDigest, Operation, Refusal, SecretBytes, Step};
+use crate::model::{
+    GeneratedValue, KeyedDigest, Operation, Refusal, SecretBytes, Step, docker_filters,
+};
 use crate::names::HostName;
 
 /// Label with the name in the playbook.
@@ -56,9 +58,10 @@ impl ObjectKind {
     /// Returns the paths to read: the versions, the services that may use them, and for secrets the
     /// key.
     pub(super) fn paths(self, name: &str) -> Vec<String> {
-        let label = format!("%7B%22label%22%3A%5B%22{LABEL_NAME}%3D{name}%22%5D%7D");
+        let label = format!("{LABEL_NAME}={name}");
+        let filters = docker_filters(&[("label", &[&label])]);
         let mut paths = vec![
-            format!("{}?filters={label}", self.collection()),
+            format!("{}?filters={filters}", self.collection()),
             "/services".to_owned(),
         ];
         if self == Self::Secret {

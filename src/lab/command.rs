@@ -171,11 +171,6 @@ pub(crate) fn tail(text: &str, count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
-/// Quotes a path as one word of a shell command.
-pub(crate) fn shell_word(path: &Path) -> String {
-    format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
-}
-
 fn wait(child: &mut Child, timeout: Duration) -> Option<std::process::ExitStatus> {
     let started = Instant::now();
     loop {
@@ -273,10 +268,5 @@ mod tests {
     fn tail_keeps_the_end() {
         assert_eq!(tail("a\nb\nc\n", 2), "b\nc");
         assert_eq!(tail("", 2), "");
-    }
-
-    #[test]
-    fn shell_word_quotes_blanks_and_quotes() {
-        assert_eq!(shell_word(Path::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

@@ -13,6 +13,7 @@ use super::record::LabRecord;
 use super::repository::SigningKey;
 use super::state::{StateDirectory, write_file};
 use super::{daemon, docker, key, local_machine, node_image, provision};
+use crate::base::hex;
 
 /// Description of a container that acts as a whole machine.
 #[derive(Debug, Serialize)]
@@ -62,12 +63,7 @@ pub fn machine_image(
     let base = node_image::name(suite)?;
     let digest = {
         use sha2::{Digest as _, Sha256};
-        let digest = Sha256::digest(authorized.as_bytes());
-        digest
-            .iter()
-            .take(3)
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>()
+        hex(&Sha256::digest(authorized.as_bytes())[..3])
     };
     let name = format!("{base}-{digest}");
     if build {

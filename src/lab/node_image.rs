@@ -4,7 +4,7 @@
 
 use base64ct::{Base64, Encoding as _};
 
-use super::command::{LocalCommand, shell_word};
+use super::command::LocalCommand;
 use super::docker::{docker, docker_fed, inspect};
 use super::error::LabError;
 use super::local_machine;
@@ -13,6 +13,7 @@ use super::options::DebianSuite;
 use super::progress::ProgressFn;
 use super::recipe;
 use super::state::{StateDirectory, make_folder, write_file};
+use crate::base::sh_quote;
 
 const FIRST_PROGRAM_PATH: &str = "/usr/local/sbin/skep-lab-first-program";
 
@@ -85,12 +86,12 @@ fn from_debian(
             format!("--include={}", recipe::NODE_PACKAGES.join(",")),
             format!(
                 "--customize-hook=upload {} {FIRST_PROGRAM_PATH}",
-                shell_word(&first)
+                sh_quote(&first.to_string_lossy())
             ),
             format!("--customize-hook=chmod 0755 \"$1{FIRST_PROGRAM_PATH}\""),
             format!(
                 "--customize-hook=chroot \"$1\" sh -s < {}",
-                shell_word(&setup)
+                sh_quote(&setup.to_string_lossy())
             ),
         ])
         .arguments(proxy_options())

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::options::DebianSuite;
+use crate::base::hex;
 
 /// Packages of a node: those of a bare cloud machine, and no others.
 pub(crate) const NODE_PACKAGES: &[&str] = &[
@@ -107,12 +108,7 @@ pub(crate) fn hash(parts: &[&str]) -> String {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part.as_bytes());
     }
-    let digest = hasher.finalize();
-    digest
-        .iter()
-        .take(6)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hasher.finalize()[..6])
 }
 
 #[cfg(test)]

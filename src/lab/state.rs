@@ -3,13 +3,13 @@
 //! `keys/` (repository key), `dockerd.*`.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use super::error::LabError;
 use super::name::LabName;
 use super::progress::ProgressFn;
+use crate::base::write_whole_file;
 
 /// Folder of the lab: `$SKEP_STATE_DIR`, `$XDG_STATE_HOME/skep/lab` or `~/.local/state/skep/lab`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,19 +139,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), LabError> {
 
 /// Replaces a file atomically, with this mode.
 pub(crate) fn write_file(path: &Path, content: &[u8], mode: u32) -> Result<(), LabError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file =
-        tempfile::NamedTempFile::new_in(folder).map_err(LabError::file("write", path))?;
-    file.write_all(content)
-        .and_then(|()| {
-            file.as_file()
-                .set_permissions(fs::Permissions::from_mode(mode))
-        })
-        .and_then(|()| file.as_file().sync_all())
-        .map_err(LabError::file("write", path))?;
-    file.persist(path)
-        .map_err(|error| LabError::file("replace", path)(error.error))?;
-    Ok(())
+    write_whole_file(path, content, mode).map_err(LabError::file("write", path))
 }
 
 /// Removes a folder and its content. A missing folder is no error.
@@ -167,6 +155,8 @@ pub(crate) fn remove_folder(path: &Path) -> Result<(), LabError> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]

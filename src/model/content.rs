@@ -1,11 +1,10 @@
 //! The content of a file in a plan: shown as lines if a person can read it, otherwise as a digest
 //! and a size.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest, Sha256};
 
 use super::DisplayValue;
+use crate::base::hex;
 
 /// Longest text that a plan shows in full, in bytes (64 KiB).
 const LONGEST_SHOWN: usize = 64 * 1024;
@@ -31,13 +30,7 @@ impl DisplayValue {
 /// Returns the SHA-256 digest in lower-case hexadecimal.
 #[must_use]
 pub fn sha256(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&Sha256::digest(content))
 }
 
 /// Returns true if a terminal shows the text unchanged.

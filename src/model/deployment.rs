@@ -12,6 +12,12 @@ use crate::names::HostName;
 /// Label that all objects of a stack have; its value is the stack's name.
 pub const STACK_LABEL: &str = "com.docker.stack.namespace";
 
+/// Returns the value of a `label` filter that selects a stack's objects.
+#[must_use]
+pub fn stack_label(stack: &str) -> String {
+    format!("{STACK_LABEL}={stack}")
+}
+
 /// Input of the `docker` command that deploys a stack.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StackDeployment {

@@ -8,6 +8,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
+use crate::base::hex;
+
 /// Source of a value on the operator's machine.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValueSource {
@@ -70,11 +72,7 @@ pub fn keyed_digest(key: &[u8], name: &str, value: &SecretBytes) -> String {
     mac.update(name.as_bytes());
     mac.update(&[0]);
     mac.update(value.expose());
-    mac.finalize()
-        .into_bytes()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
-//! Writes a local file atomically: to a temporary file in the same folder, which is synced and
-//! renamed. On any error the old file stays.
+//! Writes a file of a report: atomically like [`crate::base::write_whole_file`], but through links,
+//! and an existing file keeps its permission bits. On any error the old file stays.
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::base::write_whole_file;
 
 /// Error of a file that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -41,21 +43,7 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> std::io::Result<()> {
         mode = metadata.permissions().mode() & 0o7777;
         target = std::fs::canonicalize(path)?;
     }
-    let folder = match target.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    // The name begins with a dot and has no suffix: a collector that reads *.prom never sees half
-    // of a file.
-    let mut file = tempfile::Builder::new()
-        .prefix(".skep-")
-        .tempfile_in(folder)?;
-    file.write_all(content)?;
-    file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(mode))?;
-    file.as_file().sync_all()?;
-    file.persist(&target).map_err(|error| error.error)?;
-    Ok(())
+    write_whole_file(&target, content, mode)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Quoting for unit files and crontabs, so that every byte of an argument arrives unchanged.
 
+use crate::base::sh_quote;
+
 /// Quotes a word of `ExecStart=` (systemd.service(5), "Command lines"): `%` and `$` are doubled,
 /// and the word is put in double quotes if necessary.
 pub(super) fn systemd(word: &str) -> String {
@@ -49,7 +51,7 @@ pub(super) fn crontab(word: &str) -> String {
     let quoted = if !word.is_empty() && word.bytes().all(plain) {
         word.to_owned()
     } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+        sh_quote(word)
     };
     // cron removes the backslash, although sh would keep it within single quotes.
     quoted.replace('%', r"\%")

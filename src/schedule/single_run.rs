@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::base::hex;
+
 /// A lock that is held while the check runs.
 #[derive(Debug)]
 pub struct SingleRunLock {
@@ -41,12 +43,7 @@ impl SingleRunLock {
             hasher.update(word.len().to_le_bytes());
             hasher.update(word.as_bytes());
         }
-        let name: String = hasher
-            .finalize()
-            .iter()
-            .take(8)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let name = hex(&hasher.finalize()[..8]);
         let path = folder.join(format!("check-{name}.lock"));
         let unusable = |error| SingleRunError::Unusable {
             path: path.clone(),

@@ -2,11 +2,11 @@
 //! `schedule` starts a process, and this one starts only `systemctl`.
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::{MARK, Schedule, UnitName, service, timer};
+use crate::base::write_whole_file;
 
 /// Folder of an administrator's units.
 pub const FOLDER: &str = "/etc/systemd/system";
@@ -207,25 +207,12 @@ fn own(path: &Path) -> Result<(), ScheduleError> {
     }
 }
 
-/// Writes a file atomically: to a temporary name in the same folder, then renamed.
 fn write(path: &Path, text: &str) -> Result<(), ScheduleError> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let failed = |error| ScheduleError::File {
+    write_whole_file(path, text.as_bytes(), 0o644).map_err(|error| ScheduleError::File {
         what: "write",
         path: path.into(),
         error,
-    };
-    let folder = path.parent().unwrap_or(Path::new(FOLDER));
-    let mut file = tempfile::Builder::new()
-        .prefix(".skep-")
-        .tempfile_in(folder)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes()).map_err(failed)?;
-    file.as_file()
-        .set_permissions(fs::Permissions::from_mode(0o644))
-        .map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    })
 }
 
 fn systemctl(arguments: &[&str]) -> Result<String, ScheduleError> {

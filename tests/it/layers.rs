@@ -10,7 +10,7 @@ use crate::architecture::{code, sources};
 
 /// Modules of the crate, the lowest layer first. A module may import modules of lower layers only.
 const LAYERS: &[&[&str]] = &[
-    &["names"],
+    &["names", "base"],
     &["diagnostic", "lab"],
     &["document"],
     &["inventory"],

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::vagrant_output::{MachineSshConfig, MachineStatus};
+use crate::base::write_whole_file;
 
 /// Lifetime of a cached answer. It is short because halting a machine writes no file that would
 /// invalidate the cache.
@@ -47,11 +48,8 @@ pub(super) fn store_cached(file: &Path, mark: u64, answer: &EnvironmentStatus) {
     let (Ok(text), Some(folder)) = (serde_json::to_vec(&kept), file.parent()) else {
         return;
     };
-    if std::fs::create_dir_all(folder).is_ok()
-        && let Ok(mut new) = tempfile::NamedTempFile::new_in(folder)
-        && std::io::Write::write_all(&mut new, &text).is_ok()
-    {
-        let _ = new.persist(file);
+    if std::fs::create_dir_all(folder).is_ok() {
+        let _ = write_whole_file(file, &text, 0o600);
     }
 }
 

@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use crate::base::sh_quote;
+
 /// Status when the host has no openssl.
 pub(super) const NO_OPENSSL: i32 = 90;
 /// First status that is about the certificate alone; lower statuses are about the authority.
@@ -11,7 +13,7 @@ pub(super) const CERTIFICATE: i32 = 20;
 /// Returns a script that ends with status 0 if all files are valid. `renew` is in seconds. Its
 /// output has no meaning.
 pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
-    let directory = quote(directory);
+    let directory = sh_quote(directory);
     let mut script = format!(
         "command -v openssl >/dev/null || exit {NO_OPENSSL}\n\
          cd {directory} 2>/dev/null || exit 10\n\
@@ -31,7 +33,7 @@ pub(super) fn script(directory: &str, names: &[String], renew: u64) -> String {
         };
         script.push_str(&format!(
             "openssl x509 -in server.crt -noout {option} {} | grep -q 'does match' || exit 24\n",
-            quote(name)
+            sh_quote(name)
         ));
     }
     script
@@ -47,9 +49,4 @@ pub(super) fn words(status: i32) -> &'static str {
         24 => "lacks a name",
         _ => "cannot be read",
     }
-}
-
-/// Quotes a word, so that sh takes it literally (POSIX 2.2.2).
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }

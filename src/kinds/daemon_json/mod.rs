@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use self::document::{JsonObject, JsonValue};
 use self::merge::{KeyDifference, MergeResult};
+use crate::base::hex;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
@@ -267,11 +268,7 @@ fn show(change: Change, field: &str, difference: &KeyDifference) -> Change {
 }
 
 fn short_hash(content: &[u8]) -> String {
-    Sha256::digest(content)
-        .iter()
-        .take(4)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&Sha256::digest(content)[..4])
 }
 
 /// Refuses a key that the Engine would refuse, or that would keep the Engine from starting.

@@ -6,6 +6,7 @@ use std::io::Read;
 use sha2::{Digest, Sha256};
 
 use super::InvalidField;
+use crate::base::hex;
 use crate::model::{TreeContent, TreeEntry};
 
 /// Returns the tar of a folder. Owners, times and modes do not come from the operator's machine, so
@@ -53,8 +54,7 @@ pub(super) fn digest<'a>(tar: &[u8], with: impl IntoIterator<Item = &'a str>) ->
         digest.update(part.as_bytes());
     }
     digest.update(Sha256::digest(tar));
-    let digest = digest.finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest.finalize())
 }
 
 /// Returns the name and ID of the image in an archive of `docker save`. The ID is the digest of the

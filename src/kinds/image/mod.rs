@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::model::{
     Action, Change, DisplayValue, DockerCall, DockerError, DockerQuery, GeneratedValue,
     HostAnswers, HostContext, ImageCall, InvalidField, Observation, Operation, ProbeError, Query,
-    Refusal, RegistryCredentials, ResourceKind, STEP_TIMEOUT, Step,
+    Refusal, RegistryCredentials, ResourceKind, STEP_TIMEOUT, Step, query_value,
 };
 
 /// Label with the digest of the sources of an image.
@@ -366,10 +366,10 @@ impl ImageResource {
             let args = serde_json::json!(self.args).to_string();
             let path = format!(
                 "/build?version=1&rm=1&forcerm=1&t={}&dockerfile={}&labels={}&buildargs={}",
-                percent(&self.name),
-                percent(self.dockerfile()),
-                percent(&labels),
-                percent(&args)
+                query_value(&self.name),
+                query_value(self.dockerfile()),
+                query_value(&labels),
+                query_value(&args)
             );
             return vec![self.image_step(
                 format!("build {}", self.name),
@@ -387,8 +387,8 @@ impl ImageResource {
         let path = format!(
             "/images/{}/tag?repo={}&tag={}",
             self.source.digest,
-            percent(repository),
-            percent(tag)
+            query_value(repository),
+            query_value(tag)
         );
         let (managers, late, body, timeout) = (Vec::new(), Vec::new(), None, STEP_TIMEOUT);
         let call = DockerCall {
@@ -411,7 +411,7 @@ impl ImageResource {
 
     fn pushing(&self) -> Step {
         let (repository, tag) = self.parts();
-        let path = format!("/images/{repository}/push?tag={}", percent(tag));
+        let path = format!("/images/{repository}/push?tag={}", query_value(tag));
         self.image_step(
             format!("push {}", self.name),
             path,
@@ -460,19 +460,4 @@ fn is_missing(error: &DockerError) -> bool {
 fn short(digest: &str) -> String {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     format!("sha256:{}", hex.chars().take(12).collect::<String>())
-}
-
-/// Escapes a value for a query string (RFC 3986, 2.1).
-#[must_use]
-pub fn percent(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| {
-            if plain(byte) {
-                char::from(byte).to_string()
-            } else {
-                format!("%{byte:02X}")
-            }
-        })
-        .collect()
 }

@@ -10,6 +10,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
 use super::PackageName;
+use crate::base::{GlobUnit, glob_matches};
 
 /// A version or a pattern with `*`, with or without epoch and revision: `28.*` and `28.3.1` both
 /// match `5:28.3.1-1~ubuntu.24.04~noble`.
@@ -37,7 +38,7 @@ impl VersionPattern {
         ];
         forms
             .iter()
-            .any(|form| glob(form.as_bytes(), version.as_bytes()))
+            .any(|form| glob_matches(form, version, GlobUnit::Character))
     }
 }
 
@@ -108,15 +109,6 @@ impl<'de> Visitor<'de> for VersionsVisitor {
 
     fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<VersionSelection, M::Error> {
         BTreeMap::deserialize(MapAccessDeserializer::new(map)).map(VersionSelection::Each)
-    }
-}
-
-/// Returns true if a pattern of `*` and literal characters matches the whole text.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    match pattern.split_first() {
-        None => text.is_empty(),
-        Some((b'*', rest)) => (0..=text.len()).any(|start| glob(rest, &text[start..])),
-        Some((first, rest)) => text.first() == Some(first) && glob(rest, &text[1..]),
     }
 }
 

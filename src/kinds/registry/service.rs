@@ -9,7 +9,9 @@ use super::{
     Change, DisplayValue, HostName, PathType, Refusal, RegistryResource, RegistryServerState, Step,
     fingerprint, htpasswd, write,
 };
-use crate::model::{Action, DockerCall, GeneratedValue, Operation, STEP_TIMEOUT, WaitForValue};
+use crate::model::{
+    Action, DockerCall, GeneratedValue, Operation, STEP_TIMEOUT, WaitForValue, docker_filters,
+};
 
 /// Label of the service: prefix of the images of this registry. `status --images` finds registries
 /// by it.
@@ -303,7 +305,7 @@ impl RegistryResource {
     }
 
     fn wait(&self, managers: &[HostName]) -> Step {
-        let filters = crate::kinds::image::percent(&json!({"name": [self.service]}).to_string());
+        let filters = docker_filters(&[("name", &[&self.service])]);
         let path = format!("/services?status=true&filters={filters}");
         Step {
             summary: format!("wait until {} runs", self.service),

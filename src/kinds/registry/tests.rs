@@ -398,7 +398,7 @@ fn foreign_services_and_invalid_tables_are_refused() {
         (format!("{TLS}\nusers = {{ a = '' }}"), "password of a"),
         (
             PLAIN.replace("name = 'docker01'", "name = 'a b'"),
-            "not a host name",
+            "is not a lower-case host name",
         ),
         (format!("{PLAIN}\nlabel = 'registry'"), "not key=value"),
     ] {

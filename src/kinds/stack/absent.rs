@@ -7,7 +7,9 @@ use serde_json::Value;
 
 use super::super::cluster::request;
 use super::{LiveStack, StackResource};
-use crate::model::{Action, Change, DisplayValue, Operation, STACK_LABEL, Step, WaitForValue};
+use crate::model::{
+    Action, Change, DisplayValue, Operation, Step, WaitForValue, docker_filters, stack_label,
+};
 use crate::names::HostName;
 
 /// Time limit for the tasks to stop; a task gets ten seconds unless its service sets another time.
@@ -59,8 +61,8 @@ pub(super) fn plan(
         act: Operation::Wait(WaitForValue {
             managers: managers.to_vec(),
             path: format!(
-                "/tasks?filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{}%22%3Atrue%7D%7D",
-                stack.name
+                "/tasks?filters={}",
+                docker_filters(&[("label", &[&stack_label(&stack.name)])])
             ),
             pointer: String::new(),
             equals: Value::Array(Vec::new()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::DataVolume;
-use crate::model::STACK_LABEL;
+use crate::model::{STACK_LABEL, docker_filters, stack_label};
 use crate::swarm::SwarmNode;
 
 /// A stack's objects, and other objects that it could conflict with.
@@ -31,15 +31,14 @@ pub struct LiveStack {
 }
 
 impl LiveStack {
-    /// Returns the paths to read for a stack; its name needs no escape.
+    /// Returns the paths to read for a stack.
     pub(super) fn paths(stack: &str) -> [String; 6] {
-        let filter =
-            format!("filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%7D");
+        let filters = docker_filters(&[("label", &[&stack_label(stack)])]);
         [
             "/services?status=true".into(),
             "/networks".into(),
-            format!("/secrets?{filter}"),
-            format!("/configs?{filter}"),
+            format!("/secrets?filters={filters}"),
+            format!("/configs?filters={filters}"),
             "/nodes".into(),
             DataVolume::list_path(None),
         ]
@@ -47,12 +46,11 @@ impl LiveStack {
 
     /// Like [`Self::paths`], with the tasks that should run, of which there are many.
     pub(super) fn paths_with_tasks(stack: &str) -> Vec<String> {
-        let filter = format!(
-            "filters=%7B%22label%22%3A%7B%22{STACK_LABEL}%3D{stack}%22%3Atrue%7D%2C%22desired-state%22%3A%7B%22running%22%3Atrue%7D%7D"
-        );
+        let label = stack_label(stack);
+        let filters = docker_filters(&[("label", &[&label]), ("desired-state", &["running"])]);
         Self::paths(stack)
             .into_iter()
-            .chain([format!("/tasks?{filter}")])
+            .chain([format!("/tasks?filters={filters}")])
             .collect()
     }
 

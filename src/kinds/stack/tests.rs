@@ -422,7 +422,7 @@ fn conflicting_ports_and_networks_are_refused() {
                 "/services/create",
                 json!({"Name": "rich_new", "EndpointSpec": ports(8080)}),
             ),
-            "8080/tcp for rich_new, which blog_web",
+            "8080/tcp for rich_new, but blog_web",
         ),
     ] {
         let refusal = planned(&stack(""), there.clone(), preview).unwrap_err();

@@ -483,7 +483,7 @@ fn interface_that_may_have_the_nat_address_is_noted() {
     };
     let said = notes("eth0", &["10.0.2.15", IP1]);
     assert!(
-        said.contains("docker01 has 10.0.2.15") && said.contains("if eth0 carries it"),
+        said.contains("docker01 has 10.0.2.15") && said.contains("if eth0 has this address"),
         "{said}"
     );
     assert_eq!(notes("eth0", &[IP1]), "");

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::recipe::{self, DISK_SIZE, PACKAGES, SETUP};
-use crate::lab::command::{LocalCommand, shell_word};
+use crate::base::sh_quote;
+use crate::lab::command::LocalCommand;
 use crate::lab::error::LabError;
 use crate::lab::mmdebstrap::proxy_options;
 use crate::lab::options::DebianSuite;
@@ -99,7 +100,7 @@ fn build(
         .arguments([format!("--include={}", packages.join(","))])
         .arguments([format!(
             "--customize-hook=chroot \"$1\" sh -s < {}",
-            shell_word(&setup)
+            sh_quote(&setup.to_string_lossy())
         )])
         .arguments(proxy_options())
         .arguments([suite.name(), &tree.to_string_lossy(), &mirror])

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use super::address::MIRROR_ADDRESS;
 use super::base_disk::BaseDisk;
-use crate::lab::command::{LocalCommand, shell_word};
+use crate::base::sh_quote;
+use crate::lab::command::LocalCommand;
 use crate::lab::error::LabError;
 
 /// Memory of a machine in MiB. A test needs three machines with a Docker Engine each.
@@ -62,8 +63,8 @@ impl QemuCommand<'_> {
         // is left behind.
         let offer = format!(
             "{} httpd -i -h {}",
-            shell_word(self.busybox),
-            shell_word(self.packages)
+            sh_quote(&self.busybox.to_string_lossy()),
+            sh_quote(&self.packages.to_string_lossy())
         )
         .replace(',', ",,");
         let words = [

@@ -4,13 +4,13 @@
 //! (docs/decisions/0010).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::outcome::{DriftCause, Outcome, ResourceOutcome};
+use crate::base::hex;
 use crate::model::{DefinitionDigest, HostAnswers, PathType, Query, Resource};
 
 /// Path of the record on every host.
@@ -171,7 +171,7 @@ impl AppliedRecord {
         let old = match self {
             Self::Known(document) => document.clone(),
             Self::Absent | Self::Unusable(_) => {
-                let key = hexadecimal(&rand::random::<[u8; 32]>());
+                let key = hex(&rand::random::<[u8; 32]>());
                 AppliedRecordFile {
                     version: VERSION,
                     key,
@@ -236,17 +236,7 @@ fn keyed(key: &str, definition: &DefinitionDigest) -> String {
         return String::new();
     };
     mac.update(definition.bytes());
-    hexadecimal(&mac.finalize().into_bytes()[..16])
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    hex(&mac.finalize().into_bytes()[..16])
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::live_manager::live_manager;
 use super::step_error::StepError;
-use crate::docker::{ConvergenceWatch, STABLE_FOR, ServiceConvergence, list_of, stack_filter};
-use crate::model::WaitForConvergence;
+use crate::docker::{ConvergenceWatch, STABLE_FOR, ServiceConvergence, list_of};
+use crate::model::{WaitForConvergence, docker_filters, stack_label};
 use crate::runner::event::Event;
 use crate::runner::{ConnectedHost, Fleet};
 
@@ -87,13 +87,13 @@ type StackListing = (Vec<Value>, Vec<Value>, Vec<Value>);
 async fn list_stack(fleet: &Fleet, stack: &WaitForConvergence) -> Result<StackListing, StepError> {
     let manager = live_manager(fleet, &stack.managers).await?;
     let host = fleet.host(&manager).await?;
-    let filter = stack_filter(&stack.name);
+    let filters = docker_filters(&[("label", &[&stack_label(&stack.name)])]);
     let read = async |path: String| {
         list_of(&path, host.engine_read(&path).await).map_err(StepError::DeferredValue)
     };
     Ok((
-        read(format!("/services?filters={filter}")).await?,
-        read(format!("/tasks?filters={filter}")).await?,
+        read(format!("/services?filters={filters}")).await?,
+        read(format!("/tasks?filters={filters}")).await?,
         read("/nodes".into()).await?,
     ))
 }

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use crate::base::sh_quote;
 use crate::model::{CONTENT_LIMIT, ShellQuery};
 
 /// A part of the script whose output is framed and parsed as one.
@@ -95,7 +96,7 @@ fn body(section: &ScriptSection<'_>) -> String {
     match section {
         ScriptSection::Paths(queries) => stat_paths(queries.iter().map(|(path, _)| *path)),
         ScriptSection::Content(path, _) => {
-            let path = quote(path);
+            let path = sh_quote(path);
             format!(
                 "if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi",
                 CONTENT_LIMIT + 1
@@ -109,14 +110,18 @@ fn body(section: &ScriptSection<'_>) -> String {
 
 fn stat_paths<'a>(paths: impl Iterator<Item = &'a str>) -> String {
     let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
-    format!("find {} -maxdepth 0 -printf {}", list(paths), quote(format))
+    format!(
+        "find {} -maxdepth 0 -printf {}",
+        list(paths),
+        sh_quote(format)
+    )
 }
 
 fn show_packages<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let format = r"${Package}\t${db:Status-Want}\t${db:Status-Status}\t${Version}\n";
     format!(
         "dpkg-query --show --showformat={} -- {}",
-        quote(format),
+        sh_quote(format),
         list(names)
     )
 }
@@ -151,7 +156,7 @@ fn single(query: &ShellQuery) -> String {
         ShellQuery::AptLists => "for f in /var/lib/apt/lists/*_InRelease /var/lib/apt/lists/*_Release; do \
              [ ! -e \"$f\" ] || printf '%s\\n' \"${f##*/}\"; done"
             .into(),
-        ShellQuery::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", quote(name)),
+        ShellQuery::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", sh_quote(name)),
         // The arguments may begin with options of the later run, so that both decide alike; names that begin with `-` never get
         // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's reasons are part of the answer.
         ShellQuery::AptSimulation { arguments } => format!(
@@ -164,16 +169,16 @@ fn single(query: &ShellQuery) -> String {
             .into(),
         ShellQuery::User(name) => format!(
             "getent passwd {name}; s=$?; [ $s -eq 2 ] && exit 0; [ $s -eq 0 ] || exit $s; id -Gn -- {name}",
-            name = quote(name)
+            name = sh_quote(name)
         ),
-        ShellQuery::Group(name) => format!("getent group {}; s=$?; [ $s -eq 2 ] && exit 0; exit $s", quote(name)),
+        ShellQuery::Group(name) => format!("getent group {}; s=$?; [ $s -eq 2 ] && exit 0; exit $s", sh_quote(name)),
         ShellQuery::Sysctl(key) => {
-            let path = quote(&format!("/proc/sys/{}", sysctl_path(key)));
+            let path = sh_quote(&format!("/proc/sys/{}", sysctl_path(key)));
             format!("if [ -e {path} ]; then cat -- {path}; else exit 44; fi")
         }
         // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds a digest.
         ShellQuery::Catalogue { directory } => {
-            let directory = quote(directory);
+            let directory = sh_quote(directory);
             format!(
                 "[ -d {directory} ] || exit 44; d={directory}/docker/registry/v2/repositories; [ -d \"$d\" ] || exit 0; \
                  find \"$d\" -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' -exec head -c 200 -- {{}} \\; -exec echo \\;"
@@ -181,14 +186,14 @@ fn single(query: &ShellQuery) -> String {
         }
         // Counting stops somewhere: a database may have very many files, and whether there are any is what matters.
         ShellQuery::Holding { directory } => {
-            let directory = quote(directory);
+            let directory = sh_quote(directory);
             format!(
                 "[ -d {directory} ] || exit 44; find -H {directory} ! -type d ! -name .skep-volume -printf '%s\\n' | head -n 100000 | \
                  awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'"
             )
         }
-        ShellQuery::Program(name) => format!("command -v {} || :", quote(name)),
-        ShellQuery::Test { script } => format!("sh -c {} >/dev/null 2>&1", quote(script)),
+        ShellQuery::Program(name) => format!("command -v {} || :", sh_quote(name)),
+        ShellQuery::Test { script } => format!("sh -c {} >/dev/null 2>&1", sh_quote(script)),
         ShellQuery::Path { path, .. } => stat_paths(std::iter::once(path.as_str())),
         ShellQuery::Package(name) => show_packages(std::iter::once(name.as_str())),
         ShellQuery::Unit(name) => show_units(std::iter::once(name.as_str())),
@@ -212,10 +217,5 @@ fn sysctl_path(key: &str) -> String {
 }
 
 fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
-    words.map(quote).collect::<Vec<_>>().join(" ")
-}
-
-/// A word in single quotes: every byte but the quote itself is literal to sh (POSIX 2.2.2).
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+    words.map(sh_quote).collect::<Vec<_>>().join(" ")
 }

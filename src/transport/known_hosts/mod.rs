@@ -21,7 +21,7 @@ use super::TransportError;
 use crate::inventory::HostKeyPolicy;
 
 pub use self::forget::{ForgetResult, forget};
-pub(super) use self::pattern::{glob, lookup_name};
+pub(super) use self::pattern::lookup_name;
 
 /// Every known host key of a run. Cheap to clone; clones share newly learned keys.
 #[derive(Debug, Clone)]

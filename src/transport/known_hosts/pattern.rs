@@ -5,6 +5,8 @@ use hmac::{Hmac, KeyInit, Mac};
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
+use crate::base::{GlobUnit, glob_matches};
+
 /// Returns the name of a server in known hosts: `host`, or `[host]:port` if the port is not 22,
 /// always in lower case.
 #[must_use]
@@ -30,9 +32,11 @@ pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
             for pattern in patterns {
                 let pattern = pattern.to_ascii_lowercase();
                 match pattern.strip_prefix('!') {
-                    Some(exception) if glob(exception.as_bytes(), name.as_bytes()) => return false,
+                    Some(exception) if glob_matches(exception, name, GlobUnit::Byte) => {
+                        return false;
+                    }
                     Some(_) => {}
-                    None => found |= glob(pattern.as_bytes(), name.as_bytes()),
+                    None => found |= glob_matches(&pattern, name, GlobUnit::Byte),
                 }
             }
             found
@@ -59,34 +63,6 @@ fn hash_of(salt: &[u8], name: &str) -> Option<[u8; 20]> {
     let mut mac = Hmac::<Sha1>::new_from_slice(salt).ok()?;
     mac.update(name.as_bytes());
     Some(mac.finalize().into_bytes().into())
-}
-
-/// Matches a glob: `*` stands for any run of bytes, `?` for any single byte. The time is linear
-/// except for the last star, because only that star is tried again.
-pub fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut position) = (0, 0);
-    let mut last_star: Option<(usize, usize)> = None;
-    while position < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                last_star = Some((at, position));
-                at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[position] => {
-                at += 1;
-                position += 1;
-            }
-            _ => match last_star {
-                Some((star, from)) => {
-                    last_star = Some((star, from + 1));
-                    at = star + 1;
-                    position = from + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! appends names, `^` prepends them, `-` removes patterns. `ssh -G` resolves these against the
 //! default list of `ssh`; without the program, they change skep's default list.
 
-use crate::transport::known_hosts::glob;
+use crate::base::{GlobUnit, glob_matches};
 
 /// Returns the wanted names, in order. A sign before the first name applies to the whole list.
 pub fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
@@ -32,7 +32,7 @@ pub fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
             let goes = |name: &String| {
                 named
                     .iter()
-                    .any(|pattern| glob(pattern.as_bytes(), name.as_bytes()))
+                    .any(|pattern| glob_matches(pattern, name, GlobUnit::Byte))
             };
             offered.iter().filter(|name| !goes(name)).cloned().collect()
         }

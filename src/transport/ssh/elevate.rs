@@ -8,6 +8,7 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
+use crate::base::sh_quote;
 use crate::inventory::SshTarget;
 use crate::transport::{Privilege, TransportError};
 
@@ -194,9 +195,9 @@ pub struct InnerCommand<'a> {
 /// command uses it: `script` (part of every Debian) creates a terminal, and the command keeps the
 /// channel's own streams.
 fn with_terminal(command: &str) -> String {
-    let quoted = command.replace('\'', r"'\''");
+    let quoted = sh_quote(command);
     format!(
-        "sh -c 'exec 3<&0 4>&1 5>&2; SHELL=/bin/sh exec script -qec \"$1 <&3 >&4 2>&5\" /dev/null </dev/null >/dev/null' sh '{quoted}'"
+        "sh -c 'exec 3<&0 4>&1 5>&2; SHELL=/bin/sh exec script -qec \"$1 <&3 >&4 2>&5\" /dev/null </dev/null >/dev/null' sh {quoted}"
     )
 }
 

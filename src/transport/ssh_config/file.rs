@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use super::output::HostSettings;
 use super::{TransportError, include, line};
+use crate::base::{GlobUnit, glob_matches};
 use crate::inventory::{SshTarget, local_user};
-use crate::transport::known_hosts::glob;
 
 /// Maximum depth of includes, as in `ssh`.
 const DEEPEST_INCLUDE: usize = 16;
@@ -151,7 +151,7 @@ impl ConfigReader<'_> {
             && self
                 .ignored
                 .iter()
-                .any(|pattern| glob(pattern.as_bytes(), keyword.as_bytes()))
+                .any(|pattern| glob_matches(pattern, &keyword, GlobUnit::Byte))
         {
             return Ok(());
         }
@@ -183,11 +183,13 @@ impl ConfigReader<'_> {
         let mut found = false;
         for pattern in patterns {
             match pattern.strip_prefix('!') {
-                Some(exception) if glob(exception.as_bytes(), self.target.address.as_bytes()) => {
+                Some(exception)
+                    if glob_matches(exception, &self.target.address, GlobUnit::Byte) =>
+                {
                     return false;
                 }
                 Some(_) => {}
-                None => found |= glob(pattern.as_bytes(), self.target.address.as_bytes()),
+                None => found |= glob_matches(pattern, &self.target.address, GlobUnit::Byte),
             }
         }
         found
@@ -273,9 +275,9 @@ fn in_list(list: &str, subject: &str) -> bool {
     let mut found = false;
     for pattern in list.split(',') {
         match pattern.strip_prefix('!') {
-            Some(exception) if glob(exception.as_bytes(), subject.as_bytes()) => return false,
+            Some(exception) if glob_matches(exception, subject, GlobUnit::Byte) => return false,
             Some(_) => {}
-            None => found |= glob(pattern.as_bytes(), subject.as_bytes()),
+            None => found |= glob_matches(pattern, subject, GlobUnit::Byte),
         }
     }
     found

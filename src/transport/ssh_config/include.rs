@@ -3,7 +3,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use crate::transport::known_hosts::glob;
+use crate::base::{GlobUnit, glob_matches};
 
 /// Returns the files, sorted by name.
 pub fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
@@ -30,7 +30,7 @@ pub fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
                 let entry = entry.file_name();
                 // As in a shell, a star does not match a dot at the beginning.
                 let hidden = entry.to_string_lossy().starts_with('.') && !name.starts_with('.');
-                !hidden && glob(name.as_bytes(), entry.to_string_lossy().as_bytes())
+                !hidden && glob_matches(&name, &entry.to_string_lossy(), GlobUnit::Byte)
             })
             .map(|entry| entry.path())
             .collect();

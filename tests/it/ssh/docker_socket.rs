@@ -379,7 +379,7 @@ async fn missing_and_dead_engine_are_distinguished() {
     });
     let error = DockerClient::connect(connection).await.err().unwrap();
     assert!(
-        matches!(&error, TransportError::NoDocker { why, .. } if why.contains("no Engine")),
+        matches!(&error, TransportError::NoDocker { why, .. } if why.contains("other than a Docker Engine")),
         "{error}"
     );
 }

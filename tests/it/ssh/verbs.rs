@@ -268,7 +268,7 @@ async fn ssh_config_is_read_without_ssh_program() {
         "{out}"
     );
     assert_eq!(
-        err.matches("`Match exec true` holds, and it is not here")
+        err.matches("can evaluate `Match exec true`, and it is not installed")
             .count(),
         1,
         "named once: {err}"

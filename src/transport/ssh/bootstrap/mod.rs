@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::elevate::{Elevation, InnerCommand};
+use crate::base::sh_quote;
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// Time in seconds between TERM and KILL, for a command that ignores TERM.
@@ -116,21 +117,14 @@ pub fn end_group(
     )
 }
 
-/// Appends a value in single quotes, which keep every byte except a single quote.
+/// Appends a value as one word of a shell command.
 fn quote(value: &str, what: &str, text: &mut Vec<u8>) -> Result<(), TransportError> {
-    text.push(b'\'');
-    for byte in value.bytes() {
-        match byte {
-            0 => {
-                return Err(TransportError::Unsendable(format!(
-                    "{what} contains a NUL byte"
-                )));
-            }
-            b'\'' => text.extend_from_slice(br"'\''"),
-            byte => text.push(byte),
-        }
+    if value.contains('\0') {
+        return Err(TransportError::Unsendable(format!(
+            "{what} contains a NUL byte"
+        )));
     }
-    text.push(b'\'');
+    text.extend_from_slice(sh_quote(value).as_bytes());
     Ok(())
 }
 
