@@ -19,17 +19,23 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// The hint for an unknown name: the nearest known one, or all of them when there are few, or nothing.
+/// Returns the hint that names the nearest candidate, if one is near enough.
+pub fn nearest_hint<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
+/// Returns the hint for an unknown name: the nearest candidate, or all candidates if they are few.
 pub fn did_you_mean<'a>(
     name: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    if let Some(candidate) = nearest(name, candidates.iter().copied()) {
-        return Some(format!("did you mean `{candidate}`?"));
-    }
     let few = !candidates.is_empty() && candidates.len() <= 24;
-    few.then(|| format!("known here: {}", candidates.join(", ")))
+    nearest_hint(name, candidates.iter().copied())
+        .or_else(|| few.then(|| format!("known here: {}", candidates.join(", "))))
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, SecretStore,
-    SshConnection, TransportError, connect_with,
+    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, PrivilegeReason,
+    SecretStore, SshConnection, TransportError, connect_with,
 };
 
 use super::commands::marker;
@@ -142,7 +142,7 @@ async fn a_wrong_password_is_tried_once_and_names_user_and_host() {
             panic!("{error}")
         };
         assert_eq!((user, address), (&account.name, &sshd.address));
-        assert!(why.contains("rejected the password"), "{error}");
+        assert_eq!(*why, PrivilegeReason::WrongPassword, "{error}");
         assert!(
             error.hint().contains("--ask-become-pass"),
             "{}",
