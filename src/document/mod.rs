@@ -7,7 +7,7 @@ mod node;
 mod parse;
 mod reader;
 
-pub use nearest::{did_you_mean, nearest};
+pub use nearest::{did_you_mean, nearest, nearest_hint};
 pub use node::{TomlEntry, TomlNode, TomlValue, is_template};
 pub use parse::{TomlDocument, parse_value};
 pub use reader::FieldReader;

@@ -19,6 +19,14 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns the hint that names the nearest candidate, if one is near enough.
+pub fn nearest_hint<'a>(
+    name: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    nearest(name, candidates).map(|candidate| format!("did you mean `{candidate}`?"))
+}
+
 /// Returns the hint for an unknown name: the nearest known name, all known names if there are at
 /// most 24, or `None`.
 pub fn did_you_mean<'a>(
@@ -26,11 +34,9 @@ pub fn did_you_mean<'a>(
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
-    if let Some(candidate) = nearest(name, candidates.iter().copied()) {
-        return Some(format!("did you mean `{candidate}`?"));
-    }
     let few = !candidates.is_empty() && candidates.len() <= 24;
-    few.then(|| format!("known names: {}", candidates.join(", ")))
+    nearest_hint(name, candidates.iter().copied())
+        .or_else(|| few.then(|| format!("known names: {}", candidates.join(", "))))
 }
 
 #[cfg(test)]

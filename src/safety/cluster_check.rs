@@ -15,8 +15,8 @@ use crate::runner::{
     Baseline, BaselineEntry, ClusterCheck, DockerReader, DriftCause, Outcome, ResourceOutcome,
 };
 use crate::swarm::CertificateValidity;
+use crate::swarm::{ClusterDrift, MemberObservation, cluster_drift};
 use crate::swarm::{DockerStatus, SwarmNode};
-use crate::swarm::{MemberObservation, cluster_drift, mends};
 
 /// Path of the node's own certificate, followed by the certificate of its authority; the key is in
 /// another file. Engines with another `data-root` have no file here, and nothing is reported for
@@ -228,12 +228,14 @@ impl ClusterCheck for SwarmCheck {
             .collect();
         let why = match self.nodes(&managers, engines).await {
             Ok((manager, nodes)) => {
-                let mut fields = cluster_drift(&sightings, &nodes, self.everything, self.now);
+                let mut drift = cluster_drift(&sightings, &nodes, self.everything, self.now);
                 let tokens = engines.get(&manager, tokens::PATH).await;
                 if let Some(tokens) = tokens.ok().and_then(TokenDigests::read) {
-                    fields.extend(tokens.rotated(managers.iter().copied(), memory));
+                    drift
+                        .fields
+                        .extend(tokens.rotated(managers.iter().copied(), memory));
                 }
-                return vec![(manager, outcome(fields))];
+                return vec![(manager, outcome(drift))];
             }
             Err(why) => why,
         };
@@ -286,12 +288,13 @@ fn named(outcome: Outcome) -> ResourceOutcome {
     ResourceOutcome::new("the cluster", "cluster[swarm]", outcome)
 }
 
-fn outcome(fields: Vec<crate::model::FieldChange>) -> ResourceOutcome {
+fn outcome(drift: ClusterDrift) -> ResourceOutcome {
+    let ClusterDrift { fields, remedies } = drift;
     if fields.is_empty() {
         return named(Outcome::Unchanged);
     }
     let mut notes = vec!["no resource of the playbook fixes this: see `skep status`".to_owned()];
-    notes.extend(mends(&fields));
+    notes.extend(remedies);
     let change = ChangeView {
         action: Action::Update,
         fields,

@@ -17,7 +17,7 @@ mod view;
 
 pub use addresses::{ManagerAddresses, SWARM_PORT, host_part, port_of, with_port};
 pub use certificate::CertificateValidity;
-pub use drift::{MemberObservation, cluster_drift, mends};
+pub use drift::{ClusterDrift, MemberObservation, cluster_drift};
 pub use info::{DockerInfo, RemoteManager};
 pub use membership::{
     LiveSwarm, Membership, MembershipError, MembershipStatus, resolve_membership, try_resolve,

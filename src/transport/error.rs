@@ -1,6 +1,7 @@
 //! Errors between this machine and a host, each with a hint. Each variant states whether a later
 //! attempt can help; retries themselves are made elsewhere.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,8 +36,21 @@ pub enum TransportError {
         user: String,
         /// Address of the host.
         address: String,
-        /// Keys and methods that were offered, and the reason if a key or the agent was not usable.
+        /// Keys and methods that were offered, and the reason if a key was not usable.
         tried: String,
+    },
+    /// The server refused every key and password that was offered, and the SSH agent, which may
+    /// hold another key, did not respond.
+    #[error("{user}@{address} refused every key ({tried}; {agent})")]
+    AgentSilent {
+        /// Login account.
+        user: String,
+        /// Address of the host.
+        address: String,
+        /// Keys and methods that were offered, as in [`TransportError::Authentication`].
+        tried: String,
+        /// Socket of the agent, the setting that names it, and the reason.
+        agent: String,
     },
     /// A private key could not be used.
     #[error("cannot use key {} ({place}): {why}", path.display())]
@@ -53,8 +67,8 @@ pub enum TransportError {
     Settings {
         /// Name of the setting.
         setting: String,
-        /// Place of the setting, such as a file.
-        place: String,
+        /// Place of the setting.
+        place: SettingPlace,
         /// Reason.
         why: String,
     },
@@ -128,8 +142,8 @@ pub enum TransportError {
         user: String,
         /// Address of the host.
         address: String,
-        /// Reason, usually in sudo's words.
-        why: String,
+        /// Reason.
+        why: PrivilegeReason,
     },
     /// The account's login shell did not run the command.
     #[error("the login shell did not run the command: {0}")]
@@ -170,6 +184,60 @@ pub enum TransportError {
     },
 }
 
+/// Place of a setting of [`TransportError::Settings`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingPlace {
+    /// No configuration gives the setting, and skep's own list of algorithms applies.
+    OwnList,
+    /// A file, or the SSH configuration of a host.
+    Named(String),
+}
+
+impl From<String> for SettingPlace {
+    fn from(place: String) -> Self {
+        Self::Named(place)
+    }
+}
+
+impl fmt::Display for SettingPlace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::OwnList => "skep's own list",
+            Self::Named(place) => place,
+        })
+    }
+}
+
+/// Reason of [`TransportError::Privilege`]. A text is the message of sudo.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PrivilegeReason {
+    /// The inventory does not set `become` for the host.
+    NotAllowed,
+    /// sudo rejected the password.
+    WrongPassword,
+    /// sudo needs a password, and none is known.
+    PasswordNeeded(String),
+    /// sudo requires a terminal (`requiretty`).
+    NeedsTty(String),
+    /// The host has no sudo.
+    NotInstalled(String),
+    /// Any other refusal of sudo.
+    Other(String),
+}
+
+impl fmt::Display for PrivilegeReason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::NotAllowed => "`become` is not set for this host",
+            Self::WrongPassword => "sudo rejected the password",
+            Self::PasswordNeeded(said)
+            | Self::NeedsTty(said)
+            | Self::NotInstalled(said)
+            | Self::Other(said) => said,
+        })
+    }
+}
+
 impl TransportError {
     /// Returns true if the same attempt may succeed a little later.
     #[must_use]
@@ -206,10 +274,10 @@ impl TransportError {
             Self::Connect { .. } => "check that the machine is up and sshd listens on that port; try `ssh` by hand, or raise connect_wait".into(),
             Self::NotRunning(_) => "start the machine, then run again".into(),
             Self::Resolve { .. } => "set `address` of the host in the inventory to an IP address".into(),
-            Self::Authentication { tried, .. } if tried.contains("does not answer") => "start that agent, or remove the setting that names it; or set `identity_file` in the inventory".into(),
+            Self::AgentSilent { .. } => "start that agent, or remove the setting that names it; or set `identity_file` in the inventory".into(),
             Self::Authentication { .. } => "set `user` and `identity_file` in the inventory, or add the key to the host's authorized_keys; use --ask-pass for a password. With `UsePAM no`, sshd also refuses accounts whose password is locked".into(),
             Self::Key { .. } => "give a readable private key, or load it into ssh-agent; skep asks for its passphrase on a terminal or takes it from SKEP_KEY_PASSPHRASE".into(),
-            Self::Settings { place, setting, .. } if place == "skep's own list" => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
+            Self::Settings { place: SettingPlace::OwnList, setting, .. } => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or set it in the inventory, which takes precedence".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
@@ -226,9 +294,8 @@ impl TransportError {
             Self::Unsendable(_) => "remove that character from the value".into(),
             Self::Local(_) => "check the free space and the permissions of the folder for temporary files, then run again".into(),
             Self::NoClient => "install it on this machine: the package docker-cli (Debian 13), docker.io (Debian 12, Ubuntu) or docker-ce-cli (Docker's repository); no Docker Engine needs to run".into(),
-            // sudo-rs says "authentication is required" if it needs a password.
-            Self::Privilege { why, .. } if why.contains("password") || why.contains("authentication is required") => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or add a rule with NOPASSWD on the host".into(),
-            Self::Privilege { why, .. } if why.contains("No such file") || why.contains("not found") => "sudo is not installed on the host: install it there, or log in as root (`user = \"root\"`)".into(),
+            Self::Privilege { why: PrivilegeReason::PasswordNeeded(_) | PrivilegeReason::WrongPassword, .. } => "give sudo's password with --ask-become-pass, SKEP_BECOME_PASSWORD or `become_password_command`, or add a rule with NOPASSWD on the host".into(),
+            Self::Privilege { why: PrivilegeReason::NotInstalled(_), .. } => "sudo is not installed on the host: install it there, or log in as root (`user = \"root\"`)".into(),
             Self::Privilege { user, .. } => format!("set `become = true` in the inventory and give {user} passwordless sudo on the host (a line `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/{user}), or log in as root"),
             Self::NoDocker { installed: true, .. } => "check `systemctl status docker` and `journalctl -u docker` on the host".into(),
             Self::NoDocker { installed: false, .. } => "apply playbooks/docker.toml to the host first".into(),

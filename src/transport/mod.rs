@@ -14,7 +14,7 @@ mod secrets;
 mod ssh;
 mod ssh_config;
 
-pub use error::TransportError;
+pub use error::{PrivilegeReason, SettingPlace, TransportError};
 pub use exec::{Exec, ExecOutput, Privilege};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;

@@ -149,7 +149,7 @@ impl SshNetwork {
     ) -> Result<Route, TransportError> {
         let trouble = |setting: &str, why: String| TransportError::Settings {
             setting: setting.into(),
-            place: self.place(target, "proxy"),
+            place: self.place(target, "proxy").into(),
             why,
         };
         let list = match &target.ssh.proxy {

@@ -37,7 +37,7 @@ pub(super) fn inventory(file: &Path) -> Result<GeneratedInventory, ExternalInven
             ))
             .hint("run the command by hand"))
         }
-        Err(error) if error.why.contains("not installed") => without_ansible(file, &about),
+        Err(error) if error.not_installed => without_ansible(file, &about),
         Err(error) => Err(error),
     }
 }

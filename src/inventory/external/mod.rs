@@ -40,6 +40,8 @@ pub(super) enum ExternalInventory {
 pub(super) struct ExternalInventoryError {
     pub(super) why: String,
     pub(super) hint: Option<String>,
+    /// True if the program is not installed on this machine.
+    pub(super) not_installed: bool,
 }
 
 impl ExternalInventoryError {
@@ -47,6 +49,17 @@ impl ExternalInventoryError {
         Self {
             why: why.into(),
             hint: None,
+            not_installed: false,
+        }
+    }
+
+    /// Returns the error for a program that is not installed. `line` is its command line.
+    pub(super) fn not_installed(line: &str, program: &str) -> Self {
+        Self {
+            not_installed: true,
+            ..Self::new(format!(
+                "`{line}` cannot be run: {program} is not installed"
+            ))
         }
     }
 

@@ -64,8 +64,7 @@ pub(super) fn run(
             ExternalInventoryError::new(format!("there is no folder {}", folder.display()))
         }
         std::io::ErrorKind::NotFound => {
-            ExternalInventoryError::new(format!("`{line}` cannot be run: {name} is not installed"))
-                .hint(install)
+            ExternalInventoryError::not_installed(&line, &name).hint(install)
         }
         _ => ExternalInventoryError::new(format!("`{line}` cannot be run: {error}")),
     })?;
@@ -162,8 +161,10 @@ mod tests {
             "`skep-no-such x` cannot be run: skep-no-such is not installed"
         );
         assert_eq!(error.hint.as_deref(), Some("install it"));
+        assert!(error.not_installed);
         let error = run(OsStr::new("sh"), &[], Path::new("/no/such"), "").unwrap_err();
         assert_eq!(error.why, "there is no folder /no/such");
+        assert!(!error.not_installed);
     }
 
     #[test]

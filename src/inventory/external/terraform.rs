@@ -44,7 +44,7 @@ pub(super) fn inventory(folder: &Path) -> Result<GeneratedInventory, ExternalInv
         )
     };
     let said = match ask("terraform") {
-        Err(error) if error.why.contains("not installed") => ask("tofu").map_err(|_| error)?,
+        Err(error) if error.not_installed => ask("tofu").map_err(|_| error)?,
         said => said?,
     };
     if !said.success {

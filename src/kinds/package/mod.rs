@@ -4,6 +4,7 @@
 
 mod plan;
 mod script;
+mod target;
 mod version;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use crate::model::{
     AptAction, AptSimulation, Change, HostAnswers, HostContext, InvalidField, Observation,
     PackageState, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
+use target::{AptTransaction, PackageTarget};
 pub use version::{VersionPattern, VersionSelection};
 
 /// A set of packages that are installed, changed and held together.
@@ -102,12 +104,12 @@ enum AptForecast {
     Nothing,
     /// Result of apt's own simulation.
     Known {
-        arguments: Vec<String>,
+        transaction: AptTransaction,
         actions: Vec<AptAction>,
     },
     /// Apt cannot determine the changes yet; `words` are its messages.
     Unknown {
-        arguments: Vec<String>,
+        transaction: AptTransaction,
         words: Vec<String>,
     },
 }
@@ -190,9 +192,9 @@ impl ResourceKind for PackageResource {
         };
 
         let unmet = self.unmet(&states);
-        let removals: Vec<String> = self
+        let removals: Vec<PackageTarget> = self
             .removals(&states)
-            .map(|name| format!("{name}-"))
+            .map(|name| PackageTarget::Remove { name: name.clone() })
             .collect();
         if unmet.is_empty() && removals.is_empty() {
             return known(AptForecast::Nothing);
@@ -208,24 +210,32 @@ impl ResourceKind for PackageResource {
         if !unknown.is_empty() {
             return Ok(Observation::Needs(unknown));
         }
-        let (mut arguments, mut words) = (self.options(), Vec::new());
+        let (mut targets, mut words) = (Vec::new(), Vec::new());
         for name in unmet {
-            let Some(pattern) = self.version.of(name) else {
-                arguments.push(name.0.clone());
+            let name = name.clone();
+            let Some(pattern) = self.version.of(&name) else {
+                targets.push(PackageTarget::Preferred { name });
                 continue;
             };
             let candidates = answers.package_versions(&name.0)?;
             if let Some(version) = candidates.iter().find(|version| pattern.matches(version)) {
-                arguments.push(format!("{}={version}", name.0));
+                let version = version.clone();
+                targets.push(PackageTarget::Version { name, version });
             } else {
-                arguments.push(format!("{}?{}", name.0, pattern.as_str()));
                 words.push(no_match(&name.0, pattern, candidates));
+                let pattern = pattern.clone();
+                targets.push(PackageTarget::Matching { name, pattern });
             }
         }
-        arguments.extend(removals);
+        targets.extend(removals);
+        let transaction = AptTransaction {
+            options: self.options(),
+            targets,
+        };
         if !words.is_empty() {
-            return known(AptForecast::Unknown { arguments, words });
+            return known(AptForecast::Unknown { transaction, words });
         }
+        let arguments = transaction.arguments();
         let simulation = Query::Shell(ShellQuery::AptSimulation {
             arguments: arguments.clone(),
         });
@@ -233,8 +243,11 @@ impl ResourceKind for PackageResource {
             return Ok(Observation::Needs(vec![simulation]));
         }
         match answers.apt_simulation(&arguments)?.clone() {
-            AptSimulation::Actions(actions) => known(AptForecast::Known { arguments, actions }),
-            AptSimulation::Impossible(words) => known(AptForecast::Unknown { arguments, words }),
+            AptSimulation::Actions(actions) => known(AptForecast::Known {
+                transaction,
+                actions,
+            }),
+            AptSimulation::Impossible(words) => known(AptForecast::Unknown { transaction, words }),
         }
     }
 
@@ -270,14 +283,12 @@ impl PackageResource {
     fn removals<'a>(
         &'a self,
         states: &'a BTreeMap<String, PackageState>,
-    ) -> impl Iterator<Item = &'a str> {
+    ) -> impl Iterator<Item = &'a PackageName> {
         let wanted_gone = self
             .names()
             .filter(|_| self.state == DesiredState::Absent)
             .chain(&self.conflicts);
-        wanted_gone
-            .map(PackageName::as_str)
-            .filter(|name| states.get(*name).is_some_and(is_there))
+        wanted_gone.filter(|name| states.get(&name.0).is_some_and(is_there))
     }
 
     /// Returns the options of apt-get that change its result, for the simulation and the

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 
 use super::super::DesiredState;
 use super::{
-    AptForecast, PackageName, PackageResource, PackageSetState, is_there, script, version,
+    AptForecast, AptTransaction, PackageName, PackageResource, PackageSetState, is_there, script,
+    version,
 };
 use crate::model::{Action, AptAction, Change, DisplayValue, Disruption, Refusal};
 
@@ -38,11 +39,12 @@ pub fn plan(
     }
     change = match &observed.forecast {
         AptForecast::Nothing => change,
-        AptForecast::Known { arguments, actions } => {
-            known(package, observed, change, arguments, actions)?
-        }
-        AptForecast::Unknown { arguments, words } => {
-            unknown(package, observed, change, arguments, words)?
+        AptForecast::Known {
+            transaction,
+            actions,
+        } => known(package, observed, change, transaction, actions)?,
+        AptForecast::Unknown { transaction, words } => {
+            unknown(package, observed, change, transaction, words)?
         }
     };
     if package.hold == Some(true) {
@@ -135,7 +137,7 @@ fn known(
     package: &PackageResource,
     observed: &PackageSetState,
     mut change: Change,
-    arguments: &[String],
+    transaction: &AptTransaction,
     actions: &[AptAction],
 ) -> Result<Change, Refusal> {
     for action in actions {
@@ -177,9 +179,9 @@ fn known(
         return Ok(change);
     }
     Ok(change.step(script::install(
-        summary(package, arguments),
+        transaction.summary(),
         false,
-        arguments,
+        &transaction.arguments(),
     )))
 }
 
@@ -187,7 +189,7 @@ fn unknown(
     package: &PackageResource,
     observed: &PackageSetState,
     mut change: Change,
-    arguments: &[String],
+    transaction: &AptTransaction,
     words: &[String],
 ) -> Result<Change, Refusal> {
     let unmet = package.unmet(&observed.states);
@@ -198,7 +200,7 @@ fn unknown(
             change.disturbs = Disruption::EngineRestart;
         }
     }
-    for name in package.removals(&observed.states) {
+    for name in package.removals(&observed.states).map(PackageName::as_str) {
         refuse_held(package, observed, name)?;
         change = change.field(name, before(observed, name), DisplayValue::Absent);
         if is_engine(name) {
@@ -206,38 +208,14 @@ fn unknown(
         }
     }
     let update = !unmet.is_empty();
-    let what = summary(package, arguments);
-    let summary = if update {
-        format!("fetch the package lists, then {what}")
-    } else {
-        what
-    };
+    let mut summary = transaction.summary();
+    if update {
+        summary.insert_str(0, "fetch the package lists, then ");
+    }
     let words = words.join("; ");
     Ok(change
-        .step(script::install(summary, update, arguments))
+        .step(script::install(summary, update, &transaction.arguments()))
         .note(format!("apt cannot determine its changes yet: {words}")))
-}
-
-/// Returns the summary of the step: `install docker-ce 28.*, remove docker.io`.
-fn summary(package: &PackageResource, arguments: &[String]) -> String {
-    let mut parts = Vec::new();
-    for argument in arguments
-        .iter()
-        .filter(|argument| !argument.starts_with('-'))
-    {
-        parts.push(match argument.strip_suffix('-') {
-            Some(name) => format!("remove {name}"),
-            None => format!("install {}", argument.replacen(['=', '?'], " ", 1)),
-        });
-    }
-    if parts.is_empty() {
-        parts.extend(
-            package
-                .names()
-                .map(|name| format!("install {}", name.as_str())),
-        );
-    }
-    parts.join(", ")
 }
 
 fn refuse(

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::LiveStack;
-use super::specification::{SpecField, SpecFields, parts};
+use super::specification::{SpecField, SpecFields, SummaryPart, parts};
 use super::whole_object::whole;
 use crate::model::{Change, DeployPreview, DisplayValue, FieldChange};
 
@@ -123,18 +123,11 @@ fn summary(parts: &SpecFields) -> String {
         (None, None) => {}
     }
     for (field, part) in parts {
-        let listed = ["constraints", "resources"]
-            .iter()
-            .any(|start| field.starts_with(start));
-        if field.starts_with("port ") {
-            words.push(part.text.clone());
-        } else if ["mount ", "secret ", "config "]
-            .iter()
-            .any(|start| field.starts_with(start))
-        {
-            words.push(field.clone());
-        } else if listed {
-            words.push(format!("{field} {}", part.text));
+        match part.in_summary {
+            SummaryPart::Nothing => {}
+            SummaryPart::Name => words.push(field.clone()),
+            SummaryPart::Value => words.push(part.text.clone()),
+            SummaryPart::NameAndValue => words.push(format!("{field} {}", part.text)),
         }
     }
     words.join(", ")

@@ -19,6 +19,21 @@ pub(super) struct SpecField {
     pub(super) secret: bool,
     /// True if a change of the field replaces tasks.
     pub(super) restarts: bool,
+    /// Part of the field that the service's summary line shows.
+    pub(super) in_summary: SummaryPart,
+}
+
+/// Part of a field that the summary line of a service shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SummaryPart {
+    /// The summary does not list the field.
+    Nothing,
+    /// The field's name.
+    Name,
+    /// The field's value.
+    Value,
+    /// The field's name and value.
+    NameAndValue,
 }
 
 /// Fields of a specification by name.
@@ -36,6 +51,7 @@ pub(super) fn parts(specification: &Value, networks: &HashMap<&str, &str>) -> Sp
     taken.environment();
     taken.lists(networks);
     taken.placement();
+    taken.resources();
     for (path, field) in [
         ("/TaskTemplate/ContainerSpec/Args", "command"),
         ("/TaskTemplate/ContainerSpec/Command", "entrypoint"),
@@ -63,12 +79,23 @@ impl SpecReader {
     }
 
     fn put(&mut self, field: impl Into<String>, text: impl Into<String>, restarts: bool) {
+        self.put_in_summary(field, text, restarts, SummaryPart::Nothing);
+    }
+
+    fn put_in_summary(
+        &mut self,
+        field: impl Into<String>,
+        text: impl Into<String>,
+        restarts: bool,
+        in_summary: SummaryPart,
+    ) {
         self.parts.insert(
             field.into(),
             SpecField {
                 text: text.into(),
                 secret: false,
                 restarts,
+                in_summary,
             },
         );
     }
@@ -133,6 +160,7 @@ impl SpecReader {
                 text: value.to_owned(),
                 secret: true,
                 restarts: true,
+                in_summary: SummaryPart::Nothing,
             };
             self.parts.insert(format!("environment {key}"), part);
         }
@@ -141,10 +169,11 @@ impl SpecReader {
     fn lists(&mut self, networks: &HashMap<&str, &str>) {
         for port in self.list("/EndpointSpec/Ports") {
             let words = display::port(&port);
-            self.put(
+            self.put_in_summary(
                 format!("port {}", words.split(' ').next().unwrap_or_default()),
                 words,
                 true,
+                SummaryPart::Value,
             );
         }
         for mount in self.list("/TaskTemplate/ContainerSpec/Mounts") {
@@ -152,7 +181,12 @@ impl SpecReader {
                 .get("Target")
                 .and_then(Value::as_str)
                 .unwrap_or_default();
-            self.put(format!("mount {target}"), display::mount(&mount), true);
+            self.put_in_summary(
+                format!("mount {target}"),
+                display::mount(&mount),
+                true,
+                SummaryPart::Name,
+            );
         }
         for (pointer, word) in [
             ("/TaskTemplate/ContainerSpec/Secrets", "secret"),
@@ -168,7 +202,12 @@ impl SpecReader {
                     .get(key)
                     .and_then(Value::as_str)
                     .unwrap_or_default();
-                self.put(format!("{word} {name}"), display::file(&reference), true);
+                self.put_in_summary(
+                    format!("{word} {name}"),
+                    display::file(&reference),
+                    true,
+                    SummaryPart::Name,
+                );
             }
         }
         // Very old clients put networks beside the template.
@@ -214,13 +253,32 @@ impl SpecReader {
             .collect();
         constraints.sort_unstable();
         if !constraints.is_empty() {
-            self.put("constraints", constraints.join(", "), false);
+            self.put_in_summary(
+                "constraints",
+                constraints.join(", "),
+                false,
+                SummaryPart::NameAndValue,
+            );
         }
         // Platforms of the image come from the registry when the image is resolved, not from the
         // compose file.
         self.take("/TaskTemplate/Placement/Platforms");
         let rest = self.take("/TaskTemplate/Placement");
         self.flatten("", "placement", rest, false);
+    }
+
+    /// Reads the limits and reservations, all of which the summary shows.
+    fn resources(&mut self) {
+        let mut resources = SpecReader {
+            rest: Value::Null,
+            parts: SpecFields::new(),
+        };
+        let value = self.take("/TaskTemplate/Resources");
+        resources.flatten("Resources", "resources", value, true);
+        for field in resources.parts.values_mut() {
+            field.in_summary = SummaryPart::NameAndValue;
+        }
+        self.parts.append(&mut resources.parts);
     }
 
     /// Reads all other fields, by their own names.

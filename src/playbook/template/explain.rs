@@ -8,7 +8,7 @@ use std::sync::Arc;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
 use super::TemplateScope;
-use crate::document::did_you_mean;
+use crate::document::{did_you_mean, nearest_hint};
 
 /// A template that failed. Without an error, the value of an expression was undefined.
 pub(super) struct TemplateFailure {
@@ -120,11 +120,9 @@ fn undefined(
         };
     };
     let hint = match &owner {
-        None => did_you_mean(&path, scope.names())
-            .filter(|hint| hint.starts_with("did"))
-            .or_else(|| {
-                Some("define it under [vars], or write `{{ name | default(...) }}`".into())
-            }),
+        None => nearest_hint(&path, scope.names()).or_else(|| {
+            Some("define it under [vars], or write `{{ name | default(...) }}`".into())
+        }),
         Some(owner) => {
             let fields: Vec<String> = owner
                 .try_iter()

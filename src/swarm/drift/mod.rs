@@ -31,16 +31,25 @@ const LEAST_LEFT: i64 = 15;
 /// certificates (an hour).
 const CLOCK_TOLERANCE: i64 = 300;
 
-/// Returns the differences from a healthy cluster, by field. `everything` means that all hosts of
-/// the inventory were checked: only then is a node that matches none of them known to be foreign.
+/// Differences from a healthy cluster.
+#[derive(Debug, Default)]
+pub struct ClusterDrift {
+    /// Differences by field.
+    pub fields: Vec<FieldChange>,
+    /// A note for each difference that a command fixes, in the order of `fields`.
+    pub remedies: Vec<String>,
+}
+
+/// Returns the differences from a healthy cluster. `everything` means that all hosts of the
+/// inventory were checked: only then is a node that matches none of them known to be foreign.
 #[must_use]
 pub fn cluster_drift(
     members: &BTreeMap<HostName, MemberObservation>,
     nodes: &[SwarmNode],
     everything: bool,
     now: i64,
-) -> Vec<FieldChange> {
-    let mut found = DriftFields::default();
+) -> ClusterDrift {
+    let mut found = ClusterDrift::default();
     let hosts: BTreeMap<&str, (&HostName, &MemberObservation)> = members
         .iter()
         .filter_map(|(host, sighting)| {
@@ -66,6 +75,9 @@ pub fn cluster_drift(
         }
         if node.state != "ready" {
             found.add(format!("state of {name}"), &node.state, Some("ready"));
+            found.remedies.push(format!(
+                "start {name} (`vagrant up {name}`, `skep lab start {name}`), or read `journalctl -u docker` on it"
+            ));
         }
         if node.availability != "active"
             && host.is_some_and(|(_, sighting)| !sighting.says_availability)
@@ -75,6 +87,9 @@ pub fn cluster_drift(
                 &node.availability,
                 Some("active"),
             );
+            found.remedies.push(format!(
+                "on a manager: `docker node update --availability active {name}`"
+            ));
         }
         if let Some(manager) = node
             .manager
@@ -90,7 +105,7 @@ pub fn cluster_drift(
     }
     let voters = Voters::count(nodes);
     if voters.leader.is_none() {
-        found.0.push(FieldChange {
+        found.fields.push(FieldChange {
             field: "leader".into(),
             before: DisplayValue::Absent,
             after: DisplayValue::text("one of the managers"),
@@ -118,19 +133,19 @@ pub fn cluster_drift(
                 format!("{off} ahead of this machine's")
             };
             found.add(format!("clock of {host}"), &before, Some("the same time"));
+            found.remedies.push(format!(
+                "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; if the other hosts differ \
+                 too, this machine's clock is wrong"
+            ));
         }
     }
-    found.0
+    found
 }
 
-/// Collected differences.
-#[derive(Default)]
-struct DriftFields(Vec<FieldChange>);
-
-impl DriftFields {
+impl ClusterDrift {
     fn add(&mut self, field: String, before: &str, after: Option<&str>) {
         let after = after.map_or(DisplayValue::Absent, DisplayValue::text);
-        self.0.push(FieldChange {
+        self.fields.push(FieldChange {
             field,
             before: DisplayValue::text(before),
             after,
@@ -138,7 +153,7 @@ impl DriftFields {
     }
 }
 
-fn versions(nodes: &[SwarmNode], found: &mut DriftFields) {
+fn versions(nodes: &[SwarmNode], found: &mut ClusterDrift) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for node in nodes.iter().filter(|node| !node.engine_version.is_empty()) {
         versions
@@ -169,7 +184,7 @@ fn certificate(
     validity: CertificateValidity,
     is_old: bool,
     now: i64,
-    found: &mut DriftFields,
+    found: &mut ClusterDrift,
 ) {
     let (life, left) = (validity.until - validity.from, validity.until - now);
     if left * 100 < life * LEAST_LEFT {
@@ -181,10 +196,19 @@ fn certificate(
             };
             format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
         };
-        let before = if left > 0 {
-            format!("ends in {}", span(left))
+        let (before, remedy) = if left > 0 {
+            (
+                format!("ends in {}", span(left)),
+                format!("on {host}: `sudo systemctl restart docker` requests a new certificate"),
+            )
         } else {
-            format!("ended {} ago", span(left))
+            (
+                format!("ended {} ago", span(left)),
+                format!(
+                    "{host} was away for longer than its certificate lives: `skep apply` makes it join again; if its managers still refuse it, \
+                     run `sudo docker swarm leave --force` on it and `skep apply` once more"
+                ),
+            )
         };
         // A node that is off renews nothing, and cannot return by itself after its certificate has
         // expired.
@@ -198,6 +222,7 @@ fn certificate(
             &format!("{before}{seen}"),
             Some("renewed by the node"),
         );
+        found.remedies.push(remedy);
     }
 }
 
@@ -210,38 +235,6 @@ fn span(seconds: i64) -> String {
         seconds => (seconds / 86_400, "day"),
     };
     format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
-}
-
-/// Returns a note for each difference that a command fixes.
-#[must_use]
-pub fn mends(fields: &[FieldChange]) -> Vec<String> {
-    let mut notes = Vec::new();
-    for change in fields {
-        let field = change.field.as_str();
-        let DisplayValue::Text(before) = &change.before else {
-            continue;
-        };
-        let Some((what, host)) = field.split_once(" of ") else {
-            continue;
-        };
-        notes.extend(match what {
-            "clock" => Some(format!(
-                "on {host}: `sudo systemctl restart systemd-timesyncd`, or `sudo chronyc makestep`, sets the clock; if the other hosts differ \
-                 too, this machine's clock is wrong"
-            )),
-            "certificate" if before.starts_with("ended") => Some(format!(
-                "{host} was away for longer than its certificate lives: `skep apply` makes it join again; if its managers still refuse it, \
-                 run `sudo docker swarm leave --force` on it and `skep apply` once more"
-            )),
-            "certificate" => Some(format!("on {host}: `sudo systemctl restart docker` requests a new certificate")),
-            "state" => Some(format!(
-                "start {host} (`vagrant up {host}`, `skep lab start {host}`), or read `journalctl -u docker` on it"
-            )),
-            "availability" => Some(format!("on a manager: `docker node update --availability active {host}`")),
-            _ => None,
-        });
-    }
-    notes
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn lines((members, nodes): &ClusterFixture, everything: bool) -> Vec<String> {
         DisplayValue::Text(text) => text.clone(),
         other => format!("{other:?}"),
     };
-    let fields = cluster_drift(members, nodes, everything, NOW);
+    let fields = cluster_drift(members, nodes, everything, NOW).fields;
     fields
         .iter()
         .map(|field| {
@@ -224,7 +224,7 @@ fn clock_difference_is_reported_with_a_fix() {
         ["clock of docker02: 6 minutes ahead of this machine's -> the same time"]
     );
     let mended = |(members, nodes): &ClusterFixture| {
-        mends(&cluster_drift(members, nodes, true, NOW)).join("\n")
+        cluster_drift(members, nodes, true, NOW).remedies.join("\n")
     };
     assert!(
         mended(&clock(-7300)).contains("on docker02: `sudo systemctl restart systemd-timesyncd`")

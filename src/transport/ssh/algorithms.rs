@@ -7,8 +7,8 @@ use russh::keys::{Algorithm, HashAlg};
 use russh::{AlgorithmKind, Preferred, cipher, client, kex};
 
 use crate::inventory::SshTarget;
-use crate::transport::TransportError;
 use crate::transport::ssh::algorithm_list;
+use crate::transport::{SettingPlace, TransportError};
 
 /// Returns the settings for a host. The key types under which the host is known come first, which
 /// makes it present a key of these types.
@@ -151,7 +151,7 @@ fn chosen_by<N: Clone>(wanted: &[String], ours: &[N], name: impl Fn(&N) -> Strin
 fn nothing_left(target: &SshTarget, setting: &'static str) -> TransportError {
     TransportError::Settings {
         setting: setting.into(),
-        place: format!("the SSH configuration of {}", target.name),
+        place: format!("the SSH configuration of {}", target.name).into(),
         why: "skep supports none of the algorithms in this list".into(),
     }
 }
@@ -174,8 +174,8 @@ pub fn nothing_in_common(
         _ => ("Compression", false),
     };
     let place = match given {
-        true => format!("the SSH configuration of {}", target.name),
-        false => "skep's own list".into(),
+        true => format!("the SSH configuration of {}", target.name).into(),
+        false => SettingPlace::OwnList,
     };
     let list = |names: &[String]| {
         let words = names.join(", ");

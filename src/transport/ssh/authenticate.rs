@@ -43,7 +43,8 @@ pub(super) struct LoginAttempt<'a> {
     pub(super) cause: &'a DisconnectState,
     pub(super) offered: OfferedKeys,
     pub(super) agent: Option<SshAgent>,
-    no_agent: Option<String>,
+    // Reason why the agent that the settings name is not usable.
+    silent_agent: Option<String>,
     // Methods that the server still accepts, once it has named them.
     remaining: Option<MethodSet>,
 }
@@ -51,9 +52,9 @@ pub(super) struct LoginAttempt<'a> {
 /// Logs in.
 ///
 /// # Errors
-/// [`TransportError::Authentication`] when the server refuses everything, [`TransportError::Key`]
-/// when no key could be offered because a file is not usable, [`TransportError::Lost`] when the
-/// host closes the connection.
+/// [`TransportError::Authentication`] or [`TransportError::AgentSilent`] when the server refuses
+/// everything, [`TransportError::Key`] when no key could be offered because a file is not usable,
+/// [`TransportError::Lost`] when the host closes the connection.
 pub async fn log_in(
     handle: &mut Handle<ClientHandler>,
     target: &SshTarget,
@@ -61,7 +62,7 @@ pub async fn log_in(
     cause: &DisconnectState,
     login_deadline: &LoginDeadline,
 ) -> Result<(), TransportError> {
-    let (agent, no_agent) = agent::reach(target, options, login_deadline).await;
+    let (agent, silent_agent) = agent::reach(target, options, login_deadline).await;
     let mut login = LoginAttempt {
         handle,
         target,
@@ -74,7 +75,7 @@ pub async fn log_in(
         cause,
         offered: OfferedKeys::default(),
         agent,
-        no_agent,
+        silent_agent,
         remaining: None,
     };
     if login.run().await? {
@@ -101,7 +102,7 @@ impl LoginAttempt<'_> {
         if wanted.is_empty() {
             return Err(TransportError::Settings {
                 setting: "PreferredAuthentications".into(),
-                place: format!("the SSH configuration of {}", self.target.name),
+                place: format!("the SSH configuration of {}", self.target.name).into(),
                 why: "skep supports none of the remaining methods".into(),
             });
         }
@@ -198,14 +199,19 @@ impl LoginAttempt<'_> {
                         path.display()
                     ));
                 }
-                if let Some(why) = &self.no_agent {
-                    tried.push_str(&format!("; {why}"));
-                }
                 let (user, address) = (self.target.user.clone(), self.target.address.clone());
-                TransportError::Authentication {
-                    user,
-                    address,
-                    tried,
+                match self.silent_agent.take() {
+                    Some(agent) => TransportError::AgentSilent {
+                        user,
+                        address,
+                        tried,
+                        agent,
+                    },
+                    None => TransportError::Authentication {
+                        user,
+                        address,
+                        tried,
+                    },
                 }
             }
         }

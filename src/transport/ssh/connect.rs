@@ -160,9 +160,11 @@ async fn attempt(
         .await
     {
         // Debian 13's sshd closes the connection when PAM accepts no login.
-        Some(Err(TransportError::Authentication { .. } | TransportError::Lost(_)))
-            if cause.is_booting() =>
-        {
+        Some(Err(
+            TransportError::Authentication { .. }
+            | TransportError::AgentSilent { .. }
+            | TransportError::Lost(_),
+        )) if cause.is_booting() => {
             let why = "the machine is booting up and accepts no login yet".to_owned();
             return Err(connect_error(target, why, true).into());
         }

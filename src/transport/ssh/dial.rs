@@ -163,7 +163,7 @@ async fn dial_one(address: SocketAddr, source: Option<IpAddr>) -> std::io::Resul
 async fn source(target: &SshTarget, address: &str) -> Result<IpAddr, TransportError> {
     let trouble = |why: String| TransportError::Settings {
         setting: "BindAddress".into(),
-        place: format!("the SSH configuration of {}", target.name),
+        place: format!("the SSH configuration of {}", target.name).into(),
         why,
     };
     let mut found = lookup_host((address, 0))

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::base::sh_quote;
 use crate::inventory::SshTarget;
-use crate::transport::{Privilege, TransportError};
+use crate::transport::{Privilege, PrivilegeReason, TransportError};
 
 /// Rules by which a login becomes another account.
 #[derive(Debug)]
@@ -66,21 +66,21 @@ impl Elevation {
             return Ok(());
         }
         if !self.allowed {
-            return Err(self.error("`become` is not set for this host"));
+            return Err(self.error(PrivilegeReason::NotAllowed));
         }
         if self.refused.load(Ordering::Relaxed) {
             // The password is not sent again: accounts are locked after a few wrong passwords.
-            return Err(self.error(WRONG_PASSWORD));
+            return Err(self.error(PrivilegeReason::WrongPassword));
         }
         Ok(())
     }
 
     /// Returns an error that names login and host.
-    pub fn error(&self, why: impl Into<String>) -> TransportError {
+    pub fn error(&self, why: PrivilegeReason) -> TransportError {
         TransportError::Privilege {
             user: self.user.clone(),
             address: self.address.clone(),
-            why: why.into(),
+            why,
         }
     }
 
@@ -162,15 +162,19 @@ impl Elevation {
 
     /// Learns from a refusal; returns true if an attempt with a terminal may succeed.
     pub fn learn(&self, error: &TransportError) -> bool {
-        match error {
-            TransportError::Privilege { why, .. } if why == WRONG_PASSWORD => {
+        let TransportError::Privilege { why, .. } = error else {
+            return false;
+        };
+        match why {
+            PrivilegeReason::WrongPassword => {
                 self.refused.store(true, Ordering::Relaxed);
                 false
             }
-            TransportError::Privilege { why, .. } if why.contains("must have a tty") => {
-                !self.terminal.swap(true, Ordering::Relaxed)
-            }
-            _ => false,
+            PrivilegeReason::NeedsTty(_) => !self.terminal.swap(true, Ordering::Relaxed),
+            PrivilegeReason::NotAllowed
+            | PrivilegeReason::PasswordNeeded(_)
+            | PrivilegeReason::NotInstalled(_)
+            | PrivilegeReason::Other(_) => false,
         }
     }
 }
@@ -178,9 +182,6 @@ impl Elevation {
 /// Path of `runuser` in util-linux: sudo's `secure_path` may leave out the folders of the
 /// administrator.
 const RUNUSER: &str = "/sbin/runuser";
-
-/// Message for a wrong password.
-const WRONG_PASSWORD: &str = "sudo rejected the password";
 
 /// Command that runs as the wanted account: words, then `sh -c` with a script that has no single
 /// quotes.
@@ -278,7 +279,7 @@ impl SudoDialogue {
                 Ok(SudoAction::Send(Bytes::from_owner(line)))
             }
             SudoReply::WrongPassword => {
-                let error = elevation.error(WRONG_PASSWORD);
+                let error = elevation.error(PrivilegeReason::WrongPassword);
                 elevation.learn(&error);
                 Err(error)
             }
@@ -303,6 +304,26 @@ pub fn text_after_prompt(said: &[u8]) -> &[u8] {
         Some(rest) => rest.trim_ascii_start(),
         None => rest,
     }
+}
+
+/// Reads the messages of a command that sudo did not start. Returns `None` if neither sudo nor a
+/// shell that cannot find sudo wrote them.
+pub fn read_refusal(said: &str) -> Option<PrivilegeReason> {
+    let contains = |part: &str| said.contains(part);
+    if !contains("sudo") && !contains("Sorry, user") {
+        return None;
+    }
+    // sudo-rs says "authentication is required" if it needs a password.
+    let reason = if contains("must have a tty") {
+        PrivilegeReason::NeedsTty
+    } else if contains("password") || contains("authentication is required") {
+        PrivilegeReason::PasswordNeeded
+    } else if contains("No such file") || contains("not found") {
+        PrivilegeReason::NotInstalled
+    } else {
+        PrivilegeReason::Other
+    };
+    Some(reason(said.to_owned()))
 }
 
 /// Next action in the dialogue with sudo.
@@ -392,6 +413,29 @@ mod tests {
             reason("sudo: a-password: skep-".into()),
             "sudo: a-password: skep-"
         );
+    }
+
+    #[test]
+    fn each_refusal_of_sudo_has_its_reason_and_keeps_its_text() {
+        use PrivilegeReason::{NeedsTty, NotInstalled, Other, PasswordNeeded};
+        let cases: [(&str, fn(String) -> PrivilegeReason); 7] = [
+            ("sudo: sorry, you must have a tty to run sudo", NeedsTty),
+            ("sudo: a password is required", PasswordNeeded),
+            (
+                "sudo: interactive authentication is required",
+                PasswordNeeded,
+            ),
+            ("env: 'sudo': No such file or directory", NotInstalled),
+            ("sh: 1: sudo: not found", NotInstalled),
+            ("ann is not in the sudoers file.", Other),
+            ("Sorry, user ann is not allowed to execute '/bin/sh'", Other),
+        ];
+        for (said, reason) in cases {
+            let expected = reason(said.to_owned());
+            assert_eq!(expected.to_string(), said);
+            assert_eq!(read_refusal(said), Some(expected), "{said}");
+        }
+        assert_eq!(read_refusal("timeout: no such file"), None);
     }
 
     #[test]

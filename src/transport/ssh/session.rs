@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::{Bootstrap, KILL_AFTER, LONGEST};
-use super::elevate::{Elevation, SudoAction, SudoDialogue, text_after_prompt};
+use super::elevate::{Elevation, SudoAction, SudoDialogue, read_refusal, text_after_prompt};
 use super::frame::OutputFrame;
 use super::handler::DisconnectState;
 use crate::transport::{Exec, ExecOutput, TransportError};
@@ -301,15 +301,16 @@ fn verdict(
         ..output
     }
     .stderr_tail();
-    match sudo {
-        Some(elevation) if why.contains("sudo") || why.contains("Sorry, user") => {
-            Err(elevation.error(why))
-        }
-        _ if why.is_empty() => Err(TransportError::NoShell(format!(
-            "it ended with status {status}"
-        ))),
-        _ => Err(TransportError::NoShell(why)),
+    if let Some(elevation) = sudo
+        && let Some(reason) = read_refusal(&why)
+    {
+        return Err(elevation.error(reason));
     }
+    Err(TransportError::NoShell(if why.is_empty() {
+        format!("it ended with status {status}")
+    } else {
+        why
+    }))
 }
 
 fn number(signal: &Sig) -> i32 {

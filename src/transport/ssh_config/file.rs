@@ -61,7 +61,7 @@ pub fn read(target: &SshTarget, given: Option<&Path>) -> Result<ParsedConfig, Tr
 fn trouble(place: String, why: String) -> TransportError {
     TransportError::Settings {
         setting: "the SSH configuration".into(),
-        place,
+        place: place.into(),
         why,
     }
 }

@@ -384,7 +384,7 @@ impl SettingsOverlay<'_> {
             .path(text.trim_matches('"'))
             .map_err(|why| TransportError::Settings {
                 setting: setting.into(),
-                place: self.file.display().to_string(),
+                place: self.file.display().to_string().into(),
                 why,
             })
     }

@@ -66,10 +66,13 @@ impl ConfigQuery<'_> {
     pub async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
-            place: self.file.map_or_else(
-                || "~/.ssh/config".to_owned(),
-                |file| file.display().to_string(),
-            ),
+            place: self
+                .file
+                .map_or_else(
+                    || "~/.ssh/config".to_owned(),
+                    |file| file.display().to_string(),
+                )
+                .into(),
             why,
         };
         let mut command = Command::new(self.program);

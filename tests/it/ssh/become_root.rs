@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, SecretStore,
-    SshConnection, TransportError, connect_with,
+    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, PrivilegeReason,
+    SecretStore, SshConnection, TransportError, connect_with,
 };
 
 use super::commands::marker;
@@ -142,7 +142,7 @@ async fn wrong_sudo_password_is_tried_once() {
             panic!("{error}")
         };
         assert_eq!((user, address), (&account.name, &sshd.address));
-        assert!(why.contains("rejected the password"), "{error}");
+        assert_eq!(*why, PrivilegeReason::WrongPassword, "{error}");
         assert!(
             error.hint().contains("--ask-become-pass"),
             "{}",
