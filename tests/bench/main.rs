@@ -8,7 +8,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stdout,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
 #![allow(
     clippy::cast_precision_loss,

@@ -6,7 +6,8 @@
     clippy::expect_used,
     clippy::panic,
     clippy::print_stderr,
-    missing_docs
+    missing_docs,
+    unreachable_pub
 )]
 
 mod address_change;
