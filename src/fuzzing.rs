@@ -41,7 +41,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::path::Path;
 
-    use rand::{RngExt, SeedableRng, rngs::StdRng};
+    use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
     /// Replays a target's corpus, then mutated copies of it: bytes flipped, cut, doubled, spliced.
     /// The seed is fixed, which makes every run the same.

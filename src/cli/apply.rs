@@ -18,7 +18,7 @@ const RECAP_LINES: usize = 40;
 
 /// Apply the playbook to the hosts: plan, ask, apply, verify.
 #[derive(clap::Args)]
-pub struct ApplyArgs {
+pub(super) struct ApplyArgs {
     #[command(flatten)]
     selection: RunSelection,
     /// Do not ask for confirmation.
@@ -37,7 +37,7 @@ pub struct ApplyArgs {
 }
 
 /// Options of a run that applies.
-pub struct ApplyOptions {
+pub(super) struct ApplyOptions {
     /// Apply without asking for confirmation.
     pub yes: bool,
     /// Show whole diffs.
@@ -89,7 +89,7 @@ impl PlanApproval for InteractiveApproval {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     if !args.yes && !screen.can_ask() {
         anyhow::bail!(
@@ -110,7 +110,7 @@ pub async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result<ExitSt
 ///
 /// # Errors
 /// Fails if a file of known hosts cannot be read.
-pub async fn apply_loaded(
+pub(super) async fn apply_loaded(
     common: &GlobalArgs,
     screen: &Screen,
     selection: &RunSelection,

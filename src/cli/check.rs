@@ -21,7 +21,7 @@ use crate::schedule::single_run::{SingleRunLock, state_folder};
 
 /// Check whether the hosts are still in sync with the playbook. Reads only; exit 3 on drift.
 #[derive(clap::Args)]
-pub struct CheckArgs {
+pub(super) struct CheckArgs {
     #[command(flatten)]
     selection: RunSelection,
     /// Show whole diffs of files, however long.
@@ -44,7 +44,7 @@ pub struct CheckArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let _single = if args.single {
         match SingleRunLock::take(&state_folder(), &args.selection.words()) {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{DockerReader, Fleet, TaskPanic, fan_out};
+use crate::runner::{DockerReader as _, Fleet, TaskPanic, fan_out};
 use crate::safety::{SwarmCheck, SwarmSnapshot};
 use crate::swarm::overview::{ClusterOverview, overview};
 use crate::swarm::{DockerStatus, SwarmNode};
 
 /// Observed state of the cluster.
-pub struct ClusterStatus {
+pub(super) struct ClusterStatus {
     /// Overview of the swarm.
     pub page: ClusterOverview,
     /// True if a host is unreachable.
@@ -24,7 +24,7 @@ pub struct ClusterStatus {
 
 /// Reads these hosts, `forks` at a time, and the nodes from the first manager that answers; with
 /// `services`, the services, too.
-pub async fn read_cluster(
+pub(super) async fn read_cluster(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,
@@ -67,7 +67,7 @@ pub async fn read_cluster(
 /// cluster check are used again. Hosts that it did not read are read if `all` are to be shown.
 /// Problems are only reported if all hosts of the inventory were read: otherwise every other host
 /// would look like an unknown node.
-pub async fn members(
+pub(super) async fn members(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
     hosts: &[HostName],

@@ -11,7 +11,7 @@ use crate::runner::Connector;
 use crate::transport::{ConnectOptions, Connection, SshNetwork, TransportError, read_value};
 
 /// Connects to hosts with the settings of the inventory and the SSH configuration.
-pub struct SshConnector {
+pub(super) struct SshConnector {
     targets: std::collections::HashMap<HostName, SshTarget>,
     network: Arc<SshNetwork>,
 }
@@ -22,7 +22,11 @@ impl SshConnector {
     ///
     /// # Errors
     /// Fails if a file or a password of the command line is missing.
-    pub fn new(inventory: &Inventory, login: &LoginArgs, screen: &Screen) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        inventory: &Inventory,
+        login: &LoginArgs,
+        screen: &Screen,
+    ) -> anyhow::Result<Self> {
         let screen_of_warnings = screen.clone();
         let warn =
             move |warning: &str| screen_of_warnings.note(&format!("warning: {}", literal(warning)));
@@ -34,7 +38,7 @@ impl SshConnector {
     ///
     /// # Errors
     /// Fails if a file of the command line is missing.
-    pub fn second(
+    pub(super) fn second(
         inventory: &Inventory,
         login: &LoginArgs,
         screen: &Screen,
@@ -71,7 +75,7 @@ impl SshConnector {
     ///
     /// # Errors
     /// Returns [`TransportError::Settings`].
-    pub async fn stranger(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
+    pub(super) async fn stranger(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         self.network.resolve(target).await
     }
 
@@ -79,12 +83,18 @@ impl SshConnector {
     ///
     /// # Errors
     /// Returns a [`TransportError`] if the host is unreachable.
-    pub async fn scan(&self, target: &SshTarget) -> Result<Vec<(String, String)>, TransportError> {
+    pub(super) async fn scan(
+        &self,
+        target: &SshTarget,
+    ) -> Result<Vec<(String, String)>, TransportError> {
         self.network.scan(target).await
     }
 
     /// Returns a host with the settings of its SSH configuration; `None` if there is no such host.
-    pub async fn settings(&self, host: &HostName) -> Option<Result<SshTarget, TransportError>> {
+    pub(super) async fn settings(
+        &self,
+        host: &HostName,
+    ) -> Option<Result<SshTarget, TransportError>> {
         let target = self.targets.get(host)?;
         Some(self.network.resolve(target).await)
     }

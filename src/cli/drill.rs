@@ -32,7 +32,7 @@ const WHOLE: Duration = Duration::from_secs(240);
 
 /// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines only.
 #[derive(Debug, Args)]
-pub struct DrillArgs {
+pub(super) struct DrillArgs {
     /// What is lost
     #[arg(value_enum, value_name = "DRILL")]
     scenario: ScenarioName,
@@ -64,7 +64,7 @@ enum ScenarioName {
 ///
 /// # Errors
 /// Configuration errors, a machine that is not disposable, or one that cannot be stopped.
-pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection

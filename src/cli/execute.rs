@@ -23,7 +23,7 @@ use crate::safety::{ExpectedMember, SwarmCheck};
 use crate::swarm::CertificateValidity;
 
 /// A prepared run: the input of the runner, for every verb.
-pub struct RunContext {
+pub(super) struct RunContext {
     /// The hosts, connected on demand.
     pub fleet: Arc<Fleet>,
     /// Their desired state.
@@ -39,7 +39,7 @@ pub struct RunContext {
 ///
 /// # Errors
 /// Fails on configuration errors, before it connects to any host.
-pub async fn run_plan(
+pub(super) async fn run_plan(
     common: &GlobalArgs,
     screen: &Screen,
     selection: &RunSelection,
@@ -53,7 +53,7 @@ pub async fn run_plan(
 
 /// Returns the check of the whole swarm; `None` if the playbook has no `swarm_member`.
 #[must_use]
-pub fn cluster_check(
+pub(super) fn cluster_check(
     run: &RunContext,
     earlier: BTreeMap<HostName, CertificateValidity>,
 ) -> Option<Arc<SwarmCheck>> {
@@ -97,7 +97,7 @@ pub fn cluster_check(
 ///
 /// # Errors
 /// Fails on configuration errors, before it connects to any host.
-pub async fn execute<T>(
+pub(super) async fn execute<T>(
     common: &GlobalArgs,
     screen: &Screen,
     selection: &RunSelection,
@@ -112,7 +112,7 @@ pub async fn execute<T>(
 ///
 /// # Errors
 /// Fails if a file of known hosts cannot be read.
-pub async fn execute_loaded<T>(
+pub(super) async fn execute_loaded<T>(
     common: &GlobalArgs,
     screen: &Screen,
     selection: &RunSelection,
@@ -126,9 +126,9 @@ pub async fn execute_loaded<T>(
         let (screen, json) = (screen.clone(), common.json);
         tokio::spawn(async move {
             if json {
-                report_json(&screen, receiver, rules).await
+                report_json(&screen, receiver, rules).await;
             } else {
-                report_progress(&screen, receiver).await
+                report_progress(&screen, receiver).await;
             }
         })
     };
@@ -164,7 +164,7 @@ pub async fn execute_loaded<T>(
 ///
 /// # Errors
 /// Fails if a file or a password of the command line is missing.
-pub fn fleet(
+pub(super) fn fleet(
     inventory: &Inventory,
     events: EventSender,
     login: &LoginArgs,

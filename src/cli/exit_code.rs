@@ -75,6 +75,6 @@ pub enum FailOn {
 
 impl From<ExitStatus> for ExitCode {
     fn from(exit: ExitStatus) -> Self {
-        ExitCode::from(exit.code())
+        Self::from(exit.code())
     }
 }

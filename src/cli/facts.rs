@@ -11,7 +11,7 @@ use crate::report::literal;
 
 /// Show the facts of each host: release, architecture, addresses, memory. Reads only.
 #[derive(clap::Args)]
-pub struct FactsArgs {
+pub(super) struct FactsArgs {
     #[command(flatten)]
     selection: InventorySelection,
 }
@@ -20,7 +20,7 @@ pub struct FactsArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &FactsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection

@@ -12,7 +12,7 @@ use crate::report::history_text;
 
 /// Show since when each resource drifts, for the same arguments as those of `check`
 #[derive(Debug, Clone, clap::Args)]
-pub struct HistoryArgs {
+pub(super) struct HistoryArgs {
     #[command(flatten)]
     selection: RunSelection,
     /// First remove reports that are older than this, e.g. `30d`
@@ -24,7 +24,7 @@ pub struct HistoryArgs {
 ///
 /// # Errors
 /// Fails if there is no state folder.
-pub fn run(common: &GlobalArgs, args: &HistoryArgs) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(common: &GlobalArgs, args: &HistoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let Some(history) = history(&args.selection) else {
         anyhow::bail!("there is no state folder; set XDG_STATE_HOME or HOME to an absolute path");

@@ -12,12 +12,12 @@ use crate::model::{Query, ShellQuery, TaggedImage, docker_filters};
 use crate::names::HostName;
 use crate::report::{TextTable, literal};
 use crate::runner::gather::gather;
-use crate::runner::{DockerReader, Fleet, ReadCache};
+use crate::runner::{DockerReader as _, Fleet, ReadCache};
 use crate::swarm::overview::ClusterOverview;
 
 /// A registry and its images.
 #[derive(Debug, Serialize)]
-pub struct RegistryImages {
+pub(super) struct RegistryImages {
     /// Prefix of its images.
     registry: String,
     /// Host that keeps its images.
@@ -28,7 +28,10 @@ pub struct RegistryImages {
 }
 
 /// Reads every registry that a resource of the kind `registry` made: a label marks their services.
-pub async fn read_registries(fleet: &Arc<Fleet>, page: &ClusterOverview) -> Vec<RegistryImages> {
+pub(super) async fn read_registries(
+    fleet: &Arc<Fleet>,
+    page: &ClusterOverview,
+) -> Vec<RegistryImages> {
     let filters = docker_filters(&[("label", &[LABEL])]);
     let managers = page
         .rows
@@ -149,7 +152,7 @@ async fn read(
 }
 
 /// Renders the images as a table.
-pub fn text(registries: &[RegistryImages]) -> String {
+pub(super) fn text(registries: &[RegistryImages]) -> String {
     if registries.is_empty() {
         return "\nno registry: a resource of the kind `registry` makes one\n".into();
     }

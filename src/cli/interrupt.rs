@@ -8,7 +8,7 @@ use crate::docker::PrivateFolder;
 
 /// Returns a token that the first SIGINT or SIGTERM cancels; the second ends the process with 130.
 #[must_use]
-pub fn stop_on_interrupt() -> CancellationToken {
+pub(super) fn stop_on_interrupt() -> CancellationToken {
     let stop = CancellationToken::new();
     let token = stop.clone();
     tokio::spawn(async move {

@@ -13,7 +13,7 @@ use crate::report::literal;
 
 /// Show hosts, groups and merged variables
 #[derive(Debug, Clone, Args)]
-pub struct InventoryArgs {
+pub(super) struct InventoryArgs {
     /// Inventory, and hosts to show.
     #[command(flatten)]
     pub selection: InventorySelection,
@@ -26,7 +26,7 @@ pub struct InventoryArgs {
 ///
 /// # Errors
 /// Fails with every error of the inventory or of `--limit`.
-pub fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(common: &GlobalArgs, arguments: &InventoryArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = arguments
         .selection

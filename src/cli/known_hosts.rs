@@ -13,7 +13,7 @@ use crate::transport::forget;
 
 /// Forget a host's SSH keys, or show its present keys.
 #[derive(clap::Args)]
-pub struct KnownHostsArgs {
+pub(super) struct KnownHostsArgs {
     #[command(subcommand)]
     act: KnownHostsCommand,
 }
@@ -40,7 +40,7 @@ struct HostListArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &KnownHostsArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (KnownHostsCommand::Forget(hosts) | KnownHostsCommand::Scan(hosts)) = &args.act;
     // Without an inventory, every argument is a host name or an address.

@@ -1,6 +1,6 @@
 //! `skep lab`: throwaway nodes on this machine. Results go to stdout, progress to stderr.
 
-use std::io::Write;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ use crate::lab::{
 
 /// Create and break throwaway nodes on this machine, to try skep on
 #[derive(Debug, Args)]
-pub struct LabArgs {
+pub(super) struct LabArgs {
     #[command(subcommand)]
     verb: LabVerb,
     /// Folder for keys, records and caches [default: ~/.local/state/skep/lab]
@@ -159,7 +159,7 @@ enum ImageName {
 
 /// Runs the verb, and prints an error to stderr. The exit code is 1 on an error.
 #[must_use]
-pub fn main(arguments: &LabArgs) -> ExitStatus {
+pub(super) fn main(arguments: &LabArgs) -> ExitStatus {
     match run(arguments) {
         Ok(()) => ExitStatus::Fine,
         Err(error) => {
@@ -184,7 +184,7 @@ fn run(arguments: &LabArgs) -> anyhow::Result<()> {
         say(&format!(
             "[{:5.1} s] {line}",
             started.elapsed().as_secs_f64()
-        ))
+        ));
     };
     match &arguments.verb {
         LabVerb::Up {

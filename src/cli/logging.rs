@@ -7,7 +7,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Starts the log. `SKEP_LOG` overrides the filter: levels (`debug`) and `target=level` pairs,
 /// separated by commas.
-pub fn start(verbose: u8) {
+pub(super) fn start(verbose: u8) {
     let filter = filter(std::env::var("SKEP_LOG").ok().as_deref(), verbose);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)

@@ -12,7 +12,7 @@ use crate::transport::{KnownSecrets, SecretPrompt, SecretStore};
 
 /// Options for the login on hosts.
 #[derive(Debug, Clone, Default, Args)]
-pub struct LoginArgs {
+pub(super) struct LoginArgs {
     /// SSH configuration instead of ~/.ssh/config and the system's; `none` for no configuration
     #[arg(short = 'F', long = "ssh-config", value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
@@ -31,7 +31,7 @@ impl LoginArgs {
     ///
     /// # Errors
     /// Fails if the file of `-F` does not exist.
-    pub fn apply(&self, target: &SshTarget) -> anyhow::Result<SshTarget> {
+    pub(super) fn apply(&self, target: &SshTarget) -> anyhow::Result<SshTarget> {
         let ssh_config = match &self.ssh_config {
             None => target.ssh_config.clone(),
             Some(path) if path.as_os_str() == "none" => SshConfigFile::Off,
@@ -45,7 +45,7 @@ impl LoginArgs {
     }
 
     /// Returns the same options without password prompts: reading settings needs no passwords.
-    pub fn quiet(&self) -> Self {
+    pub(super) fn quiet(&self) -> Self {
         Self {
             ask_pass: false,
             ask_become_pass: false,
@@ -58,7 +58,7 @@ impl LoginArgs {
     ///
     /// # Errors
     /// Fails if a password is requested and there is no terminal.
-    pub fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<SecretStore>> {
+    pub(super) fn secrets(&self, screen: &Screen) -> anyhow::Result<Arc<SecretStore>> {
         let ordered = |wanted: bool,
                        variable: &str,
                        question: &str|

@@ -26,7 +26,7 @@ use crate::swarm::{SwarmNode, VoterLoss, may_lose};
 
 /// Work on one machine of the cluster.
 #[derive(Debug, Args)]
-pub struct NodeArgs {
+pub(super) struct NodeArgs {
     #[command(subcommand)]
     act: NodeCommand,
 }
@@ -62,7 +62,7 @@ struct RebuildArgs {
 ///
 /// # Errors
 /// Configuration errors, and what must not be rebuilt.
-pub async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
     let NodeCommand::Rebuild(args) = &args.act;
     let screen = common.screen();
     let started = Instant::now();

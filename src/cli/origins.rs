@@ -6,7 +6,7 @@ use crate::report::{TextTable, literal};
 use crate::transport::TransportError;
 
 /// Renders a table of settings, values and origins.
-pub fn text(host: &HostName, settings: Result<SshTarget, TransportError>) -> String {
+pub(super) fn text(host: &HostName, settings: Result<SshTarget, TransportError>) -> String {
     let target = match settings {
         Ok(target) => target,
         Err(error) => return format!("{host}: {}\n", literal(&error.to_string())),

@@ -18,7 +18,7 @@ const PUBLIC: u32 = 0o644;
 /// Outputs of a check. An existing file is replaced as a whole and keeps its permissions; if that
 /// fails, it is left unchanged.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct OutputArgs {
+pub(super) struct OutputArgs {
     /// Write the report as one JSON document (`skep schema report` prints its schema)
     #[arg(long, value_name = "FILE.json")]
     pub report: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub struct OutputArgs {
 impl OutputArgs {
     /// Returns true if one of the outputs shows the swarm.
     #[must_use]
-    pub fn show_cluster(&self) -> bool {
+    pub(super) fn show_cluster(&self) -> bool {
         self.report.is_some()
             || self.metrics.is_some()
             || self.html.is_some()
@@ -54,7 +54,7 @@ impl OutputArgs {
 impl OutputArgs {
     /// Returns true if an output is requested.
     #[must_use]
-    pub fn writes(&self) -> bool {
+    pub(super) fn writes(&self) -> bool {
         self.show_cluster() || self.junit.is_some()
     }
 }
@@ -62,13 +62,13 @@ impl OutputArgs {
 /// Returns the history of a selection, for the same checks as `--single`. `None` without a state
 /// folder.
 #[must_use]
-pub fn history(selection: &RunSelection) -> Option<ReportHistory> {
+pub(super) fn history(selection: &RunSelection) -> Option<ReportHistory> {
     Some(ReportHistory::of(&state_folder()?, &selection.words()))
 }
 
 /// Writes all outputs and returns true if every requested output succeeded. A failed output does
 /// not stop the others.
-pub async fn deliver(
+pub(super) async fn deliver(
     screen: &Screen,
     args: &OutputArgs,
     history: Option<&ReportHistory>,

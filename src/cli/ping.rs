@@ -13,7 +13,7 @@ use crate::report::TextTable;
 
 /// Check whether each host is reachable and whether the login can become root. Reads only.
 #[derive(clap::Args)]
-pub struct PingArgs {
+pub(super) struct PingArgs {
     #[command(flatten)]
     selection: InventorySelection,
 }
@@ -22,7 +22,7 @@ pub struct PingArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection

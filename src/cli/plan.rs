@@ -8,7 +8,7 @@ use crate::report::{PlanStyle, plan_text, plan_totals};
 
 /// Show the changes that `apply` would make. Reads only.
 #[derive(clap::Args)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     selection: RunSelection,
     /// Show whole diffs of files, however long.
@@ -23,7 +23,7 @@ pub struct PlanArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &PlanArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &PlanArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let summary = run_plan(common, &screen, &args.selection, "plan").await?;
     if !common.json {

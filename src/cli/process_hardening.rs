@@ -5,7 +5,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 /// Disables core files of this process and of programs that it starts, and denies other processes
 /// of the same account access to its memory (`PR_SET_DUMPABLE`, prctl(2)), which also stops core
 /// handlers that ignore the limit. A refusal of the system is only logged.
-pub fn disable_core_dumps() {
+pub(super) fn disable_core_dumps() {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),

@@ -20,7 +20,7 @@ use crate::runner::{EventSender, Fleet, ReadCache, TaskPanic, fan_out};
 use crate::transport::TransportError;
 
 /// Reply of one host, with the time that the connection and the answer took.
-pub struct HostReply {
+pub(super) struct HostReply {
     /// Time from the start to the login.
     pub connect: Duration,
     /// Time from the queries to the answers.
@@ -31,7 +31,7 @@ pub struct HostReply {
 
 /// Reason why a host has no [`HostReply`].
 #[derive(Debug)]
-pub enum NoReply {
+pub(super) enum NoReply {
     /// The host cannot be read.
     Transport(TransportError),
     /// skep itself failed on the host.
@@ -40,7 +40,7 @@ pub enum NoReply {
 
 impl NoReply {
     /// The host's state in one word, as in the table of `ping`.
-    pub fn state(&self) -> &'static str {
+    pub(super) fn state(&self) -> &'static str {
         match self {
             Self::Transport(_) => "unreachable",
             Self::Internal(_) => "failed",
@@ -48,7 +48,7 @@ impl NoReply {
     }
 
     /// Exit code for the host alone.
-    pub fn exit(&self) -> ExitStatus {
+    pub(super) fn exit(&self) -> ExitStatus {
         match self {
             Self::Transport(_) => ExitStatus::Unreachable,
             Self::Internal(_) => ExitStatus::Failed,
@@ -56,7 +56,7 @@ impl NoReply {
     }
 
     /// Reason in one sentence.
-    pub fn why(&self) -> String {
+    pub(super) fn why(&self) -> String {
         match self {
             Self::Transport(error) => error.to_string(),
             Self::Internal(trouble) => trouble.why.clone(),
@@ -64,7 +64,7 @@ impl NoReply {
     }
 
     /// Next step in one sentence.
-    pub fn hint(&self) -> String {
+    pub(super) fn hint(&self) -> String {
         match self {
             Self::Transport(error) => error.hint(),
             Self::Internal(trouble) => trouble.hint.clone(),
@@ -80,7 +80,7 @@ type Replies = IndexMap<HostName, Result<HostReply, NoReply>>;
 ///
 /// # Errors
 /// Fails on configuration errors; a host that does not answer is an entry of the result.
-pub async fn query_hosts(
+pub(super) async fn query_hosts(
     inventory: &Inventory,
     selection: &InventorySelection,
     hosts: &[HostName],

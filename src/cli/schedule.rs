@@ -18,7 +18,7 @@ use crate::schedule::{Interval, Schedule, UnitName, cron, service, timer};
 
 /// Run `check` by a timer of this machine.
 #[derive(Args)]
-pub struct ScheduleArgs {
+pub(super) struct ScheduleArgs {
     #[command(subcommand)]
     verb: ScheduleCommand,
 }
@@ -84,7 +84,7 @@ struct InstallArgs {
 ///
 /// # Errors
 /// Fails on configuration errors, and if the machine or systemd refuses.
-pub fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(common: &GlobalArgs, args: &ScheduleArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     match &args.verb {
         ScheduleCommand::Install(args) => install(&screen, args)?,

@@ -8,7 +8,7 @@ const REPORT: &str = include_str!("../../docs/schema/report.json");
 
 /// Print the JSON Schema of a document that skep writes
 #[derive(Debug, Clone, clap::Args)]
-pub struct SchemaArgs {
+pub(super) struct SchemaArgs {
     /// Document to print the schema of.
     #[arg(value_enum)]
     pub document: SchemaDocument,
@@ -16,14 +16,14 @@ pub struct SchemaArgs {
 
 /// Documents with a schema.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
-pub enum SchemaDocument {
+pub(super) enum SchemaDocument {
     /// Report of `skep check --report`.
     Report,
 }
 
 /// Prints the schema.
 #[must_use]
-pub fn run(common: &GlobalArgs, args: &SchemaArgs) -> ExitStatus {
+pub(super) fn run(common: &GlobalArgs, args: &SchemaArgs) -> ExitStatus {
     match args.document {
         SchemaDocument::Report => common.screen().result(REPORT),
     }

@@ -20,7 +20,7 @@ const DEFAULT_INVENTORY: &str = "inventory";
 
 /// Location of the inventory, and additional variables.
 #[derive(Debug, Clone, Default, Args)]
-pub struct InventorySelection {
+pub(super) struct InventorySelection {
     /// Inventory file or folder, vagrant:DIR, terraform:DIR, ansible:FILE, or a program that prints
     /// JSON; may be repeated [default: the only *.toml in inventory/]
     #[arg(
@@ -51,7 +51,7 @@ pub struct InventorySelection {
 
 /// Selection of a run.
 #[derive(Debug, Clone, Default, Args)]
-pub struct RunSelection {
+pub(super) struct RunSelection {
     /// Playbooks, run one after the other
     #[arg(value_name = "PLAYBOOK", required = true)]
     pub playbooks: Vec<PathBuf>,
@@ -72,12 +72,12 @@ pub struct RunSelection {
 /// Configuration that cannot be used: every error, rendered. Exit code 2.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct ConfigurationError(pub String);
+pub(super) struct ConfigurationError(pub String);
 
 impl InventorySelection {
     /// Returns the number of hosts in work at a time.
     #[must_use]
-    pub fn forks(&self, inventory: &Inventory) -> usize {
+    pub(super) fn forks(&self, inventory: &Inventory) -> usize {
         self.forks
             .map(usize::from)
             .or(inventory.forks())
@@ -88,7 +88,7 @@ impl InventorySelection {
     ///
     /// # Errors
     /// Fails with every error of the inventory and of `--limit`.
-    pub fn hosts(&self) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
+    pub(super) fn hosts(&self) -> Result<(Inventory, Vec<HostName>), Diagnostics> {
         let request = self.request()?;
         let inventory = Inventory::load(&request.paths, &request.extra_vars)?;
         let all = || inventory.hosts().map(|(name, _)| name.clone());
@@ -115,7 +115,7 @@ impl InventorySelection {
     ///
     /// # Errors
     /// Fails if no inventory is named and there is not exactly one in the default folder.
-    pub fn request(&self) -> Result<InventoryRequest, Diagnostics> {
+    pub(super) fn request(&self) -> Result<InventoryRequest, Diagnostics> {
         let paths = if self.inventory.is_empty() {
             vec![default_inventory()?]
         } else {
@@ -132,7 +132,7 @@ impl RunSelection {
     /// Returns the words that identify this selection; a relative path includes the folder to which
     /// it is relative.
     #[must_use]
-    pub fn words(&self) -> Vec<String> {
+    pub(super) fn words(&self) -> Vec<String> {
         let whole = |path: &PathBuf| {
             std::path::absolute(path)
                 .unwrap_or_else(|_| path.clone())
@@ -160,7 +160,7 @@ impl RunSelection {
     ///
     /// # Errors
     /// Fails with a [`ConfigurationError`] that holds every error of the files, rendered.
-    pub fn prepare(&self, screen: &Screen) -> Result<PreparedRun, ConfigurationError> {
+    pub(super) fn prepare(&self, screen: &Screen) -> Result<PreparedRun, ConfigurationError> {
         let prepared = self
             .request()
             .and_then(|request| prepare(&request))
@@ -181,7 +181,7 @@ impl RunSelection {
     ///
     /// # Errors
     /// Fails if no inventory is named and there is not exactly one in the default folder.
-    pub fn request(&self) -> Result<RunRequest, Diagnostics> {
+    pub(super) fn request(&self) -> Result<RunRequest, Diagnostics> {
         Ok(RunRequest {
             inventory: self.inventory.request()?,
             playbooks: self.playbooks.clone(),
@@ -196,7 +196,7 @@ impl RunSelection {
 
 /// Renders errors for the screen.
 #[must_use]
-pub fn reject(errors: &Diagnostics, screen: &Screen) -> ConfigurationError {
+pub(super) fn reject(errors: &Diagnostics, screen: &Screen) -> ConfigurationError {
     ConfigurationError(errors.render(screen.colors_messages()))
 }
 

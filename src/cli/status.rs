@@ -13,7 +13,7 @@ use crate::swarm::overview::{ClusterOverview, OverviewRow};
 
 /// Show the swarm: nodes, roles, labels, voters, services, versions and problems. Reads only.
 #[derive(clap::Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     /// Also list the images of the cluster's registries: repositories, tags, digests
     #[arg(long)]
     images: bool,
@@ -26,7 +26,7 @@ pub struct StatusArgs {
 ///
 /// # Errors
 /// Fails on configuration errors.
-pub async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let (inventory, hosts) = args
         .selection
@@ -57,7 +57,7 @@ pub async fn run(common: &GlobalArgs, args: &StatusArgs) -> anyhow::Result<ExitS
     if common.json {
         match &registries {
             Some(registries) => {
-                screen.json(&serde_json::json!({ "status": page, "registries": registries }))
+                screen.json(&serde_json::json!({ "status": page, "registries": registries }));
             }
             None => screen.json(&page),
         }

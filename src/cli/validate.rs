@@ -10,7 +10,7 @@ use crate::playbook::{PreparedRun, ResourceBinding, prepare};
 
 /// Check inventory, playbooks and templates without contacting a host
 #[derive(Debug, Clone, Args)]
-pub struct ValidateArgs {
+pub(super) struct ValidateArgs {
     /// Files to check.
     #[command(flatten)]
     pub selection: RunSelection,
@@ -31,7 +31,7 @@ struct ValidationTotals {
 ///
 /// # Errors
 /// Never fails: errors of the files are the result.
-pub fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<ExitStatus> {
+pub(super) fn run(common: &GlobalArgs, arguments: &ValidateArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let prepared = arguments
         .selection

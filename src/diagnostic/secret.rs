@@ -33,9 +33,9 @@ pub fn mask(text: &str) -> String {
         masked.push_str(&text[done..range.start]);
         for letter in text[range.clone()].chars() {
             if letter == '\n' {
-                masked.push('\n')
+                masked.push('\n');
             } else {
-                masked.extend(std::iter::repeat_n('*', letter.len_utf8()))
+                masked.extend(std::iter::repeat_n('*', letter.len_utf8()));
             }
         }
         done = range.end;

@@ -107,7 +107,7 @@ impl TomlNode {
     pub fn has_template(&self) -> bool {
         match &self.value {
             TomlValue::String(text) => is_template(text),
-            TomlValue::Array(items) => items.iter().any(TomlNode::has_template),
+            TomlValue::Array(items) => items.iter().any(Self::has_template),
             TomlValue::Table(entries) => entries
                 .iter()
                 .any(|entry| is_template(&entry.key) || entry.node.has_template()),
@@ -157,7 +157,7 @@ impl TomlNode {
                 .map_or_else(|_| text.as_str().into(), Into::into),
             TomlValue::Boolean(boolean) => (*boolean).into(),
             TomlValue::Datetime(datetime) => datetime.to_string().into(),
-            TomlValue::Array(items) => items.iter().map(TomlNode::to_json).collect(),
+            TomlValue::Array(items) => items.iter().map(Self::to_json).collect(),
             TomlValue::Table(entries) => entries
                 .iter()
                 .map(|entry| (entry.key.clone(), entry.node.to_json()))

@@ -114,9 +114,9 @@ impl IgnoreRules {
                 if let Some(rule) = rule(&mut reader, node, inventory) {
                     // A rule still applies on its last day.
                     if rule.expires.as_str() < today {
-                        self.expired.push(rule)
+                        self.expired.push(rule);
                     } else {
-                        self.active.push(rule)
+                        self.active.push(rule);
                     }
                 }
             }

@@ -99,7 +99,7 @@ impl HostTable {
             }
             "unmanaged" => self.unmanaged = reader.boolean(node, "unmanaged").unwrap_or(false),
             "not_running" => {
-                self.not_running = reader.string(node, "not_running").map(str::to_owned)
+                self.not_running = reader.string(node, "not_running").map(str::to_owned);
             }
             "vars" => {
                 if let Some(entries) = reader.table(node, "vars") {

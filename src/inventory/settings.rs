@@ -64,11 +64,12 @@ impl ConnectionSettings {
                 self.password_command = words(reader, node, key).or(self.password_command.take());
             }
             "proxy_jump" => {
-                self.proxy = proxy(reader, node, "proxy_jump", SshProxy::Jump).or(self.proxy.take())
+                self.proxy =
+                    proxy(reader, node, "proxy_jump", SshProxy::Jump).or(self.proxy.take());
             }
             "proxy_command" => {
                 self.proxy =
-                    proxy(reader, node, "proxy_command", SshProxy::Command).or(self.proxy.take())
+                    proxy(reader, node, "proxy_command", SshProxy::Command).or(self.proxy.take());
             }
             "ssh_config" => self.ssh_config = ssh_config(reader, entry).or(self.ssh_config.take()),
             "port" => {
@@ -79,16 +80,16 @@ impl ConnectionSettings {
             }
             "become" => self.become_root = reader.boolean(node, key).or(self.become_root),
             "identity_file" => {
-                self.identity_files = paths(reader, entry).or(self.identity_files.take())
+                self.identity_files = paths(reader, entry).or(self.identity_files.take());
             }
             "agent" => self.agent = reader.boolean(node, key).or(self.agent),
             "host_keys" => self.host_keys = host_keys(reader, node).or(self.host_keys),
             "host_key_alias" => {
-                self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take())
+                self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take());
             }
             "known_hosts" => self.known_hosts = paths(reader, entry).or(self.known_hosts.take()),
             "connect_timeout" => {
-                self.connect_timeout = duration(reader, entry).or(self.connect_timeout)
+                self.connect_timeout = duration(reader, entry).or(self.connect_timeout);
             }
             "connect_wait" => self.connect_wait = duration(reader, entry).or(self.connect_wait),
             _ => return false,

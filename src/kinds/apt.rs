@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::model::Step;
 
 /// Time limit of a step that runs apt, including the wait for locks: half an hour.
-pub const APT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+pub(super) const APT_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 // The script waits for both locks in the same way, by trying again: `DPkg::Lock::Timeout` covers
 // neither `apt-get update` (the lock of the lists) nor dpkg itself. Of apt's messages, only lines
@@ -49,7 +49,7 @@ deadline=$(($(date +%s) + 600))
 
 /// Returns a step that runs apt or dpkg. `body` may call `patiently COMMAND ...`, which waits for
 /// locks.
-pub fn apt_step<A: Into<String>>(
+pub(super) fn apt_step<A: Into<String>>(
     summary: impl Into<String>,
     body: &'static str,
     arguments: impl IntoIterator<Item = A>,

@@ -2,7 +2,7 @@
 //! directory names its volume and cluster, and a config of the swarm names the node that has the
 //! volume, so that an empty disk is never taken for the volume.
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::cluster::request;

@@ -147,7 +147,7 @@ impl HostsEntryResource {
         let there: Vec<&str> = text
             .lines()
             .filter(|line| own(line))
-            .flat_map(|line| parse(line).map(|one| one.1))
+            .filter_map(|line| parse(line).map(|one| one.1))
             .flatten()
             .collect();
         let missing: Vec<&str> = self

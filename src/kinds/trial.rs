@@ -4,20 +4,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::{Command, Stdio};
 
 use crate::inventory::Roster;
 use crate::model::{
     Change, DisplayValue, Examination, ExamineError, FileLoader, HostAnswers, HostContext,
-    InvalidField, Operation, PathState, PathType, Query, QueryAnswer, Refusal, Resource,
+    InvalidField, Operation, PathState, PathType, Query, QueryAnswer, Refusal, Resource as _,
     ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 
 /// File names that a careless script would run, expand or treat as an option.
-pub const HOSTILE_NAMES: &[&str] = &[
+pub(super) const HOSTILE_NAMES: &[&str] = &[
     "\"; touch pwned; \"",
     "$(touch pwned)",
     "`touch pwned`",
@@ -33,7 +33,7 @@ pub const HOSTILE_NAMES: &[&str] = &[
 
 /// Sources and templates by name.
 #[derive(Default)]
-pub struct TrialFiles(pub BTreeMap<&'static str, Vec<u8>>);
+pub(super) struct TrialFiles(pub BTreeMap<&'static str, Vec<u8>>);
 
 impl FileLoader for TrialFiles {
     fn source(&self, path: &str) -> Result<Vec<u8>, InvalidField> {
@@ -84,17 +84,17 @@ fn make<K: ResourceKind>(table: &str, files: &TrialFiles) -> Result<K, String> {
 }
 
 /// Creates a kind from the text of its table.
-pub fn kind<K: ResourceKind>(table: &str) -> K {
+pub(super) fn kind<K: ResourceKind>(table: &str) -> K {
     kind_with(table, &TrialFiles::default())
 }
 
 /// Like [`kind`], with files beside the playbook.
-pub fn kind_with<K: ResourceKind>(table: &str, files: &TrialFiles) -> K {
+pub(super) fn kind_with<K: ResourceKind>(table: &str, files: &TrialFiles) -> K {
     make(table, files).unwrap_or_else(|error| panic!("{table}\n{error}"))
 }
 
 /// Returns the error message of an invalid table.
-pub fn invalid<K: ResourceKind>(table: &str) -> String {
+pub(super) fn invalid<K: ResourceKind>(table: &str) -> String {
     match make::<K>(table, &TrialFiles::default()) {
         Ok(_) => panic!("invalid, but accepted:\n{table}"),
         Err(error) => error,
@@ -102,7 +102,7 @@ pub fn invalid<K: ResourceKind>(table: &str) -> String {
 }
 
 /// Returns the planned change, if any. Panics if the answers lack a query of the kind.
-pub fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> {
+pub(super) fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> {
     for query in ResourceKind::queries(kind) {
         assert!(
             answers.contains(&query),
@@ -127,7 +127,7 @@ pub fn plan<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Option<Change> 
 }
 
 /// Returns the follow-up queries of a kind.
-pub fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
+pub(super) fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
     match kind.examine(answers).unwrap() {
         Examination::Needs(queries) => queries,
         _ => panic!("needs nothing more"),
@@ -135,7 +135,7 @@ pub fn needs<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Vec<Query> {
 }
 
 /// Returns the refusal of a kind.
-pub fn refusal<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Refusal {
+pub(super) fn refusal<K: ResourceKind>(kind: &K, answers: &HostAnswers) -> Refusal {
     match kind.examine(answers) {
         Err(ExamineError::Refused(refusal)) => refusal,
         Err(error) => panic!("{error}"),
@@ -153,7 +153,7 @@ fn shown(value: &DisplayValue) -> String {
 }
 
 /// Returns `field: before => after` for each field.
-pub fn fields(change: &Change) -> Vec<String> {
+pub(super) fn fields(change: &Change) -> Vec<String> {
     change
         .fields
         .iter()
@@ -169,7 +169,7 @@ pub fn fields(change: &Change) -> Vec<String> {
 }
 
 /// Returns the text of every script of a change.
-pub fn scripts(change: &Change) -> Vec<String> {
+pub(super) fn scripts(change: &Change) -> Vec<String> {
     let script = |act: &Operation| {
         if let Operation::Script(script) = act {
             Some(script.script.to_string())
@@ -185,7 +185,7 @@ pub fn scripts(change: &Change) -> Vec<String> {
 }
 
 /// Returns the arguments of every script of a change.
-pub fn arguments(change: &Change) -> Vec<Vec<String>> {
+pub(super) fn arguments(change: &Change) -> Vec<Vec<String>> {
     let arguments = |act: &Operation| {
         if let Operation::Script(script) = act {
             Some(script.arguments.clone())
@@ -200,7 +200,7 @@ pub fn arguments(change: &Change) -> Vec<Vec<String>> {
         .collect()
 }
 
-pub fn path_state(kind: PathType, mode: u32) -> PathState {
+pub(super) fn path_state(kind: PathType, mode: u32) -> PathState {
     let root = || "root".to_owned();
     let (owner, group) = (root(), root());
     PathState {
@@ -217,12 +217,12 @@ pub fn path_state(kind: PathType, mode: u32) -> PathState {
     }
 }
 
-pub fn path_answer(kind: PathType, mode: u32) -> QueryAnswer {
+pub(super) fn path_answer(kind: PathType, mode: u32) -> QueryAnswer {
     QueryAnswer::Path(Some(path_state(kind, mode)))
 }
 
 /// Returns the answer for a regular file of root with mode 0644 and this content.
-pub fn file_answer(content: &str) -> QueryAnswer {
+pub(super) fn file_answer(content: &str) -> QueryAnswer {
     let size = content.len() as u64;
     QueryAnswer::Path(Some(PathState {
         size,
@@ -232,12 +232,12 @@ pub fn file_answer(content: &str) -> QueryAnswer {
 }
 
 /// Returns the text as a TOML basic string.
-pub fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Returns the state of a path of this machine.
-pub fn look(path: &str) -> Option<PathState> {
+pub(super) fn look(path: &str) -> Option<PathState> {
     let metadata = std::fs::symlink_metadata(path).ok()?;
     let kind = match metadata.file_type() {
         kind if kind.is_file() => PathType::File,
@@ -263,7 +263,7 @@ pub fn look(path: &str) -> Option<PathState> {
 
 /// Runs a script as the runner does on a host. Returns its stdout, or an error with its stderr when
 /// it fails.
-pub fn run(
+pub(super) fn run(
     script: &str,
     arguments: &[String],
     stdin: &[u8],
@@ -296,7 +296,7 @@ pub fn run(
 }
 
 /// Performs every step of a change on this machine.
-pub fn perform(change: &Change) -> Result<(), String> {
+pub(super) fn perform(change: &Change) -> Result<(), String> {
     for step in &change.steps {
         match &step.act {
             Operation::Script(script) => {
@@ -314,7 +314,7 @@ pub fn perform(change: &Change) -> Result<(), String> {
 }
 
 /// Plans, performs and plans again: there must be a change first, and none afterwards.
-pub fn settle<K: ResourceKind>(kind: &K, path: &str) {
+pub(super) fn settle<K: ResourceKind>(kind: &K, path: &str) {
     let answers = || {
         let queries = ResourceKind::queries(kind);
         assert!(
@@ -336,21 +336,21 @@ pub fn settle<K: ResourceKind>(kind: &K, path: &str) {
 }
 
 /// A folder that is removed at the end of the test.
-pub struct ScratchFolder(tempfile::TempDir);
+pub(super) struct ScratchFolder(tempfile::TempDir);
 
 impl ScratchFolder {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
-    pub fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         format!("{}/{name}", self.0.path().to_str().unwrap())
     }
     /// Returns TOML lines with `owner` and `group` of the account that runs the test.
-    pub fn owners(&self) -> String {
+    pub(super) fn owners(&self) -> String {
         let metadata = std::fs::metadata(self.0.path()).unwrap();
         format!("owner = '{}'\ngroup = '{}'", metadata.uid(), metadata.gid())
     }
-    pub fn entries(&self) -> Vec<String> {
+    pub(super) fn entries(&self) -> Vec<String> {
         let name = |entry: std::io::Result<std::fs::DirEntry>| {
             entry.unwrap().file_name().into_string().unwrap()
         };

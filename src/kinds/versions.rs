@@ -2,7 +2,7 @@
 //! object of its own, `NAME-1`, `NAME-2`, ..., recognized by its labels. The highest number is the
 //! current version. Old versions stay until no service uses them and there are more than `keep`.
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::cluster::request;

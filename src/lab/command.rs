@@ -1,7 +1,7 @@
 //! Runs one child command: starts it, feeds its stdin, reads its output and enforces a time limit.
 //! Every program that the lab starts goes through this file, except dockerd itself.
 
-use std::io::{Read, Write};
+use std::io::{Read, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};

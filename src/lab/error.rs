@@ -240,7 +240,7 @@ pub enum LabError {
         /// Description of the step.
         doing: String,
         /// The failure itself.
-        cause: Box<LabError>,
+        cause: Box<Self>,
     },
 }
 

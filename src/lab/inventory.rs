@@ -1,6 +1,6 @@
 //! The inventory of a lab environment, which `skep lab up` writes in the usual inventory format.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 
 use super::error::LabError;
 use super::options::LoginUser;

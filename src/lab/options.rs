@@ -9,7 +9,7 @@ use super::name::LabName;
 use super::state::StateDirectory;
 
 /// Maximum number of nodes in one environment; their addresses start at .11 of the /24 subnet.
-pub const MOST_NODES: u8 = 60;
+pub(super) const MOST_NODES: u8 = 60;
 
 /// Debian release of the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]

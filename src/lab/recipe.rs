@@ -1,7 +1,7 @@
 //! Contents of node images and mirrors, and the hash that names what was built from them.
 //! Any change in this file gives a new hash, so that no outdated build is used.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::options::DebianSuite;
 use crate::base::hex;

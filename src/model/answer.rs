@@ -298,7 +298,7 @@ impl HostAnswers {
     }
 
     /// Adds all answers of another set, replacing older ones.
-    pub fn merge(&mut self, other: HostAnswers) {
+    pub fn merge(&mut self, other: Self) {
         self.entries.extend(other.entries);
     }
 

@@ -1,7 +1,7 @@
 //! The content of a file in a plan: shown as lines if a person can read it, otherwise as a digest
 //! and a size.
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::DisplayValue;
 use crate::base::hex;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::{Examination, ExamineError, HostAnswers, Query, Resource};
 

@@ -143,7 +143,7 @@ impl ReportHistory {
     }
 
     fn make_folder(&self) -> Result<(), WriteError> {
-        use std::os::unix::fs::DirBuilderExt;
+        use std::os::unix::fs::DirBuilderExt as _;
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -282,7 +282,8 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    (0..5).for_each(|_| history.keep(&report(SystemTime::UNIX_EPOCH), 100).unwrap())
+                    (0..5)
+                        .for_each(|_| history.keep(&report(SystemTime::UNIX_EPOCH), 100).unwrap());
                 });
             }
         });

@@ -4,14 +4,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::drift::CheckReport;
 use crate::model::sha256;
 
 /// Time limit for the command.
-pub const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const NOTIFY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Reason why a notification failed.
 #[derive(Debug, thiserror::Error)]

@@ -114,7 +114,7 @@ fn on_one_line(resource: &str, change: &ChangeView) -> Option<String> {
             (DisplayValue::Absent, DisplayValue::Text(value))
                 if resource.contains(&format!("[{value}]")) => {}
             (DisplayValue::Absent, DisplayValue::Text(value)) if !value.contains('\n') => {
-                words.push(format!("{} {value}", field.field))
+                words.push(format!("{} {value}", field.field));
             }
             _ => return None,
         }

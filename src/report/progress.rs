@@ -39,7 +39,7 @@ impl ProgressDisplay<'_> {
     fn show(&mut self, event: &Event) {
         match event {
             Event::RunStarted { verb, hosts } => {
-                self.start(&format!("{verb}: reading"), hosts.len())
+                self.start(&format!("{verb}: reading"), hosts.len());
             }
             Event::Connecting { host } => self.line(host, "connecting"),
             Event::Connected { host, millis } => {
@@ -92,7 +92,7 @@ impl ProgressDisplay<'_> {
                 self.note(host, &format!("{resource} differs from the plan: {how}"));
             }
             Event::ChangeStarted { host, resource, .. } => {
-                self.detail(1, host, &format!("changing {resource}"))
+                self.detail(1, host, &format!("changing {resource}"));
             }
             Event::StepStarted {
                 host,

@@ -1,7 +1,7 @@
 //! The terminal, shared by progress bars, results and questions: all output goes through here, so
 //! no output overwrites another.
 
-use std::io::{IsTerminal, Write};
+use std::io::{IsTerminal as _, Write as _};
 
 use console::Style;
 use indicatif::{MultiProgress, ProgressDrawTarget};

@@ -1,8 +1,8 @@
 //! Writes a file of a report: atomically like [`crate::base::write_whole_file`], but through links,
 //! and an existing file keeps its permission bits. On any error the old file stays.
 
-use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::base::write_whole_file;

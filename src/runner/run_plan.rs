@@ -147,7 +147,7 @@ async fn plan_host(
                     host: name.clone(),
                     trouble: trouble.clone(),
                 })
-                .await
+                .await;
         }
         None => {
             let resources = forecast.outcome.resources.clone();

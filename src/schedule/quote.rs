@@ -15,7 +15,7 @@ pub(super) fn systemd(word: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             control if control.is_ascii_control() => {
-                quoted.push_str(&format!("\\x{:02x}", u32::from(control)))
+                quoted.push_str(&format!("\\x{:02x}", u32::from(control)));
             }
             other => quoted.push(other),
         }

@@ -101,7 +101,7 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 
 /// Decodes base64 with line breaks (RFC 4648); `None` on any other character.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    let (mut bytes, mut bits, mut count) = (Vec::new(), 0u32, 0);
+    let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
     for byte in text.bytes().filter(|byte| !byte.is_ascii_whitespace()) {
         let value = match byte {
             b'A'..=b'Z' => byte - b'A',

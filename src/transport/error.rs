@@ -86,7 +86,7 @@ pub enum TransportError {
         /// The jump host, and the setting that names it.
         hop: String,
         /// Error of the jump host.
-        error: Box<TransportError>,
+        error: Box<Self>,
     },
     /// No known-hosts file contains the host's key, and the policy is strict.
     #[error("host key of {address} is not known ({fingerprint})")]

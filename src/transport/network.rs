@@ -324,14 +324,14 @@ pub(super) mod hop {
 
     /// A hop: `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     #[derive(Debug, PartialEq, Eq)]
-    pub struct JumpHost {
+    pub(crate) struct JumpHost {
         pub user: Option<String>,
         pub host: String,
         pub port: Option<u16>,
     }
 
     /// Parses a hop; the error names the text that is not a hop.
-    pub fn parse(text: &str) -> Result<JumpHost, String> {
+    pub(crate) fn parse(text: &str) -> Result<JumpHost, String> {
         let wrong = || format!("`{text}` is not [user@]host[:port]");
         let rest = text.trim();
         let rest = rest

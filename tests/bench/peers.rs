@@ -120,7 +120,7 @@ fn peers<'a>(server: &'a BenchServer, playbook: &'a str, venv: &'a Path) -> Vec<
                 assert!(
                     !output.contains("Error") && !output.contains("error:"),
                     "{output}"
-                )
+                );
             },
         },
     ]

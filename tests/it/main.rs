@@ -1,6 +1,12 @@
 //! Tests that need no lab, in one binary: configuration, real sshd processes on loopback, and rules
 //! about the sources.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs, unreachable_pub)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    missing_docs,
+    unreachable_pub
+)]
 
 mod architecture;
 mod documentation;

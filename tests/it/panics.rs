@@ -56,12 +56,14 @@ impl Connection for Machine {
             }
         }
         let verifies = is_of(&exec, GATHER) && self.gathered.fetch_add(1, Ordering::SeqCst) == 1;
-        if self.panics_at == Some(VERIFY) && verifies {
-            panic!("a wire is loose");
-        }
-        if self.panics_at.is_some_and(|part| is_of(&exec, part)) {
-            panic!("a wire is loose");
-        }
+        assert!(
+            !(self.panics_at == Some(VERIFY) && verifies),
+            "a wire is loose"
+        );
+        assert!(
+            !self.panics_at.is_some_and(|part| is_of(&exec, part)),
+            "a wire is loose"
+        );
         let text = if is_of(&exec, "echo acquired") {
             "acquired\n"
         } else {
@@ -91,9 +93,10 @@ struct Site {
 impl Connector for Site {
     async fn connect(&self, host: &HostName) -> Result<Arc<dyn Connection>, TransportError> {
         let panics = self.panics.iter().find(|(name, _)| *name == host.as_str());
-        if panics.is_some_and(|(_, part)| *part == "connect") {
-            panic!("a wire is loose");
-        }
+        assert!(
+            panics.is_none_or(|(_, part)| *part != "connect"),
+            "a wire is loose"
+        );
         Ok(Arc::new(Machine {
             name: host.to_string(),
             panics_at: panics.map(|(_, part)| *part),

@@ -222,7 +222,7 @@ fn certificate_expiry_of_running_and_stopped_nodes(lab: &TestLab) {
     lab.until(
         "docker01",
         "docker node ls | grep docker02 | grep -q Down",
-        std::time::Duration::from_secs(60),
+        Duration::from_secs(60),
     );
     let said = lab.web2py("check", &[]).exits(4);
     assert!(
@@ -244,7 +244,7 @@ fn certificate_expiry_of_running_and_stopped_nodes(lab: &TestLab) {
     lab.until(
         "docker01",
         "docker node ls | grep docker02 | grep -q Ready",
-        std::time::Duration::from_secs(120),
+        Duration::from_secs(120),
     );
     lab.web2py("check", &outputs).exits(0);
 }

@@ -23,9 +23,9 @@ for f in *.deb; do dpkg-deb -f "$f"; printf 'Filename: ./%s\nSize: %s\nSHA256: %
 echo 'deb [trusted=yes] file:/opt/repo ./' >/etc/apt/sources.list.d/local.list"#;
 
 /// Holds one of apt's locks as apt does (fcntl, not flock) for some seconds.
-const HOLD_LOCK: &str = r#"use Fcntl;
+const HOLD_LOCK: &str = r"use Fcntl;
 open(my $h, '+>', $ARGV[0]) or die; my $l = pack('s s x4 q q l x4', F_WRLCK, 0, 0, 0, 0);
-fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];"#;
+fcntl($h, F_SETLK, $l) or die; open(my $r, '>', '/run/holding'); close $r; sleep $ARGV[1];";
 
 /// Changes the version such that apt's binary cache still counts as fresh: dpkg's status keeps its
 /// size and its time.

@@ -201,9 +201,9 @@ impl Trials {
             };
             let tried = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
                 if trial.0 == "apply" {
-                    self.apply(trial)
+                    self.apply(trial);
                 } else {
-                    self.check(trial)
+                    self.check(trial);
                 }
             }));
             if tried.is_err() {

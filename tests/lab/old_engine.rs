@@ -2,7 +2,7 @@
 //! stacks are deployed, pruned and refused as with new Engines. Then the delegate, which runs
 //! cluster-scoped resources, loses power, and its fallback takes over.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::time::Duration;
 

@@ -38,7 +38,7 @@ fn check_writes_nothing() {
     only_reads(&bare, &["find", "dpkg-query", "getent"]);
 
     let applied = while_traced(&lab, NODE, || {
-        drop(lab.web2py("apply", &["--yes"]).exits(0))
+        drop(lab.web2py("apply", &["--yes"]).exits(0));
     });
     assert!(
         applied

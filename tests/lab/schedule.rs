@@ -17,7 +17,7 @@ pub fn timer_runs_check_and_drift_fails_unit(lab: &TestLab, node: &str) {
            printf '[defaults]\nuser = "root"\nagent = false\n[hosts.self]\naddress = "127.0.0.1"\n' >inventory.toml &&
            printf '[[plays]]\nname = "a"\nhosts = "all"\nresources = [{ directory = { path = "/srv/{{ vars.odd }}" } }]\n' >playbook.toml"#,
     );
-    let odd = r#"cd '/srv/my cluster' && skep schedule install --every 15m -e 'odd=5$ 100% a\b' -i inventory.toml playbook.toml"#;
+    let odd = r"cd '/srv/my cluster' && skep schedule install --every 15m -e 'odd=5$ 100% a\b' -i inventory.toml playbook.toml";
     lab.on(node, odd);
     lab.on(node, "systemd-analyze verify /etc/systemd/system/skep-check.service /etc/systemd/system/skep-check.timer 2>&1 | (! grep .)");
     lab.on(

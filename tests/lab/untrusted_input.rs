@@ -53,7 +53,7 @@ fn without_colour(text: &str) -> String {
                     .chars()
                     .all(|one| one.is_ascii_digit() || one == ';') =>
             {
-                plain.push_str(rest)
+                plain.push_str(rest);
             }
             _ => plain.push_str(&format!("\u{1b}[{part}")),
         }

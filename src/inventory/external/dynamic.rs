@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn output_that_is_not_json_is_reported() {
         assert!(
-            super::read("[]", "x")
+            read("[]", "x")
                 .unwrap_err()
                 .why
                 .starts_with("not a JSON inventory")

@@ -11,7 +11,7 @@ const ARMOUR: &str = "-----BEGIN PGP PUBLIC KEY BLOCK-----";
 /// Source of the key; exactly one field is given.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct KeySource {
+pub(super) struct KeySource {
     /// Address from which the host fetches the key if it has no key yet.
     url: Option<String>,
     /// File beside the playbook, armoured or binary.
@@ -22,7 +22,7 @@ pub struct KeySource {
 
 /// A checked key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RepositoryKey {
+pub(super) enum RepositoryKey {
     /// Address of a key that the host fetches and stores armoured.
     Fetched(String),
     /// Content of a known key, armoured or binary.
@@ -34,7 +34,7 @@ impl KeySource {
     ///
     /// # Errors
     /// [`InvalidField`] when not exactly one source is given, or the source is not usable.
-    pub fn bind(&self, context: &HostContext<'_>) -> Result<RepositoryKey, InvalidField> {
+    pub(super) fn bind(&self, context: &HostContext<'_>) -> Result<RepositoryKey, InvalidField> {
         let given =
             match (&self.url, &self.file, &self.inline) {
                 (Some(url), None, None) => {
@@ -67,7 +67,7 @@ impl KeySource {
 impl RepositoryKey {
     /// Returns true if the key is text. Apt tells armoured and binary keys apart by the file's
     /// extension, `asc` or `gpg`.
-    pub fn is_armoured(&self) -> bool {
+    pub(super) fn is_armoured(&self) -> bool {
         match self {
             Self::Fetched(_) => true,
             Self::Given(bytes) => bytes.starts_with(ARMOUR.as_bytes()),
@@ -106,7 +106,7 @@ mv -f -T -- "$beside.text" "$2"
 "#;
 
 /// Returns the step that fetches a key into its file.
-pub fn fetch(url: &str, path: &str) -> Step {
+pub(super) fn fetch(url: &str, path: &str) -> Step {
     Step::script(
         format!("fetch the key {url} into {path}"),
         FETCH,

@@ -8,7 +8,7 @@ use crate::model::{AptSourceFile, Refusal};
 
 /// Edit of a file below /etc/apt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceFileEdit {
+pub(super) struct SourceFileEdit {
     /// Path of the file.
     pub path: String,
     /// Current content.
@@ -19,7 +19,7 @@ pub struct SourceFileEdit {
 
 /// Identity of the repository whose other entries are searched for: its address and suite.
 #[derive(Debug, Clone, Copy)]
-pub struct RepositoryIdentity<'a> {
+pub(super) struct RepositoryIdentity<'a> {
     /// File that is to name the repository.
     pub file: &'a str,
     /// List file (`.list`) of the same name; superseded, whatever its content.
@@ -40,7 +40,7 @@ impl RepositoryIdentity<'_> {
 ///
 /// # Errors
 /// [`Refusal`] when a paragraph names this repository together with others.
-pub fn find(
+pub(super) fn find(
     files: &[AptSourceFile],
     wanted: RepositoryIdentity<'_>,
 ) -> Result<(Vec<SourceFileEdit>, Vec<String>), Refusal> {

@@ -32,7 +32,7 @@ const MODE: FileMode = FileMode(0o644);
 ///
 /// # Errors
 /// [`Refusal`] when a paragraph names this repository together with others.
-pub fn present(
+pub(super) fn present(
     repository: &AptRepositoryResource,
     observed: &AptRepositoryState,
     facts: &HostFacts,
@@ -105,7 +105,10 @@ pub fn present(
 }
 
 /// Returns the change that removes the repository's own files, if any.
-pub fn absent(repository: &AptRepositoryResource, observed: &AptRepositoryState) -> Option<Change> {
+pub(super) fn absent(
+    repository: &AptRepositoryResource,
+    observed: &AptRepositoryState,
+) -> Option<Change> {
     let mut change = Change::new(Action::Delete);
     let mut paths = Vec::new();
     if let Some(sources) = &observed.sources {

@@ -1,7 +1,7 @@
 //! Plans for configs that exist, are missing, have changed or are in use.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::*;

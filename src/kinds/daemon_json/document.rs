@@ -5,7 +5,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Keys of a JSON object in their order; equality ignores the order.
@@ -17,7 +17,7 @@ pub(super) enum JsonValue {
     /// Null, a boolean, a number or a string.
     Scalar(serde_json::Value),
     /// An array.
-    List(Vec<JsonValue>),
+    List(Vec<Self>),
     /// An object.
     Table(JsonObject),
 }
@@ -37,7 +37,7 @@ impl JsonValue {
     }
 
     /// Returns the elements of a list; empty for any other value.
-    pub(super) fn elements(&self) -> &[JsonValue] {
+    pub(super) fn elements(&self) -> &[Self] {
         match self {
             Self::List(elements) => elements,
             _ => &[],

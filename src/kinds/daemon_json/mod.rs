@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::Error as _;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use self::document::{JsonObject, JsonValue};
 use self::merge::{KeyDifference, MergeResult};

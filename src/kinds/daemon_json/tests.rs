@@ -1,7 +1,7 @@
 //! Tables of plans, and the real swap script with fake dockerd and systemctl.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 

@@ -1,9 +1,9 @@
 //! Content that is sent to the Engine: the tar of a build context, or an archive of an image. Each
 //! has a digest that tells whether the Engine has the image already.
 
-use std::io::Read;
+use std::io::Read as _;
 
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::InvalidField;
 use crate::base::hex;

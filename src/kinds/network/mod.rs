@@ -104,7 +104,7 @@ impl ResourceKind for NetworkResource {
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
-        let find = |bodies: &[serde_json::Value]| {
+        let find = |bodies: &[Value]| {
             bodies
                 .first()
                 .and_then(|list| LiveNetwork::find(list, &self.name))

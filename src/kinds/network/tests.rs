@@ -10,7 +10,7 @@ use crate::swarm::samples::*;
 const PATH: &str = "/networks?filters=%7B%22name%22%3A%5B%22back%22%5D%7D";
 const WAIT: &str = "docker01 wait /networks/back?scope=swarm /Driver=\"overlay\"";
 
-fn live(network: serde_json::Value) -> HostAnswers {
+fn live(network: Value) -> HostAnswers {
     let leader = voter(node("n1", "docker01", "192.168.56.11"), true, "reachable");
     own(
         "/info",
@@ -26,7 +26,7 @@ fn live(network: serde_json::Value) -> HostAnswers {
     )
 }
 
-fn back() -> serde_json::Value {
+fn back() -> Value {
     json!({"Name": "back", "Id": "net1", "Scope": "swarm", "Driver": "overlay", "Attachable": true, "Internal": false,
         "IPAM": {"Driver": "default", "Config": [{"Subnet": "10.30.0.0/24", "Gateway": "10.30.0.1"}]},
         "Options": {"com.docker.network.driver.overlay.vxlanid_list": "4097", "encrypted": ""}, "Labels": {"a": "1"}})

@@ -21,7 +21,7 @@ const ENGINE: &[&str] = &[
 ];
 
 /// Implements [`super::ResourceKind::plan`].
-pub fn plan(
+pub(super) fn plan(
     package: &PackageResource,
     observed: &PackageSetState,
 ) -> Result<Option<Change>, Refusal> {

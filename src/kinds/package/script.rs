@@ -46,15 +46,15 @@ patiently apt-get -y -q $uncached -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=60 \
   -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@"
 "#;
 
-const REPAIR: &str = r#"patiently dpkg --configure -a --force-confdef --force-confold
-"#;
+const REPAIR: &str = r"patiently dpkg --configure -a --force-confdef --force-confold
+";
 
 /// Arguments: `$1` is `hold` or `unhold`, then package names.
 const MARK: &str = r#"patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
 "#;
 
 /// Returns the step that installs and removes in one transaction.
-pub fn install(summary: String, update: bool, arguments: &[String]) -> Step {
+pub(super) fn install(summary: String, update: bool, arguments: &[String]) -> Step {
     let update = if update { "update" } else { "-" };
     apt_step(
         summary,
@@ -66,7 +66,7 @@ pub fn install(summary: String, update: bool, arguments: &[String]) -> Step {
 }
 
 /// Returns the step that completes the interrupted work of dpkg.
-pub fn repair() -> Step {
+pub(super) fn repair() -> Step {
     apt_step(
         "complete the interrupted work of dpkg",
         REPAIR,
@@ -75,7 +75,7 @@ pub fn repair() -> Step {
 }
 
 /// Returns the step that sets or releases the hold of packages.
-pub fn mark(hold: bool, names: &[&str]) -> Step {
+pub(super) fn mark(hold: bool, names: &[&str]) -> Step {
     let (verb, summary) = if hold {
         ("hold", "hold")
     } else {

@@ -114,7 +114,7 @@ impl<'de> Visitor<'de> for VersionsVisitor {
 
 /// Compares two versions as dpkg does.
 #[must_use]
-pub fn compare(left: &str, right: &str) -> Ordering {
+pub(super) fn compare(left: &str, right: &str) -> Ordering {
     let (left_epoch, left) = left.split_once(':').unwrap_or(("0", left));
     let (right_epoch, right) = right.split_once(':').unwrap_or(("0", right));
     let (left_upstream, left_revision) = left.rsplit_once('-').unwrap_or((left, ""));

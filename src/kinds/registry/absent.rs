@@ -7,7 +7,7 @@ use super::super::cluster::request;
 use super::service::LABEL;
 use super::{
     Action, Change, DisplayValue, Refusal, RegistryResource, RegistryServerState, RegistryState,
-    ResourceKind, Step, fingerprint,
+    ResourceKind as _, Step, fingerprint,
 };
 
 impl RegistryResource {

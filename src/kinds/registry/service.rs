@@ -18,7 +18,7 @@ use crate::model::{
 pub const LABEL: &str = "skep.registry";
 /// Label of the service: the certificate of the authority, for every host that should trust it. The
 /// certificate is public by nature.
-pub const LABEL_AUTHORITY: &str = "skep.registry.authority";
+pub(super) const LABEL_AUTHORITY: &str = "skep.registry.authority";
 /// Label of the service: the directory with the images on its host.
 pub const LABEL_DIRECTORY: &str = "skep.registry.directory";
 /// Label of the containers: changes with the certificate and the users, which a registry reads only
@@ -292,7 +292,7 @@ impl RegistryResource {
                     "Labels": {LABEL_FILES: files},
                 },
                 "Placement": {"Constraints": [constraint]},
-                "RestartPolicy": {"Condition": "any", "Delay": 1_000_000_000u64},
+                "RestartPolicy": {"Condition": "any", "Delay": 1_000_000_000_u64},
             },
             "Mode": {"Replicated": {"Replicas": 1}},
             "UpdateConfig": {"Parallelism": 1, "Order": "stop-first"},

@@ -22,7 +22,7 @@ pub struct RegistryState {
 
 /// State of the registry's own host.
 #[derive(Debug)]
-pub struct RegistryServerState {
+pub(super) struct RegistryServerState {
     pub(super) directory: Option<PathState>,
     pub(super) certificate: Option<Vec<u8>>,
     pub(super) authority: Option<Vec<u8>>,
@@ -37,7 +37,7 @@ pub struct RegistryServerState {
 
 /// The node on which the service should run.
 #[derive(Debug)]
-pub struct RegistryNode {
+pub(super) struct RegistryNode {
     pub(super) id: String,
     pub(super) labels: Vec<String>,
 }

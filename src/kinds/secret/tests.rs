@@ -1,7 +1,7 @@
 //! Tests of `secret`: present, missing, changed, used and surplus secrets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Encoding as _};
 use serde_json::{Value, json};
 
 use super::*;

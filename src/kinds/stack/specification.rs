@@ -269,7 +269,7 @@ impl SpecReader {
 
     /// Reads the limits and reservations, all of which the summary shows.
     fn resources(&mut self) {
-        let mut resources = SpecReader {
+        let mut resources = Self {
             rest: Value::Null,
             parts: SpecFields::new(),
         };

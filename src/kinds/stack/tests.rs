@@ -290,10 +290,7 @@ fn new_stack_is_described_and_waits_only_if_declared() {
     )
     .unwrap()
     .unwrap();
-    assert_eq!(
-        (change.action, change.steps.len()),
-        (crate::model::Action::Create, 1)
-    );
+    assert_eq!((change.action, change.steps.len()), (Action::Create, 1));
     let text = fields(&change).join("\n");
     for expected in [
         "network rich_back: - => overlay, attachable",

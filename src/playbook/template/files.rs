@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minijinja::ErrorKind;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use super::TemplateScope;
 use super::explain::{explain_error, innermost};

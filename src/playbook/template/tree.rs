@@ -1,7 +1,7 @@
 //! Reads a whole folder: the context that an image is built from. Entries are sorted by name, so
 //! that the same folder always gives the same context.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::model::{InvalidField, TreeContent, TreeEntry};
@@ -99,7 +99,7 @@ mod tests {
         let at = |name: &str| folder.path().join(name);
         std::fs::create_dir(at("b")).unwrap();
         std::fs::write(at("b/run"), "x").unwrap();
-        std::fs::set_permissions(at("b/run"), PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(at("b/run"), std::fs::Permissions::from_mode(0o755)).unwrap();
         std::fs::write(at("a"), "1").unwrap();
         std::os::unix::fs::symlink("a", at("c")).unwrap();
         let entries = read(folder.path()).unwrap();

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::step_error::StepError;
 use crate::names::HostName;
-use crate::runner::{DockerReader, Fleet};
+use crate::runner::{DockerReader as _, Fleet};
 
 /// Returns the first of these hosts whose Docker Engine is a manager of a swarm now.
 pub(super) async fn live_manager(

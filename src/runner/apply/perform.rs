@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64ct::{Base64, Encoding};
+use base64ct::{Base64, Encoding as _};
 use serde_json::Value;
 
 use super::Permit;
@@ -17,7 +17,7 @@ use crate::model::{
     Step, WaitForValue, WriteFile, keyed_digest,
 };
 use crate::names::HostName;
-use crate::runner::{ConnectedHost, DockerReader, Fleet};
+use crate::runner::{ConnectedHost, DockerReader as _, Fleet};
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// Start of every script: stop at the first failure, messages in English, files not writable by

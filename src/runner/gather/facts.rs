@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> HostFacts {
                     .split('.')
                     .next()
                     .and_then(|part| part.parse().ok())
-                    .unwrap_or_default()
+                    .unwrap_or_default();
             }
             "clock" => facts.clock = value.parse().unwrap_or_default(),
             "address" => facts.addresses.push(value),

@@ -44,7 +44,7 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, SectionOutput
                     index,
                     content: line_end + 1,
                     stdout: None,
-                })
+                });
             }
             (Some(MarkerLine::End(index, status)), Some(frame))
                 if frame.index == index && frame.stdout.is_none() =>

@@ -26,7 +26,7 @@ pub(super) fn answer(
         ScriptSection::Packages(queries) => packages(queries, frame, answers),
         ScriptSection::Units(queries) => units(queries, frame, answers),
         ScriptSection::Single(query) => {
-            answers.insert(Query::Shell((*query).clone()), single(query, frame))
+            answers.insert(Query::Shell((*query).clone()), single(query, frame));
         }
     }
 }
@@ -184,7 +184,7 @@ fn packages(queries: &[(&str, &ShellQuery)], frame: &SectionOutput, answers: &mu
             "installed" => {
                 state.installed = version
                     .filter(|version| !version.is_empty())
-                    .map(str::to_owned)
+                    .map(str::to_owned);
             }
             "not-installed" => {}
             other if state.installed.is_none() => state.broken = Some(other.to_owned()),

@@ -119,7 +119,7 @@ fn each_fault_is_reported_as_a_field() {
                     .certificate
                     .as_mut()
                     .unwrap()
-                    .until = NOW + DAY + 3601
+                    .until = NOW + DAY + 3601;
             },
             &["certificate of docker02: ends in 25 hours -> renewed by the node"],
         ),
@@ -144,7 +144,7 @@ fn each_fault_is_reported_as_a_field() {
                     .certificate
                     .as_mut()
                     .unwrap()
-                    .until = NOW - 7300
+                    .until = NOW - 7300;
             },
             &["certificate of docker01: ended 2 hours ago -> renewed by the node"],
         ),

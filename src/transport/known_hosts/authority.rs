@@ -10,7 +10,7 @@ use super::{TransportError, pattern};
 
 /// See [`super::KnownHosts::vouches`]. `name` is compared with the patterns of the lines, `address`
 /// with the principals of the certificate.
-pub fn vouches(
+pub(super) fn vouches(
     entries: &[KnownHostEntry],
     address: &str,
     name: &str,

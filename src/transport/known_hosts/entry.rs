@@ -8,7 +8,7 @@ use russh::keys::ssh_key::known_hosts::HostPatterns;
 
 /// Role that a line gives to its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyMarker {
+pub(super) enum KeyMarker {
     /// The key of a host.
     HostKey,
     /// `@revoked`: the key must not be accepted, whatever other lines say.
@@ -19,7 +19,7 @@ pub enum KeyMarker {
 
 /// A valid line.
 #[derive(Debug, Clone)]
-pub struct KnownHostEntry {
+pub(super) struct KnownHostEntry {
     /// Role that the line gives to its key.
     pub role: KeyMarker,
     /// Patterns of the hosts that the line applies to.
@@ -35,14 +35,14 @@ pub struct KnownHostEntry {
 impl KnownHostEntry {
     /// Returns `FILE:LINE`, for messages.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub(super) fn place(&self) -> String {
         format!("{}:{}", self.file.display(), self.line)
     }
 }
 
 /// Parses the text of a file. Invalid lines and comments are skipped, as in OpenSSH.
 #[must_use]
-pub fn parse(text: &str, file: &Path) -> Vec<KnownHostEntry> {
+pub(super) fn parse(text: &str, file: &Path) -> Vec<KnownHostEntry> {
     let file = Arc::new(file.to_path_buf());
     let entry = |(index, line): (usize, &str)| {
         let found = parse_line(line, &file, index + 1);

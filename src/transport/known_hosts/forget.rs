@@ -2,7 +2,7 @@
 //! it, and a hashed line is removed as a whole. Lines of authorities, revoked keys and patterns
 //! stay, because they apply to more than this host.
 
-use std::io::{Seek, Write};
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use russh::keys::ssh_key::known_hosts::HostPatterns;

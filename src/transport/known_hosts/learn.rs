@@ -2,8 +2,8 @@
 //! 0600.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use russh::keys::PublicKey;
@@ -19,7 +19,7 @@ fn trouble(path: &Path, error: &impl std::fmt::Display) -> TransportError {
 
 /// Opens the file and waits for its lock; creates a missing file, and its folder with mode 0700.
 /// Dropping the file unlocks it.
-pub fn open_locked(path: &Path) -> Result<File, TransportError> {
+pub(super) fn open_locked(path: &Path) -> Result<File, TransportError> {
     if let Some(folder) = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -42,7 +42,7 @@ pub fn open_locked(path: &Path) -> Result<File, TransportError> {
 }
 
 /// Returns the whole text of the locked file.
-pub fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
+pub(super) fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
     let mut bytes = Vec::new();
     file.rewind()
         .and_then(|()| file.read_to_end(&mut bytes))
@@ -51,7 +51,7 @@ pub fn text(file: &mut File, path: &Path) -> Result<String, TransportError> {
 }
 
 /// Appends a line in one write; a line end precedes it if the last line has none.
-pub fn append(
+pub(super) fn append(
     file: &mut File,
     path: &Path,
     name: &str,

@@ -60,7 +60,7 @@ impl KnownHosts {
     /// Returns the key types under which a host is known; skep requests a key of these types from
     /// the server.
     pub(super) fn key_types(&self, address: &str, port: u16) -> Vec<Algorithm> {
-        let name = pattern::lookup_name(address, port);
+        let name = lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let own = entries.iter().filter(|entry| {
             entry.role == KeyMarker::HostKey && pattern::matches(&entry.patterns, &name)
@@ -70,7 +70,7 @@ impl KnownHosts {
 
     /// Returns true if a `@cert-authority` line applies to the host.
     pub(super) fn has_authority(&self, address: &str, port: u16) -> bool {
-        let name = pattern::lookup_name(address, port);
+        let name = lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         entries.iter().any(|entry| {
             entry.role == KeyMarker::Authority && pattern::matches(&entry.patterns, &name)
@@ -88,7 +88,7 @@ impl KnownHosts {
         port: u16,
         certificate: &Certificate,
     ) -> Result<Result<(), String>, TransportError> {
-        let name = pattern::lookup_name(address, port);
+        let name = lookup_name(address, port);
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         authority::vouches(&entries, address, &name, certificate)
     }
@@ -108,7 +108,7 @@ impl KnownHosts {
         policy: HostKeyPolicy,
         hash: bool,
     ) -> Result<(), TransportError> {
-        let name = pattern::lookup_name(address, port);
+        let name = lookup_name(address, port);
         let verdict = judge(
             &self.entries.lock().unwrap_or_else(PoisonError::into_inner),
             &name,

@@ -1,7 +1,7 @@
 //! Matches a host against the patterns of a known-hosts line: plain names, `*` and `?`, `!`
 //! exceptions, `[host]:port`, hashes.
 
-use hmac::{Hmac, KeyInit, Mac};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use russh::keys::ssh_key::known_hosts::HostPatterns;
 use sha1::Sha1;
 
@@ -10,7 +10,7 @@ use crate::base::{GlobUnit, glob_matches};
 /// Returns the name of a server in known hosts: `host`, or `[host]:port` if the port is not 22,
 /// always in lower case.
 #[must_use]
-pub fn lookup_name(address: &str, port: u16) -> String {
+pub(crate) fn lookup_name(address: &str, port: u16) -> String {
     let address = address.to_ascii_lowercase();
     if port == 22 {
         address
@@ -22,7 +22,7 @@ pub fn lookup_name(address: &str, port: u16) -> String {
 /// Returns true if the list of patterns matches the name. A matching `!` pattern excludes the name
 /// from the whole line.
 #[must_use]
-pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
+pub(super) fn matches(patterns: &HostPatterns, name: &str) -> bool {
     match patterns {
         HostPatterns::HashedName { salt, hash } => {
             hash_of(salt, name).is_some_and(|own| own == *hash)
@@ -47,7 +47,7 @@ pub fn matches(patterns: &HostPatterns, name: &str) -> bool {
 /// Returns a name as `HashKnownHosts` writes it. If the salt is unusable (which cannot happen), the
 /// name stays readable.
 #[must_use]
-pub fn hashed(name: &str) -> String {
+pub(super) fn hashed(name: &str) -> String {
     let salt: [u8; 20] = rand::random();
     let Some(hash) = hash_of(&salt, name) else {
         return name.to_owned();

@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// # Errors
 /// [`TransportError::Secret`] when the command fails or prints nothing. No message contains its
 /// output.
-pub async fn first_line(
+pub(super) async fn first_line(
     command: &str,
     setting: &'static str,
 ) -> Result<SecretString, TransportError> {
@@ -54,7 +54,7 @@ pub async fn first_line(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use secrecy::ExposeSecret;
+    use secrecy::ExposeSecret as _;
 
     use super::*;
 

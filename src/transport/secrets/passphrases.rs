@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
 use russh::keys::PrivateKey;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
 use super::SecretPrompt;
@@ -19,7 +19,7 @@ type UnlockResult = Option<Arc<PrivateKey>>;
 
 /// Results of unlocking, by key file.
 #[derive(Default)]
-pub struct UnlockedKeys {
+pub(crate) struct UnlockedKeys {
     // `keys` is locked for moments only; `asking` is locked while the user is prompted.
     keys: std::sync::Mutex<HashMap<PathBuf, UnlockResult>>,
     asking: Mutex<()>,
@@ -28,7 +28,7 @@ pub struct UnlockedKeys {
 impl UnlockedKeys {
     /// Returns the unlocked key; `Some(None)` if an attempt failed and the key stays locked, `None`
     /// before any attempt.
-    pub fn unlocked(&self, path: &Path) -> Option<UnlockResult> {
+    pub(crate) fn unlocked(&self, path: &Path) -> Option<UnlockResult> {
         self.keys
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -37,7 +37,7 @@ impl UnlockedKeys {
     }
 
     /// Tries the known passphrase, then prompts up to three times.
-    pub async fn unlock(
+    pub(crate) async fn unlock(
         &self,
         path: &Path,
         key: PrivateKey,

@@ -13,7 +13,7 @@ use crate::inventory::{IdentityAgent, SshTarget};
 use crate::transport::ssh::login_deadline::LoginDeadline;
 
 /// A connected agent with its keys and certificates, each with its comment.
-pub struct SshAgent {
+pub(super) struct SshAgent {
     /// Name in messages: the socket, and the setting that names it.
     pub name: String,
     /// Client for signatures.
@@ -26,7 +26,7 @@ pub struct SshAgent {
 
 /// Connects to the agent that the host's settings name. The second value is the reason if an agent
 /// is named and cannot be used.
-pub async fn reach(
+pub(super) async fn reach(
     target: &SshTarget,
     options: &ConnectOptions,
     login_deadline: &LoginDeadline,

@@ -5,7 +5,7 @@
 use crate::base::{GlobUnit, glob_matches};
 
 /// Returns the wanted names, in order. A sign before the first name applies to the whole list.
-pub fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
+pub(super) fn resolved(wished: &[String], offered: &[String]) -> Vec<String> {
     let Some((first, rest)) = wished.split_first() else {
         return Vec::new();
     };

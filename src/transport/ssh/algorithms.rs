@@ -15,7 +15,7 @@ use crate::transport::{SettingPlace, TransportError};
 ///
 /// # Errors
 /// [`TransportError::Settings`] naming a list in which skep supports no algorithm.
-pub fn config(
+pub(super) fn config(
     target: &SshTarget,
     known_types: &[Algorithm],
     certificates: bool,
@@ -157,7 +157,7 @@ fn nothing_left(target: &SshTarget, setting: &'static str) -> TransportError {
 }
 
 /// Returns the error for a host that accepts none of the offered algorithms. A retry does not help.
-pub fn nothing_in_common(
+pub(super) fn nothing_in_common(
     target: &SshTarget,
     kind: &AlgorithmKind,
     ours: &[String],

@@ -55,7 +55,7 @@ pub(super) struct LoginAttempt<'a> {
 /// [`TransportError::Authentication`] or [`TransportError::AgentSilent`] when the server refuses
 /// everything, [`TransportError::Key`] when no key could be offered because a file is not usable,
 /// [`TransportError::Lost`] when the host closes the connection.
-pub async fn log_in(
+pub(super) async fn log_in(
     handle: &mut Handle<ClientHandler>,
     target: &SshTarget,
     options: &ConnectOptions,

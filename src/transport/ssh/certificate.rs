@@ -6,7 +6,7 @@ use russh::keys::{Certificate, PublicKey};
 
 /// Returns the certificates for a key: those of `CertificateFile`, then `KEY-cert.pub` beside the
 /// key. A file that cannot be read is skipped, because a certificate only adds to its key.
-pub fn of_key(public: &PublicKey, path: &Path, files: &[PathBuf]) -> Vec<Certificate> {
+pub(super) fn of_key(public: &PublicKey, path: &Path, files: &[PathBuf]) -> Vec<Certificate> {
     let mut beside = path.as_os_str().to_owned();
     beside.push("-cert.pub");
     let beside = PathBuf::from(beside);

@@ -46,7 +46,7 @@ impl From<TransportError> for ConnectFailure {
 /// # Errors
 /// [`TransportError`]; attempts with retryable errors were repeated for
 /// [`SshTarget::connect_wait`].
-pub async fn connect_via(
+pub(crate) async fn connect_via(
     route: &Route,
     target: &SshTarget,
     known: &KnownHosts,

@@ -16,7 +16,7 @@ use crate::transport::TransportError;
 
 /// Route to a host. Cheap to clone.
 #[derive(Clone)]
-pub enum Route {
+pub(crate) enum Route {
     /// Directly by TCP.
     Tcp,
     /// Through a jump host.
@@ -36,7 +36,7 @@ impl Route {
     /// # Errors
     /// [`TransportError::Connect`], [`TransportError::Resolve`], or [`TransportError::Jump`] when
     /// the connection to the jump host is lost.
-    pub async fn open(
+    pub(crate) async fn open(
         &self,
         target: &SshTarget,
     ) -> Result<(NetworkStream, ProxyStderr), TransportError> {
@@ -63,7 +63,7 @@ impl Route {
 }
 
 /// Returns the error for a failed connection to a target.
-pub fn connect_error(target: &SshTarget, why: String, retryable: bool) -> TransportError {
+pub(super) fn connect_error(target: &SshTarget, why: String, retryable: bool) -> TransportError {
     TransportError::Connect {
         address: format!("{}:{}", target.address, target.port),
         why,

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use russh::client::Msg;
 use russh::{ChannelMsg, ChannelStream};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::SshConnection;
 use super::elevate::{InnerCommand, SudoAction};
-use crate::transport::{Connection, DockerStream, Exec, Privilege, TransportError};
+use crate::transport::{Connection as _, DockerStream, Exec, Privilege, TransportError};
 
 /// Time limit for an Engine to answer the first ping: socket activation may have to start it first.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ exit 0
 ///
 /// # Errors
 /// [`TransportError::NoDocker`] when no Engine responds.
-pub async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
+pub(super) async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
     match connection
         .handle
         .channel_open_direct_streamlocal(connection.docker_socket.as_str())

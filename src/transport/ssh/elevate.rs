@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 use zeroize::Zeroizing;
 
 use crate::base::sh_quote;
@@ -14,7 +14,7 @@ use crate::transport::{Privilege, PrivilegeReason, TransportError};
 
 /// Rules by which a login becomes another account.
 #[derive(Debug)]
-pub struct Elevation {
+pub(super) struct Elevation {
     /// The login account.
     pub user: String,
     /// Address of the host, for messages.
@@ -33,7 +33,7 @@ pub struct Elevation {
 
 impl Elevation {
     /// Returns the rules by which this host's login becomes its `become_user`.
-    pub fn new(target: &SshTarget, password: Option<SecretString>) -> Self {
+    pub(super) fn new(target: &SshTarget, password: Option<SecretString>) -> Self {
         Self {
             user: target.user.clone(),
             address: target.address.clone(),
@@ -48,12 +48,12 @@ impl Elevation {
 
     /// Returns true if a command with this privilege goes through sudo. A login as root needs no
     /// sudo.
-    pub fn is_needed(&self, privilege: &Privilege) -> bool {
+    pub(super) fn is_needed(&self, privilege: &Privilege) -> bool {
         self.user != "root" && *privilege != Privilege::Login && self.user != self.become_user
     }
 
     /// Returns true if commands can run as root, or as the `become_user` in its place.
-    pub fn is_possible(&self) -> bool {
+    pub(super) fn is_possible(&self) -> bool {
         self.allowed || !self.is_needed(&Privilege::Root)
     }
 
@@ -61,7 +61,7 @@ impl Elevation {
     ///
     /// # Errors
     /// [`TransportError::Privilege`].
-    pub fn check(&self, privilege: &Privilege) -> Result<(), TransportError> {
+    pub(super) fn check(&self, privilege: &Privilege) -> Result<(), TransportError> {
         if !self.is_needed(privilege) {
             return Ok(());
         }
@@ -76,7 +76,7 @@ impl Elevation {
     }
 
     /// Returns an error that names login and host.
-    pub fn error(&self, why: PrivilegeReason) -> TransportError {
+    pub(super) fn error(&self, why: PrivilegeReason) -> TransportError {
         TransportError::Privilege {
             user: self.user.clone(),
             address: self.address.clone(),
@@ -87,7 +87,7 @@ impl Elevation {
     /// Returns the command line for a privilege: `inner` runs as the wanted account, and the ready
     /// mark is printed before it if sudo may ask for a password. `inner` contains no single quotes
     /// except around its last word.
-    pub fn command(
+    pub(super) fn command(
         &self,
         privilege: &Privilege,
         inner: &InnerCommand<'_>,
@@ -136,7 +136,7 @@ impl Elevation {
     }
 
     /// Returns the dialogue with sudo; `None` if sudo is not needed or no password is known.
-    pub fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<SudoDialogue> {
+    pub(super) fn dialogue(&self, privilege: &Privilege, mark: u128) -> Option<SudoDialogue> {
         let password = self
             .password
             .clone()
@@ -151,17 +151,17 @@ impl Elevation {
     }
 
     /// Records that sudo accepted a command.
-    pub fn prove(&self) {
+    pub(super) fn prove(&self) {
         self.proven.store(true, Ordering::Relaxed);
     }
 
     /// Returns true if sudo's requirements are known.
-    pub fn is_proven(&self) -> bool {
+    pub(super) fn is_proven(&self) -> bool {
         self.proven.load(Ordering::Relaxed)
     }
 
     /// Learns from a refusal; returns true if an attempt with a terminal may succeed.
-    pub fn learn(&self, error: &TransportError) -> bool {
+    pub(super) fn learn(&self, error: &TransportError) -> bool {
         let TransportError::Privilege { why, .. } = error else {
             return false;
         };
@@ -185,7 +185,7 @@ const RUNUSER: &str = "/sbin/runuser";
 
 /// Command that runs as the wanted account: words, then `sh -c` with a script that has no single
 /// quotes.
-pub struct InnerCommand<'a> {
+pub(super) struct InnerCommand<'a> {
     /// Words before `sh`.
     pub prefix: &'a str,
     /// The script.
@@ -203,7 +203,7 @@ fn with_terminal(command: &str) -> String {
 }
 
 /// Dialogue with sudo at the beginning of a command.
-pub struct SudoDialogue {
+pub(super) struct SudoDialogue {
     question: String,
     ready: String,
     password: SecretString,
@@ -213,7 +213,7 @@ pub struct SudoDialogue {
 
 /// Message of sudo.
 #[derive(Debug, PartialEq, Eq)]
-pub enum SudoReply {
+pub(super) enum SudoReply {
     /// No message yet.
     Pending,
     /// sudo asks for the password.
@@ -234,7 +234,7 @@ impl SudoDialogue {
     }
 
     /// Reads the next bytes of stderr.
-    pub fn read_reply(&mut self, bytes: &[u8]) -> SudoReply {
+    pub(super) fn read_reply(&mut self, bytes: &[u8]) -> SudoReply {
         self.tail.extend_from_slice(bytes);
         let find = |text: &[u8], wanted: &str| {
             text.windows(wanted.len())
@@ -263,7 +263,7 @@ impl SudoDialogue {
     ///
     /// # Errors
     /// [`TransportError::Privilege`] for a wrong password.
-    pub fn follow(
+    pub(super) fn follow(
         &mut self,
         bytes: &[u8],
         elevation: &Elevation,
@@ -290,7 +290,7 @@ impl SudoDialogue {
 /// Returns the text after sudo's last question, which a lecture may precede: the reason if a
 /// command did not start. sudo-rs puts the question into its own prompt: `[sudo: QUESTION]
 /// Password: `.
-pub fn text_after_prompt(said: &[u8]) -> &[u8] {
+pub(super) fn text_after_prompt(said: &[u8]) -> &[u8] {
     const MARK: &[u8] = b"-password";
     let before = said
         .windows(5 + 32 + MARK.len())
@@ -308,7 +308,7 @@ pub fn text_after_prompt(said: &[u8]) -> &[u8] {
 
 /// Reads the messages of a command that sudo did not start. Returns `None` if neither sudo nor a
 /// shell that cannot find sudo wrote them.
-pub fn read_refusal(said: &str) -> Option<PrivilegeReason> {
+pub(super) fn read_refusal(said: &str) -> Option<PrivilegeReason> {
     let contains = |part: &str| said.contains(part);
     if !contains("sudo") && !contains("Sorry, user") {
         return None;
@@ -327,7 +327,7 @@ pub fn read_refusal(said: &str) -> Option<PrivilegeReason> {
 }
 
 /// Next action in the dialogue with sudo.
-pub enum SudoAction {
+pub(super) enum SudoAction {
     /// Wait for further output.
     Wait,
     /// Send these bytes, which are wiped from memory afterwards.

@@ -6,7 +6,7 @@ const NOISE_LIMIT: usize = 16 * 1024;
 
 /// A stream that is being cut.
 #[derive(Debug)]
-pub struct OutputFrame {
+pub(super) struct OutputFrame {
     begin: Vec<u8>,
     end: Vec<u8>,
     // Before the first marker: the noise. After it: the body, perhaps followed by a part of the
@@ -22,7 +22,7 @@ pub struct OutputFrame {
 
 impl OutputFrame {
     /// Returns the frame of a stream whose body may have at most `limit` bytes.
-    pub fn new(begin: &[u8], end: &[u8], limit: usize) -> Self {
+    pub(super) fn new(begin: &[u8], end: &[u8], limit: usize) -> Self {
         let (begin, end, detail) = (begin.to_vec(), end.to_vec(), String::new());
         let (begun, ended, overflowed, keeps_tail) = (false, false, false, false);
         Self {
@@ -39,7 +39,7 @@ impl OutputFrame {
     }
 
     /// Returns the frame of a stream of which the last `limit` bytes are kept.
-    pub fn tail(begin: &[u8], end: &[u8], limit: usize) -> Self {
+    pub(super) fn tail(begin: &[u8], end: &[u8], limit: usize) -> Self {
         Self {
             keeps_tail: true,
             ..Self::new(begin, end, limit)
@@ -47,7 +47,7 @@ impl OutputFrame {
     }
 
     /// Adds the next bytes.
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         if self.ended || self.overflowed {
             return;
         }
@@ -98,27 +98,27 @@ impl OutputFrame {
     }
 
     /// Returns the text after the first marker on its line.
-    pub fn detail(&self) -> &str {
+    pub(super) fn detail(&self) -> &str {
         &self.detail
     }
 
     /// Returns true if the first marker was found.
-    pub fn begun(&self) -> bool {
+    pub(super) fn begun(&self) -> bool {
         self.begun
     }
 
     /// Returns true if the second marker was found.
-    pub fn ended(&self) -> bool {
+    pub(super) fn ended(&self) -> bool {
         self.ended
     }
 
     /// Returns true if the body exceeded the limit.
-    pub fn overflowed(&self) -> bool {
+    pub(super) fn overflowed(&self) -> bool {
         self.overflowed
     }
 
     /// Returns the body between the markers, or the noise if the first marker was not found.
-    pub fn into_body(mut self) -> Vec<u8> {
+    pub(super) fn into_body(mut self) -> Vec<u8> {
         if self.keeps_tail {
             let excess = self.kept.len().saturating_sub(self.limit);
             self.kept.drain(..excess);

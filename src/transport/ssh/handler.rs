@@ -16,7 +16,7 @@ use crate::transport::{KnownHosts, TransportError};
 
 /// Reason for the end of a session.
 #[derive(Debug, Clone)]
-pub struct SessionEnd {
+pub(super) struct SessionEnd {
     /// Reason in words.
     pub why: String,
     /// True if the server said that too many keys were tried.
@@ -25,7 +25,7 @@ pub struct SessionEnd {
 
 /// State of a connection, which holds the reason of its end for each caller that finds it gone.
 #[derive(Debug, Clone)]
-pub struct DisconnectState {
+pub(super) struct DisconnectState {
     ending: Arc<watch::Sender<Option<SessionEnd>>>,
     booting: Arc<AtomicBool>,
     // The server's texts about channels that it did not open; russh gives the opener only a number.
@@ -34,7 +34,7 @@ pub struct DisconnectState {
 
 impl DisconnectState {
     /// Returns the state of a connection that is not lost.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             ending: Arc::new(watch::Sender::new(None)),
             booting: Arc::default(),
@@ -43,7 +43,7 @@ impl DisconnectState {
     }
 
     /// Records the reason; only the first reason is kept.
-    pub fn set(&self, ending: SessionEnd) {
+    pub(super) fn set(&self, ending: SessionEnd) {
         self.ending.send_if_modified(|slot| {
             let first = slot.is_none();
             if first {
@@ -55,13 +55,13 @@ impl DisconnectState {
 
     /// Returns true if the server said before the login that its machine still boots
     /// (`pam_nologin`): refusals are temporary then.
-    pub fn is_booting(&self) -> bool {
+    pub(super) fn is_booting(&self) -> bool {
         self.booting.load(Ordering::Relaxed)
     }
 
     /// Returns the server's text about a channel that it just refused to open; the oldest text if
     /// there are several.
-    pub async fn refusal(&self) -> Option<String> {
+    pub(super) async fn refusal(&self) -> Option<String> {
         // russh informs the opener first, so the text may come a little later.
         for _ in 0..50 {
             let words = self
@@ -87,12 +87,12 @@ impl DisconnectState {
     }
 
     /// Returns true if the connection is known to be gone.
-    pub fn is_lost(&self) -> bool {
+    pub(super) fn is_lost(&self) -> bool {
         self.ending.borrow().is_some()
     }
 
     /// Waits up to 0.5 s for the reason; channels end a little before it is known.
-    pub async fn ending(&self) -> Option<SessionEnd> {
+    pub(super) async fn ending(&self) -> Option<SessionEnd> {
         let mut receiver = self.ending.subscribe();
         let waited = tokio::time::timeout(
             Duration::from_millis(500),
@@ -103,7 +103,7 @@ impl DisconnectState {
     }
 
     /// Returns the error for a connection that is gone.
-    pub async fn lost(&self) -> TransportError {
+    pub(super) async fn lost(&self) -> TransportError {
         let why = self.ending().await.map_or_else(
             || "it ended without a reason".to_owned(),
             |ending| ending.why,
@@ -114,7 +114,7 @@ impl DisconnectState {
 
 /// An error that passes through russh, from skep or from russh.
 #[derive(Debug, thiserror::Error)]
-pub enum HandlerError {
+pub(super) enum HandlerError {
     /// A refused host key.
     #[error(transparent)]
     Ours(#[from] TransportError),
@@ -124,7 +124,7 @@ pub enum HandlerError {
 }
 
 /// Callbacks of one session.
-pub struct ClientHandler {
+pub(super) struct ClientHandler {
     /// Name of the host in known hosts.
     pub address: String,
     /// The TCP port.
@@ -245,7 +245,7 @@ fn harmless(words: &str) -> String {
 }
 
 /// Returns the error in words that a user can act on, instead of russh's short names.
-pub fn plain_words(error: &HandlerError) -> String {
+pub(super) fn plain_words(error: &HandlerError) -> String {
     match error {
         HandlerError::Russh(russh::Error::HUP | russh::Error::Disconnect) => {
             "the host closed the connection".into()

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use russh::keys::agent::client::AgentClient;
-use russh::keys::signature::Signer;
-use russh::keys::ssh_encoding::{Decode, Encode};
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::{Decode as _, Encode as _};
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKey};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 /// Message numbers of draft-ietf-sshm-ssh-agent, section 6.
 const FAILURE: u8 = 5;
@@ -22,7 +22,7 @@ const RSA_SHA2_256: u32 = 2;
 const REQUEST_LIMIT: u32 = 256 * 1024;
 
 /// Starts the agent, which ends with its client.
-pub fn start(key: Arc<PrivateKey>) -> AgentClient<DuplexStream> {
+pub(super) fn start(key: Arc<PrivateKey>) -> AgentClient<DuplexStream> {
     let (near, mut far) = tokio::io::duplex(64 * 1024);
     tokio::spawn(async move {
         while let Ok(length @ 1..=REQUEST_LIMIT) = far.read_u32().await {

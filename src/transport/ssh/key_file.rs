@@ -1,7 +1,7 @@
 //! Key files: private keys, encrypted private keys, and public keys whose private keys an agent
 //! holds.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use russh::keys::{PrivateKey, PublicKey};
@@ -9,7 +9,7 @@ use russh::keys::{PrivateKey, PublicKey};
 use crate::transport::ssh_config::own_number;
 
 /// Content of a key file.
-pub enum KeyFile {
+pub(super) enum KeyFile {
     /// A key that can sign.
     Ready(Box<PrivateKey>),
     /// A key that is encrypted with a passphrase.
@@ -20,7 +20,7 @@ pub enum KeyFile {
 
 impl KeyFile {
     /// Returns the public key.
-    pub fn public(&self) -> &PublicKey {
+    pub(super) fn public(&self) -> &PublicKey {
         match self {
             Self::Ready(key) | Self::Locked(key) => key.public_key(),
             Self::Public(key) => key,
@@ -33,7 +33,7 @@ impl KeyFile {
 /// # Errors
 /// The reason why the file is not a key, cannot be read, or may not be used. `ssh` refuses a
 /// private key that other users may read, too.
-pub fn read(path: &Path) -> Result<Option<KeyFile>, String> {
+pub(super) fn read(path: &Path) -> Result<Option<KeyFile>, String> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => zeroize::Zeroizing::new(text),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

@@ -10,7 +10,7 @@ const LONGEST_THOUGHT: Duration = Duration::from_secs(600);
 
 /// A deadline that can be moved. Clones share it.
 #[derive(Debug, Clone)]
-pub struct LoginDeadline(Arc<Mutex<DeadlineState>>);
+pub(super) struct LoginDeadline(Arc<Mutex<DeadlineState>>);
 
 #[derive(Debug)]
 struct DeadlineState {
@@ -21,7 +21,7 @@ struct DeadlineState {
 
 impl LoginDeadline {
     /// Returns a deadline at the given time.
-    pub fn until(deadline: Instant) -> Self {
+    pub(super) fn until(deadline: Instant) -> Self {
         Self(Arc::new(Mutex::new(DeadlineState {
             deadline,
             helper: None,
@@ -44,7 +44,11 @@ impl LoginDeadline {
 
     /// Runs work that waits for a program on this machine. Its time counts, and if the deadline
     /// passes, the error names the program.
-    pub async fn while_waiting_for<T>(&self, helper: String, work: impl Future<Output = T>) -> T {
+    pub(super) async fn while_waiting_for<T>(
+        &self,
+        helper: String,
+        work: impl Future<Output = T>,
+    ) -> T {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = Some(helper);
         let answer = work.await;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).helper = None;
@@ -52,7 +56,7 @@ impl LoginDeadline {
     }
 
     /// Returns the program on this machine that the login waits for.
-    pub fn helper(&self) -> Option<String> {
+    pub(super) fn helper(&self) -> Option<String> {
         self.0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -61,7 +65,7 @@ impl LoginDeadline {
     }
 
     /// Runs work that waits for the user; its time does not count.
-    pub async fn while_prompting<T>(&self, asking: impl Future<Output = T>) -> T {
+    pub(super) async fn while_prompting<T>(&self, asking: impl Future<Output = T>) -> T {
         let left = self.deadline().saturating_duration_since(Instant::now());
         self.set(Instant::now() + LONGEST_THOUGHT);
         let answer = asking.await;
@@ -70,7 +74,7 @@ impl LoginDeadline {
     }
 
     /// Runs work until the deadline; returns `None` if the deadline passes first.
-    pub async fn limit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn limit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         let over = async {
             loop {
                 let deadline = self.deadline();

@@ -15,7 +15,7 @@ const ROUNDS: usize = 3;
 
 /// Login limits of a run, by server. Cheap to clone; clones share the learned limits.
 #[derive(Debug, Clone, Default)]
-pub struct LoginLimiter(Arc<Mutex<HashMap<String, Arc<ServerLimit>>>>);
+pub(crate) struct LoginLimiter(Arc<Mutex<HashMap<String, Arc<ServerLimit>>>>);
 
 #[derive(Debug)]
 struct ServerLimit {
@@ -34,12 +34,12 @@ struct LimitState {
 
 /// Permit for a login in progress; dropping the value ends it.
 #[derive(Debug)]
-pub struct LoginPermit(Arc<ServerLimit>);
+pub(crate) struct LoginPermit(Arc<ServerLimit>);
 
 /// Returns the key of the server that may be too busy for a target's login: its own sshd, or the
 /// `ProxyCommand` that many targets share, such as `ssh -W %h:%p bastion`, which stands for the
 /// bastion's sshd.
-pub fn server_key(target: &SshTarget) -> String {
+pub(super) fn server_key(target: &SshTarget) -> String {
     match &target.ssh.proxy {
         SshProxy::Command(command) => format!("by {command}"),
         SshProxy::Jump(hops) => format!("{}:{} behind {hops}", target.address, target.port),
@@ -49,7 +49,7 @@ pub fn server_key(target: &SshTarget) -> String {
 
 impl LoginLimiter {
     /// Waits until a further login may begin at the server with this key.
-    pub async fn acquire(&self, limit: String) -> LoginPermit {
+    pub(crate) async fn acquire(&self, limit: String) -> LoginPermit {
         let limit = {
             let mut doors = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(
@@ -97,14 +97,14 @@ impl ServerLimit {
 impl LoginPermit {
     /// Records that the server dropped the login: the limit falls to the other logins in progress,
     /// but at least to one.
-    pub fn dropped(self) {
+    pub(crate) fn dropped(self) {
         let mut state = self.0.state();
         state.most = state.most.min((state.in_progress - 1).max(1));
         state.well = 0;
     }
 
     /// Records that the login succeeded.
-    pub fn logged_in(self) {
+    pub(crate) fn logged_in(self) {
         let mut state = self.0.state();
         state.well += 1;
         if state.well / ROUNDS >= state.most {

@@ -3,7 +3,7 @@
 
 use russh::MethodKind;
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::authenticate::{AuthOutcome, LoginAttempt};
 use crate::transport::TransportError;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::transport::secrets::hide_secrets;
@@ -17,11 +17,11 @@ const WORDS_LIMIT: usize = 1024;
 
 /// Last part of the program's stderr.
 #[derive(Debug, Clone, Default)]
-pub struct ProxyStderr(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct ProxyStderr(Arc<Mutex<Vec<u8>>>);
 
 impl ProxyStderr {
     /// Returns the last three lines as one line; empty if the program printed nothing.
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&bytes);
         let lines: Vec<&str> = text
@@ -44,7 +44,7 @@ impl ProxyStderr {
 }
 
 /// A running program; dropping the value ends it.
-pub struct ProxyCommand {
+pub(super) struct ProxyCommand {
     stdin: ChildStdin,
     stdout: ChildStdout,
     _child: Child,
@@ -55,7 +55,7 @@ impl ProxyCommand {
     ///
     /// # Errors
     /// Fails if no shell can be started.
-    pub fn start(command: &str) -> io::Result<(Self, ProxyStderr)> {
+    pub(super) fn start(command: &str) -> io::Result<(Self, ProxyStderr)> {
         let mut shell = Command::new("/bin/sh");
         shell
             .args(["-c", &format!("exec {command}")])

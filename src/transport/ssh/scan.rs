@@ -35,7 +35,10 @@ impl client::Handler for HostKeyScanner {
 ///
 /// # Errors
 /// [`TransportError`] when the server cannot be reached or presents no key.
-pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, TransportError> {
+pub(crate) async fn scan(
+    route: &Route,
+    target: &SshTarget,
+) -> Result<Vec<PublicKey>, TransportError> {
     let base = super::algorithms::config(target, &[], false, Duration::from_secs(15))?;
     let mut types: Vec<Vec<Algorithm>> = Vec::new();
     for algorithm in base.preferred.key.iter() {
@@ -92,7 +95,7 @@ pub async fn scan(route: &Route, target: &SshTarget) -> Result<Vec<PublicKey>, T
 }
 
 /// Returns a key as a known-hosts line, and its fingerprint.
-pub fn line(target: &SshTarget, key: &PublicKey) -> Option<(String, String)> {
+pub(crate) fn line(target: &SshTarget, key: &PublicKey) -> Option<(String, String)> {
     let (address, port) = target.known_name();
     let mut key = key.clone();
     key.set_comment("");

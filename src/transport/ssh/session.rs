@@ -20,9 +20,9 @@ use super::handler::DisconnectState;
 use crate::transport::{Exec, ExecOutput, TransportError};
 
 /// Function that ends a process group on the host when the command's channel is abandoned.
-pub type KillGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
+pub(super) type KillGroup = Box<dyn FnOnce(u32) -> BoxFuture + Send>;
 /// A boxed future.
-pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Maximum number of bytes of stderr that are kept.
 const STDERR_LIMIT: usize = 64 * 1024;
@@ -55,7 +55,7 @@ struct RunningCommand {
 }
 
 /// Privilege of a command.
-pub struct CommandPrivilege {
+pub(super) struct CommandPrivilege {
     /// The host's rules for becoming root.
     pub elevation: Arc<Elevation>,
     /// True if the command goes through sudo.
@@ -68,7 +68,7 @@ pub struct CommandPrivilege {
 ///
 /// # Errors
 /// [`TransportError`] when the end of the command is not known.
-pub async fn run(
+pub(super) async fn run(
     channel: Channel<Msg>,
     permit: OwnedSemaphorePermit,
     exec: Exec,
@@ -243,10 +243,10 @@ impl RunningCommand {
                     self.answer_sudo(&data).await?;
                 }
                 Some(ChannelMsg::ExitStatus { exit_status }) => {
-                    self.status = i32::try_from(exit_status).ok()
+                    self.status = i32::try_from(exit_status).ok();
                 }
                 Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
-                    self.status = Some(128 + number(&signal_name))
+                    self.status = Some(128 + number(&signal_name));
                 }
                 Some(ChannelMsg::Failure) => {
                     return Err(TransportError::NoShell(

@@ -17,7 +17,7 @@ use crate::transport::ByteStream;
 const QUICK_READS: u32 = 40;
 
 /// Underlying stream of bytes.
-pub enum NetworkStream {
+pub(crate) enum NetworkStream {
     /// TCP, directly to the host.
     Tcp(TcpStream),
     /// A channel of a jump host, or a program.
@@ -34,7 +34,7 @@ impl NetworkStream {
 }
 
 /// A stream with quick acknowledgements, which ends when its token is cancelled.
-pub struct QuickStream {
+pub(super) struct QuickStream {
     inner: NetworkStream,
     quick_reads: u32,
     // An abandoned attempt must close its socket, which russh's session task would keep.
@@ -43,7 +43,7 @@ pub struct QuickStream {
 
 impl QuickStream {
     /// Wraps a connected stream, and switches Nagle's algorithm off.
-    pub fn new(inner: NetworkStream, token: CancellationToken) -> io::Result<Self> {
+    pub(super) fn new(inner: NetworkStream, token: CancellationToken) -> io::Result<Self> {
         if let NetworkStream::Tcp(stream) = &inner {
             stream.set_nodelay(true)?;
         }

@@ -21,7 +21,7 @@ const LISTS: &[&str] = &["identityfile", "certificatefile"];
 const SEVERAL: &[&str] = &["userknownhostsfile", "globalknownhostsfile"];
 
 /// Settings of the files for a host.
-pub struct ParsedConfig {
+pub(super) struct ParsedConfig {
     /// Settings as `ssh -G` would print them.
     pub printed: HostSettings,
     /// Warnings about conditions that skep cannot evaluate.
@@ -32,7 +32,10 @@ pub struct ParsedConfig {
 ///
 /// # Errors
 /// [`TransportError::Settings`] with file and line, for lines that `ssh` would refuse too.
-pub fn read(target: &SshTarget, given: Option<&Path>) -> Result<ParsedConfig, TransportError> {
+pub(super) fn read(
+    target: &SshTarget,
+    given: Option<&Path>,
+) -> Result<ParsedConfig, TransportError> {
     let user = std::env::home_dir().unwrap_or_default().join(".ssh");
     let usual = [
         (user.join("config"), user.clone()),

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::base::{GlobUnit, glob_matches};
 
 /// Returns the files, sorted by name.
-pub fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(pattern: &str, folder: &Path) -> Vec<PathBuf> {
     let home = std::env::home_dir().unwrap_or_default();
     let whole = match pattern.strip_prefix("~/") {
         Some(rest) => home.join(rest),

@@ -3,7 +3,7 @@
 
 /// A line that is neither empty nor a comment.
 #[derive(Debug, PartialEq, Eq)]
-pub struct ConfigLine {
+pub(super) struct ConfigLine {
     /// Keyword in lower case.
     pub keyword: String,
     /// Arguments without their quotes.
@@ -16,7 +16,7 @@ pub struct ConfigLine {
 ///
 /// # Errors
 /// A quote that is not closed.
-pub fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
+pub(super) fn parse(line: &str) -> Result<Option<ConfigLine>, String> {
     let line = line.trim_matches(|letter: char| letter.is_ascii_whitespace() || letter == '\x0c');
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);

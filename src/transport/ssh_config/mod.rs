@@ -62,7 +62,7 @@ impl SshConfig {
     ///
     /// # Errors
     /// [`TransportError::Settings`] when `ssh` refuses the configuration or a value is invalid.
-    pub async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
+    pub(super) async fn resolve(&self, target: &SshTarget) -> Result<SshTarget, TransportError> {
         let file = match &target.ssh_config {
             SshConfigFile::Off => None,
             SshConfigFile::File(path) => Some(path.clone()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// Settings of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostSettings {
+pub(super) struct HostSettings {
     values: BTreeMap<String, Vec<String>>,
     by_ssh: bool,
 }
@@ -13,7 +13,7 @@ pub struct HostSettings {
 impl HostSettings {
     /// Parses the output; lines without a value are skipped.
     #[must_use]
-    pub fn parse(text: &str) -> Self {
+    pub(super) fn parse(text: &str) -> Self {
         let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
             let Some((keyword, value)) = line.trim_end().split_once(' ') else {
@@ -35,7 +35,7 @@ impl HostSettings {
 
     /// Returns settings that do not come from `ssh`; their keywords must be in lower case.
     #[must_use]
-    pub fn from(values: BTreeMap<String, Vec<String>>) -> Self {
+    pub(super) fn from(values: BTreeMap<String, Vec<String>>) -> Self {
         Self {
             values,
             by_ssh: false,
@@ -46,26 +46,26 @@ impl HostSettings {
     /// IdentityAgent and UserKnownHostsFile, and leaves those of IdentityFile, CertificateFile and
     /// ProxyCommand (`main` of OpenSSH's ssh.c).
     #[must_use]
-    pub fn is_by_ssh(&self) -> bool {
+    pub(super) fn is_by_ssh(&self) -> bool {
         self.by_ssh
     }
 
     /// Returns all values of a keyword, in order.
     #[must_use]
-    pub fn all(&self, keyword: &str) -> &[String] {
+    pub(super) fn all(&self, keyword: &str) -> &[String] {
         self.values.get(keyword).map_or(&[], Vec::as_slice)
     }
 
     /// Returns the first value of a keyword.
     #[must_use]
-    pub fn first(&self, keyword: &str) -> Option<&str> {
+    pub(super) fn first(&self, keyword: &str) -> Option<&str> {
         self.all(keyword).first().map(String::as_str)
     }
 
     /// Returns the settings that differ from `defaults`, the settings of a host that no file
     /// mentions. A value of a file that equals the default does not count as different.
     #[must_use]
-    pub fn beyond(&self, defaults: &Self) -> Self {
+    pub(super) fn beyond(&self, defaults: &Self) -> Self {
         let differs = |(keyword, values): &(&String, &Vec<String>)| {
             defaults.values.get(*keyword) != Some(*values)
         };
@@ -81,7 +81,7 @@ impl HostSettings {
     }
 
     /// Returns all keywords, sorted.
-    pub fn keywords(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn keywords(&self) -> impl Iterator<Item = &str> {
         self.values.keys().map(String::as_str)
     }
 }

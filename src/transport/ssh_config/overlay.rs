@@ -102,7 +102,7 @@ const WITHOUT_MEANING_HERE: &[&str] = &[
 ];
 
 /// Returns true if skep follows a keyword (in lower case).
-pub fn is_read(keyword: &str) -> bool {
+pub(super) fn is_read(keyword: &str) -> bool {
     READ.contains(&keyword)
 }
 
@@ -111,7 +111,7 @@ pub fn is_read(keyword: &str) -> bool {
 ///
 /// # Errors
 /// [`TransportError::Settings`] naming the keyword with an invalid value.
-pub fn overlay(
+pub(super) fn overlay(
     target: &SshTarget,
     settings: &HostSettings,
     defaults: &HostSettings,

@@ -14,7 +14,7 @@ const HARMLESS: &[&str] = &[
 
 /// Returns the first configuration file that has an effect, if there is one.
 #[must_use]
-pub fn usual() -> Option<PathBuf> {
+pub(super) fn usual() -> Option<PathBuf> {
     let user = std::env::home_dir()
         .map(|home| home.join(".ssh/config"))
         .filter(|path| speaks(path));

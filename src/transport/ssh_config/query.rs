@@ -16,7 +16,7 @@ use crate::transport::secrets::hide_secrets;
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// Result of a query.
-pub enum ConfigQueryResult {
+pub(super) enum ConfigQueryResult {
     /// The settings that `ssh` printed.
     Settings(HostSettings),
     /// The program `ssh` is not installed on this machine.
@@ -24,7 +24,7 @@ pub enum ConfigQueryResult {
 }
 
 /// A query for the settings of a host.
-pub struct ConfigQuery<'a> {
+pub(super) struct ConfigQuery<'a> {
     /// Path of the program `ssh`.
     pub program: &'a Path,
     /// File for `-F`; `None` for the files that `ssh` reads by default.
@@ -63,7 +63,7 @@ impl ConfigQuery<'_> {
     ///
     /// # Errors
     /// [`TransportError::Settings`] with the error text of `ssh`.
-    pub async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
+    pub(super) async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
             place: self

@@ -277,7 +277,7 @@ fn without_ssh_unsupported_settings_are_warnings_and_the_inventory_takes_precede
         assert!(
             warnings.iter().any(|text| text.contains(words)),
             "{words}: {warnings:?}"
-        )
+        );
     };
     named("config:1: only the program `ssh` can evaluate `Match exec test -e / host web`");
     named("the setting nosuchsetting is not supported");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::inventory::{SshTarget, local_user};
 
 /// Values that replace tokens.
-pub struct TokenValues<'a> {
+pub(crate) struct TokenValues<'a> {
     /// The host, with its final address, port and user.
     pub target: &'a SshTarget,
     /// Original name of the host, as the user gave it.
@@ -18,7 +18,7 @@ impl TokenValues<'_> {
     ///
     /// # Errors
     /// Names the token or variable that cannot be replaced.
-    pub fn path(&self, text: &str) -> Result<PathBuf, String> {
+    pub(crate) fn path(&self, text: &str) -> Result<PathBuf, String> {
         Ok(in_home(&self.variables(&self.replace(text)?)?))
     }
 
@@ -26,7 +26,7 @@ impl TokenValues<'_> {
     ///
     /// # Errors
     /// Names the token that is not supported.
-    pub fn replace(&self, text: &str) -> Result<String, String> {
+    pub(crate) fn replace(&self, text: &str) -> Result<String, String> {
         let mut result = String::with_capacity(text.len());
         let mut letters = text.chars();
         while let Some(letter) = letters.next() {
@@ -51,7 +51,7 @@ impl TokenValues<'_> {
                 }
                 Some('u') => result.push_str(&local_user()),
                 Some('d') => {
-                    result.push_str(&std::env::home_dir().unwrap_or_default().to_string_lossy())
+                    result.push_str(&std::env::home_dir().unwrap_or_default().to_string_lossy());
                 }
                 Some('i') => result.push_str(&own_number().to_string()),
                 Some('L') => result.push_str(machine().split('.').next().unwrap_or_default()),
@@ -82,7 +82,7 @@ impl TokenValues<'_> {
 }
 
 /// Returns a path, with a leading `~` replaced by the home directory.
-pub fn in_home(text: &str) -> PathBuf {
+pub(super) fn in_home(text: &str) -> PathBuf {
     let home = std::env::home_dir().unwrap_or_default();
     match text.strip_prefix("~/") {
         Some(rest) => home.join(rest),
@@ -100,7 +100,7 @@ fn machine() -> String {
 
 /// Returns the user ID of this process. The owner of `/proc/self` is not usable: it is root for a
 /// process that writes no core file.
-pub fn own_number() -> u32 {
+pub(crate) fn own_number() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 

@@ -2,7 +2,7 @@
 //! it is installed.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use super::site::DriftSite;

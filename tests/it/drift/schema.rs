@@ -14,14 +14,14 @@ fn validate(root: &Value, schema: &Value, value: &Value, path: &str, wrong: &mut
             "$schema" | "title" | "description" | "$defs" => {}
             "const" if rule != value => say(format!("{value} is not {rule}")),
             "enum" if !rule.as_array().unwrap().contains(value) => {
-                say(format!("{value} is none of {rule}"))
+                say(format!("{value} is none of {rule}"));
             }
             "minimum"
                 if value
                     .as_i64()
                     .is_some_and(|number| number < rule.as_i64().unwrap()) =>
             {
-                say("too small".into())
+                say("too small".into());
             }
             "type" if !is_of(value, rule.as_str().unwrap()) => say(format!("{value} is no {rule}")),
             "pattern" => {

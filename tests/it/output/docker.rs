@@ -1,6 +1,6 @@
 //! A scripted Docker daemon on a Unix socket, and the answers of a swarm.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;

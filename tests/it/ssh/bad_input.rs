@@ -1,7 +1,7 @@
 //! Mistakes in SSH settings, seen through the command line. Each is one error per host, which names
 //! the setting, its source and a remedy. The other hosts are reached.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use super::sshd::{Sshd, TestAccount, must, public};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, Privilege, PrivilegeReason,
+    ConnectOptions, Connection as _, Exec, KnownHosts, KnownSecrets, Privilege, PrivilegeReason,
     SecretStore, SshConnection, TransportError, connect_with,
 };
 

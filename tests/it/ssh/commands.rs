@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, TransportError, connect_with};
+use skep::transport::{
+    ConnectOptions, Connection as _, Exec, KnownHosts, TransportError, connect_with,
+};
 
 use super::sshd::{Sshd, bare_options};
 use super::{gone, root, running};

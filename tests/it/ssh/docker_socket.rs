@@ -9,7 +9,7 @@ use serde_json::json;
 use skep::docker::DockerClient;
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, KnownHosts, KnownSecrets, Method, SecretStore, SshConnection,
+    ConnectOptions, Connection as _, KnownHosts, KnownSecrets, Method, SecretStore, SshConnection,
     TransportError, connect_with,
 };
 

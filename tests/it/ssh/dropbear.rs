@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use skep::transport::{Connection, Exec};
+use skep::transport::{Connection as _, Exec};
 
 use super::reach;
 use super::sshd::{Sshd, TestAccount, keygen, public};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use russh::keys::{Algorithm, PrivateKey, key::safe_rng};
 use russh::server::{Auth, Config, Handle, Handler, Msg, Session};
 use russh::{Channel, ChannelId};
-use skep::transport::{Connection, Exec, TransportError};
+use skep::transport::{Connection as _, Exec, TransportError};
 
 use super::reach;
 use super::sshd::{Sshd, public};

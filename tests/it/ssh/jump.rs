@@ -2,7 +2,7 @@
 
 use skep::inventory::{SettingOrigin, SshConfigFile, SshProxy, SshTarget};
 use skep::names::HostName;
-use skep::transport::{Connection, Exec, SshNetwork, TransportError};
+use skep::transport::{Connection as _, Exec, SshNetwork, TransportError};
 
 use super::reach;
 use super::sshd::{Sshd, bare_options, keygen, public};

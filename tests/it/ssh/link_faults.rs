@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, KnownHosts, SshConnection, TransportError, connect_with,
+    ConnectOptions, Connection as _, Exec, KnownHosts, SshConnection, TransportError, connect_with,
 };
 
 use super::sshd::{Sshd, bare_options};

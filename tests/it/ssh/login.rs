@@ -4,8 +4,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use skep::inventory::{IdentityAgent, SshTarget};
-use skep::transport::{ConnectOptions, Connection, Exec, KnownHosts, TransportError, connect_with};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use skep::transport::{
+    ConnectOptions, Connection as _, Exec, KnownHosts, TransportError, connect_with,
+};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 
 use super::reach;
@@ -100,7 +102,7 @@ async fn agent_logs_in_for_encrypted_key_file() {
     let agent = AgentProcess::start(folder);
     agent.add(&sshd.path("client"));
     let rsa = keygen(folder, "rsa", &["-t", "rsa", "-b", "2048"]);
-    let options = skep::transport::ConnectOptions {
+    let options = ConnectOptions {
         agent_socket: Some(agent.socket.clone()),
         ..bare_options()
     };

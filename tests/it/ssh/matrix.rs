@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use skep::inventory::{SshConfigFile, SshTarget};
 use skep::names::HostName;
-use skep::transport::{Connection, Exec, Privilege, SshNetwork};
+use skep::transport::{Connection as _, Exec, Privilege, SshNetwork};
 
 use super::sshd::{Sshd, bare_options, keygen, must, public};
 

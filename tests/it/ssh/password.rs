@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use secrecy::SecretString;
 use skep::inventory::SshTarget;
 use skep::transport::{
-    ConnectOptions, Connection, Exec, KnownHosts, KnownSecrets, SecretPrompt, SecretStore,
+    ConnectOptions, Connection as _, Exec, KnownHosts, KnownSecrets, SecretPrompt, SecretStore,
     TransportError, connect_with,
 };
 

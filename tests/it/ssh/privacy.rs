@@ -1,8 +1,8 @@
 //! Secrets stay in the process: they are in no log and no core file, and other processes cannot
 //! read them.
 
-use std::os::unix::fs::MetadataExt;
-use std::os::unix::process::CommandExt;
+use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -150,7 +150,7 @@ async fn process_leaves_no_core_and_is_not_dumpable() {
         assert!(Instant::now() < deadline);
         std::thread::sleep(Duration::from_millis(20));
     };
-    use std::os::unix::process::ExitStatusExt;
+    use std::os::unix::process::ExitStatusExt as _;
     assert!(
         status.signal() == Some(6) && !status.core_dumped(),
         "{status:?}"

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skep::inventory::SshTarget;
-use skep::transport::{Connection, Exec, Privilege, PrivilegeReason, TransportError};
+use skep::transport::{Connection as _, Exec, Privilege, PrivilegeReason, TransportError};
 
 use super::commands::marker;
 use super::sshd::{Sshd, TestAccount};

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use skep::inventory::SshTarget;
-use skep::transport::{Connection, Exec, SshNetwork, TransportError};
-use tokio::io::AsyncReadExt;
+use skep::transport::{Connection as _, Exec, SshNetwork, TransportError};
+use tokio::io::AsyncReadExt as _;
 
 use super::reach;
 use super::sshd::{Sshd, bare_options};
@@ -276,7 +276,7 @@ async fn other_server_and_unresolvable_name_are_errors() {
     (target.address, target.port) = ("127.0.0.1".into(), listener.local_addr().unwrap().port());
     target.connect_timeout = Duration::from_secs(1);
     std::thread::spawn(move || {
-        use std::io::Write;
+        use std::io::Write as _;
         for socket in listener.incoming().take(12) {
             let _ =
                 socket.and_then(|mut socket| socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n"));

@@ -2,7 +2,7 @@
 //! in a temporary folder. They need root, and end with their value.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -271,7 +271,7 @@ impl TestAccount {
     /// Sets the password of the account. The hash is a quick one, because it protects nothing but
     /// this test.
     pub fn set_password(&self, password: &str) {
-        use std::io::Write;
+        use std::io::Write as _;
         let mut process = Command::new("chpasswd")
             .args(["-c", "SHA512", "-s", "1000"])
             .stdin(Stdio::piped())

@@ -1,7 +1,7 @@
 //! Secrets from a keyboard: a real terminal (made by `script` of bsdutils), on which the test
 //! answers each question.
 
-use std::io::{Read, Write};
+use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};

@@ -64,7 +64,7 @@ impl DeclaredVolumes {
         let mut promised = Self::default();
         match value {
             toml::Value::Array(paths) => {
-                promised.directories = paths.into_iter().map(text).collect::<Result<_, _>>()?
+                promised.directories = paths.into_iter().map(text).collect::<Result<_, _>>()?;
             }
             toml::Value::Table(volumes) => {
                 for (name, value) in volumes {

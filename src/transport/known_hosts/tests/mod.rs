@@ -3,7 +3,7 @@
 
 mod any_text;
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::PermissionsExt as _;
 
 use russh::keys::{PrivateKey, key::safe_rng};
 

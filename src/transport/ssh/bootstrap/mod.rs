@@ -9,14 +9,14 @@ use crate::base::sh_quote;
 use crate::transport::{Exec, Privilege, TransportError};
 
 /// Time in seconds between TERM and KILL, for a command that ignores TERM.
-pub const KILL_AFTER: u64 = 5;
+pub(super) const KILL_AFTER: u64 = 5;
 
 /// Maximum time limit; a longer limit would overflow clocks.
-pub const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Command line and text that are sent for one [`Exec`].
 #[derive(Debug)]
-pub struct Bootstrap {
+pub(super) struct Bootstrap {
     /// Command line for the login shell (sh, bash, fish and csh read it alike).
     pub command: String,
     /// Beginning of standard input, before the input of the script.
@@ -32,7 +32,11 @@ pub struct Bootstrap {
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for a value that cannot be passed to a shell.
-pub fn build(exec: &Exec, elevation: &Elevation, mark: u128) -> Result<Bootstrap, TransportError> {
+pub(super) fn build(
+    exec: &Exec,
+    elevation: &Elevation,
+    mark: u128,
+) -> Result<Bootstrap, TransportError> {
     let begin = format!("skep-{mark:032x}-begin ");
     let end = format!("skep-{mark:032x}-end\n");
     let home = match exec.privilege {
@@ -94,7 +98,7 @@ fn command_line(
 ///
 /// # Errors
 /// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
-pub fn end_group(
+pub(super) fn end_group(
     group: u32,
     privilege: &Privilege,
     elevation: &Elevation,
