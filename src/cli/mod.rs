@@ -2,7 +2,6 @@
 
 mod apply;
 mod check;
-mod cluster;
 mod connect;
 mod drill;
 mod execute;
@@ -23,8 +22,6 @@ mod ping;
 mod plan;
 mod process_hardening;
 mod query_hosts;
-#[cfg(test)]
-mod samples;
 mod schedule;
 mod schema;
 mod selection;

@@ -136,9 +136,9 @@ async fn query_host(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::site;
     use super::*;
     use crate::model::ShellQuery;
+    use crate::safety::samples::site;
 
     #[tokio::test]
     async fn a_host_whose_task_panics_is_failed_and_the_others_answer() {

@@ -1,4 +1,4 @@
-//! What was measured beside what should hold. Pure.
+//! Compares the measurements of a drill with the expectations. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,42 +6,43 @@ use std::time::Duration;
 use super::{DrillPlan, RecoveryTimes, RequestStats};
 use crate::names::HostName;
 
-/// A new leader is chosen within this; raft's own election takes about 3 s.
+/// Time limit for the election of a new leader; Raft's own election takes about 3 s.
 pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);
-/// A node is called down after missed heartbeats (5 s each, a grace of three).
+/// Time limit until the managers report a lost node as down: after three missed heartbeats of 5 s
+/// each.
 pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Tasks are started elsewhere within this, images being there.
+/// Time limit until the tasks run on other nodes, which have the images already.
 pub(super) const SERVICES_WITHIN: Duration = Duration::from_secs(120);
-/// The cluster is whole again within this, machines having booted.
+/// Time limit until the cluster is whole again; the boot of the machines is included.
 pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 
-/// All that was measured.
+/// All measurements of a drill.
 #[derive(Debug, Clone, Default)]
 pub struct DrillMeasurement {
-    /// What the swarm did.
+    /// Reaction of the swarm.
     pub watched: RecoveryTimes,
-    /// What became of requests, where a port is published.
+    /// Counts of the requests; `None` if no port is published.
     pub requests: Option<BTreeMap<HostName, RequestStats>>,
-    /// From the start of the machines to a whole cluster; `None` when it is not.
+    /// Time from the start of the machines until the cluster is whole; `None` if it is not whole.
     pub whole: Option<Duration>,
-    /// What was wrong at the end.
+    /// Problems of the cluster at the end.
     pub problems: Vec<String>,
 }
 
-/// One line of the table.
+/// Row of the table: an expectation, or a measurement without one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DrillResult {
-    /// What was looked at.
+    /// Name of the measurement.
     pub what: String,
-    /// What should hold; empty where nothing is asked.
+    /// Expected value; empty without an expectation.
     pub expected: String,
-    /// What was.
+    /// Measured value.
     pub measured: String,
-    /// Whether it held; `None` where nothing is asked.
+    /// True if the expectation was met; `None` without an expectation.
     pub held: Option<bool>,
 }
 
-/// The table.
+/// Returns the table of expectations and measurements.
 #[must_use]
 pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_hold_is_held_against_what_was() {
+    fn expectations_that_were_not_met() {
         assert!(failed(&plan(2), &measured(0)).is_empty());
         assert_eq!(
             failed(&plan(2), &measured(1)),
@@ -202,7 +203,7 @@ mod tests {
         };
         assert!(
             failed(&plan(2), &silent).is_empty(),
-            "what is not measured is said, and is no failure"
+            "a missing measurement is no failure"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Who is lost in a drill, and what should hold then. Pure.
+//! The machines that a drill stops, and the expected reaction of the swarm. Pure.
 
 use crate::names::HostName;
 use crate::swarm::NodeRole;
 
-/// A drill.
+/// Kind of drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// The leader is lost.
@@ -21,45 +21,47 @@ pub enum Scenario {
 /// A host as a node of the swarm.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillNode {
-    /// The inventory's name.
+    /// Name in the inventory.
     pub host: HostName,
-    /// Its role.
+    /// Role of the node.
     pub role: NodeRole,
-    /// Whether it leads.
+    /// True if the node is the leader.
     pub leader: bool,
-    /// Whether the inventory has it in the group `load_balancers`.
+    /// True if the host is in the group `load_balancers`.
     pub balances: bool,
 }
 
-/// Who is lost, and what that means.
+/// Machines to stop, and the expected consequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillPlan {
-    /// The hosts that are stopped, all at once.
+    /// Hosts that are stopped, all at once.
     pub lost: Vec<HostName>,
-    /// Managers before, and those that are left.
+    /// Number of managers before the drill, and of managers that keep running.
     pub managers: (usize, usize),
-    /// What should happen, in sentences.
+    /// Expected consequences, as phrases for a list.
     pub expected: Vec<String>,
 }
 
 impl DrillPlan {
-    /// Whether the managers that are left can still decide.
+    /// Returns true if the remaining managers are a majority.
     #[must_use]
     pub fn keeps_majority(&self) -> bool {
         self.managers.1 > self.managers.0 / 2
     }
 }
 
-/// Chooses who is lost; `chosen` hosts are taken as they are.
+/// Chooses the machines to stop. Hosts in `chosen` come first, then the hosts that the scenario
+/// prefers.
 ///
 /// # Errors
-/// When the swarm has too few of the machines that the drill is about, or a chosen host is none of them.
+/// A message if the swarm has too few of the machines that the scenario needs, a chosen host is not
+/// one of them, or no machine would keep running.
 pub fn plan_drill(
     scenario: Scenario,
     members: &[DrillNode],
     chosen: &[HostName],
 ) -> Result<DrillPlan, String> {
-    // The leader first: its loss is the hardest.
+    // The leader first: its loss requires an election.
     let of_role = |role: NodeRole| {
         let mut found: Vec<&DrillNode> = members
             .iter()
@@ -103,7 +105,7 @@ pub fn plan_drill(
         ));
     }
     if lost.len() == members.len() {
-        return Err("nobody would be left to look on".into());
+        return Err("no machine would be left to observe the swarm".into());
     }
     let managers = of_role(NodeRole::Manager);
     let left = managers
@@ -147,7 +149,8 @@ fn expected(scenario: Scenario, plan: &DrillPlan, leader_lost: bool) -> Vec<Stri
     expected.push("the other machines answer every request at the published port".into());
     if scenario == Scenario::LoadBalancerHost {
         expected.push(
-            "who only knows the lost machine's address gets no answer until it is back".into(),
+            "clients that know only the lost machine's address get no answer until it is back"
+                .into(),
         );
     }
     expected.push("when the machines are back, the cluster is whole without anybody's help".into());
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_lost_and_whether_the_majority_is() {
+    fn chosen_machines_and_the_majority() {
         let five = members(3, 2);
         assert_eq!(
             lost(Scenario::ManagerLoss, &five, &[]),
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_drilled_is_said() {
+    fn impossible_drills() {
         for (scenario, members, chosen, why) in [
             (
                 Scenario::TwoWorkers,
@@ -247,7 +250,7 @@ mod tests {
                 Scenario::TwoManagers,
                 members(2, 0),
                 vec![],
-                "nobody would be left to look on",
+                "no machine would be left to observe the swarm",
             ),
         ] {
             assert_eq!(lost(scenario, &members, &chosen), Err(why.to_owned()));
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_happen_is_said_before() {
+    fn expectations() {
         let sentences = |scenario| {
             plan_drill(scenario, &members(3, 2), &[])
                 .unwrap()
@@ -265,7 +268,7 @@ mod tests {
         assert!(sentences(Scenario::ManagerLoss).contains("choose a new leader"));
         assert!(sentences(Scenario::TwoManagers).contains("no majority"));
         assert!(
-            sentences(Scenario::LoadBalancerHost).contains("only knows the lost machine's address")
+            sentences(Scenario::LoadBalancerHost).contains("know only the lost machine's address")
         );
     }
 }

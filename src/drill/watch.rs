@@ -1,4 +1,5 @@
-//! Looks at the swarm through the machines that are left, again and again, until it is as it should be or time is up.
+//! Reads the swarm repeatedly through the machines that keep running, until it has recovered or the
+//! time limit has passed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,38 +11,41 @@ use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::swarm::{DockerInfo, SwarmNode};
 
-/// Between two looks.
+/// Pause between two readings.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// One look.
+/// State of the swarm at one time.
 #[derive(Debug, Clone, Default)]
 pub struct SwarmSample {
-    /// Whether a manager says that the swarm has a leader.
+    /// True if a manager reports that the swarm has a leader.
     pub leader: bool,
-    /// The nodes, where a manager lists them.
+    /// Nodes as a manager lists them; `None` if no manager lists them.
     pub nodes: Option<Vec<SwarmNode>>,
-    /// Names of services that have fewer tasks than wanted, and could have them anywhere.
+    /// Names of services with fewer running tasks than desired, without placement constraints.
     pub short: Vec<String>,
-    /// Names of services that have fewer tasks than wanted, and whose placement is constrained: their node may be the lost one.
+    /// Names of services with fewer running tasks than desired, with placement constraints: the
+    /// lost machine may be the only node that they may run on.
     pub pinned: Vec<String>,
 }
 
-/// When what was first seen, since the machines were stopped.
+/// Times of the first observations, counted from the start of the watch, right after the machines
+/// were stopped.
 #[derive(Debug, Clone, Default)]
 pub struct RecoveryTimes {
-    /// A leader.
+    /// First observation of a leader.
     pub leader: Option<Duration>,
-    /// All lost nodes called down.
+    /// First observation of all lost nodes reported down.
     pub down: Option<Duration>,
-    /// Every service with as many tasks as wanted, after the nodes were called down.
+    /// First observation of all services with their desired tasks, after the nodes were reported
+    /// down.
     pub services: Option<Duration>,
-    /// Services that wait for the lost machines.
+    /// Names of services that may wait for the lost machines, as last observed.
     pub pinned: Vec<String>,
-    /// How long was watched.
+    /// Duration of the watch.
     pub whole: Duration,
 }
 
-/// Asks the managers among these hosts.
+/// Reads the swarm from the managers among these hosts, up to the first that lists the nodes.
 pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     let mut sample = SwarmSample::default();
     for host in hosts {
@@ -49,7 +53,7 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
         let Some(info) = answer.ok().map(DockerInfo::read) else {
             continue;
         };
-        // An Engine tells its cluster only while that has a leader.
+        // An Engine reports its cluster only while the cluster has a leader.
         if !info.control_available || info.cluster_id.is_none() {
             continue;
         }
@@ -69,7 +73,8 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     sample
 }
 
-/// Services with fewer running tasks than wanted: those that may run anywhere, and those that may not.
+/// Returns the services with fewer running tasks than desired: those without placement constraints,
+/// and those with them.
 fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     let (mut free, mut pinned) = (Vec::new(), Vec::new());
     for service in services.as_array().into_iter().flatten() {
@@ -99,7 +104,8 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     (free, pinned)
 }
 
-/// The first port that a service publishes by TCP.
+/// Returns the first TCP port that a service publishes, from the first host that lists the
+/// services.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
         let answer = fleet.get(host, "/services").await;
@@ -118,19 +124,37 @@ pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u1
     None
 }
 
-/// Watches until leader, lost nodes and services are as they should be without the lost machines; or, where nothing can be decided
-/// any more (`decides` false), for `patience`.
-pub async fn watch(
-    fleet: &Arc<Fleet>,
-    left: &[HostName],
-    lost_ids: &[String],
-    decides: bool,
-    patience: Duration,
-    stop: &CancellationToken,
-) -> RecoveryTimes {
+/// Parameters of a [`watch`].
+pub struct SwarmWatch<'a> {
+    /// Hosts of the inventory.
+    pub fleet: &'a Arc<Fleet>,
+    /// Hosts that keep running, and that are read.
+    pub hosts: Vec<HostName>,
+    /// Node IDs of the lost machines.
+    pub lost_ids: &'a [String],
+    /// True if the swarm should recover without the lost machines; the watch then ends with the
+    /// recovery.
+    pub expects_recovery: bool,
+    /// Time limit.
+    pub limit: Duration,
+    /// Ends the watch early when it is cancelled.
+    pub stop: &'a CancellationToken,
+}
+
+/// Reads the swarm until there is a leader, all lost nodes are reported down and all services have
+/// their tasks; or until the time limit, if no recovery is expected.
+pub async fn watch(parameters: &SwarmWatch<'_>) -> RecoveryTimes {
+    let SwarmWatch {
+        fleet,
+        hosts,
+        lost_ids,
+        expects_recovery,
+        limit,
+        stop,
+    } = parameters;
     let (started, mut watched) = (Instant::now(), RecoveryTimes::default());
-    while started.elapsed() < patience && !stop.is_cancelled() {
-        let seen = sample(fleet, left).await;
+    while started.elapsed() < *limit && !stop.is_cancelled() {
+        let seen = sample(fleet, hosts).await;
         let now = started.elapsed();
         if seen.leader {
             watched.leader.get_or_insert(now);
@@ -150,7 +174,7 @@ pub async fn watch(
             }
         }
         watched.whole = now;
-        if decides
+        if *expects_recovery
             && watched.leader.is_some()
             && watched.down.is_some()
             && watched.services.is_some()

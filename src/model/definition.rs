@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{Examination, ExamineError, HostAnswers, Query, Resource};
+use super::{Examination, ExamineError, ExpectedMember, ForeignData, HostAnswers, Query, Resource};
 
 /// SHA-256 over a resource's kind, its rendered table, the files it was made of and what it took from the inventory. It may be
 /// the digest of a short secret: it is never shown, and never written down but keyed (`runner::record`).
@@ -110,8 +110,18 @@ impl Resource for DefinedResource {
         Some(self.definition)
     }
 
-    fn itself(&self) -> Option<&dyn std::any::Any> {
-        self.resource.itself()
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        self.resource.expected_member()
+    }
+
+    fn data_directories(&self) -> Vec<String> {
+        self.resource.data_directories()
+    }
+
+    // The table in the playbook is unchanged, and so is its digest.
+    fn accepting(&self, data: ForeignData) -> Option<Arc<dyn Resource>> {
+        let resource = self.resource.accepting(data)?;
+        Some(Self::wrap(resource, self.definition))
     }
 }
 

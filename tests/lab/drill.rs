@@ -73,7 +73,7 @@ fn all_drills() {
     held(&["two-workers"]).says("docker04, docker05 will be stopped");
     held(&["manager-loss"]).says("they choose a new leader");
     held(&["load-balancer-host", "--host", "docker05"])
-        .says("who only knows the lost machine's address");
+        .says("clients that know only the lost machine's address");
     held(&["two-managers"])
         .says("no majority")
         .says("none for ");

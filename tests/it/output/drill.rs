@@ -11,7 +11,7 @@ use super::golden_at_both_widths;
 use super::stage::Stage;
 
 /// The machines of Vagrant: while `down` is there, the managers call the last node down.
-fn vagrant(count: usize) -> Stage {
+pub fn vagrant(count: usize) -> Stage {
     let stage = Stage::new(count);
     stage.write("Vagrantfile", "");
     let (mut status, mut ssh, mut machines) =

@@ -8,8 +8,8 @@ use super::super::cluster::check_object_name;
 use super::super::data_volume::{LONGEST_NAME, MARKER, cluster_of, marker, owner};
 use super::super::{AbsolutePath, DataVolume};
 use crate::model::{
-    Change, DirectoryUsage, DisplayValue, HostAnswers, InvalidField, Observation, Operation,
-    PathState, PathType, ProbeError, Query, Refusal, ShellQuery, Step, WriteFile,
+    Change, DirectoryUsage, DisplayValue, ForeignData, HostAnswers, InvalidField, Observation,
+    Operation, PathState, PathType, ProbeError, Query, Refusal, ShellQuery, Step, WriteFile,
 };
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, SwarmNode};
@@ -122,18 +122,13 @@ impl DeclaredVolumes {
             .collect()
     }
 
-    pub(super) fn beginning_anew(&self) -> Self {
-        Self {
-            anew: true,
-            ..self.clone()
+    pub(super) fn accepting(&self, data: ForeignData) -> Self {
+        let mut volumes = self.clone();
+        match data {
+            ForeignData::EmptyDirectories => volumes.anew = true,
+            ForeignData::FormerCluster => volumes.inherits = true,
         }
-    }
-
-    pub(super) fn inheriting(&self) -> Self {
-        Self {
-            inherits: true,
-            ..self.clone()
-        }
+        volumes
     }
 
     pub(super) fn queries(&self) -> Vec<Query> {

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::super::super::trial::{fields, path_answer, path_state};
 use super::super::NodeLabelsResource;
 use super::*;
-use crate::model::{Examination, ExamineError, QueryAnswer, Resource, ShellQuery};
+use crate::model::{Examination, ExamineError, QueryAnswer, Resource, ResourceKind, ShellQuery};
 use crate::swarm::samples::*;
 
 const TABLE: &str =
@@ -320,9 +320,12 @@ fn label_does_not_move_to_an_empty_disk() {
         // A rebuild may declare that the data begins anew.
         let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
         assert!(
-            look(&kind.beginning_anew(), &world.answers())
-                .unwrap()
-                .is_some()
+            look(
+                &ResourceKind::accepting(&kind, ForeignData::EmptyDirectories).unwrap(),
+                &world.answers()
+            )
+            .unwrap()
+            .is_some()
         );
     }
 }
@@ -465,7 +468,12 @@ fn new_cluster_inherits_the_same_volume_of_the_former_cluster() {
         marker: Some(marker_of("c9")),
         ..HostFixture::default()
     };
-    let change = look(&kind.inheriting(), &world.answers()).unwrap().unwrap();
+    let change = look(
+        &ResourceKind::accepting(&kind, ForeignData::FormerCluster).unwrap(),
+        &world.answers(),
+    )
+    .unwrap()
+    .unwrap();
     assert_eq!(summaries(&change)[0], "mark /srv/db as the volume survey");
     assert!(
         change.notes[0].contains("of the cluster c9, and becomes")
@@ -493,10 +501,13 @@ fn new_cluster_inherits_the_same_volume_of_the_former_cluster() {
         },
     ] {
         assert!(
-            look(&kind.inheriting(), &world.answers())
-                .unwrap_err()
-                .why
-                .contains("holds the volume")
+            look(
+                &ResourceKind::accepting(&kind, ForeignData::FormerCluster).unwrap(),
+                &world.answers()
+            )
+            .unwrap_err()
+            .why
+            .contains("holds the volume")
         );
     }
 }
@@ -510,7 +521,7 @@ fn path_lists_declare_no_volumes_and_invalid_tables_are_errors() {
     )
     .unwrap();
     assert_eq!(
-        (kind.data(), kind.data.volumes.len()),
+        (kind.data.directories(), kind.data.volumes.len()),
         (vec!["/srv/db".to_owned()], 0)
     );
     for (data, word) in [

@@ -1,27 +1,29 @@
-//! Reads the swarm's page from the hosts' Engines and one manager: what `status` shows and reports of `check` hold.
+//! Reads the overview of the swarm from the Engines of the hosts and from one manager: for
+//! `status`, for the reports of `check`, and for drills and rebuilds.
 
 use std::sync::Arc;
 
+use super::{SwarmCheck, SwarmSnapshot};
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::runner::{DockerReader, Fleet, TaskPanic, fan_out};
-use crate::safety::{SwarmCheck, SwarmSnapshot};
 use crate::swarm::overview::{ClusterOverview, overview};
 use crate::swarm::{DockerStatus, SwarmNode};
 
-/// What was seen.
+/// Overview of the cluster, and the completeness of the readings that it was made of.
 pub struct ClusterStatus {
-    /// The page.
+    /// The overview.
     pub page: ClusterOverview,
-    /// Whether any host could not be reached.
+    /// True if a host is unreachable.
     pub unreachable: bool,
     /// True if skep itself failed on a host.
     pub failed: bool,
-    /// Whether a manager listed the nodes.
+    /// True if a manager listed the nodes.
     pub listed: bool,
 }
 
-/// Looks at these hosts, `forks` at once, and at the nodes and perhaps the services that the first working manager lists.
+/// Reads these hosts, `forks` at once, and the nodes that the first working manager lists. If
+/// `services` is true, the services are read from this manager as well.
 pub async fn read_cluster(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
@@ -61,9 +63,11 @@ pub async fn read_cluster(
     }
 }
 
-/// The members for a report; `None` where no manager of these hosts lists them. What the cluster_check has heard is not asked again, and
-/// hosts that it did not ask are asked when `all` are to be shown. What is wrong is only known when all hosts of the inventory were
-/// looked at: else every other host would look like a node that nobody knows.
+/// Returns the members for a report; `None` if no manager among these hosts lists them.
+/// Observations of the cluster check are not read again. Hosts that it did not read are read if
+/// `all` is true.
+/// Problems are left out unless all hosts of the inventory were read: otherwise every other host
+/// would appear as an unknown node.
 pub async fn members(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
@@ -116,7 +120,7 @@ fn hide_partial_problems(
     page
 }
 
-/// `/info` of every host, `forks` at once, in the inventory's order.
+/// Reads `/info` of every host, `forks` at once; the result has the order of `hosts`.
 async fn read_infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
@@ -139,11 +143,11 @@ async fn read_infos(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::site;
     use super::*;
+    use crate::safety::samples::site;
 
     #[tokio::test]
-    async fn a_host_whose_task_panics_is_failed_and_no_host_behind_it_is_lost() {
+    async fn panic_fails_one_host_and_later_hosts_are_read() {
         let (fleet, hosts) = site("docker01");
         let seen = read_cluster(&fleet, &hosts, 1, true).await;
         let states: Vec<(Option<&HostName>, &str)> = seen
