@@ -36,6 +36,7 @@ pub mod machine;
 pub mod model;
 pub mod names;
 pub mod playbook;
+pub mod rebuild;
 pub mod report;
 pub mod runner;
 pub mod safety;

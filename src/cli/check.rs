@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::GlobalArgs;
-use super::cluster::members;
 use super::execute::{RunContext, cluster_check, execute_loaded};
 use super::exit_code::{ExitStatus, FailOn};
 use super::outputs::{OutputArgs, deliver, history};
@@ -17,6 +16,7 @@ use crate::drift::{
 };
 use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
 use crate::runner::{ClusterCheck, run_read_only};
+use crate::safety::members;
 use crate::schedule::single_run::{SingleRunLock, state_folder};
 
 /// Check whether the hosts are still in sync with the playbook. Reads only; exit 3 on drift.

@@ -12,14 +12,12 @@ use super::login::LoginArgs;
 use super::selection::RunSelection;
 use crate::drift::IgnoreRules;
 use crate::inventory::Inventory;
-use crate::kinds::swarm_member::SwarmMemberResource;
-use crate::model::ResourceKind as _;
 use crate::names::HostName;
-use crate::playbook::{PreparedRun as Loaded, ResolvedPlaybook, ResourceBinding};
+use crate::playbook::{PreparedRun as Loaded, ResolvedPlaybook};
 use crate::report::{Screen, report_json, report_progress};
 use crate::runner;
 use crate::runner::{DockerReader as _, Event, EventSender, Fleet, RunSummary};
-use crate::safety::{ExpectedMember, SwarmCheck};
+use crate::safety::{SwarmCheck, expected_members};
 use crate::swarm::CertificateValidity;
 
 /// A prepared run: the input of the runner, for every verb.
@@ -57,38 +55,12 @@ pub(super) fn cluster_check(
     run: &RunContext,
     earlier: BTreeMap<HostName, CertificateValidity>,
 ) -> Option<Arc<SwarmCheck>> {
-    let mut members = BTreeMap::new();
-    let looked_at = run.work.hosts();
-    for host in &looked_at {
-        for (_, host_resource) in run.work.host_resources(host) {
-            let wanted = match &host_resource.resource {
-                ResourceBinding::Bound(resource) => {
-                    SwarmMemberResource::of(resource.as_ref()).map(|member| ExpectedMember {
-                        says_availability: member.says_availability(),
-                        may_manage: member.is_manager(),
-                    })
-                }
-                // Its fields depend on the host's facts, so the resource itself reports them later.
-                ResourceBinding::Deferred(deferred) => {
-                    (deferred.kind() == SwarmMemberResource::NAME).then_some(ExpectedMember {
-                        says_availability: true,
-                        may_manage: true,
-                    })
-                }
-            };
-            if let Some(wanted) = wanted {
-                members.insert(host.clone(), wanted);
-            }
-        }
-    }
+    let members = expected_members(&run.work);
+    let selected = run.work.hosts();
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    let everything = run
-        .fleet
-        .hosts()
-        .iter()
-        .all(|host| looked_at.contains(host));
+    let everything = run.fleet.hosts().iter().all(|host| selected.contains(host));
     let now = i64::try_from(now).unwrap_or(i64::MAX);
     (!members.is_empty()).then(|| Arc::new(SwarmCheck::new(members, earlier, everything, now)))
 }

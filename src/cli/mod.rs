@@ -3,7 +3,6 @@
 
 mod apply;
 mod check;
-mod cluster;
 mod connect;
 mod drill;
 mod execute;
@@ -24,8 +23,6 @@ mod ping;
 mod plan;
 mod process_hardening;
 mod query_hosts;
-#[cfg(test)]
-mod samples;
 mod schedule;
 mod schema;
 mod selection;

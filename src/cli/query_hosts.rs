@@ -138,9 +138,9 @@ async fn query_host(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::site;
     use super::*;
     use crate::model::ShellQuery;
+    use crate::safety::samples::site;
 
     #[tokio::test]
     async fn panicked_host_is_failed_and_others_answer() {

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::GlobalArgs;
-use super::cluster::{ClusterStatus, read_cluster};
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{InventorySelection, reject};
 use crate::report::{TextTable, literal};
 use crate::runner::EventSender;
+use crate::safety::{ClusterStatus, read_cluster};
 use crate::swarm::overview::{ClusterOverview, OverviewRow};
 
 /// Show the swarm: nodes, roles, labels, voters, services, versions and problems. Reads only.

@@ -1,13 +1,16 @@
-//! Failure drills: the expected effect of a loss of machines, and the measured effect. `scenario`
-//! chooses the machines and states the expectations, without I/O; `watch` samples the swarm
-//! meanwhile; `probe` sends requests to a published port; `results` compares.
+//! Failure drills: machines are stopped on purpose, and the reaction of the swarm is compared with
+//! the expectations. `scenario` chooses the machines and the expectations, and `results` compares;
+//! both are pure. `watch` reads the swarm, `probe` sends requests to a published port, and `run`
+//! performs the steps in order. Arguments and output belong to the command line.
 
 mod probe;
 mod results;
+mod run;
 mod scenario;
 mod watch;
 
 pub use probe::{PortProber, RequestStats};
 pub use results::{DrillMeasurement, DrillResult, drill_results};
+pub use run::{DrillError, DrillReport, DrillRequest, DrillSession, run_drill};
 pub use scenario::{DrillNode, DrillPlan, Scenario, plan_drill};
-pub use watch::{RecoveryTimes, SwarmSample, published_port, sample, watch};
+pub use watch::{RecoveryTimes, SwarmSample, SwarmWatch, published_port, sample, watch};

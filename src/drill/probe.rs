@@ -1,5 +1,5 @@
-//! Requests to a published port, as a client of each machine would send them: five a second, each
-//! on its own connection.
+//! Requests to a published port, as clients of each machine would send them: five a second, each on
+//! a connection of its own.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,20 +11,20 @@ use tokio::net::TcpStream;
 
 use crate::names::HostName;
 
-/// Time between two requests to one machine.
+/// Interval between two requests to one machine.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Longest time for an answer.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time limit of a request, connection included.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// Results of the requests to one machine.
+/// Counts of the requests to one machine.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestStats {
     /// Requests sent.
     pub sent: u32,
     /// Requests without an answer.
     pub lost: u32,
-    /// Time from the first lost request to the next answer; `None` if no request was lost, or no
-    /// answer followed.
+    /// Longest time from a lost request to the next answered request; `None` if no request was
+    /// lost, or none was answered afterwards.
     pub outage: Option<Duration>,
 }
 
@@ -35,7 +35,8 @@ pub struct PortProber {
 }
 
 impl PortProber {
-    /// Starts with the machines that answer now; the others serve nothing on that port.
+    /// Starts with the machines that answer now. The others serve nothing at that port, and
+    /// requests to them would count as lost.
     pub async fn start(addresses: &[(HostName, IpAddr)], port: u16) -> Self {
         let all_stats: Arc<Mutex<BTreeMap<HostName, RequestStats>>> = Arc::default();
         let mut tasks = tokio::task::JoinSet::new();
@@ -74,7 +75,7 @@ impl PortProber {
         Self { all_stats, tasks }
     }
 
-    /// Stops and returns the results of the requests.
+    /// Stops, and returns the counts by host.
     pub async fn stop(mut self) -> BTreeMap<HostName, RequestStats> {
         self.tasks.shutdown().await;
         self.all_stats
@@ -84,9 +85,10 @@ impl PortProber {
     }
 }
 
-/// Returns true if the machine sends any answer; the protocol does not matter.
+/// Returns true if the port sends anything in answer to a request. The protocol does not matter:
+/// any byte proves that a task serves the port.
 async fn answers(address: IpAddr, port: u16) -> bool {
-    let ask = async {
+    let request = async {
         let mut stream = TcpStream::connect((address, port)).await?;
         stream
             .write_all(b"GET / HTTP/1.0\r\nHost: drill\r\n\r\n")
@@ -94,7 +96,10 @@ async fn answers(address: IpAddr, port: u16) -> bool {
         let mut start = [0; 16];
         stream.read(&mut start).await
     };
-    matches!(tokio::time::timeout(PATIENCE, ask).await, Ok(Ok(1..)))
+    matches!(
+        tokio::time::timeout(ANSWER_LIMIT, request).await,
+        Ok(Ok(1..))
+    )
 }
 
 #[cfg(test)]
@@ -111,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn lost_requests_and_outage_are_measured() {
+    async fn lost_requests_are_counted_and_the_gap_is_measured() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (address, port) = (
             listener.local_addr().unwrap().ip(),
@@ -119,8 +124,7 @@ mod tests {
         );
         let server = tokio::spawn(serve(listener));
         let (serving, other) = (HostName::new("a"), HostName::new("b"));
-        // The second machine serves nothing on the port before the drill, so none of its requests
-        // is lost.
+        // The other machine serves nothing there before the drill, so no request to it is lost.
         let prober = PortProber::start(
             &[
                 (serving.clone(), address),

@@ -1,4 +1,4 @@
-//! Compares the measurements of a drill with its expectations. Pure.
+//! Compares the measurements of a drill with the expectations. Pure.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,43 +6,43 @@ use std::time::Duration;
 use super::{DrillPlan, RecoveryTimes, RequestStats};
 use crate::names::HostName;
 
-/// Limit for a new leader; raft's own election takes about 3 s.
+/// Time limit for the election of a new leader; Raft's own election takes about 3 s.
 pub(super) const LEADER_WITHIN: Duration = Duration::from_secs(30);
-/// Limit until a manager reports a lost node as down, after missed heartbeats (5 s each, a grace of
-/// three).
+/// Time limit until the managers report a lost node as down: after three missed heartbeats of 5 s
+/// each.
 pub(super) const DOWN_WITHIN: Duration = Duration::from_secs(60);
-/// Limit until tasks are started elsewhere, if the images are present.
+/// Time limit until the tasks run on other nodes, which have the images already.
 pub(super) const SERVICES_WITHIN: Duration = Duration::from_secs(120);
-/// Limit until the cluster is healthy again after the machines have booted.
+/// Time limit until the cluster is whole again; the boot of the machines is included.
 pub(super) const WHOLE_WITHIN: Duration = Duration::from_secs(180);
 
-/// Measurements of a drill.
+/// All measurements of a drill.
 #[derive(Debug, Clone, Default)]
 pub struct DrillMeasurement {
-    /// Observed recovery of the swarm.
+    /// Reaction of the swarm.
     pub watched: RecoveryTimes,
-    /// Results of the requests, if a port is published.
+    /// Counts of the requests; `None` if no port is published.
     pub requests: Option<BTreeMap<HostName, RequestStats>>,
-    /// Time from the start of the machines to a healthy cluster; `None` if it is not healthy.
+    /// Time from the start of the machines until the cluster is whole; `None` if it is not whole.
     pub whole: Option<Duration>,
-    /// Problems at the end.
+    /// Problems of the cluster at the end.
     pub problems: Vec<String>,
 }
 
-/// A line of the table.
+/// Row of the table: an expectation, or a measurement without one.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct DrillResult {
     /// Name of the measurement.
     pub what: String,
-    /// Expectation; empty if there is none.
+    /// Expected value; empty without an expectation.
     pub expected: String,
     /// Measured value.
     pub measured: String,
-    /// True if the expectation was met; `None` if there is none.
+    /// True if the expectation was met; `None` without an expectation.
     pub held: Option<bool>,
 }
 
-/// Returns the table of results.
+/// Returns the table of expectations and measurements.
 #[must_use]
 pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<DrillResult> {
     let mut rows = Vec::new();
@@ -55,13 +55,9 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
     };
     if plan.keeps_majority() {
         rows.push(within("a leader", LEADER_WITHIN, watched.leader));
+        rows.push(within("lost nodes called down", DOWN_WITHIN, watched.down));
         rows.push(within(
-            "lost nodes reported down",
-            DOWN_WITHIN,
-            watched.down,
-        ));
-        rows.push(within(
-            "services have all their tasks",
+            "services have their tasks",
             SERVICES_WITHIN,
             watched.services,
         ));
@@ -79,7 +75,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             expected: "none".into(),
             measured: watched.leader.map_or_else(
                 || format!("none for {}", seconds(watched.whole)),
-                |_| "there is a leader".into(),
+                |_| "there is one".into(),
             ),
             held: Some(watched.leader.is_none()),
         });
@@ -88,7 +84,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
         None => rows.push(DrillResult {
             what: "requests".into(),
             expected: String::new(),
-            measured: "not measured: no port is published, or no machine answers on it".into(),
+            measured: "not measured: no port is published, or nothing answers at it".into(),
             held: None,
         }),
         Some(all_stats) => {
@@ -104,7 +100,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
             };
             let (sent, gone) = sum(false);
             rows.push(DrillResult {
-                what: "lost requests to the other machines".into(),
+                what: "requests to the others lost".into(),
                 expected: "0".into(),
                 measured: format!("{gone} of {sent}"),
                 held: Some(gone == 0 && sent > 0),
@@ -113,11 +109,11 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
                 let (sent, gone) = sum(true);
                 let outage = of(true).map(|(_, stats)| stats.outage).max().flatten();
                 let outage = outage.map_or_else(
-                    || "no answer since".into(),
+                    || "no answer again".into(),
                     |time| format!("answered again after {}", seconds(time)),
                 );
                 rows.push(DrillResult {
-                    what: "lost requests to the lost machines".into(),
+                    what: "requests to the lost machines lost".into(),
                     expected: String::new(),
                     measured: format!("{gone} of {sent}; {outage}"),
                     held: None,
@@ -126,7 +122,7 @@ pub fn drill_results(plan: &DrillPlan, measured: &DrillMeasurement) -> Vec<Drill
         }
     }
     rows.push(DrillResult {
-        what: "healthy again after the start".into(),
+        what: "whole again after the start".into(),
         expected: format!("within {} s", WHOLE_WITHIN.as_secs()),
         measured: measured
             .whole
@@ -181,11 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn measurements_are_compared_with_expectations() {
+    fn expectations_that_were_not_met() {
         assert!(failed(&plan(2), &measured(0)).is_empty());
         assert_eq!(
             failed(&plan(2), &measured(1)),
-            ["lost requests to the other machines"]
+            ["requests to the others lost"]
         );
         assert_eq!(
             failed(&plan(1), &measured(0)),
@@ -196,9 +192,9 @@ mod tests {
         (slow.watched.down, slow.watched.services, slow.whole) = (None, None, None);
         slow.problems.push("node x is down".into());
         let all = [
-            "lost nodes reported down",
-            "services have all their tasks",
-            "healthy again after the start",
+            "lost nodes called down",
+            "services have their tasks",
+            "whole again after the start",
         ];
         assert_eq!(failed(&plan(2), &slow), all);
         let silent = DrillMeasurement {
@@ -207,7 +203,7 @@ mod tests {
         };
         assert!(
             failed(&plan(2), &silent).is_empty(),
-            "a measurement that was not made is reported, and is no failure"
+            "a missing measurement is no failure"
         );
     }
 }

@@ -1,9 +1,9 @@
-//! Chooses the lost machines of a drill and states the expectations. Pure.
+//! The machines that a drill stops, and the expected reaction of the swarm. Pure.
 
 use crate::names::HostName;
 use crate::swarm::NodeRole;
 
-/// Kind of a drill.
+/// Kind of drill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// The leader is lost.
@@ -27,18 +27,18 @@ pub struct DrillNode {
     pub role: NodeRole,
     /// True if the node is the leader.
     pub leader: bool,
-    /// True if the inventory lists the host in the group `load_balancers`.
+    /// True if the host is in the group `load_balancers`.
     pub balances: bool,
 }
 
-/// The lost machines and the expected effect.
+/// Machines to stop, and the expected consequences.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrillPlan {
     /// Hosts that are stopped, all at once.
     pub lost: Vec<HostName>,
-    /// Number of managers before the loss, and of those that remain.
+    /// Number of managers before the drill, and of managers that keep running.
     pub managers: (usize, usize),
-    /// Expected effects, as sentences.
+    /// Expected consequences, as phrases for a list.
     pub expected: Vec<String>,
 }
 
@@ -50,16 +50,18 @@ impl DrillPlan {
     }
 }
 
-/// Chooses the lost hosts; hosts in `chosen` are taken first.
+/// Chooses the machines to stop. Hosts in `chosen` come first, then the hosts that the scenario
+/// prefers.
 ///
 /// # Errors
-/// Fails if the swarm has too few machines for the drill, or if a chosen host does not suit it.
+/// A message if the swarm has too few of the machines that the scenario needs, a chosen host is not
+/// one of them, or no machine would keep running.
 pub fn plan_drill(
     scenario: Scenario,
     members: &[DrillNode],
     chosen: &[HostName],
 ) -> Result<DrillPlan, String> {
-    // The leader is first because its loss is the hardest case.
+    // The leader first: its loss requires an election.
     let of_role = |role: NodeRole| {
         let mut found: Vec<&DrillNode> = members
             .iter()
@@ -85,7 +87,7 @@ pub fn plan_drill(
     let is_candidate = |host: &HostName| candidates.iter().any(|member| member.host == *host);
     if let Some(stranger) = chosen.iter().find(|host| !is_candidate(host)) {
         return Err(format!(
-            "{stranger} does not suit this drill, which stops {what}"
+            "{stranger} is not what this drill stops: it is about {what}"
         ));
     }
     let mut lost: Vec<HostName> = chosen.to_vec();
@@ -98,12 +100,12 @@ pub fn plan_drill(
     lost.truncate(wanted);
     if lost.len() < wanted {
         return Err(format!(
-            "the drill stops {what}, and the swarm has only {} of them",
+            "the drill is about {what}, and the swarm has {} of them",
             lost.len()
         ));
     }
     if lost.len() == members.len() {
-        return Err("no host would be left to observe the drill".into());
+        return Err("no machine would be left to observe the swarm".into());
     }
     let managers = of_role(NodeRole::Manager);
     let left = managers
@@ -131,29 +133,27 @@ fn expected(scenario: Scenario, plan: &DrillPlan, leader_lost: bool) -> Vec<Stri
     if plan.keeps_majority() {
         if leader_lost {
             expected.push(format!(
-                "{left} of {before} managers are a majority and elect a new leader"
+                "{left} of {before} managers are a majority: they choose a new leader"
             ));
         } else {
             expected.push("the swarm keeps its leader and accepts changes".into());
         }
-        expected.push(
-            "the managers report the lost nodes as down and start their tasks on other nodes"
-                .into(),
-        );
+        expected
+            .push("the managers call the lost nodes down, and start their tasks on others".into());
     } else {
         expected.push(format!(
-            "{left} of {before} managers are no majority: there is no leader, and no change is possible"
+            "{left} of {before} managers are no majority: no leader, nothing can be changed"
         ));
-        expected.push("running tasks continue; tasks of the lost machines are not replaced".into());
+        expected.push("tasks that run go on; those of the lost machines are not replaced".into());
     }
-    expected.push("the other machines answer every request on the published port".into());
+    expected.push("the other machines answer every request at the published port".into());
     if scenario == Scenario::LoadBalancerHost {
         expected.push(
-            "clients that only know the lost machine's address get no answer until it is back"
+            "clients that know only the lost machine's address get no answer until it is back"
                 .into(),
         );
     }
-    expected.push("when the machines are back, the cluster is healthy without intervention".into());
+    expected.push("when the machines are back, the cluster is whole without anybody's help".into());
     expected
 }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn scenarios_choose_hosts_and_report_the_majority() {
+    fn chosen_machines_and_the_majority() {
         let five = members(3, 2);
         assert_eq!(
             lost(Scenario::ManagerLoss, &five, &[]),
@@ -232,25 +232,25 @@ mod tests {
     }
 
     #[test]
-    fn impossible_drills_are_refused() {
+    fn impossible_drills() {
         for (scenario, members, chosen, why) in [
             (
                 Scenario::TwoWorkers,
                 members(3, 1),
                 vec![],
-                "the drill stops two workers, and the swarm has only 1 of them",
+                "the drill is about two workers, and the swarm has 1 of them",
             ),
             (
                 Scenario::WorkerLoss,
                 members(3, 1),
                 vec!["m1"],
-                "m1 does not suit this drill, which stops a worker",
+                "m1 is not what this drill stops: it is about a worker",
             ),
             (
                 Scenario::TwoManagers,
                 members(2, 0),
                 vec![],
-                "no host would be left to observe the drill",
+                "no machine would be left to observe the swarm",
             ),
         ] {
             assert_eq!(lost(scenario, &members, &chosen), Err(why.to_owned()));
@@ -258,17 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn expectations_are_stated_before_the_drill() {
+    fn expectations() {
         let sentences = |scenario| {
             plan_drill(scenario, &members(3, 2), &[])
                 .unwrap()
                 .expected
                 .join("\n")
         };
-        assert!(sentences(Scenario::ManagerLoss).contains("elect a new leader"));
+        assert!(sentences(Scenario::ManagerLoss).contains("choose a new leader"));
         assert!(sentences(Scenario::TwoManagers).contains("no majority"));
         assert!(
-            sentences(Scenario::LoadBalancerHost).contains("only know the lost machine's address")
+            sentences(Scenario::LoadBalancerHost).contains("know only the lost machine's address")
         );
     }
 }

@@ -1,4 +1,5 @@
-//! Samples the swarm through the remaining machines until it has recovered or the time is up.
+//! Reads the swarm repeatedly through the machines that keep running, until it has recovered or the
+//! time limit has passed.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,39 +11,41 @@ use crate::names::HostName;
 use crate::runner::{DockerReader as _, Fleet};
 use crate::swarm::{DockerInfo, SwarmNode};
 
-/// Time between two samples.
+/// Pause between two readings.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// A sample of the swarm.
+/// State of the swarm at one time.
 #[derive(Debug, Clone, Default)]
 pub struct SwarmSample {
-    /// True if a manager reports a leader.
+    /// True if a manager reports that the swarm has a leader.
     pub leader: bool,
-    /// The nodes, if a manager lists them.
+    /// Nodes as a manager lists them; `None` if no manager lists them.
     pub nodes: Option<Vec<SwarmNode>>,
-    /// Names of services that have fewer tasks than wanted and may run them on any node.
+    /// Names of services with fewer running tasks than desired, without placement constraints.
     pub short: Vec<String>,
-    /// Names of services that have fewer tasks than wanted and a constrained placement: their node
-    /// may be lost.
+    /// Names of services with fewer running tasks than desired, with placement constraints: the
+    /// lost machine may be the only node that they may run on.
     pub pinned: Vec<String>,
 }
 
-/// Time of each first observation, measured from the stop of the machines.
+/// Times of the first observations, counted from the start of the watch, right after the machines
+/// were stopped.
 #[derive(Debug, Clone, Default)]
 pub struct RecoveryTimes {
-    /// A manager reports a leader.
+    /// First observation of a leader.
     pub leader: Option<Duration>,
-    /// A manager reports all lost nodes as down.
+    /// First observation of all lost nodes reported down.
     pub down: Option<Duration>,
-    /// Every service has as many tasks as wanted, after the lost nodes were reported down.
+    /// First observation of all services with their desired tasks, after the nodes were reported
+    /// down.
     pub services: Option<Duration>,
-    /// Services that wait for the lost machines.
+    /// Names of services that may wait for the lost machines, as last observed.
     pub pinned: Vec<String>,
-    /// Duration of the observation.
+    /// Duration of the watch.
     pub whole: Duration,
 }
 
-/// Queries the managers among these hosts.
+/// Reads the swarm from the managers among these hosts, up to the first that lists the nodes.
 pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     let mut sample = SwarmSample::default();
     for host in hosts {
@@ -70,8 +73,8 @@ pub async fn sample(fleet: &Arc<Fleet>, hosts: &[HostName]) -> SwarmSample {
     sample
 }
 
-/// Returns services with fewer running tasks than wanted: those that may run on any node, then the
-/// constrained ones.
+/// Returns the services with fewer running tasks than desired: those without placement constraints,
+/// and those with them.
 fn short(services: &Value) -> (Vec<String>, Vec<String>) {
     let (mut free, mut pinned) = (Vec::new(), Vec::new());
     for service in services.as_array().into_iter().flatten() {
@@ -93,15 +96,16 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
             .pointer("/Spec/TaskTemplate/Placement/Constraints")
             .and_then(Value::as_array);
         if constraints.is_some_and(|constraints| !constraints.is_empty()) {
-            pinned.push(name);
+            pinned.push(name)
         } else {
-            free.push(name);
+            free.push(name)
         }
     }
     (free, pinned)
 }
 
-/// Returns the first TCP port that a service publishes.
+/// Returns the first TCP port that a service publishes, from the first host that lists the
+/// services.
 pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u16> {
     for host in hosts {
         let answer = fleet.get(host, "/services").await;
@@ -120,19 +124,37 @@ pub async fn published_port(fleet: &Arc<Fleet>, hosts: &[HostName]) -> Option<u1
     None
 }
 
-/// Watches until leader, lost nodes and services have recovered without the lost machines. If the
-/// managers have no majority (`decides` is false), it watches for the whole `patience`.
-pub async fn watch(
-    fleet: &Arc<Fleet>,
-    left: &[HostName],
-    lost_ids: &[String],
-    decides: bool,
-    patience: Duration,
-    stop: &CancellationToken,
-) -> RecoveryTimes {
+/// Parameters of a [`watch`].
+pub struct SwarmWatch<'a> {
+    /// Hosts of the inventory.
+    pub fleet: &'a Arc<Fleet>,
+    /// Hosts that keep running, and that are read.
+    pub hosts: Vec<HostName>,
+    /// Node IDs of the lost machines.
+    pub lost_ids: &'a [String],
+    /// True if the swarm should recover without the lost machines; the watch then ends with the
+    /// recovery.
+    pub expects_recovery: bool,
+    /// Time limit.
+    pub limit: Duration,
+    /// Ends the watch early when it is cancelled.
+    pub stop: &'a CancellationToken,
+}
+
+/// Reads the swarm until there is a leader, all lost nodes are reported down and all services have
+/// their tasks; or until the time limit, if no recovery is expected.
+pub async fn watch(parameters: &SwarmWatch<'_>) -> RecoveryTimes {
+    let SwarmWatch {
+        fleet,
+        hosts,
+        lost_ids,
+        expects_recovery,
+        limit,
+        stop,
+    } = parameters;
     let (started, mut watched) = (Instant::now(), RecoveryTimes::default());
-    while started.elapsed() < patience && !stop.is_cancelled() {
-        let seen = sample(fleet, left).await;
+    while started.elapsed() < *limit && !stop.is_cancelled() {
+        let seen = sample(fleet, hosts).await;
         let now = started.elapsed();
         if seen.leader {
             watched.leader.get_or_insert(now);
@@ -152,7 +174,7 @@ pub async fn watch(
             }
         }
         watched.whole = now;
-        if decides
+        if *expects_recovery
             && watched.leader.is_some()
             && watched.down.is_some()
             && watched.services.is_some()
@@ -171,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn short_services_are_split_by_constraints() {
+    fn services_that_lack_tasks() {
         let service = |name: &str, running: u64, desired: u64, constraints: Value| {
             json!({ "Spec": { "Name": name, "TaskTemplate": { "Placement": { "Constraints": constraints } } },
                 "ServiceStatus": { "RunningTasks": running, "DesiredTasks": desired } })

@@ -250,6 +250,25 @@ impl ResourceKind for CommandResource {
 }
 
 impl CommandResource {
+    /// Creates a command of skep itself that runs as root unless the condition ends with status 0.
+    /// Both arguments are shell text; neither is empty.
+    #[must_use]
+    pub fn with_condition(run: &str, unless: &str) -> Self {
+        Self {
+            name: None,
+            run: Some(run.to_owned()),
+            argv: None,
+            creates: None,
+            unless: Some(unless.to_owned()),
+            always: false,
+            user: None,
+            stdin: String::new(),
+            timeout: None,
+            disturbs: CommandDisruption::Nothing,
+            limit: STEP_TIMEOUT,
+        }
+    }
+
     /// Returns the command as a person would read it.
     fn text(&self) -> String {
         match (&self.run, &self.argv) {

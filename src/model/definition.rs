@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Examination, ExamineError, HostAnswers, Query, Resource};
+use super::{Examination, ExamineError, ExpectedMember, ForeignData, HostAnswers, Query, Resource};
 
 /// SHA-256 over a resource's kind, its rendered table, the files that it was made from and its
 /// inventory inputs. The digest may cover a short secret that could be guessed from it, so it is
@@ -114,8 +114,18 @@ impl Resource for DefinedResource {
         Some(self.definition)
     }
 
-    fn itself(&self) -> Option<&dyn std::any::Any> {
-        self.resource.itself()
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        self.resource.expected_member()
+    }
+
+    fn data_directories(&self) -> Vec<String> {
+        self.resource.data_directories()
+    }
+
+    // The table in the playbook is unchanged, and so is its digest.
+    fn accepting(&self, data: ForeignData) -> Option<Arc<dyn Resource>> {
+        let resource = self.resource.accepting(data)?;
+        Some(Self::wrap(resource, self.definition))
     }
 }
 

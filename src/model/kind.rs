@@ -1,7 +1,12 @@
 //! The contract of a kind of resource: three pure, synchronous functions over data, and the values
 //! that they return. A kind never sees a connection; all I/O happens elsewhere.
 
-use super::{Change, DefinitionDigest, HostAnswers, HostContext, ProbeError, Query};
+use std::sync::Arc;
+
+use super::{
+    Change, DefinitionDigest, ExpectedMember, ForeignData, HostAnswers, HostContext, ProbeError,
+    Query,
+};
 
 /// A kind of resource; its author implements this trait.
 ///
@@ -56,6 +61,24 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
     /// Templates and source files are hashed separately.
     fn inventory_inputs(&self) -> String {
         String::new()
+    }
+
+    /// Returns the node that the resource makes of its host; `None` if the kind has no influence on
+    /// the membership in the swarm.
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        None
+    }
+
+    /// Returns the directories whose content the resource declares to the services.
+    fn data_directories(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Returns the resource with another treatment of data that it would refuse; `None` if the kind
+    /// declares no data.
+    fn accepting(&self, data: ForeignData) -> Option<Self> {
+        let _ = data;
+        None
     }
 }
 
@@ -163,18 +186,22 @@ pub trait Resource: Send + Sync {
     fn definition(&self) -> Option<DefinitionDigest> {
         None
     }
-    /// Returns the kind's own value, for the few callers that must tell kinds apart. Wrappers
-    /// return the value that they wrap.
-    fn itself(&self) -> Option<&dyn std::any::Any> {
+    /// See [`ResourceKind::expected_member`].
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        None
+    }
+    /// See [`ResourceKind::data_directories`].
+    fn data_directories(&self) -> Vec<String> {
+        Vec::new()
+    }
+    /// See [`ResourceKind::accepting`].
+    fn accepting(&self, data: ForeignData) -> Option<Arc<dyn Resource>> {
+        let _ = data;
         None
     }
 }
 
 impl<K: ResourceKind> Resource for K {
-    fn itself(&self) -> Option<&dyn std::any::Any> {
-        Some(self)
-    }
-
     fn id(&self) -> String {
         format!("{}[{}]", K::NAME, self.name())
     }
@@ -193,6 +220,18 @@ impl<K: ResourceKind> Resource for K {
 
     fn inventory_inputs(&self) -> String {
         ResourceKind::inventory_inputs(self)
+    }
+
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        ResourceKind::expected_member(self)
+    }
+
+    fn data_directories(&self) -> Vec<String> {
+        ResourceKind::data_directories(self)
+    }
+
+    fn accepting(&self, data: ForeignData) -> Option<Arc<dyn Resource>> {
+        ResourceKind::accepting(self, data).map(|kind| Arc::new(kind) as Arc<dyn Resource>)
     }
 
     fn examine(&self, answers: &HostAnswers) -> Result<Examination, ExamineError> {

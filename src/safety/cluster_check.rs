@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 
 use super::tokens::{self, TokenDigests};
-use crate::model::{Action, Disruption, DockerError, HostAnswers, Query};
+use crate::model::{Action, Disruption, DockerError, ExpectedMember, HostAnswers, Query};
 use crate::names::HostName;
 use crate::runner::outcome::ChangeView;
 use crate::runner::{
@@ -22,15 +22,6 @@ use crate::swarm::{DockerStatus, SwarmNode};
 /// another file. Engines with another `data-root` have no file here, and nothing is reported for
 /// them.
 const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
-
-/// The playbook's declarations for a host that should be a member.
-#[derive(Debug, Clone, Copy)]
-pub struct ExpectedMember {
-    /// True if the playbook declares the availability of the node.
-    pub says_availability: bool,
-    /// True if the node may be a manager.
-    pub may_manage: bool,
-}
 
 /// Checks one swarm.
 pub struct SwarmCheck {

@@ -2,8 +2,14 @@
 //! in the runner. The rules themselves are pure and live in `swarm`.
 
 mod cluster_check;
+mod cluster_status;
+mod expected_members;
 mod guard;
+#[cfg(test)]
+pub(crate) mod samples;
 mod tokens;
 
-pub use cluster_check::{ExpectedMember, SwarmCheck, SwarmSnapshot};
+pub use cluster_check::{SwarmCheck, SwarmSnapshot};
+pub use cluster_status::{ClusterStatus, members, read_cluster};
+pub use expected_members::expected_members;
 pub use guard::SwarmGuard;

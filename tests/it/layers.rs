@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["playbook"],
     &["runner"],
     &["safety", "machine"],
-    &["drift", "drill"],
+    &["drift", "drill", "rebuild"],
     &["report"],
     &["schedule"],
     &["cli"],

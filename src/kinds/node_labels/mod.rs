@@ -13,9 +13,9 @@ use self::data::{DeclaredVolumes, VolumeState};
 use super::DataVolume;
 use super::cluster::default_managers;
 use crate::model::{
-    Action, Change, DisplayValue, DockerCall, GeneratedValue, HostAnswers, HostContext,
-    InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT,
-    Step,
+    Action, Change, DisplayValue, DockerCall, ForeignData, GeneratedValue, HostAnswers,
+    HostContext, InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind,
+    STEP_TIMEOUT, Step,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -169,6 +169,17 @@ impl ResourceKind for NodeLabelsResource {
         Ok(())
     }
 
+    fn data_directories(&self) -> Vec<String> {
+        self.data.directories()
+    }
+
+    fn accepting(&self, data: ForeignData) -> Option<Self> {
+        Some(Self {
+            data: self.data.accepting(data),
+            ..self.clone()
+        })
+    }
+
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.host, &self.ours.names());
         queries.extend(self.data.queries());
@@ -271,38 +282,6 @@ impl ResourceKind for NodeLabelsResource {
 }
 
 impl NodeLabelsResource {
-    /// Returns the resource if it is of this kind.
-    #[must_use]
-    pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
-        resource.itself()?.downcast_ref()
-    }
-
-    /// Returns the directories whose content the labels declare.
-    #[must_use]
-    pub fn data(&self) -> Vec<String> {
-        self.data.directories()
-    }
-
-    /// Returns the resource with its data beginning anew: empty directories become its volumes,
-    /// whichever node had the volumes before.
-    #[must_use]
-    pub fn beginning_anew(&self) -> Self {
-        Self {
-            data: self.data.beginning_anew(),
-            ..self.clone()
-        }
-    }
-
-    /// Returns the resource for a cluster that replaces a former one: volumes that the former
-    /// cluster marked become its own.
-    #[must_use]
-    pub fn inheriting(&self) -> Self {
-        Self {
-            data: self.data.inheriting(),
-            ..self.clone()
-        }
-    }
-
     /// Returns the desired labels of the node, given its present labels.
     fn wanted(&self, live: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut wanted = match self.mode {

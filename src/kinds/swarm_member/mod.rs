@@ -14,8 +14,8 @@ use serde::Deserialize;
 
 use super::cluster::default_managers;
 use crate::model::{
-    Change, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query, Refusal,
-    ResourceKind, ShellQuery,
+    Change, ExpectedMember, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query,
+    Refusal, ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -138,6 +138,13 @@ impl ResourceKind for SwarmMemberResource {
         self.place.advertise.clone()
     }
 
+    fn expected_member(&self) -> Option<ExpectedMember> {
+        Some(ExpectedMember {
+            says_availability: self.availability.is_some(),
+            may_manage: self.role == NodeRole::Manager,
+        })
+    }
+
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.place.host, &self.place.ours.names());
         queries.push(Query::Shell(ShellQuery::Facts));
@@ -174,24 +181,6 @@ impl ResourceKind for SwarmMemberResource {
 }
 
 impl SwarmMemberResource {
-    /// Returns the resource if it is of this kind.
-    #[must_use]
-    pub fn of(resource: &dyn crate::model::Resource) -> Option<&Self> {
-        resource.itself()?.downcast_ref()
-    }
-
-    /// Returns true if the playbook declares the availability of the node.
-    #[must_use]
-    pub fn says_availability(&self) -> bool {
-        self.availability.is_some()
-    }
-
-    /// Returns true if the host should be a manager.
-    #[must_use]
-    pub fn is_manager(&self) -> bool {
-        self.role == NodeRole::Manager
-    }
-
     /// Adds a warning about an advertised address that the host does not have (the NAT trap): other
     /// nodes could not reach it.
     fn with_address_note(&self, change: Change, addresses: &[String]) -> Change {

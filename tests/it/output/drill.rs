@@ -1,4 +1,4 @@
-//! `skep drill`: announcements, measurements and refusals. A program in place of Vagrant stops and
+//! `skep drill`: what is announced, measured and refused. A program in place of Vagrant stops and
 //! starts the machines.
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,9 +10,8 @@ use super::docker::{self, set, swarm};
 use super::golden_at_both_widths;
 use super::stage::Stage;
 
-/// Makes the machines of Vagrant: while the file `down` exists, the managers report the last node
-/// as down.
-fn vagrant(count: usize) -> Stage {
+/// The machines of Vagrant: while `down` is there, the managers call the last node down.
+pub fn vagrant(count: usize) -> Stage {
     let stage = Stage::new(count);
     stage.write("Vagrantfile", "");
     let (mut status, mut ssh, mut machines) =

@@ -10,6 +10,7 @@ mod docker;
 mod drill;
 mod history;
 mod json;
+mod node;
 mod ping;
 mod plan;
 pub mod redact;

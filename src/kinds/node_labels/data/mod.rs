@@ -11,8 +11,8 @@ use super::super::cluster::check_object_name;
 use super::super::data_volume::{LONGEST_NAME, MARKER, marker};
 use super::super::{AbsolutePath, DataVolume};
 use crate::model::{
-    Change, DirectoryUsage, DisplayValue, HostAnswers, InvalidField, Observation, PathState,
-    ProbeError, Query, Refusal, ShellQuery, Step,
+    Change, DirectoryUsage, DisplayValue, ForeignData, HostAnswers, InvalidField, Observation,
+    PathState, ProbeError, Query, Refusal, ShellQuery, Step,
 };
 use crate::names::HostName;
 use crate::swarm::{LiveSwarm, SwarmNode};
@@ -125,18 +125,13 @@ impl DeclaredVolumes {
             .collect()
     }
 
-    pub(super) fn beginning_anew(&self) -> Self {
-        Self {
-            anew: true,
-            ..self.clone()
+    pub(super) fn accepting(&self, data: ForeignData) -> Self {
+        let mut volumes = self.clone();
+        match data {
+            ForeignData::EmptyDirectories => volumes.anew = true,
+            ForeignData::FormerCluster => volumes.inherits = true,
         }
-    }
-
-    pub(super) fn inheriting(&self) -> Self {
-        Self {
-            inherits: true,
-            ..self.clone()
-        }
+        volumes
     }
 
     pub(super) fn queries(&self) -> Vec<Query> {

@@ -8,7 +8,7 @@ use super::super::NodeLabelsResource;
 use super::*;
 use crate::kinds::data_volume::owner;
 use crate::model::{
-    Examination, ExamineError, Operation, PathType, QueryAnswer, Resource, ShellQuery,
+    Examination, ExamineError, Operation, PathType, QueryAnswer, Resource, ResourceKind, ShellQuery,
 };
 use crate::swarm::samples::*;
 
@@ -323,9 +323,12 @@ fn label_does_not_move_to_an_empty_disk() {
         // A rebuild may declare that the data begins anew.
         let kind: NodeLabelsResource = bound(PLAIN, "docker02", &roster(&["docker01"])).unwrap();
         assert!(
-            look(&kind.beginning_anew(), &world.answers())
-                .unwrap()
-                .is_some()
+            look(
+                &ResourceKind::accepting(&kind, ForeignData::EmptyDirectories).unwrap(),
+                &world.answers()
+            )
+            .unwrap()
+            .is_some()
         );
     }
 }
@@ -468,7 +471,12 @@ fn new_cluster_inherits_the_same_volume_of_the_former_cluster() {
         marker: Some(marker_of("c9")),
         ..HostFixture::default()
     };
-    let change = look(&kind.inheriting(), &world.answers()).unwrap().unwrap();
+    let change = look(
+        &ResourceKind::accepting(&kind, ForeignData::FormerCluster).unwrap(),
+        &world.answers(),
+    )
+    .unwrap()
+    .unwrap();
     assert_eq!(summaries(&change)[0], "mark /srv/db as the volume survey");
     assert!(
         change.notes[0].contains("of the cluster c9, and becomes")
@@ -496,10 +504,13 @@ fn new_cluster_inherits_the_same_volume_of_the_former_cluster() {
         },
     ] {
         assert!(
-            look(&kind.inheriting(), &world.answers())
-                .unwrap_err()
-                .why
-                .contains("holds the volume")
+            look(
+                &ResourceKind::accepting(&kind, ForeignData::FormerCluster).unwrap(),
+                &world.answers()
+            )
+            .unwrap_err()
+            .why
+            .contains("holds the volume")
         );
     }
 }
@@ -513,7 +524,7 @@ fn path_lists_declare_no_volumes_and_invalid_tables_are_errors() {
     )
     .unwrap();
     assert_eq!(
-        (kind.data(), kind.data.volumes.len()),
+        (kind.data.directories(), kind.data.volumes.len()),
         (vec!["/srv/db".to_owned()], 0)
     );
     for (data, word) in [

@@ -1,16 +1,20 @@
-//! Sample site for tests of the verbs that query hosts: three scripted hosts, of which one makes
-//! skep panic when it is read.
+//! A site for tests of code that reads several hosts: three scripted hosts, of which one makes skep
+//! panic when it is read.
+
+#![allow(clippy::expect_used)]
 
 use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::inventory::InventoryRequest;
 use crate::names::HostName;
+use crate::playbook::{PreparedRun, RunRequest, prepare};
 use crate::runner::{Connector, EventSender, Fleet};
 use crate::transport::scripted::{ScriptedHost, output};
 use crate::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
 
-/// A scripted host that panics on every read if `panics` is set.
+/// A scripted host; every read from it panics if `panics` is true.
 struct Machine {
     host: ScriptedHost,
     panics: bool,
@@ -51,12 +55,31 @@ impl Connector for Site {
     }
 }
 
-/// Returns the hosts `docker01` to `docker03`; the host named `panics` panics.
-pub(super) fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
+/// Returns the hosts `docker01` to `docker03`; every read from the named host panics.
+pub fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
     let hosts: Vec<HostName> = (1..=3)
         .map(|number| HostName::new(format!("docker0{number}")))
         .collect();
     let connector = Arc::new(Site(HostName::new(panics)));
     let fleet = Fleet::new(connector, hosts.clone(), EventSender::silent());
     (Arc::new(fleet), hosts)
+}
+
+/// Loads and resolves an inventory and a playbook that are given as text.
+pub fn prepared(inventory: &str, playbook: &str) -> PreparedRun {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file in the folder");
+        path
+    };
+    let request = RunRequest {
+        inventory: InventoryRequest {
+            paths: vec![file("inventory.toml", inventory)],
+            ..InventoryRequest::default()
+        },
+        playbooks: vec![file("site.toml", playbook)],
+        ..RunRequest::default()
+    };
+    prepare(&request).unwrap_or_else(|errors| panic!("{}", errors.render(false)))
 }

@@ -1,18 +1,18 @@
-//! Reads the overview of the swarm from the hosts' Engines and one manager, for `status` and the
-//! reports of `check`.
+//! Reads the overview of the swarm from the Engines of the hosts and from one manager: for
+//! `status`, for the reports of `check`, and for drills and rebuilds.
 
 use std::sync::Arc;
 
+use super::{SwarmCheck, SwarmSnapshot};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{DockerReader as _, Fleet, TaskPanic, fan_out};
-use crate::safety::{SwarmCheck, SwarmSnapshot};
+use crate::runner::{DockerReader, Fleet, TaskPanic, fan_out};
 use crate::swarm::overview::{ClusterOverview, overview};
 use crate::swarm::{DockerStatus, SwarmNode};
 
-/// Observed state of the cluster.
-pub(super) struct ClusterStatus {
-    /// Overview of the swarm.
+/// Overview of the cluster, and the completeness of the readings that it was made of.
+pub struct ClusterStatus {
+    /// The overview.
     pub page: ClusterOverview,
     /// True if a host is unreachable.
     pub unreachable: bool,
@@ -22,9 +22,9 @@ pub(super) struct ClusterStatus {
     pub listed: bool,
 }
 
-/// Reads these hosts, `forks` at a time, and the nodes from the first manager that answers; with
-/// `services`, the services, too.
-pub(super) async fn read_cluster(
+/// Reads these hosts, `forks` at once, and the nodes that the first working manager lists. If
+/// `services` is true, the services are read from this manager as well.
+pub async fn read_cluster(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
     forks: usize,
@@ -63,11 +63,12 @@ pub(super) async fn read_cluster(
     }
 }
 
-/// Returns the members for a report; `None` if no manager of these hosts lists them. Answers of the
-/// cluster check are used again. Hosts that it did not read are read if `all` are to be shown.
-/// Problems are only reported if all hosts of the inventory were read: otherwise every other host
-/// would look like an unknown node.
-pub(super) async fn members(
+/// Returns the members for a report; `None` if no manager among these hosts lists them.
+/// Observations of the cluster check are not read again. Hosts that it did not read are read if
+/// `all` is true.
+/// Problems are left out unless all hosts of the inventory were read: otherwise every other host
+/// would appear as an unknown node.
+pub async fn members(
     fleet: &Arc<Fleet>,
     inventory: &Inventory,
     hosts: &[HostName],
@@ -119,7 +120,7 @@ fn hide_partial_problems(
     page
 }
 
-/// Reads `/info` of every host, `forks` at a time, in the inventory's order.
+/// Reads `/info` of every host, `forks` at once; the result has the order of `hosts`.
 async fn read_infos(
     fleet: &Arc<Fleet>,
     hosts: &[HostName],
@@ -142,11 +143,11 @@ async fn read_infos(
 
 #[cfg(test)]
 mod tests {
-    use super::super::samples::site;
     use super::*;
+    use crate::safety::samples::site;
 
     #[tokio::test]
-    async fn panicked_host_is_failed_and_later_hosts_are_kept() {
+    async fn panic_fails_one_host_and_later_hosts_are_read() {
         let (fleet, hosts) = site("docker01");
         let seen = read_cluster(&fleet, &hosts, 1, true).await;
         let states: Vec<(Option<&HostName>, &str)> = seen
