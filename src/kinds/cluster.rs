@@ -8,7 +8,7 @@ use crate::model::{
     ProbeError, Query, Refusal, STEP_TIMEOUT, Step, docker_filters,
 };
 use crate::names::HostName;
-use crate::swarm::{ManagerAddresses, ObjectsReading, SwarmObjects};
+use crate::swarm::{ManagerAddresses, SwarmObjects};
 
 /// Returns the default of the field `managers` of cluster kinds.
 pub(super) fn default_managers() -> String {
@@ -80,14 +80,14 @@ impl ClusterSite {
     ) -> Result<Observation<ClusterState<T>>, ProbeError> {
         Ok(
             match SwarmObjects::read(&self.host, &self.ours, paths, answers)? {
-                ObjectsReading::Needs(queries) => Observation::Needs(queries),
-                ObjectsReading::Done(SwarmObjects::NoSwarm) => {
+                Observation::Needs(queries) => Observation::Needs(queries),
+                Observation::Known(SwarmObjects::NoSwarm) => {
                     Observation::Known(ClusterState::NoSwarm)
                 }
-                ObjectsReading::Done(SwarmObjects::Refused(refusal)) => {
+                Observation::Known(SwarmObjects::Refused(refusal)) => {
                     Observation::Known(ClusterState::Refused(refusal))
                 }
-                ObjectsReading::Done(SwarmObjects::Read { managers, bodies }) => {
+                Observation::Known(SwarmObjects::Read { managers, bodies }) => {
                     Observation::Known(ClusterState::Live(read(&bodies), managers))
                 }
             },

@@ -105,10 +105,10 @@ impl DataVolume {
                 &[Self::list_path(None)],
                 answers,
             )? {
-                Ok(bodies) => {
+                Observation::Known(bodies) => {
                     Observation::Known(Self::list(bodies.first().unwrap_or(&Value::Null)))
                 }
-                Err(missing) => Observation::Needs(missing),
+                Observation::Needs(queries) => Observation::Needs(queries),
             },
         )
     }

@@ -99,18 +99,44 @@ pub enum MembershipError {
     Unknown(String),
 }
 
+/// Known membership, or the refusal to act on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per resource, and nearly all of them are resolved"
+)]
+pub enum MembershipObservation {
+    /// The membership is known and can be acted on.
+    Resolved(MembershipStatus),
+    /// The membership is known, and acting would do harm. `plan` reports the reason.
+    Refused(Refusal),
+}
+
+impl MembershipObservation {
+    /// Returns the membership.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of [`MembershipObservation::Refused`].
+    pub fn status(&self) -> Result<&MembershipStatus, Refusal> {
+        match self {
+            Self::Resolved(status) => Ok(status),
+            Self::Refused(refusal) => Err(refusal.clone()),
+        }
+    }
+}
+
 /// Like [`resolve_membership`], but an unknown state becomes a [`ProbeError`], while a refusal is
 /// returned for `plan` to report.
 ///
 /// # Errors
 /// [`ProbeError`] for [`MembershipError::Unknown`].
-pub fn try_resolve(
+pub fn observe_membership(
     view: &SwarmView,
     ours: &ManagerAddresses,
-) -> Result<Result<MembershipStatus, Refusal>, ProbeError> {
+) -> Result<MembershipObservation, ProbeError> {
     match resolve_membership(view, ours) {
-        Ok(standing) => Ok(Ok(standing)),
-        Err(MembershipError::Refused(refusal)) => Ok(Err(refusal)),
+        Ok(status) => Ok(MembershipObservation::Resolved(status)),
+        Err(MembershipError::Refused(refusal)) => Ok(MembershipObservation::Refused(refusal)),
         Err(MembershipError::Unknown(why)) => Err(ProbeError::Elsewhere(why)),
     }
 }

@@ -20,9 +20,10 @@ pub use certificate::CertificateValidity;
 pub use drift::{ClusterDrift, MemberObservation, cluster_drift};
 pub use info::{DockerInfo, RemoteManager};
 pub use membership::{
-    LiveSwarm, Membership, MembershipError, MembershipStatus, resolve_membership, try_resolve,
+    LiveSwarm, Membership, MembershipError, MembershipObservation, MembershipStatus,
+    observe_membership, resolve_membership,
 };
 pub use node::{ManagerStatus, NodeRole, SwarmNode};
-pub use objects::{ObjectsReading, SwarmObjects, read_from};
+pub use objects::{SwarmObjects, read_from};
 pub use quorum::{AllowedLoss, VoterLoss, Voters, may_lose};
-pub use view::{DockerStatus, SwarmReading, SwarmView};
+pub use view::{DockerStatus, SwarmView};

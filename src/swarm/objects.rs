@@ -2,8 +2,10 @@
 //! any manager that answers. The delegate is queried first, in its first round trip; other managers
 //! are queried only if the delegate is not a manager.
 
-use super::{ManagerAddresses, MembershipStatus, SwarmReading, SwarmView, try_resolve};
-use crate::model::{DockerQuery, HostAnswers, ProbeError, Query, Refusal};
+use super::{
+    ManagerAddresses, MembershipObservation, MembershipStatus, SwarmView, observe_membership,
+};
+use crate::model::{HostAnswers, Observation, ProbeError, Query, Refusal};
 use crate::names::HostName;
 
 /// State of the swarm that a cluster-scoped resource belongs to.
@@ -22,14 +24,6 @@ pub enum SwarmObjects {
     },
 }
 
-/// Result of one round of reading.
-pub enum ObjectsReading {
-    /// Queries that must be answered first.
-    Needs(Vec<Query>),
-    /// The complete result.
-    Done(SwarmObjects),
-}
-
 impl SwarmObjects {
     /// Returns the queries of the first round: the state of the managers, and the objects
     /// themselves if the host should be a manager.
@@ -43,7 +37,8 @@ impl SwarmObjects {
         queries
     }
 
-    /// Reads the objects from the available answers.
+    /// Reads the objects from the available answers, or returns the queries that must be answered
+    /// first.
     ///
     /// # Errors
     /// [`ProbeError`] when the state of the swarm is unknown, or no manager returns the objects.
@@ -52,17 +47,19 @@ impl SwarmObjects {
         ours: &ManagerAddresses,
         paths: &[String],
         answers: &HostAnswers,
-    ) -> Result<ObjectsReading, ProbeError> {
+    ) -> Result<Observation<Self>, ProbeError> {
         let view = match SwarmView::read(host, &ours.names(), answers)? {
-            SwarmReading::Needs(queries) => return Ok(ObjectsReading::Needs(queries)),
-            SwarmReading::Done(view) => view,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+            Observation::Known(view) => view,
         };
-        let swarm = match try_resolve(&view, ours)? {
-            Err(refusal) => return Ok(ObjectsReading::Done(Self::Refused(refusal))),
-            Ok(MembershipStatus { swarm: None, .. }) => {
-                return Ok(ObjectsReading::Done(Self::NoSwarm));
+        let swarm = match observe_membership(&view, ours)? {
+            MembershipObservation::Refused(refusal) => {
+                return Ok(Observation::Known(Self::Refused(refusal)));
             }
-            Ok(MembershipStatus {
+            MembershipObservation::Resolved(MembershipStatus { swarm: None, .. }) => {
+                return Ok(Observation::Known(Self::NoSwarm));
+            }
+            MembershipObservation::Resolved(MembershipStatus {
                 swarm: Some(swarm), ..
             }) => swarm,
         };
@@ -72,8 +69,8 @@ impl SwarmObjects {
         let looks_last = managers.last() == Some(host);
         managers.rotate_right(usize::from(looks_last));
         Ok(match read_from(&mut managers, host, paths, answers)? {
-            Err(missing) => ObjectsReading::Needs(missing),
-            Ok(bodies) => ObjectsReading::Done(Self::Read { managers, bodies }),
+            Observation::Needs(queries) => Observation::Needs(queries),
+            Observation::Known(bodies) => Observation::Known(Self::Read { managers, bodies }),
         })
     }
 }
@@ -88,28 +85,35 @@ pub fn read_from(
     host: &HostName,
     paths: &[String],
     answers: &HostAnswers,
-) -> Result<Result<Vec<serde_json::Value>, Vec<Query>>, ProbeError> {
+) -> Result<Observation<Vec<serde_json::Value>>, ProbeError> {
     let mut why = String::from("no manager answers");
-    for position in 0..managers.len() {
-        let queries: Vec<Query> = paths
+    'managers: for position in 0..managers.len() {
+        let manager = &managers[position];
+        let missing: Vec<Query> = paths
             .iter()
-            .map(|path| query(&managers[position], host, path))
-            .collect();
-        let missing: Vec<Query> = queries
-            .iter()
-            .filter(|one| !answers.contains(one))
-            .cloned()
+            .map(|path| query(manager, host, path))
+            .filter(|query| !answers.contains(query))
             .collect();
         if !missing.is_empty() {
-            return Ok(Err(missing));
+            return Ok(Observation::Needs(missing));
         }
-        match bodies(&queries, answers)? {
-            Ok(bodies) => {
-                managers.swap(0, position);
-                return Ok(Ok(bodies));
+        let mut bodies = Vec::new();
+        for path in paths {
+            let answer = if manager == host {
+                answers.engine(path)?
+            } else {
+                answers.docker_of(manager, path)?
+            };
+            match answer.json() {
+                Ok(body) => bodies.push(body.clone()),
+                Err(error) => {
+                    why = format!("{manager}: {error}");
+                    continue 'managers;
+                }
             }
-            Err(said) => why = format!("{}: {said}", managers[position]),
         }
+        managers.swap(0, position);
+        return Ok(Observation::Known(bodies));
     }
     Err(ProbeError::Elsewhere(format!(
         "no manager of the swarm lists its objects: {why}"
@@ -122,26 +126,4 @@ fn query(manager: &HostName, host: &HostName, path: &str) -> Query {
     } else {
         Query::docker_of(manager.clone(), path)
     }
-}
-
-fn bodies(
-    queries: &[Query],
-    answers: &HostAnswers,
-) -> Result<Result<Vec<serde_json::Value>, String>, ProbeError> {
-    let mut bodies = Vec::new();
-    for query in queries {
-        let answer = match query {
-            Query::Docker(DockerQuery::Get {
-                host: Some(host),
-                path,
-            }) => answers.docker_of(host, path)?,
-            Query::Docker(DockerQuery::Get { host: None, path }) => answers.engine(path)?,
-            _ => continue,
-        };
-        match answer.json() {
-            Ok(body) => bodies.push(body.clone()),
-            Err(error) => return Ok(Err(error.to_string())),
-        }
-    }
-    Ok(Ok(bodies))
 }

@@ -3,7 +3,7 @@
 //! managers are known only after `/info`.
 
 use super::{DockerInfo, SwarmNode};
-use crate::model::{DockerAnswer, DockerQuery, HostAnswers, ProbeError, Query};
+use crate::model::{DockerAnswer, DockerQuery, HostAnswers, Observation, ProbeError, Query};
 use crate::names::HostName;
 
 /// State of one Engine.
@@ -82,14 +82,6 @@ pub struct SwarmView {
     pub nodes: Option<Result<Vec<SwarmNode>, String>>,
 }
 
-/// Result of one round of reading.
-pub enum SwarmReading {
-    /// Queries that must be answered first.
-    Needs(Vec<Query>),
-    /// The complete view.
-    Done(Box<SwarmView>),
-}
-
 impl SwarmView {
     /// Returns the queries of the first round.
     #[must_use]
@@ -100,7 +92,8 @@ impl SwarmView {
             .collect()
     }
 
-    /// Reads the view from the available answers.
+    /// Reads the view from the available answers, or returns the queries that must be answered
+    /// first.
     ///
     /// # Errors
     /// [`ProbeError`] when the host's own Engine could not be queried.
@@ -108,7 +101,7 @@ impl SwarmView {
         host: &HostName,
         managers: &[HostName],
         answers: &HostAnswers,
-    ) -> Result<SwarmReading, ProbeError> {
+    ) -> Result<Observation<Self>, ProbeError> {
         let own = DockerStatus::read(answers.engine("/info")?);
         if let DockerStatus::Unreachable(why) = &own {
             return Err(ProbeError::Unusable(format!(
@@ -136,7 +129,7 @@ impl SwarmView {
         let mut nodes = None;
         for query in sources {
             if !answers.contains(&query) {
-                return Ok(SwarmReading::Needs(vec![query]));
+                return Ok(Observation::Needs(vec![query]));
             }
             let list = Self::nodes(answers, &query);
             let good = list.is_ok();
@@ -145,12 +138,12 @@ impl SwarmView {
                 break;
             }
         }
-        Ok(SwarmReading::Done(Box::new(Self {
+        Ok(Observation::Known(Self {
             host: host.clone(),
             own,
             others,
             nodes,
-        })))
+        }))
     }
 
     fn nodes(answers: &HostAnswers, query: &Query) -> Result<Vec<SwarmNode>, String> {

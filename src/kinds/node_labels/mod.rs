@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::swarm::{
-    ManagerAddresses, Membership, MembershipStatus, SwarmReading, SwarmView, try_resolve,
+    ManagerAddresses, Membership, MembershipObservation, SwarmView, observe_membership,
 };
 
 /// Treatment of labels that the playbook does not name.
@@ -188,17 +188,16 @@ impl ResourceKind for NodeLabelsResource {
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         match SwarmView::read(&self.host, &self.ours.names(), answers)? {
-            SwarmReading::Needs(queries) => Ok(Observation::Needs(queries)),
-            SwarmReading::Done(view) => {
-                let status = try_resolve(&view, &self.ours)?;
-                let volumes = match &status {
-                    Ok(MembershipStatus {
-                        swarm: Some(swarm), ..
-                    }) => self.data.observe(&self.host, &self.known, swarm, answers)?,
-                    _ => Observation::Known(Vec::new()),
+            Observation::Needs(queries) => Ok(Observation::Needs(queries)),
+            Observation::Known(view) => {
+                let membership = observe_membership(&view, &self.ours)?;
+                let status = membership.status().ok();
+                let volumes = match status.and_then(|status| status.swarm.as_ref()) {
+                    Some(swarm) => self.data.observe(&self.host, &self.known, swarm, answers)?,
+                    None => Observation::Known(Vec::new()),
                 };
-                let held = match status.as_ref().map(|status| (status.node(), &status.swarm)) {
-                    Ok((Some(node), Some(swarm))) => leaving::observe(
+                let held = match status.map(|status| (status.node(), &status.swarm)) {
+                    Some((Some(node), Some(swarm))) => leaving::observe(
                         &self.host,
                         (node, swarm),
                         &self.wanted(&node.labels),
@@ -209,7 +208,7 @@ impl ResourceKind for NodeLabelsResource {
                 Ok(match (volumes, held) {
                     (Observation::Known(volumes), Observation::Known(held)) => {
                         Observation::Known(NodeLabelsState {
-                            status,
+                            membership,
                             volumes,
                             held,
                         })
@@ -221,7 +220,7 @@ impl ResourceKind for NodeLabelsResource {
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
-        let status = observed.status.as_ref().map_err(Clone::clone)?;
+        let status = observed.membership.status()?;
         let (Some(node), Some(swarm)) = (status.node(), &status.swarm) else {
             return Ok(self.forecast(&status.membership));
         };
@@ -324,7 +323,7 @@ impl NodeLabelsResource {
 /// This host's membership in the swarm, and the volumes that its labels declare.
 #[derive(Debug)]
 pub struct NodeLabelsState {
-    status: Result<MembershipStatus, Refusal>,
+    membership: MembershipObservation,
     volumes: Vec<VolumeState>,
     /// Volumes on this node whose labels are to be removed.
     held: Vec<DataVolume>,

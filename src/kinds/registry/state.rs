@@ -7,7 +7,7 @@ use super::{
     RegistryResource,
 };
 use crate::model::{DockerAnswer, ResourceKind};
-use crate::swarm::{SwarmReading, SwarmView};
+use crate::swarm::SwarmView;
 
 /// State of a registry on one host.
 #[derive(Debug)]
@@ -75,8 +75,8 @@ impl RegistryResource {
             return Err(ProbeError::NotAsked("the host".into()));
         };
         let view = match SwarmView::read(me, &self.bound.managers, answers)? {
-            SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
-            SwarmReading::Done(view) => view,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+            Observation::Known(view) => view,
         };
         let managers: Vec<HostName> = view.managers().map(|(name, _)| name.clone()).collect();
         let mut service = None;

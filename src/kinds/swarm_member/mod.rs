@@ -19,7 +19,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::swarm::{
-    ManagerAddresses, Membership, MembershipStatus, NodeRole, SwarmReading, SwarmView, try_resolve,
+    ManagerAddresses, Membership, MembershipObservation, NodeRole, SwarmView, observe_membership,
 };
 
 /// Membership of a host in the swarm.
@@ -112,7 +112,7 @@ fn default_subnet_size() -> u8 {
 /// Observed state: the membership, or the refusal to act on it, and the host's own addresses.
 #[derive(Debug)]
 pub struct SwarmMemberState {
-    status: Result<MembershipStatus, Refusal>,
+    membership: MembershipObservation,
     hostname: String,
     addresses: Vec<String>,
 }
@@ -153,19 +153,19 @@ impl ResourceKind for SwarmMemberResource {
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<SwarmMemberState>, ProbeError> {
         let view = match SwarmView::read(&self.place.host, &self.place.ours.names(), answers)? {
-            SwarmReading::Needs(queries) => return Ok(Observation::Needs(queries)),
-            SwarmReading::Done(view) => view,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+            Observation::Known(view) => view,
         };
         let facts = answers.facts()?;
         Ok(Observation::Known(SwarmMemberState {
-            status: try_resolve(&view, &self.place.ours)?,
+            membership: observe_membership(&view, &self.place.ours)?,
             hostname: facts.hostname.clone(),
             addresses: facts.addresses.clone(),
         }))
     }
 
     fn plan(&self, seen: &SwarmMemberState) -> Result<Option<Change>, Refusal> {
-        let status = seen.status.as_ref().map_err(Clone::clone)?;
+        let status = seen.membership.status()?;
         let ghosts = ghosts::find(self, status, &seen.hostname);
         let change = match &status.membership {
             Membership::Member(node) => member::plan(self, status, node, &seen.addresses)?,
