@@ -19,7 +19,7 @@ use crate::runner::{EventSender, Fleet};
 /// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines
 /// only.
 #[derive(Debug, Args)]
-pub struct DrillArgs {
+pub(super) struct DrillArgs {
     /// The loss to cause
     #[arg(value_enum, value_name = "DRILL")]
     scenario: ScenarioName,
@@ -53,7 +53,7 @@ enum ScenarioName {
 ///
 /// # Errors
 /// Configuration errors, a machine that is not disposable, or a machine that cannot be stopped.
-pub async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &DrillArgs) -> anyhow::Result<ExitStatus> {
     let session = CliDrillSession {
         selection: &args.selection,
         screen: common.screen(),

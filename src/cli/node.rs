@@ -24,7 +24,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(60);
 
 /// Work on one machine of the cluster.
 #[derive(Debug, Args)]
-pub struct NodeArgs {
+pub(super) struct NodeArgs {
     #[command(subcommand)]
     act: NodeCommand,
 }
@@ -63,7 +63,7 @@ struct RebuildArgs {
 ///
 /// # Errors
 /// Configuration errors, and a rebuild that is refused, not confirmed, or fails.
-pub async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
+pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<ExitStatus> {
     let NodeCommand::Rebuild(args) = &args.act;
     let started = Instant::now();
     let host = HostName::new(&args.host);

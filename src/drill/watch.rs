@@ -96,9 +96,9 @@ fn short(services: &Value) -> (Vec<String>, Vec<String>) {
             .pointer("/Spec/TaskTemplate/Placement/Constraints")
             .and_then(Value::as_array);
         if constraints.is_some_and(|constraints| !constraints.is_empty()) {
-            pinned.push(name)
+            pinned.push(name);
         } else {
-            free.push(name)
+            free.push(name);
         }
     }
     (free, pinned)

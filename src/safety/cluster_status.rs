@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{SwarmCheck, SwarmSnapshot};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::runner::{DockerReader, Fleet, TaskPanic, fan_out};
+use crate::runner::{DockerReader as _, Fleet, TaskPanic, fan_out};
 use crate::swarm::overview::{ClusterOverview, overview};
 use crate::swarm::{DockerStatus, SwarmNode};
 

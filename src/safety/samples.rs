@@ -56,7 +56,7 @@ impl Connector for Site {
 }
 
 /// Returns the hosts `docker01` to `docker03`; every read from the named host panics.
-pub fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
+pub(crate) fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
     let hosts: Vec<HostName> = (1..=3)
         .map(|number| HostName::new(format!("docker0{number}")))
         .collect();
@@ -66,7 +66,7 @@ pub fn site(panics: &str) -> (Arc<Fleet>, Vec<HostName>) {
 }
 
 /// Loads and resolves an inventory and a playbook that are given as text.
-pub fn prepared(inventory: &str, playbook: &str) -> PreparedRun {
+pub(crate) fn prepared(inventory: &str, playbook: &str) -> PreparedRun {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = |name: &str, text: &str| {
         let path = folder.path().join(name);
