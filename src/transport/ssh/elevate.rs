@@ -418,7 +418,8 @@ mod tests {
     #[test]
     fn each_refusal_of_sudo_has_its_reason_and_keeps_its_text() {
         use PrivilegeReason::{NeedsTty, NotInstalled, Other, PasswordNeeded};
-        let cases: [(&str, fn(String) -> PrivilegeReason); 7] = [
+        type Reason = fn(String) -> PrivilegeReason;
+        let cases: [(&str, Reason); 7] = [
             ("sudo: sorry, you must have a tty to run sudo", NeedsTty),
             ("sudo: a password is required", PasswordNeeded),
             (
