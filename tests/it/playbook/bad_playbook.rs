@@ -49,7 +49,7 @@ fn declared_empty_group_is_allowed() {
     assert_eq!(
         refused(text),
         [
-            "playbooks/site.toml:5:10: there is no group or host `standby`; a group that is meant to be empty is declared with [groups.standby]"
+            "playbooks/site.toml:5:10: there is no group or host `standby`; declare a group without hosts with [groups.standby]"
         ]
     );
     let inventory = format!("{}[groups.standby]\n", super::project::INVENTORY);
