@@ -1,6 +1,8 @@
-//! Read-only questions as data. `Query` is a closed list of reads: no query can change a host, by type.
+//! Read-only questions as data. `Query` is a closed list of reads: no query can change a host, by
+//! type.
 //!
-//! The runner merges the shell queries of a host into one script (`runner::gather`) and removes duplicates,
+//! The runner merges the shell queries of a host into one script (`runner::gather`) and removes
+//! duplicates,
 //! so a kind simply names everything that it must know.
 
 use super::ValueSource;
@@ -15,10 +17,13 @@ pub enum Query {
     Docker(DockerQuery),
     /// A value of the operator's machine, read once per run. Answered by [`super::SecretBytes`].
     Local(ValueSource),
-    /// The state of a stack in the swarm, and the writes of a deploy. The `docker` command of this machine runs against a
-    /// proxy that passes reads to a manager and only records writes. Answered by a [`super::StackAnswer`].
+    /// The state of a stack in the swarm, and the writes of a deploy. The `docker` command of this
+    /// machine runs against a
+    /// proxy that passes reads to a manager and only records writes. Answered by a
+    /// [`super::StackAnswer`].
     Preview(super::StackQuestion),
-    /// A question that another host of the inventory answers. If that host cannot be read, the answer is
+    /// A question that another host of the inventory answers. If that host cannot be read, the
+    /// answer is
     /// [`super::ProbeError::Elsewhere`].
     OtherHost {
         /// The host that answers.
@@ -28,12 +33,15 @@ pub enum Query {
     },
 }
 
-/// A read that the shell of a host answers. The script of a gather is made of these alone, so it only reads.
+/// A read that the shell of a host answers. The script of a gather is made of these alone, so it
+/// only reads.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ShellQuery {
-    /// Release, architecture, addresses: what is true of the host as a whole. Answered by [`super::HostFacts`].
+    /// Release, architecture, addresses: what is true of the host as a whole. Answered by
+    /// [`super::HostFacts`].
     Facts,
-    /// One path (not followed when it is a link): type, owner, group, mode, size, modification time, link target.
+    /// One path (not followed when it is a link): type, owner, group, mode, size, modification
+    /// time, link target.
     /// Answered by [`super::PathState`] or absence.
     Path {
         /// Absolute path on the host.
@@ -41,62 +49,76 @@ pub enum ShellQuery {
         /// Also read the content of a regular file, up to [`super::CONTENT_LIMIT`] bytes.
         content: bool,
     },
-    /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of [`super::AptSourceFile`].
+    /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of
+    /// [`super::AptSourceFile`].
     AptSources,
-    /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All of them: which one a repository has hangs
+    /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All of them:
+    /// which one a repository has hangs
     /// on facts, and a question that waits for those costs an exec more.
     AptLists,
-    /// State of one Debian package in dpkg's database: a [`super::PackageState`] (absence is a state).
+    /// State of one Debian package in dpkg's database: a [`super::PackageState`] (absence is a
+    /// state).
     Package(String),
-    /// Versions of a package that apt could install, highest first, each as apt prints it. Empty when apt knows none.
+    /// Versions of a package that apt could install, highest first, each as apt prints it. Empty
+    /// when apt knows none.
     PackageVersions(String),
-    /// What `apt-get --simulate` says it would do for these literal arguments (`docker-ce=5:28*`, `docker.io-`).
+    /// What `apt-get --simulate` says it would do for these literal arguments (`docker-ce=5:28*`,
+    /// `docker.io-`).
     AptSimulation {
         /// Arguments behind `apt-get --simulate install`.
         arguments: Vec<String>,
     },
-    /// Whether dpkg was interrupted half-way (`dpkg --audit`, pending updates): a list of complaints, empty when sound.
+    /// Whether dpkg was interrupted half-way (`dpkg --audit`, pending updates): a list of
+    /// complaints, empty when sound.
     DpkgAudit,
     /// Properties of one systemd unit, as `systemctl show` prints them: a [`super::UnitState`].
     Unit(String),
-    /// One account of the host's user database with all its groups: a [`super::UserState`] or absence.
+    /// One account of the host's user database with all its groups: a [`super::UserState`] or
+    /// absence.
     User(String),
     /// One group with its members: a [`super::GroupState`] or absence.
     Group(String),
     /// A kernel parameter as /proc/sys shows it, or absence.
     Sysctl(String),
-    /// What a registry's directory holds: each tag of each repository with its digest, or absence of the directory.
+    /// What a registry's directory holds: each tag of each repository with its digest, or absence
+    /// of the directory.
     Catalogue {
         /// Absolute path on the host.
         directory: String,
     },
-    /// How much a directory holds, the marker of a data volume and directories not counted: a [`super::DirectoryUsage`], or absence.
+    /// How much a directory holds, the marker of a data volume and directories not counted: a
+    /// [`super::DirectoryUsage`], or absence.
     Holding {
         /// Absolute path on the host.
         directory: String,
     },
     /// Whether a program is on root's PATH; answered by its path or absence.
     Program(String),
-    /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by contract of the playbook.
+    /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by
+    /// contract of the playbook.
     Test {
         /// POSIX shell text.
         script: String,
     },
 }
 
-/// A read that a Docker Engine answers: always `GET`. Answered by a [`super::DockerAnswer`]; a host without an Engine is an
+/// A read that a Docker Engine answers: always `GET`. Answered by a [`super::DockerAnswer`]; a host
+/// without an Engine is an
 /// answer, not a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DockerQuery {
-    /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the inventory.
-    /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a failure.
+    /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the
+    /// inventory.
+    /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a
+    /// failure.
     Get {
         /// Whose Engine; `None` is the host that asks.
         host: Option<HostName>,
         /// Path without the version prefix, e.g. `/info`.
         path: String,
     },
-    /// What a registry has under an image's name, as the host's own Engine sees it (`GET /distribution/NAME/json`). Answered by an
+    /// What a registry has under an image's name, as the host's own Engine sees it (`GET
+    /// /distribution/NAME/json`). Answered by an
     /// [`super::DockerAnswer`].
     Distribution {
         /// Name with its tag.

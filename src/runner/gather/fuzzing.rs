@@ -1,5 +1,7 @@
-//! What must hold for whatever a host prints: an answer or a reason for each question and for nothing else, and the content of
-//! one file, the target of one link, or the words of one probe never become another resource's answer.
+//! What must hold for whatever a host prints: an answer or a reason for each question and for
+//! nothing else, and the content of
+//! one file, the target of one link, or the words of one probe never become another resource's
+//! answer.
 
 use std::collections::BTreeSet;
 

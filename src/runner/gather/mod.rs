@@ -1,4 +1,5 @@
-//! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same connection.
+//! Gather: all of a host's questions in one exec, its Engine's reads beside it on the same
+//! connection.
 
 mod facts;
 #[cfg(any(test, fuzzing))]
@@ -30,7 +31,8 @@ const GATHER_TIMEOUT: Duration = Duration::from_secs(120);
 /// Asks a host all queries and brings back an answer, or a reason, for each.
 ///
 /// # Errors
-/// [`TransportError`] when the host itself could not be asked; a single probe that fails is an entry of the answers.
+/// [`TransportError`] when the host itself could not be asked; a single probe that fails is an
+/// entry of the answers.
 pub async fn gather(
     fleet: &Fleet,
     round: &ReadCache,

@@ -1,4 +1,5 @@
-//! Splits a gather's output into frames. Whatever a login shell, sshd or a probe prints between frames is ignored.
+//! Splits a gather's output into frames. Whatever a login shell, sshd or a probe prints between
+//! frames is ignored.
 
 use std::collections::HashMap;
 
@@ -20,10 +21,12 @@ impl SectionOutput {
     }
 }
 
-/// All complete frames by their index. A frame without its end is left out: half an answer is no answer. So is one that
+/// All complete frames by their index. A frame without its end is left out: half an answer is no
+/// answer. So is one that
 /// came twice: one of the two is not the script's, and nobody can say which.
 ///
-/// One pass over the output, whatever stands in it: a host that fills it with beginnings costs no more than any other.
+/// One pass over the output, whatever stands in it: a host that fills it with beginnings costs no
+/// more than any other.
 pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, SectionOutput> {
     let needle = format!("\n{marker} ");
     let mut frames: HashMap<usize, Option<SectionOutput>> = HashMap::new();
@@ -49,7 +52,8 @@ pub(super) fn split(marker: &str, output: &[u8]) -> HashMap<usize, SectionOutput
             (Some(MarkerLine::End(index, status)), Some(frame))
                 if frame.index == index && frame.stdout.is_none() =>
             {
-                // The line end before the marker belongs to the frame, so an empty output ends before it begins.
+                // The line end before the marker belongs to the frame, so an empty output ends
+                // before it begins.
                 let stdout = output.get(frame.content..at).unwrap_or_default().to_vec();
                 frame.stdout = Some((status, stdout));
                 frame.content = line_end + 1;

@@ -1,4 +1,5 @@
-//! Parses what each section printed into answers. A probe that failed becomes a reason, never an empty answer.
+//! Parses what each section printed into answers. A probe that failed becomes a reason, never an
+//! empty answer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -68,8 +69,10 @@ fn paths(queries: &[(&str, &ShellQuery)], frame: &SectionOutput, answers: &mut H
     }
 }
 
-/// What find could not look at, from its standard error; only "it is not there" is an answer. It names the path, unless that
-/// holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for every path.
+/// What find could not look at, from its standard error; only "it is not there" is an answer. It
+/// names the path, unless that
+/// holds a quote or the like, which it writes otherwise: what cannot be told apart is trouble for
+/// every path.
 #[derive(Default)]
 struct FindErrors<'a> {
     of_path: HashMap<&'a str, &'a str>,
@@ -232,7 +235,8 @@ fn unit_state(block: &str) -> UnitState {
     state
 }
 
-/// Seconds since 1970 of systemd's own form in UTC, `Sat 2026-11-21 09:35:44 UTC`; 0 when the unit never had that state.
+/// Seconds since 1970 of systemd's own form in UTC, `Sat 2026-11-21 09:35:44 UTC`; 0 when the unit
+/// never had that state.
 fn seconds(timestamp: &str) -> u64 {
     let date = timestamp
         .split(' ')
@@ -310,7 +314,8 @@ fn source_files(text: &str) -> Vec<AptSourceFile> {
     files
 }
 
-/// Number of files and of their bytes. A directory that could not be read whole is not taken for an empty one.
+/// Number of files and of their bytes. A directory that could not be read whole is not taken for an
+/// empty one.
 fn holding(
     query: &ShellQuery,
     text: &str,
@@ -393,13 +398,15 @@ fn group(text: &str) -> Option<GroupState> {
     Some(GroupState { gid, members })
 }
 
-/// apt-get(8) with --simulate: `Inst name [old] (new origin [arch])`, `Remv name [old]`, and `E:` lines for its reasons.
+/// apt-get(8) with --simulate: `Inst name [old] (new origin [arch])`, `Remv name [old]`, and `E:`
+/// lines for its reasons.
 fn apt_simulation(text: &str, frame: &SectionOutput) -> AptSimulation {
     if frame.status != 0 {
         let mut reasons: Vec<String> = text
             .lines()
             .filter(|line| line.starts_with("E:") || line.starts_with(' '))
-            // apt also tries a name with a dot as a pattern, and says so: noise beside "unable to locate".
+            // apt also tries a name with a dot as a pattern, and says so: noise beside "unable to
+            // locate".
             .filter(|line| !line.contains("Couldn't find any package by"))
             .map(|line| line.trim_start_matches("E:").trim().to_owned())
             .collect();

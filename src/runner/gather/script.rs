@@ -1,5 +1,7 @@
-//! Turns queries into one POSIX sh script. Queries of one sort share a process (`find`, `dpkg-query`, `systemctl show`);
-//! values stand in the script only inside single quotes. The script reads and prints; it writes no file, not even a
+//! Turns queries into one POSIX sh script. Queries of one sort share a process (`find`,
+//! `dpkg-query`, `systemctl show`);
+//! values stand in the script only inside single quotes. The script reads and prints; it writes no
+//! file, not even a
 //! temporary one, and keeps apt from refreshing its caches.
 
 use std::fmt::Write as _;
@@ -71,7 +73,8 @@ pub(super) fn sections<'a>(queries: &[&'a ShellQuery]) -> Vec<ScriptSection<'a>>
 /// The whole script.
 pub(super) fn text(marker: &str, sections: &[ScriptSection<'_>]) -> String {
     let mut script = String::from("export LC_ALL=C TZ=UTC0\numask 077\ncd /\n");
-    // A section is framed by lines with the marker; its status and standard error follow its output.
+    // A section is framed by lines with the marker; its status and standard error follow its
+    // output.
     let _ = write!(
         script,
         "section() {{ i=$1; shift; printf '\\n%s begin %s\\n' {marker} \"$i\"; "
@@ -137,7 +140,8 @@ fn show_units<'a>(names: impl Iterator<Item = &'a str>) -> String {
 const UNIT_PROPERTIES: &str = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,FragmentPath,MainPID,\
 ExecMainStartTimestamp,ActiveEnterTimestamp,Result";
 
-/// apt copies a signed Release file without its signature into a temporary file that has no name (`O_TMPFILE`): in memory,
+/// apt copies a signed Release file without its signature into a temporary file that has no name
+/// (`O_TMPFILE`): in memory,
 /// not on a disk. Where /dev/shm is not there it takes /tmp.
 const APT_MEMORY: &str = "TMPDIR=/dev/shm";
 
@@ -157,13 +161,16 @@ fn single(query: &ShellQuery) -> String {
              [ ! -e \"$f\" ] || printf '%s\\n' \"${f##*/}\"; done"
             .into(),
         ShellQuery::PackageVersions(name) => format!("{APT_MEMORY} apt-cache {APT_READ_ONLY} madison -- {}", sh_quote(name)),
-        // The arguments may begin with options of the later run, so that both decide alike; names that begin with `-` never get
-        // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's reasons are part of the answer.
+        // The arguments may begin with options of the later run, so that both decide alike; names
+        // that begin with `-` never get
+        // here. Downgrades alone are always simulated: the plan names and refuses them. 2>&1: apt's
+        // reasons are part of the answer.
         ShellQuery::AptSimulation { arguments } => format!(
             "{APT_MEMORY} apt-get --simulate --quiet=2 {APT_READ_ONLY} -o APT::Get::Show-User-Simulation-Note=false --allow-downgrades install {} 2>&1",
             list(arguments.iter().map(String::as_str))
         ),
-        // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works and when it is killed.
+        // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works
+        // and when it is killed.
         ShellQuery::DpkgAudit => "dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
              *) echo 'dpkg was interrupted: updates are pending'; break;; esac; done"
             .into(),
@@ -176,7 +183,8 @@ fn single(query: &ShellQuery) -> String {
             let path = sh_quote(&format!("/proc/sys/{}", sysctl_path(key)));
             format!("if [ -e {path} ]; then cat -- {path}; else exit 44; fi")
         }
-        // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds a digest.
+        // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds
+        // a digest.
         ShellQuery::Catalogue { directory } => {
             let directory = sh_quote(directory);
             format!(
@@ -184,7 +192,8 @@ fn single(query: &ShellQuery) -> String {
                  find \"$d\" -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' -exec head -c 200 -- {{}} \\; -exec echo \\;"
             )
         }
-        // Counting stops somewhere: a database may have very many files, and whether there are any is what matters.
+        // Counting stops somewhere: a database may have very many files, and whether there are any
+        // is what matters.
         ShellQuery::Holding { directory } => {
             let directory = sh_quote(directory);
             format!(
@@ -200,7 +209,8 @@ fn single(query: &ShellQuery) -> String {
     }
 }
 
-/// sysctl.d(5): dots and slashes both separate, and which of them comes first does; the other is then part of a name.
+/// sysctl.d(5): dots and slashes both separate, and which of them comes first does; the other is
+/// then part of a name.
 fn sysctl_path(key: &str) -> String {
     if key
         .find(['.', '/'])

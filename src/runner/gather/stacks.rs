@@ -1,4 +1,5 @@
-//! Asks what deploying stacks would do: runs the `docker` command of this machine behind a proxy that passes nothing but reads to
+//! Asks what deploying stacks would do: runs the `docker` command of this machine behind a proxy
+//! that passes nothing but reads to
 //! a manager.
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::transport::TransportError;
 /// Limit of time for one preview.
 const PREVIEW_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Previews at the same time: where a login may not use the Engine's socket, each takes one of the ten sessions that sshd allows.
+/// Previews at the same time: where a login may not use the Engine's socket, each takes one of the
+/// ten sessions that sshd allows.
 const AT_ONCE: usize = 5;
 
 /// Asks all these questions, several at once.
@@ -24,7 +26,8 @@ pub(super) async fn query_stacks(fleet: &Fleet, stacks: &[&StackQuestion]) -> Ho
     let (mut questions, mut previews) = (Vec::new(), Vec::new());
     for question in stacks {
         let reads: Result<Arc<dyn ProxyReader>, TransportError> = match question.managers.first() {
-            // The command asks one thing after the other: each preview gets a stream of its own, so that they do not queue up.
+            // The command asks one thing after the other: each preview gets a stream of its own, so
+            // that they do not queue up.
             Some(manager) => fleet
                 .host(manager)
                 .await

@@ -101,7 +101,8 @@ fn accounts_packages_and_parameters_are_states_when_absent() {
 
 #[test]
 fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
-    // A file below something that is no directory for find's user is "not there"; a loop of links is trouble.
+    // A file below something that is no directory for find's user is "not there"; a loop of links
+    // is trouble.
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one");
     std::os::unix::fs::symlink(&one, &one).unwrap();

@@ -19,7 +19,8 @@ pub(super) struct DeclaredVolume<'a> {
 }
 
 impl DeclaredVolume<'_> {
-    /// Adds the changes for the volume. Returns the step that reports a missing prerequisite, if any.
+    /// Adds the changes for the volume. Returns the step that reports a missing prerequisite, if
+    /// any.
     pub(super) fn plan(
         &self,
         seen: &VolumeState,
