@@ -260,7 +260,7 @@ fn commands(lab: &TestLab) {
         ),
         (
             r#"run = "true", creates = "/srv/never""#,
-            "/srv/never is not there",
+            "/srv/never does not exist",
         ),
     ] {
         let said = lab

@@ -117,7 +117,7 @@ fn forbidden_account(lab: &TestLab, node: &str, sudo: &str) {
         ));
         if password.is_some() || sudo == "sudo-rs" {
             said.says("NOPASSWD")
-                .does_not_say("does not take the password");
+                .does_not_say("rejected the password");
         }
     }
     lab.on(node, "! test -e /srv/stranger");
