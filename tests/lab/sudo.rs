@@ -116,8 +116,7 @@ fn forbidden_account(lab: &TestLab, node: &str, sudo: &str) {
             lab.address(node)
         ));
         if password.is_some() || sudo == "sudo-rs" {
-            said.says("NOPASSWD")
-                .does_not_say("rejected the password");
+            said.says("NOPASSWD").does_not_say("rejected the password");
         }
     }
     lab.on(node, "! test -e /srv/stranger");
