@@ -322,9 +322,9 @@ fn vagrant_up_rebuild_and_drill() {
         .exits(0)
         .says("docker02 will be stopped");
     for line in [
-        "lost nodes reported down",
-        "lost requests to the other machines",
-        "healthy again after the start",
+        "lost nodes called down",
+        "requests to the others lost",
+        "whole again after the start",
     ] {
         assert!(
             said.stdout
