@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::cluster::request;
 use super::hosts_entry::is_host_name;
 use super::{AbsolutePath, DesiredState};
 use crate::model::{
-    Action, Change, DisplayValue, DockerCall, DockerError, GeneratedValue, HostAnswers,
-    HostContext, InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind,
-    STEP_TIMEOUT, Step,
+    Action, Change, DisplayValue, DockerError, HostAnswers, HostContext, InvalidField, Observation,
+    ProbeError, Query, Refusal, ResourceKind, Step,
 };
 
 /// A named volume.
@@ -230,6 +230,11 @@ impl LiveVolume {
     }
 }
 
+/// Returns a request to the Engine of the host itself: without managers, a request goes there.
+fn host_request(summary: String, method: &'static str, path: String, body: Option<Value>) -> Step {
+    request(summary, &[], method, path, body)
+}
+
 impl VolumeResource {
     fn path(&self) -> String {
         format!("/volumes/{}", self.name)
@@ -237,7 +242,7 @@ impl VolumeResource {
 
     fn create(&self) -> Step {
         let body = json!({"Name": self.name, "Driver": self.driver, "DriverOpts": self.options});
-        self.call(
+        host_request(
             format!("create the volume {}", self.name),
             "POST",
             "/volumes/create".into(),
@@ -246,34 +251,12 @@ impl VolumeResource {
     }
 
     fn remove(&self) -> Step {
-        self.call(
+        host_request(
             format!("remove the volume {}", self.name),
             "DELETE",
             self.path(),
             None,
         )
-    }
-
-    fn call(
-        &self,
-        summary: String,
-        method: &'static str,
-        path: String,
-        body: Option<Value>,
-    ) -> Step {
-        let call = DockerCall {
-            managers: Vec::new(),
-            method,
-            path,
-            body,
-            late: Vec::new(),
-            made: GeneratedValue::Nothing,
-            timeout: STEP_TIMEOUT,
-        };
-        Step {
-            summary,
-            act: Operation::DockerApi(call),
-        }
     }
 }
 
@@ -282,8 +265,8 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::DockerAnswer;
     use crate::model::QueryAnswer;
+    use crate::model::{DockerAnswer, Operation};
     use crate::swarm::samples::acts;
 
     fn kind(table: &str) -> VolumeResource {

@@ -2,8 +2,7 @@
 //! type.
 //!
 //! The runner merges the shell queries of a host into one script (`runner::gather`) and removes
-//! duplicates,
-//! so a kind simply names everything that it must know.
+//! duplicates, so a kind simply names everything that it must know.
 
 use super::ValueSource;
 use crate::names::HostName;
@@ -18,13 +17,11 @@ pub enum Query {
     /// A value of the operator's machine, read once per run. Answered by [`super::SecretBytes`].
     Local(ValueSource),
     /// The state of a stack in the swarm, and the writes of a deploy. The `docker` command of this
-    /// machine runs against a
-    /// proxy that passes reads to a manager and only records writes. Answered by a
-    /// [`super::StackAnswer`].
+    /// machine runs against a proxy that passes reads to a manager and only records writes.
+    /// Answered by a [`super::StackAnswer`].
     Preview(super::StackQuestion),
     /// A question that another host of the inventory answers. If that host cannot be read, the
-    /// answer is
-    /// [`super::ProbeError::Elsewhere`].
+    /// answer is [`super::ProbeError::Elsewhere`].
     OtherHost {
         /// The host that answers.
         host: HostName,
@@ -40,9 +37,8 @@ pub enum ShellQuery {
     /// Release, architecture, addresses: what is true of the host as a whole. Answered by
     /// [`super::HostFacts`].
     Facts,
-    /// One path (not followed when it is a link): type, owner, group, mode, size, modification
-    /// time, link target.
-    /// Answered by [`super::PathState`] or absence.
+    /// State of a path, of which a link is not followed: type, owner, group, mode, size,
+    /// modification time, link target. Answered by [`super::PathState`] or absence.
     Path {
         /// Absolute path on the host.
         path: String,
@@ -52,9 +48,9 @@ pub enum ShellQuery {
     /// Every apt source file below /etc/apt (one-line lists and deb822), with content: a list of
     /// [`super::AptSourceFile`].
     AptSources,
-    /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All of them:
-    /// which one a repository has hangs
-    /// on facts, and a question that waits for those costs an exec more.
+    /// Names of the signed indexes that apt has fetched (below /var/lib/apt/lists). All are read:
+    /// the names of a repository's indexes depend on facts, and a query that waits for facts costs
+    /// one more exec.
     AptLists,
     /// State of one Debian package in dpkg's database: a [`super::PackageState`] (absence is a
     /// state).
@@ -62,37 +58,37 @@ pub enum ShellQuery {
     /// Versions of a package that apt could install, highest first, each as apt prints it. Empty
     /// when apt knows none.
     PackageVersions(String),
-    /// What `apt-get --simulate` says it would do for these literal arguments (`docker-ce=5:28*`,
-    /// `docker.io-`).
+    /// Actions that `apt-get --simulate` announces for these literal arguments
+    /// (`docker-ce=5:28*`, `docker.io-`).
     AptSimulation {
         /// Arguments behind `apt-get --simulate install`.
         arguments: Vec<String>,
     },
-    /// Whether dpkg was interrupted half-way (`dpkg --audit`, pending updates): a list of
-    /// complaints, empty when sound.
+    /// Traces of an interrupted dpkg (`dpkg --audit`, pending updates): a list of complaints, empty
+    /// if there are none.
     DpkgAudit,
     /// Properties of one systemd unit, as `systemctl show` prints them: a [`super::UnitState`].
     Unit(String),
-    /// One account of the host's user database with all its groups: a [`super::UserState`] or
+    /// An account of the host's user database with all its groups: a [`super::UserState`] or
     /// absence.
     User(String),
-    /// One group with its members: a [`super::GroupState`] or absence.
+    /// A group with its members: a [`super::GroupState`] or absence.
     Group(String),
     /// A kernel parameter as /proc/sys shows it, or absence.
     Sysctl(String),
-    /// What a registry's directory holds: each tag of each repository with its digest, or absence
+    /// Content of a registry's directory: each tag of each repository with its digest, or absence
     /// of the directory.
     Catalogue {
         /// Absolute path on the host.
         directory: String,
     },
-    /// How much a directory holds, the marker of a data volume and directories not counted: a
+    /// Amount of data in a directory; directories and the marker of a data volume do not count: a
     /// [`super::DirectoryUsage`], or absence.
     Holding {
         /// Absolute path on the host.
         directory: String,
     },
-    /// Whether a program is on root's PATH; answered by its path or absence.
+    /// A program on root's PATH; answered by its path or absence.
     Program(String),
     /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by
     /// contract of the playbook.
@@ -103,27 +99,23 @@ pub enum ShellQuery {
 }
 
 /// A read that a Docker Engine answers: always `GET`. Answered by a [`super::DockerAnswer`]; a host
-/// without an Engine is an
-/// answer, not a failure.
+/// without an Engine is an answer, not a failure.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum DockerQuery {
     /// `GET path` at an Engine's API: the host's own (`host: None`) or that of another host of the
     /// inventory.
-    /// Answered by an [`super::DockerAnswer`]; a host without an Engine is an answer, not a
-    /// failure.
     Get {
-        /// Whose Engine; `None` is the host that asks.
+        /// Host of the Engine; `None` is the host that asks.
         host: Option<HostName>,
         /// Path without the version prefix, e.g. `/info`.
         path: String,
     },
-    /// What a registry has under an image's name, as the host's own Engine sees it (`GET
-    /// /distribution/NAME/json`). Answered by an
-    /// [`super::DockerAnswer`].
+    /// A registry's object under an image's name, as the host's own Engine reads it
+    /// (`GET /distribution/NAME/json`).
     Distribution {
         /// Name with its tag.
         image: String,
-        /// Who asks, where the registry knows its users.
+        /// Credentials, if the registry requires a login.
         credentials: Option<RegistryCredentials>,
     },
 }
@@ -141,7 +133,7 @@ impl std::fmt::Debug for Query {
     }
 }
 
-/// Who pulls and pushes. The password is never shown.
+/// Credentials for pulls and pushes. The password is never shown.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RegistryCredentials {
     /// The user's name.
