@@ -53,6 +53,10 @@ enum LabVerb {
         /// Account for logins; vagrant has passwordless sudo
         #[arg(long, value_enum, default_value_t = UserName::Vagrant)]
         user: UserName,
+        /// Nodes on which Docker Engine, Buildx and Compose are already installed, instead of bare
+        /// ones
+        #[arg(long, conflicts_with = "virtual_machines")]
+        with_docker: bool,
         /// Whole virtual machines (QEMU) instead of containers: with a kernel of their own, and
         /// slower by minutes
         #[arg(long)]
@@ -193,6 +197,7 @@ fn run(arguments: &LabArgs) -> anyhow::Result<()> {
             suite,
             present_as,
             user,
+            with_docker,
             virtual_machines,
             inventory,
         } => {
@@ -203,6 +208,7 @@ fn run(arguments: &LabArgs) -> anyhow::Result<()> {
                 suite: (*suite).into(),
                 present_as: (*present_as).into(),
                 user: (*user).into(),
+                with_docker: *with_docker,
                 virtual_machines: *virtual_machines,
                 inventory: inventory.clone(),
                 state,

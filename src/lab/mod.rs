@@ -10,6 +10,7 @@ mod container;
 mod control_file;
 mod daemon;
 mod docker;
+mod docker_image;
 mod environment;
 mod error;
 mod fault;

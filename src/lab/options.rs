@@ -101,6 +101,8 @@ pub struct LabOptions {
     pub present_as: PresentedOs,
     /// Account for logins; default vagrant.
     pub user: LoginUser,
+    /// True if Docker is already installed on the nodes; default false.
+    pub with_docker: bool,
     /// True for whole virtual machines instead of containers; default false.
     pub virtual_machines: bool,
     /// Path of the inventory to write; default `inventory/lab.toml`.
@@ -122,6 +124,7 @@ impl LabOptions {
             suite: DebianSuite::default(),
             present_as: PresentedOs::default(),
             user: LoginUser::default(),
+            with_docker: false,
             virtual_machines: false,
             inventory: PathBuf::from("inventory/lab.toml"),
             state: StateDirectory::standard()?,

@@ -36,6 +36,7 @@ impl Lab {
             suite: record.suite,
             present_as: record.present_as,
             user: record.user,
+            with_docker: record.with_docker,
             virtual_machines: record.virtual_machines,
             inventory: record.inventory.clone(),
             state: self.state().clone(),

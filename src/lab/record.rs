@@ -48,6 +48,9 @@ pub struct LabRecord {
     pub present_as: PresentedOs,
     /// Account for logins.
     pub user: LoginUser,
+    /// True if Docker was already installed on the nodes when they were created.
+    #[serde(default)]
+    pub with_docker: bool,
     /// True if the nodes are whole virtual machines, not containers.
     #[serde(default)]
     pub virtual_machines: bool,
@@ -67,6 +70,7 @@ impl LabRecord {
             suite: options.suite,
             present_as: options.present_as,
             user: options.user,
+            with_docker: options.with_docker,
             virtual_machines: options.virtual_machines,
             mirror: String::new(),
             inventory,
@@ -134,20 +138,32 @@ impl LabRecord {
 
     /// Refuses options that an existing environment cannot change to.
     pub(crate) fn check_same(&self, options: &LabOptions) -> Result<(), LabError> {
-        let options_text = |suite: DebianSuite, present_as: PresentedOs, virtual_machines: bool| {
-            let machines = if virtual_machines {
-                " --virtual-machines"
-            } else {
-                ""
+        let options_text =
+            |suite: DebianSuite, present_as: PresentedOs, flags: [(bool, &str); 2]| {
+                let flags = flags.into_iter().filter(|(set, _)| *set);
+                format!(
+                    "--suite {} --present-as {}{}",
+                    suite.name(),
+                    present_as.name(),
+                    flags.map(|(_, flag)| flag).collect::<String>()
+                )
             };
-            format!(
-                "--suite {} --present-as {}{machines}",
-                suite.name(),
-                present_as.name()
-            )
-        };
-        let existing = options_text(self.suite, self.present_as, self.virtual_machines);
-        let requested = options_text(options.suite, options.present_as, options.virtual_machines);
+        let existing = options_text(
+            self.suite,
+            self.present_as,
+            [
+                (self.with_docker, " --with-docker"),
+                (self.virtual_machines, " --virtual-machines"),
+            ],
+        );
+        let requested = options_text(
+            options.suite,
+            options.present_as,
+            [
+                (options.with_docker, " --with-docker"),
+                (options.virtual_machines, " --virtual-machines"),
+            ],
+        );
         if existing == requested {
             return Ok(());
         }

@@ -9,8 +9,8 @@ use super::progress::ProgressFn;
 use super::record::LabRecord;
 use super::state::{make_folder, write_file};
 use super::{
-    daemon, inventory, key, local_machine, mirror, mirror_server, network, node_image, provision,
-    virtual_machine,
+    daemon, docker_image, inventory, key, local_machine, mirror, mirror_server, network,
+    node_image, provision, virtual_machine,
 };
 
 /// Creates or repairs an environment: Docker, node image, package mirror, network, nodes, keys,
@@ -39,6 +39,11 @@ pub fn up(options: &LabOptions, progress: ProgressFn<'_>) -> Result<Lab, LabErro
     }
     let image = node_image::ensure(state, options.suite, progress)?;
     let mirror = mirror::ensure(state, options.suite, &image, progress)?;
+    let image = if options.with_docker {
+        docker_image::ensure(state, options.suite, options.present_as, &mirror, progress)?
+    } else {
+        image
+    };
     let path = std::path::absolute(&options.inventory)
         .map_err(LabError::file("resolve", &options.inventory))?;
     make_folder(&state.environment(&options.name))?;

@@ -9,7 +9,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(240);
 
 #[test]
 fn node_address_change() {
-    let lab = TestLab::up("address");
+    let lab = TestLab::with_docker("address", &[]);
     let swarm = ["playbooks/swarm.toml"];
     lab.run(
         "apply",

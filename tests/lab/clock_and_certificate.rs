@@ -13,7 +13,7 @@ const SWARM: [&str; 1] = ["playbooks/swarm.toml"];
 
 #[test]
 fn expired_certificate_and_clock_skew() {
-    let lab = TestLab::up_with("clock", &["--managers", "1", "--workers", "1"]);
+    let lab = TestLab::with_docker("clock", &["--managers", "1", "--workers", "1"]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -24,7 +24,7 @@ const CERTIFICATE: &str = "/var/lib/docker/swarm/certificates/swarm-node.crt";
 
 #[test]
 fn cluster_check_reports_swarm_faults() {
-    let lab = TestLab::up("cluster");
+    let lab = TestLab::with_docker("cluster", &[]);
     lab.web2py("apply", &["--yes"]).exits(0);
     lab.web2py("check", &[]).exits(0);
 

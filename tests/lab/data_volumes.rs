@@ -52,7 +52,7 @@ fn wait_until_running_on(lab: &TestLab, node: &str) {
 
 #[test]
 fn data_volume_guard() {
-    let lab = TestLab::up("volume");
+    let lab = TestLab::with_docker("volume", &[]);
     let folder = root().join("playbooks");
     let include = format!(
         "include = [\"{0}/docker.toml\", \"{0}/swarm.toml\"]\n",

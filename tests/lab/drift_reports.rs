@@ -6,7 +6,7 @@ use crate::test_lab::TestLab;
 
 #[test]
 fn reports_include_swarm_members() {
-    let lab = TestLab::up("drift");
+    let lab = TestLab::with_docker("drift", &[]);
     lab.web2py("apply", &["--yes"]).exits(0);
     let (report, metrics, page) = (lab.path("r.json"), lab.path("m.prom"), lab.path("p.html"));
     let outputs = [

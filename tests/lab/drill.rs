@@ -7,7 +7,7 @@ const NODES: [&str; 5] = ["docker01", "docker02", "docker03", "docker04", "docke
 
 #[test]
 fn all_drills() {
-    let lab = TestLab::up_with("drill", &["--managers", "3", "--workers", "2"]);
+    let lab = TestLab::with_docker("drill", &["--managers", "3", "--workers", "2"]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -4,7 +4,7 @@ use crate::test_lab::TestLab;
 
 #[test]
 fn host_in_foreign_swarm_is_refused() {
-    let lab = TestLab::up("foreign");
+    let lab = TestLab::with_docker("foreign", &[]);
     let docker = "playbooks/docker.toml";
     lab.run("apply", docker, &["--yes"]).exits(0);
     lab.on("docker03", "docker swarm init --advertise-addr eth0");

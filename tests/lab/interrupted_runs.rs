@@ -154,7 +154,7 @@ fn send_interrupt(process: u32) {
 
 #[test]
 fn concurrent_apply_waits_for_lock() {
-    let lab = TestLab::up("two-runs");
+    let lab = TestLab::with_docker("two-runs", &[]);
     let playbook = lab.write(
         "slow.toml",
         r#"[[plays]]

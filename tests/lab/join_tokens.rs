@@ -10,7 +10,7 @@ const TOKEN: &str = "SWMTKN-";
 
 #[test]
 fn join_tokens_are_not_leaked() {
-    let lab = TestLab::up("secrets");
+    let lab = TestLab::with_docker("secrets", &[]);
     lab.run("apply", "playbooks/docker.toml", &["--yes"])
         .exits(0);
     // Each node records every command line and environment that it sees while the others join.

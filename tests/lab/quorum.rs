@@ -13,7 +13,7 @@ resources = [{ daemon_json = { insecure-registries = ["docker01:5000"], log-driv
 
 #[test]
 fn engine_restarts_keep_quorum() {
-    let lab = TestLab::up_with("quorum", &["--managers", "3", "--workers", "1"]);
+    let lab = TestLab::with_docker("quorum", &["--managers", "3", "--workers", "1"]);
     lab.web2py("apply", &["--yes"]).exits(0);
     let managers = lab.on(
         "docker01",
@@ -98,7 +98,7 @@ fn engine_restarts_keep_quorum() {
 
 #[test]
 fn changed_roles_are_repaired() {
-    let lab = TestLab::up_with("roles", &["--managers", "3", "--workers", "1"]);
+    let lab = TestLab::with_docker("roles", &["--managers", "3", "--workers", "1"]);
     lab.web2py("apply", &["--yes"]).exits(0);
     // Each change of role is awaited at the node itself: an Engine that still searches its peers is
     // not the subject here.

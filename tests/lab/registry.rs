@@ -249,7 +249,7 @@ fn removal(lab: &TestLab) {
 
 #[test]
 fn registry_plain_and_tls() {
-    let lab = TestLab::up_with("registry", &["--managers", "1", "--workers", "1"]);
+    let lab = TestLab::with_docker("registry", &["--managers", "1", "--workers", "1"]);
     let folder = root().join("playbooks");
     lab.run(
         "apply",

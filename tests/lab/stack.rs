@@ -97,7 +97,7 @@ fn objects(lab: &TestLab) -> String {
 
 #[test]
 fn stack_lifecycle() {
-    let lab = TestLab::up("stack");
+    let lab = TestLab::with_docker("stack", &[]);
     std::fs::create_dir(lab.path("run")).unwrap();
     let web = web(&lab);
     // Bare nodes: the plan is complete, and a missing `docker` command is one clear sentence.

@@ -38,6 +38,12 @@ impl TestLab {
         lab
     }
 
+    /// Creates nodes on which Docker is already installed: for tests of what comes after the
+    /// installation. The installation itself takes much of a test's time.
+    pub fn with_docker(name: &str, more: &[&str]) -> Self {
+        Self::up_with(name, &[&["--with-docker"], more].concat())
+    }
+
     /// Returns the path of the lab's inventory.
     pub fn inventory(&self) -> String {
         self.path("lab.toml")

@@ -121,7 +121,7 @@ impl Visitors {
 
 #[test]
 fn nginx_php_behind_load_balancers() {
-    let lab = TestLab::up_with("nginx", &["--managers", "3", "--workers", "2"]);
+    let lab = TestLab::with_docker("nginx", &["--managers", "3", "--workers", "2"]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -123,7 +123,7 @@ fn curl(arguments: &[&str]) -> Option<String> {
 
 #[test]
 fn survey_keeps_data() {
-    let lab = TestLab::up("survey");
+    let lab = TestLab::with_docker("survey", &[]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -185,7 +185,7 @@ const DATABASE_CONTAINER: &str =
 
 #[test]
 fn web2py_on_one_and_three_nodes() {
-    let lab = TestLab::up("web2py");
+    let lab = TestLab::with_docker("web2py", &[]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -185,7 +185,7 @@ impl<'a> Guestbook<'a> {
 
 #[test]
 fn guestbook_survives_node_loss() {
-    let lab = TestLab::up_with("guestbook", &["--managers", "1", "--workers", "3"]);
+    let lab = TestLab::with_docker("guestbook", &["--managers", "1", "--workers", "3"]);
     lab.run(
         "apply",
         "playbooks/docker.toml",

@@ -146,7 +146,7 @@ fn until(what: &str, mut attempt: impl FnMut() -> Result<(), String>) {
 }
 
 fn set_up() -> WordPress {
-    let lab = TestLab::up_with("wordpress", &["--managers", "1", "--workers", "1"]);
+    let lab = TestLab::with_docker("wordpress", &["--managers", "1", "--workers", "1"]);
     lab.run("apply", "playbooks/docker.toml", &["--yes"])
         .exits(0);
     lab.image("services", &[]);
