@@ -33,12 +33,12 @@ patiently() {
       *" lock was locked by "* | *"status database is locked by another process"*) ;;
       *)
         # Lines about progress would only hide the reason.
+        printf '%s\n' "$output" | grep -v -E '^(Selecting|Preparing|Unpacking|Setting up|Processing|Removing|Get:|Hit:|Fetched|Reading|Building|\(Reading)' >&2 || :
         case $output in
-          *"package lists or status file could not be parsed"*)
+          *"package lists or status file could not be parsed"* | *"Unable to parse package file"* | *"Problem with MergeList"* | *"package cache file is corrupted"*)
             echo "a file below /var/lib/apt/lists is damaged: remove the files there on the host (rm -rf /var/lib/apt/lists/*), then run again" >&2
             ;;
         esac
-        printf '%s\n' "$output" | grep -v -E '^(Selecting|Preparing|Unpacking|Setting up|Processing|Removing|Get:|Hit:|Fetched|Reading|Building|\(Reading)' >&2 || :
         return "$status"
         ;;
     esac
@@ -96,11 +96,15 @@ mod tests {
 
     #[test]
     fn damaged_lists_are_named() {
-        let (result, _) = try_it(
-            "echo 'E: The package lists or status file could not be parsed or opened.' >&2; exit 100",
-        );
-        let error = result.unwrap_err();
-        assert!(error.contains("rm -rf /var/lib/apt/lists/*"), "{error}");
+        // The words of apt 2 and 3.
+        for words in [
+            "E: The package lists or status file could not be parsed or opened.",
+            "E: Unable to parse package file /var/lib/apt/lists/x_Packages (1)",
+        ] {
+            let (result, _) = try_it(&format!("echo '{words}' >&2; exit 100"));
+            let error = result.unwrap_err();
+            assert!(error.contains("rm -rf /var/lib/apt/lists/*"), "{error}");
+        }
     }
 
     #[test]

@@ -124,11 +124,11 @@ fn settings_that_end_the_swarm(lab: &TestLab) {
         ("live-restore = true", "exclude each other"),
         (
             r#"data-root = "/srv/docker-data""#,
-            "no longer be a node of its swarm",
+            "lose its identity as a node of its swarm",
         ),
         (
             r#"userns-remap = "default""#,
-            "no longer be a node of its swarm",
+            "lose its identity as a node of its swarm",
         ),
     ] {
         let resource = playbook(lab, &format!("daemon_json = {{ {table} }}"));

@@ -100,7 +100,7 @@ impl EngineNode {
             if self.in_swarm && !has_swarm_state {
                 return Err(Refusal {
                     why: format!(
-                        "with the data folder {root} Docker Engine would start without the data in {present}: the host would no longer be a node of its swarm, and its images, containers and volumes would be out of use"
+                        "with `data-root` {root} Docker Engine would start without the data in {present}: the host would lose its identity as a node of its swarm, and its images, containers and volumes would be left behind"
                     ),
                     hint: format!(
                         "stop Docker Engine, copy {present} to {root} with all attributes, start it, and apply again; or let the host leave the swarm first"
@@ -120,7 +120,7 @@ impl EngineNode {
         if remapping(live) != remapping(new) {
             if self.in_swarm {
                 return Err(Refusal {
-                    why: "another `userns-remap` gives Docker Engine another data folder: the host would no longer be a node of its swarm, and its images, containers and volumes would be out of use".into(),
+                    why: "another `userns-remap` gives Docker Engine another data folder: the host would lose its identity as a node of its swarm, and its images, containers and volumes would be left behind".into(),
                     hint: "let the host leave the swarm first".into(),
                 });
             }
