@@ -10,5 +10,5 @@ mod whole_file;
 pub use glob::{GlobUnit, glob_matches};
 pub use hex::hex;
 pub use shell_quote::sh_quote;
-pub use url_credentials::mask_url_passwords;
+pub use url_credentials::{mask_url_passwords, url_passwords};
 pub use whole_file::write_whole_file;

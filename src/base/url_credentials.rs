@@ -2,6 +2,7 @@
 //! and errors show such a URL without its password.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 /// Text that stands in the place of a password.
 const MASK: &str = "***";
@@ -10,32 +11,42 @@ const MASK: &str = "***";
 /// the word `proxy`, an address without a scheme (`user:password@proxy:3128`) counts as a URL.
 #[must_use]
 pub fn mask_url_passwords(text: &str) -> Cow<'_, str> {
-    if !text.contains('@') {
+    let passwords = url_passwords(text);
+    if passwords.is_empty() {
         return Cow::Borrowed(text);
+    }
+    let mut masked = String::new();
+    let mut done = 0;
+    for password in passwords {
+        masked.push_str(&text[done..password.start]);
+        masked.push_str(MASK);
+        done = password.end;
+    }
+    masked.push_str(&text[done..]);
+    Cow::Owned(masked)
+}
+
+/// Returns the ranges of all passwords in URLs, in their order.
+#[must_use]
+pub fn url_passwords(text: &str) -> Vec<Range<usize>> {
+    let mut passwords = Vec::new();
+    if !text.contains('@') {
+        return passwords;
     }
     // `to_ascii_lowercase` keeps the positions of all characters.
     let lower = text.to_ascii_lowercase();
-    let mut masked = String::new();
-    let mut rest = text;
-    while let Some(start) = next_address(rest, &lower[lower.len() - rest.len()..]) {
-        let (before, address) = rest.split_at(start);
-        let end = address
+    let mut done = 0;
+    while let Some(start) = next_address(&text[done..], &lower[done..]) {
+        let start = done + start;
+        let end = text[start..]
             .find(|one: char| one.is_whitespace() || "\"'`<>\\".contains(one))
-            .unwrap_or(address.len());
-        let (address, after) = address.split_at(end);
-        masked.push_str(before);
-        match password(address) {
-            Some((from, to)) => {
-                masked.push_str(&address[..from]);
-                masked.push_str(MASK);
-                masked.push_str(&address[to..]);
-            }
-            None => masked.push_str(address),
+            .map_or(text.len(), |length| start + length);
+        if let Some((from, to)) = password(&text[start..end]) {
+            passwords.push(start + from..start + to);
         }
-        rest = after;
+        done = end;
     }
-    masked.push_str(rest);
-    Cow::Owned(masked)
+    passwords
 }
 
 /// Returns the position of the next address: after `://`, or after `proxy` and its sign. `lower` is

@@ -213,7 +213,8 @@ fn apt_locks_and_first_boot(lab: &TestLab) {
 /// Other programs' work and faults: dpkg at work is waited for, a package of others that cannot be
 /// configured and a source that cannot be fetched are no reason to fail, and causes are named.
 fn faults_of_others(lab: &TestLab) {
-    let demo = playbook(lab, r#"package = { name = "skepdemo" }"#);
+    // Each playbook replaces the one before.
+    let package = |name: &str| playbook(lab, &format!("package = {{ name = \"{name}\" }}"));
     lab.on(
         NODE,
         "apt-get install -y skepdemo
@@ -222,9 +223,8 @@ fn faults_of_others(lab: &TestLab) {
          setsid apt-get -y install /root/slow.deb >/root/log 2>&1 &
          while [ ! -e /run/slow ]; do sleep 0.1; done",
     );
-    lab.run("check", &demo, &[]).exits(0);
-    let tree = playbook(lab, r#"package = { name = "tree" }"#);
-    lab.run("apply", &tree, &["--yes"]).exits(0);
+    lab.run("check", &package("skepdemo"), &[]).exits(0);
+    lab.run("apply", &package("tree"), &["--yes"]).exits(0);
     lab.on(NODE, "dpkg -s slowpkg >/dev/null && dpkg -r slowpkg tree");
 
     // skepother cannot be configured.
@@ -232,13 +232,12 @@ fn faults_of_others(lab: &TestLab) {
         NODE,
         "touch /run/fail; ! dpkg -i /opt/repo/skepother_3.0.deb",
     );
-    lab.run("check", &demo, &[]).exits(0);
+    lab.run("check", &package("skepdemo"), &[]).exits(0);
     lab.on(NODE, "rm /run/fail; dpkg --configure -a");
 
     lab.on(NODE, "echo 'deb http://127.0.0.1:9/gone nosuch main' >/etc/apt/sources.list.d/gone.list; rm -f /var/lib/apt/lists/*Packages*");
-    lab.run("apply", &tree, &["--yes"]).exits(0);
-    let missing = playbook(lab, r#"package = { name = "skep-no-such" }"#);
-    lab.run("apply", &missing, &["--yes"])
+    lab.run("apply", &package("tree"), &["--yes"]).exits(0);
+    lab.run("apply", &package("skep-no-such"), &["--yes"])
         .exits(1)
         .says("Unable to locate package skep-no-such")
         .says("127.0.0.1:9");

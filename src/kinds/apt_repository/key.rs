@@ -156,7 +156,7 @@ pub(super) fn replaced(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
-    use super::super::openpgp::tests::{FINGERPRINT, KEY};
+    use super::super::samples::{FINGERPRINT, KEY};
     use super::*;
 
     #[test]

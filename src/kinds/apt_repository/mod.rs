@@ -317,4 +317,6 @@ fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), InvalidFiel
 }
 
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;

@@ -110,7 +110,7 @@ fn fingerprint(body: &[u8]) -> Result<String, String> {
 }
 
 /// Returns the content of all armoured blocks (RFC 9580, 6.2).
-fn without_armour(key: &[u8]) -> Result<Vec<u8>, String> {
+pub(super) fn without_armour(key: &[u8]) -> Result<Vec<u8>, String> {
     let text = std::str::from_utf8(key).map_err(|_| "the armour is not text")?;
     let (mut binary, mut block, mut state) = (Vec::new(), String::new(), ArmourPart::Outside);
     for line in text.lines().map(str::trim_end) {
@@ -166,22 +166,10 @@ pub(super) fn normalized(fingerprint: &str) -> Result<String, String> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::super::samples::{FINGERPRINT, KEY, RSA, RSA_FINGERPRINT, binary};
     use super::*;
-
-    /// An Ed25519 key of version 4 with a subkey, made by GnuPG 2.4.
-    pub(in super::super) const KEY: &str = include_str!("samples/ed25519.asc");
-    /// Its fingerprint, as GnuPG prints it.
-    pub(in super::super) const FINGERPRINT: &str = "AF0970D0EB946070A5811208D4CE2C01AE039AF6";
-    /// An RSA key, made by GnuPG 2.4.
-    pub(in super::super) const RSA: &str = include_str!("samples/rsa.asc");
-    pub(in super::super) const RSA_FINGERPRINT: &str = "7A0880B6EA81AC908EA4AEEBEF6B2821D5397C09";
-
-    /// Returns a key without its armour.
-    pub(in super::super) fn binary(key: &str) -> Vec<u8> {
-        without_armour(key.as_bytes()).unwrap()
-    }
 
     #[test]
     fn fingerprints_are_those_of_gnupg() {

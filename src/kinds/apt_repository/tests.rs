@@ -4,7 +4,7 @@
 
 use super::super::trial::{self, TrialFiles};
 use super::openpgp::ARMOUR;
-use super::openpgp::tests::{FINGERPRINT, KEY, RSA, RSA_FINGERPRINT, binary};
+use super::samples::{FINGERPRINT, KEY, RSA, RSA_FINGERPRINT, binary};
 use super::*;
 use crate::model::{Action, Operation, QueryAnswer, ShellQuery};
 
