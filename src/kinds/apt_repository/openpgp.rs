@@ -4,7 +4,7 @@
 
 use base64ct::{Base64, Encoding as _};
 use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::base::hex;
 
@@ -49,7 +49,7 @@ fn packet(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let number = |bytes: &[u8]| {
         bytes
             .iter()
-            .fold(0usize, |sum, one| (sum << 8) | *one as usize)
+            .fold(0_usize, |sum, one| (sum << 8) | *one as usize)
     };
     let (tag, length, rest) = match header {
         0x00..=0x7f => return None,
