@@ -1,8 +1,10 @@
-//! Masks values that no message may show. A value is secret if its key is named like a secret. The
-//! functions work on plain text because a file with a syntax error has no tree and may still hold
-//! a password.
+//! Masks values that no message may show. A value is secret if its key is named like a secret, and
+//! so is a password in a URL. The functions work on plain text because a file with a syntax error
+//! has no tree and may still hold a password.
 
 use std::ops::Range;
+
+use crate::base::url_passwords;
 
 const SECRET_WORDS: &[&str] = &[
     "password",
@@ -82,6 +84,14 @@ fn secret_ranges(text: &str) -> Vec<Range<usize>> {
             ranges.push(start..start + value_length(&text[start..]));
         }
     }
+    for password in url_passwords(text) {
+        let overlaps =
+            |range: &Range<usize>| range.start < password.end && password.start < range.end;
+        if !ranges.iter().any(overlaps) {
+            ranges.push(password);
+        }
+    }
+    ranges.sort_by_key(|range| range.start);
     ranges
 }
 
@@ -134,6 +144,18 @@ mod tests {
             masked,
             "user = \"ann\"\nbecome_password = ************ # note\nx = { api-token = *****, b = 1 }\n"
         );
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked() {
+        let text = "http-proxy = \"http://u:abc@p:3128\"\nproxy_password = \"http://u:x@y\"\n";
+        let masked = mask(text);
+        assert_eq!(
+            masked,
+            "http-proxy = \"http://u:***@p:3128\"\nproxy_password = **************\n"
+        );
+        assert!(touches_secret(text, &(23..26)));
+        assert!(!touches_secret(text, &(0..4)));
     }
 
     #[test]

@@ -29,10 +29,16 @@ patiently() {
     fi
     case $output in
       *"E: Could not get lock"* | *"E: Unable to lock directory"* | *"E: Unable to acquire the dpkg frontend lock"*) ;;
-      *"frontend lock was locked by another process"* | *"status database is locked by another process"*) ;;
+      # dpkg names the program since 1.22: "dpkg frontend lock was locked by apt-get process with pid 7".
+      *" lock was locked by "* | *"status database is locked by another process"*) ;;
       *)
         # Lines about progress would only hide the reason.
         printf '%s\n' "$output" | grep -v -E '^(Selecting|Preparing|Unpacking|Setting up|Processing|Removing|Get:|Hit:|Fetched|Reading|Building|\(Reading)' >&2 || :
+        case $output in
+          *"package lists or status file could not be parsed"* | *"Unable to parse package file"* | *"Problem with MergeList"* | *"package cache file is corrupted"*)
+            echo "a file below /var/lib/apt/lists is damaged: remove the files there on the host (rm -rf /var/lib/apt/lists/*), then run again" >&2
+            ;;
+        esac
         return "$status"
         ;;
     esac
@@ -82,6 +88,23 @@ mod tests {
         let busy = "echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 7 (apt)' >&2; exit 100";
         let (result, tries) = try_it(&format!("[ \"$tries\" -ge 2 ] || {{ {busy}; }}\necho done"));
         assert_eq!((result.unwrap().trim(), tries), ("done", 2));
+        // The words of dpkg since 1.22.
+        let busy = "echo 'dpkg: error: dpkg frontend lock was locked by /usr/bin/apt-get process with pid 7' >&2; exit 2";
+        let (result, tries) = try_it(&format!("[ \"$tries\" -ge 2 ] || {{ {busy}; }}\necho done"));
+        assert_eq!((result.unwrap().trim(), tries), ("done", 2));
+    }
+
+    #[test]
+    fn damaged_lists_are_named() {
+        // The words of apt 2 and 3.
+        for words in [
+            "E: The package lists or status file could not be parsed or opened.",
+            "E: Unable to parse package file /var/lib/apt/lists/x_Packages (1)",
+        ] {
+            let (result, _) = try_it(&format!("echo '{words}' >&2; exit 100"));
+            let error = result.unwrap_err();
+            assert!(error.contains("rm -rf /var/lib/apt/lists/*"), "{error}");
+        }
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl ResourceKind for FileResource {
         Ok(())
     }
 
+    fn swarm_conflict(&self) -> Option<String> {
+        let setting = super::engine_settings::incompatible_file(self.path.as_str(), &self.wanted);
+        setting.map(str::to_owned)
+    }
+
     fn queries(&self) -> Vec<Query> {
         match self.state {
             DesiredState::Present => vec![Query::content(self.path.as_str())],

@@ -15,6 +15,7 @@ pub mod config;
 pub mod daemon_json;
 mod data_volume;
 pub mod directory;
+mod engine_settings;
 pub mod file;
 pub mod firewall;
 pub mod group;

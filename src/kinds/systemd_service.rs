@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::AbsolutePath;
+use super::engine_settings::{RestartHazard, restart_hazard, restart_queries};
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
@@ -32,6 +33,8 @@ pub struct SystemdServiceResource {
 pub struct SystemdServiceState {
     unit: UnitState,
     newer: Vec<String>,
+    /// Reason why Docker Engine would not come back from a start.
+    hazard: Option<RestartHazard>,
 }
 
 /// Units whose restart stops containers, or makes a manager unavailable.
@@ -61,16 +64,33 @@ systemctl "$1" -- "$2"
 "#;
 
 /// Arguments: `$1` is `start` or `restart`, `$2` the unit. A unit that failed too often starts
-/// again only after `reset-failed`.
+/// again only after `reset-failed`, and so does a unit that it requires. An error begins with
+/// systemctl's own reason, then come the last errors of the unit's processes.
 const START: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1; then
   printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
   exit 1
 fi
-systemctl reset-failed -- "$2" 2>/dev/null || true
-if ! systemctl "$1" -- "$2" || ! systemctl is-active --quiet -- "$2"; then
-  systemctl status --no-pager --full --lines=30 -- "$2" >&2 || true
-  exit 1
+required=$(systemctl show --property=Requires --value -- "$2" 2>/dev/null) || required=''
+for unit in "$2" $required; do
+  systemctl reset-failed -- "$unit" 2>/dev/null || :
+done
+began=$(date +%s)
+said=''
+if said=$(systemctl "$1" -- "$2" 2>&1) && systemctl is-active --quiet -- "$2"; then
+  exit 0
 fi
+printf '%s\n' "$said" | grep -v -e '^See "systemctl' -e '^$' | tail -n 2 >&2 || :
+log() { journalctl --since "@$began" -o cat --no-pager "$@" 2>/dev/null || :; }
+for unit in "$2" $required; do
+  state=$(systemctl show --property=ActiveState --value -- "$unit" 2>/dev/null) || state=''
+  # A service that systemd starts again and again is `activating` between two attempts.
+  if [ "$state" = failed ] || [ "$unit" = "$2" ]; then
+    why=$(log "_SYSTEMD_UNIT=$unit" | grep -i -e fatal -e failed -e unable -e error | tail -n 1)
+    [ -n "$why" ] || why=$(log --unit "$unit" | tail -n 2)
+    [ -z "$why" ] || printf '%s: %s\n' "$unit" "$why" >&2
+  fi
+done
+exit 1
 "#;
 
 /// Time for a unit to start or stop: five minutes (the Engine stops its containers first).
@@ -132,9 +152,14 @@ impl ResourceKind for SystemdServiceResource {
             .restart_when_newer
             .iter()
             .map(|path| Query::path(path.as_str()));
+        let engine = match self.starts_engine() {
+            true => restart_queries(),
+            false => Vec::new(),
+        };
         [Query::Shell(ShellQuery::Unit(self.name.clone()))]
             .into_iter()
             .chain(files)
+            .chain(engine)
             .collect()
     }
 
@@ -149,7 +174,19 @@ impl ResourceKind for SystemdServiceResource {
                 newer.push(path.to_string());
             }
         }
-        Ok(Observation::Known(SystemdServiceState { unit, newer }))
+        let hazard = if self.starts_engine() {
+            match restart_hazard(answers)? {
+                Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+                Observation::Known(hazard) => hazard,
+            }
+        } else {
+            None
+        };
+        Ok(Observation::Known(SystemdServiceState {
+            unit,
+            newer,
+            hazard,
+        }))
     }
 
     fn plan(&self, observed: &Self::Observed) -> Result<Option<Change>, Refusal> {
@@ -200,6 +237,21 @@ impl ResourceKind for SystemdServiceResource {
 }
 
 impl SystemdServiceResource {
+    /// Returns true if the resource may start or restart Docker Engine.
+    fn starts_engine(&self) -> bool {
+        let starts = self.running == Some(true) || !self.restart_when_newer.is_empty();
+        self.name == "docker.service" && starts
+    }
+
+    /// Returns the step that starts or restarts the unit, or a step that fails if Docker Engine
+    /// would not come back.
+    fn start(&self, verb: &str, hazard: Option<&RestartHazard>) -> Step {
+        match hazard {
+            Some(hazard) => hazard.step(format!("{verb} {}", self.name)),
+            None => self.step(verb, START),
+        }
+    }
+
     fn step(&self, verb: &str, script: &'static str) -> Step {
         Step::script(format!("{verb} {}", self.name), script, [verb, &self.name])
             .with_timeout(TIMEOUT)
@@ -260,14 +312,14 @@ impl SystemdServiceResource {
                 .disturbing(disturbs),
             Some(true) if !unit.is_active() => change
                 .field("running", before, yes_or_no(true))
-                .step(self.step("start", START)),
+                .step(self.start("start", observed.hazard.as_ref())),
             _ if unit.is_active() && !observed.newer.is_empty() => change
                 .field(
                     "started",
                     DisplayValue::text(format!("before {}", observed.newer.join(", "))),
                     DisplayValue::text("after"),
                 )
-                .step(self.step("restart", START))
+                .step(self.start("restart", observed.hazard.as_ref()))
                 .disturbing(disturbs),
             _ => change,
         }
@@ -295,17 +347,30 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{PathState, PathType, QueryAnswer};
+    use crate::model::{DockerAnswer, Operation, PathState, PathType, QueryAnswer};
 
     fn unit(properties: &[(&str, &str)]) -> HostAnswers {
         let properties = properties
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        HostAnswers::default().with(
-            Query::Shell(ShellQuery::Unit("docker.service".into())),
-            QueryAnswer::Unit(UnitState { properties }),
-        )
+        HostAnswers::default()
+            .with(
+                Query::Shell(ShellQuery::Unit("docker.service".into())),
+                QueryAnswer::Unit(UnitState { properties }),
+            )
+            .with(
+                Query::content("/etc/docker/daemon.json"),
+                QueryAnswer::Path(None),
+            )
+            .with(
+                Query::docker("/info"),
+                QueryAnswer::Engine(DockerAnswer::Absent),
+            )
+            .with(
+                Query::path("/var/lib/docker/swarm/docker-state.json"),
+                QueryAnswer::Path(None),
+            )
     }
 
     fn running(file_state: &str) -> HostAnswers {
@@ -389,12 +454,14 @@ mod tests {
                 modified,
                 ..trial::path_state(PathType::File, 0o644)
             };
-            (
-                Query::path("/etc/docker/daemon.json"),
-                QueryAnswer::Path(Some(state)),
-            )
+            QueryAnswer::Path(Some(state))
         };
-        let at = |answers: HostAnswers, (query, answer)| answers.with(query, answer);
+        let at = |answers: HostAnswers, answer: QueryAnswer| {
+            let path = "/etc/docker/daemon.json";
+            answers
+                .with(Query::path(path), answer.clone())
+                .with(Query::content(path), answer)
+        };
         let change = trial::plan(&service, &at(running("enabled"), file(1001))).unwrap();
         assert_eq!(
             trial::fields(&change),
@@ -408,10 +475,7 @@ mod tests {
             )
         );
         assert!(trial::plan(&service, &at(running("enabled"), file(1000))).is_none());
-        let missing = running("enabled").with(
-            Query::path("/etc/docker/daemon.json"),
-            QueryAnswer::Path(None),
-        );
+        let missing = at(running("enabled"), QueryAnswer::Path(None));
         assert!(trial::plan(&service, &missing).is_none());
         // A stopped unit is started, and not also restarted.
         let stopped = unit(&[
@@ -425,6 +489,75 @@ mod tests {
                 .steps
                 .len(),
             1
+        );
+    }
+
+    #[test]
+    fn engine_that_would_not_come_back_is_not_restarted() {
+        let service = docker("running = true\nrestart_when_newer = ['/etc/docker/daemon.json']");
+        let file = PathState {
+            modified: 2000,
+            content: Some(br#"{"live-restore": true}"#.into()),
+            ..trial::path_state(PathType::File, 0o644)
+        };
+        let path = "/etc/docker/daemon.json";
+        let with_file = |answers: HostAnswers| {
+            answers
+                .with(Query::path(path), QueryAnswer::Path(Some(file.clone())))
+                .with(Query::content(path), QueryAnswer::Path(Some(file.clone())))
+        };
+        let node = DockerAnswer::Response {
+            status: 200,
+            body: serde_json::json!({"Swarm": {"LocalNodeState": "active"}}),
+        };
+        let member =
+            with_file(running("enabled")).with(Query::docker("/info"), QueryAnswer::Engine(node));
+        let change = trial::plan(&service, &member).unwrap();
+        let Operation::Blocked { why, hint } = &change.steps[0].act else {
+            panic!("{:?}", change.steps)
+        };
+        assert!(why.contains("live-restore = true"), "{why}");
+        assert!(hint.contains("remove the setting"), "{hint}");
+        let alone = trial::plan(&service, &with_file(running("enabled"))).unwrap();
+        assert_eq!(trial::scripts(&alone), [START]);
+    }
+
+    /// Runs the start with a substitute for systemctl that fails with `said`, and a journal.
+    fn failed_start(said: &str, journal: &str) -> String {
+        let scratch = trial::ScratchFolder::new();
+        let systemctl = format!(
+            "case \"$1\" in\ncat | reset-failed) exit 0 ;;\n\
+             show) case \"$2\" in *Requires) echo 'x.socket sys.slice' ;; *) [ \"$5\" != x.socket ] || echo failed ;; esac; exit 0 ;;\n\
+             *) printf '{said}' >&2; exit 1 ;;\nesac"
+        );
+        for (name, text) in [("systemctl", systemctl), ("journalctl", journal.into())] {
+            std::fs::write(scratch.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            trial::run("chmod 755 \"$1\"", &[scratch.path(name)], b"", &[]).unwrap();
+        }
+        let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
+        let arguments = ["start".to_owned(), "docker.service".to_owned()];
+        trial::run(START, &arguments, b"", &[("PATH", &path)]).unwrap_err()
+    }
+
+    #[test]
+    fn failed_start_says_its_cause() {
+        let masked = "Failed to start docker.service: Unit docker.socket is masked.\\n";
+        let said = failed_start(masked, "exit 0");
+        assert!(said.contains("Unit docker.socket is masked"), "{said}");
+
+        let job = "Job for docker.service failed.\\nSee \"systemctl status docker.service\" for details.\\n";
+        let clash =
+            "unable to configure the Docker daemon: hosts: (from flag: [fd://], from file: x)";
+        let journal = format!(
+            "for last; do :; done\ncase $last in _SYSTEMD_UNIT=docker.service) echo Starting; echo '{clash}'; echo bye ;; x.socket) echo 'x.socket: address in use' ;; esac"
+        );
+        let said = failed_start(job, &journal);
+        assert!(said.contains("Job for docker.service failed."), "{said}");
+        assert!(said.contains(&format!("docker.service: {clash}")), "{said}");
+        assert!(said.contains("x.socket: address in use"), "{said}");
+        assert!(
+            !said.contains("systemctl status") && !said.contains("bye"),
+            "{said}"
         );
     }
 

@@ -3,6 +3,7 @@
 //! changes; `check` shows the same list as drift.
 
 use super::Step;
+use crate::base::mask_url_passwords;
 
 /// Effect of a change on its resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
@@ -48,9 +49,9 @@ pub enum DisplayValue {
 }
 
 impl DisplayValue {
-    /// Makes a short text value.
+    /// Makes a short text value. Passwords in its URLs are replaced by `***`.
     pub fn text(value: impl Into<String>) -> Self {
-        Self::Text(value.into())
+        Self::Text(mask_url_passwords(&value.into()).into_owned())
     }
 }
 
@@ -114,14 +115,22 @@ impl Change {
         }
     }
 
-    /// Adds a field that differs.
+    /// Adds a field that differs. If both values look alike, because they differ in a password
+    /// that is not shown, the plan says so.
     #[must_use]
     pub fn field(
         mut self,
         field: impl Into<String>,
         before: DisplayValue,
-        after: DisplayValue,
+        mut after: DisplayValue,
     ) -> Self {
+        let is_alike = before == after;
+        if let DisplayValue::Text(text) | DisplayValue::Lines(text) = &mut after
+            && is_alike
+            && text.contains(":***@")
+        {
+            text.push_str(" (with another password)");
+        }
         self.fields.push(FieldChange {
             field: field.into(),
             before,
@@ -144,10 +153,43 @@ impl Change {
         self
     }
 
-    /// Adds a note.
+    /// Adds a note. Passwords in its URLs are replaced by `***`.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+        self.notes
+            .push(mask_url_passwords(&note.into()).into_owned());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passwords_in_urls_are_in_no_value_and_no_note() {
+        let proxy = |password: &str| format!("http://u:{password}@proxy:3128");
+        let change = Change::new(Action::Update)
+            .field(
+                "http-proxy",
+                DisplayValue::text(proxy("OLD")),
+                DisplayValue::text(proxy("NEW")),
+            )
+            .field(
+                "/etc/x.conf",
+                DisplayValue::content(format!("a\nP={}\n", proxy("OLD")).as_bytes()),
+                DisplayValue::content(format!("b\nP={}\n", proxy("NEW")).as_bytes()),
+            )
+            .note(proxy("OLD"));
+        let shown = format!("{change:?}");
+        assert!(!shown.contains("OLD") && !shown.contains("NEW"), "{shown}");
+        assert_eq!(
+            change.fields[0].after,
+            DisplayValue::text("http://u:***@proxy:3128 (with another password)")
+        );
+        assert_eq!(
+            change.fields[1].after,
+            DisplayValue::Lines("b\nP=http://u:***@proxy:3128\n".into())
+        );
     }
 }

@@ -4,19 +4,19 @@
 use sha2::{Digest as _, Sha256};
 
 use super::DisplayValue;
-use crate::base::hex;
+use crate::base::{hex, mask_url_passwords};
 
 /// Longest text that a plan shows in full, in bytes (64 KiB).
 const LONGEST_SHOWN: usize = 64 * 1024;
 
 impl DisplayValue {
     /// Makes the value for the content of a file: [`DisplayValue::Lines`] for readable text below
-    /// 64 KiB, otherwise `sha256:... (N bytes)`.
+    /// 64 KiB, otherwise `sha256:... (N bytes)`. Passwords in URLs are replaced by `***`.
     #[must_use]
     pub fn content(content: &[u8]) -> Self {
         match std::str::from_utf8(content) {
             Ok(text) if content.len() < LONGEST_SHOWN && is_readable(text) => {
-                Self::Lines(text.to_owned())
+                Self::Lines(mask_url_passwords(text).into_owned())
             }
             _ => Self::Text(format!(
                 "sha256:{} ({} bytes)",

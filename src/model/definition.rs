@@ -118,6 +118,14 @@ impl Resource for DefinedResource {
         self.resource.expected_member()
     }
 
+    fn swarm_conflict(&self) -> Option<String> {
+        self.resource.swarm_conflict()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        self.resource.warnings()
+    }
+
     fn data_directories(&self) -> Vec<String> {
         self.resource.data_directories()
     }

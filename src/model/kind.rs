@@ -69,6 +69,18 @@ pub trait ResourceKind: serde::de::DeserializeOwned + Send + Sync + 'static {
         None
     }
 
+    /// Returns the setting of the resource with which Docker Engine does not start on a node of a
+    /// swarm. A host with such a resource and with one that makes it a member of the swarm is an
+    /// error, found before any connection.
+    fn swarm_conflict(&self) -> Option<String> {
+        None
+    }
+
+    /// Returns warnings about the table, one sentence each. They do not stop a run.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Returns the directories whose content the resource declares to the services.
     fn data_directories(&self) -> Vec<String> {
         Vec::new()
@@ -190,6 +202,14 @@ pub trait Resource: Send + Sync {
     fn expected_member(&self) -> Option<ExpectedMember> {
         None
     }
+    /// See [`ResourceKind::swarm_conflict`].
+    fn swarm_conflict(&self) -> Option<String> {
+        None
+    }
+    /// See [`ResourceKind::warnings`].
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// See [`ResourceKind::data_directories`].
     fn data_directories(&self) -> Vec<String> {
         Vec::new()
@@ -224,6 +244,14 @@ impl<K: ResourceKind> Resource for K {
 
     fn expected_member(&self) -> Option<ExpectedMember> {
         ResourceKind::expected_member(self)
+    }
+
+    fn swarm_conflict(&self) -> Option<String> {
+        ResourceKind::swarm_conflict(self)
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        ResourceKind::warnings(self)
     }
 
     fn data_directories(&self) -> Vec<String> {

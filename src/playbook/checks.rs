@@ -1,5 +1,5 @@
 //! Checks over all hosts and plays of a run: claims that only one host may make, contradictions,
-//! and hosts in no play.
+//! settings that no node of a swarm survives, and hosts in no play.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +20,10 @@ use super::Playbook;
 pub(super) struct RunChecks {
     claims: IndexMap<String, IndexMap<HostName, SourceSpan>>,
     contents: HashMap<HostName, HashMap<String, (Arc<serde_json::Value>, SourceSpan)>>,
+    /// Place of the resource that makes a host a member of the swarm.
+    members: HashMap<HostName, SourceSpan>,
+    /// Settings with which Docker Engine does not start on a node of a swarm.
+    conflicts: Vec<(HostName, String, SourceSpan)>,
 }
 
 impl RunChecks {
@@ -35,6 +39,15 @@ impl RunChecks {
     ) {
         if let Some(claim) = resource.singleton_claim() {
             self.claim(host, claim, place);
+        }
+        if resource.expected_member().is_some() {
+            self.member(host, place);
+        }
+        if let Some(setting) = resource.swarm_conflict() {
+            self.conflict(host, setting, place);
+        }
+        for warning in resource.warnings() {
+            diagnostics.push(Diagnostic::warning(warning).at(place.clone()).on_host(host));
         }
         let id = resource.id();
         let of_host = self.contents.entry(host.clone()).or_default();
@@ -63,8 +76,41 @@ impl RunChecks {
             .or_insert_with(|| place.clone());
     }
 
-    /// Reports each claim that several hosts make.
+    /// Records that a resource makes its host a member of the swarm.
+    pub(super) fn member(&mut self, host: &HostName, place: &SourceSpan) {
+        self.members
+            .entry(host.clone())
+            .or_insert_with(|| place.clone());
+    }
+
+    /// Records a setting of a host that no member of a swarm survives.
+    pub(super) fn conflict(&mut self, host: &HostName, setting: String, place: &SourceSpan) {
+        self.conflicts.push((host.clone(), setting, place.clone()));
+    }
+
+    /// Reports settings of members of the swarm with which Docker Engine does not start.
+    fn report_conflicts(&self, diagnostics: &mut Diagnostics) {
+        for (host, setting, place) in &self.conflicts {
+            let Some(member) = self.members.get(host) else {
+                continue;
+            };
+            let message = format!(
+                "`{setting}` and swarm mode exclude each other: Docker Engine does not start with both"
+            );
+            let error = Diagnostic::error(message)
+                .at(place.clone())
+                .related(
+                    member.clone(),
+                    "the host becomes a member of the swarm here",
+                )
+                .on_host(host);
+            diagnostics.push(error.hint("remove the setting, or `swarm_member`"));
+        }
+    }
+
+    /// Reports each claim that several hosts make, and settings that no node of a swarm survives.
     pub(super) fn report(self, diagnostics: &mut Diagnostics) {
+        self.report_conflicts(diagnostics);
         for (claim, hosts) in self.claims {
             let names: Vec<String> = hosts.keys().map(ToString::to_string).collect();
             let mut places = hosts.into_values();
@@ -129,9 +175,14 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::*;
     use crate::diagnostic::SourceFile;
-    use crate::model::{Examination, ExamineError, HostAnswers, Query};
+    use crate::model::{Examination, ExamineError, ExpectedMember, HostAnswers, Query};
 
-    struct ClaimingResource(Option<&'static str>);
+    #[derive(Default)]
+    struct ClaimingResource {
+        claim: Option<&'static str>,
+        conflict: Option<&'static str>,
+        member: bool,
+    }
 
     impl Resource for ClaimingResource {
         fn id(&self) -> String {
@@ -147,18 +198,40 @@ mod tests {
             Ok(Examination::InSync)
         }
         fn singleton_claim(&self) -> Option<String> {
-            self.0.map(str::to_owned)
+            self.claim.map(str::to_owned)
+        }
+        fn swarm_conflict(&self) -> Option<String> {
+            self.conflict.map(str::to_owned)
+        }
+        fn expected_member(&self) -> Option<ExpectedMember> {
+            self.member.then_some(ExpectedMember {
+                says_availability: false,
+                may_manage: false,
+            })
         }
     }
 
     fn reported(claims: &[(&str, usize, Option<&'static str>)]) -> Diagnostics {
+        let resources = claims.iter().map(|(host, offset, claim)| {
+            let resource = ClaimingResource {
+                claim: *claim,
+                ..ClaimingResource::default()
+            };
+            (*host, *offset, resource)
+        });
+        report_of(resources)
+    }
+
+    fn report_of<'a>(
+        resources: impl IntoIterator<Item = (&'a str, usize, ClaimingResource)>,
+    ) -> Diagnostics {
         let source = SourceFile::new("site.toml", "first\nsecond\n");
         let (mut checks, mut diagnostics) = (RunChecks::default(), Diagnostics::default());
-        for (host, offset, claim) in claims {
-            let place = SourceSpan::new(&source, *offset..offset + 5);
+        for (host, offset, resource) in resources {
+            let place = SourceSpan::new(&source, offset..offset + 5);
             checks.note(
                 &HostName::new(host),
-                &ClaimingResource(*claim),
+                &resource,
                 &Arc::default(),
                 &place,
                 &mut diagnostics,
@@ -195,5 +268,46 @@ mod tests {
             ])
             .is_empty()
         );
+    }
+
+    #[test]
+    fn setting_that_no_member_survives_is_an_error_for_members_only() {
+        let conflicts = |host, offset| {
+            let resource = ClaimingResource {
+                conflict: Some("live-restore = true"),
+                ..ClaimingResource::default()
+            };
+            (host, offset, resource)
+        };
+        let member = |host, offset| {
+            let resource = ClaimingResource {
+                member: true,
+                ..ClaimingResource::default()
+            };
+            (host, offset, resource)
+        };
+        // The order of the two resources does not matter.
+        let diagnostics = report_of([
+            conflicts("a", 0),
+            member("a", 6),
+            member("b", 6),
+            conflicts("b", 0),
+            conflicts("alone", 0),
+            member("c", 6),
+        ]);
+        let only = diagnostics.iter().next().unwrap();
+        assert_eq!(diagnostics.len(), 1, "{diagnostics:?}");
+        assert!(
+            only.message
+                .starts_with("`live-restore = true` and swarm mode"),
+            "{}",
+            only.message
+        );
+        assert_eq!(
+            only.hosts.iter().map(HostName::as_str).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+        assert_eq!(only.place.as_ref().unwrap().to_string(), "site.toml:1:1");
+        assert_eq!(only.related[0].0.to_string(), "site.toml:2:1");
     }
 }

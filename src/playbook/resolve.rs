@@ -397,14 +397,25 @@ impl PlaybookResolver<'_> {
         let samples = sample_facts(deferred.site.host.as_str(), address);
         let mut failures = Diagnostics::default();
         let mut claims: HashMap<String, usize> = HashMap::new();
+        let mut conflicts: HashMap<String, usize> = HashMap::new();
+        let (host, place) = (&deferred.site.host, &deferred.declaration.place);
         for sample in &samples {
             match deferred.bind(&sample.facts) {
                 Ok(resources) => {
-                    for claim in resources
-                        .iter()
-                        .filter_map(|resource| resource.singleton_claim())
-                    {
-                        *claims.entry(claim).or_default() += 1;
+                    for resource in &resources {
+                        if let Some(claim) = resource.singleton_claim() {
+                            *claims.entry(claim).or_default() += 1;
+                        }
+                        if let Some(setting) = resource.swarm_conflict() {
+                            *conflicts.entry(setting).or_default() += 1;
+                        }
+                        if resource.expected_member().is_some() {
+                            self.checks.member(host, place);
+                        }
+                        for warning in resource.warnings() {
+                            let warning = Diagnostic::warning(warning).at(place.clone());
+                            self.diagnostics.push(warning.on_host(host));
+                        }
                     }
                 }
                 Err(errors) => {
@@ -415,13 +426,18 @@ impl PlaybookResolver<'_> {
                 }
             }
         }
-        // A claim counts if the resource makes it on every release.
+        // A claim and a conflict count if the resource makes it on every release.
         for (claim, _) in claims
             .into_iter()
             .filter(|(_, count)| *count >= samples.len())
         {
-            self.checks
-                .claim(&deferred.site.host, claim, &deferred.declaration.place);
+            self.checks.claim(host, claim, place);
+        }
+        for (setting, _) in conflicts
+            .into_iter()
+            .filter(|(_, count)| *count >= samples.len())
+        {
+            self.checks.conflict(host, setting, place);
         }
         for mut failure in failures {
             if failure.releases.len() == samples.len() {

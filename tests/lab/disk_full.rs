@@ -103,6 +103,7 @@ fn full_etc(lab: &TestLab, node: &str, inventory: &str) {
         r#"hosts_entry = { address = "10.9.9.9", names = ["full.lan"] }"#,
         r#"user_in_group = { user = "vagrant", group = "games" }"#,
         r#"group = { name = "fresh" }"#,
+        "daemon_json = { debug = true }",
         r#"sysctl = { key = "net.ipv4.conf.lo.log_martians", value = 1 }"#,
     ];
     for resource in resources {
@@ -159,6 +160,19 @@ fn no_space_for_record_and_lock(lab: &TestLab, node: &str, inventory: &str) {
         .exits(0)
         .says("the applied resources could not be recorded")
         .says("No space left on device");
+    // The record of daemon.json is written first: neither the file nor the Engine is touched.
+    let engine = playbook(lab, "engine.toml", "daemon_json = { debug = true }");
+    let files = "find /etc/docker -type f 2>/dev/null | xargs -r cksum";
+    let before = lab.on(node, files);
+    Run {
+        inventory,
+        playbook: &engine,
+        password: None,
+    }
+    .verb("apply", &[])
+    .exits(1)
+    .says("No space left on device");
+    assert_eq!(lab.on(node, files), before);
     assert_eq!(
         lab.on(node, "ls -A /var/lib/skep; umount /var/lib/skep"),
         "rest"

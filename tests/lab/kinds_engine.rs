@@ -1,5 +1,5 @@
 //! `daemon_json` and `node_labels` end to end on one node with a real Engine: the three-way merge,
-//! refusals, rollback.
+//! refusals, rollback, settings that would end the node's membership in the swarm.
 
 use crate::kinds::{Lifecycle, NODE, fields, playbook};
 use crate::test_lab::TestLab;
@@ -115,6 +115,124 @@ fn invalid_daemon_json(lab: &TestLab) {
     lab.on(NODE, "docker version >/dev/null; ! test -e /pwned");
 }
 
+/// A setting that a node of a swarm does not survive: it is refused, and nothing on the node changes.
+fn settings_that_end_the_swarm(lab: &TestLab) {
+    let state = "cat /etc/docker/daemon.json /var/lib/skep/daemon.json; ls /etc/docker; systemctl show -p MainPID docker; docker info --format '{{.Swarm.NodeID}} {{.Swarm.Cluster.ID}}'";
+    lab.on(NODE, "docker secret create keep /etc/hostname");
+    let before = lab.on(NODE, state);
+    for (table, word) in [
+        ("live-restore = true", "exclude each other"),
+        (
+            r#"data-root = "/srv/docker-data""#,
+            "lose its identity as a node of its swarm",
+        ),
+        (
+            r#"userns-remap = "default""#,
+            "lose its identity as a node of its swarm",
+        ),
+    ] {
+        let resource = playbook(lab, &format!("daemon_json = {{ {table} }}"));
+        for verb in [&["plan"][..], &["check"], &["apply", "--yes"]] {
+            lab.run(verb[0], &resource, &verb[1..]).exits(1).says(word);
+        }
+        assert_eq!(lab.on(NODE, state), before, "{table} changed something");
+    }
+    let member = playbook(
+        lab,
+        "daemon_json = { live-restore = true }\nswarm_member = { role = \"manager\" }",
+    );
+    lab.run("validate", &member, &[])
+        .exits(2)
+        .says("`live-restore = true` and swarm mode exclude each other");
+
+    // Somebody has set it by hand: no restart by skep ends the node.
+    lab.on(NODE, "cp /etc/docker/daemon.json /root/good; sleep 1.1; sed -i '0,/{/s/{/{ \"live-restore\": true,/' /etc/docker/daemon.json");
+    let restart = playbook(
+        lab,
+        r#"systemd_service = { name = "docker", running = true, restart_when_newer = ["/etc/docker/daemon.json"] }"#,
+    );
+    lab.run("apply", &restart, &["--yes"])
+        .exits(1)
+        .says("with which no node of a swarm starts");
+    let debug = playbook(lab, "daemon_json = { debug = true }");
+    lab.run("check", &debug, &[])
+        .exits(1)
+        .says("exclude each other");
+    lab.on(
+        NODE,
+        "cp -p /root/good /etc/docker/daemon.json; docker version >/dev/null",
+    );
+}
+
+/// Docker Engine that comes back as another node: `daemon_json` restores the old file, and after the
+/// restart of a unit the run stops.
+fn engine_that_comes_back_as_another_node(lab: &TestLab) {
+    let node = "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.NodeID}} {{.Swarm.Cluster.ID}}'; docker secret ls --format '{{.Name}}' | grep keep";
+    let before = lab.on(NODE, node);
+    let files = lab.on(NODE, "cat /etc/docker/daemon.json; ls /etc/docker");
+    // A folder that looks like a copy of the data, and is none.
+    lab.on(
+        NODE,
+        "mkdir -p /srv/other/swarm; echo '{}' >/srv/other/swarm/docker-state.json",
+    );
+    let moved = playbook(lab, r#"daemon_json = { data-root = "/srv/other" }"#);
+    lab.run("plan", &moved, &[])
+        .exits(0)
+        .says("the old file is restored");
+    lab.run("apply", &moved, &["--yes"])
+        .exits(1)
+        .says("the old file was restored");
+    assert_eq!(
+        lab.on(NODE, "cat /etc/docker/daemon.json; ls /etc/docker"),
+        files
+    );
+    assert_eq!(lab.on(NODE, node), before);
+
+    let start = lab.on(
+        NODE,
+        "systemctl cat docker.service | sed -n 's/^ExecStart=\\(.\\)/\\1/p' | tail -1",
+    );
+    let drop_in = playbook(
+        lab,
+        &format!(
+            "directory = {{ path = \"/etc/systemd/system/docker.service.d\" }}\n\
+             file = {{ path = \"/etc/systemd/system/docker.service.d/root.conf\", content = \"[Service]\\nExecStart=\\nExecStart={start} --data-root /srv/empty\\n\" }}\n\
+             systemd_service = {{ name = \"docker\", running = true, restart_when_newer = [\"/etc/systemd/system/docker.service.d/root.conf\"] }}"
+        ),
+    );
+    lab.run("apply", &drop_in, &["--yes"])
+        .exits(1)
+        .says("came back as another one")
+        .says("now it is in no swarm");
+    lab.on(
+        NODE,
+        "rm /etc/systemd/system/docker.service.d/root.conf; systemctl daemon-reload; systemctl restart docker; \
+         for i in $(seq 60); do docker node ls >/dev/null 2>&1 && break; sleep 0.5; done",
+    );
+    assert_eq!(lab.on(NODE, node), before);
+}
+
+/// Docker Engine hangs: its settings are unknown, and the file stays.
+fn hung_engine(lab: &TestLab) {
+    let state = "cat /etc/docker/daemon.json; ls /etc/docker";
+    let before = lab.on(NODE, state);
+    let mirror = playbook(
+        lab,
+        r#"daemon_json = { registry-mirrors = ["http://10.0.0.1:5000"] }"#,
+    );
+    lab.on(NODE, "kill -STOP $(pidof dockerd)");
+    let started = std::time::Instant::now();
+    let said = lab.run("apply", &mirror, &["--yes"]);
+    lab.on(NODE, "kill -CONT $(pidof dockerd)");
+    said.exits(1).says("Docker Engine does not answer");
+    assert!(started.elapsed().as_secs() < 150);
+    assert_eq!(lab.on(NODE, state), before);
+    lab.on(
+        NODE,
+        "for i in $(seq 60); do docker node ls >/dev/null 2>&1 && break; sleep 0.5; done; docker node ls",
+    );
+}
+
 fn node_labels(lab: &TestLab) {
     let life = Lifecycle {
         present: r#"node_labels = { "web2py.tier.db" = "true", "-x" = "\"; touch /pwned; $(touch /pwned)" }"#,
@@ -202,6 +320,9 @@ fn engine_and_swarm_kinds_lifecycle() {
     crate::kinds_cluster::secrets_and_configs(&lab);
     daemon_json(&lab);
     invalid_daemon_json(&lab);
+    settings_that_end_the_swarm(&lab);
+    engine_that_comes_back_as_another_node(&lab);
+    hung_engine(&lab);
     node_labels(&lab);
     engine_output_is_escaped(&lab);
     read_only_verbs_change_nothing(&lab);

@@ -76,6 +76,20 @@ fn packages(lab: &TestLab) {
         ["hold skepdemo: yes -> no", "skepdemo: 1.0-1 -> 2.0-1"]
     );
     lab.run("apply", &released, &["--yes"]).exits(0);
+    // A hold that somebody else has set is released only on request.
+    lab.on(NODE, "apt-mark hold skepdemo");
+    lab.run("check", &released, &[]).exits(0);
+    lab.run("apply", &released, &["--yes"]).exits(0);
+    assert_eq!(lab.on(NODE, "apt-mark showhold"), "skepdemo");
+    plan(r#"name = "skepdemo", version = "1.0", allow_downgrade = true, hold = false"#)
+        .exits(1)
+        .says("skepdemo is on hold on this host and would be changed");
+    let all = playbook(lab, r#"package = { name = "skepdemo", hold = "release" }"#);
+    lab.run("apply", &all, &["--yes"]).exits(0);
+    assert_eq!(
+        lab.on(NODE, "apt-mark showhold; cat /var/lib/skep/holds"),
+        ""
+    );
     let lower = r#"name = "skepdemo", version = "1.0""#;
     plan(lower)
         .exits(1)
@@ -196,6 +210,43 @@ fn apt_locks_and_first_boot(lab: &TestLab) {
     );
 }
 
+/// Other programs' work and faults: dpkg at work is waited for, a package of others that cannot be
+/// configured and a source that cannot be fetched are no reason to fail, and causes are named.
+fn faults_of_others(lab: &TestLab) {
+    // Each playbook replaces the one before.
+    let package = |name: &str| playbook(lab, &format!("package = {{ name = \"{name}\" }}"));
+    lab.on(
+        NODE,
+        "apt-get install -y skepdemo
+         mkdir -p /tmp/b/DEBIAN; printf 'Package: slowpkg\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: x\n' >/tmp/b/DEBIAN/control
+         printf '#!/bin/sh\n: >/run/slow; sleep 6\n' >/tmp/b/DEBIAN/postinst; chmod 755 /tmp/b/DEBIAN/postinst; dpkg-deb -b /tmp/b /root/slow.deb >/dev/null
+         setsid apt-get -y install /root/slow.deb >/root/log 2>&1 &
+         while [ ! -e /run/slow ]; do sleep 0.1; done",
+    );
+    lab.run("check", &package("skepdemo"), &[]).exits(0);
+    lab.run("apply", &package("tree"), &["--yes"]).exits(0);
+    lab.on(NODE, "dpkg -s slowpkg >/dev/null && dpkg -r slowpkg tree");
+
+    // skepother cannot be configured.
+    lab.on(
+        NODE,
+        "touch /run/fail; ! dpkg -i /opt/repo/skepother_3.0.deb",
+    );
+    lab.run("check", &package("skepdemo"), &[]).exits(0);
+    lab.on(NODE, "rm /run/fail; dpkg --configure -a");
+
+    lab.on(NODE, "echo 'deb http://127.0.0.1:9/gone nosuch main' >/etc/apt/sources.list.d/gone.list; rm -f /var/lib/apt/lists/*Packages*");
+    lab.run("apply", &package("tree"), &["--yes"]).exits(0);
+    lab.run("apply", &package("skep-no-such"), &["--yes"])
+        .exits(1)
+        .says("Unable to locate package skep-no-such")
+        .says("127.0.0.1:9");
+    lab.on(
+        NODE,
+        "rm /etc/apt/sources.list.d/gone.list; apt-get update; dpkg -r tree",
+    );
+}
+
 fn repositories(lab: &TestLab) {
     let address = lab
         .on(NODE, "sed -n 's|^URIs: \\(http://[0-9.]*\\)/.*|\\1|p' /etc/apt/sources.list.d/skep-lab.sources | head -1");
@@ -252,6 +303,69 @@ fn repositories(lab: &TestLab) {
         NODE,
         "! test -e /etc/apt/sources.list.d/wrong.sources && apt-get update",
     );
+    changed_repositories(lab, &uri);
+}
+
+/// A source that worked, and a change of it that cannot: the old bytes stay, and apt works.
+fn changed_repositories(lab: &TestLab, uri: &str) {
+    let table = |more: &str, key: &str| {
+        format!(
+            "apt_repository = {{ name = \"docker\", uri = \"{uri}\", {more} components = [\"stable\"], key = {{ url = \"{uri}/gpg\"{key} }} }}"
+        )
+    };
+    let resource = table("", "");
+    lab.run("apply", &playbook(lab, &resource), &["--yes"])
+        .exits(0)
+        .says("over http:// without a `fingerprint`");
+    let files = "cd /etc/apt; cksum sources.list.d/* keyrings/*";
+    let before = lab.on(NODE, files);
+    let suite = playbook(lab, &table("suite = \"nowhere\",", ""));
+    lab.run("apply", &suite, &["--yes"])
+        .exits(1)
+        .says("does not have a Release file")
+        .says("nothing was changed");
+    assert_eq!(lab.on(NODE, files), before);
+    lab.on(NODE, "apt-get update");
+    let stranger = format!(", fingerprint = \"{}\"", "AB".repeat(20));
+    lab.run("apply", &playbook(lab, &table("", &stranger)), &["--yes"])
+        .exits(1)
+        .says("but the playbook expects ABAB");
+    assert_eq!(lab.on(NODE, files), before);
+
+    // Somebody replaces the key on the host.
+    lab.on(
+        NODE,
+        "cp /etc/apt/keyrings/docker.asc /root/good.asc; sed -i '2i Comment: replaced' /etc/apt/keyrings/docker.asc",
+    );
+    lab.run("check", &playbook(lab, &resource), &[])
+        .exits(3)
+        .says("another key than skep has fetched");
+    lab.run("apply", &playbook(lab, &resource), &["--yes"])
+        .exits(0);
+    assert_eq!(lab.on(NODE, files), before);
+    // The expected fingerprint is that of the lab's key; gpg is not needed on the node.
+    let key = lab.write(
+        "lab-key.asc",
+        &lab.on(NODE, "cat /etc/apt/keyrings/docker.asc"),
+    );
+    let listed = std::process::Command::new("gpg")
+        .args(["--show-keys", "--with-colons", &key])
+        .output()
+        .unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let fingerprint = listed
+        .lines()
+        .find_map(|line| line.strip_prefix("fpr:"))
+        .unwrap()
+        .trim_matches(':');
+    let pinned = table("", &format!(", fingerprint = \"{fingerprint}\""));
+    lab.run("check", &playbook(lab, &pinned), &[])
+        .exits(0)
+        .does_not_say("over http://");
+    lab.on(NODE, "rm /etc/apt/keyrings/docker.asc");
+    lab.run("apply", &playbook(lab, &pinned), &["--yes"])
+        .exits(0);
+    assert_eq!(lab.on(NODE, files), before);
 }
 
 #[test]
@@ -260,5 +374,6 @@ fn package_kinds_lifecycle() {
     packages(&lab);
     interrupted_dpkg(&lab);
     apt_locks_and_first_boot(&lab);
+    faults_of_others(&lab);
     repositories(&lab);
 }

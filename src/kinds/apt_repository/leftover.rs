@@ -55,9 +55,10 @@ pub(super) fn find(
         } else {
             continue;
         };
-        used.extend(keys(&after));
+        // The keys of a paragraph that is disabled count: somebody may enable it again.
+        used.extend(keys(&file.path, &after));
         if after != file.content {
-            orphans.extend(keys(&file.content));
+            orphans.extend(keys(&file.path, &file.content));
             let goes = is_empty(&after) && file.path != "/etc/apt/sources.list";
             let (path, before) = (file.path.clone(), file.content.clone());
             leftovers.push(SourceFileEdit {
@@ -115,7 +116,7 @@ fn without_paragraphs(
             .any(|uri| suites.iter().any(|suite| wanted.is(uri, suite)));
         let disabled = field(&paragraph, "Enabled")
             .first()
-            .is_some_and(|word| matches!(word.as_str(), "no" | "false"));
+            .is_some_and(|word| is_no(word));
         if !named || disabled {
             kept.push_str(&paragraph);
         } else if uris.len() > 1 || suites.len() > 1 {
@@ -173,18 +174,56 @@ fn field(paragraph: &str, name: &str) -> Vec<String> {
     words
 }
 
-/// Returns the key files that a source file names outside comments.
-fn keys(content: &str) -> Vec<String> {
-    let lines = content
-        .lines()
-        .filter(|line| !line.trim_start().starts_with('#'));
-    let value = |line: &str| {
-        let at = line.to_ascii_lowercase().find("signed-by")?;
-        let value = line[at + "signed-by".len()..].trim_start_matches([':', '=', ' ', '\t', '"']);
-        let value = value.split([']', ' ', ',', '"']).next().unwrap_or_default();
-        value.starts_with('/').then(|| value.to_owned())
+/// Returns true for the words that apt takes for "no" (`StringToBool` of apt).
+fn is_no(word: &str) -> bool {
+    let word = word.to_ascii_lowercase();
+    matches!(
+        word.as_str(),
+        "no" | "false" | "without" | "off" | "disable" | "0"
+    )
+}
+
+/// Returns the key files that a source file names outside comments: with the field `Signed-By` of
+/// deb822 files, which may continue on further lines and may also hold a key itself, or with the
+/// option `signed-by` of one-line lists. Both take several values.
+fn keys(path: &str, content: &str) -> Vec<String> {
+    let values: Vec<String> = if path.ends_with(".sources") {
+        let paragraphs = paragraphs(content);
+        let fields = paragraphs.iter();
+        fields
+            .flat_map(|paragraph| field(paragraph, "Signed-By"))
+            .collect()
+    } else {
+        content.lines().flat_map(signed_by_options).collect()
     };
-    lines.filter_map(value).collect()
+    let values = values
+        .iter()
+        .flat_map(|value| value.split(','))
+        .map(|value| value.trim_matches(['"', '\'']));
+    values
+        .filter(|value| value.starts_with('/'))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Returns the values of `signed-by` in the options of a line `deb [options] ...`.
+fn signed_by_options(line: &str) -> Vec<String> {
+    let line = line.split('#').next().unwrap_or_default();
+    let options = line
+        .split_once('[')
+        .and_then(|(_, rest)| rest.split_once(']'));
+    let options = options.map_or("", |(options, _)| options);
+    // Apt also accepts spaces around the sign.
+    let options = options
+        .replace(" =", "=")
+        .replace("= ", "=")
+        .replace("+=", "=");
+    options
+        .split_whitespace()
+        .filter_map(|option| option.split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("signed-by"))
+        .map(|(_, value)| value.to_owned())
+        .collect()
 }
 
 /// Returns true for a key that an administrator installed, and never for a key of the distribution.
@@ -319,5 +358,65 @@ mod tests {
         ];
         let (leftovers, keys) = find(&files, wanted()).unwrap();
         assert_eq!((leftovers.len(), keys), (1, Vec::new()));
+    }
+
+    #[test]
+    fn keeps_a_key_that_another_source_names_in_any_form() {
+        let key = "/usr/share/keyrings/d.gpg";
+        let other = "Types: deb\nURIs: https://other\nSuites: x\nComponents: main\n";
+        for (path, naming) in [
+            ("y.sources", format!("{other}Signed-By: {key}\n")),
+            ("y.sources", format!("{other}Signed-By:\n {key}\n")),
+            (
+                "y.sources",
+                format!("{other}Signed-By: /etc/apt/keyrings/y.gpg\n # note\n  {key}\n"),
+            ),
+            (
+                "y.sources",
+                format!("{other}signed-by: /etc/apt/keyrings/y.gpg,{key}\n"),
+            ),
+            (
+                "y.sources",
+                format!("Enabled: no\n{other}Signed-By: {key}\n"),
+            ),
+            (
+                "y.sources",
+                format!("Types: deb\nURIs: a\nSuites: b\n\n\n{other}Signed-By: {key}\n"),
+            ),
+            (
+                "y.list",
+                format!("deb [arch=amd64 signed-by=/a.gpg,{key}] https://other x main\n"),
+            ),
+            (
+                "y.list",
+                format!("deb [ Signed-By = {key} ] https://other x main\n"),
+            ),
+        ] {
+            let file = |name: &str, content: &str| AptSourceFile {
+                path: format!("/etc/apt/sources.list.d/{name}"),
+                content: content.into(),
+            };
+            let files = [file("x.list", LINE), file(path, &naming)];
+            let (leftovers, keys) = find(&files, wanted()).unwrap();
+            assert_eq!((leftovers.len(), keys), (1, Vec::new()), "{naming}");
+        }
+        // A key within the file is none of the key files.
+        let embedded =
+            format!("{other}Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n mQ==\n");
+        assert!(keys("y.sources", &embedded).is_empty());
+        assert!(keys("y.list", &format!("# deb [signed-by={key}] x y\n")).is_empty());
+    }
+
+    #[test]
+    fn disabled_paragraph_is_left_alone_in_all_words_of_apt() {
+        let ours = "Types: deb\nURIs: https://download.docker.com/linux/ubuntu\nSuites: noble jammy\nComponents: stable\n";
+        for word in ["no", "False", "OFF", "without", "disable", "0"] {
+            let content = format!("Enabled: {word}\n{ours}");
+            assert_eq!(
+                after("/etc/apt/sources.list.d/x.sources", &content).0,
+                [],
+                "{word}"
+            );
+        }
     }
 }

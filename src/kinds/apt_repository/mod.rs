@@ -4,6 +4,7 @@
 
 mod key;
 mod leftover;
+mod openpgp;
 mod plan;
 
 use serde::Deserialize;
@@ -53,7 +54,6 @@ fn main_component() -> Vec<String> {
 pub struct AptRepositoryState {
     facts: Option<HostFacts>,
     sources: Option<PathState>,
-    keyrings: Option<PathState>,
     key: Option<PathState>,
     /// Existing files of other names that hold an older key.
     old_keys: Vec<String>,
@@ -97,16 +97,19 @@ impl ResourceKind for AptRepositoryResource {
         Ok(())
     }
 
+    fn warnings(&self) -> Vec<String> {
+        self.unsafe_key().into_iter().collect()
+    }
+
     fn queries(&self) -> Vec<Query> {
         let mut queries = vec![Query::content(self.sources_path())];
         queries.extend(self.key_path().map(Query::content));
         queries.extend(self.old_key_paths().into_iter().map(Query::path));
+        queries.push(Query::Shell(ShellQuery::AptSources));
         if self.state == DesiredState::Present {
             queries.extend([
                 Query::Shell(ShellQuery::Facts),
-                Query::Shell(ShellQuery::AptSources),
                 Query::Shell(ShellQuery::AptLists),
-                Query::path(KEYRINGS),
             ]);
         }
         queries
@@ -132,13 +135,8 @@ impl ResourceKind for AptRepositoryResource {
         let path = |path: &str| answers.path(path).map(|state| state.cloned());
         Ok(Observation::Known(AptRepositoryState {
             sources: path(&self.sources_path())?,
-            keyrings: if present { path(KEYRINGS)? } else { None },
             key: self.key_path().map(|key| path(&key)).transpose()?.flatten(),
-            files: if present {
-                answers.apt_sources()?.clone()
-            } else {
-                Vec::new()
-            },
+            files: answers.apt_sources()?.clone(),
             facts,
             old_keys,
             fetched,
@@ -175,6 +173,21 @@ impl ResourceKind for AptRepositoryResource {
 const KEYRINGS: &str = "/etc/apt/keyrings";
 
 impl AptRepositoryResource {
+    /// Returns the warning about a key that anybody on the way to the host could replace.
+    fn unsafe_key(&self) -> Option<String> {
+        match self.bound_key.as_ref()? {
+            RepositoryKey::Fetched { url, fingerprints }
+                if url.starts_with("http://") && fingerprints.is_empty() =>
+            {
+                Some(format!(
+                    "the key of the repository {} is fetched over http:// without a `fingerprint`: anybody on the way could give the host another key",
+                    self.name
+                ))
+            }
+            _ => None,
+        }
+    }
+
     fn sources_path(&self) -> String {
         format!("/etc/apt/sources.list.d/{}.sources", self.name)
     }
@@ -303,5 +316,7 @@ fn check_uri(field: &str, uri: &str, schemes: &[&str]) -> Result<(), InvalidFiel
     Ok(())
 }
 
+#[cfg(test)]
+mod samples;
 #[cfg(test)]
 mod tests;

@@ -1,32 +1,35 @@
-//! Plans the change of a repository: first the key, then the source, then the removal of older
-//! entries, then the package lists.
+//! Plans the change of a repository: the host first tries the new source with its key, and then puts
+//! key and source in place and removes older entries. All of this is one step, so that a repository
+//! that apt cannot use changes nothing.
 
 use super::super::FileMode;
 use super::super::apt::apt_step;
 use super::leftover::{self, RepositoryIdentity, SourceFileEdit};
-use super::{AptRepositoryResource, AptRepositoryState, KEYRINGS, RepositoryKey, key};
-use crate::model::{
-    Action, Change, DisplayValue, HostFacts, Operation, PathState, Refusal, Step, WriteFile, sha256,
-};
+use super::{AptRepositoryResource, AptRepositoryState, RepositoryKey, key};
+use crate::model::{Action, Change, DisplayValue, HostFacts, PathState, Refusal, Step, sha256};
 
-/// Fetches only the lists of the repository's file `$1`; every warning about them is an error. `$2`
-/// is `new` if the file was just created: if apt cannot use such a file, the script removes it
-/// again, because it would fail every later `apt-get update`.
-const UPDATE: &str = r#"patiently apt-get -q -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- \
-  -o APT::Get::List-Cleanup=0 -o APT::Update::Error-Mode=any update || {
-  status=$?
-  [ "$2" != new ] || rm -f -- "$1"
-  exit "$status"
-}
-"#;
+const INSTALL: &str = include_str!("install.sh");
 
 const REMOVE: &str = r#"rm -f -- "$@"
 "#;
 
-const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
-"#;
-
 const MODE: FileMode = FileMode(0o644);
+
+/// Start of the line in the source file that holds the digest of the fetched key.
+const DIGEST: &str = "# Key: sha256:";
+
+/// Parts of the step that installs a repository.
+#[derive(Default)]
+struct InstallParts {
+    summaries: Vec<String>,
+    /// `none`, `keep`, `fetch`, or the number of bytes of a given key.
+    key_from: String,
+    url: String,
+    fingerprints: Vec<String>,
+    /// Arguments for older entries.
+    older: Vec<String>,
+    input: Vec<u8>,
+}
 
 /// Returns the change that creates or updates the repository, if any.
 ///
@@ -51,7 +54,7 @@ pub(super) fn present(
         observed
             .old_keys
             .iter()
-            .filter(|old| !named(&observed.files, &leftovers, old))
+            .filter(|old| !named(&path, &observed.files, &leftovers, old))
             .cloned(),
     );
     old_keys.sort();
@@ -62,27 +65,33 @@ pub(super) fn present(
     } else {
         Action::Update
     };
-    let mut change = with_key(repository, observed, Change::new(action));
     let content = repository.sources(facts);
-    change = with_file(change, &path, observed.sources.as_ref(), content.as_bytes());
+    let mut parts = InstallParts {
+        key_from: "none".into(),
+        input: content.clone().into_bytes(),
+        ..InstallParts::default()
+    };
+    let change = with_key(repository, observed, Change::new(action), &mut parts);
+    let mut change = with_source(
+        change,
+        &path,
+        observed.sources.as_ref(),
+        &content,
+        &mut parts,
+    );
     for one in leftovers {
-        change = without_leftover(change, one);
+        change = without_leftover(change, one, &mut parts);
     }
-    for old in &old_keys {
-        change = change
-            .field(
-                format!("old key {old}"),
-                DisplayValue::text("present"),
-                DisplayValue::Absent,
-            )
-            .step(Step::script(
-                format!("remove the old key {old}"),
-                REMOVE,
-                [old],
-            ));
+    for old in old_keys {
+        change = change.field(
+            format!("old key {old}"),
+            DisplayValue::text("present"),
+            DisplayValue::Absent,
+        );
+        parts.summaries.push(format!("remove the old key {old}"));
+        parts.older.extend(["remove".into(), old]);
     }
-    let unfetched = observed.fetched == Some(false);
-    if unfetched {
+    if observed.fetched == Some(false) {
         change = change.field(
             "package lists",
             DisplayValue::Absent,
@@ -92,16 +101,28 @@ pub(super) fn present(
     if change.fields.is_empty() {
         return Ok(None);
     }
-    let age = if observed.sources.is_none() {
-        "new"
-    } else {
-        "old"
-    };
-    Ok(Some(change.step(apt_step(
-        format!("fetch the package lists of {}", repository.name),
-        UPDATE,
-        [path, age.to_owned()],
-    ))))
+    if let Some(warning) = repository.unsafe_key() {
+        change = change.note(warning);
+    }
+    Ok(Some(change.step(parts.step(repository, content.len()))))
+}
+
+impl InstallParts {
+    fn step(self, repository: &AptRepositoryResource, source_bytes: usize) -> Step {
+        let mut summaries = self.summaries;
+        summaries.push(format!("fetch the package lists of {}", repository.name));
+        let arguments = [
+            repository.sources_path(),
+            source_bytes.to_string(),
+            repository.key_path().unwrap_or_default(),
+            self.key_from,
+            self.url,
+            self.fingerprints.join(" "),
+            self.input.len().to_string(),
+        ];
+        let arguments = arguments.into_iter().chain(self.older);
+        apt_step(summaries.join(", "), INSTALL, arguments).with_stdin(self.input)
+    }
 }
 
 /// Returns the change that removes the repository's own files, if any.
@@ -116,7 +137,12 @@ pub(super) fn absent(
         change = change.field(repository.sources_path(), before, DisplayValue::Absent);
         paths.push(repository.sources_path());
     }
+    let own = repository.sources_path();
     for key in &observed.old_keys {
+        // Another source still needs this key.
+        if named(&own, &observed.files, &[], key) {
+            continue;
+        }
         change = change.field(key, DisplayValue::text("present"), DisplayValue::Absent);
         paths.push(key.clone());
     }
@@ -124,13 +150,18 @@ pub(super) fn absent(
     (!paths.is_empty()).then(|| change.step(step))
 }
 
-/// Returns true if a source that stays names the key.
-fn named(files: &[super::AptSourceFile], leftovers: &[SourceFileEdit], key: &str) -> bool {
-    let own = |path: &str| leftovers.iter().find(|one| one.path == path);
-    files.iter().any(|file| match own(&file.path) {
+/// Returns true if a source that stays names the key. The repository's own file does not count,
+/// because it is rewritten with its new key, or removed.
+fn named(
+    own: &str,
+    files: &[super::AptSourceFile],
+    leftovers: &[SourceFileEdit],
+    key: &str,
+) -> bool {
+    let edit = |path: &str| leftovers.iter().find(|one| one.path == path);
+    files.iter().any(|file| match edit(&file.path) {
         Some(one) => one.after.as_ref().is_some_and(|after| after.contains(key)),
-        // The repository's own file does not count, because it is rewritten with its new key.
-        None => file.content.contains(key) && !file.content.starts_with("# Managed by skep"),
+        None => file.path != own && file.content.contains(key),
     })
 }
 
@@ -138,109 +169,127 @@ fn with_key(
     repository: &AptRepositoryResource,
     observed: &AptRepositoryState,
     change: Change,
+    parts: &mut InstallParts,
 ) -> Change {
     let (Some(wanted), Some(path)) = (&repository.bound_key, repository.key_path()) else {
         return change;
     };
-    let change = match &observed.keyrings {
-        Some(_) => change,
-        None => change.step(Step::script(
-            format!("make the directory {KEYRINGS}"),
-            KEYRINGS_FOLDER,
-            [KEYRINGS],
-        )),
-    };
     let before = observed.key.as_ref();
+    let content = before.and_then(|key| key.content.as_deref());
     match wanted {
         RepositoryKey::Given(bytes) => {
+            parts.key_from = bytes.len().to_string();
+            parts.input.extend(bytes);
             let digest = |bytes: &[u8]| DisplayValue::text(format!("sha256:{}", sha256(bytes)));
-            let same =
-                before.is_some_and(|key| key.content.as_ref() == Some(bytes) && key.mode == MODE.0);
-            if same {
-                return change;
+            if content == Some(bytes) {
+                return with_mode(change, "mode of the key", before);
             }
-            let shown = before.map_or(DisplayValue::Absent, |key| {
-                digest(key.content.as_deref().unwrap_or_default())
+            parts.summaries.push(format!("write the key {path}"));
+            let shown = before.map_or(DisplayValue::Absent, |_| {
+                digest(content.unwrap_or_default())
             });
-            change
-                .field("key", shown, digest(bytes))
-                .step(write(&path, bytes))
+            change.field("key", shown, digest(bytes))
         }
-        RepositoryKey::Fetched(url) => match before.filter(|key| key.size > 0) {
-            None => change
-                .field("key", DisplayValue::Absent, DisplayValue::text(url))
-                .step(key::fetch(url, &path)),
-            // Apt reads keys under its own account, which cannot read a key of mode 0600.
-            Some(key) if key.mode != MODE.0 => change
-                .field(
-                    "mode of the key",
-                    DisplayValue::text(FileMode(key.mode).to_string()),
-                    DisplayValue::text(MODE.to_string()),
-                )
-                .step(Step::script(
-                    format!("make {path} readable"),
-                    "chmod 0644 -- \"$1\"\n",
-                    [path],
-                )),
-            Some(_) => change,
-        },
+        RepositoryKey::Fetched { url, fingerprints } => {
+            parts.url.clone_from(url);
+            parts.fingerprints.clone_from(fingerprints);
+            let digest = recorded_digest(observed.sources.as_ref());
+            let shown = match before.filter(|key| key.size > 0) {
+                None => DisplayValue::Absent,
+                Some(_) => {
+                    match key::replaced(
+                        content.unwrap_or_default(),
+                        fingerprints,
+                        digest.as_deref(),
+                    ) {
+                        Some(why) => DisplayValue::text(why),
+                        None => {
+                            parts.key_from = "keep".into();
+                            return with_mode(change, "mode of the key", before);
+                        }
+                    }
+                }
+            };
+            parts.key_from = "fetch".into();
+            parts
+                .summaries
+                .push(format!("fetch the key {url} into {path}"));
+            change.field("key", shown, DisplayValue::text(url))
+        }
     }
 }
 
-fn with_file(change: Change, path: &str, before: Option<&PathState>, content: &[u8]) -> Change {
+/// Returns the digest of the key that the source file has recorded.
+fn recorded_digest(sources: Option<&PathState>) -> Option<String> {
+    let content = sources?.content.as_deref()?;
+    let text = String::from_utf8_lossy(content);
+    text.lines()
+        .find_map(|line| line.strip_prefix(DIGEST))
+        .map(|digest| digest.trim().to_owned())
+}
+
+/// Adds the difference of a file's mode. Apt reads its files under its own account, which cannot
+/// read a file of mode 0600.
+fn with_mode(change: Change, field: &str, before: Option<&PathState>) -> Change {
+    match before.filter(|file| file.mode != MODE.0) {
+        Some(file) => change.field(
+            field,
+            DisplayValue::text(FileMode(file.mode).to_string()),
+            DisplayValue::text(MODE.to_string()),
+        ),
+        None => change,
+    }
+}
+
+fn with_source(
+    change: Change,
+    path: &str,
+    before: Option<&PathState>,
+    content: &str,
+    parts: &mut InstallParts,
+) -> Change {
     let old = before.and_then(|file| file.content.as_deref());
-    let mode = before.map_or(MODE.0, |file| file.mode);
-    let mut change = change;
-    if old != Some(content) {
-        change = change.field(
-            path,
-            old.map_or(DisplayValue::Absent, DisplayValue::content),
-            DisplayValue::content(content),
-        );
+    // The line about the key is known only after the key was fetched.
+    let old = old.map(|old| {
+        let text = String::from_utf8_lossy(old);
+        text.split_inclusive('\n')
+            .filter(|line| !line.starts_with(DIGEST))
+            .collect::<String>()
+    });
+    let change = with_mode(change, "mode", before);
+    if old.as_deref() == Some(content) {
+        return change;
     }
-    if mode != MODE.0 {
-        let (before, after) = (FileMode(mode).to_string(), MODE.to_string());
-        change = change.field(
-            "mode",
-            DisplayValue::text(before),
-            DisplayValue::text(after),
-        );
-    }
-    if old == Some(content) && mode == MODE.0 {
-        change
-    } else {
-        change.step(write(path, content))
-    }
+    parts.summaries.push(format!("write {path}"));
+    change.field(
+        path,
+        old.map_or(DisplayValue::Absent, |old| {
+            DisplayValue::content(old.as_bytes())
+        }),
+        DisplayValue::content(content.as_bytes()),
+    )
 }
 
-fn without_leftover(change: Change, leftover: SourceFileEdit) -> Change {
+fn without_leftover(change: Change, leftover: SourceFileEdit, parts: &mut InstallParts) -> Change {
     let path = leftover.path;
     let before = DisplayValue::content(leftover.before.as_bytes());
     match leftover.after {
-        None => change
-            .field(&path, before, DisplayValue::Absent)
-            .step(Step::script(
-                format!("remove the older entry {path}"),
-                REMOVE,
-                [path],
-            )),
-        Some(after) => change
-            .field(&path, before, DisplayValue::content(after.as_bytes()))
-            .step(write(&path, after.as_bytes())),
-    }
-}
-
-fn write(path: &str, content: &[u8]) -> Step {
-    let (path, content) = (path.to_owned(), content.to_vec());
-    let root = || "root".to_owned();
-    Step {
-        summary: format!("write {path}"),
-        act: Operation::WriteFile(WriteFile {
-            path,
-            content,
-            owner: root(),
-            group: root(),
-            mode: MODE.0,
-        }),
+        None => {
+            parts
+                .summaries
+                .push(format!("remove the older entry {path}"));
+            parts.older.extend(["remove".into(), path.clone()]);
+            change.field(&path, before, DisplayValue::Absent)
+        }
+        Some(after) => {
+            parts
+                .summaries
+                .push(format!("remove the older entry from {path}"));
+            parts
+                .older
+                .extend(["write".into(), path.clone(), after.len().to_string()]);
+            parts.input.extend(after.as_bytes());
+            change.field(&path, before, DisplayValue::content(after.as_bytes()))
+        }
     }
 }

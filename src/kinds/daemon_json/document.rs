@@ -8,6 +8,8 @@ use indexmap::IndexMap;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::base::mask_url_passwords;
+
 /// Keys of a JSON object in their order; equality ignores the order.
 pub(super) type JsonObject = IndexMap<String, JsonValue>;
 
@@ -36,6 +38,22 @@ impl JsonValue {
         }
     }
 
+    /// Returns the value of a key without passwords, for plans, for the record and for comparisons
+    /// with it. The address of a proxy may have a password and no scheme.
+    pub(super) fn masked(&self, key: &str) -> Self {
+        match self {
+            Self::Scalar(serde_json::Value::String(text)) if key.ends_with("proxy") => {
+                // The word before the address tells that it is one.
+                let shown = format!("proxy={text}");
+                Self::text(mask_url_passwords(&shown).trim_start_matches("proxy="))
+            }
+            Self::Scalar(serde_json::Value::String(text)) => Self::text(mask_url_passwords(text)),
+            Self::Scalar(_) => self.clone(),
+            Self::List(values) => Self::List(values.iter().map(|one| one.masked(key)).collect()),
+            Self::Table(table) => Self::Table(masked(table)),
+        }
+    }
+
     /// Returns the elements of a list; empty for any other value.
     pub(super) fn elements(&self) -> &[Self] {
         match self {
@@ -43,6 +61,14 @@ impl JsonValue {
             _ => &[],
         }
     }
+}
+
+/// Returns the document without passwords.
+pub(super) fn masked(table: &JsonObject) -> JsonObject {
+    let entries = table.iter();
+    entries
+        .map(|(key, value)| (key.clone(), value.masked(key)))
+        .collect()
 }
 
 /// Writes the value on one line, as plans show it.

@@ -8,25 +8,32 @@ use super::document::{JsonObject, JsonValue};
 /// is set as a whole.
 const SHARED_LISTS: [&str; 2] = ["insecure-registries", "registry-mirrors"];
 
-/// Keys that a running Engine takes from a reload (Docker's reference of dockerd, "Configuration
-/// reload behavior"). `live-restore`, `labels` and the others take effect without stopping a
-/// container.
-const RELOADABLE: [&str; 14] = [
+/// Keys that a running Engine takes from a reload, in every release from 20.10 on. The list is that
+/// of Docker Engine's sources: `daemon/reload.go`, `reload_unix.go` and `reloadConfig` of its
+/// command. A reload also stores `features`, but most features are evaluated only at the start.
+const RELOADABLE: [&str; 17] = [
     "allow-nondistributable-artifacts",
     "authorization-plugins",
     "debug",
+    "default-cgroupns-mode",
+    "default-ipc-mode",
     "default-runtime",
-    "features",
+    "default-shm-size",
     "insecure-registries",
     "labels",
     "live-restore",
     "max-concurrent-downloads",
     "max-concurrent-uploads",
     "max-download-attempts",
+    "network-diagnostic-port",
     "registry-mirrors",
     "runtimes",
     "shutdown-timeout",
 ];
+
+/// Networks of the host itself. Docker Engine trusts registries there without TLS if the file has
+/// no `insecure-registries`; from 29.10 on, an empty list means that it trusts none.
+const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];
 
 /// A key that differs.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,9 +67,12 @@ pub(super) fn merge(last: &JsonObject, live: &JsonObject, wanted: &JsonObject) -
         ..MergeResult::default()
     };
     for (key, value) in wanted {
+        let is_shared = SHARED_LISTS.contains(&key.as_str());
         let after = match live.get(key) {
-            Some(JsonValue::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
-                JsonValue::List(merge_list(last.get(key), elements, value.elements()))
+            // The elements of an empty list are all there.
+            None if is_shared && value.elements().is_empty() => continue,
+            Some(JsonValue::List(elements)) if is_shared => {
+                shared_list(key, last.get(key), elements, value.elements())
             }
             _ => value.clone(),
         };
@@ -74,33 +84,44 @@ pub(super) fn merge(last: &JsonObject, live: &JsonObject, wanted: &JsonObject) -
         match live.get(key) {
             None => {}
             Some(JsonValue::List(elements)) if SHARED_LISTS.contains(&key.as_str()) => {
-                let rest = merge_list(Some(applied), elements, &[]);
-                if rest.len() != elements.len() {
-                    // An empty list stays as the value: a reload takes it, while a vanished key
-                    // needs a restart.
-                    merged.set(key, live.get(key), Some(JsonValue::List(rest)));
+                let rest = shared_list(key, Some(applied), elements, &[]);
+                if live.get(key) != Some(&rest) {
+                    merged.set(key, live.get(key), Some(rest));
                 }
             }
-            Some(value) if value == applied => merged.set(key, Some(value), None),
-            Some(value) => merged.notes.push(format!(
-                "`{key}` is no longer wanted, but was changed outside skep from {applied} to {value}: it is kept"
-            )),
+            // The record holds no passwords.
+            Some(value) if value.masked(key) == applied.masked(key) => {
+                merged.set(key, Some(value), None);
+            }
+            Some(value) => {
+                let (applied, value) = (applied.masked(key), value.masked(key));
+                merged.notes.push(format!(
+                    "`{key}` is no longer wanted, but was changed outside skep from {applied} to {value}: it is kept"
+                ));
+            }
         }
     }
     merged
 }
 
 /// Returns the live elements that are wanted or foreign, in their order, then the missing wanted
-/// elements.
-fn merge_list(
+/// elements. An empty list stays as the value, because a reload takes it, while a vanished key
+/// needs a restart; an empty list of insecure registries becomes the networks of the host itself.
+fn shared_list(
+    key: &str,
     last: Option<&JsonValue>,
     live: &[JsonValue],
     wanted: &[JsonValue],
-) -> Vec<JsonValue> {
-    let applied = last.map(JsonValue::elements).unwrap_or_default();
+) -> JsonValue {
+    let applied: Vec<JsonValue> = last
+        .map(JsonValue::elements)
+        .unwrap_or_default()
+        .iter()
+        .map(|element| element.masked(key))
+        .collect();
     let mut list: Vec<JsonValue> = live
         .iter()
-        .filter(|element| wanted.contains(element) || !applied.contains(element))
+        .filter(|element| wanted.contains(element) || !applied.contains(&element.masked(key)))
         .cloned()
         .collect();
     for element in wanted {
@@ -108,7 +129,11 @@ fn merge_list(
             list.push(element.clone());
         }
     }
-    list
+    // A list that somebody else has emptied stays empty.
+    if key == "insecure-registries" && list.is_empty() && last.is_some() {
+        list = LOOPBACK.map(JsonValue::text).into();
+    }
+    JsonValue::List(list)
 }
 
 impl MergeResult {

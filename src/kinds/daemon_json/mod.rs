@@ -1,9 +1,10 @@
 //! `daemon_json`: keys of the Engine's configuration file. They are merged three ways, validated by
-//! the Engine, swapped as one transaction, and rolled back if the Engine does not come back. A file
-//! that is not JSON is only overwritten with `replace_invalid`.
+//! the Engine, swapped as one transaction, and rolled back if the Engine does not come back as the
+//! node that it was. A file that is not JSON is only overwritten with `replace_invalid`.
 
 mod document;
 mod merge;
+mod node;
 mod running;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,8 @@ use sha2::{Digest as _, Sha256};
 
 use self::document::{JsonObject, JsonValue};
 use self::merge::{KeyDifference, MergeResult};
+use self::node::EngineNode;
+use super::engine_settings::{DAEMON_JSON, incompatible_with_swarm, swarm_state_file};
 use crate::base::hex;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
@@ -23,15 +26,17 @@ use crate::model::{
 };
 
 /// Configuration file of the Engine.
-const PATH: &str = "/etc/docker/daemon.json";
+const PATH: &str = DAEMON_JSON;
 /// Record of the keys that skep set last; readable by root only.
 const RECORD: &str = "/var/lib/skep/daemon.json";
 const SWAP: &str = include_str!("swap.sh");
-/// Time limit within which the Engine must answer again, in seconds.
+/// Time limit within which the Engine must answer again after its start or a reload, in seconds.
 const PATIENCE: u64 = 60;
-/// Time limit for the swap, the wait, a rollback and a second wait, with room for a slow stop of
-/// containers.
-const SWAP_TIMEOUT: Duration = Duration::from_secs(420);
+/// Time limit for the stop of the Engine, in seconds: systemd ends it after 90 s.
+const STOP_PATIENCE: u64 = 100;
+/// Time limit of the step: the swap and a rollback each wait for a stop and a start. There is room
+/// left for commands that take 5 s each.
+const SWAP_TIMEOUT: Duration = Duration::from_secs(2 * (PATIENCE + STOP_PATIENCE) + 100);
 
 /// Keys of daemon.json, written as Docker writes them (with hyphens). Keys with an underscore are
 /// skep's own options.
@@ -76,6 +81,9 @@ pub struct DaemonJsonState {
     last: JsonObject,
     /// True if the Engine's service runs, so that a change must reach it.
     running: bool,
+    node: EngineNode,
+    /// True if the folder that the new file names as the Engine's data holds the state of a node.
+    has_swarm_state: bool,
     /// Wanted keys that a running Engine does not show. Each difference tells whether a reload is
     /// enough.
     not_loaded: Vec<KeyDifference>,
@@ -95,6 +103,11 @@ impl ResourceKind for DaemonJsonResource {
             check(key, value)?;
         }
         Ok(())
+    }
+
+    fn swarm_conflict(&self) -> Option<String> {
+        let settings = serde_json::to_value(JsonValue::Table(self.wanted.clone())).ok()?;
+        incompatible_with_swarm(&settings).map(str::to_owned)
     }
 
     fn queries(&self) -> Vec<Query> {
@@ -121,16 +134,54 @@ impl ResourceKind for DaemonJsonResource {
                 JsonObject::new()
             }
         };
-        let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
+        let file = answers.path(PATH)?.cloned();
+        let live = file.as_ref().and_then(|file| file.content.as_deref());
+        let live = live.and_then(|content| document::read(content).ok());
+        let live = live.unwrap_or_default();
+        let installed = answers.program("dockerd")?.is_some();
+        let running = installed && answers.unit("docker")?.is_active();
+        let mut needs = Vec::new();
+        let mut exists = |path: String| {
+            let query = Query::path(&path);
+            if answers.contains(&query) {
+                return answers.path(&path).map(|state| state.is_some());
+            }
+            needs.push(query);
+            Ok(false)
+        };
+        let node = if running {
+            EngineNode::running(answers.engine("/info")?.json().map_err(|why| {
+                // A change could not be told to this Engine, and its effect would not be known.
+                ProbeError::Unusable(format!(
+                    "the service docker runs, but Docker Engine does not answer ({why}): restart it with `systemctl restart docker` on the host"
+                ))
+            })?)
+        } else {
+            EngineNode {
+                installed,
+                in_swarm: installed && exists(node::stopped_state_file(&live))?,
+                ..EngineNode::default()
+            }
+        };
+        let new = merge::merge(&last, &live, &self.wanted).document;
+        let has_swarm_state = match node.new_root(&live, &new) {
+            Some(root) if node.in_swarm => exists(swarm_state_file(&root))?,
+            _ => false,
+        };
+        if !needs.is_empty() {
+            return Ok(Observation::Needs(needs));
+        }
         let not_loaded = if running {
             running::missing(&self.wanted, answers.engine("/info")?)
         } else {
             Vec::new()
         };
         Ok(Observation::Known(DaemonJsonState {
-            file: answers.path(PATH)?.cloned(),
+            file,
             last,
             running,
+            node,
+            has_swarm_state,
             not_loaded,
             notes,
         }))
@@ -143,7 +194,9 @@ impl ResourceKind for DaemonJsonResource {
             differences,
             notes,
         } = merge::merge(&seen.last, &live, &self.wanted);
-        let is_new = seen.file.is_none() && !self.wanted.is_empty();
+        // A setting that is in the file already is refused as well: the next start would fail.
+        let costs = seen.node.judge(&live, &document, seen.has_swarm_state)?;
+        let is_new = seen.file.is_none() && !document.is_empty();
         let mut change = Change::new(if seen.file.is_none() {
             Action::Create
         } else {
@@ -196,9 +249,10 @@ impl ResourceKind for DaemonJsonResource {
             "reload" => Disruption::Reload,
             _ => Disruption::Nothing,
         };
-        change
-            .notes
-            .extend(notes.into_iter().chain(seen.notes.iter().cloned()));
+        let notes = notes.into_iter().chain(costs);
+        for note in notes.chain(seen.notes.iter().cloned()) {
+            change = change.note(note);
+        }
         let content = document::write(&document);
         let arguments = [
             PATH.into(),
@@ -207,12 +261,16 @@ impl ResourceKind for DaemonJsonResource {
             content.len().to_string(),
             keep,
             PATIENCE.to_string(),
+            STOP_PATIENCE.to_string(),
+            seen.node.node_id.clone(),
+            seen.node.cluster_id.clone(),
         ];
         let summary = match mode {
             "none" => format!("write {PATH}"),
             mode => format!("write {PATH} and {mode} the Engine"),
         };
-        let stdin = [content, document::write(&self.wanted)].concat();
+        let record = document::write(&document::masked(&self.wanted));
+        let stdin = [content, record].concat();
         Ok(Some(
             change.step(
                 Step::script(summary, SWAP, arguments)
@@ -261,7 +319,7 @@ impl DaemonJsonResource {
 fn show(change: Change, field: &str, difference: &KeyDifference) -> Change {
     let shown = |value: &Option<JsonValue>| {
         value.as_ref().map_or(DisplayValue::Absent, |value| {
-            DisplayValue::text(value.to_string())
+            DisplayValue::text(value.masked(&difference.key).to_string())
         })
     };
     change.field(field, shown(&difference.before), shown(&difference.after))

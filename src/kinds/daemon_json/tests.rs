@@ -310,9 +310,11 @@ fn keys_that_would_stop_the_engine_are_refused_at_load() {
     assert!(toml::from_str::<DaemonJsonResource>("since = 2026-01-01").is_err());
 }
 
-/// Runs the swap with a fake Engine. The Engine only comes back while daemon.json does not contain
-/// `bad`, refuses a file that contains `wrong`, and reports a reload at the third query, unless the
-/// file contains `lost`. Returns success and standard error.
+/// Runs the swap with a fake Engine that is the node `n1` of the cluster `c1`. The Engine only comes
+/// back while daemon.json does not contain `bad`, is in no swarm if it contains `moved`, is another
+/// node if it contains `other`, does not answer while the file `hung` exists, refuses a file that
+/// contains `wrong`, and reports a reload at the third query, unless the file contains `lost`. Returns
+/// success and standard error.
 fn run_swap(
     folder: &Path,
     mode: &str,
@@ -320,6 +322,22 @@ fn run_swap(
     keep: &str,
     validates: bool,
 ) -> (bool, String) {
+    let output = start_swap(folder, mode, content, keep, validates)
+        .wait_with_output()
+        .unwrap();
+    (
+        output.status.success(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+fn start_swap(
+    folder: &Path,
+    mode: &str,
+    content: &str,
+    keep: &str,
+    validates: bool,
+) -> std::process::Child {
     let programs = folder.join("bin");
     std::fs::create_dir_all(&programs).unwrap();
     let path = folder.join("etc/docker/daemon.json");
@@ -341,12 +359,28 @@ fn run_swap(
         ),
         (
             "systemctl",
-            format!("echo \"$1\" >>'{log}'\n[ \"$1\" = reset-failed ] || ! grep -q bad '{json}'"),
+            format!(
+                "case \"$1 $2\" in\n\
+                 'show --property=InvocationID') grep -c restart '{log}' 2>/dev/null; exit 0 ;;\n\
+                 'show --property=ActiveState') if grep -q bad '{json}'; then echo failed; else echo active; fi; exit 0 ;;\n\
+                 'show '*) exit 0 ;;\n\
+                 esac\n\
+                 echo \"$1\" >>'{log}'\n\
+                 ! grep -q slow '{json}' || sleep 2\n\
+                 [ \"$1\" != is-active ] || ! grep -q bad '{json}'"
+            ),
         ),
         (
             "docker",
             format!(
-                "[ \"$1\" = events ] || {{ echo 20.10; exit 0; }}\necho asked >>'{log}'\ngrep -q lost '{json}' || [ $(grep -c asked '{log}') -lt 3 ] || echo reload"
+                "[ \"$1 $3\" = '--config -H' ] || exit 9\nshift 4\n\
+                 [ ! -e '{}' ] || exit 1\n\
+                 case $1 in\n\
+                 info) if grep -q moved '{json}'; then echo 'inactive  '; elif grep -q other '{json}'; then echo 'pending n2 '; else echo 'active n1 c1'; fi ;;\n\
+                 events) echo asked >>'{log}'; grep -q lost '{json}' || [ $(grep -c asked '{log}') -lt 3 ] || echo reload ;;\n\
+                 *) echo 20.10 ;;\n\
+                 esac",
+                folder.join("hung").display()
             ),
         ),
         ("journalctl", "echo 'bad configuration'".into()),
@@ -356,8 +390,12 @@ fn run_swap(
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
     let record = folder.join("var/skep/daemon.json");
-    let child = Command::new("sh")
-        .args(["-euc", &format!("umask 022\n{SWAP}"), "sh"])
+    let mut child = Command::new("sh")
+        .args([
+            "-euc",
+            &format!("umask 022\ntrap 'exit 1' TERM\n{SWAP}"),
+            "sh",
+        ])
         .args([
             &json,
             record.to_str().unwrap(),
@@ -365,19 +403,20 @@ fn run_swap(
             &content.len().to_string(),
             keep,
             "1",
+            "2",
+            "n1",
+            "c1",
         ])
         .env("PATH", format!("{}:/usr/bin:/bin", programs.display()))
+        .env("DOCKER_HOST", "tcp://elsewhere:2375")
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let input = format!("{content}RECORD");
-    std::io::Write::write_all(&mut child.stdin.as_ref().unwrap(), input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (
-        output.status.success(),
-        String::from_utf8(output.stderr).unwrap(),
-    )
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, input.as_bytes()).unwrap();
+    child
 }
 
 fn files_of(folder: &Path) -> Vec<String> {
@@ -491,4 +530,431 @@ fn failed_restart_restores_the_old_file() {
     let (done, _) = run_swap(fresh.path(), "restart", "{\"bad\": 1}\n", "", false);
     assert!(!done);
     assert!(files_of(&fresh.path().join("etc/docker")).is_empty());
+}
+
+#[test]
+fn engine_that_comes_back_as_another_node_gets_its_old_file() {
+    for content in ["{\"moved\": 1}\n", "{\"other\": 1}\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let etc = folder.path().join("etc/docker");
+        run_swap(folder.path(), "none", "{}\n", "", true);
+        let (done, said) = run_swap(folder.path(), "restart", content, "", true);
+        assert!(
+            !done
+                && said.contains("no longer the node n1 of its swarm; the old file was restored")
+                && said.contains("runs as that node again"),
+            "{said}"
+        );
+        assert_eq!(
+            std::fs::read_to_string(etc.join("daemon.json")).unwrap(),
+            "{}\n"
+        );
+        assert_eq!(files_of(&etc), ["daemon.json"]);
+        let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+        assert_eq!(log.matches("restart").count(), 2, "{log}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (done, said) = run_swap(folder.path(), "restart", "{\"same\": 1}\n", "", true);
+    assert!(done, "{said}");
+}
+
+#[test]
+fn hung_engine_gets_its_old_file_in_time_and_is_not_restarted() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc/docker");
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    std::fs::write(folder.path().join("hung"), "").unwrap();
+    let started = std::time::Instant::now();
+    let (done, said) = run_swap(folder.path(), "reload", "{\"a\": 1}\n", "", true);
+    assert!(
+        !done
+            && said.contains("does not answer")
+            && said.contains("the old file was restored, and the Engine was not restarted"),
+        "{said}"
+    );
+    assert!(started.elapsed().as_secs() < 20);
+    assert_eq!(
+        std::fs::read_to_string(etc.join("daemon.json")).unwrap(),
+        "{}\n"
+    );
+    assert_eq!(files_of(&etc), ["daemon.json"]);
+    assert!(
+        !std::fs::read_to_string(folder.path().join("log"))
+            .unwrap()
+            .contains("restart")
+    );
+}
+
+#[test]
+fn swap_leaves_no_file_behind_if_the_record_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc/docker");
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let record = folder.path().join("var/skep/daemon.json");
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir_all(record.join("in the way")).unwrap();
+    std::fs::write(etc.join("daemon.json.skep-old"), "of a killed swap").unwrap();
+    let (done, said) = run_swap(folder.path(), "restart", "{\"a\": 1}\n", "", true);
+    assert!(!done, "{said}");
+    assert_eq!(files_of(&etc), ["daemon.json"]);
+    assert_eq!(files_of(&folder.path().join("var/skep")), ["daemon.json"]);
+}
+
+#[test]
+fn interrupted_swap_restores_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let etc = folder.path().join("etc/docker");
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let child = start_swap(folder.path(), "reload", "{\"slow\": 1}\n", "", true);
+    let new = |text: &str| {
+        std::fs::read_to_string(etc.join("daemon.json")).is_ok_and(|now| now.contains(text))
+    };
+    while !new("slow") {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let pid = child.id().to_string();
+    Command::new("kill").args(["-TERM", &pid]).status().unwrap();
+    assert!(!child.wait_with_output().unwrap().status.success());
+    assert!(new("{}"));
+    assert_eq!(files_of(&etc), ["daemon.json"]);
+}
+
+#[test]
+fn second_swap_waits_for_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    run_swap(folder.path(), "none", "{}\n", "", true);
+    let records = folder.path().join("var/skep");
+    let mut first = Command::new("flock")
+        .args(["--no-fork", records.to_str().unwrap(), "sleep", "5"])
+        .spawn()
+        .unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let (done, said) = run_swap(folder.path(), "none", "{\"b\": 1}\n", "", true);
+    assert!(!done && said.contains("another change of"), "{said}");
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(
+        std::fs::read_to_string(folder.path().join("etc/docker/daemon.json")).unwrap(),
+        "{}\n"
+    );
+}
+
+/// Returns the `/info` of an Engine with more fields.
+fn info(more: Value) -> DockerAnswer {
+    let mut body = json!({"LoggingDriver": "json-file", "DockerRootDir": "/var/lib/docker",
+        "Swarm": {"LocalNodeState": "active", "NodeID": "n1", "Cluster": {"ID": "c1"}}});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    good(body)
+}
+
+fn in_no_swarm() -> DockerAnswer {
+    info(json!({"Swarm": {"LocalNodeState": "inactive", "NodeID": ""}}))
+}
+
+fn state_file(root: &str, exists: bool) -> (Query, QueryAnswer) {
+    let answer = if exists {
+        file("{}")
+    } else {
+        QueryAnswer::Path(None)
+    };
+    (
+        Query::path(format!("{root}/swarm/docker-state.json")),
+        answer,
+    )
+}
+
+#[test]
+fn settings_that_a_node_of_a_swarm_does_not_survive_are_refused() {
+    let moved = "data-root = '/srv/docker'";
+    for (table, live, engine, copied, refused) in [
+        ("live-restore = true", "{}", info(json!({})), false, true),
+        ("live-restore = true", "{}", in_no_swarm(), false, false),
+        ("live-restore = false", "{}", info(json!({})), false, false),
+        // It is in the file already, and the next start would fail.
+        (
+            "debug = true",
+            r#"{"live-restore": true}"#,
+            info(json!({})),
+            false,
+            true,
+        ),
+        (
+            "live-restore = false",
+            r#"{"live-restore": true}"#,
+            info(json!({})),
+            false,
+            false,
+        ),
+        (
+            "firewall-backend = 'nftables'",
+            "{}",
+            info(json!({})),
+            false,
+            true,
+        ),
+        (
+            "firewall-backend = 'nftables'",
+            "{}",
+            in_no_swarm(),
+            false,
+            false,
+        ),
+        (moved, "{}", info(json!({})), false, true),
+        ("graph = '/srv/docker'", "{}", info(json!({})), false, true),
+        (moved, "{}", in_no_swarm(), false, false),
+        // The data was copied: the swap proves that it is that of this node.
+        (moved, "{}", info(json!({})), true, false),
+        // The folder is the present one, under the same or another spelling.
+        (
+            "data-root = '/var/lib/docker/'",
+            "{}",
+            info(json!({})),
+            false,
+            false,
+        ),
+        (
+            moved,
+            "{}",
+            info(json!({"DockerRootDir": "/srv/docker"})),
+            false,
+            false,
+        ),
+        (
+            moved,
+            "{}",
+            info(json!({"DockerRootDir": "/srv/docker/165536.165536"})),
+            false,
+            false,
+        ),
+        // Somebody edited the file, and Docker Engine has not started since.
+        (
+            "debug = true",
+            r#"{"data-root": "/srv/docker"}"#,
+            info(json!({})),
+            false,
+            true,
+        ),
+        (
+            "debug = true",
+            "{}",
+            info(json!({"DockerRootDir": "/srv/by-flag"})),
+            false,
+            false,
+        ),
+        (
+            "userns-remap = 'default'",
+            "{}",
+            info(json!({})),
+            true,
+            true,
+        ),
+        (
+            "userns-remap = 'default'",
+            "{}",
+            in_no_swarm(),
+            false,
+            false,
+        ),
+    ] {
+        let (query, answer) = state_file("/srv/docker", copied);
+        let answers = answers(Some(live), None, engine).with(query, answer);
+        let planned = plan(table, &answers);
+        assert_eq!(planned.is_err(), refused, "{table} on {live}: {planned:?}");
+        if let Err(refusal) = planned {
+            assert!(
+                refusal.why.contains("node") && !refusal.hint.is_empty(),
+                "{refusal:?}"
+            );
+            assert!(!refusal.hint.contains("--force"), "{refusal:?}");
+        }
+    }
+    // A removed key moves the data back.
+    let last = r#"{"data-root": "/srv/docker"}"#;
+    let engine = info(json!({"DockerRootDir": "/srv/docker"}));
+    let (query, answer) = state_file("/var/lib/docker", false);
+    let answers = answers(Some(last), Some(last), engine).with(query, answer);
+    assert!(plan("debug = true", &answers).is_err());
+}
+
+#[test]
+fn stopped_engine_is_known_as_a_node_by_its_data() {
+    for (in_swarm, refused) in [(true, true), (false, false)] {
+        let (query, answer) = state_file("/var/lib/docker", in_swarm);
+        let (new, empty) = state_file("/srv/docker", false);
+        let stopped = answers(Some("{}"), None, DockerAnswer::Absent)
+            .with(
+                Query::Shell(ShellQuery::Program("dockerd".into())),
+                QueryAnswer::Program(Some("/usr/bin/dockerd".into())),
+            )
+            .with(query, answer)
+            .with(new, empty);
+        for table in ["data-root = '/srv/docker'", "live-restore = true"] {
+            assert_eq!(plan(table, &stopped).is_err(), refused, "{table}");
+        }
+    }
+}
+
+#[test]
+fn moved_data_is_planned_with_its_costs() {
+    let change = plan(
+        "data-root = '/srv/docker'",
+        &answers(Some("{}"), None, in_no_swarm()),
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(change.disturbs, Disruption::EngineRestart);
+    assert!(
+        change.notes[0].contains("in /var/lib/docker stay there"),
+        "{:?}",
+        change.notes
+    );
+    let store = plan(
+        "features = { containerd-snapshotter = true }",
+        &answers(Some("{}"), None, info(json!({}))),
+    )
+    .unwrap()
+    .unwrap();
+    assert_eq!(store.disturbs, Disruption::EngineRestart);
+    assert!(store.notes[0].contains("out of use"), "{:?}", store.notes);
+    // The swap gets the node that must come back.
+    let (arguments, _) = script(&store);
+    assert_eq!(arguments[7..], ["n1", "c1"]);
+}
+
+#[test]
+fn running_engine_that_does_not_answer_is_unknown() {
+    let kind: DaemonJsonResource =
+        bound("debug = true", "docker01", &roster(&["docker01"])).unwrap();
+    for live in [r#"{"debug": true}"#, "{}"] {
+        let silent = answers(Some(live), None, DockerAnswer::Down("timed out".into()));
+        let Err(ProbeError::Unusable(why)) = kind.observe(&silent) else {
+            panic!("an Engine that does not answer was taken for one in sync");
+        };
+        assert!(
+            why.contains("timed out") && why.contains("systemctl restart docker"),
+            "{why}"
+        );
+    }
+}
+
+#[test]
+fn only_keys_that_the_engine_takes_from_a_reload_are_reloaded() {
+    for (table, disturbs) in [
+        ("labels = ['a=b']", Disruption::Reload),
+        ("default-shm-size = '1G'", Disruption::Reload),
+        ("features = { buildkit = true }", Disruption::EngineRestart),
+        ("exec-root = '/run/x'", Disruption::EngineRestart),
+        (
+            "swarm-default-advertise-addr = 'eth0'",
+            Disruption::EngineRestart,
+        ),
+        ("storage-driver = 'overlay2'", Disruption::EngineRestart),
+        ("http-proxy = 'http://p:1'", Disruption::EngineRestart),
+    ] {
+        let change = plan(table, &answers(Some("{}"), None, info(json!({}))))
+            .unwrap()
+            .unwrap();
+        assert_eq!(change.disturbs, disturbs, "{table}");
+    }
+}
+
+#[test]
+fn no_empty_list_of_insecure_registries_is_written() {
+    let empty = "insecure-registries = []\nregistry-mirrors = []";
+    assert!(
+        plan(empty, &answers(None, None, info(json!({}))))
+            .unwrap()
+            .is_none()
+    );
+    let with_driver = format!("{empty}\nlog-driver = 'json-file'");
+    let change = plan(&with_driver, &answers(None, None, DockerAnswer::Absent))
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        script(&change).1,
+        "{\n    \"log-driver\": \"json-file\"\n}\n"
+    );
+    // The last registry goes, or an earlier release of skep wrote the empty list.
+    for (live, last) in [
+        (
+            r#"{"insecure-registries": ["a:1"]}"#,
+            r#"{"insecure-registries": ["a:1"]}"#,
+        ),
+        (
+            r#"{"insecure-registries": []}"#,
+            r#"{"insecure-registries": []}"#,
+        ),
+    ] {
+        let change = plan(empty, &answers(Some(live), Some(last), info(json!({}))))
+            .unwrap()
+            .unwrap();
+        assert_eq!(change.disturbs, Disruption::Reload);
+        let (_, content) = script(&change);
+        assert!(
+            content.contains("127.0.0.0/8") && content.contains("::1/128"),
+            "{content}"
+        );
+        assert!(
+            plan(empty, &answers(Some(&content), Some(last), info(json!({}))))
+                .unwrap()
+                .is_none()
+        );
+    }
+    // A list that somebody else has emptied is theirs.
+    let theirs = answers(
+        Some(r#"{"insecure-registries": []}"#),
+        None,
+        info(json!({})),
+    );
+    assert!(plan(empty, &theirs).unwrap().is_none());
+}
+
+#[test]
+fn passwords_of_proxies_are_shown_nowhere() {
+    let table = "http-proxy = 'http://u:PASSWORD@p:3128'\nhttps-proxy = 'u:PASSWORD@p:3128'\nregistry-mirrors = ['https://u:PASSWORD@m']\nproxies = { http-proxy = 'u:PASSWORD@p:1' }";
+    let change = plan(table, &answers(Some("{}"), None, in_no_swarm()))
+        .unwrap()
+        .unwrap();
+    let shown = format!("{:?} {:?}", change.fields, change.notes);
+    assert!(
+        !shown.contains("PASSWORD") && shown.contains("u:***@p:3128"),
+        "{shown}"
+    );
+    let Operation::Script(run) = &change.steps[0].act else {
+        panic!()
+    };
+    let length: usize = run.arguments[3].parse().unwrap();
+    let (content, record) = run.stdin.split_at(length);
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    assert_eq!(text(content).matches("PASSWORD").count(), 4);
+    assert!(!text(record).contains("PASSWORD"), "{}", text(record));
+    // The record without passwords still tells that the keys are skep's own.
+    let gone = plan(
+        "debug = true",
+        &answers(Some(&text(content)), Some(&text(record)), in_no_swarm()),
+    )
+    .unwrap()
+    .unwrap();
+    assert!(gone.notes.is_empty(), "{:?}", gone.notes);
+    assert_eq!(
+        script(&gone).1,
+        "{\n    \"registry-mirrors\": [],\n    \"debug\": true\n}\n"
+    );
+    let other = plan(
+        "http-proxy = 'http://u:OTHER@p:3128'",
+        &answers(
+            Some(r#"{"http-proxy": "http://u:PASSWORD@p:3128"}"#),
+            None,
+            in_no_swarm(),
+        ),
+    )
+    .unwrap()
+    .unwrap();
+    let shown = format!("{:?}", other.fields);
+    assert!(
+        shown.contains("with another password") && !shown.contains("OTHER"),
+        "{shown}"
+    );
 }

@@ -2,20 +2,23 @@
 //! simulation. If apt does not know the packages yet, the plan says this, and the step fetches the
 //! package lists first.
 
+mod hold;
 mod plan;
 mod script;
 mod target;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use super::DesiredState;
+use super::engine_settings::{RestartHazard, restart_hazard, restart_queries};
 use crate::model::{
     AptAction, AptSimulation, Change, HostAnswers, HostContext, InvalidField, Observation,
     PackageState, ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
+use hold::HoldPolicy;
 use target::{AptTransaction, PackageTarget};
 pub use version::{VersionPattern, VersionSelection};
 
@@ -32,9 +35,9 @@ pub struct PackageResource {
     /// if none is installed.
     #[serde(default)]
     version: VersionSelection,
-    /// Put the packages on hold (`true`) or release the hold (`false`). Without it, holds are left
-    /// unchanged and respected.
-    hold: Option<bool>,
+    /// Put the packages on hold (`true`), release the holds that skep has set (`false`) or all
+    /// holds of these packages (`"release"`). Without it, holds are left unchanged and respected.
+    hold: Option<HoldPolicy>,
     /// Packages that are removed in the same transaction if they are installed.
     #[serde(default)]
     conflicts: Vec<PackageName>,
@@ -95,6 +98,12 @@ pub struct PackageSetState {
     /// Problems that dpkg reports; empty when there are none.
     audit: Vec<String>,
     forecast: AptForecast,
+    /// Packages that skep has put on hold.
+    own_holds: BTreeSet<String>,
+    /// Reason why Docker Engine would not come back from a restart.
+    hazard: Option<RestartHazard>,
+    /// True if Docker Engine is also installed as a snap.
+    has_snap: bool,
 }
 
 /// Changes that apt would make.
@@ -173,9 +182,17 @@ impl ResourceKind for PackageResource {
             .names()
             .chain(&self.conflicts)
             .map(|name| Query::Shell(ShellQuery::Package(name.0.clone())));
-        packages
+        let mut queries: Vec<Query> = packages
             .chain([Query::Shell(ShellQuery::DpkgAudit)])
-            .collect()
+            .collect();
+        if self.hold.is_some() {
+            queries.push(Query::content(hold::RECORD));
+        }
+        if self.concerns_engine() {
+            queries.extend(restart_queries());
+            queries.push(Query::Shell(ShellQuery::Unit(SNAP_UNIT.into())));
+        }
+        queries
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
@@ -183,11 +200,30 @@ impl ResourceKind for PackageResource {
         let states = states.map(|name| Ok((name.0.clone(), answers.package(&name.0)?.clone())));
         let states = states.collect::<Result<BTreeMap<_, _>, ProbeError>>()?;
         let audit = answers.dpkg_audit()?.clone();
+        let own_holds = match self.hold {
+            Some(_) => answers
+                .path(hold::RECORD)?
+                .and_then(|record| record.content.as_deref())
+                .map(hold::recorded)
+                .unwrap_or_default(),
+            None => BTreeSet::new(),
+        };
+        let (mut hazard, mut has_snap) = (None, false);
+        if self.concerns_engine() {
+            has_snap = answers.unit(SNAP_UNIT)?.exists();
+            hazard = match restart_hazard(answers)? {
+                Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+                Observation::Known(hazard) => hazard,
+            };
+        }
         let known = |forecast| {
             Ok(Observation::Known(PackageSetState {
                 states: states.clone(),
                 audit: audit.clone(),
                 forecast,
+                own_holds: own_holds.clone(),
+                hazard: hazard.clone(),
+                has_snap,
             }))
         };
 
@@ -256,7 +292,17 @@ impl ResourceKind for PackageResource {
     }
 }
 
+/// Unit of the Engine that the snap `docker` contains.
+const SNAP_UNIT: &str = "snap.docker.dockerd.service";
+
 impl PackageResource {
+    /// Returns true if a change of the packages may start or restart Docker Engine.
+    fn concerns_engine(&self) -> bool {
+        self.names()
+            .chain(&self.conflicts)
+            .any(|name| plan::is_engine(name.as_str()))
+    }
+
     fn names(&self) -> impl Iterator<Item = &PackageName> {
         self.name.iter().chain(self.names.iter().flatten())
     }

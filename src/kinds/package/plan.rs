@@ -4,6 +4,7 @@
 use std::cmp::Ordering;
 
 use super::super::DesiredState;
+use super::hold::HoldPolicy;
 use super::{
     AptForecast, AptTransaction, PackageName, PackageResource, PackageSetState, is_there, script,
     version,
@@ -25,17 +26,21 @@ pub(super) fn plan(
     package: &PackageResource,
     observed: &PackageSetState,
 ) -> Result<Option<Change>, Refusal> {
+    if observed.has_snap && package.state == DesiredState::Present && package.concerns_engine() {
+        return Err(Refusal {
+            why: "Docker Engine is installed as the snap `docker` on this host, too: two Engines would use the same socket, and the containers of the snap would be out of reach".into(),
+            hint: "save its data, then remove it with `snap remove docker`".into(),
+        });
+    }
     let mut change = Change::new(action(package, observed));
-    let broken = observed
-        .states
-        .values()
-        .filter_map(|state| state.broken.as_deref());
-    let broken = broken.filter(|word| *word != "config-files").count() > 0;
-    if broken || !observed.audit.is_empty() {
+    if is_interrupted(observed) {
         change = repair(change, observed);
     }
-    if package.hold == Some(false) {
-        change = hold(package, observed, change, false);
+    if matches!(
+        package.hold,
+        Some(HoldPolicy::ReleaseOwn | HoldPolicy::ReleaseAll)
+    ) {
+        change = release(package, observed, change);
     }
     change = match &observed.forecast {
         AptForecast::Nothing => change,
@@ -47,10 +52,32 @@ pub(super) fn plan(
             unknown(package, observed, change, transaction, words)?
         }
     };
-    if package.hold == Some(true) {
-        change = hold(package, observed, change, true);
+    if package.hold == Some(HoldPolicy::Hold) {
+        change = hold(package, observed, change);
+    }
+    if let (Some(hazard), Disruption::EngineRestart) = (&observed.hazard, change.disturbs) {
+        let summary = change.steps.first().map(|step| step.summary.clone());
+        change.steps = vec![hazard.step(summary.unwrap_or_default())];
     }
     Ok((!change.fields.is_empty()).then_some(change))
+}
+
+/// Returns true if the interrupted work of dpkg must be completed: packages of the resource are
+/// affected, other packages would be in the way of a change, or dpkg refuses all work. The packages
+/// of others are no reason for a change on a host that needs none. While another program works with
+/// dpkg, nothing is interrupted; a change waits for it.
+fn is_interrupted(observed: &PackageSetState) -> bool {
+    let starts = |words: &str| observed.audit.iter().any(|line| line.starts_with(words));
+    if starts("Another process has locked the database") {
+        return false;
+    }
+    let broken = observed
+        .states
+        .values()
+        .filter_map(|state| state.broken.as_deref());
+    let own = broken.filter(|word| *word != "config-files").count() > 0;
+    let changes = !matches!(observed.forecast, AptForecast::Nothing);
+    own || starts("dpkg was interrupted") || (changes && !observed.audit.is_empty())
 }
 
 fn action(package: &PackageResource, observed: &PackageSetState) -> Action {
@@ -90,34 +117,64 @@ fn repair(change: Change, observed: &PackageSetState) -> Change {
     }
 }
 
-/// Adds the hold or the release of packages that need it. After an installation every package is
-/// held again, because apt may have released its hold.
-fn hold(
-    package: &PackageResource,
-    observed: &PackageSetState,
-    mut change: Change,
-    wanted: bool,
-) -> Change {
-    let installing = wanted && !matches!(observed.forecast, AptForecast::Nothing);
-    let mut names = Vec::new();
+fn is_held(observed: &PackageSetState, name: &str) -> bool {
+    observed.states.get(name).is_some_and(|state| state.held)
+}
+
+/// Returns true if the playbook allows skep to release the hold of a held package.
+fn may_release(package: &PackageResource, observed: &PackageSetState, name: &str) -> bool {
+    match package.hold {
+        Some(HoldPolicy::Hold | HoldPolicy::ReleaseAll) => true,
+        Some(HoldPolicy::ReleaseOwn) => observed.own_holds.contains(name),
+        None => false,
+    }
+}
+
+/// Adds the hold of packages that need it. After an installation every package is held again,
+/// because apt may have released its hold. A hold of somebody else stays theirs in the record.
+fn hold(package: &PackageResource, observed: &PackageSetState, mut change: Change) -> Change {
+    let installing = !matches!(observed.forecast, AptForecast::Nothing);
+    let (mut names, mut own) = (Vec::new(), Vec::new());
     for name in package.names().map(PackageName::as_str) {
-        let held = observed.states.get(name).is_some_and(|state| state.held);
-        if held != wanted {
-            let (before, after) = if wanted { ("no", "yes") } else { ("yes", "no") };
+        let held = is_held(observed, name);
+        if !held {
             change = change.field(
                 format!("hold {name}"),
-                DisplayValue::text(before),
-                DisplayValue::text(after),
+                DisplayValue::text("no"),
+                DisplayValue::text("yes"),
             );
         }
-        if held != wanted || installing {
+        if !held || installing {
+            names.push(name);
+        }
+        if !held || observed.own_holds.contains(name) {
+            own.push(name);
+        }
+    }
+    if names.is_empty() {
+        change
+    } else {
+        change.step(script::hold(&names, &own))
+    }
+}
+
+/// Adds the release of the packages whose hold the playbook allows skep to release.
+fn release(package: &PackageResource, observed: &PackageSetState, mut change: Change) -> Change {
+    let mut names = Vec::new();
+    for name in package.names().map(PackageName::as_str) {
+        if is_held(observed, name) && may_release(package, observed, name) {
+            change = change.field(
+                format!("hold {name}"),
+                DisplayValue::text("yes"),
+                DisplayValue::text("no"),
+            );
             names.push(name);
         }
     }
     if names.is_empty() {
         change
     } else {
-        change.step(script::mark(wanted, &names))
+        change.step(script::release(&names))
     }
 }
 
@@ -253,12 +310,12 @@ fn refuse_held(
         .states
         .get(name)
         .is_some_and(|state| state.held && state.installed.is_some());
-    if !held || package.hold.is_some() {
+    if !held || may_release(package, observed, name) {
         return Ok(());
     }
     Err(Refusal {
         why: format!("{name} is on hold on this host and would be changed"),
-        hint: "set hold = true (changed, then held again) or hold = false (released)".into(),
+        hint: "set hold = true (changed, then held again) or hold = \"release\" (released)".into(),
     })
 }
 
@@ -277,6 +334,6 @@ fn name_of(action: &AptAction) -> &str {
     }
 }
 
-fn is_engine(name: &str) -> bool {
+pub(super) fn is_engine(name: &str) -> bool {
     ENGINE.contains(&name)
 }

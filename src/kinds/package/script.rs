@@ -7,6 +7,7 @@
 //! would be missed; therefore the steps and the simulation read without the cache.
 
 use super::super::apt::apt_step;
+use super::hold::RECORD;
 use crate::model::Step;
 
 /// Arguments: `$1` is `update` or `-`, then the arguments of `apt-get install`. `name?pattern`
@@ -27,7 +28,13 @@ version_of() {
   printf '\n' >&2
   return 1
 }
-[ "$1" != update ] || patiently apt-get -q update
+# A source that cannot be fetched is no reason to give up: the packages may come from another one.
+# The warnings explain why a package is not known, even if the update ends with success.
+warnings=''
+if [ "$1" = update ]; then
+  warnings=$(patiently apt-get -q update 2>&1) || :
+  warnings=$(printf '%s\n' "$warnings" | grep -E '^[EW]:' | tail -n 3) || :
+fi
 shift
 left=$#
 while [ "$left" -gt 0 ]; do
@@ -36,21 +43,67 @@ while [ "$left" -gt 0 ]; do
   left=$((left - 1))
   case $argument in
     *\?*)
-      version=$(version_of "${argument%%\?*}" "${argument#*\?}")
+      version=$(version_of "${argument%%\?*}" "${argument#*\?}") || {
+        [ -z "$warnings" ] || printf '%s\n' "$warnings" >&2
+        exit 1
+      }
       set -- "$@" "${argument%%\?*}=$version"
       ;;
     *) set -- "$@" "$argument" ;;
   esac
 done
+# `--allow-change-held-packages` allows apt to change every held package, also one that the resource
+# does not name.
+case " $* " in
+*" --allow-change-held-packages "*)
+  held=$(apt-mark $uncached showhold)
+  [ -z "$held" ] || changed=$(apt-get -s -q $uncached install "$@" | sed -n 's/^\(Inst\|Remv\) \([^ ]*\) \[.*/\2/p')
+  for name in $held; do
+    case " $* " in *" $name "* | *" $name="* | *" $name- "*) continue ;; esac
+    for one in $changed; do
+      [ "$one" != "$name" ] || {
+        printf '%s is on hold on this host and would be changed, but the resource does not name it\n' "$name" >&2
+        exit 1
+      }
+    done
+  done
+  ;;
+esac
 patiently apt-get -y -q $uncached -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=60 \
-  -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@"
+  -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold install "$@" || {
+  status=$?
+  [ -z "$warnings" ] || printf '%s\n' "$warnings" >&2
+  exit "$status"
+}
 "#;
 
 const REPAIR: &str = r"patiently dpkg --configure -a --force-confdef --force-confold
 ";
 
-/// Arguments: `$1` is `hold` or `unhold`, then package names.
-const MARK: &str = r#"patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
+/// Arguments: `$1` is `hold` or `unhold`, `$2` the record of the holds that skep has set, `$3` the
+/// packages, `$4` those of them that enter or leave the record. The names are separated by spaces;
+/// a name contains neither a space nor a wildcard. The record never lacks a hold that skep has set.
+const MARK: &str = r#"verb=$1 record=$2 names=$3 own=$4
+mark() { patiently apt-mark -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$verb" $names; }
+[ "$verb" = hold ] || mark
+if [ -n "$own" ]; then
+  [ -d "${record%/*}" ] || (umask 077 && mkdir -p -- "${record%/*}")
+  new=$(mktemp -- "$record.XXXXXXXX")
+  trap 'rm -f -- "$new"' EXIT
+  [ ! -e "$record" ] || cat -- "$record" >"$new"
+  case $verb in
+  hold) printf '%s\n' $own >>"$new" ;;
+  *)
+    printf '%s\n' $own | grep -v -x -F -f - -- "$new" >"$new.rest" || :
+    cat <"$new.rest" >"$new"
+    rm -f -- "$new.rest"
+    ;;
+  esac
+  sort -u -o "$new" -- "$new"
+  sync -- "$new"
+  mv -fT -- "$new" "$record"
+fi
+[ "$verb" != hold ] || mark
 "#;
 
 /// Returns the step that installs and removes in one transaction.
@@ -74,15 +127,23 @@ pub(super) fn repair() -> Step {
     )
 }
 
-/// Returns the step that sets or releases the hold of packages.
-pub(super) fn mark(hold: bool, names: &[&str]) -> Step {
-    let (verb, summary) = if hold {
-        ("hold", "hold")
-    } else {
-        ("unhold", "release the hold of")
-    };
-    let arguments: Vec<&str> = [verb].into_iter().chain(names.iter().copied()).collect();
-    apt_step(format!("{summary} {}", names.join(", ")), MARK, arguments)
+/// Returns the step that puts packages on hold. `own` are those whose hold is skep's own.
+pub(super) fn hold(names: &[&str], own: &[&str]) -> Step {
+    apt_step(
+        format!("hold {}", names.join(", ")),
+        MARK,
+        ["hold", RECORD, &names.join(" "), &own.join(" ")],
+    )
+}
+
+/// Returns the step that releases the hold of packages.
+pub(super) fn release(names: &[&str]) -> Step {
+    let words = names.join(" ");
+    apt_step(
+        format!("release the hold of {}", names.join(", ")),
+        MARK,
+        ["unhold", RECORD, &words, &words],
+    )
 }
 
 #[cfg(test)]
@@ -159,5 +220,78 @@ mod tests {
             "{error}"
         );
         assert_eq!(log, "[-q][update]", "nothing is installed");
+    }
+
+    /// Runs the install step with an apt-get of this text.
+    fn install_with(apt_get: &str, update: bool, arguments: &[&str]) -> Result<String, String> {
+        let scratch = ScratchFolder::new();
+        let showhold = "[ \"$5\" != showhold ] || echo libheld";
+        for (name, text) in [("apt-get", apt_get), ("apt-mark", showhold)] {
+            std::fs::write(scratch.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+            trial::run("chmod 755 \"$1\"", &[scratch.path(name)], b"", &[]).unwrap();
+        }
+        let arguments: Vec<String> = arguments.iter().map(|one| (*one).to_owned()).collect();
+        let Operation::Script(script) = install(String::new(), update, &arguments).act else {
+            panic!("a script")
+        };
+        let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
+        trial::run(&script.script, &script.arguments, b"", &[("PATH", &path)])
+    }
+
+    #[test]
+    fn failed_update_stops_nothing_and_explains_a_failed_installation() {
+        let dead = "case \"$*\" in\n\
+            *update*) echo 'E: The repository http://gone has no Release file.' >&2; exit 100 ;;\n";
+        install_with(&format!("{dead}esac"), true, &["tree"]).unwrap();
+        // Apt ends with success if only some lists could not be fetched.
+        let proxy = "case \"$*\" in\n\
+            *update*) echo 'Get:1 x'; echo 'W: Failed to fetch http://m: Could not connect to 127.0.0.1:3128' >&2 ;;\n\
+            *install*) echo 'E: Unable to locate package tree' >&2; exit 100 ;;\nesac";
+        let said = install_with(proxy, true, &["tree"]).unwrap_err();
+        assert!(
+            said.contains("Unable to locate package tree") && said.contains("127.0.0.1:3128"),
+            "{said}"
+        );
+        assert!(!said.contains("Get:1"), "{said}");
+    }
+
+    #[test]
+    fn held_package_that_the_resource_does_not_name_is_never_changed() {
+        let allow = "--allow-change-held-packages";
+        let simulated =
+            "[ \"$1\" != -s ] || { echo 'Inst libnew (1 x)'; echo 'Inst libheld [1] (2 x)'; }";
+        let said = install_with(simulated, false, &[allow, "docker-ce"]).unwrap_err();
+        assert!(said.contains("libheld is on hold"), "{said}");
+        for named in ["libheld", "libheld=2", "libheld-"] {
+            install_with(simulated, false, &[allow, "docker-ce", named]).unwrap();
+        }
+        let other = "[ \"$1\" != -s ] || echo 'Inst libheld (2 x)'";
+        install_with(other, false, &[allow, "docker-ce"]).unwrap();
+    }
+
+    #[test]
+    fn record_names_the_holds_that_skep_has_set() {
+        let scratch = ScratchFolder::new();
+        std::fs::write(scratch.path("apt-mark"), "#!/bin/sh\nexit 0\n").unwrap();
+        trial::run("chmod 755 \"$1\"", &[scratch.path("apt-mark")], b"", &[]).unwrap();
+        let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
+        let record = scratch.path("skep/holds");
+        let mark = |step: Step| {
+            let Operation::Script(script) = step.act else {
+                panic!("a script")
+            };
+            let mut arguments = script.arguments.clone();
+            assert_eq!(arguments[1], RECORD);
+            arguments[1].clone_from(&record);
+            trial::run(&script.script, &arguments, b"", &[("PATH", &path)]).unwrap();
+            std::fs::read_to_string(&record).unwrap_or_default()
+        };
+        assert_eq!(mark(hold(&["theirs"], &[])), "");
+        assert_eq!(mark(hold(&["b", "theirs"], &["b"])), "b\n");
+        assert_eq!(mark(hold(&["a", "b"], &["a", "b"])), "a\nb\n");
+        assert_eq!(mark(release(&["b"])), "a\n");
+        assert_eq!(mark(release(&["a"])), "");
+        assert_eq!(std::fs::read_dir(scratch.path("skep")).unwrap().count(), 1);
+        assert_eq!(trial::look(&record).unwrap().mode, 0o600);
     }
 }

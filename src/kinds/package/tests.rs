@@ -4,7 +4,9 @@
 
 use super::super::trial;
 use super::*;
-use crate::model::{Action, AptSimulation, Disruption, QueryAnswer, ShellQuery};
+use crate::model::{
+    Action, AptSimulation, Disruption, DockerAnswer, Operation, QueryAnswer, ShellQuery, UnitState,
+};
 
 fn installed(version: &str) -> PackageState {
     PackageState {
@@ -21,10 +23,22 @@ fn held(version: &str) -> PackageState {
 }
 
 fn host(packages: &[(&str, PackageState)]) -> HostAnswers {
-    let sound = HostAnswers::default().with(
-        Query::Shell(ShellQuery::DpkgAudit),
-        QueryAnswer::DpkgAudit(Vec::new()),
-    );
+    let sound = HostAnswers::default()
+        .with(
+            Query::Shell(ShellQuery::DpkgAudit),
+            QueryAnswer::DpkgAudit(Vec::new()),
+        )
+        .with(Query::content(hold::RECORD), QueryAnswer::Path(None))
+        .with(
+            Query::Shell(ShellQuery::Unit(SNAP_UNIT.into())),
+            QueryAnswer::Unit(UnitState::default()),
+        );
+    let sound = restart_queries()
+        .into_iter()
+        .fold(sound, |answers, query| match query {
+            Query::Docker(_) => answers.with(query, QueryAnswer::Engine(DockerAnswer::Absent)),
+            path => answers.with(path, QueryAnswer::Path(None)),
+        });
     packages.iter().fold(sound, |answers, (name, state)| {
         answers.with(
             Query::Shell(ShellQuery::Package((*name).into())),
@@ -140,7 +154,12 @@ fn plan_on_a_bare_host_is_complete_without_package_lists() {
                 "docker-ce?28.*",
                 "containerd.io"
             ],
-            vec!["hold", "docker-ce", "containerd.io"]
+            vec![
+                "hold",
+                hold::RECORD,
+                "docker-ce containerd.io",
+                "docker-ce containerd.io"
+            ]
         ]
     );
     assert!(
@@ -293,46 +312,77 @@ fn only_conflicting_packages_are_removed_in_the_same_transaction() {
 
 #[test]
 fn holds_are_set_released_and_respected() {
-    let hold =
+    let hold_field =
         |line: &str| trial::kind::<PackageResource>(&format!("names = ['aa', 'bb']\n{line}"));
     let mixed = host(&[("aa", held("1")), ("bb", installed("1"))]);
-    let change = trial::plan(&hold("hold = true"), &mixed).unwrap();
+    let change = trial::plan(&hold_field("hold = true"), &mixed).unwrap();
     assert_eq!(
         (trial::fields(&change), trial::arguments(&change)),
         (
             vec!["hold bb: no => yes".into()],
-            vec![vec!["hold".into(), "bb".into()]]
+            // The hold of `aa` is that of somebody else.
+            vec![vec![
+                "hold".into(),
+                hold::RECORD.into(),
+                "bb".into(),
+                "bb".into()
+            ]]
         )
     );
-    let change = trial::plan(&hold("hold = false"), &mixed).unwrap();
-    assert_eq!(
-        (trial::fields(&change), trial::arguments(&change)),
-        (
-            vec!["hold aa: yes => no".into()],
-            vec![vec!["unhold".into(), "aa".into()]]
-        )
-    );
-    assert!(trial::plan(&hold(""), &mixed).is_none());
+    let record = (Query::content(hold::RECORD), trial::file_answer("aa\nzz\n"));
+    let own = with(mixed.clone(), record);
+    // skep releases its own holds, and those of others only on request.
+    assert!(trial::plan(&hold_field("hold = false"), &mixed).is_none());
+    for (field, answers) in [("hold = false", &own), ("hold = 'release'", &mixed)] {
+        let change = trial::plan(&hold_field(field), answers).unwrap();
+        assert_eq!(
+            (trial::fields(&change), trial::arguments(&change)),
+            (
+                vec!["hold aa: yes => no".into()],
+                vec![vec![
+                    "unhold".into(),
+                    hold::RECORD.into(),
+                    "aa".into(),
+                    "aa".into()
+                ]]
+            )
+        );
+    }
+    assert!(trial::plan(&hold_field(""), &mixed).is_none());
 
-    let pinned: PackageResource = trial::kind("name = 'aa'\nversion = '2'");
-    let answers = with(host(&[("aa", held("1"))]), versions("aa", &["2"]));
-    let answers = with(
-        answers,
-        simulation(
-            &["aa=2"],
-            AptSimulation::Actions(vec![install("aa", Some("1"), "2")]),
-        ),
-    );
-    assert!(trial::refusal(&pinned, &answers).why.contains("on hold"));
+    for (field, options) in [
+        ("", &["aa=2"][..]),
+        ("hold = false", &["--allow-change-held-packages", "aa=2"]),
+    ] {
+        let pinned: PackageResource = trial::kind(&format!("name = 'aa'\nversion = '2'\n{field}"));
+        let answers = with(host(&[("aa", held("1"))]), versions("aa", &["2"]));
+        let answers = with(
+            answers,
+            simulation(
+                options,
+                AptSimulation::Actions(vec![install("aa", Some("1"), "2")]),
+            ),
+        );
+        let refusal = trial::refusal(&pinned, &answers);
+        assert!(refusal.why.contains("on hold"), "{}", refusal.why);
+        assert!(refusal.hint.contains("\"release\""), "{}", refusal.hint);
+    }
 }
 
 #[test]
 fn interrupted_dpkg_is_repaired_first_even_if_all_is_installed() {
     let jq: PackageResource = trial::kind("name = 'jq'");
-    let interrupted = host(&[("jq", installed("1"))]).with(
-        Query::Shell(ShellQuery::DpkgAudit),
-        QueryAnswer::DpkgAudit(vec!["docker-ce is half-configured".into()]),
-    );
+    let audited = |lines: &[&str]| {
+        let lines = lines.iter().map(|line| (*line).to_owned()).collect();
+        host(&[("jq", installed("1"))]).with(
+            Query::Shell(ShellQuery::DpkgAudit),
+            QueryAnswer::DpkgAudit(lines),
+        )
+    };
+    let interrupted = audited(&[
+        "docker-ce is half-configured",
+        "dpkg was interrupted: updates are pending",
+    ]);
     let change = trial::plan(&jq, &interrupted).unwrap();
     assert_eq!(trial::fields(&change), ["dpkg: interrupted => repaired"]);
     assert_eq!(
@@ -340,6 +390,19 @@ fn interrupted_dpkg_is_repaired_first_even_if_all_is_installed() {
         (1, Disruption::EngineRestart)
     );
     assert!(trial::scripts(&change)[0].contains("dpkg --configure -a"));
+    // Packages of others are no reason for a change on a host that needs none.
+    let others = audited(&[
+        "The following packages are only half configured",
+        " grub-pc",
+    ]);
+    assert!(trial::plan(&jq, &others).is_none());
+    // Another program is at work, and apply waits for it.
+    let busy = audited(&[
+        "Another process has locked the database for writing, and might currently be",
+        "modifying it, some of the following problems might just be due to that.",
+        "dpkg was interrupted: updates are pending",
+    ]);
+    assert!(trial::plan(&jq, &busy).is_none());
 
     let half = PackageState {
         broken: Some("half-configured".into()),
@@ -364,6 +427,50 @@ fn interrupted_dpkg_is_repaired_first_even_if_all_is_installed() {
     };
     let absent: PackageResource = trial::kind("name = 'jq'\nstate = 'absent'");
     assert!(trial::plan(&absent, &host(&[("jq", leftover)])).is_none());
+}
+
+#[test]
+fn engine_of_a_snap_is_refused() {
+    let docker: PackageResource = trial::kind("name = 'docker-ce'");
+    let unit = |state: &str| {
+        let properties = [("LoadState".to_owned(), state.to_owned())].into();
+        QueryAnswer::Unit(UnitState { properties })
+    };
+    let query = Query::Shell(ShellQuery::Unit(SNAP_UNIT.into()));
+    let there = host(&[("docker-ce", installed("5:28"))]);
+    let refusal = trial::refusal(&docker, &there.clone().with(query.clone(), unit("loaded")));
+    assert!(refusal.why.contains("snap"), "{}", refusal.why);
+    assert!(trial::plan(&docker, &there.with(query, unit("not-found"))).is_none());
+}
+
+#[test]
+fn upgrade_that_the_engine_would_not_survive_does_nothing() {
+    let docker: PackageResource = trial::kind("name = 'docker-ce'\nversion = '29'");
+    let node = DockerAnswer::Response {
+        status: 200,
+        body: serde_json::json!({"Swarm": {"LocalNodeState": "active"}}),
+    };
+    let answers = host(&[("docker-ce", installed("28"))])
+        .with(Query::docker("/info"), QueryAnswer::Engine(node))
+        .with(
+            Query::content("/etc/docker/daemon.json"),
+            trial::file_answer(r#"{"live-restore": true}"#),
+        );
+    let answers = with(answers, versions("docker-ce", &["29"]));
+    let answers = with(
+        answers,
+        simulation(
+            &["docker-ce=29"],
+            AptSimulation::Actions(vec![install("docker-ce", Some("28"), "29")]),
+        ),
+    );
+    let change = trial::plan(&docker, &answers).unwrap();
+    assert_eq!(change.disturbs, Disruption::EngineRestart);
+    assert_eq!(change.steps.len(), 1);
+    let Operation::Blocked { why, .. } = &change.steps[0].act else {
+        panic!("{:?}", change.steps)
+    };
+    assert!(why.contains("live-restore = true"), "{why}");
 }
 
 #[test]
@@ -418,6 +525,7 @@ fn invalid_tables_are_refused() {
         "name = 'jq'\nversion = { curl = '8' }",
         "name = 'jq'\nconflicts = ['jq']",
         "name = 'jq'\nstate = 'absent'\nhold = true",
+        "name = 'jq'\nhold = 'yes'",
         "name = 'jq'\nlatest = true",
     ] {
         trial::invalid::<PackageResource>(table);

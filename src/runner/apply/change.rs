@@ -8,6 +8,7 @@ use super::super::event::Event;
 use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
+use super::node_identity::NodeIdentity;
 use super::perform::perform;
 use super::step_error::StepError;
 use crate::model::{Change, Disruption, Refusal};
@@ -129,11 +130,15 @@ impl Applier {
                 change: view,
             })
             .await;
+        let identity = match change.disturbs {
+            Disruption::EngineRestart => NodeIdentity::read(&name, self.fleet.as_ref()).await,
+            // A node that leaves its swarm, or is demoted, changes on purpose.
+            _ => None,
+        };
         let mut acted = self.steps(host, &resource, change).await;
         if disturbing && matches!(acted, Ok(AttemptOutcome::Done)) {
             acted = self
-                .guard
-                .after(&name, change, self.fleet.as_ref())
+                .return_of(&name, change, identity.as_ref())
                 .await
                 .map(|()| AttemptOutcome::Done)
                 .map_err(refused);
@@ -142,6 +147,24 @@ impl Applier {
             **turn = None;
         }
         acted
+    }
+
+    /// Waits until a host is ready again after a disruption, as the same node as before.
+    async fn return_of(
+        &self,
+        host: &HostName,
+        change: &Change,
+        identity: Option<&NodeIdentity>,
+    ) -> Result<(), Refusal> {
+        // Another node would never become ready: it is named without the wait.
+        if let Some(identity) = identity {
+            identity.confirm(host, self.fleet.as_ref()).await?;
+        }
+        self.guard.after(host, change, self.fleet.as_ref()).await?;
+        match identity {
+            Some(identity) => identity.confirm(host, self.fleet.as_ref()).await,
+            None => Ok(()),
+        }
     }
 
     /// Performs the steps in order, each only while this run holds the host's lock.

@@ -9,6 +9,7 @@ mod deploy;
 mod image;
 mod live_manager;
 mod locks;
+mod node_identity;
 mod perform;
 mod permit;
 mod record_baseline;

@@ -11,6 +11,7 @@ use super::converge::converge;
 use super::deploy::deploy;
 use super::live_manager::live_manager;
 use super::step_error::StepError;
+use crate::base::mask_url_passwords;
 use crate::docker::RequestBody;
 use crate::model::{
     DeferredValue, DockerCall, DockerError, GeneratedValue, Operation, RunScript, STEP_TIMEOUT,
@@ -134,6 +135,7 @@ async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), St
     } else {
         said
     };
+    let said = mask_url_passwords(&said).into_owned();
     Err(StepError::Failed { said })
 }
 

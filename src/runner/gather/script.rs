@@ -171,7 +171,12 @@ fn single(query: &ShellQuery) -> String {
         ),
         // Only names of digits are pending updates; dpkg leaves others there (tmp.i) while it works
         // and when it is killed.
-        ShellQuery::DpkgAudit => "dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
+        // A program that works with dpkg holds one of two locks (fcntl); dpkg itself says so only
+        // beside a complaint.
+        ShellQuery::DpkgAudit => "for f in lock lock-frontend; do \
+             if i=$(stat -c %i /var/lib/dpkg/$f 2>/dev/null) && grep -q \":$i \" /proc/locks; then \
+             echo 'Another process has locked the database'; break; fi; done; \
+             dpkg --audit; for f in /var/lib/dpkg/updates/*; do case ${f##*/} in *[!0-9]*) ;; \
              *) echo 'dpkg was interrupted: updates are pending'; break;; esac; done"
             .into(),
         ShellQuery::User(name) => format!(
