@@ -11,12 +11,21 @@ pub const UNKNOWN_SECONDS: f64 = 1.0;
 pub enum SampledState {
     /// The Engine answers, and is a manager of a swarm.
     Reachable,
+    /// The Engine answers, and its swarm does not within a second: no leader is elected yet.
+    NoLeader,
     /// The Engine answers, and is no manager at the moment.
     NoManager,
     /// The Engine runs, and does not answer within a second.
     Silent,
     /// No Engine runs.
     Absent,
+}
+
+impl SampledState {
+    /// Returns true if the manager counts towards the majority: an election needs no more.
+    pub fn is_reachable(self) -> bool {
+        matches!(self, Self::Reachable | Self::NoLeader)
+    }
 }
 
 /// One sample of the three managers. Times are seconds since 1970.
@@ -29,10 +38,7 @@ pub struct ManagerSample {
 impl ManagerSample {
     /// Returns true if fewer than two managers are reachable.
     pub fn is_thin(&self) -> bool {
-        let reachable = self
-            .managers
-            .iter()
-            .filter(|state| **state == SampledState::Reachable);
+        let reachable = self.managers.iter().filter(|state| state.is_reachable());
         reachable.count() < 2
     }
 }
@@ -162,7 +168,7 @@ pub fn known_away(
     }
     // Whatever the reason is: a manager that did not answer before, and still does not.
     let after = samples.iter().position(|sample| sample.at > begin)?;
-    let away = |at: usize, other: usize| samples[at].managers[other] != SampledState::Reachable;
+    let away = |at: usize, other: usize| !samples[at].managers[other].is_reachable();
     for other in (0..3).filter(|other| *other != manager) {
         let first = (0..=after).rev().take_while(|at| away(*at, other)).last();
         if let Some(first) = first.filter(|first| *first < after)

@@ -80,12 +80,20 @@ impl ManagerSocket {
         let Some(root) = engine else {
             return SampledState::Absent;
         };
-        match info(&root) {
+        if get(&root, "/_ping").is_none() {
+            // It may have ended while it was asked.
+            return if engine_runs(&root) {
+                SampledState::Silent
+            } else {
+                SampledState::Absent
+            };
+        }
+        let info = get(&root, "/info");
+        let info = info.and_then(|body| serde_json::from_slice::<serde_json::Value>(&body).ok());
+        match info {
             Some(info) if info["Swarm"]["ControlAvailable"] == true => SampledState::Reachable,
             Some(_) => SampledState::NoManager,
-            // It may have ended while it was asked.
-            None if engine_runs(&root) => SampledState::Silent,
-            None => SampledState::Absent,
+            None => SampledState::NoLeader,
         }
     }
 
@@ -115,15 +123,14 @@ fn engine_runs(root: &Path) -> bool {
     !process.is_empty() && read(&format!("proc/{process}/comm")).trim() == "dockerd"
 }
 
-/// Returns the answer of the Engine to `GET /info`; None if there is none within the limit.
-fn info(root: &Path) -> Option<serde_json::Value> {
+/// Returns the answer of the Engine to a request; None if there is none within the limit.
+fn get(root: &Path, path: &str) -> Option<Vec<u8>> {
     let started = Instant::now();
     let mut stream = UnixStream::connect(root.join("run/docker.sock")).ok()?;
     stream.set_write_timeout(Some(ANSWER_LIMIT)).ok()?;
     // With version 1.0, the answer is not chunked and the server closes the connection.
-    stream
-        .write_all(b"GET /info HTTP/1.0\r\nHost: docker\r\n\r\n")
-        .ok()?;
+    let request = format!("GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
     let (mut answer, mut part) = (Vec::new(), [0; 8192]);
     loop {
         let rest = ANSWER_LIMIT.checked_sub(started.elapsed())?;
@@ -136,5 +143,5 @@ fn info(root: &Path) -> Option<serde_json::Value> {
         }
     }
     let body = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
-    serde_json::from_slice(&answer[body..]).ok()
+    Some(answer.split_off(body))
 }

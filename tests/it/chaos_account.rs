@@ -4,7 +4,7 @@
 #[path = "../chaos/account.rs"]
 mod account;
 
-use account::SampledState::{Absent, NoManager, Reachable, Silent};
+use account::SampledState::{Absent, NoLeader, NoManager, Reachable, Silent};
 use account::{
     EngineDowntime, ManagerLoss, ManagerSample, SampledState, downtimes, known_away,
     restarts_by_skep, seconds_with_two_down, stays_thin, thin_samples,
@@ -81,6 +81,11 @@ fn samples_below_two_managers_are_counted() {
     let thin = [Reachable, NoManager, Absent];
     let single = samples(&[full, thin, full, thin]);
     assert_eq!(thin_samples(&single), 2);
+    assert_eq!(
+        thin_samples(&samples(&[[Absent, NoLeader, NoLeader]])),
+        0,
+        "an election"
+    );
     assert!(
         !stays_thin(&single),
         "one sample may be an Engine that is slow to answer"
