@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 CARGO ?= cargo
 
-.PHONY: help test test-vm unit lint spell demo demo-down bench bench-peers dist install
+.PHONY: help test test-vm chaos unit lint spell demo demo-down bench bench-peers dist install
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | column -t -s '	'
@@ -26,6 +26,9 @@ test: install ## every test, the lab's included
 
 test-vm: ## what needs whole virtual machines: routing mesh, virtual IPs, NFS, memory limits (half an hour)
 	@.ci/test-vm
+
+chaos: install ## kill skep, take managers away and run twice at once, at random on lab nodes (hours; CHAOS="kills --seed 7" are arguments)
+	@.ci/chaos $(CHAOS)
 
 demo: install ## three bare nodes become a labelled swarm
 	@.ci/demo

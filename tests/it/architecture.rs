@@ -280,7 +280,7 @@ fn lock_file_stays_small() {
 
 #[test]
 fn every_test_file_is_listed() {
-    for binary in ["tests/it", "tests/lab"] {
+    for binary in ["tests/it", "tests/lab", "tests/chaos"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(binary);
         let main = std::fs::read_to_string(folder.join("main.rs")).unwrap();
         for entry in std::fs::read_dir(&folder).unwrap() {

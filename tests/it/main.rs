@@ -9,6 +9,7 @@
 )]
 
 mod architecture;
+mod chaos_account;
 mod documentation;
 mod drift;
 mod fallback;

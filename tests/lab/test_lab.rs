@@ -9,7 +9,8 @@ use crate::skep::{Said, command, skep};
 
 /// Nodes named docker01, docker02, ... with an inventory that reaches them.
 pub struct TestLab {
-    name: String,
+    /// Name of the lab environment.
+    pub name: String,
     folder: tempfile::TempDir,
 }
 
