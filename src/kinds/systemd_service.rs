@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::AbsolutePath;
 use crate::model::{
-    Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
-    ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
+    Action, Change, DisplayValue, Disruption, DockerError, HostAnswers, HostContext, InvalidField,
+    Observation, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
 };
 
 /// A systemd unit.
@@ -132,14 +132,24 @@ impl ResourceKind for SystemdServiceResource {
             .restart_when_newer
             .iter()
             .map(|path| Query::path(path.as_str()));
+        let engine = self.must_answer().then(|| Query::docker("/info"));
         [Query::Shell(ShellQuery::Unit(self.name.clone()))]
             .into_iter()
             .chain(files)
+            .chain(engine)
             .collect()
     }
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let unit = answers.unit(&self.name)?.clone();
+        // An active unit whose Engine nobody can reach is not in sync.
+        if self.must_answer()
+            && unit.is_active()
+            && let Err(error) = answers.engine("/info")?.json()
+            && !matches!(error, DockerError::Refused { .. })
+        {
+            return Err(ProbeError::silent_engine(&error));
+        }
         let mut newer = Vec::new();
         for path in &self.restart_when_newer {
             let modified = answers.path(path.as_str())?.map(|state| state.modified);
@@ -200,6 +210,11 @@ impl ResourceKind for SystemdServiceResource {
 }
 
 impl SystemdServiceResource {
+    /// Returns true for the Docker Engine that should run.
+    fn must_answer(&self) -> bool {
+        self.running == Some(true) && self.name == "docker.service"
+    }
+
     fn step(&self, verb: &str, script: &'static str) -> Step {
         Step::script(format!("{verb} {}", self.name), script, [verb, &self.name])
             .with_timeout(TIMEOUT)
@@ -295,17 +310,23 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used)]
     use super::super::trial;
     use super::*;
-    use crate::model::{PathState, PathType, QueryAnswer};
+    use crate::model::{DockerAnswer, PathState, PathType, QueryAnswer};
 
     fn unit(properties: &[(&str, &str)]) -> HostAnswers {
         let properties = properties
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
-        HostAnswers::default().with(
-            Query::Shell(ShellQuery::Unit("docker.service".into())),
-            QueryAnswer::Unit(UnitState { properties }),
-        )
+        let info = DockerAnswer::Response {
+            status: 200,
+            body: serde_json::Value::Null,
+        };
+        HostAnswers::default()
+            .with(
+                Query::Shell(ShellQuery::Unit("docker.service".into())),
+                QueryAnswer::Unit(UnitState { properties }),
+            )
+            .with(Query::docker("/info"), QueryAnswer::Engine(info))
     }
 
     fn running(file_state: &str) -> HostAnswers {
@@ -320,6 +341,32 @@ mod tests {
 
     fn docker(rest: &str) -> SystemdServiceResource {
         trial::kind(&format!("name = 'docker'\n{rest}"))
+    }
+
+    #[test]
+    fn active_engine_that_does_not_answer_is_not_in_sync() {
+        let silent =
+            |answer| running("enabled").with(Query::docker("/info"), QueryAnswer::Engine(answer));
+        let kind = docker("running = true");
+        for answer in [
+            DockerAnswer::Down("/var/run/docker.sock does not exist".into()),
+            DockerAnswer::Unreachable("timed out after 30s".into()),
+        ] {
+            let error = kind.observe(&silent(answer)).err().unwrap().to_string();
+            assert!(error.contains("does not respond"), "{error}");
+        }
+        let starting = DockerAnswer::Response {
+            status: 503,
+            body: serde_json::Value::Null,
+        };
+        assert!(kind.observe(&silent(starting)).is_ok());
+        // A stopped Engine is drift, and a unit that may be stopped is not asked.
+        let stopped = unit(&[("LoadState", "loaded"), ("ActiveState", "inactive")]).with(
+            Query::docker("/info"),
+            QueryAnswer::Engine(DockerAnswer::Down("stopped".into())),
+        );
+        assert!(trial::plan(&kind, &stopped).is_some());
+        assert!(docker("enabled = true").queries().len() == 1);
     }
 
     #[test]

@@ -123,7 +123,7 @@ impl ResourceKind for DaemonJsonResource {
         };
         let running = answers.program("dockerd")?.is_some() && answers.unit("docker")?.is_active();
         let not_loaded = if running {
-            running::missing(&self.wanted, answers.engine("/info")?)
+            running::missing(&self.wanted, answers.engine("/info")?)?
         } else {
             Vec::new()
         };

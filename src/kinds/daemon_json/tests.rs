@@ -492,3 +492,15 @@ fn failed_restart_restores_the_old_file() {
     assert!(!done);
     assert!(files_of(&fresh.path().join("etc/docker")).is_empty());
 }
+
+#[test]
+fn running_engine_that_does_not_answer_is_not_in_sync() {
+    let kind: DaemonJsonResource = super::super::trial::kind("debug = true");
+    let silent = DockerAnswer::Down("/var/run/docker.sock does not exist".into());
+    let error = kind.observe(&answers(Some("{\"debug\": true}"), None, silent));
+    let text = error.err().unwrap().to_string();
+    assert!(
+        text.contains("docker.sock") && text.contains("does not respond"),
+        "{text}"
+    );
+}
