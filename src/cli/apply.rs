@@ -10,7 +10,9 @@ use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::playbook;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
-use crate::runner::{ClusterCheck, PlanApproval, RunOptions, RunPlan, RunSummary, apply};
+use crate::runner::{
+    ClusterCheck, LeaseOwner, PlanApproval, RunOptions, RunPlan, RunSummary, apply,
+};
 use crate::safety::SwarmGuard;
 
 /// Number of hosts in sync that the recap lists one by one; with more, it only counts them.
@@ -46,6 +48,8 @@ pub(super) struct ApplyOptions {
     pub lock_wait: Duration,
     /// Continue even if the managers lose their majority.
     pub force: bool,
+    /// The run, as its locks and leases name it.
+    pub owner: LeaseOwner,
 }
 
 /// Shows the forecast and asks for confirmation.
@@ -101,6 +105,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result
         diff: args.diff,
         lock_wait: args.lock_wait,
         force: args.force,
+        owner: run_owner(),
     };
     let loaded = args.selection.prepare(&screen)?;
     apply_loaded(common, &screen, &args.selection, loaded, &manner).await
@@ -135,7 +140,7 @@ pub(super) async fn apply_loaded(
         let options = RunOptions {
             forks: run.forks,
             lock_wait: manner.lock_wait,
-            owner: owner(),
+            owner: manner.owner.clone(),
             cluster_check,
         };
         apply(&run.fleet, &run.work, guard, &ask, &options, &run.stop).await
@@ -176,13 +181,13 @@ fn verdict(summary: &RunSummary) -> &'static str {
     }
 }
 
-/// Returns the owner of this run for locks: `user@machine`.
-fn owner() -> String {
+/// Returns this run as locks and leases name it, `user@machine`, with a new token.
+pub(super) fn run_owner() -> LeaseOwner {
     // Timers and containers have no USER; the number of the account still identifies it.
     let number = || format!("uid-{}", rustix::process::geteuid().as_raw());
     let user = std::env::var("USER")
         .or_else(|_| std::env::var("LOGNAME"))
         .unwrap_or_else(|_| number());
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    format!("{user}@{}", machine.trim())
+    LeaseOwner::new(format!("{user}@{}", machine.trim()))
 }

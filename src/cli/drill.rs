@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use tokio_util::sync::CancellationToken;
 
 use super::GlobalArgs;
+use super::apply::run_owner;
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::interrupt::stop_on_interrupt;
@@ -14,7 +15,7 @@ use crate::drill::{DrillRequest, DrillResult, DrillSession, Scenario, run_drill}
 use crate::inventory::Inventory;
 use crate::names::HostName;
 use crate::report::{Screen, TextTable};
-use crate::runner::{EventSender, Fleet};
+use crate::runner::{EventSender, Fleet, LeaseOwner};
 
 /// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines
 /// only.
@@ -103,6 +104,10 @@ impl DrillSession for CliDrillSession<'_> {
 
     fn stop_on_interrupt(&self) -> CancellationToken {
         stop_on_interrupt()
+    }
+
+    fn run_owner(&self) -> LeaseOwner {
+        run_owner()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 
 use super::GlobalArgs;
-use super::apply::{ApplyOptions, apply_loaded};
+use super::apply::{ApplyOptions, apply_loaded, run_owner};
 use super::execute::fleet;
 use super::exit_code::ExitStatus;
 use super::selection::{RunSelection, reject};
@@ -17,7 +17,7 @@ use crate::names::HostName;
 use crate::playbook::PreparedRun;
 use crate::rebuild::{RebuildConsent, RebuildOutcome, RebuildSession, rebuild};
 use crate::report::Screen;
-use crate::runner::{EventSender, Fleet};
+use crate::runner::{EventSender, Fleet, LeaseOwner};
 
 /// Time to wait for another run's lock on a host.
 const LOCK_WAIT: Duration = Duration::from_secs(60);
@@ -71,6 +71,7 @@ pub(super) async fn run(common: &GlobalArgs, args: &NodeArgs) -> anyhow::Result<
         common,
         args,
         screen: common.screen(),
+        owner: run_owner(),
     };
     let consent = RebuildConsent {
         force: args.force,
@@ -103,6 +104,7 @@ struct CliRebuildSession<'a> {
     common: &'a GlobalArgs,
     args: &'a RebuildArgs,
     screen: Screen,
+    owner: LeaseOwner,
 }
 
 #[async_trait::async_trait(?Send)]
@@ -142,6 +144,10 @@ impl RebuildSession for CliRebuildSession<'_> {
         self.screen.note(line);
     }
 
+    fn run_owner(&self) -> LeaseOwner {
+        self.owner.clone()
+    }
+
     async fn apply(&self, run: PreparedRun) -> anyhow::Result<ControlFlow<ExitStatus>> {
         let options = ApplyOptions {
             // The operator has confirmed the rebuild.
@@ -149,6 +155,7 @@ impl RebuildSession for CliRebuildSession<'_> {
             diff: false,
             lock_wait: LOCK_WAIT,
             force: self.args.force,
+            owner: self.owner.part(),
         };
         let selection = &self.args.selection;
         let exit = apply_loaded(self.common, &self.screen, selection, run, &options).await?;

@@ -19,8 +19,9 @@ use crate::transport::{Connection, TransportError};
 const KNOWN_VERSION: ApiVersion = ApiVersion(1, 47);
 /// Maximum size of an answer in bytes.
 const BODY_LIMIT: usize = 64 * 1024 * 1024;
-/// Time limit for the exchange that finds the version, and for opening a stream.
-const PING_LIMIT: Duration = Duration::from_secs(45);
+/// Time limit for the exchange that finds the version, and for opening a stream: an Engine that is
+/// starting answers late.
+const PING_LIMIT: Duration = Duration::from_secs(30);
 
 /// Version of the API, such as 1.47.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -323,13 +324,17 @@ impl DockerClient {
                     if again && (broken.unsent || repeatable) && !is_limit(&broken.error) =>
                 {
                     again = false;
+                    self.connection.docker_stream_broke();
                     // A restart of the Engine closed the other idle streams as well.
                     self.idle
                         .lock()
                         .unwrap_or_else(PoisonError::into_inner)
                         .clear();
                 }
-                Ok(Err(broken)) => return Err(broken.error),
+                Ok(Err(broken)) => {
+                    self.connection.docker_stream_broke();
+                    return Err(broken.error);
+                }
                 Err(_) => return Err(TransportError::Timeout(timeout)),
             }
         }

@@ -14,7 +14,9 @@ use super::{
 use crate::inventory::Inventory;
 use crate::machine::{MachineError, Machines};
 use crate::names::HostName;
-use crate::runner::{Fleet, fan_out};
+use crate::runner::{
+    Fleet, LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, fan_out, take_swarm_lease,
+};
 use crate::safety::{ClusterStatus, read_cluster};
 use crate::swarm::overview::{ClusterOverview, OverviewRow};
 use crate::swarm::{NodeRole, host_part};
@@ -68,6 +70,9 @@ pub trait DrillSession {
     /// Returns a token that the first interrupt cancels. Before this call, an interrupt ends the
     /// process at once.
     fn stop_on_interrupt(&self) -> CancellationToken;
+
+    /// Returns this run as the lease of the swarm names it.
+    fn run_owner(&self) -> LeaseOwner;
 }
 
 /// Reason why a drill was refused or failed.
@@ -89,12 +94,21 @@ pub enum DrillError {
     /// The swarm has too few machines for the scenario, or a chosen host does not fit it.
     #[error("{0}")]
     Unfit(String),
+    /// Another run disrupts the swarm, or its managers cannot record this one.
+    #[error("{0}; no machine was stopped: run again when that has ended")]
+    Lease(LeaseError),
     /// A machine cannot be stopped or started.
     #[error(transparent)]
     Machine(#[from] MachineError),
     /// skep itself failed.
     #[error("{0}")]
     Internal(String),
+}
+
+impl From<LeaseError> for DrillError {
+    fn from(error: LeaseError) -> Self {
+        Self::Lease(error)
+    }
 }
 
 /// Result of a drill.
@@ -153,21 +167,65 @@ pub async fn run_drill<S: DrillSession>(
     for line in &drill.plan.expected {
         session.note(&format!("  - {line}"));
     }
-    let prober = drill.start_requests(request.port, &fleet).await;
     let stop = session.stop_on_interrupt();
+    // The lease has connections of its own, which stay open until the cluster is whole again.
+    let lease_fleet = session.connect(&drill.inventory)?;
+    let lease = match take_lease(session, &drill, &lease_fleet, &stop).await {
+        Ok(lease) => lease,
+        Err(error) => {
+            fleet.close().await;
+            lease_fleet.close().await;
+            return Err(error.into());
+        }
+    };
+    let report = lose_machines(session, request, &drill, &fleet, &stop).await;
+    if let Some(lease) = lease {
+        lease.release().await;
+    }
+    lease_fleet.close().await;
+    report
+}
+
+/// Takes the lease of the swarm, from before the stop until the cluster is whole again.
+async fn take_lease<S: DrillSession>(
+    session: &S,
+    drill: &PreparedDrill,
+    fleet: &Arc<Fleet>,
+    stop: &CancellationToken,
+) -> Result<Option<SwarmLease>, DrillError> {
+    let Some(host) = drill.plan.lost.first() else {
+        return Ok(None);
+    };
+    let owner = session.run_owner();
+    match take_swarm_lease(fleet, host, &owner, Duration::ZERO, stop).await? {
+        LeaseOutcome::Taken(lease) => Ok(lease),
+        LeaseOutcome::NoSwarm | LeaseOutcome::NoManager => Ok(None),
+    }
+}
+
+/// Stops the machines, watches the others, and starts the machines again.
+async fn lose_machines<S: DrillSession>(
+    session: &S,
+    request: &DrillRequest,
+    drill: &PreparedDrill,
+    fleet: &Arc<Fleet>,
+    stop: &CancellationToken,
+) -> Result<DrillReport, S::Error> {
+    let lost = drill.lost();
+    let prober = drill.start_requests(request.port, fleet).await;
     session.note(&format!("stopping {lost}"));
     let stopped = change_power(&drill.machines, &drill.plan.lost, PowerChange::Stop).await;
     let mut measured = DrillMeasurement::default();
     if stopped.is_ok() {
         session.note("watching the others");
-        measured.watched = watch(&drill.watch(&fleet, &stop)).await;
+        measured.watched = watch(&drill.watch(fleet, stop)).await;
     }
     fleet.close().await;
     session.note(&format!("starting {lost}"));
     let begun = Instant::now();
     let started = change_power(&drill.machines, &drill.plan.lost, PowerChange::Start).await;
     stopped.and(started)?;
-    wait_until_whole(session, begun, &mut measured).await?;
+    wait_until_whole(session, begun, stop, &mut measured).await?;
     if let Some(prober) = prober {
         tokio::time::sleep(LAST_REQUESTS).await;
         measured.requests = Some(prober.stop().await).filter(|all_stats| !all_stats.is_empty());
@@ -254,16 +312,18 @@ impl PreparedDrill {
     }
 }
 
-/// Reads the cluster until it has no problem, or the time limit has passed. The inventory is loaded
-/// again, because a machine may have another address after its start.
+/// Reads the cluster until it has no problem, the time limit has passed, or the operator interrupts
+/// the drill. The inventory is loaded again, because a machine may have another address after its
+/// start.
 async fn wait_until_whole<S: DrillSession>(
     session: &S,
     begun: Instant,
+    stop: &CancellationToken,
     measured: &mut DrillMeasurement,
 ) -> Result<(), S::Error> {
     let (inventory, hosts) = session.load()?;
     let forks = session.forks(&inventory);
-    while begun.elapsed() < WHOLE {
+    while begun.elapsed() < WHOLE && !stop.is_cancelled() {
         // A fleet keeps the failure of a connection: each reading needs a new one.
         let fleet = session.connect(&inventory)?;
         let seen = read_cluster(&fleet, &hosts, forks, true).await;

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use super::AbsolutePath;
 use super::engine_settings::{RestartHazard, restart_hazard, restart_queries};
 use crate::model::{
-    Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
-    ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
+    Action, Change, DisplayValue, Disruption, DockerError, HostAnswers, HostContext, InvalidField,
+    Observation, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UnitState,
 };
 
 /// A systemd unit.
@@ -152,9 +152,10 @@ impl ResourceKind for SystemdServiceResource {
             .restart_when_newer
             .iter()
             .map(|path| Query::path(path.as_str()));
-        let engine = match self.starts_engine() {
-            true => restart_queries(),
-            false => Vec::new(),
+        let engine = if self.starts_engine() {
+            restart_queries()
+        } else {
+            Vec::new()
         };
         [Query::Shell(ShellQuery::Unit(self.name.clone()))]
             .into_iter()
@@ -165,6 +166,14 @@ impl ResourceKind for SystemdServiceResource {
 
     fn observe(&self, answers: &HostAnswers) -> Result<Observation<Self::Observed>, ProbeError> {
         let unit = answers.unit(&self.name)?.clone();
+        // An active unit whose Engine nobody can reach is not in sync.
+        if self.must_answer()
+            && unit.is_active()
+            && let Err(error) = answers.engine("/info")?.json()
+            && !matches!(error, DockerError::Refused { .. })
+        {
+            return Err(ProbeError::silent_engine(&error));
+        }
         let mut newer = Vec::new();
         for path in &self.restart_when_newer {
             let modified = answers.path(path.as_str())?.map(|state| state.modified);
@@ -237,6 +246,11 @@ impl ResourceKind for SystemdServiceResource {
 }
 
 impl SystemdServiceResource {
+    /// Returns true for the Docker Engine that should run.
+    fn must_answer(&self) -> bool {
+        self.running == Some(true) && self.name == "docker.service"
+    }
+
     /// Returns true if the resource may start or restart Docker Engine.
     fn starts_engine(&self) -> bool {
         let starts = self.running == Some(true) || !self.restart_when_newer.is_empty();
@@ -354,6 +368,10 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).into(), (*value).into()))
             .collect();
+        let info = DockerAnswer::Response {
+            status: 200,
+            body: serde_json::Value::Null,
+        };
         HostAnswers::default()
             .with(
                 Query::Shell(ShellQuery::Unit("docker.service".into())),
@@ -363,10 +381,7 @@ mod tests {
                 Query::content("/etc/docker/daemon.json"),
                 QueryAnswer::Path(None),
             )
-            .with(
-                Query::docker("/info"),
-                QueryAnswer::Engine(DockerAnswer::Absent),
-            )
+            .with(Query::docker("/info"), QueryAnswer::Engine(info))
             .with(
                 Query::path("/var/lib/docker/swarm/docker-state.json"),
                 QueryAnswer::Path(None),
@@ -385,6 +400,32 @@ mod tests {
 
     fn docker(rest: &str) -> SystemdServiceResource {
         trial::kind(&format!("name = 'docker'\n{rest}"))
+    }
+
+    #[test]
+    fn active_engine_that_does_not_answer_is_not_in_sync() {
+        let silent =
+            |answer| running("enabled").with(Query::docker("/info"), QueryAnswer::Engine(answer));
+        let kind = docker("running = true");
+        for answer in [
+            DockerAnswer::Down("/var/run/docker.sock does not exist".into()),
+            DockerAnswer::Unreachable("timed out after 30s".into()),
+        ] {
+            let error = kind.observe(&silent(answer)).err().unwrap().to_string();
+            assert!(error.contains("does not respond"), "{error}");
+        }
+        let starting = DockerAnswer::Response {
+            status: 503,
+            body: serde_json::Value::Null,
+        };
+        assert!(kind.observe(&silent(starting)).is_ok());
+        // A stopped Engine is drift, and a unit that may be stopped is not asked.
+        let stopped = unit(&[("LoadState", "loaded"), ("ActiveState", "inactive")]).with(
+            Query::docker("/info"),
+            QueryAnswer::Engine(DockerAnswer::Down("stopped".into())),
+        );
+        assert!(trial::plan(&kind, &stopped).is_some());
+        assert!(docker("enabled = true").queries().len() == 1);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    DirectoryUsage, DockerAnswer, DockerQuery, Query, SecretBytes, ShellQuery, StackAnswer,
-    StackQuestion, ValueSource,
+    DirectoryUsage, DockerAnswer, DockerError, DockerQuery, Query, SecretBytes, ShellQuery,
+    StackAnswer, StackQuestion, ValueSource,
 };
 use crate::names::HostName;
 
@@ -31,6 +31,7 @@ pub enum QueryAnswer {
     User(Option<UserState>),
     Group(Option<GroupState>),
     Sysctl(Option<String>),
+    OtherRun(String),
     Program(Option<String>),
     Test(i32),
     Catalogue(Option<Vec<TaggedImage>>),
@@ -256,6 +257,20 @@ pub enum ProbeError {
     Unusable(String),
 }
 
+impl ProbeError {
+    /// Returns the error of a kind that needs the answer of a Docker Engine whose service runs.
+    #[must_use]
+    pub fn silent_engine(error: &DockerError) -> Self {
+        Self::Failed {
+            what: "the running Docker Engine".into(),
+            why: format!(
+                "docker.service is active, and the Engine does not respond: {error}; if its socket is gone, \
+                 `systemctl restart docker.socket docker` on the host creates it again"
+            ),
+        }
+    }
+}
+
 /// Answers of one host, by query.
 #[derive(Debug, Clone, Default)]
 pub struct HostAnswers {
@@ -338,6 +353,8 @@ impl HostAnswers {
         group(name: &str) -> Option<GroupState>, Query::Shell(ShellQuery::Group(name.into())), Group);
     accessor!(/// Returns a kernel parameter, if it exists.
         sysctl(key: &str) -> Option<String>, Query::Shell(ShellQuery::Sysctl(key.into())), Sysctl);
+    accessor!(/// Returns the text about another run that works on the host; empty if there is none.
+        other_run() -> String, Query::Shell(ShellQuery::OtherRun), OtherRun);
     accessor!(/// Returns the path of a program, if it is installed.
         program(name: &str) -> Option<String>, Query::Shell(ShellQuery::Program(name.into())), Program);
     accessor!(/// Returns the images in a registry's directory, if it exists.

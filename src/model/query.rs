@@ -88,6 +88,9 @@ pub enum ShellQuery {
         /// Absolute path on the host.
         directory: String,
     },
+    /// Other run of `apply` that works on the host, as the transport's text prints it; empty if
+    /// there is none.
+    OtherRun,
     /// A program on root's PATH; answered by its path or absence.
     Program(String),
     /// A user's own read-only command (`unless`), run by sh as root: its exit status. Read-only by

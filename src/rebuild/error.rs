@@ -3,6 +3,7 @@
 use crate::machine::MachineError;
 use crate::model::{ProbeError, Refusal};
 use crate::names::HostName;
+use crate::runner::LeaseError;
 
 /// Reason why a rebuild was refused or failed.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,9 @@ pub enum RebuildError {
     /// The quorum check refused the loss of the manager.
     #[error("{}; {}", .0.why, .0.hint)]
     LosesMajority(Refusal),
+    /// Another run disrupts the swarm, or its managers cannot record this one.
+    #[error("{0}; nothing was destroyed")]
+    Lease(LeaseError),
     /// The operator did not confirm.
     #[error("nothing was done: not confirmed; pass --yes to skip the prompt")]
     NotConfirmed,
@@ -40,4 +44,10 @@ pub enum RebuildError {
     /// A data directory cannot be read.
     #[error(transparent)]
     Probe(#[from] ProbeError),
+}
+
+impl From<LeaseError> for RebuildError {
+    fn from(error: LeaseError) -> Self {
+        Self::Lease(error)
+    }
 }

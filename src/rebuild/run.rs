@@ -4,6 +4,9 @@
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use super::{
     QuorumFacts, RebuildConsent, RebuildError, SwarmFate, check_quorum, data_directories,
@@ -15,9 +18,15 @@ use crate::model::{HostAnswers, ProbeError, Query, ShellQuery};
 use crate::names::HostName;
 use crate::playbook::PreparedRun;
 use crate::runner::gather::gather;
-use crate::runner::{DockerReader as _, Fleet, ReadCache, fan_out};
+use crate::runner::{
+    DockerReader as _, Fleet, LeaseError, LeaseOutcome, LeaseOwner, ReadCache, SwarmLease, fan_out,
+    take_swarm_lease,
+};
 use crate::safety::read_cluster;
 use crate::swarm::{NodeRole, SwarmNode};
+
+/// Time to wait for another run that disrupts the swarm.
+const LEASE_WAIT: Duration = Duration::from_secs(60);
 
 /// Access of a rebuild to the configuration, to the hosts and to the operator. The files are loaded
 /// again after the machine is created, because the new machine has another port and host key.
@@ -57,6 +66,9 @@ pub trait RebuildSession: Sync {
 
     /// Shows one line of progress.
     fn note(&self, line: &str);
+
+    /// Returns this run as locks and leases name it.
+    fn run_owner(&self) -> LeaseOwner;
 
     /// Applies without a further question; breaks if the desired state was not reached.
     ///
@@ -106,10 +118,56 @@ pub async fn rebuild<S: RebuildSession>(
     if !session.confirm(&question(host, fate)).await? {
         return Err(RebuildError::NotConfirmed.into());
     }
-    // The lab and Vagrant block for minutes.
-    tokio::task::block_in_place(|| machines.rebuild(host, &|line| session.note(line)))
-        .map_err(RebuildError::from)?;
-    restore(session, host, &directories, (fate, consent)).await
+    // The lease has connections of its own, which stay open until the node is back.
+    let fleet = session.connect(inventory)?;
+    let outcome = async {
+        let lease = take_lease(session, &fleet, host, (fate, consent)).await?;
+        // The swarm may have changed during the question.
+        let facts = read_quorum(session, inventory, host).await;
+        let checked = facts.and_then(|facts| Ok(check_quorum(host, &facts, consent)?));
+        let outcome = match checked {
+            // The lab and Vagrant block for minutes.
+            Ok(fate) => match tokio::task::block_in_place(|| {
+                machines.rebuild(host, &|line| session.note(line))
+            }) {
+                Ok(()) => restore(session, host, &directories, (fate, consent)).await,
+                Err(error) => Err(RebuildError::from(error).into()),
+            },
+            Err(error) => Err(error),
+        };
+        if let Some(lease) = lease {
+            lease.release().await;
+        }
+        outcome
+    }
+    .await;
+    fleet.close().await;
+    outcome
+}
+
+/// Takes the lease of the swarm, from before the machine is destroyed until the node is back. The
+/// swarm of an only manager ends with the machine, and needs none.
+async fn take_lease<S: RebuildSession>(
+    session: &S,
+    fleet: &Arc<Fleet>,
+    host: &HostName,
+    (fate, consent): (SwarmFate, RebuildConsent),
+) -> Result<Option<SwarmLease>, RebuildError> {
+    if fate == SwarmFate::StartsAnew {
+        return Ok(None);
+    }
+    let (owner, stop) = (session.run_owner(), CancellationToken::new());
+    match take_swarm_lease(fleet, host, &owner, LEASE_WAIT, &stop).await {
+        Ok(LeaseOutcome::Taken(lease)) => Ok(lease),
+        Ok(LeaseOutcome::NoSwarm | LeaseOutcome::NoManager) => Ok(None),
+        Err(error @ LeaseError::NoMajority(_)) if consent.force => {
+            session.note(&format!(
+                "forced although {error}; a run elsewhere may disrupt another node at the same time"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Brings the new machine to its place in the swarm.

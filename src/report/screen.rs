@@ -142,15 +142,21 @@ impl Screen {
     }
 
     /// Asks a yes-or-no question on stderr and reads the answer from stdin; every answer except `y`
-    /// and `yes` means no.
+    /// and `yes` means no. The bars are hidden meanwhile and not suspended: a suspended screen
+    /// could not print anything if the run is interrupted during the question.
     #[must_use]
     pub fn ask(&self, question: &str) -> bool {
-        self.bars.suspend(|| {
+        let _ = self.bars.clear();
+        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        {
             let mut err = std::io::stderr().lock();
             let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
-            let mut answer = String::new();
-            let read = std::io::stdin().read_line(&mut answer);
-            read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
-        })
+        }
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer);
+        if self.terminal {
+            self.bars.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
     }
 }

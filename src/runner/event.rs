@@ -37,7 +37,8 @@ pub enum Event {
         #[serde(flatten)]
         trouble: Problem,
     },
-    /// skep itself failed on the host: the host's task panicked.
+    /// The work on the host failed as a whole: the host's task panicked, or another run of `apply`
+    /// works on it.
     HostFailed {
         host: HostName,
         #[serde(flatten)]

@@ -40,9 +40,11 @@ pub(super) fn choose_fallbacks(
         let Some(delegate) = &play.delegate else {
             continue;
         };
+        // No host takes over from a delegate on which another run works: that run may be changing
+        // the same objects of the swarm.
         let is_lost = found
             .get(delegate)
-            .is_some_and(|host| host.outcome.is_lost());
+            .is_some_and(|host| host.outcome.is_lost() && !host.locked);
         let left = if is_lost {
             cluster_labels(play, delegate)
         } else {

@@ -129,6 +129,27 @@ impl Fleet {
         .clone()
     }
 
+    /// Makes one `GET` for a plan; see [`ConnectedHost::plan_read`].
+    async fn plan_read(&self, host: &HostName, path: &str) -> DockerAnswer {
+        match self.host(host).await {
+            Ok(host) => host.plan_read(path).await,
+            Err(error) => DockerAnswer::Unreachable(error.to_string()),
+        }
+    }
+
+    /// Returns the hosts that are connected already.
+    #[must_use]
+    pub fn connected(&self) -> Vec<HostName> {
+        let is_connected = |slot: &OnceCell<Result<Arc<ConnectedHost>, TransportError>>| {
+            slot.get().is_some_and(Result::is_ok)
+        };
+        let hosts = self.hosts.iter();
+        hosts
+            .filter(|(_, slot)| is_connected(slot))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
     /// Closes every connection cleanly, within at most two seconds each.
     pub async fn close(&self) {
         let limit = std::time::Duration::from_secs(2);
@@ -187,6 +208,8 @@ impl ReadCache {
             // A poisoned lock only means that another task panicked: the cache is bypassed.
             Err(_) => Arc::default(),
         };
-        cell.get_or_init(|| fleet.get(host, path)).await.clone()
+        cell.get_or_init(|| fleet.plan_read(host, path))
+            .await
+            .clone()
     }
 }

@@ -18,6 +18,12 @@ pub trait DisruptionGuard: Send + Sync {
         engines: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal>;
 
+    /// Returns true if the operator forces disruptions that may take the majority away. Default
+    /// false.
+    fn is_forced(&self) -> bool {
+        false
+    }
+
     /// Waits after the steps until the host is ready again.
     ///
     /// # Errors

@@ -1,9 +1,9 @@
 //! A host of the run: its connection, held for the whole run, and the Docker Engine API on the same
 //! connection.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -31,8 +31,21 @@ const GATE_WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct ConnectedHost {
     name: HostName,
     connection: Arc<dyn Connection>,
-    engine: Mutex<Option<Arc<DockerClient>>>,
+    engine: Mutex<EngineSlot>,
+    /// Error of an Engine that did not answer a reading of a plan in time: later readings of plans
+    /// get it at once. A step on the host clears it.
+    silence: std::sync::Mutex<Option<DockerAnswer>>,
     execs: AtomicU32,
+}
+
+/// Client of the host's Engine.
+#[derive(Default)]
+enum EngineSlot {
+    #[default]
+    Empty,
+    Connected(Arc<DockerClient>),
+    /// Time and error of the last attempt.
+    Failed(Instant, TransportError),
 }
 
 impl ConnectedHost {
@@ -42,7 +55,8 @@ impl ConnectedHost {
         Self {
             name,
             connection,
-            engine: Mutex::new(None),
+            engine: Mutex::default(),
+            silence: std::sync::Mutex::default(),
             execs: AtomicU32::new(0),
         }
     }
@@ -94,7 +108,9 @@ impl ConnectedHost {
         exec: Exec,
     ) -> Result<ExecOutput, TransportError> {
         self.execs.fetch_add(1, Ordering::Relaxed);
-        self.connection.exec(exec).await
+        let output = self.connection.exec(exec).await;
+        *self.silence.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        output
     }
 
     /// Returns the connection itself, which can run any command; hence the permit.
@@ -169,25 +185,35 @@ impl ConnectedHost {
         result
     }
 
-    /// Returns the client; the first caller connects it.
+    /// Returns the client; the first caller connects it. A failed attempt is also the result of
+    /// every caller that waited for it: an Engine that hangs costs its time limit once, regardless
+    /// of the number of callers.
     async fn client(&self) -> Result<Arc<DockerClient>, TransportError> {
+        let begun = Instant::now();
         let mut slot = self.engine.lock().await;
-        if let Some(client) = slot.as_ref() {
-            return Ok(client.clone());
+        match &*slot {
+            EngineSlot::Connected(client) => return Ok(client.clone()),
+            EngineSlot::Failed(when, error) if *when >= begun => return Err(error.clone()),
+            _ => {}
         }
-        let client = Arc::new(DockerClient::connect(self.connection.clone()).await?);
-        *slot = Some(client.clone());
-        Ok(client)
+        match DockerClient::connect(self.connection.clone()).await {
+            Ok(client) => {
+                let client = Arc::new(client);
+                *slot = EngineSlot::Connected(client.clone());
+                Ok(client)
+            }
+            Err(error) => {
+                *slot = EngineSlot::Failed(Instant::now(), error.clone());
+                Err(error)
+            }
+        }
     }
 
     /// Drops the client; the next request connects again, as the Engine may have been restarted.
     async fn forget(&self, client: &Arc<DockerClient>) {
         let mut slot = self.engine.lock().await;
-        if slot
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, client))
-        {
-            *slot = None;
+        if matches!(&*slot, EngineSlot::Connected(current) if Arc::ptr_eq(current, client)) {
+            *slot = EngineSlot::Empty;
         }
     }
 
@@ -205,6 +231,30 @@ impl ConnectedHost {
             self.forget(&client).await;
         }
         result
+    }
+
+    /// Like [`Self::engine_read`], for a plan: an Engine that hung once in this run is not read
+    /// again, until a step has changed the host.
+    pub(super) async fn plan_read(&self, path: &str) -> DockerAnswer {
+        let silence = || self.silence.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = silence().clone();
+        if let Some(answer) = known {
+            return answer;
+        }
+        let sent = self
+            .send(
+                &Method::GET,
+                path,
+                &RequestBody::default(),
+                ENGINE_READ_TIMEOUT,
+            )
+            .await;
+        let is_silent = matches!(sent, Err(TransportError::Timeout(_)));
+        let answer = answer_of(sent);
+        if is_silent {
+            *silence() = Some(answer.clone());
+        }
+        answer
     }
 
     /// Makes one `GET` and returns an answer in any case: a missing Engine is an answer, and a
@@ -226,20 +276,24 @@ impl ConnectedHost {
     }
 
     async fn read(&self, path: &str, request_body: &RequestBody) -> DockerAnswer {
-        match self
-            .send(&Method::GET, path, request_body, ENGINE_READ_TIMEOUT)
-            .await
-        {
-            Ok((status, body)) => DockerAnswer::Response { status, body },
-            Err(TransportError::NoDocker {
-                installed: false, ..
-            }) => DockerAnswer::Absent,
-            Err(TransportError::NoDocker {
-                installed: true,
-                why,
-            }) => DockerAnswer::Down(why),
-            Err(error) => DockerAnswer::Unreachable(error.to_string()),
-        }
+        answer_of(
+            self.send(&Method::GET, path, request_body, ENGINE_READ_TIMEOUT)
+                .await,
+        )
+    }
+}
+
+fn answer_of(sent: Result<(u16, Value), TransportError>) -> DockerAnswer {
+    match sent {
+        Ok((status, body)) => DockerAnswer::Response { status, body },
+        Err(TransportError::NoDocker {
+            installed: false, ..
+        }) => DockerAnswer::Absent,
+        Err(TransportError::NoDocker {
+            installed: true,
+            why,
+        }) => DockerAnswer::Down(why),
+        Err(error) => DockerAnswer::Unreachable(error.to_string()),
     }
 }
 

@@ -16,6 +16,8 @@ pub struct HostPlan {
     pub outcome: HostOutcome,
     /// Record of the last apply on the host.
     pub(super) record: AppliedRecord,
+    /// True if another run of `apply` works on the host, which was therefore not read.
+    pub(super) locked: bool,
     /// True if every unknown state depends on another host: it may become known when that host is
     /// repaired.
     pub waits: bool,

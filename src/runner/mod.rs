@@ -13,17 +13,22 @@ pub mod gather;
 mod guard;
 mod host;
 mod host_plan;
+mod other_runs;
 pub mod outcome;
 mod read_only;
 mod run_plan;
 
-pub use apply::{PlanApproval, RunOptions, apply};
+pub use apply::{
+    LeaseError, LeaseOutcome, LeaseOwner, PlanApproval, RunOptions, SwarmLease, apply,
+    take_swarm_lease,
+};
 pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};
 pub use fan_out::{TaskPanic, fan_out};
 pub use fleet::{Connector, Fleet, ReadCache};
 pub use guard::{DisruptionGuard, DockerReader};
 pub use host::ConnectedHost;
+pub use other_runs::OtherRuns;
 pub use outcome::{DriftCause, HostOutcome, Outcome, ResourceOutcome, RunSummary};
 pub use read_only::run_read_only;
-pub use run_plan::{RunPlan, plan_run};
+pub use run_plan::{PlanOptions, RunPlan, plan_run};

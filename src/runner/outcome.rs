@@ -138,8 +138,8 @@ pub struct HostOutcome {
     /// reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreachable: Option<Problem>,
-    /// Internal error of skep that ended the work on the host, with the next step; the host counts
-    /// as failed.
+    /// Reason why the work on a reachable host ended: an internal error of skep, or the lock of
+    /// another run; with the next step. The host counts as failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Problem>,
     /// Outcomes of the host's resources, in the playbook's order.
@@ -180,7 +180,7 @@ impl HostOutcome {
             .count()
     }
 
-    /// Returns true if a resource failed, or skep itself failed on the host.
+    /// Returns true if a resource failed, or the work on the whole host failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.failure.is_some()

@@ -8,9 +8,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::outcome::RunSummary;
-use super::{ClusterCheck, Fleet};
+use super::{ClusterCheck, Fleet, OtherRuns};
 use crate::playbook::ResolvedPlaybook;
-use crate::runner::run_plan::plan_run;
+use crate::runner::run_plan::{PlanOptions, plan_run};
 
 /// Checks every host of the playbook, `forks` at once, and the whole cluster if a `cluster_check`
 /// is given. Always returns a complete summary; a failed host is data. The connections stay open:
@@ -27,9 +27,12 @@ pub async fn run_read_only(
         fleet,
         work,
         work.hosts(),
-        forks,
-        cluster_check.as_ref(),
-        None,
+        PlanOptions {
+            forks,
+            other_runs: OtherRuns::Noted,
+            cluster_check: cluster_check.as_ref(),
+            fallbacks: None,
+        },
         stop,
     )
     .await;

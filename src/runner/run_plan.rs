@@ -3,6 +3,7 @@
 //! steps.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,7 @@ use crate::playbook::{HostResource, ResolvedPlaybook, ResourceBinding};
 use crate::runner::applied_record::AppliedRecord;
 use crate::runner::fallback::{Fallbacks, choose_fallbacks, plan_on_fallback};
 use crate::runner::host_plan::{HostPlan, PlannedResource, resource_outcome};
+use crate::runner::other_runs::{OtherRuns, other_run, wait_for_other_run};
 use crate::transport::TransportError;
 
 /// Changes that every host needs, as far as they are known before any change is made.
@@ -69,18 +71,34 @@ impl Baseline for RunPlan {
     }
 }
 
-/// Plans `hosts`, `forks` at a time; queries of a `cluster_check` are sent together with those of
-/// the resources. Cluster-scoped resources of an unreachable host are planned on `fallbacks`, or on
-/// the play's next readable host if `None`.
+/// Options of a plan.
+#[derive(Clone, Copy)]
+pub struct PlanOptions<'a> {
+    /// Maximum number of hosts at once.
+    pub forks: usize,
+    /// Treatment of hosts on which another run of `apply` works.
+    pub other_runs: OtherRuns,
+    /// Cluster check, whose queries are sent together with those of the resources.
+    pub cluster_check: Option<&'a Arc<dyn ClusterCheck>>,
+    /// Hosts on which cluster-scoped resources of an unreachable host are planned; `None` chooses
+    /// the play's next readable host.
+    pub(super) fallbacks: Option<&'a Fallbacks>,
+}
+
+/// Plans `hosts`.
 pub async fn plan_run(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     hosts: Vec<HostName>,
-    forks: usize,
-    cluster_check: Option<&Arc<dyn ClusterCheck>>,
-    fallbacks: Option<&Fallbacks>,
+    options: PlanOptions<'_>,
     stop: &CancellationToken,
 ) -> RunPlan {
+    let PlanOptions {
+        forks,
+        other_runs,
+        cluster_check,
+        fallbacks,
+    } = options;
     let looked = fan_out(hosts.clone(), forks, |host| {
         let (fleet, work, stop) = (fleet.clone(), work.clone(), stop.clone());
         let cluster_check = cluster_check.cloned();
@@ -89,7 +107,7 @@ pub async fn plan_run(
                 return None;
             }
             tokio::select! {
-                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref()) => Some(looked),
+                looked = plan_host(&fleet, &work, &host, cluster_check.as_deref(), other_runs) => Some(looked),
                 () = stop.cancelled() => None,
             }
         }
@@ -126,13 +144,18 @@ async fn plan_host(
     work: &ResolvedPlaybook,
     name: &HostName,
     cluster_check: Option<&dyn ClusterCheck>,
+    other_runs: OtherRuns,
 ) -> HostPlan {
     let events = fleet.events();
     let forecast = match fleet.host(name).await {
         Ok(host) => {
             events.send(Event::Gathering { host: name.clone() }).await;
-            let mut looked = match examine_host(fleet, &host, work, cluster_check).await {
+            let mut looked = match examine_host(fleet, &host, work, cluster_check, other_runs).await
+            {
                 Ok(looked) => looked,
+                Err(error @ (TransportError::Locked { .. } | TransportError::StepRuns { .. })) => {
+                    locked_host(fleet, name, &error).await
+                }
                 Err(error) => unreachable_host(&error),
             };
             looked.outcome.execs = host.execs();
@@ -141,6 +164,7 @@ async fn plan_host(
         Err(error) => unreachable_host(&error),
     };
     match &forecast.outcome.unreachable {
+        None if forecast.locked => {}
         Some(trouble) => {
             events
                 .send(Event::Unreachable {
@@ -179,6 +203,29 @@ fn unreachable_host(error: &TransportError) -> HostPlan {
     }
 }
 
+/// Returns the plan of a host on which another run of `apply` works: it was not read, and this run
+/// does nothing there.
+async fn locked_host(fleet: &Fleet, name: &HostName, error: &TransportError) -> HostPlan {
+    let trouble = Problem {
+        why: error.to_string(),
+        hint: error.hint(),
+    };
+    let event = Event::HostFailed {
+        host: name.clone(),
+        trouble: trouble.clone(),
+    };
+    fleet.events().send(event).await;
+    let outcome = HostOutcome {
+        failure: Some(trouble),
+        ..HostOutcome::default()
+    };
+    HostPlan {
+        outcome,
+        locked: true,
+        ..HostPlan::default()
+    }
+}
+
 /// Returns the plan of a host on which skep itself failed: the state of its resources is as unknown
 /// as that of an unreachable host.
 async fn failed_host(fleet: &Fleet, name: &HostName, panic: &TaskPanic) -> HostPlan {
@@ -205,6 +252,7 @@ async fn examine_host(
     host: &ConnectedHost,
     work: &ResolvedPlaybook,
     cluster_check: Option<&dyn ClusterCheck>,
+    other_runs: OtherRuns,
 ) -> Result<HostPlan, TransportError> {
     let host_resources: Vec<(usize, &HostResource)> = work.host_resources(host.name()).collect();
     // Facts are read in the same exec as everything that does not depend on them.
@@ -225,11 +273,27 @@ async fn examine_host(
         .then_some(Query::Shell(ShellQuery::Facts))
         .into_iter()
         .chain(record)
+        .chain(other_runs.query())
         .chain(more);
     if deferred {
-        host.prepare_for(2);
+        // A connection to the Engine begins with a command of its own.
+        let is_docker = |query: &Query| matches!(query, Query::Docker(_));
+        let reads_engine = ready.iter().any(|one| one.queries().iter().any(is_docker));
+        host.prepare_for(2 + usize::from(reads_engine));
     }
-    let mut look = HostExaminer::gather(fleet, host, &ready, more).await?;
+    let more: Vec<Query> = more.collect();
+    let mut look = HostExaminer::gather(fleet, host, &ready, more.clone()).await?;
+    let mut notes = Vec::new();
+    let begun = Instant::now();
+    while let Some(other) = other_run(&look.answers) {
+        let OtherRuns::AwaitedFor(limit) = other_runs else {
+            notes.push(format!("another run of apply is under way: {other}"));
+            break;
+        };
+        wait_for_other_run(fleet, host, other, begun + limit).await?;
+        // Everything that was read beside the other run is read again.
+        look = HostExaminer::gather(fleet, host, &ready, more.clone()).await?;
+    }
     let mut tasks = Vec::new();
     let mut unbound = Vec::new();
     for (play, host_resource) in host_resources {
@@ -266,8 +330,9 @@ async fn examine_host(
     } else {
         AppliedRecord::default()
     };
+    notes.extend(record.warning());
     let mut outcome = HostOutcome {
-        notes: record.warning().into_iter().collect(),
+        notes,
         ..HostOutcome::default()
     };
     for (play, resource, why) in unbound {
@@ -294,6 +359,7 @@ async fn examine_host(
         outcome,
         record,
         waits,
+        locked: false,
     })
 }
 

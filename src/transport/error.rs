@@ -163,6 +163,20 @@ pub enum TransportError {
         /// Age of the last heartbeat.
         silent_for: Duration,
     },
+    /// A step of a run that is gone still works on the host.
+    #[error(
+        "a step of {owner} still works on the host: {step} (process {process} of the host, since {since})"
+    )]
+    StepRuns {
+        /// Owner of the run, as `user@machine`.
+        owner: String,
+        /// Process ID of the step's shell on the host.
+        process: String,
+        /// Time when the step began, by the host's clock.
+        since: String,
+        /// Summary of the step.
+        step: String,
+    },
     /// The host's lock cannot be created, renewed or released.
     #[error("cannot lock the host: {0}")]
     Lock(String),
@@ -260,6 +274,7 @@ impl TransportError {
                 | Self::TooMuchOutput(_)
                 | Self::Unsendable(_)
                 | Self::Locked { .. }
+                | Self::StepRuns { .. }
                 | Self::Lock(_)
                 | Self::Local(_)
                 | Self::NoClient
@@ -289,6 +304,7 @@ impl TransportError {
             Self::Timeout(_) => "check the machine's load and find out what the command waits for, then run again".into(),
             Self::TooMuchOutput(_) => "make the command print less".into(),
             Self::Locked { .. } => "wait for that run with --lock-wait; if that run has died, its lock expires within a minute".into(),
+            Self::StepRuns { process, .. } => format!("wait for it with --lock-wait; if it will never end, end it on the host (`ps -o pid,pgid,args -g {process}` shows it)"),
             Self::Lock(_) => "check that /run is writable for root and has free space, and that util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "remove that character from the value".into(),

@@ -34,6 +34,22 @@ pub struct Exec {
     pub timeout: Duration,
     /// Maximum size of stdout in bytes; more output fails the command. Default: 64 MiB.
     pub output_limit: usize,
+    /// Kernel lock that a command of a step holds for as long as it runs. Default: none.
+    pub lock: Option<StepLock>,
+}
+
+/// Kernel lock on a host that the command of a step holds. The command does not run unless the run
+/// still has the lock of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepLock {
+    /// Folder of the host's lock; see [`super::LockSettings::path`].
+    pub path: String,
+    /// Token of the run that has the lock of the host.
+    pub token: String,
+    /// Owner of that run, as `user@machine`.
+    pub owner: String,
+    /// Summary of the step, without secrets.
+    pub summary: String,
 }
 
 impl Exec {
@@ -47,6 +63,7 @@ impl Exec {
             privilege: Privilege::Root,
             timeout: Duration::from_secs(60),
             output_limit: 64 * 1024 * 1024,
+            lock: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Lock of a run on a host that it changes: a folder that root creates under `/run`, with the owner
 //! and a heartbeat. The lock expires by the host's uptime, which does not change when the clock is
-//! set. A check takes no lock.
+//! set, but not while a step of its run still works: that step holds a kernel lock. A check takes
+//! no lock.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Connection, Exec, TransportError};
+use super::{Connection, Exec, StepLock, TransportError};
 
 /// Default path of the lock on the host.
 const DEFAULT_PATH: &str = "/run/skep.lock";
@@ -17,7 +18,8 @@ const DEFAULT_PATH: &str = "/run/skep.lock";
 /// Path and times of a lock.
 #[derive(Debug, Clone)]
 pub struct LockSettings {
-    /// Folder on the host; default `/run/skep.lock`.
+    /// Folder on the host; default `/run/skep.lock`. A second folder, with `.d` behind its name,
+    /// has the files for kernel locks. Only root can read either.
     pub path: String,
     /// Time between two heartbeats; default 10 s.
     pub heartbeat: Duration,
@@ -36,13 +38,34 @@ impl Default for LockSettings {
     }
 }
 
+/// Shell text that prints whether another run works on the host, and changes nothing. Prints
+/// nothing, or `held` and the lock's owner, process, time of acquisition and age of the last
+/// heartbeat, or `step` and the owner, process, time and summary of a step that works, each on its
+/// own line.
+pub const LOOK_AT_LOCK: &str = r#"d=/run/skep.lock
+read -r now _ </proc/uptime; now=${now%%.*}
+owner= pid= since= beat=
+if [ -r "$d/owner" ]; then
+  { IFS= read -r token; IFS= read -r owner; IFS= read -r pid; IFS= read -r since; IFS= read -r beat; } <"$d/owner"
+fi
+case $beat in '' | *[!0-9]*) beat=$((now + 1)) ;; esac
+if [ "$beat" -le "$now" ] && [ $((now - beat)) -le 60 ]; then
+  printf '%s\n' held "$owner" "$pid" "$since" "$((now - beat))"
+elif [ -e "$d.d/work" ] && ! ( flock -s -n 8 ) 8<"$d.d/work"; then
+  echo step; head -n 4 -- "$d.d/step"
+fi
+"#;
+
 /// Beginning of every script of the lock: takes the `flock` that guards the folder, and reads the
 /// lock's file. `$1` is the folder, `$2` the token of this run. The `flock` makes "read, decide,
-/// write" atomic: without it, two runs could take over the same expired lock.
+/// write" atomic: without it, two runs could take over the same expired lock. The guard is in a
+/// folder of root, because everybody who can open a file can hold its `flock`.
 const PREAMBLE: &str = r#"
 dir=$1 token=$2
-exec 9>"$dir.guard" || exit 1
-flock -w 20 9 || { echo "another process holds $dir.guard" >&2; exit 1; }
+umask 077
+[ -d "$dir.d" ] || mkdir -m 0700 -- "$dir.d" || [ -d "$dir.d" ] || exit 1
+exec 9>>"$dir.d/guard" || exit 1
+flock -w 20 9 || { echo "another process holds $dir.d/guard" >&2; exit 1; }
 read -r now _ </proc/uptime; now=${now%%.*}
 holder= owner= pid= since= beat=
 if [ -d "$dir" ]; then
@@ -57,10 +80,17 @@ write() {
 "#;
 
 /// Takes the lock: `$3` is the owner, `$4` the process, `$5` the expiry in seconds. A truncated
-/// file (after a full disk) counts as expired.
+/// file (after a full disk) counts as expired. The kernel lock is held until the new owner is
+/// written: a step of the old owner that begins later finds another token, and ends. The short wait
+/// is for a run that only looks.
 const ACQUIRE: &str = r#"
 if [ -d "$dir" ] && [ -n "$beat" ] && [ "$beat" -le "$now" ] && [ $((now - beat)) -le "$5" ]; then
   printf '%s\n' held "$owner" "$pid" "$since" "$((now - beat))"
+  exit 0
+fi
+exec 8>>"$dir.d/work" || exit 1
+if ! flock -w 1 8; then
+  echo step; head -n 4 -- "$dir.d/step"
   exit 0
 fi
 rm -rf "$dir" && mkdir -m 0700 "$dir" || exit 1
@@ -94,6 +124,7 @@ struct LockState {
     connection: Arc<dyn Connection>,
     settings: LockSettings,
     token: String,
+    owner: String,
     gone: AtomicBool,
     last_beat: Mutex<Instant>,
 }
@@ -103,8 +134,8 @@ impl HostLock {
     /// try).
     ///
     /// # Errors
-    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::Lock`] when it
-    /// cannot be created, other variants when the connection is lost.
+    /// [`TransportError::Locked`] when another run still holds it, [`TransportError::StepRuns`] when
+    /// a step of a dead run still works, [`TransportError::Lock`] when it cannot be created, other variants when the connection is lost.
     pub async fn acquire(
         connection: Arc<dyn Connection>,
         owner: &str,
@@ -133,6 +164,7 @@ impl HostLock {
             connection,
             settings,
             token,
+            owner,
             gone: AtomicBool::new(false),
             last_beat: Mutex::new(Instant::now()),
         };
@@ -140,7 +172,10 @@ impl HostLock {
             let expiry = shared.settings.expiry.as_secs().to_string();
             let before = Instant::now();
             let answer = shared
-                .run(ACQUIRE, &[&owner, &std::process::id().to_string(), &expiry])
+                .run(
+                    ACQUIRE,
+                    &[&shared.owner, &std::process::id().to_string(), &expiry],
+                )
                 .await?;
             if answer.first().is_some_and(|word| word == "acquired") {
                 *shared
@@ -173,6 +208,17 @@ impl HostLock {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         !self.shared.gone.load(Ordering::Relaxed) && last.elapsed() < self.shared.settings.expiry
+    }
+
+    /// Returns the kernel lock for the command of a step of this run.
+    #[must_use]
+    pub fn step_lock(&self, summary: &str) -> StepLock {
+        StepLock {
+            path: self.shared.settings.path.clone(),
+            token: self.shared.token.clone(),
+            owner: self.shared.owner.clone(),
+            summary: summary.to_owned(),
+        }
     }
 
     /// Frees the lock. A lock that was lost in the meantime stays with its new holder.
@@ -236,11 +282,35 @@ impl LockState {
 
 fn locked(answer: &[String]) -> TransportError {
     let field = |index: usize| answer.get(index).cloned().unwrap_or_default();
+    if field(0) == "step" {
+        return TransportError::StepRuns {
+            owner: field(1),
+            process: field(2),
+            since: field(3),
+            step: field(4),
+        };
+    }
     let silent_for = Duration::from_secs(field(4).parse().unwrap_or(0));
     TransportError::Locked {
         owner: field(1),
         process: field(2),
         since: field(3),
         silent_for,
+    }
+}
+
+impl TransportError {
+    /// Reads the output of [`LOOK_AT_LOCK`]; `None` if no other run works on the host.
+    #[must_use]
+    pub fn of_lock(output: &str) -> Option<Self> {
+        let lines: Vec<String> = output
+            .lines()
+            .map(|line| {
+                line.chars()
+                    .map(|one| if one.is_control() { ' ' } else { one })
+                    .collect()
+            })
+            .collect();
+        (!lines.is_empty()).then(|| locked(&lines))
     }
 }

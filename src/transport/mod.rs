@@ -15,8 +15,8 @@ mod ssh;
 mod ssh_config;
 
 pub use error::{PrivilegeReason, SettingPlace, TransportError};
-pub use exec::{Exec, ExecOutput, Privilege};
-pub use host_lock::{HostLock, LockSettings};
+pub use exec::{Exec, ExecOutput, Privilege, StepLock};
+pub use host_lock::{HostLock, LOOK_AT_LOCK, LockSettings};
 pub use hyper::Method;
 pub use known_hosts::{ForgetResult, KnownHosts, forget};
 pub use network::{SshNetwork, connect_with};
@@ -36,7 +36,8 @@ pub trait Connection: Send + Sync {
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError>;
 
     /// Opens a stream to the host's Engine: directly to its socket if the login account may use it,
-    /// otherwise through `docker system dial-stdio` as root.
+    /// otherwise through `docker system dial-stdio` as root. Never starts a stopped Engine, as a
+    /// connection to a socket of systemd would.
     ///
     /// # Errors
     /// [`TransportError::NoDocker`] when no Engine responds, other variants when the connection is
@@ -53,6 +54,10 @@ pub trait Connection: Send + Sync {
     fn docker_streams(&self) -> usize {
         1
     }
+
+    /// Tells that a stream to the Engine broke: the next stream is opened only after another check
+    /// that a process listens. The default does nothing.
+    fn docker_stream_broke(&self) {}
 
     /// Closes the connection in order.
     async fn close(&self);

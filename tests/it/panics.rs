@@ -15,7 +15,7 @@ use skep::report::{PlanStyle, html_text, junit_text, plan_text, plan_totals, rec
 use skep::runner::event::Event;
 use skep::runner::fan_out::keep_panics_off_the_screen;
 use skep::runner::{
-    Connector, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome, Outcome,
+    Connector, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome, LeaseOwner, Outcome,
     PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out, run_read_only,
 };
 use skep::transport::scripted::output;
@@ -193,7 +193,7 @@ fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran 
             let options = RunOptions {
                 forks: 3,
                 lock_wait: std::time::Duration::ZERO,
-                owner: "me@here".into(),
+                owner: LeaseOwner::new("me@here"),
                 cluster_check: None,
             };
             apply(&fleet, &work, Arc::new(Open), &Yes, &options, &stop).await

@@ -1,6 +1,8 @@
 //! The bootstrap on nodes that present Ubuntu's os-release (with a stand-in for its repository), on
 //! Debian 12, as a user with sudo who is not root, and with the distribution's own packages.
 
+use std::time::{Duration, Instant};
+
 use crate::bootstrap::{cluster_matches_playbook, nothing_is_left_to_do, plan_touches_nothing};
 use crate::test_lab::TestLab;
 
@@ -102,5 +104,24 @@ fn docker_version_pin_and_upgrade() {
     assert!(
         installed().starts_with("5:26.1.6"),
         "a downgrade is refused"
+    );
+    nobody_waits_for_a_manager_that_failed(&lab);
+}
+
+/// The first manager cannot start the swarm: the other hosts are told at once.
+fn nobody_waits_for_a_manager_that_failed(lab: &TestLab) {
+    lab.on(
+        "docker01",
+        "setsid perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(LocalPort => 2377, Proto => \"tcp\", Listen => 5) or die; sleep 600' >/dev/null 2>&1 &
+         for i in $(seq 50); do ss -ltn | grep -q ':2377 ' && exit 0; sleep 0.1; done; exit 1",
+    );
+    let started = Instant::now();
+    lab.run("apply", "playbooks/swarm.toml", &["--yes"])
+        .exits(1)
+        .says("docker01 failed in this run");
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "{:?}",
+        started.elapsed()
     );
 }

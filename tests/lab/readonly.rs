@@ -2,6 +2,7 @@
 //! node bare, converged and drifted. The trace may only contain reads, and writes of any login.
 //! `apply` under the same trace shows that the trace would contain a write.
 
+use crate::skep::skep;
 use crate::test_lab::TestLab;
 use crate::trace::{Trace, while_traced};
 
@@ -84,5 +85,57 @@ fn check_writes_nothing() {
         );
     });
     only_reads(&drifted, &["find", "dpkg-query", "systemctl"]);
+    stopped_engine_stays_stopped(&lab);
+    engine_without_socket_is_not_in_sync(&lab);
     crate::schedule::timer_runs_check_and_drift_fails_unit(&lab, NODE);
+}
+
+/// An Engine that somebody stopped, whose socket systemd still listens at: no verb that reads may
+/// connect to it.
+fn stopped_engine_stays_stopped(lab: &TestLab) {
+    lab.on(NODE, "systemctl stop docker.service");
+    let is_stopped = || {
+        let states = lab
+            .try_on(NODE, "systemctl is-active docker.service docker.socket")
+            .1;
+        assert_eq!(states, "inactive\nactive");
+    };
+    is_stopped();
+    let read = while_traced(lab, NODE, || {
+        lab.run("check", "playbooks/docker.toml", &[])
+            .exits(3)
+            .says("running: inactive -> yes");
+        is_stopped();
+        for (verb, playbook) in [
+            ("plan", true),
+            ("facts", false),
+            ("ping", false),
+            ("status", false),
+        ] {
+            let inventory = lab.inventory();
+            let mut arguments = vec![verb, "-i", &inventory];
+            arguments.extend(playbook.then_some("playbooks/web2py.toml"));
+            let said = skep(&arguments);
+            assert!(said.code != 2, "{verb}: {}", said.stderr);
+            is_stopped();
+        }
+    });
+    only_reads(&read, &["find", "dpkg-query", "systemctl"]);
+    assert!(read.requests.is_empty(), "{:?}", read.requests);
+    lab.run("apply", "playbooks/docker.toml", &["--yes"])
+        .exits(0);
+    assert_eq!(lab.on(NODE, "systemctl is-active docker"), "active");
+}
+
+/// An Engine whose units are active and whose socket is gone.
+fn engine_without_socket_is_not_in_sync(lab: &TestLab) {
+    lab.on(NODE, "rm /run/docker.sock");
+    lab.run("check", "playbooks/docker.toml", &[])
+        .exits(1)
+        .says("docker.sock does not exist");
+    lab.run("apply", "playbooks/docker.toml", &["--yes"])
+        .exits(1)
+        .says("systemctl restart docker.socket docker");
+    lab.on(NODE, "systemctl restart docker.socket docker");
+    lab.run("check", "playbooks/docker.toml", &[]).exits(0);
 }

@@ -316,7 +316,7 @@ fn unwritable_and_unusual_paths(lab: &TestLab) {
 fn lock_of_killed_run(lab: &TestLab) {
     let slow = lab.write(
         "slow.toml",
-        "[[plays]]\nhosts = \"all\"\nresources = [{ command = { run = \"sleep 30\", always = true } }]\n",
+        "[[plays]]\nhosts = \"all\"\nresources = [{ command = { run = \"sleep 20\", always = true } }]\n",
     );
     let quick = lab.write(
         "quick.toml",
@@ -348,13 +348,14 @@ fn lock_of_killed_run(lab: &TestLab) {
     lab.run("apply", &quick, &["--yes"])
         .exits(1)
         .says("locked by ann");
-    // A minute passes: the heartbeat is the fifth line, in seconds of uptime.
+    // A minute passes: the heartbeat is the fifth line, in seconds of uptime. The step still works
+    // for a while, and keeps the host.
     lab.on(
         NODE,
         "read -r now _ </proc/uptime; sed -i \"5s/.*/$((${now%%.*} - 58))/\" /run/skep.lock/owner",
     );
     let said = lab
-        .run("apply", &quick, &["--yes", "--lock-wait", "20s"])
+        .run("apply", &quick, &["--yes", "--lock-wait", "60s"])
         .exits(0);
     assert!(
         said.stderr.contains("waiting: locked by ann"),

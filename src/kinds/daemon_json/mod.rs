@@ -150,12 +150,9 @@ impl ResourceKind for DaemonJsonResource {
             Ok(false)
         };
         let node = if running {
-            EngineNode::running(answers.engine("/info")?.json().map_err(|why| {
-                // A change could not be told to this Engine, and its effect would not be known.
-                ProbeError::Unusable(format!(
-                    "the service docker runs, but Docker Engine does not answer ({why}): restart it with `systemctl restart docker` on the host"
-                ))
-            })?)
+            // A change could not be told to an Engine that does not answer.
+            let info = answers.engine("/info")?.json();
+            EngineNode::running(info.map_err(|error| ProbeError::silent_engine(&error))?)
         } else {
             EngineNode {
                 installed,
@@ -172,7 +169,7 @@ impl ResourceKind for DaemonJsonResource {
             return Ok(Observation::Needs(needs));
         }
         let not_loaded = if running {
-            running::missing(&self.wanted, answers.engine("/info")?)
+            running::missing(&self.wanted, answers.engine("/info")?)?
         } else {
             Vec::new()
         };

@@ -6,12 +6,20 @@ use serde_json::Value;
 
 use super::document::{JsonObject, JsonValue};
 use super::merge::KeyDifference;
-use crate::model::DockerAnswer;
+use crate::model::{DockerAnswer, DockerError, ProbeError};
 
-/// Returns the wanted keys that the Engine does not show; empty if the Engine does not answer.
-pub(super) fn missing(wanted: &JsonObject, info: &DockerAnswer) -> Vec<KeyDifference> {
-    let Some(info) = info.ok() else {
-        return Vec::new();
+/// Returns the wanted keys that the running Engine does not show.
+///
+/// # Errors
+/// [`ProbeError`] when the Engine does not answer: silence does not show that it has the keys.
+pub(super) fn missing(
+    wanted: &JsonObject,
+    info: &DockerAnswer,
+) -> Result<Vec<KeyDifference>, ProbeError> {
+    let info = match info.json() {
+        Ok(info) => info,
+        Err(DockerError::Refused { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(ProbeError::silent_engine(&error)),
     };
     let mut differences = Vec::new();
     if let Some(registries) = wanted.get("insecure-registries") {
@@ -47,7 +55,7 @@ pub(super) fn missing(wanted: &JsonObject, info: &DockerAnswer) -> Vec<KeyDiffer
             after: Some(driver.clone()),
         });
     }
-    differences
+    Ok(differences)
 }
 
 fn difference(key: &str, wanted: &JsonValue, known: &[&JsonValue]) -> Option<KeyDifference> {

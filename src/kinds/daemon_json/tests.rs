@@ -829,12 +829,10 @@ fn running_engine_that_does_not_answer_is_unknown() {
         bound("debug = true", "docker01", &roster(&["docker01"])).unwrap();
     for live in [r#"{"debug": true}"#, "{}"] {
         let silent = answers(Some(live), None, DockerAnswer::Down("timed out".into()));
-        let Err(ProbeError::Unusable(why)) = kind.observe(&silent) else {
-            panic!("an Engine that does not answer was taken for one in sync");
-        };
+        let error = kind.observe(&silent).err().unwrap().to_string();
         assert!(
-            why.contains("timed out") && why.contains("systemctl restart docker"),
-            "{why}"
+            error.contains("timed out") && error.contains("does not respond"),
+            "{error}"
         );
     }
 }

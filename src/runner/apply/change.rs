@@ -8,9 +8,11 @@ use super::super::event::Event;
 use super::super::outcome::ChangeView;
 use super::Applier;
 use super::compare::difference;
+use super::locks::LockAttempt;
 use super::node_identity::NodeIdentity;
-use super::perform::perform;
+use super::perform::{StepContext, perform};
 use super::step_error::StepError;
+use super::swarm_lease::{LeaseError, LeaseOutcome, SwarmLease, take_lease};
 use crate::model::{Change, Disruption, Refusal};
 use crate::names::HostName;
 use crate::runner::host_plan::PlannedResource;
@@ -19,7 +21,12 @@ use crate::transport::TransportError;
 /// Reason why the work on a host ends early.
 pub(super) enum HostStop {
     Lost(TransportError),
-    Failed { why: String, hint: String },
+    /// The operator interrupted the run before the change began.
+    Interrupted,
+    Failed {
+        why: String,
+        hint: String,
+    },
 }
 
 impl From<TransportError> for HostStop {
@@ -51,6 +58,8 @@ pub(super) enum Retry {
     VersionConflict,
     /// The managers did not agree in time.
     NoQuorum,
+    /// Another run had the host's lock until now, and may have changed the host.
+    LockedBefore,
 }
 
 fn refused(refusal: Refusal) -> HostStop {
@@ -60,10 +69,24 @@ fn refused(refusal: Refusal) -> HostStop {
     }
 }
 
+fn no_lease(error: &LeaseError) -> HostStop {
+    let hint = match error {
+        LeaseError::Interrupted => return HostStop::Interrupted,
+        LeaseError::Held(_) => "wait for that run with --lock-wait, or run again when it has ended",
+        LeaseError::NoMajority(_) => "bring back a majority of the managers first, or use --force",
+    };
+    HostStop::Failed {
+        why: error.to_string(),
+        hint: hint.into(),
+    }
+}
+
 fn step_hint(error: &StepError) -> String {
     match error {
         StepError::Transport(error) => error.hint(),
         StepError::Wait { .. } => "check `journalctl -u docker` on the host, then run again".into(),
+        StepError::AwaitedFailed(host) => format!("repair {host} first, then run again"),
+        StepError::Interrupted => "run again; completed steps are not repeated".into(),
         StepError::DeferredValue(_) => "bring a manager of the swarm back, then run again".into(),
         StepError::Blocked { hint, .. } | StepError::NotConverged { hint, .. } => hint.clone(),
         _ => "fix the cause on the host and run again; completed steps are not repeated".into(),
@@ -89,64 +112,139 @@ impl Applier {
                 })
                 .await;
         }
-        self.locks.hold(&self.permit, host, events).await?;
-        let disturbing = change.disturbs >= Disruption::EngineRestart;
-        let mut turn = if disturbing {
-            Some(self.wait_for_disruption_turn(&name).await)
-        } else {
-            None
+        match self.locks.hold(&self.permit, host, events).await? {
+            LockAttempt::Held => {}
+            LockAttempt::HeldAfterAnother => return Ok(AttemptOutcome::Again(Retry::LockedBefore)),
+            LockAttempt::Interrupted => return Err(HostStop::Interrupted),
+        }
+        let view = ChangeView::from(change);
+        let started = Event::ChangeStarted {
+            host: name.clone(),
+            resource: resource.clone(),
+            change: view,
         };
-        if let Some(away) = turn.as_ref().and_then(|turn| turn.as_ref()) {
+        if change.disturbs < Disruption::EngineRestart {
+            events.send(started).await;
+            return self.steps(host, &resource, change).await;
+        }
+        let mut turn = self.wait_for_disruption_turn(&name).await?;
+        if let Some(away) = turn.as_ref() {
             return Err(HostStop::Failed {
                 why: format!("skipped: {away} was disrupted and has not come back"),
                 hint: format!("bring {away} back, then run again"),
             });
         }
-        if disturbing {
-            for note in self
-                .guard
-                .before(&name, change, self.fleet.as_ref())
-                .await
-                .map_err(refused)?
-            {
-                events
-                    .send(Event::Note {
-                        host: Some(name.clone()),
-                        text: note,
-                    })
-                    .await;
+        let lease = self.swarm_lease(&name, change).await?;
+        let acted = match self.permission(&name, change, lease.as_ref()).await {
+            Ok(()) => {
+                // A problem on one host would likely occur on the next host as well, so no further
+                // host is disrupted after a failure. The host is noted before the steps, which
+                // covers a panic, too.
+                *turn = Some(name.clone());
+                events.send(started).await;
+                let acted = self.disrupt(host, &resource, change).await;
+                if acted.is_ok() {
+                    *turn = None;
+                }
+                acted
             }
+            Err(stop) => Err(stop),
+        };
+        if let Some(lease) = lease {
+            lease.release().await;
         }
-        // A problem on one host would likely occur on the next host as well, so no further host is
-        // disrupted after a failure. The host is noted before the steps, which covers a panic, too.
-        if let Some(turn) = &mut turn {
-            **turn = Some(name.clone());
+        acted
+    }
+
+    /// Asks the guard, and checks last of all that this run still holds the lease of the swarm and
+    /// was not interrupted.
+    async fn permission(
+        &self,
+        name: &HostName,
+        change: &Change,
+        lease: Option<&SwarmLease>,
+    ) -> Result<(), HostStop> {
+        let notes = tokio::select! {
+            notes = self.guard.before(name, change, self.fleet.as_ref()) => notes.map_err(refused)?,
+            () = self.stop.cancelled() => return Err(HostStop::Interrupted),
+        };
+        for note in notes {
+            self.note(name, note).await;
         }
-        let view = ChangeView::from(change);
-        events
-            .send(Event::ChangeStarted {
-                host: name.clone(),
-                resource: resource.clone(),
-                change: view,
-            })
-            .await;
+        if let Some(lease) = lease {
+            lease.confirm().await.map_err(|error| no_lease(&error))?;
+        }
+        if self.stop.is_cancelled() {
+            return Err(HostStop::Interrupted);
+        }
+        Ok(())
+    }
+
+    /// Performs the steps of a disruption, and waits until the host is ready again.
+    async fn disrupt(
+        &self,
+        host: &ConnectedHost,
+        resource: &str,
+        change: &Change,
+    ) -> Result<AttemptOutcome, HostStop> {
         let identity = match change.disturbs {
-            Disruption::EngineRestart => NodeIdentity::read(&name, self.fleet.as_ref()).await,
+            Disruption::EngineRestart => NodeIdentity::read(host.name(), self.fleet.as_ref()).await,
             // A node that leaves its swarm, or is demoted, changes on purpose.
             _ => None,
         };
-        let mut acted = self.steps(host, &resource, change).await;
-        if disturbing && matches!(acted, Ok(AttemptOutcome::Done)) {
-            acted = self
-                .return_of(&name, change, identity.as_ref())
-                .await
-                .map(|()| AttemptOutcome::Done)
-                .map_err(refused);
+        let acted = self.steps(host, resource, change).await?;
+        if !matches!(acted, AttemptOutcome::Done) {
+            return Ok(acted);
         }
-        if let (Some(turn), Ok(_)) = (&mut turn, &acted) {
-            **turn = None;
+        let name = host.name();
+        tokio::select! {
+            back = self.return_of(name, change, identity.as_ref()) => back.map_err(refused)?,
+            () = self.stop.cancelled() => return Err(HostStop::Failed {
+                why: format!("its steps were completed, but the run was interrupted before {name} was ready again"),
+                hint: "run again when the host is ready; completed steps are not repeated".into(),
+            }),
         }
-        acted
+        Ok(acted)
+    }
+
+    /// Takes the lease of the host's swarm; `None` if none is needed, or if a forced run goes on
+    /// without it.
+    async fn swarm_lease(
+        &self,
+        name: &HostName,
+        change: &Change,
+    ) -> Result<Option<SwarmLease>, HostStop> {
+        let (owner, wait) = (&self.lease_owner, self.lock_wait);
+        match take_lease(&self.permit, &self.fleet, name, owner, wait, &self.stop).await {
+            Ok(LeaseOutcome::NoSwarm) => Ok(None),
+            Ok(LeaseOutcome::Taken(lease)) => Ok(lease),
+            Ok(LeaseOutcome::NoManager) => {
+                let text = "no manager of its swarm is in the inventory, so a run elsewhere may disrupt another node at the same time";
+                self.note(name, text.into()).await;
+                Ok(None)
+            }
+            Err(LeaseError::NoMajority(why)) if self.guard.is_forced() => {
+                let text = format!(
+                    "forced although {}; a run elsewhere may disrupt another node at the same time",
+                    LeaseError::NoMajority(why)
+                );
+                self.note(name, text).await;
+                Ok(None)
+            }
+            Err(error) => {
+                // The guard knows which managers are missing.
+                if matches!(error, LeaseError::NoMajority(_)) {
+                    let judged = self.guard.before(name, change, self.fleet.as_ref());
+                    judged.await.map_err(refused)?;
+                }
+                Err(no_lease(&error))
+            }
+        }
+    }
+
+    async fn note(&self, host: &HostName, text: String) {
+        let host = Some(host.clone());
+        self.fleet.events().send(Event::Note { host, text }).await;
     }
 
     /// Waits until a host is ready again after a disruption, as the same node as before.
@@ -175,7 +273,7 @@ impl Applier {
         change: &Change,
     ) -> Result<AttemptOutcome, HostStop> {
         let (events, name) = (self.fleet.events(), host.name());
-        for step in &change.steps {
+        for (index, step) in change.steps.iter().enumerate() {
             self.locks.check(host).await?;
             let (host_name, resource, words) =
                 (name.clone(), resource.to_owned(), step.summary.clone());
@@ -187,8 +285,16 @@ impl Applier {
                 })
                 .await;
             let started = Instant::now();
-            match perform(&self.permit, &self.fleet, host, step).await {
+            let context = StepContext {
+                permit: &self.permit,
+                fleet: &self.fleet,
+                lock: self.locks.step_lock(host.name(), &step.summary).await,
+                stop: &self.stop,
+                failed: &self.failed,
+            };
+            match perform(context, host, step).await {
                 Ok(()) => {}
+                Err(StepError::Interrupted) if index == 0 => return Err(HostStop::Interrupted),
                 Err(StepError::OutOfSequence) => {
                     return Ok(AttemptOutcome::Again(Retry::VersionConflict));
                 }
@@ -220,18 +326,22 @@ impl Applier {
     async fn wait_for_disruption_turn(
         &self,
         host: &HostName,
-    ) -> tokio::sync::MutexGuard<'_, Option<HostName>> {
-        if let Ok(turn) = self.disturbance.try_lock() {
-            return turn;
+    ) -> Result<tokio::sync::MutexGuard<'_, Option<HostName>>, HostStop> {
+        let turn = if let Ok(turn) = self.disturbance.try_lock() {
+            turn
+        } else {
+            let why = "another host is being disrupted".to_owned();
+            let host = host.clone();
+            self.fleet.events().send(Event::Waiting { host, why }).await;
+            tokio::select! {
+                turn = self.disturbance.lock() => turn,
+                () = self.stop.cancelled() => return Err(HostStop::Interrupted),
+            }
+        };
+        // The interrupt may have come together with the turn.
+        if self.stop.is_cancelled() {
+            return Err(HostStop::Interrupted);
         }
-        let why = "another host is being disrupted".to_owned();
-        self.fleet
-            .events()
-            .send(Event::Waiting {
-                host: host.clone(),
-                why,
-            })
-            .await;
-        self.disturbance.lock().await
+        Ok(turn)
     }
 }

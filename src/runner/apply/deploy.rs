@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Response;
+use tokio_util::sync::CancellationToken;
 
 use super::Permit;
 use super::live_manager::live_manager;
@@ -46,6 +47,7 @@ pub(super) async fn deploy(
     permit: &Arc<Permit>,
     fleet: &Fleet,
     deploy: &DeployStack,
+    stop: &CancellationToken,
 ) -> Result<(), StepError> {
     let manager = live_manager(fleet, &deploy.managers).await?;
     let host = fleet.host(&manager).await?;
@@ -66,7 +68,10 @@ pub(super) async fn deploy(
     // `docker stack rm` was removing the network when the command read it: the existing objects are
     // read again.
     if is_going(&said) {
-        tokio::time::sleep(GOING).await;
+        tokio::select! {
+            () = tokio::time::sleep(GOING) => {}
+            () = stop.cancelled() => {}
+        }
         return Err(StepError::OutOfSequence);
     }
     let done: Vec<String> = proxy

@@ -2,33 +2,50 @@
 //! and released at the end.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::Permit;
 use crate::names::HostName;
 use crate::runner::{ConnectedHost, Event, EventSender, TaskPanic, fan_out};
-use crate::transport::{HostLock, TransportError};
+use crate::transport::{HostLock, StepLock, TransportError};
+
+/// Time between two attempts at a lock.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Locks held by this run.
 pub(super) struct HostLocks {
     owner: String,
     wait: Duration,
+    stop: CancellationToken,
     held: Mutex<HashMap<HostName, HostLock>>,
+}
+
+/// Result of taking a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LockAttempt {
+    /// This run has the lock.
+    Held,
+    /// This run has the lock after another run, which may have changed the host meanwhile.
+    HeldAfterAnother,
+    /// The operator interrupted the run: it has no lock.
+    Interrupted,
 }
 
 impl HostLocks {
     /// Returns an empty set of locks; `wait` is the time to wait for another run's lock.
-    pub(super) fn new(owner: String, wait: Duration) -> Self {
+    pub(super) fn new(owner: String, wait: Duration, stop: CancellationToken) -> Self {
         Self {
             owner,
             wait,
+            stop,
             held: Mutex::default(),
         }
     }
 
-    /// Takes the host's lock unless this run already has it.
+    /// Takes the host's lock unless this run already has it. An interrupt ends the wait.
     ///
     /// # Errors
     /// [`TransportError::Locked`] when another run still has it after the wait.
@@ -37,26 +54,51 @@ impl HostLocks {
         permit: &Permit,
         host: &ConnectedHost,
         events: &EventSender,
-    ) -> Result<(), TransportError> {
+    ) -> Result<LockAttempt, TransportError> {
         // The map is not locked during the wait: waiting for one host must not block another host.
         if self.held.lock().await.contains_key(host.name()) {
-            return Ok(());
+            return Ok(LockAttempt::Held);
         }
-        let acquire = |wait| HostLock::acquire(host.connection(permit).clone(), &self.owner, wait);
-        let lock = match acquire(Duration::ZERO).await {
-            Err(locked @ TransportError::Locked { .. }) if !self.wait.is_zero() => {
+        let (begun, mut waited) = (Instant::now(), false);
+        // Each attempt runs to its end: an attempt that is dropped half-way may leave a lock.
+        while !self.stop.is_cancelled() {
+            let connection = host.connection(permit).clone();
+            let other =
+                match HostLock::acquire(connection, &self.owner, Duration::ZERO).await {
+                    Ok(lock) => {
+                        self.held.lock().await.insert(host.name().clone(), lock);
+                        return Ok(if waited {
+                            LockAttempt::HeldAfterAnother
+                        } else {
+                            LockAttempt::Held
+                        });
+                    }
+                    Err(
+                        other @ (TransportError::Locked { .. } | TransportError::StepRuns { .. }),
+                    ) if begun.elapsed() < self.wait => other,
+                    Err(error) => return Err(error),
+                };
+            if !std::mem::replace(&mut waited, true) {
                 events
                     .send(Event::Waiting {
                         host: host.name().clone(),
-                        why: locked.to_string(),
+                        why: other.to_string(),
                     })
                     .await;
-                acquire(self.wait).await?
             }
-            other => other?,
-        };
-        self.held.lock().await.insert(host.name().clone(), lock);
-        Ok(())
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(PAUSE) => {}
+            }
+        }
+        Ok(LockAttempt::Interrupted)
+    }
+
+    /// Returns the kernel lock for the command of a step; `None` if this run does not have the
+    /// host's lock.
+    pub(super) async fn step_lock(&self, host: &HostName, summary: &str) -> Option<StepLock> {
+        let held = self.held.lock().await;
+        held.get(host).map(|lock| lock.step_lock(summary))
     }
 
     /// Checks that this run still holds the lock: after a long silence (a laptop that slept)

@@ -6,7 +6,11 @@ mod change;
 mod compare;
 mod converge;
 mod deploy;
+mod failed_hosts;
 mod image;
+mod lease_manager;
+mod lease_record;
+mod lease_swarm;
 mod live_manager;
 mod locks;
 mod node_identity;
@@ -15,18 +19,22 @@ mod permit;
 mod record_baseline;
 mod run;
 mod step_error;
+mod swarm_lease;
 mod verification;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 pub(super) use permit::Permit;
 pub use run::{PlanApproval, RunOptions, apply};
+pub use swarm_lease::{LeaseError, LeaseOutcome, LeaseOwner, SwarmLease, take_swarm_lease};
 
 use self::change::{AttemptOutcome, HostStop, Retry};
+use self::failed_hosts::FailedHosts;
 use self::locks::HostLocks;
 use super::event::Event;
 use super::examine::HostExaminer;
@@ -41,6 +49,9 @@ use crate::transport::TransportError;
 /// Maximum number of attempts at a change, when the swarm's version of an object has changed
 /// meanwhile or the managers did not agree in time.
 const MOST_ATTEMPTS: u32 = 4;
+
+/// Reason of a skip after an interrupt.
+const INTERRUPTED: &str = "the run was interrupted";
 
 /// Outcomes of one host in one play so far, in order. The caller that started the host's task
 /// shares them: completed work is known even after a panic.
@@ -83,6 +94,11 @@ struct Applier {
     permit: Arc<Permit>,
     pub locks: Arc<HostLocks>,
     pub stop: CancellationToken,
+    /// This run, as the lease of a swarm names it.
+    pub lease_owner: LeaseOwner,
+    /// Time to wait for another run's lock or lease.
+    pub lock_wait: Duration,
+    pub failed: FailedHosts,
     /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the
     /// host that did not come back: from then on no host is disrupted.
     pub disturbance: Mutex<Option<HostName>>,
@@ -134,6 +150,9 @@ impl Applier {
                 Ok(outcome) => outcome,
                 Err(panic) => self.broken(play, &host, &tasks, &finished, &panic).await,
             };
+            if outcome.failed() || outcome.is_lost() {
+                self.failed.add(&host);
+            }
             let whole = outcomes.entry(host).or_default();
             whole.resources.extend(outcome.resources);
             whole.unreachable = outcome.unreachable.or(whole.unreachable.take());
@@ -180,7 +199,11 @@ impl Applier {
         finished: &Finished,
     ) -> HostOutcome {
         let mut outcome = HostOutcome::default();
-        let host = match self.fleet.host(name).await {
+        let connected = tokio::select! {
+            connected = self.fleet.host(name) => connected,
+            () = self.stop.cancelled() => return skip_all(play, tasks, INTERRUPTED),
+        };
+        let host = match connected {
             Ok(host) => host,
             Err(error) => {
                 self.lost(&mut outcome, name, &error).await;
@@ -192,12 +215,16 @@ impl Applier {
         if let Err(error) = ended {
             self.lost(&mut outcome, name, &error).await;
         }
+        // Other hosts may wait for this one: they are told before the play of this host ends.
+        if outcome.failed() || outcome.is_lost() {
+            self.failed.add(name);
+        }
         let because = if outcome.unreachable.is_some() {
             "the host was lost"
         } else if outcome.failed() {
             "an earlier resource of the host failed"
         } else {
-            "the run was interrupted"
+            INTERRUPTED
         };
         let left = &tasks[outcome.resources.len().min(tasks.len())..];
         outcome
@@ -237,7 +264,10 @@ impl Applier {
     ) -> Result<(), TransportError> {
         let resources: Vec<Arc<dyn Resource>> =
             tasks.iter().map(|task| task.resource.clone()).collect();
-        let mut look = HostExaminer::gather(&self.fleet, host, &resources, None).await?;
+        let mut look = tokio::select! {
+            look = HostExaminer::gather(&self.fleet, host, &resources, None) => look?,
+            () = self.stop.cancelled() => return Ok(()),
+        };
         for (index, task) in tasks.iter().enumerate() {
             if self.stop.is_cancelled() {
                 return Ok(());
@@ -247,6 +277,10 @@ impl Applier {
             let mut result = resource_outcome(play, task.resource.id(), &examined);
             let mut attempt = 0;
             while let Ok(Some(change)) = &examined {
+                // An interrupt during a retry, too, ends the work.
+                if self.stop.is_cancelled() {
+                    return Ok(());
+                }
                 attempt += 1;
                 let acted = self.change(host, task, change).await;
                 if let Ok(AttemptOutcome::Again(why)) = acted
@@ -272,6 +306,8 @@ impl Applier {
                         verified(&after, change, acted)
                     }
                     Err(HostStop::Failed { why, hint }) => Outcome::Failed { why, hint },
+                    // Nothing was done: this resource is skipped together with the later ones.
+                    Err(HostStop::Interrupted) => return Ok(()),
                     Err(HostStop::Lost(error)) => {
                         result.outcome = Outcome::Failed {
                             why: error.to_string(),

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use base64ct::{Base64, Encoding as _};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
 use super::Permit;
 use super::converge::converge;
 use super::deploy::deploy;
+use super::failed_hosts::FailedHosts;
 use super::live_manager::live_manager;
 use super::step_error::StepError;
 use crate::base::mask_url_passwords;
@@ -19,7 +21,7 @@ use crate::model::{
 };
 use crate::names::HostName;
 use crate::runner::{ConnectedHost, DockerReader as _, Fleet};
-use crate::transport::{Exec, Privilege, TransportError};
+use crate::transport::{Exec, Privilege, StepLock, TransportError};
 
 /// Start of every script: stop at the first failure, messages in English, files not writable by
 /// others. A shell that is ended by a signal does not run its EXIT trap, and would leave partly
@@ -31,21 +33,45 @@ const PRELUDE: &str =
 /// Time between two readings of a wait.
 const WAIT_STEP: Duration = Duration::from_millis(500);
 
+/// Surroundings of a step.
+pub(super) struct StepContext<'a> {
+    pub permit: &'a Arc<Permit>,
+    pub fleet: &'a Fleet,
+    /// Kernel lock that a command of the step holds on the host.
+    pub lock: Option<StepLock>,
+    /// Ends every wait.
+    pub stop: &'a CancellationToken,
+    /// Hosts whose work failed in this run: no step waits for them.
+    pub failed: &'a FailedHosts,
+}
+
 /// Performs one step on a host.
 pub(super) async fn perform(
-    permit: &Arc<Permit>,
-    fleet: &Fleet,
+    context: StepContext<'_>,
     host: &ConnectedHost,
     step: &Step,
 ) -> Result<(), StepError> {
+    let StepContext {
+        permit,
+        fleet,
+        lock,
+        stop,
+        failed,
+    } = context;
     match &step.act {
-        Operation::Script(script) => run_script(permit, host, script).await,
-        Operation::WriteFile(file) => write_file(permit, host, file).await,
+        Operation::Script(script) => run_script(permit, host, script, lock).await,
+        Operation::WriteFile(file) => write_file(permit, host, file, lock).await,
         Operation::DockerApi(call) => call_engine(permit, fleet, host, call).await,
         Operation::Image(call) => super::image::send(permit, host, call).await,
-        Operation::Wait(wait) => wait_for(fleet, host, wait).await,
-        Operation::Deploy(stack) => deploy(permit, fleet, stack).await,
-        Operation::Converge(stack) => converge(fleet, host, stack).await,
+        Operation::Wait(wait) => tokio::select! {
+            ended = wait_for(fleet, host, wait, failed) => ended,
+            () = stop.cancelled() => Err(StepError::Interrupted),
+        },
+        Operation::Deploy(stack) => deploy(permit, fleet, stack, stop).await,
+        Operation::Converge(stack) => tokio::select! {
+            ended = converge(fleet, host, stack) => ended,
+            () = stop.cancelled() => Err(StepError::Interrupted),
+        },
         Operation::Blocked { why, hint } => Err(StepError::Blocked {
             why: why.clone(),
             hint: hint.clone(),
@@ -89,6 +115,7 @@ async fn run_script(
     permit: &Permit,
     host: &ConnectedHost,
     script: &RunScript,
+    lock: Option<StepLock>,
 ) -> Result<(), StepError> {
     let ScriptInput {
         before,
@@ -109,6 +136,7 @@ async fn run_script(
             stdin: stream.to_vec(),
             privilege: script.user.clone().map_or(Privilege::Root, Privilege::User),
             timeout: script.timeout,
+            lock,
             ..Exec::root("")
         },
     )
@@ -161,6 +189,7 @@ async fn write_file(
     permit: &Permit,
     host: &ConnectedHost,
     file: &WriteFile,
+    lock: Option<StepLock>,
 ) -> Result<(), StepError> {
     run(
         permit,
@@ -176,6 +205,7 @@ async fn write_file(
             ],
             stdin: file.content.clone(),
             timeout: STEP_TIMEOUT,
+            lock,
             ..Exec::root("")
         },
     )
@@ -300,6 +330,7 @@ async fn wait_for(
     fleet: &Fleet,
     host: &ConnectedHost,
     wait: &WaitForValue,
+    failed: &FailedHosts,
 ) -> Result<(), StepError> {
     let started = tokio::time::Instant::now();
     let own = [host.name().clone()];
@@ -329,6 +360,10 @@ async fn wait_for(
                 Err(DockerError::Refused { status, .. }) => seen = format!("status {status}"),
                 Err(error) => seen = error.to_string(),
             }
+        }
+        if !wait.managers.is_empty() && failed.contain_all(&wait.managers) {
+            let names: Vec<&str> = wait.managers.iter().map(HostName::as_str).collect();
+            return Err(StepError::AwaitedFailed(names.join(", ")));
         }
         if started.elapsed() >= wait.deadline {
             let what = format!(

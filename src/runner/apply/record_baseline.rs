@@ -5,8 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::locks::HostLocks;
-use super::perform::perform;
+use tokio_util::sync::CancellationToken;
+
+use super::failed_hosts::FailedHosts;
+use super::locks::{HostLocks, LockAttempt};
+use super::perform::{StepContext, perform};
 use super::permit::Permit;
 use super::step_error::StepError;
 use crate::model::{DefinitionDigest, Step};
@@ -135,13 +138,20 @@ async fn write(
     content: Vec<u8>,
 ) -> Result<(), StepError> {
     let host = fleet.host(name).await?;
-    locks.hold(permit, &host, fleet.events()).await?;
-    let step = Step::script(
-        "record the applied resources",
-        WRITE,
-        [PATH.to_owned(), content.len().to_string()],
-    );
-    perform(permit, fleet, &host, &step.with_stdin(content)).await
+    let summary = "record the applied resources";
+    // After an interrupt, only hosts that this run has changed are recorded: it has their locks.
+    if locks.hold(permit, &host, fleet.events()).await? == LockAttempt::Interrupted {
+        return Ok(());
+    }
+    let step = Step::script(summary, WRITE, [PATH.to_owned(), content.len().to_string()]);
+    let context = StepContext {
+        permit,
+        fleet,
+        lock: locks.step_lock(name, summary).await,
+        stop: &CancellationToken::new(),
+        failed: &FailedHosts::default(),
+    };
+    perform(context, &host, &step.with_stdin(content)).await
 }
 
 /// Returns the resources that are in sync at the end of the run: id, definition, and whether this

@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use indexmap::IndexMap;
 use tokio_util::sync::CancellationToken;
 
-use super::Applier;
+use super::failed_hosts::FailedHosts;
 use super::locks::HostLocks;
 use super::permit::Permit;
+use super::{Applier, LeaseOwner};
 use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_baseline};
@@ -19,8 +20,8 @@ use crate::runner::event::Event;
 use crate::runner::fallback::Fallbacks;
 use crate::runner::host_plan::PlannedResource;
 use crate::runner::outcome::{HostOutcome, Outcome, Problem, RunSummary};
-use crate::runner::run_plan::{RunPlan, plan_run};
-use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet};
+use crate::runner::run_plan::{PlanOptions, RunPlan, plan_run};
+use crate::runner::{BaselineEntry, ClusterCheck, DisruptionGuard, Fleet, OtherRuns};
 
 /// Confirmation of a forecast.
 #[async_trait::async_trait]
@@ -36,8 +37,8 @@ pub struct RunOptions {
     pub forks: usize,
     /// Time to wait for another run's lock on a host; default 0 s.
     pub lock_wait: Duration,
-    /// Owner of this run's locks: `user@machine`.
-    pub owner: String,
+    /// This run, as its locks and leases name it.
+    pub owner: LeaseOwner,
     /// Cluster check that provides the baseline to record at the end.
     pub cluster_check: Option<Arc<dyn ClusterCheck>>,
 }
@@ -53,9 +54,26 @@ pub async fn apply(
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let first = plan_run(fleet, work, work.hosts(), options.forks, None, None, stop).await;
-    let agreed = !first.interrupted && first.has_work() && approval.approve(&first).await;
-    let locks = Arc::new(HostLocks::new(options.owner.clone(), options.lock_wait));
+    let plan_options = PlanOptions {
+        forks: options.forks,
+        other_runs: OtherRuns::AwaitedFor(options.lock_wait),
+        cluster_check: None,
+        fallbacks: None,
+    };
+    let mut first = plan_run(fleet, work, work.hosts(), plan_options, stop).await;
+    let mut agreed = !first.interrupted && first.has_work();
+    if agreed {
+        agreed = tokio::select! {
+            answer = approval.approve(&first) => answer,
+            () = stop.cancelled() => false,
+        };
+        first.interrupted = stop.is_cancelled();
+    }
+    let locks = Arc::new(HostLocks::new(
+        options.owner.owner.clone(),
+        options.lock_wait,
+        stop.clone(),
+    ));
     let mut summary = if agreed {
         let permit = Arc::new(Permit::grant());
         let applier = Arc::new(Applier {
@@ -64,6 +82,9 @@ pub async fn apply(
             permit: permit.clone(),
             locks: locks.clone(),
             stop: stop.clone(),
+            lease_owner: options.owner.clone(),
+            lock_wait: options.lock_wait,
+            failed: FailedHosts::default(),
             disturbance: tokio::sync::Mutex::default(),
         });
         let (waiting, prior_records, fallbacks) = (
@@ -162,6 +183,7 @@ async fn play_by_play(
         // A host that could not be read, or whose change was refused, is not changed: no step of
         // any play runs there.
         if host.outcome.is_lost() || host.outcome.failed() {
+            applier.failed.add(&name);
             hosts.insert(name, skip_differences(host.outcome));
         } else {
             hosts.insert(
@@ -276,9 +298,12 @@ async fn verify(
         &Arc::new(fleet.quiet()),
         work,
         again,
-        forks,
-        None,
-        Some(fallbacks),
+        PlanOptions {
+            forks,
+            other_runs: OtherRuns::Ignored,
+            cluster_check: None,
+            fallbacks: Some(fallbacks),
+        },
         stop,
     )
     .await;

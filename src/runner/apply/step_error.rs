@@ -44,6 +44,12 @@ pub(super) enum StepError {
         /// Time limit of the wait.
         after: Duration,
     },
+    /// The hosts that a wait is for failed in this run.
+    #[error("not waiting any longer: {0} failed in this run")]
+    AwaitedFailed(String),
+    /// The operator interrupted the run during a wait.
+    #[error("the run was interrupted during this wait")]
+    Interrupted,
     /// A prerequisite of the step is missing.
     #[error("{why}; nothing was done")]
     Blocked {

@@ -12,7 +12,7 @@ use crate::runner::host_plan::PlannedResource;
 /// run.
 pub(super) fn verified(after: &ExamineResult, change: &Change, acted: AttemptOutcome) -> Outcome {
     match (after, acted) {
-        (_, AttemptOutcome::Again(Retry::VersionConflict)) => Outcome::Failed {
+        (_, AttemptOutcome::Again(Retry::VersionConflict | Retry::LockedBefore)) => Outcome::Failed {
             why: "another client changed the object at every attempt".into(),
             hint: "let the other run end, then run again".into(),
         },

@@ -289,6 +289,7 @@ fn single(query: &ShellQuery, frame: &SectionOutput) -> Result<QueryAnswer, Prob
         ShellQuery::User(_) => QueryAnswer::User(user(&text)),
         ShellQuery::Group(_) => QueryAnswer::Group(group(&text)),
         ShellQuery::Sysctl(_) => QueryAnswer::Sysctl(Some(text.trim().to_owned())),
+        ShellQuery::OtherRun => QueryAnswer::OtherRun(text.trim().to_owned()),
         ShellQuery::Program(_) => {
             QueryAnswer::Program(Some(text.trim().to_owned()).filter(|path| !path.is_empty()))
         }

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use crate::base::sh_quote;
 use crate::model::{CONTENT_LIMIT, ShellQuery};
+use crate::transport::LOOK_AT_LOCK;
 
 /// A part of the script whose output is framed and parsed as one.
 #[derive(Debug, PartialEq, Eq)]
@@ -206,6 +207,7 @@ fn single(query: &ShellQuery) -> String {
                  awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'"
             )
         }
+        ShellQuery::OtherRun => LOOK_AT_LOCK.into(),
         ShellQuery::Program(name) => format!("command -v {} || :", sh_quote(name)),
         ShellQuery::Test { script } => format!("sh -c {} >/dev/null 2>&1", sh_quote(script)),
         ShellQuery::Path { path, .. } => stat_paths(std::iter::once(path.as_str())),

@@ -174,6 +174,10 @@ impl DisruptionGuard for SwarmGuard {
         }
     }
 
+    fn is_forced(&self) -> bool {
+        self.force
+    }
+
     async fn after(
         &self,
         host: &HostName,

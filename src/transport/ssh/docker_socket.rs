@@ -12,11 +12,11 @@ use russh::{ChannelMsg, ChannelStream};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::SshConnection;
 use super::elevate::{InnerCommand, SudoAction};
+use super::{SshConnection, docker_listener};
 use crate::transport::{Connection as _, DockerStream, Exec, Privilege, TransportError};
 
-/// Time limit for an Engine to answer the first ping: socket activation may have to start it first.
+/// Time limit for an Engine to answer the first ping: it may be starting.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 /// Script that prints `socket` and `program`, each on its own line, if they exist on the host.
@@ -31,6 +31,7 @@ exit 0
 /// # Errors
 /// [`TransportError::NoDocker`] when no Engine responds.
 pub(super) async fn open(connection: &SshConnection) -> Result<DockerStream, TransportError> {
+    docker_listener::check(connection).await?;
     match connection
         .handle
         .channel_open_direct_streamlocal(connection.docker_socket.as_str())

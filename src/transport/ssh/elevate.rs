@@ -57,6 +57,11 @@ impl Elevation {
         self.allowed || !self.is_needed(&Privilege::Root)
     }
 
+    /// Returns true if commands with root's privilege really run as root.
+    pub(super) fn becomes_root(&self) -> bool {
+        self.become_user == "root"
+    }
+
     /// Refuses a command that is known to fail, before anything is sent.
     ///
     /// # Errors
@@ -344,6 +349,14 @@ impl std::fmt::Debug for SudoAction {
             Self::Run => "Run",
         })
     }
+}
+
+/// Returns the words by which root runs a command as another account.
+///
+/// # Errors
+/// [`TransportError::Unsendable`] for an account name that cannot be passed to a shell.
+pub(super) fn run_as(name: &str) -> Result<String, TransportError> {
+    Ok(format!("{RUNUSER} -u {} --", account(name)?))
 }
 
 /// Returns the name if every shell reads it as a plain word.

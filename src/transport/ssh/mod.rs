@@ -10,6 +10,7 @@ mod bootstrap;
 mod certificate;
 mod connect;
 mod dial;
+mod docker_listener;
 mod docker_socket;
 mod elevate;
 mod frame;
@@ -72,6 +73,7 @@ pub struct SshConnection {
     // True if the login account may use the Engine's socket: a stream is then forwarded, and does
     // not count as a session.
     docker_socket_usable: AtomicBool,
+    docker_listener: docker_listener::ListenerCheck,
     // Ends the socket and russh's session task when it is dropped.
     guard: Arc<DropGuard>,
     // Keeps a jump host's connection as long as the connections through it.
@@ -95,6 +97,7 @@ impl SshConnection {
             elevation: Arc::new(elevation),
             docker_socket: options.docker_socket.clone(),
             docker_socket_usable: AtomicBool::new(false),
+            docker_listener: docker_listener::ListenerCheck::default(),
             guard: Arc::new(guard),
             _route: route,
         }
@@ -153,7 +156,8 @@ impl SshConnection {
             dialogue: self.elevation.dialogue(&exec.privilege, number),
         };
         let end_group = self.end_group(exec.privilege.clone());
-        session::run(
+        let is_step = exec.lock.is_some();
+        let output = session::run(
             channel,
             permit,
             exec,
@@ -162,7 +166,13 @@ impl SshConnection {
             privilege,
             end_group,
         )
-        .await
+        .await;
+        if is_step {
+            // The step may have stopped the Engine.
+            self.docker_listener.forget();
+            return output.and_then(|output| lock_refusal(output, number));
+        }
+        output
     }
 
     /// Returns a session channel that was opened for an expected command.
@@ -213,6 +223,18 @@ impl SshConnection {
     }
 }
 
+/// Returns the error of a step that did not run because of its lock; any other output unchanged.
+fn lock_refusal(output: ExecOutput, mark: u128) -> Result<ExecOutput, TransportError> {
+    if output.status != bootstrap::step_lock::REFUSED {
+        return Ok(output);
+    }
+    let said = output.stderr_tail();
+    match said.strip_prefix(&bootstrap::step_lock::refusal_mark(mark)) {
+        Some(why) => Err(TransportError::Lock(why.trim().to_owned())),
+        None => Ok(output),
+    }
+}
+
 #[async_trait]
 impl Connection for SshConnection {
     async fn exec(&self, exec: Exec) -> Result<ExecOutput, TransportError> {
@@ -241,6 +263,10 @@ impl Connection for SshConnection {
                 Some((handle.channel_open_session().await.ok()?, permit))
             }));
         }
+    }
+
+    fn docker_stream_broke(&self) {
+        self.docker_listener.forget();
     }
 
     fn docker_streams(&self) -> usize {

@@ -137,6 +137,8 @@ pub fn swarm(info: Value, nodes: Vec<Value>, services: Vec<Value>) -> Arc<Answer
             "GET /info" => (200, info.clone()),
             _ if !manages => (503, json!({"message": "This node is not a swarm manager."})),
             "GET /nodes" => (200, json!(nodes)),
+            "POST /configs/create" => (201, json!({"ID": "lease"})),
+            "GET /configs/skep-disruption-lease" => (404, json!({"message": "no such config"})),
             "GET /services" | "GET /services?status=true" => (200, json!(services)),
             "GET /swarm" => (
                 200,

@@ -1,9 +1,12 @@
 //! The lock of a run, on the file system of a real host.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep::transport::{Connection, HostLock, LockSettings, TransportError};
+use skep::transport::{
+    Connection, Exec, ExecOutput, HostLock, LockSettings, Privilege, TransportError,
+};
 
 use super::root;
 use super::sshd::Sshd;
@@ -215,4 +218,108 @@ async fn lock_that_cannot_be_created_is_an_error() {
         .err()
         .unwrap();
     assert!(matches!(error, TransportError::Lock(_)), "{error}");
+}
+
+/// Runs a command of a step of the lock's run.
+fn step(
+    connection: &Arc<impl Connection + 'static>,
+    lock: &HostLock,
+    script: &'static str,
+    privilege: Privilege,
+) -> tokio::task::JoinHandle<Result<ExecOutput, TransportError>> {
+    let exec = Exec {
+        lock: Some(lock.step_lock("sleep a little")),
+        privilege,
+        ..Exec::root(script)
+    };
+    let connection = connection.clone();
+    tokio::spawn(async move { connection.exec(exec).await })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lock_of_dead_run_lasts_as_long_as_its_step() {
+    let (sshd, connection) = root().await;
+    let dead = LockSettings {
+        heartbeat: Duration::from_secs(3600),
+        expiry: Duration::from_secs(1),
+        ..settings(&sshd)
+    };
+    for privilege in [Privilege::Root, Privilege::User("nobody".into())] {
+        let lock = acquire(&connection, "anna@laptop", Duration::ZERO, &dead)
+            .await
+            .unwrap();
+        let begun = Instant::now();
+        let running = step(&connection, &lock, "sleep 5; id -un", privilege.clone());
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+        assert!(!lock.is_held(), "the heartbeat has expired");
+        let error = acquire(&connection, "ben@desk", Duration::ZERO, &dead)
+            .await
+            .err()
+            .unwrap();
+        let TransportError::StepRuns {
+            owner,
+            step: summary,
+            ..
+        } = &error
+        else {
+            panic!("{error}")
+        };
+        assert_eq!(
+            (owner.as_str(), summary.as_str()),
+            ("anna@laptop", "sleep a little")
+        );
+        let new = acquire(&connection, "ben@desk", Duration::from_secs(20), &dead)
+            .await
+            .unwrap();
+        assert!(
+            begun.elapsed() > Duration::from_secs(4),
+            "{:?}",
+            begun.elapsed()
+        );
+        let output = running.await.unwrap().unwrap();
+        let user = match privilege {
+            Privilege::User(name) => name,
+            _ => "root".into(),
+        };
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), user);
+        // A step of the old run that begins late does nothing.
+        let late = step(&connection, &lock, "echo ran", Privilege::Root)
+            .await
+            .unwrap();
+        assert!(matches!(late, Err(TransportError::Lock(_))), "{late:?}");
+        new.release().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_other_account_can_hold_the_lock() {
+    let (sshd, connection) = root().await;
+    let settings = settings(&sshd);
+    // A guard of older versions, which everybody may read and hold.
+    let weak = sshd.path("lock.guard");
+    std::fs::write(&weak, "").unwrap();
+    let held = std::fs::File::open(&weak).unwrap();
+    held.lock().unwrap();
+    let lock = acquire(&connection, "anna", Duration::ZERO, &settings)
+        .await
+        .unwrap();
+    step(&connection, &lock, "true", Privilege::Root)
+        .await
+        .unwrap()
+        .unwrap();
+    for name in [
+        "lock",
+        "lock.d",
+        "lock.d/guard",
+        "lock.d/work",
+        "lock.d/step",
+        "lock/owner",
+    ] {
+        let mode = std::fs::metadata(sshd.path(name))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o077, 0, "{name} has the mode {mode:o}");
+    }
+    lock.release().await.unwrap();
 }

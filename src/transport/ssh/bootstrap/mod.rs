@@ -2,11 +2,13 @@
 //! text on standard input that carries arguments and script. Neither length limits nor process
 //! lists see that text.
 
+pub(super) mod step_lock;
+
 use std::time::Duration;
 
-use super::elevate::{Elevation, InnerCommand};
+use super::elevate::{self, Elevation, InnerCommand};
 use crate::base::sh_quote;
-use crate::transport::{Exec, Privilege, TransportError};
+use crate::transport::{Exec, Privilege, StepLock, TransportError};
 
 /// Time in seconds between TERM and KILL, for a command that ignores TERM.
 pub(super) const KILL_AFTER: u64 = 5;
@@ -43,6 +45,12 @@ pub(super) fn build(
         Privilege::User(_) => "HOME=$(getent passwd \"$(id -u)\" | cut -d: -f6); export HOME\n",
         Privilege::Login | Privilege::Root => "",
     };
+    // A lock is held by a shell of root, outside of the other account's processes.
+    let locks_outside = match (&exec.lock, &exec.privilege) {
+        (Some(lock), Privilege::User(name)) if elevation.becomes_root() => Some((lock, name)),
+        _ => None,
+    };
+    let locks_inside = exec.lock.as_ref().filter(|_| locks_outside.is_none());
     // The caught TERM keeps this shell alive until the script has ended: `timeout` watches only
     // this shell, and would not send KILL to a script that ignores TERM once this shell is gone.
     // The subshell starts with TERM as it was.
@@ -58,19 +66,73 @@ pub(super) fn build(
         text.push(b' ');
         quote(argument, &format!("argument {}", index + 1), &mut text)?;
     }
+    text.push(b'\n');
     // The subshell keeps `exit`, traps and variables of the script away from the commands after it.
-    text.extend_from_slice(b"\n(eval ");
+    match locks_inside {
+        Some(lock) => {
+            step_lock::function(lock, mark, &mut text)?;
+            text.extend_from_slice(b"if skep_lock; then (exec 9>&-; eval ");
+        }
+        None => text.extend_from_slice(b"(eval "),
+    }
     quote(&exec.script, "the script", &mut text)?;
+    text.push(b')');
+    if locks_inside.is_some() {
+        let refused = step_lock::REFUSED;
+        text.extend_from_slice(format!("; else skep_refused; (exit {refused}); fi").as_bytes());
+    }
     text.extend_from_slice(
-        format!(")\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes(),
+        format!("\nset -- $?\nprintf %s '{end}'; printf %s '{end}' >&2; exit $1").as_bytes(),
     );
-    let command = command_line(&exec.privilege, exec.timeout, elevation, text.len(), mark)?;
+    let command = match locks_outside {
+        None => command_line(&exec.privilege, exec.timeout, elevation, text.len(), mark)?,
+        Some((lock, name)) => {
+            let outer = around(lock, name, text.len(), &[&begin, &end], mark)?;
+            let command =
+                command_line(&Privilege::Root, exec.timeout, elevation, outer.len(), mark)?;
+            text = [outer, text].concat();
+            command
+        }
+    };
     Ok(Bootstrap {
         command,
         text,
         begin: begin.into_bytes(),
         end: end.into_bytes(),
     })
+}
+
+/// Returns the text of the shell of root that holds the lock while another account runs the next
+/// `length` bytes of the text. That account gets neither the descriptor nor the token. If the lock
+/// is not to be had, this shell prints both markers itself.
+fn around(
+    lock: &StepLock,
+    account: &str,
+    length: usize,
+    [begin, end]: &[&str; 2],
+    mark: u128,
+) -> Result<Vec<u8>, TransportError> {
+    let mut text = b"trap : TERM\n".to_vec();
+    step_lock::function(lock, mark, &mut text)?;
+    let refused = step_lock::REFUSED;
+    let inner = format!(
+        "{} sh -c '{}' 9>&-",
+        elevate::run_as(account)?,
+        read_text(length)
+    );
+    text.extend_from_slice(
+        format!(
+            "if skep_lock; then {inner}; exit $?; fi\n\
+             printf '{begin}0\\n%s' '{end}'; printf '{begin}0\\n' >&2; skep_refused; printf %s '{end}' >&2; exit {refused}"
+        )
+        .as_bytes(),
+    );
+    Ok(text)
+}
+
+/// Returns the shell text that reads and runs exactly the next `length` bytes of the input.
+fn read_text(length: usize) -> String {
+    format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#)
 }
 
 /// Returns the command line. `dd` with full blocks reads exactly `length` bytes of a pipe and
@@ -88,7 +150,7 @@ fn command_line(
         .as_secs_f64();
     let inner = InnerCommand {
         prefix: &format!("timeout -k {KILL_AFTER} {seconds:.3} "),
-        script: &format!(r#"eval "$(dd bs={length} count=1 iflag=fullblock 2>/dev/null)""#),
+        script: &read_text(length),
     };
     elevation.command(privilege, &inner, mark)
 }

@@ -206,3 +206,69 @@ proptest! {
         prop_assert_eq!(String::from_utf8(run(&exec).1).unwrap(), wanted);
     }
 }
+
+/// Makes the folders of a host's lock that the run with the token `mine` has.
+fn lock_in(folder: &std::path::Path) -> StepLock {
+    let path = folder.join("lock");
+    std::fs::create_dir(&path).unwrap();
+    std::fs::create_dir(folder.join("lock.d")).unwrap();
+    std::fs::write(path.join("owner"), "mine\nann@desk\n1\nnow\n1\n").unwrap();
+    StepLock {
+        path: path.display().to_string(),
+        token: "mine".into(),
+        owner: "ann@desk".into(),
+        summary: "it's a step\nof 2 lines".into(),
+    }
+}
+
+fn locked(lock: &StepLock, script: &'static str) -> Exec {
+    Exec {
+        lock: Some(lock.clone()),
+        ..self::script(script)
+    }
+}
+
+#[test]
+fn a_step_holds_its_lock_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = lock_in(folder.path());
+    let work = folder.path().join("lock.d/work");
+    let probe = locked(
+        &lock,
+        r#"flock -n "$1" true && echo free; ls -l /proc/self/fd | grep -c "$1"; exit 3"#,
+    );
+    let probe = Exec {
+        arguments: vec![work.display().to_string()],
+        ..probe
+    };
+    // The lock is held, and no child of the step has the descriptor that holds it.
+    assert_eq!(run(&probe).0, 3);
+    assert_eq!(String::from_utf8(run(&probe).1).unwrap(), "0\n");
+    let step = std::fs::read_to_string(folder.path().join("lock.d/step")).unwrap();
+    let lines: Vec<&str> = step.lines().collect();
+    assert_eq!(
+        (lines[0], lines[3], lines.len()),
+        ("ann@desk", "it's a step of 2 lines", 4)
+    );
+    // A daemon that the step leaves behind does not hold the lock.
+    let started = std::time::Instant::now();
+    run(&locked(&lock, "setsid sleep 5 >/dev/null 2>&1 & exit 0"));
+    assert_eq!(run(&locked(&lock, "echo again")).1, b"again\n");
+    assert!(started.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn a_step_does_not_run_without_its_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut lock = lock_in(folder.path());
+    lock.token = "other".into();
+    let (status, stdout, stderr) = run(&locked(&lock, "echo ran"));
+    assert_eq!((status, stdout), (step_lock::REFUSED, b"".to_vec()));
+    let said = String::from_utf8(stderr).unwrap();
+    assert!(
+        said.starts_with(&step_lock::refusal_mark(7)) && said.contains("lost its lock"),
+        "{said}"
+    );
+    std::fs::remove_dir_all(folder.path().join("lock")).unwrap();
+    assert_eq!(run(&locked(&lock, "echo ran")).0, step_lock::REFUSED);
+}
