@@ -14,7 +14,7 @@ use super::selection::{InventorySelection, reject};
 use crate::drill::{DrillRequest, DrillResult, DrillSession, Scenario, run_drill};
 use crate::inventory::Inventory;
 use crate::names::HostName;
-use crate::report::{Screen, TextTable};
+use crate::report::{Screen, TextTable, literal};
 use crate::runner::{EventSender, Fleet, LeaseOwner};
 
 /// Stop machines on purpose, and see whether the swarm does what it should. For disposable machines
@@ -99,7 +99,7 @@ impl DrillSession for CliDrillSession<'_> {
     }
 
     fn note(&self, line: &str) {
-        self.screen.note(line);
+        self.screen.note(&literal(line));
     }
 
     fn stop_on_interrupt(&self) -> CancellationToken {

@@ -9,7 +9,7 @@ use super::origins;
 use super::selection::{InventorySelection, reject};
 use crate::cli::query_hosts::query_hosts;
 use crate::model::{Query, ShellQuery};
-use crate::report::TextTable;
+use crate::report::{TextTable, literal};
 
 /// Check whether each host is reachable and whether the login can become root. Reads only.
 #[derive(clap::Args)]
@@ -54,7 +54,10 @@ pub(super) async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<
                 let (connect, answer) = (reply.connect.as_millis(), reply.answer.as_millis());
                 let machine = format!("{} ({})", facts.pretty_name, facts.architecture);
                 if common.json {
-                    let json = serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    let mut json = serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    if let Some(fingerprint) = &reply.new_host_key {
+                        json["new_host_key"] = fingerprint.as_str().into();
+                    }
                     screen.json(&json);
                 }
                 [
@@ -110,9 +113,11 @@ fn failed(
     if common.json {
         screen.json(&serde_json::json!({ "host": host, "state": state, "why": why, "hint": hint }));
     } else {
-        screen.note(&crate::report::literal(&format!(
-            "{host}: {why}\n  try: {hint}"
-        )));
+        screen.note(&format!(
+            "{host}: {}\n  try: {}",
+            literal(why),
+            literal(hint)
+        ));
     }
     [
         host.into(),

@@ -1,13 +1,13 @@
 //! The terminal, shared by progress bars, results and questions: all output goes through here, so
 //! no output overwrites another.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use console::Style;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use secrecy::SecretString;
 
-use super::literal::json_literal;
+use super::literal::{json_literal, literal_output};
 
 /// Use of colours.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -84,8 +84,9 @@ impl Screen {
         &self.bars
     }
 
-    /// Prints a result to stdout unchanged. A closed pipe is not an error.
+    /// Prints a result to stdout, without control characters. A closed pipe is not an error.
     pub fn result(&self, text: &str) {
+        let text = literal_output(text);
         self.bars.suspend(|| {
             let mut out = std::io::stdout().lock();
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -103,7 +104,7 @@ impl Screen {
     /// Prints a line to stderr.
     pub fn note(&self, line: &str) {
         self.bars.suspend(|| {
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+            let _ = writeln!(std::io::stderr().lock(), "{}", literal_output(line));
         });
     }
 
@@ -134,6 +135,25 @@ impl Screen {
         (!answer.is_empty()).then(|| SecretString::from(answer))
     }
 
+    /// Asks a yes-or-no question on the terminal of the process, even if the standard streams are
+    /// redirected; every answer except `y` and `yes` means no.
+    #[must_use]
+    pub fn ask_keyboard(&self, question: &str) -> bool {
+        self.bars.suspend(|| {
+            let terminal = std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/tty");
+            let Ok(mut terminal) = terminal else {
+                return false;
+            };
+            let asked = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
+            let mut answer = String::new();
+            let read = std::io::BufReader::new(terminal).read_line(&mut answer);
+            asked.is_ok() && read.is_ok() && is_yes(&answer)
+        })
+    }
+
     /// Returns true if the user can see and answer a question: stdin and stderr are a terminal.
     /// Stdout may be redirected to a file.
     #[must_use]
@@ -157,6 +177,10 @@ impl Screen {
         if self.terminal {
             self.bars.set_draw_target(ProgressDrawTarget::stderr());
         }
-        read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+        read.is_ok() && is_yes(&answer)
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

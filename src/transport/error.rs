@@ -72,6 +72,20 @@ pub enum TransportError {
         /// Reason.
         why: String,
     },
+    /// A value would change the meaning of a command line, of a path, or of a line of known hosts.
+    #[error("{setting} ({place}): {token} would become `{value}`, and {fault}")]
+    UnsafeValue {
+        /// Name of the setting that uses the value.
+        setting: String,
+        /// Place of the setting.
+        place: String,
+        /// Token that the value would replace, or a description of the value.
+        token: String,
+        /// The value.
+        value: String,
+        /// Reason why it is refused.
+        fault: String,
+    },
     /// A password could not be obtained.
     #[error("{setting}: {why}")]
     Secret {
@@ -94,6 +108,18 @@ pub enum TransportError {
         /// Name in known hosts: `host`, or `[host]:port` if the port is not 22.
         address: String,
         /// SHA256 fingerprint of the key that the host presented.
+        fingerprint: String,
+    },
+    /// A password was not sent, because this run has learned the host's key.
+    #[error(
+        "{password} was not sent to {address}: its host key is new in this run ({fingerprint})"
+    )]
+    PasswordWithheld {
+        /// Password in words, e.g. `the login password`.
+        password: &'static str,
+        /// Address of the host.
+        address: String,
+        /// SHA256 fingerprint of the key.
         fingerprint: String,
     },
     /// The host presented a key that differs from the known key.
@@ -294,9 +320,11 @@ impl TransportError {
             Self::Key { .. } => "give a readable private key, or load it into ssh-agent; skep asks for its passphrase on a terminal or takes it from SKEP_KEY_PASSPHRASE".into(),
             Self::Settings { place: SettingPlace::OwnList, setting, .. } => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or set it in the inventory, which takes precedence".into(),
+            Self::UnsafeValue { .. } => "correct the address, user or alias of the host: letters, digits and -_.:@%+=, are allowed, and it must not begin with `-`. If you did not write this value, find out who did".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
             Self::HostKeyUnknown { .. } => "compare the fingerprint with the one on the machine's console, then set host_keys = \"accept-new\" or add the key to known_hosts".into(),
+            Self::PasswordWithheld { .. } => "compare the fingerprint with the one on the machine's console, then run again: the key is known now. Or set host_keys = \"accept-new\" in the inventory (or --host-keys accept-new) to send passwords at the first contact".into(),
             Self::HostKeyChanged { .. } => "if the machine was rebuilt on purpose: `skep known-hosts forget HOST`; if not, another machine may be intercepting the connection".into(),
             Self::HostKeyRevoked { .. } => "the key was declared compromised: give the machine a new host key".into(),
             Self::KnownHosts { .. } => "make the file readable and writable for your account, or name another file with known_hosts".into(),

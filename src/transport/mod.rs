@@ -18,7 +18,7 @@ pub use error::{PrivilegeReason, SettingPlace, TransportError};
 pub use exec::{Exec, ExecOutput, Privilege, StepLock};
 pub use host_lock::{HostLock, LOOK_AT_LOCK, LockSettings};
 pub use hyper::Method;
-pub use known_hosts::{ForgetResult, KnownHosts, forget};
+pub use known_hosts::{ForgetResult, HostKeyListener, KnownHosts, LearnedHostKey, forget};
 pub use network::{SshNetwork, connect_with};
 pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
@@ -58,6 +58,12 @@ pub trait Connection: Send + Sync {
     /// Tells that a stream to the Engine broke: the next stream is opened only after another check
     /// that a process listens. The default does nothing.
     fn docker_stream_broke(&self) {}
+
+    /// Returns the SHA256 fingerprint of the host's key if this run has learned the key. Default
+    /// `None`.
+    fn new_host_key(&self) -> Option<&str> {
+        None
+    }
 
     /// Closes the connection in order.
     async fn close(&self);

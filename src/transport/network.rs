@@ -110,21 +110,31 @@ impl SshNetwork {
             .insert(files.to_vec(), known);
     }
 
-    fn known_hosts(&self, files: &[PathBuf]) -> Result<KnownHosts, TransportError> {
+    fn known_hosts(
+        &self,
+        files: &[PathBuf],
+        revoked: &[PathBuf],
+    ) -> Result<KnownHosts, TransportError> {
+        let mut key = files.to_vec();
+        if !revoked.is_empty() {
+            // The empty path separates the lists.
+            key.push(PathBuf::new());
+            key.extend_from_slice(revoked);
+        }
         let found = self
             .known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(files)
+            .get(&key)
             .cloned();
         match found {
             Some(known) => Ok(known),
             None => {
-                let loaded = KnownHosts::load(files)?;
+                let loaded = KnownHosts::load(files)?.with_revoked(revoked)?;
                 let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 // Another task may have been faster; its entry may already contain newly learned
                 // keys.
-                Ok(all.entry(files.to_vec()).or_insert(loaded).clone())
+                Ok(all.entry(key).or_insert(loaded).clone())
             }
         }
     }
@@ -136,7 +146,7 @@ impl SshNetwork {
         visited: &'a [String],
     ) -> ConnectFuture<'a> {
         Box::pin(async move {
-            let known = self.known_hosts(&target.known_hosts)?;
+            let known = self.known_hosts(&target.known_hosts, &target.ssh.revoked_host_keys)?;
             let route = self.resolve_route(target, visited).await?;
             connect_via(&route, target, &known, &self.options, &self.login_limiter).await
         })
@@ -162,7 +172,7 @@ impl SshNetwork {
                 let tokens = TokenValues { target, original };
                 let command = tokens
                     .replace(command)
-                    .map_err(|why| trouble("ProxyCommand", why))?;
+                    .map_err(|error| error.at("ProxyCommand", self.place(target, "proxy")))?;
                 return Ok(Route::Command(command));
             }
             SshProxy::Jump(list) => list,
@@ -322,6 +332,8 @@ fn label(target: &SshTarget) -> String {
 pub(super) mod hop {
     //! A single hop of a `ProxyJump` list.
 
+    use crate::base::token_value_fault;
+
     /// A hop: `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     #[derive(Debug, PartialEq, Eq)]
     pub(crate) struct JumpHost {
@@ -359,17 +371,9 @@ pub(super) mod hop {
                     .ok_or_else(wrong)
             })
             .transpose()?;
-        let strange = |text: &str| {
-            text.is_empty()
-                || text.starts_with('-')
-                || text.chars().any(|letter| {
-                    letter.is_whitespace()
-                        || letter.is_control()
-                        || "'`\"$\\;&<>|(){}".contains(letter)
-                })
-        };
-        if strange(host) || user.is_some_and(strange) {
-            return Err(wrong());
+        let fault = token_value_fault(host).or_else(|| user.and_then(token_value_fault));
+        if let Some(fault) = fault {
+            return Err(format!("{}: {fault}", wrong()));
         }
         Ok(JumpHost {
             user: user.map(str::to_owned),

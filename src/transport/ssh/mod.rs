@@ -76,6 +76,8 @@ pub struct SshConnection {
     docker_listener: docker_listener::ListenerCheck,
     // Ends the socket and russh's session task when it is dropped.
     guard: Arc<DropGuard>,
+    // Fingerprint of the host's key, if this run has learned it.
+    new_host_key: Option<String>,
     // Keeps a jump host's connection as long as the connections through it.
     _route: Route,
 }
@@ -99,7 +101,16 @@ impl SshConnection {
             docker_socket_usable: AtomicBool::new(false),
             docker_listener: docker_listener::ListenerCheck::default(),
             guard: Arc::new(guard),
+            new_host_key: None,
             _route: route,
+        }
+    }
+
+    /// Sets the fingerprint of a host key that this run has learned.
+    fn with_new_host_key(self, fingerprint: Option<String>) -> Self {
+        Self {
+            new_host_key: fingerprint,
+            ..self
         }
     }
 
@@ -275,6 +286,10 @@ impl Connection for SshConnection {
         } else {
             1
         }
+    }
+
+    fn new_host_key(&self) -> Option<&str> {
+        self.new_host_key.as_deref()
     }
 
     async fn close(&self) {
