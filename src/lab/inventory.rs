@@ -123,6 +123,7 @@ mod tests {
             suite: DebianSuite::Trixie,
             present_as: PresentedOs::Debian,
             user,
+            with_docker: false,
             virtual_machines: false,
             inventory: "lab.toml".into(),
             state: state.clone(),

@@ -129,8 +129,7 @@ impl Screen {
     #[must_use]
     pub fn ask_secret(&self, question: &str) -> Option<SecretString> {
         let answer = self
-            .bars
-            .suspend(|| rpassword::prompt_password(question))
+            .without_bars(|| rpassword::prompt_password(question))
             .ok()?;
         (!answer.is_empty()).then(|| SecretString::from(answer))
     }
@@ -139,7 +138,7 @@ impl Screen {
     /// redirected; every answer except `y` and `yes` means no.
     #[must_use]
     pub fn ask_keyboard(&self, question: &str) -> bool {
-        self.bars.suspend(|| {
+        self.without_bars(|| {
             let terminal = std::fs::OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -162,22 +161,30 @@ impl Screen {
     }
 
     /// Asks a yes-or-no question on stderr and reads the answer from stdin; every answer except `y`
-    /// and `yes` means no. The bars are hidden meanwhile and not suspended: a suspended screen
-    /// could not print anything if the run is interrupted during the question.
+    /// and `yes` means no.
     #[must_use]
     pub fn ask(&self, question: &str) -> bool {
+        self.without_bars(|| {
+            {
+                let mut err = std::io::stderr().lock();
+                let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
+            }
+            let mut answer = String::new();
+            let read = std::io::stdin().read_line(&mut answer);
+            read.is_ok() && is_yes(&answer)
+        })
+    }
+
+    /// Asks a question while the bars are hidden. They are not suspended: a suspended screen could
+    /// not print anything if the run is interrupted during the question.
+    fn without_bars<R>(&self, ask: impl FnOnce() -> R) -> R {
         let _ = self.bars.clear();
         self.bars.set_draw_target(ProgressDrawTarget::hidden());
-        {
-            let mut err = std::io::stderr().lock();
-            let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
-        }
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer);
+        let answer = ask();
         if self.terminal {
             self.bars.set_draw_target(ProgressDrawTarget::stderr());
         }
-        read.is_ok() && is_yes(&answer)
+        answer
     }
 }
 
