@@ -11,6 +11,7 @@ mod extra;
 mod groups;
 mod host;
 mod load;
+mod one_machine;
 mod roster;
 mod select;
 mod settings;

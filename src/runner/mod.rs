@@ -4,6 +4,7 @@
 mod applied_record;
 pub mod apply;
 mod cluster_check;
+mod disruption_notes;
 pub mod event;
 mod examine;
 mod fallback;
@@ -22,7 +23,7 @@ pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};
 pub use fan_out::{TaskPanic, fan_out};
 pub use fleet::{Connector, Fleet, ReadCache};
-pub use guard::{DisruptionGuard, DockerReader};
+pub use guard::{DisruptionForecast, DisruptionGuard, DockerReader};
 pub use host::ConnectedHost;
 pub use outcome::{DriftCause, HostOutcome, Outcome, ResourceOutcome, RunSummary};
 pub use read_only::run_read_only;

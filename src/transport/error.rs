@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::names::HostName;
+
 /// Error of reaching a host, or of a command whose end is unknown. The caller adds the host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
@@ -163,6 +165,14 @@ pub enum TransportError {
         /// Age of the last heartbeat.
         silent_for: Duration,
     },
+    /// This very run holds the lock, for another host of the inventory.
+    #[error("{host} and {other} are one machine: this run already holds its lock for {other}")]
+    OneMachine {
+        /// Host that cannot be locked.
+        host: HostName,
+        /// Host for which the lock was taken.
+        other: HostName,
+    },
     /// The host's lock cannot be created, renewed or released.
     #[error("cannot lock the host: {0}")]
     Lock(String),
@@ -260,6 +270,7 @@ impl TransportError {
                 | Self::TooMuchOutput(_)
                 | Self::Unsendable(_)
                 | Self::Locked { .. }
+                | Self::OneMachine { .. }
                 | Self::Lock(_)
                 | Self::Local(_)
                 | Self::NoClient
@@ -289,6 +300,7 @@ impl TransportError {
             Self::Timeout(_) => "check the machine's load and find out what the command waits for, then run again".into(),
             Self::TooMuchOutput(_) => "make the command print less".into(),
             Self::Locked { .. } => "wait for that run with --lock-wait; if that run has died, its lock expires within a minute".into(),
+            Self::OneMachine { host, other } => format!("list the machine once in the inventory, in the groups of both {host} and {other}; or correct the address of one of them"),
             Self::Lock(_) => "check that /run is writable for root and has free space, and that util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "remove that character from the value".into(),

@@ -1,6 +1,7 @@
 //! Performs one change of one resource: the host's lock, its turn for a disruption, the guard's
 //! permission, the steps, and the wait until the host is ready again.
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::super::ConnectedHost;
@@ -101,21 +102,13 @@ impl Applier {
                 hint: format!("bring {away} back, then run again"),
             });
         }
-        if disturbing {
-            for note in self
-                .guard
-                .before(&name, change, self.fleet.as_ref())
-                .await
-                .map_err(refused)?
-            {
-                events
-                    .send(Event::Note {
-                        host: Some(name.clone()),
-                        text: note,
-                    })
-                    .await;
-            }
+        // Each change is checked, because it may request a change of another host's node.
+        let notes = self.guard.before(&name, change, self.fleet.as_ref());
+        for text in notes.await.map_err(refused)? {
+            let host = Some(name.clone());
+            events.send(Event::Note { host, text }).await;
         }
+        self.note_nodes(change);
         // A problem on one host would likely occur on the next host as well, so no further host is
         // disrupted after a failure. The host is noted before the steps, which covers a panic, too.
         if let Some(turn) = &mut turn {
@@ -192,6 +185,26 @@ impl Applier {
                 .await;
         }
         Ok(AttemptOutcome::Done)
+    }
+
+    /// Notes the nodes of the swarm that a change is about to change.
+    fn note_nodes(&self, change: &Change) {
+        let ids = change.node_requests().into_iter();
+        self.changed_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ids.map(|request| request.node_id));
+    }
+
+    /// Returns those of the hosts whose nodes this run has changed, whichever host asked for the
+    /// change.
+    pub(super) async fn owners_of_changed_nodes(&self, hosts: &[HostName]) -> Vec<HostName> {
+        let nodes = self
+            .changed_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        self.guard.owners(hosts, &nodes, self.fleet.as_ref()).await
     }
 
     async fn wait_for_disruption_turn(

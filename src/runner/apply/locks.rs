@@ -42,8 +42,12 @@ impl HostLocks {
         if self.held.lock().await.contains_key(host.name()) {
             return Ok(());
         }
-        let acquire = |wait| HostLock::acquire(host.connection(permit).clone(), &self.owner, wait);
+        let owner = self.owner_for(host.name());
+        let acquire = |wait| HostLock::acquire(host.connection(permit).clone(), &owner, wait);
         let lock = match acquire(Duration::ZERO).await {
+            Err(locked) if self.one_machine(host.name(), &locked).is_some() => {
+                return Err(self.one_machine(host.name(), &locked).unwrap_or(locked));
+            }
             Err(locked @ TransportError::Locked { .. }) if !self.wait.is_zero() => {
                 events
                     .send(Event::Waiting {
@@ -57,6 +61,26 @@ impl HostLocks {
         };
         self.held.lock().await.insert(host.name().clone(), lock);
         Ok(())
+    }
+
+    /// Returns the owner as the lock of a host shows it: `user@machine for docker01`.
+    fn owner_for(&self, host: &HostName) -> String {
+        format!("{} for {host}", self.owner)
+    }
+
+    /// Returns the error for a lock that this very run holds under another name: the inventory
+    /// lists one machine twice.
+    fn one_machine(&self, host: &HostName, error: &TransportError) -> Option<TransportError> {
+        let TransportError::Locked { owner, process, .. } = error else {
+            return None;
+        };
+        let other = HostName::new(owner.strip_prefix(&self.owner_for(&HostName::new("")))?);
+        (*process == std::process::id().to_string() && other != *host).then(|| {
+            TransportError::OneMachine {
+                host: host.clone(),
+                other,
+            }
+        })
     }
 
     /// Checks that this run still holds the lock: after a long silence (a laptop that slept)
