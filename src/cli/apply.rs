@@ -9,6 +9,7 @@ use super::execute::{RunContext, cluster_check, execute_loaded};
 use super::exit_code::ExitStatus;
 use super::selection::RunSelection;
 use crate::playbook;
+use crate::rebuild::accept_lost_cluster;
 use crate::report::{PlanStyle, Screen, hosts_text, plan_text, plan_totals, recap_text};
 use crate::runner::{
     ClusterCheck, LeaseOwner, PlanApproval, RunOptions, RunPlan, RunSummary, apply,
@@ -36,6 +37,10 @@ pub(super) struct ApplyArgs {
     /// until they are back.
     #[arg(long)]
     force: bool,
+    /// Start a new swarm although an older one is remembered: its services, secrets, configs and
+    /// labels are lost.
+    #[arg(long)]
+    new_cluster: bool,
 }
 
 /// Options of a run that applies.
@@ -107,7 +112,10 @@ pub(super) async fn run(common: &GlobalArgs, args: &ApplyArgs) -> anyhow::Result
         force: args.force,
         owner: run_owner(),
     };
-    let loaded = args.selection.prepare(&screen)?;
+    let mut loaded = args.selection.prepare(&screen)?;
+    if args.new_cluster {
+        accept_lost_cluster(&mut loaded.resolved);
+    }
     apply_loaded(common, &screen, &args.selection, loaded, &manner).await
 }
 
@@ -133,7 +141,7 @@ pub(super) async fn apply_loaded(
         silent: common.json,
         yes: manner.yes,
     };
-    let guard = Arc::new(SwarmGuard::new(manner.force));
+    let guard = Arc::new(SwarmGuard::new(manner.force, &loaded));
     let act = async |run: &RunContext| {
         let cluster_check = cluster_check(run, BTreeMap::new())
             .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);

@@ -83,7 +83,8 @@ pub(super) async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result
         let everybody = cluster_check
             .clone()
             .map(|cluster_check| cluster_check as Arc<dyn ClusterCheck>);
-        let summary = run_read_only(&run.fleet, &run.work, run.forks, everybody, &run.stop).await;
+        let summary =
+            run_read_only(&run.fleet, &run.work, run.forks, everybody, None, &run.stop).await;
         let (shown, known) = (args.outputs.show_cluster(), cluster_check.is_some());
         let cluster = if (shown || known) && !summary.interrupted {
             members(

@@ -16,8 +16,8 @@ use crate::names::HostName;
 use crate::playbook::{PreparedRun as Loaded, ResolvedPlaybook};
 use crate::report::{Screen, report_json, report_progress};
 use crate::runner;
-use crate::runner::{DockerReader as _, Event, EventSender, Fleet, RunSummary};
-use crate::safety::{SwarmCheck, expected_members};
+use crate::runner::{DisruptionForecast, DockerReader as _, Event, EventSender, Fleet, RunSummary};
+use crate::safety::{AutolockForecast, SwarmCheck, expected_members};
 use crate::swarm::CertificateValidity;
 
 /// A prepared run: the input of the runner, for every verb.
@@ -44,7 +44,8 @@ pub(super) async fn run_plan(
     verb: &'static str,
 ) -> anyhow::Result<RunSummary> {
     let look = async |run: &RunContext| {
-        runner::run_read_only(&run.fleet, &run.work, run.forks, None, &run.stop).await
+        let forecast: Option<&dyn DisruptionForecast> = Some(&AutolockForecast);
+        runner::run_read_only(&run.fleet, &run.work, run.forks, None, forecast, &run.stop).await
     };
     execute(common, screen, selection, verb, look).await
 }

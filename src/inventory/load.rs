@@ -9,7 +9,7 @@ use super::external::ExternalInventory;
 use super::groups;
 use super::host::{HostTable, check_group_name};
 use super::settings::{ConnectionSettings, KEYS, hint_for};
-use super::{Group, Host, SshTarget, VariableMap, extra_vars};
+use super::{Group, Host, SshTarget, VariableMap, extra_vars, one_machine};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::diagnostic::{SourceFile, SourceSpan};
 use crate::document::{FieldReader, TomlDocument, TomlEntry, did_you_mean};
@@ -340,6 +340,7 @@ impl InventoryLoader {
                 },
             );
         }
+        self.diagnostics.extend(one_machine::warnings(&hosts));
         let inventory = Inventory {
             hosts,
             groups: self.groups,

@@ -12,6 +12,7 @@ mod extra;
 mod groups;
 mod host;
 mod load;
+mod one_machine;
 mod roster;
 mod select;
 mod settings;

@@ -7,6 +7,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Examination, ExamineError, ExpectedMember, ForeignData, HostAnswers, Query, Resource};
 
+/// Path of the record of the last apply on every host (`runner::applied_record`). Only root can
+/// read it.
+pub const APPLIED_RECORD: &str = "/var/lib/skep/applied.json";
+
 /// SHA-256 over a resource's kind, its rendered table, the files that it was made from and its
 /// inventory inputs. The digest may cover a short secret that could be guessed from it, so it is
 /// never shown and is stored only as a keyed digest (`runner::record`).

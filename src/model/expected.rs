@@ -15,6 +15,7 @@ pub struct ExpectedMember {
 pub enum ForeignData {
     /// Empty directories become the volumes, regardless of the node that had the volumes before.
     EmptyDirectories,
-    /// Volumes that a former cluster has marked become volumes of the present cluster.
+    /// The former cluster is lost: a new one may start, and volumes that the former one has marked
+    /// become its volumes.
     FormerCluster,
 }

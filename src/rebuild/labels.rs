@@ -60,6 +60,18 @@ impl LabelPlan {
     }
 }
 
+/// Makes all resources accept that the former cluster is lost: a new swarm may start, and volumes
+/// that the former cluster has marked become volumes of the new one.
+pub fn accept_lost_cluster(resolved: &mut ResolvedPlaybook) {
+    for play in &mut resolved.plays {
+        for host_resources in play.host_resources.values_mut() {
+            for host_resource in host_resources {
+                accept(host_resource, ForeignData::FormerCluster);
+            }
+        }
+    }
+}
+
 fn declared(host_resource: &HostResource) -> Vec<String> {
     host_resource
         .ready()

@@ -12,8 +12,9 @@ use crate::model::Resource;
 use crate::names::HostName;
 use crate::playbook::{HostResource, ResolvedPlay, ResolvedPlaybook, ResourceBinding};
 
-/// Leaves the swarm. `--force` is required on a node that cannot reach its manager.
-const LEAVE: &str = "docker swarm leave --force";
+/// Leaves the swarm. Without `--force`, Docker refuses this on a manager: a host of the inventory
+/// may manage another swarm, which must not end.
+const LEAVE: &str = "docker swarm leave";
 
 /// Ends with status 0 if the host is in no swarm: without Docker, or with an inactive Engine.
 const IS_OUTSIDE: &str = "! command -v docker >/dev/null || \
@@ -82,7 +83,7 @@ mod tests {
                 .collect();
             assert_eq!(resources.len(), 1);
             let resource = &resources[0];
-            assert_eq!(resource.id(), "command[docker swarm leave --force]");
+            assert_eq!(resource.id(), "command[docker swarm leave]");
             assert!(resource.definition().is_none());
             for (status, in_sync) in [(0, true), (1, false)] {
                 let query = Query::Shell(ShellQuery::Test {

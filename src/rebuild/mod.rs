@@ -9,7 +9,7 @@ mod quorum;
 mod run;
 
 pub use error::RebuildError;
-pub use labels::{LabelPlan, data_directories, plan_labels};
+pub use labels::{LabelPlan, accept_lost_cluster, data_directories, plan_labels};
 pub use leave::leave_lost_swarm;
 pub use quorum::{QuorumFacts, SwarmFate, check_quorum};
 pub use run::{RebuildOutcome, RebuildSession, rebuild};

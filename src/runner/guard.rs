@@ -1,13 +1,23 @@
-//! The guard of disruptive changes: a check before the change and a wait after it. The rules are in
-//! `safety::guard`; the runner only calls them.
+//! The guard of changes that disrupt the swarm or request a change of its nodes: a check before the
+//! change and a wait after it. The rules are in `safety::guard`; the runner only calls them.
+
+use std::collections::BTreeSet;
 
 use crate::model::{Change, DockerAnswer, Refusal};
 use crate::names::HostName;
 
+/// Foretells the effect of a restart of an Engine, for a plan that nobody has confirmed yet.
+#[async_trait::async_trait]
+pub trait DisruptionForecast: Send + Sync {
+    /// Returns notes about a restart of the host's Engine.
+    async fn forecast(&self, host: &HostName, engines: &dyn DockerReader) -> Vec<String>;
+}
+
 /// Allows a disruptive change, and waits until its host is ready again.
 #[async_trait::async_trait]
-pub trait DisruptionGuard: Send + Sync {
-    /// Checks a disruptive change right before its steps; returns notes for people.
+pub trait DisruptionGuard: DisruptionForecast {
+    /// Checks a change right before its steps; returns notes for people. Changes that neither
+    /// disrupt a host nor change a node of the swarm pass.
     ///
     /// # Errors
     /// A [`Refusal`] when the change would do harm: it is then not performed.
@@ -34,6 +44,14 @@ pub trait DisruptionGuard: Send + Sync {
         change: &Change,
         engines: &dyn DockerReader,
     ) -> Result<(), Refusal>;
+
+    /// Returns those of the hosts whose Engines say that they are one of these nodes of the swarm.
+    async fn owners(
+        &self,
+        hosts: &[HostName],
+        node_ids: &BTreeSet<String>,
+        engines: &dyn DockerReader,
+    ) -> Vec<HostName>;
 }
 
 /// Reads from any host's Docker Engine.

@@ -4,6 +4,7 @@
 mod applied_record;
 pub mod apply;
 mod cluster_check;
+mod disruption_notes;
 pub mod event;
 mod examine;
 mod fallback;
@@ -26,7 +27,7 @@ pub use cluster_check::{Baseline, BaselineEntry, ClusterCheck};
 pub use event::{Event, EventSender};
 pub use fan_out::{TaskPanic, fan_out};
 pub use fleet::{Connector, Fleet, ReadCache};
-pub use guard::{DisruptionGuard, DockerReader};
+pub use guard::{DisruptionForecast, DisruptionGuard, DockerReader};
 pub use host::ConnectedHost;
 pub use other_runs::OtherRuns;
 pub use outcome::{DriftCause, HostOutcome, Outcome, ResourceOutcome, RunSummary};

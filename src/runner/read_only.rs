@@ -8,22 +8,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::Event;
 use super::outcome::RunSummary;
-use super::{ClusterCheck, Fleet, OtherRuns};
+use super::{ClusterCheck, DisruptionForecast, Fleet, OtherRuns};
 use crate::playbook::ResolvedPlaybook;
+use crate::runner::disruption_notes::note_disruptions;
 use crate::runner::run_plan::{PlanOptions, plan_run};
 
 /// Checks every host of the playbook, `forks` at once, and the whole cluster if a `cluster_check`
-/// is given. Always returns a complete summary; a failed host is data. The connections stay open:
-/// the owner of the fleet closes it.
+/// is given. A `forecast` adds its notes to disruptive changes. Always returns a complete summary;
+/// a failed host is data. The connections stay open: the owner of the fleet closes it.
 pub async fn run_read_only(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     forks: usize,
     cluster_check: Option<Arc<dyn ClusterCheck>>,
+    forecast: Option<&dyn DisruptionForecast>,
     stop: &CancellationToken,
 ) -> RunSummary {
     let started = Instant::now();
-    let found = plan_run(
+    let mut found = plan_run(
         fleet,
         work,
         work.hosts(),
@@ -37,6 +39,9 @@ pub async fn run_read_only(
     )
     .await;
     let interrupted = found.interrupted;
+    if let Some(forecast) = forecast.filter(|_| !interrupted) {
+        note_disruptions(fleet, forecast, &mut found).await;
+    }
     let findings = match cluster_check.filter(|_| !interrupted) {
         Some(cluster_check) => cluster_check.findings(fleet.as_ref(), &found).await,
         None => Vec::new(),

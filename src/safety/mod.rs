@@ -1,6 +1,7 @@
 //! Refuses changes that would harm the cluster, and checks the cluster as a whole: the swarm's part
 //! in the runner. The rules themselves are pure and live in `swarm`.
 
+mod autolock;
 mod cluster_check;
 mod cluster_status;
 mod expected_members;
@@ -9,6 +10,7 @@ mod guard;
 pub(crate) mod samples;
 mod tokens;
 
+pub use autolock::AutolockForecast;
 pub use cluster_check::{SwarmCheck, SwarmSnapshot};
 pub use cluster_status::{ClusterStatus, members, read_cluster};
 pub use expected_members::expected_members;

@@ -1,5 +1,7 @@
-//! Addresses of the group's managers as the inventory declares them, and the parsing of
-//! `host:port`.
+//! Addresses of the hosts and of the group's managers as the inventory declares them, and the
+//! parsing of `host:port`.
+
+use std::net::IpAddr;
 
 use crate::inventory::Roster;
 use crate::names::HostName;
@@ -14,6 +16,60 @@ pub struct ManagerAddresses {
     /// Managers and their addresses (an IP address or a name, optionally with a port), in the
     /// inventory's order.
     pub managers: Vec<(HostName, String)>,
+    /// Addresses of all hosts of the inventory.
+    pub hosts: HostAddresses,
+}
+
+/// IP addresses of all hosts of the inventory, as the operator wrote them: of `swarm_address` and
+/// of the SSH address. Names are left out, and so are loopback addresses, which reach forwarded
+/// ports.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostAddresses {
+    hosts: Vec<(HostName, Vec<IpAddr>)>,
+}
+
+impl HostAddresses {
+    /// Returns the addresses of the roster's hosts.
+    #[must_use]
+    pub fn of(roster: &Roster) -> Self {
+        let hosts = roster.hosts.iter().map(|(name, entry)| {
+            let written = entry.swarm_address.iter().chain([&entry.address]);
+            let addresses = written.filter_map(|address| comparable(address));
+            (name.clone(), addresses.collect())
+        });
+        Self {
+            hosts: hosts.collect(),
+        }
+    }
+
+    /// Returns the names of all hosts of the inventory, in its order.
+    pub fn names(&self) -> impl Iterator<Item = &HostName> {
+        self.hosts.iter().map(|(name, _)| name)
+    }
+
+    /// Returns true if the inventory gives one of these addresses to the host.
+    #[must_use]
+    pub fn has(&self, host: &HostName, addresses: &[IpAddr]) -> bool {
+        self.hosts
+            .iter()
+            .any(|(name, own)| name == host && own.iter().any(|one| addresses.contains(one)))
+    }
+
+    /// Returns the hosts to which the inventory gives one of these addresses, in its order.
+    pub fn owners<'a>(&'a self, addresses: &'a [IpAddr]) -> impl Iterator<Item = &'a HostName> {
+        self.hosts
+            .iter()
+            .filter(|(_, own)| own.iter().any(|one| addresses.contains(one)))
+            .map(|(name, _)| name)
+    }
+}
+
+/// Reads the IP address of `address` or `address:port` in its canonical form; `None` for a name,
+/// and for an address that does not tell hosts apart (loopback, `0.0.0.0`).
+#[must_use]
+pub fn comparable(address: &str) -> Option<IpAddr> {
+    let address = host_part(address).parse::<IpAddr>().ok()?.to_canonical();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
 impl ManagerAddresses {
@@ -33,7 +89,10 @@ impl ManagerAddresses {
                 ))
             })
             .collect();
-        Self { managers }
+        Self {
+            managers,
+            hosts: HostAddresses::of(roster),
+        }
     }
 
     /// Returns the names of the managers, in the inventory's order.

@@ -26,6 +26,9 @@ pub struct DockerInfo {
     pub remote_managers: Vec<RemoteManager>,
     /// ID of the cluster; on managers that have a leader.
     pub cluster_id: Option<String>,
+    /// True if the managers of the cluster stay locked after a restart until somebody gives the
+    /// unlock key; on managers that have a leader.
+    pub autolock: bool,
     /// The cluster's default address pools; on managers that have a leader.
     pub address_pool: Vec<String>,
     /// Prefix length of the subnets cut from the pools; 0 when not known.
@@ -78,6 +81,10 @@ impl DockerInfo {
                 .filter_map(|entry| serde_json::from_value(entry).ok())
                 .collect(),
             cluster_id: Some(text("/Swarm/Cluster/ID")).filter(|id| !id.is_empty()),
+            autolock: body
+                .pointer("/Swarm/Cluster/Spec/EncryptionConfig/AutoLockManagers")
+                .and_then(Value::as_bool)
+                .unwrap_or_default(),
             address_pool: list("/Swarm/Cluster/DefaultAddrPool")
                 .iter()
                 .filter_map(|pool| pool.as_str().map(str::to_owned))

@@ -1,8 +1,9 @@
 //! Finds our swarm, and the membership of this host in it. The identity is the pair of cluster ID
-//! and node ID; a host name never decides. An unknown state stays unknown: it is never read as
-//! absence, and thus never leads to a second swarm.
+//! and node ID, and the managers must agree with it (`identity`). An unknown state stays unknown:
+//! it is never read as absence, and thus never leads to a second swarm.
 
-use super::{DockerInfo, DockerStatus, ManagerAddresses, SwarmNode, SwarmView};
+use super::other_swarm::{knows_us, other_swarm, unknown_manager, without_group, without_managers};
+use super::{DockerInfo, DockerStatus, ManagerAddresses, NodeClaim, SwarmNode, SwarmView};
 use crate::model::{ProbeError, Refusal};
 use crate::names::HostName;
 
@@ -158,7 +159,13 @@ pub fn resolve_membership(
             "run `docker swarm unlock` on it with the unlock key, then apply again",
         );
     }
-    let swarm = our_swarm(view, ours, &info)?;
+    // The membership of a stopped Engine is known once it runs. An unknown swarm is no reason to
+    // leave the Engine stopped: it may be the manager that the swarm lacks.
+    let stopped = view.own.unknown().is_some();
+    let swarm = match our_swarm(view, ours, &info) {
+        Err(MembershipError::Unknown(_)) if stopped => None,
+        swarm => swarm?,
+    };
     let membership = match &view.own {
         DockerStatus::Absent => Membership::Bare,
         DockerStatus::Down(why) | DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
@@ -169,10 +176,10 @@ pub fn resolve_membership(
         }
         DockerStatus::Answered(info) => match &swarm {
             Some(swarm) => in_swarm(view, ours, info, swarm)?,
-            None => return Err(without_swarm(view, ours, info)),
+            None => return Err(without_group(view, ours, info)),
         },
     };
-    if let (None, Some(why)) = (&swarm, unknown_manager(view)) {
+    if let (None, Some(why), false) = (&swarm, unknown_manager(view), stopped) {
         return Err(MembershipError::Unknown(why));
     }
     Ok(MembershipStatus {
@@ -219,18 +226,13 @@ fn our_swarm(
                     "the managers are in different swarms: {first} in cluster {cluster_id}, {name} in cluster {other}"
                 ),
                 format!(
-                    "find out which cluster is the right one; remove the other host by hand with `docker swarm leave --force` \
-                         (on {first} or {name})"
+                    "compare `docker node ls` and `docker service ls` on {first} and on {name}; take the host of the wrong cluster out of \
+                         the group of managers until it has left that cluster; a swarm ends with its last manager, and its services, \
+                         secrets and labels with it"
                 ),
             );
         }
     }
-    // A manager outside the group (e.g. before its demotion) may answer for the cluster too.
-    let names = view
-        .managers()
-        .filter(|(_, info)| info.cluster_id.as_ref() == Some(&cluster_id))
-        .map(|(name, _)| name.clone())
-        .collect();
     let foreign = own.cluster_id.as_ref().is_some_and(|id| *id != cluster_id);
     let nodes = match &view.nodes {
         Some(Ok(nodes)) => nodes.clone(),
@@ -241,6 +243,21 @@ fn our_swarm(
         }
         _ => Vec::new(),
     };
+    // A manager outside the group (e.g. before its demotion) may answer for the cluster too, if the
+    // managers list it at an address that the operator wrote: requests carry secrets.
+    let listed = |info: &DockerInfo| {
+        nodes.iter().any(|node| {
+            node.id == info.node_id
+                && node.manager.is_some()
+                && ours.hosts.has(&view.host, &node.seen_at())
+        })
+    };
+    let names = view
+        .managers()
+        .filter(|(_, info)| info.cluster_id.as_ref() == Some(&cluster_id))
+        .filter(|(name, info)| **name != view.host || in_group || listed(info))
+        .map(|(name, _)| name.clone())
+        .collect();
     Ok(Some(LiveSwarm {
         cluster_id,
         managers: names,
@@ -262,12 +279,25 @@ fn in_swarm(
         .as_ref()
         .is_some_and(|id| *id != swarm.cluster_id)
     {
-        return Err(foreign(view, info, Some(swarm)));
+        return Err(other_swarm(view, info, Some(swarm)));
     }
     let node = swarm
         .nodes
         .iter()
         .find(|node| !info.node_id.is_empty() && node.id == info.node_id);
+    if let Some(node) = node {
+        let claim = NodeClaim {
+            host: &view.host,
+            info,
+            addresses: &view.addresses,
+        };
+        let managers = view
+            .managers()
+            .filter(|(_, info)| info.cluster_id.as_ref() == Some(&swarm.cluster_id));
+        claim
+            .check(node, &ours.hosts, managers)
+            .map_err(MembershipError::Refused)?;
+    }
     match (info.state.as_str(), node) {
         ("active", Some(node)) => Ok(Membership::Member(node.clone())),
         ("pending", Some(node)) => Ok(Membership::Returning(node.clone())),
@@ -276,20 +306,29 @@ fn in_swarm(
                 "{} is a manager of the swarm and its Engine reports `{state}`: {}",
                 view.host, info.error
             ),
-            "the Engine retries by itself: wait a minute and run again; if the state persists, repair it by hand (making a manager leave could cost the swarm its majority)",
+            format!(
+                "the Engine retries by itself: wait a minute and run again; if the state persists, make the machine anew \
+                 (`skep node rebuild {}`): a manager that leaves could cost the swarm its majority",
+                view.host
+            ),
         ),
         ("active", None) if info.control_available => refuse(
             format!(
                 "{} acts as a manager of cluster {}, whose other managers do not know its node {}",
                 view.host, swarm.cluster_id, info.node_id
             ),
-            "compare `docker node ls` on each manager, and remove the stale manager by hand with `docker swarm leave --force`",
+            format!(
+                "a manager that just joined or was just demoted looks like this: wait a minute and run again; if it stays so, compare \
+                 `docker node ls` on each manager, and make {host} anew with `skep node rebuild {host}`",
+                host = view.host
+            ),
         ),
         (_, None) if !info.remote_managers.is_empty() && !knows_us(view, ours, info, swarm) => {
-            Err(foreign(view, info, Some(swarm)))
+            Err(other_swarm(view, info, Some(swarm)))
         }
-        ("active", None) if info.remote_managers.is_empty() => {
-            Err(foreign(view, info, Some(swarm)))
+        ("active", None) if info.remote_managers.is_empty() => Err(without_managers(view, info)),
+        (_, None) if reachable_manager_at(view, ours, swarm).is_some() => {
+            Err(unclaimed_manager(view, ours, info, swarm))
         }
         ("active", None) => Ok(Membership::Removed {
             node_id: info.node_id.clone(),
@@ -301,113 +340,42 @@ fn in_swarm(
     }
 }
 
-/// Returns true if one of the managers that the host has recorded is ours.
-fn knows_us(
+/// Returns the refusal of a host whose Engine does not know its node, while the managers list a
+/// manager at its address. An Engine that is starting does not know its node ID yet. If it left
+/// now, the swarm would keep the vote of a manager that is gone.
+fn unclaimed_manager(
     view: &SwarmView,
     ours: &ManagerAddresses,
     info: &DockerInfo,
     swarm: &LiveSwarm,
-) -> bool {
-    info.remote_managers.iter().any(|remote| {
-        ours.contains(&remote.addr)
-            || swarm.nodes.iter().any(|node| node.id == remote.node_id)
-            || view.managers().any(|(_, manager)| {
-                !manager.node_id.is_empty() && manager.node_id == remote.node_id
-            })
-    })
-}
-
-/// Returns the error for a host that is in a swarm while no answering manager of the group is in
-/// one.
-fn without_swarm(view: &SwarmView, ours: &ManagerAddresses, info: &DockerInfo) -> MembershipError {
-    let remembered = info
-        .remote_managers
-        .iter()
-        .any(|remote| ours.contains(&remote.addr));
-    // A name in place of an address cannot be compared and proves nothing.
-    let comparable = ours.managers.iter().all(|(_, address)| {
-        super::host_part(address)
-            .parse::<std::net::IpAddr>()
-            .is_ok()
-    });
-    let elsewhere = comparable && !remembered && !info.remote_managers.is_empty();
-    match unknown_manager(view) {
-        Some(why) if !elsewhere && !info.control_available => MembershipError::Unknown(why),
-        _ if remembered && !info.control_available => MembershipError::Refused(Refusal {
-            why: format!(
-                "{} is a node of a swarm that was managed from {}, and no manager of the group holds that swarm any more",
-                view.host,
-                info.remote_addresses()
-            ),
-            hint: format!(
-                "bring the manager back; or, if that swarm is gone for good, run `docker swarm leave --force` on {}",
-                view.host
-            ),
-        }),
-        _ => foreign(view, info, None),
-    }
-}
-
-/// Returns the refusal of a host that belongs to another swarm.
-fn foreign(view: &SwarmView, info: &DockerInfo, swarm: Option<&LiveSwarm>) -> MembershipError {
-    let theirs = match &info.cluster_id {
-        Some(id) => format!("cluster {id}, managers {}", info.remote_addresses()),
-        None => format!(
-            "node {}, managers {}",
-            if info.node_id.is_empty() {
-                "unknown"
-            } else {
-                &info.node_id
-            },
-            info.remote_addresses()
-        ),
-    };
-    let wanted = match swarm {
-        Some(swarm) => {
-            let names: Vec<&str> = swarm
-                .managers
-                .iter()
-                .map(HostName::as_str)
-                .filter(|name| *name != view.host.as_str())
-                .collect();
-            format!(
-                "not in ours (cluster {}, managers {})",
-                swarm.cluster_id,
-                names.join(", ")
-            )
-        }
-        None => "and no manager of the group is in it".into(),
-    };
+) -> MembershipError {
+    let host = &view.host;
+    let node = reachable_manager_at(view, ours, swarm)
+        .map(|node| format!(": node {} ({})", node.short_id(), node.hostname))
+        .unwrap_or_default();
     MembershipError::Refused(Refusal {
         why: format!(
-            "{} is already in another swarm ({theirs}), {wanted}",
-            view.host
+            "the Engine of {host} reports `{}` and node ID `{}`, but the managers list a reachable manager at its address{node}",
+            info.state, info.node_id
         ),
         hint: format!(
-            "if {} is meant to change swarms, run `docker swarm leave --force` on it by hand, then apply again",
-            view.host
+            "an Engine that is starting looks like this: wait a minute and run again; if it stays so, read `journalctl -u docker` on \
+             {host}, or make the machine anew (`skep node rebuild {host}`)"
         ),
     })
 }
 
-/// Returns the reason of the first manager that may belong to the swarm, but whose state is
-/// unknown.
-fn unknown_manager(view: &SwarmView) -> Option<String> {
-    view.others.iter().find_map(|(name, view)| match (view.unknown(), view.info()) {
-        (Some(why), _) => {
-            Some(format!("cannot determine whether {name} is in the swarm: {}", why.trim_end_matches('.')))
-        }
-        (None, Some(info)) if info.state != "inactive" && !info.state.is_empty() && !view.is_manager() => {
-            Some(format!(
-                "{name} is in a swarm (state `{}`) and does not manage it now; its managers: {}{}{}",
-                info.state,
-                info.remote_addresses(),
-                if info.error.is_empty() { "" } else { "; its error: " },
-                info.error
-            ))
-        }
-        _ => None,
-    })
+/// Returns the reachable manager that the managers see at the address of the host, whatever the
+/// host's own Engine says.
+fn reachable_manager_at<'a>(
+    view: &SwarmView,
+    ours: &ManagerAddresses,
+    swarm: &'a LiveSwarm,
+) -> Option<&'a SwarmNode> {
+    swarm
+        .nodes
+        .iter()
+        .find(|node| node.is_reachable_manager() && ours.hosts.has(&view.host, &node.seen_at()))
 }
 
 fn refuse<T>(why: impl Into<String>, hint: impl Into<String>) -> Result<T, MembershipError> {

@@ -5,19 +5,24 @@
 mod addresses;
 mod certificate;
 mod drift;
+mod identity;
 mod info;
 mod membership;
 mod node;
 mod objects;
+mod other_swarm;
 pub mod overview;
 mod quorum;
 #[cfg(test)]
 pub mod samples;
 mod view;
 
-pub use addresses::{ManagerAddresses, SWARM_PORT, host_part, port_of, with_port};
+pub use addresses::{
+    HostAddresses, ManagerAddresses, SWARM_PORT, comparable, host_part, port_of, with_port,
+};
 pub use certificate::CertificateValidity;
 pub use drift::{ClusterDrift, MemberObservation, cluster_drift};
+pub use identity::NodeClaim;
 pub use info::{DockerInfo, RemoteManager};
 pub use membership::{
     LiveSwarm, Membership, MembershipError, MembershipObservation, MembershipStatus,
@@ -25,5 +30,5 @@ pub use membership::{
 };
 pub use node::{ManagerStatus, NodeRole, SwarmNode};
 pub use objects::{SwarmObjects, read_from};
-pub use quorum::{AllowedLoss, VoterLoss, Voters, may_lose};
+pub use quorum::{AllowedLoss, STAYS_LOCKED, VoterLoss, Voters, may_lose};
 pub use view::{DockerStatus, SwarmView};

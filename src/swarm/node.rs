@@ -2,9 +2,12 @@
 //! `Spec`, because an update replaces all of it.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use super::comparable;
 
 /// A node's role in the swarm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
@@ -140,6 +143,26 @@ impl SwarmNode {
         self.manager
             .as_ref()
             .is_some_and(|status| status.reachability == "reachable")
+    }
+
+    /// Returns the addresses at which the managers see the node: as the peer of a connection and,
+    /// for a manager, among the voters. Addresses that tell no hosts apart are left out.
+    #[must_use]
+    pub fn seen_at(&self) -> Vec<IpAddr> {
+        let voter = self.manager.as_ref().map(|status| status.addr.as_str());
+        [Some(self.address.as_str()), voter]
+            .into_iter()
+            .flatten()
+            .filter_map(comparable)
+            .collect()
+    }
+
+    /// Returns true if the node is in transition: its desired role differs from its present one
+    /// among the voters, or from the one that its own Engine reports.
+    #[must_use]
+    pub fn is_changing_role(&self, control_available: bool) -> bool {
+        let manages = self.role == NodeRole::Manager;
+        self.manager.is_some() != manages || control_available != manages
     }
 
     /// Returns the first twelve characters of the ID, as Docker's own lists show it.

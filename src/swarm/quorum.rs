@@ -16,6 +16,12 @@ pub struct Voters {
     pub leader: Option<String>,
 }
 
+/// Effect of a restart on a manager of an autolocked swarm.
+pub const STAYS_LOCKED: &str = "stays locked until `docker swarm unlock` is run on it";
+/// Ways to restart a manager of an autolocked swarm.
+const UNLOCK_HINT: &str = "turn autolock off for this run (`docker swarm update --autolock=false` on a manager) and on again after it; or use \
+     --force with the unlock key at hand (`docker swarm unlock-key`), and unlock each manager while skep waits for it";
+
 /// Way in which a manager is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum VoterLoss {
@@ -25,6 +31,9 @@ pub enum VoterLoss {
     Demotion,
     /// The manager leaves without being demoted: it counts as a voter for ever.
     Leaving,
+    /// The Engine restarts in an autolocked swarm: the manager still counts as a voter, and is away
+    /// until somebody gives it the unlock key.
+    Lock,
 }
 
 /// A loss that the swarm survives.
@@ -87,6 +96,7 @@ pub fn may_lose(
         VoterLoss::Restart => format!("restarting the Engine of {name}"),
         VoterLoss::Demotion => format!("demoting {name}"),
         VoterLoss::Leaving => format!("removing {name} from the swarm"),
+        VoterLoss::Lock => format!("restarting the Engine of {name}, which {STAYS_LOCKED},"),
     };
     if before.total == 1 {
         return match loss {
@@ -98,6 +108,10 @@ pub fn may_lose(
             VoterLoss::Demotion | VoterLoss::Leaving => Err(Refusal {
                 why: format!("{act} would remove the only manager, and the swarm with it"),
                 hint: "promote another node to manager first".into(),
+            }),
+            VoterLoss::Lock => Err(Refusal {
+                why: format!("{act} takes the only manager away"),
+                hint: UNLOCK_HINT.into(),
             }),
         };
     }
@@ -128,6 +142,12 @@ pub fn may_lose(
             why: format!("{act} {counts}, below the majority of {}", after.majority()),
             hint: "add a manager first (three tolerate the loss of one), bring unreachable managers back, or use --force"
                 .into(),
+        });
+    }
+    if loss == VoterLoss::Lock {
+        return Err(Refusal {
+            why: format!("{act} {counts} until then"),
+            hint: UNLOCK_HINT.into(),
         });
     }
     let alone = if after.total == 1 {
@@ -211,6 +231,31 @@ mod tests {
             let verdict = may_lose(&nodes(letters), "n0", "docker01", loss);
             assert_eq!(verdict.is_ok(), allowed, "{letters} {loss:?}: {verdict:?}");
         }
+    }
+
+    #[test]
+    fn restart_in_an_autolocked_swarm_needs_consent() {
+        for (letters, counts) in [
+            ("r", "takes the only manager away"),
+            (
+                "rr",
+                "leaves 1 of 2 managers reachable, below the majority of 2",
+            ),
+            ("rrr", "leaves 2 of 3 managers reachable until then"),
+            ("ruu", "the swarm has no majority now"),
+        ] {
+            let refusal = may_lose(&nodes(letters), "n0", "docker01", VoterLoss::Lock).unwrap_err();
+            assert!(
+                refusal
+                    .why
+                    .contains("stays locked until `docker swarm unlock`")
+                    && refusal.why.contains(counts),
+                "{}",
+                refusal.why
+            );
+        }
+        let worker = may_lose(&nodes("wr"), "n0", "docker01", VoterLoss::Lock);
+        assert_eq!(worker, Ok(AllowedLoss { note: None }));
     }
 
     #[test]

@@ -77,6 +77,8 @@ pub struct SwarmView {
     pub own: DockerStatus,
     /// The other managers of the group, in the inventory's order.
     pub others: Vec<(HostName, DockerStatus)>,
+    /// Addresses that the host reports of itself; empty if its facts were not queried.
+    pub addresses: Vec<String>,
     /// Nodes as a manager lists them, or the reason why no manager did; `None` when there is no
     /// manager to query.
     pub nodes: Option<Result<Vec<SwarmNode>, String>>,
@@ -123,7 +125,9 @@ impl SwarmView {
             .filter(|(_, view)| view.is_manager())
             .map(|(name, _)| Query::docker_of(name.clone(), "/nodes"))
             .collect();
-        if own.is_manager() {
+        // A compromised worker may say that it is a manager. Its list counts only if the operator
+        // made it a manager, or if no manager of the group answers.
+        if own.is_manager() && (managers.contains(host) || sources.is_empty()) {
             sources.push(Query::docker("/nodes"));
         }
         let mut nodes = None;
@@ -142,6 +146,10 @@ impl SwarmView {
             host: host.clone(),
             own,
             others,
+            addresses: answers
+                .facts()
+                .map(|facts| facts.addresses.clone())
+                .unwrap_or_default(),
             nodes,
         }))
     }

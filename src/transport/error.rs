@@ -5,6 +5,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::names::HostName;
+
 /// Error of reaching a host, or of a command whose end is unknown. The caller adds the host's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TransportError {
@@ -203,6 +205,14 @@ pub enum TransportError {
         /// Summary of the step.
         step: String,
     },
+    /// This very run holds the lock, for another host of the inventory.
+    #[error("{host} and {other} are one machine: this run already holds its lock for {other}")]
+    OneMachine {
+        /// Host that cannot be locked.
+        host: HostName,
+        /// Host for which the lock was taken.
+        other: HostName,
+    },
     /// The host's lock cannot be created, renewed or released.
     #[error("cannot lock the host: {0}")]
     Lock(String),
@@ -301,6 +311,7 @@ impl TransportError {
                 | Self::Unsendable(_)
                 | Self::Locked { .. }
                 | Self::StepRuns { .. }
+                | Self::OneMachine { .. }
                 | Self::Lock(_)
                 | Self::Local(_)
                 | Self::NoClient
@@ -333,6 +344,7 @@ impl TransportError {
             Self::TooMuchOutput(_) => "make the command print less".into(),
             Self::Locked { .. } => "wait for that run with --lock-wait; if that run has died, its lock expires within a minute".into(),
             Self::StepRuns { process, .. } => format!("wait for it with --lock-wait; if it will never end, end it on the host (`ps -o pid,pgid,args -g {process}` shows it)"),
+            Self::OneMachine { host, other } => format!("list the machine once in the inventory, in the groups of both {host} and {other}; or correct the address of one of them"),
             Self::Lock(_) => "check that /run is writable for root and has free space, and that util-linux (flock) is installed".into(),
             Self::NoShell(_) => "give the account a login shell such as /bin/sh; the host needs coreutils (timeout, dd)".into(),
             Self::Unsendable(_) => "remove that character from the value".into(),

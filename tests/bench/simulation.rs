@@ -98,6 +98,7 @@ fn check_fleet(inventory: &str, playbook: &str, simulation: &Arc<RecordedAnswers
             &work,
             FORKS,
             None,
+            None,
             &tokio_util::sync::CancellationToken::new(),
         )
         .await

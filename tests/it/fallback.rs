@@ -123,6 +123,7 @@ fn check(reached: [bool; 3], plays: &str, limit: &[&str]) -> RunSummary {
             &work,
             3,
             None,
+            None,
             &tokio_util::sync::CancellationToken::new(),
         )
         .await

@@ -2,6 +2,7 @@
 //! and the other hosts continue as usual. Hosts are scripted: each one makes skep panic at a chosen
 //! command.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -15,8 +16,9 @@ use skep::report::{PlanStyle, html_text, junit_text, plan_text, plan_totals, rec
 use skep::runner::event::Event;
 use skep::runner::fan_out::keep_panics_off_the_screen;
 use skep::runner::{
-    Connector, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome, LeaseOwner, Outcome,
-    PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out, run_read_only,
+    Connector, DisruptionForecast, DisruptionGuard, DockerReader, EventSender, Fleet, HostOutcome,
+    LeaseOwner, Outcome, PlanApproval, RunOptions, RunPlan, RunSummary, apply, fan_out,
+    run_read_only,
 };
 use skep::transport::scripted::output;
 use skep::transport::{Connection, DockerStream, Exec, ExecOutput, TransportError};
@@ -119,6 +121,13 @@ impl PlanApproval for Yes {
 struct Open;
 
 #[async_trait::async_trait]
+impl DisruptionForecast for Open {
+    async fn forecast(&self, _: &HostName, _: &dyn DockerReader) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[async_trait::async_trait]
 impl DisruptionGuard for Open {
     async fn before(
         &self,
@@ -130,6 +139,14 @@ impl DisruptionGuard for Open {
     }
     async fn after(&self, _: &HostName, _: &Change, _: &dyn DockerReader) -> Result<(), Refusal> {
         Ok(())
+    }
+    async fn owners(
+        &self,
+        _: &[HostName],
+        _: &BTreeSet<String>,
+        _: &dyn DockerReader,
+    ) -> Vec<HostName> {
+        Vec::new()
     }
 }
 
@@ -198,7 +215,7 @@ fn run(panics: &[(&'static str, &'static str)], plays: &str, acts: bool) -> Ran 
             };
             apply(&fleet, &work, Arc::new(Open), &Yes, &options, &stop).await
         } else {
-            run_read_only(&fleet, &work, 3, None, &stop).await
+            run_read_only(&fleet, &work, 3, None, None, &stop).await
         };
         fleet.close().await;
         summary

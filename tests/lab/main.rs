@@ -31,6 +31,7 @@ mod kinds_engine;
 mod kinds_packages;
 mod link_faults;
 mod login_shells;
+mod node_identity;
 mod node_rebuild;
 mod node_snapshot;
 mod old_engine;

@@ -133,6 +133,16 @@ impl TestLab {
             .unwrap()
     }
 
+    /// Returns the process ID of a node's first process on this machine.
+    pub fn process(&self, node: &str) -> String {
+        let container = format!("skep-{}-{node}", self.name);
+        let output = Command::new("docker")
+            .args(["inspect", "-f", "{{.State.Pid}}", &container])
+            .output()
+            .expect("docker starts");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Runs a fault verb of `skep lab`: `stop`, `start`, `cut`, `heal`.
     pub fn fault(&self, verb: &str, node: &str) {
         skep(&["lab", verb, node, "--name", &self.name]).exits(0);

@@ -15,7 +15,7 @@ use super::cluster::default_managers;
 use crate::model::{
     Action, Change, DisplayValue, DockerCall, ForeignData, GeneratedValue, HostAnswers,
     HostContext, InvalidField, Observation, Operation, ProbeError, Query, Refusal, ResourceKind,
-    STEP_TIMEOUT, Step,
+    STEP_TIMEOUT, ShellQuery, Step,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -182,6 +182,8 @@ impl ResourceKind for NodeLabelsResource {
 
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.host, &self.ours.names());
+        // The addresses of the host must agree with those at which the managers see its node.
+        queries.push(Query::Shell(ShellQuery::Facts));
         queries.extend(self.data.queries());
         queries
     }

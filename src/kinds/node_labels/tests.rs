@@ -82,6 +82,40 @@ fn missing_label_is_added_by_node_id_and_foreign_labels_stay() {
 }
 
 #[test]
+fn node_of_another_machine_gets_no_label() {
+    let kind: NodeLabelsResource = bound(
+        "'web2py.tier.db' = true",
+        "docker02",
+        &roster(&["docker01"]),
+    )
+    .unwrap();
+    let refused = |node_id: &str, addresses: &[&str]| {
+        let info = worker(
+            "docker02",
+            node_id,
+            "192.168.56.12",
+            ("n1", "192.168.56.11:2377"),
+        );
+        let facts = crate::model::HostFacts {
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            ..crate::model::HostFacts::default()
+        };
+        let answers = labelled(json!({}))
+            .with(Query::docker("/info"), QueryAnswer::Engine(good(info)))
+            .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts));
+        let Observation::Known(observed) = kind.observe(&answers).unwrap() else {
+            panic!("more queries");
+        };
+        kind.plan(&observed).unwrap_err().why
+    };
+    // `n9` has the same host name, and is another machine.
+    let why = refused("n9", &["192.168.56.12"]);
+    assert!(why.contains("see that node at 192.168.56.99"), "{why}");
+    let why = refused("n1", &["192.168.56.11", "192.168.56.12"]);
+    assert!(why.contains("docker02 and docker01 both say"), "{why}");
+}
+
+#[test]
 fn exact_mode_removes_foreign_labels_and_absent_removes_named_labels() {
     let live = || labelled(json!({"a": "1", "b": "2", "c": "3"}));
     let change = planned("labels = { a = '1' }\nmode = 'exact'", &live()).unwrap();

@@ -1,6 +1,7 @@
 //! Ghost nodes: entries that this machine left behind in the list of nodes. Each join creates a new
 //! node, and the old node stays `down`. Only an entry with this machine's own host name *and*
-//! address is removed; a similar entry is only mentioned.
+//! address is removed; a similar entry is only mentioned. An entry that is not `down` is first
+//! awaited: a host that says that it has left may be wrong.
 
 use std::time::Duration;
 
@@ -65,6 +66,16 @@ pub(super) fn find(
             ));
             continue;
         }
+        // The host name is its own word: a node at the address of another host is that host.
+        let seen = node.seen_at();
+        let mut owners = member.place.ours.hosts.owners(&seen);
+        if let Some(owner) = owners.find(|name| **name != member.place.host) {
+            ghosts.notes.push(format!(
+                "node {} ({}) stays: it has the host name of {}, and the managers see it at the address of {owner}",
+                node.id, node.hostname, member.place.host
+            ));
+            continue;
+        }
         match may_lose(
             &swarm.nodes,
             &node.id,
@@ -85,6 +96,7 @@ impl GhostNodes {
     /// voter would raise the majority while a dead voter still counts.
     pub(super) fn bury_voters(&self, mut change: Change) -> Change {
         for ghost in self.ours.iter().filter(|ghost| ghost.manager.is_some()) {
+            change = self.until_down(change, ghost);
             for step in self.demotion(ghost) {
                 change = change.step(step);
             }
@@ -114,16 +126,8 @@ impl GhostNodes {
                 DisplayValue::text("removed"),
             );
             let path = format!("/nodes/{}", ghost.id);
-            if ghost.state != "down" {
-                let summary = format!("wait until ghost node {} is down", ghost.short_id());
-                change = change.step(wait(
-                    summary,
-                    self.managers.clone(),
-                    &path,
-                    "/Status/State",
-                    "down",
-                    DOWN_WITHIN,
-                ));
+            if ghost.manager.is_none() {
+                change = self.until_down(change, ghost);
             }
             // The call is without force, because the Engine then refuses to remove a node that is
             // not down.
@@ -139,6 +143,21 @@ impl GhostNodes {
         }
         change.notes.extend(self.notes.iter().cloned());
         Some(change)
+    }
+
+    /// Adds the wait until the managers report the ghost as down, if they do not yet.
+    fn until_down(&self, change: Change, ghost: &SwarmNode) -> Change {
+        if ghost.state == "down" {
+            return change;
+        }
+        change.step(wait(
+            format!("wait until ghost node {} is down", ghost.short_id()),
+            self.managers.clone(),
+            format!("/nodes/{}", ghost.id),
+            "/Status/State",
+            "down",
+            DOWN_WITHIN,
+        ))
     }
 
     fn demotion(&self, ghost: &SwarmNode) -> [Step; 2] {

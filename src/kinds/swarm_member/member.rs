@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use super::SwarmMemberResource;
 use super::steps::{ACTIVE_WITHIN, call, wait, wait_own};
 use crate::model::{Action, Change, DisplayValue, Disruption, Refusal};
+use crate::names::HostName;
 use crate::swarm::{
     LiveSwarm, MembershipStatus, NodeRole, SwarmNode, VoterLoss, host_part, may_lose,
 };
@@ -28,7 +29,12 @@ pub(super) fn plan(
         .availability
         .filter(|wanted| wanted.word() != node.availability);
     if node.role == member.role && availability.is_none() {
-        return Ok(unfinished_promotion(member, status));
+        return Ok(unfinished_role(
+            member,
+            status,
+            node,
+            swarm.peers_of(&member.place.host),
+        ));
     }
     let host = &member.place.host;
     let managers = swarm.peers_of(host);
@@ -52,6 +58,13 @@ pub(super) fn plan(
         if wanted == super::NodeAvailability::Drain {
             change = change.note(format!("running tasks of {host} move to other nodes"));
         }
+    }
+    // An Engine that becomes a manager again before its demotion has ended fails at every start.
+    let is_promotion = node.role == NodeRole::Worker && member.role == NodeRole::Manager;
+    if is_promotion && (status.info.control_available || node.manager.is_some()) {
+        change = until_settled(change, node, managers.clone()).note(format!(
+            "{host} is being demoted; the promotion waits until that has ended"
+        ));
     }
     let summary = match (node.role, member.role) {
         (NodeRole::Worker, NodeRole::Manager) => format!("promote {host}"),
@@ -104,21 +117,7 @@ pub(super) fn plan(
             };
             change.notes.extend(note);
             Ok(Some(
-                change
-                    .step(wait(
-                        "wait until it has no vote",
-                        managers,
-                        view,
-                        "/ManagerStatus",
-                        serde_json::Value::Null,
-                        ACTIVE_WITHIN,
-                    ))
-                    .step(wait_own(
-                        "wait until it is a worker",
-                        "/Swarm/ControlAvailable",
-                        false,
-                    ))
-                    .disturbing(Disruption::ManagerLoss),
+                until_settled(change, node, managers).disturbing(Disruption::ManagerLoss),
             ))
         }
         _ => Ok(Some(change)),
@@ -203,23 +202,60 @@ fn check_still_there(
     })
 }
 
-/// Returns the change for a promotion that is recorded but not yet effective on the Engine.
-fn unfinished_promotion(member: &SwarmMemberResource, status: &MembershipStatus) -> Option<Change> {
-    if member.role != NodeRole::Manager || status.info.control_available {
-        return None;
+/// Returns the change for a role that is recorded but not yet effective: the voters, or the host's
+/// own Engine, still have the other role.
+fn unfinished_role(
+    member: &SwarmMemberResource,
+    status: &MembershipStatus,
+    node: &SwarmNode,
+    managers: Vec<HostName>,
+) -> Option<Change> {
+    let change = Change::new(Action::Update);
+    match member.role {
+        NodeRole::Manager if !status.info.control_available => Some(
+            change
+                .field(
+                    "role",
+                    DisplayValue::text("worker (promotion under way)"),
+                    DisplayValue::text("manager"),
+                )
+                .step(wait_own(
+                    "wait until it manages the swarm",
+                    "/Swarm/ControlAvailable",
+                    true,
+                )),
+        ),
+        NodeRole::Worker if status.info.control_available || node.manager.is_some() => {
+            Some(until_settled(
+                change.field(
+                    "role",
+                    DisplayValue::text("manager (demotion under way)"),
+                    DisplayValue::text("worker"),
+                ),
+                node,
+                managers,
+            ))
+        }
+        _ => None,
     }
-    let change = Change::new(Action::Update)
-        .field(
-            "role",
-            DisplayValue::text("worker (promotion under way)"),
-            DisplayValue::text("manager"),
-        )
+}
+
+/// Adds the waits until a demotion has ended: for the voters, and for the host's own Engine.
+fn until_settled(change: Change, node: &SwarmNode, managers: Vec<HostName>) -> Change {
+    change
+        .step(wait(
+            "wait until it has no vote",
+            managers,
+            format!("/nodes/{}", node.id),
+            "/ManagerStatus",
+            serde_json::Value::Null,
+            ACTIVE_WITHIN,
+        ))
         .step(wait_own(
-            "wait until it manages the swarm",
+            "wait until it is a worker",
             "/Swarm/ControlAvailable",
-            true,
-        ));
-    Some(change)
+            false,
+        ))
 }
 
 /// Returns the change for a node that is reconnecting to its managers: it needs time, not a second

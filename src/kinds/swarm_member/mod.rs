@@ -3,6 +3,7 @@
 //! moment and never kept. A host in a foreign swarm is refused.
 
 mod addresses;
+mod former;
 mod ghosts;
 mod joining;
 mod member;
@@ -12,10 +13,11 @@ mod tests;
 
 use serde::Deserialize;
 
+use self::former::FormerSwarm;
 use super::cluster::default_managers;
 use crate::model::{
-    Change, ExpectedMember, HostAnswers, HostContext, InvalidField, Observation, ProbeError, Query,
-    Refusal, ResourceKind, ShellQuery,
+    Change, ExpectedMember, ForeignData, HostAnswers, HostContext, InvalidField, Observation,
+    ProbeError, Query, Refusal, ResourceKind, ShellQuery,
 };
 use crate::names::HostName;
 use crate::swarm::{
@@ -52,6 +54,9 @@ pub struct SwarmMemberResource {
     /// Group whose hosts are the managers. Default `managers`.
     #[serde(default = "default_managers")]
     managers: String,
+    /// True if the operator has declared the loss of a former swarm (`--new-cluster`).
+    #[serde(skip)]
+    accepts_new_swarm: bool,
     /// Values from the inventory; set by `bind`.
     #[serde(skip)]
     place: MemberContext,
@@ -113,6 +118,7 @@ fn default_subnet_size() -> u8 {
 #[derive(Debug)]
 pub struct SwarmMemberState {
     membership: MembershipObservation,
+    former: FormerSwarm,
     hostname: String,
     addresses: Vec<String>,
 }
@@ -145,6 +151,13 @@ impl ResourceKind for SwarmMemberResource {
         })
     }
 
+    fn accepting(&self, data: ForeignData) -> Option<Self> {
+        (data == ForeignData::FormerCluster).then(|| Self {
+            accepts_new_swarm: true,
+            ..self.clone()
+        })
+    }
+
     fn queries(&self) -> Vec<Query> {
         let mut queries = SwarmView::queries(&self.place.host, &self.place.ours.names());
         queries.push(Query::Shell(ShellQuery::Facts));
@@ -157,8 +170,18 @@ impl ResourceKind for SwarmMemberResource {
             Observation::Known(view) => view,
         };
         let facts = answers.facts()?;
+        let membership = observe_membership(&view, &self.place.ours)?;
+        let former = match membership.status() {
+            Ok(status) => former::observe(self, status, answers)?,
+            Err(_) => Observation::Known(FormerSwarm::default()),
+        };
+        let former = match former {
+            Observation::Known(former) => former,
+            Observation::Needs(queries) => return Ok(Observation::Needs(queries)),
+        };
         Ok(Observation::Known(SwarmMemberState {
-            membership: observe_membership(&view, &self.place.ours)?,
+            membership,
+            former,
             hostname: facts.hostname.clone(),
             addresses: facts.addresses.clone(),
         }))
@@ -172,6 +195,7 @@ impl ResourceKind for SwarmMemberResource {
             Membership::Returning(_) => Some(member::wait_for_return(status)),
             Membership::Stopped(why) => Some(member::wait_for_engine(why)),
             _ => {
+                seen.former.check(&self.place.host)?;
                 let change = joining::plan(self, status, &ghosts)?;
                 Some(self.with_address_note(change, &seen.addresses))
             }

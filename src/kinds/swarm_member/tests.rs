@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::model::{
-    DisplayValue, Disruption, DockerAnswer, HostFacts, Operation, QueryAnswer, ShellQuery,
+    APPLIED_RECORD, DisplayValue, Disruption, DockerAnswer, HostFacts, Operation, PathState,
+    PathType, QueryAnswer, ShellQuery,
 };
 use crate::swarm::samples::*;
 
@@ -20,7 +21,16 @@ fn facts(answers: HostAnswers, name: &str) -> HostAnswers {
         addresses: vec![IP1.into(), IP2.into()],
         ..HostFacts::default()
     };
-    answers.with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts))
+    answers
+        .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(facts))
+        .with(Query::content(APPLIED_RECORD), QueryAnswer::Path(None))
+}
+
+/// Adds the `/info` of hosts that are in no swarm.
+fn outside(answers: HostAnswers, names: &[&str]) -> HostAnswers {
+    names.iter().fold(answers, |answers, name| {
+        and(answers, name, "/info", good(inactive(name)))
+    })
 }
 
 /// Returns the answers for docker02: its own `/info`, the `/info` of docker01, and the nodes that
@@ -85,7 +95,8 @@ fn body(change: &Change, path: &str) -> Value {
 fn bare_first_manager_starts_the_swarm_and_then_is_in_sync() {
     let member = member(MANAGER, "docker01");
     for engine in [DockerAnswer::Absent, good(inactive("docker01"))] {
-        let change = planned(&member, &facts(own("/info", engine), "docker01")).unwrap();
+        let answers = outside(own("/info", engine), &["docker02", "docker03"]);
+        let change = planned(&member, &facts(answers, "docker01")).unwrap();
         assert_eq!(change.action, crate::model::Action::Create);
         assert_eq!(
             acts(&change),
@@ -219,7 +230,7 @@ fn host_of_another_swarm_is_refused_naming_both_swarms() {
         "{text}"
     );
     assert!(
-        text.contains("cluster c1") && text.contains("docker swarm leave --force"),
+        text.contains("cluster c1") && text.contains("run `docker swarm leave` on it"),
         "{text}"
     );
 
@@ -342,6 +353,40 @@ fn stopped_engine_is_never_treated_as_outside_the_swarm() {
 }
 
 #[test]
+fn stopped_engine_starts_although_the_swarm_has_no_leader() {
+    let member =
+        bound::<SwarmMemberResource>(MANAGER, "docker01", &roster(&["docker01", "docker02"]))
+            .unwrap();
+    let mut leaderless = set(
+        manager("docker02", "n2", IP2, "c1"),
+        "/Swarm/Error",
+        "The swarm does not have a leader.",
+    );
+    leaderless["Swarm"]
+        .as_object_mut()
+        .unwrap()
+        .remove("Cluster");
+    for second in [good(leaderless), DockerAnswer::Down("stopped".into())] {
+        let answers = and(
+            own("/info", DockerAnswer::Down("stopped".into())),
+            "docker02",
+            "/info",
+            second,
+        );
+        let blind = DockerAnswer::Response {
+            status: 503,
+            body: json!({"message": "The swarm does not have a leader."}),
+        };
+        let answers = and(answers, "docker02", "/nodes", blind);
+        let change = planned(&member, &facts(answers, "docker01")).unwrap();
+        assert_eq!(
+            acts(&change),
+            ["own wait /info /Swarm/LocalNodeState=\"active\""]
+        );
+    }
+}
+
+#[test]
 fn promotion_and_demotion_go_through_another_manager() {
     let promoted =
         bound::<SwarmMemberResource>("role = 'manager'", "docker02", &roster(&["docker01"]))
@@ -447,12 +492,17 @@ fn lost_advertised_address_is_refused() {
         text.contains("set its swarm_address to 192.168.56.99"),
         "{text}"
     );
+    // The address of a router in front of the host proves nothing until the inventory names it.
+    let text = refused(&member, &at("203.0.113.7", &["10.0.0.5"]));
+    assert!(
+        text.contains("set its swarm_address to 203.0.113.7"),
+        "{text}"
+    );
     // Cases without a refusal: seen at another address while the advertised address still exists;
-    // the address of a router in front of the host; no known addresses.
+    // the address of the inventory; no known addresses.
     for (heard, own) in [
         (new, vec![IP2, new]),
         (IP2, vec!["10.0.0.5"]),
-        ("203.0.113.7", vec!["10.0.0.5"]),
         (new, vec![]),
     ] {
         assert!(
@@ -567,6 +617,257 @@ fn voting_ghost_is_demoted_before_the_join() {
     );
     assert_eq!(acts.last().unwrap(), "docker01 DELETE /nodes/old");
     assert_eq!(acts.iter().filter(|act| act.contains("update")).count(), 1);
+}
+
+#[test]
+fn host_that_claims_the_node_of_another_host_is_refused() {
+    let member = member(WORKER, "docker02");
+    let third = || voter(node("n3", "docker03", "192.168.56.13"), false, "reachable");
+    let nodes = || json!([leader(), node("n2", "docker02", IP2), third()]);
+    // The worker says that it is the leader, which is in the group and answers itself.
+    let liar = worker("docker02", "n1", IP2, ("n1", "192.168.56.11:2377"));
+    let text = refused(&member, &second(good(liar), good(m1()), nodes()));
+    assert!(
+        text.contains("docker02 and docker01 both say that they are node n1"),
+        "{text}"
+    );
+    // It says that it is a manager outside the group; its facts and its host name lie as well.
+    let liar = worker(
+        "docker03",
+        "n3",
+        "192.168.56.13",
+        ("n1", "192.168.56.11:2377"),
+    );
+    let own = HostFacts {
+        hostname: "docker03".into(),
+        addresses: vec![IP2.into(), "192.168.56.13".into()],
+        ..HostFacts::default()
+    };
+    let answers = second(good(liar), good(m1()), nodes()).with(
+        Query::Shell(ShellQuery::Facts),
+        QueryAnswer::Facts(own.clone()),
+    );
+    let text = refused(&member, &answers);
+    assert!(
+        text.contains("see that node at 192.168.56.13, the address of docker03"),
+        "{text}"
+    );
+    // It says that it is in no swarm, and has the host name of the manager: that is no ghost.
+    let answers = second(good(inactive("docker03")), good(m1()), nodes())
+        .with(Query::Shell(ShellQuery::Facts), QueryAnswer::Facts(own));
+    let advertised = bound::<SwarmMemberResource>(
+        "role = 'worker'\nadvertise = '192.168.56.13'",
+        "docker02",
+        &roster(&["docker01"]),
+    );
+    assert!(advertised.is_err(), "two hosts advertise one address");
+    let change = planned(&member, &answers).unwrap();
+    assert!(
+        !acts(&change).iter().any(|act| act.contains("/nodes/")),
+        "{:?}",
+        acts(&change)
+    );
+}
+
+#[test]
+fn names_of_machines_do_not_matter() {
+    // The inventory's names are swapped: the machine of docker02 has the host name docker03.
+    let member = member(WORKER, "docker02");
+    let info = worker("docker03", "n2", IP2, ("n1", "192.168.56.11:2377"));
+    let nodes = json!([
+        leader(),
+        node("n2", "docker03", IP2),
+        node("n3", "docker02", "192.168.56.13")
+    ]);
+    assert!(planned(&member, &second(good(info), good(m1()), nodes)).is_none());
+}
+
+#[test]
+fn role_change_that_is_under_way_is_awaited() {
+    let wait = [
+        "docker01 wait /nodes/n2 /ManagerStatus=null",
+        "own wait /info /Swarm/ControlAvailable=false",
+    ];
+    let promoted =
+        bound::<SwarmMemberResource>("role = 'manager'", "docker02", &roster(&["docker01"]))
+            .unwrap();
+    let nodes = || json!([leader(), node("n2", "docker02", IP2)]);
+    let acting = || good(set(w2(), "/Swarm/ControlAvailable", true));
+    let change = planned(&promoted, &second(acting(), good(m1()), nodes())).unwrap();
+    assert_eq!(acts(&change)[..2], wait);
+    assert_eq!(
+        acts(&change)[2],
+        "docker01 POST /nodes/n2/update?version=17"
+    );
+    assert!(
+        change
+            .notes
+            .iter()
+            .any(|note| note.contains("is being demoted")),
+        "{:?}",
+        change.notes
+    );
+    let worker = member(WORKER, "docker02");
+    let change = planned(&worker, &second(acting(), good(m1()), nodes())).unwrap();
+    assert_eq!(acts(&change), wait);
+    assert_eq!(change.disturbs, Disruption::Nothing);
+}
+
+#[test]
+fn starting_manager_never_leaves() {
+    let member =
+        bound::<SwarmMemberResource>("role = 'manager'", "docker02", &roster(&["docker01"]))
+            .unwrap();
+    let nodes = json!([
+        leader(),
+        voter(node("n2", "docker02", IP2), false, "reachable")
+    ]);
+    let mut starting = set(inactive("docker02"), "/Swarm/LocalNodeState", "pending");
+    starting["Swarm"]["RemoteManagers"] = json!([]);
+    for info in [
+        starting.clone(),
+        set(starting, "/Swarm/LocalNodeState", "error"),
+        worker("docker02", "x7", IP2, ("n1", "192.168.56.11:2377")),
+    ] {
+        let text = refused(&member, &second(good(info), good(m1()), nodes.clone()));
+        assert!(
+            text.contains("the managers list a reachable manager at its address: node n2"),
+            "{text}"
+        );
+    }
+}
+
+/// The only manager, which answers as an Engine in no swarm; the other hosts answer as given.
+fn lone(record: Option<&str>, others: [DockerAnswer; 2]) -> HostAnswers {
+    let [second, third] = others;
+    let answers = and(
+        and(
+            own("/info", good(inactive("docker01"))),
+            "docker02",
+            "/info",
+            second,
+        ),
+        "docker03",
+        "/info",
+        third,
+    );
+    let record = record.map(|text| PathState {
+        kind: PathType::File,
+        owner: "root".into(),
+        uid: 0,
+        group: "root".into(),
+        gid: 0,
+        mode: 0o600,
+        size: text.len() as u64,
+        modified: 0,
+        target: None,
+        content: Some(text.into()),
+    });
+    facts(answers, "docker01").with(Query::content(APPLIED_RECORD), QueryAnswer::Path(record))
+}
+
+#[test]
+fn no_swarm_is_started_over_a_former_one() {
+    let member = member(MANAGER, "docker01");
+    let outside = || good(inactive("docker03"));
+    let recorded = r#"{"version":1,"key":"","resources":{"swarm_member[manager]":{}}}"#;
+    let text = refused(&member, &lone(Some(recorded), [outside(), outside()]));
+    assert!(
+        text.contains("the record of the last apply says that it was in one")
+            && text.contains("--new-cluster"),
+        "{text}"
+    );
+    let remembers = good(w2());
+    let text = refused(&member, &lone(None, [remembers.clone(), outside()]));
+    assert!(
+        text.contains("known as a manager of a swarm to docker02")
+            && text.contains("run `docker swarm leave` on docker02 before that"),
+        "{text}"
+    );
+    // Consent, or no trace of a former swarm.
+    let consents = member.accepting(ForeignData::FormerCluster).unwrap();
+    assert!(member.accepting(ForeignData::EmptyDirectories).is_none());
+    let stranger = good(worker(
+        "docker03",
+        "x1",
+        "10.9.9.2",
+        ("x9", "10.9.9.9:2377"),
+    ));
+    let other = r#"{"version":1,"key":"","resources":{"package[curl]":{}}}"#;
+    for (member, answers) in [
+        (&consents, lone(Some(recorded), [remembers, outside()])),
+        (&member, lone(Some(other), [outside(), stranger])),
+        (&member, lone(Some("damaged"), [outside(), outside()])),
+        (
+            &member,
+            lone(
+                None,
+                [
+                    DockerAnswer::Unreachable("no route".into()),
+                    DockerAnswer::Down("stopped".into()),
+                ],
+            ),
+        ),
+    ] {
+        let change = planned(member, &answers).unwrap();
+        assert_eq!(acts(&change)[0], "own POST /swarm/init");
+    }
+}
+
+#[test]
+fn swarm_whose_manager_left_the_group_is_not_called_foreign() {
+    // The group has docker02 only, a worker of the swarm that docker01 manages.
+    let only_second = roster(&["docker02"]);
+    let first = bound::<SwarmMemberResource>("role = 'worker'", "docker01", &only_second).unwrap();
+    let answers = and(own("/info", good(m1())), "docker02", "/info", good(w2())).with(
+        Query::docker("/nodes"),
+        QueryAnswer::Engine(good(json!([leader(), node("n2", "docker02", IP2)]))),
+    );
+    let text = refused(&first, &facts(answers, "docker01"));
+    assert!(
+        text.contains("docker01 manages the swarm of this inventory (cluster c1)")
+            && text.contains("put docker01 back into the group"),
+        "{text}"
+    );
+    let second = bound::<SwarmMemberResource>(MANAGER, "docker02", &only_second).unwrap();
+    let text = refused(&second, &facts(own("/info", good(w2())), "docker02"));
+    assert!(
+        text.contains("docker02 is a node of the swarm that docker01 manages"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("another swarm") && !text.contains("leave"),
+        "{text}"
+    );
+}
+
+#[test]
+fn last_manager_in_transition_is_never_told_to_leave() {
+    let only = bound::<SwarmMemberResource>(MANAGER, "docker01", &roster(&["docker01"])).unwrap();
+    let pending = |remotes: Value| {
+        let mut info = set(inactive("docker01"), "/Swarm/LocalNodeState", "pending");
+        info["Swarm"]["RemoteManagers"] = remotes;
+        info
+    };
+    let itself = json!([{"NodeID": "n1", "Addr": "192.168.56.11:2377"}]);
+    let mut starting = m1();
+    starting["Swarm"]["ControlAvailable"] = false.into();
+    starting["Swarm"].as_object_mut().unwrap().remove("Cluster");
+    for info in [
+        pending(json!([])),
+        pending(Value::Null),
+        pending(itself.clone()),
+        set(pending(itself), "/Swarm/LocalNodeState", "error"),
+        starting.clone(),
+        set(starting, "/Swarm/RemoteManagers", json!([])),
+    ] {
+        let text = refused(&only, &facts(own("/info", good(info.clone())), "docker01"));
+        assert!(
+            !text.contains("swarm leave") && !text.contains("another swarm"),
+            "{info}: {text}"
+        );
+        assert!(text.contains("wait a minute"), "{info}: {text}");
+    }
 }
 
 #[test]

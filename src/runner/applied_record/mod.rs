@@ -11,10 +11,10 @@ use sha2::Sha256;
 
 use super::outcome::{DriftCause, Outcome, ResourceOutcome};
 use crate::base::hex;
-use crate::model::{DefinitionDigest, HostAnswers, PathType, Query, Resource};
+use crate::model::{APPLIED_RECORD, DefinitionDigest, HostAnswers, PathType, Query, Resource};
 
 /// Path of the record on every host.
-pub(super) const PATH: &str = "/var/lib/skep/applied.json";
+pub(super) const PATH: &str = APPLIED_RECORD;
 /// Version of the record's form.
 const VERSION: u32 = 1;
 /// Maximum size of a written record in bytes; the resources applied longest ago are dropped first.

@@ -1,6 +1,7 @@
 //! Performs one change of one resource: the host's lock, its turn for a disruption, the guard's
 //! permission, the steps, and the wait until the host is ready again.
 
+use std::sync::PoisonError;
 use std::time::Instant;
 
 use super::super::ConnectedHost;
@@ -124,6 +125,9 @@ impl Applier {
             change: view,
         };
         if change.disturbs < Disruption::EngineRestart {
+            // Each change is checked, because it may request a change of another host's node.
+            self.permission(&name, change, None).await?;
+            self.note_nodes(change);
             events.send(started).await;
             return self.steps(host, &resource, change).await;
         }
@@ -141,6 +145,7 @@ impl Applier {
                 // host is disrupted after a failure. The host is noted before the steps, which
                 // covers a panic, too.
                 *turn = Some(name.clone());
+                self.note_nodes(change);
                 events.send(started).await;
                 let acted = self.disrupt(host, &resource, change).await;
                 if acted.is_ok() {
@@ -321,6 +326,26 @@ impl Applier {
                 .await;
         }
         Ok(AttemptOutcome::Done)
+    }
+
+    /// Notes the nodes of the swarm that a change is about to change.
+    fn note_nodes(&self, change: &Change) {
+        let ids = change.node_requests().into_iter();
+        self.changed_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ids.map(|request| request.node_id));
+    }
+
+    /// Returns those of the hosts whose nodes this run has changed, whichever host asked for the
+    /// change.
+    pub(super) async fn owners_of_changed_nodes(&self, hosts: &[HostName]) -> Vec<HostName> {
+        let nodes = self
+            .changed_nodes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        self.guard.owners(hosts, &nodes, self.fleet.as_ref()).await
     }
 
     async fn wait_for_disruption_turn(

@@ -60,24 +60,32 @@ impl HostLocks {
             return Ok(LockAttempt::Held);
         }
         let (begun, mut waited) = (Instant::now(), false);
+        let owner = self.owner_for(host.name());
         // Each attempt runs to its end: an attempt that is dropped half-way may leave a lock.
         while !self.stop.is_cancelled() {
             let connection = host.connection(permit).clone();
-            let other =
-                match HostLock::acquire(connection, &self.owner, Duration::ZERO).await {
-                    Ok(lock) => {
-                        self.held.lock().await.insert(host.name().clone(), lock);
-                        return Ok(if waited {
-                            LockAttempt::HeldAfterAnother
-                        } else {
-                            LockAttempt::Held
-                        });
-                    }
-                    Err(
-                        other @ (TransportError::Locked { .. } | TransportError::StepRuns { .. }),
-                    ) if begun.elapsed() < self.wait => other,
-                    Err(error) => return Err(error),
-                };
+            let error = match HostLock::acquire(connection, &owner, Duration::ZERO).await {
+                Ok(lock) => {
+                    self.held.lock().await.insert(host.name().clone(), lock);
+                    return Ok(if waited {
+                        LockAttempt::HeldAfterAnother
+                    } else {
+                        LockAttempt::Held
+                    });
+                }
+                Err(error) => error,
+            };
+            if let Some(error) = self.one_machine(host.name(), &error) {
+                return Err(error);
+            }
+            let other = match error {
+                TransportError::Locked { .. } | TransportError::StepRuns { .. }
+                    if begun.elapsed() < self.wait =>
+                {
+                    error
+                }
+                error => return Err(error),
+            };
             if !std::mem::replace(&mut waited, true) {
                 events
                     .send(Event::Waiting {
@@ -99,6 +107,26 @@ impl HostLocks {
     pub(super) async fn step_lock(&self, host: &HostName, summary: &str) -> Option<StepLock> {
         let held = self.held.lock().await;
         held.get(host).map(|lock| lock.step_lock(summary))
+    }
+
+    /// Returns the owner as the lock of a host shows it: `user@machine for docker01`.
+    fn owner_for(&self, host: &HostName) -> String {
+        format!("{} for {host}", self.owner)
+    }
+
+    /// Returns the error for a lock that this very run holds under another name: the inventory
+    /// lists one machine twice.
+    fn one_machine(&self, host: &HostName, error: &TransportError) -> Option<TransportError> {
+        let TransportError::Locked { owner, process, .. } = error else {
+            return None;
+        };
+        let other = HostName::new(owner.strip_prefix(&self.owner_for(&HostName::new("")))?);
+        (*process == std::process::id().to_string() && other != *host).then(|| {
+            TransportError::OneMachine {
+                host: host.clone(),
+                other,
+            }
+        })
     }
 
     /// Checks that this run still holds the lock: after a long silence (a laptop that slept)

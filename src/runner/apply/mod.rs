@@ -22,6 +22,7 @@ mod step_error;
 mod swarm_lease;
 mod verification;
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -102,6 +103,8 @@ struct Applier {
     /// Turn for a disruption: one host is disrupted at a time, regardless of the forks. Holds the
     /// host that did not come back: from then on no host is disrupted.
     pub disturbance: Mutex<Option<HostName>>,
+    /// IDs of the swarm's nodes that this run has changed.
+    pub changed_nodes: std::sync::Mutex<BTreeSet<String>>,
 }
 
 impl Applier {

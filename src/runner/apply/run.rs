@@ -16,6 +16,7 @@ use crate::names::HostName;
 use crate::playbook::ResolvedPlaybook;
 use crate::runner::apply::record_baseline::{PriorRecord, prior_records, record_baseline};
 use crate::runner::apply::verification::skip_all;
+use crate::runner::disruption_notes::note_disruptions;
 use crate::runner::event::Event;
 use crate::runner::fallback::Fallbacks;
 use crate::runner::host_plan::PlannedResource;
@@ -61,6 +62,9 @@ pub async fn apply(
         fallbacks: None,
     };
     let mut first = plan_run(fleet, work, work.hosts(), plan_options, stop).await;
+    if !first.interrupted {
+        note_disruptions(fleet, guard.as_ref(), &mut first).await;
+    }
     let mut agreed = !first.interrupted && first.has_work();
     if agreed {
         agreed = tokio::select! {
@@ -86,6 +90,7 @@ pub async fn apply(
             lock_wait: options.lock_wait,
             failed: FailedHosts::default(),
             disturbance: tokio::sync::Mutex::default(),
+            changed_nodes: std::sync::Mutex::default(),
         });
         let (waiting, prior_records, fallbacks) = (
             first.waiting(),
@@ -93,13 +98,14 @@ pub async fn apply(
             first.fallbacks.clone(),
         );
         let summary = play_by_play(&applier, work, first, options.forks).await;
+        let owners = applier.owners_of_changed_nodes(&work.hosts()).await;
         let summary = verify(
             fleet,
             work,
             options.forks,
             stop,
             summary,
-            (&waiting, &fallbacks),
+            (&waiting, &owners, &fallbacks),
         )
         .await;
         conclude(fleet, &permit, &locks, &prior_records, summary, options).await
@@ -269,28 +275,18 @@ fn skip_differences(mut outcome: HostOutcome) -> HostOutcome {
     outcome
 }
 
-/// Gathers every changed host once more: a later resource may have undone an earlier one. Hosts
-/// that waited for another host are gathered as well: they were not changed, and nobody has
-/// confirmed a change of them.
+/// Gathers every changed host once more, and every host whose node of the swarm was changed: a
+/// later resource, or another host, may have undone an earlier one. Hosts that waited for another
+/// host are gathered as well: they were not changed, and nobody has confirmed a change of them.
 async fn verify(
     fleet: &Arc<Fleet>,
     work: &Arc<ResolvedPlaybook>,
     forks: usize,
     stop: &CancellationToken,
     mut summary: RunSummary,
-    (waiting, fallbacks): (&[HostName], &Fallbacks),
+    (waiting, owners, fallbacks): (&[HostName], &[HostName], &Fallbacks),
 ) -> RunSummary {
-    let changed = |host: &HostOutcome| {
-        host.unreachable.is_none()
-            && !host.failed()
-            && host.count(|outcome| *outcome == Outcome::Changed) > 0
-    };
-    let again: Vec<HostName> = summary
-        .hosts
-        .iter()
-        .filter(|(name, host)| changed(host) || waiting.contains(name))
-        .map(|(name, _)| name.clone())
-        .collect();
+    let again = hosts_to_verify(&summary, waiting, owners);
     if again.is_empty() || stop.is_cancelled() {
         return summary;
     }
@@ -341,12 +337,32 @@ async fn verify(
             if let Some(known) = known {
                 known.outcome = Outcome::Failed {
                     why: "was in sync after its steps, but has drifted by the end of the run".into(),
-                    hint: "another resource of the playbook, or a program on the host, changes it back".into(),
+                    hint: "another resource of the playbook, another host of the run, or a program on the host changes it back".into(),
                 };
             }
         }
     }
     summary
+}
+
+/// Returns the hosts that are read once more: changed hosts, the `owners` of changed nodes, and
+/// hosts that were `waiting` for another host.
+fn hosts_to_verify(
+    summary: &RunSummary,
+    waiting: &[HostName],
+    owners: &[HostName],
+) -> Vec<HostName> {
+    let is_changed = |name: &HostName, host: &HostOutcome| {
+        host.unreachable.is_none()
+            && !host.failed()
+            && (host.count(|outcome| *outcome == Outcome::Changed) > 0 || owners.contains(name))
+    };
+    summary
+        .hosts
+        .iter()
+        .filter(|(name, host)| is_changed(name, host) || waiting.contains(name))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// Marks the differences of a host that could be read only at the end as failed: they were in no
@@ -361,4 +377,46 @@ fn fail_unapproved(mut outcome: HostOutcome) -> HostOutcome {
         }
     }
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::ResourceOutcome;
+
+    #[test]
+    fn owners_of_changed_nodes_are_verified() {
+        let names = ["a", "b", "c", "d", "e", "f"].map(HostName::new);
+        let outcomes = [
+            Outcome::Changed,
+            Outcome::Unchanged,
+            Outcome::Unchanged,
+            Outcome::Failed {
+                why: String::new(),
+                hint: String::new(),
+            },
+            Outcome::Unchanged,
+            Outcome::Changed,
+        ];
+        let mut summary = RunSummary::default();
+        for (name, outcome) in names.iter().zip(outcomes) {
+            summary.hosts.insert(
+                name.clone(),
+                HostOutcome {
+                    resources: vec![ResourceOutcome::new("play", "volume[v]", outcome)],
+                    ..HostOutcome::default()
+                },
+            );
+        }
+        let lost = Problem {
+            why: String::new(),
+            hint: String::new(),
+        };
+        summary.hosts[5].unreachable = Some(lost);
+        // `c` changed nothing itself, but another host changed its node.
+        let waiting = [names[4].clone()];
+        let owners = [names[2].clone(), names[3].clone(), names[5].clone()];
+        let again = hosts_to_verify(&summary, &waiting, &owners);
+        assert_eq!(again, [&names[0], &names[2], &names[4]].map(Clone::clone));
+    }
 }

@@ -1,27 +1,47 @@
 //! The quorum check: a change that takes a manager away is refused when the majority would be lost.
 //! After a restart no other host is disrupted until the node is Ready and Reachable and the swarm
-//! has a leader.
+//! has a leader. The guard judges nodes by their IDs and addresses (`readings`), refuses requests
+//! to nodes of other hosts (`node_requests`), and waits for role changes to end (`transition`).
 
+mod node_requests;
+mod readings;
+mod transition;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::time::{Instant, sleep};
 
-use crate::model::{Change, Disruption, Refusal};
+use self::readings::{NodeListing, Reports, nodes_of, read_reports};
+use super::autolock::AutolockForecast;
+use super::expected_members;
+use crate::model::{Change, Disruption, NodeEffect, Refusal};
 use crate::names::HostName;
-use crate::runner::{DisruptionGuard, DockerReader};
-use crate::swarm::{DockerInfo, DockerStatus, SwarmNode, VoterLoss, Voters, may_lose};
+use crate::playbook::PreparedRun;
+use crate::runner::{DisruptionForecast, DisruptionGuard, DockerReader};
+use crate::swarm::{
+    DockerInfo, DockerStatus, HostAddresses, NodeClaim, NodeRole, STAYS_LOCKED, SwarmNode,
+    VoterLoss, Voters, may_lose,
+};
 
 /// Time within which a restarted node must be Ready and Reachable again.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Time between two readings.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// Time within which the managers notice that an Engine has stopped.
+const NOTICED_WITHIN: Duration = Duration::from_secs(30);
+
 /// Guards the majority of a swarm's managers.
 #[derive(Debug, Clone)]
 pub struct SwarmGuard {
     /// True if a refusal becomes a note about the risk (`--force`).
     pub force: bool,
+    /// Addresses of the hosts, as the operator wrote them.
+    pub addresses: HostAddresses,
+    /// Hosts whose word about the swarm counts; empty if the operator named none.
+    pub managers: Vec<HostName>,
     /// Time limit of [`DisruptionGuard::after`]; default 120 s.
     pub patience: Duration,
     /// Time between two readings; default 1 s.
@@ -29,56 +49,139 @@ pub struct SwarmGuard {
 }
 
 impl SwarmGuard {
-    /// Creates a guard with the default time limit and pause.
+    /// Creates a guard with the default time limit and pause. Managers are the hosts of the group
+    /// `managers`; without such a group, the expected members that the playbook makes managers.
     #[must_use]
-    pub fn new(force: bool) -> Self {
+    pub fn new(force: bool, run: &PreparedRun) -> Self {
+        let roster = run.inventory.roster();
+        let mut managers: Vec<HostName> = roster.group("managers").cloned().collect();
+        if managers.is_empty() {
+            let members = expected_members(&run.resolved).into_iter();
+            managers = members
+                .filter(|(_, member)| member.may_manage)
+                .map(|(name, _)| name)
+                .collect();
+        }
         Self {
             force,
+            addresses: HostAddresses::of(&roster),
+            managers,
             patience: PATIENCE,
             pause: PAUSE,
         }
     }
 
+    /// Decides about a disruption. The node that is lost is the one that the change requests, or
+    /// the host's own node: as its Engine tells, or the manager that the managers see at its
+    /// address.
     async fn judge(
         &self,
         host: &HostName,
-        disturbs: Disruption,
+        change: &Change,
         engines: &dyn DockerReader,
     ) -> Result<Option<String>, Refusal> {
-        let info = match DockerStatus::read(&engines.get(host, "/info").await) {
-            // A stopped Engine has no vote that a restart could take away.
-            DockerStatus::Absent | DockerStatus::Down(_) => return Ok(None),
-            DockerStatus::Unreachable(why) | DockerStatus::Failed(why) => {
-                return Err(Refusal {
-                    why: format!("cannot determine whether {host} is a manager: {why}"),
-                    hint: "make the host reachable, then apply again".into(),
-                });
+        let end = Instant::now() + self.patience.min(NOTICED_WITHIN);
+        loop {
+            let mut reports = self.reports(host, engines).await;
+            let stopped = match reports.get(host) {
+                None | Some(DockerStatus::Absent) => return Ok(None),
+                Some(DockerStatus::Unreachable(why) | DockerStatus::Failed(why)) => {
+                    return Err(Refusal {
+                        why: format!("cannot determine whether {host} is a manager: {why}"),
+                        hint: "make the host reachable, then apply again".into(),
+                    });
+                }
+                Some(DockerStatus::Down(_)) => true,
+                Some(DockerStatus::Answered(_)) => false,
+            };
+            let verdict = self.verdict(host, change, &mut reports, engines).await;
+            // A stopped Engine has no vote that a restart could take away. The managers notice some
+            // seconds late that it has stopped.
+            if !stopped || verdict.is_ok() || Instant::now() >= end {
+                return verdict;
             }
-            DockerStatus::Answered(info) => info,
-        };
-        if info.state != "active" || !info.control_available {
-            return Ok(None);
+            sleep(self.pause).await;
         }
-        let mut nodes = list_nodes(host, &info, engines)
-            .await
-            .map_err(|why| Refusal {
-                why: format!(
-                    "{host} is a manager, and the number of other managers is unknown: {why}"
-                ),
-                hint: "bring back a majority of the managers first, or use --force".into(),
-            })?;
-        let silent = doubt_silent(&mut nodes, host, engines).await;
-        let loss = if disturbs == Disruption::ManagerLoss {
-            VoterLoss::Demotion
-        } else {
-            VoterLoss::Restart
+    }
+
+    /// Decides about a disruption by one reading of the swarm.
+    async fn verdict(
+        &self,
+        host: &HostName,
+        change: &Change,
+        reports: &mut Reports,
+        engines: &dyn DockerReader,
+    ) -> Result<Option<String>, Refusal> {
+        let listing = self.listing(host, reports, engines).await;
+        let listing = listing.map_err(|why| Refusal {
+            why: format!("{host} is a manager, and the number of other managers is unknown: {why}"),
+            hint: "bring back a majority of the managers first, or use --force".into(),
+        })?;
+        let Some(NodeListing {
+            mut nodes,
+            autolock,
+        }) = listing
+        else {
+            return Ok(None);
         };
-        let verdict =
-            may_lose(&nodes, &info.node_id, host.as_str(), loss).map(|allowed| allowed.note);
+        let own = reports
+            .get(host)
+            .and_then(DockerStatus::info)
+            .cloned()
+            .unwrap_or_default();
+        let demotes = change.disturbs == Disruption::ManagerLoss;
+        let requested = change.node_requests().into_iter().find(|request| {
+            demotes
+                && request.effect == NodeEffect::Worker
+                && nodes
+                    .iter()
+                    .any(|node| node.id == request.node_id && node.role == NodeRole::Manager)
+        });
+        let node = match requested {
+            Some(request) => nodes.iter().find(|node| node.id == request.node_id),
+            None => self.node_of(host, &own, &nodes, reports)?,
+        };
+        let Some(node) = node.map(|node| node.id.clone()) else {
+            return Ok(None);
+        };
+        let silent = self.doubt_silent(&mut nodes, &node, reports, engines).await;
+        let loss = match (demotes, autolock) {
+            (true, _) => VoterLoss::Demotion,
+            (false, true) => VoterLoss::Lock,
+            (false, false) => VoterLoss::Restart,
+        };
+        let verdict = may_lose(&nodes, &node, host.as_str(), loss).map(|allowed| allowed.note);
         verdict.map_err(|refusal| Refusal {
             why: format!("{}{silent}", refusal.why),
             ..refusal
         })
+    }
+
+    /// Returns the node that the host's restart takes away. A host that says nothing about its
+    /// node, or that it is in no swarm, is the reachable manager that the managers see at its
+    /// address.
+    fn node_of<'a>(
+        &self,
+        host: &HostName,
+        info: &DockerInfo,
+        nodes: &'a [SwarmNode],
+        reports: &Reports,
+    ) -> Result<Option<&'a SwarmNode>, Refusal> {
+        let claimed = nodes
+            .iter()
+            .find(|node| !info.node_id.is_empty() && node.id == info.node_id);
+        if let Some(node) = claimed {
+            let claim = NodeClaim {
+                host,
+                info,
+                addresses: &[],
+            };
+            claim.check(node, &self.addresses, self.manager_reports(reports))?;
+            return Ok(Some(node));
+        }
+        Ok(nodes
+            .iter()
+            .find(|node| node.is_reachable_manager() && self.addresses.has(host, &node.seen_at())))
     }
 
     /// Reads the state once after a restart. Returns the reason why the node is not back yet, or
@@ -96,17 +199,23 @@ impl SwarmGuard {
         match info.state.as_str() {
             "inactive" | "" => return None,
             "active" => {}
+            "locked" => return Some(format!("it {STAYS_LOCKED}")),
             state => return Some(format!("its Engine reports `{state}` {}", info.error)),
         }
+        // A manager must list the nodes itself. A worker must be Ready in a manager's list; if none
+        // lists it, the worker's own report suffices.
         let nodes = if info.control_available {
-            match list_nodes(host, &info, engines).await {
+            match nodes_of(host, engines).await {
                 Ok(nodes) => nodes,
                 Err(why) => return Some(why),
             }
         } else {
-            // A manager of the inventory must report the worker as Ready. If none lists it, the
-            // worker's own report suffices.
-            nodes_with(host, &info, engines).await?
+            let mut reports = self.reports(host, engines).await;
+            self.listing(host, &mut reports, engines)
+                .await
+                .ok()
+                .flatten()?
+                .nodes
         };
         let Some(node) = nodes.iter().find(|node| node.id == info.node_id) else {
             return Some(format!("node {} is not listed", info.node_id));
@@ -134,10 +243,10 @@ impl SwarmGuard {
         let mut last = "no manager answers".to_owned();
         for name in engines.hosts().iter().filter(|name| *name != host) {
             let view = DockerStatus::read(&engines.get(name, "/info").await);
-            let Some(info) = view.info().filter(|_| view.is_manager()) else {
+            if !view.is_manager() {
                 continue;
-            };
-            match list_nodes(name, info, engines).await {
+            }
+            match nodes_of(name, engines).await {
                 Ok(nodes)
                     if Voters::count(&nodes).leader.is_some()
                         && Voters::count(&nodes).has_majority() =>
@@ -153,25 +262,66 @@ impl SwarmGuard {
 }
 
 #[async_trait]
+impl DisruptionForecast for SwarmGuard {
+    async fn forecast(&self, host: &HostName, engines: &dyn DockerReader) -> Vec<String> {
+        AutolockForecast.forecast(host, engines).await
+    }
+}
+
+#[async_trait]
 impl DisruptionGuard for SwarmGuard {
+    async fn owners(
+        &self,
+        hosts: &[HostName],
+        node_ids: &BTreeSet<String>,
+        engines: &dyn DockerReader,
+    ) -> Vec<HostName> {
+        let mut reports = Reports::new();
+        if !node_ids.is_empty() {
+            read_reports(&mut reports, hosts, engines).await;
+        }
+        reports
+            .into_iter()
+            .filter(|(_, status)| {
+                status
+                    .info()
+                    .is_some_and(|info| node_ids.contains(&info.node_id))
+            })
+            .map(|(name, _)| name)
+            .collect()
+    }
+
     async fn before(
         &self,
         host: &HostName,
         change: &Change,
         engines: &dyn DockerReader,
     ) -> Result<Vec<String>, Refusal> {
-        if change.disturbs < Disruption::EngineRestart {
-            return Ok(Vec::new());
+        let requests = change.node_requests();
+        let promotes = self.check_requests(host, &requests, engines).await?;
+        let restarts = change.disturbs == Disruption::EngineRestart;
+        let mut notes = Vec::new();
+        if promotes || restarts {
+            match self.wait_until_settled(host, engines).await {
+                Err(refusal) if self.force => {
+                    notes.push(format!("forced although {}", refusal.why));
+                }
+                settled => settled?,
+            }
         }
-        match self.judge(host, change.disturbs, engines).await {
-            Ok(note) => Ok(note.into_iter().collect()),
-            Err(refusal) if self.force => Ok(vec![format!(
+        if change.disturbs < Disruption::EngineRestart {
+            return Ok(notes);
+        }
+        match self.judge(host, change, engines).await {
+            Ok(note) => notes.extend(note),
+            Err(refusal) if self.force => notes.push(format!(
                 "forced although {}; without a majority the swarm cannot be changed until the managers are back, \
                  or until it is created anew with `docker swarm init --force-new-cluster`",
                 refusal.why
-            )]),
-            Err(refusal) => Err(refusal),
+            )),
+            Err(refusal) => return Err(refusal),
         }
+        Ok(notes)
     }
 
     fn is_forced(&self) -> bool {
@@ -201,86 +351,15 @@ impl DisruptionGuard for SwarmGuard {
                         self.patience.as_secs(),
                         why.trim()
                     ),
-                    hint: "read `journalctl -u docker` on that host; no other host is disrupted until it is Ready".into(),
+                    hint: format!(
+                        "read `journalctl -u docker` on that host; no other host is disrupted until it is Ready; if its Engine does not \
+                         start any more, make the machine anew: `skep node rebuild {host}`"
+                    ),
                 });
             }
             sleep(self.pause).await;
         }
     }
-}
-
-/// Marks reachable managers that do not answer skep as unreachable, and returns text about them for
-/// the refusal. The swarm notices a lost manager some seconds late; therefore skep queries the
-/// managers that are hosts of the inventory itself.
-async fn doubt_silent(
-    nodes: &mut [SwarmNode],
-    host: &HostName,
-    engines: &dyn DockerReader,
-) -> String {
-    let mut silent = String::new();
-    let hosts = engines.hosts();
-    for node in nodes
-        .iter_mut()
-        .filter(|node| node.is_reachable_manager() && node.hostname != host.as_str())
-    {
-        let Some(name) = hosts.iter().find(|name| name.as_str() == node.hostname) else {
-            continue;
-        };
-        let view = DockerStatus::read(&engines.get(name, "/info").await);
-        if let (Some(why), Some(status)) = (view.unknown(), &mut node.manager) {
-            silent.push_str(&format!("; {name} does not answer: {why}"));
-            status.reachability = "unreachable".into();
-        }
-    }
-    silent
-}
-
-/// Returns the nodes as the manager `host` lists them; if it cannot, as another manager of the same
-/// cluster does.
-async fn list_nodes(
-    host: &HostName,
-    info: &DockerInfo,
-    engines: &dyn DockerReader,
-) -> Result<Vec<SwarmNode>, String> {
-    let why = match nodes_of(host, engines).await {
-        Ok(nodes) => return Ok(nodes),
-        Err(why) => why,
-    };
-    for name in engines.hosts().iter().filter(|name| *name != host) {
-        let view = DockerStatus::read(&engines.get(name, "/info").await);
-        let Some(other) = view.info().filter(|_| view.is_manager()) else {
-            continue;
-        };
-        if info.cluster_id.is_some()
-            && other.cluster_id == info.cluster_id
-            && let Ok(nodes) = nodes_of(name, engines).await
-        {
-            return Ok(nodes);
-        }
-    }
-    Err(why)
-}
-
-/// Returns the node list that contains this worker, from the first manager of the inventory that
-/// lists it.
-async fn nodes_with(
-    host: &HostName,
-    info: &DockerInfo,
-    engines: &dyn DockerReader,
-) -> Option<Vec<SwarmNode>> {
-    for name in engines.hosts().iter().filter(|name| *name != host) {
-        if let Ok(nodes) = nodes_of(name, engines).await
-            && nodes.iter().any(|node| node.id == info.node_id)
-        {
-            return Some(nodes);
-        }
-    }
-    None
-}
-
-async fn nodes_of(host: &HostName, engines: &dyn DockerReader) -> Result<Vec<SwarmNode>, String> {
-    let answer = engines.get(host, "/nodes").await;
-    SwarmNode::list(answer.json().map_err(|error| error.to_string())?)
 }
 
 #[cfg(test)]

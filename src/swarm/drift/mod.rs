@@ -59,6 +59,7 @@ pub fn cluster_drift(
     let unread = members
         .values()
         .any(|sighting| sighting.engine.unknown().is_some());
+    claims(members, &mut found);
     for node in nodes {
         let host = hosts.get(node.id.as_str());
         let name = host.map_or_else(
@@ -75,8 +76,20 @@ pub fn cluster_drift(
         }
         if node.state != "ready" {
             found.add(format!("state of {name}"), &node.state, Some("ready"));
-            found.remedies.push(format!(
-                "start {name} (`vagrant up {name}`, `skep lab start {name}`), or read `journalctl -u docker` on it"
+            // The host name is the node's own word, and becomes part of a command only if it is the
+            // name of a host.
+            let machine = host.map(|(host, _)| *host).or_else(|| {
+                members
+                    .keys()
+                    .find(|member| member.as_str() == node.hostname)
+            });
+            found.remedies.push(machine.map_or_else(
+                || format!("start the machine of {name}, or read `journalctl -u docker` on it"),
+                |machine| {
+                    format!(
+                        "start {machine} (`vagrant up {machine}`, `skep lab start {machine}`), or read `journalctl -u docker` on it"
+                    )
+                },
             ));
         }
         if node.availability != "active"
@@ -87,8 +100,17 @@ pub fn cluster_drift(
                 &node.availability,
                 Some("active"),
             );
+            // The `docker` command knows a node by its ID or, if no other node has it, its host
+            // name.
+            let is_plain = host.is_some_and(|(host, _)| host.as_str() == node.hostname)
+                && nodes
+                    .iter()
+                    .filter(|other| other.hostname == node.hostname)
+                    .count()
+                    == 1;
+            let word = if is_plain { &node.hostname } else { &node.id };
             found.remedies.push(format!(
-                "on a manager: `docker node update --availability active {name}`"
+                "on a manager: `docker node update --availability active {word}`"
             ));
         }
         if let Some(manager) = node
@@ -153,6 +175,31 @@ impl ClusterDrift {
     }
 }
 
+/// Adds the nodes that several hosts claim: one machine listed twice, a copy of a machine, or a
+/// host whose Engine does not tell the truth.
+fn claims(members: &BTreeMap<HostName, MemberObservation>, found: &mut ClusterDrift) {
+    let mut claims: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, sighting) in members {
+        if let Some(info) = sighting.engine.info()
+            && !info.node_id.is_empty()
+        {
+            claims.entry(&info.node_id).or_default().push(host.as_str());
+        }
+    }
+    for (node_id, hosts) in claims.into_iter().filter(|(_, hosts)| hosts.len() > 1) {
+        let hosts = hosts.join(" and ");
+        found.add(
+            format!("hosts of node {}", node_id.get(..12).unwrap_or(node_id)),
+            &hosts,
+            Some("one host"),
+        );
+        found.remedies.push(format!(
+            "if the inventory lists one machine as {hosts}, list it once; if one is a copy of the other, make it anew (`skep node rebuild`); \
+             otherwise examine both: an Engine does not tell the truth"
+        ));
+    }
+}
+
 fn versions(nodes: &[SwarmNode], found: &mut ClusterDrift) {
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for node in nodes.iter().filter(|node| !node.engine_version.is_empty()) {
@@ -206,7 +253,7 @@ fn certificate(
                 format!("ended {} ago", span(left)),
                 format!(
                     "{host} was away for longer than its certificate lives: `skep apply` makes it join again; if its managers still refuse it, \
-                     run `sudo docker swarm leave --force` on it and `skep apply` once more"
+                     make the machine anew (`skep node rebuild {host}`)"
                 ),
             )
         };

@@ -110,6 +110,10 @@ pub fn overview(
                 };
                 page.problems.push(match (info.state.as_str(), nodes) {
                     ("inactive" | "", _) => format!("{host} is not in a swarm"),
+                    (_, Some(_)) if info.node_id.is_empty() => format!(
+                        "{host} is in a swarm (`{}`), and its Engine does not tell its node yet",
+                        info.state
+                    ),
                     (_, Some(_)) => {
                         format!("{host} is in another swarm, or was removed from this one")
                     }
@@ -141,6 +145,19 @@ pub fn overview(
             (DockerStatus::Answered(_), None, _) => {}
         }
         page.rows.push(row);
+    }
+    let mut claims: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (host, view) in engines {
+        if let Some(info) = view.info().filter(|info| !info.node_id.is_empty()) {
+            claims.entry(&info.node_id).or_default().push(host.as_str());
+        }
+    }
+    for (node_id, hosts) in claims.into_iter().filter(|(_, hosts)| hosts.len() > 1) {
+        page.problems.push(format!(
+            "{} say that they are the same node {}",
+            hosts.join(" and "),
+            node_id.get(..12).unwrap_or(node_id)
+        ));
     }
     if clusters.len() > 1 {
         let ids: Vec<&str> = clusters.into_iter().collect();
