@@ -4,6 +4,7 @@
 mod child_process;
 mod glob;
 mod hex;
+mod safe_paths;
 mod shell_quote;
 mod shell_text;
 mod token_value;
@@ -13,6 +14,7 @@ mod whole_file;
 pub use child_process::{SECRET_VARIABLES, child_command};
 pub use glob::{GlobUnit, glob_matches};
 pub use hex::hex;
+pub use safe_paths::{path_script, path_walk, script_without_comments};
 pub use shell_quote::sh_quote;
 pub use shell_text::{RUN_SHELL_TEXT, RUN_SHELL_TEXT_STRICT};
 pub use token_value::{token_path_fault, token_value_fault};

@@ -57,7 +57,7 @@ deadline=$(($(date +%s) + 600))
 /// locks.
 pub(super) fn apt_step<A: Into<String>>(
     summary: impl Into<String>,
-    body: &'static str,
+    body: impl std::fmt::Display,
     arguments: impl IntoIterator<Item = A>,
 ) -> Step {
     Step::script(summary, format!("{PRELUDE}{body}"), arguments).with_timeout(APT_TIMEOUT)

@@ -17,6 +17,7 @@ mod layers;
 mod operator;
 mod output;
 mod panics;
+mod path_scripts;
 mod playbook;
 mod providers;
 #[path = "../proxy/mod.rs"]

@@ -35,6 +35,7 @@ mod node_identity;
 mod node_rebuild;
 mod node_snapshot;
 mod old_engine;
+mod path_safety;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;

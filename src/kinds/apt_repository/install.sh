@@ -8,6 +8,12 @@
 # The contents are on standard input in the order of the arguments.
 source=$1 source_bytes=$2 key=$3 key_from=$4 url=$5 fingerprints=$6 bytes=$7
 shift 7
+# Only root can replace names in these directories, so the names below may be used as they are.
+only_root "${source%/*}"
+[ -z "$key" ] || only_root "${key%/*}"
+for argument in "$@"; do
+  case $argument in /*) only_root "${argument%/*}" ;; esac
+done
 stage=$(mktemp -d -- "${TMPDIR:-/tmp}/skep-apt.XXXXXXXX")
 finish() {
   # Files that were written beside their place, and are not in their place yet.

@@ -6,12 +6,13 @@ use super::super::FileMode;
 use super::super::apt::apt_step;
 use super::leftover::{self, RepositoryIdentity, SourceFileEdit};
 use super::{AptRepositoryResource, AptRepositoryState, RepositoryKey, key};
+use crate::base::path_script;
 use crate::model::{Action, Change, DisplayValue, HostFacts, PathState, Refusal, Step, sha256};
 
 const INSTALL: &str = include_str!("install.sh");
 
-const REMOVE: &str = r#"rm -f -- "$@"
-"#;
+/// Removes all its arguments.
+const REMOVE: &str = "for file do remove_file \"$file\"; done\n";
 
 const MODE: FileMode = FileMode(0o644);
 
@@ -121,7 +122,7 @@ impl InstallParts {
             self.input.len().to_string(),
         ];
         let arguments = arguments.into_iter().chain(self.older);
-        apt_step(summaries.join(", "), INSTALL, arguments).with_stdin(self.input)
+        apt_step(summaries.join(", "), path_script(INSTALL), arguments).with_stdin(self.input)
     }
 }
 
@@ -146,7 +147,11 @@ pub(super) fn absent(
         change = change.field(key, DisplayValue::text("present"), DisplayValue::Absent);
         paths.push(key.clone());
     }
-    let step = Step::script(format!("remove {}", paths.join(", ")), REMOVE, &paths);
+    let step = Step::script(
+        format!("remove {}", paths.join(", ")),
+        path_script(REMOVE),
+        &paths,
+    );
     (!paths.is_empty()).then(|| change.step(step))
 }
 

@@ -20,6 +20,7 @@ use self::merge::{KeyDifference, MergeResult};
 use self::node::EngineNode;
 use super::engine_settings::{DAEMON_JSON, incompatible_with_swarm, swarm_state_file};
 use crate::base::hex;
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
@@ -270,7 +271,7 @@ impl ResourceKind for DaemonJsonResource {
         let stdin = [content, record].concat();
         Ok(Some(
             change.step(
-                Step::script(summary, SWAP, arguments)
+                Step::script(summary, path_script(SWAP), arguments)
                     .with_stdin(stdin)
                     .with_timeout(SWAP_TIMEOUT),
             ),

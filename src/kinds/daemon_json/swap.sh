@@ -6,6 +6,9 @@
 # $6 seconds for the Engine to answer after its start, or after a reload   $7 seconds for its stop
 # $8 ID of the node in its swarm, or empty   $9 ID of the cluster, or empty
 path=$1 record=$2 mode=$3 length=$4 keep=$5 patience=$6 stop_patience=$7 node=$8 cluster=$9
+# Only root can replace names in these directories, so the names below may be used as they are.
+only_root "${path%/*}"
+only_root "${record%/*}"
 input='' staged='' new='' old='' swapped=''
 
 restore() {

@@ -393,7 +393,7 @@ fn start_swap(
     let mut child = Command::new("sh")
         .args([
             "-euc",
-            &format!("umask 022\ntrap 'exit 1' TERM\n{SWAP}"),
+            &format!("umask 022\ntrap 'exit 1' TERM\n{}", path_script(SWAP)),
             "sh",
         ])
         .args([
