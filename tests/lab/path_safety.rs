@@ -178,8 +178,8 @@ const HOME: &str = r#"file = { path = "/home/mallory/.bashrc", content = "export
     directory = { path = "/home/mallory/cache", state = "absent", recursive = true }"#;
 
 /// Changes everything that is managed, as the account would.
-const TAMPER: &str = "cd /home/mallory && rm -rf .gone* .ready .skep.* sub.link made here mine keys closed .profile old cache && \
-    { [ ! -L sub ] || rm sub; } && mkdir -p sub closed cache/deep && chmod 755 closed && echo mine >.bashrc && \
+const TAMPER: &str = "cd /home/mallory && rm -rf .gone* .ready .skep.* sub sub.link made here mine keys closed .bashrc .profile old cache && \
+    mkdir -p sub closed cache/deep && chmod 755 closed && echo mine >.bashrc && \
     printf 'umask 022\\n' >.profile && chmod 600 .profile && echo x >old && echo x >cache/deep/file && \
     ln -sfn /etc here && ln -sfn /etc mine && echo x >sub/file && chown -hR mallory:mallory .";
 
