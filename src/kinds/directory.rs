@@ -1,9 +1,11 @@
 //! `directory`: a directory with an owner, a group and a mode. Missing parents are created too,
-//! owned by root with mode 0755; existing parents stay as they are.
+//! with mode 0755, owned by root or, in a directory of another account, by that account; existing
+//! parents stay as they are.
 
 use serde::Deserialize;
 
 use super::{AbsolutePath, AccountRef, DesiredState, FileMode, Ownership};
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
     PathType, ProbeError, Query, Refusal, ResourceKind, Step,
@@ -37,23 +39,15 @@ fn default_mode() -> FileMode {
     FileMode(0o755)
 }
 
-/// Creates the directory `$1` with owner:group `$2` and mode `$3`. The directory is closed (0700)
-/// until it has its owner.
-const CREATE: &str = r#"mkdir -p -- "${1%/*}/"
-[ -d "$1" ] || mkdir -m 0700 -- "$1"
-chown -h -- "$2" "$1"
-chmod -- "$3" "$1"
-"#;
+/// Arguments: `$1` path, `$2` owner:group, `$3` mode.
+const CREATE: &str = "make_directory \"$@\"\n";
 
-const REMOVE: &str = r#"if [ -d "$1" ] && [ -n "$(ls -A -- "$1")" ]; then
-  printf '%s is not empty; recursive = true also removes its content\n' "$1" >&2
-  exit 1
-fi
-rmdir -- "$1"
-"#;
+/// Arguments: as for [`CREATE`].
+const SET: &str = "set_directory \"$@\"\n";
 
-const REMOVE_ALL: &str = r#"rm -rf --one-file-system -- "$1"
-"#;
+const REMOVE: &str = "remove_directory \"$1\"\n";
+
+const REMOVE_ALL: &str = "remove_tree \"$1\"\n";
 
 impl ResourceKind for DirectoryResource {
     const NAME: &'static str = "directory";
@@ -117,22 +111,22 @@ impl DirectoryResource {
             group: &self.group,
             mode: Some(self.mode),
         };
+        let owners = ownership.owner_and_group();
+        let arguments = [path.to_owned(), owners.clone(), self.mode.argument()];
         if before.is_none() {
-            let arguments = [
-                path.to_owned(),
-                ownership.owner_and_group(),
-                self.mode.argument(),
-            ];
             let change = Change::new(Action::Create).field(
                 "path",
                 DisplayValue::Absent,
                 DisplayValue::text(path),
             );
-            let step = Step::script(format!("make the directory {path}"), CREATE, arguments);
+            let summary = format!("make the directory {path}");
+            let step = Step::script(summary, path_script(CREATE), arguments);
             return Some(ownership.compare(None, change).step(step));
         }
         let change = ownership.compare(before, Change::new(Action::Update));
-        (!change.fields.is_empty()).then(|| change.step(ownership.step(path)))
+        let summary = format!("set owner {owners} and mode {} on {path}", self.mode);
+        let step = Step::script(summary, path_script(SET), arguments);
+        (!change.fields.is_empty()).then(|| change.step(step))
     }
 
     fn plan_absent(&self) -> Change {
@@ -146,14 +140,14 @@ impl DirectoryResource {
             return change
                 .step(Step::script(
                     format!("remove {path} with its content"),
-                    REMOVE_ALL,
+                    path_script(REMOVE_ALL),
                     [path],
                 ))
                 .note("its content is lost");
         }
         change.step(Step::script(
             format!("remove the empty directory {path}"),
-            REMOVE,
+            path_script(REMOVE),
             [path],
         ))
     }
@@ -207,7 +201,7 @@ mod tests {
         let change = trial::plan(&directory, &state(PathType::Directory, 0o755)).unwrap();
         assert_eq!(
             (change.action, trial::scripts(&change)),
-            (Action::Delete, vec![REMOVE.to_owned()])
+            (Action::Delete, vec![path_script(REMOVE)])
         );
         let absent = HostAnswers::default().with(
             Query::path("/srv/data"),

@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::{AbsolutePath, AccountRef, DesiredState, FileMode, Ownership};
+use crate::base::path_script;
 use crate::model::{
     Action, CONTENT_LIMIT, Change, DisplayValue, HostAnswers, HostContext, InvalidField,
     Observation, Operation, PathState, PathType, ProbeError, Query, Refusal, ResourceKind, Step,
@@ -49,8 +50,11 @@ fn default_mode() -> FileMode {
     FileMode(0o644)
 }
 
-const REMOVE: &str = r#"rm -f -- "$1"
-"#;
+const REMOVE: &str = "remove_file \"$1\"\n";
+
+/// Arguments: `$1` path, `$2` owner:group, `$3` mode, `$4` number of bytes of the content on
+/// standard input.
+const SET: &str = "set_file \"$@\"\n";
 
 impl ResourceKind for FileResource {
     const NAME: &'static str = "file";
@@ -170,6 +174,20 @@ impl FileResource {
         }
     }
 
+    /// Returns the step that sets owner and mode. It has the content, because a file in a directory
+    /// of another account is written anew.
+    fn set(&self) -> Step {
+        let owners = self.ownership().owner_and_group();
+        let arguments = [
+            self.path.to_string(),
+            owners.clone(),
+            self.mode.argument(),
+            self.wanted.len().to_string(),
+        ];
+        let summary = format!("set owner {owners} and mode {} on {}", self.mode, self.path);
+        Step::script(summary, path_script(SET), arguments).with_stdin(self.wanted.clone())
+    }
+
     fn plan_present(&self, before: Option<&PathState>) -> Option<Change> {
         let action = if before.is_none() {
             Action::Create
@@ -193,11 +211,7 @@ impl FileResource {
         if change.fields.is_empty() {
             return None;
         }
-        Some(change.step(if same {
-            self.ownership().step(self.path.as_str())
-        } else {
-            self.write()
-        }))
+        Some(change.step(if same { self.set() } else { self.write() }))
     }
 
     fn plan_over_link(&self, link: &PathState) -> Change {
@@ -223,7 +237,7 @@ impl FileResource {
             .field("content", DisplayValue::text(before), DisplayValue::Absent)
             .step(Step::script(
                 format!("remove {}", self.path),
-                REMOVE,
+                path_script(REMOVE),
                 [self.path.as_str()],
             ))
     }

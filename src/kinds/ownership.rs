@@ -2,7 +2,7 @@
 //! same way.
 
 use super::{AccountRef, FileMode};
-use crate::model::{Change, DisplayValue, PathState, Step};
+use crate::model::{Change, DisplayValue, PathState};
 
 /// Wanted owner, group and permission bits of a path.
 #[derive(Debug, Clone, Copy)]
@@ -70,24 +70,5 @@ impl Ownership<'_> {
     #[must_use]
     pub fn owner_and_group(&self) -> String {
         format!("{}:{}", self.owner, self.group)
-    }
-
-    /// Returns the step that sets owner, group and mode of an existing path.
-    #[must_use]
-    pub fn step(&self, path: &str) -> Step {
-        let owners = self.owner_and_group();
-        match self.mode {
-            // The owner comes first, because chown(2) clears set-user-ID bits.
-            Some(mode) => Step::script(
-                format!("set owner {owners} and mode {mode} on {path}"),
-                "chown -h -- \"$2\" \"$1\"\nchmod -- \"$3\" \"$1\"\n",
-                [path.to_owned(), owners, mode.argument()],
-            ),
-            None => Step::script(
-                format!("set owner {owners} on {path}"),
-                "chown -h -- \"$2\" \"$1\"\n",
-                [path.to_owned(), owners],
-            ),
-        }
     }
 }

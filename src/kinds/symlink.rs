@@ -4,6 +4,7 @@
 use serde::Deserialize;
 
 use super::{AbsolutePath, AccountRef, DesiredState, Ownership};
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, PathState,
     PathType, ProbeError, Query, Refusal, ResourceKind, Step,
@@ -35,19 +36,9 @@ pub struct SymlinkResource {
 
 /// Arguments: `$1` link, `$2` target, `$3` owner:group. The link is created beside its place and
 /// moved over it, and is therefore never missing.
-const LINK: &str = r#"[ -d "${1%/*}/" ] || {
-  printf 'the directory %s is not there\n' "${1%/*}/" >&2
-  exit 1
-}
-beside="${1%/*}/.skep-link-$$"
-trap 'rm -f -- "$beside"' EXIT
-ln -s -- "$2" "$beside"
-chown -h -- "$3" "$beside"
-mv -f -T -- "$beside" "$1"
-"#;
+const LINK: &str = "make_link \"$@\"\n";
 
-const REMOVE: &str = r#"[ ! -L "$1" ] || rm -f -- "$1"
-"#;
+const REMOVE: &str = "remove_link \"$1\"\n";
 
 impl ResourceKind for SymlinkResource {
     const NAME: &'static str = "symlink";
@@ -115,7 +106,7 @@ impl SymlinkResource {
         ];
         Step::script(
             format!("link {} to {}", self.path, self.target),
-            LINK,
+            path_script(LINK),
             arguments,
         )
     }
@@ -140,12 +131,9 @@ impl SymlinkResource {
         if change.fields.is_empty() {
             return None;
         }
-        let step = if same_target {
-            self.ownership().step(self.path.as_str())
-        } else {
-            self.link_step()
-        };
-        Some(change.step(step))
+        // The link is made anew if only its owner differs: its name may lead to something else when
+        // the owner is set.
+        Some(change.step(self.link_step()))
     }
 
     fn plan_absent(&self, link: Option<&PathState>) -> Change {
@@ -156,7 +144,7 @@ impl SymlinkResource {
             .field("target", DisplayValue::Text(target), DisplayValue::Absent)
             .step(Step::script(
                 format!("remove the link {}", self.path),
-                REMOVE,
+                path_script(REMOVE),
                 [self.path.as_str()],
             ))
     }
@@ -219,10 +207,8 @@ mod tests {
         let owner: SymlinkResource = trial::kind("path = '/l'\ntarget = '/srv'\nowner = 'web'");
         let update = trial::plan(&owner, &at(link_to("/srv"))).unwrap();
         assert_eq!(trial::fields(&update), ["owner: root => web"]);
-        assert!(
-            !trial::scripts(&update)[0].contains("ln -s"),
-            "only the owner differs"
-        );
+        // The link is made anew, because its name may lead to something else meanwhile.
+        assert_eq!(trial::arguments(&update), [["/l", "/srv", "web:root"]]);
     }
 
     #[test]

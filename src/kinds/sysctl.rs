@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
 use super::{AbsolutePath, DesiredState};
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, WriteFile,
@@ -53,8 +54,7 @@ if ! printf '%s\n' "$2" 2>/dev/null >"$1"; then
 fi
 "#;
 
-const REMOVE: &str = r#"rm -f -- "$1"
-"#;
+const REMOVE: &str = "remove_file \"$1\"\n";
 
 impl ResourceKind for SysctlResource {
     const NAME: &'static str = "sysctl";
@@ -246,7 +246,11 @@ impl SysctlResource {
         Some(if goes {
             change
                 .field(&path, shown, DisplayValue::Absent)
-                .step(Step::script(format!("remove {path}"), REMOVE, [path]))
+                .step(Step::script(
+                    format!("remove {path}"),
+                    path_script(REMOVE),
+                    [path],
+                ))
         } else {
             change
                 .field(&path, shown, DisplayValue::Lines(rest.clone()))

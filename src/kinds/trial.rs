@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::{Command, Stdio};
 
 use crate::inventory::Roster;
@@ -303,9 +303,8 @@ pub(super) fn perform(change: &Change) -> Result<(), String> {
                 run(&script.script, &script.arguments, &script.stdin, &[])?;
             }
             Operation::WriteFile(file) => {
-                std::fs::write(&file.path, &file.content).map_err(|error| error.to_string())?;
-                std::fs::set_permissions(&file.path, std::fs::Permissions::from_mode(file.mode))
-                    .unwrap();
+                let (script, arguments) = file.script();
+                run(&script, &arguments, &file.content, &[])?;
             }
             other => panic!("{other:?} cannot be performed here"),
         }

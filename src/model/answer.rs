@@ -250,6 +250,14 @@ pub enum ProbeError {
     /// may get the answer.
     #[error("{0}")]
     Elsewhere(String),
+    /// Root does not follow the path, because another account controls a name in it.
+    #[error("{why}")]
+    UnsafePath {
+        /// Component of the path, and its owner.
+        why: String,
+        /// Remedy to try.
+        hint: String,
+    },
     /// The kind cannot use the answer, e.g. because the path has another type than the kind
     /// manages.
     #[error("{0}")]

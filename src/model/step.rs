@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{DeployStack, RegistryCredentials, WaitForConvergence};
+use crate::base::path_script;
 use crate::names::HostName;
 
 /// Default time limit of a step: two minutes.
@@ -28,7 +29,7 @@ pub enum Operation {
     /// starts with `set -eu`, `LC_ALL=C.UTF-8` and `umask 022`. A status other than 0 fails the
     /// step, and its stderr is shown.
     Script(RunScript),
-    /// Writes a file: writes to a temporary name in the same folder, sets owner and mode, syncs,
+    /// Writes a file: writes it in a private folder beside its place, sets owner and mode, syncs,
     /// and renames it over the old file.
     WriteFile(WriteFile),
     /// Calls an Engine's API.
@@ -181,6 +182,21 @@ pub struct WaitForValue {
     pub equals: serde_json::Value,
     /// Time limit; the step fails when it is exceeded.
     pub deadline: Duration,
+}
+
+impl WriteFile {
+    /// Returns the script that replaces the file in one move, and its arguments. Its standard input
+    /// is the content. `src/base/safe_paths/path_steps.sh` has the function.
+    #[must_use]
+    pub fn script(&self) -> (String, Vec<String>) {
+        let arguments = vec![
+            self.path.clone(),
+            format!("{}:{}", self.owner, self.group),
+            format!("{:04o}", self.mode),
+            self.content.len().to_string(),
+        ];
+        (path_script("write_file \"$@\"\n"), arguments)
+    }
 }
 
 impl Step {

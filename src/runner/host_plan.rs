@@ -56,6 +56,10 @@ fn failure(error: &ExamineError) -> Outcome {
             hint: "repair that host, or run `skep apply`, which reads this host again after it"
                 .into(),
         },
+        ExamineError::Probe(ProbeError::UnsafePath { why, hint }) => Outcome::Failed {
+            why: why.clone(),
+            hint: hint.clone(),
+        },
         ExamineError::Probe(error) => Outcome::Failed {
             why: error.to_string(),
             hint:

@@ -15,6 +15,7 @@ mod fallback;
 mod layers;
 mod output;
 mod panics;
+mod path_scripts;
 mod playbook;
 mod providers;
 #[path = "../proxy/mod.rs"]

@@ -28,7 +28,7 @@ const HOSTS: [&str; 3] = ["docker01", "docker02", "docker03"];
 const GATHER: &str = "skep-";
 /// The second reading of a host.
 const VERIFY: &str = "(verify)";
-const RECORD: &str = "only a part of the record arrived";
+const RECORD: &str = "ensure_directory \"${1%/*}\" 0:0 0700";
 const RELEASE: &str = "echo released";
 
 /// Returns true if the command belongs to this part.

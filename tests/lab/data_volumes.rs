@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::path_safety;
 use crate::skep::root;
 use crate::small_image::make_small_image;
 use crate::test_lab::TestLab;
@@ -175,4 +176,5 @@ fn data_volume_guard() {
         .says("the data that docker02 still has in /srv/db is no longer the volume db");
     wait_until_running_on(&lab, "docker03");
     lab.run("check", &three, &[]).exits(0);
+    path_safety::a_container_does_not_lead_the_marker_away(&lab, "docker03", &three);
 }

@@ -131,7 +131,7 @@ fn paths(lab: &TestLab) {
     );
     lab.run("apply", &full, &["--yes"])
         .exits(1)
-        .says("is not empty; recursive = true");
+        .says("is not empty: recursive = true");
     lab.on(NODE, "test -e /srv/keep/x");
 }
 

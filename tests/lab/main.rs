@@ -34,6 +34,7 @@ mod login_shells;
 mod node_rebuild;
 mod node_snapshot;
 mod old_engine;
+mod path_safety;
 mod plays;
 #[path = "../proxy/mod.rs"]
 mod proxy;

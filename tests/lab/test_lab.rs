@@ -179,7 +179,7 @@ impl TestLab {
 
     /// Returns a command that enters a node without skep: a container by Docker, a virtual machine
     /// by `ssh`.
-    fn shell(&self, node: &str, script: &str) -> Command {
+    pub fn shell(&self, node: &str, script: &str) -> Command {
         let table = self.table();
         let Some(port) = table["hosts"][node].get("port") else {
             let mut command = Command::new("docker");

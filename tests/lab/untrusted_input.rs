@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::path_safety;
 use crate::skep::{Said, skep};
 use crate::test_lab::TestLab;
 
@@ -222,7 +223,7 @@ fn unwritable_and_unusual_paths(lab: &TestLab) {
         ),
         (
             r#"symlink = { path = "/srv/missing/l", target = "x" }"#.into(),
-            "the directory /srv/missing/ is not there",
+            "the directory /srv/missing is not there",
         ),
         (
             r#"file = { path = "/srv/plain/f", content = "x" }"#.into(),
@@ -371,4 +372,6 @@ fn untrusted_input_is_escaped() {
     unwritable_and_unusual_paths(&lab);
     lock_of_killed_run(&lab);
     node_output_is_escaped(&lab);
+    path_safety::links_of_others_are_not_followed(&lab);
+    path_safety::races_are_lost_by_the_other_account(&lab);
 }

@@ -3,6 +3,7 @@
 
 use serde::Deserialize;
 
+use crate::base::path_script;
 use crate::model::{HostContext, InvalidField, Step};
 
 /// First line of an armoured key (RFC 9580, 6.2).
@@ -78,7 +79,8 @@ impl RepositoryKey {
 /// Fetches the key at the address `$1` into the file `$2`. Bare hosts have neither curl nor wget,
 /// but always have apt's own helper. A binary key is armoured, because the plan names the file
 /// before the content is known.
-const FETCH: &str = r#"mkdir -p -- "${2%/*}/"
+const FETCH: &str = r#"ensure_directory "${2%/*}" 0:0 0755
+only_root "${2%/*}"
 beside="${2%/*}/.skep-key-$$"
 trap 'rm -f -- "$beside" "$beside.text"' EXIT
 if command -v curl >/dev/null 2>&1; then
@@ -109,7 +111,7 @@ mv -f -T -- "$beside.text" "$2"
 pub(super) fn fetch(url: &str, path: &str) -> Step {
     Step::script(
         format!("fetch the key {url} into {path}"),
-        FETCH,
+        path_script(FETCH),
         [url, path],
     )
 }
@@ -133,7 +135,7 @@ mod tests {
         let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
         let key = scratch.path("keyrings/$(x).asc");
         trial::run(
-            FETCH,
+            &path_script(FETCH),
             &["https://x/$(touch pwned)".to_owned(), key.clone()],
             b"",
             &[("PATH", &path)],

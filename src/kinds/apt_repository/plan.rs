@@ -5,6 +5,7 @@ use super::super::FileMode;
 use super::super::apt::apt_step;
 use super::leftover::{self, RepositoryIdentity, SourceFileEdit};
 use super::{AptRepositoryResource, AptRepositoryState, KEYRINGS, RepositoryKey, key};
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, HostFacts, Operation, PathState, Refusal, Step, WriteFile, sha256,
 };
@@ -20,11 +21,10 @@ const UPDATE: &str = r#"patiently apt-get -q -o Dir::Etc::sourcelist="$1" -o Dir
 }
 "#;
 
-const REMOVE: &str = r#"rm -f -- "$@"
-"#;
+/// Removes all its arguments.
+const REMOVE: &str = "for file do remove_file \"$file\"; done\n";
 
-const KEYRINGS_FOLDER: &str = r#"mkdir -p -m 0755 -- "$1"
-"#;
+const KEYRINGS_FOLDER: &str = "ensure_directory \"$1\" 0:0 0755\n";
 
 const MODE: FileMode = FileMode(0o644);
 
@@ -77,7 +77,7 @@ pub(super) fn present(
             )
             .step(Step::script(
                 format!("remove the old key {old}"),
-                REMOVE,
+                path_script(REMOVE),
                 [old],
             ));
     }
@@ -120,7 +120,11 @@ pub(super) fn absent(
         change = change.field(key, DisplayValue::text("present"), DisplayValue::Absent);
         paths.push(key.clone());
     }
-    let step = Step::script(format!("remove {}", paths.join(", ")), REMOVE, &paths);
+    let step = Step::script(
+        format!("remove {}", paths.join(", ")),
+        path_script(REMOVE),
+        &paths,
+    );
     (!paths.is_empty()).then(|| change.step(step))
 }
 
@@ -146,7 +150,7 @@ fn with_key(
         Some(_) => change,
         None => change.step(Step::script(
             format!("make the directory {KEYRINGS}"),
-            KEYRINGS_FOLDER,
+            path_script(KEYRINGS_FOLDER),
             [KEYRINGS],
         )),
     };
@@ -179,7 +183,7 @@ fn with_key(
                 )
                 .step(Step::script(
                     format!("make {path} readable"),
-                    "chmod 0644 -- \"$1\"\n",
+                    path_script("keep_file \"$1\" - 0644\n"),
                     [path],
                 )),
             Some(_) => change,
@@ -221,7 +225,7 @@ fn without_leftover(change: Change, leftover: SourceFileEdit) -> Change {
             .field(&path, before, DisplayValue::Absent)
             .step(Step::script(
                 format!("remove the older entry {path}"),
-                REMOVE,
+                path_script(REMOVE),
                 [path],
             )),
         Some(after) => change

@@ -2,11 +2,12 @@
 # $4 validity of the authority in days; then the names.
 d=$1 what=$2 days=$3 authority_days=$4
 shift 4
+# An account that can replace these files has the keys of the authority.
+only_root "$d"
+make_directory "$d" 0:0 0755
+enter "$d" || give_up
 umask 077
-mkdir -p -- "$d"
-chmod 0755 -- "$d"
-t=$(mktemp -d -- "$d/.skep.XXXXXXXX")
-trap 'rm -rf -- "$t"' EXIT
+stage || give_up
 trap 'exit 1' HUP INT TERM
 names=
 for name do
@@ -22,28 +23,29 @@ done
   printf '%s\n' '[name]' 'O = skep' 'CN = authority of this directory'
   printf '%s\n' '[authority]' 'basicConstraints = critical,CA:TRUE,pathlen:0' 'keyUsage = critical,keyCertSign,cRLSign'
   printf '%s\n' 'subjectKeyIdentifier = hash'
-} >"$t/authority.cnf"
+} >./authority.cnf
 {
   printf '%s\n' '[req]' 'distinguished_name = name' 'prompt = no' '[name]' 'O = skep' 'CN = server'
   printf '%s\n' '[server]' 'basicConstraints = critical,CA:FALSE' 'keyUsage = critical,digitalSignature'
   printf '%s\n' 'extendedKeyUsage = serverAuth' "subjectAltName = ${names#,}" 'authorityKeyIdentifier = keyid'
-} >"$t/server.cnf"
+} >./server.cnf
 if [ "$what" = all ]; then
-  openssl req -x509 -sha256 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config "$t/authority.cnf" \
-    -days "$authority_days" -keyout "$t/ca.key" -out "$t/ca.crt" 2>"$t/said" || { cat "$t/said" >&2; exit 1; }
+  openssl req -x509 -sha256 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config ./authority.cnf \
+    -days "$authority_days" -keyout ./ca.key -out ./ca.crt 2>./said || { cat ./said >&2; exit 1; }
 else
-  cp -- "$d/ca.key" "$d/ca.crt" "$t/"
+  cp -- ../ca.key ../ca.crt ./
 fi
-openssl req -new -sha256 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config "$t/server.cnf" \
-  -keyout "$t/server.key" -out "$t/server.csr" 2>"$t/said" || { cat "$t/said" >&2; exit 1; }
-openssl x509 -req -sha256 -in "$t/server.csr" -CA "$t/ca.crt" -CAkey "$t/ca.key" -set_serial "0x$(openssl rand -hex 15)" \
-  -days "$days" -extfile "$t/server.cnf" -extensions server -out "$t/server.crt" 2>"$t/said" || { cat "$t/said" >&2; exit 1; }
-openssl verify -CAfile "$t/ca.crt" "$t/server.crt" >/dev/null
-chmod 0600 -- "$t/ca.key" "$t/server.key"
-chmod 0644 -- "$t/ca.crt" "$t/server.crt"
-sync -- "$t"/*.key "$t"/*.crt
+openssl req -new -sha256 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config ./server.cnf \
+  -keyout ./server.key -out ./server.csr 2>./said || { cat ./said >&2; exit 1; }
+openssl x509 -req -sha256 -in ./server.csr -CA ./ca.crt -CAkey ./ca.key -set_serial "0x$(openssl rand -hex 15)" \
+  -days "$days" -extfile ./server.cnf -extensions server -out ./server.crt 2>./said || { cat ./said >&2; exit 1; }
+openssl verify -CAfile ./ca.crt ./server.crt >/dev/null
+chmod 0600 -- ./ca.key ./server.key
+chmod 0644 -- ./ca.crt ./server.crt
+sync -- ./*.key ./*.crt
 # The authority comes first, so that a certificate is never in place without its authority.
 for file in ca.key ca.crt server.key server.crt; do
-  mv -fT -- "$t/$file" "$d/$file"
+  mv -fT -- "./$file" "../$file"
 done
-sync -- "$d"
+sync -- ..
+unstage

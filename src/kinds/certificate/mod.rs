@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::AbsolutePath;
 use super::hosts_entry::is_host_name;
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, HostFacts, InvalidField, Observation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
@@ -132,6 +133,15 @@ impl ResourceKind for CertificateResource {
     }
 
     fn plan(&self, seen: &CertificateState) -> Result<Option<Change>, Refusal> {
+        if seen.status == probe::UNSAFE {
+            return Err(Refusal {
+                why: format!(
+                    "an account other than root can replace the files in {}, and with them the key of the authority",
+                    self.directory
+                ),
+                hint: "name a directory that only root can write, as its parents, for example /etc/tls".into(),
+            });
+        }
         if seen.status == probe::NO_OPENSSL {
             // An earlier package resource of the playbook may install openssl before this step
             // runs; otherwise the step fails.
@@ -171,7 +181,7 @@ impl CertificateResource {
                     )
                     .step(Step::script(
                         format!("restrict {} to root", self.file(name)),
-                        "chown -h 0:0 -- \"$1\"\nchmod 0600 -- \"$1\"\n",
+                        path_script("keep_file \"$1\" 0:0 0600\n"),
                         [self.file(name)],
                     ));
             }
@@ -238,7 +248,7 @@ impl CertificateResource {
         };
         change.step(Step::script(
             format!("{what} in {}", self.directory),
-            ISSUE,
+            path_script(ISSUE),
             arguments,
         ))
     }

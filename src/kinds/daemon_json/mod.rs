@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 use self::document::{JsonObject, JsonValue};
 use self::merge::{KeyDifference, MergeResult};
 use crate::base::hex;
+use crate::base::path_script;
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     PathState, PathType, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step,
@@ -215,7 +216,7 @@ impl ResourceKind for DaemonJsonResource {
         let stdin = [content, document::write(&self.wanted)].concat();
         Ok(Some(
             change.step(
-                Step::script(summary, SWAP, arguments)
+                Step::script(summary, path_script(SWAP), arguments)
                     .with_stdin(stdin)
                     .with_timeout(SWAP_TIMEOUT),
             ),

@@ -4,6 +4,9 @@
 # $4 number of bytes of the new file on standard input (the record follows them)
 # $5 path for a copy of an invalid file, or empty   $6 seconds for the Engine to come back
 path=$1 record=$2 mode=$3 length=$4 keep=$5 patience=$6
+# Only root can replace names in these directories, so the names below may be used as they are.
+only_root "${path%/*}"
+only_root "${record%/*}"
 new=$path.skep-new old=$path.skep-old
 input=$(mktemp)
 trap 'rm -f -- "$input" "$new" "$record.new"' EXIT
@@ -27,10 +30,15 @@ if command -v dockerd >/dev/null 2>&1 && dockerd --help 2>/dev/null | grep -e --
     fi
 fi
 
+# The record is complete before the file changes, so that a full disk leaves both as they are.
+(umask 077 && tail -c +"$((length + 1))" "$input" >"$record.new")
 [ -z "$keep" ] || cp -p -- "$path" "$keep"
 rm -f -- "$old"
+trap 'rm -f -- "$input" "$new" "$record.new" "$old"' EXIT
 [ ! -e "$path" ] || cp -p -- "$path" "$old"
 sync -- "$new"
+# From here on, an interrupted run leaves the old file for the operator.
+trap 'rm -f -- "$input" "$new" "$record.new"' EXIT
 mv -f -- "$new" "$path"
 
 # `systemctl reload` returns once the signal is sent; the Engine reports with an event that it has
@@ -83,6 +91,5 @@ if [ "$mode" != none ] && ! { take "$mode" && taken "$mode" && answers; }; then
     exit 1
 fi
 
-(umask 077 && tail -c +"$((length + 1))" "$input" >"$record.new")
 mv -f -- "$record.new" "$record"
 rm -f -- "$old"

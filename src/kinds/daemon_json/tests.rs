@@ -357,7 +357,7 @@ fn run_swap(
     }
     let record = folder.join("var/skep/daemon.json");
     let child = Command::new("sh")
-        .args(["-euc", &format!("umask 022\n{SWAP}"), "sh"])
+        .args(["-euc", &format!("umask 022\n{}", path_script(SWAP)), "sh"])
         .args([
             &json,
             record.to_str().unwrap(),

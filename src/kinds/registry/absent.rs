@@ -9,6 +9,7 @@ use super::{
     Action, Change, DisplayValue, Refusal, RegistryResource, RegistryServerState, RegistryState,
     ResourceKind as _, Step, fingerprint,
 };
+use crate::base::path_script;
 
 impl RegistryResource {
     pub(super) fn plan_absence(&self, seen: &RegistryState) -> Result<Option<Change>, Refusal> {
@@ -30,7 +31,7 @@ impl RegistryResource {
             );
             // The folder belongs to the Engine's settings for this registry; other files in it are
             // not skep's, and the folder then stays.
-            let script = "rm -f -- \"$1\"\nrmdir --ignore-fail-on-non-empty -- \"${1%/*}\"\n";
+            let script = path_script("remove_file \"$1\"\nremove_empty_directory \"${1%/*}\"\n");
             change = change
                 .field(&path, before, DisplayValue::Absent)
                 .step(Step::script(
@@ -90,7 +91,7 @@ impl RegistryResource {
                 .field("users", DisplayValue::text(&path), DisplayValue::Absent)
                 .step(Step::script(
                     format!("remove {path}"),
-                    "rm -f -- \"$1\"\n",
+                    path_script("remove_file \"$1\"\n"),
                     [path.as_str()],
                 ));
         }

@@ -21,6 +21,7 @@ use super::cluster::default_managers;
 use super::hosts_entry::{HostsEntryResource, is_host_name};
 use super::image_name::check_image;
 use super::{AbsolutePath, DesiredState};
+use crate::base::path_script;
 use crate::kinds::registry::state::{RegistryServerState, RegistryState};
 use crate::model::{
     Action, Change, DisplayValue, HostAnswers, HostContext, InvalidField, Observation, Operation,
@@ -272,7 +273,8 @@ impl RegistryResource {
             return Ok(change);
         }
         let folder = format!("/etc/docker/certs.d/{}:{}", self.name, self.port);
-        let make = Step::script(format!("create {folder}"), "mkdir -p -- \"$1\"\n", [folder]);
+        let script = path_script("ensure_directory \"$1\" 0:0 0755\n");
+        let make = Step::script(format!("create {folder}"), script, [folder]);
         let write = write(&path, authority.clone(), 0o644);
         Ok(change
             .field(path, before, shown(authority))

@@ -9,6 +9,7 @@ use super::{
     Change, DisplayValue, HostName, PathType, Refusal, RegistryResource, RegistryServerState, Step,
     fingerprint, htpasswd, write,
 };
+use crate::base::path_script;
 use crate::model::{
     Action, DockerCall, GeneratedValue, Operation, STEP_TIMEOUT, WaitForValue, docker_filters,
 };
@@ -45,7 +46,7 @@ impl RegistryResource {
                 let path = self.directory.as_str();
                 let make = Step::script(
                     format!("create {path}"),
-                    "mkdir -p -- \"$1\"\nchmod 0700 -- \"$1\"\n",
+                    path_script("make_directory \"$1\" 0:0 0700\n"),
                     [path],
                 );
                 change = change

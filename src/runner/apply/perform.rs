@@ -137,41 +137,18 @@ async fn run(permit: &Permit, host: &ConnectedHost, exec: Exec) -> Result<(), St
     Err(StepError::Failed { said })
 }
 
-/// Writes a file atomically. The size is checked before the rename, since a dropped connection
-/// truncates standard input.
-const WRITE_FILE: &str = r#"d=$(dirname -- "$1")
-umask 077
-[ -e "$d" ] || { printf 'the directory %s is not there\n' "$d" >&2; exit 1; }
-[ -d "$d" ] || { printf '%s is not a directory\n' "$d" >&2; exit 1; }
-t=$(mktemp -- "$d/.skep.XXXXXXXX")
-trap 'rm -f -- "$t"' EXIT
-cat >"$t"
-[ "$(stat -c %s -- "$t")" = "$5" ] || { echo "only a part of the content arrived" >&2; exit 1; }
-chown -- "$2:$3" "$t"
-chmod -- "$4" "$t"
-sync -- "$t"
-[ ! -d "$1" ] || { printf '%s is a directory\n' "$1" >&2; exit 1; }
-mv -fT -- "$t" "$1"
-trap - EXIT
-sync -- "$d""#;
-
 async fn write_file(
     permit: &Permit,
     host: &ConnectedHost,
     file: &WriteFile,
 ) -> Result<(), StepError> {
+    let (script, arguments) = file.script();
     run(
         permit,
         host,
         Exec {
-            script: format!("{PRELUDE}{WRITE_FILE}").into(),
-            arguments: vec![
-                file.path.clone(),
-                file.owner.clone(),
-                file.group.clone(),
-                format!("{:04o}", file.mode),
-                file.content.len().to_string(),
-            ],
+            script: format!("{PRELUDE}{script}").into(),
+            arguments,
             stdin: file.content.clone(),
             timeout: STEP_TIMEOUT,
             ..Exec::root("")

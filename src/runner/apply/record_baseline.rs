@@ -9,6 +9,7 @@ use super::locks::HostLocks;
 use super::perform::perform;
 use super::permit::Permit;
 use super::step_error::StepError;
+use crate::base::path_script;
 use crate::model::{DefinitionDigest, Step};
 use crate::names::HostName;
 use crate::runner::applied_record::{AppliedRecord, PATH};
@@ -18,18 +19,10 @@ use crate::runner::outcome::{HostOutcome, Outcome, RunSummary};
 use crate::runner::run_plan::RunPlan;
 use crate::runner::{BaselineEntry, Fleet, TaskPanic, fan_out};
 
-/// Writes the record atomically, readable by root only. The size is checked before the rename,
-/// since a dropped connection truncates standard input.
-const WRITE: &str = r#"umask 077
-d=$(dirname -- "$1")
-mkdir -p -- "$d"
-t=$(mktemp -- "$d/.applied.XXXXXXXX")
-trap 'rm -f -- "$t"' EXIT
-cat >"$t"
-[ "$(stat -c %s -- "$t")" = "$2" ] || { echo "only a part of the record arrived" >&2; exit 1; }
-sync -- "$t"
-mv -fT -- "$t" "$1"
-trap - EXIT"#;
+/// Writes the record `$1` of `$2` bytes, readable by root only.
+const WRITE: &str = r#"ensure_directory "${1%/*}" 0:0 0700
+write_file "$1" 0:0 0600 "$2"
+"#;
 
 /// Knowledge about one host before any change.
 pub(super) struct PriorRecord {
@@ -138,7 +131,7 @@ async fn write(
     locks.hold(permit, &host, fleet.events()).await?;
     let step = Step::script(
         "record the applied resources",
-        WRITE,
+        path_script(WRITE),
         [PATH.to_owned(), content.len().to_string()],
     );
     perform(permit, fleet, &host, &step.with_stdin(content)).await

@@ -6,8 +6,17 @@
 
 use std::fmt::Write as _;
 
-use crate::base::sh_quote;
+use std::collections::BTreeSet;
+
+use super::parse::ABSENT;
+use crate::base::{path_walk, script_without_comments, sh_quote};
 use crate::model::{CONTENT_LIMIT, ShellQuery};
+
+/// Reading of paths; see the file.
+const PATHS: &str = include_str!("paths.sh");
+
+/// Fields of a path for `find -printf`, behind its name.
+const PATH_FORMAT: &str = r"%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l";
 
 /// A part of the script whose output is framed and parsed as one.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +93,7 @@ pub(super) fn text(marker: &str, sections: &[ScriptSection<'_>]) -> String {
         "e=$( {{ \"$@\" </dev/null >&3; }} 2>&1 ); s=$?; printf '\\n%s end %s %s\\n%s\\n%s done %s\\n' {marker} \"$i\" \"$s\" \"$e\" {marker} \"$i\"; }}"
     );
     script.push_str("exec 3>&1\n");
+    script.push_str(&path_functions(sections));
     for (index, section) in sections.iter().enumerate() {
         // Functions are defined one by one, so that a failing probe fails alone.
         let _ = writeln!(
@@ -99,11 +109,7 @@ fn body(section: &ScriptSection<'_>) -> String {
     match section {
         ScriptSection::Paths(queries) => stat_paths(queries.iter().map(|(path, _)| *path)),
         ScriptSection::Content(path, _) => {
-            let path = sh_quote(path);
-            format!(
-                "if [ -f {path} ] && [ ! -L {path} ]; then head -c {} -- {path}; fi",
-                CONTENT_LIMIT + 1
-            )
+            format!("file_content {} {}", sh_quote(path), CONTENT_LIMIT + 1)
         }
         ScriptSection::Packages(queries) => show_packages(queries.iter().map(|(name, _)| *name)),
         ScriptSection::Units(queries) => show_units(queries.iter().map(|(name, _)| *name)),
@@ -112,12 +118,44 @@ fn body(section: &ScriptSection<'_>) -> String {
 }
 
 fn stat_paths<'a>(paths: impl Iterator<Item = &'a str>) -> String {
-    let format = r"%p\0%y\t%m\t%u\t%U\t%g\t%G\t%s\t%T@\t%l\0";
+    format!("path_states {}", list(paths))
+}
+
+/// Returns the functions that read paths, if a section needs them, and the search for directories
+/// above the paths that root must not simply pass through.
+fn path_functions(sections: &[ScriptSection<'_>]) -> String {
+    let mut above = BTreeSet::new();
+    let mut walks = false;
+    for query in sections.iter().flat_map(ScriptSection::queries) {
+        match query {
+            ShellQuery::Path { path, .. } => above.extend(directories_above(path)),
+            ShellQuery::Holding { .. } | ShellQuery::Catalogue { .. } => walks = true,
+            _ => {}
+        }
+    }
+    if above.is_empty() && !walks {
+        return String::new();
+    }
+    let suspects = if above.is_empty() {
+        String::new()
+    } else {
+        format!(
+            "$(find {} -maxdepth 0 \\( -type l -o ! -uid 0 ! -uid \"$own_uid\" -o -perm /022 \\) -print 2>/dev/null)",
+            list(above.into_iter())
+        )
+    };
     format!(
-        "find {} -maxdepth 0 -printf {}",
-        list(paths),
-        sh_quote(format)
+        "{}{}line_end='\n'\npath_format={}\nsuspects={suspects}\n",
+        path_walk(),
+        script_without_comments(PATHS),
+        sh_quote(PATH_FORMAT)
     )
+}
+
+/// Returns the directories above a path, from `/` down.
+fn directories_above(path: &str) -> impl Iterator<Item = &str> {
+    let ends = path.match_indices('/').map(|(end, _)| end);
+    ends.map(|end| if end == 0 { "/" } else { &path[..end] })
 }
 
 fn show_packages<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -186,19 +224,22 @@ fn single(query: &ShellQuery) -> String {
         // The layout of registry 2's storage (distribution's docs/spec): a tag is a file that holds
         // a digest.
         ShellQuery::Catalogue { directory } => {
-            let directory = sh_quote(directory);
+            let inside = format!("{directory}/docker/registry/v2/repositories");
+            // dd(1) does not follow a link that takes the place of a file.
             format!(
-                "[ -d {directory} ] || exit 44; d={directory}/docker/registry/v2/repositories; [ -d \"$d\" ] || exit 0; \
-                 find \"$d\" -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' -exec head -c 200 -- {{}} \\; -exec echo \\;"
+                "{}{}find . -path '*/_manifests/tags/*/current/link' -type f -printf '%P\\t' \
+                 -execdir dd if={{}} iflag=nofollow,nonblock,count_bytes bs=200 count=200 status=none \\; -exec echo \\;",
+                enter(directory, ABSENT),
+                enter(&inside, 0)
             )
         }
         // Counting stops somewhere: a database may have very many files, and whether there are any
         // is what matters.
         ShellQuery::Holding { directory } => {
-            let directory = sh_quote(directory);
             format!(
-                "[ -d {directory} ] || exit 44; find -H {directory} ! -type d ! -name .skep-volume -printf '%s\\n' | head -n 100000 | \
-                 awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'"
+                "{}find . ! -type d ! -name .skep-volume -printf '%s\\n' | head -n 100000 | \
+                 awk '{{ files++; bytes += $1 }} END {{ printf \"%.0f %.0f\\n\", files, bytes }}'",
+                enter(directory, ABSENT)
             )
         }
         ShellQuery::Program(name) => format!("command -v {} || :", sh_quote(name)),
@@ -207,6 +248,15 @@ fn single(query: &ShellQuery) -> String {
         ShellQuery::Package(name) => show_packages(std::iter::once(name.as_str())),
         ShellQuery::Unit(name) => show_units(std::iter::once(name.as_str())),
     }
+}
+
+/// Enters a directory; ends the probe with the status `absent` if it is not there, and with a reason
+/// if root does not follow its path.
+fn enter(directory: &str, absent: i32) -> String {
+    format!(
+        "status=0; enter {} || status=$?; case $status in 0) ;; 2) exit {absent} ;; *) give_up ;; esac; ",
+        sh_quote(directory)
+    )
 }
 
 /// sysctl.d(5): dots and slashes both separate, and which of them comes first does; the other is

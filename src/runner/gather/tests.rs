@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use super::{parse, script};
-use crate::model::{DirectoryUsage, HostAnswers, PathType, ShellQuery};
+use crate::model::{DirectoryUsage, HostAnswers, PathType, ProbeError, ShellQuery};
 use crate::runner::gather::output;
 
 fn ask(queries: impl IntoIterator<Item = ShellQuery>) -> HostAnswers {
@@ -101,8 +101,7 @@ fn accounts_packages_and_parameters_are_states_when_absent() {
 
 #[test]
 fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
-    // A file below something that is no directory for find's user is "not there"; a loop of links
-    // is trouble.
+    // A loop of links is trouble.
     let folder = tempfile::tempdir().unwrap();
     let one = folder.path().join("one");
     std::os::unix::fs::symlink(&one, &one).unwrap();
@@ -113,22 +112,117 @@ fn a_probe_that_fails_is_a_reason_and_not_an_absence() {
         ShellQuery::path(missing.as_str()),
     ]);
     let error = answers.path(&path).unwrap_err().to_string();
-    assert!(error.contains("Too many levels"), "{error}");
+    assert!(error.contains("too many levels"), "{error}");
     assert_eq!(
         answers.path(&missing),
         Ok(None),
         "one path's trouble is not another's"
     );
-    // A name that find writes otherwise than it was asked: whose trouble it is cannot be told.
     let odd = name(one.join("it's"));
-    assert!(
-        ask([
-            ShellQuery::path(odd.as_str()),
-            ShellQuery::path(missing.as_str())
-        ])
-        .path(&missing)
-        .is_err()
+    let answers = ask([
+        ShellQuery::path(odd.as_str()),
+        ShellQuery::path(missing.as_str()),
+    ]);
+    assert!(answers.path(&odd).is_err());
+    assert_eq!(answers.path(&missing), Ok(None));
+}
+
+/// A directory in which every account may write stands for one of another account.
+#[test]
+fn a_link_that_another_account_can_replace_is_a_reason_and_is_not_followed() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let folder = tempfile::tempdir().unwrap();
+    let name = |path: &str| folder.path().join(path).to_str().unwrap().to_owned();
+    for path in ["open", "own/real"] {
+        std::fs::create_dir_all(name(path)).unwrap();
+    }
+    std::fs::set_permissions(name("open"), std::fs::Permissions::from_mode(0o777)).unwrap();
+    std::fs::write(name("own/real/secret"), "secret").unwrap();
+    std::fs::write(name("open/shown"), "shown").unwrap();
+    symlink(name("own/real"), name("open/link")).unwrap();
+    symlink("real", name("own/link")).unwrap();
+    let paths = [
+        "open/link/secret",
+        "open/link/none",
+        "own/link/secret",
+        "open/shown",
+        "open/link",
+        "open/none/x",
+    ];
+    let answers = ask(paths.map(|path| ShellQuery::content(name(path))));
+    for path in &paths[..2] {
+        let Err(ProbeError::UnsafePath { why, hint }) = answers.path(&name(path)) else {
+            panic!("{path} was read");
+        };
+        let link = format!(
+            "root does not follow the link {} to {}, because every account may write in {}",
+            name("open/link"),
+            name("own/real"),
+            name("open")
+        );
+        assert_eq!(why, link);
+        assert!(
+            hint.contains("give the path of the directory itself"),
+            "{hint}"
+        );
+    }
+    let content = |path: &str| answers.path(&name(path)).unwrap().unwrap().content.clone();
+    assert_eq!(content("own/link/secret").as_deref(), Some(&b"secret"[..]));
+    assert_eq!(content("open/shown").as_deref(), Some(&b"shown"[..]));
+    let link = answers.path(&name("open/link")).unwrap().unwrap();
+    assert_eq!(
+        (link.kind, link.content.is_none()),
+        (PathType::Symlink, true)
     );
+    assert_eq!(answers.path(&name("open/none/x")), Ok(None));
+    for query in [
+        ShellQuery::Holding {
+            directory: name("open/link"),
+        },
+        ShellQuery::Catalogue {
+            directory: name("open/link"),
+        },
+    ] {
+        let answers = ask([query.clone()]);
+        let error = match &query {
+            ShellQuery::Holding { directory } => answers.directory_usage(directory).unwrap_err(),
+            ShellQuery::Catalogue { directory } => answers.catalogue(directory).unwrap_err(),
+            _ => unreachable!(),
+        };
+        assert!(
+            error.to_string().contains("root does not follow the link"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn tags_of_a_registry_are_read_through_no_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().to_str().unwrap().to_owned();
+    let ask_tags = || {
+        let answers = ask([ShellQuery::Catalogue {
+            directory: directory.clone(),
+        }]);
+        answers
+            .catalogue(&directory)
+            .cloned()
+            .map(|tags| tags.map(|tags| tags.len()))
+    };
+    assert_eq!(ask_tags(), Ok(Some(0)));
+    let tags = folder
+        .path()
+        .join("docker/registry/v2/repositories/a/b/_manifests/tags");
+    for (tag, link) in [("one", false), ("two", true)] {
+        let current = tags.join(tag).join("current");
+        std::fs::create_dir_all(&current).unwrap();
+        if link {
+            std::os::unix::fs::symlink("/etc/passwd", current.join("link")).unwrap();
+        } else {
+            std::fs::write(current.join("link"), format!("sha256:{}", "0".repeat(64))).unwrap();
+        }
+    }
+    assert_eq!(ask_tags(), Ok(Some(1)));
 }
 
 #[test]
