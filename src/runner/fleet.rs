@@ -9,9 +9,10 @@ use tokio::sync::OnceCell;
 
 use super::event::{Event, EventSender};
 use super::fan_out::fan_out;
+use super::gather::gather;
 use super::guard::DockerReader;
 use super::host::ConnectedHost;
-use crate::model::{DockerAnswer, SecretBytes, ValueSource};
+use crate::model::{DockerAnswer, Query, SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::transport::{Connection, TransportError};
 
@@ -181,6 +182,13 @@ impl DockerReader for Fleet {
             Ok(host) => host.engine_read(path).await,
             Err(error) => DockerAnswer::Unreachable(error.to_string()),
         }
+    }
+
+    async fn content(&self, host: &HostName, path: &str) -> Option<Vec<u8>> {
+        let host = self.host(host).await.ok()?;
+        let queries = [Query::content(path)].into();
+        let answers = gather(self, &ReadCache::default(), &host, &queries).await;
+        answers.ok()?.path(path).ok()??.content.clone()
     }
 
     fn hosts(&self) -> Vec<HostName> {

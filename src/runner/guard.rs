@@ -54,11 +54,13 @@ pub trait DisruptionGuard: DisruptionForecast {
     ) -> Vec<HostName>;
 }
 
-/// Reads from any host's Docker Engine.
+/// Reads from any host and its Docker Engine.
 #[async_trait::async_trait]
 pub trait DockerReader: Send + Sync {
     /// Makes one `GET`, never answered from a cache.
     async fn get(&self, host: &HostName, path: &str) -> DockerAnswer;
+    /// Reads a file of a host as root; `None` if it does not exist or cannot be read.
+    async fn content(&self, host: &HostName, path: &str) -> Option<Vec<u8>>;
     /// Returns all hosts of the inventory.
     fn hosts(&self) -> Vec<HostName>;
 }

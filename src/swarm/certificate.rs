@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use super::NodeRole;
+
 /// Begin and end of a certificate's validity, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct CertificateValidity {
@@ -17,13 +19,7 @@ impl CertificateValidity {
     /// Reads the first certificate of a PEM file; `None` when the text is not a certificate.
     #[must_use]
     pub fn read(pem: &[u8]) -> Option<Self> {
-        let text = std::str::from_utf8(pem).ok()?;
-        let body = text
-            .split("-----BEGIN CERTIFICATE-----")
-            .nth(1)?
-            .split("-----END")
-            .next()?;
-        let der = base64(body)?;
+        let der = first(pem)?;
         let (_, certificate, _) = element(&der)?;
         let (_, mut rest, _) = element(certificate)?;
         // The version is left out in certificates of version 1.
@@ -43,6 +39,30 @@ impl CertificateValidity {
             until: time(until_tag, until)?,
         })
     }
+}
+
+/// Returns the role that the first certificate of a PEM file gives to its node: the managers write
+/// it into the subject (`OU=swarm-manager`). `None` when the text is no certificate of a node.
+#[must_use]
+pub fn certificate_role(pem: &[u8]) -> Option<NodeRole> {
+    let der = first(pem)?;
+    let has = |word: &[u8]| der.windows(word.len()).any(|part| part == word);
+    match (has(b"swarm-manager"), has(b"swarm-worker")) {
+        (true, false) => Some(NodeRole::Manager),
+        (false, true) => Some(NodeRole::Worker),
+        _ => None,
+    }
+}
+
+/// Returns the bytes of the first certificate of a PEM file.
+fn first(pem: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(pem).ok()?;
+    let body = text
+        .split("-----BEGIN CERTIFICATE-----")
+        .nth(1)?
+        .split("-----END")
+        .next()?;
+    base64(body)
 }
 
 /// Splits off one DER element: returns its tag, its content, and the bytes after it.
@@ -130,6 +150,22 @@ mod tests {
     /// A leaf certificate followed by another one, as in swarm-node.crt; made with `openssl req
     /// -x509` and `-not_before`, `-not_after`.
     const PEM: &str = include_str!("certificate/sample.pem");
+
+    #[test]
+    fn role_is_read_from_the_subject() {
+        // The base64 of `OU=swarm-manager` and of `OU=swarm-worker`.
+        let pem = |body: &str| {
+            format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n").into_bytes()
+        };
+        let manager = pem("T1U9c3dhcm0tbWFuYWdlcg==");
+        assert_eq!(certificate_role(&manager), Some(NodeRole::Manager));
+        assert_eq!(
+            certificate_role(&pem("T1U9c3dhcm0td29ya2Vy")),
+            Some(NodeRole::Worker)
+        );
+        assert_eq!(certificate_role(PEM.as_bytes()), None);
+        assert_eq!(certificate_role(b"no certificate"), None);
+    }
 
     #[test]
     fn the_first_certificate_of_a_file_is_read() {

@@ -12,6 +12,8 @@ pub struct DockerInfo {
     pub name: String,
     /// Version of the Engine, e.g. `20.10.24`.
     pub server_version: String,
+    /// Folder of the Engine's data; empty when not known.
+    pub root_folder: String,
     /// ID of the host's own node; empty outside a swarm and while a join is half done.
     pub node_id: String,
     /// Address that the node advertises, without a port.
@@ -68,6 +70,7 @@ impl DockerInfo {
         Self {
             name: text("/Name"),
             server_version: text("/ServerVersion"),
+            root_folder: text("/DockerRootDir"),
             node_id: text("/Swarm/NodeID"),
             node_address: text("/Swarm/NodeAddr"),
             state: text("/Swarm/LocalNodeState"),

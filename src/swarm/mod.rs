@@ -20,7 +20,7 @@ mod view;
 pub use addresses::{
     HostAddresses, ManagerAddresses, SWARM_PORT, comparable, host_part, port_of, with_port,
 };
-pub use certificate::CertificateValidity;
+pub use certificate::{CertificateValidity, certificate_role};
 pub use drift::{ClusterDrift, MemberObservation, cluster_drift};
 pub use identity::NodeClaim;
 pub use info::{DockerInfo, RemoteManager};

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use base64ct::Encoding as _;
 use serde_json::json;
 
 use super::*;
@@ -34,6 +35,14 @@ impl DockerReader for ScriptedDocker {
             Some(answers) if answers.len() > 1 => answers.remove(0),
             Some(answers) => answers[0].clone(),
             None => DockerAnswer::Absent,
+        }
+    }
+
+    /// Reads a file from the answers: its content is the text of the body.
+    async fn content(&self, host: &HostName, path: &str) -> Option<Vec<u8>> {
+        match self.get(host, path).await {
+            DockerAnswer::Response { body, .. } => Some(body.as_str().unwrap().into()),
+            _ => None,
         }
     }
 
@@ -666,6 +675,36 @@ async fn restart_and_promotion_wait_for_the_end_of_a_role_change() {
                     refusal.hint
                 );
             }
+        }
+    }
+    // The certificate changes last.
+    let certificate = |role: &str| {
+        let body = base64ct::Base64::encode_string(format!("swarm-{role}").as_bytes());
+        good(json!(format!(
+            "-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+        )))
+    };
+    for (certificates, settles) in [
+        (vec![certificate("manager"), certificate("worker")], true),
+        (vec![certificate("manager")], false),
+    ] {
+        let mut info = worker("web3", "n3", "10.0.0.3", ("n1", "10.0.0.1:2377"));
+        info["DockerRootDir"] = "/srv/docker".into();
+        let engines = ScriptedDocker::default()
+            .with("docker01", "/info", [first()])
+            .with("docker02", "/info", [second()])
+            .with("docker03", "/info", [good(info)])
+            .with(
+                "docker03",
+                "/srv/docker/swarm/certificates/swarm-node.crt",
+                certificates,
+            )
+            .with("docker01", "/nodes", [listed("worker", false)]);
+        let verdict = before(&guard(false), "docker03", &restart(), &engines).await;
+        assert_eq!(verdict.is_ok(), settles, "{verdict:?}");
+        if let Err(refusal) = verdict {
+            let word = "its certificate is still that of a manager";
+            assert!(refusal.why.contains(word), "{}", refusal.why);
         }
     }
     // A promotion that is under way, before a restart.

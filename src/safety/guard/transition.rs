@@ -7,7 +7,10 @@ use super::SwarmGuard;
 use crate::model::Refusal;
 use crate::names::HostName;
 use crate::runner::DockerReader;
-use crate::swarm::{DockerStatus, NodeRole, SwarmNode};
+use crate::swarm::{DockerStatus, NodeRole, SwarmNode, certificate_role};
+
+/// Path of the node's certificate below the folder of the Engine's data.
+const CERTIFICATE: &str = "/swarm/certificates/swarm-node.crt";
 
 /// Number of readings in a row that must agree after a transition was seen.
 const CALM_READINGS: u32 = 3;
@@ -59,8 +62,20 @@ impl SwarmGuard {
         }
         let listing = self.listing(host, &mut reports, engines).await.ok()??;
         let node = listing.nodes.iter().find(|node| node.id == info.node_id)?;
-        node.is_changing_role(info.control_available)
-            .then(|| contradiction(node, info.control_available))
+        if node.is_changing_role(info.control_available) {
+            return Some(contradiction(node, info.control_available));
+        }
+        // During a demotion, all of these agree before the node has its new certificate. An Engine
+        // that starts with the old one joins the voters again.
+        let folder = Some(info.root_folder.as_str()).filter(|folder| !folder.is_empty());
+        let certificate = format!("{}{CERTIFICATE}", folder.unwrap_or("/var/lib/docker"));
+        let certificate = engines.content(host, &certificate).await?;
+        let role = certificate_role(&certificate).filter(|role| *role != node.role)?;
+        Some(format!(
+            "the managers list its node as a {}, and its certificate is still that of a {}",
+            node.role.word(),
+            role.word()
+        ))
     }
 }
 
