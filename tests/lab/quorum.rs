@@ -177,6 +177,12 @@ fn parallel_runs_take_turns(lab: &TestLab) {
         assert_eq!(code, Some(0), "{said}");
     }
     no_two_away(lab);
+    for node in nodes {
+        lab.on(
+            node,
+            "rm /etc/systemd/system/docker.service.d/slow.conf; systemctl daemon-reload",
+        );
+    }
     let configs = lab.on("docker01", "docker config ls --format '{{.Name}}'");
     assert!(
         !configs.contains("lease"),
