@@ -65,10 +65,36 @@ systemctl "$1" -- "$2"
 
 /// Arguments: `$1` is `start` or `restart`, `$2` the unit. A unit that failed too often starts
 /// again only after `reset-failed`, and so does a unit that it requires. An error begins with
-/// systemctl's own reason, then come the last errors of the unit's processes.
+/// systemctl's own reason, then come the last errors of the unit's processes. A node of a swarm is
+/// not restarted with another folder of data, which a drop-in of its unit may name.
 const START: &str = r#"if ! systemctl cat -- "$2" >/dev/null 2>&1; then
   printf 'there is no unit %s on this host; is its package installed?\n' "$2" >&2
   exit 1
+fi
+if [ "$2" = docker.service ] && systemctl is-active --quiet -- "$2" && command -v docker >/dev/null 2>&1; then
+  unset DOCKER_HOST DOCKER_CONTEXT DOCKER_TLS_VERIFY DOCKER_CERT_PATH DOCKER_API_VERSION
+  node=$(timeout 10 docker --config /nonexistent -H unix:///var/run/docker.sock info \
+    --format '{{.Swarm.LocalNodeState}} {{.DockerRootDir}}' 2>/dev/null) || node=''
+  present=${node#* } next=''
+  case $node in
+  '' | inactive*) ;;
+  *)
+    next=$(systemctl show --property=ExecStart --value -- "$2" | tr ' ' '\n' | awk '
+      found { print; exit }
+      /^(--data-root|-g)$/ { found = 1 }
+      /^--data-root=/ { sub(/^--data-root=/, ""); print; exit }') || next=''
+    next=${next%/}
+    ;;
+  esac
+  case $present/ in
+  "$next"/*) ;;
+  *)
+    if [ ! -e "$next/swarm/docker-state.json" ]; then
+      printf 'the unit names the data folder %s, but Docker Engine runs with %s: the host would lose its identity as a node of its swarm; nothing was restarted\n' "$next" "$present" >&2
+      exit 1
+    fi
+    ;;
+  esac
 fi
 required=$(systemctl show --property=Requires --value -- "$2" 2>/dev/null) || required=''
 for unit in "$2" $required; do
@@ -567,7 +593,7 @@ mod tests {
     fn failed_start(said: &str, journal: &str) -> String {
         let scratch = trial::ScratchFolder::new();
         let systemctl = format!(
-            "case \"$1\" in\ncat | reset-failed) exit 0 ;;\n\
+            "case \"$1\" in\ncat | reset-failed) exit 0 ;;\nis-active) exit 3 ;;\n\
              show) case \"$2\" in *Requires) echo 'x.socket sys.slice' ;; *) [ \"$5\" != x.socket ] || echo failed ;; esac; exit 0 ;;\n\
              *) printf '{said}' >&2; exit 1 ;;\nesac"
         );
@@ -578,6 +604,49 @@ mod tests {
         let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
         let arguments = ["start".to_owned(), "docker.service".to_owned()];
         trial::run(START, &arguments, b"", &[("PATH", &path)]).unwrap_err()
+    }
+
+    #[test]
+    fn node_is_not_restarted_with_the_data_folder_of_a_drop_in() {
+        let scratch = trial::ScratchFolder::new();
+        std::fs::create_dir_all(scratch.path("copy/swarm")).unwrap();
+        std::fs::write(scratch.path("copy/swarm/docker-state.json"), "{}").unwrap();
+        let path = format!("{}:/usr/bin:/bin", scratch.path("").trim_end_matches('/'));
+        let restart = |flags: &str, info: &str| {
+            let systemctl = format!(
+                "case \"$*\" in\n\
+                 *ExecStart*) echo '{{ path=/usr/bin/dockerd ; argv[]=/usr/bin/dockerd -H fd:// {flags} ; x=y }}' ;;\n\
+                 restart*) : >'{}' ;;\nesac",
+                scratch.path("restarted")
+            );
+            for (name, text) in [
+                ("systemctl", systemctl),
+                ("docker", format!("echo '{info}'")),
+            ] {
+                std::fs::write(scratch.path(name), format!("#!/bin/sh\n{text}\n")).unwrap();
+                trial::run("chmod 755 \"$1\"", &[scratch.path(name)], b"", &[]).unwrap();
+            }
+            let arguments = ["restart".to_owned(), "docker.service".to_owned()];
+            let ended = trial::run(START, &arguments, b"", &[("PATH", &path)]);
+            let restarted = std::fs::remove_file(scratch.path("restarted")).is_ok();
+            assert_eq!(ended.is_ok(), restarted, "{flags} {info}: {ended:?}");
+            ended
+        };
+        let node = "active /var/lib/docker";
+        for flags in [
+            "--data-root /srv/other",
+            "--data-root=/srv/other/",
+            "-g /srv/other",
+        ] {
+            let said = restart(flags, node).unwrap_err();
+            assert!(said.contains("data folder /srv/other"), "{said}");
+            restart(flags, "inactive /var/lib/docker").unwrap();
+        }
+        restart("--data-root /srv/other", "active /srv/other/165536.165536").unwrap();
+        restart("--data-root=/var/lib/docker", node).unwrap();
+        restart("--debug", node).unwrap();
+        restart("--data-root /srv/other", "").unwrap();
+        restart(&format!("--data-root {}", scratch.path("copy")), node).unwrap();
     }
 
     #[test]

@@ -202,6 +202,15 @@ fn engine_that_comes_back_as_another_node(lab: &TestLab) {
     );
     lab.run("apply", &drop_in, &["--yes"])
         .exits(1)
+        .says("lose its identity as a node of its swarm; nothing was restarted");
+    assert_eq!(lab.on(NODE, node), before);
+    // A command of the user restarts it all the same.
+    let command = playbook(
+        lab,
+        r#"command = { run = "systemctl restart docker", always = true, disturbs = "engine_restart" }"#,
+    );
+    lab.run("apply", &command, &["--yes"])
+        .exits(1)
         .says("came back as another one")
         .says("now it is in no swarm");
     lab.on(
