@@ -110,7 +110,10 @@ fn outputs() -> Vec<(&'static str, String)> {
         ("recap", recap_text(&summary, 9)),
         ("totals", plan_totals(&summary)),
         ("ignored", ignored_text(&report)),
-        ("history", history_text(&[report.clone()], &rows, true)),
+        (
+            "history",
+            history_text(std::slice::from_ref(&report), &rows, true),
+        ),
         ("table", table.text()),
         ("html", html_text(&report).unwrap()),
         ("junit", junit_text(&report, &summary)),

@@ -50,9 +50,12 @@ impl fmt::Display for LearnedHostKey {
     }
 }
 
+/// Function that receives a learned host key.
+type ListenerFn = dyn Fn(&LearnedHostKey) + Send + Sync;
+
 /// Receives each learned host key once. The default receiver ignores them.
 #[derive(Clone, Default)]
-pub struct HostKeyListener(Option<Arc<dyn Fn(&LearnedHostKey) + Send + Sync>>);
+pub struct HostKeyListener(Option<Arc<ListenerFn>>);
 
 impl HostKeyListener {
     /// Returns a listener that calls a function.
