@@ -93,6 +93,9 @@ mod tests {
             assert_eq!(path, "/info");
             self.0.clone()
         }
+        async fn content(&self, _: &HostName, _: &str) -> Option<Vec<u8>> {
+            None
+        }
         fn hosts(&self) -> Vec<HostName> {
             Vec::new()
         }
