@@ -45,7 +45,8 @@ fn replaced_managers_are_not_told_to_leave(lab: &TestLab) {
 
 /// The folder of the only manager is empty, as after a change of `data-root`.
 fn new_swarm_needs_consent(lab: &TestLab) {
-    let cluster = "docker info --format '{{.Swarm.LocalNodeState}} {{.Swarm.Cluster.ID}}'";
+    let cluster =
+        "docker info --format '{{.Swarm.LocalNodeState}} {{with .Swarm.Cluster}}{{.ID}}{{end}}'";
     let before = lab.on("docker01", cluster);
     let with_docker_stopped = |script: &str| {
         lab.on(
