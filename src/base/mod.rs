@@ -1,12 +1,18 @@
 //! Small functions that every layer uses. They know neither skep's terms nor any other module of
 //! skep.
 
+mod child_process;
 mod glob;
 mod hex;
 mod shell_quote;
+mod shell_text;
+mod token_value;
 mod whole_file;
 
+pub use child_process::{SECRET_VARIABLES, child_command};
 pub use glob::{GlobUnit, glob_matches};
 pub use hex::hex;
 pub use shell_quote::sh_quote;
+pub use shell_text::{RUN_SHELL_TEXT, RUN_SHELL_TEXT_STRICT};
+pub use token_value::{token_path_fault, token_value_fault};
 pub use whole_file::write_whole_file;

@@ -11,6 +11,7 @@ use tokio::process::Command;
 
 use super::PrivateFolder;
 use super::proxy::{DockerProxy, ProxyServer};
+use crate::base::child_command;
 use crate::transport::TransportError;
 
 /// A call of the `docker` command.
@@ -53,7 +54,7 @@ pub async fn run_client(
     let folder = PrivateFolder::new()?;
     folder.fill(&call.files)?;
     let served = ProxyServer::start(proxy.clone(), &folder)?;
-    let mut command = Command::new("docker");
+    let mut command = Command::from(child_command("docker"));
     command
         .args(&call.arguments)
         .current_dir(folder.path())

@@ -18,11 +18,14 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
     }
     // Link-local addresses carry the name of an interface: fe80::1%eth0.
     if let Some((inner, zone)) = address.split_once('%') {
-        let is_zoned = inner.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty();
-        return if is_zoned {
+        return if inner.parse::<std::net::Ipv6Addr>().is_err() {
+            Some("use an IPv4 or IPv6 address or a host name")
+        } else if is_zone(zone) {
             None
         } else {
-            Some("use an IPv4 or IPv6 address or a host name")
+            Some(
+                "write the name of a network interface after `%`: 1 to 15 letters, digits, `-`, `_` and `.`",
+            )
         };
     }
     if let Some((_, port)) = address.rsplit_once(':') {
@@ -48,6 +51,17 @@ pub(super) fn fault(address: &str) -> Option<&'static str> {
         .then_some("use an IPv4 or IPv6 address or a host name of letters, digits, `-` and `.`")
 }
 
+/// Returns true if a zone may be the name of a network interface, of at most 15 bytes in Linux
+/// (`IFNAMSIZ`). Linux allows further characters, which have a meaning for a shell: the address
+/// becomes a part of command lines.
+fn is_zone(zone: &str) -> bool {
+    (1..=15).contains(&zone.len())
+        && !zone.starts_with('-')
+        && zone
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.'))
+}
+
 fn is_host_name(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let is_label = |label: &str| {
@@ -71,6 +85,7 @@ mod tests {
             "::1",
             "2001:db8::5",
             "fe80::1%eth0",
+            "fe80::1%br-0_a.100",
             "docker01",
             "a.b-c.example.",
             "1and1.com",
@@ -97,6 +112,17 @@ mod tests {
             "exämple.org",
             "$(reboot)",
             "%eth0",
+            "fe80::1%",
+            "fe80::1%-x",
+            "fe80::1%$(reboot)",
+            "fe80::1%eth0;reboot",
+            "fe80::1%`x`",
+            "fe80::1%a b",
+            "fe80::1%a\nb",
+            "fe80::1%eth0%eth0",
+            "fe80::1%a123456789abcdef",
+            "fe80::1%é",
+            "192.168.56.1%eth0",
         ] {
             assert!(fault(address).is_some(), "{address}");
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{HostKeyPolicy, SettingOrigin, SshConfigFile, SshProxy, SshSettings, SshTarget};
+use crate::base::token_value_fault;
 use crate::diagnostic::is_secret_key;
 use crate::document::{FieldReader, TomlEntry, TomlNode};
 use crate::names::HostName;
@@ -85,7 +86,7 @@ impl ConnectionSettings {
             "agent" => self.agent = reader.boolean(node, key).or(self.agent),
             "host_keys" => self.host_keys = host_keys(reader, node).or(self.host_keys),
             "host_key_alias" => {
-                self.host_key_alias = words(reader, node, key).or(self.host_key_alias.take());
+                self.host_key_alias = alias(reader, node).or(self.host_key_alias.take());
             }
             "known_hosts" => self.known_hosts = paths(reader, entry).or(self.known_hosts.take()),
             "connect_timeout" => {
@@ -228,18 +229,40 @@ pub(super) fn hint_for(key: &str) -> Option<&'static str> {
 /// passed to ProxyCommand and sudo.
 fn user(reader: &mut FieldReader<'_>, node: &TomlNode, key: &str) -> Option<String> {
     let user = reader.string(node, key)?;
-    let strange = |letter: char| {
-        letter.is_whitespace() || letter.is_control() || "'`\"$\\;&<>|(){}".contains(letter)
-    };
-    if user.is_empty() || user.starts_with('-') || user.chars().any(strange) {
+    if let Some(fault) = token_value_fault(user) {
         reader.error(
             &node.span,
-            format!("`{user}` is not a valid login name"),
+            format!("`{user}` is not a valid login name: {fault}"),
             Some("e.g. `user = \"vagrant\"`".into()),
         );
         return None;
     }
     Some(user.to_owned())
+}
+
+/// Reads the name of a host in known hosts. The name replaces `%k` of a ProxyCommand. A pattern
+/// such as `*` or `a,b` would be learned for several hosts.
+fn alias(reader: &mut FieldReader<'_>, node: &TomlNode) -> Option<String> {
+    let alias = words(reader, node, "host_key_alias")?;
+    // `[host]:port` is the name of a server at another port than 22.
+    let plain = match alias
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+    {
+        Some((host, port)) if port.parse::<u16>().is_ok() => host,
+        _ => &alias,
+    };
+    let fault = token_value_fault(plain)
+        .or_else(|| plain.contains(',').then(|| "it contains `,`".to_owned()));
+    if let Some(fault) = fault {
+        reader.error(
+            &node.span,
+            format!("`{alias}` is not a name of a host in known hosts: {fault}"),
+            Some("e.g. `host_key_alias = \"web.example.org\"`".into()),
+        );
+        return None;
+    }
+    Some(alias)
 }
 
 /// Reads a command line or a list of hosts: any single-line text that is not empty.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{AbsolutePath, AccountName};
-use crate::base::sh_quote;
+use crate::base::{RUN_SHELL_TEXT_STRICT, sh_quote};
 use crate::model::{
     Action, Change, DisplayValue, Disruption, HostAnswers, HostContext, InvalidField, Observation,
     Operation, ProbeError, Query, Refusal, ResourceKind, STEP_TIMEOUT, ShellQuery, Step,
@@ -23,9 +23,10 @@ pub struct CommandResource {
     /// Name in messages. Default: the first 60 characters of the command.
     name: Option<String>,
     /// POSIX shell text, which ends at the first command that fails. Either `run` or `argv` is
-    /// given.
+    /// given. The text is in no list of processes.
     run: Option<String>,
-    /// Program and its arguments, taken literally, without a shell.
+    /// Program and its arguments, taken literally, without a shell. Every account of the host can
+    /// see them in the list of processes while the program runs.
     argv: Option<Vec<String>>,
     /// Path that the command creates. The command need not run if the path exists, and the path
     /// must exist after a run.
@@ -70,10 +71,6 @@ pub struct RunConditions {
     /// Exit status of `unless`.
     status: Option<i32>,
 }
-
-/// Runs the shell text `$1`.
-const RUN: &str = r#"exec sh -e -c "$1"
-"#;
 
 /// Runs a program with its arguments. The shell finds the program, because `env --` would take
 /// `NAME=value` for a variable.
@@ -285,7 +282,7 @@ impl CommandResource {
     fn step(&self) -> Step {
         let summary = format!("run {}", ResourceKind::name(self));
         let step = match (&self.run, &self.argv) {
-            (Some(run), _) => Step::script(summary, RUN, [run]),
+            (Some(run), _) => Step::script(summary, RUN_SHELL_TEXT_STRICT, [run]),
             (None, argv) => Step::script(summary, EXECUTE, argv.iter().flatten()),
         };
         let mut step = step

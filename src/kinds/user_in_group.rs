@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 use super::{AccountName, DesiredState};
+use crate::base::RUN_SHELL_TEXT;
 use crate::model::{
     Action, Change, DisplayValue, GroupState, HostAnswers, HostContext, InvalidField, Observation,
     Operation, ProbeError, Query, Refusal, ResourceKind, ShellQuery, Step, UserState,
@@ -44,9 +45,6 @@ pub struct UserInGroupState {
 const ADD: &str = r#"gpasswd --add "$1" "$2" >/dev/null
 "#;
 const REMOVE: &str = r#"gpasswd --delete "$1" "$2" >/dev/null
-"#;
-/// Arguments: `$1` the user's own shell text.
-const PROVE: &str = r#"sh -c "$1"
 "#;
 
 impl ResourceKind for UserInGroupResource {
@@ -222,7 +220,7 @@ impl UserInGroupResource {
 fn proof(name: &str, text: &str) -> Step {
     let mut step = Step::script(
         format!("prove the membership as {name}: {}", text.escape_debug()),
-        PROVE,
+        RUN_SHELL_TEXT,
         [text],
     );
     if let Operation::Script(script) = &mut step.act {
@@ -369,11 +367,16 @@ mod tests {
     #[test]
     fn proof_is_an_argument_and_fails_with_its_command() {
         let text = "test \"$(printf '%s' 'a b')\" = 'a b'".to_owned();
-        trial::run(PROVE, &[text], b"", &[]).unwrap();
+        trial::run(RUN_SHELL_TEXT, &[text], b"", &[]).unwrap();
         assert!(
-            trial::run(PROVE, &["echo no >&2; exit 3".to_owned()], b"", &[])
-                .unwrap_err()
-                .contains("no")
+            trial::run(
+                RUN_SHELL_TEXT,
+                &["echo no >&2; exit 3".to_owned()],
+                b"",
+                &[]
+            )
+            .unwrap_err()
+            .contains("no")
         );
     }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use super::error::LabError;
+use crate::base::child_command;
 
 /// Interval between two checks whether the child has ended.
 const POLL: Duration = Duration::from_millis(10);
@@ -39,7 +40,7 @@ pub(crate) struct CommandOutput {
 impl LocalCommand {
     /// Creates a command without arguments.
     pub(crate) fn new(program: &str) -> Self {
-        let mut command = Command::new(program);
+        let mut command = child_command(program);
         command.env("LC_ALL", "C.UTF-8");
         Self {
             command,

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::command::{LocalCommand, tail};
@@ -14,6 +14,7 @@ use super::docker;
 use super::error::LabError;
 use super::progress::ProgressFn;
 use super::state::{StateDirectory, write_file};
+use crate::base::child_command;
 
 /// Time limit for the first answer of dockerd, in seconds.
 const START_SECONDS: u64 = 60;
@@ -127,7 +128,7 @@ fn start(state: &StateDirectory, flags: &[&str], progress: ProgressFn<'_>) -> Re
         .map_err(LabError::file("write", &log))?;
     let errors = output.try_clone().map_err(LabError::file("write", &log))?;
     // A process group of its own: a Ctrl-C meant for skep must not stop the nodes.
-    let spawned = Command::new("dockerd")
+    let spawned = child_command("dockerd")
         .args(flags)
         .stdin(Stdio::null())
         .stdout(output)

@@ -1,9 +1,10 @@
 //! Runs `vagrant` commands that change machines: `halt`, `up`, `destroy`.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::MachineError;
+use crate::base::child_command;
 
 /// Number of tries if another Vagrant process holds the lock, and the pause between two tries in
 /// milliseconds.
@@ -19,7 +20,7 @@ pub(super) fn run(root: &Path, arguments: &[&str]) -> Result<(), MachineError> {
         folder: root.to_path_buf(),
     };
     for left in (0..LOCK_TRIES).rev() {
-        let output = Command::new("vagrant")
+        let output = child_command("vagrant")
             .args(arguments)
             .current_dir(root)
             .env("VAGRANT_CHECKPOINT_DISABLE", "1")

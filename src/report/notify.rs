@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
+use crate::base::child_command;
 use crate::drift::CheckReport;
 use crate::model::sha256;
 
@@ -66,7 +67,7 @@ pub fn fingerprint(report: &CheckReport) -> String {
 /// # Errors
 /// [`NotifyError`]; the command is killed when it takes longer than `NOTIFY_TIMEOUT`.
 pub async fn notify(command: &str, report: &[u8]) -> Result<(), NotifyError> {
-    let mut child = Command::new("sh")
+    let mut child = Command::from(child_command("sh"))
         .arg("-c")
         .arg(command)
         .stdin(Stdio::piped())

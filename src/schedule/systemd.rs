@@ -3,10 +3,10 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::{MARK, Schedule, UnitName, service, timer};
-use crate::base::write_whole_file;
+use crate::base::{child_command, write_whole_file};
 
 /// Folder of an administrator's units.
 pub const FOLDER: &str = "/etc/systemd/system";
@@ -216,7 +216,7 @@ fn write(path: &Path, text: &str) -> Result<(), ScheduleError> {
 }
 
 fn systemctl(arguments: &[&str]) -> Result<String, ScheduleError> {
-    let output = Command::new("systemctl")
+    let output = child_command("systemctl")
         .args(arguments)
         .env("LC_ALL", "C")
         .stdin(Stdio::null())

@@ -72,6 +72,20 @@ pub enum TransportError {
         /// Reason.
         why: String,
     },
+    /// A value would change the meaning of a command line, of a path, or of a line of known hosts.
+    #[error("{setting} ({place}): {token} would become `{value}`, and {fault}")]
+    UnsafeValue {
+        /// Name of the setting that uses the value.
+        setting: String,
+        /// Place of the setting.
+        place: String,
+        /// Token that the value would replace, or a description of the value.
+        token: String,
+        /// The value.
+        value: String,
+        /// Reason why it is refused.
+        fault: String,
+    },
     /// A password could not be obtained.
     #[error("{setting}: {why}")]
     Secret {
@@ -279,6 +293,7 @@ impl TransportError {
             Self::Key { .. } => "give a readable private key, or load it into ssh-agent; skep asks for its passphrase on a terminal or takes it from SKEP_KEY_PASSPHRASE".into(),
             Self::Settings { place: SettingPlace::OwnList, setting, .. } => format!("name an algorithm of the host in {setting} of the SSH configuration, or let the host offer a newer one"),
             Self::Settings { .. } => "correct that setting, or set it in the inventory, which takes precedence".into(),
+            Self::UnsafeValue { .. } => "correct the address, user or alias of the host: letters, digits and -_.:@%+=, are allowed, and it must not begin with `-`. If you did not write this value, find out who did".into(),
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
             Self::HostKeyUnknown { .. } => "compare the fingerprint with the one on the machine's console, then set host_keys = \"accept-new\" or add the key to known_hosts".into(),

@@ -162,7 +162,7 @@ impl SshNetwork {
                 let tokens = TokenValues { target, original };
                 let command = tokens
                     .replace(command)
-                    .map_err(|why| trouble("ProxyCommand", why))?;
+                    .map_err(|error| error.at("ProxyCommand", self.place(target, "proxy")))?;
                 return Ok(Route::Command(command));
             }
             SshProxy::Jump(list) => list,
@@ -322,6 +322,8 @@ fn label(target: &SshTarget) -> String {
 pub(super) mod hop {
     //! A single hop of a `ProxyJump` list.
 
+    use crate::base::token_value_fault;
+
     /// A hop: `[user@]host[:port]` or `ssh://[user@]host[:port]`.
     #[derive(Debug, PartialEq, Eq)]
     pub(crate) struct JumpHost {
@@ -359,17 +361,9 @@ pub(super) mod hop {
                     .ok_or_else(wrong)
             })
             .transpose()?;
-        let strange = |text: &str| {
-            text.is_empty()
-                || text.starts_with('-')
-                || text.chars().any(|letter| {
-                    letter.is_whitespace()
-                        || letter.is_control()
-                        || "'`\"$\\;&<>|(){}".contains(letter)
-                })
-        };
-        if strange(host) || user.is_some_and(strange) {
-            return Err(wrong());
+        let fault = token_value_fault(host).or_else(|| user.and_then(token_value_fault));
+        if let Some(fault) = fault {
+            return Err(format!("{}: {fault}", wrong()));
         }
         Ok(JumpHost {
             user: user.map(str::to_owned),

@@ -123,6 +123,7 @@ fn only_listed_modules_start_processes() {
     nowhere(
         "src",
         &[
+            "src/base/child_process.rs",
             "src/transport",
             "src/docker/command.rs",
             "src/lab",
@@ -132,8 +133,56 @@ fn only_listed_modules_start_processes() {
             "src/inventory/external/program.rs",
             "src/machine/vagrant.rs",
         ],
-        &["process::Command", "Command::new"],
+        &["process::Command", "child_command("],
     );
+}
+
+/// `child_command` removes the variables that hold the operator's passwords. A program that is
+/// started in another way would receive them.
+#[test]
+fn child_command_is_the_only_constructor_of_processes() {
+    let mut found = Vec::new();
+    for (path, text) in sources("src") {
+        if path.ends_with("src/base/child_process.rs") {
+            continue;
+        }
+        let code = code(&path, &text);
+        found.extend(process_constructors(&code).map(|line| format!("{}: {line}", path.display())));
+    }
+    assert!(
+        found.is_empty(),
+        "call base::child_command instead: {found:#?}"
+    );
+    for bypass in [
+        "let child = Command::new(\"sh\");",
+        "std::process::Command::new(program)",
+        "tokio::process::Command::new(\n    program)",
+        "use tokio::process::Command as Program;",
+        "use std::process as system;",
+        "use std::process::*;",
+    ] {
+        assert_eq!(process_constructors(bypass).count(), 1, "{bypass}");
+    }
+    for allowed in [
+        "LocalCommand::new(\"docker\")",
+        "Command::from(child_command(\"sh\"))",
+        "use tokio::process::{Child, Command};",
+    ] {
+        assert_eq!(process_constructors(allowed).count(), 0, "{allowed}");
+    }
+}
+
+/// Returns the lines that make a process without `child_command`, or rename the type.
+fn process_constructors(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter(|line| {
+        let made = line.match_indices("Command::new").any(|(position, _)| {
+            !line[..position].ends_with(|letter: char| letter.is_alphanumeric() || letter == '_')
+        });
+        let renamed = ["Command as ", "process as ", "process::*"]
+            .iter()
+            .any(|words| line.contains(words));
+        made || renamed && line.contains("process")
+    })
 }
 
 #[test]

@@ -6,10 +6,11 @@ use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use super::ExternalInventoryError;
+use crate::base::child_command;
 
 /// Time limit for a program. Vagrant needs about a second, and longer on a machine under load.
 const TIME_LIMIT: Duration = Duration::from_secs(180);
@@ -39,7 +40,7 @@ pub(super) fn run(
         .to_string_lossy()
         .into_owned();
     let line = [&[name.as_str()], arguments].concat().join(" ");
-    let mut command = Command::new(program);
+    let mut command = child_command(program);
     command
         .args(arguments)
         .stdin(Stdio::null())
@@ -114,7 +115,7 @@ fn wait(child: &mut Child, limit: Duration) -> Option<bool> {
             _ => {
                 // Kills the children too. `kill` fails only if all processes have just ended.
                 let group = format!("-{}", child.id());
-                let _ = Command::new("kill")
+                let _ = child_command("kill")
                     .args(["-KILL", "--", &group])
                     .stderr(Stdio::null())
                     .status();
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_program_is_killed_after_its_time_limit() {
-        let mut child = Command::new("sleep")
+        let mut child = child_command("sleep")
             .arg("60")
             .process_group(0)
             .spawn()

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::base::sh_quote;
+use crate::base::{RUN_SHELL_TEXT, sh_quote};
 use crate::model::{CONTENT_LIMIT, ShellQuery};
 
 /// A part of the script whose output is framed and parsed as one.
@@ -202,7 +202,11 @@ fn single(query: &ShellQuery) -> String {
             )
         }
         ShellQuery::Program(name) => format!("command -v {} || :", sh_quote(name)),
-        ShellQuery::Test { script } => format!("sh -c {} >/dev/null 2>&1", sh_quote(script)),
+        // The subshell keeps the probe's own shell, which `exec` would replace.
+        ShellQuery::Test { script } => format!(
+            "set -- {}\n( {RUN_SHELL_TEXT} ) >/dev/null 2>&1",
+            sh_quote(script)
+        ),
         ShellQuery::Path { path, .. } => stat_paths(std::iter::once(path.as_str())),
         ShellQuery::Package(name) => show_packages(std::iter::once(name.as_str())),
         ShellQuery::Unit(name) => show_units(std::iter::once(name.as_str())),

@@ -9,6 +9,7 @@ use tokio::process::Command;
 use zeroize::Zeroizing;
 
 use super::TransportError;
+use crate::base::child_command;
 
 /// Time limit of the command; a password manager may prompt its user in that time.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -24,13 +25,12 @@ pub(super) async fn first_line(
     setting: &'static str,
 ) -> Result<SecretString, TransportError> {
     let trouble = |why: String| TransportError::Secret { setting, why };
-    let mut shell = Command::new("sh");
+    let mut shell = Command::from(child_command("sh"));
     shell.args(["-c", command]).kill_on_drop(true);
     shell
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit());
-    super::hide_secrets(&mut shell);
     let output = match tokio::time::timeout(LIMIT, shell.output()).await {
         Ok(result) => result.map_err(|error| trouble(format!("sh cannot be started: {error}")))?,
         Err(_) => return Err(trouble("the command timed out".into())),

@@ -37,20 +37,6 @@ pub struct KnownSecrets {
     pub passphrase: Option<SecretString>,
 }
 
-/// Environment variables that hold secrets: the programs that skep starts do not receive them.
-const VARIABLES: &[&str] = &[
-    "SKEP_SSH_PASSWORD",
-    "SKEP_BECOME_PASSWORD",
-    "SKEP_KEY_PASSPHRASE",
-];
-
-/// Removes the secrets from the environment of a program.
-pub(super) fn hide_secrets(command: &mut tokio::process::Command) {
-    for variable in VARIABLES {
-        command.env_remove(variable);
-    }
-}
-
 /// Secrets of a run, shared by all its connections. The default has no secrets and no prompt.
 #[derive(Default)]
 pub struct SecretStore {

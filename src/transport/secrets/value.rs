@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::hide_secrets;
+use crate::base::child_command;
 use crate::model::{SecretBytes, ValueSource};
 
 /// Time limit of a program; a password manager may prompt its user in that time.
@@ -26,7 +26,7 @@ pub async fn read_value(source: &ValueSource) -> Result<SecretBytes, String> {
             .map(|value| SecretBytes::new(std::os::unix::ffi::OsStringExt::into_vec(value)))
             .ok_or_else(|| format!("it is not set; try: export {name}=...")),
         ValueSource::Command(command) => {
-            let mut shell = Command::new("sh");
+            let mut shell = Command::from(child_command("sh"));
             shell.args(["-c", command]);
             let printed = output(shell, "sh", &[]).await?;
             Ok(SecretBytes::new(without_line_break(printed)))
@@ -43,13 +43,12 @@ async fn open_age(ciphertext: &[u8], identity: Option<OsString>) -> Result<Secre
             "decrypting the file needs an identity; try: export {IDENTITY}=FILE (made by age-keygen)"
         )
     })?;
-    let mut age = Command::new("age");
+    let mut age = Command::from(child_command("age"));
     age.args(["--decrypt", "--identity"]).arg(identity);
     output(age, "age", ciphertext).await.map(SecretBytes::new)
 }
 
 async fn output(mut command: Command, program: &str, input: &[u8]) -> Result<Vec<u8>, String> {
-    hide_secrets(&mut command);
     command
         .kill_on_drop(true)
         .stdin(Stdio::piped())
@@ -131,7 +130,7 @@ mod tests {
     async fn age_files_are_decrypted_with_their_own_identity_only() {
         let folder = tempfile::tempdir().unwrap();
         let run = |program: &str, arguments: &[&str]| {
-            let output = std::process::Command::new(program)
+            let output = child_command(program)
                 .args(arguments)
                 .current_dir(folder.path())
                 .output()

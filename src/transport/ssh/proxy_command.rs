@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-use crate::transport::secrets::hide_secrets;
+use crate::base::child_command;
 
 /// Maximum number of bytes kept of the program's stderr, for messages.
 const WORDS_LIMIT: usize = 1024;
@@ -56,7 +56,7 @@ impl ProxyCommand {
     /// # Errors
     /// Fails if no shell can be started.
     pub(super) fn start(command: &str) -> io::Result<(Self, ProxyStderr)> {
-        let mut shell = Command::new("/bin/sh");
+        let mut shell = Command::from(child_command("/bin/sh"));
         shell
             .args(["-c", &format!("exec {command}")])
             .kill_on_drop(true);
@@ -64,7 +64,6 @@ impl ProxyCommand {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        hide_secrets(&mut shell);
         let mut child = shell.spawn()?;
         let words = ProxyStderr::default();
         let no_pipe = || io::Error::other("a pipe is missing");

@@ -382,10 +382,6 @@ impl SettingsOverlay<'_> {
         };
         tokens
             .path(text.trim_matches('"'))
-            .map_err(|why| TransportError::Settings {
-                setting: setting.into(),
-                place: self.file.display().to_string().into(),
-                why,
-            })
+            .map_err(|error| error.at(setting, self.file.display().to_string()))
     }
 }

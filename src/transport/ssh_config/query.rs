@@ -9,8 +9,9 @@ use tokio::process::Command;
 
 use super::TransportError;
 use super::output::HostSettings;
+use super::tokens::check_value;
+use crate::base::child_command;
 use crate::inventory::SshTarget;
-use crate::transport::secrets::hide_secrets;
 
 /// Time limit of a query; `Match exec` and name lookups may be slow.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -59,28 +60,41 @@ impl ConfigQuery<'_> {
         arguments
     }
 
+    /// Values of the host that `ssh` gets, each with its description.
+    fn values(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let target = self.target.into_iter();
+        target.flat_map(|target| {
+            let user = target
+                .is_given("user")
+                .then_some(("the user", target.user.as_str()));
+            std::iter::once(("the host", target.address.as_str())).chain(user)
+        })
+    }
+
     /// Runs the query.
     ///
     /// # Errors
-    /// [`TransportError::Settings`] with the error text of `ssh`.
+    /// [`TransportError::Settings`] with the error text of `ssh`; [`TransportError::UnsafeValue`]
+    /// for a name or user that a command line must not contain.
     pub(super) async fn run_query(&self) -> Result<ConfigQueryResult, TransportError> {
+        let place = || match self.file {
+            Some(file) => file.display().to_string(),
+            None => "~/.ssh/config".to_owned(),
+        };
         let trouble = |why: String| TransportError::Settings {
             setting: "the SSH configuration".into(),
-            place: self
-                .file
-                .map_or_else(
-                    || "~/.ssh/config".to_owned(),
-                    |file| file.display().to_string(),
-                )
-                .into(),
+            place: place().into(),
             why,
         };
-        let mut command = Command::new(self.program);
+        // `Match exec` runs a command line with these values in it.
+        for (what, value) in self.values() {
+            check_value(what, value).map_err(|error| error.at("the SSH configuration", place()))?;
+        }
+        let mut command = Command::from(child_command(self.program));
         command
             .args(self.arguments())
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        hide_secrets(&mut command);
         let output = match tokio::time::timeout(LIMIT, command.output()).await {
             Ok(Ok(output)) => output,
             Ok(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
