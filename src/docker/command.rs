@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use super::proxy::{DockerProxy, ProxyServer};
 use crate::base::child_command;
 use crate::transport::TransportError;
 
+/// `PATH` of the command. It is the same for every operator.
+const STANDARD_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A call of the `docker` command.
 #[derive(Clone)]
 pub struct ClientCall {
@@ -22,7 +26,7 @@ pub struct ClientCall {
     pub arguments: Vec<String>,
     /// Files, by their paths in that folder.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// Environment variables of the command, in addition to `PATH` and `HOME`.
+    /// Environment variables of the command, in addition to `PATH`, `HOME` and `DOCKER_...`.
     pub environment: BTreeMap<String, String>,
     /// Lets the command read this account's Docker configuration, which contains the credentials
     /// for registries.
@@ -54,7 +58,11 @@ pub async fn run_client(
     let folder = PrivateFolder::new()?;
     folder.fill(&call.files)?;
     let served = ProxyServer::start(proxy.clone(), &folder)?;
-    let mut command = Command::from(child_command("docker"));
+    proxy.confine(folder.path(), call.files.values());
+    // The command of the operator, but not the operator's `PATH`: compose files can show every
+    // variable of the command's environment.
+    let program = find_program("docker").ok_or(TransportError::NoClient)?;
+    let mut command = Command::from(child_command(program));
     command
         .args(&call.arguments)
         .current_dir(folder.path())
@@ -64,18 +72,18 @@ pub async fn run_client(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command.env_clear().envs(&call.environment);
-    for name in ["PATH", "HOME"] {
-        if let Some(value) = std::env::var_os(name).filter(|_| !call.environment.contains_key(name))
-        {
-            command.env(name, value);
-        }
-    }
     if call.own_configuration {
-        if let Some(value) = std::env::var_os("DOCKER_CONFIG") {
-            command.env("DOCKER_CONFIG", value);
+        // Programs that hold credentials need the account's own environment.
+        for name in ["PATH", "HOME", "DOCKER_CONFIG"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
         }
     } else {
-        command.env("DOCKER_CONFIG", folder.path().join(".docker"));
+        command
+            .env("PATH", STANDARD_PATH)
+            .env("HOME", folder.path())
+            .env("DOCKER_CONFIG", folder.path().join(".docker"));
     }
     // Set after the given environment, which must not redirect the command to another Engine.
     command
@@ -106,4 +114,12 @@ pub async fn run_client(
         success: output.status.success(),
         said: said.trim().to_owned(),
     })
+}
+
+/// Returns the path of a program in the operator's `PATH`.
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
 }

@@ -36,6 +36,8 @@ pub struct Inventory {
     pub(super) hosts: IndexMap<HostName, Host>,
     pub(super) groups: IndexMap<String, Group>,
     pub(super) forks: Option<usize>,
+    /// Files and folders that resources may read beside those of the playbook; canonical.
+    pub(super) allowed_paths: Vec<PathBuf>,
     /// Variables of the command line, which override a playbook's variables too.
     pub(super) extra: VariableMap,
     /// True if hosts are missing because of an error; errors that follow from that are not
@@ -48,6 +50,7 @@ struct InventoryLoader {
     diagnostics: Diagnostics,
     defaults: ConnectionSettings,
     forks: Option<usize>,
+    allowed_paths: Vec<PathBuf>,
     vars: VariableMap,
     groups: IndexMap<String, Group>,
     hosts: IndexMap<HostName, HostTable>,
@@ -129,6 +132,13 @@ impl Inventory {
         self.forks
     }
 
+    /// Returns `allowed_paths` of all files: files and folders of this machine that resources may
+    /// read beside those of the playbook. The paths are canonical.
+    #[must_use]
+    pub fn allowed_paths(&self) -> &[PathBuf] {
+        &self.allowed_paths
+    }
+
     /// Returns the variables of the command line.
     #[must_use]
     pub fn extra(&self) -> &VariableMap {
@@ -182,7 +192,14 @@ impl InventoryLoader {
             source: &document.source,
             diagnostics: &mut diagnostics,
         };
-        let sections = ["defaults", "vars", "groups", "hosts", "disposable"];
+        let sections = [
+            "defaults",
+            "vars",
+            "groups",
+            "hosts",
+            "disposable",
+            "allowed_paths",
+        ];
         for entry in document.root.as_table().unwrap_or_default() {
             if !sections.contains(&entry.key.as_str()) {
                 reader.unknown_key(entry, "an inventory", &sections);
@@ -190,6 +207,11 @@ impl InventoryLoader {
             }
             if entry.key == "disposable" {
                 disposable = reader.boolean(&entry.node, "disposable").unwrap_or(false);
+                continue;
+            }
+            if entry.key == "allowed_paths" {
+                self.allowed_paths
+                    .extend(super::allowed_paths::read(&mut reader, entry));
                 continue;
             }
             let Some(entries) = reader.table(&entry.node, &entry.key) else {
@@ -322,6 +344,7 @@ impl InventoryLoader {
             hosts,
             groups: self.groups,
             forks: self.forks,
+            allowed_paths: self.allowed_paths,
             extra,
             broken: self.broken,
         };

@@ -6,6 +6,7 @@
 //! merged.
 
 mod address;
+mod allowed_paths;
 mod external;
 mod extra;
 mod groups;

@@ -20,6 +20,11 @@ impl Inventory {
         };
         // `disposable` applies to all hosts of a file, so all chosen hosts must have it.
         written.disposable = chosen().all(|(_, host)| host.disposable);
+        written.allowed_paths = self
+            .allowed_paths
+            .iter()
+            .map(|path| path.to_string_lossy().into_owned())
+            .collect();
         // Hosts name their own groups. Groups without a chosen host are declared here, so that
         // patterns that name them stay valid.
         let named = |group: &String| chosen().any(|(_, host)| host.groups.contains(group));

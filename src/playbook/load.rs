@@ -27,25 +27,22 @@ struct PlaybookLoader {
     playbook: Playbook,
     diagnostics: Diagnostics,
     seen: HashSet<PathBuf>,
+    allowed: Vec<PathBuf>,
     /// Chain of includes down to the file that is being read: each path as named, and canonical.
     chain: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Playbook {
-    /// Loads playbooks, which run one after the other.
+    /// Loads playbooks, which run one after the other. Loads as much as possible, so that later
+    /// checks can report their errors together with the returned ones.
     ///
-    /// # Errors
-    /// All errors of all files.
-    pub fn load(paths: &[PathBuf]) -> Result<Self, Diagnostics> {
-        let (playbook, diagnostics) = Self::load_what_can_be(paths);
-        diagnostics.into_result().map(|_| playbook)
-    }
-
-    /// Loads as much as possible, so that later checks can report their errors together with the
-    /// returned ones.
+    /// `allowed` are the files and folders that resources may read beside those of the playbook.
     #[must_use]
-    pub fn load_what_can_be(paths: &[PathBuf]) -> (Self, Diagnostics) {
-        let mut loader = PlaybookLoader::default();
+    pub fn load_what_can_be(paths: &[PathBuf], allowed: &[PathBuf]) -> (Self, Diagnostics) {
+        let mut loader = PlaybookLoader {
+            allowed: allowed.to_vec(),
+            ..PlaybookLoader::default()
+        };
         for path in paths {
             loader.root(path);
         }
@@ -146,7 +143,7 @@ impl PlaybookLoader {
         let around = FileContext {
             tags,
             vars: &Arc::default(),
-            folder: &PlaybookFolder::of(path),
+            folder: &PlaybookFolder::of(path, &self.allowed),
         };
         let mut reader = FieldReader {
             source: &document.source,

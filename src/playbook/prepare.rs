@@ -34,7 +34,8 @@ pub struct PreparedRun {
 /// All errors of the inventory, the playbooks and the templates.
 pub fn prepare(request: &RunRequest) -> Result<PreparedRun, Diagnostics> {
     let (inventory, mut diagnostics) = Inventory::load_what_can_be(&request.inventory);
-    let (playbook, errors) = Playbook::load_what_can_be(&request.playbooks);
+    let (playbook, errors) =
+        Playbook::load_what_can_be(&request.playbooks, inventory.allowed_paths());
     diagnostics.extend(errors);
     let inventory = Arc::new(inventory);
     // An inventory without hosts is already reported, and errors about missing groups would only

@@ -4,12 +4,14 @@
 //!
 //! A read-only run has no [`ProxyWriter`] to pass in: a preview cannot write, by type.
 
+mod confinement;
 mod empty_swarm;
 mod overlay;
 mod planned_objects;
 mod serve;
 mod versions;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 
+use self::confinement::StackConfinement;
 pub(super) use self::serve::ProxyServer;
 pub use crate::docker::proxy::empty_swarm::EmptySwarm;
 use crate::docker::proxy::planned_objects::PlannedObjects;
@@ -90,6 +93,7 @@ pub struct DockerProxy {
     writes: Option<Arc<dyn ProxyWriter>>,
     planned: Mutex<PlannedObjects>,
     recorded: Mutex<Vec<RecordedWrite>>,
+    confinement: Mutex<StackConfinement>,
     /// First error between the proxy and the Engine: the command would only report it in words of
     /// its own.
     first_error: Mutex<Option<TransportError>>,
@@ -104,6 +108,7 @@ impl DockerProxy {
             writes: None,
             planned: Mutex::default(),
             recorded: Mutex::default(),
+            confinement: Mutex::default(),
             first_error: Mutex::default(),
         }
     }
@@ -115,6 +120,19 @@ impl DockerProxy {
             writes: Some(writes),
             ..Self::preview(reads)
         }
+    }
+
+    /// Refuses writes that contain the path of the command's folder, and objects whose data is not
+    /// the content of one of its files.
+    pub(in crate::docker) fn confine<'a>(
+        &self,
+        folder: &Path,
+        files: impl Iterator<Item = &'a Vec<u8>>,
+    ) {
+        *self
+            .confinement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = StackConfinement::new(folder, files);
     }
 
     /// Returns every write so far, in order.
@@ -201,6 +219,14 @@ impl DockerProxy {
     async fn write(&self, mut write: ProxiedWrite) -> Result<Response<Bytes>, TransportError> {
         let path = plain_path(&write.path).to_owned();
         let mut body = serde_json::from_slice(&write.body).unwrap_or(Value::Null);
+        let refusal = self
+            .confinement
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .refusal(&path, &write.body, &body);
+        if let Some(why) = refusal {
+            return Ok(message(StatusCode::FORBIDDEN, &why));
+        }
         let shown = self
             .planned
             .lock()

@@ -12,6 +12,8 @@ pub(in crate::inventory) struct GeneratedInventory {
     pub(in crate::inventory) about: String,
     /// True if the machines may be broken on purpose.
     pub(in crate::inventory) disposable: bool,
+    /// Files and folders that resources may read beside those of the playbook.
+    pub(in crate::inventory) allowed_paths: Vec<String>,
     /// Variables of all hosts.
     pub(in crate::inventory) vars: BTreeMap<String, Value>,
     /// Groups with their variables and children. A group without either is listed so that it exists
@@ -45,6 +47,14 @@ impl GeneratedInventory {
         }
         if self.disposable {
             text.push_str("disposable = true\n");
+        }
+        if !self.allowed_paths.is_empty() {
+            let paths = self.allowed_paths.iter().map(|path| path.as_str().into());
+            let _ = writeln!(
+                text,
+                "allowed_paths = {}",
+                toml(&Value::Array(paths.collect()))
+            );
         }
         if !self.vars.is_empty() {
             text.push_str("\n[vars]\n");
@@ -173,6 +183,7 @@ mod tests {
         );
         machine.vars.insert("text".into(), hostile.into());
         let written = GeneratedInventory {
+            allowed_paths: Vec::new(),
             about: "one\ntwo".into(),
             disposable: true,
             vars: BTreeMap::from([("empty".into(), json!({})), ("none".into(), Value::Null)]),

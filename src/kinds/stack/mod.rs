@@ -3,9 +3,11 @@
 //! with the state of the swarm: the plan is exact.
 
 mod absent;
+mod compose_paths;
 mod data;
 mod display;
 mod explain;
+mod interpolation;
 mod live;
 mod objects;
 mod plan;
@@ -16,11 +18,13 @@ mod specification;
 mod whole_object;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use self::compose_paths::ComposePaths;
 pub use self::live::LiveStack;
 use super::DesiredState;
 use super::cluster::{ClusterSite, ClusterState, default_managers};
@@ -238,7 +242,7 @@ impl StackResource {
         let mut compose: Vec<String> = Vec::new();
         let add =
             |files: &mut BTreeMap<String, Vec<u8>>, field: &str, name: &str, content: Vec<u8>| {
-                let parts = std::path::Path::new(name).components();
+                let parts = Path::new(name).components();
                 if !parts
                     .into_iter()
                     .all(|part| matches!(part, std::path::Component::Normal(_)))
@@ -279,11 +283,24 @@ impl StackResource {
                 context.files.template(name)?.into_bytes(),
             )?;
         }
+        let variables = self.variables()?;
+        let base = compose.first().and_then(|name| Path::new(name).parent());
+        let paths = ComposePaths {
+            files: &files,
+            variables: &variables,
+            base: base.unwrap_or(Path::new("")).to_path_buf(),
+        };
+        for name in &self.sources {
+            paths.check("sources", name)?;
+        }
+        for name in &self.templates {
+            paths.check("templates", name)?;
+        }
         Ok(StackDeployment {
             name: self.name.clone(),
             compose,
             files,
-            variables: self.variables()?,
+            variables,
             prune: self.prune,
             resolve_image: match self.resolve_image {
                 ResolveImage::Always => "always",

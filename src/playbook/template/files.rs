@@ -92,9 +92,7 @@ impl FileLoader for PlaybookFiles {
     fn template(&self, path: &str) -> Result<String, InvalidField> {
         self.ask(path);
         let folder = &self.scope.context.folder;
-        if folder.find(path).is_none() {
-            return Err(folder.missing("template", path));
-        }
+        folder.find("template", path)?;
         let template = folder.environment.get_template(path);
         let rendered = template.and_then(|template| template.render(self.scope.root()));
         let rendered = rendered.map_err(|error| self.explain(path, innermost(&error)))?;
@@ -127,7 +125,11 @@ impl PlaybookFiles {
             "",
             format!("template {name}, line {line}: {}", explained.message),
         );
-        if let Some(file) = folder.find(name).filter(|_| !text.is_empty()) {
+        if let Some(file) = folder
+            .find("template", name)
+            .ok()
+            .filter(|_| !text.is_empty())
+        {
             let source = SourceFile::new(file, text);
             let start_of_line = source
                 .text()

@@ -9,6 +9,7 @@ use minijinja::{
     AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, syntax::SyntaxConfig,
 };
 
+use super::confinement::SearchFolders;
 use crate::diagnostic::SourceFile;
 use crate::model::{CONTENT_LIMIT, InvalidField, TreeEntry, sha256};
 
@@ -17,45 +18,38 @@ const ARCHIVE_LIMIT: u64 = 1024 * 1024 * 1024;
 
 /// Folder of a playbook.
 pub(in crate::playbook) struct PlaybookFolder {
-    /// Folders to search, in order.
-    roots: Vec<PathBuf>,
+    folders: SearchFolders,
     pub(super) environment: Environment<'static>,
     read: Mutex<HashMap<PathBuf, Arc<[u8]>>>,
 }
 
 impl PlaybookFolder {
-    /// Makes the folder of a playbook's file.
-    pub(in crate::playbook) fn of(playbook: &Path) -> Arc<Self> {
-        let folder = playbook.parent().unwrap_or(Path::new("")).to_path_buf();
-        let beside = if folder.as_os_str().is_empty() {
-            PathBuf::from("..")
-        } else {
-            folder.join("..")
-        };
-        let roots = vec![
-            folder.join("templates"),
-            beside.join("templates"),
-            folder.join("files"),
-            beside.join("files"),
-            folder,
-        ];
-        let environment = environment(roots.clone());
+    /// Makes the folder of a playbook's file. `allowed` are further files and folders that its
+    /// resources may read.
+    pub(in crate::playbook) fn of(playbook: &Path, allowed: &[PathBuf]) -> Arc<Self> {
+        let folders = SearchFolders::of(playbook, allowed);
+        let environment = environment(folders.clone());
         Arc::new(Self {
-            roots,
+            folders,
             environment,
             read: Mutex::default(),
         })
     }
 
-    /// Returns the path of a file, if it exists.
-    pub(super) fn find(&self, name: &str) -> Option<PathBuf> {
-        find(&self.roots, name)
+    /// Returns the path of a file.
+    ///
+    /// # Errors
+    /// [`InvalidField`] if the file is missing, or outside of the allowed folders.
+    pub(super) fn find(&self, what: &str, name: &str) -> Result<PathBuf, InvalidField> {
+        self.folders
+            .file(name)?
+            .ok_or_else(|| self.missing(what, name))
     }
 
     /// Returns the bytes of a source file.
     pub(super) fn source(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
         let invalid = |message: String| InvalidField::new("", message);
-        let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
+        let path = self.find("file", name)?;
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(content) = read.get(&path) {
             return Ok(content.to_vec());
@@ -77,26 +71,22 @@ impl PlaybookFolder {
 
     /// Returns every entry below a folder, see [`super::tree`].
     pub(super) fn tree(&self, name: &str) -> Result<Vec<TreeEntry>, InvalidField> {
-        let found = self
-            .roots
-            .iter()
-            .map(|root| tidy(&root.join(name)))
-            .find(|path| path.is_dir());
+        let found = self.folders.directory(name)?;
         super::tree::read(&found.ok_or_else(|| self.missing("folder", name))?)
     }
 
     /// Returns the bytes of a large file, without caching them.
     pub(super) fn archive(&self, name: &str) -> Result<Vec<u8>, InvalidField> {
-        let path = self.find(name).ok_or_else(|| self.missing("file", name))?;
+        let path = self.find("file", name)?;
         super::tree::file(&path, ARCHIVE_LIMIT)
     }
 
     /// Returns the error for a missing file.
     pub(super) fn missing(&self, what: &str, name: &str) -> InvalidField {
         let places: Vec<String> = self
-            .roots
-            .iter()
-            .map(|root| tidy(&root.join(name)).display().to_string())
+            .folders
+            .candidates(name)
+            .map(|path| path.display().to_string())
             .collect();
         InvalidField::new("", format!("there is no {what} `{name}`"))
             .hint(format!("searched: {}", places.join(", ")))
@@ -105,41 +95,14 @@ impl PlaybookFolder {
 
 impl std::fmt::Debug for PlaybookFolder {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_tuple("Folder").field(&self.roots).finish()
+        formatter
+            .debug_tuple("Folder")
+            .field(&self.folders)
+            .finish()
     }
 }
 
-fn find(roots: &[PathBuf], name: &str) -> Option<PathBuf> {
-    let name = match name.strip_prefix("~/") {
-        Some(rest) => PathBuf::from(std::env::var_os("HOME")?).join(rest),
-        None => PathBuf::from(name),
-    };
-    roots
-        .iter()
-        .map(|root| tidy(&root.join(&name)))
-        .find(|path| path.is_file())
-}
-
-/// Shortens `a/../b` to `b`, for messages; a leading `..` stays.
-fn tidy(path: &Path) -> PathBuf {
-    let mut tidied = PathBuf::new();
-    for component in path.components() {
-        let can_pop = tidied
-            .components()
-            .next_back()
-            .is_some_and(|last| matches!(last, std::path::Component::Normal(_)));
-        match component {
-            std::path::Component::ParentDir if can_pop => {
-                tidied.pop();
-            }
-            std::path::Component::CurDir => {}
-            other => tidied.push(other),
-        }
-    }
-    tidied
-}
-
-fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
+fn environment(folders: SearchFolders) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     // Templates make configuration files, not web pages: nothing is escaped, whatever the
@@ -160,7 +123,11 @@ fn environment(roots: Vec<PathBuf>) -> Environment<'static> {
     // configuration it has loaded.
     environment.add_filter("sha256", |text: String| sha256(text.as_bytes()));
     environment.set_loader(move |name| {
-        let Some(path) = find(&roots, name) else {
+        let found = folders.file(name).map_err(|outside| {
+            let (message, hint) = outside.words();
+            Error::new(ErrorKind::InvalidOperation, format!("{message}; {hint}"))
+        })?;
+        let Some(path) = found else {
             return Ok(None);
         };
         let source = SourceFile::read(&path).map_err(|errors| {

@@ -1,6 +1,7 @@
 //! Templates: minijinja with strict undefined values. A string that is a single `{{ expression }}`
 //! gives the value of the expression (a list, a number, a table). Any other string gives text.
 
+mod confinement;
 mod context;
 mod convert;
 mod explain;
