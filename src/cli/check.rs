@@ -14,16 +14,16 @@ use crate::drift::{
     CheckMetadata, FilteredRun, IgnoreRules, apply_ignore_rules, assemble, earlier_certificates,
     fill_from_history, rfc3339,
 };
-use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals};
+use crate::report::{PlanStyle, document_line, ignored_text, plan_text, plan_totals, state_folder};
 use crate::runner::{ClusterCheck, run_read_only};
 use crate::safety::members;
-use crate::schedule::single_run::{SingleRunLock, state_folder};
+use crate::schedule::single_run::SingleRunLock;
 
 /// Check whether the hosts are still in sync with the playbook. Reads only; exit 3 on drift.
 #[derive(clap::Args)]
 pub(super) struct CheckArgs {
     #[command(flatten)]
-    selection: RunSelection,
+    pub(super) selection: RunSelection,
     /// Show whole diffs of files, however long.
     #[arg(long)]
     diff: bool,
@@ -47,7 +47,7 @@ pub(super) struct CheckArgs {
 pub(super) async fn run(common: &GlobalArgs, args: &CheckArgs) -> anyhow::Result<ExitStatus> {
     let screen = common.screen();
     let _single = if args.single {
-        match SingleRunLock::take(&state_folder(), &args.selection.words()) {
+        match SingleRunLock::take(state_folder().as_deref(), &args.selection.words()) {
             Ok(single) => Some(single),
             // No host was checked, so the result is not "in sync", and it is not a configuration
             // error either.

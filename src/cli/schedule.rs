@@ -11,6 +11,7 @@ use super::GlobalArgs;
 use super::check::CheckArgs;
 use super::exit_code::ExitStatus;
 use super::selection::{RunSelection, reject};
+use crate::diagnostic::{is_secret_key, touches_secret};
 use crate::inventory::is_asked_of_a_program;
 use crate::report::Screen;
 use crate::schedule::systemd::{self, ScheduleStatus};
@@ -239,8 +240,38 @@ fn arguments(screen: &Screen, args: &InstallArgs) -> anyhow::Result<Vec<String>>
         words.push(text(&readable(playbook)?)?);
     }
     // An unknown flag would fail every scheduled check.
-    CheckLine::try_parse_from(&words).context("the flags for `check`, after `--`")?;
+    let line = CheckLine::try_parse_from(&words).context("the flags for `check`, after `--`")?;
+    for extra in &line.check.selection.inventory.extra_vars {
+        refuse_secret(extra)?;
+    }
     Ok(words)
+}
+
+/// Refuses a secret in the command line of a unit: every account of this machine can read the unit
+/// and the list of processes.
+fn refuse_secret(extra: &str) -> anyhow::Result<()> {
+    let key = extra.split('=').next().unwrap_or_default();
+    anyhow::ensure!(
+        extra.starts_with('@') || !holds_secret(extra),
+        "the value of `-e {key}` is a secret, and every account of this machine could read it in the unit and in the list of processes; \
+         write it to a TOML file that only the account of --user can read (chmod 600), and give `-e @FILE`"
+    );
+    Ok(())
+}
+
+/// Returns true if a variable of the command line is named like a secret, contains such a name, or
+/// is an address with a password.
+fn holds_secret(extra: &str) -> bool {
+    let with_password = |address: &str| {
+        let authority = address.split(['/', '?', '#']).next().unwrap_or_default();
+        authority
+            .rsplit_once('@')
+            .is_some_and(|(account, _)| account.contains(':'))
+    };
+    let key = extra.split('=').next().unwrap_or_default();
+    is_secret_key(key)
+        || touches_secret(extra, &(0..extra.len()))
+        || extra.split("://").skip(1).any(with_password)
 }
 
 #[derive(Parser)]
@@ -249,7 +280,7 @@ struct CheckLine {
     #[command(flatten)]
     _common: GlobalArgs,
     #[command(flatten)]
-    _check: CheckArgs,
+    check: CheckArgs,
 }
 
 /// Returns an absolute path that is visible to the service, which has a /tmp of its own.
@@ -312,5 +343,40 @@ fn meaning(code: u8) -> &'static str {
         4 => "a host is unreachable",
         130 => "interrupted",
         _ => "not an exit code of skep",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_secret_is_refused_in_a_unit() {
+        for secret in [
+            "db_password=hunter2",
+            "DB_PASSWORD=",
+            "api-token=x",
+            "db={ password = \"x\" }",
+            "db={ user = \"u\", api_key = 'x' }",
+            "proxy=http://user:hunter2@proxy:3128/",
+            "list=[\"a\", \"https://u:p@h\"]",
+        ] {
+            let error = refuse_secret(secret).unwrap_err().to_string();
+            assert!(
+                error.contains("chmod 600") && !error.contains("hunter2"),
+                "{error}"
+            );
+        }
+        for plain in [
+            "version=1.2",
+            "registry=docker01:5000",
+            "url=https://example.org/a@b:c",
+            "mail=ann@example.org",
+            "@secrets.toml",
+            "@password.toml",
+        ] {
+            assert!(refuse_secret(plain).is_ok(), "{plain}");
+        }
     }
 }

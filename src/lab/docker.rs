@@ -40,14 +40,17 @@ where
     docker(seconds, arguments)
 }
 
-/// Takes a machine-wide lock, which is held until the result is dropped. If the lock file belongs
-/// to another user, the command runs without the lock: the lock only makes a rare fault rarer.
+/// Lock of the whole machine. Only root can write to its folder: in `/tmp`, any account could
+/// create the file first, and hold its lock.
+const TURN_FILE: &str = "/run/skep-lab-docker.lock";
+
+/// Takes the lock of the machine, which is held until the result is dropped. An account that cannot
+/// open the file runs the command without the lock: the lock only makes a rare fault rarer.
 fn turn() -> Option<File> {
-    let path = std::env::temp_dir().join("skep-lab-docker.lock");
     let file = OpenOptions::new()
         .create(true)
         .append(true)
-        .open(path)
+        .open(TURN_FILE)
         .ok()?;
     file.lock().ok()?;
     Some(file)

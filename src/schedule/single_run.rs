@@ -21,6 +21,13 @@ pub enum SingleRunError {
     /// Another run of this check is active.
     #[error("the same check still runs, so this one was not started (--single; lock {})", .0.display())]
     Running(PathBuf),
+    /// There is no folder for the lock. A folder below `/tmp` would not do: any account could
+    /// create it first, and hold the lock.
+    #[error(
+        "--single needs a folder for its lock, and neither XDG_STATE_HOME nor HOME is an absolute path; \
+         try: XDG_STATE_HOME=/var/lib/skep-check skep check --single ..."
+    )]
+    NoFolder,
     /// The lock cannot be used.
     #[error("cannot lock {}: {error}; set XDG_STATE_HOME to a folder that can be written", path.display())]
     Unusable {
@@ -33,10 +40,12 @@ pub enum SingleRunError {
 
 impl SingleRunLock {
     /// Takes the lock of this check without waiting. Checks with the same `what` share a lock.
+    /// `folder` is the state folder, if there is one.
     ///
     /// # Errors
     /// [`SingleRunError`].
-    pub fn take(folder: &Path, what: &[String]) -> Result<Self, SingleRunError> {
+    pub fn take(folder: Option<&Path>, what: &[String]) -> Result<Self, SingleRunError> {
+        let folder = folder.ok_or(SingleRunError::NoFolder)?;
         let mut hasher = Sha256::new();
         for word in what {
             // The length keeps "ab","c" and "a","bc" apart.
@@ -62,11 +71,4 @@ impl SingleRunLock {
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
-}
-
-/// Returns the folder of the locks: `$XDG_STATE_HOME/skep`, or `~/.local/state/skep` (XDG Base
-/// Directory Specification).
-#[must_use]
-pub fn state_folder() -> PathBuf {
-    crate::report::state_folder().unwrap_or_else(|| std::env::temp_dir().join("skep"))
 }

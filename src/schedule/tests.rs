@@ -152,12 +152,14 @@ fn names_are_files_of_one_folder() {
 fn the_same_check_runs_once_and_another_beside_it() {
     let folder = tempfile::tempdir().unwrap();
     let what = |text: &str| vec![text.to_owned()];
-    let first = SingleRunLock::take(folder.path(), &what("web2py")).unwrap();
+    let first = SingleRunLock::take(Some(folder.path()), &what("web2py")).unwrap();
     assert!(matches!(
-        SingleRunLock::take(folder.path(), &what("web2py")),
+        SingleRunLock::take(Some(folder.path()), &what("web2py")),
         Err(SingleRunError::Running(_))
     ));
-    let _other = SingleRunLock::take(folder.path(), &what("other")).unwrap();
+    let _other = SingleRunLock::take(Some(folder.path()), &what("other")).unwrap();
     drop(first);
-    assert!(SingleRunLock::take(folder.path(), &what("web2py")).is_ok());
+    assert!(SingleRunLock::take(Some(folder.path()), &what("web2py")).is_ok());
+    let error = SingleRunLock::take(None, &what("web2py")).unwrap_err();
+    assert!(error.to_string().contains("XDG_STATE_HOME"), "{error}");
 }
