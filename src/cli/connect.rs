@@ -8,7 +8,9 @@ use crate::model::{SecretBytes, ValueSource};
 use crate::names::HostName;
 use crate::report::{Screen, literal};
 use crate::runner::Connector;
-use crate::transport::{ConnectOptions, Connection, SshNetwork, TransportError, read_value};
+use crate::transport::{
+    ConnectOptions, Connection, HostKeyListener, SshNetwork, TransportError, read_value,
+};
 
 /// Connects to hosts with the settings of the inventory and the SSH configuration.
 pub(super) struct SshConnector {
@@ -56,8 +58,13 @@ impl SshConnector {
             .hosts()
             .map(|(_, host)| login.apply(&host.target))
             .collect::<anyhow::Result<Vec<_>>>()?;
+        let screen_of_keys = screen.clone();
         let options = ConnectOptions {
             secrets: login.secrets(screen)?,
+            host_key_listener: HostKeyListener::new(move |key| {
+                let text = format!("{}: {key}", key.host);
+                screen_of_keys.note(&literal(&text));
+            }),
             ..ConnectOptions::default()
         };
         let network = SshNetwork::new(options, targets.iter().cloned()).on_warning(warn);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use secrecy::SecretString;
 
-use crate::inventory::{SshConfigFile, SshTarget};
-use crate::report::Screen;
+use crate::inventory::{HostKeyPolicy, SettingOrigin, SshConfigFile, SshTarget};
+use crate::report::{Screen, literal};
 use crate::transport::{KnownSecrets, SecretPrompt, SecretStore};
 
 /// Options for the login on hosts.
@@ -17,6 +17,11 @@ pub(super) struct LoginArgs {
     #[arg(short = 'F', long = "ssh-config", value_name = "FILE")]
     pub ssh_config: Option<PathBuf>,
 
+    /// Policy for host keys that are not known: `strict`, `ask` or `accept-new` [default: host_keys
+    /// of the inventory]
+    #[arg(long, value_name = "POLICY", value_parser = host_keys)]
+    pub host_keys: Option<HostKeyPolicy>,
+
     /// Ask once for the login password [env: SKEP_SSH_PASSWORD]
     #[arg(short = 'k', long)]
     pub ask_pass: bool,
@@ -24,6 +29,15 @@ pub(super) struct LoginArgs {
     /// Ask once for the sudo password [env: SKEP_BECOME_PASSWORD]
     #[arg(short = 'K', long)]
     pub ask_become_pass: bool,
+}
+
+fn host_keys(word: &str) -> Result<HostKeyPolicy, String> {
+    let known = HostKeyPolicy::NAMES;
+    let found = known.iter().find(|(name, _)| *name == word);
+    found.map(|(_, policy)| *policy).ok_or_else(|| {
+        let names = known.map(|(name, _)| name);
+        format!("the policies are {}", names.join(", "))
+    })
 }
 
 impl LoginArgs {
@@ -38,10 +52,16 @@ impl LoginArgs {
             Some(path) if path.is_file() => SshConfigFile::File(path.clone()),
             Some(path) => anyhow::bail!("file {} does not exist (--ssh-config)", path.display()),
         };
-        Ok(SshTarget {
+        let mut target = SshTarget {
             ssh_config,
             ..target.clone()
-        })
+        };
+        if let Some(policy) = self.host_keys {
+            target.host_key_policy = policy;
+            // As a setting of the inventory, it takes precedence over the SSH configuration.
+            target.origins.insert("host_keys", SettingOrigin::Inventory);
+        }
+        Ok(target)
     }
 
     /// Returns the same options without password prompts: reading settings needs no passwords.
@@ -102,5 +122,12 @@ impl SecretPrompt for TerminalPrompt {
             .await
             .ok()
             .flatten()
+    }
+
+    async fn confirm(&self, question: &str) -> bool {
+        let (screen, question) = (self.0.clone(), literal(question).into_owned());
+        tokio::task::spawn_blocking(move || screen.ask_keyboard(&question))
+            .await
+            .unwrap_or(false)
     }
 }

@@ -67,10 +67,7 @@ fn values(target: &SshTarget) -> Vec<(&'static str, String)> {
         ("become_user", target.become_user.clone()),
         ("identity_file", keys),
         ("agent", target.agent.to_string()),
-        (
-            "host_keys",
-            format!("{:?}", target.host_key_policy).to_lowercase(),
-        ),
+        ("host_keys", target.host_key_policy.name().to_owned()),
         ("known_hosts", paths(&target.known_hosts)),
         ("proxy", proxy),
         ("connect_timeout", time(target.connect_timeout)),
@@ -84,6 +81,13 @@ fn values(target: &SshTarget) -> Vec<(&'static str, String)> {
         ("IdentitiesOnly", ssh.identities_only.to_string()),
         ("IdentityAgent", agent),
         ("CertificateFile", paths(&ssh.certificate_files)),
+        ("RevokedHostKeys", paths(&ssh.revoked_host_keys)),
+        (
+            "RequiredRSASize",
+            ssh.required_rsa_size
+                .map(|bits| bits.to_string())
+                .unwrap_or_default(),
+        ),
         ("HashKnownHosts", ssh.hash_known_hosts.to_string()),
         (
             "ServerAliveInterval",

@@ -54,7 +54,10 @@ pub(super) async fn run(common: &GlobalArgs, args: &PingArgs) -> anyhow::Result<
                 let (connect, answer) = (reply.connect.as_millis(), reply.answer.as_millis());
                 let machine = format!("{} ({})", facts.pretty_name, facts.architecture);
                 if common.json {
-                    let json = serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    let mut json = serde_json::json!({ "host": name, "state": "ok", "connect_ms": connect, "answer_ms": answer });
+                    if let Some(fingerprint) = &reply.new_host_key {
+                        json["new_host_key"] = fingerprint.as_str().into();
+                    }
                     screen.json(&json);
                 }
                 [

@@ -25,6 +25,8 @@ pub(super) struct HostReply {
     pub connect: Duration,
     /// Time from the queries to the answers.
     pub answer: Duration,
+    /// SHA256 fingerprint of the host's key, if this run has learned the key.
+    pub new_host_key: Option<String>,
     /// Answers to the queries.
     pub answers: HostAnswers,
 }
@@ -132,6 +134,7 @@ async fn query_host(
     Ok(HostReply {
         connect,
         answer: asked.elapsed(),
+        new_host_key: host.new_host_key().map(str::to_owned),
         answers,
     })
 }

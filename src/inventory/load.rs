@@ -462,7 +462,10 @@ mod tests {
             ("a", 22, true)
         );
         assert!(!target.become_root && target.identity_files.is_empty());
-        assert_eq!(target.host_key_policy, HostKeyPolicy::AcceptNew);
+        assert_eq!(
+            target.host_key_policy,
+            HostKeyPolicy::AcceptNewWithoutPasswords
+        );
         assert_eq!(
             (target.connect_timeout, target.connect_wait),
             (Duration::from_secs(10), Duration::ZERO)

@@ -319,19 +319,18 @@ fn ssh_config(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<SshConf
 }
 
 fn host_keys(reader: &mut FieldReader<'_>, node: &TomlNode) -> Option<HostKeyPolicy> {
-    match reader.string(node, "host_keys")? {
-        "strict" => Some(HostKeyPolicy::Strict),
-        "accept-new" => Some(HostKeyPolicy::AcceptNew),
-        other => {
-            let hint = crate::document::did_you_mean(other, ["strict", "accept-new"]);
-            reader.error(
-                &node.span,
-                format!("`host_keys` cannot be \"{other}\""),
-                hint,
-            );
-            None
-        }
+    let word = reader.string(node, "host_keys")?;
+    let known = HostKeyPolicy::NAMES;
+    if let Some((_, policy)) = known.iter().find(|(name, _)| *name == word) {
+        return Some(*policy);
     }
+    let hint = crate::document::did_you_mean(word, known.map(|(name, _)| name));
+    reader.error(
+        &node.span,
+        format!("`host_keys` cannot be \"{word}\""),
+        hint,
+    );
+    None
 }
 
 fn duration(reader: &mut FieldReader<'_>, entry: &TomlEntry) -> Option<Duration> {

@@ -63,6 +63,10 @@ pub struct SshSettings {
     pub certificate_files: Vec<PathBuf>,
     /// `HashKnownHosts`.
     pub hash_known_hosts: bool,
+    /// `RevokedHostKeys`: files of keys that no host may present.
+    pub revoked_host_keys: Vec<PathBuf>,
+    /// `RequiredRSASize`: smallest RSA key of a host, in bits.
+    pub required_rsa_size: Option<usize>,
     /// `ServerAliveInterval` and `ServerAliveCountMax`.
     pub keepalive: Option<Keepalive>,
     /// `KexAlgorithms`.

@@ -132,7 +132,39 @@ impl SshTarget {
 pub enum HostKeyPolicy {
     /// Refuse the key.
     Strict,
+    /// Ask a person about the key. Without a terminal, refuse the key.
+    Ask,
     /// Accept the key and record it.
-    #[default]
     AcceptNew,
+    /// Accept the key and record it, but send no password in the run that has learned it.
+    #[default]
+    AcceptNewWithoutPasswords,
+}
+
+impl HostKeyPolicy {
+    /// Every policy, with its name in the inventory and on the command line.
+    pub const NAMES: [(&'static str, Self); 4] = [
+        ("strict", Self::Strict),
+        ("ask", Self::Ask),
+        ("accept-new", Self::AcceptNew),
+        (
+            "accept-new-without-passwords",
+            Self::AcceptNewWithoutPasswords,
+        ),
+    ];
+
+    /// Returns the name of the policy in the inventory.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES
+            .iter()
+            .find(|(_, policy)| *policy == self)
+            .map_or("strict", |(name, _)| name)
+    }
+
+    /// Returns true if unknown keys are accepted without a person.
+    #[must_use]
+    pub fn accepts_new(self) -> bool {
+        matches!(self, Self::AcceptNew | Self::AcceptNewWithoutPasswords)
+    }
 }

@@ -42,7 +42,7 @@ impl ProgressDisplay<'_> {
                 self.start(&format!("{verb}: reading"), hosts.len());
             }
             Event::Connecting { host } => self.line(host, "connecting"),
-            Event::Connected { host, millis } => {
+            Event::Connected { host, millis, .. } => {
                 self.line(host, "connected");
                 self.detail(1, host, &format!("connected in {millis} ms"));
             }

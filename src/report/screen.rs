@@ -1,7 +1,7 @@
 //! The terminal, shared by progress bars, results and questions: all output goes through here, so
 //! no output overwrites another.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
 use console::Style;
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -134,6 +134,25 @@ impl Screen {
         (!answer.is_empty()).then(|| SecretString::from(answer))
     }
 
+    /// Asks a yes-or-no question on the terminal of the process, even if the standard streams are
+    /// redirected; every answer except `y` and `yes` means no.
+    #[must_use]
+    pub fn ask_keyboard(&self, question: &str) -> bool {
+        self.bars.suspend(|| {
+            let terminal = std::fs::OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open("/dev/tty");
+            let Ok(mut terminal) = terminal else {
+                return false;
+            };
+            let asked = write!(terminal, "{question} [y/N] ").and_then(|()| terminal.flush());
+            let mut answer = String::new();
+            let read = std::io::BufReader::new(terminal).read_line(&mut answer);
+            asked.is_ok() && read.is_ok() && is_yes(&answer)
+        })
+    }
+
     /// Returns true if the user can see and answer a question: stdin and stderr are a terminal.
     /// Stdout may be redirected to a file.
     #[must_use]
@@ -150,7 +169,11 @@ impl Screen {
             let _ = write!(err, "{question} [y/N] ").and_then(|()| err.flush());
             let mut answer = String::new();
             let read = std::io::stdin().read_line(&mut answer);
-            read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
+            read.is_ok() && is_yes(&answer)
         })
     }
+}
+
+fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }

@@ -29,8 +29,14 @@ pub enum Event {
     },
     /// A connection is being made.
     Connecting { host: HostName },
-    /// The connection is established.
-    Connected { host: HostName, millis: u64 },
+    /// The connection is established. `new_host_key` is the SHA256 fingerprint of the host's key, if
+    /// this run has learned the key.
+    Connected {
+        host: HostName,
+        millis: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        new_host_key: Option<String>,
+    },
     /// The connection could not be made, or was lost.
     Unreachable {
         host: HostName,

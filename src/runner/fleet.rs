@@ -118,6 +118,7 @@ impl Fleet {
                         .send(Event::Connected {
                             host: name.clone(),
                             millis,
+                            new_host_key: connection.new_host_key().map(str::to_owned),
                         })
                         .await;
                     Ok(Arc::new(ConnectedHost::new(name.clone(), connection)))

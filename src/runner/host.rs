@@ -102,6 +102,12 @@ impl ConnectedHost {
         &self.connection
     }
 
+    /// Returns the SHA256 fingerprint of the host's key, if this run has learned the key.
+    #[must_use]
+    pub fn new_host_key(&self) -> Option<&str> {
+        self.connection.new_host_key()
+    }
+
     /// Closes the connection cleanly.
     pub async fn close(&self) {
         self.connection.close().await;

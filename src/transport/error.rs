@@ -110,6 +110,18 @@ pub enum TransportError {
         /// SHA256 fingerprint of the key that the host presented.
         fingerprint: String,
     },
+    /// A password was not sent, because this run has learned the host's key.
+    #[error(
+        "{password} was not sent to {address}: its host key is new in this run ({fingerprint})"
+    )]
+    PasswordWithheld {
+        /// Password in words, e.g. `the login password`.
+        password: &'static str,
+        /// Address of the host.
+        address: String,
+        /// SHA256 fingerprint of the key.
+        fingerprint: String,
+    },
     /// The host presented a key that differs from the known key.
     #[error(
         "HOST KEY CHANGED for {address}: the known key is {known} ({place}), the host presented {shown}"
@@ -297,6 +309,7 @@ impl TransportError {
             Self::Secret { .. } => "run the command by hand: it must print the password as its first line and end with status 0".into(),
             Self::Jump { hop, error } => format!("first reach {hop}: {}", error.hint()),
             Self::HostKeyUnknown { .. } => "compare the fingerprint with the one on the machine's console, then set host_keys = \"accept-new\" or add the key to known_hosts".into(),
+            Self::PasswordWithheld { .. } => "compare the fingerprint with the one on the machine's console, then run again: the key is known now. Or set host_keys = \"accept-new\" in the inventory (or --host-keys accept-new) to send passwords at the first contact".into(),
             Self::HostKeyChanged { .. } => "if the machine was rebuilt on purpose: `skep known-hosts forget HOST`; if not, another machine may be intercepting the connection".into(),
             Self::HostKeyRevoked { .. } => "the key was declared compromised: give the machine a new host key".into(),
             Self::KnownHosts { .. } => "make the file readable and writable for your account, or name another file with known_hosts".into(),

@@ -18,7 +18,7 @@ pub use error::{PrivilegeReason, SettingPlace, TransportError};
 pub use exec::{Exec, ExecOutput, Privilege};
 pub use host_lock::{HostLock, LockSettings};
 pub use hyper::Method;
-pub use known_hosts::{ForgetResult, KnownHosts, forget};
+pub use known_hosts::{ForgetResult, HostKeyListener, KnownHosts, LearnedHostKey, forget};
 pub use network::{SshNetwork, connect_with};
 pub use secrets::{KnownSecrets, SecretPrompt, SecretStore, read_value};
 pub use ssh::{ConnectOptions, SshConnection};
@@ -52,6 +52,12 @@ pub trait Connection: Send + Sync {
     /// first stream was opened. Default 1.
     fn docker_streams(&self) -> usize {
         1
+    }
+
+    /// Returns the SHA256 fingerprint of the host's key if this run has learned the key. Default
+    /// `None`.
+    fn new_host_key(&self) -> Option<&str> {
+        None
     }
 
     /// Closes the connection in order.

@@ -110,21 +110,31 @@ impl SshNetwork {
             .insert(files.to_vec(), known);
     }
 
-    fn known_hosts(&self, files: &[PathBuf]) -> Result<KnownHosts, TransportError> {
+    fn known_hosts(
+        &self,
+        files: &[PathBuf],
+        revoked: &[PathBuf],
+    ) -> Result<KnownHosts, TransportError> {
+        let mut key = files.to_vec();
+        if !revoked.is_empty() {
+            // The empty path separates the lists.
+            key.push(PathBuf::new());
+            key.extend_from_slice(revoked);
+        }
         let found = self
             .known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(files)
+            .get(&key)
             .cloned();
         match found {
             Some(known) => Ok(known),
             None => {
-                let loaded = KnownHosts::load(files)?;
+                let loaded = KnownHosts::load(files)?.with_revoked(revoked)?;
                 let mut all = self.known.lock().unwrap_or_else(PoisonError::into_inner);
                 // Another task may have been faster; its entry may already contain newly learned
                 // keys.
-                Ok(all.entry(files.to_vec()).or_insert(loaded).clone())
+                Ok(all.entry(key).or_insert(loaded).clone())
             }
         }
     }
@@ -136,7 +146,7 @@ impl SshNetwork {
         visited: &'a [String],
     ) -> ConnectFuture<'a> {
         Box::pin(async move {
-            let known = self.known_hosts(&target.known_hosts)?;
+            let known = self.known_hosts(&target.known_hosts, &target.ssh.revoked_host_keys)?;
             let route = self.resolve_route(target, visited).await?;
             connect_via(&route, target, &known, &self.options, &self.login_limiter).await
         })

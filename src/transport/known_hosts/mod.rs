@@ -9,7 +9,9 @@ mod forget;
 #[cfg(any(test, fuzzing))]
 pub(super) mod fuzzing;
 mod learn;
+mod learned;
 mod pattern;
+mod revoked;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +23,8 @@ use super::TransportError;
 use crate::inventory::HostKeyPolicy;
 
 pub use self::forget::{ForgetResult, forget};
+pub(super) use self::learned::HostKeyTrust;
+pub use self::learned::{HostKeyListener, LearnedHostKey};
 pub(super) use self::pattern::lookup_name;
 
 /// Every known host key of a run. Cheap to clone; clones share newly learned keys.
@@ -55,6 +59,26 @@ impl KnownHosts {
             files: files.into(),
             entries: Arc::new(Mutex::new(entries)),
         })
+    }
+
+    /// Adds the keys of `RevokedHostKeys`, which every host refuses.
+    ///
+    /// # Errors
+    /// [`TransportError::Settings`] for a file that cannot be followed.
+    pub(super) fn with_revoked(self, files: &[PathBuf]) -> Result<Self, TransportError> {
+        for file in files {
+            let revoked = revoked::read(file)?;
+            self.entries
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(revoked);
+        }
+        Ok(self)
+    }
+
+    /// Returns the file that new keys are written to.
+    pub(super) fn first_file(&self) -> Option<&PathBuf> {
+        self.files.first()
     }
 
     /// Returns the key types under which a host is known; skep requests a key of these types from
@@ -94,7 +118,7 @@ impl KnownHosts {
     }
 
     /// Decides about a presented key: accepts a known key, accepts and stores an unknown key under
-    /// [`HostKeyPolicy::AcceptNew`], and refuses all others.
+    /// a policy that accepts new keys, and refuses all others.
     ///
     /// # Errors
     /// [`TransportError::HostKeyUnknown`], [`TransportError::HostKeyChanged`],
@@ -107,20 +131,45 @@ impl KnownHosts {
         shown: &PublicKey,
         policy: HostKeyPolicy,
         hash: bool,
-    ) -> Result<(), TransportError> {
+    ) -> Result<HostKeyTrust, TransportError> {
         let name = lookup_name(address, port);
+        let fingerprint = shown.fingerprint(HashAlg::Sha256).to_string();
         let verdict = judge(
             &self.entries.lock().unwrap_or_else(PoisonError::into_inner),
             &name,
             shown,
         );
-        match (verdict, policy) {
-            (KeyVerdict::Known, _) => Ok(()),
-            (KeyVerdict::Unknown, HostKeyPolicy::AcceptNew) => {
-                self.learn(name, shown.clone(), hash).await
+        let file = self.files.first();
+        match verdict {
+            KeyVerdict::Known if learned::is_learned(file, &name, &fingerprint) => {
+                Ok(HostKeyTrust::Learned {
+                    fingerprint,
+                    first: false,
+                })
             }
-            (verdict, _) => refuse(verdict, &name, shown),
+            KeyVerdict::Known => Ok(HostKeyTrust::Known),
+            KeyVerdict::Unknown if policy.accepts_new() => {
+                self.learn(name.clone(), shown.clone(), hash).await?;
+                let first = learned::record(file, &name, &fingerprint);
+                Ok(HostKeyTrust::Learned { fingerprint, first })
+            }
+            verdict => refuse(verdict, &name, shown).map(|()| HostKeyTrust::Known),
         }
+    }
+
+    /// Stores a key that a person has confirmed. Passwords may go to its host at once.
+    ///
+    /// # Errors
+    /// As for [`Self::verify`].
+    pub(super) async fn store_confirmed(
+        &self,
+        address: &str,
+        port: u16,
+        shown: &PublicKey,
+        hash: bool,
+    ) -> Result<(), TransportError> {
+        self.learn(lookup_name(address, port), shown.clone(), hash)
+            .await
     }
 
     /// Stores a new key. The file is read again under its lock, because another run may have been
@@ -134,6 +183,16 @@ impl KnownHosts {
         let Some(file) = self.files.first().cloned() else {
             return Ok(());
         };
+        // A name that is a pattern, or several names, would be trusted for other hosts, too.
+        if let Some(letter) = name.chars().find(|letter| !may_be_in_name(*letter)) {
+            return Err(TransportError::UnsafeValue {
+                setting: "known_hosts".into(),
+                place: file.display().to_string(),
+                token: "the name of a line".into(),
+                fault: format!("it contains `{}`", letter.escape_debug()),
+                value: name,
+            });
+        }
         let entries = Arc::clone(&self.entries);
         let work = move || {
             let mut locked = learn::open_locked(&file)?;
@@ -161,6 +220,11 @@ impl KnownHosts {
             Err(error) => Err(TransportError::Lost(error.to_string())),
         }
     }
+}
+
+/// Returns true for the characters of a plain name: it is no pattern, comment, marker or hash.
+fn may_be_in_name(letter: char) -> bool {
+    letter.is_alphanumeric() || "-_.:%[]+=@".contains(letter)
 }
 
 fn read(file: &Path) -> Result<Vec<KnownHostEntry>, TransportError> {

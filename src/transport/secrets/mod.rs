@@ -1,6 +1,7 @@
 //! Passwords and passphrases of a run, from a prompt, the environment or a command. Each is
 //! obtained once, and held in a type that wipes its memory and never prints its value.
 
+mod approvals;
 mod command;
 mod passphrases;
 mod value;
@@ -13,6 +14,7 @@ use async_trait::async_trait;
 use secrecy::SecretString;
 use tokio::sync::Mutex;
 
+use self::approvals::HostKeyApprovals;
 use self::passphrases::UnlockedKeys;
 use super::TransportError;
 use crate::inventory::SshTarget;
@@ -24,6 +26,11 @@ pub trait SecretPrompt: Send + Sync {
     /// Returns the answer, which is not shown while the user types it; `None` when there is no user
     /// to prompt or the answer is empty.
     async fn ask(&self, question: &str) -> Option<SecretString>;
+
+    /// Returns true if the user answers a question with yes. The default has no user to prompt.
+    async fn confirm(&self, _question: &str) -> bool {
+        false
+    }
 }
 
 /// Secrets that are known without a prompt. The default has none.
@@ -43,6 +50,7 @@ pub struct SecretStore {
     known: KnownSecrets,
     asker: Option<Arc<dyn SecretPrompt>>,
     passphrases: UnlockedKeys,
+    approvals: HostKeyApprovals,
     // Output of commands, by command line. The lock is held while a command runs, which makes each
     // command run only once.
     printed: Mutex<HashMap<String, Result<SecretString, TransportError>>>,
@@ -120,6 +128,13 @@ impl SecretStore {
     /// Returns the user's answer to a question of a server; `None` when there is no user to prompt.
     pub(super) async fn answer(&self, question: &str) -> Option<SecretString> {
         self.asker.as_ref()?.ask(question).await
+    }
+
+    /// Returns true if the user trusts an unknown host key, which `line` describes; `None` when
+    /// there is no user to prompt.
+    pub(super) async fn approve_host_key(&self, line: String) -> Option<bool> {
+        let asker = self.asker.as_ref()?;
+        Some(self.approvals.approve(&**asker, line).await)
     }
 
     pub(super) fn passphrases(&self) -> &UnlockedKeys {

@@ -41,6 +41,8 @@ pub(super) struct LoginAttempt<'a> {
     pub(super) password_sent: bool,
     pub(super) questions_answered: bool,
     pub(super) cause: &'a DisconnectState,
+    /// Fingerprint of a host key that is too new for passwords.
+    pub(super) untrusted: Option<&'a str>,
     pub(super) offered: OfferedKeys,
     pub(super) agent: Option<SshAgent>,
     // Reason why the agent that the settings name is not usable.
@@ -54,13 +56,15 @@ pub(super) struct LoginAttempt<'a> {
 /// # Errors
 /// [`TransportError::Authentication`] or [`TransportError::AgentSilent`] when the server refuses
 /// everything, [`TransportError::Key`] when no key could be offered because a file is not usable,
-/// [`TransportError::Lost`] when the host closes the connection.
+/// [`TransportError::PasswordWithheld`] when only a password is left and `untrusted` names the key
+/// of the host, [`TransportError::Lost`] when the host closes the connection.
 pub(super) async fn log_in(
     handle: &mut Handle<ClientHandler>,
     target: &SshTarget,
     options: &ConnectOptions,
     cause: &DisconnectState,
     login_deadline: &LoginDeadline,
+    untrusted: Option<&str>,
 ) -> Result<(), TransportError> {
     let (agent, silent_agent) = agent::reach(target, options, login_deadline).await;
     let mut login = LoginAttempt {
@@ -73,6 +77,7 @@ pub(super) async fn log_in(
         password_sent: false,
         questions_answered: false,
         cause,
+        untrusted,
         offered: OfferedKeys::default(),
         agent,
         silent_agent,

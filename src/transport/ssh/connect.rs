@@ -6,21 +6,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client;
+use russh::keys::{HashAlg, PublicKey};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::bootstrap::LONGEST;
 use super::dial::{Route, connect_error};
 use super::elevate::Elevation;
-use super::handler::{ClientHandler, DisconnectState, HandlerError, plain_words};
+use super::handler::{ClientHandler, DisconnectState, HandlerError, PresentedKey, plain_words};
 use super::options::ConnectOptions;
 use super::stream::QuickStream;
 use super::{SshConnection, algorithms, authenticate};
-use crate::inventory::SshTarget;
+use crate::inventory::{HostKeyPolicy, SshTarget};
+use crate::transport::known_hosts::lookup_name;
 use crate::transport::ssh::login_deadline::LoginDeadline;
 use crate::transport::ssh::login_limiter;
 use crate::transport::ssh::login_limiter::LoginLimiter;
-use crate::transport::{KnownHosts, TransportError};
+use crate::transport::{KnownHosts, LearnedHostKey, TransportError};
 
 /// Number of retries after dropped connections, even without `connect_wait`.
 const DROPPED_RETRIES: u32 = 8;
@@ -30,6 +32,8 @@ struct ConnectFailure {
     error: TransportError,
     /// True if sshd accepted the connection and dropped it before the login, as with `MaxStartups`.
     dropped: bool,
+    /// Key that the host presented, if the error is about an unknown key.
+    unknown_key: Option<PublicKey>,
 }
 
 impl From<TransportError> for ConnectFailure {
@@ -37,6 +41,7 @@ impl From<TransportError> for ConnectFailure {
         Self {
             error,
             dropped: false,
+            unknown_key: None,
         }
     }
 }
@@ -75,6 +80,13 @@ pub(crate) async fn connect_via(
         } else {
             drop(permit);
         }
+        // The question has no time limit of a connection: the host is contacted again afterwards.
+        if target.host_key_policy == HostKeyPolicy::Ask
+            && let Some(key) = &failure.unknown_key
+            && approve(target, key, known, options).await?
+        {
+            continue;
+        }
         let elapsed = start.elapsed();
         let waits = failure.error.is_retryable() && elapsed < target.connect_wait;
         // Time spent waiting for the login limiter does not count against the host's own time
@@ -90,6 +102,42 @@ pub(crate) async fn connect_via(
         tokio::time::sleep(pause(tries)).await;
         tries += 1;
     }
+}
+
+/// Asks the user about an unknown key, and stores a trusted key; returns false if the key is not
+/// trusted.
+async fn approve(
+    target: &SshTarget,
+    key: &PublicKey,
+    known: &KnownHosts,
+    options: &ConnectOptions,
+) -> Result<bool, TransportError> {
+    let (address, port) = target.known_name();
+    let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
+    let name = lookup_name(address, port);
+    let line = format!(
+        "{} ({name}): {} {fingerprint}",
+        target.name,
+        key.algorithm()
+    );
+    if options.secrets.approve_host_key(line).await != Some(true) {
+        return Ok(false);
+    }
+    let hash = target.ssh.hash_known_hosts;
+    known.store_confirmed(address, port, key, hash).await?;
+    notify(target, fingerprint, known, options);
+    Ok(true)
+}
+
+/// Reports a key that was stored.
+fn notify(target: &SshTarget, fingerprint: String, known: &KnownHosts, options: &ConnectOptions) {
+    let (address, port) = target.known_name();
+    options.host_key_listener.notify(&LearnedHostKey {
+        host: target.name.clone(),
+        name: lookup_name(address, port),
+        fingerprint,
+        file: known.first_file().cloned(),
+    });
 }
 
 /// Returns the pause before the next attempt: 0.1 s doubled each time up to 3.2 s, less a random
@@ -134,20 +182,38 @@ async fn attempt(
         .map_err(|error| connect_error(target, error.to_string(), true))?;
 
     let cause = DisconnectState::new();
+    let presented = PresentedKey::default();
     let handler = ClientHandler {
         address: address.to_owned(),
         port,
         known: known.clone(),
         policy: target.host_key_policy,
         hash: target.ssh.hash_known_hosts,
+        required_rsa_size: target.ssh.required_rsa_size.unwrap_or_default(),
+        presented: presented.clone(),
         cause: cause.clone(),
     };
-    let mut handle =
-        match timeout_at(deadline, client::connect_stream(config, stream, handler)).await {
-            Ok(Ok(handle)) => handle,
-            Ok(Err(error)) => return Err(handshake_failure(target, error, &said.text())),
-            Err(_) => return Err(late("the SSH greeting and key exchange").into()),
-        };
+    let shaken = timeout_at(deadline, client::connect_stream(config, stream, handler)).await;
+    // Reported even if the handshake or the login fails: the key is stored.
+    let learned = presented.learned();
+    if let Some((fingerprint, true)) = &learned {
+        notify(target, fingerprint.clone(), known, options);
+    }
+    let mut handle = match shaken {
+        Ok(Ok(handle)) => handle,
+        Ok(Err(error)) => {
+            let mut failure = handshake_failure(target, error, &said.text());
+            if matches!(failure.error, TransportError::HostKeyUnknown { .. }) {
+                failure.unknown_key = presented.key();
+            }
+            return Err(failure);
+        }
+        Err(_) => return Err(late("the SSH greeting and key exchange").into()),
+    };
+    let learned = learned.map(|(fingerprint, _)| fingerprint);
+    let untrusted = learned
+        .clone()
+        .filter(|_| target.host_key_policy != HostKeyPolicy::AcceptNew);
     let login_deadline = LoginDeadline::until(deadline);
     match login_deadline
         .limit(authenticate::log_in(
@@ -156,6 +222,7 @@ async fn attempt(
             options,
             &cause,
             &login_deadline,
+            untrusted.as_deref(),
         ))
         .await
     {
@@ -185,15 +252,9 @@ async fn attempt(
             .into());
         }
     }
-    let elevation = Elevation::new(target, become_password);
-    Ok(SshConnection::new(
-        handle,
-        cause,
-        guard,
-        elevation,
-        route.clone(),
-        options,
-    ))
+    let elevation = Elevation::new(target, become_password, untrusted);
+    let connection = SshConnection::new(handle, cause, guard, elevation, route.clone(), options);
+    Ok(connection.with_new_host_key(learned))
 }
 
 /// Turns the error of a handshake into a failed attempt. `said` is the stderr of the
@@ -211,7 +272,11 @@ fn handshake_failure(target: &SshTarget, error: HandlerError, said: &str) -> Con
         HandlerError::Russh(_) => false,
     };
     match error {
-        HandlerError::Ours(error) => ConnectFailure { error, dropped },
+        HandlerError::Ours(error) => ConnectFailure {
+            error,
+            dropped,
+            unknown_key: None,
+        },
         HandlerError::Russh(russh::Error::NoCommonAlgo { kind, ours, theirs }) => {
             algorithms::nothing_in_common(target, &kind, &ours, &theirs).into()
         }
@@ -226,6 +291,7 @@ fn handshake_failure(target: &SshTarget, error: HandlerError, said: &str) -> Con
             ConnectFailure {
                 error: connect_error(target, why, dropped),
                 dropped: dropped && dropped_it,
+                unknown_key: None,
             }
         }
     }

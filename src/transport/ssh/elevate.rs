@@ -24,6 +24,8 @@ pub(super) struct Elevation {
     /// True if sudo may be used at all.
     allowed: bool,
     password: Option<SecretString>,
+    // Fingerprint of the host's key, if a password was withheld because the key is too new.
+    withheld: Option<String>,
     // sudo requires a terminal (`requiretty`).
     terminal: AtomicBool,
     // sudo accepted a command before, so its requirements are known.
@@ -32,14 +34,22 @@ pub(super) struct Elevation {
 }
 
 impl Elevation {
-    /// Returns the rules by which this host's login becomes its `become_user`.
-    pub(super) fn new(target: &SshTarget, password: Option<SecretString>) -> Self {
+    /// Returns the rules by which this host's login becomes its `become_user`. `untrusted` is the
+    /// fingerprint of a host key that is too new for a password: sudo must then work without one.
+    pub(super) fn new(
+        target: &SshTarget,
+        password: Option<SecretString>,
+        untrusted: Option<String>,
+    ) -> Self {
+        let withheld = untrusted.filter(|_| password.is_some());
+        let password = password.filter(|_| withheld.is_none());
         Self {
             user: target.user.clone(),
             address: target.address.clone(),
             become_user: target.become_user.clone(),
             allowed: target.become_root,
             password,
+            withheld,
             terminal: AtomicBool::new(false),
             proven: AtomicBool::new(false),
             refused: AtomicBool::new(false),
@@ -77,6 +87,13 @@ impl Elevation {
 
     /// Returns an error that names login and host.
     pub(super) fn error(&self, why: PrivilegeReason) -> TransportError {
+        if let (PrivilegeReason::PasswordNeeded(_), Some(fingerprint)) = (&why, &self.withheld) {
+            return TransportError::PasswordWithheld {
+                password: "the password for sudo",
+                address: self.address.clone(),
+                fingerprint: fingerprint.clone(),
+            };
+        }
         TransportError::Privilege {
             user: self.user.clone(),
             address: self.address.clone(),
@@ -370,6 +387,7 @@ mod tests {
         let elevation = Elevation::new(
             &SshTarget::new(HostName::new("web"), "web".into()),
             secret(),
+            None,
         );
         let known = KnownSecrets {
             password: secret(),

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use russh::client::{self, ChannelOpenHandle, DisconnectReason, Msg, Session};
-use russh::keys::PublicKeyOrCertificate;
+use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect};
 use tokio::sync::watch;
 
 use crate::inventory::HostKeyPolicy;
+use crate::transport::known_hosts::HostKeyTrust;
 use crate::transport::{KnownHosts, TransportError};
 
 /// Reason for the end of a session.
@@ -123,6 +124,33 @@ pub(super) enum HandlerError {
     Russh(#[from] russh::Error),
 }
 
+/// The key that a host has presented. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct PresentedKey(Arc<Mutex<(Option<PublicKey>, Option<HostKeyTrust>)>>);
+
+impl PresentedKey {
+    fn set(&self, key: &PublicKey, trust: Option<HostKeyTrust>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = (Some(key.clone()), trust);
+    }
+
+    /// Returns the key.
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        let presented = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        presented.0.clone()
+    }
+
+    /// Returns the fingerprint of a key that this run has learned, and true if this connection has
+    /// stored it.
+    pub(super) fn learned(&self) -> Option<(String, bool)> {
+        match &self.0.lock().unwrap_or_else(PoisonError::into_inner).1 {
+            Some(HostKeyTrust::Learned { fingerprint, first }) => {
+                Some((fingerprint.clone(), *first))
+            }
+            Some(HostKeyTrust::Known) | None => None,
+        }
+    }
+}
+
 /// Callbacks of one session.
 pub(super) struct ClientHandler {
     /// Name of the host in known hosts.
@@ -135,8 +163,31 @@ pub(super) struct ClientHandler {
     pub policy: HostKeyPolicy,
     /// True if names of new hosts are stored as hashes.
     pub hash: bool,
+    /// Smallest RSA key that is accepted, in bits.
+    pub required_rsa_size: usize,
+    /// Receives the presented key and the verdict about it.
+    pub presented: PresentedKey,
     /// Receives the reason of the end.
     pub cause: DisconnectState,
+}
+
+impl ClientHandler {
+    /// Refuses an RSA key that is smaller than `RequiredRSASize`.
+    fn check_rsa_size(&self, key: &PublicKey) -> Result<(), TransportError> {
+        let Some(rsa) = key.key_data().rsa() else {
+            return Ok(());
+        };
+        let bits = rsa.key_size() as usize;
+        if bits >= self.required_rsa_size {
+            return Ok(());
+        }
+        let required = self.required_rsa_size;
+        Err(TransportError::Settings {
+            setting: "RequiredRSASize".into(),
+            place: format!("the SSH configuration of {}", self.address).into(),
+            why: format!("the host's RSA key has {bits} bits, but {required} are required"),
+        })
+    }
 }
 
 /// Refuses channels that a server opens: skep forwards nothing.
@@ -171,9 +222,13 @@ impl client::Handler for ClientHandler {
                 certificate.public_key().clone().into()
             }
         };
-        self.known
+        self.check_rsa_size(&key)?;
+        self.presented.set(&key, None);
+        let trust = self
+            .known
             .verify(&self.address, self.port, &key, self.policy, self.hash)
             .await?;
+        self.presented.set(&key, Some(trust));
         Ok(true)
     }
 

@@ -74,6 +74,8 @@ pub struct SshConnection {
     docker_socket_usable: AtomicBool,
     // Ends the socket and russh's session task when it is dropped.
     guard: Arc<DropGuard>,
+    // Fingerprint of the host's key, if this run has learned it.
+    new_host_key: Option<String>,
     // Keeps a jump host's connection as long as the connections through it.
     _route: Route,
 }
@@ -96,7 +98,16 @@ impl SshConnection {
             docker_socket: options.docker_socket.clone(),
             docker_socket_usable: AtomicBool::new(false),
             guard: Arc::new(guard),
+            new_host_key: None,
             _route: route,
+        }
+    }
+
+    /// Sets the fingerprint of a host key that this run has learned.
+    fn with_new_host_key(self, fingerprint: Option<String>) -> Self {
+        Self {
+            new_host_key: fingerprint,
+            ..self
         }
     }
 
@@ -249,6 +260,10 @@ impl Connection for SshConnection {
         } else {
             1
         }
+    }
+
+    fn new_host_key(&self) -> Option<&str> {
+        self.new_host_key.as_deref()
     }
 
     async fn close(&self) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::transport::SecretStore;
+use crate::transport::{HostKeyListener, SecretStore};
 
 /// Options of a connection. The default comes from the environment.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ pub struct ConnectOptions {
     /// Private keys that are tried when the inventory names no key; default `~/.ssh/id_ed25519`,
     /// `id_ecdsa`, `id_rsa`.
     pub default_identities: Vec<PathBuf>,
+    /// Receives the host keys that are learned; default: nobody.
+    pub host_key_listener: HostKeyListener,
     /// Passwords and passphrases, and the prompt for them; default: no secrets and no prompt.
     pub secrets: Arc<SecretStore>,
 }
@@ -38,6 +40,7 @@ impl Default for ConnectOptions {
                 .iter()
                 .map(|name| home.join(".ssh").join(name))
                 .collect(),
+            host_key_listener: HostKeyListener::default(),
             secrets: Arc::default(),
         }
     }

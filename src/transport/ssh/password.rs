@@ -17,6 +17,7 @@ impl LoginAttempt<'_> {
         let Some(password) = self.options.secrets.password(self.target).await? else {
             return Ok(AuthOutcome::Refused);
         };
+        self.check_trust()?;
         if std::mem::replace(&mut self.password_sent, true) {
             return Ok(AuthOutcome::Refused);
         }
@@ -40,6 +41,7 @@ impl LoginAttempt<'_> {
         if password.is_none() && !self.partial_success {
             return Ok(AuthOutcome::Refused);
         }
+        self.check_trust()?;
         if std::mem::replace(&mut self.questions_answered, true) {
             return Ok(AuthOutcome::Refused);
         }
@@ -91,6 +93,19 @@ impl LoginAttempt<'_> {
                 .await;
         }
         Ok(AuthOutcome::Refused)
+    }
+
+    /// Refuses to send a password or an answer to a host whose key this run has learned: somebody
+    /// in between could have presented the key.
+    fn check_trust(&self) -> Result<(), TransportError> {
+        match self.untrusted {
+            None => Ok(()),
+            Some(fingerprint) => Err(TransportError::PasswordWithheld {
+                password: "the login password",
+                address: self.target.address.clone(),
+                fingerprint: fingerprint.to_owned(),
+            }),
+        }
     }
 
     /// Prompts the user with a question of the server, without the control characters that it may

@@ -26,6 +26,9 @@ pub(super) type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Maximum number of bytes of stderr that are kept.
 const STDERR_LIMIT: usize = 64 * 1024;
+/// Maximum number of bytes on stderr, and on stdout outside of the command's own output. A host that
+/// prints without an end would occupy this machine until the time limit of the command.
+const NOISE_LIMIT: usize = 16 * 1024 * 1024;
 /// Time beyond the command's limit after which skep gives up: it covers the host's own limit, its
 /// KILL and the transfer.
 const SLACK: Duration = Duration::from_secs(KILL_AFTER + 10);
@@ -45,6 +48,8 @@ struct RunningCommand {
     started: Instant,
     limit: Duration,
     output_limit: usize,
+    // Bytes so far of stderr and of noise.
+    noise: usize,
     cause: DisconnectState,
     elevation: Arc<Elevation>,
     through_sudo: bool,
@@ -102,6 +107,7 @@ pub(super) async fn run(
         started: Instant::now(),
         limit: exec.timeout,
         output_limit: exec.output_limit,
+        noise: 0,
         cause: cause.clone(),
         elevation: privilege.elevation,
         through_sudo: privilege.through_sudo,
@@ -225,6 +231,15 @@ impl RunningCommand {
         Ok(())
     }
 
+    /// Counts bytes of stderr and of noise.
+    fn count_noise(&mut self, bytes: usize) -> Result<(), TransportError> {
+        self.noise = self.noise.saturating_add(bytes);
+        if self.noise > NOISE_LIMIT {
+            return Err(TransportError::TooMuchOutput(NOISE_LIMIT));
+        }
+        Ok(())
+    }
+
     /// Reads until the command and its output have ended. The status may come before the last
     /// output, so a status alone is not the end if the connection is lost before the host has
     /// closed the channel. A left-over child may hold the outputs open long after both end markers.
@@ -233,12 +248,16 @@ impl RunningCommand {
         loop {
             match self.reader.wait().await {
                 Some(ChannelMsg::Data { data }) => {
+                    if !self.stdout.begun() || self.stdout.ended() {
+                        self.count_noise(data.len())?;
+                    }
                     self.stdout.push(&data);
                     if self.stdout.overflowed() {
                         return Err(TransportError::TooMuchOutput(self.output_limit));
                     }
                 }
                 Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
+                    self.count_noise(data.len())?;
                     self.stderr.push(&data);
                     self.answer_sudo(&data).await?;
                 }

@@ -26,6 +26,16 @@ pub(super) struct ParsedConfig {
     pub printed: HostSettings,
     /// Warnings about conditions that skep cannot evaluate.
     pub unread: Vec<String>,
+    /// True if a block that skep cannot evaluate contains `StrictHostKeyChecking ask`.
+    pub may_ask: bool,
+}
+
+impl ParsedConfig {
+    /// Returns true if the files contain `StrictHostKeyChecking ask` for the host. `ssh -G` cannot
+    /// tell: it prints the same word if no file contains the setting.
+    pub(super) fn asks_about_host_keys(&self) -> bool {
+        self.may_ask || self.printed.first("stricthostkeychecking") == Some("ask")
+    }
 }
 
 /// Reads the given file, as with `-F`, or the user's and the system's files.
@@ -49,6 +59,7 @@ pub(super) fn read(
         target,
         values: BTreeMap::new(),
         unread: Vec::new(),
+        may_ask: false,
         ignored: Vec::new(),
     };
     for (file, folder) in files {
@@ -73,6 +84,7 @@ struct ConfigReader<'a> {
     target: &'a SshTarget,
     values: BTreeMap<String, Vec<String>>,
     unread: Vec<String>,
+    may_ask: bool,
     /// Patterns of `IgnoreUnknown`.
     ignored: Vec<String>,
 }
@@ -85,7 +97,7 @@ impl ConfigReader<'_> {
         folder: &Path,
         depth: usize,
     ) -> Result<(), TransportError> {
-        let mut active = true;
+        let (mut active, mut unclear) = (true, false);
         for (index, text) in text.lines().enumerate() {
             let place = format!("{}:{}", file.display(), index + 1);
             let Some(line) = line::parse(text).map_err(|why| trouble(place.clone(), why))? else {
@@ -93,6 +105,15 @@ impl ConfigReader<'_> {
             };
             if line.arguments.is_empty() && line.rest.is_empty() {
                 return Err(trouble(place, format!("{} has no argument", line.keyword)));
+            }
+            let asks = line.keyword == "stricthostkeychecking"
+                && line
+                    .arguments
+                    .first()
+                    .is_some_and(|word| word.eq_ignore_ascii_case("ask"));
+            self.may_ask |= unclear && asks;
+            if matches!(line.keyword.as_str(), "host" | "match") {
+                unclear = false;
             }
             match line.keyword.as_str() {
                 "host" => active = self.is_host(&line.arguments),
@@ -104,6 +125,7 @@ impl ConfigReader<'_> {
                                 "{place}: only the program `ssh` can evaluate `Match {what}`, and it is not installed: skep skips \
                                  the settings below; install openssh-client"
                             ));
+                            unclear = true;
                             false
                         }
                     };
@@ -261,6 +283,7 @@ impl ConfigReader<'_> {
         ParsedConfig {
             printed: HostSettings::from(self.values),
             unread: self.unread,
+            may_ask: self.may_ask,
         }
     }
 }
@@ -349,6 +372,7 @@ impl ParsedConfig {
             target,
             values: BTreeMap::new(),
             unread: Vec::new(),
+            may_ask: false,
             ignored: Vec::new(),
         };
         reader.text(

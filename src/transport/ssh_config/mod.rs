@@ -23,7 +23,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use self::output::HostSettings;
 pub(super) use self::tokens::{TokenValues, own_number};
 use super::TransportError;
-use crate::inventory::{SshConfigFile, SshTarget};
+use crate::inventory::{HostKeyPolicy, SettingOrigin, SshConfigFile, SshTarget};
 use crate::transport::ssh_config::query::ConfigQueryResult;
 
 /// Maximum number of concurrent `ssh` processes: each takes 7 ms of CPU time, and `Match exec` may
@@ -99,9 +99,18 @@ impl SshConfig {
                 });
         let defaults = defaults.await?;
         drop(permit);
-        let (target, warnings) = overlay::overlay(target, &printed, defaults, &file)?;
+        let (mut found, warnings) = overlay::overlay(target, &printed, defaults, &file)?;
         warnings.into_iter().for_each(|warning| self.warn(warning));
-        Ok(target)
+        // `ask` is also the default of `ssh`, so its output does not tell whether a file has it.
+        if !target.is_given("host_keys")
+            && printed.first("stricthostkeychecking") == Some("ask")
+            // A file that only `ssh` can read may have it as well: refusing is safe.
+            && file::read(target, given).map_or(true, |read| read.asks_about_host_keys())
+        {
+            found.host_key_policy = HostKeyPolicy::Ask;
+            found.origins.insert("host_keys", SettingOrigin::SshConfig);
+        }
+        Ok(found)
     }
 
     /// Passes a warning to the listener, each warning once per run.

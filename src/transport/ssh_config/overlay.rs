@@ -41,7 +41,13 @@ const READ: &[&str] = &[
     "kbdinteractiveauthentication",
     "addressfamily",
     "bindaddress",
+    "revokedhostkeys",
+    "requiredrsasize",
 ];
+
+/// Keywords that restrict the trusted hosts, and that skep cannot follow: a connection without them
+/// would be less safe than the writer of the configuration demands.
+const REFUSED: &[&str] = &["knownhostscommand"];
 
 /// Keywords that concern terminals, forwarding to the user, other programs or speed, or that `ssh
 /// -G` has already applied. They change neither the host that is reached nor the keys that are
@@ -54,7 +60,6 @@ const WITHOUT_MEANING_HERE: &[&str] = &[
     "canonicalizehostname",
     "canonicalizemaxdots",
     "canonicalizepermittedcnames",
-    "checkhostip",
     "clearallforwardings",
     "compression",
     "connectionattempts",
@@ -195,11 +200,11 @@ impl SettingsOverlay<'_> {
         if let Some(alias) = self.changed("hostkeyalias", "HostKeyAlias") {
             self.target.ssh.host_key_alias = Some(alias);
         }
-        match self
-            .changed("stricthostkeychecking", "host_keys")
-            .as_deref()
-        {
+        let checking = self.changed("stricthostkeychecking", "host_keys");
+        match checking.as_deref() {
             Some("true" | "yes") => self.target.host_key_policy = HostKeyPolicy::Strict,
+            Some("ask") => self.target.host_key_policy = HostKeyPolicy::Ask,
+            Some("accept-new") => self.target.host_key_policy = HostKeyPolicy::AcceptNew,
             Some("false" | "no" | "off") => {
                 self.target.host_key_policy = HostKeyPolicy::AcceptNew;
                 self.warnings.push(format!(
@@ -207,9 +212,15 @@ impl SettingsOverlay<'_> {
                     self.file.display()
                 ));
             }
-            Some(_) => self.target.host_key_policy = HostKeyPolicy::AcceptNew,
+            Some(other) => {
+                return Err(self.trouble(
+                    "StrictHostKeyChecking",
+                    format!("skep does not know the value `{other}`; it knows yes, ask, accept-new and no"),
+                ));
+            }
             None => {}
         }
+        self.restrictions()?;
         let hashes = self.changed("hashknownhosts", "HashKnownHosts");
         self.target.ssh.hash_known_hosts =
             hashes.is_some_and(|value| value == "yes" || value == "true");
@@ -235,6 +246,47 @@ impl SettingsOverlay<'_> {
             self.target.known_hosts = files;
         }
         Ok(())
+    }
+
+    /// Reads the settings that restrict the trusted hosts further. No setting of the inventory
+    /// replaces them.
+    fn restrictions(&mut self) -> Result<(), TransportError> {
+        for keyword in REFUSED {
+            let value = self.beyond.first(keyword).filter(|value| *value != "none");
+            if value.is_some() {
+                return Err(self.trouble(
+                    keyword,
+                    "skep cannot follow this setting, and a connection without it would be less safe".into(),
+                ));
+            }
+        }
+        if let Some(files) = self.changed("revokedhostkeys", "RevokedHostKeys")
+            && files != "none"
+        {
+            self.target.ssh.revoked_host_keys = files
+                .split_ascii_whitespace()
+                .map(|file| self.path("RevokedHostKeys", file))
+                .collect::<Result<_, _>>()?;
+        }
+        if let Some(size) = self.changed("requiredrsasize", "RequiredRSASize") {
+            let bits = size.parse().map_err(|_| {
+                self.trouble(
+                    "RequiredRSASize",
+                    format!("`{size}` is not a number of bits"),
+                )
+            })?;
+            self.target.ssh.required_rsa_size = Some(bits);
+        }
+        Ok(())
+    }
+
+    /// Returns the error for a setting of the files.
+    fn trouble(&self, setting: &str, why: String) -> TransportError {
+        TransportError::Settings {
+            setting: setting.into(),
+            place: self.file.display().to_string().into(),
+            why,
+        }
     }
 
     fn keys(&mut self) -> Result<(), TransportError> {
@@ -355,8 +407,11 @@ impl SettingsOverlay<'_> {
     }
 
     fn unsupported(&mut self) {
-        let known =
-            |keyword: &&str| !READ.contains(keyword) && !WITHOUT_MEANING_HERE.contains(keyword);
+        let known = |keyword: &&str| {
+            !READ.contains(keyword)
+                && !REFUSED.contains(keyword)
+                && !WITHOUT_MEANING_HERE.contains(keyword)
+        };
         let met: Vec<&str> = self.beyond.keywords().filter(known).collect();
         self.warnings.extend(met.iter().map(|keyword| {
             format!(

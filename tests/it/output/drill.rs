@@ -35,6 +35,9 @@ pub fn vagrant(count: usize) -> Stage {
         ".vagrant/skep/cluster.json",
         &json!({ "machines": machines }).to_string(),
     );
+    // Keys that are known: otherwise each host is reported, in any order.
+    let known = std::fs::read_to_string(stage.path("known_hosts")).unwrap();
+    stage.write(".vagrant/skep/known_hosts", &known);
     stage.write("status", &status);
     stage.write("ssh-config", &ssh);
     stage.write(

@@ -198,8 +198,9 @@ fn ssh(target: &SshTarget) -> std::process::Output {
 }
 
 fn strictness(target: &SshTarget) -> &'static str {
-    match target.host_key_policy {
-        HostKeyPolicy::Strict => "StrictHostKeyChecking=yes",
-        HostKeyPolicy::AcceptNew => "StrictHostKeyChecking=accept-new",
+    if target.host_key_policy.accepts_new() {
+        "StrictHostKeyChecking=accept-new"
+    } else {
+        "StrictHostKeyChecking=yes"
     }
 }

@@ -195,16 +195,22 @@ async fn endless_output_does_not_fill_memory() {
     let sshd = Sshd::start("");
     let connection = super::reach(&sshd.target()).await.unwrap();
     let before = memory();
-    // 1 GB of stderr, of which the end is kept; then as much of stdout as is allowed.
-    let much = Exec::root("head -c 1073741824 /dev/zero >&2; echo end >&2");
-    let output = connection
-        .exec(Exec {
-            timeout: Duration::from_secs(600),
-            ..much
-        })
-        .await
-        .unwrap();
+    // 12 MiB of stderr, of which the end is kept. More than 16 MiB end the command, on stderr and
+    // before the command's own output. Then as much of stdout as is allowed.
+    let much = Exec::root("head -c 12582912 /dev/zero >&2; echo end >&2");
+    let output = connection.exec(much).await.unwrap();
     assert!(output.stderr.ends_with(b"end\n") && output.stderr.len() <= 64 * 1024);
+    let started = std::time::Instant::now();
+    let endless = Exec {
+        timeout: Duration::from_secs(600),
+        ..Exec::root("cat /dev/zero >&2")
+    };
+    let error = connection.exec(endless).await.unwrap_err();
+    assert_eq!(error, TransportError::TooMuchOutput(16 << 20));
+    assert!(
+        started.elapsed() < Duration::from_secs(60),
+        "it ends at once"
+    );
     let error = connection
         .exec(Exec {
             output_limit: 1 << 20,

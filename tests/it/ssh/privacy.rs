@@ -49,7 +49,7 @@ async fn verbose_logs_hold_no_password_or_passphrase() {
     let inventory = inventory(
         &sshd,
         &account.name,
-        "identity_file = 'locked'\nbecome = true",
+        "identity_file = 'locked'\nbecome = true\nhost_keys = 'accept-new'",
     );
     for json in [false, true] {
         let mut skep = Command::new(env!("CARGO_BIN_EXE_skep"));

@@ -104,7 +104,7 @@ const SETTINGS: &[(&str, &str, &str, &str)] = &[
         "StrictHostKeyChecking",
         "accept-new",
         "host_keys",
-        "acceptnew",
+        "accept-new",
     ),
     ("HostKeyAlias", "alias", "HostKeyAlias", "alias"),
     ("HashKnownHosts", "yes", "HashKnownHosts", "true"),

@@ -42,6 +42,7 @@ async fn verdict(
         .unwrap()
         .verify("docker01", 22, shown, policy, false)
         .await
+        .map(|_| ())
 }
 
 #[tokio::test]

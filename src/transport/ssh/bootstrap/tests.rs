@@ -52,7 +52,7 @@ fn login(sudo: bool) -> Elevation {
     if sudo {
         (target.user, target.become_root) = ("ann".into(), true);
     }
-    Elevation::new(&target, None)
+    Elevation::new(&target, None, None)
 }
 
 fn script(text: &'static str) -> Exec {
